@@ -1,0 +1,1 @@
+"""The device: live microphone or file to detections."""

@@ -1,0 +1,1 @@
+"""Training: labelled recordings to a portable bundle."""
