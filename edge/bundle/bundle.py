@@ -1,10 +1,10 @@
 """A bundle: one trained system as a directory that proves its own integrity.
 
-    manifest.json    what it is, and the sha256 of every other file; its own digest names the bundle
-    model.onnx       float32 (B, channels, n_mels, frames) -> embedding (B, D) L2-normalised, logits (B, K)
-    head.npz         arrays of the rejection rule (`heads.rule_arrays`)
-    golden.npz       one window of samples and the embedding and logits it must give
-    MODEL_CARD.md    for people
+manifest.json    what it is, and the sha256 of every other file; its own digest names the bundle
+model.onnx       float32 (B, channels, n_mels, frames) -> embedding (B, D) L2-normalised, logits (B, K)
+head.npz         arrays of the rejection rule (`heads.rule_arrays`)
+golden.npz       one window of samples and the embedding and logits it must give
+MODEL_CARD.md    for people
 """
 
 from __future__ import annotations

@@ -81,7 +81,7 @@ def harmonic_percussive(magnitude: Array, *, kernel: int, power: float) -> tuple
 
 
 def _median(rows: Array, kernel: int) -> Array:
-    """Median of `kernel` neighbours along the last axis, edges mirrored: `scipy.ndimage.median_filter(mode="reflect")`, 8x faster."""
+    """Median of `kernel` neighbours along the last axis, edges mirrored: `scipy.ndimage.median_filter`, 8x faster."""
     half = kernel // 2
     padded = np.pad(np.ascontiguousarray(rows), ((0, 0), (half, half)), mode="symmetric")
     medians: Array = bottleneck.move_median(padded, window=kernel, axis=-1)[:, 2 * half :]

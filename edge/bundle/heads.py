@@ -77,7 +77,7 @@ class GaussianTail(_ClassGaussian):
 
 @dataclass(frozen=True, kw_only=True)
 class KnnDistance:
-    """Distance to the k-th nearest training embedding (Sun et al. 2022, Out-of-distribution detection with deep nearest neighbors)."""
+    """Distance to the k-th nearest training embedding (Sun et al. 2022, detection with deep nearest neighbors)."""
 
     kind: ClassVar[str] = "knn"
     points: Array

@@ -123,8 +123,9 @@ class ChannelSpec:
 class FrontendSpec:
     """Everything that turns a window of samples into a (channels, n_mels, frames) float32 array.
 
-    The defaults are system S1 (Thakur et al. 2019, section II.A) on this project's 5 s windows: frames of 1024 samples (46 ms) every
-    512, 40 mel bands, HPSS on the magnitude spectrogram with a median filter of 31 and soft masks of power 2 (Fitzgerald 2010).
+    The defaults are system S1 (Thakur et al. 2019, section II.A) on this project's 5 s windows: frames of 1024 samples (46 ms)
+    every 512, 40 mel bands, HPSS on the magnitude spectrogram with a median filter of 31 and soft masks of power 2
+    (Fitzgerald 2010).
     """
 
     sample_rate_hz: int = 22_050

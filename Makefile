@@ -1,0 +1,55 @@
+# Each target does all of its own set-up on a fresh Debian or Ubuntu machine with Python >= 3.10, and is safe to run again.
+# .venv is what a recorder has (no PyTorch); .venv-dev adds training and the tools of development.
+
+.DEFAULT_GOAL := help
+.PHONY: help replay test check format bench bundle clean
+.DELETE_ON_ERROR:
+
+FILE   ?=
+ARGS   ?=
+DATA   ?=
+BUNDLE ?= edge/models/default
+RECIPE ?= config/recipes/default.yaml
+DEMO   := build/demo.wav
+
+# The recordings: EDGE_DATA, or DATA=, or ../shared/data beside the checkout.
+ifneq ($(DATA),)
+export EDGE_DATA := $(abspath $(DATA))
+endif
+RECORDINGS = $(or $(EDGE_DATA),$(abspath ../shared/data))
+
+help:  ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: base dev
+base:
+	@.ci/setup.sh .venv
+dev:
+	@.ci/setup.sh .venv-dev dev,train,plot
+
+replay: base $(if $(FILE),,$(DEMO))  ## detections in FILE=recording.wav (without it: the synthetic demonstration); ARGS='--format csv ...'
+	@.venv/bin/edge replay '$(or $(FILE),$(DEMO))' $(ARGS)
+
+$(DEMO): edge/demo.py | base
+	@.venv/bin/python -m edge.demo $@
+
+test: dev  ## all tests; DATA=folder of recordings; ARGS='-k bundle ...'
+	@.venv-dev/bin/python -m pytest $(ARGS)
+
+check: dev  ## ruff, its formatter, and mypy --strict
+	@.venv-dev/bin/ruff check .
+	@.venv-dev/bin/ruff format --check .
+	@.venv-dev/bin/mypy
+
+format: dev  ## let ruff mend what it can
+	@.venv-dev/bin/ruff check --fix .
+	@.venv-dev/bin/ruff format .
+
+bench: base $(if $(FILE),,$(DEMO))  ## speed and memory of front end and network; FILE=recording.wav
+	@.venv/bin/edge bench '$(or $(FILE),$(DEMO))' $(ARGS)
+
+bundle: dev  ## rebuild the default model from DATA=folder with a manifest.csv (hours)
+	@.venv-dev/bin/edge-train build --recipe $(RECIPE) --data '$(RECORDINGS)' --out $(BUNDLE) $(ARGS)
+
+clean:  ## remove environments, caches and build products
+	@rm -rf .venv .venv-dev .venv*.lock build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info

@@ -1,0 +1,97 @@
+"""What tests need and a machine may lack: said by a mark, checked once, never skipped in silence.
+
+A test marked `data` or `gpu` is left out where that is missing, and the end of the run lists it with the reason. With CI=true a
+missing need that every build machine has to meet is a failure instead.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import hypothesis
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+DATA = Path(os.environ.get("EDGE_DATA") or ROOT.parent / "shared" / "data")
+
+# The machine that runs these may be busy training, and a build must not depend on the dice.
+hypothesis.settings.register_profile("edge", deadline=None, derandomize=True, print_blob=True)
+hypothesis.settings.load_profile("edge")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Need:
+    """Something a mark asks of the machine: `missing` gives the reason why it is not there, or None."""
+
+    missing: Callable[[], str | None]
+    required_in_ci: bool
+
+
+@cache
+def _recordings_missing() -> str | None:
+    if (DATA / "manifest.csv").is_file():
+        return None
+    return f"no recordings: {os.path.relpath(DATA)} has no manifest.csv (set EDGE_DATA or DATA=)"
+
+
+@cache
+def _gpu_missing() -> str | None:
+    try:
+        import torch
+    except ImportError:
+        return "no CUDA device: PyTorch is not installed"
+    return None if torch.cuda.is_available() else "no CUDA device on this machine"
+
+
+NEEDS = {
+    "data": Need(missing=_recordings_missing, required_in_ci=True),
+    "gpu": Need(missing=_gpu_missing, required_in_ci=False),
+}
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    for mark, need in NEEDS.items():
+        reason = need.missing() if item.get_closest_marker(mark) else None
+        if reason is None:
+            continue
+        if need.required_in_ci and os.environ.get("CI") == "true":
+            pytest.fail(reason, pytrace=False)
+        pytest.skip(reason)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    tests_by_reason: dict[str, list[str]] = defaultdict(list)
+    for report in terminalreporter.stats.get("skipped", ()):
+        tests_by_reason[_reason(report)].append(report.nodeid)
+    if tests_by_reason:
+        terminalreporter.section("not run on this machine")
+        for line in _listing(tests_by_reason.items()):
+            terminalreporter.write_line(line)
+
+
+def _reason(report: pytest.TestReport) -> str:
+    location = report.longrepr
+    return location[2].removeprefix("Skipped: ") if isinstance(location, tuple) else str(location)
+
+
+def _listing(tests_by_reason: Iterable[tuple[str, list[str]]]) -> Iterable[str]:
+    for reason, tests in tests_by_reason:
+        yield f"{reason} ({len(tests)}):"
+        yield from (f"  {test}" for test in tests)
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    """The checkout."""
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def recordings() -> Path:
+    """The folder of recordings with its `manifest.csv`; only for tests marked `data`."""
+    return DATA
