@@ -41,7 +41,7 @@ if ! "$venv/bin/python" -m pip --version >/dev/null 2>&1; then
 fi
 rm -f "$venv/.stamp"
 say "installing the project ${extras:+with $extras }into $venv (a minute or two, once)"
-"$venv/bin/python" -m pip install --quiet --disable-pip-version-check --editable ".${extras:+[$extras]}"
+"$venv/bin/python" -m pip install -qq --no-compile --disable-pip-version-check --editable ".${extras:+[$extras]}"
 
 # The wheels of soundfile carry libsndfile on common machines; elsewhere it is a system package.
 "$venv/bin/python" -c 'import soundfile' 2>/dev/null || .ci/apt.sh libsndfile1

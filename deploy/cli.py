@@ -1,0 +1,62 @@
+"""`edge-deploy`: look at a bundle before it goes to recorders."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+
+from edge.bundle import Bundle, FrontendSpec, load_bundle
+from edge.errors import UserError
+
+__all__ = ["main"]
+
+
+class _OneLineErrors(click.Group):
+    """A command group that ends with one line and exit code 2 when a person has to change something."""
+
+    def invoke(self, ctx: click.Context) -> object:
+        try:
+            return super().invoke(ctx)
+        except UserError as exc:
+            click.echo(f"edge-deploy: {exc}", err=True)
+            sys.exit(2)
+
+
+@click.group(cls=_OneLineErrors, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="edge-monitor", prog_name="edge-deploy")
+def main() -> None:
+    """Putting a bundle on recorders."""
+
+
+@main.command()
+@click.argument("bundle", type=click.Path(path_type=Path))
+@click.option("--quiet", "-q", is_flag=True, help="Say nothing when the bundle is sound.")
+def verify(bundle: Path, quiet: bool) -> None:
+    """Check every file of BUNDLE against its manifest and say what it is; exit 2 with the reason when it cannot be trusted."""
+    loaded = load_bundle(bundle)
+    if not quiet:
+        for name, value in _facts(loaded):
+            click.echo(f"{name:<10} {value}")
+
+
+def _facts(bundle: Bundle) -> Iterator[tuple[str, str]]:
+    """What a person wants to know of a bundle, as (name, value) rows."""
+    manifest = bundle.manifest
+    yield "name", manifest.name
+    yield "digest", bundle.digest
+    yield "labels", str(len(bundle.labels))
+    yield "frontend", _describe(bundle.frontend)
+    yield "head", f"{manifest.activation} scores, rejection by {manifest.rule} above {manifest.threshold:.4g}"
+    yield "trained on", f"data {manifest.training_data[:12]}, code {manifest.code}"
+    for file, sha256 in sorted(manifest.files.items()):
+        size_kb = (bundle.path / file).stat().st_size / 1000
+        yield "file", f"{file:<14} {size_kb:>9.1f} kB  sha256 {sha256[:16]}"
+
+
+def _describe(spec: FrontendSpec) -> str:
+    channels = ", ".join(f"{c.component} ({c.level.kind})" for c in spec.channels)
+    shape = " x ".join(str(n) for n in spec.shape)
+    return f"{spec.window_s:g} s at {spec.sample_rate_hz} Hz, {spec.n_mels} mels to {spec.fmax_hz:g} Hz, {channels}: {shape}"
