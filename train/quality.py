@@ -1,0 +1,90 @@
+"""Whether a file can be used at all: decoded once, from end to end, before anybody trains on it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import soundfile
+
+__all__ = ["Checked", "check_file", "check_files"]
+
+SHORTEST_S = 0.1
+SILENT_DBFS = -80.0  # below a 14-bit recorder's last bit: a dead microphone or an empty export
+BLOCK = 1 << 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checked:
+    """What is known of a file's content; `fault` says why it cannot be used, "" when it can."""
+
+    path: Path
+    sha256: str = ""
+    seconds: float = 0.0
+    fault: str = ""
+
+
+def check_files(paths: Iterable[Path], *, workers: int = 2) -> Iterator[Checked]:
+    """Check every file in `workers` processes, in order."""
+    paths = list(paths)
+    if workers < 2 or len(paths) < 2 * workers:
+        yield from map(check_file, paths)
+        return
+    with ProcessPoolExecutor(workers) as pool:
+        yield from pool.map(check_file, paths, chunksize=8)
+
+
+def check_file(path: Path) -> Checked:
+    """Read `path` once for its sha256 and once for its samples."""
+    if not path.is_file():
+        return Checked(path=path, fault="missing")
+    try:
+        digest = _sha256(path)
+        if path.stat().st_size == 0:
+            return Checked(path=path, sha256=digest, fault="empty")
+        seconds, peak, complete = _measure(path)
+    except (OSError, soundfile.SoundFileError) as exc:
+        return Checked(path=path, fault=f"unreadable ({_reason(exc)})")
+    return Checked(path=path, sha256=digest, seconds=seconds, fault=_fault(seconds, peak, complete))
+
+
+def _measure(path: Path) -> tuple[float, float, bool]:
+    """Decoded seconds, peak of the absolute sample (NaN or infinite if any sample is), and whether the header's length came out."""
+    frames, peak = 0, 0.0
+    with soundfile.SoundFile(path) as file:
+        for block in file.blocks(blocksize=BLOCK, dtype="float32", always_2d=True):
+            frames += len(block)
+            # max() of the block is NaN when one sample is; Python's max() would lose it.
+            peak = float(np.maximum(peak, np.abs(block).max(initial=0.0)))
+        return frames / file.samplerate, peak, frames >= file.frames
+
+
+def _fault(seconds: float, peak: float, complete: bool) -> str:
+    if not np.isfinite(peak):
+        return "NaN or infinite samples"
+    if seconds == 0:
+        return "empty"
+    if not complete:
+        return f"truncated (decodes to {seconds:.1f} s, less than its header says)"
+    if seconds < SHORTEST_S:
+        return f"too short ({seconds:.3f} s, needs {SHORTEST_S} s)"
+    if peak < 10 ** (SILENT_DBFS / 20):
+        return f"silent (peak below {SILENT_DBFS:.0f} dBFS)"
+    return ""
+
+
+def _reason(exc: Exception) -> str:
+    text = str(exc).replace("\n", " ").rstrip(". ")
+    return text.split(": ", 1)[-1] or type(exc).__name__
+
+
+def _sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(BLOCK):
+            digest.update(block)
+    return digest.hexdigest()
