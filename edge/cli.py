@@ -1,0 +1,193 @@
+"""The command line: parses, calls, maps errors to one line and an exit code. Heavy modules are imported by the commands that need them.
+
+Exit codes: 0 done; 1 a recording or the bundle was at fault; 2 an option was.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from edge.errors import ConfigError, EdgeError
+
+if TYPE_CHECKING:
+    from edge.replay import Replayer
+
+__all__ = ["main"]
+
+FORMATS = ("table", "jsonl", "csv", "raven", "audacity", "windows")  # edge.sinks.FORMATS, which takes long to import
+NUMERIC_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+
+
+class _OneLineErrors(click.Group):
+    """Every expected failure is one line on standard error and an exit code; a traceback is a bug."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except click.UsageError as exc:
+            command = exc.ctx.command_path if exc.ctx else "edge"
+            _complain(f"{exc.format_message()} See '{command} --help'.")
+            ctx.exit(2)
+        except EdgeError as exc:
+            _complain(str(exc))
+            ctx.exit(2 if isinstance(exc, ConfigError) else 1)
+        except BrokenPipeError:
+            raise  # click ends quietly when the reader of a pipe has gone
+        except OSError as exc:  # a full disk, a pulled card: the system's words say it best
+            _complain(f"{exc.filename}: {exc.strerror}" if exc.filename else str(exc.strerror or exc))
+            ctx.exit(1)
+
+
+@click.group(cls=_OneLineErrors, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="edge-monitor", prog_name="edge")
+def main() -> None:
+    """Named animals and honest unknowns, from recordings."""
+    for variable in NUMERIC_THREADS:
+        # Several threads make these small matrices slower; only before numpy is imported can this be said.
+        os.environ.setdefault(variable, "1")
+
+
+def _bundle_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    return click.option("--bundle", metavar="DIR", help="Bundle to use instead of the embedded default.")(command)
+
+
+@main.command()
+@click.argument("paths", nargs=-1, required=True, metavar="PATH...")
+@_bundle_option
+@click.option("--hop-s", type=float, default=1.0, show_default=True, help="Seconds from one window to the next.")
+@click.option("--format", "form", type=click.Choice(FORMATS), default="table", show_default=True, help="Form of the output.")
+@click.option("--out", metavar="PATH", help="File to write instead of standard output; appears only when complete.")
+@click.option("--start", metavar="RFC3339", help="When each recording starts, e.g. 2024-05-01T05:30:00Z.")
+@click.option("--workers", type=click.IntRange(min=1), default=1, show_default=True, help="Processes; files are shared among them.")
+@click.option("--plot", metavar="PNG", help="Also draw the spectrogram of a single recording with its detections.")
+def replay(
+    *, paths: tuple[str, ...], bundle: str | None, hop_s: float, form: str, out: str | None, start: str | None, workers: int,
+    plot: str | None,
+) -> None:  # fmt: skip
+    """Detect animals in recordings: files, or folders with all the audio below them."""
+    from edge.clock import parse_start
+    from edge.output import refuse_to_overwrite
+    from edge.replay import Replayer, ReplaySettings, find_recordings
+
+    start_utc = parse_start(start) if start is not None else None
+    settings = ReplaySettings(bundle=_bundle_path(bundle), hop_s=hop_s, start=start_utc, spool=form == "windows")
+    recordings = find_recordings(paths)
+    if plot and len(recordings) > 1:
+        raise ConfigError(f"--plot: draws one recording, and {len(recordings)} were given")
+    refuse_to_overwrite([out, plot], [r for r in recordings if isinstance(r, str)])
+    if not _write(Replayer(settings), recordings, form=form, out=out, workers=workers, plot=plot):
+        raise click.exceptions.Exit(1)
+
+
+def _write(replayer: Replayer, recordings: list[Any], *, form: Any, out: str | None, workers: int, plot: str | None) -> bool:
+    """Hear and write all recordings; whether every one could be."""
+    from edge.output import text_output
+    from edge.replay import replay as outcomes
+    from edge.sinks import open_sink
+    from edge.sinks.base import Heard
+
+    heard, failed = 0, 0
+    with text_output(out) as stream, _progress(len(recordings)) as (advance, complain):
+        sink = None
+        for outcome in outcomes(replayer, recordings, workers=workers, progress=advance):
+            if not isinstance(outcome, Heard):
+                complain(str(outcome))
+                failed += 1
+                continue
+            # Only now: when no recording can be read, not even a heading is written.
+            sink = sink or open_sink(form, stream, replayer.provenance, several=len(recordings) > 1)
+            sink.write(outcome)
+            heard += 1
+            if plot:
+                _draw(replayer, outcome, plot)
+        if sink is None:
+            raise click.exceptions.Exit(1)  # within the block, so that the output does not appear
+        sink.close()
+    return not failed
+
+
+def _draw(replayer: Replayer, heard: Any, plot: str) -> None:
+    from edge.plot import draw
+
+    draw(heard, path=plot, spec=replayer.bundle.frontend, provenance=replayer.provenance)
+
+
+@contextmanager
+def _progress(files: int) -> Iterator[tuple[Callable[[float], None], Callable[[str], None]]]:
+    """How to advance by a fraction of a file, and how to complain about one; a bar only where a person can see it move."""
+    if not sys.stderr.isatty():
+        yield (lambda fraction: None), _complain
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressColumn, TimeRemainingColumn
+
+    columns = (BarColumn(), TaskProgressColumn(), TimeRemainingColumn(), MofNCompleteColumn())
+    console = Console(stderr=True, highlight=False, markup=False, emoji=False)
+    # No refresh thread: the decoder mutes file descriptor 2 for moments, and half a cursor movement would be lost in one.
+    with Progress(*columns, console=console, transient=True, auto_refresh=False) as progress:
+        task = progress.add_task("", total=files)
+
+        def advance(fraction: float) -> None:
+            progress.advance(task, fraction)
+            progress.refresh()
+
+        yield advance, lambda message: console.print(f"error: {_one_line(message)}", soft_wrap=True)
+
+
+@main.command()
+@_bundle_option
+def info(bundle: str | None) -> None:
+    """Say what a bundle is, and check that it is whole."""
+    from edge.bundle import load_bundle
+
+    b = load_bundle(_bundle_path(bundle))
+    spec, m = b.frontend, b.manifest
+    channels = ", ".join(f"{c.component} ({c.level.kind})" for c in spec.channels)
+    click.echo(f"{m.name}  {b.path}")
+    click.echo(f"digest     {b.digest}")
+    click.echo(f"frontend   {spec.window_s:g} s at {spec.sample_rate_hz} Hz, {spec.n_mels} mels of {channels}")
+    click.echo(f"head       {m.activation}, rejects by {b.head.rule.kind} above {m.threshold:.4g}")
+    click.echo(f"trained    on data {m.training_data[:16]}, by code {m.code[:16]}")
+    for name, value in sorted(m.metrics.items()):
+        click.echo(f"metric     {name}: {value}")
+    click.echo(f"labels     {len(b.labels)}")
+    for label in b.labels:
+        scientific = f" ({label.scientific_name})" if label.scientific_name else ""
+        click.echo(f"  {label.label}: {label.common_name}{scientific}")
+
+
+@main.command()
+@_bundle_option
+@click.option("--runs", type=click.IntRange(min=1), default=5, show_default=True, help="Runs of which the median is told.")
+@click.option("--minutes", type=click.FloatRange(min=0.5), default=10.0, show_default=True, help="Audio to synthesise.")
+def bench(bundle: str | None, runs: int, minutes: float) -> None:
+    """Measure front end, network and replay on one core of this machine."""
+    from edge.bench import report
+
+    for line in report(_bundle_path(bundle), runs=runs, minutes=minutes):
+        click.echo(line)
+
+
+def _bundle_path(bundle: str | None) -> Path:
+    from edge.models import default_bundle_path
+
+    return Path(bundle) if bundle is not None else default_bundle_path()
+
+
+def _complain(message: str) -> None:
+    click.echo(f"error: {_one_line(message)}", err=True)
+
+
+def _one_line(message: str) -> str:
+    return " ".join(message.split())
+
+
+if __name__ == "__main__":
+    main()

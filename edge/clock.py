@@ -1,0 +1,93 @@
+"""Sample index to UTC. Wall time is derived from the sample index, never added up; where the start came from is always told."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
+from typing import Literal, cast
+
+from edge.errors import ConfigError
+from edge.sources.riff import parse_timestamp, start_tags
+
+__all__ = ["Clock", "ClockSource", "file_clock", "parse_start", "rfc3339"]
+
+ClockSource = Literal["option", "guano", "audiomoth", "bext", "name", "mtime"]
+
+TO_THE_SECOND_S = 1.0
+ANY_ZONE_S = 14 * 3600.0  # a local time of an unknown zone is at most so far from UTC
+FILE_TIME_S = 24 * 3600.0  # of a file that was never copied without its time
+YEARS = range(1970, 2200)
+
+# AudioMoth: 20240501_053000.WAV, optionally T for triggered, in UTC; with its 16-digit device id before it. Song Meter:
+# PREFIX_20240501_053000.wav, local time, with the zone appended by some models (-0500).
+NAME = re.compile(r"(?P<prefix>.*?)(?<!\d)(?P<date>\d{8})[_T$](?P<time>\d{6})(?P<fraction>\.\d{1,6})?(?P<zone>Z|[+-]\d{4})?(?!\d)")
+AUDIOMOTH_PREFIX = re.compile(r"(?:[0-9A-F]{16}_)?")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Clock:
+    """UTC of a stream's samples. `synced` only when a person or a time service vouches for it; uncertainty of the start in seconds."""
+
+    start_utc: datetime
+    sample_rate_hz: int
+    source: ClockSource
+    synced: bool
+    uncertainty_s: float
+
+    def utc(self, sample: int) -> datetime:
+        """Time of a sample, in whole arithmetic, so that it is the same from any block."""
+        return self.start_utc + timedelta(microseconds=(2_000_000 * sample + self.sample_rate_hz) // (2 * self.sample_rate_hz))
+
+
+def rfc3339(time: datetime) -> str:
+    """UTC with microseconds and Z."""
+    return time.astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def parse_start(text: str) -> datetime:
+    """The value of `--start`: RFC 3339 with its zone; raises `ConfigError`."""
+    time = parse_timestamp(text)
+    if time is None or time.tzinfo is None or time.year not in YEARS:
+        raise ConfigError(
+            f"--start: '{text}' is not a time with its zone, such as 2024-05-01T05:30:00Z or 2024-05-01T05:30:00-05:00"
+        )
+    return time.astimezone(timezone.utc)
+
+
+def file_clock(path: str, *, sample_rate_hz: int, duration_s: float | None, start: datetime | None = None) -> Clock:
+    """Clock of a recording: from `start`, else its metadata, else its name, else the file's time, which is its end."""
+    if start is not None:
+        return Clock(start_utc=start, sample_rate_hz=sample_rate_hz, source="option", synced=True, uncertainty_s=0.0)
+    source, time = _recorded(path)
+    uncertainty_s = TO_THE_SECOND_S
+    if time is None:
+        written = datetime.fromtimestamp(os.stat(path).st_mtime, timezone.utc)
+        source, time, uncertainty_s = "mtime", written - timedelta(seconds=duration_s or 0.0), FILE_TIME_S
+    elif time.tzinfo is None:
+        time, uncertainty_s = time.replace(tzinfo=timezone.utc), ANY_ZONE_S
+    utc = time.astimezone(timezone.utc)
+    return Clock(start_utc=utc, sample_rate_hz=sample_rate_hz, source=source, synced=False, uncertainty_s=uncertainty_s)
+
+
+def _recorded(path: str) -> tuple[ClockSource, datetime | None]:
+    """Start from metadata or name, aware where the zone is known."""
+    for source, time in start_tags(path):
+        if time.year in YEARS:
+            return cast(ClockSource, source), time
+    return "name", name_time(os.path.basename(path))
+
+
+def name_time(name: str) -> datetime | None:
+    """Start time in an AudioMoth or Song Meter file name."""
+    match = NAME.match(name)
+    if not match:
+        return None
+    date, time, zone = match["date"], match["time"], match["zone"]
+    if zone is None and AUDIOMOTH_PREFIX.fullmatch(match["prefix"]):
+        zone = "Z"
+    parsed = parse_timestamp(
+        f"{date[:4]}-{date[4:6]}-{date[6:]}T{time[:2]}:{time[2:4]}:{time[4:]}{match['fraction'] or ''}{zone or ''}"
+    )
+    return parsed if parsed is not None and parsed.year in YEARS else None

@@ -1,0 +1,46 @@
+"""Microphone health: what the samples themselves say about the signal, per window."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from edge.types import Array, SignalHealth
+
+__all__ = ["HealthLimits", "signal_health"]
+
+SILENCE = 1e-10  # -200 dBFS: keeps the level of digital silence a number
+
+
+@dataclass(frozen=True, kw_only=True)
+class HealthLimits:
+    """When a window is dead or stuck. A 16-bit recording's own rounding noise is near -101 dBFS; microphones are above -90."""
+
+    dead_dbfs: float = -100.0
+    stuck_dc: float = 1e-3
+    clip_level: float = 0.99
+    railed_ratio: float = 0.5
+
+
+def signal_health(samples: Array, limits: HealthLimits) -> SignalHealth:
+    """Measure samples (n,) float32, full scale 1; the RMS level is without the DC offset."""
+    magnitude = np.abs(samples)
+    dc = float(np.mean(samples, dtype=np.float64))
+    rms = float(np.sqrt(np.mean(np.square(samples - np.float32(dc)), dtype=np.float64)))
+    clip_ratio = float(np.mean(magnitude >= limits.clip_level))
+    rms_dbfs = _dbfs(rms)
+    flat = rms_dbfs < limits.dead_dbfs
+    offset = abs(dc) >= limits.stuck_dc
+    return SignalHealth(
+        rms_dbfs=rms_dbfs,
+        peak_dbfs=_dbfs(float(magnitude.max())),
+        clip_ratio=clip_ratio,
+        dc=dc,
+        dead=flat and not offset,
+        stuck=(flat and offset) or clip_ratio >= limits.railed_ratio,
+    )
+
+
+def _dbfs(amplitude: float) -> float:
+    return float(20 * np.log10(max(amplitude, SILENCE)))

@@ -1,0 +1,12 @@
+"""The bundles that ship with the package."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+__all__ = ["default_bundle_path"]
+
+
+def default_bundle_path() -> Path:
+    """Directory of the embedded default bundle."""
+    return Path(__file__).parent / "default"

@@ -1,0 +1,52 @@
+"""What made a detection: digests of bundle, configuration and code, so that a result can be traced years later."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from edge.bundle import Bundle, Label
+
+__all__ = ["Provenance", "code_digest", "config_digest", "provenance_of"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Provenance:
+    """sha256 digests of bundle, configuration and code, and the names of the bundle's labels."""
+
+    bundle: str
+    config: str
+    code: str
+    labels: Mapping[str, Label]
+
+    def common_name(self, label: str) -> str:
+        """The name for people."""
+        return self.labels[label].common_name
+
+
+def provenance_of(bundle: Bundle, **settings: Any) -> Provenance:
+    """Provenance of results of `bundle` under `settings`, which are all that decides what is detected."""
+    labels = {label.label: label for label in bundle.labels}
+    return Provenance(bundle=bundle.digest, config=config_digest(**settings), code=code_digest(), labels=labels)
+
+
+def config_digest(**settings: Any) -> str:
+    """sha256 of the canonical JSON of plain values and dataclasses."""
+    plain = {k: dataclasses.asdict(v) if dataclasses.is_dataclass(v) else v for k, v in settings.items()}  # type: ignore[arg-type]
+    return hashlib.sha256(json.dumps(plain, sort_keys=True, allow_nan=False).encode()).hexdigest()
+
+
+@cache
+def code_digest() -> str:
+    """sha256 of this package's Python files: says which code ran even where no version was bumped."""
+    root = Path(__file__).parent
+    digest = hashlib.sha256()
+    for file in sorted(root.rglob("*.py"), key=lambda f: f.relative_to(root).as_posix()):
+        digest.update(file.relative_to(root).as_posix().encode() + b"\0" + file.read_bytes() + b"\0")
+    return digest.hexdigest()

@@ -1,0 +1,218 @@
+"""Recordings through the same pipeline as the live recorder: finds them, hears each to its end, isolates the ones that fail."""
+
+from __future__ import annotations
+
+import math
+import multiprocessing
+import os
+import pickle
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from typing import BinaryIO
+
+from edge.bundle import load_bundle
+from edge.clock import file_clock
+from edge.errors import AudioError, BackendError, ConfigError, EdgeError
+from edge.health import HealthLimits
+from edge.model import NOTHING, load_model
+from edge.pipeline import detect
+from edge.provenance import provenance_of
+from edge.sinks.base import Heard
+from edge.sources.file import AUDIO_SUFFIXES, FileSource
+from edge.tracker import Tracker, TrackerSpec
+from edge.types import AudioBlock, Detection, Prediction
+from edge.windows import Windower
+
+__all__ = ["Outcome", "ReplaySettings", "Replayer", "find_recordings", "replay"]
+
+Outcome = Heard | AudioError
+Progress = Callable[[float], None]  # is told the fraction of the file that the last block was
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReplaySettings:
+    """What decides the result of a replay; `block_s` and `spool` (predictions wanted) do not change what is detected."""
+
+    bundle: Path
+    hop_s: float = 1.0
+    start: datetime | None = None
+    tracker: TrackerSpec = TrackerSpec()
+    limits: HealthLimits = HealthLimits()
+    block_s: float = 1.0
+    spool: bool = False
+
+    def __post_init__(self) -> None:
+        if not 0 < self.hop_s < math.inf:
+            raise ConfigError(f"--hop-s: {self.hop_s} is not a number of seconds above 0")
+
+
+class Replayer:
+    """One process's model, ready to hear recordings one after another. Raises `BundleError` when the bundle fails its self-test."""
+
+    def __init__(self, settings: ReplaySettings) -> None:
+        self.settings = settings
+        self.bundle = load_bundle(settings.bundle)
+        self.provenance = provenance_of(self.bundle, hop_s=settings.hop_s, tracker=settings.tracker, health=settings.limits)
+        self._windower()  # so that a hop that cannot be is told before any file is opened
+        self._model = load_model(self.bundle, limits=settings.limits)
+
+    def hear(self, file: str, *, spool: Path | None = None, progress: Progress = lambda fraction: None) -> Heard:
+        """Hear one recording to its end; `AudioError` where it cannot be read, and nothing of it counts then."""
+        rate_hz = self.bundle.frontend.sample_rate_hz
+        source = FileSource(file, sample_rate_hz=rate_hz, block_s=self.settings.block_s)
+        facts = source.facts
+        clock = file_clock(file, sample_rate_hz=rate_hz, duration_s=facts.duration_s, start=self.settings.start)
+        with ExitStack() as stack:
+            stream = stack.enter_context(spool.open("wb")) if spool else None
+            meter = _ReplayMeter(spool=stream, duration_s=facts.duration_s, progress=progress)
+            events = detect(
+                source.blocks(), windower=self._windower(), model=self._model, tracker=self._tracker(facts.identity), meter=meter
+            )
+            ended = [event for event in events if event.state == "end"]
+        return Heard(
+            file=file,
+            duration_s=meter.heard_samples / rate_hz,
+            clock=clock,
+            detections=tuple(sorted(ended, key=_order)),
+            spool=spool,
+        )
+
+    def outcome(self, file: str, *, spool: Path | None = None, progress: Progress = lambda fraction: None) -> Outcome:
+        """As `hear`, with the failure of this one file as a value, so that the others go on."""
+        try:
+            return self.hear(file, spool=spool, progress=progress)
+        except AudioError as exc:
+            return exc
+        except BackendError as exc:
+            return AudioError(f"{file}: {exc}")
+        except OSError as exc:  # the medium failed under the file: a card pulled, a share gone
+            return AudioError(f"{file}: {exc.strerror or exc}")
+
+    def _windower(self) -> Windower:
+        spec = self.bundle.frontend
+        hop_samples = round(self.settings.hop_s * spec.sample_rate_hz)
+        return Windower(window_samples=spec.window_samples, hop_samples=hop_samples, sample_rate_hz=spec.sample_rate_hz)
+
+    def _tracker(self, identity: str) -> Tracker:
+        stream = f"{identity}|{self.provenance.bundle}|{self.provenance.config}"
+        return Tracker(labels=self._model.labels, identity=stream, spec=self.settings.tracker)
+
+
+@dataclass(kw_only=True)
+class _ReplayMeter:
+    """Counts what was heard, tells progress, and keeps predictions on disk where a format wants them."""
+
+    spool: BinaryIO | None
+    duration_s: float | None
+    progress: Progress
+    heard_samples: int = 0
+
+    def block(self, block: AudioBlock) -> None:
+        self.heard_samples += len(block.samples)
+        if self.duration_s:
+            self.progress(len(block.samples) / block.sample_rate_hz / self.duration_s)
+
+    def prediction(self, prediction: Prediction) -> None:
+        if self.spool is not None:
+            pickle.dump(replace(prediction, scores=NOTHING, embedding=NOTHING), self.spool)
+
+
+def find_recordings(paths: Sequence[str]) -> list[str | AudioError]:
+    """The recordings that `paths` name, in order; a folder gives its audio files, all the way down, sorted. Faults keep their place."""
+    found: list[str | AudioError] = []
+    for path in paths:
+        if not os.path.isdir(path):
+            found.append(path)
+            continue
+        inside = sorted(_audio_below(path), key=lambda file: os.path.relpath(file, path).split(os.sep))
+        found += inside or [AudioError(f"{path}: no audio files in this folder")]
+    return found
+
+
+def _audio_below(folder: str) -> Iterator[str]:
+    for parent, _, names in os.walk(folder):
+        for name in names:
+            # A leading dot: macOS leaves ._NAME.wav beside each file on the cards of recorders.
+            if os.path.splitext(name)[1].lower() in AUDIO_SUFFIXES and not name.startswith("."):
+                yield os.path.join(folder, os.path.relpath(os.path.join(parent, name), folder))
+
+
+def replay(
+    replayer: Replayer, recordings: Sequence[str | AudioError], *, workers: int = 1, progress: Progress = lambda fraction: None
+) -> Iterator[Outcome]:
+    """Outcomes in the order of `recordings`, however many worker processes hear them; spools live until the next outcome is asked."""
+    with tempfile.TemporaryDirectory(prefix="edge-replay-") as folder, ExitStack() as stack:
+        spools = [Path(folder, str(i)) if replayer.settings.spool else None for i in range(len(recordings))]
+        if workers > 1:
+            outcomes = stack.enter_context(_Workers(replayer.settings, workers)).outcomes(recordings, spools, progress)
+        else:
+            outcomes = _outcomes(replayer, recordings, spools, progress)
+        for outcome, spool in zip(outcomes, spools, strict=True):
+            yield outcome
+            if spool is not None:
+                spool.unlink(missing_ok=True)
+
+
+def _outcomes(
+    replayer: Replayer, recordings: Sequence[str | AudioError], spools: Sequence[Path | None], progress: Progress
+) -> Iterator[Outcome]:
+    for recording, spool in zip(recordings, spools, strict=True):
+        if isinstance(recording, AudioError):
+            yield recording
+        else:
+            yield replayer.outcome(recording, spool=spool, progress=progress)
+
+
+class _Workers:
+    """Worker processes, each with its own model. Spawned, not forked: ONNX Runtime's threads do not survive a fork."""
+
+    def __init__(self, settings: ReplaySettings, workers: int) -> None:
+        context = multiprocessing.get_context("spawn")
+        self._pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker, initargs=(settings,))
+
+    def __enter__(self) -> _Workers:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._pool.shutdown(cancel_futures=True)
+
+    def outcomes(
+        self, recordings: Sequence[str | AudioError], spools: Sequence[Path | None], progress: Progress
+    ) -> Iterator[Outcome]:
+        futures = [
+            None if isinstance(recording, AudioError) else self._pool.submit(_hear_in_worker, recording, spool)
+            for recording, spool in zip(recordings, spools, strict=True)
+        ]
+        for recording, future in zip(recordings, futures, strict=True):
+            if future is None:
+                assert isinstance(recording, AudioError)
+                yield recording
+                continue
+            try:
+                outcome = future.result()
+            except BrokenProcessPool as exc:
+                raise EdgeError(f"{recording}: a worker process died, perhaps for lack of memory; try fewer --workers") from exc
+            progress(1.0)
+            yield outcome
+
+
+_worker: Replayer
+
+
+def _start_worker(settings: ReplaySettings) -> None:
+    global _worker  # noqa: PLW0603 - a process pool gives its workers no other place for state
+    _worker = Replayer(settings)
+
+
+def _hear_in_worker(file: str, spool: Path | None) -> Outcome:
+    return _worker.outcome(file, spool=spool)
+
+
+def _order(d: Detection) -> tuple[int, int, str]:
+    return d.start_sample, d.end_sample, d.label or ""

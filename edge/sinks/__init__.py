@@ -1,0 +1,32 @@
+"""Where results go, behind one protocol; `wire.py` is the frozen form in which detections leave the program."""
+
+from __future__ import annotations
+
+from typing import Literal, TextIO
+
+from edge.provenance import Provenance
+from edge.sinks.base import Sink
+
+__all__ = ["FORMATS", "Format", "open_sink"]
+
+Format = Literal["table", "jsonl", "csv", "raven", "audacity", "windows"]
+FORMATS: tuple[Format, ...] = ("table", "jsonl", "csv", "raven", "audacity", "windows")
+
+
+def open_sink(kind: Format, stream: TextIO, provenance: Provenance, *, several: bool) -> Sink:
+    """The writer of one format; `several` recordings will follow, or just one."""
+    from edge.sinks import jsonl, tables
+
+    match kind:
+        case "table":
+            return tables.TerminalTable(stream, provenance)
+        case "jsonl":
+            return jsonl.DetectionLines(stream, provenance)
+        case "windows":
+            return jsonl.WindowLines(stream)
+        case "csv":
+            return tables.CsvTable(stream, provenance)
+        case "raven":
+            return tables.RavenTable(stream, provenance)
+        case "audacity":
+            return tables.AudacityLabels(stream, provenance, several=several)

@@ -1,0 +1,26 @@
+"""What every source of audio must do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Protocol
+
+from edge.types import AudioBlock
+
+__all__ = ["Source"]
+
+
+class Source(Protocol):
+    """One stream of mono audio at a fixed rate. `blocks` may wait for audio; the receiver owns the arrays it is given."""
+
+    @property
+    def sample_rate_hz(self) -> int:
+        """Rate of the samples given out."""
+        ...
+
+    def blocks(self) -> Iterator[AudioBlock]:
+        """Blocks in order of `start_sample`, which jumps where audio was lost; the last one of a recording is marked `last`.
+
+        Raises `AudioError` when the source cannot be read any further.
+        """
+        ...

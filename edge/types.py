@@ -1,0 +1,141 @@
+"""What flows between the stages: frozen values, a unit on every number, a shape on every array.
+
+AudioBlock -> Window -> Prediction (one per window) -> Detection (one per event)
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Array", "AudioBlock", "Detection", "EventState", "Prediction", "Score", "SignalHealth", "Window"]
+
+Array = NDArray[np.float32]
+EventState = Literal["new", "update", "end"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class AudioBlock:
+    """Consecutive mono samples (n,) float32, full scale 1; `start_sample` counts from the start of the stream.
+
+    A jump of `start_sample` past the previous block's end is lost audio. `last` says that the recording ends with this block.
+    """
+
+    start_sample: int
+    samples: Array
+    sample_rate_hz: int
+    last: bool = False
+
+    @property
+    def end_sample(self) -> int:
+        """Index of the sample after the last."""
+        return self.start_sample + len(self.samples)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Window:
+    """What the model hears at once: samples (window,) float32, never across lost audio; the receiver owns the array.
+
+    `end_sample` is the end of the audio heard: for a recording shorter than a window, which is looped, it is the recording's end.
+    """
+
+    start_sample: int
+    end_sample: int
+    samples: Array
+    sample_rate_hz: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class SignalHealth:
+    """State of the signal in one window. Levels in dB re full scale, `dc` in full scales, `clip_ratio` in 0..1 of the samples.
+
+    `dead`: nothing but silence. `stuck`: a constant offset, or railed at full scale. Either one gates the window.
+    """
+
+    rms_dbfs: float
+    peak_dbfs: float
+    clip_ratio: float
+    dc: float
+    dead: bool
+    stuck: bool
+
+    @property
+    def gated(self) -> bool:
+        """Whether the signal cannot carry a sound, so that the model is not asked."""
+        return self.dead or self.stuck
+
+
+@dataclass(frozen=True, kw_only=True)
+class Score:
+    """A label and its score in 0..1; a score is not a probability."""
+
+    label: str
+    score: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prediction:
+    """What the model says of one window. `label` is None when rejected; `nearest` is then the label it resembles most.
+
+    `score` in 0..1 belongs to `nearest`; `novelty` in 0..1 is above 0.5 when rejected; `top` are the best labels, best first.
+    A gated window has neither label nor nearest, score 0, novelty 1 and empty arrays. `scores` (K,), `embedding` (D,) float32.
+    """
+
+    start_sample: int
+    end_sample: int
+    sample_rate_hz: int
+    label: str | None
+    nearest: str | None
+    score: float
+    novelty: float
+    top: tuple[Score, ...]
+    health: SignalHealth
+    scores: Array = field(repr=False, compare=False)
+    embedding: Array = field(repr=False, compare=False)
+
+    @property
+    def start_s(self) -> float:
+        """Start in seconds from the start of the stream."""
+        return self.start_sample / self.sample_rate_hz
+
+    @property
+    def end_s(self) -> float:
+        """End in seconds from the start of the stream."""
+        return self.end_sample / self.sample_rate_hz
+
+
+@dataclass(frozen=True, kw_only=True)
+class Detection:
+    """An event: consecutive windows that agree. One `id` through its states new, update, end.
+
+    Score, novelty, nearest, top, health and embedding are those of its peak window, which starts at `peak_sample`: the one with the
+    highest score of a species, or with the highest novelty of an unknown (`label` None).
+    """
+
+    id: str
+    state: EventState
+    label: str | None
+    nearest: str
+    score: float
+    novelty: float
+    top: tuple[Score, ...]
+    start_sample: int
+    end_sample: int
+    peak_sample: int
+    sample_rate_hz: int
+    windows: int
+    health: SignalHealth
+    embedding: Array = field(repr=False, compare=False)
+
+    @property
+    def start_s(self) -> float:
+        """Start in seconds from the start of the stream."""
+        return self.start_sample / self.sample_rate_hz
+
+    @property
+    def end_s(self) -> float:
+        """End in seconds from the start of the stream."""
+        return self.end_sample / self.sample_rate_hz

@@ -1,0 +1,100 @@
+"""Small bundles with a real ONNX graph that can be reckoned by hand: no training, milliseconds to run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+from edge.bundle import Bundle, ChannelSpec, Frontend, FrontendSpec, Golden, Label, Manifest, write_bundle
+from edge.bundle.heads import MaxLogit
+from edge.bundle.spec import MaxLevel
+from edge.types import Array
+
+__all__ = ["LABELS", "SPEC", "tiny_bundle", "tone"]
+
+LABELS = (
+    Label(label="low_hummer", common_name="Low Hummer", scientific_name="Bombus gravis"),
+    Label(label="mid_whistler", common_name="Mid Whistler", scientific_name="Sibilus medius"),
+    Label(label="high_peeper", common_name="High Peeper"),
+)
+SPEC = FrontendSpec(
+    sample_rate_hz=8000,
+    window_s=1.0,
+    n_fft=256,
+    hop_length=128,
+    n_mels=12,
+    fmax_hz=4000.0,
+    channels=(ChannelSpec(component="mel", level=MaxLevel()),),
+)
+TONES_HZ = {"low_hummer": 300.0, "mid_whistler": 1000.0, "high_peeper": 3000.0}
+
+
+def tone(hz: float, seconds: float, rate_hz: int = SPEC.sample_rate_hz, *, level: float = 0.3) -> Array:
+    """A sine (n,) float32."""
+    result: Array = (level * np.sin(2 * np.pi * hz * np.arange(round(seconds * rate_hz)) / rate_hz)).astype(np.float32)
+    return result
+
+
+def tiny_bundle(path: Path, *, spec: FrontendSpec = SPEC, golden_error: float = 0.0) -> Bundle:
+    """A bundle that knows three tones and rejects whatever fills the spectrum evenly; `golden_error` spoils its golden window."""
+    frontend = Frontend(spec)
+    templates = np.stack([_profile(frontend, tone(hz, spec.window_s, spec.sample_rate_hz)) for hz in TONES_HZ.values()])
+    model = _graph(spec, templates)
+    samples = tone(700.0, spec.window_s, spec.sample_rate_hz)
+    embedding, logits = _run(model, frontend(samples)[None])
+    golden = Golden(samples=samples, embedding=embedding[0] + np.float32(golden_error), logits=logits[0], tolerance=1e-4)
+    manifest = Manifest(
+        name="tiny", labels=LABELS, frontend=spec, activation="softmax", rule="max_logit", threshold=-6.0, scale=1.0,
+        training_data="0" * 64, code="0" * 64, metrics={"macro_f1": 1.0},
+    )  # fmt: skip
+    return write_bundle(path, manifest, model=model, rule=MaxLogit(), golden=golden, card="# Tiny\n")
+
+
+def _profile(frontend: Frontend, samples: Array) -> Array:
+    """Mean over time of the first channel, normalised: (n_mels,)."""
+    mean = frontend(samples)[0].mean(axis=1)
+    profile: Array = mean / np.linalg.norm(mean)
+    return profile
+
+
+def _graph(spec: FrontendSpec, templates: Array) -> bytes:
+    """Mean over time -> L2 -> ten times the cosine with each template."""
+    channels, mels, frames = spec.shape
+    first = numpy_helper.from_array(np.array([0], np.int64), "first")
+    weights = numpy_helper.from_array((10 * templates.T).astype(np.float32), "weights")
+    floor = numpy_helper.from_array(np.array([1e-12], np.float32), "floor")
+    axes = numpy_helper.from_array(np.array([3], np.int64), "time")
+    nodes = [
+        helper.make_node("ReduceMean", ["features", "time"], ["mean"], keepdims=0),
+        helper.make_node("Gather", ["mean", "first"], ["channel"], axis=1),
+        helper.make_node("Flatten", ["channel"], ["flat"]),
+        helper.make_node("ReduceL2", ["flat", "ones"], ["norm"], keepdims=1),
+        helper.make_node("Max", ["norm", "floor"], ["safe"]),
+        helper.make_node("Div", ["flat", "safe"], ["embedding"]),
+        helper.make_node("MatMul", ["embedding", "weights"], ["logits"]),
+    ]
+    ones = numpy_helper.from_array(np.array([1], np.int64), "ones")
+    graph = helper.make_graph(
+        nodes,
+        "tiny",
+        [helper.make_tensor_value_info("features", TensorProto.FLOAT, ["batch", channels, mels, frames])],
+        [
+            helper.make_tensor_value_info("embedding", TensorProto.FLOAT, ["batch", mels]),
+            helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["batch", len(templates)]),
+        ],
+        initializer=[first, weights, floor, axes, ones],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+    onnx.checker.check_model(model)
+    return model.SerializeToString()
+
+
+def _run(model: bytes, features: Array) -> tuple[Array, Array]:
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
+    embedding, logits = session.run(["embedding", "logits"], {"features": features})
+    return embedding, logits
