@@ -1,5 +1,6 @@
-"""The command line: parses, calls, maps errors to one line and an exit code. Heavy modules are imported by the commands that need them.
+"""The command line: parses, calls, maps errors to one line and an exit code.
 
+Heavy modules are imported by the commands that need them, so that `edge --help` is quick.
 Exit codes: 0 done; 1 a recording or the bundle was at fault; 2 an option was.
 """
 
@@ -67,10 +68,17 @@ def _bundle_option(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--start", metavar="RFC3339", help="When each recording starts, e.g. 2024-05-01T05:30:00Z.")
 @click.option("--workers", type=click.IntRange(min=1), default=1, show_default=True, help="Processes; files are shared among them.")
 @click.option("--plot", metavar="PNG", help="Also draw the spectrogram of a single recording with its detections.")
-def replay(
-    *, paths: tuple[str, ...], bundle: str | None, hop_s: float, form: str, out: str | None, start: str | None, workers: int,
+def replay(  # noqa: PLR0913 - one parameter per option
+    *,
+    paths: tuple[str, ...],
+    bundle: str | None,
+    hop_s: float,
+    form: str,
+    out: str | None,
+    start: str | None,
+    workers: int,
     plot: str | None,
-) -> None:  # fmt: skip
+) -> None:
     """Detect animals in recordings: files, or folders with all the audio below them."""
     from edge.clock import parse_start
     from edge.output import refuse_to_overwrite

@@ -28,7 +28,7 @@ AUDIOMOTH_PREFIX = re.compile(r"(?:[0-9A-F]{16}_)?")
 
 @dataclass(frozen=True, kw_only=True)
 class Clock:
-    """UTC of a stream's samples. `synced` only when a person or a time service vouches for it; uncertainty of the start in seconds."""
+    """UTC of a stream's samples. `synced` only when a person or a time service vouches for it; `uncertainty_s` is of the start."""
 
     start_utc: datetime
     sample_rate_hz: int

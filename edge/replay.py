@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO
@@ -42,8 +42,8 @@ class ReplaySettings:
     bundle: Path
     hop_s: float = 1.0
     start: datetime | None = None
-    tracker: TrackerSpec = TrackerSpec()
-    limits: HealthLimits = HealthLimits()
+    tracker: TrackerSpec = field(default_factory=TrackerSpec)
+    limits: HealthLimits = field(default_factory=HealthLimits)
     block_s: float = 1.0
     spool: bool = False
 
@@ -124,7 +124,7 @@ class _ReplayMeter:
 
 
 def find_recordings(paths: Sequence[str]) -> list[str | AudioError]:
-    """The recordings that `paths` name, in order; a folder gives its audio files, all the way down, sorted. Faults keep their place."""
+    """The recordings that `paths` name, in order; a folder gives all audio files below it, sorted. Faults keep their place."""
     found: list[str | AudioError] = []
     for path in paths:
         if not os.path.isdir(path):
@@ -146,7 +146,7 @@ def _audio_below(folder: str) -> Iterator[str]:
 def replay(
     replayer: Replayer, recordings: Sequence[str | AudioError], *, workers: int = 1, progress: Progress = lambda fraction: None
 ) -> Iterator[Outcome]:
-    """Outcomes in the order of `recordings`, however many worker processes hear them; spools live until the next outcome is asked."""
+    """Outcomes in the order of `recordings`, however many processes hear them; a spool lives until the next is asked for."""
     with tempfile.TemporaryDirectory(prefix="edge-replay-") as folder, ExitStack() as stack:
         spools = [Path(folder, str(i)) if replayer.settings.spool else None for i in range(len(recordings))]
         if workers > 1:

@@ -23,7 +23,7 @@ __all__ = ["Tracker", "TrackerSpec"]
 
 @dataclass(frozen=True, kw_only=True)
 class TrackerSpec:
-    """When events end: after `cooldown_s` of audio without the label, or at `longest_s`; `update_s` apart, open ones are renewed."""
+    """When events end: after `cooldown_s` of audio without the label, or at `longest_s`; every `update_s` an open one is told."""
 
     cooldown_s: float = 3.0
     longest_s: float = 60.0
@@ -71,7 +71,7 @@ class _Event:
 
 
 class Tracker:
-    """Events of one stream. `identity` names the stream, bundle and configuration; event ids are digests of it and the start sample.
+    """Events of one stream. `identity` names stream, bundle and configuration; event ids are digests of it and the start sample.
 
     Works one window behind the model, because smoothing needs the next one. Ends of events come in the order they happen.
     """

@@ -15,7 +15,21 @@ __all__ = ["AudacityLabels", "CsvTable", "RavenTable", "TerminalTable", "clock_t
 PIPE_WIDTH = 200  # columns where the output is not a terminal: enough that nothing is cut
 BAND_HZ = 0.0  # Raven wants a frequency band; ours is the whole one
 
-CSV_COLUMNS = "file start_s end_s start_utc end_utc label common_name scientific_name nearest score novelty clock_source id".split()
+CSV_COLUMNS = (
+    "file",
+    "start_s",
+    "end_s",
+    "start_utc",
+    "end_utc",
+    "label",
+    "common_name",
+    "scientific_name",
+    "nearest",
+    "score",
+    "novelty",
+    "clock_source",
+    "id",
+)
 RAVEN_COLUMNS = (
     "Selection",
     "View",
@@ -67,7 +81,7 @@ class CsvTable:
 
 
 class RavenTable:
-    """A Raven selection table. Raven opens several files as one sequence: begin times run on, `File Offset (s)` is within the file."""
+    """A Raven selection table. Raven opens several files as one sequence: begin times run on, the file offset is within a file."""
 
     def __init__(self, stream: TextIO, provenance: Provenance) -> None:
         self._rows = csv.writer(stream, delimiter="\t", lineterminator="\n", quoting=csv.QUOTE_NONE, escapechar="\\")

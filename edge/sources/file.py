@@ -20,7 +20,11 @@ from edge.types import Array, AudioBlock
 __all__ = ["AUDIO_SUFFIXES", "AudioFacts", "FileSource", "probe"]
 
 AUDIO_SUFFIXES = frozenset(
-    ".wav .wave .flac .ogg .oga .opus .mp3 .mp2 .aif .aiff .aifc .au .snd .caf .w64 .rf64 .bwf .voc .nist .sph .ircam".split()
+    f".{suffix}"
+    for suffix in (
+        *("wav", "wave", "bwf", "rf64", "w64", "flac", "ogg", "oga", "opus", "mp3", "mp2"),
+        *("aif", "aiff", "aifc", "au", "snd", "caf", "voc", "nist", "sph", "ircam"),
+    )
 )
 RATES_HZ = (2_000, 768_000)  # from infrasound loggers to the fastest bat recorder; anything else is a damaged header
 LOUDEST = 1e6  # full scale is 1; integer samples stored as float reach 2**31, which overflows powers in float32 further on
@@ -46,7 +50,7 @@ class AudioFacts:
         return None if self.frames is None else self.frames / self.sample_rate_hz
 
 
-class _Forward(soundfile.SoundFile):
+class _Forward(soundfile.SoundFile):  # type: ignore[misc]
     """Read from beginning to end only.
 
     python-soundfile seeks after each read of a seekable file. In MP3 that restarts the decoder, so the samples would depend on the

@@ -24,7 +24,8 @@ def parse_timestamp(text: str) -> datetime | None:
         return None
     *fields, fraction, zone = match.groups()
     try:
-        return datetime(*map(int, fields), _microseconds(fraction), _zone(zone))  # type: ignore[arg-type, misc]
+        year, month, day, hour, minute, second = map(int, fields)
+        return datetime(year, month, day, hour, minute, second, _microseconds(fraction), _zone(zone))
     except ValueError:  # a month 13 or a 30 February
         return None
 

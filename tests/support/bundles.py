@@ -89,7 +89,8 @@ def _graph(spec: FrontendSpec, templates: Array) -> bytes:
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
     onnx.checker.check_model(model)
-    return model.SerializeToString()
+    serialized: bytes = model.SerializeToString()
+    return serialized
 
 
 def _run(model: bytes, features: Array) -> tuple[Array, Array]:

@@ -1,0 +1,135 @@
+"""How fast this machine is with a bundle: front end and network apart, and a whole replay. A benchmark, never a test of time."""
+
+from __future__ import annotations
+
+import platform
+import resource
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+
+from edge.backends.onnx import OnnxBackend
+from edge.bundle import Bundle, Frontend, FrontendSpec, load_bundle
+from edge.replay import Replayer, ReplaySettings
+from edge.types import Array
+
+__all__ = ["plain_librosa", "report", "synthesise"]
+
+HOPS_S = (5.0, 1.0)
+PER_RUN = 10  # windows measured in one run
+
+
+def report(bundle_path: Path, *, runs: int, minutes: float) -> Iterator[str]:
+    """Lines to print, as they are measured; medians of `runs`."""
+    yield from _machine()
+    bundle = load_bundle(bundle_path)
+    spec = bundle.frontend
+    window = synthesise(spec.window_s, spec.sample_rate_hz)
+    yield f"bundle      {bundle.manifest.name} {bundle.digest[:16]}, {spec.window_s:g} s windows at {spec.sample_rate_hz} Hz"
+    yield from _replays(bundle_path, minutes=minutes, runs=runs)
+    yield f"memory      {_peak_rss_mib():.0f} MiB at most"  # before librosa's path loads what a recorder never does
+    yield from _network(bundle, window, runs)
+    yield from _front_end(spec, window, runs)
+
+
+def _machine() -> Iterator[str]:
+    packages = ("numpy", "scipy", "librosa", "onnxruntime", "soxr", "soundfile")
+    yield f"machine     {_cpu_model()}, {platform.system()} {platform.machine()}"
+    yield f"versions    Python {platform.python_version()}, " + ", ".join(f"{name} {version(name)}" for name in packages)
+    yield "threads     1 for numpy, 1 for the network; times are CPU time of one core"
+
+
+def _front_end(spec: FrontendSpec, window: Array, runs: int) -> Iterator[str]:
+    frontend = Frontend(spec)
+    ours = _median_ms(lambda: frontend(window), runs)
+    plain = _median_ms(lambda: plain_librosa(spec, window), runs, per_run=3)
+    yield f"front end   {ours:.1f} ms a window, librosa's plain path {plain:.1f} ms: {plain / ours:.1f} times as fast"
+
+
+def _network(bundle: Bundle, window: Array, runs: int) -> Iterator[str]:
+    backend = OnnxBackend(bundle.model_path)
+    features = Frontend(bundle.frontend)(window)[np.newaxis]
+    yield f"network     {_median_ms(lambda: backend.infer(features), runs):.1f} ms a window"
+
+
+def _replays(bundle_path: Path, *, minutes: float, runs: int) -> Iterator[str]:
+    with tempfile.TemporaryDirectory(prefix="edge-bench-") as folder:
+        file = str(Path(folder, "bench.wav"))
+        _write_recording(file, minutes)
+        for hop_s in HOPS_S:
+            replayer = Replayer(ReplaySettings(bundle=bundle_path, hop_s=hop_s))
+            if hop_s > replayer.bundle.frontend.window_s:
+                continue
+            seconds = statistics.median(_cpu_s(lambda r=replayer: r.hear(file)) for _ in range(max(1, runs // 2)))  # type: ignore[misc]
+            speed = minutes * 60 / seconds
+            yield f"replay      {hop_s:g} s hop: {speed:.0f} audio seconds per CPU second ({minutes:g} min in {seconds:.1f} s)"
+
+
+def plain_librosa(spec: FrontendSpec, window: Array) -> Array:
+    """The front end as librosa's documentation would have it: (channels, n_mels, frames) in dB."""
+    import librosa
+
+    stft = np.abs(
+        librosa.stft(window, n_fft=spec.n_fft, hop_length=spec.hop_length, window=spec.window_function, pad_mode="constant")
+    )
+    harmonic, percussive = librosa.decompose.hpss(stft, kernel_size=spec.hpss_kernel, power=spec.hpss_power)
+    basis = librosa.filters.mel(sr=spec.sample_rate_hz, n_fft=spec.n_fft, n_mels=spec.n_mels, fmin=spec.fmin_hz, fmax=spec.fmax_hz)
+    levels: Array = np.stack([librosa.power_to_db(basis @ part**2, top_db=None) for part in (stft, harmonic, percussive)])
+    return levels
+
+
+def synthesise(seconds: float, rate_hz: int) -> Array:
+    """Noise with a chirp once a second, (n,) float32: nothing that a front end could skip."""
+    t = np.arange(round(seconds * rate_hz)) / rate_hz
+    chirp = 0.2 * np.sin(2 * np.pi * (2000 + 500 * (t % 1)) * t) * (t % 1 < 0.3)
+    noise = 0.02 * np.random.default_rng(0).standard_normal(len(t))
+    samples: Array = (chirp + noise).astype(np.float32)
+    return samples
+
+
+def _write_recording(file: str, minutes: float) -> None:
+    """At 48 kHz, as most recorders do, so that resampling is measured too."""
+    import soundfile
+
+    minute = synthesise(60.0, 48_000)
+    with soundfile.SoundFile(file, "w", samplerate=48_000, channels=1, subtype="PCM_16") as out:
+        remaining = round(minutes * len(minute))
+        while remaining > 0:
+            out.write(minute[:remaining])
+            remaining -= len(minute)
+
+
+def _median_ms(work: Callable[[], object], runs: int, per_run: int = PER_RUN) -> float:
+    work()  # the first call builds tables and loads libraries
+
+    def several() -> None:
+        for _ in range(per_run):
+            work()
+
+    return 1000 * statistics.median(_cpu_s(several) for _ in range(runs)) / per_run
+
+
+def _cpu_s(work: Callable[[], object]) -> float:
+    before = time.process_time()
+    work()
+    return time.process_time() - before
+
+
+def _cpu_model() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:  # not Linux
+        return platform.processor() or platform.machine()
+    models = [line.split(":", 1)[1].strip() for line in lines if line.startswith(("model name", "Model"))]
+    return f"{len(models)} x {models[0]}" if models else platform.machine()
+
+
+def _peak_rss_mib() -> float:
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (1 << 20 if sys.platform == "darwin" else 1 << 10)  # bytes there, KiB on Linux
