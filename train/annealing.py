@@ -16,7 +16,7 @@ STEPS_PER_GROUP, MOST_STEPS, RESTARTS = 250, 60_000, 2
 HOT, COLD = 4.0, 0.02
 # What it costs a species to be nowhere in training (never accepted), test, validation, or in one more training fold.
 NO_TRAINING, NO_TEST, NO_VALIDATION, NO_FOLD = 1000.0, 10.0, 7.0, 0.3
-OFF_SHARE, EXTRA = 20.0, 100.0
+OFF_SHARE, EXTRA = 20.0, 1500.0
 
 
 def class_cost(counts: Counts, targets: NDArray[np.float64], extra: NDArray[np.bool_]) -> NDArray[np.float64]:

@@ -56,7 +56,7 @@ class WindowOutputs:
     def load(path: Path) -> WindowOutputs:
         """The inverse of `save`."""
         try:
-            with np.load(path, allow_pickle=False) as arrays:
+            with Path(path).open("rb") as file, np.load(file, allow_pickle=False) as arrays:
                 columns = {name: arrays[name] for name in COLUMNS}
                 return WindowOutputs(**columns, labels=tuple(str(label) for label in arrays["labels"]))
         except FileNotFoundError as exc:

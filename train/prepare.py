@@ -11,17 +11,22 @@ import csv
 import dataclasses
 import io
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+from rich.console import Console
+from rich.progress import track
 
 from edge.errors import UserError
 from train.corpus import Corpus, Recording, write_corpus
 from train.files import write_text
 from train.quality import Checked, check_files
 from train.readers import Layout, Listing, read_listing
-from train.splits import SplitPlan, split_recordings
+from train.splits import SplitPlan, split_recordings, unsplittable
 from train.summary import summarise
+
+SHOWN = 20  # files in quarantine that are listed on the terminal
 
 __all__ = ["Prepared", "Rejected", "prepare"]
 
@@ -42,22 +47,38 @@ class Prepared:
     quarantine: tuple[Rejected, ...]
     summary: str
 
+    def __str__(self) -> str:
+        unsplit = unsplittable(self.corpus.recordings)
+        places = {
+            "test": self.corpus.of(split="test"),
+            "dev": self.corpus.of(split="dev"),
+            "unused": self.corpus.of(split="unused"),
+        }
+        lines = [
+            f"{len(self.corpus.labels)} known species; " + ", ".join(f"{name} {len(rs)} recordings" for name, rs in places.items()),
+            f"{len(self.quarantine)} files in quarantine",
+            *(f"  {q.recording.path.relative_to(self.corpus.root)}: {q.reason}" for q in self.quarantine[:SHOWN]),
+            f"{len(unsplit)} species are not in test, validation and training",
+            *(f"  {label}: {reason}" for label, reason in unsplit.items()),
+        ]
+        return "\n".join(lines)
+
 
 def prepare(
     source: Path | str,
     prepared: Path | str,
     *,
-    plan: SplitPlan | None = None,
     layout: Layout = "auto",
-    species: Path | None = None,
+    test_share: float = 0.2,
+    folds: int = 5,
+    seed: int = 0,
     workers: int = 2,
-    progress: Callable[[int, int], None] | None = None,
 ) -> Prepared:
-    """Read the collection `source`, check every file, split, and write the folder `prepared`; `progress(done, total)` per file."""
-    plan, prepared = plan or SplitPlan(), Path(prepared)
-    listing = read_listing(source, layout=layout, species=species)
+    """Read the collection `source`, check every file, split by recordist, and write the folder `prepared`."""
+    plan, prepared = SplitPlan(test_share=test_share, folds=folds, seed=seed), Path(prepared)
+    listing = read_listing(source, layout=layout)
     _refuse_contradictions(listing)
-    checked = _check(listing.recordings, workers=workers, progress=progress)
+    checked = _check(listing.recordings, workers=workers)
     usable, quarantine = _sort_out(listing.recordings, checked)
     _refuse_hopeless(source, usable, quarantine)
     corpus = Corpus(root=listing.root, recordings=split_recordings(usable, plan))
@@ -75,13 +96,11 @@ def _refuse_contradictions(listing: Listing) -> None:
         raise UserError(f"{listing.root}: '{both[0]}' is listed both as a known and as an unknown species")
 
 
-def _check(recordings: Sequence[Recording], *, workers: int, progress: Callable[[int, int], None] | None) -> list[Checked]:
-    checked = []
-    for result in check_files([r.path for r in recordings], workers=workers):
-        checked.append(result)
-        if progress:
-            progress(len(checked), len(recordings))
-    return checked
+def _check(recordings: Sequence[Recording], *, workers: int) -> list[Checked]:
+    console = Console(stderr=True)
+    checks = check_files([r.path for r in recordings], workers=workers)
+    bar = track(checks, "checking recordings", total=len(recordings), console=console, disable=not console.is_terminal)
+    return list(bar)
 
 
 def _sort_out(recordings: Sequence[Recording], checked: Sequence[Checked]) -> tuple[list[Recording], tuple[Rejected, ...]]:

@@ -84,7 +84,7 @@ def unsplittable(recordings: Sequence[Recording]) -> dict[str, str]:
         absent = [place for place in ("test", "validation", "training") if place not in places[label]]
         if absent:
             count = len(groups[label])
-            why = f"only {count} recordist{'s' * (count > 1)}" if count < 3 else f"its {count} recordists are tied to other species"
+            why = f"only {count} recordist{'s' * (count > 1)}" if count < 3 else f"its {count} recordists were needed elsewhere"
             reasons[label] = f"not in {' or '.join(absent)}: {why}"
     return reasons
 
@@ -105,20 +105,25 @@ def _numbered(keys: Sequence[Hashable]) -> tuple[list[Hashable], NDArray[np.int6
 def _place_known(
     recordings: Sequence[Recording], known: list[int], unknown: list[int], plan: SplitPlan, rng: np.random.Generator
 ) -> dict[str, int]:
-    """Bin of every group with a known recording. Their unknown recordings count as one more class: test needs its share of both."""
+    """Bin of every group with a known recording.
+
+    Two more classes keep the whole in proportion: all known recordings together, else the wish to test every species takes a third
+    of the corpus from training, and the groups' unknown recordings, of which the test needs its share.
+    """
     if not known:
         return {}
     groups, group = _numbered([group_of(recordings[i]) for i in known])
     labels, label = _numbered([recordings[i].label for i in known])
-    counts = np.zeros((len(groups), len(labels) + 1), np.int64)
+    counts = np.zeros((len(groups), len(labels) + 2), np.int64)
     np.add.at(counts, (group, label), 1)
+    counts[:, -2] = counts.sum(axis=1)
     numbers = {key: i for i, key in enumerate(groups)}
     for i in unknown:
         if group_of(recordings[i]) in numbers:
             counts[numbers[group_of(recordings[i])], -1] += 1
     targets = np.tile(plan.targets(plan.test_share), (counts.shape[1], 1))
     targets[-1] = plan.targets(UNKNOWN_TEST_SHARE)
-    bins = anneal_counts(counts, targets, extra_classes=1, rng=rng)
+    bins = anneal_counts(counts, targets, extra_classes=2, rng=rng)
     return {str(key): int(b) for key, b in zip(groups, bins, strict=True)}
 
 
