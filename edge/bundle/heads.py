@@ -96,7 +96,8 @@ class MaxLogit:
     kind: ClassVar[str] = "max_logit"
 
     def novelty(self, embedding: Array, logits: Array) -> Array:
-        return -logits.max(1)
+        result: Array = -logits.max(1)
+        return result
 
 
 @dataclass(frozen=True, kw_only=True)
