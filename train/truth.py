@@ -23,10 +23,13 @@ QUIET = "quiet windows"
 
 @dataclass(frozen=True, kw_only=True)
 class Truth:
-    """Of W windows: `species` (W,) position in the system's labels, -1 for everything else, and `kind` (W,) in words."""
+    """Of W windows: `species` (W,) position in the system's labels, -1 for everything else; `kind` (W,) in words; `origin` (W,),
+    the kind of the recording, which differs from `kind` where the window is quiet.
+    """
 
     species: NDArray[np.int64]
     kind: NDArray[np.str_]
+    origin: NDArray[np.str_]
 
     @cached_property
     def known(self) -> NDArray[np.bool_]:
@@ -67,6 +70,7 @@ def judge_truth(corpus: Corpus, outputs: WindowOutputs) -> Truth:
     return Truth(
         species=np.where(quiet, -1, species[outputs.recording]),
         kind=np.where(quiet, QUIET, kinds[outputs.recording]),
+        origin=kinds[outputs.recording],
     )
 
 
