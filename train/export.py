@@ -1,0 +1,106 @@
+"""From a finished run and its calibration to a bundle: ONNX, golden window, head, card; refused where torch and ONNX disagree."""
+
+from __future__ import annotations
+
+import io
+import subprocess
+import warnings
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from edge.bundle import Bundle, Frontend, FrontendSpec, Golden, Manifest, write_bundle
+from edge.bundle.heads import Head
+from edge.errors import UserError
+from train.corpus import Corpus
+from train.fit import TrainedRun
+
+__all__ = ["OPSET", "code_version", "export_bundle", "golden_samples", "to_onnx"]
+
+OPSET = 18  # the newest that TensorRT 10.3's parser is known to take
+TOLERANCE = 1e-4
+Array = NDArray[np.float32]
+
+
+def export_bundle(run: TrainedRun, head: Head, corpus: Corpus, *, path: Path, name: str, card: str, metrics: dict[str, Any]) -> Bundle:
+    """Write the bundle at `path`; `UserError` when the graph does not give what torch gives."""
+    spec = run.recipe.frontend
+    samples = golden_samples(spec)
+    features = Frontend(spec)(samples)[None]
+    model = to_onnx(run.network, spec)
+    embedding, logits = verify_onnx(model, run.network, np.concatenate([features, np.zeros_like(features)]))
+    known = {label.label: label for label in corpus.labels}
+    manifest = Manifest(
+        name=name,
+        labels=tuple(known[label] for label in run.labels),
+        frontend=spec,
+        activation=head.activation,
+        rule=head.rule.kind,
+        threshold=head.threshold,
+        scale=head.scale,
+        training_data=corpus.digest,
+        code=code_version(),
+        metrics=metrics,
+    )
+    golden = Golden(samples=samples, embedding=embedding[0], logits=logits[0], tolerance=10 * TOLERANCE)
+    return write_bundle(path, manifest, model=model, rule=head.rule, golden=golden, card=card)
+
+
+def to_onnx(network: nn.Module, spec: FrontendSpec) -> bytes:
+    """The network as ONNX: input `features` (batch, C, F, T), outputs `embedding` and `logits`, any batch size."""
+    buffer = io.BytesIO()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the exporter warns about its own internals
+        program = torch.onnx.export(
+            network.eval(),
+            (torch.zeros(2, *spec.shape),),
+            input_names=["features"],
+            output_names=["embedding", "logits"],
+            dynamic_shapes=({0: torch.export.Dim("batch", min=1)},),
+            opset_version=OPSET,
+            dynamo=True,
+            verbose=False,
+        )
+    assert program is not None
+    program.save(buffer)
+    return buffer.getvalue()
+
+
+def verify_onnx(model: bytes, network: nn.Module, features: Array) -> tuple[Array, Array]:
+    """Run both on features (B, C, F, T); returns what ONNX Runtime said, or refuses when it differs from torch by more than 1e-4."""
+    session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
+    outputs = [np.asarray(o) for o in session.run(["embedding", "logits"], {"features": features})]
+    with torch.no_grad():
+        expected = [o.numpy() for o in network.eval()(torch.from_numpy(features))]
+    for what, ours, theirs in zip(("embedding", "logits"), outputs, expected, strict=True):
+        worst = float(np.abs(ours - theirs).max())
+        if not worst <= TOLERANCE:
+            raise UserError(f"export refused: ONNX Runtime and torch differ in {what} by {worst:.2g}, more than {TOLERANCE:g}")
+    return outputs[0], outputs[1]
+
+
+def golden_samples(spec: FrontendSpec) -> Array:
+    """One window that exercises the whole frontend, made here so that no recording travels: whistles, clicks, a trill, a noise floor."""
+    rng = np.random.default_rng(20190328)
+    t = np.arange(spec.window_samples) / spec.sample_rate_hz
+    whistle = 0.3 * np.sin(2 * np.pi * (2500 * t + 60 * t**2)) * (np.sin(2 * np.pi * 0.7 * t) > 0.3)
+    trill = 0.2 * np.sin(2 * np.pi * 1700 * t) * (np.sin(2 * np.pi * 34 * t) > 0) * (t > 0.6 * spec.window_s)
+    clicks = np.where(np.arange(len(t)) % (spec.sample_rate_hz // 3) < 40, rng.uniform(-0.5, 0.5, len(t)), 0)
+    return (whistle + trill + clicks + 0.003 * rng.standard_normal(len(t))).astype(np.float32)
+
+
+def code_version() -> str:
+    """The package's version and, in a checkout, the commit, marked when the tree was dirty."""
+    version = metadata.version("edge-monitor")
+    try:
+        command = ["git", "describe", "--always", "--dirty", "--exclude", "*"]
+        found = subprocess.run(command, cwd=Path(__file__).parent, capture_output=True, text=True, timeout=10, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return version
+    return f"{version}+{found.stdout.strip()}"

@@ -1,0 +1,83 @@
+"""Run a network over recordings the way the device does: the frontend itself on every window, nothing cached or cropped."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.bundle import Frontend, FrontendSpec
+from edge.bundle.features import power_to_db
+from train.activity import measure_activity
+from train.audio import loop_to, read_audio
+from train.cache import MAX_S
+from train.corpus import Corpus, Recording
+from train.outputs import WindowOutputs
+
+__all__ = ["HeardWindows", "hear", "run_network"]
+
+Array = NDArray[np.float32]
+Network = Callable[[Array], tuple[Array, Array]]  # features (B, C, F, T) -> embedding (B, D), logits (B, K)
+
+
+@dataclass(frozen=True, kw_only=True)
+class HeardWindows:
+    """The windows of one recording: features (W, C, F, T), starts in seconds (W,), and which are acoustically active (W,) bool."""
+
+    features: Array
+    start_s: NDArray[np.float64]
+    active: NDArray[np.bool_]
+
+
+def hear(path: Path, *, spec: FrontendSpec, hop_s: float) -> HeardWindows:
+    """Cut a recording into windows every `hop_s` and compute their features; a short recording is looped to one window."""
+    frontend, length, mel = Frontend(spec), spec.window_samples, dataclasses.replace(spec, channels=spec.channels[:1])
+    samples = loop_to(read_audio(path, spec.sample_rate_hz, max_s=MAX_S), length)
+    # the hop in whole frames, so that activity, measured on the recording's frames, is that of the very window
+    hop_frames = max(1, round(hop_s * spec.frames_per_second))
+    activity = measure_activity(
+        power_to_db(Frontend(mel).components(samples)[0]), window_frames=spec.shape[2] - 1, hop_frames=hop_frames
+    )
+    starts = activity.starts * spec.hop_length
+    fits = starts + length <= len(samples)
+    features = np.stack([frontend(samples[s : s + length]) for s in starts[fits]])
+    return HeardWindows(features=features, start_s=starts[fits] / spec.sample_rate_hz, active=activity.active[fits])
+
+
+def run_network(
+    network: Network,
+    corpus: Corpus,
+    recordings: Sequence[Recording],
+    *,
+    spec: FrontendSpec,
+    labels: tuple[str, ...],
+    hop_s: float,
+    workers: int,
+) -> WindowOutputs:
+    """Embedding and logits of every window of `recordings`, which are some of the corpus's."""
+    position = {r.path: i for i, r in enumerate(corpus.recordings)}
+    columns: dict[str, list[NDArray[np.generic]]] = {k: [] for k in ("recording", "start_s", "active", "embedding", "logits")}
+    heard = _hear_all([r.path for r in recordings], spec=spec, hop_s=hop_s, workers=workers)
+    for recording, windows in zip(recordings, heard, strict=True):
+        embedding, logits = network(windows.features)
+        columns["recording"].append(np.full(len(logits), position[recording.path]))
+        columns["start_s"].append(windows.start_s)
+        columns["active"].append(windows.active)
+        columns["embedding"].append(embedding)
+        columns["logits"].append(logits)
+    return WindowOutputs(labels=labels, **{k: np.concatenate(v) for k, v in columns.items()})
+
+
+def _hear_all(paths: Sequence[Path], *, spec: FrontendSpec, hop_s: float, workers: int) -> Iterator[HeardWindows]:
+    task = partial(hear, spec=spec, hop_s=hop_s)
+    if workers < 2:
+        yield from map(task, paths)
+        return
+    with ProcessPoolExecutor(workers) as pool:
+        yield from pool.map(task, paths, chunksize=4)

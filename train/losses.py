@@ -1,0 +1,70 @@
+"""Losses: the paper's dynamic triplet loss (Algorithm 1), and cross-entropy against an implicit 'other'."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from pytorch_metric_learning import distances, losses, miners, reducers
+from torch import Tensor
+from torch.nn import functional
+
+__all__ = ["DynamicMargin", "Triplets", "cross_entropy_with_other", "mine_semihard", "triplet_loss"]
+
+Triplets = tuple[Tensor, Tensor, Tensor]  # indices (N,) of anchors, positives, negatives
+
+
+@dataclass(kw_only=True)
+class DynamicMargin:
+    """The margin of Algorithm 1: grows by `step` up to `maximum` after `patience` consecutive poor harvests.
+
+    A harvest is poor when fewer than `scarce` semi-hard triplets were mined from a mini-batch.
+    """
+
+    margin: float = 0.2
+    step: float = 0.05
+    maximum: float = 0.6
+    scarce: int = 15
+    patience: int = 3
+    poor_harvests: int = 0
+
+    def update(self, mined: int) -> float:
+        """Account for one mini-batch's harvest; returns the margin to use next."""
+        self.poor_harvests = self.poor_harvests + 1 if mined < self.scarce else 0
+        if self.poor_harvests >= self.patience:
+            self.margin = min(self.maximum, round(self.margin + self.step, 10))
+            self.poor_harvests = 0
+        return self.margin
+
+    @property
+    def at_maximum(self) -> bool:
+        """Whether the margin can grow no further: training ends here once the loss is about 0."""
+        return self.margin >= self.maximum
+
+
+def _squared_euclidean() -> distances.LpDistance:
+    return distances.LpDistance(normalize_embeddings=False, p=2, power=2)
+
+
+def mine_semihard(embeddings: Tensor, classes: Tensor, margin: float) -> Triplets:
+    """Every triplet of the batch whose negative is farther than its positive, by less than the margin (equation 1)."""
+    miner = miners.TripletMarginMiner(margin=margin, type_of_triplets="semihard", distance=_squared_euclidean())
+    anchors, positives, negatives = miner(embeddings, classes)
+    return anchors, positives, negatives
+
+
+def triplet_loss(embeddings: Tensor, classes: Tensor, triplets: Triplets, margin: float) -> Tensor:
+    """Mean over the given triplets of max(|a - p|^2 - |a - n|^2 + margin, 0) (equation 2; the mean, so the rate suits any count)."""
+    loss = losses.TripletMarginLoss(margin=margin, distance=_squared_euclidean(), reducer=reducers.MeanReducer())
+    value: Tensor = loss(embeddings, classes, triplets)
+    return value
+
+
+def cross_entropy_with_other(logits: Tensor, targets: Tensor) -> Tensor:
+    """Cross-entropy of logits (B, K) with an implicit logit 0 for 'other': soft targets (B, K + 1), the last column is 'other'.
+
+    Outliers shown in training have target 'other' (outlier exposure, Hendrycks et al. 2019); the network still has K outputs, and a
+    window that resembles nothing known ends with all of them below 0.
+    """
+    with_other = torch.cat([logits, logits.new_zeros(len(logits), 1)], dim=1)
+    return -(targets * functional.log_softmax(with_other, dim=1)).sum(dim=1).mean()

@@ -1,0 +1,160 @@
+"""A recipe: everything that decides a training run, read from one YAML file and checked completely before anything runs."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+
+from edge.bundle.spec import FrontendSpec, from_mapping
+from edge.errors import ConfigError, SpecError
+
+__all__ = ["AugmentSpec", "ClassifierSpec", "CrossEntropySpec", "NetworkSpec", "Recipe", "TripletSpec", "load_recipe"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkSpec:
+    """Which network, and its constructor's options."""
+
+    kind: Literal["mscnn", "compact"]
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class AugmentSpec:
+    """Augmentation in the power domain, each an independent draw per window; the defaults are none (the paper uses none)."""
+
+    noise_share: float = 0.0  # probability of mixing in noise, background or a quiet window
+    noise_snr_db: tuple[float, float] = (0.0, 25.0)
+    gain_db: float = 0.0  # uniform within +- this, after the peak band is brought to full scale
+    equaliser_db: float = 0.0  # smooth random frequency response within +- this: another microphone, another distance
+    stretch: float = 0.0  # time dilation within 1 +- this, about the middle of the window
+    shift_bands: int = 0  # shift along the mel axis within +- this
+    time_shift_share: float = 0.0  # probability of a circular shift in time
+    masks: int = 0  # SpecAugment: this many masks per axis (Park et al. 2019)
+    mixup_share: float = 0.0  # probability of adding a window of another species, with a shared label (Zhang et al. 2018)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TripletSpec:
+    """Dynamic triplet loss (Thakur et al. 2019, Algorithm 1)."""
+
+    kind: Literal["triplet"] = "triplet"
+    per_class: int = 5
+    triplets_per_step: int = 50
+    margin: float = 0.2
+    margin_step: float = 0.05
+    margin_maximum: float = 0.6
+    scarce: int = 15
+    patience: int = 3
+    converged_loss: float = 0.01
+
+
+@dataclass(frozen=True, kw_only=True)
+class CrossEntropySpec:
+    """Cross-entropy; with `outlier_share` > 0 against an implicit 'other', and `triplet_weight` of batch-hard triplet loss beside it."""
+
+    kind: Literal["cross_entropy"] = "cross_entropy"
+    batch: int = 48
+    outlier_share: float = 0.0
+    triplet_weight: float = 0.0
+    triplet_margin: float = 0.3
+    average: float = 0.0  # exponential moving average of the weights: the decay per step, 0 for none
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassifierSpec:
+    """The MLP on frozen embeddings (section II.B.2); absent when the network has its own logits."""
+
+    hidden: int = 256
+    learning_rate: float = 1e-3
+    weight_decay: float = 1e-4
+    epochs: int = 200
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """One training run. `steps` are weight updates; an epoch is `steps_per_epoch` of them, after which there is a checkpoint."""
+
+    name: str
+    frontend: FrontendSpec
+    network: NetworkSpec
+    objective: TripletSpec | CrossEntropySpec
+    steps: int
+    steps_per_epoch: int = 100
+    optimiser: Literal["adagrad", "adamw"] = "adamw"
+    schedule: Literal["constant", "cosine"] = "cosine"
+    learning_rate: float = 1e-3
+    weight_decay: float = 1e-4
+    classifier: ClassifierSpec | None = None
+    augment: AugmentSpec = AugmentSpec()
+    seed: int = 0
+    members: int = 1
+    species: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.steps < 1 or self.steps_per_epoch < 1 or self.members < 1:
+            raise SpecError("steps, steps_per_epoch and members must be at least 1")
+        if self.frontend.channels[0].component != "mel":
+            raise SpecError("frontend.channels[0] must be the component mel: activity and mixing levels are measured on it")
+        if isinstance(self.objective, TripletSpec) and self.classifier is None:
+            raise SpecError("objective triplet learns no classes: add a classifier section")
+
+    def as_mapping(self) -> dict[str, Any]:
+        """Plain YAML types; `parse_recipe` reads it back."""
+        plain: dict[str, Any] = json.loads(json.dumps({**dataclasses.asdict(self), "frontend": self.frontend.as_mapping()}))
+        return plain
+
+    @property
+    def digest(self) -> str:
+        """sha256 of the canonical JSON: a checkpoint is resumed only by the recipe that wrote it."""
+        return hashlib.sha256(json.dumps(self.as_mapping(), sort_keys=True).encode()).hexdigest()
+
+
+_OBJECTIVES: dict[str, type[Any]] = {"triplet": TripletSpec, "cross_entropy": CrossEntropySpec}
+
+
+def load_recipe(path: Path, *, overrides: Mapping[str, Any] | None = None) -> Recipe:
+    """Read a recipe file; every mistake is one line that names the file and the key."""
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as exc:
+        raise ConfigError(f"{path}: no such recipe") from exc
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as exc:
+        raise ConfigError(f"{path}: cannot be read as YAML ({' '.join(str(exc).split())})") from exc
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path}: a recipe is a mapping of keys, see config/recipes/")
+    return parse_recipe({**values, **(overrides or {})}, where=str(path))
+
+
+def parse_recipe(values: Mapping[str, Any], *, where: str) -> Recipe:
+    """Build a recipe from plain YAML types."""
+    parsed = dict(values)
+    parsed["frontend"] = FrontendSpec.parse(parsed.get("frontend") or {}, where=f"{where}: frontend")
+    for key, cls in (("network", NetworkSpec), ("augment", AugmentSpec), ("classifier", ClassifierSpec)):
+        if parsed.get(key) is not None:
+            parsed[key] = _section(cls, parsed[key], where=f"{where}: {key}")
+    if "objective" in parsed:
+        kind = parsed["objective"].get("kind") if isinstance(parsed["objective"], dict) else None
+        if kind not in _OBJECTIVES:
+            raise SpecError(f"{where}: objective.kind: '{kind}' is none of {', '.join(_OBJECTIVES)}")
+        parsed["objective"] = _section(_OBJECTIVES[kind], parsed["objective"], where=f"{where}: objective")
+    parsed["species"] = tuple(parsed.get("species") or ())
+    recipe: Recipe = from_mapping(Recipe, parsed, where=where)
+    for key, allowed in (("optimiser", ("adagrad", "adamw")), ("schedule", ("constant", "cosine"))):
+        if getattr(recipe, key) not in allowed:
+            raise SpecError(f"{where}: {key}: '{getattr(recipe, key)}' is none of {', '.join(allowed)}")
+    return recipe
+
+
+def _section(cls: type[Any], values: Any, *, where: str) -> Any:
+    if not isinstance(values, dict):
+        raise SpecError(f"{where}: must be a mapping of keys")
+    lists = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+    return from_mapping(cls, lists, where=where)

@@ -1,0 +1,152 @@
+"""The training loop: iterations, moving average, checkpoints that survive a kill at any instant, and a curve that resumes unchanged."""
+
+from __future__ import annotations
+
+import copy
+import csv
+import logging
+import math
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from edge.errors import ConfigError
+from train.files import replacing
+from train.objectives import Objective
+from train.recipe import CrossEntropySpec, Recipe
+
+__all__ = ["Progress", "Trainer", "pick_device"]
+
+log = logging.getLogger(__name__)
+WARM_UP_STEPS = 60
+
+
+@dataclass(frozen=True, kw_only=True)
+class Progress:
+    """After each epoch: where training stands. `left_s` is the time the remaining steps need at the pace so far."""
+
+    step: int
+    steps: int
+    numbers: dict[str, float]
+    left_s: float
+
+
+def pick_device(name: str) -> torch.device:
+    """`cpu`, `cuda` or `auto`; asking for a GPU that is not there is an error, not a slow run."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if name == "cuda" and not torch.cuda.is_available():
+        raise ConfigError("device cuda: no GPU that PyTorch can use on this machine; leave --device out or say cpu")
+    if name not in ("cpu", "cuda"):
+        raise ConfigError(f"device '{name}' is none of auto, cpu, cuda")
+    return torch.device(name)
+
+
+class Trainer:
+    """Trains `network` in `folder`; call `run` again after a crash and it continues from the last finished epoch."""
+
+    def __init__(self, recipe: Recipe, network: nn.Module, objective: Objective, *, folder: Path, device: torch.device, seed: int) -> None:
+        self.recipe, self.objective, self.folder, self.device = recipe, objective, folder, device
+        self.network = network.to(device=device, memory_format=torch.channels_last)
+        decay = recipe.objective.average if isinstance(recipe.objective, CrossEntropySpec) else 0.0
+        self._decay = decay
+        self.average = copy.deepcopy(self.network) if decay else self.network
+        self.rng, self.step, self.history = np.random.default_rng(seed), 0, []  # type: tuple[np.random.Generator, int, list[dict[str, float]]]
+        optimisers = {"adagrad": torch.optim.Adagrad, "adamw": torch.optim.AdamW}
+        self._optimiser: Any = optimisers[recipe.optimiser](
+            self.network.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay
+        )
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def run(self, validate: Callable[[nn.Module], dict[str, float]], report: Callable[[Progress], None]) -> nn.Module:
+        """Train to the end; `validate` is called after each epoch. Returns the network to use (the moving average, if any)."""
+        self._resume()
+        started, first = time.monotonic(), self.step
+        while self.step < self.recipe.steps and not self.objective.finished():
+            numbers = self._epoch()
+            self.history.append({"step": self.step, **numbers, **validate(self.average)})
+            self._save()
+            pace = (time.monotonic() - started) / (self.step - first)
+            report(Progress(step=self.step, steps=self.recipe.steps, numbers=self.history[-1], left_s=pace * (self.recipe.steps - self.step)))
+        return self.average.eval()
+
+    def _epoch(self) -> dict[str, float]:
+        self.network.train()
+        rows = []
+        for _ in range(min(self.recipe.steps_per_epoch, self.recipe.steps - self.step)):
+            for group in self._optimiser.param_groups:
+                group["lr"] = self._learning_rate()
+            rows.append(self.objective.iterate(self.network, self._update, self.rng))
+            self.step += 1
+        return {key: float(np.mean([row[key] for row in rows])) for key in rows[0]}
+
+    def _update(self, loss: Tensor) -> None:
+        self._optimiser.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(self.network.parameters(), 5.0)
+        self._optimiser.step()
+        if self._decay:
+            self._move_average()
+
+    @torch.no_grad()
+    def _move_average(self) -> None:
+        decay = min(self._decay, (1 + self.step) / (10 + self.step))  # a young average forgets its random start
+        for mean, value in zip(self.average.state_dict().values(), self.network.state_dict().values(), strict=True):
+            if mean.dtype.is_floating_point:
+                mean.lerp_(value, 1 - decay)
+            else:
+                mean.copy_(value)
+
+    def _learning_rate(self) -> float:
+        if self.recipe.schedule == "constant":
+            return self.recipe.learning_rate
+        warm = min(1.0, (self.step + 1) / WARM_UP_STEPS)
+        return self.recipe.learning_rate * warm * max(0.005, 0.5 * (1 + math.cos(math.pi * self.step / self.recipe.steps)))
+
+    def _save(self) -> None:
+        state = {
+            "recipe": self.recipe.digest,
+            "step": self.step,
+            "network": self.network.state_dict(),
+            "average": self.average.state_dict(),
+            "optimiser": self._optimiser.state_dict(),
+            "objective": self.objective.state(),
+            "numpy": self.rng.bit_generator.state,
+            "torch": torch.get_rng_state(),
+            "history": self.history,
+        }
+        with replacing(self.folder / "checkpoint.pt") as staged, staged.open("wb") as stream:
+            torch.save(state, stream)
+            stream.flush()
+            os.fsync(stream.fileno())
+        _write_history(self.folder / "history.csv", self.history)
+
+    def _resume(self) -> None:
+        file = self.folder / "checkpoint.pt"
+        if not file.exists():
+            return
+        state = torch.load(file, map_location=self.device, weights_only=True)
+        if state["recipe"] != self.recipe.digest:
+            raise ConfigError(f"{file}: was written by another recipe; choose another run folder or delete this one")
+        self.network.load_state_dict(state["network"])
+        self.average.load_state_dict(state["average"])
+        self._optimiser.load_state_dict(state["optimiser"])
+        self.objective.restore(state["objective"])
+        self.rng.bit_generator.state = state["numpy"]
+        torch.set_rng_state(state["torch"].cpu())
+        self.step, self.history = state["step"], state["history"]
+        log.info("resumed at step %d of %d", self.step, self.recipe.steps)
+
+
+def _write_history(file: Path, rows: list[dict[str, float]]) -> None:
+    with replacing(file) as staged, staged.open("w", newline="", encoding="utf-8") as stream:
+        writer = csv.DictWriter(stream, fieldnames=list(rows[-1]))
+        writer.writeheader()
+        writer.writerows(rows)
