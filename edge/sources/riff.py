@@ -62,7 +62,8 @@ def _chunks(file: BinaryIO) -> Iterator[tuple[bytes, bytes]]:
 
 
 def _guano(chunk: bytes) -> datetime | None:
-    for line in chunk.decode("utf-8", "replace").splitlines():
+    # Some recorders fill the chunk up with zeros.
+    for line in chunk.decode("utf-8", "replace").replace("\0", "").splitlines():
         key, _, value = line.partition(":")
         if key.strip() == "Timestamp":
             return parse_timestamp(value)
