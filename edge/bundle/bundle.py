@@ -14,6 +14,7 @@ import hashlib
 import json
 import shutil
 import tempfile
+import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -126,16 +127,7 @@ def load_bundle(path: Path | str) -> Bundle:
     path = Path(path)
     manifest = _read_manifest(path)
     _verify_files(path, manifest)
-    try:
-        head = Head(
-            activation=manifest.activation,  # type: ignore[arg-type]
-            rule=rule_from_arrays(_load_arrays(path / HEAD)),
-            threshold=manifest.threshold,
-            scale=manifest.scale,
-        )
-        golden = _golden(_load_arrays(path / GOLDEN))
-    except (SpecError, KeyError) as exc:
-        raise BundleError(f"{path}: {exc}") from exc
+    head, golden = _head(path / HEAD, manifest), _golden(path / GOLDEN)
     if len(golden.logits) != len(manifest.labels):
         raise BundleError(
             f"{path}: manifest.json names {len(manifest.labels)} labels, but the model has {len(golden.logits)} outputs; "
@@ -151,6 +143,7 @@ def write_bundle(path: Path | str, manifest: Manifest, *, model: bytes, rule: Ru
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     staging = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+    retired = staging.with_name(f"{staging.name}.old")
     try:
         staging.chmod(0o755)
         (staging / MODEL).write_bytes(model)
@@ -162,11 +155,14 @@ def write_bundle(path: Path | str, manifest: Manifest, *, model: bytes, rule: Ru
         text = json.dumps({"digest": manifest.digest, **manifest.as_mapping()}, indent=1, sort_keys=True)
         (staging / "manifest.json").write_text(text + "\n", encoding="utf-8")
         load_bundle(staging)
-        if path.exists():
-            shutil.rmtree(path)
+        if path.exists():  # two renames, because a directory that is not empty cannot be replaced by one
+            path.rename(retired)
         staging.rename(path)
     finally:
+        if retired.exists() and not path.exists():
+            retired.rename(path)
         shutil.rmtree(staging, ignore_errors=True)
+        shutil.rmtree(retired, ignore_errors=True)
     return load_bundle(path)
 
 
@@ -185,8 +181,10 @@ def _read_manifest(path: Path) -> Manifest:
         raise BundleError(f"{file}: format version {version}, this program reads up to {FORMAT_VERSION}; update the program")
     try:
         manifest = Manifest.parse(mapping, where=str(file))
-    except (SpecError, TypeError, AttributeError) as exc:
-        raise BundleError(f"{file}: {exc}" if str(file) not in str(exc) else str(exc)) from exc
+    except SpecError as exc:
+        raise BundleError(str(exc)) from exc
+    except (TypeError, AttributeError) as exc:
+        raise BundleError(f"{file}: a value has the wrong type ({exc}); export the bundle again") from exc
     labels = [label.label for label in manifest.labels]
     if not labels or len(set(labels)) != len(labels):
         raise BundleError(f"{file}: labels must be present and distinct")
@@ -208,17 +206,34 @@ def _verify_files(path: Path, manifest: Manifest) -> None:
 
 
 def _load_arrays(file: Path) -> dict[str, NDArray[Any]]:
-    with np.load(file, allow_pickle=False) as arrays:
-        return dict(arrays)
+    try:
+        with np.load(file, allow_pickle=False) as arrays:
+            return dict(arrays)
+    except (OSError, ValueError, TypeError, zipfile.BadZipFile) as exc:
+        raise BundleError(f"{file}: is not a file of named arrays ({exc}); export the bundle again") from exc
 
 
-def _golden(arrays: Mapping[str, NDArray[Any]]) -> Golden:
-    return Golden(
-        samples=arrays["samples"],
-        embedding=arrays["embedding"],
-        logits=arrays["logits"],
-        tolerance=float(arrays["tolerance"]),
-    )
+def _head(file: Path, manifest: Manifest) -> Head:
+    try:
+        rule = rule_from_arrays(_load_arrays(file))
+        if rule.kind != manifest.rule:
+            raise SpecError(f"its rule is {rule.kind}, but manifest.json says {manifest.rule}")
+        return Head(activation=manifest.activation, rule=rule, threshold=manifest.threshold, scale=manifest.scale)  # type: ignore[arg-type]
+    except SpecError as exc:
+        raise BundleError(f"{file}: {exc}; export the bundle again") from exc
+
+
+def _golden(file: Path) -> Golden:
+    arrays = _load_arrays(file)
+    try:
+        return Golden(
+            samples=arrays["samples"],
+            embedding=arrays["embedding"],
+            logits=arrays["logits"],
+            tolerance=float(arrays["tolerance"]),
+        )
+    except KeyError as exc:
+        raise BundleError(f"{file}: array {exc} is missing; export the bundle again") from exc
 
 
 def _sha256(file: Path) -> str:
