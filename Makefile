@@ -27,7 +27,7 @@ base:
 dev:
 	@.ci/setup.sh .venv-dev dev,train,plot
 
-replay: base $(if $(FILE),,$(DEMO))  ## detections in FILE=recording.wav (without it: the synthetic demonstration); ARGS='--format csv ...'
+replay: base $(if $(FILE),,$(DEMO))  ## detections in FILE=recording.wav, else in the demonstration; ARGS='--format csv ...'
 	@.venv/bin/edge replay '$(or $(FILE),$(DEMO))' $(ARGS)
 
 $(DEMO): edge/demo.py | base
@@ -45,8 +45,8 @@ format: dev  ## let ruff mend what it can
 	@.venv-dev/bin/ruff check --fix .
 	@.venv-dev/bin/ruff format .
 
-bench: base $(if $(FILE),,$(DEMO))  ## speed and memory of front end and network; FILE=recording.wav
-	@.venv/bin/edge bench '$(or $(FILE),$(DEMO))' $(ARGS)
+bench: base  ## speed and memory of front end, network and replay on one core
+	@.venv/bin/edge bench $(ARGS)
 
 bundle: dev  ## rebuild the default model from DATA=folder with a manifest.csv (hours)
 	@.venv-dev/bin/edge-train build --recipe $(RECIPE) --data '$(RECORDINGS)' --out $(BUNDLE) $(ARGS)

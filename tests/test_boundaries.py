@@ -1,0 +1,91 @@
+"""Who may import whom: the house's first law, read off the source, late and conditional imports included."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+PACKAGES = ("edge", "train", "deploy")
+BUNDLE_NEEDS = {"numpy", "scipy", "librosa", "bottleneck"}
+
+
+def _modules(root: Path, *folders: str) -> Iterator[Path]:
+    for folder in folders:
+        yield from sorted((root / folder).rglob("*.py"))
+
+
+def _imports(file: Path, root: Path) -> Iterator[str]:
+    """Dotted names of what `file` imports; `from edge import bundle` counts as edge.bundle, relative imports are resolved."""
+    package = file.relative_to(root).parent.parts
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"), str(file))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            above = package[: len(package) - node.level + 1] if node.level else ()
+            source = ".".join((*above, *filter(None, [node.module])))
+            is_package = (root / Path(*source.split("."))).is_dir()
+            yield from (f"{source}.{alias.name}" if is_package else source for alias in node.names)
+
+
+def _within(name: str, *allowed: str) -> bool:
+    return any(name == package or name.startswith(f"{package}.") for package in allowed)
+
+
+def _offences(root: Path, folder: str, *, of: str, allowed: tuple[str, ...]) -> list[str]:
+    """Imports of the package `of` by the modules in `folder`, but for those `allowed`."""
+    return [
+        f"{file.relative_to(root)} imports {name}"
+        for file in _modules(root, folder)
+        for name in _imports(file, root)
+        if _within(name, of) and not _within(name, *allowed)
+    ]
+
+
+def test_the_bundle_needs_arrays_and_little_else(root: Path) -> None:
+    for file in _modules(root, "edge/bundle"):
+        for name in _imports(file, root):
+            top = name.partition(".")[0]
+            known = top in BUNDLE_NEEDS or top in sys.stdlib_module_names or _within(name, "edge.bundle", "edge.errors")
+            assert known, f"{file.relative_to(root)} imports {name}"
+
+
+@pytest.mark.parametrize("heavy", ["torch", "sklearn", "pytorch_metric_learning", "tensorboard", "onnx", "onnxscript"])
+def test_the_device_needs_nothing_of_training(root: Path, heavy: str) -> None:
+    assert not _offences(root, "edge", of=heavy, allowed=())
+    assert not _offences(root, "deploy", of=heavy, allowed=())
+
+
+def test_training_shares_the_bundle_with_the_device_and_nothing_else(root: Path) -> None:
+    assert not _offences(root, "train", of="edge", allowed=("edge.bundle", "edge.errors"))
+
+
+def test_deployment_sees_bundles_backends_and_configuration(root: Path) -> None:
+    assert not _offences(root, "deploy", of="edge", allowed=("edge.bundle", "edge.backends", "edge.config", "edge.errors"))
+
+
+@pytest.mark.parametrize("folder", ["edge", "deploy"])
+def test_nobody_imports_training(root: Path, folder: str) -> None:
+    assert not _offences(root, folder, of="train", allowed=())
+
+
+@pytest.mark.parametrize("folder", ["edge", "train"])
+def test_nobody_imports_deployment(root: Path, folder: str) -> None:
+    assert not _offences(root, folder, of="deploy", allowed=())
+
+
+def test_the_demonstration_is_no_training_data(root: Path) -> None:
+    for file in _modules(root, "train"):
+        assert not any(_within(name, "edge.demo") for name in _imports(file, root))
+        assert "demo.wav" not in file.read_text(encoding="utf-8")
+
+
+def test_imports_are_seen_wherever_they_stand(root: Path, tmp_path: Path) -> None:
+    """The reader itself: a late import, a relative one, and a submodule by its parent."""
+    (tmp_path / "edge" / "bundle").mkdir(parents=True)
+    file = tmp_path / "edge" / "bundle" / "x.py"
+    file.write_text("def f():\n    import torch.nn\n    from edge import bundle\nfrom .. import errors\nfrom . import y as z\n")
+    assert list(_imports(file, tmp_path)) == ["edge.errors", "edge.bundle.y", "torch.nn", "edge.bundle"]

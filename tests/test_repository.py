@@ -1,0 +1,80 @@
+"""What may be in the repository: no recordings, nothing of the machine it was written on, no overgrown files."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+AUDIO = {".wav", ".flac", ".ogg", ".mp3", ".m4a", ".aif", ".aiff", ".opus", ".wma"}
+LINES = {"edge": 300, "train": 300, "deploy": 300, "tests": 400}
+LARGEST_KB = 8_000  # a shipped model; everything else is text
+TOP_LEVEL = {"config", "deploy", "edge", "systemd", "tests", "train"}
+# Spelt in pieces, so that this file does not hold what it forbids.
+HOME = re.compile(r"(?<![\w.])/" + r"(home|root|work|Users|mnt|media)/\w+")
+REGISTRIES = ("pypi\\." + "org", "python" + "hosted\\.org", "deb\\." + "debian\\.org", "npm" + "js\\.org")
+REGISTRY = re.compile("|".join(REGISTRIES))
+
+
+@pytest.fixture(scope="module")
+def tracked(root: Path) -> list[Path]:
+    """Every file under version control that is in the working tree, relative to the checkout."""
+    listing = subprocess.run(["git", "ls-files", "-z"], cwd=root, capture_output=True, check=True).stdout.decode()
+    return [Path(name) for name in listing.split("\0") if name and (root / name).is_file()]
+
+
+def _text(file: Path) -> str:
+    """What a text file holds; nothing for a binary one."""
+    content = file.read_bytes()
+    return "" if b"\0" in content[:4096] else content.decode("utf-8")
+
+
+def test_no_audio_is_tracked(tracked: list[Path]) -> None:
+    assert not [file for file in tracked if file.suffix.lower() in AUDIO]
+
+
+@pytest.mark.parametrize("forbidden", [HOME, REGISTRY], ids=["paths of a machine", "hosts of package registries"])
+def test_nothing_of_one_machine_is_tracked(root: Path, tracked: list[Path], forbidden: re.Pattern[str]) -> None:
+    found = {str(file): match.group() for file in tracked if (match := forbidden.search(_text(root / file)))}
+    assert not found
+
+
+def test_files_stay_small(root: Path, tracked: list[Path]) -> None:
+    assert not [file for file in tracked if (root / file).stat().st_size > LARGEST_KB * 1000]
+
+
+def test_modules_do_one_thing(root: Path, tracked: list[Path]) -> None:
+    lines = {file: len(_text(root / file).splitlines()) for file in tracked if file.suffix == ".py"}
+    assert not {str(file): n for file, n in lines.items() if n > LINES.get(file.parts[0], 100)}
+
+
+def test_the_top_level_is_the_house(tracked: list[Path]) -> None:
+    folders = {file.parts[0] for file in tracked if len(file.parts) > 1 and not file.parts[0].startswith(".")}
+    assert folders <= TOP_LEVEL
+
+
+def test_commands_of_the_make_file_are_in_the_readme(root: Path) -> None:
+    readme = (root / "README.md").read_text(encoding="utf-8")
+    for target in ("replay", "test", "bundle"):
+        assert f"make {target}" in readme
+
+
+def test_every_script_names_a_function_that_is_there(root: Path) -> None:
+    project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    for target in project["scripts"].values():
+        module, _, function = target.partition(":")
+        assert f"def {function}(" in (root / f"{module.replace('.', '/')}.py").read_text(encoding="utf-8")
+
+
+def test_pytorch_is_for_training_only(root: Path) -> None:
+    project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert not [need for need in project["dependencies"] if need.startswith(("torch", "onnxscript", "scikit-learn"))]
+    assert "torch==2.13.0" in project["optional-dependencies"]["train"]
