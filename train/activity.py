@@ -30,7 +30,7 @@ class Activity:
 
 
 def frame_activity(mel_db: NDArray[np.floating]) -> NDArray[np.float32]:
-    """dB above background of each frame's loudest bands: mel dB (n_mels, frames) -> (frames,) float32."""
+    """How far each frame's loudest bands stand above background, in dB: mel dB (n_mels, frames) -> (frames,) float32."""
     mel = mel_db.astype(np.float32)
     above = mel - np.percentile(mel, BACKGROUND_PERCENTILE, axis=1, keepdims=True)
     loudest: NDArray[np.float32] = np.partition(above, -LOUDEST_BANDS, axis=0)[-LOUDEST_BANDS:].mean(axis=0)

@@ -19,7 +19,8 @@ def read_audio(path: Path, sample_rate_hz: int, *, max_s: float | None = None) -
     with soundfile.SoundFile(path) as file:
         frames = -1 if max_s is None else round(max_s * file.samplerate)
         samples = file.read(frames, dtype="float32", always_2d=True).mean(axis=1)
-        return soxr.resample(samples, file.samplerate, sample_rate_hz).astype(np.float32)
+        resampled: Array = soxr.resample(samples, file.samplerate, sample_rate_hz).astype(np.float32)
+    return resampled
 
 
 def loop_to(samples: Array, length: int) -> Array:

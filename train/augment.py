@@ -1,6 +1,6 @@
 """Augmentation of mel power: what changes between a quiet studio recording and a microphone in a forest.
 
-Mixing happens in the power domain, where independent sounds add; each function takes and returns (channels, n_mels, frames) float32.
+Mixing happens in the power domain, where independent sounds add; arrays are (channels, n_mels, frames) float32.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ Array = NDArray[np.float32]
 
 def to_peak_band(power: Array) -> Array:
     """Scale so that the loudest mel band of the first channel has mean power 1: makes 'SNR' mean the same for any recording."""
-    return power / (power[0].mean(axis=1).max() + np.float32(1e-12))
+    scaled: Array = power / (power[0].mean(axis=1).max() + np.float32(1e-12))
+    return scaled
 
 
 def mix(power: Array, other: Array, *, other_db: float) -> Array:
@@ -44,7 +45,7 @@ def augment(power: Array, *, spec: AugmentSpec, windows: TrainingWindows, rng: n
 
 
 def mask(features: Array, *, count: int, rng: np.random.Generator) -> Array:
-    """SpecAugment on finished features: `count` band masks up to a tenth of the bands and `count` time masks up to a ninth of the frames."""
+    """SpecAugment on finished features: `count` masks up to a tenth of the bands, and `count` up to a ninth of the frames."""
     _, bands, frames = features.shape
     for _ in range(count):
         width, height = int(rng.integers(frames // 9)), int(rng.integers(1 + bands // 10))

@@ -28,7 +28,7 @@ class Batches:
         return np.stack([self._features(rng, self.windows.known(rng, int(c))) for c in classes]), classes
 
     def classification(self, rng: np.random.Generator, size: int, outlier_share: float) -> tuple[Array, Array, NDArray[np.int64]]:
-        """Features (B, C, F, T), soft targets (B, K + 1) whose last column is 'other', and classes (B,), -1 for outliers and mixtures."""
+        """Features (B, C, F, T), soft targets (B, K + 1), last column 'other', and classes (B,), -1 where not pure."""
         others = self.windows.has_outliers and outlier_share > 0
         draws = [self._outlier(rng) if others and rng.random() < outlier_share else self._known(rng) for _ in range(size)]
         features, targets = (np.stack(column) for column in zip(*draws, strict=True))

@@ -1,11 +1,12 @@
 """Component spectrograms of whole recordings, computed once and kept by the digest of what decides them.
 
-What is cached is the mel power of each component *before* the levels (in dB, float16: 0.06 dB at worst), so that training can crop at any
-frame, and mix recordings in the power domain, where sound adds; the frontend's own `levels` then runs on the mixture.
+What is cached is the mel power of each component *before* the levels (in dB, float16: 0.06 dB at worst). So training can crop at
+any frame, and mix recordings in the power domain, where sound adds; the frontend's own `levels` then runs on the mixture.
 """
 
 from __future__ import annotations
 
+import multiprocessing
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -49,7 +50,7 @@ class ComponentCache:
         recordings = list(recordings)
         missing = [r for r in recordings if not self.path(r).exists()]
         yield from (r for r in recordings if r not in missing)
-        with ProcessPoolExecutor(workers) as pool:
+        with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
             specs, files = [self.spec] * len(missing), [self.path(r) for r in missing]
             for recording, _ in zip(missing, pool.map(_compute, specs, [r.path for r in missing], files), strict=True):
                 yield recording

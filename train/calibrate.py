@@ -11,12 +11,12 @@ import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.bundle.heads import Head, Rule, rule_arrays, rule_from_arrays
+from edge.bundle.heads import Activation, Head, Rule, rule_arrays, rule_from_arrays
 from edge.errors import SpecError, UserError
 from train.corpus import Corpus
 from train.files import replacing
@@ -28,7 +28,6 @@ from train.truth import BACKGROUND, UNKNOWN, Truth, judge_truth
 
 __all__ = ["Calibration", "calibrate", "macro_auroc"]
 
-Activation = Literal["softmax", "sigmoid"]
 PAPER_THRESHOLD = -float(np.log(0.5))  # the paper rejects when the density is below 0.5
 TIE = 1e-3  # of AUROC
 
@@ -138,7 +137,8 @@ def _against(novelty: NDArray[Any], truth: Truth, outliers: NDArray[np.bool_]) -
     chosen = truth.known | outliers
     open_set = OpenSet(novelty[chosen].astype(np.float64), truth.known[chosen], np.zeros(chosen.sum(), bool))
     once = np.ones((1, int(chosen.sum())))
-    return float(open_set.auroc(once)[0]), float(open_set.fpr(once)[0])
+    numbers = open_set.numbers(once)
+    return float(numbers["auroc"][0]), float(numbers["fpr95"][0])
 
 
 def _row(name: str, head: Head, truth: Truth, outputs: WindowOutputs, novelty: NDArray[Any]) -> dict[str, Any]:

@@ -27,7 +27,7 @@ class EmbedThenClassify(nn.Module):
 
 
 def build_classifier(inputs: int, classes: int, hidden: int) -> nn.Sequential:
-    """inputs -> hidden ReLU -> classes."""
+    """The MLP: inputs -> hidden ReLU -> classes."""
     return nn.Sequential(nn.Linear(inputs, hidden), nn.ReLU(), nn.Linear(hidden, classes))
 
 
@@ -42,7 +42,7 @@ def fit_classifier(
     frequency = torch.bincount(targets, minlength=count).clamp(min=1).float()
     loss_function = nn.CrossEntropyLoss(weight=frequency.mean() / frequency)
     for _ in range(spec.epochs):
-        for batch in torch.randperm(len(points)).split(BATCH):
+        for batch in torch.split(torch.randperm(len(points)), BATCH):
             optimiser.zero_grad()
             loss_function(network(points[batch]), targets[batch]).backward()
             optimiser.step()

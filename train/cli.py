@@ -49,8 +49,12 @@ def main() -> None:
 @click.argument("source", type=PATH)
 @click.option("--out", type=PATH, required=True, help="Folder for the prepared corpus.")
 @click.option("--layout", type=click.Choice(["auto", "manifest", "folders", "birdclef"]), default="auto", show_default=True)
-@click.option("--test-share", type=click.FloatRange(0, 0.9), default=0.2, show_default=True, help="Share of recordings kept for the test.")
-@click.option("--folds", type=click.IntRange(2), default=5, show_default=True, help="Folds of the rest; one validates, the others train.")
+@click.option(
+    "--test-share", type=click.FloatRange(0, 0.9), default=0.2, show_default=True, help="Share of recordings kept for the test."
+)
+@click.option(
+    "--folds", type=click.IntRange(2), default=5, show_default=True, help="Folds of the rest; one validates, the others train."
+)
 @click.option("--seed", type=int, default=0, show_default=True)
 def prepare(source: Path, out: Path, layout: str, test_share: float, folds: int, seed: int) -> None:
     """Check every recording of SOURCE, quarantine what is unusable, and split by recordist.
@@ -59,14 +63,18 @@ def prepare(source: Path, out: Path, layout: str, test_share: float, folds: int,
     """
     from train.prepare import prepare as run
 
-    click.echo(run(source, out, layout=layout, test_share=test_share, folds=folds, seed=seed))
+    prepared = run(source, out, layout=layout, test_share=test_share, folds=folds, seed=seed)  # type: ignore[arg-type]  # checked by click
+    click.echo(prepared.summary)
+    click.echo(f"{out}: {len(prepared.corpus.recordings)} recordings, {len(prepared.quarantine)} in quarantine.csv")
 
 
 @main.command()
 @click.option("--recipe", type=PATH, required=True, help="A file of config/recipes.")
 @click.option("--corpus", type=PATH, required=True, help="What `prepare` wrote.")
 @click.option("--out", type=PATH, required=True, help="Run folder; an interrupted run in it is resumed.")
-@click.option("--cache", type=PATH, default=Path("build/features"), show_default=True, help="Features, kept by digest of their spec.")
+@click.option(
+    "--cache", type=PATH, default=Path("build/features"), show_default=True, help="Features, kept by digest of their spec."
+)
 @click.option("--fold", type=int, default=0, show_default=True, help="The fold that validates.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
 @click.option("--workers", type=click.IntRange(1), default=WORKERS, show_default=True)
@@ -80,6 +88,95 @@ def fit(recipe: Path, corpus: Path, out: Path, cache: Path, fold: int, device: s
     loaded = load_recipe(recipe, overrides=_parse_overrides(overrides))
     run(loaded, read_corpus(corpus), folder=out, cache=cache, fold=fold, device=device, workers=workers, report=_show)
     click.echo(f"{out}: trained; next: edge-train calibrate --corpus {corpus} --run {out}")
+
+
+@main.command()
+@click.option("--corpus", type=PATH, required=True)
+@click.option("--run", "folder", type=PATH, required=True, help="A finished run of `fit`.")
+@click.option(
+    "--acceptance", type=click.FloatRange(0.5, 0.999), default=0.95, show_default=True, help="Share of known windows to accept."
+)
+def calibrate(corpus: Path, folder: Path, acceptance: float) -> None:
+    """Fit every rejection rule on the validation fold and choose one; writes RUN/calibration.npz."""
+    from train.build import calibrate_run
+    from train.corpus import read_corpus
+    from train.fit import load_run
+
+    calibration = calibrate_run(load_run(folder), read_corpus(corpus), acceptance=acceptance)
+    for row in calibration.table:
+        click.echo("  ".join(f"{key} {value:.3f}" if isinstance(value, float) else str(value) for key, value in row.items()))
+    click.echo(f"{folder}: rule {calibration.chosen}, threshold {calibration.head.threshold:.4g}")
+
+
+@main.command()
+@click.option("--corpus", type=PATH, required=True)
+@click.option("--run", "folder", type=PATH, required=True, help="A calibrated run.")
+@click.option("--resamples", type=click.IntRange(10), default=500, show_default=True, help="Of the bootstrap over recordings.")
+def evaluate(corpus: Path, folder: Path, resamples: int) -> None:
+    """Judge a run on the test split; writes report.json, report.md and plots into RUN/report."""
+    from train.build import evaluate_run
+    from train.corpus import read_corpus
+    from train.fit import load_run
+
+    evaluate_run(load_run(folder), read_corpus(corpus), resamples=resamples)
+    click.echo((folder / "report" / "report.md").read_text(encoding="utf-8"))
+
+
+@main.command()
+@click.option("--corpus", type=PATH, required=True)
+@click.option("--run", "folder", type=PATH, required=True, help="An evaluated run.")
+@click.option("--out", type=PATH, required=True, help="The bundle directory; replaced whole.")
+@click.option("--name", default="", help="Name in the manifest [the recipe's].")
+def export(corpus: Path, folder: Path, out: Path, name: str) -> None:
+    """Write the bundle; refused when ONNX Runtime and torch differ by more than 1e-4."""
+    from train.build import export_run
+    from train.corpus import read_corpus
+    from train.fit import load_run
+
+    run = load_run(folder)
+    bundle = export_run(run, read_corpus(corpus), path=out, name=name or run.recipe.name)
+    click.echo(f"{out}: bundle {bundle.digest[:12]}, {len(bundle.labels)} species")
+
+
+@main.command()
+@click.argument("folders", nargs=-1, type=PATH, required=True, metavar="RUN...")
+@click.option("--corpus", type=PATH, required=True)
+@click.option("--f1", type=click.FloatRange(0, 1), default=0.4, show_default=True, help="Keep species that reach this.")
+@click.option("--at-least", type=click.IntRange(2), default=25, show_default=True, help="Keep this many of the best in any case.")
+def select(folders: tuple[Path, ...], corpus: Path, f1: float, at_least: int) -> None:
+    """Name the species that runs on several folds can tell apart, as the `species` section of a recipe."""
+    import yaml
+
+    from train.corpus import read_corpus
+    from train.outputs import WindowOutputs
+    from train.select import score_species, select_species
+
+    scores = score_species(read_corpus(corpus), [WindowOutputs.load(folder / "outputs-validation.npz") for folder in folders])
+    for s in sorted(scores, key=lambda s: -s.f1):
+        click.echo(
+            f"# {s.label}: F1 {s.f1:.2f}, precision {s.precision:.2f}, recall {s.recall:.2f}, {s.recordings} recordings", err=True
+        )
+    click.echo(yaml.safe_dump({"species": list(select_species(scores, at_least=at_least, f1=f1))}))
+
+
+@main.command()
+@click.option("--recipe", type=PATH, required=True, help="A file of config/recipes.")
+@click.option("--data", type=PATH, required=True, help="Manifest CSV or folder of recordings.")
+@click.option("--out", type=PATH, required=True, help="The bundle directory; replaced whole.")
+@click.option("--work", type=PATH, default=None, help="Where corpus, run and features go [build/NAME of the recipe].")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
+@click.option("--workers", type=click.IntRange(1), default=WORKERS, show_default=True)
+@click.option("--set", "overrides", multiple=True, metavar="KEY=YAML", help="Replace a key of the recipe: --set steps=200")
+def build(recipe: Path, data: Path, out: Path, work: Path | None, device: str, workers: int, overrides: Sequence[str]) -> None:
+    """All of it: prepare, fit, calibrate, evaluate, export. Interrupted, the same command goes on where it stopped."""
+    from train.build import build_bundle
+    from train.recipe import load_recipe
+
+    loaded = load_recipe(recipe, overrides=_parse_overrides(overrides))
+    folder = work or Path("build") / loaded.name
+    bundle = build_bundle(loaded, data, out=out, work=folder, device=device, workers=workers, report=_show, say=click.echo)
+    click.echo((folder / "run" / "report" / "report.md").read_text(encoding="utf-8"))
+    click.echo(f"{out}: bundle {bundle.digest[:12]}, {len(bundle.labels)} species")
 
 
 def _parse_overrides(overrides: Sequence[str]) -> dict[str, Any]:

@@ -45,11 +45,6 @@ class TrainingWindows:
             self._add(recording, cache.load(recording))
         self._weights = {label: _recording_weights(windows) for label, windows in self._known.items()}
 
-    @property
-    def counts(self) -> dict[str, int]:
-        """Recordings by species, for messages."""
-        return {label: len(windows) for label, windows in self._known.items()}
-
     def known(self, rng: np.random.Generator, label: int) -> Array:
         """Mel power (channels, n_mels, frames) of an active window of species number `label`."""
         name = self.labels[label]
@@ -103,5 +98,5 @@ def most_active_window(components: NDArray[np.float16], spec: FrontendSpec) -> A
 
 def _recording_weights(windows: list[_Windows]) -> NDArray[np.float64]:
     """Square root of the number of active windows: a long recording counts more than a short one, but not in proportion."""
-    weights = np.sqrt([len(w.starts) for w in windows])
-    return weights / weights.sum()
+    weights: NDArray[np.float64] = np.sqrt([len(w.starts) for w in windows])
+    return np.asarray(weights / weights.sum(), np.float64)

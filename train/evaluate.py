@@ -7,7 +7,6 @@ bootstrap interval over recordings (`train.metrics.Bootstrap`).
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -148,11 +147,7 @@ def _contrasts(truth: Truth) -> dict[str, Floats]:
 
 def _open_set(judged: Judged, draw: Bootstrap, weight: Floats) -> Report:
     curves = OpenSet(judged.novelty, judged.truth.known, judged.closed == judged.truth.species)
-    return {
-        "auroc": _plain(draw.estimate(lambda w: curves.auroc(w * weight))),
-        "fpr95": _plain(draw.estimate(lambda w: curves.fpr(w * weight))),
-        "oscr": _plain(draw.estimate(lambda w: curves.oscr(w * weight))),
-    }
+    return {name: _plain(estimate) for name, estimate in draw.estimates(lambda w: curves.numbers(w * weight)).items()}
 
 
 def _macro_f1_with_rejection(judged: Judged, weights: Floats, classes: int) -> Floats:
@@ -167,13 +162,21 @@ def _accepted(judged: Judged, draw: Bootstrap) -> dict[str, Any]:
     masks = {kind: truth.kind == kind for kind in truth.kinds}
     if truth.noise.any():
         masks[NOISES] = truth.noise
-    return {kind: _plain(draw.estimate(partial(share, judged.accepted, among=mask))) for kind, mask in masks.items()}
+
+    def shares(weights: Floats) -> dict[str, Floats]:
+        return {kind: share(judged.accepted, weights, among=mask) for kind, mask in masks.items()}
+
+    return {kind: _plain(estimate) for kind, estimate in draw.estimates(shares).items()}
 
 
 def _rule(name: str, judged: Judged, draw: Bootstrap, classes: int) -> Report:
-    level = _level(judged, draw, classes)
-    kept = {kind: level["accepted"][kind] for kind in level["accepted"] if not kind.startswith("noise: ")}
-    return {"rule": name, **{key: level[key] for key in ("open", "macro_f1_with_rejection")}, "accepted": kept}
+    accepted = {kind: share for kind, share in _accepted(judged, draw).items() if not kind.startswith("noise: ")}
+    return {
+        "rule": name,
+        "open": {contrast: _open_set(judged, draw, weight) for contrast, weight in _contrasts(judged.truth).items()},
+        "macro_f1_with_rejection": _plain(draw.estimate(lambda w: _macro_f1_with_rejection(judged, w, classes))),
+        "accepted": accepted,
+    }
 
 
 def _against_paper(chosen: Judged, paper: Judged, draw: Bootstrap, classes: int) -> Report:

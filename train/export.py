@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import subprocess
 import warnings
 from importlib import metadata
@@ -28,7 +27,9 @@ TOLERANCE = 1e-4
 Array = NDArray[np.float32]
 
 
-def export_bundle(run: TrainedRun, head: Head, corpus: Corpus, *, path: Path, name: str, card: str, metrics: dict[str, Any]) -> Bundle:
+def export_bundle(
+    run: TrainedRun, head: Head, corpus: Corpus, *, path: Path, name: str, card: str, metrics: dict[str, Any]
+) -> Bundle:
     """Write the bundle at `path`; `UserError` when the graph does not give what torch gives."""
     spec = run.recipe.frontend
     samples = golden_samples(spec)
@@ -54,7 +55,6 @@ def export_bundle(run: TrainedRun, head: Head, corpus: Corpus, *, path: Path, na
 
 def to_onnx(network: nn.Module, spec: FrontendSpec) -> bytes:
     """The network as ONNX: input `features` (batch, C, F, T), outputs `embedding` and `logits`, any batch size."""
-    buffer = io.BytesIO()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the exporter warns about its own internals
         program = torch.onnx.export(
@@ -68,12 +68,11 @@ def to_onnx(network: nn.Module, spec: FrontendSpec) -> bytes:
             verbose=False,
         )
     assert program is not None
-    program.save(buffer)
-    return buffer.getvalue()
+    return bytes(program.model_proto.SerializeToString())
 
 
 def verify_onnx(model: bytes, network: nn.Module, features: Array) -> tuple[Array, Array]:
-    """Run both on features (B, C, F, T); returns what ONNX Runtime said, or refuses when it differs from torch by more than 1e-4."""
+    """Run both on features (B, C, F, T): what ONNX Runtime says, or a `UserError` when torch differs by more than 1e-4."""
     session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
     outputs = [np.asarray(o) for o in session.run(["embedding", "logits"], {"features": features})]
     with torch.no_grad():
@@ -86,7 +85,7 @@ def verify_onnx(model: bytes, network: nn.Module, features: Array) -> tuple[Arra
 
 
 def golden_samples(spec: FrontendSpec) -> Array:
-    """One window that exercises the whole frontend, made here so that no recording travels: whistles, clicks, a trill, a noise floor."""
+    """One window that exercises the whole frontend, made here so that no recording travels: whistle, clicks, trill, noise."""
     rng = np.random.default_rng(20190328)
     t = np.arange(spec.window_samples) / spec.sample_rate_hz
     whistle = 0.3 * np.sin(2 * np.pi * (2500 * t + 60 * t**2)) * (np.sin(2 * np.pi * 0.7 * t) > 0.3)

@@ -1,13 +1,14 @@
 """`edge-train fit`: from a prepared corpus and a recipe to trained weights and their outputs on every split.
 
 run/recipe.yaml        what was asked for            run/member-0/checkpoint.pt, history.csv, TensorBoard events
-run/labels.json        the order of the logits       run/model.pt           the weights to use
+run/run.json           labels, fold, corpus          run/model.pt           the weights to use
 run/outputs-train.npz, outputs-validation.npz, outputs-test.npz             what they say (`WindowOutputs`)
 """
 
 from __future__ import annotations
 
 import json
+import logging
 import multiprocessing
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -26,7 +27,7 @@ from train.cache import ComponentCache
 from train.classifier import EmbedThenClassify, build_classifier, fit_classifier
 from train.corpus import Corpus, Recording
 from train.dataset import TrainingWindows, most_active_window
-from train.files import write_text
+from train.files import replacing, write_text
 from train.infer import run_network
 from train.networks import Ensemble, build_network
 from train.objectives import build_objective
@@ -34,9 +35,11 @@ from train.outputs import WindowOutputs
 from train.recipe import Recipe, load_recipe
 from train.trainer import Progress, Trainer, pick_device
 
+log = logging.getLogger(__name__)
+
 __all__ = ["Splits", "TrainedRun", "fit", "load_run", "split_recordings"]
 
-HOP_S = {"train": 2.5, "validation": 2.5, "test": 2.5}
+HOP_S = 2.5
 Report = Callable[[int, Progress], None]
 
 
@@ -56,6 +59,7 @@ class TrainedRun:
     folder: Path
     recipe: Recipe
     labels: tuple[str, ...]
+    fold: int
     network: nn.Module
 
     def outputs(self, split: str) -> WindowOutputs:
@@ -74,21 +78,24 @@ def split_recordings(corpus: Corpus, *, fold: int) -> Splits:
     )
 
 
-def fit(recipe: Recipe, corpus: Corpus, *, folder: Path, cache: Path, fold: int, device: str, workers: int, report: Report) -> TrainedRun:
+def fit(
+    recipe: Recipe, corpus: Corpus, *, folder: Path, cache: Path, fold: int, device: str, workers: int, report: Report
+) -> TrainedRun:
     """Train every member of the recipe in `folder` (resuming what is there), then run the result over all splits."""
-    labels = _labels(recipe, corpus)
     splits = split_recordings(corpus, fold=fold)
+    labels = _labels(recipe, corpus, splits)
     write_text(folder / "recipe.yaml", yaml.safe_dump(recipe.as_mapping(), sort_keys=False))
-    write_text(folder / "labels.json", json.dumps(labels, indent=1) + "\n")
+    write_text(folder / "run.json", json.dumps({"fold": fold, "corpus": corpus.digest, "labels": labels}, indent=1) + "\n")
     components = ComponentCache(folder=cache, spec=recipe.frontend)
     for _ in components.fill(splits.train, workers=workers):
         pass
     task = _Task(recipe=recipe, labels=labels, splits=splits, cache=components, folder=folder, device=device, threads=workers)
     members = _members(task, report)
-    network = _assemble(recipe, members, corpus, splits, labels, workers)
-    torch.save(network.state_dict(), folder / "model.pt")
+    network = _assemble(task, members, corpus)
     for name in ("train", "validation", "test"):
-        _outputs(network, recipe, corpus, getattr(splits, name), labels, HOP_S[name], workers).save(folder / f"outputs-{name}.npz")
+        _outputs(network, task, corpus, getattr(splits, name)).save(folder / f"outputs-{name}.npz")
+    with replacing(folder / "model.pt") as staged:
+        torch.save(network.state_dict(), staged)
     return load_run(folder)
 
 
@@ -97,22 +104,28 @@ def load_run(folder: Path) -> TrainedRun:
     if not (folder / "model.pt").exists():
         raise UserError(f"{folder}: not a finished run (model.pt is missing); run 'edge-train fit' to its end")
     recipe = load_recipe(folder / "recipe.yaml")
-    labels = tuple(json.loads((folder / "labels.json").read_text(encoding="utf-8")))
+    facts = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+    labels = tuple(facts["labels"])
     members = [_network(recipe, labels) for _ in range(recipe.members)]
     network = Ensemble(members) if len(members) > 1 else members[0]
     if recipe.classifier is not None:
         width = 128 * recipe.members
         network = EmbedThenClassify(network, build_classifier(width, len(labels), recipe.classifier.hidden))
     network.load_state_dict(torch.load(folder / "model.pt", map_location="cpu", weights_only=True))
-    return TrainedRun(folder=folder, recipe=recipe, labels=labels, network=network.eval())
+    return TrainedRun(folder=folder, recipe=recipe, labels=labels, fold=facts["fold"], network=network.eval())
 
 
-def _labels(recipe: Recipe, corpus: Corpus) -> tuple[str, ...]:
+def _labels(recipe: Recipe, corpus: Corpus, splits: Splits) -> tuple[str, ...]:
+    """The species to learn: the recipe's, or all; one that this fold leaves without training recordings is named and left out."""
     there = [label.label for label in corpus.labels]
     missing = sorted(set(recipe.species) - set(there))
     if missing:
         raise ConfigError(f"recipe {recipe.name}: species '{missing[0]}' is not among the corpus's {len(there)} known labels")
-    labels = tuple(label for label in there if not recipe.species or label in recipe.species)
+    wanted = [label for label in there if not recipe.species or label in recipe.species]
+    heard = {r.label for r in splits.train if r.role == "known"}
+    for label in sorted(set(wanted) - heard):
+        log.warning("%s has no training recordings when this fold validates: it is not learned", label)
+    labels = tuple(label for label in wanted if label in heard)
     if len(labels) < 2:
         raise UserError(f"the corpus has {len(labels)} known species to learn; at least two are needed")
     return labels
@@ -175,9 +188,6 @@ def _train_member(task: _Task, member: int, report: Report) -> nn.Module:
     torch.manual_seed(recipe.seed + member)
     network = _network(recipe, task.labels)
     windows = TrainingWindows(task.splits.train, cache=task.cache, labels=task.labels)
-    empty = [label for label, count in windows.counts.items() if count == 0]
-    if empty:
-        raise UserError(f"species '{empty[0]}' has no training recordings in this split; leave it out or prepare other folds")
     objective = build_objective(recipe.objective, Batches(windows, recipe.augment), device)
     trainer = Trainer(recipe, network, objective, folder=folder, device=device, seed=recipe.seed + member)
     board = SummaryWriter(str(folder))
@@ -209,14 +219,14 @@ def _validation(task: _Task) -> Callable[[nn.Module], dict[str, float]]:
     return top1
 
 
-def _assemble(
-    recipe: Recipe, members: list[nn.Module], corpus: Corpus, splits: Splits, labels: tuple[str, ...], workers: int
-) -> nn.Module:
+def _assemble(task: _Task, members: list[nn.Module], corpus: Corpus) -> nn.Module:
+    """The members as one network, with the classifier on top when the recipe asks for one."""
     network = (Ensemble(members) if len(members) > 1 else members[0]).eval()
+    recipe, labels = task.recipe, task.labels
     if recipe.classifier is None:
         return network
-    known = tuple(r for r in splits.train if r.role == "known" and r.label in labels)
-    outputs = _outputs(EmbedThenClassify(network, _NoLogits(len(labels))), recipe, corpus, known, labels, HOP_S["train"], workers)
+    known = tuple(r for r in task.splits.train if r.role == "known" and r.label in labels)
+    outputs = _outputs(EmbedThenClassify(network, _NoLogits(len(labels))), task, corpus, known)
     heard = outputs.select(outputs.active)
     classes = np.array([labels.index(corpus.recordings[i].label) for i in heard.recording])
     classifier = fit_classifier(heard.embedding, classes, count=len(labels), spec=recipe.classifier, seed=recipe.seed)
@@ -234,11 +244,16 @@ class _NoLogits(nn.Module):
         return embedding.new_zeros(len(embedding), self.classes)
 
 
-def _outputs(
-    network: nn.Module, recipe: Recipe, corpus: Corpus, recordings: Sequence[Recording], labels: tuple[str, ...], hop_s: float, workers: int
-) -> WindowOutputs:
+def _outputs(network: nn.Module, task: _Task, corpus: Corpus, recordings: Sequence[Recording]) -> WindowOutputs:
     return run_network(
-        lambda x: _run(network, x), corpus, recordings, spec=recipe.frontend, labels=labels, hop_s=hop_s, workers=workers
+        lambda x: _run(network, x),
+        corpus,
+        recordings,
+        spec=task.recipe.frontend,
+        labels=task.labels,
+        hop_s=HOP_S,
+        cache=task.cache.folder,
+        workers=task.threads,
     )
 
 
@@ -246,6 +261,6 @@ def _outputs(
 def _run(network: nn.Module, features: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     network.eval()
     device = next(network.parameters()).device
-    parts = [network(chunk.to(device)) for chunk in torch.from_numpy(features).split(64)]
+    parts = [network(chunk.to(device)) for chunk in torch.split(torch.from_numpy(features), 64)]
     embedding, logits = (torch.cat(column).cpu().numpy() for column in zip(*parts, strict=True))
     return embedding, logits

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import multiprocessing
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from train.activity import measure_activity
 from train.audio import loop_to, read_audio
 from train.cache import MAX_S
 from train.corpus import Corpus, Recording
+from train.files import replacing
 from train.outputs import WindowOutputs
 
 __all__ = ["HeardWindows", "hear", "run_network"]
@@ -35,7 +37,19 @@ class HeardWindows:
     active: NDArray[np.bool_]
 
 
-def hear(path: Path, *, spec: FrontendSpec, hop_s: float) -> HeardWindows:
+def hear(recording: Recording, *, spec: FrontendSpec, hop_s: float, cache: Path) -> HeardWindows:
+    """Windows of a recording every `hop_s`, computed once: kept in `cache` by the digest of the spec and of the recording."""
+    file = cache / f"windows-{spec.digest[:16]}-{hop_s:g}" / f"{recording.sha256}.npz"
+    if file.exists():
+        with np.load(file) as arrays:
+            return HeardWindows(**arrays)
+    windows = cut_windows(recording.path, spec=spec, hop_s=hop_s)
+    with replacing(file) as staged:
+        np.savez(staged, **dataclasses.asdict(windows))
+    return windows
+
+
+def cut_windows(path: Path, *, spec: FrontendSpec, hop_s: float) -> HeardWindows:
     """Cut a recording into windows every `hop_s` and compute their features; a short recording is looped to one window."""
     frontend, length, mel = Frontend(spec), spec.window_samples, dataclasses.replace(spec, channels=spec.channels[:1])
     samples = loop_to(read_audio(path, spec.sample_rate_hz, max_s=MAX_S), length)
@@ -58,12 +72,13 @@ def run_network(
     spec: FrontendSpec,
     labels: tuple[str, ...],
     hop_s: float,
+    cache: Path,
     workers: int,
 ) -> WindowOutputs:
     """Embedding and logits of every window of `recordings`, which are some of the corpus's."""
     position = {r.path: i for i, r in enumerate(corpus.recordings)}
     columns: dict[str, list[NDArray[np.generic]]] = {k: [] for k in ("recording", "start_s", "active", "embedding", "logits")}
-    heard = _hear_all([r.path for r in recordings], spec=spec, hop_s=hop_s, workers=workers)
+    heard = _hear_all(recordings, task=partial(hear, spec=spec, hop_s=hop_s, cache=cache), workers=workers)
     for recording, windows in zip(recordings, heard, strict=True):
         embedding, logits = network(windows.features)
         columns["recording"].append(np.full(len(logits), position[recording.path]))
@@ -74,10 +89,11 @@ def run_network(
     return WindowOutputs(labels=labels, **{k: np.concatenate(v) for k, v in columns.items()})
 
 
-def _hear_all(paths: Sequence[Path], *, spec: FrontendSpec, hop_s: float, workers: int) -> Iterator[HeardWindows]:
-    task = partial(hear, spec=spec, hop_s=hop_s)
+def _hear_all(
+    recordings: Sequence[Recording], *, task: Callable[[Recording], HeardWindows], workers: int
+) -> Iterator[HeardWindows]:
     if workers < 2:
-        yield from map(task, paths)
+        yield from map(task, recordings)
         return
-    with ProcessPoolExecutor(workers) as pool:
-        yield from pool.map(task, paths, chunksize=4)
+    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
+        yield from pool.map(task, recordings, chunksize=4)

@@ -54,7 +54,7 @@ def mine_semihard(embeddings: Tensor, classes: Tensor, margin: float) -> Triplet
 
 
 def triplet_loss(embeddings: Tensor, classes: Tensor, triplets: Triplets, margin: float) -> Tensor:
-    """Mean over the given triplets of max(|a - p|^2 - |a - n|^2 + margin, 0) (equation 2; the mean, so the rate suits any count)."""
+    """Mean over the given triplets of max(|a - p|^2 - |a - n|^2 + margin, 0) (equation 2; a mean, to suit any count)."""
     loss = losses.TripletMarginLoss(margin=margin, distance=_squared_euclidean(), reducer=reducers.MeanReducer())
     value: Tensor = loss(embeddings, classes, triplets)
     return value

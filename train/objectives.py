@@ -42,10 +42,10 @@ class Objective(Protocol):
 class TripletObjective:
     """Algorithm 1 of Thakur et al. 2019.
 
-    Embed a mini-batch of `per_class` windows a species, mine its semi-hard triplets, present them `triplets_per_step` at a time, each
-    presentation a fresh forward pass and an update; then let the margin grow when the harvest was poor. Reading taken: one semi-hard
-    negative, drawn at random, for each anchor-positive pair (as FaceNet, the paper's reference 35), so a harvest is at most
-    species x per_class x (per_class - 1) triplets.
+    Embed a mini-batch of `per_class` windows a species, mine its semi-hard triplets, present them `triplets_per_step` at a time,
+    each presentation a fresh forward pass and an update; then let the margin grow when the harvest was poor. Reading taken: one
+    semi-hard negative, drawn at random, for each anchor-positive pair (as FaceNet, the paper's reference 35), so a harvest is at
+    most species x per_class x (per_class - 1) triplets.
     """
 
     def __init__(self, spec: TripletSpec, batches: Batches, device: torch.device) -> None:
@@ -81,7 +81,7 @@ class TripletObjective:
         """Embeddings for mining, without dropout and without gradients, in chunks that fit a small machine."""
         network.eval()
         with torch.no_grad():
-            parts = [network(chunk.to(self.device))[0].cpu() for chunk in inputs.split(64)]
+            parts = [network(chunk.to(self.device))[0].cpu() for chunk in torch.split(inputs, 64)]
         network.train()
         return torch.cat(parts)
 
@@ -159,5 +159,5 @@ def batch_hard(embeddings: Tensor, classes: Tensor, margin: float) -> Tensor:
 
 
 def _chunks(triplets: Triplets, size: int) -> list[Triplets]:
-    anchors, positives, negatives = (t.split(size) for t in triplets)
+    anchors, positives, negatives = (torch.split(t, size) for t in triplets)
     return [chunk for chunk in zip(anchors, positives, negatives, strict=True) if len(chunk[0])]

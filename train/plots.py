@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["confusion", "draw_plots"]
 
-MAPPED = 2500  # windows on the embedding map: more are slow to place and hide each other
+MAPPED = 2000  # windows on the embedding map: more are slow to place and hide each other
 COLOURS = {KNOWN: "#1b7837", UNKNOWN: "#c51b7d", "noise": "#4575b4", BACKGROUND: "#8c6d31", QUIET: "#999999"}
 
 

@@ -15,7 +15,7 @@ import yaml
 from edge.bundle.spec import FrontendSpec, from_mapping
 from edge.errors import ConfigError, SpecError
 
-__all__ = ["AugmentSpec", "ClassifierSpec", "CrossEntropySpec", "NetworkSpec", "Recipe", "TripletSpec", "load_recipe"]
+__all__ = ["AugmentSpec", "ClassifierSpec", "CrossEntropySpec", "NetworkSpec", "Recipe", "SplitSpec", "TripletSpec", "load_recipe"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +58,7 @@ class TripletSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class CrossEntropySpec:
-    """Cross-entropy; with `outlier_share` > 0 against an implicit 'other', and `triplet_weight` of batch-hard triplet loss beside it."""
+    """Cross-entropy; `outlier_share` > 0 adds an implicit 'other', `triplet_weight` > 0 batch-hard triplets."""
 
     kind: Literal["cross_entropy"] = "cross_entropy"
     batch: int = 48
@@ -79,8 +79,21 @@ class ClassifierSpec:
 
 
 @dataclass(frozen=True, kw_only=True)
+class SplitSpec:
+    """How `build` divides the recordings: share of the test, folds of the rest (fold 0 validates), seed."""
+
+    test_share: float = 0.2
+    folds: int = 5
+    seed: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """One training run. `steps` are weight updates; an epoch is `steps_per_epoch` of them, after which there is a checkpoint."""
+    """One training run.
+
+    `steps` are mini-batches, an epoch is `steps_per_epoch` of them, after which there is a checkpoint. `species` limits the labels
+    to learn (all, when empty); known recordings of other labels become outliers. `notes` go into the model card.
+    """
 
     name: str
     frontend: FrontendSpec
@@ -97,6 +110,8 @@ class Recipe:
     seed: int = 0
     members: int = 1
     species: tuple[str, ...] = ()
+    split: SplitSpec = SplitSpec()
+    notes: str = ""
 
     def __post_init__(self) -> None:
         if self.steps < 1 or self.steps_per_epoch < 1 or self.members < 1:
@@ -110,6 +125,12 @@ class Recipe:
         """Plain YAML types; `parse_recipe` reads it back."""
         plain: dict[str, Any] = json.loads(json.dumps({**dataclasses.asdict(self), "frontend": self.frontend.as_mapping()}))
         return plain
+
+    @property
+    def activation(self) -> Literal["softmax", "softmax_other"]:
+        """How the head reads the logits: against 'other' when outliers were shown in training."""
+        shown = isinstance(self.objective, CrossEntropySpec) and self.objective.outlier_share > 0
+        return "softmax_other" if shown else "softmax"
 
     @property
     def digest(self) -> str:
@@ -137,7 +158,7 @@ def parse_recipe(values: Mapping[str, Any], *, where: str) -> Recipe:
     """Build a recipe from plain YAML types."""
     parsed = dict(values)
     parsed["frontend"] = FrontendSpec.parse(parsed.get("frontend") or {}, where=f"{where}: frontend")
-    for key, cls in (("network", NetworkSpec), ("augment", AugmentSpec), ("classifier", ClassifierSpec)):
+    for key, cls in (("network", NetworkSpec), ("augment", AugmentSpec), ("classifier", ClassifierSpec), ("split", SplitSpec)):
         if parsed.get(key) is not None:
             parsed[key] = _section(cls, parsed[key], where=f"{where}: {key}")
     if "objective" in parsed:

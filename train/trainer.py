@@ -1,4 +1,4 @@
-"""The training loop: iterations, moving average, checkpoints that survive a kill at any instant, and a curve that resumes unchanged."""
+"""The training loop: iterations, moving average, and checkpoints that survive a kill and resume to the same curve."""
 
 from __future__ import annotations
 
@@ -52,9 +52,11 @@ def pick_device(name: str) -> torch.device:
 class Trainer:
     """Trains `network` in `folder`; call `run` again after a crash and it continues from the last finished epoch."""
 
-    def __init__(self, recipe: Recipe, network: nn.Module, objective: Objective, *, folder: Path, device: torch.device, seed: int) -> None:
+    def __init__(
+        self, recipe: Recipe, network: nn.Module, objective: Objective, *, folder: Path, device: torch.device, seed: int
+    ) -> None:
         self.recipe, self.objective, self.folder, self.device = recipe, objective, folder, device
-        self.network = network.to(device=device, memory_format=torch.channels_last)
+        self.network = network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         decay = recipe.objective.average if isinstance(recipe.objective, CrossEntropySpec) else 0.0
         self._decay = decay
         self.average = copy.deepcopy(self.network) if decay else self.network
@@ -74,8 +76,13 @@ class Trainer:
             self.history.append({"step": self.step, **numbers, **validate(self.average)})
             self._save()
             pace = (time.monotonic() - started) / (self.step - first)
-            report(Progress(step=self.step, steps=self.recipe.steps, numbers=self.history[-1], left_s=pace * (self.recipe.steps - self.step)))
-        return self.average.eval()
+            report(
+                Progress(
+                    step=self.step, steps=self.recipe.steps, numbers=self.history[-1], left_s=pace * (self.recipe.steps - self.step)
+                )
+            )
+        trained: nn.Module = self.average.eval()
+        return trained
 
     def _epoch(self) -> dict[str, float]:
         self.network.train()

@@ -9,16 +9,17 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, Protocol
+from typing import Any, ClassVar, Literal, Protocol, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edge.errors import SpecError
 
-__all__ = ["RULES", "Blend", "Energy", "GaussianDensity", "GaussianTail", "Head", "KnnDistance", "MaxLogit", "Rule", "Verdicts"]
+__all__ = ["RULES", "Activation", "Blend", "Energy", "GaussianDensity", "GaussianTail", "Head", "KnnDistance", "MaxLogit", "Rule", "Verdicts"]
 
 Array = NDArray[np.float32]
+Activation = Literal["softmax", "softmax_other", "sigmoid"]
 
 
 class Rule(Protocol):
@@ -174,18 +175,19 @@ class Verdicts:
 class Head:
     """The decision: `activation` turns logits into scores, `rule` measures novelty, `threshold` separates known from unknown.
 
+    `softmax_other` is a softmax against an implicit further logit of 0, 'none of these': the scores of a window need not add up to 1.
     `scale` is the spread of the raw novelty on validation knowns: novelty = sigmoid((raw - threshold) / scale), so values of
     different files, configurations and bundles can be laid side by side. A score is a score, not a probability.
     """
 
-    activation: Literal["softmax", "sigmoid"]
+    activation: Activation
     rule: Rule
     threshold: float
     scale: float
 
     def __post_init__(self) -> None:
-        if self.activation not in ("softmax", "sigmoid"):
-            raise SpecError(f"head activation '{self.activation}' is neither softmax nor sigmoid")
+        if self.activation not in get_args(Activation):
+            raise SpecError(f"head activation '{self.activation}' is none of {', '.join(get_args(Activation))}")
         if not (np.isfinite(self.threshold) and np.isfinite(self.scale) and self.scale > 0):
             raise SpecError(f"head threshold {self.threshold} and scale {self.scale}: need finite numbers and a scale above 0")
 
@@ -199,8 +201,12 @@ class Head:
         """Scores (B, K) in 0..1 of logits (B, K)."""
         if self.activation == "sigmoid":
             return _sigmoid(logits)
-        powers = np.exp(logits - logits.max(1, keepdims=True))
-        result: Array = (powers / powers.sum(1, keepdims=True)).astype(np.float32)
+        top = logits.max(1, keepdims=True)
+        if self.activation == "softmax_other":
+            top = np.maximum(top, 0)
+        powers = np.exp(logits - top)
+        other = np.exp(-top) if self.activation == "softmax_other" else 0
+        result: Array = (powers / (powers.sum(1, keepdims=True) + other)).astype(np.float32)
         return result
 
 

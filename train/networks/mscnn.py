@@ -1,7 +1,7 @@
 """MS-CNN: the multiscale network of Thakur et al. 2019 (section II.B), and its cross-entropy variant.
 
-Reading taken where the paper is silent: 3x3 convolutions with bias and zero padding; the stride acts on the mel axis only; global average
-pooling over what is left of frequency and time. 40 mel bands leave one band after the strides 2, 2, 2, 5.
+Reading taken where the paper is silent: 3x3 convolutions with bias and zero padding; the stride acts on the mel axis only; global
+average pooling over what is left of frequency and time. 40 mel bands leave one band after the strides 2, 2, 2, 5.
 """
 
 from __future__ import annotations
@@ -31,11 +31,13 @@ class MultiscaleModule(nn.Module):
 class MsCnn(nn.Module):
     """(B, channels, n_mels, frames) -> embedding (B, 128) of unit length, and logits (B, classes) when `classes` is given.
 
-    `width` is 64 in the paper; a narrower one and `time_pool` > 1 (average pooling of the input frames) buy speed on small machines.
-    With `classes` the last layer is replaced as in the caption of figure 3; the embedding is then the normalised input of that layer.
+    `width` is 64 in the paper; a narrower one and `time_pool` > 1 (average pooling of input frames) buy speed on small machines.
+    With `classes` the last layer is replaced as in the caption of figure 3; the embedding is then that layer's normalised input.
     """
 
-    def __init__(self, channels: int, classes: int | None = None, *, width: int = 64, dropout: float = 0.5, time_pool: int = 1) -> None:
+    def __init__(
+        self, channels: int, classes: int | None = None, *, width: int = 64, dropout: float = 0.5, time_pool: int = 1
+    ) -> None:
         super().__init__()
         self.time_pool = time_pool
         self.first = nn.Conv2d(channels, width, 3, padding=1)

@@ -1,0 +1,85 @@
+"""The stages after training as functions of a run folder, and `build`, which is all of them in order."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from edge.bundle import Bundle
+from edge.errors import UserError
+from train.calibrate import Calibration, calibrate
+from train.card import render_card
+from train.corpus import Corpus, read_corpus
+from train.evaluate import evaluate
+from train.export import export_bundle
+from train.fit import Report, TrainedRun, fit, load_run, split_recordings
+from train.prepare import prepare
+from train.recipe import Recipe
+
+__all__ = ["build_bundle", "calibrate_run", "evaluate_run", "export_run"]
+
+CALIBRATION = "calibration.npz"
+
+
+def calibrate_run(run: TrainedRun, corpus: Corpus, *, acceptance: float = 0.95) -> Calibration:
+    """Calibrate on the run's validation fold; kept in the run folder."""
+    outputs = run.outputs("train"), run.outputs("validation")
+    calibration = calibrate(corpus, *outputs, activation=run.recipe.activation, acceptance=acceptance)
+    calibration.save(run.folder / CALIBRATION)
+    return calibration
+
+
+def evaluate_run(run: TrainedRun, corpus: Corpus, *, resamples: int = 500) -> dict[str, Any]:
+    """Judge the run on the test split; the report is kept in the run folder."""
+    calibration = Calibration.load(run.folder / CALIBRATION)
+    return evaluate(corpus, run.outputs("test"), calibration, out_dir=run.folder / "report", resamples=resamples)
+
+
+def export_run(run: TrainedRun, corpus: Corpus, *, path: Path, name: str) -> Bundle:
+    """Write the bundle, its card holding the very report that `evaluate` wrote."""
+    report = run.folder / "report"
+    if not (report / "report.json").exists():
+        raise UserError(f"{report / 'report.json'}: is missing; run 'edge-train evaluate' first")
+    head = Calibration.load(run.folder / CALIBRATION).head
+    text, numbers = (
+        (report / "report.md").read_text(encoding="utf-8"),
+        json.loads((report / "report.json").read_text(encoding="utf-8")),
+    )
+    splits = split_recordings(corpus, fold=run.fold)
+    card = render_card(run, corpus, splits, name=name, report=text, notes=run.recipe.notes)
+    return export_bundle(run, head, corpus, path=path, name=name, card=card, metrics=_headline(numbers))
+
+
+def build_bundle(
+    recipe: Recipe, data: Path, *, out: Path, work: Path, device: str, workers: int, report: Report, say: Callable[[str], None]
+) -> Bundle:
+    """Prepare (unless done), fit (resuming), calibrate, evaluate and export."""
+    prepared, folder = work / "corpus", work / "run"
+    if not (prepared / "corpus.json").exists():
+        say(f"preparing {data} in {prepared}")
+        split = recipe.split
+        prepare(data, prepared, test_share=split.test_share, folds=split.folds, seed=split.seed, workers=workers)
+    corpus = read_corpus(prepared)
+    say(f"training in {folder}")
+    fit(recipe, corpus, folder=folder, cache=work / "features", fold=0, device=device, workers=workers, report=report)
+    run = load_run(folder)
+    say("calibrating and evaluating")
+    calibrate_run(run, corpus)
+    evaluate_run(run, corpus)
+    return export_run(run, corpus, path=out, name=recipe.name)
+
+
+def _headline(report: dict[str, Any]) -> dict[str, Any]:
+    """The numbers of the report that the manifest carries for programs: point values on the test split."""
+    windows, recordings = report["windows"], report["recordings"]
+    return {
+        "split": report["split"],
+        "rule": report["rule"],
+        "macro_f1_per_recording": recordings["closed"]["macro_f1"]["value"],
+        "top1_per_recording": recordings["closed"]["top1"]["value"],
+        "macro_f1_per_window": windows["closed"]["macro_f1"]["value"],
+        "auroc": {name: curve["auroc"]["value"] for name, curve in windows["open"].items()},
+        "accepted": {kind: value["value"] for kind, value in windows["accepted"].items()},
+    }
