@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import platform
+import re
 import resource
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -19,7 +19,7 @@ from edge.bundle import Bundle, Frontend, FrontendSpec, load_bundle
 from edge.replay import Replayer, ReplaySettings
 from edge.types import Array
 
-__all__ = ["plain_librosa", "report", "synthesise"]
+__all__ = ["peak_rss_mib", "plain_librosa", "report", "synthesise"]
 
 HOPS_S = (5.0, 1.0)
 PER_RUN = 10  # windows measured in one run
@@ -32,8 +32,8 @@ def report(bundle_path: Path, *, runs: int, minutes: float) -> Iterator[str]:
     spec = bundle.frontend
     window = synthesise(spec.window_s, spec.sample_rate_hz)
     yield f"bundle      {bundle.manifest.name} {bundle.digest[:16]}, {spec.window_s:g} s windows at {spec.sample_rate_hz} Hz"
-    yield from _replays(bundle_path, minutes=minutes, runs=runs)
-    yield f"memory      {_peak_rss_mib():.0f} MiB at most"  # before librosa's path loads what a recorder never does
+    yield from _replays(bundle, minutes=minutes, runs=runs)
+    yield f"memory      {peak_rss_mib():.0f} MiB at most"  # before librosa's path loads what a recorder never does
     yield from _network(bundle, window, runs)
     yield from _front_end(spec, window, runs)
 
@@ -58,14 +58,12 @@ def _network(bundle: Bundle, window: Array, runs: int) -> Iterator[str]:
     yield f"network     {_median_ms(lambda: backend.infer(features), runs):.1f} ms a window"
 
 
-def _replays(bundle_path: Path, *, minutes: float, runs: int) -> Iterator[str]:
+def _replays(bundle: Bundle, *, minutes: float, runs: int) -> Iterator[str]:
     with tempfile.TemporaryDirectory(prefix="edge-bench-") as folder:
         file = str(Path(folder, "bench.wav"))
         _write_recording(file, minutes)
-        for hop_s in HOPS_S:
-            replayer = Replayer(ReplaySettings(bundle=bundle_path, hop_s=hop_s))
-            if hop_s > replayer.bundle.frontend.window_s:
-                continue
+        for hop_s in (hop_s for hop_s in HOPS_S if hop_s <= bundle.frontend.window_s):
+            replayer = Replayer(ReplaySettings(bundle=bundle.path, hop_s=hop_s))
             seconds = statistics.median(_cpu_s(lambda r=replayer: r.hear(file)) for _ in range(max(1, runs // 2)))  # type: ignore[misc]
             speed = minutes * 60 / seconds
             yield f"replay      {hop_s:g} s hop: {speed:.0f} audio seconds per CPU second ({minutes:g} min in {seconds:.1f} s)"
@@ -130,6 +128,9 @@ def _cpu_model() -> str:
     return f"{len(models)} x {models[0]}" if models else platform.machine()
 
 
-def _peak_rss_mib() -> float:
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / (1 << 20 if sys.platform == "darwin" else 1 << 10)  # bytes there, KiB on Linux
+def peak_rss_mib() -> float:
+    """Of this process. Not `getrusage` where there is /proc: Linux hands the peak of the parent down to what it starts."""
+    status = Path("/proc/self/status")
+    if status.exists():
+        return int(re.findall(r"VmHWM:\s+(\d+) kB", status.read_text(encoding="ascii"))[0]) / 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1 << 20)  # bytes on macOS

@@ -68,7 +68,7 @@ def _bundle_option(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--start", metavar="RFC3339", help="When each recording starts, e.g. 2024-05-01T05:30:00Z.")
 @click.option("--workers", type=click.IntRange(min=1), default=1, show_default=True, help="Processes; files are shared among them.")
 @click.option("--plot", metavar="PNG", help="Also draw the spectrogram of a single recording with its detections.")
-def replay(  # noqa: PLR0913 - one parameter per option
+def replay(
     *,
     paths: tuple[str, ...],
     bundle: str | None,

@@ -16,7 +16,6 @@ from edge.types import Array
 __all__ = ["draw", "spectrogram"]
 
 COLUMNS = 2000  # a picture shows no more, and a day must fit in memory
-RANGE_DB = 70.0
 AMIN = 1e-5  # -100 dB
 
 
@@ -38,7 +37,9 @@ def draw(heard: Heard, *, path: str, spec: FrontendSpec, provenance: Provenance)
         aspect="auto",
         cmap="magma",
         extent=(0, heard.duration_s, 0, top_khz),
-        vmin=float(levels_db.max()) - RANGE_DB,
+        # Percentiles: a click or the hum at the bottom would otherwise take all the contrast.
+        vmin=float(np.percentile(levels_db, 5)),
+        vmax=float(np.percentile(levels_db, 99.9)),
     )
     for i, d in enumerate(heard.detections):
         colour = "white" if d.label is None else f"C{_colour(d.label, provenance)}"

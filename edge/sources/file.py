@@ -175,7 +175,7 @@ def _check_regular(path: str) -> int:
 def _open(path: str) -> soundfile.SoundFile:
     try:
         with muted_native_stderr(True):
-            return _Forward(path)
+            return _Forward(os.fsencode(path))  # as bytes, for names that are not UTF-8
     except soundfile.LibsndfileError as exc:
         raise AudioError(f"{path}: not audio that can be read ({exc.error_string.strip(' .')})") from exc
     except TypeError as exc:  # python-soundfile takes the suffix .raw as a promise of headerless samples

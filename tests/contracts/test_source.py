@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -35,7 +36,7 @@ def test_blocks_follow_each_other_and_only_the_last_says_so(make: Make, tmp_path
     samples = noise(seconds, RATE_HZ)
     blocks = list(make(tmp_path, samples).blocks())
     assert blocks[0].start_sample == 0
-    assert all(b.start_sample == a.end_sample for a, b in zip(blocks, blocks[1:], strict=False))
+    assert all(b.start_sample == a.end_sample for a, b in pairwise(blocks))
     assert [b.last for b in blocks] == [False] * (len(blocks) - 1) + [True]
     np.testing.assert_array_equal(np.concatenate([b.samples for b in blocks]), samples)
 

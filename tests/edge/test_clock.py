@@ -43,7 +43,8 @@ def test_start_in_the_name(tmp_path: Path, name: str, start: str, uncertainty_s:
 
 
 @pytest.mark.parametrize(
-    "name", ["frog.wav", "20241301_053000.wav", "20240501_253000.wav", "120240501_053000.wav", "XC123456.wav", "19000101_000000.wav"]
+    "name",
+    ["frog.wav", "20241301_053000.wav", "20240501_253000.wav", "120240501_053000.wav", "XC123456.wav", "19000101_000000.wav"],
 )
 def test_without_a_start_the_time_of_the_file_is_its_end(tmp_path: Path, name: str) -> None:
     path = write_audio(tmp_path / name, noise(0.1))

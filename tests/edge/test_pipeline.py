@@ -1,0 +1,93 @@
+"""detect(): any partition of the audio gives the same detections, bit for bit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from edge.bundle import Bundle
+from edge.model import Model, load_model
+from edge.pipeline import detect
+from edge.sources.base import Source
+from edge.sources.file import FileSource
+from edge.tracker import Tracker
+from edge.types import Array, AudioBlock, Detection, Prediction
+from edge.windows import Windower
+from tests.support.audio import soundscape
+from tests.support.bundles import SPEC
+from tests.support.sources import ArraySource
+
+RATE_HZ = SPEC.sample_rate_hz
+SOUNDS = soundscape()
+
+
+@dataclass
+class Ledger:
+    """A meter that keeps what it sees."""
+
+    heard: int = 0
+    predictions: list[Prediction] = field(default_factory=list)
+
+    def block(self, block: AudioBlock) -> None:
+        self.heard += len(block.samples)
+
+    def prediction(self, prediction: Prediction) -> None:
+        self.predictions.append(prediction)
+
+
+def run(source: Source, model: Model) -> tuple[list[Detection], Ledger]:
+    ledger = Ledger()
+    windower = Windower(window_samples=SPEC.window_samples, hop_samples=RATE_HZ // 2, sample_rate_hz=RATE_HZ)
+    tracker = Tracker(labels=model.labels, identity="test")
+    return list(detect(source.blocks(), windower=windower, model=model, tracker=tracker, meter=ledger)), ledger
+
+
+@pytest.fixture(scope="module")
+def model(bundle: Bundle) -> Model:
+    return load_model(bundle)
+
+
+def played(samples: Array, sizes: tuple[int, ...]) -> ArraySource:
+    return ArraySource(runs=[(0, samples)], sample_rate_hz=RATE_HZ, sizes=sizes)
+
+
+@settings(max_examples=8)
+@given(sizes=st.lists(st.integers(50, 40_000), min_size=1, max_size=4).map(tuple))
+def test_any_partition_gives_the_same_detections(model: Model, sizes: tuple[int, ...]) -> None:
+    detections, ledger = run(played(SOUNDS, sizes), model)
+    whole, expected = run(played(SOUNDS, (len(SOUNDS),)), model)
+    assert detections == whole
+    assert ledger.predictions == expected.predictions
+    assert all(np.array_equal(a.embedding, b.embedding) for a, b in zip(detections, whole, strict=True))
+
+
+@pytest.mark.parametrize("block_s", [0.013, 0.5, 60.0])
+def test_a_file_gives_what_the_live_audio_gave(model: Model, recording: str, block_s: float) -> None:
+    source = FileSource(recording, sample_rate_hz=RATE_HZ, block_s=block_s)
+    samples = np.concatenate([b.samples for b in source.blocks()])
+    assert run(source, model)[0] == run(played(samples, (777,)), model)[0]
+
+
+def test_the_meter_sees_all_audio_and_every_window(model: Model) -> None:
+    _, ledger = run(played(SOUNDS, (1000,)), model)
+    assert ledger.heard == len(SOUNDS)
+    assert [p.start_sample for p in ledger.predictions[:3]] == [0, 4000, 8000]
+    assert ledger.predictions[-1].end_sample == len(SOUNDS)
+
+
+def test_known_unknown_and_dead_audio(model: Model) -> None:
+    detections, _ = run(played(SOUNDS, (1000,)), model)
+    ended = [(d.label, round(d.start_s), round(d.end_s)) for d in detections if d.state == "end"]
+    assert ended == [("low_hummer", 0, 4), (None, 4, 10), ("high_peeper", 10, 14), ("mid_whistler", 16, 19)]
+
+
+def test_no_prediction_spans_lost_audio(model: Model) -> None:
+    lost = range(30_000, 31_000)
+    runs = [(0, SOUNDS[: lost.start]), (lost.stop, SOUNDS[lost.stop :])]
+    _, ledger = run(ArraySource(runs=runs, sample_rate_hz=RATE_HZ, sizes=(900,)), model)
+    assert all(p.end_sample <= lost.start or p.start_sample >= lost.stop for p in ledger.predictions)
+    assert {lost.start, lost.stop} <= {p.end_sample for p in ledger.predictions} | {p.start_sample for p in ledger.predictions}
