@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from sklearn.neighbors import NearestNeighbors
 
 from edge.bundle.heads import (
     RULES,
+    Activation,
     Blend,
     Energy,
     GaussianDensity,
@@ -177,13 +179,25 @@ def test_novelty_grows_with_the_raw_value_and_is_a_half_at_the_threshold(raw: li
     np.testing.assert_array_equal(at_threshold(EMBEDDING[:1], -np.array([[raw[0]]], np.float32)).novelty, 0.5)
 
 
-def test_scores_are_the_activations() -> None:
-    softmax, sigmoid = (Head(activation=a, rule=MaxLogit(), threshold=0.0, scale=1.0) for a in ("softmax", "sigmoid"))
-    np.testing.assert_allclose(softmax.scores(LOGITS), scipy.special.softmax(LOGITS, axis=1), rtol=1e-5)
-    np.testing.assert_allclose(sigmoid.scores(LOGITS), scipy.special.expit(LOGITS), rtol=1e-5, atol=1e-7)
-    huge = np.array([[1e4, -1e4, 0.0]], np.float32)
-    np.testing.assert_array_equal(softmax.scores(huge), [[1, 0, 0]])
-    np.testing.assert_array_equal(sigmoid.scores(huge), [[1, 0, 0.5]])
+def _with_other(logits: Array) -> Array:
+    """Softmax with one more logit of 0, whose own share is left out."""
+    with_zero = np.concatenate([logits, np.zeros((len(logits), 1), np.float32)], axis=1)
+    shares: Array = scipy.special.softmax(with_zero, axis=1)[:, :-1]
+    return shares
+
+
+SCORES: dict[Activation, Callable[[Array], Array]] = {
+    "softmax": lambda logits: np.asarray(scipy.special.softmax(logits, axis=1)),
+    "softmax_other": _with_other,
+    "sigmoid": lambda logits: np.asarray(scipy.special.expit(logits)),
+}
+
+
+@pytest.mark.parametrize("activation", get_args(Activation))
+def test_scores_are_the_activation_even_of_huge_logits(activation: Activation) -> None:
+    head = Head(activation=activation, rule=MaxLogit(), threshold=0.0, scale=1.0)
+    for logits in (LOGITS, LOGITS - 20, np.array([[1e4, -1e4, 0.0], [-1e4, -1e4, -1e4]], np.float32)):
+        np.testing.assert_allclose(head.scores(logits), SCORES[activation](logits), rtol=1e-5, atol=1e-7)
 
 
 @pytest.mark.parametrize(
