@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +12,14 @@ from edge.errors import UserError
 from train.calibrate import Calibration, calibrate
 from train.card import render_card
 from train.corpus import Corpus, read_corpus
-from train.evaluate import evaluate
+from train.evaluate import compare, evaluate
 from train.export import export_bundle
 from train.fit import Report, TrainedRun, fit, load_run, split_recordings
 from train.prepare import prepare
 from train.recipe import Recipe
+from train.summary import markdown_table
 
-__all__ = ["build_bundle", "calibrate_run", "evaluate_run", "export_run"]
+__all__ = ["build_bundle", "calibrate_run", "compare_runs", "evaluate_run", "export_run"]
 
 CALIBRATION = "calibration.npz"
 
@@ -50,6 +51,30 @@ def export_run(run: TrainedRun, corpus: Corpus, *, path: Path, name: str) -> Bun
     splits = split_recordings(corpus, fold=run.fold)
     card = render_card(run, corpus, splits, name=name, report=text, notes=run.recipe.notes)
     return export_bundle(run, head, corpus, path=path, name=name, card=card, metrics=_headline(numbers))
+
+
+CLAIMS: dict[str, tuple[str, ...]] = {
+    "macro F1 / recording": ("recordings", "closed", "macro_f1"),
+    "top-1 / recording": ("recordings", "closed", "top1"),
+    "macro F1 / window": ("windows", "closed", "macro_f1"),
+    "AUROC unknown species": ("windows", "open", "unknown species", "auroc"),
+    "AUROC noise and background": ("windows", "open", "noise and background", "auroc"),
+}
+
+
+def compare_runs(folders: Sequence[Path]) -> str:
+    """A Markdown table of evaluated runs: a row per recipe name, means and (from two runs on) deviations on the test split."""
+    reports: dict[str, list[dict[str, Any]]] = {}
+    for folder in folders:
+        file = folder / "report" / "report.json"
+        if not file.exists():
+            raise UserError(f"{file}: is missing; run 'edge-train evaluate --run {folder}' first")
+        reports.setdefault(load_run(folder).recipe.name, []).append(json.loads(file.read_text(encoding="utf-8")))
+    rows = []
+    for row in compare(reports, CLAIMS):
+        cells = [f"{row[c]:.3f}" + (f" ± {row[c + ' sd']:.3f}" if row[c + " sd"] is not None else "") for c in CLAIMS]
+        rows.append([row["system"], row["runs"], *cells])
+    return markdown_table(("recipe", "runs", *CLAIMS), rows)
 
 
 def build_bundle(

@@ -29,7 +29,7 @@ class _OneLineErrors(click.Group):
         except UserError as exc:
             click.echo(f"error: {exc}", err=True)
         except OSError as exc:
-            if exc.errno not in (errno.ENOSPC, errno.EACCES, errno.EROFS, errno.EDQUOT):
+            if exc.errno not in (errno.ENOSPC, errno.EFBIG, errno.EACCES, errno.EROFS, errno.EDQUOT):
                 raise
             click.echo(f"error: {exc.filename or 'writing'}: {exc.strerror}", err=True)
         sys.exit(1)
@@ -157,6 +157,15 @@ def select(folders: tuple[Path, ...], corpus: Path, f1: float, at_least: int) ->
             f"# {s.label}: F1 {s.f1:.2f}, precision {s.precision:.2f}, recall {s.recall:.2f}, {s.recordings} recordings", err=True
         )
     click.echo(yaml.safe_dump({"species": list(select_species(scores, at_least=at_least, f1=f1))}))
+
+
+@main.command("compare")
+@click.argument("folders", nargs=-1, type=PATH, required=True, metavar="RUN...")
+def compare_(folders: tuple[Path, ...]) -> None:
+    """A table of evaluated runs, one row per recipe: means and deviations on the test split."""
+    from train.build import compare_runs
+
+    click.echo(compare_runs(folders))
 
 
 @main.command()

@@ -97,7 +97,7 @@ def recordist_key(name: str) -> str:
     plain = unicodedata.normalize("NFKD", name.casefold())
     plain = re.sub(r"^\s*(\(c\)|©|copyright)\s*|,\s*(some|all|no) rights reserved.*$|\s*/\s*inaturalist.*$", "", plain)
     words = re.findall(r"\w+", "".join(c for c in plain if not unicodedata.combining(c)))
-    return " ".join(words) if len(words) < 2 else " ".join(sorted(word[:3] for word in words))
+    return " ".join(words) if len(words) < 2 else " ".join(sorted(word[:3] if word.isalpha() else word for word in words))
 
 
 COLUMNS = tuple(f.name for f in dataclasses.fields(Recording))

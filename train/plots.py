@@ -145,7 +145,7 @@ def _draw_embeddings(outputs: WindowOutputs, windows: Judged, names: Sequence[st
     figure = _figure(11, 8)
     axes = figure.add_subplot()
     for kind, mask in kinds.items():
-        if kind != KNOWN:
+        if kind != KNOWN and mask.any():
             axes.scatter(place[mask, 0], place[mask, 1], s=6, color=COLOURS[kind], alpha=0.35, label=kind, linewidths=0)
     species = windows.truth.species[shown]
     colours = _colours(len(names))
@@ -168,11 +168,14 @@ def _place(embedding: NDArray[np.float64]) -> NDArray[np.float64]:
     """Two coordinates (N, 2): principal components, then t-SNE when there are enough windows for it to mean something."""
     from sklearn.decomposition import PCA
     from sklearn.manifold import TSNE
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # comes with scikit-learn
 
     reduced = PCA(n_components=min(32, *embedding.shape), random_state=0).fit_transform(embedding)
     if len(reduced) < 50:
         return np.asarray(np.pad(reduced, ((0, 0), (0, 2)))[:, :2], np.float64)
-    placed = TSNE(perplexity=min(30, len(reduced) / 4), init="pca", max_iter=500, random_state=0).fit_transform(reduced)
+    tsne = TSNE(perplexity=min(30, len(reduced) / 4), init="pca", max_iter=500, random_state=0)
+    with threadpool_limits(1):  # its threads wait for each other: on a machine that also trains, minutes instead of seconds
+        placed = tsne.fit_transform(reduced)
     return np.asarray(placed, np.float64)
 
 

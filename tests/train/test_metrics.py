@@ -26,9 +26,9 @@ def windows(seed: int, *, ties: bool = False) -> tuple[np.ndarray, np.ndarray, n
 def test_auroc_and_fpr_are_scikit_learns(seed: int, ties: bool) -> None:
     novelty, known, truth, predicted = windows(seed, ties=ties)
     curves = OpenSet(novelty, known, truth == predicted)
-    assert curves.auroc(ONCE)[0] == pytest.approx(roc_auc_score(~known, novelty))
+    assert curves.numbers(ONCE)["auroc"][0] == pytest.approx(roc_auc_score(~known, novelty))
     false_rate, true_rate, _ = roc_curve(known, -novelty, drop_intermediate=False)
-    assert curves.fpr(ONCE)[0] == pytest.approx(false_rate[np.argmax(true_rate >= 0.95)])
+    assert curves.numbers(ONCE)["fpr95"][0] == pytest.approx(false_rate[np.argmax(true_rate >= 0.95)])
 
 
 def test_weights_are_repetitions() -> None:
@@ -40,8 +40,8 @@ def test_weights_are_repetitions() -> None:
         once = np.ones((1, len(n)))
         repeated = OpenSet(n, k, t == p)
         assert curves.auroc(weights)[i] == pytest.approx(roc_auc_score(~k, n))
-        assert curves.oscr(weights)[i] == pytest.approx(repeated.oscr(once)[0])
-        assert curves.fpr(weights)[i] == pytest.approx(repeated.fpr(once)[0])
+        for name, numbers in curves.numbers(weights).items():
+            assert numbers[i] == pytest.approx(repeated.numbers(once)[name][0]), name
         assert macro_f1(truth, predicted, weights, classes=6)[i] == pytest.approx(macro_f1(t, p, once, classes=6)[0])
 
 
@@ -50,10 +50,11 @@ def test_oscr_by_hand_and_its_two_limits() -> None:
     known = np.array([True, False, True, True, False])
     # accepting one by one: CCR 1/3 at FPR 0, then 1/3 at 1/2, then 1/3 (a wrong known), 2/3, then 2/3 at 1
     by_hand = 0.5 * (1 / 3) + 0.5 * (2 / 3)
-    assert OpenSet(novelty, known, np.array([True, False, False, True, False])).oscr(np.ones((1, 5)))[0] == pytest.approx(by_hand)
-    all_right = OpenSet(novelty, known, np.ones(5, bool))
-    assert all_right.oscr(np.ones((1, 5)))[0] == pytest.approx(all_right.auroc(np.ones((1, 5)))[0])
-    assert OpenSet(novelty, known, np.zeros(5, bool)).oscr(np.ones((1, 5)))[0] == 0
+    once = np.ones((1, 5))
+    assert OpenSet(novelty, known, np.array([True, False, False, True, False])).numbers(once)["oscr"][0] == pytest.approx(by_hand)
+    all_right = OpenSet(novelty, known, np.ones(5, bool)).numbers(once)
+    assert all_right["oscr"][0] == pytest.approx(all_right["auroc"][0])
+    assert OpenSet(novelty, known, np.zeros(5, bool)).numbers(once)["oscr"][0] == 0
 
 
 @given(st.integers(0, 1000))
@@ -73,29 +74,40 @@ def test_class_scores_are_scikit_learns(seed: int) -> None:
 
 def test_one_sided_windows_have_no_open_set_number() -> None:
     curves = OpenSet(np.arange(4.0), np.ones(4, bool), np.ones(4, bool))
-    once = np.ones((1, 4))
-    assert np.isnan([curves.auroc(once)[0], curves.fpr(once)[0], curves.oscr(once)[0]]).all()
+    assert np.isnan(list(curves.numbers(np.ones((1, 4))).values())).all()
 
 
-def test_resamples_keep_recordings_whole_and_the_number_of_each_kind() -> None:
+@pytest.mark.parametrize("kept", [True, False])
+def test_resamples_keep_recordings_whole_and_the_weight_of_each_kind(kept: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("train.metrics.KEPT", 10**9 if kept else 0)
     recording = np.repeat(np.arange(30), 4)
-    stratum = np.where(recording < 20, 0, 1)
-    draw = Bootstrap(recording=recording, stratum=stratum, resamples=120, seed=3)
+    draw = Bootstrap(recording=recording, stratum=np.where(recording < 20, 0, 1), resamples=120, seed=3)
     seen: list[np.ndarray] = []
 
     def metric(weights: np.ndarray) -> np.ndarray:
         seen.append(weights)
         return np.asarray(weights.mean(1))
 
-    np.testing.assert_allclose(draw.values(metric), 1)
-    weights = np.concatenate(seen)
+    assert draw.estimate(metric).high == pytest.approx(1)
+    weights = np.concatenate(seen[1:])
     assert weights.shape == (120, 120)
     per_recording = weights.reshape(120, 30, 4)
     assert (per_recording == per_recording[..., :1]).all()
-    assert (per_recording[:, :20, 0].sum(1) == 20).all()
-    assert len(np.unique(weights, axis=0)) > 100
-    again = Bootstrap(recording=recording, stratum=stratum, resamples=120, seed=3)
-    np.testing.assert_array_equal(draw.values(lambda w: w @ recording), again.values(lambda w: w @ recording))
+    np.testing.assert_allclose(per_recording[:, :20, 0].sum(1), 20)
+    assert len(np.unique(weights, axis=0)) == 120
+    assert (weights > 0).all()
+    again = Bootstrap(recording=recording, stratum=np.where(recording < 20, 0, 1), resamples=120, seed=3)
+    assert draw.estimate(lambda w: w @ recording) == again.estimate(lambda w: w @ recording)
+
+
+def test_a_species_with_one_recording_does_not_pull_the_interval_off_the_number() -> None:
+    rng = np.random.default_rng(0)
+    truth = np.r_[np.repeat(np.arange(10), 1), np.repeat(np.arange(10, 20), 10)]
+    # the rare species are the ones that are missed
+    predicted = np.where((truth < 10) & (rng.random(110) < 0.7), 10, truth)
+    draw = Bootstrap(recording=np.arange(110), stratum=np.zeros(110, int))
+    estimate = draw.estimate(lambda w: macro_f1(truth, predicted, w, classes=20))
+    assert estimate.low < estimate.value < estimate.high
 
 
 def test_the_interval_of_a_mean_is_as_wide_as_theory_says() -> None:

@@ -1,8 +1,8 @@
 """The default's network: a narrow convolutional trunk, pooled early, whose embedding is trained with margin and with outliers.
 
 Departs from MS-CNN: batch normalisation, of every mel band at the input and after each convolution; the frequency axis is kept to
-the end (pitch tells species apart) and collapsed by a learned convolution; mean and maximum over time (a call may fill a tenth of the
-window). Logits are scaled cosines of the embedding to one direction per species, plus a bias, against an implicit 'other' of 0.
+the end (pitch tells species apart) and collapsed by a learned convolution; mean and maximum over time (a call may fill a tenth of
+the window). Logits are scaled cosines of the embedding to one direction per species, plus a bias, against an 'other' of 0.
 """
 
 from __future__ import annotations

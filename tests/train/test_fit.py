@@ -1,0 +1,300 @@
+"""Training from recordings to a bundle that replays, what a kill does to it, and what a person is told when it cannot run."""
+
+from __future__ import annotations
+
+import csv
+import json
+import resource
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from click.testing import CliRunner, Result
+
+import edge.cli
+import train.cli
+from edge.bundle import load_bundle
+from edge.errors import ConfigError, UserError
+from tests.train.tones import RATE_HZ, UNKNOWN, song, write_collection
+from train.corpus import read_corpus
+from train.trainer import pick_device
+
+TINY = {
+    "name": "tiny",
+    "frontend": {"n_mels": 32, "channels": [{"component": "mel", "level": {"kind": "max"}}]},
+    "network": {"kind": "compact", "options": {"width": 16, "dropout": 0.1}},
+    "objective": {"kind": "cross_entropy", "batch": 16, "outlier_share": 0.3, "average": 0.9},
+    "learning_rate": 0.003,
+    "steps": 60,
+    "steps_per_epoch": 20,
+    "augment": {"noise_share": 0.3, "gain_db": 10, "equaliser_db": 3, "time_shift_share": 0.5, "masks": 1, "mixup_share": 0.2},
+    "split": {"test_share": 0.25, "folds": 3},
+}
+TRIPLET = {
+    **TINY,
+    "name": "tiny-triplet",
+    "network": {"kind": "mscnn", "options": {"width": 8, "time_pool": 8}},
+    "objective": {"kind": "triplet", "triplets_per_step": 50},
+    "optimiser": "adagrad",
+    "schedule": "constant",
+    "steps": 6,
+    "steps_per_epoch": 2,
+    "classifier": {"epochs": 5},
+    "augment": None,
+}
+TRIPLET.pop("augment")
+
+
+def write_recipe(folder: Path, values: dict[str, object]) -> Path:
+    path = folder / f"{values['name']}.yaml"
+    path.write_text(yaml.safe_dump(values), encoding="utf-8")
+    return path
+
+
+def edge_train(*arguments: object) -> Result:
+    result = CliRunner().invoke(train.cli.main, [str(a) for a in arguments])
+    if result.exception and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result
+
+
+@pytest.fixture(scope="module")
+def collection(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_collection(tmp_path_factory.mktemp("collection"))
+
+
+@pytest.fixture(scope="module")
+def corpus(collection: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    prepared = tmp_path_factory.mktemp("prepared")
+    result = edge_train("prepare", collection, "--out", prepared, "--test-share", 0.25, "--folds", 3)
+    assert result.exit_code == 0, result.output
+    return prepared
+
+
+@pytest.fixture(scope="module")
+def built(collection: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The documented one command, on the tones."""
+    folder = tmp_path_factory.mktemp("built")
+    result = edge_train(
+        "build",
+        "--recipe",
+        write_recipe(folder, TINY),
+        "--data",
+        collection,
+        "--work",
+        folder / "work",
+        "--out",
+        folder / "bundle",
+        "--workers",
+        1,
+    )
+    assert result.exit_code == 0, result.output
+    return folder
+
+
+def test_build_gives_a_bundle_that_names_tones_and_admits_ignorance(built: Path, tmp_path: Path) -> None:
+    import soundfile
+
+    for name in ("peeper", "triller"):
+        soundfile.write(tmp_path / f"{name}.wav", song(name, 6, seed=99), RATE_HZ)
+    soundfile.write(tmp_path / "hiss.wav", 0.1 * np.random.default_rng(9).standard_normal(6 * RATE_HZ), RATE_HZ)
+    result = CliRunner().invoke(edge.cli.main, ["replay", str(tmp_path), "--bundle", str(built / "bundle"), "--format", "windows"])
+    assert result.exit_code == 0, result.output
+    labels = {Path(row["file"]).stem: row["label"] for row in map(json.loads, result.stdout.splitlines())}
+    assert labels == {"peeper": "peeper", "triller": "triller", "hiss": None}
+
+
+def test_the_card_holds_the_very_report_that_evaluate_wrote(built: Path) -> None:
+    card = (built / "bundle" / "MODEL_CARD.md").read_text(encoding="utf-8")
+    report = (built / "work" / "run" / "report" / "report.md").read_text(encoding="utf-8")
+    lines = [line for line in report.splitlines() if line.startswith("|")]
+    assert lines
+    assert all(line in card for line in lines)
+    assert "1,286,410" in card
+    assert "must not be used for" in card
+
+
+def test_the_manifest_says_what_it_was_trained_on(built: Path) -> None:
+    manifest = load_bundle(built / "bundle").manifest
+    assert manifest.training_data == read_corpus(built / "work" / "corpus").digest
+    assert manifest.metrics["macro_f1_per_recording"] > 0.9
+    assert manifest.activation == "softmax_other"
+
+
+def test_build_again_gives_the_same_bundle(built: Path, collection: Path) -> None:
+    before = load_bundle(built / "bundle").digest
+    result = edge_train(
+        "build",
+        "--recipe",
+        built / "tiny.yaml",
+        "--data",
+        collection,
+        "--work",
+        built / "work",
+        "--out",
+        built / "again",
+        "--workers",
+        1,
+    )
+    assert result.exit_code == 0, result.output
+    assert load_bundle(built / "again").digest == before
+
+
+@pytest.mark.parametrize("recipe", [TINY, TRIPLET], ids=["cross-entropy", "triplet"])
+def test_a_killed_run_resumes_to_the_same_curve(recipe: dict[str, object], corpus: Path, tmp_path: Path) -> None:
+    path = write_recipe(tmp_path, recipe)
+
+    def command(out: str) -> list[str]:
+        options = ["--recipe", str(path), "--corpus", str(corpus), "--cache", str(tmp_path / "cache"), "--workers", "1"]
+        return [sys.executable, "-u", "-m", "train.cli", "fit", *options, "--out", str(tmp_path / out)]
+
+    killed = subprocess.Popen(command("killed"), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    assert killed.stdout is not None
+    assert "step" in killed.stdout.readline()
+    time.sleep(0.2)  # somewhere inside the second epoch
+    killed.send_signal(signal.SIGKILL)
+    killed.wait()
+    assert not (tmp_path / "killed" / "model.pt").exists()
+    for out in ("killed", "whole"):
+        subprocess.run(command(out), check=True, capture_output=True)
+    assert history(tmp_path / "killed") == history(tmp_path / "whole")
+    first, second = (torch.load(tmp_path / out / "model.pt", weights_only=True) for out in ("killed", "whole"))
+    assert all(torch.equal(first[key], second[key]) for key in second)
+
+
+def history(run: Path) -> list[dict[str, str]]:
+    with (run / "member-0" / "history.csv").open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 3
+    return rows
+
+
+def test_triplet_training_moves_the_margin_and_reports_the_harvest(corpus: Path, tmp_path: Path) -> None:
+    easy = {**TRIPLET, "objective": {"kind": "triplet", "scarce": 10_000}, "steps": 9, "steps_per_epoch": 9}
+    result = edge_train(
+        "fit",
+        "--recipe",
+        write_recipe(tmp_path, easy),
+        "--corpus",
+        corpus,
+        "--out",
+        tmp_path / "run",
+        "--cache",
+        tmp_path / "c",
+        "--workers",
+        1,
+    )
+    assert result.exit_code == 0, result.output
+    state = torch.load(tmp_path / "run" / "member-0" / "checkpoint.pt", weights_only=True)
+    assert state["objective"]["margin"]["margin"] == pytest.approx(0.2 + 3 * 0.05)
+
+
+def test_another_recipe_does_not_continue_a_run(built: Path, collection: Path) -> None:
+    options = ["--corpus", built / "work" / "corpus", "--out", built / "work" / "run", "--cache", built / "work" / "features"]
+    result = edge_train("fit", "--recipe", built / "tiny.yaml", *options, "--set", "seed=7", "--workers", 1)
+    assert result.exit_code == 1
+    assert "was written by another recipe" in result.output
+
+
+def test_one_class_only_is_one_line(tmp_path: Path) -> None:
+    collection = write_collection(tmp_path / "collection", species=1)
+    edge_train("prepare", collection, "--out", tmp_path / "prepared", "--folds", 2)
+    result = edge_train(
+        "fit",
+        "--recipe",
+        write_recipe(tmp_path, TINY),
+        "--corpus",
+        tmp_path / "prepared",
+        "--out",
+        tmp_path / "run",
+        "--cache",
+        tmp_path / "c",
+    )
+    assert result.exit_code == 1
+    assert result.output.strip().splitlines()[-1].startswith("error: ")
+    assert "at least two" in result.output
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"stepz": 3}, "unknown key 'stepz'"),
+        ({"objective": {"kind": "focal"}}, "objective.kind: 'focal' is none of triplet, cross_entropy"),
+        ({"objective": {"kind": "triplet"}}, "add a classifier section"),
+        ({"network": {"kind": "compact", "options": {"widht": 3}}}, "widht"),
+        ({"frontend": {"n_mels": 40}}, "multiple of 16 mel bands"),
+        ({"frontend": {"hop": 3}}, "unknown key 'hop'"),
+        ({"species": ["yeti"]}, "species 'yeti' is not among"),
+        ({"steps": 0}, "at least 1"),
+        ({"optimiser": "sgd"}, "optimiser: 'sgd' is none of"),
+    ],
+)
+def test_a_wrong_recipe_is_one_line_that_names_the_key(
+    change: dict[str, object], reason: str, corpus: Path, tmp_path: Path
+) -> None:
+    recipe = write_recipe(tmp_path, {**TINY, **change})
+    result = edge_train(
+        "fit", "--recipe", recipe, "--corpus", corpus, "--out", tmp_path / "run", "--cache", tmp_path / "c", "--workers", 1
+    )
+    assert result.exit_code == 1
+    line = result.output.strip().splitlines()[-1]
+    assert line.startswith("error: ")
+    assert reason in line
+
+
+@pytest.mark.parametrize(("command", "reason"), [("calibrate", "not a finished run"), ("evaluate", "not a finished run")])
+def test_stages_out_of_order_say_what_is_missing(command: str, reason: str, corpus: Path, tmp_path: Path) -> None:
+    result = edge_train(command, "--corpus", corpus, "--run", tmp_path)
+    assert result.exit_code == 1
+    assert reason in result.output
+
+
+def test_missing_files_are_one_line(tmp_path: Path) -> None:
+    result = edge_train("fit", "--recipe", tmp_path / "none.yaml", "--corpus", tmp_path, "--out", tmp_path / "run")
+    assert (result.exit_code, result.output.strip()) == (1, f"error: {tmp_path / 'none.yaml'}: no such recipe")
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a CUDA device")
+def test_a_gpu_that_is_not_there_is_not_silently_a_cpu() -> None:
+    with pytest.raises(ConfigError, match="device cuda: no GPU"):
+        pick_device("cuda")
+    assert pick_device("auto").type == "cpu"
+
+
+@pytest.mark.gpu
+def test_training_on_a_gpu(corpus: Path, tmp_path: Path) -> None:
+    options = ["--corpus", corpus, "--out", tmp_path / "run", "--cache", tmp_path / "c", "--device", "cuda"]
+    assert edge_train("fit", "--recipe", write_recipe(tmp_path, TINY), *options).exit_code == 0
+
+
+def test_a_full_disk_is_one_line_and_leaves_no_half_checkpoint(corpus: Path, tmp_path: Path) -> None:
+    """A file-size limit stands for the full disk: the write fails in the middle of a checkpoint."""
+    options = ["--recipe", str(write_recipe(tmp_path, TINY)), "--corpus", str(corpus), "--cache", str(tmp_path / "c")]
+    command = [sys.executable, "-m", "train.cli", "fit", *options, "--out", str(tmp_path / "run"), "--workers", "1"]
+
+    def limit() -> None:
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, 300_000))
+
+    done = subprocess.run(command, check=False, capture_output=True, text=True, preexec_fn=limit)
+    assert done.returncode == 1
+    assert done.stderr.strip().splitlines()[-1].startswith("error: ")
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "run" / "member-0" / "checkpoint.pt").exists()
+    assert list((tmp_path / "run" / "member-0").glob(".*")) == []
+
+
+def test_unknown_tones_are_heard_as_unknown(built: Path) -> None:
+    rates = load_bundle(built / "bundle").manifest.metrics["auroc"]
+    assert rates["unknown species"] > 0.8, f"{sorted(UNKNOWN)} sound like none of the species"
+
+
+def test_a_run_of_another_corpus_is_refused() -> None:
+    with pytest.raises(UserError, match="run 'edge-train prepare'"):
+        read_corpus(Path("/nonexistent"))
