@@ -28,7 +28,7 @@ def place(r: Recording) -> tuple[str, int]:
     return r.split, r.fold
 
 
-@settings(max_examples=25)
+@settings(max_examples=12)
 @given(animals, sounds, st.integers(0, 24), plans)
 def test_the_laws_of_a_split(
     animals: list[tuple[str, int, str]], sounds: list[tuple[str, int]], hours: int, plan: SplitPlan
