@@ -131,7 +131,7 @@ def read_corpus(prepared: Path | str, *, root: Path | str | None = None) -> Corp
     except (OSError, ValueError, KeyError, TypeError) as exc:
         raise UserError(f"{prepared}: cannot be read as a prepared corpus ({exc}); run 'edge-train prepare' again") from exc
     corpus = Corpus(root=base, recordings=recordings)
-    if root is None and corpus.digest != description["digest"]:
+    if corpus.digest != description.get("digest"):
         raise UserError(f"{prepared / TABLE}: was edited after 'edge-train prepare' (its digest does not match); prepare it again")
     return corpus
 

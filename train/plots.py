@@ -112,7 +112,8 @@ def _draw_roc(windows: Judged) -> Figure:
     axes.plot([0, 1], [0, 1], color="#bbbbbb", linewidth=0.8, linestyle=":")
     axes.axhline(0.95, color="#bbbbbb", linewidth=0.8)
     axes.set(xlabel="outlier windows accepted", ylabel="known windows accepted", title="Known against outliers, per window")
-    axes.legend(loc="lower right", fontsize=8)
+    if len(axes.lines) > 2:  # with nothing to reject there are only the guide lines
+        axes.legend(loc="lower right", fontsize=8)
     return figure
 
 

@@ -23,10 +23,8 @@ from train.corpus import Corpus, Recording, write_corpus
 from train.files import write_text
 from train.quality import Checked, check_files
 from train.readers import Layout, Listing, read_listing
-from train.splits import SplitPlan, split_recordings, unsplittable
+from train.splits import SplitPlan, split_recordings
 from train.summary import summarise
-
-SHOWN = 20  # files in quarantine that are listed on the terminal
 
 __all__ = ["Prepared", "Rejected", "prepare"]
 
@@ -46,22 +44,6 @@ class Prepared:
     corpus: Corpus
     quarantine: tuple[Rejected, ...]
     summary: str
-
-    def __str__(self) -> str:
-        unsplit = unsplittable(self.corpus.recordings)
-        places = {
-            "test": self.corpus.of(split="test"),
-            "dev": self.corpus.of(split="dev"),
-            "unused": self.corpus.of(split="unused"),
-        }
-        lines = [
-            f"{len(self.corpus.labels)} known species; " + ", ".join(f"{name} {len(rs)} recordings" for name, rs in places.items()),
-            f"{len(self.quarantine)} files in quarantine",
-            *(f"  {q.recording.path.relative_to(self.corpus.root)}: {q.reason}" for q in self.quarantine[:SHOWN]),
-            f"{len(unsplit)} species are not in test, validation and training",
-            *(f"  {label}: {reason}" for label, reason in unsplit.items()),
-        ]
-        return "\n".join(lines)
 
 
 def prepare(

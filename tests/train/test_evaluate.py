@@ -113,9 +113,9 @@ def test_the_same_windows_give_the_same_report(report: dict[str, Any]) -> None:
     assert evaluate(CORPUS, TEST, CALIBRATION, resamples=100) == report
 
 
-def test_without_outliers_only_the_closed_set_is_reported() -> None:
+def test_without_outliers_only_the_closed_set_is_reported(tmp_path: Path) -> None:
     known = TEST.select(judge_truth(CORPUS, TEST).known)
-    report = evaluate(CORPUS, known, CALIBRATION, resamples=10)
+    report = evaluate(CORPUS, known, CALIBRATION, resamples=10, out_dir=tmp_path)
     assert report["windows"]["open"] == {}
     assert render_report(report)
 
