@@ -34,7 +34,14 @@ def class_cost(counts: Counts, targets: NDArray[np.float64], extra: NDArray[np.b
     return result
 
 
-def anneal_counts(counts: Counts, targets: NDArray[np.float64], *, extra_classes: int, rng: np.random.Generator) -> Counts:
+def anneal_counts(
+    counts: Counts,
+    targets: NDArray[np.float64],
+    *,
+    extra_classes: int,
+    rng: np.random.Generator,
+    steps_per_group: int = STEPS_PER_GROUP,
+) -> Counts:
     """Bin (G,) of each group: recordings per group and class (G, C) and wanted shares (C, 1 + F) -> the cheapest assignment found.
 
     The last `extra_classes` need not be anywhere, only near their share. Deterministic for a generator's state.
@@ -42,7 +49,7 @@ def anneal_counts(counts: Counts, targets: NDArray[np.float64], *, extra_classes
     extra = np.arange(counts.shape[1]) >= counts.shape[1] - extra_classes
     best, best_cost = np.zeros(len(counts), np.int64), np.inf
     for _ in range(RESTARTS):
-        bins = _anneal(counts, targets, extra, rng)
+        bins = _anneal(counts, targets, extra, rng, length=min(MOST_STEPS, steps_per_group * len(counts)))
         cost = class_cost(_per_bin(counts, bins, targets.shape[1]), targets, extra).sum()
         if cost < best_cost:
             best, best_cost = bins, cost
@@ -56,13 +63,14 @@ def _per_bin(counts: Counts, bins: Counts, n_bins: int) -> Counts:
     return table.T
 
 
-def _anneal(counts: Counts, targets: NDArray[np.float64], extra: NDArray[np.bool_], rng: np.random.Generator) -> Counts:
+def _anneal(
+    counts: Counts, targets: NDArray[np.float64], extra: NDArray[np.bool_], rng: np.random.Generator, *, length: int
+) -> Counts:
     n_groups, n_bins = len(counts), targets.shape[1]
     bins = rng.choice(n_bins, n_groups, p=targets[0])
     table = _per_bin(counts, bins, n_bins)
     present = [np.flatnonzero(row) for row in counts]
     costs = class_cost(table, targets, extra)
-    length = min(MOST_STEPS, STEPS_PER_GROUP * n_groups)
     moves, steps = rng.integers(n_groups, size=length), rng.integers(1, n_bins, size=length)
     luck = -np.log(rng.uniform(1e-12, 1, size=length)) * np.geomspace(HOT, COLD, length)
     for group, step, tolerated in zip(moves.tolist(), steps.tolist(), luck.tolist(), strict=True):

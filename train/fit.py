@@ -27,13 +27,13 @@ from train.cache import ComponentCache
 from train.classifier import EmbedThenClassify, build_classifier, fit_classifier
 from train.corpus import Corpus, Recording
 from train.dataset import TrainingWindows, most_active_window
-from train.files import replacing, write_text
+from train.files import write_text
 from train.infer import run_network
 from train.networks import Ensemble, build_network
 from train.objectives import build_objective
 from train.outputs import WindowOutputs
 from train.recipe import Recipe, load_recipe
-from train.trainer import Progress, Trainer, pick_device
+from train.trainer import Progress, Trainer, pick_device, save_torch
 
 log = logging.getLogger(__name__)
 
@@ -94,8 +94,7 @@ def fit(
     network = _assemble(task, members, corpus)
     for name in ("train", "validation", "test"):
         _outputs(network, task, corpus, getattr(splits, name)).save(folder / f"outputs-{name}.npz")
-    with replacing(folder / "model.pt") as staged:
-        torch.save(network.state_dict(), staged)
+    save_torch(folder / "model.pt", network.state_dict())
     return load_run(folder)
 
 

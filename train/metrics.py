@@ -50,6 +50,7 @@ class Bootstrap:
     stratum: Ints
     resamples: int = 500
     seed: int = 0
+    most_kept: int = KEPT
 
     def estimates(self, metrics: Callable[[Floats], Mapping[str, Floats]]) -> dict[str, Estimate]:
         """Each of several numbers with its interval (percentiles); nan where it is undefined."""
@@ -63,7 +64,7 @@ class Bootstrap:
 
     def _weights(self) -> Iterator[Floats]:
         """Weights (B, W) of the resamples, `CHUNK` at a time; kept when they are small, since every number asks for them."""
-        if self.resamples * len(self.recording) <= KEPT:
+        if self.resamples * len(self.recording) <= self.most_kept:
             yield from self._kept
         else:
             yield from self._drawn()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import csv
+import io
 import logging
 import math
 import os
@@ -22,7 +23,7 @@ from train.files import replacing
 from train.objectives import Objective
 from train.recipe import CrossEntropySpec, Recipe
 
-__all__ = ["Progress", "Trainer", "pick_device"]
+__all__ = ["Progress", "Trainer", "pick_device", "save_torch"]
 
 log = logging.getLogger(__name__)
 WARM_UP_STEPS = 60
@@ -129,10 +130,7 @@ class Trainer:
             "torch": torch.get_rng_state(),
             "history": self.history,
         }
-        with replacing(self.folder / "checkpoint.pt") as staged, staged.open("wb") as stream:
-            torch.save(state, stream)
-            stream.flush()
-            os.fsync(stream.fileno())
+        save_torch(self.folder / "checkpoint.pt", state)
         _write_history(self.folder / "history.csv", self.history)
 
     def _resume(self) -> None:
@@ -150,6 +148,16 @@ class Trainer:
         torch.set_rng_state(state["torch"].cpu())
         self.step, self.history = state["step"], state["history"]
         log.info("resumed at step %d of %d", self.step, self.recipe.steps)
+
+
+def save_torch(file: Path, state: Any) -> None:
+    """Write `state` whole or not at all, through to the disk; torch's own writer hides a full disk behind a RuntimeError."""
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    with replacing(file) as staged, staged.open("wb") as stream:
+        stream.write(buffer.getbuffer())
+        stream.flush()
+        os.fsync(stream.fileno())
 
 
 def _write_history(file: Path, rows: list[dict[str, float]]) -> None:

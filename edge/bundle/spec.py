@@ -192,6 +192,5 @@ class FrontendSpec:
     def component_digest(self) -> str:
         """Digest of what decides the *components* (everything but the levels): the key of the training cache."""
         plain = self.as_mapping()
-        plain.pop("window_s")
         plain["channels"] = [c.component for c in self.channels]
         return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()

@@ -10,11 +10,13 @@ import numpy as np
 import pytest
 from sklearn.metrics import f1_score, roc_auc_score
 
+from edge.bundle.heads import Head, KnnDistance
 from edge.errors import UserError
 from tests.train.synthetic import corpus, outputs
 from train.calibrate import Calibration, calibrate
 from train.evaluate import compare, evaluate
 from train.judged import judge_recordings, judge_windows
+from train.outputs import WindowOutputs
 from train.report import render_report
 from train.truth import QUIET, judge_truth
 
@@ -147,3 +149,23 @@ def test_claims_compare_runs_by_mean_and_deviation(report: dict[str, Any]) -> No
     assert rows[0]["top-1"] == pytest.approx(np.mean(values), abs=1e-4)
     assert rows[0]["top-1 sd"] == pytest.approx(np.std(values, ddof=1), abs=1e-4)
     assert rows[1] == {"system": "theirs", "runs": 1, "top-1": 0.5, "top-1 sd": None}
+
+
+def test_a_rejected_window_has_no_say_in_its_recordings_label() -> None:
+    position = next(i for i, r in enumerate(CORPUS.recordings) if r.role == "known")
+    # two windows near the training point say class 1 softly, one far from it shouts class 0
+    windows = WindowOutputs(
+        recording=np.full(3, position),
+        start_s=np.arange(3.0),
+        active=np.ones(3, bool),
+        embedding=np.array([[1, 0], [1, 0], [-1, 0]], np.float32),
+        logits=np.array([[0, 0.5, 0], [0, 0.5, 0], [9, 0, 0]], np.float32),
+        labels=TEST.labels[:3],
+    )
+    rule = KnnDistance(points=np.array([[1, 0]], np.float32), k=1)
+    head = Head(activation="softmax", rule=rule, threshold=0.5, scale=1.0)
+    judged = judge_recordings(windows, judge_truth(CORPUS, windows), head)
+    assert judged.closed.tolist() == [0]
+    assert judged.opened.tolist() == [1]
+    deaf = judge_recordings(windows, judge_truth(CORPUS, windows), dataclasses.replace(head, threshold=-1.0))
+    assert deaf.opened.tolist() == [-1]

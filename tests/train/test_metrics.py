@@ -78,10 +78,10 @@ def test_one_sided_windows_have_no_open_set_number() -> None:
 
 
 @pytest.mark.parametrize("kept", [True, False])
-def test_resamples_keep_recordings_whole_and_the_weight_of_each_kind(kept: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("train.metrics.KEPT", 10**9 if kept else 0)
+def test_resamples_keep_recordings_whole_and_the_weight_of_each_kind(kept: bool) -> None:
     recording = np.repeat(np.arange(30), 4)
-    draw = Bootstrap(recording=recording, stratum=np.where(recording < 20, 0, 1), resamples=120, seed=3)
+    stratum = np.where(recording < 20, 0, 1)
+    draw = Bootstrap(recording=recording, stratum=stratum, resamples=120, seed=3, most_kept=10**6 if kept else 0)
     seen: list[np.ndarray] = []
 
     def metric(weights: np.ndarray) -> np.ndarray:
@@ -96,7 +96,7 @@ def test_resamples_keep_recordings_whole_and_the_weight_of_each_kind(kept: bool,
     np.testing.assert_allclose(per_recording[:, :20, 0].sum(1), 20)
     assert len(np.unique(weights, axis=0)) == 120
     assert (weights > 0).all()
-    again = Bootstrap(recording=recording, stratum=np.where(recording < 20, 0, 1), resamples=120, seed=3)
+    again = Bootstrap(recording=recording, stratum=stratum, resamples=120, seed=3)
     assert draw.estimate(lambda w: w @ recording) == again.estimate(lambda w: w @ recording)
 
 

@@ -3,12 +3,14 @@ from __future__ import annotations
 import itertools
 from collections import defaultdict
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge.errors import ConfigError
 from tests.train.synthetic import recording
+from train.annealing import anneal_counts
 from train.corpus import Recording, recordist_key
 from train.splits import SplitPlan, group_of, split_recordings, unsplittable
 
@@ -131,3 +133,13 @@ def test_different_people_and_nobody_stay_apart() -> None:
 def test_an_impossible_plan_is_refused(values: dict[str, float]) -> None:
     with pytest.raises(ConfigError):
         SplitPlan(**values)  # type: ignore[arg-type]
+
+
+def test_every_class_trains_even_when_the_annealing_had_no_time() -> None:
+    rng = np.random.default_rng(0)
+    counts = rng.integers(0, 2, (12, 8)) * rng.integers(1, 4, (12, 8))
+    counts = counts[:, counts.any(0)]
+    targets = np.tile([0.5, 0.3, 0.1, 0.1], (counts.shape[1], 1))
+    for seed in range(20):
+        bins = anneal_counts(counts, targets, extra_classes=0, rng=np.random.default_rng(seed), steps_per_group=0)
+        assert counts[bins >= 2].any(0).all()
