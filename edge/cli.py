@@ -7,7 +7,9 @@ Exit codes: 0 done; 1 a recording or the bundle was at fault; 2 an option was.
 from __future__ import annotations
 
 import os
+import signal
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["main"]
 
 FORMATS = ("table", "jsonl", "csv", "raven", "audacity", "windows")  # edge.sinks.FORMATS, which takes long to import
+REDRAW_S = 0.1  # drawing takes as long as hearing a second of audio
 NUMERIC_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
@@ -50,6 +53,7 @@ class _OneLineErrors(click.Group):
 @click.version_option(package_name="edge-monitor", prog_name="edge")
 def main() -> None:
     """Named animals and honest unknowns, from recordings."""
+    signal.signal(signal.SIGTERM, _terminate)
     for variable in NUMERIC_THREADS:
         # Several threads make these small matrices slower; only before numpy is imported can this be said.
         os.environ.setdefault(variable, "1")
@@ -101,20 +105,20 @@ def _write(replayer: Replayer, recordings: list[Any], *, form: Any, out: str | N
     from edge.sinks import open_sink
     from edge.sinks.base import Heard
 
-    heard, failed = 0, 0
-    with text_output(out) as stream, _progress(len(recordings)) as (advance, complain):
-        sink = None
-        for outcome in outcomes(replayer, recordings, workers=workers, progress=advance):
-            if not isinstance(outcome, Heard):
-                complain(str(outcome))
-                failed += 1
-                continue
-            # Only now: when no recording can be read, not even a heading is written.
-            sink = sink or open_sink(form, stream, replayer.provenance, several=len(recordings) > 1)
-            sink.write(outcome)
-            heard += 1
-            if plot:
-                _draw(replayer, outcome, plot)
+    failed, sink = 0, None
+    with text_output(out) as stream:
+        with _progress(len(recordings), streaming=out is None and form != "table") as (advance, complain):
+            for done, outcome in enumerate(outcomes(replayer, recordings, workers=workers, progress=advance), 1):
+                advance(done)
+                if not isinstance(outcome, Heard):
+                    complain(str(outcome))
+                    failed += 1
+                    continue
+                # Only now: when no recording can be read, not even a heading is written.
+                sink = sink or open_sink(form, stream, replayer.provenance, several=len(recordings) > 1)
+                sink.write(outcome)
+                if plot:
+                    _draw(replayer, outcome, plot)
         if sink is None:
             raise click.exceptions.Exit(1)  # within the block, so that the output does not appear
         sink.close()
@@ -128,23 +132,30 @@ def _draw(replayer: Replayer, heard: Any, plot: str) -> None:
 
 
 @contextmanager
-def _progress(files: int) -> Iterator[tuple[Callable[[float], None], Callable[[str], None]]]:
-    """How to advance by a fraction of a file, and how to complain about one; a bar only where a person can see it move."""
-    if not sys.stderr.isatty():
-        yield (lambda fraction: None), _complain
+def _progress(files: int, *, streaming: bool) -> Iterator[tuple[Callable[[float], None], Callable[[str], None]]]:
+    """How to tell the number of files done, fractions included, and how to complain about one.
+
+    A bar is drawn only on a terminal, and not when the results are `streaming` to that terminal too.
+    """
+    if not sys.stderr.isatty() or (streaming and sys.stdout.isatty()):
+        yield (lambda done: None), _complain
         return
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-    columns = (BarColumn(), TaskProgressColumn(), TimeRemainingColumn(), MofNCompleteColumn())
+    columns = (BarColumn(), TaskProgressColumn(), TimeRemainingColumn(), TextColumn("{task.fields[files]}"))
     console = Console(stderr=True, highlight=False, markup=False, emoji=False)
     # No refresh thread: the decoder mutes file descriptor 2 for moments, and half a cursor movement would be lost in one.
     with Progress(*columns, console=console, transient=True, auto_refresh=False) as progress:
-        task = progress.add_task("", total=files)
+        task = progress.add_task("", total=files, files=f"0/{files} files")
+        drawn_s = 0.0
 
-        def advance(fraction: float) -> None:
-            progress.advance(task, fraction)
-            progress.refresh()
+        def advance(done: float) -> None:
+            nonlocal drawn_s
+            now_s = time.monotonic()
+            if now_s - drawn_s >= REDRAW_S:
+                drawn_s = now_s
+                progress.update(task, completed=done, files=f"{int(done)}/{files} files", refresh=True)
 
         yield advance, lambda message: console.print(f"error: {_one_line(message)}", soft_wrap=True)
 
@@ -163,12 +174,21 @@ def info(bundle: str | None) -> None:
     click.echo(f"frontend   {spec.window_s:g} s at {spec.sample_rate_hz} Hz, {spec.n_mels} mels of {channels}")
     click.echo(f"head       {m.activation}, rejects by {b.head.rule.kind} above {m.threshold:.4g}")
     click.echo(f"trained    on data {m.training_data[:16]}, by code {m.code[:16]}")
-    for name, value in sorted(m.metrics.items()):
+    for name, value in _flat(m.metrics):
         click.echo(f"metric     {name}: {value}")
     click.echo(f"labels     {len(b.labels)}")
     for label in b.labels:
         scientific = f" ({label.scientific_name})" if label.scientific_name else ""
         click.echo(f"  {label.label}: {label.common_name}{scientific}")
+
+
+def _flat(metrics: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Nested metrics as dotted names, sorted."""
+    for name, value in sorted(metrics.items()):
+        if isinstance(value, dict):
+            yield from _flat(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value
 
 
 @main.command()
@@ -187,6 +207,11 @@ def _bundle_path(bundle: str | None) -> Path:
     from edge.models import default_bundle_path
 
     return Path(bundle) if bundle is not None else default_bundle_path()
+
+
+def _terminate(*_: object) -> None:
+    """End as by an exception, so that temporary files are removed."""
+    sys.exit(128 + signal.SIGTERM)
 
 
 def _complain(message: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 import tempfile
@@ -17,12 +18,16 @@ __all__ = ["atomic_path", "refuse_to_overwrite", "text_output"]
 
 @contextmanager
 def text_output(path: str | None) -> Iterator[TextIO]:
-    """A text stream on standard output, or on the file `path`, which appears only when the block ends without an exception."""
+    """A text stream on standard output, or on the file `path`, which appears only when the block ends without an exception.
+
+    File names may hold bytes that are not UTF-8; they go out as they came in.
+    """
     if path is None or path == "-":
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            sys.stdout.reconfigure(errors="surrogateescape")
         yield sys.stdout
         sys.stdout.flush()
         return
-    # File names may hold bytes that are not UTF-8; they go out as they came in.
     with atomic_path(path) as staging, open(staging, "w", encoding="utf-8", errors="surrogateescape", newline="\n") as stream:
         yield stream
 

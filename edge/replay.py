@@ -13,6 +13,7 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
@@ -32,7 +33,7 @@ from edge.windows import Windower
 __all__ = ["Outcome", "ReplaySettings", "Replayer", "find_recordings", "replay"]
 
 Outcome = Heard | AudioError
-Progress = Callable[[float], None]  # is told the fraction of the file that the last block was
+Progress = Callable[[float], None]  # is told how many files are done, the fraction of the one at hand included
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,7 +117,7 @@ class _ReplayMeter:
     def block(self, block: AudioBlock) -> None:
         self.heard_samples += len(block.samples)
         if self.duration_s:
-            self.progress(len(block.samples) / block.sample_rate_hz / self.duration_s)
+            self.progress(min(1.0, block.end_sample / block.sample_rate_hz / self.duration_s))
 
     def prediction(self, prediction: Prediction) -> None:
         if self.spool is not None:
@@ -130,13 +131,17 @@ def find_recordings(paths: Sequence[str]) -> list[str | AudioError]:
         if not os.path.isdir(path):
             found.append(path)
             continue
-        inside = sorted(_audio_below(path), key=lambda file: os.path.relpath(file, path).split(os.sep))
-        found += inside or [AudioError(f"{path}: no audio files in this folder")]
+        faults: list[OSError] = []
+        inside = sorted(_audio_below(path, faults), key=lambda file: os.path.relpath(file, path).split(os.sep))
+        found += inside
+        found += [AudioError(f"{fault.filename}: {fault.strerror}") for fault in faults]
+        if not inside and not faults:
+            found.append(AudioError(f"{path}: no audio files in this folder"))
     return found
 
 
-def _audio_below(folder: str) -> Iterator[str]:
-    for parent, _, names in os.walk(folder):
+def _audio_below(folder: str, faults: list[OSError]) -> Iterator[str]:
+    for parent, _, names in os.walk(folder, onerror=faults.append):
         for name in names:
             # A leading dot: macOS leaves ._NAME.wav beside each file on the cards of recorders.
             if os.path.splitext(name)[1].lower() in AUDIO_SUFFIXES and not name.startswith("."):
@@ -149,8 +154,9 @@ def replay(
     """Outcomes in the order of `recordings`, however many processes hear them; a spool lives until the next is asked for."""
     with tempfile.TemporaryDirectory(prefix="edge-replay-") as folder, ExitStack() as stack:
         spools = [Path(folder, str(i)) if replayer.settings.spool else None for i in range(len(recordings))]
+        workers = min(workers, len(recordings))
         if workers > 1:
-            outcomes = stack.enter_context(_Workers(replayer.settings, workers)).outcomes(recordings, spools, progress)
+            outcomes = stack.enter_context(_Workers(replayer.settings, workers)).outcomes(recordings, spools)
         else:
             outcomes = _outcomes(replayer, recordings, spools, progress)
         for outcome, spool in zip(outcomes, spools, strict=True):
@@ -162,11 +168,15 @@ def replay(
 def _outcomes(
     replayer: Replayer, recordings: Sequence[str | AudioError], spools: Sequence[Path | None], progress: Progress
 ) -> Iterator[Outcome]:
-    for recording, spool in zip(recordings, spools, strict=True):
+    for done, (recording, spool) in enumerate(zip(recordings, spools, strict=True)):
         if isinstance(recording, AudioError):
             yield recording
         else:
-            yield replayer.outcome(recording, spool=spool, progress=progress)
+            yield replayer.outcome(recording, spool=spool, progress=partial(_advance, progress, done))
+
+
+def _advance(progress: Progress, done: int, fraction: float) -> None:
+    progress(done + fraction)
 
 
 class _Workers:
@@ -182,9 +192,7 @@ class _Workers:
     def __exit__(self, *exc: object) -> None:
         self._pool.shutdown(cancel_futures=True)
 
-    def outcomes(
-        self, recordings: Sequence[str | AudioError], spools: Sequence[Path | None], progress: Progress
-    ) -> Iterator[Outcome]:
+    def outcomes(self, recordings: Sequence[str | AudioError], spools: Sequence[Path | None]) -> Iterator[Outcome]:
         futures = [
             None if isinstance(recording, AudioError) else self._pool.submit(_hear_in_worker, recording, spool)
             for recording, spool in zip(recordings, spools, strict=True)
@@ -198,7 +206,6 @@ class _Workers:
                 outcome = future.result()
             except BrokenProcessPool as exc:
                 raise EdgeError(f"{recording}: a worker process died, perhaps for lack of memory; try fewer --workers") from exc
-            progress(1.0)
             yield outcome
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from edge.errors import BackendError, BundleError
@@ -14,6 +15,8 @@ class OnnxBackend:
     """The graph at `model_path` on `threads` CPU threads; one thread, so that a recorder's other work keeps its cores."""
 
     def __init__(self, model_path: Path | str, *, threads: int = 1) -> None:
+        # ONNX Runtime reports its use to its maker over the network unless it is told not to before it is loaded.
+        os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
         import onnxruntime  # here, because it takes longer to import than the command line may take to start
 
         options = onnxruntime.SessionOptions()

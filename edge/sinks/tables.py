@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import csv
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from edge.clock import rfc3339
 from edge.provenance import Provenance
 from edge.sinks.base import Heard
 from edge.types import Detection
 
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
 __all__ = ["AudacityLabels", "CsvTable", "RavenTable", "TerminalTable", "clock_time", "species"]
 
 PIPE_WIDTH = 200  # columns where the output is not a terminal: enough that nothing is cut
+UNKNOWN = "unknown"
 BAND_HZ = 0.0  # Raven wants a frequency band; ours is the whole one
 
 CSV_COLUMNS = (
@@ -124,52 +128,65 @@ class AudacityLabels:
 
 
 class TerminalTable:
-    """A table to read, with a line below it that says how much was heard and where the times come from."""
+    """A table to read: the recordings' names as headings, and a last line that says how much was heard and by which clock."""
 
     def __init__(self, stream: TextIO, provenance: Provenance) -> None:
-        from rich import box
         from rich.console import Console
-        from rich.table import Table
 
         width = None if stream.isatty() else PIPE_WIDTH
         self._console = Console(file=stream, width=width, highlight=False, markup=False, emoji=False)
         self._provenance = provenance
-        self._table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-        for column in ("file", "time", "UTC"):
-            self._table.add_column(column, overflow="fold")
-        self._table.add_column("species", overflow="fold", style="bold")
-        for column in ("score", "novelty"):
-            self._table.add_column(column, justify="right")
+        self._groups: list[tuple[str, list[tuple[str, ...]]]] = []
         self._files = 0
         self._heard_s = 0.0
         self._clocks: dict[str, None] = {}
 
     def write(self, heard: Heard) -> None:
-        from rich.text import Text
-
-        for i, d in enumerate(heard.detections):
-            time = f"{clock_time(d.start_s)} - {clock_time(d.end_s)}"
-            utc = f"{heard.clock.utc(d.start_sample):%Y-%m-%d %H:%M:%S}"
-            name = Text(species(d, self._provenance), style="" if d.label else "dim")
-            self._table.add_row(Text(heard.file if i == 0 else ""), time, utc, name, f"{d.score:.2f}", f"{d.novelty:.2f}")
+        rows = [self._row(d, heard) for d in heard.detections]
+        if rows:
+            self._groups.append((heard.file, rows))
         self._files += 1
         self._heard_s += heard.duration_s
         self._clocks[heard.clock.source] = None
 
     def close(self) -> None:
-        rows = self._table.row_count
-        if rows:
-            self._console.print(self._table)
-        heard = f"{clock_time(self._heard_s)} of audio in {self._files} {'file' if self._files == 1 else 'files'}"
-        self._console.print(
-            f"{rows} {'detection' if rows == 1 else 'detections'} in {heard}; start times from: {', '.join(self._clocks)}"
-        )
+        if self._groups:
+            self._console.print(self._table())
+        rows = sum(len(rows) for _, rows in self._groups)
+        heard = f"{clock_time(self._heard_s)} of audio in {_count(self._files, 'file')}"
+        self._console.print(f"{_count(rows, 'detection')} in {heard}; start times from: {', '.join(self._clocks)}", soft_wrap=True)
+
+    def _row(self, d: Detection, heard: Heard) -> tuple[str, ...]:
+        time = f"{clock_time(d.start_s):>9} - {clock_time(d.end_s)}"
+        utc = f"{heard.clock.utc(d.start_sample):%Y-%m-%d %H:%M:%S}"
+        return time, utc, species(d, self._provenance), f"{d.score:.2f}", f"{d.novelty:.2f}"
+
+    def _table(self) -> RenderableType:
+        """One grid for all recordings, so that columns stay in line; the names stand between its parts."""
+        from rich.console import Group
+        from rich.table import Table
+        from rich.text import Text
+
+        widths = [max(len(row[i]) for _, rows in self._groups for row in rows) for i in range(3)]
+        parts: list[RenderableType] = []
+        for file, rows in self._groups:
+            table = Table(box=None, show_header=not parts, padding=(0, 2, 0, 0), header_style="dim")
+            for name, width in zip(("     time", "UTC"), widths[:2], strict=True):
+                table.add_column(name, min_width=width, no_wrap=True)
+            table.add_column("species", min_width=min(widths[2], 24), overflow="fold")
+            table.add_column("score", min_width=5, justify="right", no_wrap=True)
+            table.add_column("novelty", min_width=7, justify="right", no_wrap=True)
+            for time, utc, name, score, novelty in rows:
+                style = "dim" if name.startswith(UNKNOWN) else "bold"
+                table.add_row(time, utc, Text(name.ljust(widths[2]), style=style), score, novelty)
+            parts += [Text(file, style="cyan", overflow="fold"), table]
+        return Group(*parts)
 
 
 def species(d: Detection, provenance: Provenance) -> str:
     """What to call a detection in front of people."""
     if d.label is None:
-        return f"unknown (nearest: {provenance.common_name(d.nearest)})"
+        return f"{UNKNOWN} (nearest: {provenance.common_name(d.nearest)})"
     return provenance.common_name(d.label)
 
 
@@ -180,3 +197,7 @@ def clock_time(seconds: float) -> str:
     hours, minutes = divmod(minutes, 60)
     rest = f"{tenths // 10:02d}.{tenths % 10}"
     return f"{hours}:{minutes:02d}:{rest}" if hours else f"{minutes}:{rest}"
+
+
+def _count(n: int, noun: str) -> str:
+    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"

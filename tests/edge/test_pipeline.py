@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge.bundle import Bundle
+from edge.bundle import Bundle, FrontendSpec
 from edge.model import Model, load_model
 from edge.pipeline import detect
 from edge.sources.base import Source
@@ -18,7 +19,7 @@ from edge.tracker import Tracker
 from edge.types import Array, AudioBlock, Detection, Prediction
 from edge.windows import Windower
 from tests.support.audio import soundscape
-from tests.support.bundles import SPEC
+from tests.support.bundles import SPEC, tiny_bundle
 from tests.support.sources import ArraySource
 
 RATE_HZ = SPEC.sample_rate_hz
@@ -41,7 +42,9 @@ class Ledger:
 
 def run(source: Source, model: Model) -> tuple[list[Detection], Ledger]:
     ledger = Ledger()
-    windower = Windower(window_samples=SPEC.window_samples, hop_samples=RATE_HZ // 2, sample_rate_hz=RATE_HZ)
+    spec = model.bundle.frontend
+    rate_hz = spec.sample_rate_hz
+    windower = Windower(window_samples=spec.window_samples, hop_samples=rate_hz // 2, sample_rate_hz=rate_hz)
     tracker = Tracker(labels=model.labels, identity="test")
     return list(detect(source.blocks(), windower=windower, model=model, tracker=tracker, meter=ledger)), ledger
 
@@ -70,6 +73,22 @@ def test_a_file_gives_what_the_live_audio_gave(model: Model, recording: str, blo
     source = FileSource(recording, sample_rate_hz=RATE_HZ, block_s=block_s)
     samples = np.concatenate([b.samples for b in source.blocks()])
     assert run(source, model)[0] == run(played(samples, (777,)), model)[0]
+
+
+@pytest.mark.data
+def test_any_partition_of_a_real_recording_gives_the_same(recordings: Path, tmp_path: Path) -> None:
+    spec = FrontendSpec()
+    judge = load_model(tiny_bundle(tmp_path / "bundle", spec=spec))
+    file = str(sorted((recordings / "background").glob("*.ogg"))[0])
+
+    def heard(block_s: float) -> tuple[list[Detection], list[Prediction]]:
+        source = FileSource(file, sample_rate_hz=spec.sample_rate_hz, block_s=block_s)
+        detections, ledger = run(source, judge)
+        return detections, ledger.predictions
+
+    whole = heard(100.0)
+    assert len(whole[1]) > 5
+    assert heard(0.02) == heard(1.1) == whole
 
 
 def test_the_meter_sees_all_audio_and_every_window(model: Model) -> None:

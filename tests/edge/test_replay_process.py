@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import soundfile
@@ -65,6 +68,23 @@ def test_without_matplotlib_the_plot_says_what_to_install(bundle: Bundle, record
     done = python(MAIN + WITHOUT, "replay", recording, "--bundle", str(bundle.path), "--plot", str(tmp_path / "a.png"))
     assert done.returncode == 2
     assert "edge-monitor[plot]" in done.stderr.splitlines()[-1]
+
+
+def test_a_replay_that_is_stopped_leaves_nothing_behind(bundle: Bundle, recording: str, tmp_path: Path) -> None:
+    results, spools = tmp_path / "results", tmp_path / "spools"
+    results.mkdir()
+    spools.mkdir()
+    # A hop so short that it is stopped long before its end.
+    options = ("--bundle", str(bundle.path), "--format", "windows", "--hop-s", "0.0002", "--out", str(results / "out.jsonl"))
+    command = [sys.executable, "-m", "edge.cli", "replay", recording, *options]
+    process = subprocess.Popen(command, cwd=ROOT, env={**os.environ, "TMPDIR": str(spools)})
+    while process.poll() is None and not any(f.stat().st_size for f in spools.glob("*/*")):
+        time.sleep(0.05)
+    assert list(results.iterdir()), "it writes beside the place of its output"
+    process.terminate()
+    assert process.wait(timeout=60) == 128 + signal.SIGTERM
+    assert not list(results.iterdir())
+    assert not list(spools.iterdir())
 
 
 def test_a_reader_that_leaves_early_is_no_traceback(bundle: Bundle, recording: str) -> None:

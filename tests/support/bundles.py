@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from edge.backends.onnx import OnnxBackend
 from edge.bundle import Bundle, ChannelSpec, Frontend, FrontendSpec, Golden, Label, Manifest, write_bundle
 from edge.bundle.heads import MaxLogit
 from edge.bundle.spec import MaxLevel
@@ -94,8 +96,7 @@ def _graph(spec: FrontendSpec, templates: Array) -> bytes:
 
 
 def _run(model: bytes, features: Array) -> tuple[Array, Array]:
-    import onnxruntime
-
-    session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
-    embedding, logits = session.run(["embedding", "logits"], {"features": features})
-    return embedding, logits
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder, "model.onnx")
+        file.write_bytes(model)
+        return OnnxBackend(file).infer(features)
