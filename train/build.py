@@ -91,7 +91,7 @@ def build_bundle(
     fit(recipe, corpus, folder=folder, cache=work / "features", fold=0, device=device, workers=workers, report=report)
     run = load_run(folder)
     say("calibrating and evaluating")
-    calibrate_run(run, corpus)
+    calibrate_run(run, corpus, acceptance=recipe.acceptance)
     evaluate_run(run, corpus)
     return export_run(run, corpus, path=out, name=recipe.name)
 

@@ -92,7 +92,8 @@ class Recipe:
     """One training run.
 
     `steps` are mini-batches, an epoch is `steps_per_epoch` of them, after which there is a checkpoint. `species` limits the labels
-    to learn (all, when empty); known recordings of other labels become outliers. `notes` go into the model card.
+    to learn (all, when empty); known recordings of other labels become outliers. `acceptance` is the share of known validation
+    windows that the rejection rule lets pass; `notes` go into the model card.
     """
 
     name: str
@@ -111,6 +112,7 @@ class Recipe:
     members: int = 1
     species: tuple[str, ...] = ()
     split: SplitSpec = SplitSpec()
+    acceptance: float = 0.95
     notes: str = ""
 
     def __post_init__(self) -> None:
@@ -134,8 +136,9 @@ class Recipe:
 
     @property
     def digest(self) -> str:
-        """sha256 of the canonical JSON: a checkpoint is resumed only by the recipe that wrote it."""
-        return hashlib.sha256(json.dumps(self.as_mapping(), sort_keys=True).encode()).hexdigest()
+        """sha256 of what training depends on: a checkpoint is resumed only by the recipe that wrote it."""
+        decisive = {key: value for key, value in self.as_mapping().items() if key not in ("notes", "acceptance")}
+        return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()
 
 
 _OBJECTIVES: dict[str, type[Any]] = {"triplet": TripletSpec, "cross_entropy": CrossEntropySpec}
