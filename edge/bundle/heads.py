@@ -16,7 +16,19 @@ from numpy.typing import NDArray
 
 from edge.errors import SpecError
 
-__all__ = ["RULES", "Activation", "Blend", "Energy", "GaussianDensity", "GaussianTail", "Head", "KnnDistance", "MaxLogit", "Rule", "Verdicts"]
+__all__ = [
+    "RULES",
+    "Activation",
+    "Blend",
+    "Energy",
+    "GaussianDensity",
+    "GaussianTail",
+    "Head",
+    "KnnDistance",
+    "MaxLogit",
+    "Rule",
+    "Verdicts",
+]
 
 Array = NDArray[np.float32]
 Activation = Literal["softmax", "softmax_other", "sigmoid"]
@@ -175,7 +187,7 @@ class Verdicts:
 class Head:
     """The decision: `activation` turns logits into scores, `rule` measures novelty, `threshold` separates known from unknown.
 
-    `softmax_other` is a softmax against an implicit further logit of 0, 'none of these': the scores of a window need not add up to 1.
+    `softmax_other` is a softmax against an implicit further logit of 0, 'none of these': the scores need not add up to 1.
     `scale` is the spread of the raw novelty on validation knowns: novelty = sigmoid((raw - threshold) / scale), so values of
     different files, configurations and bundles can be laid side by side. A score is a score, not a probability.
     """
