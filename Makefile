@@ -45,7 +45,7 @@ format: dev  ## let ruff mend what it can
 	@.venv-dev/bin/ruff check --fix .
 	@.venv-dev/bin/ruff format .
 
-bench: base  ## speed and memory of front end, network and replay on one core
+bench: base  ## speed and memory: front end against librosa, network, replay; ARGS='--runs 9'
 	@.venv/bin/edge bench $(ARGS)
 
 bundle: dev  ## rebuild the default model from DATA=folder with a manifest.csv (hours)
