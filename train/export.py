@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import warnings
 from importlib import metadata
@@ -9,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime
 import torch
 from numpy.typing import NDArray
 from torch import nn
@@ -73,6 +73,9 @@ def to_onnx(network: nn.Module, spec: FrontendSpec) -> bytes:
 
 def verify_onnx(model: bytes, network: nn.Module, features: Array) -> tuple[Array, Array]:
     """Run both on features (B, C, F, T): what ONNX Runtime says, or a `UserError` when torch differs by more than 1e-4."""
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # read when the library is loaded
+    import onnxruntime
+
     session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
     outputs = [np.asarray(o) for o in session.run(["embedding", "logits"], {"features": features})]
     with torch.no_grad():
