@@ -28,7 +28,7 @@ MUST_NOT = """\
 def render_card(run: TrainedRun, corpus: Corpus, splits: Splits, *, name: str, report: str, notes: str) -> str:
     """The card as Markdown; `report` is what `evaluate` wrote and `notes` says, by hand, how the recipe came about."""
     known = {label.label: label for label in corpus.labels}
-    left_out = [label for label in known if label not in run.labels]
+    left_out = [label for label in known if label not in run.labels and label not in run.recipe.withheld]
     parts = [
         f"# {name}",
         f"{len(run.labels)} species by sound, with open-set rejection. {_size(run)}",
@@ -41,6 +41,8 @@ def render_card(run: TrainedRun, corpus: Corpus, splits: Splits, *, name: str, r
     ]
     if left_out:
         parts += ["## Left out", _left_out(left_out, corpus)]
+    if run.recipe.withheld:
+        parts.append(f"Learnt, but answered with `unknown` (see below why): {', '.join(run.recipe.withheld)}.")
     parts += [notes, re.sub(r"^#", "##", report, flags=re.MULTILINE).strip()]
     parts += ["## Recordings", _sources(splits)]
     return "\n\n".join(part.strip() for part in parts if part.strip()) + "\n"

@@ -29,7 +29,7 @@ from train.corpus import Corpus, Recording
 from train.dataset import TrainingWindows, most_active_window
 from train.files import write_text
 from train.infer import run_network
-from train.networks import Ensemble, build_network
+from train.networks import Ensemble, Withheld, build_network
 from train.objectives import build_objective
 from train.outputs import WindowOutputs
 from train.recipe import Recipe, load_recipe
@@ -91,11 +91,11 @@ def fit(
         pass
     task = _Task(recipe=recipe, labels=labels, splits=splits, cache=components, folder=folder, device=device, threads=workers)
     members = _members(task, report)
-    network = _assemble(task, members, corpus)
+    save_torch(folder / "model.pt", _assemble(task, members, corpus).state_dict())
+    run = load_run(folder)
     for name in ("train", "validation", "test"):
-        _outputs(network, task, corpus, getattr(splits, name)).save(folder / f"outputs-{name}.npz")
-    save_torch(folder / "model.pt", network.state_dict())
-    return load_run(folder)
+        _outputs(run.network, run.labels, task, corpus, getattr(splits, name)).save(folder / f"outputs-{name}.npz")
+    return run
 
 
 def load_run(folder: Path) -> TrainedRun:
@@ -111,13 +111,17 @@ def load_run(folder: Path) -> TrainedRun:
         width = 128 * recipe.members
         network = EmbedThenClassify(network, build_classifier(width, len(labels), recipe.classifier.hidden))
     network.load_state_dict(torch.load(folder / "model.pt", map_location="cpu", weights_only=True))
-    return TrainedRun(folder=folder, recipe=recipe, labels=labels, fold=facts["fold"], network=network.eval())
+    answered = [i for i, label in enumerate(labels) if label not in recipe.withheld]
+    if recipe.withheld:
+        network = Withheld(network, kept=answered, withheld=[i for i in range(len(labels)) if i not in answered])
+    names = tuple(labels[i] for i in answered)
+    return TrainedRun(folder=folder, recipe=recipe, labels=names, fold=facts["fold"], network=network.eval())
 
 
 def _labels(recipe: Recipe, corpus: Corpus, splits: Splits) -> tuple[str, ...]:
     """The species to learn: the recipe's, or all; one that this fold leaves without training recordings is named and left out."""
     there = [label.label for label in corpus.labels]
-    missing = sorted(set(recipe.species) - set(there))
+    missing = sorted({*recipe.species, *recipe.withheld} - set(there))
     if missing:
         raise ConfigError(f"recipe {recipe.name}: species '{missing[0]}' is not among the corpus's {len(there)} known labels")
     wanted = [label for label in there if not recipe.species or label in recipe.species]
@@ -225,7 +229,7 @@ def _assemble(task: _Task, members: list[nn.Module], corpus: Corpus) -> nn.Modul
     if recipe.classifier is None:
         return network
     known = tuple(r for r in task.splits.train if r.role == "known" and r.label in labels)
-    outputs = _outputs(EmbedThenClassify(network, _NoLogits(len(labels))), task, corpus, known)
+    outputs = _outputs(EmbedThenClassify(network, _NoLogits(len(labels))), labels, task, corpus, known)
     heard = outputs.select(outputs.active)
     classes = np.array([labels.index(corpus.recordings[i].label) for i in heard.recording])
     classifier = fit_classifier(heard.embedding, classes, count=len(labels), spec=recipe.classifier, seed=recipe.seed)
@@ -243,13 +247,15 @@ class _NoLogits(nn.Module):
         return embedding.new_zeros(len(embedding), self.classes)
 
 
-def _outputs(network: nn.Module, task: _Task, corpus: Corpus, recordings: Sequence[Recording]) -> WindowOutputs:
+def _outputs(
+    network: nn.Module, labels: tuple[str, ...], task: _Task, corpus: Corpus, recordings: Sequence[Recording]
+) -> WindowOutputs:
     return run_network(
         lambda x: _run(network, x),
         corpus,
         recordings,
         spec=task.recipe.frontend,
-        labels=task.labels,
+        labels=labels,
         hop_s=HOP_S,
         cache=task.cache.folder,
         workers=task.threads,

@@ -92,7 +92,8 @@ class Recipe:
     """One training run.
 
     `steps` are mini-batches, an epoch is `steps_per_epoch` of them, after which there is a checkpoint. `species` limits the labels
-    to learn (all, when empty); known recordings of other labels become outliers. `acceptance` is the share of known validation
+    to learn (all, when empty); known recordings of other labels become outliers. `withheld` species are
+    learnt but answered with 'none of these' (`train.networks.withheld`). `acceptance` is the share of known validation
     windows that the rejection rule lets pass; `notes` go into the model card.
     """
 
@@ -112,6 +113,7 @@ class Recipe:
     members: int = 1
     species: tuple[str, ...] = ()
     split: SplitSpec = SplitSpec()
+    withheld: tuple[str, ...] = ()
     acceptance: float = 0.95
     notes: str = ""
 
@@ -120,6 +122,8 @@ class Recipe:
             raise SpecError("steps, steps_per_epoch and members must be at least 1")
         if self.frontend.channels[0].component != "mel":
             raise SpecError("frontend.channels[0] must be the component mel: activity and mixing levels are measured on it")
+        if self.withheld and self.activation != "softmax_other":
+            raise SpecError("withheld needs objective cross_entropy with an outlier_share above 0: there is no 'other' to answer")
         if isinstance(self.objective, TripletSpec) and self.classifier is None:
             raise SpecError("objective triplet learns no classes: add a classifier section")
 
@@ -137,7 +141,7 @@ class Recipe:
     @property
     def digest(self) -> str:
         """sha256 of what training depends on: a checkpoint is resumed only by the recipe that wrote it."""
-        decisive = {key: value for key, value in self.as_mapping().items() if key not in ("notes", "acceptance")}
+        decisive = {key: value for key, value in self.as_mapping().items() if key not in ("notes", "acceptance", "withheld")}
         return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()
 
 
@@ -169,7 +173,8 @@ def parse_recipe(values: Mapping[str, Any], *, where: str) -> Recipe:
         if kind not in _OBJECTIVES:
             raise SpecError(f"{where}: objective.kind: '{kind}' is none of {', '.join(_OBJECTIVES)}")
         parsed["objective"] = _section(_OBJECTIVES[kind], parsed["objective"], where=f"{where}: objective")
-    parsed["species"] = tuple(parsed.get("species") or ())
+    for key in ("species", "withheld"):
+        parsed[key] = tuple(parsed.get(key) or ())
     recipe: Recipe = from_mapping(Recipe, parsed, where=where)
     for key, allowed in (("optimiser", ("adagrad", "adamw")), ("schedule", ("constant", "cosine"))):
         if getattr(recipe, key) not in allowed:

@@ -7,8 +7,9 @@ from torch import nn
 from edge.errors import SpecError
 from train.networks.compact import CompactCnn, Ensemble
 from train.networks.mscnn import MsCnn
+from train.networks.withheld import Withheld
 
-__all__ = ["Ensemble", "build_network"]
+__all__ = ["Ensemble", "Withheld", "build_network"]
 
 
 def build_network(kind: str, options: dict[str, object], *, shape: tuple[int, int, int], classes: int | None) -> nn.Module:
