@@ -22,7 +22,7 @@ from train.corpus import Corpus
 from train.files import replacing
 from train.metrics import OpenSet, macro_f1
 from train.outputs import WindowOutputs
-from train.rules import PAPER, fit_blend, fit_rules, held_out_blend
+from train.rules import PAPER, fit_blend, fit_rules, held_out_blend, held_out_gaussians
 from train.splits import group_of
 from train.truth import BACKGROUND, UNKNOWN, Truth, judge_truth
 
@@ -96,17 +96,18 @@ def calibrate(
         raise UserError("training and validation outputs have different labels; run 'edge-train fit' again")
     truth = judge_truth(corpus, validation)
     _refuse_unfit(corpus, train, validation, truth)
-    rules: dict[str, Rule] = dict(fit_rules(judge_truth(corpus, train), train, truth, validation, seed=seed))
-    groups = _groups(corpus, validation)
+    train_truth, groups = judge_truth(corpus, train), _groups(corpus, validation)
+    rules: dict[str, Rule] = dict(fit_rules(train_truth, train, truth, validation, seed=seed))
     members = {name: rule for name, rule in rules.items() if name in _blend_members(rules, truth, validation)}
     rules["blend"] = fit_blend(members, truth, validation)
-    # A blend is judged on windows its weights have not seen; the others have nothing fitted to the outliers.
-    held_out = held_out_blend(members, truth, validation, groups)
+    # What was fitted to validation windows is ranked on windows it has not seen; logits and neighbours have nothing fitted to them.
+    held_out = held_out_gaussians(train_truth, train, truth, validation, groups)
+    held_out["blend"] = held_out_blend(members, truth, validation, groups)
     heads, rows = {}, []
     for name, rule in rules.items():
         novelty = _novelty(rule, validation)
         heads[name] = _head(name, rule, novelty[truth.known], activation, acceptance)
-        rows.append(_row(name, heads[name], truth, validation, held_out if name == "blend" else novelty))
+        rows.append(_row(name, heads[name], truth, validation, held_out.get(name, novelty)))
     chosen = choose(rows)
     return Calibration(
         labels=validation.labels, activation=activation, acceptance=acceptance, chosen=chosen, heads=heads, table=rows
