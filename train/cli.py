@@ -42,7 +42,8 @@ def main() -> None:
     prepare -> fit -> calibrate -> evaluate -> export, or all of them with build.
     """
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
-    logging.getLogger("torch").setLevel(logging.ERROR)
+    for chatty in ("torch", "onnx_ir", "onnxscript"):
+        logging.getLogger(chatty).setLevel(logging.ERROR)
 
 
 @main.command()
