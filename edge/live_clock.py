@@ -1,7 +1,7 @@
 """When a live sample was heard: sample index -> time since boot -> UTC, deaf to jumps of the wall clock.
 
-Time since boot never jumps, so that is what samples are tied to. UTC is a constant offset from it: taken at the start, taken once more
-when a time service first vouches for the wall clock, and then left alone. What the wall clock does later shows in `offset_s` only.
+Time since boot never jumps, so that is what samples are tied to. UTC is a constant offset from it: taken at the start, taken once
+more when a time service first vouches for the wall clock, and then left alone. What the wall clock does later shows in `offset_s`.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class TimeWorld(Protocol):
 class LiveClock:
     """UTC of the samples of one stream. The pipeline's thread calls `heard`, `poll` and `at`; the rest may be read from any."""
 
-    def __init__(self, *, sample_rate_hz: int, world: TimeWorld | None = None) -> None:
+    def __init__(self, *, sample_rate_hz: int = 1, world: TimeWorld | None = None) -> None:
         self._world = world or SystemWorld()
         self._rate_hz = sample_rate_hz
         self._lock = threading.Lock()
@@ -83,6 +83,12 @@ class LiveClock:
     def offset_s(self) -> float:
         """How far the wall clock is now from the time we give to events; not 0 after a jump."""
         return (self._world.utc_us() - self._world.boottime_us() - self._offset_us) * 1e-6
+
+    def begin(self, sample_rate_hz: int) -> None:
+        """A new stream starts at sample 0; the offset from UTC stays."""
+        with self._lock:
+            self._rate_hz = sample_rate_hz
+            self._samples, self._times_us = [0], [self._world.boottime_us()]
 
     def heard(self, sample: int, monotonic_s: float) -> None:
         """Sample `sample` is due at this monotonic time. A new anchor is set where the old one has drifted off; old times stay."""

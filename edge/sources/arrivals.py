@@ -1,7 +1,7 @@
 """Counts samples against the monotonic clock: a shortfall that does not catch up is lost audio.
 
-A sound system tells little of what it lost. Samples that come late are harmless, they lie in some buffer; samples that never come show
-as a lateness that stays. While that is open, what arrives is held back, because nobody knows where in it the hole is.
+A sound system tells little of what it lost. Samples that come late are harmless, they lie in some buffer; samples that never come
+show as a lateness that stays. While that is open, what arrives is held back, because nobody knows where in it the hole is.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ class Piece:
 class Arrivals:
     """Judges the chunks of one stream in order. Lateness is in seconds behind the earliest arrival lately.
 
-    `tolerance_s` is what buffers may delay; a lateness above it that has not shrunk for `settle_s` is a loss. `drift_ppm` is how far
-    the sound card's crystal may be off without being taken for one.
+    `tolerance_s` is what buffers may delay; a lateness above it that has not shrunk for `settle_s` is a loss. `drift_ppm` is how
+    far the sound card's crystal may be off without being taken for one.
     """
 
     def __init__(self, *, sample_rate_hz: int, tolerance_s: float = 0.15, settle_s: float = 1.0, drift_ppm: float = 500.0) -> None:
