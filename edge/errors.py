@@ -7,6 +7,7 @@ EdgeError
 │   ├── SpecError        a frontend or head description that cannot be used
 │   ├── BundleError      a bundle that is damaged, edited, newer than this program, or not what it claims
 │   └── AudioError       a recording that cannot be read or makes no sense
+├── DeliveryError        the far end of a sink is away or refuses: keep the rows, try again later
 ├── StoreError           the local store cannot be written now: keep the row, try again
 └── BackendError         inference failed at run time: restart the model, count the window as lost
 """
@@ -21,6 +22,7 @@ __all__ = [
     "BackendError",
     "BundleError",
     "ConfigError",
+    "DeliveryError",
     "EdgeError",
     "Fault",
     "FaultyConfigError",
@@ -75,6 +77,14 @@ class BundleError(UserError):
 
 class AudioError(UserError):
     """A recording that cannot be read; the message names the file and the reason."""
+
+
+class DeliveryError(EdgeError):
+    """Sending failed; `kind` is one of a few words, for a metric, and the message says more."""
+
+    def __init__(self, kind: str, message: str) -> None:
+        self.kind = kind
+        super().__init__(message)
 
 
 class StoreError(EdgeError):
