@@ -121,7 +121,8 @@ class MqttSink:
             try:
                 self._connection()
             except DeliveryError as exc:
-                self._trouble(exc.kind, str(exc))
+                if not self._stopping.is_set():  # else it is the stop that ended it
+                    self._trouble(exc.kind, str(exc))
             except StoreError as exc:
                 self._trouble("store", str(exc))
             self._meter.mqtt_connected(False)
@@ -135,7 +136,7 @@ class MqttSink:
         will = (f"{self._base}/status", "offline")
         session = Session(self._config, client_id=f"edge-{self._device}", wake=self._woken, will=will, on_message=self._birth)
         try:
-            session.open()
+            session.open(cancelled=self._stopping.is_set)
             opened_s = time.monotonic()
             log.info("connected to the broker %s:%d", self._config.host, self._config.port)
             self._told = ("", 0.0)

@@ -94,8 +94,8 @@ class Session:
         if will is not None:
             self._client.will_set(*will, qos=1, retain=True)
 
-    def open(self) -> None:
-        """Connect and wait for the broker's word; raises `DeliveryError` with the reason."""
+    def open(self, *, cancelled: Callable[[], bool] = lambda: False) -> None:
+        """Connect and wait for the broker's word, until `cancelled`; raises `DeliveryError` with the reason."""
         config = self._config
         where = f"{config.host}:{config.port}"
         self._secure()
@@ -110,7 +110,7 @@ class Session:
             ) from exc
         deadline_s = time.monotonic() + CONNACK_S
         while self._connack is None:
-            if time.monotonic() > deadline_s:
+            if time.monotonic() > deadline_s or cancelled():
                 raise DeliveryError("timeout", f"the broker {where} does not answer")
             self.step(0.2)
         if self._connack.is_failure:

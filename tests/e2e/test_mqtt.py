@@ -256,6 +256,29 @@ with Store(Path(folder), outbox_bytes=10**8, history_bytes=10**8) as store:
 """
 
 
+def test_broker_and_daemon_killed_together_lose_nothing(broker: Broker, tmp_path: Path, open_sink: Open) -> None:
+    dice, kept, said = random.Random(9), tmp_path / "killed.db", 0
+    with Subscriber(broker.port) as subscriber:
+        for _ in range(3):
+            command = [sys.executable, "-c", DAEMON, str(kept), str(broker.port), str(said)]
+            with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as daemon:
+                assert daemon.stdout is not None
+                lines = [daemon.stdout.readline()]
+                time.sleep(dice.uniform(0.1, 0.5))
+                broker.kill()
+                time.sleep(dice.uniform(0.0, 0.2))
+                daemon.send_signal(signal.SIGKILL)
+                lines += daemon.stdout.readlines()
+            broker.start()
+            said = int(next(line for line in reversed(lines) if line.endswith("\n"))) + 1
+        with Store(kept, outbox_bytes=10**8, history_bytes=10**8) as store:
+            sink = open_sink(broker.port, kept=store)
+            assert until(lambda: store.depth("mqtt")[0] == 0)
+            expected = {(event_id(number), "end") for number in range(said)}
+            assert until(lambda: expected <= set(subscriber.counted()))
+            sink.stop()
+
+
 def test_the_daemon_killed_again_and_again_loses_nothing_and_leaves_its_will(
     broker: Broker, tmp_path: Path, open_sink: Open
 ) -> None:
@@ -307,6 +330,28 @@ def test_a_frozen_broker_delays_neither_the_pipeline_nor_the_stop(broker: Broker
     sink.stop(1.0)
     assert time.monotonic() - began_s < 5
     assert store.depth("mqtt")[0] == 50
+
+
+def test_a_broker_that_never_answers_does_not_hold_up_the_stop(broker: Broker, open_sink: Open) -> None:
+    broker.freeze()
+    sink = open_sink(broker.port)
+    time.sleep(0.3)
+    began_s = time.monotonic()
+    sink.stop(1.0)
+    assert time.monotonic() - began_s < 1.4
+    assert not sink.alive
+
+
+def test_a_detection_is_acknowledged_soon_after_it_is_stored(broker: Broker, store: Store, open_sink: Open) -> None:
+    meter = Meter()
+    open_sink(broker.port, meter=meter)
+    assert until(lambda: meter.connected)
+    for number in range(100):
+        store.record(payload(number), dating=SYNCED)
+        time.sleep(0.01)
+    assert until(lambda: len(meter.delays_s) == 100)
+    delays_s = sorted(delay_s for delay_s in meter.delays_s if delay_s is not None)
+    assert delays_s[50] < 0.1  # typically a few milliseconds; the bench measures, this only finds a wait that should not be there
 
 
 def test_two_recorders_do_not_evict_each_other(broker: Broker, store: Store, tmp_path: Path, open_sink: Open) -> None:
