@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import random
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -13,13 +12,14 @@ from typing import Literal, Protocol
 import numpy as np
 import soxr
 
+from edge.backoff import Backoff
 from edge.errors import AudioError
 from edge.sources.arrivals import Arrivals, Piece
 from edge.sources.portaudio import CALLBACK_S, AudioSystem, Device, Format, Stream, choose
 from edge.sources.ring import FrameRing
 from edge.types import Array, AudioBlock, Gap
 
-__all__ = ["Backoff", "Microphone", "MicrophoneSettings", "SystemTimer", "Timer"]
+__all__ = ["Microphone", "MicrophoneSettings", "SystemTimer", "Timer"]
 
 POLL_S = 0.02
 STALL_S = 2.0  # without a callback
@@ -50,24 +50,6 @@ class SystemTimer:
     def wait(self, stop: threading.Event, seconds: float) -> bool:
         """See `Timer.wait`."""
         return stop.wait(seconds)
-
-
-class Backoff:
-    """Seconds to wait before the next attempt: doubling to `longest_s`, each shortened by up to half, so that recorders part."""
-
-    def __init__(self, *, first_s: float = 1.0, longest_s: float = 30.0, chance: Callable[[], float] = random.random) -> None:
-        self._first_s = self._next_s = first_s
-        self._longest_s = longest_s
-        self._chance = chance
-
-    def next_s(self) -> float:
-        """The next wait."""
-        wait_s, self._next_s = self._next_s, min(2 * self._next_s, self._longest_s)
-        return wait_s * (1 - self._chance() / 2)
-
-    def reset(self) -> None:
-        """It worked: begin anew."""
-        self._next_s = self._first_s
 
 
 @dataclass(frozen=True, kw_only=True)

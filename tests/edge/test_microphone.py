@@ -8,8 +8,9 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
+from edge.backoff import Backoff
 from edge.errors import AudioError
-from edge.sources.microphone import Backoff, MicrophoneSettings, formats
+from edge.sources.microphone import MicrophoneSettings, formats
 from edge.sources.portaudio import Device, Format, choose
 from edge.types import Array, AudioBlock, Window
 from edge.windows import Windower

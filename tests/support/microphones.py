@@ -8,8 +8,9 @@ from itertools import takewhile
 
 import numpy as np
 
+from edge.backoff import Backoff
 from edge.errors import AudioError
-from edge.sources.microphone import Backoff, Microphone, MicrophoneSettings
+from edge.sources.microphone import Microphone, MicrophoneSettings
 from edge.sources.portaudio import Device, Format, Receive
 from edge.types import Array, AudioBlock, Gap
 
