@@ -139,7 +139,6 @@ class MqttSink:
             session.open(cancelled=self._stopping.is_set)
             opened_s = time.monotonic()
             log.info("connected to the broker %s:%d", self._config.host, self._config.port)
-            self._told = ("", 0.0)
             self._meter.mqtt_connected(True)
             if self._config.home_assistant:
                 session.subscribe(f"{self._config.home_assistant_prefix}/status")
@@ -148,6 +147,7 @@ class MqttSink:
                 self._round(session)
                 if time.monotonic() - opened_s > STEADY_S:
                     self._backoff.reset()
+                    self._told = ("", 0.0)
             self._farewell(session)
         except BaseException:
             session.abort()  # not a goodbye: the broker is to send the will

@@ -194,7 +194,8 @@ class Session:
         self._connack = reason
 
     def _disconnected(self, client: mqtt.Client, userdata: Any, flags: Any, reason: ReasonCode, properties: Any) -> None:
-        self._reason = str(reason)
+        # paho's words for a connection that just ended say nothing.
+        self._reason = None if str(reason) == "Unspecified error" else str(reason)
 
     def _published(self, client: mqtt.Client, userdata: Any, mid: int, reason: ReasonCode, properties: Any) -> None:
         self._acks.append(Ack(mid=mid, refusal=str(reason) if reason.is_failure else None))
