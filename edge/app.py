@@ -11,14 +11,20 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Literal, Protocol
+
+from prometheus_client import CollectorRegistry
 
 from edge.config import Config, load_config
 from edge.errors import EdgeError, UserError
 from edge.live_clock import LiveClock
+from edge.metrics import Metrics, MetricsServer
 from edge.notify import Notifier
 from edge.recorder import Blueprint, Recorder, draw_up
+from edge.sinks.mqtt import MqttSink
+from edge.sinks.wire import info_payload
 from edge.sources.portaudio import AudioSystem
 from edge.store import Store
 
@@ -42,7 +48,7 @@ class Delivery(Protocol):
         ...
 
 
-Deliveries = Callable[[Blueprint, Store, LiveClock], list[Delivery]]
+Deliveries = Callable[[Blueprint, Store, LiveClock, Metrics], list[Delivery]]
 
 
 class Daemon:
@@ -73,8 +79,10 @@ class Daemon:
         with ExitStack() as parts:
             parts.callback(self._notifier.close)
             store = parts.enter_context(open_store(plan.config))
+            self._metrics = self._measure(plan, store, parts)
             self._recorder = self._record(plan, store)
-            sinks = parts.enter_context(_started(self._deliveries(plan, store, self._clock)))
+            self._metrics.watch_queue(lambda: self._recorder.microphone.backlog_s)
+            sinks = parts.enter_context(_started(self._deliveries(plan, store, self._clock, self._metrics)))
             pipeline = threading.Thread(target=self._hear, name="pipeline", daemon=True)
             parts.callback(self._stop, pipeline)
             pipeline.start()
@@ -87,7 +95,19 @@ class Daemon:
             raise self._failure
 
     def _record(self, plan: Blueprint, store: Store) -> Recorder:
-        return Recorder(plan, audio=self._audio, store=store, clock=self._clock, notifier=self._notifier)
+        return Recorder(plan, audio=self._audio, store=store, clock=self._clock, notifier=self._notifier, metrics=self._metrics)
+
+    def _measure(self, plan: Blueprint, store: Store, parts: ExitStack) -> Metrics:
+        metrics = Metrics(CollectorRegistry(), labels=plan.model.labels)
+        metrics.digests(**digests(plan))
+        if store.quarantined is not None:
+            metrics.store_quarantined()
+        if plan.config.mqtt.enabled:
+            metrics.watch_store(store)
+        if plan.config.metrics.enabled:
+            chosen = plan.config.metrics
+            parts.callback(MetricsServer(metrics.registry, address=chosen.address, port=chosen.port).close)
+        return metrics
 
     def _hear(self) -> None:
         """The pipeline's thread: one stream after another, as reloads hand them over."""
@@ -109,7 +129,7 @@ class Daemon:
         try:
             plan = draw_up(load_config(self._config_file))
             recorder = self._record(plan, store)
-            deliveries = self._deliveries(plan, store, self._clock)
+            deliveries = self._deliveries(plan, store, self._clock, self._metrics)
         except (EdgeError, OSError) as exc:
             log.error("reload refused, the old configuration stays: %s", exc)
             self._notifier.reloaded(f"reload refused: {exc}")
@@ -119,6 +139,7 @@ class Daemon:
             self._next = recorder
             self._recorder.stop()
         _start(deliveries, sinks)
+        self._metrics.digests(**digests(plan))
         log.info("reloaded: configuration %s", plan.provenance.config[:12])
         self._notifier.reloaded(f"configuration {plan.provenance.config[:12]}")
 
@@ -180,6 +201,31 @@ def run(config_file: Path | None) -> None:
         daemon.run()
 
 
-def deliveries(plan: Blueprint, store: Store, clock: LiveClock) -> list[Delivery]:
+def deliveries(plan: Blueprint, store: Store, clock: LiveClock, metrics: Metrics) -> list[Delivery]:
     """The sinks that the configuration enables."""
-    return []
+    config = plan.config
+    if not config.mqtt.enabled:
+        return []
+    info = info_payload(
+        device=plan.device,
+        site=config.device.site,
+        boot_id=clock.boot_id,
+        version=program_version(),
+        provenance=plan.provenance,
+        started=clock.now_utc(),
+    )
+    return [MqttSink(config.mqtt, device=plan.device, store=store, info=info, meter=metrics)]
+
+
+def digests(plan: Blueprint) -> dict[str, str]:
+    """What runs, for the metrics."""
+    p = plan.provenance
+    return {"bundle": p.bundle, "config": p.config, "code": p.code, "version": program_version(), "device": plan.device}
+
+
+def program_version() -> str:
+    """Of the installed package; a bare checkout has none."""
+    try:
+        return version("edge-monitor")
+    except PackageNotFoundError:
+        return "0"

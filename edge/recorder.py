@@ -12,9 +12,10 @@ from pathlib import Path
 from edge.bundle import Bundle, load_bundle
 from edge.clips import ClipFolder, ClipSettings, ClipWriter, RecentAudio
 from edge.config import Config
-from edge.effort import Effort, EffortMinute
+from edge.effort import FATES, Effort, EffortMinute
 from edge.errors import StoreError
 from edge.live_clock import LiveClock
+from edge.metrics import Metrics
 from edge.model import Model, load_model
 from edge.models import default_bundle_path
 from edge.notify import Notifier
@@ -58,13 +59,18 @@ def draw_up(config: Config) -> Blueprint:
 
 
 def open_microphone(
-    plan: Blueprint, *, audio: AudioSystem, on_gap: Callable[[Gap], None], on_position: Callable[[int, float], None]
+    plan: Blueprint,
+    *,
+    audio: AudioSystem,
+    on_gap: Callable[[Gap], None],
+    on_position: Callable[[int, float], None],
+    on_fault: Callable[[], None],
 ) -> Microphone:
     """The microphone of the configuration; it is opened when its blocks are asked for."""
     chosen = plan.config.audio
     settings = MicrophoneSettings(device=chosen.device, channel=chosen.channel, rate_hz=chosen.rate_hz, buffer_s=chosen.buffer_s)
     rate_hz = plan.bundle.frontend.sample_rate_hz
-    return Microphone(settings, sample_rate_hz=rate_hz, audio=audio, on_gap=on_gap, on_position=on_position)
+    return Microphone(settings, sample_rate_hz=rate_hz, audio=audio, on_gap=on_gap, on_position=on_position, on_fault=on_fault)
 
 
 class Recorder:
@@ -78,15 +84,19 @@ class Recorder:
         store: Store,
         clock: LiveClock,
         notifier: Notifier,
+        metrics: Metrics,
         monotonic_s: Callable[[], float] = time.monotonic,
     ) -> None:
         self.plan = plan
-        self.microphone = open_microphone(plan, audio=audio, on_gap=self._gap, on_position=clock.heard)
+        self.microphone = open_microphone(
+            plan, audio=audio, on_gap=self._gap, on_position=clock.heard, on_fault=metrics.capture_fault
+        )
         self.effort = Effort(sample_rate_hz=plan.bundle.frontend.sample_rate_hz)
         self.clips = self._clip_writer()
         self._store = store
         self._clock = clock
         self._notifier = notifier
+        self._metrics = metrics
         self._monotonic_s = monotonic_s
         self._unstored: deque[tuple[Detection, str | None]] = deque(maxlen=UNSTORED)
         self._polled_s = self._told_s = -float("inf")
@@ -99,6 +109,7 @@ class Recorder:
         """Hear until stopped; what cannot be stored now is stored as soon as the disk takes it."""
         plan, rate_hz = self.plan, self.plan.bundle.frontend.sample_rate_hz
         self._clock.begin(rate_hz)
+        self._metrics.stream_began()
         # Sample indices begin anew with each stream, so the stream's beginning is part of every event's identity.
         self._stream = f"{plan.device}|{self._clock.boot_id}|{time.clock_gettime_ns(time.CLOCK_BOOTTIME)}"
         identity = f"{self._stream}|{plan.provenance.bundle}|{plan.provenance.config}"
@@ -124,12 +135,15 @@ class Recorder:
     def prediction(self, prediction: Prediction) -> None:
         """See `Meter.prediction`."""
         self.effort.window(prediction.start_sample, prediction.end_sample, gated=prediction.health.gated)
+        self._metrics.window(prediction.health)
         now_s = self._monotonic_s()
         if now_s - self._told_s >= HEALTH_EVERY_S:
             self._told_s = now_s
             self._record_health(prediction)
         if not self._unstored:
             self._notifier.progress()
+            heard = self._clock.at(prediction.end_sample).utc(prediction.end_sample)
+            self._metrics.stored(max(0.0, (self._clock.now_utc() - heard).total_seconds()))
 
     def _gap(self, gap: Gap) -> None:
         if gap.reason == "dropped":
@@ -140,6 +154,8 @@ class Recorder:
         if self._clock.poll():
             moved = self._store.redate(self._clock.dating())
             log.info("the clock is synchronised; %d rows were dated anew", moved)
+        self._metrics.clock(offset_s=self._clock.offset_s, synced=self._clock.synced)
+        self._metrics.audio({fate: self.effort.total_s(fate) for fate in FATES})
         self._record_effort(self.effort.minutes())
         self._store_waiting()
 
@@ -150,6 +166,10 @@ class Recorder:
         clip = None
         if self.clips is not None and event.state == "end":
             clip = self.clips.write(event, self._clock.at(event.start_sample))
+            if clip is None:
+                self._metrics.clip_refused()
+            else:
+                self._metrics.clip_written((Path(self.plan.config.clips.folder) / clip).stat().st_size)
         if len(self._unstored) == UNSTORED:
             log.error("detection %s %s is lost: the store has failed for too long", self._unstored[0][0].id, event.state)
         self._unstored.append((event, clip))
@@ -162,6 +182,7 @@ class Recorder:
             try:
                 self._store_event(event, clip)
             except StoreError as exc:
+                self._metrics.store_error()
                 log.warning("%s; %d detections wait", exc, len(self._unstored))
                 return
             self._unstored.popleft()
@@ -178,6 +199,7 @@ class Recorder:
         )
         self._store.record(payload, dating=self._clock.dating(), embedding=event.embedding)
         if event.state == "new":
+            self._metrics.detection(event.label)
             log.info("%s, score %.2f, novelty %.2f", event.label or f"unknown, like {event.nearest}", event.score, event.novelty)
 
     def _record_effort(self, minutes: list[EffortMinute]) -> None:

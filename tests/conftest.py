@@ -60,6 +60,7 @@ NEEDS = {
     "gpu": Need(missing=_gpu_missing, required_in_ci=False),
     "broker": Need(missing=lambda: _program_missing("mosquitto", "mosquitto"), required_in_ci=True),
     "promtool": Need(missing=lambda: _program_missing("promtool", "prometheus"), required_in_ci=True),
+    "systemd": Need(missing=lambda: _program_missing("systemd-analyze", "systemd"), required_in_ci=False),
 }
 
 

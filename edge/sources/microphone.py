@@ -93,6 +93,7 @@ class Microphone:
         backoff: Backoff | None = None,
         on_gap: Callable[[Gap], None] = lambda gap: None,
         on_position: Callable[[int, float], None] = lambda sample, monotonic_s: None,
+        on_fault: Callable[[], None] = lambda: None,
     ) -> None:
         self._settings = settings
         self._rate_hz = sample_rate_hz
@@ -101,6 +102,7 @@ class Microphone:
         self._backoff = backoff or Backoff()
         self._on_gap = on_gap
         self._on_position = on_position
+        self._on_fault = on_fault
         self._stop = threading.Event()
         self._fault = ""
         self.problem: str | None = "not yet heard"
@@ -246,6 +248,7 @@ class Microphone:
     def _complain(self, fault: str) -> None:
         """Log a fault once, not at each attempt."""
         self.problem = fault
+        self._on_fault()
         if fault != self._fault:
             log.warning("microphone: %s; trying again for as long as it takes", fault)
             self._fault = fault

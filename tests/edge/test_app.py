@@ -11,12 +11,14 @@ from pathlib import Path
 
 import pytest
 import soundfile
+from prometheus_client import CollectorRegistry
 
 from edge.app import Daemon, commands_from_signals
 from edge.bundle import Bundle
 from edge.config import load_config
 from edge.errors import BundleError, ConfigError, StoreError
 from edge.live_clock import LiveClock
+from edge.metrics import Metrics
 from edge.notify import Notifier
 from edge.recorder import Recorder, draw_up
 from edge.store import Store
@@ -27,7 +29,7 @@ from tests.support.daemons import RealTimeAudio, running, until, write_config
 
 
 def daemon(config: Path, audio: RealTimeAudio, notifier: Notifier | None = None) -> Daemon:
-    return Daemon(config, audio=audio, deliveries=lambda plan, store, clock: [], notifier=notifier)
+    return Daemon(config, audio=audio, deliveries=lambda plan, store, clock, metrics: [], notifier=notifier)
 
 
 def rows(folder: Path, query: str) -> list[tuple[object, ...]]:
@@ -143,7 +145,8 @@ def test_detections_wait_while_the_disk_fails(tmp_path: Path, bundle: Bundle) ->
     failing = FailingStore(tmp_path / "edge.db", sinks=(), outbox_bytes=10**6, history_bytes=10**6)
     with failing as store:
         recorder = Recorder(
-            draw_up(config), audio=RealTimeAudio(soundscape()), store=store, clock=LiveClock(), notifier=notifier
+            draw_up(config), audio=RealTimeAudio(soundscape()), store=store, clock=LiveClock(), notifier=notifier,
+            metrics=Metrics(CollectorRegistry(), labels=[]),
         )  # fmt: skip
         from threading import Thread
 
