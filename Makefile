@@ -25,7 +25,7 @@ help:  ## this list
 base:
 	@.ci/setup.sh .venv
 dev:
-	@.ci/setup.sh .venv-dev dev,train,plot
+	@.ci/setup.sh .venv-dev "dev,train,plot$$(test ! -e /usr/include/portaudio.h || echo ,mic)"
 
 replay: base $(if $(FILE),,$(DEMO))  ## detections in FILE=recording.wav, else in the demonstration; ARGS='--format csv ...'
 	@.venv/bin/edge replay '$(or $(FILE),$(DEMO))' $(ARGS)
@@ -33,7 +33,9 @@ replay: base $(if $(FILE),,$(DEMO))  ## detections in FILE=recording.wav, else i
 $(DEMO): edge/demo.py | base
 	@.venv/bin/python -m edge.demo $@
 
-test: dev  ## all tests; DATA=folder of recordings; ARGS='-k bundle ...'
+test:  ## all tests; DATA=folder of recordings; ARGS='-k bundle ...'
+	@.ci/test-needs.sh
+	@$(MAKE) --no-print-directory dev
 	@.venv-dev/bin/python -m pytest $(ARGS)
 
 check: dev  ## ruff, its formatter, and mypy --strict

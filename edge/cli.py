@@ -182,6 +182,26 @@ def info(bundle: str | None) -> None:
         click.echo(f"  {label.label}: {label.common_name}{scientific}")
 
 
+@main.command()
+@click.option("--config", "file", type=click.Path(path_type=Path), help="Configuration; without it, every key at its default.")
+def run(file: Path | None) -> None:
+    """Listen to a microphone until stopped; SIGHUP reads the configuration again."""
+    from edge.app import run
+
+    run(file)
+
+
+@main.command()
+def devices() -> None:
+    """List the audio inputs, by the names that `audio.device` takes."""
+    from edge.sources.portaudio import PortAudio
+
+    for device in PortAudio().devices():
+        card = f"  card {device.card}" if device.card else ""
+        default = "  (default)" if device.default else ""
+        click.echo(f"{device.stable_name}  {device.channels} channels  {device.sample_rate_hz} Hz{card}{default}")
+
+
 def _flat(metrics: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
     """Nested metrics as dotted names, sorted."""
     for name, value in sorted(metrics.items()):

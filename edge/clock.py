@@ -13,7 +13,7 @@ from edge.sources.riff import parse_timestamp, start_tags
 
 __all__ = ["Clock", "ClockSource", "file_clock", "parse_start", "rfc3339"]
 
-ClockSource = Literal["option", "guano", "audiomoth", "bext", "name", "mtime"]
+ClockSource = Literal["option", "guano", "audiomoth", "bext", "name", "mtime", "system"]  # system: a live recorder's own clock
 
 TO_THE_SECOND_S = 1.0
 ANY_ZONE_S = 14 * 3600.0  # a local time of an unknown zone is at most so far from UTC

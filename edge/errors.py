@@ -3,15 +3,33 @@
 EdgeError
 ├── UserError            a person must change something; the command line prints one line and exits non-zero
 │   ├── ConfigError      a key or value of the configuration or of an option
+│   │   └── FaultyConfigError  every fault of a configuration file at once
 │   ├── SpecError        a frontend or head description that cannot be used
 │   ├── BundleError      a bundle that is damaged, edited, newer than this program, or not what it claims
 │   └── AudioError       a recording that cannot be read or makes no sense
+├── DeliveryError        the far end of a sink is away or refuses: keep the rows, try again later
+├── StoreError           the local store cannot be written now: keep the row, try again
 └── BackendError         inference failed at run time: restart the model, count the window as lost
 """
 
 from __future__ import annotations
 
-__all__ = ["AudioError", "BackendError", "BundleError", "ConfigError", "EdgeError", "SpecError", "UserError"]
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+__all__ = [
+    "AudioError",
+    "BackendError",
+    "BundleError",
+    "ConfigError",
+    "DeliveryError",
+    "EdgeError",
+    "Fault",
+    "FaultyConfigError",
+    "SpecError",
+    "StoreError",
+    "UserError",
+]
 
 
 class EdgeError(Exception):
@@ -26,6 +44,29 @@ class ConfigError(UserError):
     """A key or value of the configuration, or a command-line option, is wrong."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Fault:
+    """One thing wrong with a configuration: the dotted `key`, the `value` as written (never a secret), why, and what to do."""
+
+    key: str
+    value: str
+    reason: str
+    suggestion: str
+
+    def __str__(self) -> str:
+        shown = f"{self.key} = {self.value}" if self.value else self.key
+        return f"{shown}: {self.reason}" + (f" ({self.suggestion})" if self.suggestion else "")
+
+
+class FaultyConfigError(ConfigError):
+    """A configuration file with `faults`, all of them."""
+
+    def __init__(self, file: str, faults: Sequence[Fault]) -> None:
+        self.file = file
+        self.faults = tuple(faults)
+        super().__init__(f"{file}: " + "; ".join(str(fault) for fault in self.faults))
+
+
 class SpecError(UserError, ValueError):
     """A frontend or head description that cannot be used; the message names the key and the reason."""
 
@@ -36,6 +77,18 @@ class BundleError(UserError):
 
 class AudioError(UserError):
     """A recording that cannot be read; the message names the file and the reason."""
+
+
+class DeliveryError(EdgeError):
+    """Sending failed; `kind` is one of a few words, for a metric, and the message says more."""
+
+    def __init__(self, kind: str, message: str) -> None:
+        self.kind = kind
+        super().__init__(message)
+
+
+class StoreError(EdgeError):
+    """The local store cannot be written or read at the moment: a full disk, a failing card."""
 
 
 class BackendError(EdgeError):

@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Array", "AudioBlock", "Detection", "EventState", "Prediction", "Score", "SignalHealth", "Window"]
+__all__ = ["Array", "AudioBlock", "Detection", "EventState", "Gap", "Prediction", "Score", "SignalHealth", "Window"]
 
 Array = NDArray[np.float32]
 EventState = Literal["new", "update", "end"]
@@ -33,6 +33,15 @@ class AudioBlock:
     def end_sample(self) -> int:
         """Index of the sample after the last."""
         return self.start_sample + len(self.samples)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gap:
+    """Samples that nobody heard: `lost` by the sound card or its server, or `dropped` by us, because inference was late."""
+
+    start_sample: int
+    end_sample: int
+    reason: Literal["lost", "dropped"]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,6 +7,7 @@ missing need that every build machine has to meet is a failure instead.
 from __future__ import annotations
 
 import os
+import shutil
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -48,9 +49,18 @@ def _gpu_missing() -> str | None:
     return None if torch.cuda.is_available() else "no CUDA device on this machine"
 
 
+def _program_missing(name: str, package: str) -> str | None:
+    # Debian puts servers into sbin, which is not on everyone's path.
+    found = shutil.which(name, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
+    return None if found else f"no {name} (`make test` installs the package {package})"
+
+
 NEEDS = {
     "data": Need(missing=_recordings_missing, required_in_ci=True),
     "gpu": Need(missing=_gpu_missing, required_in_ci=False),
+    "broker": Need(missing=lambda: _program_missing("mosquitto", "mosquitto"), required_in_ci=True),
+    "promtool": Need(missing=lambda: _program_missing("promtool", "prometheus"), required_in_ci=True),
+    "systemd": Need(missing=lambda: _program_missing("systemd-analyze", "systemd"), required_in_ci=False),
 }
 
 

@@ -21,6 +21,7 @@ class Source(Protocol):
     def blocks(self) -> Iterator[AudioBlock]:
         """Blocks in order of `start_sample`, which jumps where audio was lost; the last one of a recording is marked `last`.
 
+        A live source that hears nothing says so with blocks without samples, whose start has moved on.
         Raises `AudioError` when the source cannot be read any further.
         """
         ...

@@ -13,6 +13,7 @@ from edge.sources.base import Source
 from edge.sources.file import FileSource
 from edge.types import Array
 from tests.support.audio import noise, write_audio
+from tests.support.microphones import listening
 from tests.support.sources import ArraySource
 
 RATE_HZ = 8000
@@ -23,6 +24,7 @@ SOURCES: dict[str, Make] = {
         write_audio(folder / "a.wav", samples, RATE_HZ, subtype="FLOAT"), sample_rate_hz=RATE_HZ, block_s=0.1
     ),
     "array": lambda folder, samples: ArraySource(runs=[(0, samples)], sample_rate_hz=RATE_HZ, sizes=(800,)),
+    "microphone": lambda folder, samples: listening(samples, rate_hz=RATE_HZ, out_hz=RATE_HZ).source,
 }
 
 

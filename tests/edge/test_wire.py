@@ -9,8 +9,17 @@ from typing import Any
 import jsonschema
 import pytest
 
+from edge.effort import EffortMinute
 from edge.replay import Replayer
-from edge.sinks.wire import SCHEMA_VERSION, detection_payload, window_payload
+from edge.sinks.wire import (
+    SCHEMA_VERSION,
+    detection_payload,
+    effort_payload,
+    health_payload,
+    info_payload,
+    recorder_payload,
+    window_payload,
+)
 
 ROOT = Path(__file__).resolve().parents[2]
 SCHEMA = json.loads((ROOT / "config" / "detection.v1.schema.json").read_text(encoding="utf-8"))
@@ -20,6 +29,7 @@ DETECTION_FIELDS = (
     *("start_sample", "end_sample", "peak_sample", "sample_rate_hz", "start_s", "end_s", "start_utc", "end_utc", "windows"),
     *("health", "clock", "bundle", "config", "code"),
 )
+RECORDER_FIELDS = ("device", "site", "boot_id", "clip")
 WINDOW_FIELDS = ("file", "start_s", "end_s", "label", "nearest", "score", "novelty", "top")
 
 
@@ -43,7 +53,8 @@ def test_every_detection_fits_the_schema(payloads: list[dict[str, Any]]) -> None
 def test_the_fields_of_version_1_are_frozen(payloads: list[dict[str, Any]]) -> None:
     assert SCHEMA_VERSION == 1
     assert tuple(payloads[0]) == DETECTION_FIELDS
-    assert tuple(SCHEMA["properties"]) == tuple(SCHEMA["required"]) == DETECTION_FIELDS
+    assert tuple(SCHEMA["required"]) == DETECTION_FIELDS
+    assert tuple(SCHEMA["properties"]) == DETECTION_FIELDS + RECORDER_FIELDS
     assert tuple(payloads[0]["clock"]) == ("source", "synced", "uncertainty_s")
     assert tuple(payloads[0]["health"]) == ("rms_dbfs", "peak_dbfs", "clip_ratio", "dc", "dead", "stuck")
 
@@ -63,6 +74,35 @@ def test_the_fields_of_version_1_are_frozen(payloads: list[dict[str, Any]]) -> N
 def test_the_schema_refuses(payloads: list[dict[str, Any]], spoil: dict[str, Any]) -> None:
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate({**payloads[0], **spoil}, SCHEMA)
+
+
+def test_a_recorder_adds_who_it_is(replayer: Replayer, recording: str) -> None:
+    heard = replayer.hear(recording)
+    payload = recorder_payload(
+        heard.detections[0], device="r1", site="", boot_id="b", clip=None, clock=heard.clock, provenance=replayer.provenance
+    )
+    assert tuple(payload) == DETECTION_FIELDS + RECORDER_FIELDS
+    jsonschema.validate(payload, SCHEMA)
+    assert payload["source"] == "r1"
+
+
+def test_the_fields_of_effort_health_and_info_are_frozen(replayer: Replayer, recording: str) -> None:
+    heard = replayer.hear(recording)
+    minute = EffortMinute(
+        start_sample=0, end_sample=60_000, sample_rate_hz=1000, heard=30_000, lost=10_000, gated=15_000, dropped=5000
+    )
+    effort = effort_payload(minute, device="r1", boot_id="b", clock=heard.clock)
+    seconds = ("heard_s", "lost_s", "gated_s", "dropped_s")
+    where = ("start_utc", "end_utc", "start_sample", "end_sample", "sample_rate_hz")
+    assert tuple(effort) == ("schema_version", "device", "boot_id", *where, *seconds, "clock")
+    assert [effort[key] for key in seconds] == [30.0, 10.0, 15.0, 5.0]
+    time = heard.clock.utc(0)
+    health = health_payload(heard.detections[0].health, device="r1", boot_id="b", time=time, clock=heard.clock)
+    levels = ("rms_dbfs", "peak_dbfs", "clip_ratio", "dc", "dead", "stuck")
+    assert tuple(health) == ("schema_version", "device", "boot_id", "time_utc", *levels, "clock")
+    info = info_payload(device="r1", site="", boot_id="b", version="1", provenance=replayer.provenance, started=time)
+    digests = ("bundle", "config", "code")
+    assert tuple(info) == ("schema_version", "device", "site", "boot_id", "version", *digests, "labels", "started_utc")
 
 
 def test_the_fields_of_a_window_are_frozen(replayer: Replayer, recording: str, tmp_path: Path) -> None:

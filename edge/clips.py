@@ -1,0 +1,210 @@
+"""The sound of detections, in files that say what they are, inside a byte budget: a full disk costs clips and nothing else."""
+
+from __future__ import annotations
+
+import io
+import logging
+import os
+import shutil
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import soundfile
+
+from edge.clock import Clock, rfc3339
+from edge.provenance import Provenance
+from edge.types import Array, AudioBlock, Detection
+
+__all__ = ["ClipFolder", "ClipSettings", "ClipWriter", "RecentAudio"]
+
+UNKNOWN = "unknown"
+log = logging.getLogger(__name__)
+
+
+class RecentAudio:
+    """The last `capacity` samples of the stream, by sample index; lost audio is silence in it. Used by the pipeline's thread."""
+
+    def __init__(self, capacity: int) -> None:
+        self._ring: Array = np.zeros(capacity, np.float32)
+        self._begin = self._end = 0
+
+    def push(self, block: AudioBlock) -> None:
+        """Take what came, and silence for what did not."""
+        self._put(np.zeros(min(block.start_sample - self._end, len(self._ring)), np.float32), block.start_sample)
+        self._put(block.samples[-len(self._ring) :], block.end_sample)
+
+    def cut(self, start_sample: int, end_sample: int) -> tuple[int, Array]:
+        """What there still is between the two, and the index of its first sample; the receiver owns the array."""
+        start = max(start_sample, self._begin, self._end - len(self._ring))
+        end = max(start, min(end_sample, self._end))
+        return start, self._ring[np.arange(start, end) % len(self._ring)]
+
+    def _put(self, samples: Array, end_sample: int) -> None:
+        at = (end_sample - len(samples)) % len(self._ring)
+        first = min(len(samples), len(self._ring) - at)
+        self._ring[at : at + first] = samples[:first]
+        self._ring[: len(samples) - first] = samples[first:]
+        self._end = end_sample
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClipSettings:
+    """Where clips lie, in which form, and how much room they may take; `reserve_bytes` of the disk stay free for the store."""
+
+    folder: Path
+    format: Literal["flac", "wav"]
+    padding_s: float
+    budget_bytes: int
+    reserve_bytes: int
+
+
+class ClipFolder:
+    """The clips on the disk, one folder a label. Makes room before anything is written; raises OSError for a failing disk.
+
+    The label with most bytes gives up its oldest clip first, so that rare species stay; unknowns, which nobody can describe
+    afterwards, only when they alone fill half of the budget or nothing else is left.
+    """
+
+    def __init__(self, settings: ClipSettings, *, free_bytes: Callable[[Path], int] = lambda path: shutil.disk_usage(path).free):
+        self._settings = settings
+        self._free_bytes = free_bytes
+        self._sizes: dict[str, dict[Path, int]] = defaultdict(dict)
+        settings.folder.mkdir(parents=True, exist_ok=True)
+        for file in sorted(settings.folder.glob("*/*"), key=lambda path: path.name):
+            if file.name.startswith("."):
+                file.unlink(missing_ok=True)  # begun when the power went
+            elif file.is_file():
+                self._sizes[file.parent.name][file] = file.stat().st_size
+
+    @property
+    def total_bytes(self) -> int:
+        """Of all clips."""
+        return sum(sum(sizes.values()) for sizes in self._sizes.values())
+
+    def add(self, label: str, name: str, content: bytes) -> Path | None:
+        """Write a whole file, or none: None when there is no room even without the clips that may go."""
+        if not self._make_room(len(content)):
+            return None
+        target = self._settings.folder / label / name
+        staging = target.with_name(f".{name}")
+        try:
+            target.parent.mkdir(exist_ok=True)
+            staging.write_bytes(content)
+            os.replace(staging, target)
+        except OSError:
+            staging.unlink(missing_ok=True)
+            raise
+        self._sizes[label][target] = len(content)
+        return target
+
+    def _make_room(self, size: int) -> bool:
+        if size > self._settings.budget_bytes:
+            return False
+        while self.total_bytes + size > self._settings.budget_bytes or self._short_of(size):
+            label = self._poorest()
+            if label is None:
+                return False
+            oldest = next(iter(self._sizes[label]))
+            oldest.unlink(missing_ok=True)
+            del self._sizes[label][oldest]
+        return True
+
+    def _short_of(self, size: int) -> bool:
+        return self._free_bytes(self._settings.folder) - size < self._settings.reserve_bytes
+
+    def _poorest(self) -> str | None:
+        """The label whose clips are worth least."""
+        totals = {label: sum(sizes.values()) for label, sizes in self._sizes.items() if sizes}
+        species = {label: total for label, total in totals.items() if label != UNKNOWN}
+        if totals.get(UNKNOWN, 0) > self._settings.budget_bytes / 2 or not species:
+            return UNKNOWN if UNKNOWN in totals else None
+        return max(species, key=lambda label: (species[label], label))
+
+
+class ClipWriter:
+    """Cuts and writes clips on the pipeline's thread; never raises for a disk: `failed` counts what could not be kept."""
+
+    def __init__(
+        self, settings: ClipSettings, *, folder: ClipFolder, audio: RecentAudio, provenance: Provenance, device: str
+    ) -> None:
+        self._settings = settings
+        self._folder = folder
+        self._audio = audio
+        self._provenance = provenance
+        self._device = device
+        self.written = self.failed = 0
+
+    def write(self, d: Detection, clock: Clock) -> str | None:
+        """Keep the sound of `d` with padding; the file's path below the folder, or None when it could not be kept."""
+        padding = round(self._settings.padding_s * d.sample_rate_hz)
+        start, samples = self._audio.cut(d.start_sample - padding, d.end_sample + padding)
+        if not len(samples):
+            return None
+        stamp = clock.utc(start).strftime("%Y%m%dT%H%M%S.%fZ")
+        name = f"{stamp}_{d.id[:12]}.{self._settings.format}"
+        content = encode(samples, d.sample_rate_hz, self._settings.format, self._guano(d, clock, start, len(samples)))
+        try:
+            file = self._folder.add(d.label or UNKNOWN, name, content)
+        except OSError as exc:
+            file = None
+            self._lament(exc.strerror or str(exc))
+        else:
+            if file is None:
+                self._lament("no room within the budget and the reserve")
+        if file is None:
+            self.failed += 1
+            return None
+        self.written += 1
+        return str(file.relative_to(self._settings.folder))
+
+    def _lament(self, reason: str) -> None:
+        # At 1, 2, 4, 8 ... losses: a full disk stays full.
+        if self.failed & (self.failed + 1) == 0:
+            log.warning("clip not kept: %s (%d so far); detections go on", reason, self.failed + 1)
+
+    def _guano(self, d: Detection, clock: Clock, start: int, count: int) -> str:
+        """GUANO 1.0 metadata: one `key: value` a line."""
+        fields = {
+            "GUANO|Version": "1.0",
+            "Timestamp": rfc3339(clock.utc(start)),
+            "Length": f"{count / d.sample_rate_hz:.6f}",
+            "Samplerate": d.sample_rate_hz,
+            "Make": "edge-monitor",
+            "Serial": self._device,
+            "Species Auto ID": d.label or "",
+            "Edge|Detection": d.id,
+            "Edge|Nearest": d.nearest,
+            "Edge|Score": f"{d.score:.6f}",
+            "Edge|Novelty": f"{d.novelty:.6f}",
+            "Edge|StartSample": start,
+            "Edge|ClockSynced": str(clock.synced).lower(),
+            "Edge|UncertaintySeconds": clock.uncertainty_s,
+            "Edge|Bundle": self._provenance.bundle,
+            "Edge|Config": self._provenance.config,
+            "Edge|Code": self._provenance.code,
+        }
+        return "".join(f"{key}: {value}\n" for key, value in fields.items())
+
+
+def encode(samples: Array, rate_hz: int, form: Literal["flac", "wav"], guano: str) -> bytes:
+    """A whole file in memory, so that its size is known before the disk is touched: samples (n,) as 16 bit, and its metadata.
+
+    WAV has GUANO's own chunk `guan`; FLAC has no chunks and carries the same text as its comment.
+    """
+    # By 32768, so that what came as 16 bit leaves as the same numbers; libsndfile scales by 32767.
+    pcm = np.clip(np.rint(samples * np.float32(32768)), -32768, 32767).astype(np.int16)
+    stream = io.BytesIO()
+    with soundfile.SoundFile(stream, "w", rate_hz, 1, "PCM_16", format=form.upper()) as file:
+        if form == "flac":
+            file.comment = guano
+        file.write(pcm)
+    content = stream.getvalue()
+    if form == "flac":
+        return content
+    chunk = guano.encode() + b"\n" * (len(guano.encode()) % 2)
+    riff = content + b"guan" + len(chunk).to_bytes(4, "little") + chunk
+    return riff[:4] + (len(riff) - 8).to_bytes(4, "little") + riff[8:]

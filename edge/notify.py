@@ -1,0 +1,72 @@
+"""The service manager's watchdog (sd_notify(3)), fed by windows that reached the store and by nothing else."""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from collections.abc import Callable, Mapping
+
+__all__ = ["Notifier"]
+
+
+class Notifier:
+    """Datagrams to NOTIFY_SOCKET; without one, nothing happens. Any thread; never blocks, and never raises when nobody listens."""
+
+    def __init__(self, *, environ: Mapping[str, str] = os.environ, monotonic_s: Callable[[], float] = time.monotonic) -> None:
+        path = environ.get("NOTIFY_SOCKET", "")
+        # A leading @ is how the environment spells the zero byte of Linux's abstract sockets.
+        self._address = "\0" + path[1:] if path.startswith("@") else path
+        self._monotonic_s = monotonic_s
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) if path else None
+        watched = environ.get("WATCHDOG_PID", "") in ("", str(os.getpid()))
+        self._interval_s = int(environ.get("WATCHDOG_USEC") or 0) * 1e-6 / 4 if watched else 0.0
+        self._fed_s = -float("inf")
+        self._is_ready = False
+
+    def ready(self) -> None:
+        """Samples advance; said once."""
+        if not self._is_ready:
+            self._is_ready = True
+            self._send("READY=1")
+
+    def progress(self) -> None:
+        """A window went all the way to the store: feed the watchdog, four times in its interval at most."""
+        now_s = self._monotonic_s()
+        if self._interval_s and now_s - self._fed_s >= self._interval_s:
+            self._fed_s = now_s
+            self._send("WATCHDOG=1")
+
+    def reloading(self) -> None:
+        """A new configuration is being built."""
+        self._send(f"RELOADING=1\nMONOTONIC_USEC={time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000}")
+
+    def reloaded(self, status: str) -> None:
+        """Building it has ended, well or not."""
+        self._send(f"READY=1\nSTATUS={_one_line(status)}" if self._is_ready else f"STATUS={_one_line(status)}")
+
+    def status(self, text: str) -> None:
+        """One line for `systemctl status`."""
+        self._send(f"STATUS={_one_line(text)}")
+
+    def stopping(self) -> None:
+        """The end has begun."""
+        self._send("STOPPING=1")
+
+    def close(self) -> None:
+        """Give the socket back."""
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+
+    def _send(self, message: str) -> None:
+        if self._socket is None:
+            return
+        try:
+            self._socket.sendto(message.encode(), self._address)
+        except OSError:
+            return  # the service manager has gone or is swamped; a recorder goes on without it
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())

@@ -1,0 +1,251 @@
+"""One stream of a live recorder, from the microphone to the local store; everything here runs on the pipeline's thread."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from edge.bundle import Bundle, load_bundle
+from edge.clips import ClipFolder, ClipSettings, ClipWriter, RecentAudio
+from edge.config import Config
+from edge.effort import FATES, Effort, EffortMinute
+from edge.errors import StoreError
+from edge.live_clock import LiveClock
+from edge.metrics import Metrics
+from edge.model import Model, load_model
+from edge.models import default_bundle_path
+from edge.notify import Notifier
+from edge.pipeline import detect
+from edge.provenance import Provenance, provenance_of
+from edge.sinks.wire import effort_payload, health_payload, recorder_payload
+from edge.sources.microphone import Microphone, MicrophoneSettings
+from edge.sources.portaudio import AudioSystem
+from edge.store import Store
+from edge.tracker import Tracker
+from edge.types import AudioBlock, Detection, Gap, Prediction
+from edge.windows import Windower
+
+__all__ = ["Blueprint", "Recorder", "draw_up", "open_microphone"]
+
+HEALTH_EVERY_S = 60.0
+POLL_EVERY_S = 1.0
+UNSTORED = 512  # detections that wait in memory while the disk fails
+MB = 10**6
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Blueprint:
+    """A configuration that has proved itself: its bundle is loaded and gave the right answer on its golden window."""
+
+    config: Config
+    device: str
+    bundle: Bundle
+    model: Model
+    provenance: Provenance
+
+
+def draw_up(config: Config) -> Blueprint:
+    """Load and test what `config` names; raises `ConfigError` or `BundleError`, and changes nothing."""
+    bundle = load_bundle(config.model.bundle or default_bundle_path())
+    _windower(bundle, config.model.hop_s)  # so that a hop that cannot be is told now
+    model = load_model(bundle, limits=config.health_limits)
+    provenance = provenance_of(bundle, **config.epoch)
+    return Blueprint(config=config, device=config.device_id(), bundle=bundle, model=model, provenance=provenance)
+
+
+def open_microphone(
+    plan: Blueprint,
+    *,
+    audio: AudioSystem,
+    on_gap: Callable[[Gap], None],
+    on_position: Callable[[int, float], None],
+    on_fault: Callable[[], None],
+) -> Microphone:
+    """The microphone of the configuration; it is opened when its blocks are asked for."""
+    chosen = plan.config.audio
+    settings = MicrophoneSettings(device=chosen.device, channel=chosen.channel, rate_hz=chosen.rate_hz, buffer_s=chosen.buffer_s)
+    rate_hz = plan.bundle.frontend.sample_rate_hz
+    return Microphone(settings, sample_rate_hz=rate_hz, audio=audio, on_gap=on_gap, on_position=on_position, on_fault=on_fault)
+
+
+class Recorder:
+    """Hears one stream to its end and keeps what it finds. Is the pipeline's meter."""
+
+    def __init__(
+        self,
+        plan: Blueprint,
+        *,
+        audio: AudioSystem,
+        store: Store,
+        clock: LiveClock,
+        notifier: Notifier,
+        metrics: Metrics,
+        monotonic_s: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.plan = plan
+        self.microphone = open_microphone(
+            plan, audio=audio, on_gap=self._gap, on_position=clock.heard, on_fault=metrics.capture_fault
+        )
+        self.effort = Effort(sample_rate_hz=plan.bundle.frontend.sample_rate_hz)
+        self.clips = self._clip_writer()
+        self._store = store
+        self._clock = clock
+        self._notifier = notifier
+        self._metrics = metrics
+        self._monotonic_s = monotonic_s
+        self._unstored: deque[tuple[Detection, str | None]] = deque(maxlen=UNSTORED)
+        self._polled_s = self._told_s = -float("inf")
+
+    def stop(self) -> None:
+        """Let `run` end what is open and return; any thread."""
+        self.microphone.stop()
+
+    def run(self) -> None:
+        """Hear until stopped; what cannot be stored now is stored as soon as the disk takes it."""
+        plan, rate_hz = self.plan, self.plan.bundle.frontend.sample_rate_hz
+        self._clock.begin(rate_hz)
+        self._metrics.stream_began()
+        # Sample indices begin anew with each stream, so the stream's beginning is part of every event's identity.
+        self._stream = f"{plan.device}|{self._clock.boot_id}|{time.clock_gettime_ns(time.CLOCK_BOOTTIME)}"
+        identity = f"{self._stream}|{plan.provenance.bundle}|{plan.provenance.config}"
+        tracker = Tracker(labels=plan.model.labels, identity=identity, spec=plan.config.tracker_spec)
+        windower = _windower(plan.bundle, plan.config.model.hop_s)
+        for event in detect(self.microphone.blocks(), windower=windower, model=plan.model, tracker=tracker, meter=self):
+            self._keep(event)
+        self._record_effort(self.effort.flush())
+        self._store_waiting()
+
+    def block(self, block: AudioBlock) -> None:
+        """See `Meter.block`."""
+        self.effort.block(block.start_sample, block.end_sample)
+        if self.clips is not None:
+            self._recent.push(block)
+        if len(block.samples):
+            self._notifier.ready()
+        now_s = self._monotonic_s()
+        if now_s - self._polled_s >= POLL_EVERY_S:
+            self._polled_s = now_s
+            self._every_second()
+
+    def prediction(self, prediction: Prediction) -> None:
+        """See `Meter.prediction`."""
+        self.effort.window(prediction.start_sample, prediction.end_sample, gated=prediction.health.gated)
+        self._metrics.window(prediction.health)
+        now_s = self._monotonic_s()
+        if now_s - self._told_s >= HEALTH_EVERY_S:
+            self._told_s = now_s
+            self._record_health(prediction)
+        if not self._unstored:
+            self._notifier.progress()
+            heard = self._clock.at(prediction.end_sample).utc(prediction.end_sample)
+            self._metrics.stored(max(0.0, (self._clock.now_utc() - heard).total_seconds()))
+
+    def _gap(self, gap: Gap) -> None:
+        if gap.reason == "dropped":
+            self.effort.dropped(gap.start_sample, gap.end_sample)
+            log.warning("inference is late: %d samples dropped", gap.end_sample - gap.start_sample)
+
+    def _every_second(self) -> None:
+        if self._clock.poll():
+            moved = self._store.redate(self._clock.dating())
+            log.info("the clock is synchronised; %d rows were dated anew", moved)
+        self._metrics.clock(offset_s=self._clock.offset_s, synced=self._clock.synced)
+        self._metrics.audio({fate: self.effort.total_s(fate) for fate in FATES})
+        self._record_effort(self.effort.minutes())
+        self._store_waiting()
+
+    def _keep(self, event: Detection) -> None:
+        if event.label is None and not self.plan.config.events.unknown:
+            return
+        # The clip first, so that the message can name it; a clip that fails is None and costs nothing else.
+        clip = None
+        if self.clips is not None and event.state == "end":
+            clip = self.clips.write(event, self._clock.at(event.start_sample))
+            if clip is None:
+                self._metrics.clip_refused()
+            else:
+                self._metrics.clip_written((Path(self.plan.config.clips.folder) / clip).stat().st_size)
+        if len(self._unstored) == UNSTORED:
+            log.error("detection %s %s is lost: the store has failed for too long", self._unstored[0][0].id, event.state)
+        self._unstored.append((event, clip))
+        self._store_waiting()
+
+    def _store_waiting(self) -> None:
+        """Oldest first; what fails stays for the next time."""
+        while self._unstored:
+            event, clip = self._unstored[0]
+            try:
+                self._store_event(event, clip)
+            except StoreError as exc:
+                self._metrics.store_error()
+                log.warning("%s; %d detections wait", exc, len(self._unstored))
+                return
+            self._unstored.popleft()
+
+    def _store_event(self, event: Detection, clip: str | None) -> None:
+        payload = recorder_payload(
+            event,
+            device=self.plan.device,
+            site=self.plan.config.device.site,
+            boot_id=self._clock.boot_id,
+            clip=clip,
+            clock=self._clock.at(event.start_sample),
+            provenance=self.plan.provenance,
+        )
+        self._store.record(payload, dating=self._clock.dating(), embedding=event.embedding)
+        if event.state == "new":
+            self._metrics.detection(event.label)
+            log.info("%s, score %.2f, novelty %.2f", event.label or f"unknown, like {event.nearest}", event.score, event.novelty)
+
+    def _record_effort(self, minutes: list[EffortMinute]) -> None:
+        for minute in minutes:
+            clock = self._clock.at(minute.start_sample)
+            payload = effort_payload(minute, device=self.plan.device, boot_id=self._clock.boot_id, clock=clock)
+            try:
+                self._store.record_effort(minute, payload, stream=self._stream, dating=self._clock.dating())
+            except StoreError as exc:
+                log.warning("a minute of the effort ledger is lost: %s", exc)
+
+    def _record_health(self, prediction: Prediction) -> None:
+        clock = self._clock.at(prediction.end_sample)
+        time_utc = clock.utc(prediction.end_sample)
+        payload = health_payload(
+            prediction.health, device=self.plan.device, boot_id=self._clock.boot_id, time=time_utc, clock=clock
+        )
+        try:
+            self._store.record_health(payload, dating=self._clock.dating())
+        except StoreError as exc:
+            log.warning("the state of the microphone was not stored: %s", exc)
+
+    def _clip_writer(self) -> ClipWriter | None:
+        chosen, plan = self.plan.config.clips, self.plan
+        if not chosen.enabled:
+            return None
+        settings = ClipSettings(
+            folder=Path(chosen.folder),
+            format=chosen.format,
+            padding_s=chosen.padding_s,
+            budget_bytes=round(chosen.budget_mb * MB),
+            reserve_bytes=round(chosen.reserve_mb * MB),
+        )
+        spec, tracker = plan.bundle.frontend, plan.config.tracker_spec
+        # An event is known to have ended after its cool-down and the two windows that smoothing and absence take.
+        seconds = tracker.longest_s + tracker.cooldown_s + 2 * chosen.padding_s + 4 * spec.window_s
+        self._recent = RecentAudio(round(seconds * spec.sample_rate_hz))
+        try:
+            folder = ClipFolder(settings)
+        except OSError as exc:
+            log.warning("no clips: %s: %s", settings.folder, exc.strerror)
+            return None
+        return ClipWriter(settings, folder=folder, audio=self._recent, provenance=plan.provenance, device=plan.device)
+
+
+def _windower(bundle: Bundle, hop_s: float) -> Windower:
+    spec = bundle.frontend
+    hop_samples = round(hop_s * spec.sample_rate_hz)
+    return Windower(window_samples=spec.window_samples, hop_samples=hop_samples, sample_rate_hz=spec.sample_rate_hz)

@@ -1,0 +1,62 @@
+"""How a recorder announces itself to Home Assistant: one device with its sensors, by MQTT device discovery."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+__all__ = ["discovery"]
+
+PROJECT = "edge-monitor"
+
+
+def discovery(device: str, *, base: str, info: Mapping[str, Any]) -> dict[str, Any]:
+    """Payload of `<prefix>/device/edge_<device>/config`; `base` is the recorder's own topic. Each sensor has one state topic."""
+    unique = f"edge_{device}"
+    health = f"{base}/health"
+    level = {
+        "p": "sensor",
+        "name": "Microphone level",
+        "unique_id": f"{unique}_level",
+        "state_topic": health,
+        "value_template": "{{ value_json.rms_dbfs }}",
+        "unit_of_measurement": "dB",
+        "entity_category": "diagnostic",
+    }
+    fault = {
+        "p": "binary_sensor",
+        "name": "Microphone fault",
+        "unique_id": f"{unique}_fault",
+        "device_class": "problem",
+        "state_topic": health,
+        "value_template": "{{ 'ON' if value_json.dead or value_json.stuck else 'OFF' }}",
+        "entity_category": "diagnostic",
+    }
+    heard = {
+        "p": "sensor",
+        "name": "Heard in the last minute",
+        "unique_id": f"{unique}_heard",
+        "device_class": "duration",
+        "unit_of_measurement": "s",
+        "state_topic": f"{base}/effort",
+        "value_template": "{{ value_json.heard_s }}",
+        "entity_category": "diagnostic",
+    }
+    last = {
+        "p": "sensor",
+        "name": "Last detection",
+        "unique_id": f"{unique}_detection",
+        "icon": "mdi:waveform",
+        "state_topic": f"{base}/detection/+",
+        "value_template": "{{ value_json.common_name or 'unknown' }}",
+        "json_attributes_topic": f"{base}/detection/+",
+    }
+    return {
+        "dev": {"ids": [unique], "name": info.get("site") or device, "sw": info.get("version", ""), "mf": PROJECT},
+        "o": {"name": PROJECT, "sw": info.get("version", "")},
+        "cmps": {"detection": last, "level": level, "fault": fault, "heard": heard},
+        "availability_topic": f"{base}/status",
+        "payload_available": "online",
+        "payload_not_available": "offline",
+        "qos": 1,
+    }

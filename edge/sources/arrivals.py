@@ -1,0 +1,102 @@
+"""Counts samples against the monotonic clock: a shortfall that does not catch up is lost audio.
+
+A sound system tells little of what it lost. Samples that come late are harmless, they lie in some buffer; samples that never come
+show as a lateness that stays. While that is open, what arrives is held back, because nobody knows where in it the hole is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from edge.sources.ring import Chunk
+from edge.types import Array
+
+__all__ = ["Arrivals", "Piece"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Piece:
+    """Unbroken frames (n, channels) after `lost_frames` that the system lost and `dropped_frames` that we were too slow to read."""
+
+    frames: Array
+    lost_frames: int = 0
+    dropped_frames: int = 0
+
+
+class Arrivals:
+    """Judges the chunks of one stream in order. Lateness is in seconds behind the earliest arrival lately.
+
+    `tolerance_s` is what buffers may delay; a lateness above it that has not shrunk for `settle_s` is a loss. `drift_ppm` is how
+    far the sound card's crystal may be off without being taken for one.
+    """
+
+    def __init__(self, *, sample_rate_hz: int, tolerance_s: float = 0.15, settle_s: float = 1.0, drift_ppm: float = 500.0) -> None:
+        self._rate_hz = sample_rate_hz
+        self._tolerance_s = tolerance_s
+        self._settle_s = settle_s
+        self._drift = drift_ppm * 1e-6
+        self._frames = 0  # on the timeline, the missing ones included
+        self._baseline_s: float | None = None
+        self._steady_s = 0.0
+        self._held: list[Chunk] = []
+        self._least_s = 0.0
+        self._improved_s = 0.0
+
+    @property
+    def heard_until_s(self) -> float:
+        """Monotonic time at which the last frame on the timeline arrived, or would have without delay."""
+        return (self._baseline_s or 0.0) + self._frames / self._rate_hz
+
+    def push(self, chunk: Chunk) -> Iterator[Piece]:
+        """What is now known to be sound."""
+        lost = 0
+        if chunk.dropped_frames:
+            lost = self._discard()
+            self._frames += chunk.dropped_frames
+        self._frames += len(chunk.frames)
+        late_s = self._lateness_s(chunk.arrival_s)
+        if chunk.overflow:
+            held = self._discard()
+            missing = max(1, round(late_s * self._rate_hz)) if late_s > self._tolerance_s else 1
+            self._frames += missing
+            lost += held + missing
+            late_s = self._lateness_s(chunk.arrival_s)
+        if lost or chunk.dropped_frames:
+            yield Piece(frames=chunk.frames, lost_frames=lost, dropped_frames=chunk.dropped_frames)
+            return
+        if late_s <= self._tolerance_s:
+            self._follow(chunk.arrival_s, late_s)
+            yield from (Piece(frames=late.frames) for late in self._held)
+            self._held = []
+            yield Piece(frames=chunk.frames)
+            return
+        yield from self._suspect(chunk, late_s)
+
+    def _lateness_s(self, arrival_s: float) -> float:
+        due_s = arrival_s - self._frames / self._rate_hz
+        if self._baseline_s is None:
+            self._baseline_s, self._steady_s = due_s, arrival_s
+        self._baseline_s = min(self._baseline_s, due_s)
+        return due_s - self._baseline_s
+
+    def _follow(self, arrival_s: float, late_s: float) -> None:
+        """Let the baseline drift with the crystals, slower than any loss."""
+        assert self._baseline_s is not None
+        self._baseline_s += min(late_s, self._drift * (arrival_s - self._steady_s))
+        self._steady_s = arrival_s
+
+    def _suspect(self, chunk: Chunk, late_s: float) -> Iterator[Piece]:
+        if not self._held or late_s < self._least_s - 0.02:
+            self._least_s, self._improved_s = late_s, chunk.arrival_s
+        self._held.append(chunk)
+        if chunk.arrival_s - self._improved_s >= self._settle_s:
+            missing = round(self._least_s * self._rate_hz)
+            self._frames += missing
+            yield Piece(frames=chunk.frames[:0], lost_frames=self._discard() + missing)
+
+    def _discard(self) -> int:
+        """Give up what is held; the number of its frames."""
+        count = sum(len(chunk.frames) for chunk in self._held)
+        self._held = []
+        return count

@@ -1,0 +1,210 @@
+"""Sound cards through PortAudio, and which of them a name means."""
+
+from __future__ import annotations
+
+import ctypes
+import re
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from edge.errors import AudioError
+
+__all__ = ["AudioSystem", "Device", "Format", "PortAudio", "Receive", "Stream", "choose"]
+
+HARDWARE = re.compile(r" ?\((?:plug)?hw:(\d+),\d+\)")
+CALLBACK_S = 0.05  # audio per callback: long enough for a busy small computer, short against a window's hop
+Receive = Callable[[bytes, float, bool], None]  # interleaved float32, monotonic seconds, overflow; on the sound system's thread
+
+
+@dataclass(frozen=True, kw_only=True)
+class Device:
+    """An input. `name` is the system's, `card` the identifier that the kernel gave the card, which outlives a reboot."""
+
+    name: str
+    card: str
+    channels: int
+    sample_rate_hz: int
+    index: int
+    default: bool = False
+
+    @property
+    def stable_name(self) -> str:
+        """The name without the card's number, which depends on the order of plugging in."""
+        return HARDWARE.sub("", self.name)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Format:
+    """How a device is opened: float32 at `sample_rate_hz` (Hz) with `channels`."""
+
+    sample_rate_hz: int
+    channels: int
+
+
+class Stream(Protocol):
+    """An open input."""
+
+    def active(self) -> bool:
+        """Whether the sound system still calls back, as far as it says."""
+        ...
+
+    def close(self) -> None:
+        """End it; no callback comes after this. Never raises."""
+        ...
+
+
+class AudioSystem(Protocol):
+    """Inputs of this machine. Each call looks at the machine afresh. Used by one thread."""
+
+    def devices(self) -> list[Device]:
+        """Inputs there are now; raises `AudioError`."""
+        ...
+
+    def open(self, device: Device, form: Format, receive: Receive) -> Stream:
+        """Start `device`; `receive` must not block. Raises `AudioError` when it is gone or refuses the format."""
+        ...
+
+
+def choose(devices: Sequence[Device], wanted: str | None) -> Device:
+    """The device whose name, stable name or card is `wanted`, else the first with it inside its name; None is the default input."""
+    if not devices:
+        raise AudioError("no audio input on this machine")
+    if wanted is None:
+        return next((device for device in devices if device.default), devices[0])
+    folded = wanted.casefold()
+    for device in devices:
+        if folded in (device.name.casefold(), device.stable_name.casefold(), device.card.casefold()):
+            return device
+    for device in devices:
+        if folded in device.name.casefold():
+            return device
+    raise AudioError(f"no audio input is called '{wanted}' (there are: {', '.join(device.stable_name for device in devices)})")
+
+
+class PortAudio:
+    """PyAudio in callback mode. PortAudio looks for devices only when it starts, so each call starts an instance of its own."""
+
+    def devices(self) -> list[Device]:
+        """See `AudioSystem.devices`."""
+        instance = _instance()
+        try:
+            return list(_inputs(instance))
+        finally:
+            instance.terminate()
+
+    def open(self, device: Device, form: Format, receive: Receive) -> Stream:
+        """See `AudioSystem.open`."""
+        import pyaudio
+
+        def callback(data: bytes, frames: int, times: dict[str, float], status: int) -> tuple[None, int]:
+            receive(data, time.monotonic(), bool(status & pyaudio.paInputOverflow))
+            return None, pyaudio.paContinue
+
+        instance = _instance()
+        try:
+            index = next((found.index for found in _inputs(instance) if found.name == device.name), None)
+            if index is None:
+                raise AudioError(f"{device.stable_name}: has been unplugged")
+            stream = instance.open(
+                rate=form.sample_rate_hz,
+                channels=form.channels,
+                format=pyaudio.paFloat32,
+                input=True,
+                input_device_index=index,
+                frames_per_buffer=round(CALLBACK_S * form.sample_rate_hz),
+                stream_callback=callback,
+            )
+        except (OSError, ValueError) as exc:
+            instance.terminate()
+            raise AudioError(f"{device.stable_name}: cannot be opened ({_reason(exc)})") from exc
+        except AudioError:
+            instance.terminate()
+            raise
+        return _PyAudioStream(instance, stream)
+
+
+class _PyAudioStream:
+    def __init__(self, instance: Any, stream: Any) -> None:
+        self._instance = instance
+        self._stream = stream
+
+    def active(self) -> bool:
+        try:
+            return bool(self._stream.is_active())
+        except OSError:
+            return False
+
+    def close(self) -> None:
+        try:
+            self._stream.close()
+        except OSError:
+            pass  # the server behind it has gone; there is nothing left to close
+        finally:
+            self._instance.terminate()
+
+
+def _instance() -> Any:
+    try:
+        import pyaudio
+    except ImportError as exc:
+        raise AudioError(f"PyAudio cannot be used ({exc}); install libportaudio2 and edge-monitor[mic]") from exc
+    _silence_native_libraries()
+    return pyaudio.PyAudio()
+
+
+def _inputs(instance: Any) -> list[Device]:
+    try:
+        default = instance.get_default_input_device_info()["index"]
+    except OSError:
+        default = None
+    found = (instance.get_device_info_by_index(i) for i in range(instance.get_device_count()))
+    return [
+        Device(
+            name=str(device["name"]),
+            card=_card(str(device["name"])),
+            channels=int(device["maxInputChannels"]),
+            sample_rate_hz=int(device["defaultSampleRate"]),
+            index=int(device["index"]),
+            default=device["index"] == default,
+        )
+        for device in found
+        if device["maxInputChannels"] > 0
+    ]
+
+
+def _card(name: str) -> str:
+    match = HARDWARE.search(name)
+    identity = Path("/proc/asound", f"card{match[1]}", "id") if match else None
+    return identity.read_text().strip() if identity and identity.exists() else ""
+
+
+def _reason(exc: Exception) -> str:
+    # PyAudio gives (number, text) in either order.
+    return next((arg for arg in exc.args if isinstance(arg, str)), str(exc))
+
+
+_muted: list[Any] = []  # keeps the C function alive for as long as the libraries may call it
+
+
+def _silence_native_libraries() -> None:
+    """ALSA and JACK write a page about devices that are not there to standard error each time; errors reach us as codes anyway."""
+    if _muted:
+        return
+    handler = ctypes.CFUNCTYPE(None)(_say_nothing)
+    _muted.append(handler)
+    for library, function in (
+        ("libasound.so.2", "snd_lib_error_set_handler"),
+        ("libjack.so.0", "jack_set_error_function"),
+        ("libjack.so.0", "jack_set_info_function"),
+    ):
+        try:
+            getattr(ctypes.CDLL(library), function)(handler)
+        except (OSError, AttributeError):
+            continue  # PortAudio was built without it
+
+
+def _say_nothing() -> None:
+    """Take the message of a C library; the caller clears its arguments away."""

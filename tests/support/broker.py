@@ -1,0 +1,147 @@
+"""A real mosquitto on a loopback port, to be killed and frozen, and a subscriber that counts what arrives."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import paho.mqtt.client as mqtt
+from paho.mqtt.enums import CallbackAPIVersion
+
+MOSQUITTO = shutil.which("mosquitto", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin") or "mosquitto"
+
+
+def until(true: Callable[[], bool], timeout_s: float = 20.0) -> bool:
+    """Wait for a condition; whether it came."""
+    deadline_s = time.monotonic() + timeout_s
+    while not true():
+        if time.monotonic() > deadline_s:
+            return False
+        time.sleep(0.02)
+    return True
+
+
+def free_port() -> int:
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return int(sock.getsockname()[1])
+
+
+class Broker:
+    """mosquitto in a folder of its own. What it has acknowledged survives its death, like that of a broker that is worth using."""
+
+    def __init__(self, folder: Path, *settings: str) -> None:
+        self.port = free_port()
+        self._folder = folder
+        folder.mkdir(exist_ok=True)
+        lines = (
+            f"listener {self.port} 127.0.0.1",
+            *(settings or ("allow_anonymous true",)),
+            f"user {getpass.getuser()}",
+            "persistence true",
+            f"persistence_location {folder}/",
+            "autosave_on_changes true",
+            "autosave_interval 1",
+            "max_inflight_messages 0",
+            "max_queued_messages 0",
+        )
+        (folder / "mosquitto.conf").write_text("\n".join(lines) + "\n")
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Broker:
+        self.start()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.kill()
+
+    def start(self) -> None:
+        with (self._folder / "log").open("ab") as log:
+            command = [MOSQUITTO, "-c", str(self._folder / "mosquitto.conf")]
+            self._process = subprocess.Popen(command, stdout=log, stderr=log)
+        assert until(self._listens, 10.0), (self._folder / "log").read_text()
+
+    def _listens(self) -> bool:
+        with socket.socket() as sock:
+            return sock.connect_ex(("127.0.0.1", self.port)) == 0
+
+    def kill(self) -> None:
+        if self._process is not None:
+            self._process.send_signal(signal.SIGCONT)
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+    def freeze(self) -> None:
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        assert self._process is not None
+        self._process.send_signal(signal.SIGCONT)
+
+
+class Subscriber:
+    """Everything under a topic, for ever; a session that the broker keeps, so that nothing is missed in between."""
+
+    def __init__(self, port: int, topic: str = "#", *, before: Callable[[mqtt.Client], Any] = lambda client: None) -> None:
+        self.messages: list[tuple[str, bytes, bool]] = []
+        self._topic = topic
+        self._ready = threading.Event()
+        self._client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id=f"test-{port}", clean_session=False)
+        self._client.reconnect_delay_set(1, 1)
+        self._client.on_connect = lambda client, *rest: client.subscribe(self._topic, qos=1)
+        self._client.on_subscribe = lambda *rest: self._ready.set()
+        self._client.on_message = lambda c, u, m: self.messages.append((m.topic, bytes(m.payload), m.retain))
+        before(self._client)
+        self._client.connect("127.0.0.1", port)
+        self._client.loop_start()
+        assert self._ready.wait(10)
+
+    def __enter__(self) -> Subscriber:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._client.disconnect()
+        self._client.loop_stop()
+
+    def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> None:
+        self._client.publish(topic, payload, qos=1, retain=retain).wait_for_publish(10)
+
+    def detections(self, device: str = "r1") -> list[dict[str, Any]]:
+        return [json.loads(payload) for topic, payload, _ in list(self.messages) if topic.startswith(f"edge/{device}/detection/")]
+
+    def counted(self, device: str = "r1") -> Counter[tuple[str, str]]:
+        return Counter((d["id"], d["state"]) for d in self.detections(device))
+
+    def said(self, topic: str) -> list[str]:
+        return [payload.decode() for t, payload, _ in list(self.messages) if t == topic]
+
+
+class Meter:
+    """Remembers what the sink says of itself."""
+
+    def __init__(self) -> None:
+        self.connected = False
+        self.errors: list[str] = []
+        self.delays_s: list[float | None] = []
+
+    def mqtt_connected(self, connected: bool) -> None:
+        self.connected = connected
+
+    def mqtt_error(self, kind: str) -> None:
+        self.errors.append(kind)
+
+    def mqtt_acknowledged(self, kind: str, delay_s: float | None) -> None:
+        self.delays_s.append(delay_s)

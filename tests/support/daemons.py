@@ -1,0 +1,111 @@
+"""A whole recorder on a fake sound card, in this process."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import yaml
+
+from edge.app import Daemon
+from edge.errors import AudioError
+from edge.sources.portaudio import Device, Format, Receive
+from edge.types import Array
+from tests.support.bundles import SPEC
+
+__all__ = ["RealTimeAudio", "running", "until", "write_config"]
+
+
+class RealTimeAudio:
+    """Plays `samples` over and over on a thread of its own, `speed` times as fast as they are; silent while `present` is False."""
+
+    def __init__(self, samples: Array, *, rate_hz: int = SPEC.sample_rate_hz) -> None:
+        self.samples, self.rate_hz = samples, rate_hz
+        self.present = True
+        self.opened = 0
+
+    def devices(self) -> list[Device]:
+        return [Device(name="Fake Microphone", card="", channels=1, sample_rate_hz=self.rate_hz, index=0)] if self.present else []
+
+    def open(self, device: Device, form: Format, receive: Receive) -> RealTimeStream:
+        if form.sample_rate_hz != self.rate_hz or form.channels != 1:
+            raise AudioError("Invalid sample rate")
+        self.opened += 1
+        return RealTimeStream(self, receive)
+
+
+class RealTimeStream:
+    def __init__(self, audio: RealTimeAudio, receive: Receive) -> None:
+        self._audio, self._receive = audio, receive
+        self._closed = threading.Event()
+        self._thread = threading.Thread(target=self._play, daemon=True)
+        self._thread.start()
+
+    def active(self) -> bool:
+        return self._audio.present and not self._closed.is_set()
+
+    def close(self) -> None:
+        self._closed.set()
+        self._thread.join()
+
+    def _play(self) -> None:
+        audio, at, begin_s = self._audio, 0, time.monotonic()
+        chunk = audio.rate_hz // 20
+        while not self._closed.wait(max(0.0, begin_s + (at + chunk) / audio.rate_hz - time.monotonic())):
+            if audio.present:
+                start = at % len(audio.samples)
+                part = audio.samples[start : start + chunk]
+                self._receive(part.tobytes(), time.monotonic(), False)
+                at += len(part)
+            else:
+                at += chunk
+
+
+def write_config(folder: Path, bundle: Path, **sections: object) -> Path:
+    """A configuration without network, below `folder`."""
+    content: dict[str, object] = {
+        "device": {"id": "pond"},
+        "model": {"bundle": str(bundle), "hop_s": 0.5},
+        "tracker": {"cooldown_s": 1.0, "longest_s": 60.0, "update_s": 10.0},
+        "store": {"path": str(folder / "edge.db")},
+        "clips": {"folder": str(folder / "clips"), "reserve_mb": 1.0, "format": "wav"},
+        "mqtt": {"enabled": False},
+        "metrics": {"enabled": False},
+    }
+    file = folder / "edge.yaml"
+    file.write_text(yaml.safe_dump({**content, **sections}), encoding="utf-8")
+    return file
+
+
+@contextmanager
+def running(daemon: Daemon) -> Iterator[threading.Thread]:
+    """The daemon on a thread; stopped at the end of the block, and whatever it raised is raised here."""
+    raised: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            daemon.run()
+        except BaseException as exc:
+            raised.append(exc)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    try:
+        yield thread
+    finally:
+        daemon.commands.put("stop")
+        thread.join(10)
+        assert not thread.is_alive()
+        if raised:
+            raise raised[0]
+
+
+def until(condition: Callable[[], object], seconds: float = 15.0) -> None:
+    """Wait for something that another thread or process does."""
+    end_s = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end_s, "did not happen in time"
+        time.sleep(0.02)
