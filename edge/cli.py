@@ -192,6 +192,24 @@ def run(file: Path | None) -> None:
 
 
 @main.command()
+@click.option("--config", "file", type=click.Path(path_type=Path), help="Configuration; without it, every key at its default.")
+def check(file: Path | None) -> None:
+    """Say everything that would keep a recorder from working: configuration, device, model, disk, broker."""
+    from edge.check import check
+    from edge.sources.portaudio import PortAudio
+
+    faults = 0
+    for finding in check(file, audio=PortAudio()):
+        if finding.fault is None:
+            click.echo(f"ok     {finding.subject}: {finding.detail}")
+        else:
+            click.echo(f"FAULT  {finding.subject}: {_one_line(finding.fault)}")
+            faults += 1
+    if faults:
+        raise click.exceptions.Exit(1)
+
+
+@main.command()
 def devices() -> None:
     """List the audio inputs, by the names that `audio.device` takes."""
     from edge.sources.portaudio import PortAudio
