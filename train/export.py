@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import torch
 from numpy.typing import NDArray
 from torch import nn
@@ -68,7 +69,16 @@ def to_onnx(network: nn.Module, spec: FrontendSpec) -> bytes:
             verbose=False,
         )
     assert program is not None
-    return bytes(program.model_proto.SerializeToString())
+    return _without_traces(program.model_proto).SerializeToString()
+
+
+def _without_traces(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The exporter notes on every node which file and line it came from: paths of the machine that trained, of use to nobody else."""
+    graph = model.graph
+    for part in (model, graph, *graph.node, *graph.initializer, *graph.value_info, *graph.input, *graph.output):
+        part.ClearField("doc_string")
+        part.ClearField("metadata_props")
+    return model
 
 
 def verify_onnx(model: bytes, network: nn.Module, features: Array) -> tuple[Array, Array]:
