@@ -69,11 +69,11 @@ def to_onnx(network: nn.Module, spec: FrontendSpec) -> bytes:
             verbose=False,
         )
     assert program is not None
-    return _without_traces(program.model_proto).SerializeToString()
+    return bytes(_without_traces(program.model_proto).SerializeToString())
 
 
 def _without_traces(model: onnx.ModelProto) -> onnx.ModelProto:
-    """The exporter notes on every node which file and line it came from: paths of the machine that trained, of use to nobody else."""
+    """The exporter notes on every node which file and line it came from: paths of the machine that trained."""
     graph = model.graph
     for part in (model, graph, *graph.node, *graph.initializer, *graph.value_info, *graph.input, *graph.output):
         part.ClearField("doc_string")
