@@ -7,7 +7,7 @@ any frame, and mix recordings in the power domain, where sound adds; the fronten
 from __future__ import annotations
 
 import multiprocessing
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,15 +45,13 @@ class ComponentCache:
         components: NDArray[np.float16] = np.load(file)
         return components
 
-    def fill(self, recordings: Iterable[Recording], *, workers: int) -> Iterator[Recording]:
-        """Compute what is missing in `workers` processes; yields each recording when it is there."""
-        recordings = list(recordings)
+    def fill(self, recordings: Iterable[Recording], *, workers: int) -> None:
+        """Compute what is missing in `workers` processes."""
         missing = [r for r in recordings if not self.path(r).exists()]
-        yield from (r for r in recordings if r not in missing)
         with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
-            specs, files = [self.spec] * len(missing), [self.path(r) for r in missing]
-            for recording, _ in zip(missing, pool.map(_compute, specs, [r.path for r in missing], files), strict=True):
-                yield recording
+            specs, audio, files = [self.spec] * len(missing), [r.path for r in missing], [self.path(r) for r in missing]
+            for _ in pool.map(_compute, specs, audio, files):
+                pass  # asked for, so that a failure is raised here
 
 
 def to_power(components: NDArray[np.float16]) -> NDArray[np.float32]:

@@ -87,8 +87,7 @@ def fit(
     write_text(folder / "recipe.yaml", yaml.safe_dump(recipe.as_mapping(), sort_keys=False))
     write_text(folder / "run.json", json.dumps({"fold": fold, "corpus": corpus.digest, "labels": labels}, indent=1) + "\n")
     components = ComponentCache(folder=cache, spec=recipe.frontend)
-    for _ in components.fill(splits.train, workers=workers):
-        pass
+    components.fill(splits.train, workers=workers)
     task = _Task(recipe=recipe, labels=labels, splits=splits, cache=components, folder=folder, device=device, threads=workers)
     members = _members(task, report)
     save_torch(folder / "model.pt", _assemble(task, members, corpus).state_dict())
