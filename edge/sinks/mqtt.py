@@ -22,6 +22,7 @@ from edge.errors import DeliveryError, StoreError
 from edge.outbox import OutboxRow
 from edge.settings import MqttConfig
 from edge.sinks.homeassistant import discovery
+from edge.sinks.refusals import Refusals
 from edge.sinks.session import IN_FLIGHT, Ack, Session, probe
 from edge.store import Store
 
@@ -30,7 +31,6 @@ __all__ = ["MqttMeter", "MqttSink", "probe", "slug"]
 log = logging.getLogger(__name__)
 
 STEADY_S = 10.0  # a connection that lasted so long was a good one
-REFUSED_S = 60.0  # a message that the broker does not want is offered again after so long
 REPEAT_S = 600.0  # the same trouble is logged again after so long
 
 
@@ -81,7 +81,7 @@ class MqttSink:
         self._started_s = time.monotonic()
         self._on_the_way: dict[int, OutboxRow] = {}  # by message id
         self._delivered: set[int] = set()  # acknowledged, but not yet out of the outbox
-        self._refused: dict[int, float] = {}  # until when
+        self._refusals = Refusals()
         self._tokens = config.rate_per_s
         self._tokens_s = time.monotonic()
         self._told: tuple[str, float] = ("", 0.0)
@@ -123,6 +123,7 @@ class MqttSink:
             except DeliveryError as exc:
                 if not self._stopping.is_set():  # else it is the stop that ended it
                     self._trouble(exc.kind, str(exc))
+                    self._ended()
             except StoreError as exc:
                 self._trouble("store", str(exc))
             self._meter.mqtt_connected(False)
@@ -158,9 +159,20 @@ class MqttSink:
         if self._announce_due:
             self._announce_due = False
             self._announce(session)
-        wait_s = self._send(session)
-        session.step(wait_s)
-        self._settle(session.acks())
+        self._step(session, self._send(session))
+
+    def _step(self, session: Session, wait_s: float) -> None:
+        try:
+            session.step(wait_s)
+        finally:
+            self._settle(session.acks())  # an answer counts, even when the broker hung up right after it
+
+    def _ended(self) -> None:
+        """A connection was lost: whoever it ended on again and again waits, so that the others arrive."""
+        seq = self._refusals.ended({row.seq for row in self._on_the_way.values()})
+        for row in self._on_the_way.values():
+            if row.seq == seq:
+                self._trouble("puback", f"the broker hangs up on {self._topic(row)}")
 
     def _announce(self, session: Session) -> None:
         session.publish(f"{self._base}/info", json.dumps(self._info), retain=True)
@@ -177,12 +189,11 @@ class MqttSink:
     def _send(self, session: Session) -> float:
         """Publish what may go now; how long there is nothing more to do, in seconds."""
         now_s = time.monotonic()
-        self._refused = {seq: until_s for seq, until_s in self._refused.items() if until_s > now_s}
-        busy = {row.seq for row in self._on_the_way.values()} | self._delivered | set(self._refused)
+        busy = {row.seq for row in self._on_the_way.values()} | self._delivered | self._refusals.now()
         rate = self._config.rate_per_s
         self._tokens = min(max(rate, 1.0), self._tokens + (now_s - self._tokens_s) * rate)
         self._tokens_s = now_s
-        room = IN_FLIGHT - len(busy)
+        room = (1 if self._refusals.one_at_a_time else IN_FLIGHT) - len(self._on_the_way) - len(self._delivered)
         if room <= 0:
             return 1.0
         unsynced = now_s - self._started_s >= self._config.wait_for_sync_s
@@ -205,9 +216,10 @@ class MqttSink:
             if row is None:
                 continue  # status, info or an announcement
             if ack.refusal is not None:
-                self._refused[row.seq] = time.monotonic() + REFUSED_S
+                self._refusals.refuse(row.seq)
                 self._trouble("puback", f"the broker does not take {self._topic(row)}: {ack.refusal}")
                 continue
+            self._refusals.taken()
             self._delivered.add(row.seq)
             self._meter.mqtt_acknowledged(row.kind, None if row.stored_s is None else time.monotonic() - row.stored_s)
         if self._delivered:
@@ -218,7 +230,7 @@ class MqttSink:
 
     def _farewell(self, session: Session) -> None:
         """Send what is left for as long as there is time, then say that this is on purpose."""
-        while self._store.depth(self._name)[0] > len(self._refused) and self._left_s() > 0.5:
+        while self._store.depth(self._name)[0] > len(self._refusals) and self._left_s() > 0.5:
             self._round_before_stop(session)
         stopped = session.publish(f"{self._base}/status", "stopped", retain=True)
         while self._left_s() > 0:
@@ -229,9 +241,7 @@ class MqttSink:
                 return
 
     def _round_before_stop(self, session: Session) -> None:
-        wait_s = self._send(session)
-        session.step(min(wait_s, 0.2))
-        self._settle(session.acks())
+        self._step(session, min(self._send(session), 0.2))
 
     def _left_s(self) -> float:
         return max(0.0, self._stop_by_s - time.monotonic())

@@ -20,7 +20,7 @@ from edge.sinks.mqtt import probe
 from edge.sinks.session import KINDS
 from edge.store import Store
 from tests.e2e.conftest import INFO, Open
-from tests.support.broker import Broker, Meter, Subscriber, free_port, until
+from tests.support.broker import Broker, Meter, Subscriber, Terse, free_port, until
 from tests.support.store import SYNCED, UNSYNCED, event_id, health, payload
 
 pytestmark = pytest.mark.broker
@@ -172,6 +172,20 @@ def test_what_the_broker_does_not_take_stays_and_holds_up_nothing_else(
         assert [json.loads(row.payload)["id"] for row in store.pending("mqtt", limit=9)] == [event_id(1)]
         time.sleep(0.5)
         assert meter.errors.count("puback") == 1  # and is not offered again at once
+
+
+@pytest.mark.parametrize("protocol", [5, 311])
+def test_a_broker_that_hangs_up_on_one_message_gets_the_others(store: Store, open_sink: Open, protocol: int) -> None:
+    with Terse(hangs_up_on="edge/r1/detection/low_hummer") as broker:
+        meter = Meter()
+        for number in (1, 2, 3, 4, 6):  # every third is unknown
+            store.record(payload(number), dating=SYNCED)
+        wanted = {row.seq for row in store.pending("mqtt", limit=9) if json.loads(row.payload)["label"] is None}
+        assert len(wanted) == 2
+        open_sink(broker.port, protocol=protocol, meter=meter)
+        assert until(lambda: len(meter.delays_s) == len(wanted))
+        assert not {row.seq for row in store.pending("mqtt", limit=9)} & wanted
+        assert meter.errors.count("puback") >= 1
 
 
 def certificates(folder: Path) -> None:

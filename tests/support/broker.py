@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import getpass
 import json
 import os
@@ -90,6 +91,62 @@ class Broker:
     def thaw(self) -> None:
         assert self._process is not None
         self._process.send_signal(signal.SIGCONT)
+
+
+class Terse:
+    """A broker that accepts everyone and everything, but hangs up without a word on one topic, as MQTT 3.1.1 has it."""
+
+    def __init__(self, *, hangs_up_on: str) -> None:
+        self._topic = hangs_up_on.encode()
+        self._server = socket.create_server(("127.0.0.1", 0))
+        self.port = int(self._server.getsockname()[1])
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def __enter__(self) -> Terse:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._server.close()
+
+    def _serve(self) -> None:
+        with contextlib.suppress(OSError):  # closed
+            while True:
+                connection, _ = self._server.accept()
+                with connection, contextlib.suppress(OSError, EOFError):
+                    self._talk(connection)
+
+    def _talk(self, connection: socket.socket) -> None:
+        kind, body = _packet(connection)
+        five = body[6] == 5  # CONNECT: the protocol's name, then its level
+        connection.sendall(b"\x20\x03\0\0\0" if five else b"\x20\x02\0\0")
+        while True:
+            kind, body = _packet(connection)
+            if kind >> 4 == 3:  # PUBLISH, with QoS 1
+                length = int.from_bytes(body[:2], "big")
+                if body[2 : 2 + length] == self._topic:
+                    return
+                connection.sendall(b"\x40\x02" + body[2 + length : 4 + length])
+
+
+def _packet(connection: socket.socket) -> tuple[int, bytes]:
+    """First byte and body of the next MQTT packet."""
+    kind, shift, length = _exactly(connection, 1)[0], 0, 0
+    while True:
+        digit = _exactly(connection, 1)[0]
+        length |= (digit & 127) << shift
+        shift += 7
+        if digit < 128:
+            return kind, _exactly(connection, length)
+
+
+def _exactly(connection: socket.socket, count: int) -> bytes:
+    data = b""
+    while len(data) < count:
+        part = connection.recv(count - len(data))
+        if not part:
+            raise EOFError
+        data += part
+    return data
 
 
 class Subscriber:
