@@ -15,6 +15,7 @@ import soxr
 
 from edge.errors import AudioError
 from edge.sources.integrity import missing_from_header, muted_native_stderr
+from edge.sources.mpeg import Mp3Length, TaggedMp3, measure_mp3
 from edge.types import Array, AudioBlock
 
 __all__ = ["AUDIO_SUFFIXES", "AudioFacts", "FileSource", "probe"]
@@ -31,11 +32,15 @@ LOUDEST = 1e6  # full scale is 1; integer samples stored as float reach 2**31, w
 DECODED_SAMPLES = 1 << 17  # decoded at a time, all channels together: 0.5 MiB
 IDENTITY_BYTES = 1 << 20
 UNKNOWN_FRAMES = 1 << 60  # libsndfile gives its largest count for streams that do not tell their length
+MP3_SLACK = 4 * 1152  # frames that an MP3 decoder may lose at the ends
 
 
 @dataclass(frozen=True, kw_only=True)
 class AudioFacts:
-    """What a recording's header says; `frames` is None when it does not tell. `identity` is a digest of name, size and content."""
+    """What a recording's header says; `frames` is None when it does not tell. `identity` is a digest of name, size and content.
+
+    `counted` is given for an MP3 whose header does not tell the length, or tells one that is too short.
+    """
 
     path: str
     sample_rate_hz: int
@@ -43,6 +48,7 @@ class AudioFacts:
     frames: int | None
     container: str
     identity: str
+    counted: Mp3Length | None = None
 
     @property
     def duration_s(self) -> float | None:
@@ -103,13 +109,12 @@ class FileSource:
 
     def _decoded(self) -> Iterator[Array]:
         decoded, facts = 0, self.facts
-        with _open(self.path) as file:
+        with _open(self.path, facts.counted) as file:
             while len(frames := self._read(file, decoded)):
                 decoded += len(frames)
                 yield frames.mean(axis=1, dtype=np.float32)
         missing = 0 if facts.frames is None else facts.frames - decoded
-        # An MP3 decoder may lose a frame or two at the end.
-        if missing > (4 * 1152 if facts.container == "MP3" else 0):
+        if missing > (MP3_SLACK if facts.container == "MP3" else 0):
             raise AudioError(
                 f"{self.path}: truncated, {_seconds(decoded, facts)} of {_seconds(facts.frames, facts)} can be decoded"
             )
@@ -147,11 +152,24 @@ def probe(path: str) -> AudioFacts:
     missing = missing_from_header(path, container, log)
     if missing:
         raise AudioError(f"{path}: truncated, {missing}")
-    if container == "MP3" and not _mp3_tells_length(path):
-        frames = None
+    counted = _counted(path, frames) if container == "MP3" else None
     return AudioFacts(
-        path=path, sample_rate_hz=rate, channels=channels, frames=frames, container=container, identity=_identity(path, size)
+        path=path,
+        sample_rate_hz=rate,
+        channels=channels,
+        frames=frames if counted is None else counted.frames,
+        container=container,
+        identity=_identity(path, size),
+        counted=counted,
     )
+
+
+def _counted(path: str, frames: int | None) -> Mp3Length | None:
+    """The length of an MP3 where the decoder would believe another."""
+    length = measure_mp3(path)
+    if length is None or (length.tagged and frames is not None and length.frames <= frames + MP3_SLACK):
+        return None
+    return length
 
 
 def _check_regular(path: str) -> int:
@@ -172,26 +190,15 @@ def _check_regular(path: str) -> int:
     return status.st_size
 
 
-def _open(path: str) -> soundfile.SoundFile:
+def _open(path: str, counted: Mp3Length | None = None) -> soundfile.SoundFile:
+    name = os.fsencode(path)  # as bytes, for names that are not UTF-8
     try:
         with muted_native_stderr(True):
-            return _Forward(os.fsencode(path))  # as bytes, for names that are not UTF-8
+            return _Forward(name if counted is None else TaggedMp3(name, counted))
     except soundfile.LibsndfileError as exc:
         raise AudioError(f"{path}: not audio that can be read ({exc.error_string.strip(' .')})") from exc
     except TypeError as exc:  # python-soundfile takes the suffix .raw as a promise of headerless samples
         raise AudioError(f"{path}: headerless samples cannot be read, their rate is unknown; convert the file to WAV") from exc
-
-
-def _mp3_tells_length(path: str) -> bool:
-    """Whether the first frame carries the encoder's own count; without it libsndfile guesses from the first bit rate."""
-    with open(path, "rb") as file:
-        head = file.read(10)
-        skip = 0
-        if head[:3] == b"ID3":
-            skip = 10 + sum((byte & 0x7F) << shift for byte, shift in zip(head[6:10], (21, 14, 7, 0), strict=True))
-        file.seek(skip)
-        first = file.read(4096)
-    return b"Xing" in first or b"Info" in first
 
 
 def _identity(path: str, size: int) -> str:

@@ -1,0 +1,98 @@
+"""MP3s whose header does not tell how long they are: nothing of their end may be lost."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from edge.sources.file import FileSource, probe
+from edge.sources.mpeg import TaggedMp3, measure_mp3
+from tests.support.audio import noise
+from tests.support.bundles import tone
+
+SECONDS = 24
+
+
+def variable_mp3(path: Path, rate_hz: int, channels: int) -> Path:
+    """Near silence, then noise: a variable bit rate that its first frames misjudge by far."""
+    samples = np.concatenate([tone(440, SECONDS - 8, rate_hz, level=1e-4), noise(8, rate_hz, level=0.3)])
+    frames = np.repeat(samples[:, np.newaxis], channels, axis=1)
+    soundfile.write(path, frames, rate_hz, subtype="MPEG_LAYER_III", bitrate_mode="VARIABLE", compression_level=0.3)
+    return path
+
+
+def without_tag(path: Path) -> Path:
+    length = measure_mp3(str(path))
+    assert length is not None
+    assert length.tagged
+    data = path.read_bytes()
+    second = data.index(length.header[:2], length.start + 100)
+    bare = path.with_name("bare.mp3")
+    bare.write_bytes(data[second:])
+    return bare
+
+
+def seconds(path: Path) -> float:
+    source = FileSource(str(path), sample_rate_hz=22_050)
+    assert source.facts.duration_s is not None
+    heard = sum(len(block.samples) for block in source.blocks()) / 22_050
+    assert heard == pytest.approx(source.facts.duration_s, abs=0.2)
+    return heard
+
+
+@pytest.mark.parametrize("rate_hz", [11_025, 16_000, 22_050, 32_000, 44_100, 48_000])
+@pytest.mark.parametrize("channels", [1, 2])
+def test_a_variable_bit_rate_without_a_tag_is_heard_to_its_end(tmp_path: Path, rate_hz: int, channels: int) -> None:
+    tagged = variable_mp3(tmp_path / "a.mp3", rate_hz, channels)
+    assert probe(str(tagged)).counted is None
+    bare = without_tag(tagged)
+    assert abs(soundfile.info(bare).duration - SECONDS) > 0.1 * SECONDS  # libsndfile's guess
+    assert seconds(bare) == pytest.approx(SECONDS, abs=0.3)
+
+
+def test_recordings_joined_with_cat_are_both_heard(tmp_path: Path) -> None:
+    data = variable_mp3(tmp_path / "a.mp3", 44_100, 1).read_bytes()
+    joined = tmp_path / "joined.mp3"
+    joined.write_bytes(data + b"TAG".ljust(128, b"\0") + data)  # with the ID3v1 tag of the first between them
+    assert seconds(joined) == pytest.approx(2 * SECONDS, abs=0.3)
+
+
+def test_tags_before_the_sound_are_no_sound(tmp_path: Path) -> None:
+    bare = without_tag(variable_mp3(tmp_path / "a.mp3", 44_100, 1))
+    titled = tmp_path / "titled.mp3"
+    titled.write_bytes(b"ID3\x04\0\0\0\0\x02\0" + b"\xff\xfb\x90" * 85 + b"\0" + bare.read_bytes())
+    assert seconds(titled) == pytest.approx(SECONDS, abs=0.3)
+
+
+def test_the_size_of_blocks_changes_no_sample(tmp_path: Path) -> None:
+    bare = str(without_tag(variable_mp3(tmp_path / "a.mp3", 44_100, 1)))
+    whole, parts = (
+        np.concatenate([b.samples for b in FileSource(bare, sample_rate_hz=22_050, block_s=s).blocks()]) for s in (100.0, 0.37)
+    )
+    np.testing.assert_array_equal(parts, whole)
+
+
+def test_the_tagged_stream_reads_like_a_file(tmp_path: Path) -> None:
+    bare = without_tag(variable_mp3(tmp_path / "a.mp3", 44_100, 1))
+    length = measure_mp3(str(bare))
+    assert length is not None
+    with TaggedMp3(str(bare), length) as stream:
+        whole = stream.readall()
+        assert whole is not None
+        assert whole.endswith(bare.read_bytes())
+        assert b"Xing" in whole[:100]
+        assert stream.seek(-5, io.SEEK_END) == len(whole) - 5
+        assert stream.read(99) == whole[-5:]
+        stream.seek(10)
+        stream.seek(3, io.SEEK_CUR)
+        assert stream.tell() == 13
+        assert stream.read(1) == whole[13:14]
+
+
+def test_no_mp3_has_no_length(tmp_path: Path) -> None:
+    (tmp_path / "a.mp3").write_bytes(b"\xff\xfb\x90\xc4 and then no frame" * 9)
+    assert measure_mp3(str(tmp_path / "a.mp3")) is None
