@@ -14,7 +14,8 @@ from train.card import render_card
 from train.corpus import Corpus, read_corpus
 from train.evaluate import compare, evaluate
 from train.export import export_bundle
-from train.fit import Report, TrainedRun, fit, load_run, split_recordings
+from train.fit import TrainedRun, fit, load_run, split_recordings
+from train.members import Report
 from train.prepare import prepare
 from train.recipe import Recipe
 from train.summary import markdown_table

@@ -23,7 +23,7 @@ from train.files import replacing
 from train.objectives import Objective
 from train.recipe import CrossEntropySpec, Recipe
 
-__all__ = ["Progress", "Trainer", "pick_device", "save_torch"]
+__all__ = ["Progress", "Trainer", "load_trained", "pick_device", "save_torch"]
 
 log = logging.getLogger(__name__)
 WARM_UP_STEPS = 60
@@ -148,6 +148,13 @@ class Trainer:
         torch.set_rng_state(state["torch"].cpu())
         self.step, self.history = state["step"], state["history"]
         log.info("resumed at step %d of %d", self.step, self.recipe.steps)
+
+
+def load_trained(network: nn.Module, *, folder: Path) -> nn.Module:
+    """Give `network` the weights that a finished run of `Trainer` in `folder` would return."""
+    state = torch.load(folder / "checkpoint.pt", map_location="cpu", weights_only=True)
+    network.load_state_dict(state["average"])
+    return network.eval()
 
 
 def save_torch(file: Path, state: Any) -> None:

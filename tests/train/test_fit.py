@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import resource
 import signal
 import subprocess
@@ -165,6 +166,29 @@ def test_a_killed_run_resumes_to_the_same_curve(recipe: dict[str, object], corpu
     assert history(tmp_path / "killed") == history(tmp_path / "whole")
     first, second = (torch.load(tmp_path / out / "model.pt", weights_only=True) for out in ("killed", "whole"))
     assert all(torch.equal(first[key], second[key]) for key in second)
+
+
+def test_a_killed_member_ends_the_run_with_one_line_and_can_be_resumed(corpus: Path, tmp_path: Path) -> None:
+    path = write_recipe(tmp_path, {**TINY, "members": 2})
+    options = ["--recipe", str(path), "--corpus", str(corpus), "--cache", str(tmp_path / "cache"), "--out", str(tmp_path / "run")]
+    command = [sys.executable, "-u", "-m", "train.cli", "fit", *options, "--workers", "1"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as run:
+        assert run.stdout is not None
+        assert run.stderr is not None
+        assert "step" in run.stdout.readline()
+        os.kill(members_of(run.pid)[1], signal.SIGKILL)  # as the kernel does when memory runs out
+        run.stdout.read()
+        errors = [line for line in run.stderr.read().splitlines() if "error" in line]
+    assert run.returncode == 1
+    assert errors == [f"error: {tmp_path / 'run'}: training was interrupted; run the same command again to resume"]
+    subprocess.run(command, check=True, capture_output=True)
+    assert (tmp_path / "run" / "model.pt").exists()
+
+
+def members_of(pid: int) -> list[int]:
+    """Processes that `multiprocessing` has spawned."""
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return [int(child) for child in children if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes()]
 
 
 def history(run: Path) -> list[dict[str, str]]:
