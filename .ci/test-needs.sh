@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Install what the tests run against and is missing here: a broker, Prometheus' checker, a sound server, what PyAudio is built from.
+# Install what the tests run against and is missing here: a broker, Prometheus' checker, a sound server, what PyAudio is
+# built from, and a systemd that can be booted in a container.
 # Where that is not possible it says so and goes on: the tests in question are then listed as not run, and in CI they fail.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -17,6 +18,8 @@ program promtool prometheus
 program openssl openssl
 program pulseaudio pulseaudio
 program paplay pulseaudio-utils
+program systemd-analyze systemd
+program systemd-nspawn systemd-container
 file '/usr/lib/*/alsa-lib/libasound_module_pcm_pulse.so' libasound2-plugins
 file '/usr/include/portaudio.h' portaudio19-dev
 program gcc gcc
