@@ -17,6 +17,8 @@ from pathlib import Path
 import hypothesis
 import pytest
 
+from tests.support.container import cannot_boot
+
 ROOT = Path(__file__).resolve().parent.parent
 DATA = Path(os.environ.get("EDGE_DATA") or ROOT.parent / "shared" / "data")
 
@@ -60,7 +62,8 @@ NEEDS = {
     "gpu": Need(missing=_gpu_missing, required_in_ci=False),
     "broker": Need(missing=lambda: _program_missing("mosquitto", "mosquitto"), required_in_ci=True),
     "promtool": Need(missing=lambda: _program_missing("promtool", "prometheus"), required_in_ci=True),
-    "systemd": Need(missing=lambda: _program_missing("systemd-analyze", "systemd"), required_in_ci=False),
+    "systemd": Need(missing=lambda: _program_missing("systemd-analyze", "systemd"), required_in_ci=True),
+    "nspawn": Need(missing=cannot_boot, required_in_ci=True),
 }
 
 

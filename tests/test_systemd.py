@@ -43,6 +43,8 @@ def test_it_is_hardened(unit: Path) -> None:
         "SupplementaryGroups=audio",
         "TimeoutStartSec=infinity",
         "StartLimitIntervalSec=0",
+        "StateDirectoryMode=0700",
+        "LimitCORE=0",
     ],
 )
 def test_it_comes_back_whatever_happens(root: Path, line: str) -> None:
