@@ -58,7 +58,7 @@ class Recorder:
     def kill(self) -> None:
         """Without a good-bye."""
         if (process := self.shown("MainPID")) != "0":
-            self.container.run("kill", "-KILL", process, check=False)
+            self.container.run("sh", "-c", f"kill -KILL {process}", check=False)
         self.systemctl("stop", "edge")
 
     def configure(self, **sections: object) -> None:
