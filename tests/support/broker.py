@@ -172,6 +172,8 @@ class Subscriber:
     def __exit__(self, *exc: object) -> None:
         self._client.disconnect()
         self._client.loop_stop()
+        # Without circles the client is gone with this object, and closes what it has open.
+        self._client.on_connect = self._client.on_subscribe = self._client.on_message = None
 
     def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> None:
         self._client.publish(topic, payload, qos=1, retain=retain).wait_for_publish(10)
