@@ -158,6 +158,7 @@ class Subscriber:
         self._ready = threading.Event()
         self._client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id=f"test-{port}", clean_session=False)
         self._client.reconnect_delay_set(1, 1)
+        self._client.on_disconnect = lambda *rest: self._ready.clear()
         self._client.on_connect = lambda client, *rest: client.subscribe(self._topic, qos=1)
         self._client.on_subscribe = lambda *rest: self._ready.set()
         self._client.on_message = lambda c, u, m: self.messages.append((m.topic, bytes(m.payload), m.retain))
@@ -172,6 +173,11 @@ class Subscriber:
     def __exit__(self, *exc: object) -> None:
         self._client.disconnect()
         self._client.loop_stop()
+
+    @property
+    def connected(self) -> bool:
+        """Whether the broker has confirmed its subscription on the connection that it has now."""
+        return self._ready.is_set()
 
     def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> None:
         self._client.publish(topic, payload, qos=1, retain=retain).wait_for_publish(10)
