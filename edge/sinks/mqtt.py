@@ -229,7 +229,9 @@ class MqttSink:
             row = self._on_the_way.pop(ack.mid, None)
             if row is None:
                 if ack.refusal is not None:
-                    self._trouble("puback", f"the broker does not take {self._base}/status, info or the announcement: {ack.refusal}")
+                    self._trouble(
+                        "puback", f"the broker does not take {self._base}/status, info or the announcement: {ack.refusal}"
+                    )
                 continue
             if ack.refusal is not None:
                 self._refusals.refuse(row.seq)

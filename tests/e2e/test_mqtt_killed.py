@@ -75,9 +75,7 @@ def troubled(broker: Broker, subscriber: Subscriber, dice: random.Random) -> Ite
         thread.join()
 
 
-def test_the_daemon_killed_twenty_times_loses_nothing_and_leaves_its_will(
-    broker: Broker, tmp_path: Path, open_sink: Open
-) -> None:
+def test_the_daemon_killed_twenty_times_loses_nothing_and_leaves_its_will(broker: Broker, tmp_path: Path, open_sink: Open) -> None:
     dice, database = random.Random(3), tmp_path / "killed.db"
     with Subscriber(broker.port) as subscriber, Killable(database, broker.port) as recorder:
         for _ in range(DEATHS):

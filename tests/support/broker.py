@@ -40,9 +40,12 @@ def free_port() -> int:
 
 
 class Broker:
-    """mosquitto in a folder of its own. What it has acknowledged survives its death, like that of a broker that is worth using."""
+    """mosquitto in a folder of its own. What it has acknowledged survives its death, like that of a broker that is worth using.
 
-    def __init__(self, folder: Path, *settings: str) -> None:
+    Where `mortal` is False it is not to be killed, and is quicker.
+    """
+
+    def __init__(self, folder: Path, *settings: str, mortal: bool = True) -> None:
         self.port = free_port()
         self._folder = folder
         folder.mkdir(exist_ok=True)
@@ -52,8 +55,7 @@ class Broker:
             f"user {getpass.getuser()}",
             "persistence true",
             f"persistence_location {folder}/",
-            "autosave_on_changes true",
-            "autosave_interval 1",
+            *(("autosave_on_changes true", "autosave_interval 1") if mortal else ()),
             "max_inflight_messages 0",
             "max_queued_messages 0",
         )
@@ -154,6 +156,7 @@ class Subscriber:
 
     def __init__(self, port: int, topic: str = "#", *, before: Callable[[mqtt.Client], Any] = lambda client: None) -> None:
         self.messages: list[tuple[str, bytes, bool]] = []
+        self.arrived_s: list[float] = []  # of each message
         self._topic = topic
         self._ready = threading.Event()
         self._client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id=f"test-{port}", clean_session=False)
@@ -161,7 +164,7 @@ class Subscriber:
         self._client.on_disconnect = lambda *rest: self._ready.clear()
         self._client.on_connect = lambda client, *rest: client.subscribe(self._topic, qos=1)
         self._client.on_subscribe = lambda *rest: self._ready.set()
-        self._client.on_message = lambda c, u, m: self.messages.append((m.topic, bytes(m.payload), m.retain))
+        self._client.on_message = self._message
         before(self._client)
         self._client.connect("127.0.0.1", port)
         self._client.loop_start()
@@ -173,6 +176,10 @@ class Subscriber:
     def __exit__(self, *exc: object) -> None:
         self._client.disconnect()
         self._client.loop_stop()
+
+    def _message(self, client: mqtt.Client, userdata: Any, message: mqtt.MQTTMessage) -> None:
+        self.arrived_s.append(time.monotonic())
+        self.messages.append((message.topic, bytes(message.payload), message.retain))
 
     @property
     def connected(self) -> bool:

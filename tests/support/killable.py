@@ -67,7 +67,8 @@ class Killable:
             for line in self._parent.stdout:
                 if line == "dead\n":
                     break
-                self.stored = int(line) + 1
+                if line.strip():
+                    self.stored = max(self.stored, int(line) + 1)
 
 
 def _say(line: str) -> None:
@@ -101,7 +102,7 @@ def main() -> None:
             finally:
                 os._exit(1)
         os.waitpid(pid, 0)
-        _say("dead")
+        _say("\ndead")  # on a line of its own, also when the last words were cut off
 
 
 if __name__ == "__main__":
