@@ -19,6 +19,8 @@ from typing import Any
 import paho.mqtt.client as mqtt
 from paho.mqtt import MQTTException
 from paho.mqtt.enums import CallbackAPIVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from edge.errors import DeliveryError
@@ -30,6 +32,7 @@ KINDS = ("unreachable", "tls", "credentials", "refused", "timeout", "lost", "pro
 CONNECT_S = 5.0
 CONNACK_S = 10.0
 IN_FLIGHT = 20  # messages without an answer; MQTT 5 brokers may ask for fewer
+LARGEST_BYTES = 65_536  # of what a broker may send us; a birth message has six, and a retained giant would come at each connection
 # A broker that sends nonsense makes paho raise any of these.
 NONSENSE = (MQTTException, struct.error, IndexError, ValueError, TypeError, KeyError, AssertionError)
 HINTS = {
@@ -102,7 +105,11 @@ class Session:
         self._secure()
         try:
             # A client's first connection begins clean: the outbox remembers, not the broker.
-            self._client.connect(config.host, config.port, config.keepalive_s)
+            limits = None
+            if config.protocol == 5:
+                limits = Properties(PacketTypes.CONNECT)
+                limits.MaximumPacketSize = LARGEST_BYTES
+            self._client.connect(config.host, config.port, config.keepalive_s, properties=limits)
         except ssl.SSLError as exc:
             raise DeliveryError("tls", f"no TLS with the broker {where}: {exc.reason or exc}") from exc
         except (OSError, UnicodeError) as exc:
@@ -198,7 +205,8 @@ class Session:
     # Called by paho within `step`.
 
     def _connected(self, client: mqtt.Client, userdata: Any, flags: Any, reason: ReasonCode, properties: Any) -> None:
-        self._connack = reason
+        if self._connack is None:  # a second one is nonsense, and must not undo the first
+            self._connack = reason
         self._at_once = min(IN_FLIGHT, getattr(properties, "ReceiveMaximum", IN_FLIGHT))
 
     def _disconnected(self, client: mqtt.Client, userdata: Any, flags: Any, reason: ReasonCode, properties: Any) -> None:
