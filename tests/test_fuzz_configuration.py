@@ -32,8 +32,37 @@ KEYS = sorted(f"{section}.{key}" for section, keys in Config().model_dump().item
 ODD = st.sampled_from(
     [
         *(0, -1, 1, 10**400, -(2**63), 2**64, 1e308, 5e-324, float("nan"), float("inf"), True, None, [], {}, [[]], {"a": {}}),
-        *("", " ", "\0", "\n", "a\nb", "\ud800", "\udcff", "\ufeff", "\u202e", "é" * 300, "x" * 5000, "1", "null", "..", "/", "~", "-"),
-        *("/dev/full", "/proc/self/mem", "/dev/null/x", "a" * 300, "/" + "a/" * 3000, "edge/#", "edge/+/x", "host:1", "[::1]", "é.invalid"),
+        *(
+            "",
+            " ",
+            "\0",
+            "\n",
+            "a\nb",
+            "\ud800",
+            "\udcff",
+            "\ufeff",
+            "\u202e",
+            "é" * 300,
+            "x" * 5000,
+            "1",
+            "null",
+            "..",
+            "/",
+            "~",
+            "-",
+        ),
+        *(
+            "/dev/full",
+            "/proc/self/mem",
+            "/dev/null/x",
+            "a" * 300,
+            "/" + "a/" * 3000,
+            "edge/#",
+            "edge/+/x",
+            "host:1",
+            "[::1]",
+            "é.invalid",
+        ),
         *(b"\xff\x00", {1: 2}, {None: None}, "{{ x }}", "$(x)", "%s", "${HOME}"),
     ]
 )
@@ -42,7 +71,9 @@ ANY = st.recursive(
     lambda inside: st.lists(inside, max_size=3) | st.dictionaries(st.text(max_size=5) | st.integers(), inside, max_size=3),
     max_leaves=5,
 )
-CUTS = st.tuples(st.integers(0, len(WHOLE)), st.integers(0, 40), st.binary(max_size=12) | st.sampled_from([b"\t", b"\0", b"&a *a", b"!!x "]))
+CUTS = st.tuples(
+    st.integers(0, len(WHOLE)), st.integers(0, 40), st.binary(max_size=12) | st.sampled_from([b"\t", b"\0", b"&a *a", b"!!x "])
+)
 
 
 @pytest.fixture(scope="module")

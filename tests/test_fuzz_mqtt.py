@@ -32,11 +32,37 @@ CONNACK = {5: b"\x20\x03\0\0\0", 311: b"\x20\x02\0\0"}
 # Packets as a broker sends them, to be cut and changed: answers, what it has for a subscriber, and good-byes.
 PACKETS = st.sampled_from(
     [
-        *(b"\x20\x03\0\0\0", b"\x20\x02\0\0", b"\x20\x03\0\x87\0", b"\x20\x02\0\5", b"\x20\x06\0\0\3\x21\0\0", b"\x20\x06\0\0\3\x21\0\1"),
-        *(b"\x40\x02\0\1", b"\x40\x03\0\1\x87", b"\x40\x04\0\2\x10\0", b"\x40\x02\xff\xff", b"\x90\x04\0\1\0\1", b"\x90\x03\0\1\x80"),
-        *(b"\x30\x08\0\5a/b/cx", b"\x32\x0b\0\5a/b/c\0\7\0x", b"\x30\x06\0\2\xff\xfe\0x", b"\x34\x09\0\1a\0\7\0xyz", b"\x62\x02\0\7"),
+        *(
+            b"\x20\x03\0\0\0",
+            b"\x20\x02\0\0",
+            b"\x20\x03\0\x87\0",
+            b"\x20\x02\0\5",
+            b"\x20\x06\0\0\3\x21\0\0",
+            b"\x20\x06\0\0\3\x21\0\1",
+        ),
+        *(
+            b"\x40\x02\0\1",
+            b"\x40\x03\0\1\x87",
+            b"\x40\x04\0\2\x10\0",
+            b"\x40\x02\xff\xff",
+            b"\x90\x04\0\1\0\1",
+            b"\x90\x03\0\1\x80",
+        ),
+        *(
+            b"\x30\x08\0\5a/b/cx",
+            b"\x32\x0b\0\5a/b/c\0\7\0x",
+            b"\x30\x06\0\2\xff\xfe\0x",
+            b"\x34\x09\0\1a\0\7\0xyz",
+            b"\x62\x02\0\7",
+        ),
         *(b"\xd0\0", b"\xe0\0", b"\xe0\1\x8e", b"\xe0\2\x95\0", b"\xf0\0", b"\0\0", b"\x10\0", b"\x50\x02\0\1", b"\x70\x02\0\1"),
-        *(b"\xff\xff\xff\xff\x7f", b"\x30\xff\xff\xff\x7f", b"HTTP/1.1 400 Bad Request\r\n\r\n", b"\x15\x03\x01\0\2\2\x28", b"SSH-2.0-x\r\n"),
+        *(
+            b"\xff\xff\xff\xff\x7f",
+            b"\x30\xff\xff\xff\x7f",
+            b"HTTP/1.1 400 Bad Request\r\n\r\n",
+            b"\x15\x03\x01\0\2\2\x28",
+            b"SSH-2.0-x\r\n",
+        ),
     ]
 )
 STREAMS = st.lists(PACKETS | st.binary(min_size=1, max_size=12), max_size=6).map(b"".join)
@@ -148,7 +174,10 @@ def test_whatever_is_said_on_the_birth_topic_detections_go_on(tmp_path: Path) ->
         numbers = iter(range(1000))
 
         @settings(max_examples=40)
-        @given(st.lists(st.binary(max_size=200) | st.sampled_from([b"online", b"offline", b"", b"online\n"]), max_size=5), st.booleans())
+        @given(
+            st.lists(st.binary(max_size=200) | st.sampled_from([b"online", b"offline", b"", b"online\n"]), max_size=5),
+            st.booleans(),
+        )
         def said(messages: list[bytes], retain: bool) -> None:
             for message in messages:
                 subscriber.publish(BIRTH, message, retain=retain)

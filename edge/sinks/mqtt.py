@@ -248,8 +248,11 @@ class MqttSink:
 
     def _farewell(self, session: Session) -> None:
         """Send what is left for as long as there is time, then say that this is on purpose."""
-        while self._store.depth(self._name)[0] > len(self._refusals) and self._left_s() > 0.5:
-            self._round_before_stop(session)
+        while self._left_s() > 0.5:
+            wait_s = self._send(session)
+            if not self._on_the_way and self._tokens >= 1:
+                break  # what is still there may not go now: it is refused, or waits for the clock
+            self._step(session, min(wait_s, 0.2))
         while session.room <= 0 and self._left_s() > 0:
             self._step(session, min(0.1, self._left_s()))
         stopped = session.publish(f"{self._base}/status", "stopped", retain=True)
@@ -259,9 +262,6 @@ class MqttSink:
             self._settle(acks)
             if any(ack.mid == stopped for ack in acks):
                 return
-
-    def _round_before_stop(self, session: Session) -> None:
-        self._step(session, min(self._send(session), 0.2))
 
     def _left_s(self) -> float:
         return max(0.0, self._stop_by_s - time.monotonic())

@@ -6,6 +6,7 @@ import contextlib
 import getpass
 import json
 import os
+import select
 import shutil
 import signal
 import socket
@@ -96,10 +97,15 @@ class Broker:
 
 
 class Terse:
-    """A broker that accepts everyone and everything, but hangs up without a word on one topic, as MQTT 3.1.1 has it."""
+    """A broker that accepts everyone and everything, but hangs up without a word on one topic, as MQTT 3.1.1 has it.
 
-    def __init__(self, *, hangs_up_on: str) -> None:
+    With a `receive_maximum` it asks for no more messages at once, answers only when it has waited for more, and counts them.
+    """
+
+    def __init__(self, *, hangs_up_on: str, receive_maximum: int | None = None) -> None:
+        self.most_unanswered = 0
         self._topic = hangs_up_on.encode()
+        self._receive_maximum = receive_maximum
         self._server = socket.create_server(("127.0.0.1", 0))
         self.port = int(self._server.getsockname()[1])
         threading.Thread(target=self._serve, daemon=True).start()
@@ -120,14 +126,21 @@ class Terse:
     def _talk(self, connection: socket.socket) -> None:
         kind, body = _packet(connection)
         five = body[6] == 5  # CONNECT: the protocol's name, then its level
-        connection.sendall(b"\x20\x03\0\0\0" if five else b"\x20\x02\0\0")
+        properties = b"" if self._receive_maximum is None else b"\x21" + self._receive_maximum.to_bytes(2, "big")
+        variable = b"\0\0" + (bytes([len(properties)]) + properties if five else b"")
+        connection.sendall(bytes([0x20, len(variable)]) + variable)
+        unanswered: list[bytes] = []
         while True:
+            if unanswered and (self._receive_maximum is None or not select.select([connection], [], [], 0.02)[0]):
+                connection.sendall(b"".join(b"\x40\x02" + mid for mid in unanswered))
+                unanswered.clear()
             kind, body = _packet(connection)
             if kind >> 4 == 3:  # PUBLISH, with QoS 1
                 length = int.from_bytes(body[:2], "big")
                 if body[2 : 2 + length] == self._topic:
                     return
-                connection.sendall(b"\x40\x02" + body[2 + length : 4 + length])
+                unanswered.append(body[2 + length : 4 + length])
+                self.most_unanswered = max(self.most_unanswered, len(unanswered))
 
 
 def _packet(connection: socket.socket) -> tuple[int, bytes]:
