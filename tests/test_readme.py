@@ -74,15 +74,18 @@ def wait_for(output: Path, other: Subscriber) -> None:
 def test_the_subscriber_prints_each_event_once(tmp_path: Path) -> None:
     (tmp_path / "listen.py").write_text(program(), encoding="utf-8")
     output = tmp_path / "output"
-    with Broker(tmp_path / "broker", mortal=False) as broker, Subscriber(broker.port) as other:
-        with running([sys.executable, str(tmp_path / "listen.py"), "127.0.0.1", str(broker.port)], output):
-            wait_for(output, other)
-            send(broker, tmp_path)
-            assert until(lambda: len([d for d in other.detections("pond") if "boot_id" in d]) == 3)
-            for topic, content, _ in [m for m in other.messages if "/detection/" in m[0]]:
-                other.publish(topic, content)  # everything comes once more
-            other.publish("edge/pond/detection/unknown", MARK.replace(b"now", b"last").replace(b"end", b"new"))
-            assert until(lambda: "last" in output.read_text()), output.read_text()
+    with (
+        Broker(tmp_path / "broker", mortal=False) as broker,
+        Subscriber(broker.port) as other,
+        running([sys.executable, str(tmp_path / "listen.py"), "127.0.0.1", str(broker.port)], output),
+    ):
+        wait_for(output, other)
+        send(broker, tmp_path)
+        assert until(lambda: len([d for d in other.detections("pond") if "boot_id" in d]) == 3)
+        for topic, content, _ in [m for m in other.messages if "/detection/" in m[0]]:
+            other.publish(topic, content)  # everything comes once more
+        other.publish("edge/pond/detection/unknown", MARK.replace(b"now", b"last").replace(b"end", b"new"))
+        assert until(lambda: "last" in output.read_text()), output.read_text()
     assert output.read_text().splitlines() == [
         "connected: Success",
         "now pond end unknown 0.00",

@@ -107,7 +107,7 @@ class Session:
             # A client's first connection begins clean: the outbox remembers, not the broker.
             limits = None
             if config.protocol == 5:
-                limits = Properties(PacketTypes.CONNECT)
+                limits = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
                 limits.MaximumPacketSize = LARGEST_BYTES
             self._client.connect(config.host, config.port, config.keepalive_s, properties=limits)
         except ssl.SSLError as exc:

@@ -1,4 +1,4 @@
-"""A broker that was away for a whole day: everything arrives, the oldest first, no faster than agreed; and what a small outbox keeps."""
+"""A broker away for a whole day: everything arrives, the oldest first, no faster than agreed; and what a small outbox keeps."""
 
 from __future__ import annotations
 
@@ -38,20 +38,24 @@ def test_a_day_without_a_broker_arrives_oldest_first_at_a_bounded_rate(tmp_path:
         day = record_day(store, seed=1)
         assert store.depth("mqtt")[0] == len(day) == len(set(day))
         assert len(day) > 4500
-    with Store(database, outbox_bytes=64 * 10**6, history_bytes=10**9) as store:  # and the machine was started again
-        with broker, Subscriber(broker.port) as subscriber:
-            sink = open_sink(broker.port, kept=store, rate_per_s=RATE_PER_S)
-            assert until(lambda: len(subscriber.messages) > 500, 60)
-            live = payload(LIVE, state="new")
-            store.record(live, dating=SYNCED)
-            assert until(lambda: store.depth("mqtt") == (0, 0), 120)
-            everything = [*day, name_of("detection", live)]  # strictly the oldest first: what is new waits for its turn
-            assert until(lambda: len(rows(subscriber)) >= len(everything), 60)
-            assert rows(subscriber) == everything
-            assert subscriber.arrived_s[-1] - subscriber.arrived_s[0] > len(day) / RATE_PER_S - 2
-            # A second's worth may go at once; the rest of the tolerance is for a machine that stops for a moment.
-            assert most_within(subscriber.arrived_s, 4.0) <= 1.5 * RATE_PER_S * (4.0 + 1.0)
-            sink.stop()
+    # And the machine was started again.
+    with (
+        Store(database, outbox_bytes=64 * 10**6, history_bytes=10**9) as store,
+        broker,
+        Subscriber(broker.port) as subscriber,
+    ):
+        sink = open_sink(broker.port, kept=store, rate_per_s=RATE_PER_S)
+        assert until(lambda: len(subscriber.messages) > 500, 60)
+        live = payload(LIVE, state="new")
+        store.record(live, dating=SYNCED)
+        assert until(lambda: store.depth("mqtt") == (0, 0), 120)
+        everything = [*day, name_of("detection", live)]  # strictly the oldest first: what is new waits for its turn
+        assert until(lambda: len(rows(subscriber)) >= len(everything), 60)
+        assert rows(subscriber) == everything
+        assert subscriber.arrived_s[-1] - subscriber.arrived_s[0] > len(day) / RATE_PER_S - 2
+        # A second's worth may go at once; the rest of the tolerance is for a machine that stops for a moment.
+        assert most_within(subscriber.arrived_s, 4.0) <= 1.5 * RATE_PER_S * (4.0 + 1.0)
+        sink.stop()
 
 
 @pytest.mark.parametrize("outbox_bytes", [800_000, 200_000])

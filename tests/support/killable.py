@@ -2,7 +2,7 @@
 
     python -m tests.support.killable DATABASE PORT
 
-reads a number on standard input, forks a recorder that stores events from that number on and sends them, says `pid N`, each `number`
+reads a number on standard input, forks a recorder that stores events from that number on and sends them, says `pid N`, each number
 whose event is stored, and `dead` when somebody has killed it; then reads the next number. Only the child opens anything, and the
 parent has no threads, so the fork is as good as a start.
 """
