@@ -111,7 +111,7 @@ class Config(Section):
         return [
             Fault(key=key, value=str(path), reason="cannot be read", suggestion="is it there, and may this user read it?")
             for key, path in named.items()
-            if not (path.is_file() and os.access(path, os.R_OK))
+            if not _readable(path)
         ]
 
 
@@ -129,6 +129,13 @@ def load_config(path: Path | None, *, environ: Mapping[str, str] = os.environ) -
     except ValidationError as exc:
         raise FaultyConfigError(str(path), _faults(exc)) from None  # pydantic's own text would show values again
     return _placed(config, environ)
+
+
+def _readable(path: Path) -> bool:
+    try:
+        return path.is_file() and os.access(path, os.R_OK)
+    except OSError:  # a name too long for the file system
+        return False
 
 
 def _placed(config: Config, environ: Mapping[str, str]) -> Config:

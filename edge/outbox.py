@@ -14,13 +14,15 @@ from typing import Literal
 __all__ = ["TABLES", "Dating", "Kind", "Outbox", "OutboxRow"]
 
 Kind = Literal["detection", "effort", "health"]
+KINDS: tuple[Kind, ...] = ("detection", "effort", "health")
 
 TABLES = """
 CREATE TABLE outbox (
     seq INTEGER PRIMARY KEY AUTOINCREMENT, sink TEXT NOT NULL, kind TEXT NOT NULL, key TEXT NOT NULL, payload TEXT NOT NULL,
     bytes INTEGER NOT NULL, boot_id TEXT NOT NULL, offset_us INTEGER NOT NULL, synced INTEGER NOT NULL,
     run TEXT NOT NULL, stored_us INTEGER NOT NULL);
-CREATE INDEX outbox_order ON outbox (sink, kind, seq);
+CREATE INDEX outbox_order ON outbox (sink, seq);
+CREATE INDEX outbox_kinds ON outbox (sink, kind, seq);
 CREATE INDEX outbox_key ON outbox (kind, key);
 CREATE TABLE outbox_size (sink TEXT PRIMARY KEY, rows INTEGER NOT NULL, bytes INTEGER NOT NULL);
 CREATE TABLE outbox_dropped (sink TEXT NOT NULL, kind TEXT NOT NULL, rows INTEGER NOT NULL, PRIMARY KEY (sink, kind));
@@ -76,10 +78,14 @@ class Outbox:
             self._drop_one(sink)
 
     def _drop_one(self, sink: str) -> None:
-        # A boolean sorts false first: anything but a detection before detections, the oldest first in each.
-        seq, kind = self._db.execute(
-            "SELECT min(seq), kind FROM outbox WHERE sink = ? GROUP BY kind ORDER BY kind = 'detection', min(seq) LIMIT 1", (sink,)
-        ).fetchone()
+        # Kind by kind, so that each is one step in an index however much is waiting.
+        oldest = [
+            (kind == "detection", seq, kind)
+            for kind in KINDS
+            for (seq,) in self._db.execute("SELECT min(seq) FROM outbox WHERE sink = ? AND kind = ?", (sink, kind))
+            if seq is not None
+        ]
+        _, seq, kind = min(oldest)
         self._db.execute("DELETE FROM outbox WHERE seq = ?", (seq,))
         self._db.execute(
             "INSERT INTO outbox_dropped VALUES (?, ?, 1) ON CONFLICT (sink, kind) DO UPDATE SET rows = rows + 1", (sink, kind)
@@ -88,7 +94,8 @@ class Outbox:
     def pending(self, sink: str, *, limit: int, skip: Set[int], unsynced: bool) -> list[OutboxRow]:
         """The oldest rows, without those in `skip`, and without those of an unset clock unless `unsynced`."""
         rows = self._db.execute(
-            "SELECT seq, kind, payload, run, stored_us FROM outbox WHERE sink = ? AND (synced OR ?) ORDER BY seq LIMIT ?",
+            "SELECT seq, kind, payload, run, stored_us FROM outbox INDEXED BY outbox_order"
+            " WHERE sink = ? AND (synced OR ?) ORDER BY seq LIMIT ?",
             (sink, unsynced, limit + len(skip)),
         )
         return [

@@ -30,8 +30,8 @@ MB = 1_000_000
 
 def _path(value: object) -> object:
     """YAML has no paths; strict pydantic takes nothing else."""
-    if isinstance(value, str) and ("\0" in value or not value):
-        raise ValueError("is not a path")
+    if isinstance(value, str) and not (value and value.isprintable()):
+        raise ValueError("is not a path")  # NUL, half a character, line breaks: nothing can be opened by it, or shown
     return Path(value) if isinstance(value, str) else value
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal, TextIO
+from typing import TYPE_CHECKING, Literal, TextIO
 
-from edge.provenance import Provenance
-from edge.sinks.base import Sink
+if TYPE_CHECKING:  # they bring scipy, which the delivery alone does not need
+    from edge.provenance import Provenance
+    from edge.sinks.base import Sink
 
 __all__ = ["FORMATS", "Format", "open_sink"]
 

@@ -56,6 +56,8 @@ def discovery(device: str, *, base: str, info: Mapping[str, Any]) -> dict[str, A
         "o": {"name": PROJECT, "sw": info.get("version", "")},
         "cmps": {"detection": last, "level": level, "fault": fault, "heard": heard},
         "availability_topic": f"{base}/status",
+        # One that was stopped on purpose is not available either, and Home Assistant passes over words it does not know.
+        "availability_template": "{{ 'online' if value == 'online' else 'offline' }}",
         "payload_available": "online",
         "payload_not_available": "offline",
         "qos": 1,

@@ -14,7 +14,8 @@ import re
 import socket
 import threading
 import time
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Iterator, Mapping
 from typing import Any, Protocol
 
 from edge.backoff import Backoff
@@ -23,7 +24,7 @@ from edge.outbox import OutboxRow
 from edge.settings import MqttConfig
 from edge.sinks.homeassistant import discovery
 from edge.sinks.refusals import Refusals
-from edge.sinks.session import IN_FLIGHT, Ack, Session, probe
+from edge.sinks.session import Ack, Session, probe
 from edge.store import Store
 
 __all__ = ["MqttMeter", "MqttSink", "probe", "slug"]
@@ -32,6 +33,8 @@ log = logging.getLogger(__name__)
 
 STEADY_S = 10.0  # a connection that lasted so long was a good one
 REPEAT_S = 600.0  # the same trouble is logged again after so long
+ANNOUNCE_S = 1.0  # whoever shouts that Home Assistant was born is not answered more often than this
+HANGUP_S = 5.0  # a connection that ends later than this after the last message did not end because of it
 
 
 class MqttMeter(Protocol):
@@ -78,6 +81,9 @@ class MqttSink:
         self._stopping = threading.Event()
         self._stop_by_s = 0.0
         self._announce_due = False
+        self._announced_s = 0.0
+        self._announcements: deque[tuple[str, str]] = deque()
+        self._sent_s = 0.0
         self._started_s = time.monotonic()
         self._on_the_way: dict[int, OutboxRow] = {}  # by message id
         self._delivered: set[int] = set()  # acknowledged, but not yet out of the outbox
@@ -143,7 +149,7 @@ class MqttSink:
             self._meter.mqtt_connected(True)
             if self._config.home_assistant:
                 session.subscribe(f"{self._config.home_assistant_prefix}/status")
-            self._announce_due = True
+            self._announce_due, self._announced_s = True, 0.0
             while not self._stopping.is_set():
                 self._round(session)
                 if time.monotonic() - opened_s > STEADY_S:
@@ -156,9 +162,12 @@ class MqttSink:
         session.close()
 
     def _round(self, session: Session) -> None:
-        if self._announce_due:
-            self._announce_due = False
-            self._announce(session)
+        now_s = time.monotonic()
+        if self._announce_due and now_s - self._announced_s >= ANNOUNCE_S:
+            self._announce_due, self._announced_s = False, now_s
+            self._announcements = deque(self._introduction())
+        while self._announcements and session.room > 0:
+            session.publish(*self._announcements.popleft(), retain=True)
         self._step(session, self._send(session))
 
     def _step(self, session: Session, wait_s: float) -> None:
@@ -169,17 +178,19 @@ class MqttSink:
 
     def _ended(self) -> None:
         """A connection was lost: whoever it ended on again and again waits, so that the others arrive."""
-        seq = self._refusals.ended({row.seq for row in self._on_the_way.values()})
+        blamed = self._on_the_way.values() if time.monotonic() - self._sent_s < HANGUP_S else ()
+        seq = self._refusals.ended({row.seq for row in blamed})
         for row in self._on_the_way.values():
             if row.seq == seq:
                 self._trouble("puback", f"the broker hangs up on {self._topic(row)}")
 
-    def _announce(self, session: Session) -> None:
-        session.publish(f"{self._base}/info", json.dumps(self._info), retain=True)
+    def _introduction(self) -> Iterator[tuple[str, str]]:
+        """Topics and payloads that say who this is, all retained."""
+        yield f"{self._base}/info", json.dumps(self._info)
         if self._config.home_assistant:
             topic = f"{self._config.home_assistant_prefix}/device/edge_{self._device}/config"
-            session.publish(topic, json.dumps(discovery(self._device, base=self._base, info=self._info)), retain=True)
-        session.publish(f"{self._base}/status", "online", retain=True)
+            yield topic, json.dumps(discovery(self._device, base=self._base, info=self._info))
+        yield f"{self._base}/status", "online"
 
     def _birth(self, payload: bytes) -> None:
         """Home Assistant has started and forgotten; anything else it or anyone says there is not for us."""
@@ -193,7 +204,9 @@ class MqttSink:
         rate = self._config.rate_per_s
         self._tokens = min(max(rate, 1.0), self._tokens + (now_s - self._tokens_s) * rate)
         self._tokens_s = now_s
-        room = (1 if self._refusals.one_at_a_time else IN_FLIGHT) - len(self._on_the_way) - len(self._delivered)
+        room = session.room - len(self._delivered)
+        if self._refusals.one_at_a_time:
+            room = min(room, 1 - len(self._on_the_way))
         if room <= 0:
             return 1.0
         unsynced = now_s - self._started_s >= self._config.wait_for_sync_s
@@ -201,6 +214,7 @@ class MqttSink:
         rows = self._store.pending(self._name, limit=limit, skip=busy, unsynced=unsynced) if limit else []
         for row in rows:
             self._on_the_way[session.publish(self._topic(row), row.payload, retain=row.kind == "health")] = row
+            self._sent_s = now_s
         self._tokens -= len(rows)
         return min(1.0, 1.0 / rate) if self._tokens < 1 else 1.0
 
@@ -214,7 +228,11 @@ class MqttSink:
         for ack in acks:
             row = self._on_the_way.pop(ack.mid, None)
             if row is None:
-                continue  # status, info or an announcement
+                if ack.refusal is not None:
+                    self._trouble(
+                        "puback", f"the broker does not take {self._base}/status, info or the announcement: {ack.refusal}"
+                    )
+                continue
             if ack.refusal is not None:
                 self._refusals.refuse(row.seq)
                 self._trouble("puback", f"the broker does not take {self._topic(row)}: {ack.refusal}")
@@ -230,8 +248,13 @@ class MqttSink:
 
     def _farewell(self, session: Session) -> None:
         """Send what is left for as long as there is time, then say that this is on purpose."""
-        while self._store.depth(self._name)[0] > len(self._refusals) and self._left_s() > 0.5:
-            self._round_before_stop(session)
+        while self._left_s() > 0.5:
+            wait_s = self._send(session)
+            if not self._on_the_way and self._tokens >= 1:
+                break  # what is still there may not go now: it is refused, or waits for the clock
+            self._step(session, min(wait_s, 0.2))
+        while session.room <= 0 and self._left_s() > 0:
+            self._step(session, min(0.1, self._left_s()))
         stopped = session.publish(f"{self._base}/status", "stopped", retain=True)
         while self._left_s() > 0:
             session.step(min(0.2, self._left_s()))
@@ -239,9 +262,6 @@ class MqttSink:
             self._settle(acks)
             if any(ack.mid == stopped for ack in acks):
                 return
-
-    def _round_before_stop(self, session: Session) -> None:
-        self._step(session, min(self._send(session), 0.2))
 
     def _left_s(self) -> float:
         return max(0.0, self._stop_by_s - time.monotonic())

@@ -19,6 +19,8 @@ from typing import Any
 import paho.mqtt.client as mqtt
 from paho.mqtt import MQTTException
 from paho.mqtt.enums import CallbackAPIVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from edge.errors import DeliveryError
@@ -29,7 +31,8 @@ __all__ = ["KINDS", "Ack", "Session", "probe"]
 KINDS = ("unreachable", "tls", "credentials", "refused", "timeout", "lost", "protocol", "puback", "store")
 CONNECT_S = 5.0
 CONNACK_S = 10.0
-IN_FLIGHT = 20  # mosquitto's own limit, and the least that anyone configures
+IN_FLIGHT = 20  # messages without an answer; MQTT 5 brokers may ask for fewer
+LARGEST_BYTES = 65_536  # of what a broker may send us; a birth message has six, and a retained giant would come at each connection
 # A broker that sends nonsense makes paho raise any of these.
 NONSENSE = (MQTTException, struct.error, IndexError, ValueError, TypeError, KeyError, AssertionError)
 HINTS = {
@@ -78,6 +81,7 @@ class Session:
         self._connack: ReasonCode | None = None
         self._reason: str | None = None
         self._acks: list[Ack] = []
+        self._at_once, self._unanswered = IN_FLIGHT, 0
         five = config.protocol == 5
         self._client = mqtt.Client(
             CallbackAPIVersion.VERSION2,
@@ -101,7 +105,11 @@ class Session:
         self._secure()
         try:
             # A client's first connection begins clean: the outbox remembers, not the broker.
-            self._client.connect(config.host, config.port, config.keepalive_s)
+            limits = None
+            if config.protocol == 5:
+                limits = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
+                limits.MaximumPacketSize = LARGEST_BYTES
+            self._client.connect(config.host, config.port, config.keepalive_s, properties=limits)
         except ssl.SSLError as exc:
             raise DeliveryError("tls", f"no TLS with the broker {where}: {exc.reason or exc}") from exc
         except (OSError, UnicodeError) as exc:
@@ -116,8 +124,14 @@ class Session:
         if self._connack.is_failure:
             raise DeliveryError("refused", f"the broker {where} refuses: {_explained(str(self._connack))}")
 
+    @property
+    def room(self) -> int:
+        """How many more messages the broker takes before it has answered; the caller keeps to it, since paho does not."""
+        return self._at_once - self._unanswered
+
     def publish(self, topic: str, payload: str, *, retain: bool = False) -> int:
         """Send with QoS 1; the message's id, which an `Ack` will carry."""
+        self._unanswered += 1
         return self._client.publish(topic, payload.encode(), qos=1, retain=retain).mid
 
     def subscribe(self, topic: str) -> None:
@@ -191,13 +205,16 @@ class Session:
     # Called by paho within `step`.
 
     def _connected(self, client: mqtt.Client, userdata: Any, flags: Any, reason: ReasonCode, properties: Any) -> None:
-        self._connack = reason
+        if self._connack is None:  # a second one is nonsense, and must not undo the first
+            self._connack = reason
+        self._at_once = min(IN_FLIGHT, getattr(properties, "ReceiveMaximum", IN_FLIGHT))
 
     def _disconnected(self, client: mqtt.Client, userdata: Any, flags: Any, reason: ReasonCode, properties: Any) -> None:
         # paho's words for a connection that just ended say nothing.
         self._reason = None if str(reason) == "Unspecified error" else str(reason)
 
     def _published(self, client: mqtt.Client, userdata: Any, mid: int, reason: ReasonCode, properties: Any) -> None:
+        self._unanswered -= 1
         self._acks.append(Ack(mid=mid, refusal=str(reason) if reason.is_failure else None))
 
     def _message(self, client: mqtt.Client, userdata: Any, message: mqtt.MQTTMessage) -> None:

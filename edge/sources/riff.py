@@ -44,6 +44,8 @@ def start_tags(path: str) -> Iterator[StartTag]:
 
 def _chunks(file: BinaryIO) -> Iterator[tuple[bytes, bytes]]:
     """Name and content of the metadata chunks; audio is stepped over."""
+    end = file.seek(0, 2)
+    file.seek(0)
     head = file.read(12)
     if head[:4] not in CONTAINERS or head[8:] != b"WAVE":
         return
@@ -58,6 +60,8 @@ def _chunks(file: BinaryIO) -> Iterator[tuple[bytes, bytes]]:
             file.seek(max(0, size - len(content)) + size % 2, 1)
         else:
             size = data_size if size == 0xFFFFFFFF else size  # RF64 keeps the true size in ds64
+            if file.tell() + size > end:
+                return  # a header that lies: 2^64 bytes cannot even be stepped over
             file.seek(size + size % 2, 1)
 
 

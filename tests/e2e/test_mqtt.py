@@ -26,6 +26,7 @@ from tests.support.store import SYNCED, UNSYNCED, event_id, health, payload
 pytestmark = pytest.mark.broker
 
 ROOT = Path(__file__).resolve().parents[2]
+PASSWORD = "c0rrect-horse"
 
 
 @pytest.mark.parametrize("protocol", [5, 311])
@@ -113,7 +114,7 @@ def test_the_rate_of_catching_up_is_bounded(broker: Broker, store: Store, open_s
 def test_rows_of_an_unset_clock_wait_for_it_but_not_for_ever(broker: Broker, store: Store, open_sink: Open) -> None:
     store.record(payload(1, synced=False), dating=UNSYNCED)
     with Subscriber(broker.port) as subscriber:
-        open_sink(broker.port, wait_for_sync_s=60.0)
+        waiting = open_sink(broker.port, wait_for_sync_s=60.0)
         store.record(payload(2), dating=SYNCED)
         assert until(lambda: len(subscriber.detections()) == 1)
         store.redate(SYNCED)
@@ -121,15 +122,18 @@ def test_rows_of_an_unset_clock_wait_for_it_but_not_for_ever(broker: Broker, sto
         corrected = subscriber.detections()[1]
         assert (corrected["id"], corrected["clock"]["synced"]) == (event_id(1), True)
         store.record(payload(3, synced=False), dating=UNSYNCED)
+        began_s = time.monotonic()
+        waiting.stop(10.0)  # and a stop does not wait for what will not be sent
+        assert time.monotonic() - began_s < 8
         open_sink(broker.port, device="r2", wait_for_sync_s=0.0)
         assert until(lambda: len(subscriber.detections("r2")) == 1)
 
 
 def passwords(folder: Path) -> tuple[str, ...]:
-    (folder / "passwords").write_text("recorder:right\n")
+    (folder / "passwords").write_text(f"recorder:{PASSWORD}\n")
     subprocess.run(["mosquitto_passwd", "-U", str(folder / "passwords")], check=True)
     (folder / "user").write_text("recorder\n")
-    (folder / "right").write_text("right\n")
+    (folder / "right").write_text(f"{PASSWORD}\n")
     (folder / "wrong").write_text("hunter2\n")
     return "allow_anonymous false", f"password_file {folder / 'passwords'}"
 
@@ -154,6 +158,7 @@ def test_a_wrong_password_is_told_and_a_right_one_works(
         assert until(lambda: meter.connected)
         assert probe(config, device="r1") is None
     assert "hunter2" not in caplog.text
+    assert PASSWORD not in caplog.text
 
 
 def test_what_the_broker_does_not_take_stays_and_holds_up_nothing_else(
@@ -186,6 +191,17 @@ def test_a_broker_that_hangs_up_on_one_message_gets_the_others(store: Store, ope
         assert until(lambda: len(meter.delays_s) == len(wanted))
         assert not {row.seq for row in store.pending("mqtt", limit=9)} & wanted
         assert meter.errors.count("puback") >= 1
+
+
+@pytest.mark.parametrize("maximum", [1, 5])
+def test_no_more_is_on_the_way_than_the_broker_asks_for(store: Store, open_sink: Open, maximum: int) -> None:
+    with Terse(hangs_up_on="none", receive_maximum=maximum) as broker:
+        for number in range(30):
+            store.record(payload(number), dating=SYNCED)
+        sink = open_sink(broker.port, home_assistant=True)
+        assert until(lambda: store.depth("mqtt") == (0, 0))
+        sink.stop()
+        assert broker.most_unanswered == maximum  # at most, and all of it is used
 
 
 def certificates(folder: Path) -> None:
@@ -302,6 +318,7 @@ def test_home_assistant_hears_of_the_recorder_at_each_of_its_births(broker: Brok
         assert until(lambda: len(subscriber.said(topic)) == 1)
         config = json.loads(subscriber.said(topic)[0])
         assert config["availability_topic"] == "edge/r1/status"
+        assert "value == 'online'" in config["availability_template"]  # `stopped` is not available either
         assert {c["p"] for c in config["cmps"].values()} == {"sensor", "binary_sensor"}
         assert len({c["unique_id"] for c in config["cmps"].values()}) == len(config["cmps"])
         subscriber.publish("homeassistant/status", b"offline")

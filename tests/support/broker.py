@@ -6,6 +6,7 @@ import contextlib
 import getpass
 import json
 import os
+import select
 import shutil
 import signal
 import socket
@@ -40,9 +41,12 @@ def free_port() -> int:
 
 
 class Broker:
-    """mosquitto in a folder of its own. What it has acknowledged survives its death, like that of a broker that is worth using."""
+    """mosquitto in a folder of its own. What it has acknowledged survives its death, like that of a broker that is worth using.
 
-    def __init__(self, folder: Path, *settings: str) -> None:
+    Where `mortal` is False it is not to be killed, and is quicker.
+    """
+
+    def __init__(self, folder: Path, *settings: str, mortal: bool = True) -> None:
         self.port = free_port()
         self._folder = folder
         folder.mkdir(exist_ok=True)
@@ -52,8 +56,7 @@ class Broker:
             f"user {getpass.getuser()}",
             "persistence true",
             f"persistence_location {folder}/",
-            "autosave_on_changes true",
-            "autosave_interval 1",
+            *(("autosave_on_changes true", "autosave_interval 1") if mortal else ()),
             "max_inflight_messages 0",
             "max_queued_messages 0",
         )
@@ -94,10 +97,15 @@ class Broker:
 
 
 class Terse:
-    """A broker that accepts everyone and everything, but hangs up without a word on one topic, as MQTT 3.1.1 has it."""
+    """A broker that accepts everyone and everything, but hangs up without a word on one topic, as MQTT 3.1.1 has it.
 
-    def __init__(self, *, hangs_up_on: str) -> None:
+    With a `receive_maximum` it asks for no more messages at once, answers only when it has waited for more, and counts them.
+    """
+
+    def __init__(self, *, hangs_up_on: str, receive_maximum: int | None = None) -> None:
+        self.most_unanswered = 0
         self._topic = hangs_up_on.encode()
+        self._receive_maximum = receive_maximum
         self._server = socket.create_server(("127.0.0.1", 0))
         self.port = int(self._server.getsockname()[1])
         threading.Thread(target=self._serve, daemon=True).start()
@@ -118,14 +126,21 @@ class Terse:
     def _talk(self, connection: socket.socket) -> None:
         kind, body = _packet(connection)
         five = body[6] == 5  # CONNECT: the protocol's name, then its level
-        connection.sendall(b"\x20\x03\0\0\0" if five else b"\x20\x02\0\0")
+        properties = b"" if self._receive_maximum is None else b"\x21" + self._receive_maximum.to_bytes(2, "big")
+        variable = b"\0\0" + (bytes([len(properties)]) + properties if five else b"")
+        connection.sendall(bytes([0x20, len(variable)]) + variable)
+        unanswered: list[bytes] = []
         while True:
+            if unanswered and (self._receive_maximum is None or not select.select([connection], [], [], 0.02)[0]):
+                connection.sendall(b"".join(b"\x40\x02" + mid for mid in unanswered))
+                unanswered.clear()
             kind, body = _packet(connection)
             if kind >> 4 == 3:  # PUBLISH, with QoS 1
                 length = int.from_bytes(body[:2], "big")
                 if body[2 : 2 + length] == self._topic:
                     return
-                connection.sendall(b"\x40\x02" + body[2 + length : 4 + length])
+                unanswered.append(body[2 + length : 4 + length])
+                self.most_unanswered = max(self.most_unanswered, len(unanswered))
 
 
 def _packet(connection: socket.socket) -> tuple[int, bytes]:
@@ -154,13 +169,15 @@ class Subscriber:
 
     def __init__(self, port: int, topic: str = "#", *, before: Callable[[mqtt.Client], Any] = lambda client: None) -> None:
         self.messages: list[tuple[str, bytes, bool]] = []
+        self.arrived_s: list[float] = []  # of each message
         self._topic = topic
         self._ready = threading.Event()
         self._client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id=f"test-{port}", clean_session=False)
         self._client.reconnect_delay_set(1, 1)
+        self._client.on_disconnect = lambda *rest: self._ready.clear()
         self._client.on_connect = lambda client, *rest: client.subscribe(self._topic, qos=1)
         self._client.on_subscribe = lambda *rest: self._ready.set()
-        self._client.on_message = lambda c, u, m: self.messages.append((m.topic, bytes(m.payload), m.retain))
+        self._client.on_message = self._message
         before(self._client)
         self._client.connect("127.0.0.1", port)
         self._client.loop_start()
@@ -174,6 +191,15 @@ class Subscriber:
         self._client.loop_stop()
         # Without circles the client is gone with this object, and closes what it has open.
         self._client.on_connect = self._client.on_subscribe = self._client.on_message = None
+
+    def _message(self, client: mqtt.Client, userdata: Any, message: mqtt.MQTTMessage) -> None:
+        self.arrived_s.append(time.monotonic())
+        self.messages.append((message.topic, bytes(message.payload), message.retain))
+
+    @property
+    def connected(self) -> bool:
+        """Whether the broker has confirmed its subscription on the connection that it has now."""
+        return self._ready.is_set()
 
     def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> None:
         self._client.publish(topic, payload, qos=1, retain=retain).wait_for_publish(10)

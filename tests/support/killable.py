@@ -1,0 +1,109 @@
+"""Recorders that are killed with -9: each a process of its own, started in milliseconds by a parent that has imported everything.
+
+    python -m tests.support.killable DATABASE PORT
+
+reads a number on standard input, forks a recorder that stores events from that number on and sends them, says `pid N`, each number
+whose event is stored, and `dead` when somebody has killed it; then reads the next number. Only the child opens anything, and the
+parent has no threads, so the fork is as good as a start.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from edge.backoff import Backoff
+from edge.settings import MqttConfig
+from edge.sinks.mqtt import MqttSink
+from edge.store import Store
+from tests.support.broker import Meter
+from tests.support.store import SYNCED, payload
+
+__all__ = ["STATES", "Killable"]
+
+ROOT = Path(__file__).resolve().parents[2]
+STATES = ("new", "update", "end")
+OUTBOX = 10**8
+DIES_BY_ITSELF_S = 30.0  # when the test that should kill it is no more
+
+
+class Killable:
+    """One recorder after another on the same database. `stored` is the number of events that were stored whole."""
+
+    def __init__(self, database: Path, port: int) -> None:
+        self.stored = 0
+        command = [sys.executable, "-m", "tests.support.killable", str(database), str(port)]
+        environ = {**os.environ, "PYTHONPATH": str(ROOT)}
+        self._parent = subprocess.Popen(
+            command, cwd=ROOT, env=environ, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True
+        )
+
+    def __enter__(self) -> Killable:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        os.killpg(self._parent.pid, signal.SIGKILL)
+        self._parent.communicate()
+
+    @contextmanager
+    def living(self) -> Iterator[None]:
+        """A recorder at work in the block, killed at its end."""
+        assert self._parent.stdin is not None
+        assert self._parent.stdout is not None
+        self._parent.stdin.write(f"{self.stored}\n")
+        self._parent.stdin.flush()
+        pid = int(self._parent.stdout.readline().removeprefix("pid "))
+        try:
+            yield
+        finally:
+            os.kill(pid, signal.SIGKILL)
+            for line in self._parent.stdout:
+                if line == "dead\n":
+                    break
+                if line.strip():
+                    self.stored = max(self.stored, int(line) + 1)
+
+
+def _say(line: str) -> None:
+    os.write(1, f"{line}\n".encode())  # in one piece, whoever else writes there
+
+
+def _record(database: Path, port: int, first: int) -> None:
+    dice, began_s = random.Random(first), time.monotonic()
+    with Store(database, outbox_bytes=OUTBOX, history_bytes=OUTBOX) as store:
+        config = MqttConfig(host="127.0.0.1", port=port, rate_per_s=1000.0)
+        backoff = Backoff(first_s=0.02, longest_s=0.2)
+        MqttSink(config, device="r1", store=store, info={}, meter=Meter(), backoff=backoff).start()
+        number = first
+        while time.monotonic() - began_s < DIES_BY_ITSELF_S:
+            for state in STATES:
+                store.record(payload(number, state=state), dating=SYNCED)
+            _say(str(number))
+            number += 1
+            time.sleep(dice.uniform(0.0, 0.02))
+
+
+def main() -> None:
+    """See the module."""
+    database, port = Path(sys.argv[1]), int(sys.argv[2])
+    for line in sys.stdin:
+        pid = os.fork()
+        if pid == 0:
+            try:
+                _say(f"pid {os.getpid()}")
+                _record(database, port, int(line))
+            finally:
+                os._exit(1)
+        os.waitpid(pid, 0)
+        _say("\ndead")  # on a line of its own, also when the last words were cut off
+
+
+if __name__ == "__main__":
+    main()
