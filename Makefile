@@ -47,8 +47,10 @@ format: dev  ## let ruff mend what it can
 	@.venv-dev/bin/ruff check --fix .
 	@.venv-dev/bin/ruff format .
 
-bench: base  ## speed and memory: front end against librosa, network, replay; ARGS='--runs 9'
+bench: base  ## speed and memory: front end, network, replay; then the recorder: latency, idle load, soak (20 minutes)
 	@.venv/bin/edge bench $(ARGS)
+	@PATH=$$PATH:/usr/sbin command -v mosquitto >/dev/null || .ci/apt.sh mosquitto
+	@.venv/bin/python -m tests.support.bench_daemon
 
 bundle: dev  ## rebuild the default model from DATA=folder with a manifest.csv (hours)
 	@.venv-dev/bin/edge-train build --recipe $(RECIPE) --data '$(RECORDINGS)' --out $(BUNDLE) $(ARGS)

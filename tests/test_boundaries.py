@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 PACKAGES = ("edge", "train", "deploy")
-BUNDLE_NEEDS = {"numpy", "scipy", "librosa", "bottleneck"}
+BUNDLE_NEEDS = {"numpy", "scipy", "bottleneck"}
 
 
 def _modules(root: Path, *folders: str) -> Iterator[Path]:

@@ -11,10 +11,10 @@ from typing import Any
 import bottleneck
 import numpy as np
 import scipy.fft
-import scipy.signal
 from numpy.typing import NDArray
 
 from edge.bundle.medians import running_median
+from edge.bundle.mel import mel_filters
 from edge.bundle.spec import FixedLevel, FloorLevel, FrontendSpec, MaxLevel, PcenLevel
 
 __all__ = ["Frontend", "harmonic_percussive", "pcen", "power_to_db"]
@@ -29,7 +29,7 @@ class Frontend:
 
     def __init__(self, spec: FrontendSpec) -> None:
         self.spec = spec
-        self._taper = scipy.signal.get_window(spec.window_function, spec.n_fft, fftbins=True)
+        self._taper = _taper(spec.window_function, spec.n_fft)
 
     def __call__(self, samples: Array) -> Array:
         """Features of one window: samples (window_samples,) float32 in -1..1 -> (channels, n_mels, frames) float32."""
@@ -68,13 +68,21 @@ class Frontend:
 
     @cached_property
     def _mel_basis(self) -> Array:
-        import librosa.filters  # here, because librosa takes longer to import than a window takes to compute
-
         spec = self.spec
-        basis: Array = librosa.filters.mel(
-            sr=spec.sample_rate_hz, n_fft=spec.n_fft, n_mels=spec.n_mels, fmin=spec.fmin_hz, fmax=spec.fmax_hz
+        return mel_filters(
+            sample_rate_hz=spec.sample_rate_hz, n_fft=spec.n_fft, n_mels=spec.n_mels, fmin_hz=spec.fmin_hz, fmax_hz=spec.fmax_hz
         )
-        return basis
+
+
+def _taper(name: str, length: int) -> NDArray[np.float64]:
+    """One period of a window function, (length,)."""
+    if name == "hann":
+        hann: NDArray[np.float64] = 0.5 + 0.5 * np.cos(np.linspace(-np.pi, np.pi, length + 1)[:-1])
+        return hann
+    import scipy.signal  # 50 MB and seconds on a small computer, for what hardly any bundle asks
+
+    taper: NDArray[np.float64] = scipy.signal.get_window(name, length, fftbins=True)
+    return taper
 
 
 def harmonic_percussive(magnitude: Array, *, kernel: int, power: float) -> tuple[Array, Array]:
@@ -115,6 +123,8 @@ def pcen(power: Array, level: PcenLevel, hop_s: float, state: Array | None = Non
 
     `librosa.pcen`: a one-pole smoother of `time_constant_s` whose first state is its steady state for input 1.
     """
+    import scipy.signal  # late: large
+
     constant = level.time_constant_s / hop_s
     b = (np.sqrt(1 + 4 * constant**2) - 1) / (2 * constant**2)
     if state is None:

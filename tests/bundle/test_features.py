@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import subprocess
+import sys
 import warnings
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,7 @@ from typing import Any
 import librosa
 import numpy as np
 import pytest
+import scipy.signal
 import soundfile
 import soxr
 from hypothesis import given
@@ -17,6 +20,7 @@ from hypothesis import strategies as st
 
 from edge.bundle import ChannelSpec, Frontend, FrontendSpec
 from edge.bundle.features import harmonic_percussive, pcen, power_to_db
+from edge.bundle.mel import mel_filters
 from edge.bundle.spec import FixedLevel, FloorLevel, Level, MaxLevel, PcenLevel
 
 SPEC = FrontendSpec()
@@ -181,3 +185,33 @@ def test_components_take_any_length_and_a_window_only_its_own() -> None:
     assert FRONTEND.components(np.zeros(3 * SPEC.sample_rate_hz + 1, np.float32)).shape == (3, 40, 130)
     with pytest.raises(ValueError, match="a window has 110250 samples"):
         FRONTEND(np.zeros(100, np.float32))
+
+
+@pytest.mark.parametrize(
+    ("rate_hz", "n_fft", "n_mels", "fmin_hz", "fmax_hz"),
+    [
+        (22_050, 1024, 40, 0, None),
+        (22_050, 1024, 64, 50, None),
+        (48_000, 2048, 128, 0, 15_000),
+        (192_000, 2048, 64, 10_000, 90_000),
+    ],
+)
+def test_the_mel_filters_are_librosas(rate_hz: int, n_fft: int, n_mels: int, fmin_hz: float, fmax_hz: float | None) -> None:
+    expected = librosa.filters.mel(sr=rate_hz, n_fft=n_fft, n_mels=n_mels, fmin=fmin_hz, fmax=fmax_hz)
+    ours = mel_filters(sample_rate_hz=rate_hz, n_fft=n_fft, n_mels=n_mels, fmin_hz=fmin_hz, fmax_hz=fmax_hz)
+    assert ours.shape == expected.shape
+    np.testing.assert_allclose(ours, expected, rtol=0, atol=2e-7 * expected.max())
+
+
+def test_the_taper_is_scipys() -> None:
+    np.testing.assert_array_equal(Frontend(FrontendSpec())._taper, scipy.signal.get_window("hann", FrontendSpec().n_fft))
+
+
+def test_judging_a_window_brings_no_compiler_along() -> None:
+    program = (
+        "import sys, edge.app; from edge.model import load_model; from edge.bundle import load_bundle;"
+        "from edge.models import default_bundle_path; load_model(load_bundle(default_bundle_path()));"
+        "print([name for name in ('librosa', 'numba', 'scipy.signal', 'torch', 'matplotlib') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
