@@ -2,7 +2,7 @@
 # .venv is what a recorder has (no PyTorch); .venv-dev adds training and the tools of development.
 
 .DEFAULT_GOAL := help
-.PHONY: help replay test check format bench bundle clean
+.PHONY: help replay test check format bench bundle species clean
 .DELETE_ON_ERROR:
 
 FILE   ?=
@@ -23,7 +23,7 @@ help:  ## this list
 
 .PHONY: base dev
 base:
-	@.ci/setup.sh .venv
+	@.ci/setup.sh .venv $(if $(findstring --plot,$(ARGS)),plot)
 dev:
 	@.ci/setup.sh .venv-dev "dev,train,plot$$(test ! -e /usr/include/portaudio.h || echo ,mic)"
 
@@ -54,6 +54,9 @@ bench: base  ## speed and memory: front end, network, replay; then the recorder:
 
 bundle: dev  ## rebuild the default model from DATA=folder with a manifest.csv (hours)
 	@.venv-dev/bin/edge-train build --recipe $(RECIPE) --data '$(RECORDINGS)' --out $(BUNDLE) $(ARGS)
+
+species: dev  ## which species a default can learn to tell apart: the list for its recipe, from DATA=... (an hour)
+	@.venv-dev/bin/edge-train species --recipe $(RECIPE) --data '$(RECORDINGS)' --set steps=1200 --set members=1 $(ARGS)
 
 clean:  ## remove environments, caches and build products
 	@rm -rf .venv .venv-dev .venv*.lock build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info

@@ -18,9 +18,10 @@ from train.fit import TrainedRun, fit, load_run, split_recordings
 from train.members import Report
 from train.prepare import prepare
 from train.recipe import Recipe
+from train.select import SpeciesScore, score_species
 from train.summary import markdown_table
 
-__all__ = ["build_bundle", "calibrate_run", "compare_runs", "evaluate_run", "export_run"]
+__all__ = ["build_bundle", "calibrate_run", "choose_species", "compare_runs", "evaluate_run", "export_run"]
 
 CALIBRATION = "calibration.npz"
 
@@ -82,18 +83,42 @@ def build_bundle(
     recipe: Recipe, data: Path, *, out: Path, work: Path, device: str, workers: int, report: Report, say: Callable[[str], None]
 ) -> Bundle:
     """Prepare (unless done), fit (resuming), calibrate, evaluate and export."""
-    prepared, folder = work / "corpus", work / "run"
-    if not (prepared / "corpus.json").exists():
-        say(f"preparing {data} in {prepared}")
-        split = recipe.split
-        prepare(data, prepared, test_share=split.test_share, folds=split.folds, seed=split.seed, workers=workers)
-    corpus = read_corpus(prepared)
+    folder, corpus = work / "run", _prepared(recipe, data, work=work, workers=workers, say=say)
     say(f"training in {folder}")
     run = fit(recipe, corpus, folder=folder, cache=work / "features", fold=0, device=device, workers=workers, report=report)
     say("calibrating and evaluating")
     calibrate_run(run, corpus, acceptance=recipe.acceptance)
     evaluate_run(run, corpus)
     return export_run(run, corpus, path=out, name=recipe.name)
+
+
+def choose_species(
+    recipe: Recipe,
+    data: Path,
+    *,
+    folds: Sequence[int],
+    work: Path,
+    device: str,
+    workers: int,
+    report: Report,
+    say: Callable[[str], None],
+) -> tuple[SpeciesScore, ...]:
+    """Learn with each of `folds` validating (resuming), and say how well each species was told from the others there."""
+    corpus, outputs = _prepared(recipe, data, work=work, workers=workers, say=say), []
+    for fold in folds:
+        folder = work / f"fold-{fold}"
+        say(f"training in {folder}")
+        run = fit(recipe, corpus, folder=folder, cache=work / "features", fold=fold, device=device, workers=workers, report=report)
+        outputs.append(run.outputs("validation"))
+    return score_species(corpus, outputs)
+
+
+def _prepared(recipe: Recipe, data: Path, *, work: Path, workers: int, say: Callable[[str], None]) -> Corpus:
+    folder, split = work / "corpus", recipe.split
+    if not (folder / "corpus.json").exists():
+        say(f"preparing {data} in {folder}")
+        prepare(data, folder, test_share=split.test_share, folds=split.folds, seed=split.seed, workers=workers)
+    return read_corpus(folder)
 
 
 def _headline(report: dict[str, Any]) -> dict[str, Any]:

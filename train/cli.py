@@ -140,23 +140,35 @@ def export(corpus: Path, folder: Path, out: Path, name: str) -> None:
 
 
 @main.command()
-@click.argument("folders", nargs=-1, type=PATH, required=True, metavar="RUN...")
-@click.option("--corpus", type=PATH, required=True)
+@click.option("--recipe", type=PATH, required=True, help="A file of config/recipes.")
+@click.option("--data", type=PATH, required=True, help="Manifest CSV or folder of recordings.")
+@click.option("--work", type=PATH, default=Path("build/species"), show_default=True, help="Where corpus, runs and features go.")
+@click.option("--folds", default=(0, 1), multiple=True, type=click.IntRange(0), show_default=True, help="Each validates in a run.")
 @click.option("--f1", type=click.FloatRange(0, 1), default=0.4, show_default=True, help="Keep species that reach this.")
 @click.option("--at-least", type=click.IntRange(2), default=25, show_default=True, help="Keep this many of the best in any case.")
-def select(folders: tuple[Path, ...], corpus: Path, f1: float, at_least: int) -> None:
-    """Name the species that runs on several folds can tell apart, as the `species` section of a recipe."""
+@click.option("--workers", type=click.IntRange(1), default=WORKERS, show_default=True)
+@click.option("--set", "overrides", multiple=True, metavar="KEY=YAML", help="Replace a key of the recipe: --set steps=1200")
+def species(
+    recipe: Path,
+    data: Path,
+    work: Path,
+    folds: tuple[int, ...],
+    f1: float,
+    at_least: int,
+    workers: int,
+    overrides: Sequence[str],
+) -> None:
+    """Learn all species, and name those that validation shows can be told apart, as the `species` section of a recipe."""
     import yaml
 
-    from train.corpus import read_corpus
-    from train.outputs import WindowOutputs
-    from train.select import score_species, select_species
+    from train.build import choose_species
+    from train.recipe import load_recipe
+    from train.select import select_species
 
-    scores = score_species(read_corpus(corpus), [WindowOutputs.load(folder / "outputs-validation.npz") for folder in folders])
+    loaded = load_recipe(recipe, overrides={"species": [], "withheld": [], **_parse_overrides(overrides)})
+    scores = choose_species(loaded, data, folds=folds, work=work, device="auto", workers=workers, report=_show, say=_aside)
     for s in sorted(scores, key=lambda s: -s.f1):
-        click.echo(
-            f"# {s.label}: F1 {s.f1:.2f}, precision {s.precision:.2f}, recall {s.recall:.2f}, {s.recordings} recordings", err=True
-        )
+        _aside(f"# {s.label}: F1 {s.f1:.2f}, precision {s.precision:.2f}, recall {s.recall:.2f}, {s.recordings} recordings")
     click.echo(yaml.safe_dump({"species": list(select_species(scores, at_least=at_least, f1=f1))}))
 
 
@@ -184,7 +196,7 @@ def build(recipe: Path, data: Path, out: Path, work: Path | None, device: str, w
 
     loaded = load_recipe(recipe, overrides=_parse_overrides(overrides))
     folder = work or Path("build") / loaded.name
-    bundle = build_bundle(loaded, data, out=out, work=folder, device=device, workers=workers, report=_show, say=click.echo)
+    bundle = build_bundle(loaded, data, out=out, work=folder, device=device, workers=workers, report=_show, say=_aside)
     click.echo((folder / "run" / "report" / "report.md").read_text(encoding="utf-8"))
     click.echo(f"{out}: bundle {bundle.digest[:12]}, {len(bundle.labels)} species")
 
@@ -198,10 +210,15 @@ def _parse_overrides(overrides: Sequence[str]) -> dict[str, Any]:
     return {key: yaml.safe_load(value) for key, _, value in pairs}
 
 
+def _aside(line: str) -> None:
+    """Progress is no result: it must not end up in a file that the result is written to."""
+    click.echo(line, err=True)
+
+
 def _show(member: int, progress: Any) -> None:
     numbers = "  ".join(f"{k} {v:.4g}" for k, v in progress.numbers.items() if k != "step")
     left = f"{progress.left_s / 60:.1f} min left"
-    click.echo(f"member {member}  step {progress.step}/{progress.steps}  {numbers}  {left}")
+    _aside(f"member {member}  step {progress.step}/{progress.steps}  {numbers}  {left}")
 
 
 if __name__ == "__main__":
