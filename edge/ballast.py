@@ -14,7 +14,7 @@ from pathlib import Path
 
 __all__ = ["Ballast"]
 
-PARTS = 8  # given up one after the other, so that a greedy neighbour on the disk gets one of them at most
+PARTS = 64  # given up one after the other, so that a greedy neighbour on the disk gets one of them at most
 
 
 class Ballast:

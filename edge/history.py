@@ -128,13 +128,19 @@ class History:
 
     def _prune(self) -> None:
         for _ in range(PRUNED_AT_ONCE):
-            if self.size_bytes <= self.bound_bytes:
+            excess = self.size_bytes - self.bound_bytes
+            if excess <= 0:
                 return
-            first, minute = self._db.execute("SELECT (SELECT min(number) FROM detections), (SELECT min(number) FROM effort)").fetchone()
-            if first is not None and (minute is None or first < minute):
+            first = self._db.execute("SELECT min(number) FROM detections").fetchone()[0]
+            minute = self._db.execute("SELECT number, bytes FROM effort ORDER BY number LIMIT 1").fetchone()
+            if minute is not None and (first is None or minute[0] < first):
+                # Minutes are alike: as many at once as it takes, up to the next detection.
+                self._db.execute(
+                    "DELETE FROM effort WHERE number IN (SELECT number FROM effort WHERE number < ? ORDER BY number LIMIT ?)",
+                    (minute[0] + PRUNED_AT_ONCE if first is None else first, min(PRUNED_AT_ONCE, -(-excess // minute[1]))),
+                )
+            elif first is not None:
                 self._db.execute("DELETE FROM detections WHERE number = ?", (first,))
-            elif minute is not None:
-                self._db.execute("DELETE FROM effort WHERE number = ?", (minute,))
             else:
                 return
 

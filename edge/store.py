@@ -176,7 +176,7 @@ class Store:
             try:
                 return open_database(self.path, tables=TABLES, version=VERSION)
             except sqlite3.OperationalError as exc:
-                if not (disk_is_full(exc, self.path) and self._ballast.release()):
+                if not (disk_is_full(exc, self.path) and self._give_way()):
                     raise
 
     def _queue(self, kind: Kind, key: str, text: str, dating: Dating) -> None:
@@ -200,12 +200,20 @@ class Store:
                     with self._transaction():
                         return work()
                 except StoreError as exc:
-                    if not (disk_is_full(exc.__cause__, self.path) and self._ballast.release()):
+                    if not (disk_is_full(exc.__cause__, self.path) and self._give_way()):
                         raise
                     self._tighten()
 
+    def _give_way(self) -> bool:
+        was_whole = self._ballast.whole
+        if not self._ballast.release():
+            return False
+        left = self._ballast.held_bytes
+        if was_whole or not left:
+            log.warning("store %s: the disk is full; %.1f MB of the ballast are left", self.path, left / 1e6)
+        return True
+
     def _tighten(self) -> None:
-        log.warning("store %s: the disk is full, %.1f MB of the ballast are left", self.path, self._ballast.held_bytes / 1e6)
         with contextlib.suppress(sqlite3.Error):
             if self._ballast.half_spent:
                 # From now on the history gives up as much as it gets: the file need not grow while the disk is full.
