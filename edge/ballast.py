@@ -1,4 +1,4 @@
-"""Room on the disk that only the store can have: a file of nothing beside the database, given up part by part when the disk is full.
+"""Room on the disk for the store alone: a file of nothing beside the database, given up part by part when the disk is full.
 
 Whatever else fills a disk, the store goes on in what it is given. What it got it keeps: SQLite's files are not cut back while they
 are open. The file is made whole again when there is plenty of room.

@@ -1,6 +1,7 @@
 """What was heard, kept after it was sent: detections, embeddings and the effort ledger, in the store's database, bounded in bytes.
 
-The oldest row goes first, whatever it tells. An outbox has its own copy of what it still has to send, so the bound costs no message.
+The oldest row goes first, whatever it tells. An outbox has its own copy of what it still has to
+send, so the bound costs no message.
 """
 
 from __future__ import annotations
@@ -147,7 +148,9 @@ class History:
 
 def shift(db: sqlite3.Connection, table: str, column: str, which: str, dating: Dating) -> int:
     """Move the times in the payloads of a table to `dating`; how many rows."""
-    rows = db.execute(f"SELECT {column}, payload, offset_us FROM {table} WHERE boot_id = ? AND {which}", (dating.boot_id,)).fetchall()
+    rows = db.execute(
+        f"SELECT {column}, payload, offset_us FROM {table} WHERE boot_id = ? AND {which}", (dating.boot_id,)
+    ).fetchall()
     for row_id, payload, offset_us in rows:
         text = _redated(payload, dating.offset_us - offset_us, dating)
         db.execute(

@@ -19,15 +19,16 @@ import pytest
 
 from edge.app import Daemon, deliveries
 from edge.bundle import Bundle
+from edge.errors import StoreError
 from edge.store import Store
 from tests.support.audio import soundscape
 from tests.support.broker import Broker, Subscriber
 from tests.support.bundles import tiny_bundle
 from tests.support.daemons import RealTimeAudio, running, until, write_config
 from tests.support.disk import fill, small_disk
-from tests.support.store import event_id
+from tests.support.store import SYNCED, event_id, payload
 
-pytestmark = [pytest.mark.broker, pytest.mark.mount]
+pytestmark = pytest.mark.mount
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -86,6 +87,7 @@ def reopened(disk: Path) -> set[tuple[str, str]]:
     return set(kept)
 
 
+@pytest.mark.broker
 def test_a_full_disk_costs_clips_and_no_detection(
     tmp_path: Path, bundle: Bundle, disk: Path, broker: Broker, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -106,6 +108,7 @@ def test_a_full_disk_costs_clips_and_no_detection(
             assert counted(daemon, "edge_detections_total") >= stored + 5
             assert counted(daemon, "edge_store_errors_total") == 0
             assert "of the ballast are left" in caplog.text
+            assert (disk / "edge.db-wal").stat().st_size < 8_000_000
             neighbour.unlink()
             during = len(ended(subscriber))
             until(lambda: any(list(ended(subscriber).values())[during:]), 60)
@@ -119,6 +122,7 @@ def test_a_full_disk_costs_clips_and_no_detection(
         assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
 
 
+@pytest.mark.broker
 def test_without_ballast_detections_wait_in_memory_for_room(
     tmp_path: Path, bundle: Bundle, disk: Path, broker: Broker, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -141,13 +145,34 @@ def test_without_ballast_detections_wait_in_memory_for_room(
         assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
 
 
+def test_a_store_opens_on_a_disk_that_was_filled_while_it_was_closed(disk: Path) -> None:
+    def open_store() -> Store:
+        return Store(disk / "edge.db", outbox_bytes=10**8, history_bytes=10**8, ballast_bytes=10**6)
+
+    with open_store() as store:
+        store.record(payload(1), dating=SYNCED)
+    fill(disk)
+    with open_store() as store:
+        assert store.quarantined is None
+        assert store.record(payload(2), dating=SYNCED)
+        assert [d["id"] for d in store.detections()] == [event_id(1), event_id(2)]
+    (disk / "edge.db-ballast").unlink()
+    fill(disk)
+    with pytest.raises(StoreError, match=r"edge\.db: "):
+        open_store()
+    (disk / "neighbour").unlink()
+    with open_store() as store:
+        assert store.quarantined is None
+        assert [d["id"] for d in store.detections()] == [event_id(1), event_id(2)]
+
+
 WRITER = """
 import sys, time
 from pathlib import Path
 from edge.errors import StoreError
 from edge.store import Store
 from tests.support.store import SYNCED, payload
-with Store(Path(sys.argv[1]), outbox_bytes=10**9, history_bytes=10**9, ballast_bytes=10**6) as store:
+with Store(Path(sys.argv[1]), outbox_bytes=10**9, history_bytes=10**9, ballast_bytes=400_000) as store:
     for number in range(int(sys.argv[2]), 10**6):
         for state in ("new", "end"):
             while True:
@@ -172,11 +197,14 @@ def test_killed_on_a_full_disk_the_store_opens_again_with_all_it_acknowledged(di
             assert writer.stderr is not None
             lines = [writer.stdout.readline()]
             neighbour = fill(disk)
-            time.sleep(dice.uniform(0.0, 0.4))
+            if turn % 2:  # the ballast is spent, and nothing can be written
+                lines += iter(writer.stdout.readline, "full\n")
+                lines.append("full")
+            time.sleep(dice.uniform(0.0, 0.2))
             writer.send_signal(signal.SIGKILL)
             lines += writer.stdout.read().splitlines()
             assert "Error" not in writer.stderr.read()
-        refusals += sum("full" in line for line in lines)
+        refusals += "full" in lines
         pairs = [line.split() for line in lines if line.count(" ") == 1]
         said |= {(event_id(int(number)), state) for number, state in pairs if state.strip() in ("new", "end")}
         first = max([first, *(int(number) for number, _ in pairs)])
@@ -190,5 +218,5 @@ def test_killed_on_a_full_disk_the_store_opens_again_with_all_it_acknowledged(di
     assert said <= set(kept)
     assert len(kept) == len(set(kept))
     assert len(said) > 20
-    assert refusals > 0
+    assert refusals >= 3
     assert not list(disk.glob("*.damaged-*"))

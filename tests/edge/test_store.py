@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from edge.ballast import Ballast
 from edge.effort import EffortMinute
 from edge.errors import StoreError
 from edge.store import Dating, Store
@@ -288,7 +289,9 @@ def test_a_store_of_a_newer_program_is_refused_and_left_alone(tmp_path: Path) ->
     path = tmp_path / "edge.db"
     other_version(path, 99)
     before = path.read_bytes()
-    with pytest.raises(StoreError, match=r"edge\.db: is of version 99, newer than this program's \d+: update the program") as caught:
+    with pytest.raises(
+        StoreError, match=r"edge\.db: is of version 99, newer than this program's \d+: update the program"
+    ) as caught:
         open_store(path)
     assert "\n" not in str(caught.value)
     assert [(p.name, p.read_bytes()) for p in tmp_path.iterdir()] == [("edge.db", before)]
@@ -317,6 +320,37 @@ def test_a_full_disk_is_told_and_passes(path: Path) -> None:
         assert store.depth("mqtt")[0] == len(list(store.detections())) == failed
         store._db.execute("PRAGMA max_page_count = 1000000").fetchone()
         assert store.record(payload(failed), dating=SYNCED)
+
+
+def test_the_ballast_is_really_there_given_up_in_parts_and_taken_back(tmp_path: Path) -> None:
+    free = [2_000_000]
+    path = tmp_path / "ballast"
+
+    def open_ballast(size: int) -> Ballast:
+        return Ballast(path, size_bytes=size, free_bytes=lambda folder: free[0])
+
+    ballast = open_ballast(1_000_000)
+    assert not ballast.whole
+    assert ballast.refill()
+    assert path.stat().st_blocks * 512 >= 1_000_000
+    sizes = []
+    while ballast.release():
+        sizes.append(ballast.held_bytes)
+    assert sizes[0] < 1_000_000
+    assert sizes == sorted(sizes, reverse=True)
+    assert sizes[-1] == 0
+    assert len(sizes) == 64
+    assert not path.exists()
+    free[0] = 1_999_999  # it would take more than half of what there is
+    assert not ballast.refill()
+    free[0] = 2_000_000
+    assert ballast.refill()
+    assert open_ballast(1_000_000).whole
+    assert open_ballast(500_000).held_bytes == path.stat().st_size == 500_000  # the configuration asks for less
+    none = open_ballast(0)
+    assert none.whole
+    assert not none.release()
+    assert not path.exists()
 
 
 WRITER = """
