@@ -32,7 +32,6 @@ __all__ = ["Command", "Daemon", "Delivery", "commands_from_signals", "run"]
 
 Command = Literal["stop", "reload", "died"]
 STOP_S = 4.0  # systemd, the user and a flat battery wait no longer than 5
-MB = 10**6
 log = logging.getLogger(__name__)
 
 
@@ -173,8 +172,13 @@ def open_store(config: Config) -> Store:
     path = Path(config.store.path)
     if not path.parent.is_dir():
         raise UserError(f"store.path: the folder of {path} does not exist")
+    chosen = config.store
     return Store(
-        path, sinks=sinks, outbox_bytes=round(config.store.outbox_mb * MB), history_bytes=round(config.store.history_mb * MB)
+        path,
+        sinks=sinks,
+        outbox_bytes=chosen.outbox_bytes,
+        history_bytes=chosen.history_bytes,
+        ballast_bytes=chosen.ballast_bytes,
     )
 
 

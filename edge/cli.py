@@ -21,6 +21,7 @@ from edge.errors import ConfigError, EdgeError
 
 if TYPE_CHECKING:
     from edge.replay import Replayer
+    from edge.sources.portaudio import AudioSystem
 
 __all__ = ["main"]
 
@@ -193,13 +194,14 @@ def run(file: Path | None) -> None:
 
 @main.command()
 @click.option("--config", "file", type=click.Path(path_type=Path), help="Configuration; without it, every key at its default.")
-def check(file: Path | None) -> None:
+@click.pass_obj
+def check(sound: AudioSystem | None, file: Path | None) -> None:
     """Say everything that would keep a recorder from working: configuration, device, model, disk, broker."""
     from edge.check import check
     from edge.sources.portaudio import PortAudio
 
     faults = 0
-    for finding in check(file, audio=PortAudio()):
+    for finding in check(file, audio=sound or PortAudio()):
         if finding.fault is None:
             click.echo(f"ok     {finding.subject}: {finding.detail}")
         else:

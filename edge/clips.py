@@ -102,8 +102,8 @@ class ClipFolder:
         return target
 
     def _make_room(self, size: int) -> bool:
-        if size > self._settings.budget_bytes:
-            return False
+        if size > self._settings.budget_bytes or self._short_of(size - self.total_bytes):
+            return False  # nothing is given up in vain
         while self.total_bytes + size > self._settings.budget_bytes or self._short_of(size):
             label = self._poorest()
             if label is None:

@@ -10,7 +10,7 @@ import difflib
 import hashlib
 import hmac
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from pathlib import Path
 from typing import Any
 
@@ -115,15 +115,17 @@ class Config(Section):
         ]
 
 
-def load_config(path: Path | None, *, environ: Mapping[str, str] = os.environ) -> Config:
-    """Read `path` (None: defaults only); raises `FaultyConfigError` with every fault.
+def load_config(path: Path | None, *, environ: Mapping[str, str] = os.environ, without: Set[str] = frozenset()) -> Config:
+    """Read `path` (None: defaults only), but for what is named in `without`; raises `FaultyConfigError` with every fault.
 
     Relative paths of the store and clips are below $STATE_DIRECTORY, those of secrets below $CREDENTIALS_DIRECTORY, as systemd
     sets them; else below the working directory.
     """
     content = read_yaml(path) if path is not None else {}
     # A section with nothing below it, all keys commented out, is an empty one.
-    content = {key: {} if value is None and key in Config.model_fields else value for key, value in content.items()}
+    content = {
+        key: {} if value is None and key in Config.model_fields else value for key, value in content.items() if key not in without
+    }
     try:
         config = Config.model_validate(content)
     except ValidationError as exc:

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import logging
+import shutil
 import sqlite3
 from datetime import datetime, timezone
 from pathlib import Path
 
-__all__ = ["open_database"]
+__all__ = ["disk_is_full", "open_database"]
 
 log = logging.getLogger(__name__)
 
 JOURNAL_BYTES = 8_000_000  # what the write-ahead log is cut back to after a burst
+NO_ROOM_BYTES = 64 * 1024  # with less free, any failure is the disk's
 
 
 class _DamagedError(Exception):
     """The file is not, or is no longer, a database of this version."""
+
+
+class _NewerError(sqlite3.Error):
+    """The file is sound, and not for this program."""
 
 
 def open_database(path: Path, *, tables: str, version: int) -> tuple[sqlite3.Connection, Path | None]:
@@ -23,7 +29,6 @@ def open_database(path: Path, *, tables: str, version: int) -> tuple[sqlite3.Con
 
     The caller shares the connection among threads behind a lock of its own.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     try:
         return _connect(path, tables, version), None
     except sqlite3.OperationalError:
@@ -32,6 +37,13 @@ def open_database(path: Path, *, tables: str, version: int) -> tuple[sqlite3.Con
         aside = _set_aside(path)
         log.error("store %s is damaged (%s): set aside as %s, going on with a fresh one", path, exc, aside.name)
         return _connect(path, tables, version), aside
+
+
+def disk_is_full(exc: BaseException | None, path: Path) -> bool:
+    """Whether that is why the database at `path` failed; its index in shared memory fails with an I/O error then."""
+    if not isinstance(exc, sqlite3.OperationalError):
+        return False
+    return "is full" in str(exc) or shutil.disk_usage(path.parent).free < NO_ROOM_BYTES
 
 
 def _connect(path: Path, tables: str, version: int) -> sqlite3.Connection:
@@ -44,6 +56,7 @@ def _connect(path: Path, tables: str, version: int) -> sqlite3.Connection:
         _ensure_tables(db, tables, version)  # before anything is changed in a file that may not be ours
         db.execute("PRAGMA journal_mode = WAL").fetchone()
         db.execute("PRAGMA synchronous = FULL")
+        db.execute("PRAGMA temp_store = MEMORY")  # the folder for temporary files may be on the full disk, too
         db.execute(f"PRAGMA journal_size_limit = {JOURNAL_BYTES}").fetchone()
     except BaseException:
         db.close()
@@ -58,6 +71,8 @@ def _ensure_tables(db: sqlite3.Connection, tables: str, version: int) -> None:
     if empty and found == 0:
         # One transaction: after a power cut in the middle, the file is still empty.
         db.executescript(f"BEGIN IMMEDIATE; {tables} PRAGMA user_version = {version}; COMMIT;")
+    elif found > version:
+        raise _NewerError(f"is of version {found}, newer than this program's {version}: update the program, or move the file away")
     elif found != version:
         raise _DamagedError(f"it is of version {found}, this program's is {version}")
 

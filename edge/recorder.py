@@ -99,6 +99,8 @@ class Recorder:
         self._metrics = metrics
         self._monotonic_s = monotonic_s
         self._unstored: deque[tuple[Detection, str | None]] = deque(maxlen=UNSTORED)
+        self._minutes: deque[EffortMinute] = deque(maxlen=UNSTORED)
+        self._redate_due = False
         self._polled_s = self._told_s = -float("inf")
 
     def stop(self) -> None:
@@ -151,9 +153,9 @@ class Recorder:
             log.warning("inference is late: %d samples dropped", gap.end_sample - gap.start_sample)
 
     def _every_second(self) -> None:
-        if self._clock.poll():
-            moved = self._store.redate(self._clock.dating())
-            log.info("the clock is synchronised; %d rows were dated anew", moved)
+        self._redate_due |= self._clock.poll()
+        if self._redate_due:
+            self._redate()
         self._metrics.clock(offset_s=self._clock.offset_s, synced=self._clock.synced)
         self._metrics.audio({fate: self.effort.total_s(fate) for fate in FATES})
         self._record_effort(self.effort.minutes())
@@ -202,14 +204,28 @@ class Recorder:
             self._metrics.detection(event.label)
             log.info("%s, score %.2f, novelty %.2f", event.label or f"unknown, like {event.nearest}", event.score, event.novelty)
 
+    def _redate(self) -> None:
+        try:
+            moved = self._store.redate(self._clock.dating())
+        except StoreError as exc:
+            log.warning("%s; dating anew waits", exc)
+            return
+        self._redate_due = False
+        log.info("the clock is synchronised; %d rows were dated anew", moved)
+
     def _record_effort(self, minutes: list[EffortMinute]) -> None:
-        for minute in minutes:
+        """As detections: what fails stays for the next time."""
+        self._minutes.extend(minutes)
+        while self._minutes:
+            minute = self._minutes[0]
             clock = self._clock.at(minute.start_sample)
             payload = effort_payload(minute, device=self.plan.device, boot_id=self._clock.boot_id, clock=clock)
             try:
                 self._store.record_effort(minute, payload, stream=self._stream, dating=self._clock.dating())
             except StoreError as exc:
-                log.warning("a minute of the effort ledger is lost: %s", exc)
+                log.warning("%s; %d minutes of the effort ledger wait", exc, len(self._minutes))
+                return
+            self._minutes.popleft()
 
     def _record_health(self, prediction: Prediction) -> None:
         clock = self._clock.at(prediction.end_sample)

@@ -99,6 +99,7 @@ class StoreConfig(Section):
     path: FilePath = Path("edge.db")
     outbox_mb: Annotated[float, Field(ge=0.1, le=100_000)] = 64.0
     history_mb: Annotated[float, Field(ge=0.1, le=1_000_000)] = 1024.0
+    ballast_mb: Annotated[float, Field(ge=0, le=100_000)] = 16.0
 
     @property
     def outbox_bytes(self) -> int:
@@ -107,8 +108,13 @@ class StoreConfig(Section):
 
     @property
     def history_bytes(self) -> int:
-        """Bound of the detections kept after they were sent."""
+        """Bound of the detections and minutes kept after they were sent."""
         return round(self.history_mb * MB)
+
+    @property
+    def ballast_bytes(self) -> int:
+        """Room that is given up to the store when the disk is full."""
+        return round(self.ballast_mb * MB)
 
 
 class ClipsConfig(Section):

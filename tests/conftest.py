@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
+import tempfile
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -18,6 +20,7 @@ import hypothesis
 import pytest
 
 from tests.support.container import cannot_boot
+from tests.support.disk import small_disk
 
 ROOT = Path(__file__).resolve().parent.parent
 DATA = Path(os.environ.get("EDGE_DATA") or ROOT.parent / "shared" / "data")
@@ -57,6 +60,16 @@ def _program_missing(name: str, package: str) -> str | None:
     return None if found else f"no {name} (`make test` installs the package {package})"
 
 
+@cache
+def _mount_missing() -> str | None:
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            with small_disk(Path(folder), megabytes=1):
+                return None
+        except (OSError, subprocess.CalledProcessError):
+            return "no right to mount a tmpfs (root has it)"
+
+
 NEEDS = {
     "data": Need(missing=_recordings_missing, required_in_ci=True),
     "gpu": Need(missing=_gpu_missing, required_in_ci=False),
@@ -64,6 +77,7 @@ NEEDS = {
     "promtool": Need(missing=lambda: _program_missing("promtool", "prometheus"), required_in_ci=True),
     "systemd": Need(missing=lambda: _program_missing("systemd-analyze", "systemd"), required_in_ci=True),
     "nspawn": Need(missing=cannot_boot, required_in_ci=True),
+    "mount": Need(missing=_mount_missing, required_in_ci=True),
 }
 
 

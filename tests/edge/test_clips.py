@@ -126,11 +126,19 @@ def test_what_an_earlier_run_left_counts_and_its_scraps_go(tmp_path: Path) -> No
 
 
 def test_the_reserve_of_the_disk_is_kept(tmp_path: Path) -> None:
-    free = [150]
-    folder = ClipFolder(settings(tmp_path, reserve=100), free_bytes=lambda path: free[0])
-    assert folder.add("common", "1", b"x" * 40)
-    assert folder.add("common", "2", b"x" * 60) is None  # would leave 90; and giving up the only clip did not help
-    assert folder.total_bytes == 0
+    disk = [250]
+
+    def free(path: Path) -> int:
+        return disk[0] - sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
+
+    folder = ClipFolder(settings(tmp_path, reserve=100), free_bytes=free)
+    for number in range(5):
+        assert folder.add("common", str(number), b"x" * 60)
+        assert free(tmp_path) >= 100
+    assert sorted(file.name for file in (tmp_path / "common").iterdir()) == ["3", "4"]
+    disk[0] = 150  # something else took the rest: giving up all that there is would not do
+    assert folder.add("common", "5", b"x" * 60) is None
+    assert folder.total_bytes == 120
 
 
 def test_a_full_disk_costs_clips_only(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import random
 import signal
@@ -17,6 +18,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from edge.ballast import Ballast
 from edge.effort import EffortMinute
 from edge.errors import StoreError
 from edge.store import Dating, Store
@@ -120,6 +122,56 @@ def test_the_history_is_bounded_and_the_outbox_keeps_its_own(path: Path) -> None
         assert store.depth("mqtt")[0] == 20
 
 
+def minute_at(number: int) -> EffortMinute:
+    return EffortMinute(start_sample=number * 60_000, end_sample=(number + 1) * 60_000, sample_rate_hz=1000, heard=60_000)
+
+
+A_DAY = """
+WITH RECURSIVE minutes (n) AS (SELECT ? UNION ALL SELECT n + 1 FROM minutes WHERE n < ?)
+INSERT INTO effort SELECT (SELECT next FROM history) + n - ?, ? || (n * 60000), 400, '2024-05-01T05:30:00.000000Z', n * 60000,
+    n * 60000 + 60000, 1000, 60, 0, 0, 0, ?, 0, 1, 1 FROM minutes
+"""
+
+
+def test_a_year_of_minutes_stays_in_the_bound_of_the_history(path: Path) -> None:
+    bound, year, day = 2_000_000, 525_600, 1440
+    sent = {"start_utc": "2024-05-01T05:30:00.000000Z", "clock": {"synced": True}}
+    with open_store(path, sinks=(), history_bytes=bound) as store:
+        store._db.execute("PRAGMA synchronous = OFF")  # 730 commits, and no power cut
+        sizes = set()
+        for first in range(0, year, day):  # all but the last of a day at once: a commit for each would take the disk an hour
+            store._db.execute(A_DAY, (first, first + day - 2, first, f"pond|{BOOT}|123456789012/", BOOT))
+            store.record_effort(minute_at(first + day - 1), sent, stream=f"pond|{BOOT}|123456789012", dating=SYNCED)
+            sizes.add(store._history.size_bytes <= bound)
+        rows, oldest = store._db.execute("SELECT count(*), min(start_sample) FROM effort").fetchone()
+        assert rows > 1000
+        assert oldest == (year - rows) * 60_000
+        assert sizes == {True}
+        assert store._db.execute("SELECT sum(bytes) FROM effort").fetchone()[0] == store._history.size_bytes
+    assert path.stat().st_size < 2 * bound
+
+
+def test_the_oldest_goes_first_whatever_it_tells(path: Path) -> None:
+    sent = {"start_utc": "2024-05-01T05:30:00.000000Z", "clock": {"synced": True}}
+    vector = np.zeros(100, np.float32)
+    with open_store(path, history_bytes=20_000) as store:
+        for number in range(60):
+            store.record(payload(number), dating=SYNCED, embedding=vector)
+            store.record_effort(minute_at(number), sent, stream="a", dating=SYNCED)
+        detections = [p["id"] for p in store.detections()]
+        minutes = [row[0] // 60_000 for row in store._db.execute("SELECT start_sample FROM effort ORDER BY number")]
+        assert 5 < len(detections) < 30
+        assert detections == [event_id(n) for n in range(60 - len(detections), 60)]
+        assert minutes == list(range(60 - len(minutes), 60))
+        assert len(minutes) - len(detections) in (0, 1)
+        assert store._db.execute("SELECT count(*) FROM embeddings").fetchone()[0] == len(detections)
+        assert store.depth("mqtt")[0] == 120  # what is still to be sent is not the history's to forget
+    with open_store(path, history_bytes=0) as store:  # less is asked for from now on
+        store.record(payload(60), dating=SYNCED)
+        assert store._history.size_bytes == 0
+        assert store.depth("mqtt")[0] == 121
+
+
 def test_the_ledger_is_kept_once_per_minute(path: Path) -> None:
     minute = EffortMinute(start_sample=0, end_sample=60_000, sample_rate_hz=1000, heard=50_000, lost=10_000)
     sent = {"start_utc": "2024-05-01T05:30:00.000000Z", "clock": {"synced": True}}
@@ -199,7 +251,13 @@ def test_any_thread_may_call(path: Path) -> None:
         assert sorted(p["id"] for p in store.detections()) == sorted(sent["a"]) == sorted(sent["b"]) == everything
 
 
-@pytest.mark.parametrize("damage", ["garbage", "truncated", "page", "foreign", "newer"])
+def other_version(path: Path, version: int) -> None:
+    path.unlink(missing_ok=True)
+    with contextlib.closing(sqlite3.connect(path)) as db:
+        db.executescript(f"CREATE TABLE x (y); PRAGMA user_version = {version}")
+
+
+@pytest.mark.parametrize("damage", ["garbage", "truncated", "page", "foreign", "older"])
 def test_a_damaged_file_is_set_aside_and_a_fresh_one_begun(path: Path, damage: str) -> None:
     with open_store(path) as store:
         for number in range(200):
@@ -213,11 +271,8 @@ def test_a_damaged_file_is_set_aside_and_a_fresh_one_begun(path: Path, damage: s
         case "page":
             content[40_960:57_344] = random.Random(1).randbytes(16_384)
             path.write_bytes(content)
-        case "foreign" | "newer":
-            path.unlink()
-            db = sqlite3.connect(path)
-            db.executescript("CREATE TABLE x (y); PRAGMA user_version = " + ("0" if damage == "foreign" else "99"))
-            db.close()
+        case "foreign" | "older":
+            other_version(path, 0 if damage == "foreign" else 1)
     before = path.read_bytes()
     with open_store(path) as store:
         assert store.quarantined is not None
@@ -228,6 +283,18 @@ def test_a_damaged_file_is_set_aside_and_a_fresh_one_begun(path: Path, damage: s
     path.write_bytes(b"damaged again" * 1000)  # within the same second
     with open_store(path) as again:
         assert again.quarantined not in (None, store.quarantined)
+
+
+def test_a_store_of_a_newer_program_is_refused_and_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "edge.db"
+    other_version(path, 99)
+    before = path.read_bytes()
+    with pytest.raises(
+        StoreError, match=r"edge\.db: is of version 99, newer than this program's \d+: update the program"
+    ) as caught:
+        open_store(path)
+    assert "\n" not in str(caught.value)
+    assert [(p.name, p.read_bytes()) for p in tmp_path.iterdir()] == [("edge.db", before)]
 
 
 def test_a_place_that_cannot_be_written_is_no_damage(tmp_path: Path) -> None:
@@ -253,6 +320,37 @@ def test_a_full_disk_is_told_and_passes(path: Path) -> None:
         assert store.depth("mqtt")[0] == len(list(store.detections())) == failed
         store._db.execute("PRAGMA max_page_count = 1000000").fetchone()
         assert store.record(payload(failed), dating=SYNCED)
+
+
+def test_the_ballast_is_really_there_given_up_in_parts_and_taken_back(tmp_path: Path) -> None:
+    free = [2_000_000]
+    path = tmp_path / "ballast"
+
+    def open_ballast(size: int) -> Ballast:
+        return Ballast(path, size_bytes=size, free_bytes=lambda folder: free[0])
+
+    ballast = open_ballast(1_000_000)
+    assert not ballast.whole
+    assert ballast.refill()
+    assert path.stat().st_blocks * 512 >= 1_000_000
+    sizes = []
+    while ballast.release():
+        sizes.append(ballast.held_bytes)
+    assert sizes[0] < 1_000_000
+    assert sizes == sorted(sizes, reverse=True)
+    assert sizes[-1] == 0
+    assert len(sizes) == 64
+    assert not path.exists()
+    free[0] = 1_999_999  # it would take more than half of what there is
+    assert not ballast.refill()
+    free[0] = 2_000_000
+    assert ballast.refill()
+    assert open_ballast(1_000_000).whole
+    assert open_ballast(500_000).held_bytes == path.stat().st_size == 500_000  # the configuration asks for less
+    none = open_ballast(0)
+    assert none.whole
+    assert not none.release()
+    assert not path.exists()
 
 
 WRITER = """

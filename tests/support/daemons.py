@@ -70,7 +70,7 @@ def write_config(folder: Path, bundle: Path, **sections: object) -> Path:
         "device": {"id": "pond"},
         "model": {"bundle": str(bundle), "hop_s": 0.5},
         "tracker": {"cooldown_s": 1.0, "longest_s": 60.0, "update_s": 10.0},
-        "store": {"path": str(folder / "edge.db")},
+        "store": {"path": str(folder / "edge.db"), "ballast_mb": 1.0},
         "clips": {"folder": str(folder / "clips"), "reserve_mb": 1.0, "format": "wav"},
         "mqtt": {"enabled": False},
         "metrics": {"enabled": False},
