@@ -211,7 +211,7 @@ def test_the_command_tells_of_an_impostor_in_one_line(impostor: Impostor, tmp_pa
     assert result.exit_code == 1
     assert isinstance(result.exception, SystemExit)
     (line,) = (line for line in result.output.splitlines() if "broker" in line.split(":")[0])
-    assert line.startswith("FAULT  broker: 127.0.0.1")
+    assert line.startswith("FAULT  broker: mqtt.host = 127.0.0.1")
     assert "hunter2" not in result.output
 
 
