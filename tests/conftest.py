@@ -70,10 +70,22 @@ def _mount_missing() -> str | None:
             return "no right to mount a tmpfs (root has it)"
 
 
+@cache
+def _audio_missing() -> str | None:
+    try:
+        import pyaudio  # noqa: F401
+    except ImportError:
+        return "no PyAudio (`make test` builds it where portaudio19-dev is installed)"
+    if not any(Path("/usr/lib").glob("**/alsa-lib/libasound_module_pcm_pulse.so")):
+        return "no ALSA plug-in for PulseAudio (`make test` installs the package libasound2-plugins)"
+    return _program_missing("pulseaudio", "pulseaudio") or _program_missing("paplay", "pulseaudio-utils")
+
+
 NEEDS = {
     "data": Need(missing=_recordings_missing, required_in_ci=True),
     "gpu": Need(missing=_gpu_missing, required_in_ci=False),
     "broker": Need(missing=lambda: _program_missing("mosquitto", "mosquitto"), required_in_ci=True),
+    "audio": Need(missing=_audio_missing, required_in_ci=True),
     "promtool": Need(missing=lambda: _program_missing("promtool", "prometheus"), required_in_ci=True),
     "systemd": Need(missing=lambda: _program_missing("systemd-analyze", "systemd"), required_in_ci=True),
     "nspawn": Need(missing=cannot_boot, required_in_ci=True),

@@ -1,0 +1,45 @@
+"""What a microphone brings, for a test to look at: `python -m tests.support.hear DEVICE RATE_HZ OUT.npz`, until its input ends.
+
+A process of its own, because PortAudio and ALSA read their environment once. Says `hearing` when samples advance.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+from pathlib import Path
+
+import numpy as np
+
+from edge.sources.microphone import Microphone, MicrophoneSettings
+from edge.sources.portaudio import PortAudio
+from edge.types import AudioBlock, Gap
+
+
+def main(device: str, rate_hz: int, out: Path) -> None:
+    gaps: list[Gap] = []
+    settings = MicrophoneSettings(device=device, channel=1, rate_hz=rate_hz)
+    microphone = Microphone(settings, sample_rate_hz=rate_hz, audio=PortAudio(), on_gap=gaps.append)
+    threading.Thread(target=_stop_at_the_end_of_input, args=(microphone,), daemon=True).start()
+    blocks: list[AudioBlock] = []
+    for block in microphone.blocks():
+        if len(block.samples) and not blocks:
+            print("hearing", flush=True)
+        if len(block.samples):
+            blocks.append(block)
+    np.savez(
+        out,
+        samples=np.concatenate([block.samples for block in blocks]),
+        starts=[block.start_sample for block in blocks],
+        lengths=[len(block.samples) for block in blocks],
+        gaps=np.array([(gap.start_sample, gap.end_sample) for gap in gaps]).reshape(-1, 2),
+    )
+
+
+def _stop_at_the_end_of_input(microphone: Microphone) -> None:
+    sys.stdin.read()
+    microphone.stop()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], int(sys.argv[2]), Path(sys.argv[3]))
