@@ -51,7 +51,7 @@ Deliveries = Callable[[Blueprint, Store, LiveClock, Metrics], list[Delivery]]
 
 
 class Daemon:
-    """A recorder that runs until told to stop. `commands` is where signals are put; `wait` belongs to the main thread."""
+    """A recorder that runs until told to stop. `commands` is where signals are put; `run` belongs to the main thread."""
 
     def __init__(
         self,
@@ -61,6 +61,7 @@ class Daemon:
         deliveries: Deliveries,
         clock: LiveClock | None = None,
         notifier: Notifier | None = None,
+        blueprint: Callable[[Config], Blueprint] = draw_up,
     ) -> None:
         self.commands: queue.SimpleQueue[Command] = queue.SimpleQueue()
         self._config_file = config_file
@@ -68,13 +69,14 @@ class Daemon:
         self._deliveries = deliveries
         self._clock = clock or LiveClock()
         self._notifier = notifier or Notifier()
+        self._blueprint = blueprint
         self._swap = threading.Lock()  # over which recorder is at work and which is next
         self._next: Recorder | None = None
         self._failure: BaseException | None = None
 
     def run(self) -> None:
         """Build, start, wait, stop. Raises `UserError` for what a person must mend, and whatever ended the pipeline."""
-        plan = draw_up(load_config(self._config_file))
+        plan = self._blueprint(load_config(self._config_file))
         with ExitStack() as parts:
             parts.callback(self._notifier.close)
             store = parts.enter_context(open_store(plan.config))
@@ -126,7 +128,7 @@ class Daemon:
         """Build and test the new; only then let go of the old. Store and place of the clips change with a restart only."""
         self._notifier.reloading()
         try:
-            plan = draw_up(load_config(self._config_file))
+            plan = self._blueprint(load_config(self._config_file))
             recorder = self._record(plan, store)
             deliveries = self._deliveries(plan, store, self._clock, self._metrics)
         except (EdgeError, OSError) as exc:

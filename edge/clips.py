@@ -69,9 +69,16 @@ class ClipFolder:
     afterwards, only when they alone fill half of the budget or nothing else is left.
     """
 
-    def __init__(self, settings: ClipSettings, *, free_bytes: Callable[[Path], int] = lambda path: shutil.disk_usage(path).free):
+    def __init__(
+        self,
+        settings: ClipSettings,
+        *,
+        free_bytes: Callable[[Path], int] = lambda path: shutil.disk_usage(path).free,
+        on_removed: Callable[[int], None] = lambda count: None,
+    ) -> None:
         self._settings = settings
         self._free_bytes = free_bytes
+        self._on_removed = on_removed
         self._sizes: dict[str, dict[Path, int]] = defaultdict(dict)
         settings.folder.mkdir(parents=True, exist_ok=True)
         for file in sorted(settings.folder.glob("*/*"), key=lambda path: path.name):
@@ -111,6 +118,7 @@ class ClipFolder:
             oldest = next(iter(self._sizes[label]))
             oldest.unlink(missing_ok=True)
             del self._sizes[label][oldest]
+            self._on_removed(1)
         return True
 
     def _short_of(self, size: int) -> bool:
@@ -196,7 +204,8 @@ def encode(samples: Array, rate_hz: int, form: Literal["flac", "wav"], guano: st
     WAV has GUANO's own chunk `guan`; FLAC has no chunks and carries the same text as its comment.
     """
     # By 32768, so that what came as 16 bit leaves as the same numbers; libsndfile scales by 32767.
-    pcm = np.clip(np.rint(samples * np.float32(32768)), -32768, 32767).astype(np.int16)
+    # A sample that is no number is silence: a driver's fault must not cost the clip.
+    pcm = np.clip(np.rint(np.nan_to_num(samples) * np.float32(32768)), -32768, 32767).astype(np.int16)
     stream = io.BytesIO()
     with soundfile.SoundFile(stream, "w", rate_hz, 1, "PCM_16", format=form.upper()) as file:
         if form == "flac":

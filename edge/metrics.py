@@ -21,7 +21,7 @@ from edge.errors import ConfigError, StoreError
 from edge.outbox import Kind
 from edge.sinks.session import KINDS
 from edge.store import Store
-from edge.types import SignalHealth
+from edge.types import Prediction
 
 __all__ = ["Metrics", "MetricsServer"]
 
@@ -41,6 +41,7 @@ class Metrics:
         self._audio = Counter("edge_audio_seconds", "Audio by what became of it; adds up to elapsed time.", ["fate"], registry=r)
         self._windows = Counter("edge_windows", "Windows by outcome.", ["outcome"], registry=r)
         self._detections = Counter("edge_detections", "Events by species, or unknown.", ["label"], registry=r)
+        self._lost = Counter("edge_detections_lost", "Detections given up while the store failed for too long.", registry=r)
         self._infer = Histogram("edge_inference_seconds", "Network, per window.", buckets=STAGE_S, registry=r)
         self._frontend = Histogram("edge_frontend_seconds", "Features, per window.", buckets=STAGE_S, registry=r)
         self._store = Histogram("edge_capture_to_store_seconds", "End of a window to the store.", buckets=STAGE_S, registry=r)
@@ -99,9 +100,15 @@ class Metrics:
         with self._lock:
             self._totals = dict.fromkeys(FATES, 0.0)
 
-    def window(self, health: SignalHealth) -> None:
-        """A window was judged, or gated."""
-        self._windows.labels("gated" if health.gated else "judged").inc()
+    def window(self, prediction: Prediction) -> None:
+        """A window was judged, or gated; a gated one took no inference."""
+        health = prediction.health
+        if health.gated:
+            self._windows.labels("gated").inc()
+        else:
+            self._windows.labels("judged").inc()
+            self._frontend.observe(prediction.frontend_s)
+            self._infer.observe(prediction.network_s)
         self._rms.set(health.rms_dbfs)
         self._peak.set(health.peak_dbfs)
         self._clip.set(health.clip_ratio)
@@ -114,14 +121,13 @@ class Metrics:
         self._windows.labels("dropped").inc(dropped)
         self._windows.labels("failed").inc(failed)
 
-    def inference(self, *, frontend_s: float, network_s: float) -> None:
-        """How long the two parts of one window's judgement took."""
-        self._frontend.observe(frontend_s)
-        self._infer.observe(network_s)
-
     def detection(self, label: str | None) -> None:
         """An event has begun."""
         self._detections.labels(label if label is not None else "unknown").inc()
+
+    def detection_lost(self) -> None:
+        """A detection was given up: too many wait for the store."""
+        self._lost.inc()
 
     def stored(self, delay_s: float) -> None:
         """What a window led to is in the store, so long after the window's end was captured."""

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import time
+from dataclasses import dataclass
+
 import numpy as np
 
 from edge.backends.base import Backend
 from edge.backends.onnx import OnnxBackend
 from edge.bundle import Bundle, Frontend, Verdicts
-from edge.errors import BundleError
+from edge.errors import BackendError, BundleError
 from edge.health import HealthLimits, signal_health
 from edge.types import Array, Prediction, Score, SignalHealth, Window
 
@@ -15,6 +18,16 @@ __all__ = ["TOP", "Model", "best", "load_model"]
 
 TOP = 5  # labels named with each prediction
 NOTHING = np.empty(0, np.float32)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Answer:
+    """Of the network to one window: embedding (1, D), logits (1, K), and how long features and network took."""
+
+    embedding: Array
+    logits: Array
+    frontend_s: float
+    network_s: float
 
 
 class Model:
@@ -29,17 +42,26 @@ class Model:
         self._self_test()
 
     def predict(self, window: Window) -> Prediction:
-        """Judge one window; a dead or stuck one is not shown to the network."""
+        """Judge one window; a dead or stuck one is not shown to the network. Raises `BackendError` when there is no answer."""
+        if not np.isfinite(window.samples).all():
+            raise BackendError("the sound has samples that are no numbers")
         health = signal_health(window.samples, self._limits)
         if health.gated:
             return _gated(window, health)
-        embedding, logits = self._infer(window.samples)
-        return self._judged(window, health, embedding[0], self.bundle.head(embedding, logits))
+        answer = self._infer(window.samples)
+        if not (np.isfinite(answer.embedding).all() and np.isfinite(answer.logits).all()):
+            raise BackendError("the network answers with what is no number")
+        return self._judged(window, health, answer, self.bundle.head(answer.embedding, answer.logits))
 
-    def _infer(self, samples: Array) -> tuple[Array, Array]:
-        return self._backend.infer(self._frontend(samples)[np.newaxis])
+    def _infer(self, samples: Array) -> _Answer:
+        began_s = time.perf_counter()
+        features = self._frontend(samples)[np.newaxis]
+        between_s = time.perf_counter()
+        embedding, logits = self._backend.infer(features)
+        ended_s = time.perf_counter()
+        return _Answer(embedding=embedding, logits=logits, frontend_s=between_s - began_s, network_s=ended_s - between_s)
 
-    def _judged(self, window: Window, health: SignalHealth, embedding: Array, verdicts: Verdicts) -> Prediction:
+    def _judged(self, window: Window, health: SignalHealth, answer: _Answer, verdicts: Verdicts) -> Prediction:
         top = best(self.labels, verdicts.scores[0])
         return Prediction(
             start_sample=window.start_sample,
@@ -52,13 +74,16 @@ class Model:
             top=top,
             health=health,
             scores=verdicts.scores[0],
-            embedding=embedding,
+            embedding=answer.embedding[0],
+            frontend_s=answer.frontend_s,
+            network_s=answer.network_s,
         )
 
     def _self_test(self) -> None:
         golden = self.bundle.golden
-        embedding, logits = self._infer(golden.samples)
-        for name, got, expected in (("embedding", embedding[0], golden.embedding), ("logits", logits[0], golden.logits)):
+        answer = self._infer(golden.samples)
+        pairs = (("embedding", answer.embedding[0], golden.embedding), ("logits", answer.logits[0], golden.logits))
+        for name, got, expected in pairs:
             if got.shape != expected.shape:
                 raise BundleError(f"{self.bundle.path}: {name} has shape {got.shape}, the golden window expects {expected.shape}")
             difference = float(np.abs(got - expected).max())

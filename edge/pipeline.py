@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Protocol
 
+from edge.errors import BackendError
 from edge.model import Model
 from edge.tracker import Tracker
-from edge.types import AudioBlock, Detection, Prediction
+from edge.types import AudioBlock, Detection, Prediction, Window
 from edge.windows import Windower
 
 __all__ = ["Meter", "detect"]
@@ -22,6 +23,9 @@ class Meter(Protocol):
     def prediction(self, prediction: Prediction) -> None:
         """A window was judged."""
 
+    def failed(self, window: Window, error: BackendError) -> None:
+        """The model had no answer to a window, and the tracker never hears of it; raise `error` to end the stream."""
+
 
 def detect(
     blocks: Iterable[AudioBlock], *, windower: Windower, model: Model, tracker: Tracker, meter: Meter
@@ -30,7 +34,17 @@ def detect(
     for block in blocks:
         meter.block(block)
         for window in windower.push(block):
-            prediction = model.predict(window)
-            meter.prediction(prediction)
-            yield from tracker.push(prediction)
+            for prediction in _judged(window, model, meter):
+                yield from tracker.push(prediction)
     yield from tracker.flush()
+
+
+def _judged(window: Window, model: Model, meter: Meter) -> Iterator[Prediction]:
+    """The prediction of a window, if there is one: one bad window must not end a year of listening."""
+    try:
+        prediction = model.predict(window)
+    except BackendError as exc:
+        meter.failed(window, exc)
+        return
+    meter.prediction(prediction)
+    yield prediction

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections import deque
 from collections.abc import Callable
@@ -13,7 +14,7 @@ from edge.bundle import Bundle, load_bundle
 from edge.clips import ClipFolder, ClipSettings, ClipWriter, RecentAudio
 from edge.config import Config
 from edge.effort import FATES, Effort, EffortMinute
-from edge.errors import StoreError
+from edge.errors import BackendError, StoreError
 from edge.live_clock import LiveClock
 from edge.metrics import Metrics
 from edge.model import Model, load_model
@@ -21,12 +22,13 @@ from edge.models import default_bundle_path
 from edge.notify import Notifier
 from edge.pipeline import detect
 from edge.provenance import Provenance, provenance_of
+from edge.seldom import Seldom
 from edge.sinks.wire import effort_payload, health_payload, recorder_payload
 from edge.sources.microphone import Microphone, MicrophoneSettings
 from edge.sources.portaudio import AudioSystem
 from edge.store import Store
 from edge.tracker import Tracker
-from edge.types import AudioBlock, Detection, Gap, Prediction
+from edge.types import AudioBlock, Detection, Gap, Prediction, SignalHealth, Window
 from edge.windows import Windower
 
 __all__ = ["Blueprint", "Recorder", "draw_up", "open_microphone"]
@@ -88,16 +90,17 @@ class Recorder:
         monotonic_s: Callable[[], float] = time.monotonic,
     ) -> None:
         self.plan = plan
-        self.microphone = open_microphone(
-            plan, audio=audio, on_gap=self._gap, on_position=clock.heard, on_fault=metrics.capture_fault
-        )
-        self.effort = Effort(sample_rate_hz=plan.bundle.frontend.sample_rate_hz)
-        self.clips = self._clip_writer()
         self._store = store
         self._clock = clock
         self._notifier = notifier
         self._metrics = metrics
         self._monotonic_s = monotonic_s
+        self._seldom = Seldom(log, monotonic_s=monotonic_s)
+        self.microphone = open_microphone(
+            plan, audio=audio, on_gap=self._gap, on_position=clock.heard, on_fault=metrics.capture_fault
+        )
+        self.effort = Effort(sample_rate_hz=plan.bundle.frontend.sample_rate_hz)
+        self.clips = self._clip_writer()
         self._unstored: deque[tuple[Detection, str | None]] = deque(maxlen=UNSTORED)
         self._minutes: deque[EffortMinute] = deque(maxlen=UNSTORED)
         self._redate_due = False
@@ -120,6 +123,7 @@ class Recorder:
         for event in detect(self.microphone.blocks(), windower=windower, model=plan.model, tracker=tracker, meter=self):
             self._keep(event)
         self._record_effort(self.effort.flush())
+        self._tell_audio()
         self._store_waiting()
 
     def block(self, block: AudioBlock) -> None:
@@ -137,7 +141,8 @@ class Recorder:
     def prediction(self, prediction: Prediction) -> None:
         """See `Meter.prediction`."""
         self.effort.window(prediction.start_sample, prediction.end_sample, gated=prediction.health.gated)
-        self._metrics.window(prediction.health)
+        self._metrics.window(prediction)
+        self._tell_health(prediction.health)
         now_s = self._monotonic_s()
         if now_s - self._told_s >= HEALTH_EVERY_S:
             self._told_s = now_s
@@ -147,19 +152,36 @@ class Recorder:
             heard = self._clock.at(prediction.end_sample).utc(prediction.end_sample)
             self._metrics.stored(max(0.0, (self._clock.now_utc() - heard).total_seconds()))
 
+    def failed(self, window: Window, error: BackendError) -> None:
+        """See `Meter.failed`. What no other window reaches of this one, the ledger will call dropped; the watchdog is not fed."""
+        self._metrics.windows_lost(failed=1)
+        self._seldom.warning("model", f"a window was not judged: {error}")
+
+    def _tell_health(self, health: SignalHealth) -> None:
+        if health.gated:
+            state = "dead: nothing but silence" if health.dead else "stuck: a constant, or railed"
+            self._seldom.warning("microphone", f"the microphone is {state}; its windows are not judged")
+        else:
+            self._seldom.over("microphone", "the microphone gives sound again")
+
     def _gap(self, gap: Gap) -> None:
         if gap.reason == "dropped":
             self.effort.dropped(gap.start_sample, gap.end_sample)
-            log.warning("inference is late: %d samples dropped", gap.end_sample - gap.start_sample)
+            samples, rate_hz = gap.end_sample - gap.start_sample, self.plan.bundle.frontend.sample_rate_hz
+            self._metrics.windows_lost(dropped=math.ceil(samples / (self.plan.config.model.hop_s * rate_hz)))
+            self._seldom.warning("late", f"inference is late: {samples / rate_hz:.1f} s of audio dropped, the oldest")
 
     def _every_second(self) -> None:
         self._redate_due |= self._clock.poll()
         if self._redate_due:
             self._redate()
         self._metrics.clock(offset_s=self._clock.offset_s, synced=self._clock.synced)
-        self._metrics.audio({fate: self.effort.total_s(fate) for fate in FATES})
+        self._tell_audio()
         self._record_effort(self.effort.minutes())
         self._store_waiting()
+
+    def _tell_audio(self) -> None:
+        self._metrics.audio({fate: self.effort.total_s(fate) for fate in FATES})
 
     def _keep(self, event: Detection) -> None:
         if event.label is None and not self.plan.config.events.unknown:
@@ -173,7 +195,9 @@ class Recorder:
             else:
                 self._metrics.clip_written((Path(self.plan.config.clips.folder) / clip).stat().st_size)
         if len(self._unstored) == UNSTORED:
-            log.error("detection %s %s is lost: the store has failed for too long", self._unstored[0][0].id, event.state)
+            self._metrics.detection_lost()
+            oldest = self._unstored[0][0]
+            self._seldom.error("lost", f"detection {oldest.id} {oldest.state} is lost: the store has failed for too long")
         self._unstored.append((event, clip))
         self._store_waiting()
 
@@ -185,9 +209,10 @@ class Recorder:
                 self._store_event(event, clip)
             except StoreError as exc:
                 self._metrics.store_error()
-                log.warning("%s; %d detections wait", exc, len(self._unstored))
+                self._seldom.warning("detections", f"{exc}; {len(self._unstored)} detections wait")
                 return
             self._unstored.popleft()
+            self._seldom.over("detections", "the store takes detections again")
 
     def _store_event(self, event: Detection, clip: str | None) -> None:
         payload = recorder_payload(
@@ -208,7 +233,7 @@ class Recorder:
         try:
             moved = self._store.redate(self._clock.dating())
         except StoreError as exc:
-            log.warning("%s; dating anew waits", exc)
+            self._seldom.warning("dating", f"{exc}; dating anew waits")
             return
         self._redate_due = False
         log.info("the clock is synchronised; %d rows were dated anew", moved)
@@ -223,7 +248,7 @@ class Recorder:
             try:
                 self._store.record_effort(minute, payload, stream=self._stream, dating=self._clock.dating())
             except StoreError as exc:
-                log.warning("%s; %d minutes of the effort ledger wait", exc, len(self._minutes))
+                self._seldom.warning("minutes", f"{exc}; {len(self._minutes)} minutes of the effort ledger wait")
                 return
             self._minutes.popleft()
 
@@ -236,7 +261,7 @@ class Recorder:
         try:
             self._store.record_health(payload, dating=self._clock.dating())
         except StoreError as exc:
-            log.warning("the state of the microphone was not stored: %s", exc)
+            self._seldom.warning("health", f"the state of the microphone was not stored: {exc}")
 
     def _clip_writer(self) -> ClipWriter | None:
         chosen, plan = self.plan.config.clips, self.plan
@@ -254,7 +279,7 @@ class Recorder:
         seconds = tracker.longest_s + tracker.cooldown_s + 2 * chosen.padding_s + 4 * spec.window_s
         self._recent = RecentAudio(round(seconds * spec.sample_rate_hz))
         try:
-            folder = ClipFolder(settings)
+            folder = ClipFolder(settings, on_removed=self._metrics.clips_removed)
         except OSError as exc:
             log.warning("no clips: %s: %s", settings.folder, exc.strerror)
             return None

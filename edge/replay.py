@@ -27,7 +27,7 @@ from edge.provenance import provenance_of
 from edge.sinks.base import Heard
 from edge.sources.file import AUDIO_SUFFIXES, FileSource
 from edge.tracker import Tracker, TrackerSpec
-from edge.types import AudioBlock, Detection, Prediction
+from edge.types import AudioBlock, Detection, Prediction, Window
 from edge.windows import Windower
 
 __all__ = ["Outcome", "ReplaySettings", "Replayer", "find_recordings", "replay"]
@@ -122,6 +122,9 @@ class _ReplayMeter:
     def prediction(self, prediction: Prediction) -> None:
         if self.spool is not None:
             pickle.dump(replace(prediction, scores=NOTHING, embedding=NOTHING), self.spool)
+
+    def failed(self, window: Window, error: BackendError) -> None:
+        raise error  # someone is there to read it, and half a result would pass for a whole one
 
 
 def find_recordings(paths: Sequence[str]) -> list[str | AudioError]:

@@ -91,6 +91,7 @@ class Prediction:
 
     `score` in 0..1 belongs to `nearest`; `novelty` in 0..1 is above 0.5 when rejected; `top` are the best labels, best first.
     A gated window has neither label nor nearest, score 0, novelty 1 and empty arrays. `scores` (K,), `embedding` (D,) float32.
+    `frontend_s` and `network_s` are the time that features and network took; they belong to this run, not to the sound.
     """
 
     start_sample: int
@@ -104,6 +105,8 @@ class Prediction:
     health: SignalHealth
     scores: Array = field(repr=False, compare=False)
     embedding: Array = field(repr=False, compare=False)
+    frontend_s: float = field(default=0.0, repr=False, compare=False)
+    network_s: float = field(default=0.0, repr=False, compare=False)
 
     @property
     def start_s(self) -> float:

@@ -14,12 +14,17 @@ from prometheus_client import CollectorRegistry, generate_latest
 
 from edge.errors import ConfigError
 from edge.metrics import Metrics, MetricsServer
+from edge.model import NOTHING
 from edge.sinks.session import KINDS
 from edge.store import Store
-from edge.types import SignalHealth
+from edge.types import Prediction, SignalHealth
 from tests.support.store import SYNCED, health, payload
 
 HEALTH = SignalHealth(rms_dbfs=-40.0, peak_dbfs=-20.0, clip_ratio=0.25, dc=0.01, dead=False, stuck=False)
+JUDGED = Prediction(
+    start_sample=0, end_sample=8000, sample_rate_hz=8000, label=None, nearest="low_hummer", score=0.4, novelty=0.9, top=(),
+    health=HEALTH, scores=NOTHING, embedding=NOTHING, frontend_s=0.01, network_s=0.02,
+)  # fmt: skip
 
 
 @pytest.fixture
@@ -46,12 +51,12 @@ def live(metrics: Metrics, store: Store) -> None:
     """Everything that can happen to a recorder."""
     metrics.digests(bundle="b", config="c", code="d", version="1", device="r1")
     metrics.audio({"heard": 50.0, "lost": 4.0, "gated": 3.0, "dropped": 2.0})
-    metrics.window(HEALTH)
-    metrics.window(replace(HEALTH, dead=True, stuck=True))
+    metrics.window(JUDGED)
+    metrics.window(replace(JUDGED, health=replace(HEALTH, dead=True, stuck=True)))
     metrics.windows_lost(dropped=2, failed=1)
-    metrics.inference(frontend_s=0.01, network_s=0.02)
     for label in ("low_hummer", "high_peeper", None):
         metrics.detection(label)
+    metrics.detection_lost()
     metrics.stored(0.01)
     metrics.capture_fault()
     metrics.store_error()
@@ -80,6 +85,15 @@ def test_every_metric_moves(store: Store) -> None:
     still = {name for name in still if "_bucket" not in name and name != "edge_resident_memory_bytes"}
     assert still == {'edge_outbox_dropped_total{kind="effort"}'}
     assert after["edge_resident_memory_bytes"] > 1e6
+
+
+def test_a_gated_window_took_no_inference(store: Store) -> None:
+    metrics = make(store)
+    metrics.window(replace(JUDGED, health=replace(HEALTH, dead=True)))
+    assert samples(metrics)["edge_inference_seconds_count"] == 0
+    metrics.window(JUDGED)
+    after = samples(metrics)
+    assert (after["edge_frontend_seconds_sum"], after["edge_inference_seconds_sum"]) == (0.01, 0.02)
 
 
 def test_series_are_there_before_anything_happens(store: Store) -> None:

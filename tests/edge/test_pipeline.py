@@ -10,13 +10,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from edge.backends.onnx import OnnxBackend
 from edge.bundle import Bundle, FrontendSpec
+from edge.errors import BackendError
 from edge.model import Model, load_model
 from edge.pipeline import detect
 from edge.sources.base import Source
 from edge.sources.file import FileSource
 from edge.tracker import Tracker
-from edge.types import Array, AudioBlock, Detection, Prediction
+from edge.types import Array, AudioBlock, Detection, Prediction, Window
 from edge.windows import Windower
 from tests.support.audio import soundscape
 from tests.support.bundles import SPEC, tiny_bundle
@@ -32,12 +34,16 @@ class Ledger:
 
     heard: int = 0
     predictions: list[Prediction] = field(default_factory=list)
+    failures: list[int] = field(default_factory=list)
 
     def block(self, block: AudioBlock) -> None:
         self.heard += len(block.samples)
 
     def prediction(self, prediction: Prediction) -> None:
         self.predictions.append(prediction)
+
+    def failed(self, window: Window, error: BackendError) -> None:
+        self.failures.append(window.start_sample)
 
 
 def run(source: Source, model: Model) -> tuple[list[Detection], Ledger]:
@@ -110,3 +116,45 @@ def test_no_prediction_spans_lost_audio(model: Model) -> None:
     _, ledger = run(ArraySource(runs=runs, sample_rate_hz=RATE_HZ, sizes=(900,)), model)
     assert all(p.end_sample <= lost.start or p.start_sample >= lost.stop for p in ledger.predictions)
     assert {lost.start, lost.stop} <= {p.end_sample for p in ledger.predictions} | {p.start_sample for p in ledger.predictions}
+
+
+class Faulty:
+    """A backend that answers one window with an error and another with what is no number."""
+
+    def __init__(self, bundle: Bundle, *, error: int, nothing: int) -> None:
+        self._inner = OnnxBackend(bundle.model_path)
+        self._error, self._nothing = error, nothing
+        self._calls = -1  # the self-test is not counted
+
+    def infer(self, features: Array) -> tuple[Array, Array]:
+        call, self._calls = self._calls, self._calls + 1
+        if call == self._error:
+            raise BackendError("out of memory")
+        embedding, logits = self._inner.infer(features)
+        return (embedding, logits * np.float32(np.nan)) if call == self._nothing else (embedding, logits)
+
+
+def test_a_window_that_fails_costs_itself_and_nothing_else(model: Model, bundle: Bundle) -> None:
+    detections, ledger = run(played(SOUNDS, (1000,)), Model(bundle, Faulty(bundle, error=3, nothing=14)))
+    assert ledger.failures == [3 * RATE_HZ // 2, 14 * RATE_HZ // 2]
+    _, whole = run(played(SOUNDS, (1000,)), model)
+    assert ledger.predictions == [p for p in whole.predictions if p.start_sample not in ledger.failures]
+    labels = [d.label for d in detections if d.state == "end"]
+    assert labels == ["low_hummer", None, "high_peeper", "mid_whistler"]
+
+
+def test_samples_that_are_no_numbers_fail_their_windows_only(model: Model) -> None:
+    spoilt = SOUNDS.copy()
+    spoilt[2 * RATE_HZ] = np.nan
+    spoilt[-1] = np.inf
+    _, ledger = run(played(spoilt, (1000,)), model)
+    _, whole = run(played(SOUNDS, (1000,)), model)
+    hit = {p.start_sample for p in whole.predictions if p.start_sample <= 2 * RATE_HZ < p.end_sample or p.end_sample == len(SOUNDS)}
+    assert set(ledger.failures) == hit
+    assert ledger.predictions == [p for p in whole.predictions if p.start_sample not in hit]
+
+
+def test_the_time_that_features_and_network_take_is_measured(model: Model) -> None:
+    _, ledger = run(played(SOUNDS, (1000,)), model)
+    for p in ledger.predictions:
+        assert (p.frontend_s > 0) == (p.network_s > 0) == (not p.health.gated)
