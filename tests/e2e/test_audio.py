@@ -48,7 +48,8 @@ def test_a_recorder_hears_what_replay_hears(server: SoundServer, tmp_path: Path)
     hop_s = 0.5
     wav = write_audio(tmp_path / "soundscape.wav", soundscape(RATE_HZ), RATE_HZ)
     audio = {"device": DEVICE, "channel": 1, "rate_hz": RATE_HZ}
-    model = {"bundle": str(tmp_path / "bundle"), "hop_s": hop_s}
+    bundle = str(tmp_path / "bundle")
+    model = {"bundle": bundle, "hop_s": hop_s}
     with live_recorder(tmp_path, environ=server.environ, audio=audio, model=model, tracker={}) as recorder:
         recorder.ready(60)
         assert server.play(Path(wav)).wait(60) == 0
@@ -56,7 +57,7 @@ def test_a_recorder_hears_what_replay_hears(server: SoundServer, tmp_path: Path)
         recorder.stop()
         live = recorder.detections()
         assert recorder.total_s("lost", "dropped") < 0.5, recorder.log
-    replayed = edge("replay", wav, "--bundle", model["bundle"], "--hop-s", str(hop_s), "--format", "jsonl", environ=server.environ)
+    replayed = edge("replay", wav, "--bundle", bundle, "--hop-s", str(hop_s), "--format", "jsonl", environ=server.environ)
     assert replayed.returncode == 0, replayed.stderr
     filed = [json.loads(line) for line in replayed.stdout.splitlines()]
     assert [event["label"] for event in filed] == ["low_hummer", None, "high_peeper", "mid_whistler"]
