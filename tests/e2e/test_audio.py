@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -10,7 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.support.audio import write_audio
+from tests.support.audio import soundscape, write_audio
+from tests.support.live import edge, live_recorder
 from tests.support.soundserver import DEVICE, RATE_HZ, SoundServer, sound_server
 
 pytestmark = pytest.mark.audio
@@ -40,3 +42,26 @@ def test_every_sample_arrives_as_it_was_played(server: SoundServer, tmp_path: Pa
     steps = heard["samples"] * 2**15
     sounding = np.flatnonzero(steps)
     np.testing.assert_array_equal(steps[sounding[0] : sounding[-1] + 1], played)
+
+
+def test_a_recorder_hears_what_replay_hears(server: SoundServer, tmp_path: Path) -> None:
+    hop_s = 0.5
+    wav = write_audio(tmp_path / "soundscape.wav", soundscape(RATE_HZ), RATE_HZ)
+    audio = {"device": DEVICE, "channel": 1, "rate_hz": RATE_HZ}
+    bundle = str(tmp_path / "bundle")
+    model = {"bundle": bundle, "hop_s": hop_s}
+    with live_recorder(tmp_path, environ=server.environ, audio=audio, model=model, tracker={}) as recorder:
+        recorder.ready(60)
+        assert server.play(Path(wav)).wait(60) == 0
+        recorder.wait_for_audio()  # the last of the sound is older than the window that follows it
+        recorder.stop()
+        live = recorder.detections()
+        assert recorder.total_s("lost", "dropped") < 0.5, recorder.log
+    replayed = edge("replay", wav, "--bundle", bundle, "--hop-s", str(hop_s), "--format", "jsonl", environ=server.environ)
+    assert replayed.returncode == 0, replayed.stderr
+    filed = [json.loads(line) for line in replayed.stdout.splitlines()]
+    assert [event["label"] for event in filed] == ["low_hummer", None, "high_peeper", "mid_whistler"]
+    assert [event["label"] for event in live] == [event["label"] for event in filed]
+    # The recorder had been listening for a while when the sound began; by how long, the first event tells.
+    later_s = [ours["start_s"] - theirs["start_s"] for ours, theirs in zip(live, filed, strict=True)]
+    np.testing.assert_allclose(later_s, later_s[0], atol=hop_s)

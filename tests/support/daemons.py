@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -11,21 +12,28 @@ from pathlib import Path
 import yaml
 
 from edge.app import Daemon
+from edge.backends.base import Backend
+from edge.backends.onnx import OnnxBackend
+from edge.config import Config
 from edge.errors import AudioError
+from edge.live_clock import SystemWorld, WallState
+from edge.model import Model
+from edge.recorder import Blueprint, draw_up
 from edge.sources.portaudio import Device, Format, Receive
 from edge.types import Array
 from tests.support.bundles import SPEC
 
-__all__ = ["RealTimeAudio", "running", "until", "write_config"]
+__all__ = ["HandWorld", "RealTimeAudio", "StalledBackend", "running", "stallable", "until", "write_config"]
 
 
 class RealTimeAudio:
-    """Plays `samples` over and over on a thread of its own, `speed` times as fast as they are; silent while `present` is False."""
+    """Plays `samples`, which may be changed, over and over in real time on a thread of its own; gone while `present` is False."""
 
     def __init__(self, samples: Array, *, rate_hz: int = SPEC.sample_rate_hz) -> None:
         self.samples, self.rate_hz = samples, rate_hz
         self.present = True
         self.opened = 0
+        self.played = 0  # frames
 
     def devices(self) -> list[Device]:
         return [Device(name="Fake Microphone", card="", channels=1, sample_rate_hz=self.rate_hz, index=0)] if self.present else []
@@ -60,8 +68,49 @@ class RealTimeStream:
                 part = audio.samples[start : start + chunk]
                 self._receive(part.tobytes(), time.monotonic(), False)
                 at += len(part)
+                audio.played += len(part)
             else:
                 at += chunk
+
+
+class StalledBackend:
+    """The real engine, but answers wait while `go` is cleared; `waiting` says that one does."""
+
+    def __init__(self, inner: Backend) -> None:
+        self._inner = inner
+        self.go, self.waiting = threading.Event(), threading.Event()
+        self.go.set()
+
+    def infer(self, features: Array) -> tuple[Array, Array]:
+        if not self.go.is_set():
+            self.waiting.set()
+            self.go.wait()
+        return self._inner.infer(features)
+
+
+def stallable(backends: list[StalledBackend]) -> Callable[[Config], Blueprint]:
+    """Blueprints for a daemon whose engine a test can stall; each engine is added to `backends`."""
+
+    def blueprint(config: Config) -> Blueprint:
+        plan = draw_up(config)
+        backends.append(StalledBackend(OnnxBackend(plan.bundle.model_path)))
+        return dataclasses.replace(plan, model=Model(plan.bundle, backends[-1], limits=config.health_limits))
+
+    return blueprint
+
+
+class HandWorld(SystemWorld):
+    """This machine, but a test sets its wall clock, and says when a time service keeps it."""
+
+    def __init__(self, *, synced: bool = True) -> None:
+        self.shift_s = 0.0
+        self.synced = synced
+
+    def utc_us(self) -> int:
+        return super().utc_us() + round(self.shift_s * 1e6)
+
+    def wall_state(self, call: object = None) -> WallState:
+        return WallState(synced=self.synced, uncertainty_s=0.01)
 
 
 def write_config(folder: Path, bundle: Path, **sections: object) -> Path:

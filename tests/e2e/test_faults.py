@@ -1,0 +1,307 @@
+"""Faults of every kind in a whole recorder: each is survived, and each metric is moved by one of them.
+
+Four recorders live through them, each with a module-scoped fixture; what a test needs of one it finds in its `Life`.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from edge.app import Daemon, deliveries
+from edge.bundle import Bundle
+from edge.effort import EffortMinute
+from edge.live_clock import LiveClock
+from edge.store import Store
+from edge.types import Array
+from tests.support.audio import noise
+from tests.support.broker import Broker, free_port
+from tests.support.bundles import SPEC, tiny_bundle, tone
+from tests.support.daemons import HandWorld, RealTimeAudio, StalledBackend, running, stallable, until, write_config
+from tests.support.disk import fill, small_disk
+from tests.support.faults import Impostor, Watch
+from tests.support.store import SYNCED, health, payload
+
+pytestmark = [pytest.mark.broker, pytest.mark.mount, pytest.mark.promtool]
+
+RATE_HZ = SPEC.sample_rate_hz
+BRIEF = {"cooldown_s": 0.3, "longest_s": 5.0, "update_s": 1.0}
+DAY_S = 86_400.0
+FAR = 10**9
+
+
+def silence(seconds: float) -> Array:
+    return np.zeros(round(seconds * RATE_HZ), np.float32)
+
+
+def calls() -> Array:
+    """Every species and an unknown, each ended by silence; 10 s."""
+    sounds = (tone(300, 1.5), tone(1000, 1.5), tone(3000, 1.5), noise(1.5))
+    return np.concatenate([part for sound in sounds for part in (sound, silence(1.0))])
+
+
+@dataclass
+class Life:
+    """What there was to see of a recorder: `watch` its metrics, `store` where its rows are."""
+
+    watch: Watch
+    store: Path
+    facts: dict[str, Any] = field(default_factory=dict)
+
+    def rows(self, query: str) -> list[tuple[Any, ...]]:
+        with closing(sqlite3.connect(self.store)) as db:
+            return db.execute(query).fetchall()
+
+    def payloads(self) -> list[dict[str, Any]]:
+        return [json.loads(text) for (text,) in self.rows("SELECT payload FROM detections ORDER BY number")]
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    return tiny_bundle(tmp_path_factory.mktemp("bundle") / "tiny")
+
+
+def no_deliveries(*parts: object) -> list[Any]:
+    return []
+
+
+@pytest.fixture(scope="module")
+def of_sound(tmp_path_factory: pytest.TempPathFactory, bundle: Bundle) -> Life:
+    """A microphone that does all that microphones do, a store that was damaged, clips without room, a clock that is set late."""
+    folder = tmp_path_factory.mktemp("sound")
+    (folder / "edge.db").write_bytes(b"what a failing card makes of a database" * 100)
+    port = free_port()
+    life = Life(Watch(port), folder / "edge.db")
+
+    def configure(budget_mb: float, hop_s: float = 0.5) -> Path:
+        clips = {"folder": str(folder / "clips"), "reserve_mb": 1.0, "format": "wav", "budget_mb": budget_mb, "padding_s": 0.5}
+        model = {"bundle": str(bundle.path), "hop_s": hop_s}
+        return write_config(folder, bundle.path, metrics={"port": port}, tracker=BRIEF, clips=clips, model=model)
+
+    audio, world, watch = RealTimeAudio(calls()), HandWorld(synced=False), life.watch
+    daemon = Daemon(configure(0.08), audio=audio, deliveries=no_deliveries, clock=LiveClock(world=world))
+    with running(daemon):
+        until(lambda: audio.opened)
+        until(lambda: watch.look()["edge_clock_synced"] == 0)
+        for label in ("low_hummer", "mid_whistler", "high_peeper", "unknown"):
+            watch.until(f'edge_detections_total{{label="{label}"}}')
+        watch.until('edge_clips_total{outcome="removed"}')
+        world.synced = True
+        watch.until("edge_clock_synced")
+        audio.samples = silence(1)
+        watch.until('edge_microphone_fault{fault="dead"}')
+        audio.samples = np.full(RATE_HZ, 0.5, np.float32)
+        watch.until('edge_microphone_fault{fault="stuck"}')
+        audio.samples = np.clip(tone(300, 1, level=1.05), -1, 1)
+        watch.until("edge_microphone_clip_ratio", 0.01)
+        audio.samples = np.full(RATE_HZ, np.nan, np.float32)
+        watch.until('edge_windows_total{outcome="failed"}', 2)
+        audio.samples, audio.present = calls(), False
+        watch.until("edge_capture_faults_total")
+        audio.present = True
+        watch.until('edge_audio_seconds_total{fate="lost"}', 0.1)
+        configure(0.0, hop_s=0.25)
+        daemon.commands.put("reload")
+        watch.until('edge_clips_total{outcome="refused"}')
+        life.facts["judged"] = watch.look()['edge_windows_total{outcome="judged"}']
+        watch.until('edge_windows_total{outcome="judged"}', life.facts["judged"] + 1)
+    return life
+
+
+@pytest.fixture(scope="module")
+def of_lateness(tmp_path_factory: pytest.TempPathFactory, bundle: Bundle) -> Life:
+    """A model that stalls for longer than the buffer: 1 kHz when that is overwritten, 3 kHz when it is not."""
+    folder, port = tmp_path_factory.mktemp("late"), free_port()
+    life, backends = Life(Watch(port), folder / "edge.db"), list[StalledBackend]()
+    config = write_config(folder, bundle.path, metrics={"port": port}, tracker=BRIEF, audio={"buffer_s": 10.0})
+    audio, watch = RealTimeAudio(tone(300, 1)), life.watch
+    with running(Daemon(config, audio=audio, deliveries=no_deliveries, blueprint=stallable(backends))):
+        watch.until('edge_windows_total{outcome="judged"}', 3)
+        began_s = time.monotonic()
+        backends[0].go.clear()
+        assert backends[0].waiting.wait(20)
+        memory_bytes = watch.look()["edge_resident_memory_bytes"]
+        for hz, seconds in ((1000, 1.0), (3000, 11.5)):
+            audio.samples, played = tone(hz, 1), audio.played
+            until(lambda due=played + seconds * RATE_HZ: audio.played >= due, 60)  # type: ignore[misc]
+        life.facts["grown_bytes"] = watch.look()["edge_resident_memory_bytes"] - memory_bytes
+        life.facts["stalled_s"] = time.monotonic() - began_s
+        backends[0].go.set()
+        watch.until('edge_windows_total{outcome="dropped"}')
+        watch.until("edge_queue_seconds", 1.0)
+        until(lambda: watch.look()["edge_queue_seconds"] < 1.0, 60)
+        judged = watch.look()['edge_windows_total{outcome="judged"}']
+        watch.until('edge_windows_total{outcome="judged"}', judged + 4)
+    life.facts["played_s"] = audio.played / RATE_HZ
+    return life
+
+
+@pytest.fixture(scope="module")
+def of_delivery(tmp_path_factory: pytest.TempPathFactory, bundle: Bundle) -> Life:
+    """Brokers that are away, strangers, mute, mad, choosy, and die; and an outbox that was filled while there was more room."""
+    folder, port = tmp_path_factory.mktemp("delivery"), free_port()
+    life = Life(Watch(port), folder / "edge.db")
+    watch = life.watch
+    with Store(life.store, outbox_bytes=FAR, history_bytes=FAR) as store:
+        store.record_health(health(), dating=SYNCED)
+        minute = EffortMinute(start_sample=0, end_sample=60 * RATE_HZ, sample_rate_hz=RATE_HZ, heard=60 * RATE_HZ)
+        store.record_effort(minute, {"start_utc": "2024-05-01T05:30:00.000000Z"}, stream="s", dating=SYNCED)
+        for number in range(150):
+            store.record(payload(number), dating=SYNCED)
+
+    def configure(broker_port: int, **more: object) -> Path:
+        mqtt = {"host": "127.0.0.1", "port": broker_port, "wait_for_sync_s": 0.0, **more}
+        kept = {"path": str(life.store), "ballast_mb": 1.0, "outbox_mb": 0.1}
+        return write_config(folder, bundle.path, metrics={"port": port}, tracker=BRIEF, mqtt=mqtt, store=kept)
+
+    def reload(reason: str, broker_port: int, **more: object) -> None:
+        configure(broker_port, **more)
+        daemon.commands.put("reload")
+        watch.until(f'edge_mqtt_errors_total{{reason="{reason}"}}')
+
+    (folder / "no-certificate").write_text("of nobody\n")
+    (folder / "acl").write_text("topic readwrite edge/pond/#\n")
+    daemon = Daemon(configure(free_port()), audio=RealTimeAudio(calls()), deliveries=deliveries)
+    choosy = ("allow_anonymous true", f"acl_file {folder / 'acl'}")
+    (folder / "acl").write_text(
+        "".join(f"topic readwrite edge/pond/{topic}\n" for topic in ("status", "info", "health", "effort", "detection/low_hummer"))
+    )
+    with (
+        Impostor(b"\x20\x03\0\0\x05") as mad,  # a CONNACK whose properties end before they begin
+        Impostor() as mute,
+        Broker(folder / "strict", "allow_anonymous false") as strict,
+        Broker(folder / "choosy", *choosy) as broker,
+        running(daemon),
+    ):
+        until(lambda: daemon._recorder and watch.look(), 20)
+        watch.until('edge_mqtt_errors_total{reason="unreachable"}')
+        for kind in ("health", "effort", "detection"):
+            watch.until(f'edge_outbox_dropped_total{{kind="{kind}"}}')
+        reload("tls", broker.port, tls=True, ca_file=str(folder / "no-certificate"))
+        reload("credentials", broker.port, username_file=str(folder / "nowhere"))
+        reload("protocol", mad.port)
+        reload("refused", strict.port)
+        reload("timeout", mute.port)
+        reload("puback", broker.port)
+        for kind in ("health", "effort", "detection"):
+            watch.until(f'edge_messages_sent_total{{kind="{kind}"}}')
+        until(lambda: watch.look()["edge_mqtt_connected"] == 1, 60)
+        broker.kill()
+        watch.until('edge_mqtt_errors_total{reason="lost"}')
+        until(lambda: watch.look()["edge_mqtt_connected"] == 0, 60)
+    return life
+
+
+@pytest.fixture(scope="module")
+def of_disk(tmp_path_factory: pytest.TempPathFactory, bundle: Bundle) -> Iterator[Life]:
+    """A disk without ballast that is full for longer than detections can wait, while a broker takes what is there."""
+    folder, port = tmp_path_factory.mktemp("disk"), free_port()
+    with small_disk(folder / "disk", megabytes=24) as disk, Broker(folder / "broker", mortal=False) as broker:
+        life = Life(Watch(port), disk / "edge.db")
+        config = write_config(
+            folder,
+            bundle.path,
+            model={"bundle": str(bundle.path), "hop_s": 0.02},
+            tracker={"cooldown_s": 0.1, "longest_s": 1.0, "update_s": 0.001},
+            store={"path": str(life.store), "ballast_mb": 0.0},
+            clips={"enabled": False},
+            mqtt={"host": "127.0.0.1", "port": broker.port, "rate_per_s": 1000.0, "wait_for_sync_s": 0.0},
+            metrics={"port": port},
+        )
+        watch = life.watch
+        with running(Daemon(config, audio=RealTimeAudio(calls()), deliveries=deliveries)):
+            until(lambda: (folder / "edge.yaml").exists() and life.store.exists(), 20)
+            watch.until('edge_messages_sent_total{kind="detection"}')
+            broker.freeze()
+            watch.until("edge_outbox_rows", 3)
+            neighbour = fill(disk)
+            watch.until("edge_store_errors_total")
+            broker.thaw()
+            watch.until('edge_mqtt_errors_total{reason="store"}')
+            watch.until("edge_detections_lost_total")
+            neighbour.unlink()
+            sent = watch.look()['edge_messages_sent_total{kind="detection"}']
+            watch.until('edge_messages_sent_total{kind="detection"}', sent + 100)
+        yield life
+
+
+def test_every_metric_is_moved_by_a_fault(of_sound: Life, of_lateness: Life, of_delivery: Life, of_disk: Life) -> None:
+    watches = [life.watch for life in (of_sound, of_lateness, of_delivery, of_disk)]
+    series = set[str]().union(*(watch.series for watch in watches))
+    assert len(series) > 60
+    assert series - set[str]().union(*(watch.moved for watch in watches)) == set()
+
+
+def test_promtool_has_nothing_to_say_of_a_recorder_in_trouble(of_sound: Life, of_delivery: Life, of_disk: Life) -> None:
+    for life in (of_sound, of_delivery, of_disk):
+        checked = subprocess.run(["promtool", "check", "metrics"], input=life.watch.text, capture_output=True, check=False)
+        assert (checked.returncode, checked.stdout + checked.stderr) == (0, b"")
+
+
+def test_every_second_of_a_troubled_microphone_is_in_the_ledger(of_sound: Life) -> None:
+    totals = "sum(heard_s), sum(lost_s), sum(gated_s), sum(dropped_s), sum((end_sample - start_sample) / 8000.0)"
+    ((heard_s, lost_s, gated_s, dropped_s, elapsed_s),) = of_sound.rows(f"SELECT {totals} FROM effort")
+    assert heard_s + lost_s + gated_s + dropped_s == pytest.approx(elapsed_s, abs=1e-3)
+    assert min(heard_s, lost_s, gated_s) > 0
+    assert dropped_s > 0  # two windows and more in a row that the model failed on: nobody heard what lay between
+    judged = of_sound.watch.look if False else of_sound.watch.series
+    assert 'edge_windows_total{outcome="failed"}' in judged
+
+
+def test_when_inference_is_late_the_oldest_audio_is_dropped_and_the_rest_is_heard(of_lateness: Life) -> None:
+    labels = {p["label"] for p in of_lateness.payloads()}
+    assert "high_peeper" in labels
+    assert "mid_whistler" not in labels
+    totals = "sum(heard_s), sum(lost_s), sum(gated_s), sum(dropped_s), sum(end_sample - start_sample) / 8000.0"
+    ((heard_s, lost_s, gated_s, dropped_s, elapsed_s),) = of_lateness.rows(f"SELECT {totals} FROM effort")
+    assert heard_s + lost_s + gated_s + dropped_s == pytest.approx(elapsed_s, abs=1e-3)
+    assert 1.0 < dropped_s < of_lateness.facts["stalled_s"]
+    assert elapsed_s == pytest.approx(of_lateness.facts["played_s"], abs=2.0)
+    assert of_lateness.facts["grown_bytes"] < 4e6
+
+
+def test_a_jump_of_the_wall_clock_neither_reorders_nor_redates(tmp_path: Path, bundle: Bundle) -> None:
+    port, world = free_port(), HandWorld()
+    life = Life(Watch(port), tmp_path / "edge.db")
+    config = write_config(tmp_path, bundle.path, metrics={"port": port}, tracker=BRIEF, clips={"enabled": False})
+    began = datetime.fromtimestamp(world.utc_us() / 1e6).astimezone()
+    sound = np.concatenate([tone(300, 2.0), silence(1.0), tone(3000, 2.0), silence(1.0)])
+    daemon = Daemon(config, audio=RealTimeAudio(sound), deliveries=no_deliveries, clock=LiveClock(world=world))
+    with running(daemon):
+        for shift_s in (2 * DAY_S, -3600.0):
+            count = len(life.payloads()) if life.store.exists() and shift_s < 0 else 0
+            # In the middle of an event: it has begun and not ended.
+            until(lambda least=count: len(states(life)) > least and states(life)[-1] == "new", 60)  # type: ignore[misc]
+            world.shift_s = shift_s
+            until(lambda due=shift_s: abs(life.watch.look()["edge_clock_offset_seconds"] - due) < 1, 60)  # type: ignore[misc]
+        count = len(states(life))
+        until(lambda: len(states(life)) >= count + 2 and states(life)[-1] == "end", 60)
+    events = life.payloads()
+    starts = [datetime.fromisoformat(e["start_utc"].replace("Z", "+00:00")) for e in events]
+    zeros = [start.timestamp() - e["start_s"] for start, e in zip(starts, events, strict=True)]
+    assert max(zeros) - min(zeros) < 0.1
+    assert abs(zeros[0] - began.timestamp()) < 30
+    news = [e for e in events if e["state"] == "new"]
+    assert [e["start_utc"] for e in news] == sorted(e["start_utc"] for e in news)
+    assert len({e["id"] for e in news}) == len(news) == len([e for e in events if e["state"] == "end"]) >= 3
+    assert {e["id"] for e in events} == {e["id"] for e in news}
+    (effort,) = life.rows("SELECT min(start_utc) FROM effort")[0]
+    assert abs(datetime.fromisoformat(effort.replace("Z", "+00:00")).timestamp() - began.timestamp()) < 30
+
+
+def states(life: Life) -> list[str]:
+    try:
+        return [state for (state,) in life.rows("SELECT state FROM detections ORDER BY number")]
+    except sqlite3.OperationalError:
+        return []  # not yet made
