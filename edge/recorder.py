@@ -158,11 +158,14 @@ class Recorder:
         self._seldom.warning("model", f"a window was not judged: {error}")
 
     def _tell_health(self, health: SignalHealth) -> None:
-        if health.gated:
-            state = "dead: nothing but silence" if health.dead else "stuck: a constant, or railed"
-            self._seldom.warning("microphone", f"the microphone is {state}; its windows are not judged")
+        if health.dead:
+            self._seldom.warning("dead", "the microphone is dead, nothing but silence: such windows are not judged")
         else:
-            self._seldom.over("microphone", "the microphone gives sound again")
+            self._seldom.over("dead", "the microphone is no longer dead")
+        if health.stuck:
+            self._seldom.warning("stuck", "the microphone is stuck, at a constant or at full scale: such windows are not judged")
+        else:
+            self._seldom.over("stuck", "the microphone is no longer stuck")
 
     def _gap(self, gap: Gap) -> None:
         if gap.reason == "dropped":

@@ -160,7 +160,8 @@ class Session:
                 raise DeliveryError("lost", f"lost the broker: {exc.strerror or exc}") from exc
         refused = self._connack is not None and self._connack.is_failure
         if self._client.socket() is None and not refused:
-            raise DeliveryError("lost", f"lost the broker: {_explained(self._reason or 'connection closed')}")
+            kind = "protocol" if self._reason == "Protocol error" else "lost"  # what paho says of most nonsense
+            raise DeliveryError(kind, f"lost the broker: {_explained(self._reason or 'connection closed')}")
 
     def acks(self) -> list[Ack]:
         """Answers since the last call."""

@@ -7,6 +7,7 @@ import socket
 import threading
 import urllib.request
 from collections import defaultdict
+from urllib.error import URLError
 
 from tests.support.daemons import until
 
@@ -36,12 +37,28 @@ class Watch:
 
     def until(self, name: str, at_least: float = 1.0, *, seconds: float = 60.0) -> None:
         """Wait until a series has that value or a higher one."""
-        until(lambda: self.look().get(name, -float("inf")) >= at_least, seconds)
+        until(lambda: self._now(name) >= at_least, seconds)
+
+    def _now(self, name: str) -> float:
+        try:
+            return self.look().get(name, -float("inf"))
+        except URLError:
+            return -float("inf")  # the daemon does not answer yet
 
     @property
     def series(self) -> set[str]:
         """All series but those that only say when another began, and the single buckets of a histogram."""
         return {self._plain(name) for name in self._seen if "_created" not in name and "_bucket{" not in name}
+
+    @property
+    def families(self) -> set[str]:
+        """Names of all metrics that are announced, with series or without."""
+        return {name for name in self.kinds if not name.endswith("_created")}
+
+    def family(self, series: str) -> str:
+        """The metric that a series belongs to."""
+        name = series.partition("{")[0]
+        return name if name in self.kinds else name.rpartition("_")[0]
 
     @property
     def moved(self) -> set[str]:
@@ -56,8 +73,7 @@ class Watch:
         return "edge_info" if name.startswith("edge_info{") else name
 
     def _counts(self, name: str) -> bool:
-        family = name.partition("{")[0]
-        return self.kinds.get(family) == "counter" or self.kinds.get(family.rpartition("_")[0]) == "histogram"
+        return self.kinds.get(self.family(name)) in ("counter", "histogram")
 
 
 class Impostor:
