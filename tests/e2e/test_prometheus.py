@@ -75,7 +75,7 @@ def test_prometheus_scrapes_a_recorder_and_answers(tmp_path: Path) -> None:
             until(lambda: [v for v in asked(server, heard) if float(v["value"][1]) > 0], 60)
             fates = {v["metric"]["fate"] for v in asked(server, "rate(edge_audio_seconds_total[20s])")}
             assert fates == {"heard", "lost", "gated", "dropped"}
-            until(lambda: [v for v in asked(server, "histogram_quantile(0.99, rate(edge_inference_seconds_bucket[20s]))")], 60)
+            until(lambda: list(asked(server, "histogram_quantile(0.99, rate(edge_inference_seconds_bucket[20s]))")), 60)
             (info,) = asked(server, "edge_info")
             assert (info["metric"]["bundle"], info["metric"]["device"]) == (bundle.digest, "pond")
             (detections,) = asked(server, 'edge_detections_total{label="low_hummer"}')
