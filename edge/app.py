@@ -88,7 +88,12 @@ class Daemon:
             parts.callback(self._stop, pipeline)
             pipeline.start()
             log.info(
-                "device %s, bundle %s, configuration %s", plan.device, plan.provenance.bundle[:12], plan.provenance.config[:12]
+                "device %s, bundle %s on %s/%s, configuration %s",
+                plan.device,
+                plan.provenance.bundle[:12],
+                plan.provenance.backend,
+                plan.provenance.variant,
+                plan.provenance.config[:12],
             )
             while self.commands.get() == "reload":
                 self._reload(store, sinks)
@@ -100,7 +105,7 @@ class Daemon:
 
     def _measure(self, plan: Blueprint, store: Store, parts: ExitStack) -> Metrics:
         metrics = Metrics(CollectorRegistry(), labels=plan.model.labels)
-        metrics.digests(**digests(plan))
+        _tell(metrics, plan)
         if store.quarantined is not None:
             metrics.store_quarantined()
         if plan.config.mqtt.enabled:
@@ -140,7 +145,7 @@ class Daemon:
             self._next = recorder
             self._recorder.stop()
         _start(deliveries, sinks)
-        self._metrics.digests(**digests(plan))
+        _tell(self._metrics, plan)
         log.info("reloaded: configuration %s", plan.provenance.config[:12])
         self._notifier.reloaded(f"configuration {plan.provenance.config[:12]}")
 
@@ -221,6 +226,12 @@ def deliveries(plan: Blueprint, store: Store, clock: LiveClock, metrics: Metrics
         started=clock.now_utc(),
     )
     return [MqttSink(config.mqtt, device=plan.device, store=store, info=info, meter=metrics)]
+
+
+def _tell(metrics: Metrics, plan: Blueprint) -> None:
+    metrics.digests(**digests(plan))
+    p = plan.provenance
+    metrics.engine(backend=p.backend, variant=p.variant, passed_over=plan.model.passed_over)
 
 
 def digests(plan: Blueprint) -> dict[str, str]:

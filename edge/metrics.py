@@ -38,6 +38,8 @@ class Metrics:
         r = registry
         self.registry = registry
         self._info = Info("edge", "Digests of what this recorder runs.", registry=r)
+        self._engine = Info("edge_engine", "What runs the network, and which of the bundle's networks.", registry=r)
+        self._fallbacks = Gauge("edge_engine_fallbacks", "Better engines that failed at start and were passed over.", registry=r)
         self._audio = Counter("edge_audio_seconds", "Audio by what became of it; adds up to elapsed time.", ["fate"], registry=r)
         self._windows = Counter("edge_windows", "Windows by outcome.", ["outcome"], registry=r)
         self._detections = Counter("edge_detections", "Events by species, or unknown.", ["label"], registry=r)
@@ -85,6 +87,11 @@ class Metrics:
     def digests(self, **values: str) -> None:
         """What runs: bundle, config, code, version, device."""
         self._info.info({key: values.get(key, "") for key in DIGESTS})
+
+    def engine(self, *, backend: str, variant: str, passed_over: int) -> None:
+        """What was chosen to run the network; `passed_over` better ones failed."""
+        self._engine.info({"backend": backend, "variant": variant})
+        self._fallbacks.set(passed_over)
 
     # From the pipeline
 

@@ -8,13 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from edge.backends.base import Backend
-from edge.backends.onnx import OnnxBackend
-from edge.bundle import Bundle, Frontend, Verdicts
+from edge.bundle import FP32, Bundle, Frontend, Verdicts
 from edge.errors import BackendError, BundleError
 from edge.health import HealthLimits, signal_health
 from edge.types import Array, Prediction, Score, SignalHealth, Window
 
-__all__ = ["TOP", "Model", "best", "load_model"]
+__all__ = ["TOP", "Model", "best"]
 
 TOP = 5  # labels named with each prediction
 NOTHING = np.empty(0, np.float32)
@@ -31,10 +30,25 @@ class _Answer:
 
 
 class Model:
-    """A bundle on a backend. Used by one thread; proves itself on the bundle's golden window before it judges anything."""
+    """One network of a bundle on a backend. Used by one thread; proves itself on the golden window before it judges anything.
 
-    def __init__(self, bundle: Bundle, backend: Backend, *, limits: HealthLimits | None = None) -> None:
+    `backend_name` says what runs it, for people and for the record; `passed_over` better ones were tried and failed.
+    """
+
+    def __init__(
+        self,
+        bundle: Bundle,
+        backend: Backend,
+        *,
+        network: str = FP32,
+        backend_name: str = "",
+        passed_over: int = 0,
+        limits: HealthLimits | None = None,
+    ) -> None:
         self.bundle = bundle
+        self.backend_name = backend_name
+        self.passed_over = passed_over
+        self.network = bundle.networks[network]
         self.labels = tuple(label.label for label in bundle.labels)
         self._backend = backend
         self._frontend = Frontend(bundle.frontend)
@@ -51,7 +65,7 @@ class Model:
         answer = self._infer(window.samples)
         if not (np.isfinite(answer.embedding).all() and np.isfinite(answer.logits).all()):
             raise BackendError("the network answers with what is no number")
-        return self._judged(window, health, answer, self.bundle.head(answer.embedding, answer.logits))
+        return self._judged(window, health, answer, self.network.head(answer.embedding, answer.logits))
 
     def _infer(self, samples: Array) -> _Answer:
         began_s = time.perf_counter()
@@ -80,23 +94,18 @@ class Model:
         )
 
     def _self_test(self) -> None:
-        golden = self.bundle.golden
+        golden = self.network.golden
         answer = self._infer(golden.samples)
         pairs = (("embedding", answer.embedding[0], golden.embedding), ("logits", answer.logits[0], golden.logits))
         for name, got, expected in pairs:
             if got.shape != expected.shape:
-                raise BundleError(f"{self.bundle.path}: {name} has shape {got.shape}, the golden window expects {expected.shape}")
+                raise BundleError(f"{self.network.path}: {name} has shape {got.shape}, the golden window expects {expected.shape}")
             difference = float(np.abs(got - expected).max())
             if not difference <= golden.tolerance:  # so that NaN fails too
                 raise BundleError(
-                    f"{self.bundle.path}: on the golden window {name} differs by {difference:.3g}, more than its tolerance "
+                    f"{self.network.path}: on the golden window {name} differs by {difference:.3g}, more than its tolerance "
                     f"{golden.tolerance:.3g}; this machine would not give the detections the model was tested for"
                 )
-
-
-def load_model(bundle: Bundle, *, threads: int = 1, limits: HealthLimits | None = None) -> Model:
-    """The bundle on the backend of this machine."""
-    return Model(bundle, OnnxBackend(bundle.model_path, threads=threads), limits=limits)
 
 
 def best(labels: tuple[str, ...], scores: Array) -> tuple[Score, ...]:

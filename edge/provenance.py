@@ -11,29 +11,38 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from edge.bundle import Bundle, Label
+from edge.bundle import Label
+from edge.model import Model
 
 __all__ = ["Provenance", "code_digest", "config_digest", "provenance_of"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Provenance:
-    """sha256 digests of bundle, configuration and code, and the names of the bundle's labels."""
+    """sha256 digests of bundle, configuration and code; the names of the bundle's labels; what runs which of its networks."""
 
     bundle: str
     config: str
     code: str
     labels: Mapping[str, Label]
+    backend: str
+    variant: str
 
     def common_name(self, label: str) -> str:
         """The name for people."""
         return self.labels[label].common_name
 
 
-def provenance_of(bundle: Bundle, **settings: Any) -> Provenance:
-    """Provenance of results of `bundle` under `settings`, which are all that decides what is detected."""
-    labels = {label.label: label for label in bundle.labels}
-    return Provenance(bundle=bundle.digest, config=config_digest(**settings), code=code_digest(), labels=labels)
+def provenance_of(model: Model, **settings: Any) -> Provenance:
+    """Provenance of results of `model` under `settings`; together they are all that decides what is detected."""
+    return Provenance(
+        bundle=model.bundle.digest,
+        config=config_digest(variant=model.network.name, **settings),
+        code=code_digest(),
+        labels={label.label: label for label in model.bundle.labels},
+        backend=model.backend_name,
+        variant=model.network.name,
+    )
 
 
 def config_digest(**settings: Any) -> str:

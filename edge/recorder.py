@@ -14,10 +14,11 @@ from edge.bundle import Bundle, load_bundle
 from edge.clips import ClipFolder, ClipSettings, ClipWriter, RecentAudio
 from edge.config import Config
 from edge.effort import FATES, Effort, EffortMinute
+from edge.engines import load_model
 from edge.errors import BackendError, StoreError
 from edge.live_clock import LiveClock
 from edge.metrics import Metrics
-from edge.model import Model, load_model
+from edge.model import Model
 from edge.models import default_bundle_path
 from edge.notify import Notifier
 from edge.pipeline import detect
@@ -56,7 +57,7 @@ def draw_up(config: Config) -> Blueprint:
     bundle = load_bundle(config.model.bundle or default_bundle_path())
     _windower(bundle, config.model.hop_s)  # so that a hop that cannot be is told now
     model = load_model(bundle, limits=config.health_limits)
-    provenance = provenance_of(bundle, **config.epoch)
+    provenance = provenance_of(model, **config.epoch)
     return Blueprint(config=config, device=config.device_id(), bundle=bundle, model=model, provenance=provenance)
 
 

@@ -19,9 +19,10 @@ from typing import BinaryIO
 
 from edge.bundle import load_bundle
 from edge.clock import file_clock
+from edge.engines import load_model
 from edge.errors import AudioError, BackendError, ConfigError, EdgeError
 from edge.health import HealthLimits
-from edge.model import NOTHING, load_model
+from edge.model import NOTHING
 from edge.pipeline import detect
 from edge.provenance import provenance_of
 from edge.sinks.base import Heard
@@ -59,9 +60,9 @@ class Replayer:
     def __init__(self, settings: ReplaySettings) -> None:
         self.settings = settings
         self.bundle = load_bundle(settings.bundle)
-        self.provenance = provenance_of(self.bundle, hop_s=settings.hop_s, tracker=settings.tracker, health=settings.limits)
         self._windower()  # so that a hop that cannot be is told before any file is opened
         self._model = load_model(self.bundle, limits=settings.limits)
+        self.provenance = provenance_of(self._model, hop_s=settings.hop_s, tracker=settings.tracker, health=settings.limits)
 
     def hear(self, file: str, *, spool: Path | None = None, progress: Progress = lambda fraction: None) -> Heard:
         """Hear one recording to its end; `AudioError` where it cannot be read, and nothing of it counts then."""

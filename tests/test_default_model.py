@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from edge.bundle import Bundle, load_bundle
 from edge.cli import main
 from edge.demo import SCHEDULE, write
-from edge.model import load_model
+from edge.engines import load_model
 from edge.models import default_bundle_path
 
 

@@ -5,6 +5,8 @@ model.onnx       float32 (B, channels, n_mels, frames) -> embedding (B, D) L2-no
 head.npz         arrays of the rejection rule (`heads.rule_arrays`)
 golden.npz       one window of samples and the embedding and logits it must give
 MODEL_CARD.md    for people
+
+A variant, the same network at another precision, adds model.NAME.onnx and golden.NAME.npz (its own outputs to the golden window).
 """
 
 from __future__ import annotations
@@ -24,24 +26,36 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.bundle.heads import Head, Rule, rule_arrays, rule_from_arrays
-from edge.bundle.spec import FrontendSpec, from_mapping
+from edge.bundle.manifest import FORMAT_VERSION, FP32, Label, Manifest, Variant
+from edge.bundle.spec import FrontendSpec
 from edge.errors import BundleError, SpecError
 
-__all__ = ["FORMAT_VERSION", "Bundle", "Golden", "Label", "Manifest", "load_bundle", "write_bundle"]
+__all__ = ["Bundle", "Golden", "Network", "NewVariant", "load_bundle", "write_bundle"]
 
-FORMAT_VERSION = 1
 MODEL, HEAD, GOLDEN, CARD = "model.onnx", "head.npz", "golden.npz", "MODEL_CARD.md"
 
 Array = NDArray[np.float32]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Label:
-    """One species: `label` is the stable key (and topic slug), the names are for people; scientific may be empty."""
+class Network:
+    """The graph of one precision with the head and the expected outputs that belong to it."""
 
-    label: str
-    common_name: str
-    scientific_name: str = ""
+    name: str
+    path: Path
+    head: Head
+    golden: Golden
+
+
+@dataclass(frozen=True, kw_only=True)
+class NewVariant:
+    """A variant to be written: its graph, and its embedding (D,) and logits (K,) of the golden window."""
+
+    variant: Variant
+    model: bytes
+    embedding: Array
+    logits: Array
+    tolerance: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,51 +69,22 @@ class Golden:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Manifest:
-    """What `manifest.json` holds. `training_data` is the digest of the training recordings, `code` the version that trained."""
-
-    name: str
-    labels: tuple[Label, ...]
-    frontend: FrontendSpec
-    activation: str
-    rule: str
-    threshold: float
-    scale: float
-    training_data: str
-    code: str
-    metrics: dict[str, Any]
-    files: dict[str, str] = dataclasses.field(default_factory=dict)
-    format_version: int = FORMAT_VERSION
-
-    def as_mapping(self) -> dict[str, Any]:
-        """Plain JSON types; the inverse of `parse`."""
-        plain = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
-        labels = [dataclasses.asdict(label) for label in self.labels]
-        return {**plain, "labels": labels, "frontend": self.frontend.as_mapping()}
-
-    @staticmethod
-    def parse(mapping: Mapping[str, Any], *, where: str) -> Manifest:
-        """Build from JSON; raises `SpecError` naming the key."""
-        values = {k: v for k, v in mapping.items() if k != "digest"}
-        values["frontend"] = FrontendSpec.parse(values.get("frontend", {}), where=f"{where}: frontend")
-        values["labels"] = tuple(from_mapping(Label, label, where=f"{where}: labels") for label in values.get("labels", ()))
-        manifest: Manifest = from_mapping(Manifest, values, where=where)
-        return manifest
-
-    @property
-    def digest(self) -> str:
-        """sha256 of the canonical JSON, which holds every other file's sha256: the identity of the whole bundle."""
-        return hashlib.sha256(json.dumps(self.as_mapping(), sort_keys=True).encode()).hexdigest()
-
-
-@dataclass(frozen=True, kw_only=True)
 class Bundle:
-    """A verified bundle in memory, but for the graph, which the backend reads from `model_path`."""
+    """A verified bundle in memory, but for the graphs, which a backend reads from their paths. `networks` always has `fp32`."""
 
     path: Path
     manifest: Manifest
-    head: Head
-    golden: Golden
+    networks: Mapping[str, Network]
+
+    @property
+    def head(self) -> Head:
+        """Of the fp32 network."""
+        return self.networks[FP32].head
+
+    @property
+    def golden(self) -> Golden:
+        """Of the fp32 network."""
+        return self.networks[FP32].golden
 
     @property
     def digest(self) -> str:
@@ -127,19 +112,24 @@ def load_bundle(path: Path | str) -> Bundle:
     path = Path(path)
     manifest = _read_manifest(path)
     _verify_files(path, manifest)
-    head, golden = _head(path / HEAD, manifest), _golden(path / GOLDEN)
-    if len(golden.logits) != len(manifest.labels):
-        raise BundleError(
-            f"{path}: manifest.json names {len(manifest.labels)} labels, but the model has {len(golden.logits)} outputs; "
-            "export the bundle again"
-        )
-    if golden.samples.shape != (manifest.frontend.window_samples,):
-        raise BundleError(f"{path / GOLDEN}: its window has {len(golden.samples)} samples, not the frontend's")
-    return Bundle(path=path, manifest=manifest, head=head, golden=golden)
+    networks = {name: _network(path, manifest, name) for name in (FP32, *manifest.variants)}
+    return Bundle(path=path, manifest=manifest, networks=networks)
 
 
-def write_bundle(path: Path | str, manifest: Manifest, *, model: bytes, rule: Rule, golden: Golden, card: str) -> Bundle:
-    """Write a bundle beside `path`, verify it, and rename it into place; an existing bundle there is replaced whole."""
+def write_bundle(
+    path: Path | str,
+    manifest: Manifest,
+    *,
+    model: bytes,
+    rule: Rule,
+    golden: Golden,
+    card: str,
+    variants: Mapping[str, NewVariant] | None = None,
+) -> Bundle:
+    """Write a bundle beside `path`, verify it, and rename it into place; an existing bundle there is replaced whole.
+
+    It has exactly the `variants` given, whatever the manifest said before.
+    """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     staging = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
@@ -150,8 +140,11 @@ def write_bundle(path: Path | str, manifest: Manifest, *, model: bytes, rule: Ru
         (staging / CARD).write_text(card, encoding="utf-8")
         np.savez_compressed(staging / HEAD, **rule_arrays(rule))  # type: ignore[arg-type]
         np.savez_compressed(staging / GOLDEN, **dataclasses.asdict(golden))
-        files = {name: _sha256(staging / name) for name in (MODEL, HEAD, GOLDEN, CARD)}
-        manifest = dataclasses.replace(manifest, files=files)
+        for name, new in (variants or {}).items():
+            _write_variant(staging, name, new)
+        described = {name: new.variant for name, new in (variants or {}).items()}
+        files = {name: _sha256(staging / name) for name in _file_names(described)}
+        manifest = dataclasses.replace(manifest, files=files, variants=described, format_version=2 if described else 1)
         text = json.dumps({"digest": manifest.digest, **manifest.as_mapping()}, indent=1, sort_keys=True)
         (staging / "manifest.json").write_text(text + "\n", encoding="utf-8")
         load_bundle(staging)
@@ -164,6 +157,16 @@ def write_bundle(path: Path | str, manifest: Manifest, *, model: bytes, rule: Ru
         shutil.rmtree(staging, ignore_errors=True)
         shutil.rmtree(retired, ignore_errors=True)
     return load_bundle(path)
+
+
+def _file_names(variants: Mapping[str, Variant]) -> list[str]:
+    return [MODEL, HEAD, GOLDEN, CARD, *(file for name in variants for file in (f"model.{name}.onnx", f"golden.{name}.npz"))]
+
+
+def _write_variant(folder: Path, name: str, new: NewVariant) -> None:
+    (folder / f"model.{name}.onnx").write_bytes(new.model)
+    arrays = {"embedding": new.embedding, "logits": new.logits, "tolerance": np.float64(new.tolerance)}
+    np.savez_compressed(folder / f"golden.{name}.npz", **arrays)  # type: ignore[arg-type]
 
 
 def _read_manifest(path: Path) -> Manifest:
@@ -194,7 +197,7 @@ def _read_manifest(path: Path) -> Manifest:
 
 
 def _verify_files(path: Path, manifest: Manifest) -> None:
-    for name in (MODEL, HEAD, GOLDEN, CARD):
+    for name in _file_names(manifest.variants):
         if name not in manifest.files:
             raise BundleError(f"{path / 'manifest.json'}: does not list {name}")
     for name, expected in manifest.files.items():
@@ -213,6 +216,24 @@ def _load_arrays(file: Path) -> dict[str, NDArray[Any]]:
         raise BundleError(f"{file}: is not a file of named arrays ({exc}); export the bundle again") from exc
 
 
+def _network(path: Path, manifest: Manifest, name: str) -> Network:
+    golden = _golden(path / GOLDEN, {})
+    model, threshold, scale = MODEL, manifest.threshold, manifest.scale
+    if name != FP32:
+        variant = manifest.variants[name]
+        golden = _golden(path / f"golden.{name}.npz", {"samples": golden.samples})
+        model, threshold, scale = f"model.{name}.onnx", variant.threshold, variant.scale
+    head = _head(path / HEAD, dataclasses.replace(manifest, threshold=threshold, scale=scale))
+    if len(golden.logits) != len(manifest.labels):
+        raise BundleError(
+            f"{path}: manifest.json names {len(manifest.labels)} labels, but {model} has {len(golden.logits)} outputs; "
+            "export the bundle again"
+        )
+    if golden.samples.shape != (manifest.frontend.window_samples,):
+        raise BundleError(f"{path / GOLDEN}: its window has {len(golden.samples)} samples, not the frontend's")
+    return Network(name=name, path=path / model, head=head, golden=golden)
+
+
 def _head(file: Path, manifest: Manifest) -> Head:
     try:
         rule = rule_from_arrays(_load_arrays(file))
@@ -223,8 +244,8 @@ def _head(file: Path, manifest: Manifest) -> Head:
         raise BundleError(f"{file}: {exc}; export the bundle again") from exc
 
 
-def _golden(file: Path) -> Golden:
-    arrays = _load_arrays(file)
+def _golden(file: Path, known: Mapping[str, Array]) -> Golden:
+    arrays = {**_load_arrays(file), **known}
     try:
         return Golden(
             samples=arrays["samples"],

@@ -55,6 +55,8 @@ def detection_payload(d: Detection, *, source: str, clock: Clock, provenance: Pr
         "health": _health(d.health),
         "clock": _clock(clock),
         "bundle": provenance.bundle,
+        "variant": provenance.variant,
+        "backend": provenance.backend,
         "config": provenance.config,
         "code": provenance.code,
     }
@@ -104,6 +106,8 @@ def info_payload(
         "boot_id": boot_id,
         "version": version,
         "bundle": provenance.bundle,
+        "variant": provenance.variant,
+        "backend": provenance.backend,
         "config": provenance.config,
         "code": provenance.code,
         "labels": sorted(provenance.labels),

@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 
 from edge.bundle import Bundle, FrontendSpec, Golden, Label, Manifest, load_bundle, write_bundle
-from edge.bundle.bundle import FORMAT_VERSION
 from edge.bundle.heads import Energy, GaussianTail, Rule
+from edge.bundle.manifest import FORMAT_VERSION
 from edge.errors import BundleError
 
 FILES = ("manifest.json", "model.onnx", "head.npz", "golden.npz", "MODEL_CARD.md")
@@ -210,7 +210,7 @@ def test_signed_files_that_hold_something_else_are_refused(bundle: Path, name: s
 
 
 def test_a_mislabelled_model_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(BundleError, match="names 2 labels, but the model has 3 outputs"):
+    with pytest.raises(BundleError, match="names 2 labels, but model.onnx has 3 outputs"):
         _write(tmp_path / "frogs", golden=_golden(outputs=3))
 
 

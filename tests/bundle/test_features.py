@@ -209,7 +209,7 @@ def test_the_taper_is_scipys() -> None:
 
 def test_judging_a_window_brings_no_compiler_along() -> None:
     program = (
-        "import sys, edge.app; from edge.model import load_model; from edge.bundle import load_bundle;"
+        "import sys, edge.app; from edge.engines import load_model; from edge.bundle import load_bundle;"
         "from edge.models import default_bundle_path; load_model(load_bundle(default_bundle_path()));"
         "print([name for name in ('librosa', 'numba', 'scipy.signal', 'torch', 'matplotlib') if name in sys.modules])"
     )

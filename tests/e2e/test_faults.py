@@ -78,14 +78,17 @@ def no_deliveries(*parts: object) -> list[Any]:
 
 
 @pytest.fixture(scope="module")
-def of_sound(tmp_path_factory: pytest.TempPathFactory, bundle: Bundle) -> Life:
+def of_sound(tmp_path_factory: pytest.TempPathFactory) -> Life:
     """A microphone that does all that microphones do, a store that was damaged, clips without room, a clock that is set late."""
     folder = tmp_path_factory.mktemp("sound")
     (folder / "edge.db").write_bytes(b"what a failing card makes of a database" * 100)
     port = free_port()
     life = Life(Watch(port), folder / "edge.db")
 
-    def configure(budget_mb: float, hop_s: float = 0.5) -> Path:
+    quick = tiny_bundle(folder / "quick", variant_errors={"int8-cpu": 0.0})
+    spoiled = tiny_bundle(folder / "spoiled", variant_errors={"int8-cpu": 1.0})
+
+    def configure(budget_mb: float, hop_s: float = 0.5, bundle: Bundle = quick) -> Path:
         clips = {"folder": str(folder / "clips"), "reserve_mb": 1.0, "format": "wav", "budget_mb": budget_mb, "padding_s": 0.5}
         model = {"bundle": str(bundle.path), "hop_s": hop_s}
         return write_config(folder, bundle.path, metrics={"port": port}, tracker=BRIEF, clips=clips, model=model)
@@ -111,9 +114,10 @@ def of_sound(tmp_path_factory: pytest.TempPathFactory, bundle: Bundle) -> Life:
         watch.until("edge_capture_faults_total")
         audio.present = True
         watch.until('edge_audio_seconds_total{fate="lost"}', 0.1)
-        configure(0.0, hop_s=0.25)
+        configure(0.0, hop_s=0.25, bundle=spoiled)
         daemon.commands.put("reload")
         watch.until('edge_clips_total{outcome="refused"}')
+        watch.until("edge_engine_fallbacks")
         life.facts["judged"] = watch.look()['edge_windows_total{outcome="judged"}']
         watch.until('edge_windows_total{outcome="judged"}', life.facts["judged"] + 1)
     return life

@@ -20,7 +20,7 @@ RATE = 8000
 CLOCK = Clock(
     start_utc=datetime(2024, 5, 1, 5, 30, tzinfo=timezone.utc), sample_rate_hz=RATE, source="system", synced=True, uncertainty_s=0.1
 )
-PROVENANCE = Provenance(bundle="b" * 64, config="c" * 64, code="d" * 64, labels={})
+PROVENANCE = Provenance(bundle="b" * 64, config="c" * 64, code="d" * 64, labels={}, backend="none", variant="fp32")
 HEALTH = SignalHealth(rms_dbfs=-20, peak_dbfs=-10, clip_ratio=0, dc=0, dead=False, stuck=False)
 
 

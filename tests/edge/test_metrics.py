@@ -50,6 +50,7 @@ def samples(metrics: Metrics) -> dict[str, float]:
 def live(metrics: Metrics, store: Store) -> None:
     """Everything that can happen to a recorder."""
     metrics.digests(bundle="b", config="c", code="d", version="1", device="r1")
+    metrics.engine(backend="onnxruntime-cpu", variant="fp32", passed_over=1)
     metrics.audio({"heard": 50.0, "lost": 4.0, "gated": 3.0, "dropped": 2.0})
     metrics.window(JUDGED)
     metrics.window(replace(JUDGED, health=replace(HEALTH, dead=True, stuck=True)))
@@ -100,7 +101,7 @@ def test_series_are_there_before_anything_happens(store: Store) -> None:
     metrics = make(store)
     before = set(samples(metrics))
     live(metrics, store)
-    assert {name for name in set(samples(metrics)) - before if not name.startswith("edge_info")} == set()
+    assert {name for name in set(samples(metrics)) - before if not name.startswith(("edge_info", "edge_engine_info"))} == set()
 
 
 def test_names_have_the_prefix_and_base_units(store: Store) -> None:

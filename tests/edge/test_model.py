@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from edge.bundle import Bundle
+from edge.engines import load_model
 from edge.errors import BundleError
-from edge.model import TOP, Model, best, load_model
+from edge.model import TOP, Model, best
 from edge.types import Array, Window
 from tests.support.audio import noise
 from tests.support.backends import FixedBackend

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from edge.backends.onnx import OnnxBackend
 from edge.bundle import Bundle, FrontendSpec
+from edge.engines import load_model
 from edge.errors import BackendError
-from edge.model import Model, load_model
+from edge.model import Model
 from edge.pipeline import detect
 from edge.sources.base import Source
 from edge.sources.file import FileSource

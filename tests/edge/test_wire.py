@@ -27,7 +27,7 @@ SCHEMA = json.loads((ROOT / "config" / "detection.v1.schema.json").read_text(enc
 DETECTION_FIELDS = (
     *("schema_version", "id", "state", "source", "label", "common_name", "scientific_name", "nearest", "score", "novelty", "top"),
     *("start_sample", "end_sample", "peak_sample", "sample_rate_hz", "start_s", "end_s", "start_utc", "end_utc", "windows"),
-    *("health", "clock", "bundle", "config", "code"),
+    *("health", "clock", "bundle", "variant", "backend", "config", "code"),
 )
 RECORDER_FIELDS = ("device", "site", "boot_id", "clip")
 WINDOW_FIELDS = ("file", "start_s", "end_s", "label", "nearest", "score", "novelty", "top")
@@ -101,7 +101,7 @@ def test_the_fields_of_effort_health_and_info_are_frozen(replayer: Replayer, rec
     levels = ("rms_dbfs", "peak_dbfs", "clip_ratio", "dc", "dead", "stuck")
     assert tuple(health) == ("schema_version", "device", "boot_id", "time_utc", *levels, "clock")
     info = info_payload(device="r1", site="", boot_id="b", version="1", provenance=replayer.provenance, started=time)
-    digests = ("bundle", "config", "code")
+    digests = ("bundle", "variant", "backend", "config", "code")
     assert tuple(info) == ("schema_version", "device", "site", "boot_id", "version", *digests, "labels", "started_utc")
 
 

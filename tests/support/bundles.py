@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,18 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from edge.backends.onnx import OnnxBackend
-from edge.bundle import Bundle, ChannelSpec, Frontend, FrontendSpec, Golden, Label, Manifest, write_bundle
+from edge.bundle import (
+    Bundle,
+    ChannelSpec,
+    Frontend,
+    FrontendSpec,
+    Golden,
+    Label,
+    Manifest,
+    NewVariant,
+    Variant,
+    write_bundle,
+)
 from edge.bundle.heads import MaxLogit
 from edge.bundle.spec import MaxLevel
 from edge.types import Array
@@ -40,8 +52,14 @@ def tone(hz: float, seconds: float, rate_hz: int = SPEC.sample_rate_hz, *, level
     return result
 
 
-def tiny_bundle(path: Path, *, spec: FrontendSpec = SPEC, golden_error: float = 0.0) -> Bundle:
-    """A bundle that knows three tones and rejects whatever fills the spectrum evenly; `golden_error` spoils its golden window."""
+def tiny_bundle(
+    path: Path, *, spec: FrontendSpec = SPEC, golden_error: float = 0.0, variant_errors: Mapping[str, float] | None = None
+) -> Bundle:
+    """A bundle that knows three tones and rejects whatever fills the spectrum evenly; `golden_error` spoils its golden window.
+
+    `variant_errors` names its variants, which are the same network, and says how each golden window is spoiled. They are for ONNX
+    Runtime, but for `int8`.
+    """
     frontend = Frontend(spec)
     templates = np.stack([_profile(frontend, tone(hz, spec.window_s, spec.sample_rate_hz)) for hz in TONES_HZ.values()])
     model = _graph(spec, templates)
@@ -52,7 +70,18 @@ def tiny_bundle(path: Path, *, spec: FrontendSpec = SPEC, golden_error: float = 
         name="tiny", labels=LABELS, frontend=spec, activation="softmax", rule="max_logit", threshold=-6.0, scale=1.0,
         training_data="0" * 64, code="0" * 64, metrics={"macro_f1": 1.0},
     )  # fmt: skip
-    return write_bundle(path, manifest, model=model, rule=MaxLogit(), golden=golden, card="# Tiny\n")
+    variants = {
+        name: NewVariant(
+            variant=_variant("tensorrt" if name == "int8" else "onnx"),
+            model=model, embedding=embedding[0] + np.float32(error), logits=logits[0], tolerance=1e-4,
+        )
+        for name, error in (variant_errors or {}).items()
+    }  # fmt: skip
+    return write_bundle(path, manifest, model=model, rule=MaxLogit(), golden=golden, card="# Tiny\n", variants=variants)
+
+
+def _variant(backend: str) -> Variant:
+    return Variant(precision="int8", runs_on=(backend,), threshold=-6.0, scale=1.0, metrics={})
 
 
 def _profile(frontend: Frontend, samples: Array) -> Array:

@@ -13,6 +13,8 @@ from tests.support.daemons import until
 
 __all__ = ["Impostor", "Watch"]
 
+INFOS = ("edge_info", "edge_engine_info")
+
 
 class Watch:
     """Scrapes one daemon over HTTP and remembers every value that each series has had."""
@@ -65,12 +67,11 @@ class Watch:
         """Counters that have counted, gauges that have had two values, and digests that have changed."""
         moved = {self._plain(name) for name, values in self._seen.items() if len(values) > 1}
         moved |= {name for name, values in self._seen.items() if self._counts(name) and max(values) > 0}
-        if sum(name.startswith("edge_info{") for name in self._seen) > 1:
-            moved.add("edge_info")
-        return moved
+        return moved | {info for info in INFOS if sum(self._plain(name) == info for name in self._seen) > 1}
 
     def _plain(self, name: str) -> str:
-        return "edge_info" if name.startswith("edge_info{") else name
+        family = name.partition("{")[0]
+        return family if family in INFOS else name
 
     def _counts(self, name: str) -> bool:
         return self.kinds.get(self.family(name)) in ("counter", "histogram")

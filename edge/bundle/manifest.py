@@ -1,0 +1,114 @@
+"""What a bundle says of itself: `manifest.json` as a value."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from edge.bundle.spec import FrontendSpec, from_mapping
+from edge.errors import SpecError
+
+__all__ = ["BACKENDS", "FORMAT_VERSION", "FP32", "PRECISIONS", "Label", "Manifest", "Variant"]
+
+FORMAT_VERSION = 2  # the newest that is read; 1 is a bundle without variants
+FP32 = "fp32"  # the network as it was trained; every bundle has it
+PRECISIONS = ("int8", "int8+fp16", "fp16")  # of variants, fastest first
+BACKENDS: tuple[str, ...] = ("onnx", "tensorrt")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Label:
+    """One species: `label` is the stable key (and topic slug), the names are for people; scientific may be empty."""
+
+    label: str
+    common_name: str
+    scientific_name: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Variant:
+    """The same network at another precision, for the backends it was made for (`onnx`, `tensorrt`).
+
+    Its scores differ a little, and so it has a `threshold` and `scale` of its own. `metrics` are those of the evaluation split,
+    `note` is for people: what was quantised, and how.
+    """
+
+    precision: str
+    runs_on: tuple[str, ...]
+    threshold: float
+    scale: float
+    metrics: dict[str, Any]
+    note: str = ""
+
+    def __post_init__(self) -> None:
+        if self.precision not in PRECISIONS:
+            raise SpecError(f"precision must be one of {', '.join(PRECISIONS)}, not {self.precision}")
+        if not self.runs_on or not set(self.runs_on) <= set(BACKENDS):
+            raise SpecError(f"runs_on must name some of {', '.join(BACKENDS)}, not {', '.join(map(str, self.runs_on))}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Manifest:
+    """What `manifest.json` holds. `training_data` is the digest of the training recordings, `code` the version that trained."""
+
+    name: str
+    labels: tuple[Label, ...]
+    frontend: FrontendSpec
+    activation: str
+    rule: str
+    threshold: float
+    scale: float
+    training_data: str
+    code: str
+    metrics: dict[str, Any]
+    files: dict[str, str] = dataclasses.field(default_factory=dict)
+    variants: dict[str, Variant] = dataclasses.field(default_factory=dict)
+    format_version: int = 1
+
+    def as_mapping(self) -> dict[str, Any]:
+        """Plain JSON types; the inverse of `parse`."""
+        plain = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        plain["labels"] = [dataclasses.asdict(label) for label in self.labels]
+        plain["frontend"] = self.frontend.as_mapping()
+        plain["variants"] = {name: _plain(variant) for name, variant in self.variants.items()}
+        if not self.variants:  # as before there were any, so that an old bundle keeps its digest
+            del plain["variants"]
+        return plain
+
+    @staticmethod
+    def parse(mapping: Mapping[str, Any], *, where: str) -> Manifest:
+        """Build from JSON; raises `SpecError` naming the key."""
+        values = {k: v for k, v in mapping.items() if k != "digest"}
+        values["frontend"] = FrontendSpec.parse(values.get("frontend", {}), where=f"{where}: frontend")
+        values["labels"] = tuple(from_mapping(Label, label, where=f"{where}: labels") for label in values.get("labels", ()))
+        values["variants"] = {
+            _variant_name(name, where): _variant(variant, where=f"{where}: variants: {name}")
+            for name, variant in values.get("variants", {}).items()
+        }
+        manifest: Manifest = from_mapping(Manifest, values, where=where)
+        return manifest
+
+    @property
+    def digest(self) -> str:
+        """sha256 of the canonical JSON, which holds every other file's sha256: the identity of the whole bundle."""
+        return hashlib.sha256(json.dumps(self.as_mapping(), sort_keys=True).encode()).hexdigest()
+
+
+def _plain(variant: Variant) -> dict[str, Any]:
+    return {**dataclasses.asdict(variant), "runs_on": list(variant.runs_on)}
+
+
+def _variant_name(name: str, where: str) -> str:
+    if not re.fullmatch(r"[a-z0-9]+([+-][a-z0-9]+)*", name) or name == FP32:  # it becomes a part of file names
+        raise SpecError(f"{where}: '{name}' is no name for a variant")
+    return name
+
+
+def _variant(mapping: Mapping[str, Any], *, where: str) -> Variant:
+    variant: Variant = from_mapping(Variant, {**mapping, "runs_on": tuple(mapping.get("runs_on", ()))}, where=where)
+    return variant
