@@ -210,7 +210,7 @@ def test_signed_files_that_hold_something_else_are_refused(bundle: Path, name: s
 
 
 def test_a_mislabelled_model_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(BundleError, match="names 2 labels, but model.onnx has 3 outputs"):
+    with pytest.raises(BundleError, match=r"names 2 labels, but model\.onnx has 3 outputs"):
         _write(tmp_path / "frogs", golden=_golden(outputs=3))
 
 

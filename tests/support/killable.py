@@ -1,10 +1,12 @@
 """Recorders that are killed with -9: each a process of its own, started in milliseconds by a parent that has imported everything.
 
-    python -m tests.support.killable DATABASE PORT
+    python -m tests.support.killable store DATABASE PORT
+    python -m tests.support.killable daemon CONFIG
 
-reads a number on standard input, forks a recorder that stores events from that number on and sends them, says `pid N`, each number
-whose event is stored, and `dead` when somebody has killed it; then reads the next number. Only the child opens anything, and the
-parent has no threads, so the fork is as good as a start.
+reads a number on standard input, forks a recorder, says `pid N` and `dead` when somebody has killed it; then reads the next number.
+The first kind is a store and a sink: it stores events from that number on and says each number whose event is stored. The second is
+the whole daemon, on a sound card that plays all it knows. Only the child opens anything, and the parent has no threads, so the fork
+is as good as a start.
 """
 
 from __future__ import annotations
@@ -19,11 +21,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
+
+from edge.app import Daemon, deliveries
 from edge.backoff import Backoff
 from edge.settings import MqttConfig
 from edge.sinks.mqtt import MqttSink
 from edge.store import Store
+from tests.support.audio import noise
 from tests.support.broker import Meter
+from tests.support.bundles import SPEC, tone
+from tests.support.daemons import RealTimeAudio
 from tests.support.store import SYNCED, payload
 
 __all__ = ["STATES", "Killable"]
@@ -37,9 +45,9 @@ DIES_BY_ITSELF_S = 30.0  # when the test that should kill it is no more
 class Killable:
     """One recorder after another on the same database. `stored` is the number of events that were stored whole."""
 
-    def __init__(self, database: Path, port: int) -> None:
+    def __init__(self, *arguments: str) -> None:
         self.stored = 0
-        command = [sys.executable, "-m", "tests.support.killable", str(database), str(port)]
+        command = [sys.executable, "-m", "tests.support.killable", *arguments]
         environ = {**os.environ, "PYTHONPATH": str(ROOT)}
         self._parent = subprocess.Popen(
             command, cwd=ROOT, env=environ, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True
@@ -90,15 +98,28 @@ def _record(database: Path, port: int, first: int) -> None:
             time.sleep(dice.uniform(0.0, 0.02))
 
 
+def _daemon(config: Path) -> None:
+    signal.alarm(round(DIES_BY_ITSELF_S))
+    rate_hz = SPEC.sample_rate_hz
+    sounds = (tone(300, 0.5), tone(1000, 0.5), tone(3000, 0.5), noise(0.5, rate_hz))
+    played = np.concatenate([part for sound in sounds for part in (sound, np.zeros(rate_hz // 2, np.float32))])
+    # Each life is short, and begins somewhere else.
+    audio = RealTimeAudio(np.roll(played, random.Random(os.getpid()).randrange(len(played))))
+    Daemon(config, audio=audio, deliveries=deliveries).run()
+
+
 def main() -> None:
     """See the module."""
-    database, port = Path(sys.argv[1]), int(sys.argv[2])
+    kind, *arguments = sys.argv[1:]
     for line in sys.stdin:
         pid = os.fork()
         if pid == 0:
             try:
                 _say(f"pid {os.getpid()}")
-                _record(database, port, int(line))
+                if kind == "store":
+                    _record(Path(arguments[0]), int(arguments[1]), int(line))
+                else:
+                    _daemon(Path(arguments[0]))
             finally:
                 os._exit(1)
         os.waitpid(pid, 0)
