@@ -80,12 +80,22 @@ class ClipFolder:
         self._free_bytes = free_bytes
         self._on_removed = on_removed
         self._sizes: dict[str, dict[Path, int]] = defaultdict(dict)
-        settings.folder.mkdir(parents=True, exist_ok=True)
-        for file in sorted(settings.folder.glob("*/*"), key=lambda path: path.name):
+        self._opened = False
+        try:
+            self._open()
+        except OSError as exc:  # a disk that is not mounted yet: tried again with each clip
+            log.warning("no clips for now: %s: %s", settings.folder, exc.strerror)
+
+    def _open(self) -> None:
+        """Count what an earlier run has left, and remove its scraps."""
+        self._sizes.clear()
+        self._settings.folder.mkdir(parents=True, exist_ok=True)
+        for file in sorted(self._settings.folder.glob("*/*"), key=lambda path: path.name):
             if file.name.startswith("."):
                 file.unlink(missing_ok=True)  # begun when the power went
             elif file.is_file():
                 self._sizes[file.parent.name][file] = file.stat().st_size
+        self._opened = True
 
     @property
     def total_bytes(self) -> int:
@@ -94,6 +104,8 @@ class ClipFolder:
 
     def add(self, label: str, name: str, content: bytes) -> Path | None:
         """Write a whole file, or none: None when there is no room even without the clips that may go."""
+        if not self._opened:
+            self._open()
         if not self._make_room(len(content)):
             return None
         target = self._settings.folder / label / name
@@ -145,6 +157,7 @@ class ClipWriter:
         self._provenance = provenance
         self._device = device
         self.written = self.failed = 0
+        self.last_bytes = 0  # size of the last one
 
     def write(self, d: Detection, clock: Clock) -> str | None:
         """Keep the sound of `d` with padding; the file's path below the folder, or None when it could not be kept."""
@@ -167,6 +180,7 @@ class ClipWriter:
             self.failed += 1
             return None
         self.written += 1
+        self.last_bytes = len(content)
         return str(file.relative_to(self._settings.folder))
 
     def _lament(self, reason: str) -> None:

@@ -197,7 +197,7 @@ class Recorder:
             if clip is None:
                 self._metrics.clip_refused()
             else:
-                self._metrics.clip_written((Path(self.plan.config.clips.folder) / clip).stat().st_size)
+                self._metrics.clip_written(self.clips.last_bytes)
         if len(self._unstored) == UNSTORED:
             self._metrics.detection_lost()
             oldest = self._unstored[0][0]
@@ -282,11 +282,7 @@ class Recorder:
         # An event is known to have ended after its cool-down and the two windows that smoothing and absence take.
         seconds = tracker.longest_s + tracker.cooldown_s + 2 * chosen.padding_s + 4 * spec.window_s
         self._recent = RecentAudio(round(seconds * spec.sample_rate_hz))
-        try:
-            folder = ClipFolder(settings, on_removed=self._metrics.clips_removed)
-        except OSError as exc:
-            log.warning("no clips: %s: %s", settings.folder, exc.strerror)
-            return None
+        folder = ClipFolder(settings, on_removed=self._metrics.clips_removed)
         return ClipWriter(settings, folder=folder, audio=self._recent, provenance=plan.provenance, device=plan.device)
 
 

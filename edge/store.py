@@ -84,10 +84,16 @@ class Store:
         with self._lock:
             self._db.close()
 
-    def listen(self, callback: Callable[[], None]) -> None:
-        """Have `callback` called after each commit that put something into an outbox; it must not block."""
+    def listen(self, callback: Callable[[], None]) -> Callable[[], None]:
+        """Have `callback` called after each commit that put something into an outbox; it must not block. The result ends it."""
         with self._lock:
             self._listeners.append(callback)
+
+        def end() -> None:
+            with self._lock:
+                self._listeners.remove(callback)
+
+        return end
 
     # What the pipeline writes
 

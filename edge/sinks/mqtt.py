@@ -100,13 +100,15 @@ class MqttSink:
 
     def start(self) -> None:
         """Begin; returns at once, whether or not there is a broker."""
-        self._store.listen(self._wake)
+        self._stop_listening = self._store.listen(self._wake)
         self._thread.start()
 
     def stop(self, timeout_s: float = 3.0) -> None:
         """Send what can be sent, say `stopped`, and end within `timeout_s`; the rest stays in the outbox."""
-        self._stop_by_s = time.monotonic() + timeout_s
-        self._stopping.set()
+        if not self._stopping.is_set():
+            self._stop_listening()
+            self._stop_by_s = time.monotonic() + timeout_s
+            self._stopping.set()
         self._wake()
         self._thread.join(timeout_s + 0.5)
 

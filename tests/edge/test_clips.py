@@ -153,3 +153,18 @@ def test_a_full_disk_costs_clips_only(tmp_path: Path, caplog: pytest.LogCaptureF
     assert [clips.write(detection(0, RATE, number=i), CLOCK) for i in range(100)] == [None] * 100
     assert (clips.failed, clips.written) == (100, 0)
     assert len(caplog.records) == 7  # 1, 2, 4, ... 64
+
+
+def test_a_folder_that_cannot_be_made_yet_is_made_when_it_can(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    disk = tmp_path / "disk"
+    disk.write_text("not mounted yet")
+    chosen, audio = settings(disk / "clips"), RecentAudio(10 * RATE)
+    clips = ClipWriter(chosen, folder=ClipFolder(chosen), audio=audio, provenance=PROVENANCE, device="pond")
+    assert "no clips for now" in caplog.text
+    audio.push(block(0, ramp(0, 4 * RATE)))
+    assert clips.write(detection(0, RATE), CLOCK) is None
+    disk.unlink()
+    kept = clips.write(detection(0, RATE), CLOCK)
+    assert kept is not None
+    assert (disk / "clips" / kept).stat().st_size == clips.last_bytes > RATE
+    assert (clips.failed, clips.written) == (1, 1)

@@ -218,10 +218,13 @@ def test_rows_from_before_the_clock_was_set_are_corrected_once_unless_sent(path:
 def test_listeners_hear_of_new_rows_only(path: Path) -> None:
     with open_store(path) as store:
         heard: list[int] = []
-        store.listen(lambda: heard.append(store.depth("mqtt")[0]))
+        end = store.listen(lambda: heard.append(store.depth("mqtt")[0]))
         store.record(payload(1), dating=SYNCED)
         store.record(payload(1), dating=SYNCED)
         store.record_health(health(), dating=SYNCED)
+        assert heard == [1, 2]
+        end()
+        store.record(payload(2), dating=SYNCED)
         assert heard == [1, 2]
 
 
