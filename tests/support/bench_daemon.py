@@ -237,6 +237,8 @@ def soak(folder: Path, port: int, windows: int) -> Iterator[str]:
     counts, memory_mb = [], []
     with recorder_at_work(plan, fast=True) as running:
         while (count := running.metrics.windows) < windows:
+            if not counts or count // 5000 > counts[-1] // 5000:
+                print(f"soak: {count} of {windows} windows, {resident_mb():.0f} MB", file=sys.stderr, flush=True)
             counts.append(count)
             memory_mb.append(resident_mb())
             time.sleep(0.5)
