@@ -234,7 +234,8 @@ def idle(folder: Path, port: int, minutes: float) -> Iterator[str]:
 
 def soak(folder: Path, port: int, windows: int) -> Iterator[str]:
     plan = plan_for(folder, port, update_s=10.0)
-    counts, memory_mb = [], []
+    counts: list[int] = []
+    memory_mb: list[float] = []
     with recorder_at_work(plan, fast=True) as running:
         while (count := running.metrics.windows) < windows:
             if not counts or count // 5000 > counts[-1] // 5000:
