@@ -71,12 +71,12 @@ class TrainingWindows:
         return self._crop(rng, group[rng.integers(len(group))])
 
     def _crop(self, rng: np.random.Generator, windows: _Windows) -> Array:
-        frames, total = self.spec.shape[2], windows.components.shape[2]
+        frames, total = self.spec.component_frames, windows.components.shape[2]
         start = min(int(rng.choice(windows.starts)) + int(rng.integers(HOP_FRAMES)), total - frames)
         return to_power(windows.components[:, :, start : start + frames])
 
     def _add(self, recording: Recording, components: NDArray[np.float16]) -> None:
-        activity = measure_activity(components[0], window_frames=self.spec.shape[2], hop_frames=HOP_FRAMES)
+        activity = measure_activity(components[0], window_frames=self.spec.component_frames, hop_frames=HOP_FRAMES)
         windows = _Windows(components=components, starts=activity.starts[activity.active])
         if recording.role == "known" and recording.label in self._known:
             self._known[recording.label].append(windows)
@@ -90,7 +90,7 @@ class TrainingWindows:
 
 def most_active_window(components: NDArray[np.float16], spec: FrontendSpec) -> Array:
     """Mel power (channels, n_mels, frames) of the window of a recording in which most is heard."""
-    frames = spec.shape[2]
+    frames = spec.component_frames
     activity = measure_activity(components[0], window_frames=frames, hop_frames=HOP_FRAMES)
     start = int(activity.starts[activity.level_db.argmax()])
     return to_power(components[:, :, start : start + frames])

@@ -56,7 +56,7 @@ def cut_windows(path: Path, *, spec: FrontendSpec, hop_s: float) -> HeardWindows
     # the hop in whole frames, so that activity, measured on the recording's frames, is that of the very window
     hop_frames = max(1, round(hop_s * spec.frames_per_second))
     activity = measure_activity(
-        power_to_db(Frontend(mel).components(samples)[0]), window_frames=spec.shape[2] - 1, hop_frames=hop_frames
+        power_to_db(Frontend(mel).components(samples)[0]), window_frames=spec.component_frames - 1, hop_frames=hop_frames
     )
     starts = activity.starts * spec.hop_length
     fits = starts + length <= len(samples)

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import yaml
 
-from edge.bundle.spec import FrontendSpec, from_mapping
+from edge.bundle.spec import WHOLE, FrontendSpec, from_mapping
 from edge.errors import ConfigError, SpecError
 
 __all__ = ["AugmentSpec", "ClassifierSpec", "CrossEntropySpec", "NetworkSpec", "Recipe", "SplitSpec", "TripletSpec", "load_recipe"]
@@ -120,8 +120,8 @@ class Recipe:
     def __post_init__(self) -> None:
         if self.steps < 1 or self.steps_per_epoch < 1 or self.members < 1:
             raise SpecError("steps, steps_per_epoch and members must be at least 1")
-        if self.frontend.channels[0].component != "mel":
-            raise SpecError("frontend.channels[0] must be the component mel: activity and mixing levels are measured on it")
+        if self.frontend.channels[0].component not in WHOLE:
+            raise SpecError(f"frontend.channels[0] must be {' or '.join(WHOLE)}: activity and mixing levels are measured on it")
         if self.withheld and self.activation != "softmax_other":
             raise SpecError("withheld needs objective cross_entropy with an outlier_share above 0: there is no 'other' to answer")
         if isinstance(self.objective, TripletSpec) and self.classifier is None:

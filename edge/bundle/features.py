@@ -1,11 +1,12 @@
 """Samples to network input: the only feature code there is, used by training and by the device; librosa is its oracle.
 
-spectrogram -> components (mel, harmonic, percussive; power) -> levels (dB or PCEN, scaled) -> float32 (channels, n_mels, frames).
+spectrogram -> components (bands of the whole or of its parts; power) -> levels (dB or PCEN, scaled) -> stacked and resized in time
+-> float32 (channels, n_mels, frames).
 """
 
 from __future__ import annotations
 
-from functools import cached_property
+from functools import lru_cache
 from typing import Any
 
 import bottleneck
@@ -15,9 +16,9 @@ from numpy.typing import NDArray
 
 from edge.bundle.medians import running_median
 from edge.bundle.mel import mel_filters
-from edge.bundle.spec import FixedLevel, FloorLevel, FrontendSpec, MaxLevel, PcenLevel
+from edge.bundle.spec import ChannelSpec, FixedLevel, FloorLevel, FrontendSpec, MaxLevel, PcenLevel, QuantileLevel
 
-__all__ = ["Frontend", "harmonic_percussive", "pcen", "power_to_db"]
+__all__ = ["Frontend", "harmonic_percussive", "pcen", "power_to_db", "resampling"]
 
 Array = NDArray[np.float32]
 AMIN = np.float32(1e-10)  # librosa's floor for power in dB: -100 dB re full scale
@@ -29,7 +30,8 @@ class Frontend:
 
     def __init__(self, spec: FrontendSpec) -> None:
         self.spec = spec
-        self._taper = _taper(spec.window_function, spec.n_fft)
+        sizes = {spec.n_fft, *(c.n_fft for c in spec.channels if c.n_fft)}
+        self._tapers = {n_fft: _taper(spec.window_function, n_fft) for n_fft in sizes}
 
     def __call__(self, samples: Array) -> Array:
         """Features of one window: samples (window_samples,) float32 in -1..1 -> (channels, n_mels, frames) float32."""
@@ -38,40 +40,85 @@ class Frontend:
         return self.levels(self.components(samples))
 
     def components(self, samples: Array) -> Array:
-        """Mel power of each channel's component: samples (n,) of any length -> (channels, n_mels, 1 + n // hop) float32."""
-        magnitude = self.magnitude(samples)
-        parts: dict[str, Array] = {"mel": magnitude}
-        if any(c.component != "mel" for c in self.spec.channels):
-            harmonic, percussive = harmonic_percussive(magnitude, kernel=self.spec.hpss_kernel, power=self.spec.hpss_power)
-            parts.update(harmonic=harmonic, percussive=percussive)
-        mels = {name: self._mel_basis @ np.square(part).T for name, part in parts.items()}
-        return np.stack([mels[c.component] for c in self.spec.channels])
+        """Band power of each channel's component: samples (n,) of any length -> (channels, n_mels, 1 + n // hop) float32."""
+        parts: dict[str, Array] = {}
+        for channel in self.spec.channels:
+            n_fft = channel.n_fft or self.spec.n_fft
+            if f"whole/{n_fft}" not in parts:
+                parts[f"whole/{n_fft}"] = self.magnitude(samples, n_fft)
+            if channel.component in ("harmonic", "percussive") and "harmonic" not in parts:
+                parts["harmonic"], parts["percussive"] = harmonic_percussive(
+                    parts[f"whole/{n_fft}"], kernel=self.spec.hpss_kernel, power=self.spec.hpss_power
+                )
+        return np.stack([self._bands(channel, parts) for channel in self.spec.channels])
 
     def levels(self, components: Array) -> Array:
-        """Compress each channel: mel power (channels, n_mels, frames) -> network input of the same shape, float32."""
+        """Compress each channel: band power (channels, n_mels, frames) of one window -> the network's input, `spec.shape`."""
         hop_s = 1.0 / self.spec.frames_per_second
         pairs = zip(self.spec.channels, components, strict=True)
-        return np.stack([LEVELS[c.level.kind](power, c.level, hop_s) for c, power in pairs])
+        return self._arranged(np.stack([LEVELS[c.level.kind](power, c.level, hop_s) for c, power in pairs]))
 
-    def magnitude(self, samples: Array) -> Array:
+    def _bands(self, channel: ChannelSpec, parts: dict[str, Array]) -> Array:
+        n_fft = channel.n_fft or self.spec.n_fft
+        scale = "linear" if channel.component == "linear" else "mel"
+        part = parts.get(channel.component, parts[f"whole/{n_fft}"])
+        return self._basis(scale, n_fft) @ np.square(part).T
+
+    def _arranged(self, features: Array) -> Array:
+        """Stretches of the window side by side as channels, then the time axis resized."""
+        spec = self.spec
+        if spec.stack > 1:
+            length = features.shape[2] // spec.stack
+            stretches = features[:, :, : spec.stack * length].reshape(len(features), spec.n_mels, spec.stack, length)
+            features = stretches.transpose(0, 2, 1, 3).reshape(-1, spec.n_mels, length)
+        if spec.frames is not None and spec.frames != features.shape[2]:
+            features = features @ resampling(features.shape[2], spec.frames).T
+        return np.ascontiguousarray(features)
+
+    def magnitude(self, samples: Array, n_fft: int | None = None) -> Array:
         """Centred STFT magnitude, frames first: (n,) -> (1 + n // hop, 1 + n_fft // 2) float32; zero padded like librosa.
 
         The transform is in double precision, as librosa's: in single, rounding shows in dB from 90 dB below the loudest bin.
         """
-        padded = np.pad(np.asarray(samples, np.float32), self.spec.n_fft // 2)
-        frames = np.lib.stride_tricks.sliding_window_view(padded, self.spec.n_fft)[:: self.spec.hop_length]
-        magnitude = np.empty((len(frames), 1 + self.spec.n_fft // 2), np.float32)
+        n_fft = n_fft or self.spec.n_fft
+        padded = np.pad(np.asarray(samples, np.float32), n_fft // 2)
+        frames = np.lib.stride_tricks.sliding_window_view(padded, n_fft)[:: self.spec.hop_length]
+        magnitude = np.empty((len(frames), 1 + n_fft // 2), np.float32)
         for first in range(0, len(frames), BLOCK):
             block = slice(first, first + BLOCK)
-            magnitude[block] = np.abs(scipy.fft.rfft(frames[block] * self._taper))
+            magnitude[block] = np.abs(scipy.fft.rfft(frames[block] * self._tapers[n_fft]))
         return magnitude
 
-    @cached_property
-    def _mel_basis(self) -> Array:
+    def _basis(self, scale: str, n_fft: int) -> Array:
+        """Weights (n_mels, 1 + n_fft // 2) of the bins in each band."""
         spec = self.spec
-        return mel_filters(
-            sample_rate_hz=spec.sample_rate_hz, n_fft=spec.n_fft, n_mels=spec.n_mels, fmin_hz=spec.fmin_hz, fmax_hz=spec.fmax_hz
-        )
+        return _basis(scale, spec.sample_rate_hz, n_fft, spec.n_mels, spec.fmin_hz, spec.fmax_hz)
+
+
+@lru_cache(maxsize=16)
+def _basis(scale: str, sample_rate_hz: int, n_fft: int, bands: int, fmin_hz: float, fmax_hz: float) -> Array:
+    if scale == "mel":
+        return mel_filters(sample_rate_hz=sample_rate_hz, n_fft=n_fft, n_mels=bands, fmin_hz=fmin_hz, fmax_hz=fmax_hz)
+    hz = np.linspace(0, sample_rate_hz / 2, 1 + n_fft // 2)
+    inside = np.flatnonzero((hz >= fmin_hz) & (hz <= fmax_hz))
+    weights = np.zeros((bands, len(hz)), np.float32)
+    weights[:, inside] = resampling(len(inside), bands)
+    return weights
+
+
+@lru_cache(maxsize=16)
+def resampling(before: int, after: int) -> Array:
+    """Weights (after, before) of a bilinear resize of one axis, corners not aligned.
+
+    Where it makes smaller, the triangle is as wide as the step, so that nothing falls between two points (antialiasing, as Pillow's
+    and PyTorch's `antialias=True`).
+    """
+    step = before / after
+    width = max(step, 1.0)
+    centres = (np.arange(after)[:, None] + 0.5) * step - 0.5
+    weights = np.maximum(0, 1 - np.abs(np.arange(before) - centres) / width)
+    normalised: Array = (weights / weights.sum(axis=1, keepdims=True)).astype(np.float32)
+    return normalised
 
 
 def _taper(name: str, length: int) -> NDArray[np.float64]:
@@ -159,4 +206,11 @@ def _pcen(power: Array, level: PcenLevel, hop_s: float) -> Array:
     return pcen(power, level, hop_s)[0]
 
 
-LEVELS: dict[str, Any] = {"max": _max, "fixed": _fixed, "floor": _floor, "pcen": _pcen}
+def _quantile(power: Array, level: QuantileLevel, hop_s: float) -> Array:
+    db = power_to_db(power)
+    low, high = np.quantile(db, [level.low, level.high]).astype(np.float32)
+    scaled: Array = np.clip((db - low) / max(high - low, np.float32(1e-3)), 0, 1)  # a constant channel has no range
+    return scaled
+
+
+LEVELS: dict[str, Any] = {"max": _max, "fixed": _fixed, "floor": _floor, "pcen": _pcen, "quantile": _quantile}

@@ -23,10 +23,12 @@ __all__ = [
     "Level",
     "MaxLevel",
     "PcenLevel",
+    "QuantileLevel",
     "from_mapping",
 ]
 
-COMPONENT_NAMES = ("mel", "harmonic", "percussive")
+COMPONENT_NAMES = ("mel", "harmonic", "percussive", "linear")
+WHOLE = ("mel", "linear")  # components that hold all of the sound, and may have a transform of their own
 
 
 def from_mapping(cls: type[Any], mapping: Mapping[str, Any], *, where: str) -> Any:
@@ -86,42 +88,73 @@ class PcenLevel:
     eps: float = 1e-6
 
 
-Level = MaxLevel | FixedLevel | FloorLevel | PcenLevel
-_LEVELS: dict[str, type[Any]] = {cls.kind: cls for cls in (MaxLevel, FixedLevel, FloorLevel, PcenLevel)}
+@dataclass(frozen=True, kw_only=True)
+class QuantileLevel:
+    """dB between two quantiles of the channel's own values in the window, scaled to 0..1; what lies outside is clipped.
+
+    The removal of outliers of Sevilla and Glotin 2017 (section 2.1, step 7), who do not say how it is done.
+    """
+
+    kind: ClassVar[str] = "quantile"
+    low: float = 0.01
+    high: float = 0.999
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.low < self.high <= 1:
+            raise SpecError(f"low {self.low} and high {self.high}: need 0 <= low < high <= 1")
+
+
+Level = MaxLevel | FixedLevel | FloorLevel | PcenLevel | QuantileLevel
+_LEVELS: dict[str, type[Any]] = {cls.kind: cls for cls in (MaxLevel, FixedLevel, FloorLevel, PcenLevel, QuantileLevel)}
 
 
 @dataclass(frozen=True, kw_only=True)
 class ChannelSpec:
-    """One input channel: a component of the spectrogram and how its mel power is compressed."""
+    """One input channel: a component of the spectrogram and how its power is compressed.
+
+    `mel` and `linear` are the whole sound in bands of the mel scale or of equal width, `harmonic` and `percussive` its parts in mel
+    bands. `n_fft` is a transform of its own (None: the frontend's), for systems that look at several scales at once.
+    """
 
     component: str
     level: Level
+    n_fft: int | None = None
 
     def __post_init__(self) -> None:
         if self.component not in COMPONENT_NAMES:
             raise SpecError(f"component '{self.component}' is none of {', '.join(COMPONENT_NAMES)}")
+        if self.n_fft is not None and (self.n_fft < 16 or self.component not in WHOLE):
+            raise SpecError(f"n_fft {self.n_fft}: must be at least 16, and of a component {' or '.join(WHOLE)}")
 
     @staticmethod
     def parse(mapping: Mapping[str, Any], *, where: str) -> ChannelSpec:
         """Build from `{component: mel, level: {kind: max, range_db: 80}}`."""
-        unknown = sorted(set(mapping) - {"component", "level"})
-        if unknown or set(mapping) != {"component", "level"}:
-            raise SpecError(f"{where}: needs exactly the keys component and level, has {', '.join(sorted(mapping))}")
+        if not {"component", "level"} <= set(mapping) <= {"component", "level", "n_fft"}:
+            raise SpecError(f"{where}: needs the keys component and level, may have n_fft, has {', '.join(sorted(mapping))}")
         level = dict(mapping["level"])
         kind = level.pop("kind", None)
         if kind not in _LEVELS:
             raise SpecError(f"{where}.level.kind: '{kind}' is none of {', '.join(_LEVELS)}")
         parsed = from_mapping(_LEVELS[kind], level, where=f"{where}.level")
-        return from_mapping(ChannelSpec, {"component": mapping["component"], "level": parsed}, where=where)  # type: ignore[no-any-return]
+        return from_mapping(ChannelSpec, {**mapping, "level": parsed}, where=where)  # type: ignore[no-any-return]
 
     def as_mapping(self) -> dict[str, Any]:
         """The inverse of `parse`."""
-        return {"component": self.component, "level": {"kind": self.level.kind, **dataclasses.asdict(self.level)}}
+        level = {"kind": self.level.kind, **dataclasses.asdict(self.level)}
+        return {"component": self.component, "level": level, **({} if self.n_fft is None else {"n_fft": self.n_fft})}
+
+    @property
+    def component_key(self) -> str:
+        """Names what is computed before the level."""
+        return self.component if self.n_fft is None else f"{self.component}/{self.n_fft}"
 
 
 @dataclass(frozen=True, kw_only=True)
 class FrontendSpec:
     """Everything that turns a window of samples into a (channels, n_mels, frames) float32 array.
+
+    `n_mels` is the number of bands, of either scale. `stack` > 1 cuts the window into so many stretches, which become channels;
+    `frames` resizes the time axis bilinearly at the very end (None: as many as there are hops).
 
     The defaults are system S1 (Thakur et al. 2019, section II.A) on this project's 5 s windows: frames of 1024 samples (46 ms)
     every 512, 40 mel bands, HPSS on the magnitude spectrogram with a median filter of 31 and soft masks of power 2
@@ -138,7 +171,9 @@ class FrontendSpec:
     fmax_hz: float = 11_025.0
     hpss_kernel: int = 31
     hpss_power: float = 2.0
-    channels: tuple[ChannelSpec, ...] = tuple(ChannelSpec(component=c, level=MaxLevel()) for c in COMPONENT_NAMES)
+    channels: tuple[ChannelSpec, ...] = tuple(ChannelSpec(component=c, level=MaxLevel()) for c in COMPONENT_NAMES[:3])
+    stack: int = 1
+    frames: int | None = None
 
     def __post_init__(self) -> None:
         if not 1_000 <= self.sample_rate_hz <= 400_000:
@@ -153,6 +188,16 @@ class FrontendSpec:
             raise SpecError("need n_mels >= 1, an odd hpss_kernel >= 1 and hpss_power > 0")
         if not self.channels:
             raise SpecError("channels: at least one is needed")
+        self._check_arrangement()
+
+    def _check_arrangement(self) -> None:
+        for channel in self.channels:
+            if not self.hop_length <= (channel.n_fft or self.n_fft) <= self.window_samples:
+                raise SpecError(f"channels: n_fft {channel.n_fft} must be between hop_length and the window, or sound is skipped")
+        if not 1 <= self.stack <= self.component_frames:
+            raise SpecError(f"stack: {self.stack} stretches cannot be made of {self.component_frames} frames")
+        if self.frames is not None and not 1 <= self.frames <= 10_000:
+            raise SpecError(f"frames: {self.frames} is outside 1..10000")
 
     @property
     def window_samples(self) -> int:
@@ -165,9 +210,14 @@ class FrontendSpec:
         return self.sample_rate_hz / self.hop_length
 
     @property
+    def component_frames(self) -> int:
+        """Frames of one window's components; they are centred, so there is one more than hops."""
+        return 1 + self.window_samples // self.hop_length
+
+    @property
     def shape(self) -> tuple[int, int, int]:
-        """Shape of one window's features: (channels, n_mels, frames); frames are centred, so there is one more than hops."""
-        return len(self.channels), self.n_mels, 1 + self.window_samples // self.hop_length
+        """Shape of one window's features, the network's input: (channels x stack, n_mels, frames)."""
+        return len(self.channels) * self.stack, self.n_mels, self.frames or self.component_frames // self.stack
 
     @staticmethod
     def parse(mapping: Mapping[str, Any], *, where: str = "frontend") -> FrontendSpec:
@@ -181,6 +231,9 @@ class FrontendSpec:
     def as_mapping(self) -> dict[str, Any]:
         """Plain JSON/YAML types; `parse(as_mapping())` is the same spec."""
         plain = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        for name in ("stack", "frames"):  # as before there were any, so that an old bundle keeps its digest
+            if plain[name] == getattr(FrontendSpec, name):
+                del plain[name]
         return {**plain, "channels": [c.as_mapping() for c in self.channels]}
 
     @property
@@ -191,6 +244,6 @@ class FrontendSpec:
     @property
     def component_digest(self) -> str:
         """Digest of what decides the *components* (everything but the levels): the key of the training cache."""
-        plain = self.as_mapping()
-        plain["channels"] = [c.component for c in self.channels]
+        plain = {key: value for key, value in self.as_mapping().items() if key not in ("stack", "frames")}
+        plain["channels"] = [c.component_key for c in self.channels]
         return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
