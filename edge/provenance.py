@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from edge.bundle import Label
+from edge.bundle import FP32, Label
 from edge.model import Model
 
 __all__ = ["Provenance", "code_digest", "config_digest", "provenance_of"]
@@ -28,6 +28,11 @@ class Provenance:
     backend: str
     variant: str
 
+    @property
+    def identity(self) -> str:
+        """What decides which events there are in a stream: a part of every event's id."""
+        return f"{self.bundle}|{self.config}" + ("" if self.variant == FP32 else f"|{self.variant}")
+
     def common_name(self, label: str) -> str:
         """The name for people."""
         return self.labels[label].common_name
@@ -37,7 +42,7 @@ def provenance_of(model: Model, **settings: Any) -> Provenance:
     """Provenance of results of `model` under `settings`; together they are all that decides what is detected."""
     return Provenance(
         bundle=model.bundle.digest,
-        config=config_digest(variant=model.network.name, **settings),
+        config=config_digest(**settings),
         code=code_digest(),
         labels={label.label: label for label in model.bundle.labels},
         backend=model.backend_name,

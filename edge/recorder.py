@@ -118,7 +118,7 @@ class Recorder:
         self._metrics.stream_began()
         # Sample indices begin anew with each stream, so the stream's beginning is part of every event's identity.
         self._stream = f"{plan.device}|{self._clock.boot_id}|{time.clock_gettime_ns(time.CLOCK_BOOTTIME)}"
-        identity = f"{self._stream}|{plan.provenance.bundle}|{plan.provenance.config}"
+        identity = f"{self._stream}|{plan.provenance.identity}"
         tracker = Tracker(labels=plan.model.labels, identity=identity, spec=plan.config.tracker_spec)
         windower = _windower(plan.bundle, plan.config.model.hop_s)
         for event in detect(self.microphone.blocks(), windower=windower, model=plan.model, tracker=tracker, meter=self):

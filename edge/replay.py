@@ -102,7 +102,7 @@ class Replayer:
         return Windower(window_samples=spec.window_samples, hop_samples=hop_samples, sample_rate_hz=spec.sample_rate_hz)
 
     def _tracker(self, identity: str) -> Tracker:
-        stream = f"{identity}|{self.provenance.bundle}|{self.provenance.config}"
+        stream = f"{identity}|{self.provenance.identity}"
         return Tracker(labels=self._model.labels, identity=stream, spec=self.settings.tracker)
 
 

@@ -32,7 +32,10 @@ def test_a_variant_made_for_this_engine_is_taken_and_named(tmp_path: Path) -> No
     provenance = provenance_of(model, hop_s=1.0)
     assert (provenance.variant, provenance.backend) == ("int8-cpu", "onnxruntime-cpu")
     plain = provenance_of(load_model(tiny_bundle(tmp_path / "plain")), hop_s=1.0)
-    assert provenance.config != plain.config  # what was detected by one is not what was detected by the other
+    assert provenance.config == plain.config
+    assert provenance.identity.startswith(provenance.bundle)
+    assert provenance.identity != f"{provenance.bundle}|{provenance.config}"  # its events are not those of fp32
+    assert plain.identity == f"{plain.bundle}|{plain.config}"
 
 
 def test_a_variant_that_answers_wrongly_here_is_passed_over(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
