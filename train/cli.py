@@ -140,6 +140,25 @@ def export(corpus: Path, folder: Path, out: Path, name: str) -> None:
 
 
 @main.command()
+@click.option("--corpus", type=PATH, required=True)
+@click.option("--run", "folder", type=PATH, required=True, help="A finished run.")
+@click.option("--out", type=PATH, required=True, help="The file to write, .npz; some hundred kB a window.")
+@click.option("--cache", type=PATH, default=Path("build/features"), show_default=True, help="As of `fit`.")
+@click.option(
+    "--calibration", type=click.IntRange(1), default=512, show_default=True, help="Windows of the training split, at most."
+)
+@click.option("--workers", type=click.IntRange(1), default=WORKERS, show_default=True)
+def windows(corpus: Path, folder: Path, out: Path, cache: Path, calibration: int, workers: int) -> None:
+    """Write the windows that `edge-deploy quantize` needs: some to calibrate on, and the validation and test splits."""
+    from train.corpus import read_corpus
+    from train.fit import load_run
+    from train.windows import write_windows
+
+    counts = write_windows(load_run(folder), read_corpus(corpus), out, cache=cache, most=calibration, workers=workers)
+    click.echo(f"{out}: " + ", ".join(f"{count} windows of {name}" for name, count in counts.items()))
+
+
+@main.command()
 @click.option("--recipe", type=PATH, required=True, help="A file of config/recipes.")
 @click.option("--data", type=PATH, required=True, help="Manifest CSV or folder of recordings.")
 @click.option("--work", type=PATH, default=Path("build/species"), show_default=True, help="Where corpus, runs and features go.")

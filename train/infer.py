@@ -78,7 +78,7 @@ def run_network(
     """Embedding and logits of every window of `recordings`, which are some of the corpus's."""
     position = {r.path: i for i, r in enumerate(corpus.recordings)}
     columns: dict[str, list[NDArray[np.generic]]] = {k: [] for k in ("recording", "start_s", "active", "embedding", "logits")}
-    heard = _hear_all(recordings, task=partial(hear, spec=spec, hop_s=hop_s, cache=cache), workers=workers)
+    heard = hear_all(recordings, spec=spec, hop_s=hop_s, cache=cache, workers=workers)
     for recording, windows in zip(recordings, heard, strict=True):
         embedding, logits = network(windows.features)
         columns["recording"].append(np.full(len(logits), position[recording.path]))
@@ -89,9 +89,11 @@ def run_network(
     return WindowOutputs(labels=labels, **{k: np.concatenate(v) for k, v in columns.items()})
 
 
-def _hear_all(
-    recordings: Sequence[Recording], *, task: Callable[[Recording], HeardWindows], workers: int
+def hear_all(
+    recordings: Sequence[Recording], *, spec: FrontendSpec, hop_s: float, cache: Path, workers: int
 ) -> Iterator[HeardWindows]:
+    """`hear` of every recording, in their order, by `workers` processes."""
+    task = partial(hear, spec=spec, hop_s=hop_s, cache=cache)
     if workers < 2:
         yield from map(task, recordings)
         return
