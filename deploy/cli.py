@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -40,6 +41,42 @@ def verify(bundle: Path, quiet: bool) -> None:
     if not quiet:
         for name, value in _facts(loaded):
             click.echo(f"{name:<10} {value}")
+
+
+@main.command("quantize")
+@click.argument("bundle", type=click.Path(path_type=Path))
+@click.option("--precision", required=True, type=click.Choice(["fp16", "int8", "int8+fp16"]))
+@click.option("--windows", required=True, type=click.Path(path_type=Path), help="Written by 'edge-train windows'.")
+@click.option(
+    "--for", "backend", type=click.Choice(["onnx", "tensorrt"]), help="Only the variant for ONNX Runtime's CPU, or for TensorRT."
+)
+@click.option("--allow-loss", is_flag=True, help="Keep a variant that loses more than 0.5 points of macro F1 or of AUROC.")
+def quantize_(bundle: Path, precision: str, windows: Path, backend: str | None, allow_loss: bool) -> None:
+    """Add the network at another PRECISION to BUNDLE, with its accuracy beside fp32's; takes minutes.
+
+    fp16 and int8+fp16 are for TensorRT; int8 comes for TensorRT (int8) and for ONNX Runtime on a CPU (int8-cpu). Nothing is
+    written when a variant is refused.
+    """
+    from deploy.quantize import kinds_for, quantize
+    from deploy.windows import read_windows
+
+    loaded, kinds = load_bundle(bundle), kinds_for(precision, backend)
+    written = quantize(loaded, read_windows(windows, loaded), kinds, allow_loss=allow_loss, say=_aside)
+    for kind in kinds:
+        click.echo(f"{kind.name}: {_accuracy(written.manifest.variants[kind.name].metrics)}")
+    click.echo(f"{bundle}: bundle {written.digest[:12]}, with {', '.join(written.networks)}")
+
+
+def _accuracy(metrics: Mapping[str, Any]) -> str:
+    """Of a variant beside fp32's, in one line."""
+    before = metrics["fp32"]
+    pairs = [("macro F1", before["macro_f1_per_recording"], metrics["macro_f1_per_recording"])]
+    pairs += [(f"AUROC {name}", value, metrics["auroc"][name]) for name, value in before["auroc"].items()]
+    return ", ".join(f"{name} {was:.4f} -> {now:.4f}" for name, was, now in pairs)
+
+
+def _aside(line: str) -> None:
+    click.echo(line, err=True)
 
 
 def _facts(bundle: Bundle) -> Iterator[tuple[str, str]]:
