@@ -39,8 +39,8 @@ def _section(variants: Mapping[str, Variant], sizes: Mapping[str, int]) -> str:
     notes = "\n".join(f"- `{name}`: {note}." for name, note in _notes(variants))
     return (
         f"{TITLE}\n\n"
-        f"The same network in coarser numbers, on the same {first['windows']} windows of the split '{first['split']}'. The threshold "
-        "of each was set to accept as many known validation windows as fp32's. Those for TensorRT were measured on a CPU that "
+        f"The same network in coarser numbers, on the same {first['windows']} windows of the split '{first['split']}'. The "
+        "threshold of each was set to accept as many known validation windows as fp32's. Those for TensorRT were measured on a CPU that "
         f"reckoned with their numbers, not on a board.\n\n{table}\n\n{notes}"
     )
 
@@ -67,7 +67,7 @@ def _notes(variants: Mapping[str, Variant]) -> Iterator[tuple[str, str]]:
         acceptance, same = variant.metrics["validation_acceptance"], variant.metrics["same_label"]
         yield (
             name,
-            f"{variant.note}; with fp32's threshold {acceptance[_WITH_OLD]:.1%} of the known validation windows would be accepted, with "
+            f"{variant.note}; with fp32's threshold {acceptance[_WITH_OLD]:.1%} of the known validation windows would pass, with "
             f"its own {acceptance['with its own']:.1%} are; the likeliest label is fp32's in {same:.1%} of the windows",
         )
 

@@ -23,8 +23,10 @@ from edge.errors import UserError
 
 __all__ = ["quantised"]
 
-# Operators of the body that have kernels for whole numbers; the others work on what these leave in fp32 (or fp16).
+# Operators of the body that have kernels for whole numbers; the others work on what these leave in fp32 (or fp16). A Relu is part
+# of the convolution before it: TensorRT sees that by itself, ONNX Runtime's quantiser has to be told.
 WHOLE = ("Conv", "MaxPool", "Concat", "Add")
+FEW_CHANNELS = 4  # a convolution of fewer sums too few products to gain by it: it was slower than fp32, and cost accuracy
 SYMMETRIC = {
     "ActivationSymmetric": True,
     "WeightSymmetric": True,
@@ -40,10 +42,10 @@ def quantised(
     """Quantise the nodes named `inside`; the range of each tensor is what it spans over `windows` (n, C, F, T)."""
     from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
 
-    nodes = [node.name for node in model.graph.node if node.name in inside and node.op_type in WHOLE]
-    if not nodes:
-        raise UserError("the network has no convolution, and nothing that whole numbers would make faster")
     on_cpu = runs_on == "onnx"
+    nodes = _worth_it(model, inside, (*WHOLE, "Relu") if on_cpu else WHOLE)
+    if not nodes:
+        raise UserError("the network has no convolution that whole numbers would make faster")
     with tempfile.TemporaryDirectory(prefix="edge-quantize-") as folder, _quiet():
         out = Path(folder, "model.onnx")
         quantize_static(
@@ -63,6 +65,27 @@ def quantised(
     del result.metadata_props[:]
     result.producer_name, result.producer_version = model.producer_name, model.producer_version
     return result
+
+
+def _worth_it(model: onnx.ModelProto, inside: Sequence[str], operators: Sequence[str]) -> list[str]:
+    """Names of the body's nodes to quantise: convolutions of enough channels, and what works on their results."""
+    weights = {initializer.name: initializer for initializer in model.graph.initializer}
+    results: set[str] = set()
+    names = []
+    for node in (node for node in model.graph.node if node.name in inside):
+        if node.op_type == "Conv":
+            wanted = node.input[1] in weights and _channels(node, weights[node.input[1]]) >= FEW_CHANNELS
+        else:
+            wanted = bool(results & set(node.input))
+        if wanted:
+            results |= set(node.output)
+            names += [node.name] if node.op_type in operators else []
+    return names
+
+
+def _channels(node: onnx.NodeProto, weight: onnx.TensorProto) -> int:
+    """That go into a convolution; its weights hold those of one group."""
+    return int(weight.dims[1]) * next((int(a.i) for a in node.attribute if a.name == "group"), 1)
 
 
 class _Feed:
