@@ -40,8 +40,8 @@ def _section(variants: Mapping[str, Variant], sizes: Mapping[str, int]) -> str:
     return (
         f"{TITLE}\n\n"
         f"The same network in coarser numbers, on the same {first['windows']} windows of the split '{first['split']}'. The "
-        "threshold of each was set to accept as many known validation windows as fp32's. Those for TensorRT were measured on a CPU that "
-        f"reckoned with their numbers, not on a board.\n\n{table}\n\n{notes}"
+        "threshold of each was set to accept as many known validation windows as fp32's. Those for TensorRT were measured on a CPU "
+        f"that reckoned with their numbers, not on a board.\n\n{table}\n\n{notes}"
     )
 
 
@@ -68,7 +68,7 @@ def _notes(variants: Mapping[str, Variant]) -> Iterator[tuple[str, str]]:
         yield (
             name,
             f"{variant.note}; with fp32's threshold {acceptance[_WITH_OLD]:.1%} of the known validation windows would pass, with "
-            f"its own {acceptance['with its own']:.1%} are; the likeliest label is fp32's in {same:.1%} of the windows",
+            f"its own {acceptance['with its own']:.1%}; the likeliest label is fp32's in {same:.1%} of the windows",
         )
 
 

@@ -155,7 +155,7 @@ def _make(
             FP32: accuracy.as_mapping(),
         },
     )
-    tolerance = _tolerance(graph, before, answers)
+    tolerance = _tolerance(kind, graph, before, answers)
     golden = answers.golden
     new = NewVariant(
         variant=variant, model=graph.model, embedding=golden.embedding[0], logits=golden.logits[0], tolerance=tolerance
@@ -179,16 +179,17 @@ def _head(head: Head, windows: Windows, before: _Answers, after: _Answers) -> tu
     return dataclasses.replace(head, threshold=threshold, scale=scale), acceptance
 
 
-def _tolerance(graph: _Graph, before: _Answers, after: _Answers) -> float:
+def _tolerance(kind: Kind, graph: _Graph, before: _Answers, after: _Answers) -> float:
     """How far another machine's answer to the golden window may be from ours.
 
     Where two right engines could be compared here, four times the furthest they were apart on any window to calibrate with: a
     kernel that overflows is further off by an order of magnitude. Where none is here, TensorRT's, twice the furthest that the
-    rounding itself moved an answer: other kernels round at other places, but not more coarsely. Never tighter than fp32's own.
+    rounding itself moved an answer, four times for fp16, whose sums may be fp16 there too. Never tighter than fp32's own.
     """
     if graph.spread is not None:
         return max(1e-3, 4 * graph.spread)
-    return max(1e-3, 2 * _distance(before.calibration, after.calibration))
+    moved = max(_distance(before.calibration, after.calibration), _distance(before.golden, after.golden))
+    return max(1e-3, (4 if kind.precision == "fp16" else 2) * moved)
 
 
 def _distance(one: Outputs, other: Outputs) -> float:
