@@ -6,6 +6,7 @@ import csv
 import json
 import os
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -18,6 +19,7 @@ import torch
 import yaml
 from click.testing import CliRunner, Result
 
+import deploy.cli
 import edge.cli
 import train.cli
 from edge.bundle import load_bundle
@@ -109,6 +111,30 @@ def test_build_gives_a_bundle_that_names_tones_and_admits_ignorance(built: Path,
     assert result.exit_code == 0, result.output
     labels = {Path(row["file"]).stem: row["label"] for row in map(json.loads, result.stdout.splitlines())}
     assert labels == {"peeper": "peeper", "triller": "triller", "hiss": None}
+
+
+def test_its_windows_measure_variants_without_the_training_code(built: Path, tmp_path: Path) -> None:
+    """`edge-deploy quantize` refuses windows on which fp32 is not what `evaluate` found: here, the second reckoning of the first."""
+    work, windows = built / "work", tmp_path / "windows.npz"
+    command = ("windows", "--corpus", work / "corpus", "--run", work / "run", "--cache", work / "features", "--out", windows)
+    written = edge_train(*command, "--workers", 1, "--calibration", 16)
+    assert "16 windows of train" in written.output
+    first = windows.read_bytes()
+    edge_train(*command, "--workers", 1, "--calibration", 16)
+    assert windows.read_bytes() == first
+    shutil.copytree(built / "bundle", tmp_path / "bundle")
+    options = ["quantize", str(tmp_path / "bundle"), "--windows", str(windows), "--precision", "int8", "--allow-loss"]
+    result = CliRunner().invoke(deploy.cli.main, options)
+    assert result.exit_code == 0, result.output
+    bundle = load_bundle(tmp_path / "bundle")
+    assert tuple(bundle.manifest.variants) == ("int8", "int8-cpu")
+    for variant in bundle.manifest.variants.values():
+        before = variant.metrics["fp32"]
+        for name in ("macro_f1_per_recording", "top1_per_recording", "auroc"):
+            assert before[name] == pytest.approx(bundle.manifest.metrics[name], abs=2e-4)
+        for kind, accepted in before["accepted"].items():
+            assert accepted == pytest.approx(bundle.manifest.metrics["accepted"][kind], abs=0.02)
+        assert variant.metrics["embedding_cosine"]["mean"] > 0.99
 
 
 def test_the_card_holds_the_very_report_that_evaluate_wrote(built: Path) -> None:
