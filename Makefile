@@ -10,6 +10,7 @@ ARGS   ?=
 DATA   ?=
 BUNDLE ?= edge/models/default
 RECIPE ?= config/recipes/default.yaml
+WORK   ?= build/$(basename $(notdir $(RECIPE)))
 DEMO   := build/demo.wav
 
 # The recordings: EDGE_DATA, or DATA=, or ../shared/data beside the checkout.
@@ -53,7 +54,10 @@ bench: base  ## speed and memory: front end, network, replay; then the recorder:
 	@.venv/bin/python -m tests.support.bench_daemon
 
 bundle: dev  ## rebuild the default model from DATA=folder with a manifest.csv (hours)
-	@.venv-dev/bin/edge-train build --recipe $(RECIPE) --data '$(RECORDINGS)' --out $(BUNDLE) $(ARGS)
+	@.venv-dev/bin/edge-train build --recipe $(RECIPE) --data '$(RECORDINGS)' --out $(BUNDLE) --work $(WORK) $(ARGS)
+	@.venv-dev/bin/edge-train windows --corpus $(WORK)/corpus --run $(WORK)/run --cache $(WORK)/features \
+	  --out $(WORK)/windows.npz
+	@.venv-dev/bin/edge-deploy quantize $(BUNDLE) --precision int8 --for onnx --windows $(WORK)/windows.npz
 
 species: dev  ## which species a default can learn to tell apart: the list for its recipe, from DATA=... (an hour)
 	@.venv-dev/bin/edge-train species --recipe $(RECIPE) --data '$(RECORDINGS)' --set steps=1200 --set members=1 $(ARGS)

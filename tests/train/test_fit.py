@@ -114,7 +114,7 @@ def test_build_gives_a_bundle_that_names_tones_and_admits_ignorance(built: Path,
 
 
 def test_its_windows_measure_variants_without_the_training_code(built: Path, tmp_path: Path) -> None:
-    """`edge-deploy quantize` refuses windows on which fp32 is not what `evaluate` found: here, the second reckoning of the first."""
+    """What `edge-deploy quantize` finds of fp32 is what `evaluate` found."""
     work, windows = built / "work", tmp_path / "windows.npz"
     command = ("windows", "--corpus", work / "corpus", "--run", work / "run", "--cache", work / "features", "--out", windows)
     written = edge_train(*command, "--workers", 1, "--calibration", 16)
