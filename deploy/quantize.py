@@ -88,7 +88,7 @@ class _Answers:
     test: Outputs
 
 
-def quantize(bundle: Bundle, windows: Windows, kinds: Sequence[Kind], *, allow_loss: bool = False, say: Say = str) -> Bundle:
+def quantize(bundle: Bundle, windows: Windows, kinds: Sequence[Kind], *, allow_loss: bool = False, say: Say) -> Bundle:
     """Add (or replace) variants in the bundle's directory, all of them or none.
 
     Raises `UserError` when one loses more than `MOST_LOST` and that is not allowed, or when the network cannot be had at that

@@ -56,9 +56,19 @@ def _front_end(name: str, spec: FrontendSpec, window: Array, runs: int) -> Itera
 
 
 def _network(bundle: Bundle, window: Array, runs: int) -> Iterator[str]:
-    backend = OnnxBackend(bundle.model_path)
+    """At fp32, and as each variant made for ONNX Runtime against it, in the same run."""
     features = Frontend(bundle.frontend)(window)[np.newaxis]
-    yield f"network     {_median_ms(lambda: backend.infer(features), runs):.1f} ms a window"
+    plain = _network_ms(bundle.model_path, features, runs)
+    yield f"network     {plain:.1f} ms a window"
+    for name, variant in bundle.manifest.variants.items():
+        if "onnx" in variant.runs_on:
+            other = _network_ms(bundle.networks[name].path, features, runs)
+            yield f"{name:11} {other:.1f} ms a window: {plain / other:.2f} times as fast"
+
+
+def _network_ms(path: Path, features: Array, runs: int) -> float:
+    backend = OnnxBackend(path)
+    return _median_ms(lambda: backend.infer(features), runs)
 
 
 def _replays(bundle: Bundle, *, minutes: float, runs: int) -> Iterator[str]:
