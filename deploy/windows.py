@@ -85,10 +85,7 @@ def _windows(path: Path, arrays: dict[str, NDArray[Any]], bundle: Bundle) -> Win
     for what, (ours, theirs) in claims.items():
         if ours != theirs:
             raise UserError(f"{path}: its {what} are not those of {bundle.path}; write it from the run that made this bundle")
-    splits = {
-        name: Split(**{column: arrays[f"{name}_{column}"] for column in COLUMNS})  # type: ignore[arg-type]
-        for name in ("validation", "test")
-    }
+    splits = {name: Split(**{column: arrays[f"{name}_{column}"] for column in COLUMNS}) for name in ("validation", "test")}
     shape = bundle.frontend.shape
     for features in (arrays["train_features"], *(split.features for split in splits.values())):
         if features.shape[1:] != shape or not len(features):

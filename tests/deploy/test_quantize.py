@@ -174,7 +174,8 @@ def test_only_the_body_is_in_fp16(full: Bundle, name: str) -> None:
 def test_what_was_measured_is_what_the_graph_says(full: Bundle, name: str) -> None:
     """The accuracy is that of a simulation in fp32; ONNX's own reference runs the shipped graph in real fp16."""
     features = Frontend(full.frontend)(full.golden.samples)[None]
-    embedding, logits = ReferenceEvaluator(graph(full, name)).run(["embedding", "logits"], {"features": features})
+    outputs: Any = ReferenceEvaluator(graph(full, name)).run(["embedding", "logits"], {"features": features})
+    embedding, logits = outputs
     golden = full.networks[name].golden
     assert float(np.abs(full.golden.logits - golden.logits).max()) > 1e-6
     assert np.abs(embedding[0] - golden.embedding).max() <= golden.tolerance

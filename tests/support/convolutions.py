@@ -117,7 +117,7 @@ def _graph(weights: dict[str, Array], *, deep: bool) -> bytes:
     ]
     if not deep:
         nodes = nodes[:3] + nodes[5:]
-    axes = {"time": np.array([3], np.int64), "ones": np.array([1], np.int64)}
+    axes: dict[str, NDArray[Any]] = {"time": np.array([3], np.int64), "ones": np.array([1], np.int64)}
     used = {name for node in nodes for name in node.input}
     graph = helper.make_graph(
         nodes,
@@ -127,7 +127,7 @@ def _graph(weights: dict[str, Array], *, deep: bool) -> bytes:
             helper.make_tensor_value_info("embedding", TensorProto.FLOAT, ["batch", EMBEDDING]),
             helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["batch", len(LABELS)]),
         ],
-        initializer=[numpy_helper.from_array(value, name) for name, value in {**weights, **axes}.items() if name in used],
+        initializer=[numpy_helper.from_array(value, name) for name, value in (axes | weights).items() if name in used],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
     onnx.checker.check_model(model, full_check=True)
