@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["Step", "Undo", "carry_out", "folder", "link", "point", "text_file", "write"]
+__all__ = ["Step", "Undo", "carry_out", "folder", "link", "point", "remove", "text_file", "write"]
 
 Undo = Callable[[], object]
 

@@ -9,7 +9,9 @@ import pytest
 from deploy.jetpack import Jetson, jetson_of, refuse_what_cannot_work
 from edge.errors import ConfigError
 
-RELEASE = "# R{major} (release), REVISION: {minor}, GCID: 36923193, BOARD: generic, EABI: aarch64, DATE: Fri Jul 19 23:24:25 UTC 2024\n"
+RELEASE = (
+    "# R{major} (release), REVISION: {minor}, GCID: 36923193, BOARD: generic, EABI: aarch64, DATE: Fri Jul 19 23:24:25 UTC 2024\n"
+)
 STATUS = """Package: python3
 Status: install ok installed
 Version: 3.10.6-1~22.04
