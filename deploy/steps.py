@@ -74,8 +74,9 @@ def text_file(path: Path, text: str, why: str, *, mode: int = 0o644) -> Step:
 
 def link(path: Path, target: str, why: str) -> Step:
     """A symbolic link that leads to `target`."""
+    there = ", and set aside the folder that is there" if path.is_dir() and not path.is_symlink() else ""
     return Step(
-        what=f"point {path} to {target}",
+        what=f"point {path} to {target}{there}",
         why=why,
         done=lambda: path.is_symlink() and os.readlink(path) == target,
         do=lambda: point(path, target),
