@@ -21,6 +21,11 @@ from edge.config import load_config
 from tests.support.bundles import tiny_bundle
 from tests.support.wheel import here, linked_wheel
 
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
 PYTHON = Path(sys.executable).resolve()
 RELEASE = "# R{} (release), REVISION: {}, GCID: 1, BOARD: generic, EABI: aarch64\n"
 CHECK = '#!/bin/sh\necho "$@" >>{root}/asked\ncat {root}/answer\nexit $(cat {root}/status)\n'
@@ -299,9 +304,15 @@ def test_another_python_is_named_when_it_is_not_there(machine: Machine) -> None:
     assert "/nowhere/python3: cannot be run" in machine.refuses("--python", "/nowhere/python3")
 
 
-def test_what_it_installs_comes_with_the_package(root: Path) -> None:
-    """Units and default configuration are found below PREFIX/share where there is no checkout."""
-    assert {path.name for path in (root / "systemd").iterdir()} >= {"edge.service", "edge-compile.service", "edge-gpu.conf"}
+@pytest.mark.parametrize(
+    "name", ["config/edge.yaml", "systemd/edge.service", "systemd/edge-compile.service", "systemd/edge-gpu.conf"]
+)
+def test_what_it_installs_comes_with_the_package(root: Path, name: str) -> None:
+    """A wheel puts them below PREFIX/share, where they are looked for when there is no checkout."""
+    project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))
+    patterns = project["tool"]["setuptools"]["data-files"][f"share/edge-monitor/{Path(name).parent}"]
+    assert root / name in [file for pattern in patterns for file in root.glob(pattern)]
+    assert shipped(name) == (root / name).read_text(encoding="utf-8")
 
 
 def test_the_real_program_is_installed_and_its_check_decides(tmp_path: Path, root: Path, bundle: Bundle, other: Bundle) -> None:
