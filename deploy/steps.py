@@ -6,6 +6,7 @@ import os
 import secrets
 import shutil
 from collections.abc import Callable, Iterable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,20 +32,16 @@ class Step:
 
 def carry_out(steps: Iterable[Step], *, dry_run: bool, say: Callable[[str], object]) -> int:
     """Do what is not done yet and give its number; when a step fails, those before it are taken back, last first."""
-    undo: list[Undo] = []
     count = 0
-    try:
+    with ExitStack() as undo:  # also after an interrupt by the keyboard; all of it, should taking back fail, too
         for step in steps:
             if (step.last and not count) or step.done():
                 continue
             count += 1
             say(f"{step.what} ({step.why})")
             if not dry_run:
-                undo.append(step.do())
-    except BaseException:  # an interrupt by the keyboard, too
-        for take_back in reversed(undo):
-            take_back()
-        raise
+                undo.callback(step.do())
+        undo.pop_all()
     return count
 
 
