@@ -79,6 +79,27 @@ def _aside(line: str) -> None:
     click.echo(line, err=True)
 
 
+@main.command()
+@click.option("--bundle", type=click.Path(path_type=Path), help="Model; without it what is installed stays, at first the default.")
+@click.option("--package", help="Wheel or folder to install the program from; without it the checkout that this runs from.")
+@click.option(
+    "--wheels", type=click.Path(path_type=Path), help="Folder to take all packages from: for a machine without a network."
+)
+@click.option(
+    "--python", default="/usr/bin/python3", show_default=True, type=click.Path(path_type=Path), help="For the environment."
+)
+@click.option("--root", default="/", show_default=True, type=click.Path(path_type=Path), help="Another folder than /, for a trial.")
+@click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
+def install(**asked: Any) -> None:
+    """Make this machine a recorder, or bring it up to date: program, configuration, units, model. Safe to run again.
+
+    `edge check` of the new program decides: if it finds fault with configuration or model, all is taken back, and exit status 2.
+    """
+    from deploy.install import Request, install
+
+    install(Request(**asked), click.echo)
+
+
 def _facts(bundle: Bundle) -> Iterator[tuple[str, str]]:
     """What a person wants to know of a bundle, as (name, value) rows."""
     manifest = bundle.manifest
