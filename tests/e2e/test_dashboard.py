@@ -15,8 +15,8 @@ FILE = Path(__file__).resolve().parents[2] / "deploy" / "dashboards" / "edge.jso
 DASHBOARD: dict[str, Any] = json.loads(FILE.read_text(encoding="utf-8"))
 PANELS: list[dict[str, Any]] = [panel for panel in DASHBOARD["panels"] if panel["type"] != "row"]
 QUERIES = [(f"{panel['title']} {target['refId']}", target["expr"]) for panel in PANELS for target in panel["targets"]]
-# As Grafana replaces them, but for the hours in which this recorder has lived a minute.
-VARIABLES = {"$instance": ".*", "$device": ".*", "$__rate_interval": "30s", "[1h]": "[30s]", "[24h]": "[30s]"}
+# As Grafana replaces them, but for the hours in which this recorder has not lived.
+VARIABLES = {"$instance": ".*", "$device": ".*", "$__rate_interval": "2m", "[1h]": "[2m]", "[24h]": "[2m]"}
 
 
 @pytest.mark.promtool

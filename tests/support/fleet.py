@@ -118,6 +118,7 @@ class _Life:
             self._calm()
             self._configure(spoiled, free_port())
             daemon.commands.put("reload")
+            self.watch.until("edge_engine_fallbacks")  # the sink that had a broker is gone
             self._of_board_and_delivery()
             self._of_sound()
             self._of_disk()
