@@ -27,6 +27,7 @@ from edge.sinks.mqtt import MqttSink
 from edge.sinks.wire import info_payload
 from edge.sources.portaudio import AudioSystem
 from edge.store import Store
+from edge.telemetry import SYSFS, Telemetry
 
 __all__ = ["Command", "Daemon", "Delivery", "commands_from_signals", "run"]
 
@@ -62,6 +63,7 @@ class Daemon:
         clock: LiveClock | None = None,
         notifier: Notifier | None = None,
         blueprint: Callable[[Config], Blueprint] = draw_up,
+        sysfs: Path = SYSFS,
     ) -> None:
         self.commands: queue.SimpleQueue[Command] = queue.SimpleQueue()
         self._config_file = config_file
@@ -70,6 +72,7 @@ class Daemon:
         self._clock = clock or LiveClock()
         self._notifier = notifier or Notifier()
         self._blueprint = blueprint
+        self._sysfs = sysfs
         self._swap = threading.Lock()  # over which recorder is at work and which is next
         self._next: Recorder | None = None
         self._failure: BaseException | None = None
@@ -83,6 +86,7 @@ class Daemon:
             self._metrics = self._measure(plan, store, parts)
             self._recorder = self._record(plan, store)
             self._metrics.watch_queue(lambda: self._recorder.microphone.backlog_s)
+            self._metrics.watch_clips(lambda: self._recorder.clips)
             sinks = parts.enter_context(_started(self._deliveries(plan, store, self._clock, self._metrics)))
             pipeline = threading.Thread(target=self._hear, name="pipeline", daemon=True)
             parts.callback(self._stop, pipeline)
@@ -108,8 +112,10 @@ class Daemon:
         _tell(metrics, plan)
         if store.quarantined is not None:
             metrics.store_quarantined()
+        metrics.watch_history(store)
         if plan.config.mqtt.enabled:
             metrics.watch_store(store)
+        Telemetry(metrics.registry, root=self._sysfs)
         if plan.config.metrics.enabled:
             chosen = plan.config.metrics
             parts.callback(MetricsServer(metrics.registry, address=chosen.address, port=chosen.port).close)

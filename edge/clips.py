@@ -80,6 +80,7 @@ class ClipFolder:
         self._free_bytes = free_bytes
         self._on_removed = on_removed
         self._sizes: dict[str, dict[Path, int]] = defaultdict(dict)
+        self.total_bytes = 0  # of all clips; a number of its own, so that another thread can read it
         self._opened = False
         try:
             self._open()
@@ -95,12 +96,13 @@ class ClipFolder:
                 file.unlink(missing_ok=True)  # begun when the power went
             elif file.is_file():
                 self._sizes[file.parent.name][file] = file.stat().st_size
+        self.total_bytes = sum(sum(sizes.values()) for sizes in self._sizes.values())
         self._opened = True
 
-    @property
-    def total_bytes(self) -> int:
-        """Of all clips."""
-        return sum(sum(sizes.values()) for sizes in self._sizes.values())
+    def room_bytes(self) -> int:
+        """What may be added before a clip has to go, of the budget and of the disk; any thread may ask."""
+        free = self._free_bytes(self._settings.folder) - self._settings.reserve_bytes
+        return max(0, min(self._settings.budget_bytes - self.total_bytes, free))
 
     def add(self, label: str, name: str, content: bytes) -> Path | None:
         """Write a whole file, or none: None when there is no room even without the clips that may go."""
@@ -118,6 +120,7 @@ class ClipFolder:
             staging.unlink(missing_ok=True)
             raise
         self._sizes[label][target] = len(content)
+        self.total_bytes += len(content)
         return target
 
     def _make_room(self, size: int) -> bool:
@@ -129,7 +132,7 @@ class ClipFolder:
                 return False
             oldest = next(iter(self._sizes[label]))
             oldest.unlink(missing_ok=True)
-            del self._sizes[label][oldest]
+            self.total_bytes -= self._sizes[label].pop(oldest)
             self._on_removed(1)
         return True
 
@@ -158,6 +161,15 @@ class ClipWriter:
         self._device = device
         self.written = self.failed = 0
         self.last_bytes = 0  # size of the last one
+
+    @property
+    def stored_bytes(self) -> int:
+        """Of all clips on the disk; any thread may ask."""
+        return self._folder.total_bytes
+
+    def room_bytes(self) -> int:
+        """As `ClipFolder.room_bytes`; raises OSError for a failing disk."""
+        return self._folder.room_bytes()
 
     def write(self, d: Detection, clock: Clock) -> str | None:
         """Keep the sound of `d` with padding; the file's path below the folder, or None when it could not be kept."""

@@ -16,6 +16,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from edge.clips import ClipWriter
 from edge.effort import FATES, Fate
 from edge.errors import ConfigError, StoreError
 from edge.outbox import Kind
@@ -199,6 +200,20 @@ class Metrics:
             lambda: dict.fromkeys(MESSAGES, 0) | store.dropped(sink),
         )
 
+    def watch_history(self, store: Store) -> None:
+        """Show what the history of `store` takes, and what more it may take before its oldest rows go."""
+        self._gauges.gauge("edge_history_bytes", "Detections and ledger kept.", lambda: store.history_size()[0])
+        self._gauges.gauge("edge_history_room_bytes", "What the history may still grow by.", lambda: store.history_size()[1])
+
+    def watch_clips(self, clips: Callable[[], ClipWriter | None]) -> None:
+        """Show what the clips take, and what more they may take before old ones go; nothing where none are kept."""
+        self._gauges.gauge("edge_clips_stored_bytes", "Clips on the disk.", lambda: w.stored_bytes if (w := clips()) else None)
+        self._gauges.gauge(
+            "edge_clips_room_bytes",
+            "What the clips may still grow by, of their budget and of the disk.",
+            lambda: w.room_bytes() if (w := clips()) else None,
+        )
+
     def watch_queue(self, depth_s: Callable[[], float]) -> None:
         """Show how much audio waits for the model, in seconds."""
         self._gauges.gauge("edge_queue_seconds", "Captured audio that waits for the model.", depth_s)
@@ -230,11 +245,17 @@ class _Asked(Collector):
     """Numbers read from their owner at the moment they are asked for."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        self._read: list[Callable[[], Metric]] = []
+        self._read: list[Callable[[], Metric | None]] = []
         registry.register(self)
 
-    def gauge(self, name: str, text: str, read: Callable[[], float]) -> None:
-        self._read.append(lambda: GaugeMetricFamily(name, text, value=read()))
+    def gauge(self, name: str, text: str, read: Callable[[], float | None]) -> None:
+        """One number; None is not shown."""
+
+        def family() -> Metric | None:
+            value = read()
+            return None if value is None else GaugeMetricFamily(name, text, value=value)
+
+        self._read.append(family)
 
     def counter(self, name: str, text: str, label: str, read: Callable[[], Mapping[str, int]]) -> None:
         def family() -> Metric:
@@ -251,9 +272,11 @@ class _Asked(Collector):
     def collect(self) -> Iterator[Metric]:
         for read in list(self._read):
             try:
-                yield read()
-            except StoreError:
+                metric = read()
+            except (StoreError, OSError):
                 continue  # a failing disk takes its own numbers away, not those that would tell of it
+            if metric is not None:
+                yield metric
 
 
 def _resident_bytes() -> float:

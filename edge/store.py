@@ -165,6 +165,12 @@ class Store:
         with self._transaction():
             return self._outbox.dropped(sink)
 
+    def history_size(self) -> tuple[int, int]:
+        """Bytes that the history takes, about, and by how many it may still grow before its oldest rows go."""
+        with self._transaction():
+            size_bytes = self._history.size_bytes
+            return size_bytes, max(0, self._history.bound_bytes - size_bytes)
+
     def detections(self) -> Iterator[dict[str, Any]]:
         """Payloads of all detections kept, oldest first."""
         with self._transaction():

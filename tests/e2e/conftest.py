@@ -13,6 +13,7 @@ from edge.settings import MqttConfig
 from edge.sinks.mqtt import MqttSink
 from edge.store import Store
 from tests.support.broker import Broker, Meter
+from tests.support.fleet import Fleet, troubled_recorder
 
 INFO = {"version": "0.1.0", "bundle": "0" * 64, "boot_id": "b"}
 
@@ -27,6 +28,13 @@ def broker(tmp_path: Path) -> Iterator[Broker]:
 def store(tmp_path: Path) -> Iterator[Store]:
     with Store(tmp_path / "edge.db", outbox_bytes=10**8, history_bytes=10**8) as store:
         yield store
+
+
+@pytest.fixture(scope="session")
+def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
+    """What a real Prometheus has of a recorder that had every trouble; needs what the marks broker, mount and promtool say."""
+    with troubled_recorder(tmp_path_factory.mktemp("fleet")) as fleet:
+        yield fleet
 
 
 Open = Callable[..., MqttSink]

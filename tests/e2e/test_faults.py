@@ -33,6 +33,7 @@ from tests.support.daemons import HandWorld, RealTimeAudio, StalledBackend, runn
 from tests.support.disk import fill, small_disk
 from tests.support.faults import Impostor, Watch
 from tests.support.store import SYNCED, health, payload
+from tests.support.sysfs import Tree, orin
 
 pytestmark = [pytest.mark.broker, pytest.mark.mount, pytest.mark.promtool]
 
@@ -40,6 +41,7 @@ RATE_HZ = SPEC.sample_rate_hz
 BRIEF = {"cooldown_s": 0.3, "longest_s": 5.0, "update_s": 1.0}
 DAY_S = 86_400.0
 FAR = 10**9
+NO_SENSORS = Path("/nonexistent")  # this machine's own may stand still
 
 
 def silence(seconds: float) -> Array:
@@ -77,6 +79,14 @@ def no_deliveries(*parts: object) -> list[Any]:
     return []
 
 
+def under_load(board: Tree) -> None:
+    """Every sensor has another value."""
+    board.write("devices/platform/17000000.gpu/load", 990)
+    for number in range(3):
+        board.write(f"class/thermal/thermal_zone{number}/temp", 88_500)
+        board.write(f"class/hwmon/hwmon0/curr{number + 1}_input", 2000)
+
+
 @pytest.fixture(scope="module")
 def of_sound(tmp_path_factory: pytest.TempPathFactory) -> Life:
     """A microphone that does all that microphones do, a store that was damaged, clips without room, a clock that is set late."""
@@ -94,9 +104,11 @@ def of_sound(tmp_path_factory: pytest.TempPathFactory) -> Life:
         return write_config(folder, bundle.path, metrics={"port": port}, tracker=BRIEF, clips=clips, model=model)
 
     audio, world, watch = RealTimeAudio(calls()), HandWorld(synced=False), life.watch
-    daemon = Daemon(configure(0.08), audio=audio, deliveries=no_deliveries, clock=LiveClock(world=world))
+    board = orin(folder / "sys")
+    daemon = Daemon(configure(0.08), audio=audio, deliveries=no_deliveries, clock=LiveClock(world=world), sysfs=board.root)
     with running(daemon):
         watch.until("edge_clock_synced", 0.0)
+        under_load(board)
         for label in ("low_hummer", "mid_whistler", "high_peeper", "unknown"):
             watch.until(f'edge_detections_total{{label="{label}"}}')
         watch.until('edge_clips_total{outcome="removed"}')
@@ -130,7 +142,7 @@ def of_lateness(tmp_path_factory: pytest.TempPathFactory, bundle: Bundle) -> Lif
     life, backends = Life(Watch(port), folder / "edge.db"), list[StalledBackend]()
     config = write_config(folder, bundle.path, metrics={"port": port}, tracker=BRIEF, audio={"buffer_s": 10.0})
     audio, watch = RealTimeAudio(tone(300, 1)), life.watch
-    with running(Daemon(config, audio=audio, deliveries=no_deliveries, blueprint=stallable(backends))):
+    with running(Daemon(config, audio=audio, deliveries=no_deliveries, blueprint=stallable(backends), sysfs=NO_SENSORS)):
         watch.until('edge_windows_total{outcome="judged"}', 3)
         began_s = time.monotonic()
         backends[0].go.clear()
@@ -176,7 +188,7 @@ def of_delivery(tmp_path_factory: pytest.TempPathFactory, bundle: Bundle) -> Lif
 
     (folder / "no-certificate").write_text("of nobody\n")
     audio = RealTimeAudio(np.concatenate([tone(300, 1.5), silence(1.0)]))
-    daemon = Daemon(configure(free_port()), audio=audio, deliveries=deliveries)
+    daemon = Daemon(configure(free_port()), audio=audio, deliveries=deliveries, sysfs=NO_SENSORS)
     choosy = ("allow_anonymous true", f"acl_file {folder / 'acl'}")
     (folder / "acl").write_text(
         "".join(f"topic readwrite edge/pond/{topic}\n" for topic in ("status", "info", "health", "effort", "detection/low_hummer"))
@@ -227,7 +239,7 @@ def of_disk(tmp_path_factory: pytest.TempPathFactory, bundle: Bundle) -> Iterato
             metrics={"port": port},
         )
         watch = life.watch
-        with running(Daemon(config, audio=RealTimeAudio(calls()), deliveries=deliveries)):
+        with running(Daemon(config, audio=RealTimeAudio(calls()), deliveries=deliveries, sysfs=NO_SENSORS)):
             watch.until('edge_messages_sent_total{kind="detection"}')
             broker.freeze()
             watch.until("edge_outbox_rows", 3)

@@ -21,6 +21,7 @@ from edge.sinks.session import KINDS
 from edge.store import Store
 from tests.e2e.conftest import INFO, Open
 from tests.support.broker import Broker, Meter, Subscriber, Terse, free_port, until
+from tests.support.secure import client_tls, example_broker
 from tests.support.store import SYNCED, UNSYNCED, event_id, health, payload
 
 pytestmark = pytest.mark.broker
@@ -204,44 +205,23 @@ def test_no_more_is_on_the_way_than_the_broker_asks_for(store: Store, open_sink:
         assert broker.most_unanswered == maximum  # at most, and all of it is used
 
 
-def certificates(folder: Path) -> None:
-    """A certificate authority, and certificates for the broker and for one recorder."""
-    script = """
-    openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=testCA -keyout ca.key -out ca.pem
-    for name in broker recorder; do
-        openssl req -newkey rsa:2048 -nodes -subj /CN=$name -keyout $name.key -out $name.csr
-        printf 'subjectAltName=IP:127.0.0.1' > ext
-        openssl x509 -req -in $name.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -extfile ext -out $name.pem
-    done
-    openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=otherCA -keyout other.key -out other.pem
-    """
-    subprocess.run(["sh", "-ec", script], cwd=folder, check=True, capture_output=True)
-
-
 def test_tls_with_a_certificate_authority_and_client_certificates(tmp_path: Path, store: Store, open_sink: Open) -> None:
-    certificates(tmp_path)
-    settings = (
-        "allow_anonymous true",
-        f"cafile {tmp_path}/ca.pem",
-        f"certfile {tmp_path}/broker.pem",
-        f"keyfile {tmp_path}/broker.key",
-    )
-    tls = {"tls": True, "ca_file": tmp_path / "ca.pem"}
-    ours = {"cert_file": tmp_path / "recorder.pem", "key_file": tmp_path / "recorder.key"}
-    with Broker(tmp_path / "broker", *settings, "require_certificate true") as broker:
+    """Against the broker that `deploy/mosquitto` configures."""
+    with Broker(tmp_path / "broker", *example_broker(tmp_path, clients=("r1",))) as broker:
         config = MqttConfig(host="127.0.0.1", port=broker.port)
+        ours = client_tls(tmp_path, "r1")
         refusals = {
-            "certificate verify failed": {**tls, **ours, "ca_file": tmp_path / "other.pem"},
-            "No such file": {**tls, **ours, "ca_file": tmp_path / "none.pem"},
-            "mqtt.ca_file": {**tls, **ours, "key_file": tmp_path / "ca.key"},
-            "lost the broker": tls,  # without a certificate of its own the broker hangs up
+            "certificate verify failed": {**ours, "ca_file": tmp_path / "certs" / "other.pem"},
+            "No such file": {**ours, "ca_file": tmp_path / "none.pem"},
+            "mqtt.ca_file": {**ours, "key_file": tmp_path / "certs" / "ca.key"},
+            "lost the broker": {"tls": True, "ca_file": ours["ca_file"]},  # without a certificate of its own the broker hangs up
         }
         for reason, changed in refusals.items():
             told = probe(config.model_copy(update=changed), device="r1") or ""
             assert reason.lower().replace("_", " ") in told.lower().replace("_", " "), told
         meter = Meter()
         store.record(payload(1), dating=SYNCED)
-        open_sink(broker.port, meter=meter, **tls, **ours)
+        open_sink(broker.port, meter=meter, **ours)
         assert until(lambda: store.depth("mqtt")[0] == 0)
         assert meter.errors == []
 
