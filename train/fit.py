@@ -24,7 +24,7 @@ from train.classifier import EmbedThenClassify, build_classifier, fit_classifier
 from train.corpus import Corpus, Recording
 from train.files import write_text
 from train.infer import run_network
-from train.members import MemberTask, Report, Splits, member_network, run_batches, train_members
+from train.members import MemberTask, Report, Splits, check_network, member_network, run_batches, train_members
 from train.networks import Ensemble, Withheld
 from train.outputs import WindowOutputs
 from train.recipe import Recipe, load_recipe
@@ -72,8 +72,9 @@ def fit(
     write_text(folder / "recipe.yaml", yaml.safe_dump(recipe.as_mapping(), sort_keys=False))
     write_text(folder / "run.json", json.dumps({"fold": fold, "corpus": corpus.digest, "labels": labels}, indent=1) + "\n")
     components = ComponentCache(folder=cache, spec=recipe.frontend)
-    components.fill(splits.train, workers=workers)
     task = MemberTask(recipe=recipe, labels=labels, splits=splits, cache=components, folder=folder, device=device, threads=workers)
+    check_network(task)
+    components.fill(splits.train, workers=workers)
     members = train_members(task, report)
     save_torch(folder / "model.pt", _assemble(task, members, corpus).state_dict())
     run = load_run(folder)

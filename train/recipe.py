@@ -20,9 +20,10 @@ __all__ = ["AugmentSpec", "ClassifierSpec", "CrossEntropySpec", "NetworkSpec", "
 
 @dataclass(frozen=True, kw_only=True)
 class NetworkSpec:
-    """Which network, and its constructor's options."""
+    """Which network, its constructor's options, and whether it starts from published weights where there are any for it."""
 
-    kind: Literal["mscnn", "compact"]
+    kind: str
+    pretrained: bool = True
     options: dict[str, Any] = field(default_factory=dict)
 
 
@@ -148,8 +149,8 @@ class Recipe:
 _OBJECTIVES: dict[str, type[Any]] = {"triplet": TripletSpec, "cross_entropy": CrossEntropySpec}
 
 
-def load_recipe(path: Path, *, overrides: Mapping[str, Any] | None = None) -> Recipe:
-    """Read a recipe file; every mistake is one line that names the file and the key."""
+def load_recipe(path: Path, *, overrides: Mapping[str, Any] | None = None, from_scratch: bool = False) -> Recipe:
+    """Read a recipe file; every mistake is one line that names the file and the key. `from_scratch`: no published weights."""
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError as exc:
@@ -158,7 +159,10 @@ def load_recipe(path: Path, *, overrides: Mapping[str, Any] | None = None) -> Re
         raise ConfigError(f"{path}: cannot be read as YAML ({' '.join(str(exc).split())})") from exc
     if not isinstance(values, dict):
         raise ConfigError(f"{path}: a recipe is a mapping of keys, see config/recipes/")
-    return parse_recipe({**values, **(overrides or {})}, where=str(path))
+    recipe = parse_recipe({**values, **(overrides or {})}, where=str(path))
+    if from_scratch:
+        recipe = dataclasses.replace(recipe, network=dataclasses.replace(recipe.network, pretrained=False))
+    return recipe
 
 
 def parse_recipe(values: Mapping[str, Any], *, where: str) -> Recipe:
