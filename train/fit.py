@@ -20,7 +20,7 @@ from torch import nn
 
 from edge.errors import ConfigError, UserError
 from train.cache import ComponentCache
-from train.classifier import EmbedThenClassify, build_classifier, fit_classifier
+from train.classifier import EmbedThenClassify, fit_head, read_classifier
 from train.corpus import Corpus, Recording
 from train.files import write_text
 from train.infer import run_network
@@ -92,10 +92,11 @@ def load_run(folder: Path) -> TrainedRun:
     labels = tuple(facts["labels"])
     members = [member_network(recipe, labels) for _ in range(recipe.members)]
     network = Ensemble(members) if len(members) > 1 else members[0]
+    state = torch.load(folder / "model.pt", map_location="cpu", weights_only=True)
     if recipe.classifier is not None:
-        width = 128 * recipe.members
-        network = EmbedThenClassify(network, build_classifier(width, len(labels), recipe.classifier.hidden))
-    network.load_state_dict(torch.load(folder / "model.pt", map_location="cpu", weights_only=True))
+        own = {key.removeprefix("classifier."): value for key, value in state.items() if key.startswith("classifier.")}
+        network = EmbedThenClassify(network, read_classifier(recipe.classifier, own, count=len(labels)))
+    network.load_state_dict(state)
     answered = [i for i, label in enumerate(labels) if label not in recipe.withheld]
     if recipe.withheld:
         network = Withheld(network, kept=answered, withheld=[i for i in range(len(labels)) if i not in answered])
@@ -129,7 +130,7 @@ def _assemble(task: MemberTask, members: list[nn.Module], corpus: Corpus) -> nn.
     outputs = _outputs(EmbedThenClassify(network, _NoLogits(len(labels))), labels, task, corpus, known)
     heard = outputs.select(outputs.active)
     classes = np.array([labels.index(corpus.recordings[i].label) for i in heard.recording])
-    classifier = fit_classifier(heard.embedding, classes, count=len(labels), spec=recipe.classifier, seed=recipe.seed)
+    classifier = fit_head(heard.embedding, classes, count=len(labels), spec=recipe.classifier, seed=recipe.seed)
     return EmbedThenClassify(network, classifier).eval()
 
 

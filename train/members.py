@@ -24,6 +24,7 @@ from train.networks import build_network
 from train.networks.backbones import load_published
 from train.objectives import build_objective
 from train.recipe import Recipe
+from train.stages import check_stages
 from train.trainer import Progress, Trainer, load_trained, pick_device
 
 __all__ = ["MemberTask", "Report", "Splits", "check_network", "member_network", "run_batches", "train_members"]
@@ -56,6 +57,7 @@ class MemberTask:
 def check_network(task: MemberTask) -> None:
     """Build the network, and fetch its published weights, once: what cannot work fails here, before features are computed."""
     network = member_network(task.recipe, task.labels)
+    check_stages(network, task.recipe.network.kind, task.recipe.stages)
     if task.recipe.network.pretrained and not (task.folder / "member-0" / "checkpoint.pt").exists():
         load_published(network)
 

@@ -9,14 +9,15 @@ from torch import nn
 from edge.errors import SpecError
 from train.networks.compact import CompactCnn, Ensemble
 from train.networks.mscnn import MsCnn
+from train.networks.spherical import SphericalKMeans
 from train.networks.triplet_cnn import TripletCnn
 from train.networks.withheld import Withheld
 
 __all__ = ["KINDS", "Ensemble", "Withheld", "build_network"]
 
 # `mscnn` classifies or only embeds; `embeds` those that only embed, the rest has logits of its own
-KINDS = ("mscnn", "compact", "cnn1", "cnn2", "mobilenet", "resnet18", "soundception")
-EMBEDS = ("cnn1", "cnn2")
+KINDS = ("mscnn", "compact", "cnn1", "cnn2", "mobilenet", "resnet18", "soundception", "spherical_kmeans")
+EMBEDS = ("cnn1", "cnn2", "spherical_kmeans")
 
 
 def build_network(kind: str, options: dict[str, Any], *, shape: tuple[int, int, int], classes: int | None) -> nn.Module:
@@ -33,12 +34,14 @@ def build_network(kind: str, options: dict[str, Any], *, shape: tuple[int, int, 
 
 def _embedder(kind: str, options: dict[str, Any], shape: tuple[int, int, int], classes: int | None) -> nn.Module:
     if classes is not None:
-        raise SpecError(f"network {kind} only embeds: add a classifier section, and use objective semihard or triplet")
+        raise SpecError(f"network {kind} only embeds: add a classifier section, and use an objective for embeddings")
     match kind:
         case "mscnn":
             return MsCnn(shape[0], **options)
         case "cnn1" | "cnn2":
             return TripletCnn(shape[0], kind, **options)
+        case "spherical_kmeans":
+            return SphericalKMeans(shape[0], shape[1], **options)
     raise SpecError(f"network {kind} has logits of its own: use objective cross_entropy, without a classifier section")
 
 

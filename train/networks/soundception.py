@@ -69,11 +69,11 @@ class Soundception(nn.Module):
         logits: Tensor = self.classify_auxiliary((steps * torch.sigmoid(self.time_detector(steps))).mean(dim=(2, 3)))
         return logits
 
-    def stage_modules(self, stage: str) -> list[nn.Module]:
+    def stage_modules(self) -> dict[str, list[nn.Module]]:
         """What a stage of training moves: `top` the layers to species, `last` also detectors and all after the split, or `all`."""
         top: list[nn.Module] = [self.classify, self.classify_auxiliary]
         last = [*top, self.detector, self.time_detector, self.auxiliary, self.trunk.model.features[self.split :]]
-        return {"top": top, "last": last}.get(stage, [self])
+        return {"top": top, "last": last, "all": [self]}
 
 
 def _keep(features: nn.Sequential, blocks: Sequence[int]) -> tuple[nn.Sequential, int]:

@@ -37,6 +37,6 @@ class Transfer(nn.Module):
         pooled = self.trunk(x).mean(dim=(2, 3))
         return functional.normalize(pooled, dim=1), self.classify(self.dropout(pooled))
 
-    def stage_modules(self, stage: str) -> list[nn.Module]:
-        """What a training stage moves: `top` is the new layer, `all` is everything."""
-        return [self.classify] if stage == "top" else [self]
+    def stage_modules(self) -> dict[str, list[nn.Module]]:
+        """What a stage of training moves: `top` is the new layer."""
+        return {"top": [self.classify], "all": [self]}
