@@ -188,6 +188,44 @@ def species(
     click.echo(yaml.safe_dump({"species": list(select_species(scores, at_least=at_least, f1=f1))}))
 
 
+@main.command()
+@click.option("--recipe", type=PATH, required=True, help="A file of config/recipes.")
+@click.option("--corpus", type=PATH, required=True, help="What `prepare` wrote.")
+@click.option("--out", type=PATH, required=True, help="Folder of the runs, sweep.csv and sweep.png; interrupted runs are resumed.")
+@click.option("--cache", type=PATH, default=Path("build/features"), show_default=True)
+@click.option("--optimiser", "optimisers", multiple=True, default=("adam", "adamw", "rmsprop", "sgd"), show_default=True)
+@click.option("--rate", "rates", type=float, multiple=True, default=(0.1, 0.01, 0.001), show_default=True, help="Learning rates.")
+@click.option("--workers", type=click.IntRange(1), default=WORKERS, show_default=True)
+@click.option("--set", "overrides", multiple=True, metavar="KEY=YAML", help="Replace a key of the recipe: --set steps=200")
+@from_scratch
+def sweep(
+    recipe: Path,
+    corpus: Path,
+    out: Path,
+    cache: Path,
+    optimisers: tuple[str, ...],
+    rates: tuple[float, ...],
+    workers: int,
+    overrides: Sequence[str],
+) -> None:
+    """Train a recipe with each optimiser and learning rate, and draw what validation says: rows are pairs, bars accuracy."""
+    from train.corpus import read_corpus
+    from train.fit import start_task
+    from train.members import MemberTask
+    from train.recipe import OPTIMISERS
+    from train.sweep import sweep as run
+
+    unknown = [name for name in optimisers if name not in OPTIMISERS]
+    if unknown:
+        raise UserError(f"--optimiser: '{unknown[0]}' is none of {', '.join(OPTIMISERS)}")
+    loaded, prepared = _load_recipe(recipe, _parse_overrides(overrides)), read_corpus(corpus)
+
+    def start(one: Recipe, folder: Path) -> MemberTask:
+        return start_task(one, prepared, folder=folder, cache=cache, fold=0, device="auto", workers=workers)
+
+    click.echo(run(loaded, optimisers=optimisers, rates=rates, folder=out, start=start, report=_show, say=_aside))
+
+
 @main.command("compare")
 @click.argument("folders", nargs=-1, type=PATH, required=True, metavar="RUN...")
 def compare_(folders: tuple[Path, ...]) -> None:

@@ -32,7 +32,7 @@ from train.trainer import save_torch
 
 log = logging.getLogger(__name__)
 
-__all__ = ["Splits", "TrainedRun", "fit", "load_run", "split_recordings"]
+__all__ = ["Splits", "TrainedRun", "fit", "load_run", "split_recordings", "start_task"]
 
 HOP_S = 2.5
 
@@ -67,6 +67,17 @@ def fit(
     recipe: Recipe, corpus: Corpus, *, folder: Path, cache: Path, fold: int, device: str, workers: int, report: Report
 ) -> TrainedRun:
     """Train every member of the recipe in `folder` (resuming what is there), then run the result over all splits."""
+    task = start_task(recipe, corpus, folder=folder, cache=cache, fold=fold, device=device, workers=workers)
+    members = train_members(task, report)
+    save_torch(folder / "model.pt", _assemble(task, members, corpus).state_dict())
+    run = load_run(folder)
+    for name in ("train", "validation", "test"):
+        _outputs(run.network, run.labels, task, corpus, getattr(task.splits, name)).save(folder / f"outputs-{name}.npz")
+    return run
+
+
+def start_task(recipe: Recipe, corpus: Corpus, *, folder: Path, cache: Path, fold: int, device: str, workers: int) -> MemberTask:
+    """All that comes before training: labels, a look at the network, and the features of the training recordings."""
     splits = split_recordings(corpus, fold=fold)
     labels = _labels(recipe, corpus, splits)
     write_text(folder / "recipe.yaml", yaml.safe_dump(recipe.as_mapping(), sort_keys=False))
@@ -75,12 +86,7 @@ def fit(
     task = MemberTask(recipe=recipe, labels=labels, splits=splits, cache=components, folder=folder, device=device, threads=workers)
     check_network(task)
     components.fill(splits.train, workers=workers)
-    members = train_members(task, report)
-    save_torch(folder / "model.pt", _assemble(task, members, corpus).state_dict())
-    run = load_run(folder)
-    for name in ("train", "validation", "test"):
-        _outputs(run.network, run.labels, task, corpus, getattr(splits, name)).save(folder / f"outputs-{name}.npz")
-    return run
+    return task
 
 
 def load_run(folder: Path) -> TrainedRun:

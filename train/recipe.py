@@ -16,6 +16,7 @@ from edge.bundle.spec import WHOLE, FrontendSpec, from_mapping
 from edge.errors import ConfigError, SpecError
 
 __all__ = [
+    "OPTIMISERS",
     "AugmentSpec",
     "ClassifierSpec",
     "CrossEntropySpec",
@@ -155,7 +156,8 @@ _KINDS: dict[str, tuple[type[Any], ...]] = {
     "objective": (TripletSpec, SemihardSpec, CrossEntropySpec, KMeansSpec),
     "classifier": (ClassifierSpec, KnnSpec, ForestSpec),
 }
-_CHOICES = {"optimiser": ("adagrad", "adam", "adamw", "rmsprop", "sgd"), "schedule": ("constant", "cosine")}
+OPTIMISERS = ("adagrad", "adam", "adamw", "rmsprop", "sgd")
+_CHOICES = {"optimiser": OPTIMISERS, "schedule": ("constant", "cosine")}
 
 
 @dataclass(frozen=True, kw_only=True)
