@@ -11,11 +11,19 @@ import torch
 from torch import Tensor, nn
 
 from train.batches import Batches
-from train.losses import DynamicMargin, Triplets, cross_entropy_with_other, mine_semihard, triplet_loss
+from train.losses import DynamicMargin, Triplets, binary_focal, cross_entropy_with_other, mine_semihard, triplet_loss
 from train.networks.spherical import SphericalKMeans
-from train.recipe import CrossEntropySpec, KMeansSpec, ObjectiveSpec, SemihardSpec, TripletSpec
+from train.recipe import CrossEntropySpec, FocalSpec, KMeansSpec, ObjectiveSpec, SemihardSpec, TripletSpec
 
-__all__ = ["CrossEntropyObjective", "KMeansObjective", "Objective", "SemihardObjective", "TripletObjective", "build_objective"]
+__all__ = [
+    "CrossEntropyObjective",
+    "FocalObjective",
+    "KMeansObjective",
+    "Objective",
+    "SemihardObjective",
+    "TripletObjective",
+    "build_objective",
+]
 
 Update = Callable[[Tensor], None]  # backward and optimiser step on a loss
 
@@ -172,6 +180,24 @@ class CrossEntropyObjective(_Stateless):
         return nn.functional.cross_entropy(logits, wanted[:, :-1])
 
 
+class FocalObjective(_Stateless):
+    """Binary focal loss on balanced batches, and on a network's soft minimum against nothing at all."""
+
+    def __init__(self, spec: FocalSpec, batches: Batches, device: torch.device) -> None:
+        self.spec, self.batches, self.device = spec, batches, device
+        self.batch = spec.batch
+
+    def iterate(self, network: nn.Module, update: Update, rng: np.random.Generator) -> dict[str, float]:
+        features, targets, _ = self.batches.classification(rng, self.batch, self.spec.outlier_share)
+        _, logits, *minimum = network(torch.from_numpy(features).to(self.device))
+        wanted = torch.from_numpy(targets[:, :-1] > 0).float().to(self.device)  # a mixture has the labels of both
+        loss = binary_focal(logits, wanted, self.spec.gamma)
+        for part in minimum:
+            loss = loss + self.spec.minimum_weight * binary_focal(part, torch.zeros_like(wanted), self.spec.gamma)
+        update(loss)
+        return {"loss": float(loss.detach())}
+
+
 def build_objective(spec: ObjectiveSpec, batches: Batches, device: torch.device) -> Objective:
     """The objective that a recipe names."""
     match spec:
@@ -179,6 +205,8 @@ def build_objective(spec: ObjectiveSpec, batches: Batches, device: torch.device)
             return TripletObjective(spec, batches, device)
         case SemihardSpec():
             return SemihardObjective(spec, batches, device)
+        case FocalSpec():
+            return FocalObjective(spec, batches, device)
         case KMeansSpec():
             return KMeansObjective(spec, batches, device)
         case CrossEntropySpec():

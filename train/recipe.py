@@ -20,6 +20,7 @@ __all__ = [
     "AugmentSpec",
     "ClassifierSpec",
     "CrossEntropySpec",
+    "FocalSpec",
     "ForestSpec",
     "KMeansSpec",
     "KnnSpec",
@@ -111,6 +112,20 @@ class CrossEntropySpec:
 
 
 @dataclass(frozen=True, kw_only=True)
+class FocalSpec:
+    """Binary focal loss of each species (Lin et al. 2017): labels of a mixture are those of all its parts; outliers have none.
+
+    `minimum_weight` is that of a network's soft minimum over time, which should be low for every species (system S5).
+    """
+
+    kind: Literal["focal"] = "focal"
+    batch: int = 32
+    gamma: float = 2.0
+    outlier_share: float = 0.0
+    minimum_weight: float = 0.3
+
+
+@dataclass(frozen=True, kw_only=True)
 class ClassifierSpec:
     """The MLP on frozen embeddings (section II.B.2); absent when the network has its own logits."""
 
@@ -150,10 +165,10 @@ class StageSpec:
     learning_rate: float = 0.0  # 0: the recipe's
 
 
-ObjectiveSpec = TripletSpec | SemihardSpec | CrossEntropySpec | KMeansSpec
+ObjectiveSpec = TripletSpec | SemihardSpec | CrossEntropySpec | FocalSpec | KMeansSpec
 # sections that come in kinds
 _KINDS: dict[str, tuple[type[Any], ...]] = {
-    "objective": (TripletSpec, SemihardSpec, CrossEntropySpec, KMeansSpec),
+    "objective": (TripletSpec, SemihardSpec, CrossEntropySpec, FocalSpec, KMeansSpec),
     "classifier": (ClassifierSpec, KnnSpec, ForestSpec),
 }
 OPTIMISERS = ("adagrad", "adam", "adamw", "rmsprop", "sgd")
@@ -207,7 +222,7 @@ class Recipe:
             raise SpecError(f"frontend.channels[0] must be {' or '.join(WHOLE)}: activity and mixing levels are measured on it")
         if self.withheld and self.activation != "softmax_other":
             raise SpecError("withheld needs objective cross_entropy with an outlier_share above 0: there is no 'other' to answer")
-        if not isinstance(self.objective, CrossEntropySpec) and self.classifier is None:
+        if not isinstance(self.objective, CrossEntropySpec | FocalSpec) and self.classifier is None:
             raise SpecError(f"objective {self.objective.kind} learns no classes: add a classifier section")
         if isinstance(self.objective, KMeansSpec) != (self.network.kind == "spherical_kmeans"):
             raise SpecError("network spherical_kmeans and objective spherical_kmeans need each other")
@@ -220,8 +235,10 @@ class Recipe:
         return plain
 
     @property
-    def activation(self) -> Literal["softmax", "softmax_other"]:
-        """How the head reads the logits: against 'other' when outliers were shown in training."""
+    def activation(self) -> Literal["softmax", "softmax_other", "sigmoid"]:
+        """How the head reads the logits: against 'other' when outliers were shown in training; each alone after focal loss."""
+        if isinstance(self.objective, FocalSpec):
+            return "sigmoid"
         shown = isinstance(self.objective, CrossEntropySpec) and self.objective.outlier_share > 0
         return "softmax_other" if shown else "softmax"
 

@@ -250,7 +250,7 @@ def test_a_recipe_that_leaves_one_class_is_one_line(corpus: Path, tmp_path: Path
     ("change", "reason"),
     [
         ({"stepz": 3}, "unknown key 'stepz'"),
-        ({"objective": {"kind": "focal"}}, "objective.kind: 'focal' is none of triplet, semihard, cross_entropy"),
+        ({"objective": {"kind": "hinge"}}, "objective.kind: 'hinge' is none of triplet, semihard, cross_entropy, focal"),
         ({"objective": {"kind": "triplet"}}, "add a classifier section"),
         ({"network": {"kind": "compact", "options": {"widht": 3}}}, "widht"),
         ({"frontend": {"n_mels": 40}}, "multiple of 16 mel bands"),

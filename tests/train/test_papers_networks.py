@@ -1,7 +1,8 @@
-"""The networks of systems S2 to S4: sizes beside the papers', gradients, published weights, and ONNX of a tiny one each."""
+"""The networks of systems S2 to S5: sizes beside the papers', gradients, published weights, and ONNX of a tiny one each."""
 
 from __future__ import annotations
 
+import math
 import os
 import subprocess
 import sys
@@ -20,16 +21,20 @@ from train.classifier import EmbedThenClassify, build_classifier
 from train.export import OPSET, verify_onnx
 from train.networks import build_network
 from train.networks.backbones import Backbone, import_timm, load_published, widen_first_layer
+from train.networks.segmentation import Segmentation, log_mean_exp
 from train.networks.soundception import Soundception
 
 Shape = tuple[int, int, int]
-S2, S3, S4 = (3, 40, 200), (10, 128, 321), (3, 299, 997)
+S2, S3, S4, S5 = (3, 40, 200), (10, 128, 321), (3, 299, 997), (1, 128, 501)
+SMALL_RESNEXT = {"layers": [1, 1, 1, 1], "channels": [8, 8, 16, 16], "cardinality": 1, "base_width": 64}
 # kind, options, shape of the features: each trains in seconds
 TINY: dict[str, tuple[str, dict[str, object], Shape]] = {
     "cnn1": ("cnn1", {"width": 8, "time_pool": 4}, S2),
     "cnn2": ("cnn2", {"width": 8, "time_pool": 4}, S2),
     "mobilenet": ("mobilenet", {"width": 0.25, "features": 64}, (10, 64, 80)),
     "resnet18": ("resnet18", {"size": {"channels": [8, 16, 16, 32]}}, (10, 64, 80)),
+    "resnest50": ("resnest50", {"size": {"layers": [1, 1, 1, 1], "channels": [8, 8, 16, 16], "stem_width": 8}}, (1, 64, 80)),
+    "segmentation": ("segmentation", {"width": 16, "heads": 4, "size": SMALL_RESNEXT}, (1, 64, 160)),
     "soundception": ("soundception", {"blocks": [0, 1, 0]}, (3, 76, 130)),
 }
 
@@ -51,6 +56,8 @@ def parameters(kind: str, shape: Shape, classes: int | None) -> int:
         ("cnn2", S2, None, 1_429_504),
         ("mobilenet", S3, 6, 279_270),  # the whole MobileNetV2 has 3.5 million
         ("resnet18", S3, 6, 11_201_542),
+        ("resnest50", S5, 397, 26_247_117),
+        ("segmentation", S5, 397, 29_473_357),
         ("soundception", S4, 1500, 45_228_506),  # Inception-v4 without its classifier: 41,142,816
     ],
 )
@@ -97,6 +104,26 @@ def test_soundception_takes_any_length_and_its_attention_adds_up() -> None:
     attention = network.attention(torch.randn(2, 1536, 3, 9))
     assert attention.shape == (2, 1, 3, 9)
     assert attention.sum(dim=(1, 2, 3)).tolist() == pytest.approx([1, 1])
+
+
+def test_segmentation_gives_a_sequence_whose_soft_maximum_is_its_verdict() -> None:
+    network, (channels, bands, _) = tiny("segmentation")
+    assert isinstance(network, Segmentation)
+    x = torch.randn(2, channels, bands, 320)
+    frames = network.eval().frame_logits(x)
+    assert frames.shape == (2, 10, 5), "a step is 32 frames"
+    _, logits = network(x)
+    assert ((frames.mean(dim=1) <= logits) & (logits <= frames.amax(dim=1))).all()
+    _, logits, minimum = network.train()(x)
+    assert (minimum <= logits).all()
+
+
+def test_log_mean_exp_is_a_soft_maximum_and_a_soft_minimum() -> None:
+    x = torch.tensor([[0.0, 1.0, 4.0]])
+    assert float(log_mean_exp(x, 50)) == pytest.approx(4, abs=0.05)
+    assert float(log_mean_exp(x, -50)) == pytest.approx(0, abs=0.05)
+    assert log_mean_exp(torch.full((1, 7), 2.5), 5).tolist() == pytest.approx([2.5])
+    assert float(log_mean_exp(x, 5)) == pytest.approx(math.log((1 + math.exp(5) + math.exp(20)) / 3) / 5, abs=1e-5)
 
 
 def test_soundception_in_training_also_says_what_its_auxiliary_branch_thinks() -> None:
@@ -182,6 +209,7 @@ def test_published_weights_do_not_fit_a_smaller_network() -> None:
         ("resnet18", {}, S3, None, "network resnet18 has logits of its own"),
         ("resnet18", {"widen": "stretch"}, S3, 4, "widen: 'stretch' is none of repeat, average"),
         ("mobilenet", {"rows": 3}, S3, 4, "network mobilenet: .*rows"),
+        ("segmentation", {}, (1, 40, 216), 4, "multiple of 32 mel bands, the frontend has 40"),
         ("soundception", {}, (3, 64, 997), 4, "at least 75 bands and frames, the frontend has 64 and 997"),
         ("soundception", {"blocks": [1, 2]}, S4, 4, r"blocks \[1, 2\] are three numbers up to"),
     ],

@@ -15,9 +15,9 @@ from train.networks.withheld import Withheld
 
 __all__ = ["KINDS", "Ensemble", "Withheld", "build_network"]
 
-# `mscnn` classifies or only embeds; `embeds` those that only embed, the rest has logits of its own
-KINDS = ("mscnn", "compact", "cnn1", "cnn2", "mobilenet", "resnet18", "soundception", "spherical_kmeans")
-EMBEDS = ("cnn1", "cnn2", "spherical_kmeans")
+EMBED = ("cnn1", "cnn2", "spherical_kmeans")
+OF_TIMM = ("mobilenet", "resnet18", "resnest50", "soundception", "segmentation")
+KINDS = ("mscnn", "compact", *EMBED, *OF_TIMM)  # the first either classifies or embeds
 
 
 def build_network(kind: str, options: dict[str, Any], *, shape: tuple[int, int, int], classes: int | None) -> nn.Module:
@@ -25,9 +25,9 @@ def build_network(kind: str, options: dict[str, Any], *, shape: tuple[int, int, 
     if kind not in KINDS:
         raise SpecError(f"network kind '{kind}' is none of {', '.join(KINDS)}")
     try:
-        if classes is None or kind in EMBEDS:
+        if classes is None or kind in EMBED:
             return _embedder(kind, options, shape, classes)
-        return _classifier(kind, options, shape, classes)
+        return (_of_timm if kind in OF_TIMM else _classifier)(kind, options, shape, classes)
     except TypeError as exc:
         raise SpecError(f"network {kind}: {exc}") from exc
 
@@ -46,7 +46,7 @@ def _embedder(kind: str, options: dict[str, Any], shape: tuple[int, int, int], c
 
 
 def _classifier(kind: str, options: dict[str, Any], shape: tuple[int, int, int], classes: int) -> nn.Module:
-    channels, bands, frames = shape
+    channels, bands, _ = shape
     match kind:
         case "mscnn":
             return MsCnn(channels, classes, **options)
@@ -54,11 +54,17 @@ def _classifier(kind: str, options: dict[str, Any], shape: tuple[int, int, int],
             if bands % 16:
                 raise SpecError(f"network compact needs a multiple of 16 mel bands, the frontend has {bands}")
             return CompactCnn(channels, bands, classes, **options)
-    # those made of timm's parts: it imports slowly
+    raise AssertionError(kind)
+
+
+def _of_timm(kind: str, options: dict[str, Any], shape: tuple[int, int, int], classes: int) -> nn.Module:
+    """Networks made of timm's parts, which import slowly."""
     from train.networks.mobilenet import ReducedMobileNet
+    from train.networks.segmentation import Segmentation
     from train.networks.soundception import Soundception
     from train.networks.transfer import Transfer
 
+    channels, bands, frames = shape
     match kind:
         case "mobilenet":
             return ReducedMobileNet(channels, classes, **options)
@@ -66,4 +72,8 @@ def _classifier(kind: str, options: dict[str, Any], shape: tuple[int, int, int],
             return Soundception(channels, bands, frames, classes, **options)
         case "resnet18":
             return Transfer(channels, classes, backbone="resnet18", **options)
+        case "resnest50":
+            return Transfer(channels, classes, backbone="resnest50d", **{"widen": "average", **options})
+        case "segmentation":
+            return Segmentation(channels, bands, classes, **options)
     raise AssertionError(kind)
