@@ -16,6 +16,7 @@ import edge.cli
 from edge.bundle import load_bundle
 from tests.train.test_fit import edge_train, write_recipe
 from tests.train.tones import RATE_HZ, SPECIES, song, write_collection
+from train.recipe import load_recipe
 
 MEL = {"component": "mel", "level": {"kind": "max"}}
 BASE: dict[str, Any] = {
@@ -113,3 +114,19 @@ def test_a_sweep_of_what_only_embeds_is_one_line(collection: Path, tmp_path: Pat
     assert "only embeds" in result.output
     result = edge_train("sweep", "--recipe", recipe, "--corpus", tmp_path / "corpus", "--out", tmp_path, "--optimiser", "lion")
     assert "'lion' is none of adagrad" in result.output
+
+
+def test_a_network_without_its_published_weights_is_asked_for_by_name(collection: Path, tmp_path: Path) -> None:
+    assert edge_train("prepare", collection, "--out", tmp_path / "corpus", "--folds", 3).exit_code == 0
+    tiny = {"kind": "resnet18", "options": {"size": {"channels": [8, 8, 8, 8]}}}  # published weights are wanted unless it says no
+    recipe = write_recipe(tmp_path, {"name": "resnet", **BASE, "network": tiny, "steps": 2, "steps_per_epoch": 2})
+    options = ["--recipe", recipe, "--corpus", tmp_path / "corpus", "--cache", tmp_path / "cache", "--workers", 1]
+    refused = edge_train("fit", *options, "--out", tmp_path / "run")
+    assert refused.exit_code == 1
+    assert (
+        refused.output.strip().splitlines()[-1].startswith("error: network resnet18: the published weights fit its full size only")
+    )
+    assert not (tmp_path / "cache").exists(), "it is said before any features are computed"
+    trained = edge_train("fit", *options, "--out", tmp_path / "run", "--from-scratch")
+    assert trained.exit_code == 0, trained.output
+    assert load_recipe(tmp_path / "run" / "recipe.yaml").network.pretrained is False
