@@ -85,6 +85,10 @@ class SemihardSpec:
     per_class: int = 4
     margin: float = 1.0
 
+    def __post_init__(self) -> None:
+        if self.per_class < 2 or self.batch < 2 * self.per_class:
+            raise ValueError(f"batch {self.batch} and per_class {self.per_class}: need two windows each of two species at least")
+
 
 @dataclass(frozen=True, kw_only=True)
 class KMeansSpec:
@@ -145,6 +149,10 @@ class KnnSpec:
     k: int = 5
     points: int = 4000
 
+    def __post_init__(self) -> None:
+        if self.k < 1 or self.points < self.k:
+            raise ValueError(f"k {self.k} and points {self.points}: need 1 <= k <= points")
+
 
 @dataclass(frozen=True, kw_only=True)
 class ForestSpec:
@@ -153,6 +161,10 @@ class ForestSpec:
     kind: Literal["forest"] = "forest"
     trees: int = 200
     smallest_leaf: int = 2
+
+    def __post_init__(self) -> None:
+        if self.trees < 1 or self.smallest_leaf < 1:
+            raise ValueError("trees and smallest_leaf must be at least 1")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -163,6 +175,10 @@ class StageSpec:
     steps: int
     batch: int = 0  # 0: the objective's
     learning_rate: float = 0.0  # 0: the recipe's
+
+    def __post_init__(self) -> None:
+        if self.steps < 1:
+            raise ValueError(f"steps must be at least 1, not {self.steps}")
 
 
 ObjectiveSpec = TripletSpec | SemihardSpec | CrossEntropySpec | FocalSpec | KMeansSpec
