@@ -29,6 +29,7 @@ from train.trainer import Progress, Trainer, load_trained, pick_device
 
 __all__ = ["MemberTask", "Report", "Splits", "check_network", "member_network", "run_batches", "train_members"]
 
+AT_ONCE = 8_000_000  # numbers of input that are run at once: large images fill memory with what lies between the layers
 Report = Callable[[int, Progress], None]
 
 
@@ -147,6 +148,7 @@ def run_batches(network: nn.Module, features: NDArray[np.float32]) -> tuple[NDAr
     """Embedding (n, d) and logits (n, classes) of `features` (n, channels, bands, frames), in evaluation mode."""
     network.eval()
     device = next(network.parameters()).device
-    parts = [network(chunk.to(device)) for chunk in torch.split(torch.from_numpy(features), 64)]
+    together = max(1, min(64, AT_ONCE // features[0].size)) if len(features) else 1
+    parts = [network(chunk.to(device)) for chunk in torch.split(torch.from_numpy(features), together)]
     embedding, logits = (torch.cat(column).cpu().numpy() for column in zip(*parts, strict=True))
     return embedding, logits
