@@ -91,7 +91,7 @@ def test_spherical_kmeans_finds_the_tones() -> None:
     network = SphericalKMeans(1, 8, bases=12)
     objective, rng = KMeansObjective(KMeansSpec(batch=20, whitening_windows=60), FourTones(), CPU), np.random.default_rng(0)  # type: ignore[arg-type]
     losses = [objective.iterate(network, lambda loss: None, rng)["loss"] for _ in range(10)]
-    assert losses[-1] < losses[0]
+    assert max(losses[3:]) < 0.35 < losses[0], "where bases stay what they start as, it stays about 0.4"
     assert network.bases.norm(dim=1).tolist() == pytest.approx([1.0] * 12, abs=1e-5)
     features, classes = FourTones().per_class(np.random.default_rng(2), 10)
     embedding = network(torch.from_numpy(features))[0].detach()
