@@ -22,9 +22,14 @@ class Batches:
         self.windows, self.augmentation = windows, augmentation
         self._frontend = Frontend(windows.spec)
 
-    def per_class(self, rng: np.random.Generator, per_class: int) -> tuple[Array, NDArray[np.int64]]:
-        """`per_class` windows of every species (Algorithm 1's mini-batch): features (B, C, F, T) and classes (B,)."""
-        classes = np.repeat(np.arange(len(self.windows.labels)), per_class)
+    def per_class(self, rng: np.random.Generator, per_class: int, species: int | None = None) -> tuple[Array, NDArray[np.int64]]:
+        """`per_class` windows of every species (Algorithm 1's mini-batch), or of `species` of them drawn at random.
+
+        Features (B, C, F, T) and classes (B,).
+        """
+        count = len(self.windows.labels)
+        drawn = np.arange(count) if species is None or species >= count else np.sort(rng.permutation(count)[:species])
+        classes = np.repeat(drawn, per_class)
         return np.stack([self._features(rng, self.windows.known(rng, int(c))) for c in classes]), classes
 
     def classification(self, rng: np.random.Generator, size: int, outlier_share: float) -> tuple[Array, Array, NDArray[np.int64]]:

@@ -58,6 +58,7 @@ def export_run(run: TrainedRun, corpus: Corpus, *, path: Path, name: str) -> Bun
 CLAIMS: dict[str, tuple[str, ...]] = {
     "macro F1 / recording": ("recordings", "closed", "macro_f1"),
     "top-1 / recording": ("recordings", "closed", "top1"),
+    "MAP / recording": ("recordings", "closed", "map"),
     "macro F1 / window": ("windows", "closed", "macro_f1"),
     "AUROC unknown species": ("windows", "open", "unknown species", "auroc"),
     "AUROC noise and background": ("windows", "open", "noise and background", "auroc"),
@@ -74,9 +75,15 @@ def compare_runs(folders: Sequence[Path]) -> str:
         reports.setdefault(load_run(folder).recipe.name, []).append(json.loads(file.read_text(encoding="utf-8")))
     rows = []
     for row in compare(reports, CLAIMS):
-        cells = [f"{row[c]:.3f}" + (f" ± {row[c + ' sd']:.3f}" if row[c + " sd"] is not None else "") for c in CLAIMS]
+        cells = [_cell(row[c], row[c + " sd"]) for c in CLAIMS]
         rows.append([row["system"], row["runs"], *cells])
     return markdown_table(("recipe", "runs", *CLAIMS), rows)
+
+
+def _cell(mean: float | None, deviation: float | None) -> str:
+    if mean is None:
+        return "–"
+    return f"{mean:.3f}" + (f" ± {deviation:.3f}" if deviation is not None else "")
 
 
 def build_bundle(
@@ -129,6 +136,7 @@ def _headline(report: dict[str, Any]) -> dict[str, Any]:
         "rule": report["rule"],
         "macro_f1_per_recording": recordings["closed"]["macro_f1"]["value"],
         "top1_per_recording": recordings["closed"]["top1"]["value"],
+        "map_per_recording": recordings["closed"]["map"]["value"],
         "macro_f1_per_window": windows["closed"]["macro_f1"]["value"],
         "auroc": {name: curve["auroc"]["value"] for name, curve in windows["open"].items()},
         "accepted": {kind: value["value"] for kind, value in windows["accepted"].items()},

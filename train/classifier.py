@@ -1,4 +1,4 @@
-"""The paper's second network: an MLP from frozen embeddings to species (Thakur et al. 2019, II.B.2)."""
+"""The second stage: from frozen embeddings to species, by an MLP (Thakur et al. 2019, II.B.2) or by `train.heads`."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from train.recipe import ClassifierSpec
+from train.heads import Forest, Neighbours, fit_forest, fit_neighbours
+from train.recipe import ClassifierSpec, ForestSpec, KnnSpec
 
-__all__ = ["EmbedThenClassify", "fit_classifier"]
+__all__ = ["EmbedThenClassify", "build_classifier", "fit_classifier", "fit_head", "read_classifier"]
 
 BATCH = 256
 
@@ -26,9 +27,39 @@ class EmbedThenClassify(nn.Module):
         return embedding, self.classifier(embedding)
 
 
-def build_classifier(inputs: int, classes: int, hidden: int) -> nn.Sequential:
-    """The MLP: inputs -> hidden ReLU -> classes."""
-    return nn.Sequential(nn.Linear(inputs, hidden), nn.ReLU(), nn.Linear(hidden, classes))
+def build_classifier(inputs: int, classes: int, hidden: int, dropout: float = 0.0) -> nn.Sequential:
+    """The MLP: inputs -> hidden ReLU -> dropout, if any -> classes."""
+    between = [nn.Dropout(dropout)] if dropout else []
+    return nn.Sequential(nn.Linear(inputs, hidden), nn.ReLU(), *between, nn.Linear(hidden, classes))
+
+
+def read_classifier(spec: ClassifierSpec | KnnSpec | ForestSpec, state: dict[str, Tensor], *, count: int) -> nn.Module:
+    """A classifier of `spec` with the sizes, and the tables, of its saved `state`."""
+    match spec:
+        case KnnSpec():
+            return Neighbours(state["points"], state["there"], k=spec.k)
+        case ForestSpec():
+            return Forest(state)
+        case ClassifierSpec():
+            return build_classifier(state["0.weight"].shape[1], count, spec.hidden, spec.dropout)
+
+
+def fit_head(
+    embedding: NDArray[np.float32],
+    classes: NDArray[np.int64],
+    *,
+    count: int,
+    spec: ClassifierSpec | KnnSpec | ForestSpec,
+    seed: int,
+) -> nn.Module:
+    """Fit the classifier that the recipe names to embeddings (W, D) of classes (W,)."""
+    match spec:
+        case KnnSpec():
+            return fit_neighbours(embedding, classes, count=count, spec=spec, seed=seed)
+        case ForestSpec():
+            return fit_forest(embedding, classes, count=count, spec=spec, seed=seed)
+        case ClassifierSpec():
+            return fit_classifier(embedding, classes, count=count, spec=spec, seed=seed)
 
 
 def fit_classifier(
@@ -36,7 +67,7 @@ def fit_classifier(
 ) -> nn.Sequential:
     """Train the MLP on embeddings (W, D) of classes (W,); species are weighted equally, whatever their number of windows."""
     torch.manual_seed(seed)
-    network = build_classifier(embedding.shape[1], count, spec.hidden)
+    network = build_classifier(embedding.shape[1], count, spec.hidden, spec.dropout)
     optimiser = torch.optim.Adam(network.parameters(), lr=spec.learning_rate, weight_decay=spec.weight_decay)
     points, targets = torch.from_numpy(embedding), torch.from_numpy(classes)
     frequency = torch.bincount(targets, minlength=count).clamp(min=1).float()

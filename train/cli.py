@@ -8,11 +8,14 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from edge.errors import UserError
+
+if TYPE_CHECKING:
+    from train.recipe import Recipe
 
 __all__ = ["main"]
 
@@ -33,6 +36,19 @@ class _OneLineErrors(click.Group):
                 raise
             click.echo(f"error: {exc.filename or 'writing'}: {exc.strerror}", err=True)
         sys.exit(1)
+
+
+def _note_from_scratch(context: click.Context, _: click.Parameter, value: bool) -> None:
+    context.meta["from_scratch"] = value
+
+
+from_scratch = click.option(
+    "--from-scratch",
+    is_flag=True,
+    expose_value=False,
+    callback=_note_from_scratch,
+    help="Leave out the published weights that the recipe's network starts from.",
+)
 
 
 @click.group(cls=_OneLineErrors)
@@ -80,13 +96,13 @@ def prepare(source: Path, out: Path, layout: str, test_share: float, folds: int,
 @click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
 @click.option("--workers", type=click.IntRange(1), default=WORKERS, show_default=True)
 @click.option("--set", "overrides", multiple=True, metavar="KEY=YAML", help="Replace a key of the recipe: --set steps=200")
+@from_scratch
 def fit(recipe: Path, corpus: Path, out: Path, cache: Path, fold: int, device: str, workers: int, overrides: Sequence[str]) -> None:
     """Train; interrupt at any time and run the same command again to go on."""
     from train.corpus import read_corpus
     from train.fit import fit as run
-    from train.recipe import load_recipe
 
-    loaded = load_recipe(recipe, overrides=_parse_overrides(overrides))
+    loaded = _load_recipe(recipe, _parse_overrides(overrides))
     run(loaded, read_corpus(corpus), folder=out, cache=cache, fold=fold, device=device, workers=workers, report=_show)
     click.echo(f"{out}: trained; next: edge-train calibrate --corpus {corpus} --run {out}")
 
@@ -167,6 +183,7 @@ def windows(corpus: Path, folder: Path, out: Path, cache: Path, calibration: int
 @click.option("--at-least", type=click.IntRange(2), default=25, show_default=True, help="Keep this many of the best in any case.")
 @click.option("--workers", type=click.IntRange(1), default=WORKERS, show_default=True)
 @click.option("--set", "overrides", multiple=True, metavar="KEY=YAML", help="Replace a key of the recipe: --set steps=1200")
+@from_scratch
 def species(
     recipe: Path,
     data: Path,
@@ -181,14 +198,51 @@ def species(
     import yaml
 
     from train.build import choose_species
-    from train.recipe import load_recipe
     from train.select import select_species
 
-    loaded = load_recipe(recipe, overrides={"species": [], "withheld": [], **_parse_overrides(overrides)})
+    loaded = _load_recipe(recipe, {"species": [], "withheld": [], **_parse_overrides(overrides)})
     scores = choose_species(loaded, data, folds=folds, work=work, device="auto", workers=workers, report=_show, say=_aside)
     for s in sorted(scores, key=lambda s: -s.f1):
         _aside(f"# {s.label}: F1 {s.f1:.2f}, precision {s.precision:.2f}, recall {s.recall:.2f}, {s.recordings} recordings")
     click.echo(yaml.safe_dump({"species": list(select_species(scores, at_least=at_least, f1=f1))}))
+
+
+@main.command()
+@click.option("--recipe", type=PATH, required=True, help="A file of config/recipes.")
+@click.option("--corpus", type=PATH, required=True, help="What `prepare` wrote.")
+@click.option("--out", type=PATH, required=True, help="Folder of the runs, sweep.csv and sweep.png; interrupted runs are resumed.")
+@click.option("--cache", type=PATH, default=Path("build/features"), show_default=True)
+@click.option("--optimiser", "optimisers", multiple=True, default=("adam", "adamw", "rmsprop", "sgd"), show_default=True)
+@click.option("--rate", "rates", type=float, multiple=True, default=(0.1, 0.01, 0.001), show_default=True, help="Learning rates.")
+@click.option("--workers", type=click.IntRange(1), default=WORKERS, show_default=True)
+@click.option("--set", "overrides", multiple=True, metavar="KEY=YAML", help="Replace a key of the recipe: --set steps=200")
+@from_scratch
+def sweep(
+    recipe: Path,
+    corpus: Path,
+    out: Path,
+    cache: Path,
+    optimisers: tuple[str, ...],
+    rates: tuple[float, ...],
+    workers: int,
+    overrides: Sequence[str],
+) -> None:
+    """Train a recipe with each optimiser and learning rate, and draw what validation says: rows are pairs, bars accuracy."""
+    from train.corpus import read_corpus
+    from train.fit import start_task
+    from train.members import MemberTask
+    from train.recipe import OPTIMISERS
+    from train.sweep import sweep as run
+
+    unknown = [name for name in optimisers if name not in OPTIMISERS]
+    if unknown:
+        raise UserError(f"--optimiser: '{unknown[0]}' is none of {', '.join(OPTIMISERS)}")
+    loaded, prepared = _load_recipe(recipe, _parse_overrides(overrides)), read_corpus(corpus)
+
+    def start(one: Recipe, folder: Path) -> MemberTask:
+        return start_task(one, prepared, folder=folder, cache=cache, fold=0, device="auto", workers=workers)
+
+    click.echo(run(loaded, optimisers=optimisers, rates=rates, folder=out, start=start, report=_show, say=_aside))
 
 
 @main.command("compare")
@@ -208,16 +262,23 @@ def compare_(folders: tuple[Path, ...]) -> None:
 @click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
 @click.option("--workers", type=click.IntRange(1), default=WORKERS, show_default=True)
 @click.option("--set", "overrides", multiple=True, metavar="KEY=YAML", help="Replace a key of the recipe: --set steps=200")
+@from_scratch
 def build(recipe: Path, data: Path, out: Path, work: Path | None, device: str, workers: int, overrides: Sequence[str]) -> None:
     """All of it: prepare, fit, calibrate, evaluate, export. Interrupted, the same command goes on where it stopped."""
     from train.build import build_bundle
-    from train.recipe import load_recipe
 
-    loaded = load_recipe(recipe, overrides=_parse_overrides(overrides))
+    loaded = _load_recipe(recipe, _parse_overrides(overrides))
     folder = work or Path("build") / loaded.name
     bundle = build_bundle(loaded, data, out=out, work=folder, device=device, workers=workers, report=_show, say=_aside)
     click.echo((folder / "run" / "report" / "report.md").read_text(encoding="utf-8"))
     click.echo(f"{out}: bundle {bundle.digest[:12]}, {len(bundle.labels)} species")
+
+
+def _load_recipe(path: Path, overrides: dict[str, Any]) -> Recipe:
+    """The recipe with what the command line replaces in it."""
+    from train.recipe import load_recipe
+
+    return load_recipe(path, overrides=overrides, from_scratch=click.get_current_context().meta.get("from_scratch", False))
 
 
 def _parse_overrides(overrides: Sequence[str]) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from train.corpus import Corpus
 from train.judged import Judged, judge_recordings, judge_windows
 from train.metrics import Bootstrap, Estimate, OpenSet, class_scores, macro_f1, share
 from train.outputs import WindowOutputs
+from train.ranking import TOP, class_wise_map, sample_wise_map, write_lists
 from train.report import write_report
 from train.rules import PAPER
 from train.truth import Truth, judge_truth
@@ -42,7 +43,7 @@ def evaluate(
     resamples: int = 500,
     seed: int = 0,
 ) -> Report:
-    """Judge `outputs` of a split; writes report.json, report.md and plots into `out_dir` when one is given.
+    """Judge `outputs` of a split; writes report.json, report.md, lists.csv and plots into `out_dir` when one is given.
 
     Plain JSON types; an estimate is {"value", "low", "high"}, null where it is undefined.
     """
@@ -95,7 +96,9 @@ def compare(reports: Mapping[str, Sequence[Report]], metrics: Mapping[str, Seque
 def _follow(report: Report, path: Sequence[str]) -> float | None:
     node: Any = report
     for key in path:
-        node = node[key]
+        node = node.get(key)  # a report of an earlier version lacks some
+        if node is None:
+            return None
     value = node["value"] if isinstance(node, Mapping) else node
     return None if value is None else float(value)
 
@@ -123,11 +126,28 @@ def _level(judged: Judged, draw: Bootstrap, classes: int) -> Report:
         "closed": {
             "macro_f1": _plain(draw.estimate(lambda w: macro_f1(truth.species, known_only, w * truth.known, classes=classes))),
             "top1": _plain(draw.estimate(lambda w: share(right, w, among=truth.known))),
+            **_average_precision(judged, draw),
         },
         "open": {name: _open_set(judged, draw, weight) for name, weight in _contrasts(truth).items()},
         "macro_f1_with_rejection": _plain(draw.estimate(lambda w: _macro_f1_with_rejection(judged, w, classes))),
         "accepted": _accepted(judged, draw),
     }
+
+
+def _average_precision(judged: Judged, draw: Bootstrap) -> Report:
+    """Over knowns: class-wise and sample-wise on lists of `TOP`, as BirdCLEF 2020 has it, and sample-wise on whole lists (2017)."""
+    known = judged.truth.known
+    species, scores = judged.truth.species[known], judged.scores[known]
+
+    def numbers(weights: Floats) -> dict[str, Floats]:
+        w = weights[:, known]
+        return {
+            "c_map": class_wise_map(species, scores, w, top=TOP),
+            "r_map": sample_wise_map(species, scores, w, top=TOP),
+            "map": sample_wise_map(species, scores, w),
+        }
+
+    return {name: _plain(estimate) for name, estimate in draw.estimates(numbers).items()}
 
 
 def _contrasts(truth: Truth) -> dict[str, Floats]:
@@ -230,4 +250,6 @@ def _write(report: Report, corpus: Corpus, outputs: WindowOutputs, judged: Mappi
 
     names = {label.label: label.common_name for label in corpus.labels}
     draw_plots(outputs, judged["windows"], judged["recordings"], names=[names[label] for label in outputs.labels], out_dir=out_dir)
+    files = [corpus.recordings[i].path.name for i in outputs.recording]
+    write_lists(out_dir / "lists.csv", files, outputs.start_s, outputs.labels, judged["windows"].scores)
     write_report(report, out_dir)

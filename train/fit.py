@@ -20,11 +20,11 @@ from torch import nn
 
 from edge.errors import ConfigError, UserError
 from train.cache import ComponentCache
-from train.classifier import EmbedThenClassify, build_classifier, fit_classifier
+from train.classifier import EmbedThenClassify, fit_head, read_classifier
 from train.corpus import Corpus, Recording
 from train.files import write_text
 from train.infer import run_network
-from train.members import MemberTask, Report, Splits, member_network, run_batches, train_members
+from train.members import MemberTask, Report, Splits, check_network, member_network, run_batches, train_members
 from train.networks import Ensemble, Withheld
 from train.outputs import WindowOutputs
 from train.recipe import Recipe, load_recipe
@@ -32,7 +32,7 @@ from train.trainer import save_torch
 
 log = logging.getLogger(__name__)
 
-__all__ = ["Splits", "TrainedRun", "fit", "load_run", "split_recordings"]
+__all__ = ["Splits", "TrainedRun", "fit", "load_run", "split_recordings", "start_task"]
 
 HOP_S = 2.5
 
@@ -67,19 +67,26 @@ def fit(
     recipe: Recipe, corpus: Corpus, *, folder: Path, cache: Path, fold: int, device: str, workers: int, report: Report
 ) -> TrainedRun:
     """Train every member of the recipe in `folder` (resuming what is there), then run the result over all splits."""
+    task = start_task(recipe, corpus, folder=folder, cache=cache, fold=fold, device=device, workers=workers)
+    members = train_members(task, report)
+    save_torch(folder / "model.pt", _assemble(task, members, corpus).state_dict())
+    run = load_run(folder)
+    for name in ("train", "validation", "test"):
+        _outputs(run.network, run.labels, task, corpus, getattr(task.splits, name)).save(folder / f"outputs-{name}.npz")
+    return run
+
+
+def start_task(recipe: Recipe, corpus: Corpus, *, folder: Path, cache: Path, fold: int, device: str, workers: int) -> MemberTask:
+    """All that comes before training: labels, a look at the network, and the features of the training recordings."""
     splits = split_recordings(corpus, fold=fold)
     labels = _labels(recipe, corpus, splits)
     write_text(folder / "recipe.yaml", yaml.safe_dump(recipe.as_mapping(), sort_keys=False))
     write_text(folder / "run.json", json.dumps({"fold": fold, "corpus": corpus.digest, "labels": labels}, indent=1) + "\n")
     components = ComponentCache(folder=cache, spec=recipe.frontend)
-    components.fill(splits.train, workers=workers)
     task = MemberTask(recipe=recipe, labels=labels, splits=splits, cache=components, folder=folder, device=device, threads=workers)
-    members = train_members(task, report)
-    save_torch(folder / "model.pt", _assemble(task, members, corpus).state_dict())
-    run = load_run(folder)
-    for name in ("train", "validation", "test"):
-        _outputs(run.network, run.labels, task, corpus, getattr(splits, name)).save(folder / f"outputs-{name}.npz")
-    return run
+    check_network(task)
+    components.fill(splits.train, workers=workers)
+    return task
 
 
 def load_run(folder: Path) -> TrainedRun:
@@ -91,10 +98,11 @@ def load_run(folder: Path) -> TrainedRun:
     labels = tuple(facts["labels"])
     members = [member_network(recipe, labels) for _ in range(recipe.members)]
     network = Ensemble(members) if len(members) > 1 else members[0]
+    state = torch.load(folder / "model.pt", map_location="cpu", weights_only=True)
     if recipe.classifier is not None:
-        width = 128 * recipe.members
-        network = EmbedThenClassify(network, build_classifier(width, len(labels), recipe.classifier.hidden))
-    network.load_state_dict(torch.load(folder / "model.pt", map_location="cpu", weights_only=True))
+        own = {key.removeprefix("classifier."): value for key, value in state.items() if key.startswith("classifier.")}
+        network = EmbedThenClassify(network, read_classifier(recipe.classifier, own, count=len(labels)))
+    network.load_state_dict(state)
     answered = [i for i, label in enumerate(labels) if label not in recipe.withheld]
     if recipe.withheld:
         network = Withheld(network, kept=answered, withheld=[i for i in range(len(labels)) if i not in answered])
@@ -128,7 +136,7 @@ def _assemble(task: MemberTask, members: list[nn.Module], corpus: Corpus) -> nn.
     outputs = _outputs(EmbedThenClassify(network, _NoLogits(len(labels))), labels, task, corpus, known)
     heard = outputs.select(outputs.active)
     classes = np.array([labels.index(corpus.recordings[i].label) for i in heard.recording])
-    classifier = fit_classifier(heard.embedding, classes, count=len(labels), spec=recipe.classifier, seed=recipe.seed)
+    classifier = fit_head(heard.embedding, classes, count=len(labels), spec=recipe.classifier, seed=recipe.seed)
     return EmbedThenClassify(network, classifier).eval()
 
 

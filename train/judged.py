@@ -17,7 +17,7 @@ __all__ = ["Judged", "judge_recordings", "judge_windows"]
 @dataclass(frozen=True, kw_only=True)
 class Judged:
     """N windows or recordings: their `recording` (N,) and `truth`, the label without rejection `closed` (N,), with it `opened`
-    (N,; -1 is a rejection), and the raw `novelty` (N,) that ranks them.
+    (N,; -1 is a rejection), the raw `novelty` (N,) that ranks them, and the `scores` (N, K) of the labels.
     """
 
     recording: NDArray[np.int64]
@@ -25,6 +25,7 @@ class Judged:
     closed: NDArray[np.int64]
     opened: NDArray[np.int64]
     novelty: NDArray[np.float64]
+    scores: NDArray[np.float64]
 
     @property
     def accepted(self) -> NDArray[np.bool_]:
@@ -48,6 +49,7 @@ def judge_windows(outputs: WindowOutputs, truth: Truth, head: Head) -> Judged:
         closed=closed,
         opened=np.where(novelty <= head.threshold, closed, -1),
         novelty=novelty,
+        scores=head.scores(outputs.logits).astype(np.float64),
     )
 
 
@@ -61,8 +63,7 @@ def judge_recordings(outputs: WindowOutputs, truth: Truth, head: Head) -> Judged
     names, position = np.unique(outputs.recording[heard], return_inverse=True)
     first = np.flatnonzero(heard)[np.unique(position, return_index=True)[1]]
     windows = judge_windows(outputs, truth, head)
-    scores = head.scores(outputs.logits)[heard].astype(np.float64)
-    accepted = windows.accepted[heard]
+    scores, accepted = windows.scores[heard], windows.accepted[heard]
     mean, among_accepted = np.zeros((2, len(names), scores.shape[1]))
     np.add.at(mean, position, scores)
     np.add.at(among_accepted, position[accepted], scores[accepted])
@@ -75,6 +76,7 @@ def judge_recordings(outputs: WindowOutputs, truth: Truth, head: Head) -> Judged
         closed=mean.argmax(1),
         opened=np.where(any_accepted, among_accepted.argmax(1), -1),
         novelty=novelty,
+        scores=mean / np.bincount(position, minlength=len(names))[:, None],
     )
 
 

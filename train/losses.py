@@ -1,4 +1,4 @@
-"""Losses: the paper's dynamic triplet loss (Algorithm 1), and cross-entropy against an implicit 'other'."""
+"""Losses: the paper's dynamic triplet loss (Algorithm 1), and cross-entropy against an implicit 'other', and focal loss."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pytorch_metric_learning import distances, losses, miners, reducers
 from torch import Tensor
 from torch.nn import functional
 
-__all__ = ["DynamicMargin", "Triplets", "cross_entropy_with_other", "mine_semihard", "triplet_loss"]
+__all__ = ["DynamicMargin", "Triplets", "binary_focal", "cross_entropy_with_other", "mine_semihard", "triplet_loss"]
 
 Triplets = tuple[Tensor, Tensor, Tensor]  # indices (N,) of anchors, positives, negatives
 
@@ -68,3 +68,13 @@ def cross_entropy_with_other(logits: Tensor, targets: Tensor) -> Tensor:
     """
     with_other = torch.cat([logits, logits.new_zeros(len(logits), 1)], dim=1)
     return -(targets * functional.log_softmax(with_other, dim=1)).sum(dim=1).mean()
+
+
+def binary_focal(logits: Tensor, targets: Tensor, gamma: float) -> Tensor:
+    """Focal loss (Lin et al. 2017) of logits (B, K) with targets (B, K) of 0 to 1, a sum over species, a mean over windows.
+
+    A species that is already told rightly with probability p counts (1 - p)^gamma as much: most species are absent most times.
+    """
+    losses = functional.binary_cross_entropy_with_logits(logits, targets, reduction="none")
+    wrong = (torch.sigmoid(logits) - targets).abs()
+    return (wrong.pow(gamma) * losses).sum(dim=1).mean()

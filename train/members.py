@@ -21,12 +21,15 @@ from train.cache import ComponentCache
 from train.corpus import Recording
 from train.dataset import TrainingWindows, most_active_window
 from train.networks import build_network
+from train.networks.backbones import load_published
 from train.objectives import build_objective
 from train.recipe import Recipe
+from train.stages import check_stages
 from train.trainer import Progress, Trainer, load_trained, pick_device
 
-__all__ = ["MemberTask", "Report", "Splits", "member_network", "run_batches", "train_members"]
+__all__ = ["MemberTask", "Report", "Splits", "check_network", "member_network", "run_batches", "train_members"]
 
+AT_ONCE = 8_000_000  # numbers of input that are run at once: large images fill memory with what lies between the layers
 Report = Callable[[int, Progress], None]
 
 
@@ -50,6 +53,14 @@ class MemberTask:
     folder: Path
     device: str
     threads: int
+
+
+def check_network(task: MemberTask) -> None:
+    """Build the network, and fetch its published weights, once: what cannot work fails here, before features are computed."""
+    network = member_network(task.recipe, task.labels)
+    check_stages(network, task.recipe.network.kind, task.recipe.stages)
+    if task.recipe.network.pretrained and not (task.folder / "member-0" / "checkpoint.pt").exists():
+        load_published(network)
 
 
 def train_members(task: MemberTask, report: Report) -> list[nn.Module]:
@@ -92,6 +103,8 @@ def _train_member(task: MemberTask, member: int, report: Report) -> nn.Module:
     recipe, folder, device = task.recipe, task.folder / f"member-{member}", pick_device(task.device)
     torch.manual_seed(recipe.seed + member)
     network = member_network(recipe, task.labels)
+    if recipe.network.pretrained and not (folder / "checkpoint.pt").exists():
+        load_published(network)
     windows = TrainingWindows(task.splits.train, cache=task.cache, labels=task.labels)
     objective = build_objective(recipe.objective, Batches(windows, recipe.augment), device)
     trainer = Trainer(recipe, network, objective, folder=folder, device=device, seed=recipe.seed + member)
@@ -135,6 +148,7 @@ def run_batches(network: nn.Module, features: NDArray[np.float32]) -> tuple[NDAr
     """Embedding (n, d) and logits (n, classes) of `features` (n, channels, bands, frames), in evaluation mode."""
     network.eval()
     device = next(network.parameters()).device
-    parts = [network(chunk.to(device)) for chunk in torch.split(torch.from_numpy(features), 64)]
+    together = max(1, min(64, AT_ONCE // features[0].size)) if len(features) else 1
+    parts = [network(chunk.to(device)) for chunk in torch.split(torch.from_numpy(features), together)]
     embedding, logits = (torch.cat(column).cpu().numpy() for column in zip(*parts, strict=True))
     return embedding, logits

@@ -11,16 +11,27 @@ import torch
 from torch import Tensor, nn
 
 from train.batches import Batches
-from train.losses import DynamicMargin, Triplets, cross_entropy_with_other, mine_semihard, triplet_loss
-from train.recipe import CrossEntropySpec, TripletSpec
+from train.losses import DynamicMargin, Triplets, binary_focal, cross_entropy_with_other, mine_semihard, triplet_loss
+from train.networks.spherical import SphericalKMeans
+from train.recipe import CrossEntropySpec, FocalSpec, KMeansSpec, ObjectiveSpec, SemihardSpec, TripletSpec
 
-__all__ = ["CrossEntropyObjective", "Objective", "TripletObjective", "build_objective"]
+__all__ = [
+    "CrossEntropyObjective",
+    "FocalObjective",
+    "KMeansObjective",
+    "Objective",
+    "SemihardObjective",
+    "TripletObjective",
+    "build_objective",
+]
 
 Update = Callable[[Tensor], None]  # backward and optimiser step on a loss
 
 
 class Objective(Protocol):
-    """Runs iterations on a network; single-threaded, owns no random state."""
+    """Runs iterations on a network; single-threaded, owns no random state. `batch`: its windows at a time, where free."""
+
+    batch: int
 
     def iterate(self, network: nn.Module, update: Update, rng: np.random.Generator) -> dict[str, float]:
         """One mini-batch; returns the numbers to log, `loss` among them."""
@@ -50,6 +61,7 @@ class TripletObjective:
 
     def __init__(self, spec: TripletSpec, batches: Batches, device: torch.device) -> None:
         self.spec, self.batches, self.device = spec, batches, device
+        self.batch = spec.triplets_per_step
         self.margin = DynamicMargin(
             margin=spec.margin, step=spec.margin_step, maximum=spec.margin_maximum, scarce=spec.scarce, patience=spec.patience
         )
@@ -96,24 +108,8 @@ class TripletObjective:
         return float(loss.detach())
 
 
-class CrossEntropyObjective:
-    """Cross-entropy on balanced batches; optionally against 'other', and with batch-hard triplets beside it."""
-
-    def __init__(self, spec: CrossEntropySpec, batches: Batches, device: torch.device) -> None:
-        self.spec, self.batches, self.device = spec, batches, device
-
-    def iterate(self, network: nn.Module, update: Update, rng: np.random.Generator) -> dict[str, float]:
-        features, targets, classes = self.batches.classification(rng, self.spec.batch, self.spec.outlier_share)
-        embeddings, logits = network(torch.from_numpy(features).to(self.device))
-        wanted = torch.from_numpy(targets).to(self.device)
-        if self.spec.outlier_share > 0:
-            loss = cross_entropy_with_other(logits, wanted)
-        else:
-            loss = nn.functional.cross_entropy(logits, wanted[:, :-1])
-        if self.spec.triplet_weight:
-            loss = loss + self.spec.triplet_weight * batch_hard(embeddings, torch.from_numpy(classes), self.spec.triplet_margin)
-        update(loss)
-        return {"loss": float(loss.detach())}
+class _Stateless:
+    """What objectives share that remember nothing between iterations and train to the last step."""
 
     def finished(self) -> bool:
         return False
@@ -123,14 +119,96 @@ class CrossEntropyObjective:
 
     def restore(self, state: dict[str, Any]) -> None:
         if state:
-            raise ValueError("cross-entropy keeps no state between iterations")
+            raise ValueError("this objective keeps no state between iterations")
 
 
-def build_objective(spec: TripletSpec | CrossEntropySpec, batches: Batches, device: torch.device) -> Objective:
+class SemihardObjective(_Stateless):
+    """One step on all semi-hard triplets of a batch, as many as there are; a batch without any is passed over."""
+
+    def __init__(self, spec: SemihardSpec, batches: Batches, device: torch.device) -> None:
+        self.spec, self.batches, self.device = spec, batches, device
+        self.batch = spec.batch
+
+    def iterate(self, network: nn.Module, update: Update, rng: np.random.Generator) -> dict[str, float]:
+        features, classes = self.batches.per_class(rng, self.spec.per_class, max(2, self.batch // self.spec.per_class))
+        embeddings = network(torch.from_numpy(features).to(self.device))[0]
+        targets = torch.from_numpy(classes).to(self.device)
+        mined = mine_semihard(embeddings.detach(), targets, self.spec.margin)
+        if not len(mined[0]):
+            return {"loss": 0.0, "triplets": 0.0}
+        loss = triplet_loss(embeddings, targets, mined, self.spec.margin)
+        update(loss)
+        return {"loss": float(loss.detach()), "triplets": float(len(mined[0]))}
+
+
+class KMeansObjective(_Stateless):
+    """Mini-batch spherical k-means of the network's own frames; the loss is 1 minus the mean cosine to the nearest base."""
+
+    def __init__(self, spec: KMeansSpec, batches: Batches, device: torch.device) -> None:
+        self.spec, self.batches, self.device = spec, batches, device
+        self.batch = spec.batch
+
+    def iterate(self, network: nn.Module, update: Update, rng: np.random.Generator) -> dict[str, float]:
+        assert isinstance(network, SphericalKMeans), "the recipe was checked"
+        if not network.whitened:
+            windows, _, _ = self.batches.classification(rng, self.spec.whitening_windows, 0)
+            network.start(torch.from_numpy(windows).to(self.device), rng)
+        features, _, _ = self.batches.classification(rng, self.batch, 0)
+        return {"loss": 1 - network.learn(torch.from_numpy(features).to(self.device))}
+
+
+class CrossEntropyObjective(_Stateless):
+    """Cross-entropy on balanced batches; optionally against 'other', and with batch-hard triplets beside it."""
+
+    def __init__(self, spec: CrossEntropySpec, batches: Batches, device: torch.device) -> None:
+        self.spec, self.batches, self.device = spec, batches, device
+        self.batch = spec.batch
+
+    def iterate(self, network: nn.Module, update: Update, rng: np.random.Generator) -> dict[str, float]:
+        features, targets, classes = self.batches.classification(rng, self.batch, self.spec.outlier_share)
+        embeddings, logits, *auxiliary = network(torch.from_numpy(features).to(self.device))
+        wanted = torch.from_numpy(targets).to(self.device)
+        loss = self._loss(logits, wanted) + self.spec.auxiliary_weight * sum(self._loss(part, wanted) for part in auxiliary)
+        if self.spec.triplet_weight:
+            loss = loss + self.spec.triplet_weight * batch_hard(embeddings, torch.from_numpy(classes), self.spec.triplet_margin)
+        update(loss)
+        return {"loss": float(loss.detach())}
+
+    def _loss(self, logits: Tensor, wanted: Tensor) -> Tensor:
+        if self.spec.outlier_share > 0:
+            return cross_entropy_with_other(logits, wanted)
+        return nn.functional.cross_entropy(logits, wanted[:, :-1])
+
+
+class FocalObjective(_Stateless):
+    """Binary focal loss on balanced batches, and on a network's soft minimum against nothing at all."""
+
+    def __init__(self, spec: FocalSpec, batches: Batches, device: torch.device) -> None:
+        self.spec, self.batches, self.device = spec, batches, device
+        self.batch = spec.batch
+
+    def iterate(self, network: nn.Module, update: Update, rng: np.random.Generator) -> dict[str, float]:
+        features, targets, _ = self.batches.classification(rng, self.batch, self.spec.outlier_share)
+        _, logits, *minimum = network(torch.from_numpy(features).to(self.device))
+        wanted = torch.from_numpy(targets[:, :-1] > 0).float().to(self.device)  # a mixture has the labels of both
+        loss = binary_focal(logits, wanted, self.spec.gamma)
+        for part in minimum:
+            loss = loss + self.spec.minimum_weight * binary_focal(part, torch.zeros_like(wanted), self.spec.gamma)
+        update(loss)
+        return {"loss": float(loss.detach())}
+
+
+def build_objective(spec: ObjectiveSpec, batches: Batches, device: torch.device) -> Objective:
     """The objective that a recipe names."""
     match spec:
         case TripletSpec():
             return TripletObjective(spec, batches, device)
+        case SemihardSpec():
+            return SemihardObjective(spec, batches, device)
+        case FocalSpec():
+            return FocalObjective(spec, batches, device)
+        case KMeansSpec():
+            return KMeansObjective(spec, batches, device)
         case CrossEntropySpec():
             return CrossEntropyObjective(spec, batches, device)
 

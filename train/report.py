@@ -73,8 +73,9 @@ def _text(name: str) -> str:
 
 
 def _closed(report: Mapping[str, Any]) -> str:
-    rows = [[level, *(_cell(report[level]["closed"][key]) for key in ("macro_f1", "top1"))] for level in ("windows", "recordings")]
-    return markdown_table(("per", "macro F1", "top-1"), rows)
+    columns = {"macro_f1": "macro F1", "top1": "top-1", "c_map": "c-mAP, lists of 10", "r_map": "r-mAP, lists of 10", "map": "MAP"}
+    rows = [[level, *(_cell(report[level]["closed"][key]) for key in columns)] for level in ("windows", "recordings")]
+    return markdown_table(("per", *columns.values()), rows)
 
 
 def _open(report: Mapping[str, Any]) -> str:

@@ -11,6 +11,7 @@ import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +22,20 @@ from torch import Tensor, nn
 from edge.errors import ConfigError
 from train.files import replacing
 from train.objectives import Objective
-from train.recipe import CrossEntropySpec, Recipe
+from train.recipe import CrossEntropySpec, Recipe, StageSpec
+from train.stages import move_only, stage_at
 
 __all__ = ["Progress", "Trainer", "load_trained", "pick_device", "save_torch"]
 
 log = logging.getLogger(__name__)
 WARM_UP_STEPS = 60
+OPTIMISERS: dict[str, Callable[..., Any]] = {
+    "adagrad": torch.optim.Adagrad,
+    "adam": torch.optim.Adam,
+    "adamw": torch.optim.AdamW,
+    "rmsprop": torch.optim.RMSprop,
+    "sgd": partial(torch.optim.SGD, momentum=0.9),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,10 +71,10 @@ class Trainer:
         self._decay = decay
         self.average = copy.deepcopy(self.network) if decay else self.network
         self.rng, self.step, self.history = np.random.default_rng(seed), 0, []  # type: tuple[np.random.Generator, int, list[dict[str, float]]]
-        optimisers = {"adagrad": torch.optim.Adagrad, "adamw": torch.optim.AdamW}
-        self._optimiser: Any = optimisers[recipe.optimiser](
+        self._optimiser: Any = OPTIMISERS[recipe.optimiser](
             self.network.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay
         )
+        self._batch = objective.batch
         folder.mkdir(parents=True, exist_ok=True)
 
     def run(self, validate: Callable[[nn.Module], dict[str, float]], report: Callable[[Progress], None]) -> nn.Module:
@@ -86,14 +95,22 @@ class Trainer:
         return trained
 
     def _epoch(self) -> dict[str, float]:
-        self.network.train()
+        stage = stage_at(self.recipe.stages, self.step)
+        self._enter(stage)
         rows = []
         for _ in range(min(self.recipe.steps_per_epoch, self.recipe.steps - self.step)):
+            if stage is not (now := stage_at(self.recipe.stages, self.step)):
+                stage = now
+                self._enter(stage)
             for group in self._optimiser.param_groups:
-                group["lr"] = self._learning_rate()
+                group["lr"] = self._learning_rate((stage and stage.learning_rate) or self.recipe.learning_rate)
             rows.append(self.objective.iterate(self.network, self._update, self.rng))
             self.step += 1
         return {key: float(np.mean([row[key] for row in rows])) for key in rows[0]}
+
+    def _enter(self, stage: StageSpec | None) -> None:
+        move_only(self.network, stage)
+        self.objective.batch = (stage and stage.batch) or self._batch
 
     def _update(self, loss: Tensor) -> None:
         self._optimiser.zero_grad()
@@ -112,11 +129,11 @@ class Trainer:
             else:
                 mean.copy_(value)
 
-    def _learning_rate(self) -> float:
+    def _learning_rate(self, full: float) -> float:
         if self.recipe.schedule == "constant":
-            return self.recipe.learning_rate
+            return full
         warm = min(1.0, (self.step + 1) / WARM_UP_STEPS)
-        return self.recipe.learning_rate * warm * max(0.005, 0.5 * (1 + math.cos(math.pi * self.step / self.recipe.steps)))
+        return full * warm * max(0.005, 0.5 * (1 + math.cos(math.pi * self.step / self.recipe.steps)))
 
     def _save(self) -> None:
         state = {

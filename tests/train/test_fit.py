@@ -276,14 +276,21 @@ def test_a_recipe_that_leaves_one_class_is_one_line(corpus: Path, tmp_path: Path
     ("change", "reason"),
     [
         ({"stepz": 3}, "unknown key 'stepz'"),
-        ({"objective": {"kind": "focal"}}, "objective.kind: 'focal' is none of triplet, cross_entropy"),
+        ({"objective": {"kind": "hinge"}}, "objective.kind: 'hinge' is none of triplet, semihard, cross_entropy, focal"),
         ({"objective": {"kind": "triplet"}}, "add a classifier section"),
         ({"network": {"kind": "compact", "options": {"widht": 3}}}, "widht"),
         ({"frontend": {"n_mels": 40}}, "multiple of 16 mel bands"),
         ({"frontend": {"hop": 3}}, "unknown key 'hop'"),
         ({"species": ["yeti"]}, "species 'yeti' is not among"),
         ({"steps": 0}, "at least 1"),
-        ({"optimiser": "sgd"}, "optimiser: 'sgd' is none of"),
+        ({"optimiser": "lion"}, "optimiser: 'lion' is none of"),
+        ({"classifier": {"kind": "svm"}}, "classifier.kind: 'svm' is none of mlp, knn, forest"),
+        ({"stages": [{"layers": "top", "steps": 20}]}, "stages: their steps add up to 20, but steps is 60"),
+        ({"objective": {"kind": "semihard", "batch": 4}}, "objective: batch 4 and per_class 4: need two windows each of two"),
+        ({"classifier": {"kind": "knn", "k": 0}}, "classifier: k 0 and points 4000: need 1 <= k <= points"),
+        ({"stages": [{"layers": "top", "step": 60}]}, "stages[0]: unknown key 'step'"),
+        ({"network": {"kind": "spherical_kmeans"}}, "need each other"),
+        ({"network": {"kind": "soundception"}}, "at least 75 bands and frames, the frontend has 32"),
     ],
 )
 def test_a_wrong_recipe_is_one_line_that_names_the_key(

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from train.losses import DynamicMargin, cross_entropy_with_other, mine_semihard, triplet_loss
+from train.losses import DynamicMargin, binary_focal, cross_entropy_with_other, mine_semihard, triplet_loss
 from train.objectives import batch_hard, one_negative_each
 
 
@@ -88,3 +88,11 @@ def test_batch_hard_takes_the_farthest_positive_and_the_nearest_negative() -> No
     ]
     expected = np.mean([max(0.0, value) for value in pure])
     assert float(batch_hard(points, classes, 0.3)) == pytest.approx(expected, abs=1e-6)
+
+
+def test_focal_loss_is_its_definition_and_cross_entropy_at_gamma_0() -> None:
+    logits, targets = torch.tensor([[2.0, -1.0], [0.5, 3.0]]), torch.tensor([[1.0, 0.0], [0.0, 0.0]])
+    p = torch.where(targets > 0, torch.sigmoid(logits), 1 - torch.sigmoid(logits))  # probability of the truth
+    expected = (-((1 - p) ** 2) * p.log()).sum(1).mean()
+    assert float(binary_focal(logits, targets, 2.0)) == pytest.approx(float(expected), abs=1e-6)
+    assert float(binary_focal(logits, targets, 0.0)) == pytest.approx(float(-p.log().sum(1).mean()), abs=1e-6)

@@ -2,29 +2,78 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from torch import nn
 
 from edge.errors import SpecError
 from train.networks.compact import CompactCnn, Ensemble
 from train.networks.mscnn import MsCnn
+from train.networks.spherical import SphericalKMeans
+from train.networks.triplet_cnn import TripletCnn
 from train.networks.withheld import Withheld
 
-__all__ = ["Ensemble", "Withheld", "build_network"]
+__all__ = ["KINDS", "Ensemble", "Withheld", "build_network"]
+
+EMBED = ("cnn1", "cnn2", "spherical_kmeans")
+OF_TIMM = ("mobilenet", "resnet18", "resnest50", "soundception", "segmentation")
+KINDS = ("mscnn", "compact", *EMBED, *OF_TIMM)  # the first either classifies or embeds
 
 
-def build_network(kind: str, options: dict[str, object], *, shape: tuple[int, int, int], classes: int | None) -> nn.Module:
+def build_network(kind: str, options: dict[str, Any], *, shape: tuple[int, int, int], classes: int | None) -> nn.Module:
     """A network for features of `shape` (channels, n_mels, frames); `classes` is None when it only embeds."""
-    channels, n_mels, _ = shape
+    if kind not in KINDS:
+        raise SpecError(f"network kind '{kind}' is none of {', '.join(KINDS)}")
     try:
-        match kind:
-            case "mscnn":
-                return MsCnn(channels, classes, **options)  # type: ignore[arg-type]
-            case "compact":
-                if classes is None:
-                    raise SpecError("network compact has logits of its own: use objective cross_entropy")
-                if n_mels % 16:
-                    raise SpecError(f"network compact needs a multiple of 16 mel bands, the frontend has {n_mels}")
-                return CompactCnn(channels, n_mels, classes, **options)  # type: ignore[arg-type]
+        if classes is None or kind in EMBED:
+            return _embedder(kind, options, shape, classes)
+        return (_of_timm if kind in OF_TIMM else _classifier)(kind, options, shape, classes)
     except TypeError as exc:
         raise SpecError(f"network {kind}: {exc}") from exc
-    raise SpecError(f"network kind '{kind}' is none of mscnn, compact")
+
+
+def _embedder(kind: str, options: dict[str, Any], shape: tuple[int, int, int], classes: int | None) -> nn.Module:
+    if classes is not None:
+        raise SpecError(f"network {kind} only embeds: add a classifier section, and use an objective for embeddings")
+    match kind:
+        case "mscnn":
+            return MsCnn(shape[0], **options)
+        case "cnn1" | "cnn2":
+            return TripletCnn(shape[0], kind, **options)
+        case "spherical_kmeans":
+            return SphericalKMeans(shape[0], shape[1], **options)
+    raise SpecError(f"network {kind} has logits of its own: use objective cross_entropy, without a classifier section")
+
+
+def _classifier(kind: str, options: dict[str, Any], shape: tuple[int, int, int], classes: int) -> nn.Module:
+    channels, bands, _ = shape
+    match kind:
+        case "mscnn":
+            return MsCnn(channels, classes, **options)
+        case "compact":
+            if bands % 16:
+                raise SpecError(f"network compact needs a multiple of 16 mel bands, the frontend has {bands}")
+            return CompactCnn(channels, bands, classes, **options)
+    raise AssertionError(kind)
+
+
+def _of_timm(kind: str, options: dict[str, Any], shape: tuple[int, int, int], classes: int) -> nn.Module:
+    """Networks made of timm's parts, which import slowly."""
+    from train.networks.mobilenet import ReducedMobileNet
+    from train.networks.segmentation import Segmentation
+    from train.networks.soundception import Soundception
+    from train.networks.transfer import Transfer
+
+    channels, bands, frames = shape
+    match kind:
+        case "mobilenet":
+            return ReducedMobileNet(channels, classes, **options)
+        case "soundception":
+            return Soundception(channels, bands, frames, classes, **options)
+        case "resnet18":
+            return Transfer(channels, classes, backbone="resnet18", **options)
+        case "resnest50":
+            return Transfer(channels, classes, backbone="resnest50d", **{"widen": "average", **options})
+        case "segmentation":
+            return Segmentation(channels, bands, classes, **options)
+    raise AssertionError(kind)

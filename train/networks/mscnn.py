@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-__all__ = ["MsCnn", "MultiscaleModule"]
+__all__ = ["MsCnn", "MultiscaleModule", "initialise"]
 
 
 class MultiscaleModule(nn.Module):
@@ -55,7 +55,7 @@ class MsCnn(nn.Module):
         )
         self.last = nn.Sequential(nn.Dropout(dropout), nn.Linear(128, 128 if classes is None else classes))
         self.classifies = classes is not None
-        self.apply(_initialise)
+        self.apply(initialise)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         if self.time_pool > 1:
@@ -68,7 +68,8 @@ class MsCnn(nn.Module):
         return functional.normalize(hidden if self.classifies else last, dim=1), last
 
 
-def _initialise(module: nn.Module) -> None:
+def initialise(module: nn.Module) -> None:
+    """Start of a layer as He et al. 2015 have it; see the top of this file."""
     if isinstance(module, nn.Conv2d | nn.Linear):
         nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
         assert module.bias is not None
