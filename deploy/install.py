@@ -54,10 +54,11 @@ def install(request: Request, say: Say) -> None:
         raise ConfigError("install: writes to /opt, /etc and /var: run it as root (--dry-run needs no rights)")
     bundle = chosen_bundle(layout, request.bundle)
     missing: list[str] = []
+    program, before = _program(request, layout, jetson), layout.program.resolve()
     steps = [
-        *_steps(layout, bundle, _program(request, layout, jetson), jetson, missing),
+        *_steps(layout, bundle, program, jetson, missing),
         *_service_steps(layout),
-        _clear(layout, before=layout.program.resolve()),
+        _clear(layout, keep={before} if program is None else {before, program.place(layout)}),
     ]
     umask = os.umask(0o022)  # the service reads what root writes here
     try:
@@ -162,18 +163,18 @@ def _service_steps(layout: Layout) -> Iterator[Step]:
         )
 
 
-def _clear(layout: Layout, *, before: Path) -> Step:
-    """Environments are large. The one of `before` stays: the service may still be leaving it."""
+def _clear(layout: Layout, *, keep: set[Path]) -> Step:
+    """Environments are large. The one before this run is kept, too: the service may still be leaving it."""
 
     def do() -> Undo:
-        for venv in old_programs(layout, keep=before):
+        for venv in old_programs(layout, keep=keep):
             remove(venv)
         return lambda: None
 
     return Step(
-        what=f"remove virtual environments older than {before.name}",
+        what=f"remove virtual environments in {layout.program.parent} but {' and '.join(sorted(path.name for path in keep))}",
         why="each takes half a GB",
-        done=lambda: not old_programs(layout, keep=before),
+        done=lambda: not old_programs(layout, keep=keep),
         do=do,
         last=True,
     )
