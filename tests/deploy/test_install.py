@@ -340,7 +340,8 @@ def test_what_a_power_cut_left_unchecked_is_not_taken_for_installed(
     whole = script.read_text(encoding="utf-8")
     script.write_text("#!/bin/sh\nkill -KILL $PPID\n", encoding="utf-8")
     options = ["--root", str(machine.root), "--package", str(machine.package), "--python", str(PYTHON), "--bundle", str(other.path)]
-    killed = subprocess.run([sys.executable, "-m", "deploy.cli", "install", *options], cwd=root, capture_output=True, check=False)
+    command = [sys.executable, "-c", "from deploy.cli import main; main()", "install", *options]
+    killed = subprocess.run(command, cwd=root, capture_output=True, check=False)
     assert killed.returncode == -9, killed.stderr
     assert machine.current == other.digest
     script.write_text(whole, encoding="utf-8")

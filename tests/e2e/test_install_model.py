@@ -63,7 +63,7 @@ class Bare:
         """Exit status, and what it said, errors too."""
         settings = ["PYTHONPATH=/srv/checkout:/srv/packages", "LD_LIBRARY_PATH=/srv/python/lib"]
         wheel = ["--package", "/srv/wheel/edge_monitor-9.9-py3-none-any.whl", "--wheels", "/srv/wheel", "--python", self.python]
-        given = [self.python, "-m", "deploy.cli", "install", "--bundle", bundle, *wheel, *options]
+        given = [self.python, "-c", "from deploy.cli import main; main()", "install", "--bundle", bundle, *wheel, *options]
         told = self.run("env", *settings, "sh", "-c", '"$@" 2>&1; echo "exit $?"', "sh", *given)
         said, _, status = told.rpartition("exit ")
         return status, said
