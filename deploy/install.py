@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from deploy.bundles import bundle_steps, chosen_bundle, others
+from deploy.interrupted import accept, way_back
 from deploy.jetpack import Jetson, jetson_of, refuse_what_cannot_work
 from deploy.layout import Layout, checkout, shipped
 from deploy.program import Program, old_programs, program_steps
@@ -93,6 +94,7 @@ def _program(request: Request, layout: Layout, jetson: Jetson | None) -> Program
 
 def _steps(layout: Layout, bundle: Bundle, program: Program | None, jetson: Jetson | None, missing: list[str]) -> Iterator[Step]:
     """Everything but what systemd has to be told, in order; what the check misses goes into `missing`."""
+    yield way_back(layout)
     yield folder(layout.settings, 0o755, "of people: the configuration")
     yield folder(layout.settings / "credentials", 0o700, "secrets, which systemd hands to the service; only root may look")
     yield folder(layout.bundles, 0o755, "root's, so that the recorder cannot change what it judges by")
@@ -108,7 +110,7 @@ def _steps(layout: Layout, bundle: Bundle, program: Program | None, jetson: Jets
 
     def check() -> Undo:
         missing.extend(faults_of_the_place(layout))
-        return lambda: None
+        return accept(layout)
 
     yield Step(
         what="run `edge check` of the installed program",
