@@ -114,10 +114,13 @@ def _model(config: Config) -> str:
     except UserError as exc:
         if str(exc).startswith("device.id"):
             raise
-        key = "model.hop_s" if str(exc).startswith("hop") else "model.bundle"
+        keys = {"hop:": "model.hop_s", "backend": "model.backend"}
+        key = keys.get(str(exc).partition(" ")[0], "model.bundle")
         value = getattr(config.model, key.partition(".")[2])
         raise _fault(key, value, exc, "leave it out for the default") from exc
-    return f"{plan.bundle.manifest.name} {plan.bundle.digest[:12]}, {len(plan.bundle.labels)} species; device {plan.device}"
+    named = f"{plan.bundle.manifest.name} {plan.bundle.digest[:12]}, {len(plan.bundle.labels)} species; device {plan.device}"
+    why_not = f" (not by {'; '.join(plan.model.why_not)})" if plan.model.why_not else ""
+    return f"{named}; run by {plan.model.backend_name}/{plan.model.network.name}{why_not}"
 
 
 def _disk(config: Config) -> str:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["main"]
 
 FORMATS = ("table", "jsonl", "csv", "raven", "audacity", "windows")  # edge.sinks.FORMATS, which takes long to import
+BACKENDS = ("auto", "tensorrt", "cuda", "cpu")  # edge.engines.BackendChoice, as above
 REDRAW_S = 0.1  # drawing takes as long as hearing a second of audio
 NUMERIC_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
@@ -72,8 +73,10 @@ def _bundle_option(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--out", metavar="PATH", help="File to write instead of standard output; appears only when complete.")
 @click.option("--start", metavar="RFC3339", help="When each recording starts, e.g. 2024-05-01T05:30:00Z.")
 @click.option("--workers", type=click.IntRange(min=1), default=1, show_default=True, help="Processes; files are shared among them.")
+@click.option("--backend", type=click.Choice(BACKENDS), default="auto", show_default=True, help="What runs the network.")
+@click.option("--engines", metavar="DIR", help="Folder of compiled engines.  [default: engines, below $STATE_DIRECTORY]")
 @click.option("--plot", metavar="PNG", help="Also draw the spectrogram of a single recording with its detections.")
-def replay(
+def replay(  # noqa: PLR0913 - one for each option
     *,
     paths: tuple[str, ...],
     bundle: str | None,
@@ -82,6 +85,8 @@ def replay(
     out: str | None,
     start: str | None,
     workers: int,
+    backend: Any,
+    engines: str | None,
     plot: str | None,
 ) -> None:
     """Detect animals in recordings: files, or folders with all the audio below them."""
@@ -90,7 +95,14 @@ def replay(
     from edge.replay import Replayer, ReplaySettings, find_recordings
 
     start_utc = parse_start(start) if start is not None else None
-    settings = ReplaySettings(bundle=_bundle_path(bundle), hop_s=hop_s, start=start_utc, spool=form == "windows")
+    settings = ReplaySettings(
+        bundle=_bundle_path(bundle),
+        hop_s=hop_s,
+        start=start_utc,
+        spool=form == "windows",
+        backend=backend,
+        engines=_engines(engines),
+    )
     recordings = find_recordings(paths)
     if plot and len(recordings) > 1:
         raise ConfigError(f"--plot: draws one recording, and {len(recordings)} were given")
@@ -247,6 +259,12 @@ def _bundle_path(bundle: str | None) -> Path:
     from edge.models import default_bundle_path
 
     return Path(bundle) if bundle is not None else default_bundle_path()
+
+
+def _engines(folder: str | None) -> Path:
+    from edge.config import load_config
+
+    return Path(folder) if folder is not None else load_config(None).model.engines
 
 
 def _terminate(*_: object) -> None:

@@ -32,7 +32,8 @@ class _Answer:
 class Model:
     """One network of a bundle on a backend. Used by one thread; proves itself on the golden window before it judges anything.
 
-    `backend_name` says what runs it, for people and for the record; `passed_over` better ones were tried and failed.
+    `backend_name` says what runs it, for people and for the record; `passed_over` better ones were tried and failed, and `why_not`
+    has the reasons of these and of such as are not to be expected here.
     """
 
     def __init__(
@@ -43,11 +44,13 @@ class Model:
         network: str = FP32,
         backend_name: str = "",
         passed_over: int = 0,
+        why_not: tuple[str, ...] = (),
         limits: HealthLimits | None = None,
     ) -> None:
         self.bundle = bundle
         self.backend_name = backend_name
         self.passed_over = passed_over
+        self.why_not = why_not
         self.network = bundle.networks[network]
         self.labels = tuple(label.label for label in bundle.labels)
         self._backend = backend

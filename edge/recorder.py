@@ -56,7 +56,7 @@ def draw_up(config: Config) -> Blueprint:
     """Load and test what `config` names; raises `ConfigError` or `BundleError`, and changes nothing."""
     bundle = load_bundle(config.model.bundle or default_bundle_path())
     _windower(bundle, config.model.hop_s)  # so that a hop that cannot be is told now
-    model = load_model(bundle, limits=config.health_limits)
+    model = load_model(bundle, backend=config.model.backend, folder=config.model.engines, limits=config.health_limits)
     provenance = provenance_of(model, **config.epoch)
     return Blueprint(config=config, device=config.device_id(), bundle=bundle, model=model, provenance=provenance)
 

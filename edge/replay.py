@@ -19,7 +19,7 @@ from typing import BinaryIO
 
 from edge.bundle import load_bundle
 from edge.clock import file_clock
-from edge.engines import load_model
+from edge.engines import FOLDER, BackendChoice, load_model
 from edge.errors import AudioError, BackendError, ConfigError, EdgeError
 from edge.health import HealthLimits
 from edge.model import NOTHING
@@ -48,6 +48,8 @@ class ReplaySettings:
     limits: HealthLimits = field(default_factory=HealthLimits)
     block_s: float = 1.0
     spool: bool = False
+    backend: BackendChoice = "auto"
+    engines: Path = FOLDER
 
     def __post_init__(self) -> None:
         if not 0 < self.hop_s < math.inf:
@@ -61,7 +63,7 @@ class Replayer:
         self.settings = settings
         self.bundle = load_bundle(settings.bundle)
         self._windower()  # so that a hop that cannot be is told before any file is opened
-        self._model = load_model(self.bundle, limits=settings.limits)
+        self._model = load_model(self.bundle, backend=settings.backend, folder=settings.engines, limits=settings.limits)
         self.provenance = provenance_of(self._model, hop_s=settings.hop_s, tracker=settings.tracker, health=settings.limits)
 
     def hear(self, file: str, *, spool: Path | None = None, progress: Progress = lambda fraction: None) -> Heard:

@@ -64,10 +64,12 @@ class AudioConfig(Section):
 
 
 class ModelConfig(Section):
-    """Which bundle (None: the one that ships with the program) and how often it is asked."""
+    """Which bundle (None: the one that ships with the program), how often it is asked, and what runs it."""
 
     bundle: FilePath | None = None
     hop_s: Annotated[float, Field(gt=0, le=60)] = 1.0
+    backend: Literal["auto", "tensorrt", "cuda", "cpu"] = "auto"
+    engines: FilePath = Path("engines")
 
 
 class TrackerConfig(Section):

@@ -129,7 +129,7 @@ class EngineCache:
 
     def holds(self, key: EngineKey) -> Engine | None:
         """The engine of exactly this key, or None; one that is damaged is set aside."""
-        folder = self._place(key)
+        folder = self.place(key)
         if not folder.is_dir():
             return None
         try:
@@ -138,6 +138,10 @@ class EngineCache:
             log.warning("%s: %s", folder, exc)
             self.set_aside(folder)
             return None
+
+    def place(self, key: EngineKey) -> Path:
+        """The folder of the engine of this key, whether it is there or not."""
+        return self.folder / key.digest[:32]
 
     def staging(self) -> tempfile.TemporaryDirectory[str]:
         """A folder on the same disk to build in; removed at the end unless `keep` has moved it."""
@@ -153,7 +157,7 @@ class EngineCache:
         write_durably(staged / KEY, _json(sidecar))
         write_durably(staged / PARITY, _json(parity))
         sync(staged / PLAN)
-        place = self._place(key)
+        place = self.place(key)
         if place.exists():
             self.set_aside(place)
         staged.rename(place)
@@ -175,9 +179,6 @@ class EngineCache:
             shutil.rmtree(self.folder / f"{SET_ASIDE}{number}", ignore_errors=True)
         return place
 
-    def _place(self, key: EngineKey) -> Path:
-        return self.folder / key.digest[:32]
-
     def _folders(self) -> list[Path]:
         """Of whole engines, the newest first."""
         if not self.folder.is_dir():
@@ -198,7 +199,7 @@ class EngineCache:
             raise EngineError(f"it cannot be read ({type(exc).__name__}: {exc})") from exc
         if not whole:
             raise EngineError("the plan is damaged or truncated (its sha256 is not the one beside it)")
-        if self._place(key) != folder:
+        if self.place(key) != folder:
             raise EngineError("its key was edited, or it was copied from elsewhere")
         if not passed:
             raise EngineError("it did not give the bundle's answers")

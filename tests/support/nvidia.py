@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import importlib.abc
 import importlib.machinery
+import json
+import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
 from types import ModuleType
 
 from edge.backends.cuda import open_gpu
@@ -16,7 +19,7 @@ from edge.errors import BackendError
 from tests.support.fake_cuda import Device, fake_driver
 from tests.support.fake_tensorrt import Behaviour, fake_tensorrt
 
-__all__ = ["Nvidia", "on_a_machine", "tensorrt_missing"]
+__all__ = ["Nvidia", "begin", "for_children", "on_a_machine", "tensorrt_missing"]
 
 
 @dataclass
@@ -83,6 +86,24 @@ def on_a_machine(machine: Nvidia) -> Iterator[Nvidia]:
         for name in [name for name in sys.modules if _ours(name)]:
             del sys.modules[name]
         sys.modules.update(before)
+
+
+def for_children(machine: Nvidia, root: Path, path: str = os.environ.get("PYTHONPATH", "")) -> dict[str, str]:
+    """Environment in which a Python started by us runs on `machine`, too: see `tests/support/startup/sitecustomize.py`."""
+    behaviour = {k: v for k, v in asdict(replace(machine.behaviour, loggers=[])).items() if k != "loggers"}
+    device = {"name": machine.device.name, "compute_capability": machine.device.compute_capability}
+    content = {"version": machine.version, "device": device, "behaviour": behaviour, "import_errors": dict(machine.import_errors)}
+    folders = [str(root / "tests" / "support" / "startup"), str(root), *filter(None, [path])]
+    return {"FAKE_NVIDIA": json.dumps(content), "PYTHONPATH": os.pathsep.join(folders)}
+
+
+def begin(description: str) -> None:
+    """Be on the machine that `for_children` has described, from now on."""
+    content = json.loads(description)
+    device = Device(name=content["device"]["name"], compute_capability=tuple(content["device"]["compute_capability"]))
+    behaviour = Behaviour(**{**content["behaviour"], "deaf_pools": tuple(content["behaviour"]["deaf_pools"])})
+    machine = Nvidia(version=content["version"], device=device, behaviour=behaviour, import_errors=content["import_errors"])
+    sys.meta_path.insert(0, _Finder(machine))
 
 
 def tensorrt_missing() -> str | None:
