@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Literal
@@ -24,7 +24,7 @@ from edge.errors import BackendError, BundleError, ConfigError, EngineError, NoG
 from edge.health import HealthLimits
 from edge.model import Model
 
-__all__ = ["FOLDER", "BackendChoice", "Engine", "Offer", "engines", "load_model", "offer"]
+__all__ = ["FOLDER", "BackendChoice", "Engine", "engines", "load_model"]
 
 BackendChoice = Literal["auto", "tensorrt", "cuda", "cpu"]
 Kind = Literal["tensorrt", "cuda", "cpu"]
@@ -47,13 +47,23 @@ class Engine:
         return f"{self.backend}/{self.network}"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Offer:
-    """The engines of a machine, best first; `missing` says why other kinds are not among them, and `failed` of those should be."""
+@dataclass(kw_only=True)
+class _Record:
+    """What was tried and did not serve: `reasons` of all that is not used, best first, and how many of those should have served."""
 
-    engines: tuple[Engine, ...]
-    missing: tuple[str, ...]
-    failed: int
+    reasons: list[str] = field(default_factory=list)
+    failed: int = 0
+
+    def absent(self, what: str, reason: BackendError) -> None:
+        """Nobody would expect it on this machine."""
+        log.info("no %s: %s", what, reason)
+        self.reasons.append(f"{what}: {reason}")
+
+    def passed_over(self, what: str, reason: BackendError | BundleError) -> None:
+        """It should have served."""
+        log.warning("%s is passed over: %s", what, reason)
+        self.reasons.append(f"{what}: {reason}")
+        self.failed += 1
 
 
 class _NotHereError(BackendError):
@@ -72,9 +82,9 @@ def load_model(
 
     Raises `ConfigError` with the reasons when a `backend` was chosen that cannot run it, else the last engine's error.
     """
-    offered = offer(bundle, backend=backend, folder=folder, threads=threads)
-    why_not, passed_over = list(offered.missing), offered.failed
-    for engine in offered.engines:
+    record = _Record()
+    last: BackendError | BundleError | None = None
+    for engine in _offered(bundle, backend, folder, threads, record):
         try:
             opened = engine.open()
             return Model(
@@ -82,40 +92,37 @@ def load_model(
                 opened,
                 network=engine.network,
                 backend_name=engine.backend,
-                passed_over=passed_over,
-                why_not=tuple(why_not),
+                passed_over=record.failed,
+                why_not=tuple(record.reasons),
                 limits=limits,
             )
         except (BackendError, BundleError) as exc:
-            if engine is offered.engines[-1] and engine.backend == "onnxruntime-cpu":
-                raise
-            passed_over += 1
-            why_not.append(f"{engine.name}: {exc}")
-            log.warning("%s is passed over: %s", engine.name, exc)
-    raise ConfigError(f"backend {backend} cannot run here: {'; '.join(why_not)} (auto takes what there is)")
+            last = exc
+            record.passed_over(engine.name, exc)
+    if last is not None and backend in ("auto", "cpu"):
+        raise last
+    raise ConfigError(f"backend {backend} cannot run here: {'; '.join(record.reasons)} (auto takes what there is)") from last
 
 
 def engines(bundle: Bundle, *, backend: BackendChoice = "auto", folder: Path = FOLDER, threads: int = 1) -> Iterator[Engine]:
     """Every engine of this machine for the bundle, best first; the last is the fp32 network on the CPU, which is always there."""
-    yield from offer(bundle, backend=backend, folder=folder, threads=threads).engines
+    yield from _offered(bundle, backend, folder, threads, _Record())
 
 
-def offer(bundle: Bundle, *, backend: BackendChoice = "auto", folder: Path = FOLDER, threads: int = 1) -> Offer:
-    """What there is, and why there is no more; opens none of it, but may set a damaged engine aside."""
-    found: list[Engine] = []
-    missing: list[str] = []
-    failed = 0
+def _offered(bundle: Bundle, backend: BackendChoice, folder: Path, threads: int, record: _Record) -> Iterator[Engine]:
+    """What there is, best first; what kinds there are not goes into `record`. Opens nothing, but may set a damaged engine aside."""
+    without_gpu = False
     for kind in BEST_FIRST if backend == "auto" else (backend,):
         try:
-            found += _OF_KIND[kind](bundle, folder, threads)
-        except (NoGpuError, _NotHereError) as exc:
-            log.info("no %s: %s", kind, exc)
-            missing.append(f"{kind}: {exc}")
+            yield from _OF_KIND[kind](bundle, folder, threads)
+        except NoGpuError as exc:
+            record.absent(kind, exc)
+            without_gpu = True
+        except _NotHereError as exc:
+            if not without_gpu:  # it would be of no use
+                record.absent(kind, exc)
         except BackendError as exc:
-            log.warning("%s is passed over: %s", kind, exc)
-            missing.append(f"{kind}: {exc}")
-            failed += 1
-    return Offer(engines=tuple(found), missing=tuple(missing), failed=failed)
+            record.passed_over(kind, exc)
 
 
 def _tensorrt(bundle: Bundle, folder: Path, threads: int) -> list[Engine]:

@@ -358,7 +358,7 @@ class Runtime(_Strict):
 
     def deserialize_cuda_engine(self, serialized_engine: Any) -> Any:
         lib, plan = self._lib, bytes(serialized_engine)
-        complaint = lib.behaviour.deserialize_says or self._complaint(plan)
+        complaint = self._complaint(plan) if lib.behaviour.deserialize_says is None else lib.behaviour.deserialize_says
         if complaint is not None:
             if complaint:
                 lib.error(self._logger, complaint)
