@@ -74,7 +74,7 @@ def _bundle_option(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--start", metavar="RFC3339", help="When each recording starts, e.g. 2024-05-01T05:30:00Z.")
 @click.option("--workers", type=click.IntRange(min=1), default=1, show_default=True, help="Processes; files are shared among them.")
 @click.option("--backend", type=click.Choice(BACKENDS), default="auto", show_default=True, help="What runs the network.")
-@click.option("--engines", metavar="DIR", help="Folder of compiled engines.  [default: engines, below $STATE_DIRECTORY]")
+@click.option("--engines", metavar="DIR", help="Folder of compiled engines.  [default: engines, below $CACHE_DIRECTORY]")
 @click.option("--plot", metavar="PNG", help="Also draw the spectrogram of a single recording with its detections.")
 def replay(  # noqa: PLR0913 - one for each option
     *,
