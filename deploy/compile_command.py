@@ -12,7 +12,7 @@ from deploy.compile import Compiler, Outcome
 from edge.backends.enginecache import BuildOptions
 from edge.bundle import Bundle, load_bundle
 from edge.config import load_config
-from edge.errors import BackendError, ConfigError
+from edge.errors import BackendError, ConfigError, NoGpuError
 
 __all__ = ["compile_command"]
 
@@ -61,8 +61,10 @@ def compile_command(  # noqa: PLR0913 - one for each option
     options = BuildOptions(largest_batch=largest_batch, workspace_mib=workspace_mib)
     try:
         compiler = Compiler(engines or chosen.engines, options=options, say=_say, progress=_progress(), timeout_s=timeout_s)
-    except BackendError as exc:
+    except NoGpuError as exc:
         raise ConfigError(f"{exc}; an engine can only be compiled on the device that is to run it") from exc
+    except BackendError as exc:
+        raise ConfigError(str(exc)) from exc
     here = compiler.machine
     click.echo(f"{here.device}, compute capability {here.compute_capability}, TensorRT {here.tensorrt}")
     outcomes = [_told(outcome) for outcome in compiler.compile(loaded, names=names, every=every, force=force)]

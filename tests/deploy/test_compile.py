@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
@@ -132,7 +133,11 @@ def test_after_an_upgrade_the_reason_is_told_and_an_engine_is_built_beside(bundl
 @pytest.mark.parametrize(
     ("behaviour", "said"),
     [
-        (Behaviour(killed_at_step=1), "the builder was killed while it was at 'Tactics', most likely for want of memory"),
+        (Behaviour(signal_at_step=signal.SIGSEGV), "the builder crashed with SIGSEGV while it was at 'Tactics'"),
+        (
+            Behaviour(signal_at_step=signal.SIGKILL),
+            "the builder was killed while it was at 'Tactics', most likely for want of memory",
+        ),
         (Behaviour(build_says="Error Code 2: OutOfMemory (Requested size was 536870912 bytes.)"), "GPU's memory was not enough"),
         (
             Behaviour(build_says="Could not find any implementation for node conv1"),
@@ -152,6 +157,13 @@ def test_a_build_that_fails_is_one_line_with_its_reason(
     assert said in failed
     assert not whole(engines)
     assert not list(engines.glob(".new.*"))
+
+
+def test_a_build_that_hangs_is_ended(bundle: Bundle, engines: Path, on: On) -> None:
+    with on(Nvidia(behaviour=Behaviour(sleeps_s=600.0))):
+        result = compiled(bundle, engines, "--timeout-s", "5")
+    assert result.exit_code == 1
+    assert "the builder was ended after 5 s while it was at " in result.stderr
 
 
 def test_a_limit_that_is_not_taken_is_told(bundle: Bundle, engines: Path, on: On) -> None:

@@ -43,7 +43,8 @@ class Behaviour:
     """How it is to fail. `deserialize_says`: answer None and log this. `build_says`: the same when building.
 
     `deaf_pools` names memory pools whose limits it does not take. `execute_fails`: `execute_async_v3` answers False.
-    `answers_off_by` is added to what the network gives. `killed_at_step` ends the process there as the kernel does.
+    `answers_off_by` is added to what the network gives. `signal_at_step` is sent to the
+    building process at its second step, and `sleeps_s` is how long that step takes.
     """
 
     deserialize_says: str | None = None
@@ -52,7 +53,8 @@ class Behaviour:
     execute_fails: bool = False
     no_context: bool = False
     answers_off_by: float = 0.0
-    killed_at_step: int | None = None
+    signal_at_step: int | None = None
+    sleeps_s: float = 0.0
     platform: str = "linux-aarch64"
     loggers: list[Any] = field(default_factory=list)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-import signal
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -54,8 +54,10 @@ class Builder(Strict):
         monitor.phase_start("Building", None, 2)
         monitor.phase_start("Tactics", "Building", 3)
         for step in range(3):
-            if step == self._lib.behaviour.killed_at_step:
-                os.kill(os.getpid(), signal.SIGKILL)
+            if step == 1:
+                time.sleep(self._lib.behaviour.sleeps_s)
+                if self._lib.behaviour.signal_at_step is not None:
+                    os.kill(os.getpid(), self._lib.behaviour.signal_at_step)
             if not monitor.step_complete("Tactics", step):
                 return False
         monitor.phase_finish("Tactics")
