@@ -352,4 +352,4 @@ def test_what_a_power_cut_left_unchecked_is_not_taken_for_installed(
     machine.answers("ok     model: tiny", status=0)
     assert "run `edge check`" in machine.installs("--bundle", str(other.path))
     assert machine.current == other.digest
-    assert machine.installs() == "nothing has to be done\n"
+    assert machine.installs().startswith("nothing has to be done\n")
