@@ -14,6 +14,7 @@ from typing import Literal
 
 import numpy as np
 import soundfile
+from numpy.typing import NDArray
 
 from edge.clock import Clock, rfc3339
 from edge.provenance import Provenance
@@ -229,17 +230,22 @@ def encode(samples: Array, rate_hz: int, form: Literal["flac", "wav"], guano: st
 
     WAV has GUANO's own chunk `guan`; FLAC has no chunks and carries the same text as its comment.
     """
-    # By 32768, so that what came as 16 bit leaves as the same numbers; libsndfile scales by 32767.
-    # A sample that is no number is silence: a driver's fault must not cost the clip.
-    pcm = np.clip(np.rint(np.nan_to_num(samples) * np.float32(32768)), -32768, 32767).astype(np.int16)
     stream = io.BytesIO()
     with soundfile.SoundFile(stream, "w", rate_hz, 1, "PCM_16", format=form.upper()) as file:
         if form == "flac":
             file.comment = guano
-        file.write(pcm)
+        for first in range(0, len(samples), rate_hz):  # a second at a time: copies of a whole minute would be the recorder's peak
+            file.write(_pcm(samples[first : first + rate_hz]))
     content = stream.getvalue()
     if form == "flac":
         return content
     chunk = guano.encode() + b"\n" * (len(guano.encode()) % 2)
     riff = content + b"guan" + len(chunk).to_bytes(4, "little") + chunk
     return riff[:4] + (len(riff) - 8).to_bytes(4, "little") + riff[8:]
+
+
+def _pcm(samples: Array) -> NDArray[np.int16]:
+    """By 32768, so that what came as 16 bit leaves as the same numbers; libsndfile scales by 32767."""
+    # A sample that is no number is silence: a driver's fault must not cost the clip.
+    pcm: NDArray[np.int16] = np.clip(np.rint(np.nan_to_num(samples) * np.float32(32768)), -32768, 32767).astype(np.int16)
+    return pcm
