@@ -134,12 +134,8 @@ def bare(root: Path, tmp_path_factory: pytest.TempPathFactory, bundles: dict[str
 
 def test_a_recorder_goes_from_one_model_to_the_next(bare: Bare, bundles: dict[str, Bundle], tmp_path: Path) -> None:
     bare.write("/etc/systemd/system/edge.service.d/card.conf", CARD)
-    status, planned = bare.install("/srv/bundles/old", "--dry-run")
-    assert status == "0", planned
-    assert bare.run("sh", "-c", "ls -d /opt/* /etc/edge-monitor /var/opt/*") == ""
-    status, done = bare.install("/srv/bundles/old")
-    assert status == "0", done
-    assert done.startswith(planned)  # what the place lacks is known only afterwards
+    status, said = bare.install("/srv/bundles/old")
+    assert status == "0", said
     bare.until(bare.active)
     bare.until(lambda: bare.hears_with(bundles["old"], tmp_path))
     process = bare.shown("MainPID")
