@@ -25,6 +25,7 @@ import train.cli
 from edge.bundle import load_bundle
 from edge.errors import ConfigError, UserError
 from tests.train.tones import RATE_HZ, UNKNOWN, song, write_collection
+from train.bench_torch import main as bench_torch
 from train.corpus import read_corpus
 from train.trainer import pick_device
 
@@ -356,3 +357,10 @@ def test_unknown_tones_are_heard_as_unknown(built: Path) -> None:
 def test_a_run_of_another_corpus_is_refused() -> None:
     with pytest.raises(UserError, match="run 'edge-train prepare'"):
         read_corpus(Path("/nonexistent"))
+
+
+def test_the_network_of_a_run_is_timed_in_pytorch(built: Path) -> None:
+    result = CliRunner().invoke(bench_torch, [str(built / "work" / "run"), "--seconds", "0.1", "--peak-tflops", "1"])
+    assert result.exit_code == 0, result.output
+    assert "multiply-adds a window" in result.output
+    assert [line.split(" | ")[1] for line in result.output.splitlines() if line.startswith("| PyTorch, eager")] == ["1", "8", "64"]
