@@ -58,7 +58,7 @@ def check(file: Path | None, *, audio: AudioSystem) -> Iterator[Finding]:
         yield Finding(subject="configuration", detail=f"epoch {config.digest[:12]}")
     if not spoilt & {"audio"}:
         yield _tried("audio", lambda: _device(config, audio))
-    if not spoilt & {"device", "model", "tracker", "health", "events"}:
+    if not spoilt & {"device", "site", "model", "tracker", "health", "events"}:
         yield _tried("model", lambda: _model(config))
     if not spoilt & {"store", "clips"}:
         yield _tried("disk", lambda: _disk(config))
@@ -112,12 +112,15 @@ def _model(config: Config) -> str:
     try:
         plan = draw_up(config)
     except UserError as exc:
-        if str(exc).startswith("device.id"):
+        if str(exc).startswith(("device.id", "site.species")):
             raise
         key = "model.hop_s" if str(exc).startswith("hop") else "model.bundle"
         value = getattr(config.model, key.partition(".")[2])
         raise _fault(key, value, exc, "leave it out for the default") from exc
-    return f"{plan.bundle.manifest.name} {plan.bundle.digest[:12]}, {len(plan.bundle.labels)} species; device {plan.device}"
+    species = f"{len(plan.bundle.labels)} species"
+    if config.site.species is not None:
+        species = f"{len(config.site.species.labels)} of {species}"
+    return f"{plan.bundle.manifest.name} {plan.bundle.digest[:12]}, {species}; device {plan.device}"
 
 
 def _disk(config: Config) -> str:

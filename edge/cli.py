@@ -71,9 +71,12 @@ def _bundle_option(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--format", "form", type=click.Choice(FORMATS), default="table", show_default=True, help="Form of the output.")
 @click.option("--out", metavar="PATH", help="File to write instead of standard output; appears only when complete.")
 @click.option("--start", metavar="RFC3339", help="When each recording starts, e.g. 2024-05-01T05:30:00Z.")
+@click.option(
+    "--species", metavar="FILE", help="YAML list of the labels expected, or labels with their months; others are unknown."
+)
 @click.option("--workers", type=click.IntRange(min=1), default=1, show_default=True, help="Processes; files are shared among them.")
 @click.option("--plot", metavar="PNG", help="Also draw the spectrogram of a single recording with its detections.")
-def replay(
+def replay(  # noqa: PLR0913 - as many as there are options
     *,
     paths: tuple[str, ...],
     bundle: str | None,
@@ -81,6 +84,7 @@ def replay(
     form: str,
     out: str | None,
     start: str | None,
+    species: str | None,
     workers: int,
     plot: str | None,
 ) -> None:
@@ -88,9 +92,11 @@ def replay(
     from edge.clock import parse_start
     from edge.output import refuse_to_overwrite
     from edge.replay import Replayer, ReplaySettings, find_recordings
+    from edge.site import read_species
 
     start_utc = parse_start(start) if start is not None else None
-    settings = ReplaySettings(bundle=_bundle_path(bundle), hop_s=hop_s, start=start_utc, spool=form == "windows")
+    expected = read_species(Path(species), key="--species") if species is not None else None
+    settings = ReplaySettings(bundle=_bundle_path(bundle), hop_s=hop_s, start=start_utc, species=expected, spool=form == "windows")
     recordings = find_recordings(paths)
     if plot and len(recordings) > 1:
         raise ConfigError(f"--plot: draws one recording, and {len(recordings)} were given")

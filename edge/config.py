@@ -31,6 +31,7 @@ from edge.settings import (
     ModelConfig,
     MqttConfig,
     Section,
+    SiteConfig,
     StoreConfig,
     TrackerConfig,
 )
@@ -56,6 +57,7 @@ class Config(Section):
     """Everything that can be configured. Immutable; read by every thread."""
 
     device: DeviceConfig = DeviceConfig()
+    site: SiteConfig = SiteConfig()
     audio: AudioConfig = AudioConfig()
     model: ModelConfig = ModelConfig()
     tracker: TrackerConfig = TrackerConfig()
@@ -79,7 +81,10 @@ class Config(Section):
     @property
     def epoch(self) -> dict[str, Any]:
         """What decides which detections there are, for `provenance_of`; nothing secret, nothing about delivery or storage."""
+        # What is left out at its default keeps the digest of a configuration that was there before the key.
+        chosen = {} if self.site.species is None else {"species": self.site.species}
         return {
+            **chosen,
             "hop_s": self.model.hop_s,
             "tracker": self.tracker_spec,
             "health": self.health_limits,

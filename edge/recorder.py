@@ -25,6 +25,7 @@ from edge.pipeline import detect
 from edge.provenance import Provenance, provenance_of
 from edge.seldom import Seldom
 from edge.sinks.wire import effort_payload, health_payload, recorder_payload
+from edge.site import Site
 from edge.sources.microphone import Microphone, MicrophoneSettings
 from edge.sources.portaudio import AudioSystem
 from edge.store import Store
@@ -57,6 +58,8 @@ def draw_up(config: Config) -> Blueprint:
     bundle = load_bundle(config.model.bundle or default_bundle_path())
     _windower(bundle, config.model.hop_s)  # so that a hop that cannot be is told now
     model = load_model(bundle, limits=config.health_limits)
+    if config.site.species is not None:
+        config.site.species.check(model.labels, key="site.species")
     provenance = provenance_of(model, **config.epoch)
     return Blueprint(config=config, device=config.device_id(), bundle=bundle, model=model, provenance=provenance)
 
@@ -119,13 +122,17 @@ class Recorder:
         # Sample indices begin anew with each stream, so the stream's beginning is part of every event's identity.
         self._stream = f"{plan.device}|{self._clock.boot_id}|{time.clock_gettime_ns(time.CLOCK_BOOTTIME)}"
         identity = f"{self._stream}|{plan.provenance.identity}"
-        tracker = Tracker(labels=plan.model.labels, identity=identity, spec=plan.config.tracker_spec)
+        tracker = Tracker(labels=plan.model.labels, identity=identity, spec=plan.config.tracker_spec, site=self._site())
         windower = _windower(plan.bundle, plan.config.model.hop_s)
         for event in detect(self.microphone.blocks(), windower=windower, model=plan.model, tracker=tracker, meter=self):
             self._keep(event)
         self._record_effort(self.effort.flush())
         self._tell_audio()
         self._store_waiting()
+
+    def _site(self) -> Callable[[Prediction], Prediction]:
+        species = self.plan.config.site.species
+        return Site(species, clock_at=self._clock.at) if species is not None else lambda p: p
 
     def block(self, block: AudioBlock) -> None:
         """See `Meter.block`."""

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from edge.bundle import load_bundle
-from edge.clock import file_clock
+from edge.clock import Clock, file_clock
 from edge.engines import load_model
 from edge.errors import AudioError, BackendError, ConfigError, EdgeError
 from edge.health import HealthLimits
@@ -26,6 +26,7 @@ from edge.model import NOTHING
 from edge.pipeline import detect
 from edge.provenance import provenance_of
 from edge.sinks.base import Heard
+from edge.site import Site, SpeciesList
 from edge.sources.file import AUDIO_SUFFIXES, FileSource
 from edge.tracker import Tracker, TrackerSpec
 from edge.types import AudioBlock, Detection, Prediction, Window
@@ -34,18 +35,23 @@ from edge.windows import Windower
 __all__ = ["Outcome", "ReplaySettings", "Replayer", "find_recordings", "replay"]
 
 Outcome = Heard | AudioError
+Expected = Callable[[Prediction], Prediction]
 Progress = Callable[[float], None]  # is told how many files are done, the fraction of the one at hand included
 
 
 @dataclass(frozen=True, kw_only=True)
 class ReplaySettings:
-    """What decides the result of a replay; `block_s` and `spool` (predictions wanted) do not change what is detected."""
+    """What decides the result of a replay; `block_s` and `spool` (predictions wanted) do not change what is detected.
+
+    `species` are those expected at the site, None: every label of the bundle.
+    """
 
     bundle: Path
     hop_s: float = 1.0
     start: datetime | None = None
     tracker: TrackerSpec = field(default_factory=TrackerSpec)
     limits: HealthLimits = field(default_factory=HealthLimits)
+    species: SpeciesList | None = None
     block_s: float = 1.0
     spool: bool = False
 
@@ -62,7 +68,13 @@ class Replayer:
         self.bundle = load_bundle(settings.bundle)
         self._windower()  # so that a hop that cannot be is told before any file is opened
         self._model = load_model(self.bundle, limits=settings.limits)
-        self.provenance = provenance_of(self._model, hop_s=settings.hop_s, tracker=settings.tracker, health=settings.limits)
+        chosen = {}
+        if settings.species is not None:
+            settings.species.check(self._model.labels, key="--species")
+            chosen["species"] = settings.species
+        self.provenance = provenance_of(
+            self._model, hop_s=settings.hop_s, tracker=settings.tracker, health=settings.limits, **chosen
+        )
 
     def hear(self, file: str, *, spool: Path | None = None, progress: Progress = lambda fraction: None) -> Heard:
         """Hear one recording to its end; `AudioError` where it cannot be read, and nothing of it counts then."""
@@ -72,10 +84,10 @@ class Replayer:
         clock = file_clock(file, sample_rate_hz=rate_hz, duration_s=facts.duration_s, start=self.settings.start)
         with ExitStack() as stack:
             stream = stack.enter_context(spool.open("wb")) if spool else None
-            meter = _ReplayMeter(spool=stream, duration_s=facts.duration_s, progress=progress)
-            events = detect(
-                source.blocks(), windower=self._windower(), model=self._model, tracker=self._tracker(facts.identity), meter=meter
-            )
+            site = self._site(clock)
+            meter = _ReplayMeter(spool=stream, duration_s=facts.duration_s, progress=progress, site=site)
+            tracker = self._tracker(facts.identity, site)
+            events = detect(source.blocks(), windower=self._windower(), model=self._model, tracker=tracker, meter=meter)
             ended = [event for event in events if event.state == "end"]
         return Heard(
             file=file,
@@ -101,9 +113,13 @@ class Replayer:
         hop_samples = round(self.settings.hop_s * spec.sample_rate_hz)
         return Windower(window_samples=spec.window_samples, hop_samples=hop_samples, sample_rate_hz=spec.sample_rate_hz)
 
-    def _tracker(self, identity: str) -> Tracker:
+    def _site(self, clock: Clock) -> Expected:
+        species = self.settings.species
+        return Site(species, clock_at=lambda sample: clock) if species is not None else lambda p: p
+
+    def _tracker(self, identity: str, site: Expected) -> Tracker:
         stream = f"{identity}|{self.provenance.identity}"
-        return Tracker(labels=self._model.labels, identity=stream, spec=self.settings.tracker)
+        return Tracker(labels=self._model.labels, identity=stream, spec=self.settings.tracker, site=site)
 
 
 @dataclass(kw_only=True)
@@ -113,6 +129,7 @@ class _ReplayMeter:
     spool: BinaryIO | None
     duration_s: float | None
     progress: Progress
+    site: Expected
     heard_samples: int = 0
 
     def block(self, block: AudioBlock) -> None:
@@ -122,7 +139,7 @@ class _ReplayMeter:
 
     def prediction(self, prediction: Prediction) -> None:
         if self.spool is not None:
-            pickle.dump(replace(prediction, scores=NOTHING, embedding=NOTHING), self.spool)
+            pickle.dump(replace(self.site(prediction), scores=NOTHING, embedding=NOTHING), self.spool)
 
     def failed(self, window: Window, error: BackendError) -> None:
         raise error  # someone is there to read it, and half a result would pass for a whole one

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from edge.health import HealthLimits
+from edge.site import SpeciesList, parse_species
 from edge.tracker import TrackerSpec
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "ModelConfig",
     "MqttConfig",
     "Section",
+    "SiteConfig",
     "StoreConfig",
     "TrackerConfig",
 ]
@@ -52,6 +54,12 @@ class DeviceConfig(Section):
 
     id: Name | None = None
     site: Annotated[str, Field(max_length=200)] = ""
+
+
+class SiteConfig(Section):
+    """What may be heard where the recorder stands; None: every label of the bundle, all year."""
+
+    species: Annotated[SpeciesList, BeforeValidator(parse_species)] | None = None
 
 
 class AudioConfig(Section):

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -73,13 +73,23 @@ class _Event:
 class Tracker:
     """Events of one stream. `identity` names stream, bundle and configuration; event ids are digests of it and the start sample.
 
+    `site` withholds labels that are not expected; it comes after the smoothing, which would give them out again.
+
     Works one window behind the model, because smoothing needs the next one. Ends of events come in the order they happen.
     """
 
-    def __init__(self, *, labels: tuple[str, ...], identity: str, spec: TrackerSpec | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        labels: tuple[str, ...],
+        identity: str,
+        spec: TrackerSpec | None = None,
+        site: Callable[[Prediction], Prediction] = lambda p: p,
+    ) -> None:
         self._labels = labels
         self._identity = identity
         self._spec = spec or TrackerSpec()
+        self._site = site
         self._before: Prediction | None = None
         self._held: Prediction | None = None
         self._open: dict[str | None, _Event] = {}
@@ -87,13 +97,13 @@ class Tracker:
     def push(self, prediction: Prediction) -> Iterator[Detection]:
         """Take the next window's prediction; give out what is now known of the window before it."""
         if self._held is not None:
-            yield from self._step(self._smooth(self._before, self._held, prediction))
+            yield from self._step(self._site(self._smooth(self._before, self._held, prediction)))
         self._before, self._held = self._held, prediction
 
     def flush(self) -> Iterator[Detection]:
         """End of the stream: judge the held window and end every event."""
         if self._held is not None:
-            yield from self._step(self._smooth(self._before, self._held, None))
+            yield from self._step(self._site(self._smooth(self._before, self._held, None)))
         self._before = self._held = None
         yield from self._end(list(self._open))
 
