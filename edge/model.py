@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from dataclasses import dataclass
 
@@ -9,13 +10,13 @@ import numpy as np
 
 from edge.backends.base import Backend
 from edge.bundle import FP32, Bundle, Frontend, Verdicts
+from edge.decision import Decision
 from edge.errors import BackendError, BundleError
 from edge.health import HealthLimits, signal_health
-from edge.types import Array, Prediction, Score, SignalHealth, Window
+from edge.types import Array, Prediction, SignalHealth, Window
 
-__all__ = ["TOP", "Model", "best"]
+__all__ = ["NOTHING", "Model"]
 
-TOP = 5  # labels named with each prediction
 NOTHING = np.empty(0, np.float32)
 
 
@@ -50,6 +51,7 @@ class Model:
         self.passed_over = passed_over
         self.network = bundle.networks[network]
         self.labels = tuple(label.label for label in bundle.labels)
+        self.decision = Decision(labels=self.labels, thresholds=bundle.label_thresholds)
         self._backend = backend
         self._frontend = Frontend(bundle.frontend)
         self._limits = limits or HealthLimits()
@@ -61,7 +63,7 @@ class Model:
             raise BackendError("the sound has samples that are no numbers")
         health = signal_health(window.samples, self._limits)
         if health.gated:
-            return _gated(window, health)
+            return _unjudged(window, health)
         answer = self._infer(window.samples)
         if not (np.isfinite(answer.embedding).all() and np.isfinite(answer.logits).all()):
             raise BackendError("the network answers with what is no number")
@@ -76,22 +78,11 @@ class Model:
         return _Answer(embedding=embedding, logits=logits, frontend_s=between_s - began_s, network_s=ended_s - between_s)
 
     def _judged(self, window: Window, health: SignalHealth, answer: _Answer, verdicts: Verdicts) -> Prediction:
-        top = best(self.labels, verdicts.scores[0])
-        return Prediction(
-            start_sample=window.start_sample,
-            end_sample=window.end_sample,
-            sample_rate_hz=window.sample_rate_hz,
-            label=top[0].label if verdicts.accepted[0] else None,
-            nearest=top[0].label,
-            score=top[0].score,
-            novelty=float(verdicts.novelty[0]),
-            top=top,
-            health=health,
-            scores=verdicts.scores[0],
-            embedding=answer.embedding[0],
-            frontend_s=answer.frontend_s,
-            network_s=answer.network_s,
+        heard = dataclasses.replace(
+            _unjudged(window, health), embedding=answer.embedding[0], frontend_s=answer.frontend_s, network_s=answer.network_s
         )
+        novelty, accepted = float(verdicts.novelty[0]), bool(verdicts.accepted[0])
+        return self.decision(heard, scores=verdicts.scores[0], novelty=novelty, accepted=accepted)
 
     def _self_test(self) -> None:
         golden = self.network.golden
@@ -108,13 +99,7 @@ class Model:
                 )
 
 
-def best(labels: tuple[str, ...], scores: Array) -> tuple[Score, ...]:
-    """The `TOP` labels of scores (K,), best first; ties in the order of the labels."""
-    order = np.argsort(-scores, kind="stable")[:TOP]
-    return tuple(Score(label=labels[i], score=float(scores[i])) for i in order)
-
-
-def _gated(window: Window, health: SignalHealth) -> Prediction:
+def _unjudged(window: Window, health: SignalHealth) -> Prediction:
     return Prediction(
         start_sample=window.start_sample,
         end_sample=window.end_sample,

@@ -19,7 +19,10 @@ __all__ = ["Provenance", "code_digest", "config_digest", "provenance_of"]
 
 @dataclass(frozen=True, kw_only=True)
 class Provenance:
-    """sha256 digests of bundle, configuration and code; the names of the bundle's labels; what runs which of its networks."""
+    """sha256 digests of bundle, configuration and code; the names of the bundle's labels; what runs which of its networks.
+
+    `several`: a window may carry more than one label.
+    """
 
     bundle: str
     config: str
@@ -27,6 +30,7 @@ class Provenance:
     labels: Mapping[str, Label]
     backend: str
     variant: str
+    several: bool = False
 
     @property
     def identity(self) -> str:
@@ -47,6 +51,7 @@ def provenance_of(model: Model, **settings: Any) -> Provenance:
         labels={label.label: label for label in model.bundle.labels},
         backend=model.backend_name,
         variant=model.network.name,
+        several=model.decision.thresholds is not None,
     )
 
 

@@ -122,7 +122,7 @@ class Recorder:
         # Sample indices begin anew with each stream, so the stream's beginning is part of every event's identity.
         self._stream = f"{plan.device}|{self._clock.boot_id}|{time.clock_gettime_ns(time.CLOCK_BOOTTIME)}"
         identity = f"{self._stream}|{plan.provenance.identity}"
-        tracker = Tracker(labels=plan.model.labels, identity=identity, spec=plan.config.tracker_spec, site=self._site())
+        tracker = Tracker(decision=plan.model.decision, identity=identity, spec=plan.config.tracker_spec, site=self._site())
         windower = _windower(plan.bundle, plan.config.model.hop_s)
         for event in detect(self.microphone.blocks(), windower=windower, model=plan.model, tracker=tracker, meter=self):
             self._keep(event)

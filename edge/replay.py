@@ -119,7 +119,7 @@ class Replayer:
 
     def _tracker(self, identity: str, site: Expected) -> Tracker:
         stream = f"{identity}|{self.provenance.identity}"
-        return Tracker(labels=self._model.labels, identity=stream, spec=self.settings.tracker, site=site)
+        return Tracker(decision=self._model.decision, identity=stream, spec=self.settings.tracker, site=site)
 
 
 @dataclass(kw_only=True)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from edge.clock import Clock
+from edge.decision import REJECTED
 from edge.errors import ConfigError
 from edge.strictyaml import read_any
 from edge.types import Prediction
@@ -57,9 +58,10 @@ class Site:
         if p.label is None:
             return p
         now = _months(self._clock_at(p.start_sample), p.start_sample) if self._seasonal else ALL_MONTHS
-        if self._months.get(p.label, frozenset()) & now:
-            return p
-        return dataclasses.replace(p, label=None, novelty=max(1.0 - p.novelty, 0.5 + 1e-6))
+        expected = tuple(given for given in p.accepted if self._months.get(given.label, frozenset()) & now)
+        if not expected:
+            return dataclasses.replace(p, label=None, others=(), novelty=max(1.0 - p.novelty, REJECTED))
+        return p if len(expected) == 1 + len(p.others) else p.carrying(expected)
 
 
 def parse_species(value: object) -> SpeciesList:

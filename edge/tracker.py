@@ -3,19 +3,19 @@
 Each prediction is first smoothed with its two neighbours, weighted by the share of audio that the windows have in common, so that
 one deviating window among overlapping ones neither makes nor breaks an event, and windows that do not overlap are left alone. An
 event stays open until its label has been absent for the cool-down; coming back before that, it is the same event. Several species
-may be open at once. Everything is counted in samples, never in wall time.
+may be open at once, and where a window carries several labels each has an event of its own. Everything is counted in samples,
+never in wall time.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
-from edge.model import best
+from edge.decision import Decision
 from edge.types import Detection, EventState, Prediction
 
 __all__ = ["Tracker", "TrackerSpec"]
@@ -81,12 +81,12 @@ class Tracker:
     def __init__(
         self,
         *,
-        labels: tuple[str, ...],
+        decision: Decision,
         identity: str,
         spec: TrackerSpec | None = None,
         site: Callable[[Prediction], Prediction] = lambda p: p,
     ) -> None:
-        self._labels = labels
+        self._decision = decision
         self._identity = identity
         self._spec = spec or TrackerSpec()
         self._site = site
@@ -116,25 +116,24 @@ class Tracker:
         weights = np.array([weight for _, weight in parts]) / sum(weight for _, weight in parts)
         scores = (weights @ np.stack([q.scores for q, _ in parts])).astype(np.float32)
         novelty = float(weights @ np.array([q.novelty for q, _ in parts]))
-        top = best(self._labels, scores)
-        label = top[0].label if novelty <= 0.5 else None
-        return dataclasses.replace(
-            p, label=label, nearest=top[0].label, score=top[0].score, novelty=novelty, top=top, scores=scores
-        )
+        return self._decision(p, scores=scores, novelty=novelty, accepted=novelty <= 0.5)
 
     def _step(self, p: Prediction) -> Iterator[Detection]:
         if p.health.gated:
             yield from self._end(list(self._open))
             return
-        yield from self._end([label for label, event in self._open.items() if self._is_over(label, event, p)])
+        parts = [p.carrying((given,)) for given in p.accepted] if p.others else [p]
+        present = {part.label for part in parts}
+        yield from self._end([label for label, event in self._open.items() if self._is_over(event, p, present=label in present)])
         unknown = self._open.get(None)
-        if p.label is not None and p.label in self._open and unknown is not None and not unknown.announced:
+        if None not in present and not present.isdisjoint(self._open) and unknown is not None and not unknown.announced:
             del self._open[None]  # it was a pause inside the event that now goes on, not a sound of its own
-        if p.label in self._open:
-            self._open[p.label].add(p)
-        else:
-            self._open[p.label] = self._begin(p)
-        yield from self._tell(p)
+        for part in parts:
+            if part.label in self._open:
+                self._open[part.label].add(part)
+            else:
+                self._open[part.label] = self._begin(part)
+            yield from self._tell(part)
 
     def _begin(self, p: Prediction) -> _Event:
         what = "unknown" if p.label is None else f"label {p.label}"
@@ -142,9 +141,9 @@ class Tracker:
         digest = hashlib.sha256(name.encode()).hexdigest()[:32]
         return _Event(id=digest, start_sample=p.start_sample, end_sample=p.end_sample, peak=p)
 
-    def _is_over(self, label: str | None, event: _Event, p: Prediction) -> bool:
+    def _is_over(self, event: _Event, p: Prediction, *, present: bool) -> bool:
         absent = p.start_sample - event.end_sample > self._spec.cooldown_s * p.sample_rate_hz
-        too_long = label == p.label and p.end_sample - event.start_sample > self._spec.longest_s * p.sample_rate_hz
+        too_long = present and p.end_sample - event.start_sample > self._spec.longest_s * p.sample_rate_hz
         return absent or too_long
 
     def _tell(self, p: Prediction) -> Iterator[Detection]:

@@ -5,7 +5,7 @@ AudioBlock -> Window -> Prediction (one per window) -> Detection (one per event)
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
@@ -89,6 +89,7 @@ class Score:
 class Prediction:
     """What the model says of one window. `label` is None when rejected; `nearest` is then the label it resembles most.
 
+    A bundle that gives several labels at once puts the best first, as `label`, and the `others` after it, best first.
     `score` in 0..1 belongs to `nearest`; `novelty` in 0..1 is above 0.5 when rejected; `top` are the best labels, best first.
     A gated window has neither label nor nearest, score 0, novelty 1 and empty arrays. `scores` (K,), `embedding` (D,) float32.
     `frontend_s` and `network_s` are the time that features and network took; they belong to this run, not to the sound.
@@ -105,8 +106,19 @@ class Prediction:
     health: SignalHealth
     scores: Array = field(repr=False, compare=False)
     embedding: Array = field(repr=False, compare=False)
+    others: tuple[Score, ...] = ()
     frontend_s: float = field(default=0.0, repr=False, compare=False)
     network_s: float = field(default=0.0, repr=False, compare=False)
+
+    @property
+    def accepted(self) -> tuple[Score, ...]:
+        """All labels that the window carries, best first."""
+        return (Score(label=self.label, score=self.score), *self.others) if self.label is not None else ()
+
+    def carrying(self, accepted: tuple[Score, ...]) -> Prediction:
+        """The same window with these labels only, of which there must be one."""
+        first, *others = accepted
+        return replace(self, label=first.label, nearest=first.label, score=first.score, others=tuple(others))
 
     @property
     def start_s(self) -> float:

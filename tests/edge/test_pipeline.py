@@ -52,7 +52,7 @@ def run(source: Source, model: Model) -> tuple[list[Detection], Ledger]:
     spec = model.bundle.frontend
     rate_hz = spec.sample_rate_hz
     windower = Windower(window_samples=spec.window_samples, hop_samples=rate_hz // 2, sample_rate_hz=rate_hz)
-    tracker = Tracker(labels=model.labels, identity="test")
+    tracker = Tracker(decision=model.decision, identity="test")
     return list(detect(source.blocks(), windower=windower, model=model, tracker=tracker, meter=ledger)), ledger
 
 

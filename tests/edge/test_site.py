@@ -16,6 +16,7 @@ from edge.bundle import Bundle
 from edge.cli import main
 from edge.clock import Clock
 from edge.config import Config, load_config
+from edge.decision import Decision
 from edge.errors import ConfigError, FaultyConfigError
 from edge.recorder import draw_up
 from edge.replay import Replayer, ReplaySettings
@@ -105,7 +106,7 @@ def test_the_month_is_that_of_the_sample() -> None:
 
 def test_smoothing_gives_nothing_out_again() -> None:
     """The neighbours' familiarity must not make a withheld label known."""
-    tracker = Tracker(labels=LABELS, identity="test", site=site(["ant"]))
+    tracker = Tracker(decision=Decision(labels=LABELS), identity="test", site=site(["ant"]))
     story = "aaa" + "b" * 7 + "AA" + "b" * 7 + "aaa"
     found = [d for i, what in enumerate(story) for d in tracker.push(prediction(i * WINDOW // 5, what))] + list(tracker.flush())
     ended = [d for d in found if d.state == "end"]
