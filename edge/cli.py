@@ -74,6 +74,9 @@ def _bundle_option(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option(
     "--species", metavar="FILE", help="YAML list of the labels expected, or labels with their months; others are unknown."
 )
+@click.option("--slide-s", type=click.FloatRange(0, 60), default=0.0, help="As model.slide_s of the configuration.")
+@click.option("--boost", type=click.FloatRange(1, 10), default=1.0, help="As model.boost of the configuration.")
+@click.option("--boost-s", type=click.FloatRange(0, 86_400), default=600.0, help="As model.boost_s of the configuration.")
 @click.option("--workers", type=click.IntRange(min=1), default=1, show_default=True, help="Processes; files are shared among them.")
 @click.option("--plot", metavar="PNG", help="Also draw the spectrogram of a single recording with its detections.")
 def replay(  # noqa: PLR0913 - as many as there are options
@@ -87,16 +90,25 @@ def replay(  # noqa: PLR0913 - as many as there are options
     species: str | None,
     workers: int,
     plot: str | None,
+    **refine: float,
 ) -> None:
     """Detect animals in recordings: files, or folders with all the audio below them."""
     from edge.clock import parse_start
     from edge.output import refuse_to_overwrite
+    from edge.refine import RefineSpec
     from edge.replay import Replayer, ReplaySettings, find_recordings
     from edge.site import read_species
 
     start_utc = parse_start(start) if start is not None else None
     expected = read_species(Path(species), key="--species") if species is not None else None
-    settings = ReplaySettings(bundle=_bundle_path(bundle), hop_s=hop_s, start=start_utc, species=expected, spool=form == "windows")
+    settings = ReplaySettings(
+        bundle=_bundle_path(bundle),
+        hop_s=hop_s,
+        start=start_utc,
+        species=expected,
+        refine=RefineSpec(**refine),
+        spool=form == "windows",
+    )
     recordings = find_recordings(paths)
     if plot and len(recordings) > 1:
         raise ConfigError(f"--plot: draws one recording, and {len(recordings)} were given")

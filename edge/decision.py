@@ -40,13 +40,22 @@ class Decision:
         self, p: Prediction, thresholds: Array, scores: Array, novelty: float, top: tuple[Score, ...], *, accepted: bool
     ) -> Prediction:
         reached = np.flatnonzero(scores >= thresholds)
+        own = None
         if accepted and not len(reached):
-            novelty = max(novelty, 1.0 - 0.5 * float((scores / thresholds).max()), REJECTED)
+            own, novelty = novelty, max(novelty, 1.0 - 0.5 * float((scores / thresholds).max()), REJECTED)
         order = reached[np.argsort(-scores[reached], kind="stable")] if accepted else reached[:0]
         first, *others = [Score(label=self.labels[i], score=float(scores[i])) for i in order] or [top[0]]
         label = first.label if len(order) else None
         return dataclasses.replace(
-            p, label=label, others=tuple(others), nearest=first.label, score=first.score, novelty=novelty, top=top, scores=scores
+            p,
+            label=label,
+            others=tuple(others),
+            nearest=first.label,
+            score=first.score,
+            novelty=novelty,
+            open_novelty=own,
+            top=top,
+            scores=scores,
         )
 
 

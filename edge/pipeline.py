@@ -7,6 +7,7 @@ from typing import Protocol
 
 from edge.errors import BackendError
 from edge.model import Model
+from edge.refine import Stage
 from edge.tracker import Tracker
 from edge.types import AudioBlock, Detection, Prediction, Window
 from edge.windows import Windower
@@ -28,14 +29,17 @@ class Meter(Protocol):
 
 
 def detect(
-    blocks: Iterable[AudioBlock], *, windower: Windower, model: Model, tracker: Tracker, meter: Meter
+    blocks: Iterable[AudioBlock], *, windower: Windower, model: Model, refiner: Stage, tracker: Tracker, meter: Meter
 ) -> Iterator[Detection]:
     """Audio in, detections out. The whole product; `run` and `replay` share it."""
     for block in blocks:
         meter.block(block)
         for window in windower.push(block):
-            for prediction in _judged(window, model, meter):
-                yield from tracker.push(prediction)
+            for judged in _judged(window, model, meter):
+                for prediction in refiner.push(judged):
+                    yield from tracker.push(prediction)
+    for prediction in refiner.flush():
+        yield from tracker.push(prediction)
     yield from tracker.flush()
 
 

@@ -13,8 +13,10 @@ from typing import Any
 
 from edge.bundle import FP32, Label
 from edge.model import Model
+from edge.refine import RefineSpec
+from edge.site import SpeciesList
 
-__all__ = ["Provenance", "code_digest", "config_digest", "provenance_of"]
+__all__ = ["Provenance", "chosen_later", "code_digest", "config_digest", "provenance_of"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +55,12 @@ def provenance_of(model: Model, **settings: Any) -> Provenance:
         variant=model.network.name,
         several=model.decision.thresholds is not None,
     )
+
+
+def chosen_later(*, species: SpeciesList | None, refine: RefineSpec) -> dict[str, Any]:
+    """Settings that came after the first recorders: only where they were chosen, so that other configurations keep their digest."""
+    chosen = {"species": species, "refine": refine if refine.on else None}
+    return {key: value for key, value in chosen.items() if value is not None}
 
 
 def config_digest(**settings: Any) -> str:

@@ -23,6 +23,7 @@ from edge.models import default_bundle_path
 from edge.notify import Notifier
 from edge.pipeline import detect
 from edge.provenance import Provenance, provenance_of
+from edge.refine import refiner_of
 from edge.seldom import Seldom
 from edge.sinks.wire import effort_payload, health_payload, recorder_payload
 from edge.site import Site
@@ -124,7 +125,9 @@ class Recorder:
         identity = f"{self._stream}|{plan.provenance.identity}"
         tracker = Tracker(decision=plan.model.decision, identity=identity, spec=plan.config.tracker_spec, site=self._site())
         windower = _windower(plan.bundle, plan.config.model.hop_s)
-        for event in detect(self.microphone.blocks(), windower=windower, model=plan.model, tracker=tracker, meter=self):
+        refiner = refiner_of(plan.config.refine_spec, decision=plan.model.decision, sample_rate_hz=rate_hz)
+        blocks = self.microphone.blocks()
+        for event in detect(blocks, windower=windower, model=plan.model, refiner=refiner, tracker=tracker, meter=self):
             self._keep(event)
         self._record_effort(self.effort.flush())
         self._tell_audio()
@@ -287,7 +290,8 @@ class Recorder:
         )
         spec, tracker = plan.bundle.frontend, plan.config.tracker_spec
         # An event is known to have ended after its cool-down and the two windows that smoothing and absence take.
-        seconds = tracker.longest_s + tracker.cooldown_s + 2 * chosen.padding_s + 4 * spec.window_s
+        lag_s = tracker.cooldown_s + plan.config.refine_spec.slide_s + 4 * spec.window_s
+        seconds = tracker.longest_s + 2 * chosen.padding_s + lag_s
         self._recent = RecentAudio(round(seconds * spec.sample_rate_hz))
         folder = ClipFolder(settings, on_removed=self._metrics.clips_removed)
         return ClipWriter(settings, folder=folder, audio=self._recent, provenance=plan.provenance, device=plan.device)

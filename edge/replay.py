@@ -7,7 +7,7 @@ import multiprocessing
 import os
 import pickle
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack
@@ -24,7 +24,8 @@ from edge.errors import AudioError, BackendError, ConfigError, EdgeError
 from edge.health import HealthLimits
 from edge.model import NOTHING
 from edge.pipeline import detect
-from edge.provenance import provenance_of
+from edge.provenance import chosen_later, provenance_of
+from edge.refine import RefineSpec, Stage, refiner_of
 from edge.sinks.base import Heard
 from edge.site import Site, SpeciesList
 from edge.sources.file import AUDIO_SUFFIXES, FileSource
@@ -43,7 +44,7 @@ Progress = Callable[[float], None]  # is told how many files are done, the fract
 class ReplaySettings:
     """What decides the result of a replay; `block_s` and `spool` (predictions wanted) do not change what is detected.
 
-    `species` are those expected at the site, None: every label of the bundle.
+    `species` are those expected at the site, None: every label of the bundle; `refine` is done to scores between model and tracker.
     """
 
     bundle: Path
@@ -52,6 +53,7 @@ class ReplaySettings:
     tracker: TrackerSpec = field(default_factory=TrackerSpec)
     limits: HealthLimits = field(default_factory=HealthLimits)
     species: SpeciesList | None = None
+    refine: RefineSpec = field(default_factory=RefineSpec)
     block_s: float = 1.0
     spool: bool = False
 
@@ -68,10 +70,9 @@ class Replayer:
         self.bundle = load_bundle(settings.bundle)
         self._windower()  # so that a hop that cannot be is told before any file is opened
         self._model = load_model(self.bundle, limits=settings.limits)
-        chosen = {}
         if settings.species is not None:
             settings.species.check(self._model.labels, key="--species")
-            chosen["species"] = settings.species
+        chosen = chosen_later(species=settings.species, refine=settings.refine)
         self.provenance = provenance_of(
             self._model, hop_s=settings.hop_s, tracker=settings.tracker, health=settings.limits, **chosen
         )
@@ -85,9 +86,12 @@ class Replayer:
         with ExitStack() as stack:
             stream = stack.enter_context(spool.open("wb")) if spool else None
             site = self._site(clock)
-            meter = _ReplayMeter(spool=stream, duration_s=facts.duration_s, progress=progress, site=site)
-            tracker = self._tracker(facts.identity, site)
-            events = detect(source.blocks(), windower=self._windower(), model=self._model, tracker=tracker, meter=meter)
+            meter = _ReplayMeter(duration_s=facts.duration_s, progress=progress)
+            refiner = refiner_of(self.settings.refine, decision=self._model.decision, sample_rate_hz=rate_hz)
+            if stream is not None:
+                refiner = _Spooled(refiner, stream, site)
+            tracker, windower = self._tracker(facts.identity, site), self._windower()
+            events = detect(source.blocks(), windower=windower, model=self._model, refiner=refiner, tracker=tracker, meter=meter)
             ended = [event for event in events if event.state == "end"]
         return Heard(
             file=file,
@@ -124,12 +128,10 @@ class Replayer:
 
 @dataclass(kw_only=True)
 class _ReplayMeter:
-    """Counts what was heard, tells progress, and keeps predictions on disk where a format wants them."""
+    """Counts what was heard, and tells progress."""
 
-    spool: BinaryIO | None
     duration_s: float | None
     progress: Progress
-    site: Expected
     heard_samples: int = 0
 
     def block(self, block: AudioBlock) -> None:
@@ -138,11 +140,30 @@ class _ReplayMeter:
             self.progress(min(1.0, block.end_sample / block.sample_rate_hz / self.duration_s))
 
     def prediction(self, prediction: Prediction) -> None:
-        if self.spool is not None:
-            pickle.dump(replace(self.site(prediction), scores=NOTHING, embedding=NOTHING), self.spool)
+        pass
 
     def failed(self, window: Window, error: BackendError) -> None:
         raise error  # someone is there to read it, and half a result would pass for a whole one
+
+
+class _Spooled:
+    """A stage that keeps on disk what it gives out, as the site has it, for the formats that want windows."""
+
+    def __init__(self, stage: Stage, spool: BinaryIO, site: Expected) -> None:
+        self._stage = stage
+        self._spool = spool
+        self._site = site
+
+    def push(self, prediction: Prediction) -> Iterator[Prediction]:
+        yield from self._kept(self._stage.push(prediction))
+
+    def flush(self) -> Iterator[Prediction]:
+        yield from self._kept(self._stage.flush())
+
+    def _kept(self, predictions: Iterable[Prediction]) -> Iterator[Prediction]:
+        for p in predictions:
+            pickle.dump(replace(self._site(p), scores=NOTHING, embedding=NOTHING), self._spool)
+            yield p
 
 
 def find_recordings(paths: Sequence[str]) -> list[str | AudioError]:

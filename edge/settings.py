@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from edge.health import HealthLimits
+from edge.refine import RefineSpec
 from edge.site import SpeciesList, parse_species
 from edge.tracker import TrackerSpec
 
@@ -72,10 +73,13 @@ class AudioConfig(Section):
 
 
 class ModelConfig(Section):
-    """Which bundle (None: the one that ships with the program) and how often it is asked."""
+    """Which bundle (None: the one that ships with the program), how often it is asked, and as `RefineSpec`."""
 
     bundle: FilePath | None = None
     hop_s: Annotated[float, Field(gt=0, le=60)] = 1.0
+    slide_s: Annotated[float, Field(ge=0, le=60)] = RefineSpec.slide_s
+    boost: Annotated[float, Field(ge=1, le=10)] = RefineSpec.boost
+    boost_s: Annotated[float, Field(ge=0, le=86_400)] = RefineSpec.boost_s
 
 
 class TrackerConfig(Section):

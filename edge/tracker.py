@@ -115,7 +115,7 @@ class Tracker:
             return p
         weights = np.array([weight for _, weight in parts]) / sum(weight for _, weight in parts)
         scores = (weights @ np.stack([q.scores for q, _ in parts])).astype(np.float32)
-        novelty = float(weights @ np.array([q.novelty for q, _ in parts]))
+        novelty = float(weights @ np.array([q.rule_novelty for q, _ in parts]))
         return self._decision(p, scores=scores, novelty=novelty, accepted=novelty <= 0.5)
 
     def _step(self, p: Prediction) -> Iterator[Detection]:

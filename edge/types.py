@@ -92,6 +92,7 @@ class Prediction:
     A bundle that gives several labels at once puts the best first, as `label`, and the `others` after it, best first.
     `score` in 0..1 belongs to `nearest`; `novelty` in 0..1 is above 0.5 when rejected; `top` are the best labels, best first.
     A gated window has neither label nor nearest, score 0, novelty 1 and empty arrays. `scores` (K,), `embedding` (D,) float32.
+    `open_novelty` is what the open-set rule alone said, where `novelty` says that no label reached its threshold; else None.
     `frontend_s` and `network_s` are the time that features and network took; they belong to this run, not to the sound.
     """
 
@@ -107,8 +108,14 @@ class Prediction:
     scores: Array = field(repr=False, compare=False)
     embedding: Array = field(repr=False, compare=False)
     others: tuple[Score, ...] = ()
+    open_novelty: float | None = field(default=None, repr=False, compare=False)
     frontend_s: float = field(default=0.0, repr=False, compare=False)
     network_s: float = field(default=0.0, repr=False, compare=False)
+
+    @property
+    def rule_novelty(self) -> float:
+        """Of the open-set rule alone: what windows are averaged by."""
+        return self.novelty if self.open_novelty is None else self.open_novelty
 
     @property
     def accepted(self) -> tuple[Score, ...]:

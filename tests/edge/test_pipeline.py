@@ -16,6 +16,7 @@ from edge.engines import load_model
 from edge.errors import BackendError
 from edge.model import Model
 from edge.pipeline import detect
+from edge.refine import AsJudged
 from edge.sources.base import Source
 from edge.sources.file import FileSource
 from edge.tracker import Tracker
@@ -53,7 +54,7 @@ def run(source: Source, model: Model) -> tuple[list[Detection], Ledger]:
     rate_hz = spec.sample_rate_hz
     windower = Windower(window_samples=spec.window_samples, hop_samples=rate_hz // 2, sample_rate_hz=rate_hz)
     tracker = Tracker(decision=model.decision, identity="test")
-    return list(detect(source.blocks(), windower=windower, model=model, tracker=tracker, meter=ledger)), ledger
+    return list(detect(source.blocks(), windower=windower, model=model, tracker=tracker, refiner=AsJudged(), meter=ledger)), ledger
 
 
 @pytest.fixture(scope="module")

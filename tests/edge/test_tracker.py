@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -19,7 +21,7 @@ DEAD = SignalHealth(rms_dbfs=-200.0, peak_dbfs=-200.0, clip_ratio=0.0, dc=0.0, d
 
 def prediction(start_sample: int, what: str, *, score: float = 0.8) -> Prediction:
     """`what`: a for ant known, A for ant rejected, . for a dead microphone."""
-    common = {"start_sample": start_sample, "end_sample": start_sample + WINDOW, "sample_rate_hz": RATE_HZ}
+    common: dict[str, Any] = {"start_sample": start_sample, "end_sample": start_sample + WINDOW, "sample_rate_hz": RATE_HZ}
     if what == ".":
         return Prediction(
             **common, label=None, nearest=None, score=0, novelty=1, top=(), health=DEAD, scores=NOTHING, embedding=NOTHING

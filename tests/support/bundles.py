@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -110,7 +111,7 @@ def _profile(frontend: Frontend, samples: Array) -> Array:
     return profile
 
 
-def _graph(spec: FrontendSpec, source: str, matrix: NDArray[np.float64], bias: NDArray[np.float64]) -> bytes:
+def _graph(spec: FrontendSpec, source: str, matrix: NDArray[Any], bias: NDArray[Any]) -> bytes:
     """Mean over time, `flat` -> L2, `embedding`; of one of the two, a linear layer: matrix (n_mels, K) and bias (K,)."""
     channels, mels, frames = spec.shape
     first = numpy_helper.from_array(np.array([0], np.int64), "first")
