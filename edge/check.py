@@ -114,8 +114,10 @@ def _model(config: Config) -> str:
     except UserError as exc:
         if str(exc).startswith(("device.id", "site.species")):
             raise
-        key = "model.hop_s" if str(exc).startswith("hop") else "model.bundle"
+        bundle = "model.bundle" if config.model.bundles is None else "model.bundles"
+        key = "model.hop_s" if str(exc).startswith("hop") else bundle
         value = getattr(config.model, key.partition(".")[2])
+        value = ", ".join(map(str, value)) if isinstance(value, tuple) else value
         raise _fault(key, value, exc, "leave it out for the default") from exc
     species = f"{len(plan.bundle.labels)} species"
     if config.site.species is not None:

@@ -66,7 +66,9 @@ def _bundle_option(command: Callable[..., Any]) -> Callable[..., Any]:
 
 @main.command()
 @click.argument("paths", nargs=-1, required=True, metavar="PATH...")
-@_bundle_option
+@click.option(
+    "--bundle", "bundles", metavar="DIR", multiple=True, help="Bundle to use instead of the default; several judge together."
+)
 @click.option("--hop-s", type=float, default=1.0, show_default=True, help="Seconds from one window to the next.")
 @click.option("--format", "form", type=click.Choice(FORMATS), default="table", show_default=True, help="Form of the output.")
 @click.option("--out", metavar="PATH", help="File to write instead of standard output; appears only when complete.")
@@ -82,7 +84,7 @@ def _bundle_option(command: Callable[..., Any]) -> Callable[..., Any]:
 def replay(  # noqa: PLR0913 - as many as there are options
     *,
     paths: tuple[str, ...],
-    bundle: str | None,
+    bundles: tuple[str, ...],
     hop_s: float,
     form: str,
     out: str | None,
@@ -102,7 +104,8 @@ def replay(  # noqa: PLR0913 - as many as there are options
     start_utc = parse_start(start) if start is not None else None
     expected = read_species(Path(species), key="--species") if species is not None else None
     settings = ReplaySettings(
-        bundle=_bundle_path(bundle),
+        bundle=_bundle_path(bundles[0] if bundles else None),
+        more_bundles=tuple(map(Path, bundles[1:])),
         hop_s=hop_s,
         start=start_utc,
         species=expected,

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from edge.backends.base import Backend
 from edge.backends.onnx import OnnxBackend
 from edge.bundle import FP32, Bundle, Network
 from edge.bundle.manifest import PRECISIONS
+from edge.ensemble import Ensemble
 from edge.errors import BackendError, BundleError
 from edge.health import HealthLimits
-from edge.model import Model
+from edge.model import Judge, Model
 
-__all__ = ["Engine", "engines", "load_model"]
+__all__ = ["Engine", "engines", "load_model", "load_models"]
 
 log = logging.getLogger(__name__)
 
@@ -44,6 +45,12 @@ def load_model(bundle: Bundle, *, threads: int = 1, limits: HealthLimits | None 
             passed_over += 1
             log.warning("%s is passed over: %s", engine.name, exc)
     return _model(bundle, last, limits, passed_over)
+
+
+def load_models(bundles: Sequence[Bundle], *, limits: HealthLimits | None = None) -> Judge:
+    """As `load_model`; several bundles judge together."""
+    models = [load_model(bundle, limits=limits) for bundle in bundles]
+    return models[0] if len(models) == 1 else Ensemble(models)
 
 
 def engines(bundle: Bundle, *, threads: int = 1) -> Iterator[Engine]:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import Protocol
 
 from edge.errors import BackendError
-from edge.model import Model
+from edge.model import Judge
 from edge.refine import Stage
 from edge.tracker import Tracker
 from edge.types import AudioBlock, Detection, Prediction, Window
@@ -29,7 +29,7 @@ class Meter(Protocol):
 
 
 def detect(
-    blocks: Iterable[AudioBlock], *, windower: Windower, model: Model, refiner: Stage, tracker: Tracker, meter: Meter
+    blocks: Iterable[AudioBlock], *, windower: Windower, model: Judge, refiner: Stage, tracker: Tracker, meter: Meter
 ) -> Iterator[Detection]:
     """Audio in, detections out. The whole product; `run` and `replay` share it."""
     for block in blocks:
@@ -43,7 +43,7 @@ def detect(
     yield from tracker.flush()
 
 
-def _judged(window: Window, model: Model, meter: Meter) -> Iterator[Prediction]:
+def _judged(window: Window, model: Judge, meter: Meter) -> Iterator[Prediction]:
     """The prediction of a window, if there is one: one bad window must not end a year of listening."""
     try:
         prediction = model.predict(window)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from edge.bundle import FP32, Label
-from edge.model import Model
+from edge.model import Judge
 from edge.refine import RefineSpec
 from edge.site import SpeciesList
 
@@ -44,15 +44,15 @@ class Provenance:
         return self.labels[label].common_name
 
 
-def provenance_of(model: Model, **settings: Any) -> Provenance:
+def provenance_of(model: Judge, **settings: Any) -> Provenance:
     """Provenance of results of `model` under `settings`; together they are all that decides what is detected."""
     return Provenance(
-        bundle=model.bundle.digest,
+        bundle=model.digest,
         config=config_digest(**settings),
         code=code_digest(),
         labels={label.label: label for label in model.bundle.labels},
         backend=model.backend_name,
-        variant=model.network.name,
+        variant=model.variant,
         several=model.decision.thresholds is not None,
     )
 

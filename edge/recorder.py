@@ -14,11 +14,11 @@ from edge.bundle import Bundle, load_bundle
 from edge.clips import ClipFolder, ClipSettings, ClipWriter, RecentAudio
 from edge.config import Config
 from edge.effort import FATES, Effort, EffortMinute
-from edge.engines import load_model
+from edge.engines import load_models
 from edge.errors import BackendError, StoreError
 from edge.live_clock import LiveClock
 from edge.metrics import Metrics
-from edge.model import Model
+from edge.model import Judge
 from edge.models import default_bundle_path
 from edge.notify import Notifier
 from edge.pipeline import detect
@@ -45,20 +45,24 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class Blueprint:
-    """A configuration that has proved itself: its bundle is loaded and gave the right answer on its golden window."""
+    """A configuration that has proved itself: its bundles are loaded and gave the right answers on their golden windows.
+
+    `bundle` is the first of them, which says what a window is.
+    """
 
     config: Config
     device: str
     bundle: Bundle
-    model: Model
+    model: Judge
     provenance: Provenance
 
 
 def draw_up(config: Config) -> Blueprint:
     """Load and test what `config` names; raises `ConfigError` or `BundleError`, and changes nothing."""
-    bundle = load_bundle(config.model.bundle or default_bundle_path())
+    bundles = [load_bundle(path) for path in config.model.bundles or (config.model.bundle or default_bundle_path(),)]
+    bundle = bundles[0]
     _windower(bundle, config.model.hop_s)  # so that a hop that cannot be is told now
-    model = load_model(bundle, limits=config.health_limits)
+    model = load_models(bundles, limits=config.health_limits)
     if config.site.species is not None:
         config.site.species.check(model.labels, key="site.species")
     provenance = provenance_of(model, **config.epoch)

@@ -19,7 +19,7 @@ from typing import BinaryIO
 
 from edge.bundle import load_bundle
 from edge.clock import Clock, file_clock
-from edge.engines import load_model
+from edge.engines import load_models
 from edge.errors import AudioError, BackendError, ConfigError, EdgeError
 from edge.health import HealthLimits
 from edge.model import NOTHING
@@ -44,10 +44,12 @@ Progress = Callable[[float], None]  # is told how many files are done, the fract
 class ReplaySettings:
     """What decides the result of a replay; `block_s` and `spool` (predictions wanted) do not change what is detected.
 
+    `more_bundles` judge together with `bundle`.
     `species` are those expected at the site, None: every label of the bundle; `refine` is done to scores between model and tracker.
     """
 
     bundle: Path
+    more_bundles: tuple[Path, ...] = ()
     hop_s: float = 1.0
     start: datetime | None = None
     tracker: TrackerSpec = field(default_factory=TrackerSpec)
@@ -69,7 +71,8 @@ class Replayer:
         self.settings = settings
         self.bundle = load_bundle(settings.bundle)
         self._windower()  # so that a hop that cannot be is told before any file is opened
-        self._model = load_model(self.bundle, limits=settings.limits)
+        others = [load_bundle(path) for path in settings.more_bundles]
+        self._model = load_models([self.bundle, *others], limits=settings.limits)
         if settings.species is not None:
             settings.species.check(self._model.labels, key="--species")
         chosen = chosen_later(species=settings.species, refine=settings.refine)

@@ -38,6 +38,11 @@ def _path(value: object) -> object:
     return Path(value) if isinstance(value, str) else value
 
 
+def _tuple(value: object) -> object:
+    """YAML has lists only."""
+    return tuple(value) if isinstance(value, list) else value
+
+
 FilePath = Annotated[Path, BeforeValidator(_path)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]  # of one level of a topic
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
@@ -73,13 +78,20 @@ class AudioConfig(Section):
 
 
 class ModelConfig(Section):
-    """Which bundle (None: the one that ships with the program), how often it is asked, and as `RefineSpec`."""
+    """Which bundle, or which together (None: the one that ships with the program), how often it is asked; and as `RefineSpec`."""
 
     bundle: FilePath | None = None
+    bundles: Annotated[tuple[FilePath, ...], BeforeValidator(_tuple), Field(min_length=1, max_length=16)] | None = None
     hop_s: Annotated[float, Field(gt=0, le=60)] = 1.0
     slide_s: Annotated[float, Field(ge=0, le=60)] = RefineSpec.slide_s
     boost: Annotated[float, Field(ge=1, le=10)] = RefineSpec.boost
     boost_s: Annotated[float, Field(ge=0, le=86_400)] = RefineSpec.boost_s
+
+    @model_validator(mode="after")
+    def _one_of_two(self) -> ModelConfig:
+        if self.bundle is not None and self.bundles is not None:
+            raise ValueError("bundle and bundles exclude each other")
+        return self
 
 
 class TrackerConfig(Section):

@@ -14,7 +14,7 @@ from edge.backends.onnx import OnnxBackend
 from edge.bundle import Bundle, FrontendSpec
 from edge.engines import load_model
 from edge.errors import BackendError
-from edge.model import Model
+from edge.model import Judge, Model
 from edge.pipeline import detect
 from edge.refine import AsJudged
 from edge.sources.base import Source
@@ -48,7 +48,7 @@ class Ledger:
         self.failures.append(window.start_sample)
 
 
-def run(source: Source, model: Model) -> tuple[list[Detection], Ledger]:
+def run(source: Source, model: Judge) -> tuple[list[Detection], Ledger]:
     ledger = Ledger()
     spec = model.bundle.frontend
     rate_hz = spec.sample_rate_hz

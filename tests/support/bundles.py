@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -55,21 +55,29 @@ def tone(hz: float, seconds: float, rate_hz: int = SPEC.sample_rate_hz, *, level
 
 
 def tiny_bundle(
-    path: Path, *, spec: FrontendSpec = SPEC, golden_error: float = 0.0, variant_errors: Mapping[str, float] | None = None
+    path: Path,
+    *,
+    spec: FrontendSpec = SPEC,
+    golden_error: float = 0.0,
+    variant_errors: Mapping[str, float] | None = None,
+    labels: Sequence[Label] = LABELS,
+    order: Sequence[int] = (0, 1, 2),
 ) -> Bundle:
     """A bundle that knows three tones and rejects whatever fills the spectrum evenly; `golden_error` spoils its golden window.
 
     `variant_errors` names its variants, which are the same network, and says how each golden window is spoiled. They are for ONNX
-    Runtime, but for `int8`.
+    Runtime, but for `int8`. `order` is that of the labels in its outputs.
     """
     frontend = Frontend(spec)
-    templates = np.stack([_profile(frontend, tone(hz, spec.window_s, spec.sample_rate_hz)) for hz in TONES_HZ.values()])
+    tones = [list(TONES_HZ.values())[i] for i in order]
+    templates = np.stack([_profile(frontend, tone(hz, spec.window_s, spec.sample_rate_hz)) for hz in tones])
     model = _graph(spec, "embedding", 10 * templates.T, np.zeros(len(templates)))
     samples = tone(700.0, spec.window_s, spec.sample_rate_hz)
     embedding, logits = _run(model, frontend(samples)[None])
     golden = Golden(samples=samples, embedding=embedding[0] + np.float32(golden_error), logits=logits[0], tolerance=1e-4)
     manifest = Manifest(
-        name="tiny", labels=LABELS, frontend=spec, activation="softmax", rule="max_logit", threshold=-6.0, scale=1.0,
+        name="tiny", labels=tuple(labels[i] for i in order), frontend=spec, activation="softmax",
+        rule="max_logit", threshold=-6.0, scale=1.0,
         training_data="0" * 64, code="0" * 64, metrics={"macro_f1": 1.0},
     )  # fmt: skip
     variants = {
