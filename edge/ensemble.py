@@ -20,6 +20,8 @@ __all__ = ["Ensemble"]
 class Ensemble:
     """Scores by the power average sqrt(mean p^2) (Shugayev et al. 2021), novelty by the mean, the embedding of the first.
 
+    There are no frames: those of members need not be of one length.
+
     Members know the same labels and hear the same windows, each with features of its own; equal frontends are computed once. Raises
     `BundleError` where two do not go together. Used by one thread, like a model.
     """

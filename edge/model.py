@@ -9,12 +9,12 @@ from typing import Protocol
 
 import numpy as np
 
-from edge.backends.base import Backend
+from edge.backends.base import Backend, FrameBackend
 from edge.bundle import FP32, Bundle, Frontend
 from edge.decision import Decision
 from edge.errors import BackendError, BundleError
 from edge.health import HealthLimits, signal_health
-from edge.types import Array, Prediction, Window
+from edge.types import Array, Frames, Prediction, Window
 
 __all__ = ["NOTHING", "Judge", "Model", "Verdict", "heard"]
 
@@ -23,21 +23,23 @@ NOTHING = np.empty(0, np.float32)
 
 @dataclass(frozen=True, kw_only=True)
 class _Answer:
-    """Of the network to one window: embedding (1, D) and logits (1, K)."""
+    """Of the network to one window: embedding (1, D), logits (1, K), and where it has them frames (1, T, K)."""
 
     embedding: Array
     logits: Array
+    frames: Array | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
-    """Of one network and its head on one window: scores (K,), embedding (D,), and how long the network took."""
+    """Of one network and its head on one window: scores (K,), embedding (D,), how long the network took, and its frames."""
 
     scores: Array
     novelty: float
     accepted: bool
     embedding: Array
     network_s: float
+    frames: Frames | None = None
 
 
 class Judge(Protocol):
@@ -127,7 +129,9 @@ class Model:
             return p
         features, frontend_s = self.features(window.samples)
         verdict = self.verdict(features)
-        p = dataclasses.replace(p, embedding=verdict.embedding, frontend_s=frontend_s, network_s=verdict.network_s)
+        p = dataclasses.replace(
+            p, embedding=verdict.embedding, frontend_s=frontend_s, network_s=verdict.network_s, frames=verdict.frames
+        )
         return self.decision(p, scores=verdict.scores, novelty=verdict.novelty, accepted=verdict.accepted)
 
     def features(self, samples: Array) -> tuple[Array, float]:
@@ -150,11 +154,28 @@ class Model:
             accepted=bool(verdicts.accepted[0]),
             embedding=answer.embedding[0],
             network_s=network_s,
+            frames=self._frames(answer.frames),
         )
 
+    def _frames(self, logits: Array | None) -> Frames | None:
+        threshold = self.bundle.manifest.frame_threshold
+        if logits is None or threshold is None:
+            return None
+        if not np.isfinite(logits).all():
+            raise BackendError("the network answers with what is no number")
+        active = self.network.head.scores(logits[0]) >= np.float32(threshold)
+        return Frames(active=active, window_samples=self.bundle.frontend.window_samples)
+
     def _infer(self, features: Array) -> _Answer:
-        embedding, logits = self._backend.infer(features)
-        return _Answer(embedding=embedding, logits=logits)
+        if self.bundle.manifest.frame_threshold is None:
+            embedding, logits = self._backend.infer(features)
+            return _Answer(embedding=embedding, logits=logits)
+        if not isinstance(self._backend, FrameBackend):
+            raise BackendError(f"{self.backend_name or 'the engine'} runs no network with frames")
+        embedding, logits, frames = self._backend.infer_frames(features)
+        if frames.ndim != 3 or frames.shape[2] != len(self.labels):
+            raise BackendError(f"frames have shape {frames.shape}, not parts of the window by {len(self.labels)} labels")
+        return _Answer(embedding=embedding, logits=logits, frames=frames)
 
     def _self_test(self) -> None:
         golden = self.network.golden

@@ -165,7 +165,7 @@ class _Spooled:
 
     def _kept(self, predictions: Iterable[Prediction]) -> Iterator[Prediction]:
         for p in predictions:
-            pickle.dump(replace(self._site(p), scores=NOTHING, embedding=NOTHING), self._spool)
+            pickle.dump(replace(self._site(p), scores=NOTHING, embedding=NOTHING, frames=None), self._spool)
             yield p
 
 

@@ -41,6 +41,7 @@ class _Event:
     windows: int = 1
     announced: bool = False
     told_sample: int = 0
+    inner: tuple[int, int] | None = None  # start and end by the frames of its windows, where there are any
 
     def add(self, p: Prediction) -> None:
         self.end_sample = max(self.end_sample, p.end_sample)
@@ -49,8 +50,18 @@ class _Event:
         if stronger:
             self.peak = p
 
+    def narrow(self, p: Prediction, k: int) -> None:
+        """Take in the frames of one of its windows; `k` is the index of its label."""
+        span = p.frames.span(k) if p.frames is not None else None
+        if span is not None:
+            start, end = p.start_sample + span[0], min(p.start_sample + span[1], p.end_sample)
+            if start < end:  # else it is the looped part of a recording shorter than a window
+                before = self.inner or (start, end)
+                self.inner = min(start, before[0]), max(end, before[1])
+
     def detection(self, state: EventState) -> Detection:
         peak = self.peak
+        start_sample, end_sample = self.inner or (self.start_sample, self.end_sample)
         assert peak.nearest is not None  # gated predictions never join an event
         return Detection(
             id=self.id,
@@ -60,8 +71,8 @@ class _Event:
             score=peak.score,
             novelty=peak.novelty,
             top=peak.top,
-            start_sample=self.start_sample,
-            end_sample=self.end_sample,
+            start_sample=start_sample,
+            end_sample=end_sample,
             peak_sample=peak.start_sample,
             sample_rate_hz=peak.sample_rate_hz,
             windows=self.windows,
@@ -133,6 +144,8 @@ class Tracker:
                 self._open[part.label].add(part)
             else:
                 self._open[part.label] = self._begin(part)
+            if part.label is not None and part.frames is not None:
+                self._open[part.label].narrow(part, self._decision.labels.index(part.label))
             yield from self._tell(part)
 
     def _begin(self, p: Prediction) -> _Event:

@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Array", "AudioBlock", "Detection", "EventState", "Gap", "Prediction", "Score", "SignalHealth", "Window"]
+__all__ = ["Array", "AudioBlock", "Detection", "EventState", "Frames", "Gap", "Prediction", "Score", "SignalHealth", "Window"]
 
 Array = NDArray[np.float32]
 EventState = Literal["new", "update", "end"]
@@ -86,6 +86,21 @@ class Score:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Frames:
+    """When in a window each label is heard: `active` (T, K), whether it is in each of T equal parts of `window_samples`."""
+
+    active: NDArray[np.bool_]
+    window_samples: int
+
+    def span(self, k: int) -> tuple[int, int] | None:
+        """First sample of the first part and end of the last with label `k`, from the start of the window; None without one."""
+        parts, count = np.flatnonzero(self.active[:, k]), len(self.active)
+        if not len(parts):
+            return None
+        return int(parts[0]) * self.window_samples // count, (int(parts[-1]) + 1) * self.window_samples // count
+
+
+@dataclass(frozen=True, kw_only=True)
 class Prediction:
     """What the model says of one window. `label` is None when rejected; `nearest` is then the label it resembles most.
 
@@ -108,6 +123,7 @@ class Prediction:
     scores: Array = field(repr=False, compare=False)
     embedding: Array = field(repr=False, compare=False)
     others: tuple[Score, ...] = ()
+    frames: Frames | None = field(default=None, repr=False, compare=False)
     open_novelty: float | None = field(default=None, repr=False, compare=False)
     frontend_s: float = field(default=0.0, repr=False, compare=False)
     network_s: float = field(default=0.0, repr=False, compare=False)
@@ -143,7 +159,8 @@ class Detection:
     """An event: consecutive windows that agree. One `id` through its states new, update, end.
 
     Score, novelty, nearest, top, health and embedding are those of its peak window, which starts at `peak_sample`: the one with the
-    highest score of a species, or with the highest novelty of an unknown (`label` None).
+    highest score of a species, or with the highest novelty of an unknown (`label` None). Start and end are those of its windows, or
+    within them, where the bundle hears in frames; the start may move with the states then.
     """
 
     id: str

@@ -1,7 +1,7 @@
 """A bundle: one trained system as a directory that proves its own integrity.
 
 manifest.json    what it is, and the sha256 of every other file; its own digest names the bundle
-model.onnx       float32 (B, channels, n_mels, frames) -> embedding (B, D) L2-normalised, logits (B, K)
+model.onnx       float32 (B, channels, n_mels, frames) -> embedding (B, D) L2-normalised, logits (B, K), perhaps frames (B, T, K)
 head.npz         arrays of the rejection rule (`heads.rule_arrays`)
 golden.npz       one window of samples and the embedding and logits it must give
 MODEL_CARD.md    for people
@@ -171,7 +171,7 @@ def write_bundle(
 
 def _format_version(manifest: Manifest, variants: Mapping[str, Variant]) -> int:
     """The oldest program that understands it decides; so an older bundle keeps its digest when it is written again."""
-    if manifest.label_thresholds:
+    if manifest.label_thresholds or manifest.frame_threshold is not None:
         return 3
     return 2 if variants else 1
 

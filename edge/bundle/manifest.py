@@ -57,7 +57,9 @@ class Variant:
 class Manifest:
     """What `manifest.json` holds. `training_data` is the digest of the training recordings, `code` the version that trained.
 
-    With the activation `sigmoid` a window carries every label whose score reaches its own of `label_thresholds`, or 0.5.
+    With the activation `sigmoid` a window carries every label whose score reaches its own of `label_thresholds`, or 0.5. With a
+    `frame_threshold` the graph has a third output, `frames` (B, T, K): logits of T equal parts of the window. An event then reaches
+    from the first to the last part in which the score of its label is at least the threshold.
     """
 
     name: str
@@ -73,6 +75,7 @@ class Manifest:
     files: dict[str, str] = dataclasses.field(default_factory=dict)
     variants: dict[str, Variant] = dataclasses.field(default_factory=dict)
     label_thresholds: dict[str, float] = dataclasses.field(default_factory=dict)
+    frame_threshold: float | None = None
     format_version: int = 1
 
     def as_mapping(self) -> dict[str, Any]:
@@ -85,6 +88,8 @@ class Manifest:
             del plain["variants"]
         if not self.label_thresholds:
             del plain["label_thresholds"]
+        if self.frame_threshold is None:
+            del plain["frame_threshold"]
         return plain
 
     @staticmethod
@@ -108,6 +113,8 @@ class Manifest:
         for label, threshold in self.label_thresholds.items():
             if not 0 < threshold <= 1:
                 raise SpecError(f"label_thresholds: {label}: {threshold} is not above 0 and at most 1")
+        if self.frame_threshold is not None and not (self.activation == "sigmoid" and 0 < self.frame_threshold <= 1):
+            raise SpecError(f"frame_threshold: {self.frame_threshold} is not above 0 and at most 1 with the activation sigmoid")
 
     @property
     def digest(self) -> str:

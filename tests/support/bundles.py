@@ -90,20 +90,26 @@ def tiny_bundle(
     return write_bundle(path, manifest, model=model, rule=MaxLogit(), golden=golden, card="# Tiny\n", variants=variants)
 
 
-def choir_bundle(path: Path, *, label_thresholds: Mapping[str, float] | None = None) -> Bundle:
-    """A bundle that hears the three tones each by itself, so that a window may carry several labels; noise is none of them."""
+def choir_bundle(
+    path: Path, *, label_thresholds: Mapping[str, float] | None = None, frame_threshold: float | None = None
+) -> Bundle:
+    """A bundle that hears the three tones each by itself, so that a window may carry several labels; noise is none of them.
+
+    With a `frame_threshold` it says so of every frame of its features, too.
+    """
     frontend = Frontend(SPEC)
     weights = np.zeros((SPEC.n_mels, len(TONES_HZ)))
     for i, hz in enumerate(TONES_HZ.values()):
         weights[_profile(frontend, tone(hz, 1.0)).argmax(), i] = 20
     weights[7:10] = -20 / 3  # bands that belong to none of the tones
-    model = _graph(SPEC, "flat", weights, np.full(len(TONES_HZ), -10.0))
+    model = _graph(SPEC, "flat", weights, np.full(len(TONES_HZ), -10.0), frames=frame_threshold is not None)
     samples = tone(300.0, 1.0) + tone(3000.0, 1.0)
     embedding, logits = _run(model, frontend(samples)[None])
     golden = Golden(samples=samples, embedding=embedding[0], logits=logits[0], tolerance=1e-4)
     manifest = Manifest(
         name="choir", labels=LABELS, frontend=SPEC, activation="sigmoid", rule="max_logit", threshold=2.0, scale=1.0,
         training_data="0" * 64, code="0" * 64, metrics={}, label_thresholds=dict(label_thresholds or {}),
+        frame_threshold=frame_threshold,
     )  # fmt: skip
     return write_bundle(path, manifest, model=model, rule=MaxLogit(), golden=golden, card="# Choir\n")
 
@@ -119,9 +125,12 @@ def _profile(frontend: Frontend, samples: Array) -> Array:
     return profile
 
 
-def _graph(spec: FrontendSpec, source: str, matrix: NDArray[Any], bias: NDArray[Any]) -> bytes:
-    """Mean over time, `flat` -> L2, `embedding`; of one of the two, a linear layer: matrix (n_mels, K) and bias (K,)."""
-    channels, mels, frames = spec.shape
+def _graph(spec: FrontendSpec, source: str, matrix: NDArray[Any], bias: NDArray[Any], *, frames: bool = False) -> bytes:
+    """Mean over time, `flat` -> L2, `embedding`; of one of the two, a linear layer: matrix (n_mels, K) and bias (K,).
+
+    With `frames` the same layer of each frame of the features, too.
+    """
+    channels, mels, count = spec.shape
     first = numpy_helper.from_array(np.array([0], np.int64), "first")
     weights = numpy_helper.from_array(matrix.astype(np.float32), "weights")
     offset = numpy_helper.from_array(bias.astype(np.float32), "bias")
@@ -137,12 +146,21 @@ def _graph(spec: FrontendSpec, source: str, matrix: NDArray[Any], bias: NDArray[
         helper.make_node("MatMul", [source, "weights"], ["products"]),
         helper.make_node("Add", ["products", "bias"], ["logits"]),
     ]
+    if frames:
+        nodes += [
+            helper.make_node("Gather", ["features", "first"], ["picture"], axis=1),
+            helper.make_node("Squeeze", ["picture", "ones"], ["mels"]),
+            helper.make_node("Transpose", ["mels"], ["moments"], perm=[0, 2, 1]),
+            helper.make_node("MatMul", ["moments", "weights"], ["parts"]),
+            helper.make_node("Add", ["parts", "bias"], ["frames"]),
+        ]
     ones = numpy_helper.from_array(np.array([1], np.int64), "ones")
     graph = helper.make_graph(
         nodes,
         "tiny",
-        [helper.make_tensor_value_info("features", TensorProto.FLOAT, ["batch", channels, mels, frames])],
+        [helper.make_tensor_value_info("features", TensorProto.FLOAT, ["batch", channels, mels, count])],
         [
+            *([helper.make_tensor_value_info("frames", TensorProto.FLOAT, ["batch", count, len(bias)])] if frames else []),
             helper.make_tensor_value_info("embedding", TensorProto.FLOAT, ["batch", mels]),
             helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["batch", len(bias)]),
         ],
