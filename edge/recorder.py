@@ -26,7 +26,7 @@ from edge.provenance import Provenance, provenance_of
 from edge.refine import refiner_of
 from edge.seldom import Seldom
 from edge.sinks.wire import effort_payload, health_payload, recorder_payload
-from edge.site import Site
+from edge.site import check_species, site_of
 from edge.sources.microphone import Microphone, MicrophoneSettings
 from edge.sources.portaudio import AudioSystem
 from edge.store import Store
@@ -45,10 +45,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class Blueprint:
-    """A configuration that has proved itself: its bundles are loaded and gave the right answers on their golden windows.
-
-    `bundle` is the first of them, which says what a window is.
-    """
+    """A configuration that has proved itself: its bundles gave the right answers on their golden windows; `bundle` is the first."""
 
     config: Config
     device: str
@@ -63,8 +60,7 @@ def draw_up(config: Config) -> Blueprint:
     bundle = bundles[0]
     _windower(bundle, config.model.hop_s)  # so that a hop that cannot be is told now
     model = load_models(bundles, limits=config.health_limits)
-    if config.site.species is not None:
-        config.site.species.check(model.labels, key="site.species")
+    check_species(config.site.species, model.labels, key="site.species")
     provenance = provenance_of(model, **config.epoch)
     return Blueprint(config=config, device=config.device_id(), bundle=bundle, model=model, provenance=provenance)
 
@@ -127,7 +123,8 @@ class Recorder:
         # Sample indices begin anew with each stream, so the stream's beginning is part of every event's identity.
         self._stream = f"{plan.device}|{self._clock.boot_id}|{time.clock_gettime_ns(time.CLOCK_BOOTTIME)}"
         identity = f"{self._stream}|{plan.provenance.identity}"
-        tracker = Tracker(decision=plan.model.decision, identity=identity, spec=plan.config.tracker_spec, site=self._site())
+        site = site_of(plan.config.site.species, clock_at=self._clock.at)
+        tracker = Tracker(decision=plan.model.decision, identity=identity, spec=plan.config.tracker_spec, site=site)
         windower = _windower(plan.bundle, plan.config.model.hop_s)
         refiner = refiner_of(plan.config.refine_spec, decision=plan.model.decision, sample_rate_hz=rate_hz)
         blocks = self.microphone.blocks()
@@ -136,10 +133,6 @@ class Recorder:
         self._record_effort(self.effort.flush())
         self._tell_audio()
         self._store_waiting()
-
-    def _site(self) -> Callable[[Prediction], Prediction]:
-        species = self.plan.config.site.species
-        return Site(species, clock_at=self._clock.at) if species is not None else lambda p: p
 
     def block(self, block: AudioBlock) -> None:
         """See `Meter.block`."""

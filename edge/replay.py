@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from edge.bundle import load_bundle
-from edge.clock import Clock, file_clock
+from edge.clock import file_clock
 from edge.engines import load_models
 from edge.errors import AudioError, BackendError, ConfigError, EdgeError
 from edge.health import HealthLimits
@@ -27,7 +27,7 @@ from edge.pipeline import detect
 from edge.provenance import chosen_later, provenance_of
 from edge.refine import RefineSpec, Stage, refiner_of
 from edge.sinks.base import Heard
-from edge.site import Site, SpeciesList
+from edge.site import Expected, SpeciesList, check_species, site_of
 from edge.sources.file import AUDIO_SUFFIXES, FileSource
 from edge.tracker import Tracker, TrackerSpec
 from edge.types import AudioBlock, Detection, Prediction, Window
@@ -36,7 +36,6 @@ from edge.windows import Windower
 __all__ = ["Outcome", "ReplaySettings", "Replayer", "find_recordings", "replay"]
 
 Outcome = Heard | AudioError
-Expected = Callable[[Prediction], Prediction]
 Progress = Callable[[float], None]  # is told how many files are done, the fraction of the one at hand included
 
 
@@ -73,8 +72,7 @@ class Replayer:
         self._windower()  # so that a hop that cannot be is told before any file is opened
         others = [load_bundle(path) for path in settings.more_bundles]
         self._model = load_models([self.bundle, *others], limits=settings.limits)
-        if settings.species is not None:
-            settings.species.check(self._model.labels, key="--species")
+        check_species(settings.species, self._model.labels, key="--species")
         chosen = chosen_later(species=settings.species, refine=settings.refine)
         self.provenance = provenance_of(
             self._model, hop_s=settings.hop_s, tracker=settings.tracker, health=settings.limits, **chosen
@@ -88,7 +86,7 @@ class Replayer:
         clock = file_clock(file, sample_rate_hz=rate_hz, duration_s=facts.duration_s, start=self.settings.start)
         with ExitStack() as stack:
             stream = stack.enter_context(spool.open("wb")) if spool else None
-            site = self._site(clock)
+            site = site_of(self.settings.species, clock_at=lambda sample: clock)
             meter = _ReplayMeter(duration_s=facts.duration_s, progress=progress)
             refiner = refiner_of(self.settings.refine, decision=self._model.decision, sample_rate_hz=rate_hz)
             if stream is not None:
@@ -119,10 +117,6 @@ class Replayer:
         spec = self.bundle.frontend
         hop_samples = round(self.settings.hop_s * spec.sample_rate_hz)
         return Windower(window_samples=spec.window_samples, hop_samples=hop_samples, sample_rate_hz=spec.sample_rate_hz)
-
-    def _site(self, clock: Clock) -> Expected:
-        species = self.settings.species
-        return Site(species, clock_at=lambda sample: clock) if species is not None else lambda p: p
 
     def _tracker(self, identity: str, site: Expected) -> Tracker:
         stream = f"{identity}|{self.provenance.identity}"

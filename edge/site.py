@@ -16,8 +16,9 @@ from edge.errors import ConfigError
 from edge.strictyaml import read_any
 from edge.types import Prediction
 
-__all__ = ["Site", "SpeciesList", "parse_species", "read_species"]
+__all__ = ["Expected", "Site", "SpeciesList", "check_species", "parse_species", "read_species", "site_of"]
 
+Expected = Callable[[Prediction], Prediction]  # a prediction without the labels that are not expected
 ALL_MONTHS = frozenset(range(1, 13))
 FORM = "must be a list of labels, or labels each with a list of months from 1 to 12 (null: all year)"
 
@@ -32,13 +33,6 @@ class SpeciesList:
     def labels(self) -> tuple[str, ...]:
         """All that are expected at some time of the year."""
         return tuple(label for label, _ in self.months)
-
-    def check(self, labels: Collection[str], *, key: str) -> None:
-        """Raise `ConfigError` naming every label that is not one of the bundle's `labels`; `key` is where the list stands."""
-        strange = [label for label in self.labels if label not in labels]
-        if strange:
-            told = ", ".join(f"{_shown(label)}{_meant(label, labels)}" for label in strange)
-            raise ConfigError(f"{key}: the bundle has no label {told}; `edge info` lists its labels")
 
 
 class Site:
@@ -62,6 +56,19 @@ class Site:
         if not expected:
             return dataclasses.replace(p, label=None, others=(), novelty=max(1.0 - p.novelty, REJECTED))
         return p if len(expected) == 1 + len(p.others) else p.carrying(expected)
+
+
+def site_of(species: SpeciesList | None, *, clock_at: Callable[[int], Clock]) -> Expected:
+    """What is expected of a list, and without one: everything."""
+    return Site(species, clock_at=clock_at) if species is not None else lambda p: p
+
+
+def check_species(species: SpeciesList | None, labels: Collection[str], *, key: str) -> None:
+    """Raise `ConfigError` naming every species that is not one of the bundle's `labels`; `key` is where the list stands."""
+    strange = [label for label in species.labels if label not in labels] if species is not None else []
+    if strange:
+        told = ", ".join(f"{_shown(label)}{_meant(label, labels)}" for label in strange)
+        raise ConfigError(f"{key}: the bundle has no label {told}; `edge info` lists its labels")
 
 
 def parse_species(value: object) -> SpeciesList:
