@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from deploy.compile_command import compile_command
 from edge.bundle import Bundle, FrontendSpec, load_bundle
 from edge.errors import UserError
 
@@ -30,6 +31,9 @@ class _OneLineErrors(click.Group):
 @click.version_option(package_name="edge-monitor", prog_name="edge-deploy")
 def main() -> None:
     """Putting a bundle on recorders."""
+
+
+main.add_command(compile_command)
 
 
 @main.command()

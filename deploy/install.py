@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from deploy.bundles import bundle_steps, chosen_bundle, others
+from deploy.interrupted import accept, way_back
 from deploy.jetpack import Jetson, jetson_of, refuse_what_cannot_work
 from deploy.layout import Layout, checkout, shipped
 from deploy.program import Program, old_programs, program_steps
@@ -54,10 +55,11 @@ def install(request: Request, say: Say) -> None:
         raise ConfigError("install: writes to /opt, /etc and /var: run it as root (--dry-run needs no rights)")
     bundle = chosen_bundle(layout, request.bundle)
     missing: list[str] = []
+    program, before = _program(request, layout, jetson), layout.program.resolve()
     steps = [
-        *_steps(layout, bundle, _program(request, layout, jetson), jetson, missing),
+        *_steps(layout, bundle, program, jetson, missing),
         *_service_steps(layout),
-        _clear(layout, before=layout.program.resolve()),
+        _clear(layout, keep={before} if program is None else {before, program.place(layout)}),
     ]
     umask = os.umask(0o022)  # the service reads what root writes here
     try:
@@ -92,6 +94,7 @@ def _program(request: Request, layout: Layout, jetson: Jetson | None) -> Program
 
 def _steps(layout: Layout, bundle: Bundle, program: Program | None, jetson: Jetson | None, missing: list[str]) -> Iterator[Step]:
     """Everything but what systemd has to be told, in order; what the check misses goes into `missing`."""
+    yield way_back(layout)
     yield folder(layout.settings, 0o755, "of people: the configuration")
     yield folder(layout.settings / "credentials", 0o700, "secrets, which systemd hands to the service; only root may look")
     yield folder(layout.bundles, 0o755, "root's, so that the recorder cannot change what it judges by")
@@ -107,7 +110,7 @@ def _steps(layout: Layout, bundle: Bundle, program: Program | None, jetson: Jets
 
     def check() -> Undo:
         missing.extend(faults_of_the_place(layout))
-        return lambda: None
+        return accept(layout)
 
     yield Step(
         what="run `edge check` of the installed program",
@@ -162,18 +165,18 @@ def _service_steps(layout: Layout) -> Iterator[Step]:
         )
 
 
-def _clear(layout: Layout, *, before: Path) -> Step:
-    """Environments are large. The one of `before` stays: the service may still be leaving it."""
+def _clear(layout: Layout, *, keep: set[Path]) -> Step:
+    """Environments are large. The one before this run is kept, too: the service may still be leaving it."""
 
     def do() -> Undo:
-        for venv in old_programs(layout, keep=before):
+        for venv in old_programs(layout, keep=keep):
             remove(venv)
         return lambda: None
 
     return Step(
-        what=f"remove virtual environments older than {before.name}",
+        what=f"remove virtual environments in {layout.program.parent} but {' and '.join(sorted(path.name for path in keep))}",
         why="each takes half a GB",
-        done=lambda: not old_programs(layout, keep=before),
+        done=lambda: not old_programs(layout, keep=keep),
         do=do,
         last=True,
     )

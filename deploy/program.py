@@ -43,6 +43,10 @@ class Program:
         parts = [self.package, str(self.python), *self.requirements, str(self.system_site_packages), _content(Path(self.package))]
         return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
+    def place(self, layout: Layout) -> Path:
+        """Where its environment stands."""
+        return layout.program.with_name(f"{layout.program.name}.{self.digest[:12]}")
+
     def build(self, venv: Path) -> Undo:
         """Make the environment; raises `ConfigError` with what pip said, and leaves nothing then."""
         remove(venv)  # half of one, left by a power cut
@@ -67,7 +71,7 @@ class Program:
 
 def program_steps(layout: Layout, program: Program) -> Iterator[Step]:
     """Build the environment and let the link lead there."""
-    venv = layout.program.with_name(f"{layout.program.name}.{program.digest[:12]}")
+    venv = program.place(layout)
     seen = " that sees the system's packages" if program.system_site_packages else ""
     yield Step(
         what=f"make the virtual environment {venv}{seen} with {program.package}",
@@ -78,12 +82,11 @@ def program_steps(layout: Layout, program: Program) -> Iterator[Step]:
     yield link(layout.program, venv.name, "the units look for the program there")
 
 
-def old_programs(layout: Layout, *, keep: Path) -> list[Path]:
-    """Environments made here that are neither in use nor `keep`."""
+def old_programs(layout: Layout, *, keep: set[Path]) -> list[Path]:
+    """Environments made here that are not to be kept."""
     ours = re.compile(re.escape(layout.program.name) + r"\.[0-9a-f]{12}")
-    used = {layout.program.resolve(), keep}
     found = sorted(layout.program.parent.glob(f"{layout.program.name}.*"))
-    return [path for path in found if ours.fullmatch(path.name) and (path / STAMP).is_file() and path.resolve() not in used]
+    return [path for path in found if ours.fullmatch(path.name) and (path / STAMP).is_file() and path not in keep]
 
 
 def _run(command: Sequence[str], hint: str) -> None:

@@ -115,14 +115,17 @@ def _model(config: Config) -> str:
         if str(exc).startswith(("device.id", "site.species")):
             raise
         bundle = "model.bundle" if config.model.bundles is None else "model.bundles"
-        key = "model.hop_s" if str(exc).startswith("hop") else bundle
+        keys = {"hop:": "model.hop_s", "backend": "model.backend"}
+        key = keys.get(str(exc).partition(" ")[0], bundle)
         value = getattr(config.model, key.partition(".")[2])
         value = ", ".join(map(str, value)) if isinstance(value, tuple) else value
         raise _fault(key, value, exc, "leave it out for the default") from exc
     species = f"{len(plan.bundle.labels)} species"
     if config.site.species is not None:
         species = f"{len(config.site.species.labels)} of {species}"
-    return f"{plan.bundle.manifest.name} {plan.bundle.digest[:12]}, {species}; device {plan.device}"
+    named = f"{plan.bundle.manifest.name} {plan.bundle.digest[:12]}, {species}; device {plan.device}"
+    why_not = f" (not by {'; '.join(plan.model.why_not)})" if plan.model.why_not else ""
+    return f"{named}; run by {plan.model.backend_name}/{plan.model.variant}{why_not}"
 
 
 def _disk(config: Config) -> str:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["main"]
 
 FORMATS = ("table", "jsonl", "csv", "raven", "audacity", "windows")  # edge.sinks.FORMATS, which takes long to import
+BACKENDS = ("auto", "tensorrt", "cuda", "cpu")  # edge.engines.BackendChoice, as above
 REDRAW_S = 0.1  # drawing takes as long as hearing a second of audio
 NUMERIC_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
@@ -80,8 +81,10 @@ def _bundle_option(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--boost", type=click.FloatRange(1, 10), default=1.0, help="As model.boost of the configuration.")
 @click.option("--boost-s", type=click.FloatRange(0, 86_400), default=600.0, help="As model.boost_s of the configuration.")
 @click.option("--workers", type=click.IntRange(min=1), default=1, show_default=True, help="Processes; files are shared among them.")
+@click.option("--backend", type=click.Choice(BACKENDS), default="auto", show_default=True, help="What runs the network.")
+@click.option("--engines", metavar="DIR", help="Folder of compiled engines.  [default: engines, below $CACHE_DIRECTORY]")
 @click.option("--plot", metavar="PNG", help="Also draw the spectrogram of a single recording with its detections.")
-def replay(  # noqa: PLR0913 - as many as there are options
+def replay(  # noqa: PLR0913 - one for each option
     *,
     paths: tuple[str, ...],
     bundles: tuple[str, ...],
@@ -91,6 +94,8 @@ def replay(  # noqa: PLR0913 - as many as there are options
     start: str | None,
     species: str | None,
     workers: int,
+    backend: Any,
+    engines: str | None,
     plot: str | None,
     **refine: float,
 ) -> None:
@@ -111,6 +116,8 @@ def replay(  # noqa: PLR0913 - as many as there are options
         species=expected,
         refine=RefineSpec(**refine),
         spool=form == "windows",
+        backend=backend,
+        engines=_engines(engines),
     )
     recordings = find_recordings(paths)
     if plot and len(recordings) > 1:
@@ -268,6 +275,12 @@ def _bundle_path(bundle: str | None) -> Path:
     from edge.models import default_bundle_path
 
     return Path(bundle) if bundle is not None else default_bundle_path()
+
+
+def _engines(folder: str | None) -> Path:
+    from edge.config import load_config
+
+    return Path(folder) if folder is not None else load_config(None).model.engines
 
 
 def _terminate(*_: object) -> None:

@@ -127,8 +127,8 @@ class Config(Section):
 def load_config(path: Path | None, *, environ: Mapping[str, str] = os.environ, without: Set[str] = frozenset()) -> Config:
     """Read `path` (None: defaults only), but for what is named in `without`; raises `FaultyConfigError` with every fault.
 
-    Relative paths of the store and clips are below $STATE_DIRECTORY, those of secrets below $CREDENTIALS_DIRECTORY, as systemd
-    sets them; else below the working directory.
+    Relative paths of the store and clips are below $STATE_DIRECTORY, of engines below $CACHE_DIRECTORY, of secrets below
+    $CREDENTIALS_DIRECTORY, as systemd sets them; else below the working directory.
     """
     content = read_yaml(path) if path is not None else {}
     # A section with nothing below it, all keys commented out, is an empty one.
@@ -151,10 +151,12 @@ def _readable(path: Path) -> bool:
 
 def _placed(config: Config, environ: Mapping[str, str]) -> Config:
     state = Path(environ.get("STATE_DIRECTORY", "").partition(":")[0])
+    cache = Path(environ.get("CACHE_DIRECTORY", "").partition(":")[0])
     secrets = Path(environ.get("CREDENTIALS_DIRECTORY", ""))
     mqtt = {key: secrets / path for key, path in config.mqtt.files.items()}
     return config.model_copy(
         update={
+            "model": config.model.model_copy(update={"engines": cache / config.model.engines}),
             "store": config.store.model_copy(update={"path": state / config.store.path}),
             "clips": config.clips.model_copy(update={"folder": state / config.clips.folder}),
             "mqtt": config.mqtt.model_copy(update=mqtt),

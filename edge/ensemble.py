@@ -60,6 +60,11 @@ class Ensemble:
         """Better engines that failed, of all members."""
         return sum(member.passed_over for member in self._members)
 
+    @property
+    def why_not(self) -> tuple[str, ...]:
+        """See `Judge.why_not`."""
+        return tuple(dict.fromkeys(reason for member in self._members for reason in member.why_not))
+
     def predict(self, window: Window) -> Prediction:
         """See `Judge.predict`."""
         p = heard(window, self._members[0].limits)

@@ -10,6 +10,8 @@ EdgeError
 ├── DeliveryError        the far end of a sink is away or refuses: keep the rows, try again later
 ├── StoreError           the local store cannot be written now: keep the row, try again
 └── BackendError         inference failed at run time: restart the model, count the window as lost
+    ├── NoGpuError       there is nothing here that an engine for a GPU could run on: take another
+    └── EngineError      a compiled engine is damaged or was made for another machine: set it aside and compile it again
 """
 
 from __future__ import annotations
@@ -24,8 +26,10 @@ __all__ = [
     "ConfigError",
     "DeliveryError",
     "EdgeError",
+    "EngineError",
     "Fault",
     "FaultyConfigError",
+    "NoGpuError",
     "SpecError",
     "StoreError",
     "UserError",
@@ -93,3 +97,11 @@ class StoreError(EdgeError):
 
 class BackendError(EdgeError):
     """Inference failed although the bundle is sound."""
+
+
+class NoGpuError(BackendError):
+    """No NVIDIA GPU on this machine, or no driver for it."""
+
+
+class EngineError(BackendError):
+    """A compiled engine that cannot be trusted or does not belong to this machine; the message names the reason."""

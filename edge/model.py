@@ -80,6 +80,11 @@ class Judge(Protocol):
         """Better engines that were tried and failed."""
         ...
 
+    @property
+    def why_not(self) -> tuple[str, ...]:
+        """Why no better engine runs it."""
+        ...
+
     def predict(self, window: Window) -> Prediction:
         """Judge one window; a dead or stuck one is not shown to the network. Raises `BackendError` when there is no answer."""
         ...
@@ -88,7 +93,8 @@ class Judge(Protocol):
 class Model:
     """One network of a bundle on a backend. Used by one thread; proves itself on the golden window before it judges anything.
 
-    `backend_name` says what runs it, for people and for the record; `passed_over` better ones were tried and failed.
+    `backend_name` says what runs it, for people and for the record; `passed_over` better ones were tried and failed, and `why_not`
+    has the reasons of these and of such as are not to be expected here.
     """
 
     def __init__(
@@ -99,11 +105,13 @@ class Model:
         network: str = FP32,
         backend_name: str = "",
         passed_over: int = 0,
+        why_not: tuple[str, ...] = (),
         limits: HealthLimits | None = None,
     ) -> None:
         self.bundle = bundle
         self.backend_name = backend_name
         self.passed_over = passed_over
+        self.why_not = why_not
         self.network = bundle.networks[network]
         self.labels = tuple(label.label for label in bundle.labels)
         self.decision = Decision(labels=self.labels, thresholds=bundle.label_thresholds)

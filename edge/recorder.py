@@ -59,7 +59,7 @@ def draw_up(config: Config) -> Blueprint:
     bundles = [load_bundle(path) for path in config.model.bundles or (config.model.bundle or default_bundle_path(),)]
     bundle = bundles[0]
     _windower(bundle, config.model.hop_s)  # so that a hop that cannot be is told now
-    model = load_models(bundles, limits=config.health_limits)
+    model = load_models(bundles, backend=config.model.backend, folder=config.model.engines, limits=config.health_limits)
     check_species(config.site.species, model.labels, key="site.species")
     provenance = provenance_of(model, **config.epoch)
     return Blueprint(config=config, device=config.device_id(), bundle=bundle, model=model, provenance=provenance)

@@ -19,7 +19,7 @@ from typing import BinaryIO
 
 from edge.bundle import load_bundle
 from edge.clock import file_clock
-from edge.engines import load_models
+from edge.engines import FOLDER, BackendChoice, load_models
 from edge.errors import AudioError, BackendError, ConfigError, EdgeError
 from edge.health import HealthLimits
 from edge.model import NOTHING
@@ -57,6 +57,8 @@ class ReplaySettings:
     refine: RefineSpec = field(default_factory=RefineSpec)
     block_s: float = 1.0
     spool: bool = False
+    backend: BackendChoice = "auto"
+    engines: Path = FOLDER
 
     def __post_init__(self) -> None:
         if not 0 < self.hop_s < math.inf:
@@ -71,7 +73,7 @@ class Replayer:
         self.bundle = load_bundle(settings.bundle)
         self._windower()  # so that a hop that cannot be is told before any file is opened
         others = [load_bundle(path) for path in settings.more_bundles]
-        self._model = load_models([self.bundle, *others], limits=settings.limits)
+        self._model = load_models([self.bundle, *others], backend=settings.backend, folder=settings.engines, limits=settings.limits)
         check_species(settings.species, self._model.labels, key="--species")
         chosen = chosen_later(species=settings.species, refine=settings.refine)
         self.provenance = provenance_of(

@@ -78,7 +78,7 @@ class AudioConfig(Section):
 
 
 class ModelConfig(Section):
-    """Which bundle, or which together (None: the one that ships with the program), how often it is asked; and as `RefineSpec`."""
+    """Which bundle, or which together (None: the one that ships), how often it is asked, what runs it; and as `RefineSpec`."""
 
     bundle: FilePath | None = None
     bundles: Annotated[tuple[FilePath, ...], BeforeValidator(_tuple), Field(min_length=1, max_length=16)] | None = None
@@ -86,6 +86,8 @@ class ModelConfig(Section):
     slide_s: Annotated[float, Field(ge=0, le=60)] = RefineSpec.slide_s
     boost: Annotated[float, Field(ge=1, le=10)] = RefineSpec.boost
     boost_s: Annotated[float, Field(ge=0, le=86_400)] = RefineSpec.boost_s
+    backend: Literal["auto", "tensorrt", "cuda", "cpu"] = "auto"
+    engines: FilePath = Path("engines")
 
     @model_validator(mode="after")
     def _one_of_two(self) -> ModelConfig:

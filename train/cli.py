@@ -2,56 +2,27 @@
 
 from __future__ import annotations
 
-import errno
 import logging
 import os
-import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from edge.errors import UserError
+from train.terminal import OneLineErrors, aside, from_scratch, parse_overrides, recipe_of, show
+
+__all__ = ["main"]
 
 if TYPE_CHECKING:
     from train.recipe import Recipe
-
-__all__ = ["main"]
 
 PATH = click.Path(path_type=Path)
 WORKERS = os.cpu_count() or 1
 
 
-class _OneLineErrors(click.Group):
-    """Prints `error: ...` instead of a traceback for what the user can mend."""
-
-    def invoke(self, ctx: click.Context) -> Any:
-        try:
-            return super().invoke(ctx)
-        except UserError as exc:
-            click.echo(f"error: {exc}", err=True)
-        except OSError as exc:
-            if exc.errno not in (errno.ENOSPC, errno.EFBIG, errno.EACCES, errno.EROFS, errno.EDQUOT):
-                raise
-            click.echo(f"error: {exc.filename or 'writing'}: {exc.strerror}", err=True)
-        sys.exit(1)
-
-
-def _note_from_scratch(context: click.Context, _: click.Parameter, value: bool) -> None:
-    context.meta["from_scratch"] = value
-
-
-from_scratch = click.option(
-    "--from-scratch",
-    is_flag=True,
-    expose_value=False,
-    callback=_note_from_scratch,
-    help="Leave out the published weights that the recipe's network starts from.",
-)
-
-
-@click.group(cls=_OneLineErrors)
+@click.group(cls=OneLineErrors)
 def main() -> None:
     """Train a system on labelled recordings and export it as a bundle.
 
@@ -102,8 +73,8 @@ def fit(recipe: Path, corpus: Path, out: Path, cache: Path, fold: int, device: s
     from train.corpus import read_corpus
     from train.fit import fit as run
 
-    loaded = _load_recipe(recipe, _parse_overrides(overrides))
-    run(loaded, read_corpus(corpus), folder=out, cache=cache, fold=fold, device=device, workers=workers, report=_show)
+    loaded = recipe_of(recipe, parse_overrides(overrides))
+    run(loaded, read_corpus(corpus), folder=out, cache=cache, fold=fold, device=device, workers=workers, report=show)
     click.echo(f"{out}: trained; next: edge-train calibrate --corpus {corpus} --run {out}")
 
 
@@ -200,10 +171,10 @@ def species(
     from train.build import choose_species
     from train.select import select_species
 
-    loaded = _load_recipe(recipe, {"species": [], "withheld": [], **_parse_overrides(overrides)})
-    scores = choose_species(loaded, data, folds=folds, work=work, device="auto", workers=workers, report=_show, say=_aside)
+    loaded = recipe_of(recipe, {"species": [], "withheld": [], **parse_overrides(overrides)})
+    scores = choose_species(loaded, data, folds=folds, work=work, device="auto", workers=workers, report=show, say=aside)
     for s in sorted(scores, key=lambda s: -s.f1):
-        _aside(f"# {s.label}: F1 {s.f1:.2f}, precision {s.precision:.2f}, recall {s.recall:.2f}, {s.recordings} recordings")
+        aside(f"# {s.label}: F1 {s.f1:.2f}, precision {s.precision:.2f}, recall {s.recall:.2f}, {s.recordings} recordings")
     click.echo(yaml.safe_dump({"species": list(select_species(scores, at_least=at_least, f1=f1))}))
 
 
@@ -237,12 +208,12 @@ def sweep(
     unknown = [name for name in optimisers if name not in OPTIMISERS]
     if unknown:
         raise UserError(f"--optimiser: '{unknown[0]}' is none of {', '.join(OPTIMISERS)}")
-    loaded, prepared = _load_recipe(recipe, _parse_overrides(overrides)), read_corpus(corpus)
+    loaded, prepared = recipe_of(recipe, parse_overrides(overrides)), read_corpus(corpus)
 
     def start(one: Recipe, folder: Path) -> MemberTask:
         return start_task(one, prepared, folder=folder, cache=cache, fold=0, device="auto", workers=workers)
 
-    click.echo(run(loaded, optimisers=optimisers, rates=rates, folder=out, start=start, report=_show, say=_aside))
+    click.echo(run(loaded, optimisers=optimisers, rates=rates, folder=out, start=start, report=show, say=aside))
 
 
 @main.command("compare")
@@ -267,38 +238,11 @@ def build(recipe: Path, data: Path, out: Path, work: Path | None, device: str, w
     """All of it: prepare, fit, calibrate, evaluate, export. Interrupted, the same command goes on where it stopped."""
     from train.build import build_bundle
 
-    loaded = _load_recipe(recipe, _parse_overrides(overrides))
+    loaded = recipe_of(recipe, parse_overrides(overrides))
     folder = work or Path("build") / loaded.name
-    bundle = build_bundle(loaded, data, out=out, work=folder, device=device, workers=workers, report=_show, say=_aside)
+    bundle = build_bundle(loaded, data, out=out, work=folder, device=device, workers=workers, report=show, say=aside)
     click.echo((folder / "run" / "report" / "report.md").read_text(encoding="utf-8"))
     click.echo(f"{out}: bundle {bundle.digest[:12]}, {len(bundle.labels)} species")
-
-
-def _load_recipe(path: Path, overrides: dict[str, Any]) -> Recipe:
-    """The recipe with what the command line replaces in it."""
-    from train.recipe import load_recipe
-
-    return load_recipe(path, overrides=overrides, from_scratch=click.get_current_context().meta.get("from_scratch", False))
-
-
-def _parse_overrides(overrides: Sequence[str]) -> dict[str, Any]:
-    import yaml
-
-    pairs = [o.partition("=") for o in overrides]
-    if any(not equals for _, equals, _ in pairs):
-        raise click.BadParameter("--set needs KEY=VALUE")
-    return {key: yaml.safe_load(value) for key, _, value in pairs}
-
-
-def _aside(line: str) -> None:
-    """Progress is no result: it must not end up in a file that the result is written to."""
-    click.echo(line, err=True)
-
-
-def _show(member: int, progress: Any) -> None:
-    numbers = "  ".join(f"{k} {v:.4g}" for k, v in progress.numbers.items() if k != "step")
-    left = f"{progress.left_s / 60:.1f} min left"
-    _aside(f"member {member}  step {progress.step}/{progress.steps}  {numbers}  {left}")
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from train.batches import Batches
 from train.losses import DynamicMargin, Triplets, binary_focal, cross_entropy_with_other, mine_semihard, triplet_loss
 from train.networks.spherical import SphericalKMeans
-from train.recipe import CrossEntropySpec, FocalSpec, KMeansSpec, ObjectiveSpec, SemihardSpec, TripletSpec
+from train.sections import CrossEntropySpec, FocalSpec, KMeansSpec, ObjectiveSpec, SemihardSpec, TripletSpec
 
 __all__ = [
     "CrossEntropyObjective",

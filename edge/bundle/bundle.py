@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.bundle.heads import Head, Rule, rule_arrays, rule_from_arrays
-from edge.bundle.manifest import FORMAT_VERSION, FP32, SCORE_THRESHOLD, Label, Manifest, Variant
+from edge.bundle.manifest import FORMAT_VERSION, FP32, PRECISIONS, SCORE_THRESHOLD, Label, Manifest, Variant
 from edge.bundle.spec import FrontendSpec
 from edge.errors import BundleError, SpecError
 
@@ -100,6 +100,11 @@ class Bundle:
     def labels(self) -> tuple[Label, ...]:
         """The known species, in the order of the logits."""
         return self.manifest.labels
+
+    def networks_for(self, backend: str) -> list[Network]:
+        """Those made for `backend`, onnx or tensorrt, the fastest first; the last is fp32, which every one runs."""
+        variants = sorted(self.manifest.variants.items(), key=lambda pair: (PRECISIONS.index(pair[1].precision), pair[0]))
+        return [self.networks[name] for name, variant in variants if backend in variant.runs_on] + [self.networks[FP32]]
 
     @property
     def label_thresholds(self) -> Array | None:

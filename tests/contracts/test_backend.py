@@ -2,30 +2,63 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from deploy.build_engine import Request, build
 from edge.backends.base import Backend
+from edge.backends.cuda import open_gpu
+from edge.backends.enginecache import BuildOptions
 from edge.backends.onnx import OnnxBackend
+from edge.backends.tensorrt import TensorRtBackend
 from edge.errors import BackendError
 from edge.types import Array
 from tests.support.backends import FixedBackend
 from tests.support.bundles import LABELS, SPEC, tiny_bundle
+from tests.support.nvidia import Nvidia, on_a_machine, tensorrt_missing
 
-Make = Callable[[Path], Backend]
+Make = Callable[[Path, ExitStack], Backend]
+
+
+def on_tensorrt(folder: Path, while_used: ExitStack, *, version: str, cuda_graph: bool = False) -> Backend:
+    """On a fake of `version`; a batch of 7 is more than goes through at once."""
+    while_used.enter_context(on_a_machine(Nvidia(version=version)))
+    return compiled(folder, cuda_graph=cuda_graph)
+
+
+def compiled(folder: Path, *, cuda_graph: bool = False) -> TensorRtBackend:
+    onnx, plan, options = tiny_bundle(folder / "tiny").model_path, folder / "engine.plan", BuildOptions(largest_batch=4)
+    build(Request(onnx=onnx, plan=plan, shape=SPEC.shape, timing_cache=folder / "timing", options=options), lambda what: None)
+    return TensorRtBackend(plan.read_bytes(), gpu=open_gpu(), cuda_graph=cuda_graph)
+
 
 BACKENDS: dict[str, Make] = {
-    "onnx": lambda folder: OnnxBackend(tiny_bundle(folder / "tiny").model_path),
-    "fixed": lambda folder: FixedBackend(channels=SPEC.shape[0], n_mels=SPEC.shape[1], labels=len(LABELS)),
+    "onnx": lambda folder, _: OnnxBackend(tiny_bundle(folder / "tiny").model_path),
+    "fixed": lambda folder, _: FixedBackend(channels=SPEC.shape[0], n_mels=SPEC.shape[1], labels=len(LABELS)),
+    "tensorrt-10.3": partial(on_tensorrt, version="10.3"),
+    "tensorrt-11.4": partial(on_tensorrt, version="11.4"),
+    "tensorrt-graph": partial(on_tensorrt, version="10.3", cuda_graph=True),
 }
 
 
-@pytest.fixture(params=BACKENDS)
-def backend(request: pytest.FixtureRequest, tmp_path: Path) -> Backend:
-    return BACKENDS[request.param](tmp_path)
+def on_a_gpu(folder: Path, _: ExitStack, *, cuda_graph: bool = False) -> Backend:
+    if (reason := tensorrt_missing()) is not None:
+        pytest.skip(reason)
+    return compiled(folder, cuda_graph=cuda_graph)
+
+
+ON_A_GPU: dict[str, Make] = {"tensorrt": on_a_gpu, "tensorrt-with-a-graph": partial(on_a_gpu, cuda_graph=True)}
+
+
+@pytest.fixture(params=[*BACKENDS, *(pytest.param(name, marks=pytest.mark.gpu) for name in ON_A_GPU)])
+def backend(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Backend]:
+    with ExitStack() as while_used:
+        yield (BACKENDS | ON_A_GPU)[request.param](tmp_path, while_used)
 
 
 def features(batch: int) -> Array:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+import subprocess
 import sys
 from pathlib import Path
 
@@ -325,3 +326,30 @@ def test_the_real_program_is_installed_and_its_check_decides(tmp_path: Path, roo
     assert "on the golden window embedding differs by 0.5" in said
     assert machine.files() == before
     assert machine.current == bundle.digest
+
+
+@pytest.mark.parametrize("installed", [True, False], ids=["an upgrade", "the first installation"])
+def test_what_a_power_cut_left_unchecked_is_not_taken_for_installed(
+    machine: Machine, root: Path, bundle: Bundle, other: Bundle, installed: bool
+) -> None:
+    if installed:
+        machine.installs("--bundle", str(bundle.path))
+    before = machine.files()
+    # The check is the moment: the links lead to what it looks at, and it has not answered yet.
+    script = machine.layout.root / next(machine.root.glob("opt/edge-monitor.*/bin/edge"))
+    whole = script.read_text(encoding="utf-8")
+    script.write_text("#!/bin/sh\nkill -KILL $PPID\n", encoding="utf-8")
+    options = ["--root", str(machine.root), "--package", str(machine.package), "--python", str(PYTHON), "--bundle", str(other.path)]
+    command = [sys.executable, "-c", "from deploy.cli import main; main()", "install", *options]
+    killed = subprocess.run(command, cwd=root, capture_output=True, check=False)
+    assert killed.returncode == -9, killed.stderr
+    assert machine.current == other.digest
+    script.write_text(whole, encoding="utf-8")
+    machine.answers("FAULT  model: no", status=1)
+    machine.refuses("--bundle", str(other.path))
+    linked = ("opt/edge-monitor", "var/opt/edge-monitor/bundles/current")
+    assert [machine.files().get(name) for name in linked] == [before.get(name) for name in linked]
+    machine.answers("ok     model: tiny", status=0)
+    assert "run `edge check`" in machine.installs("--bundle", str(other.path))
+    assert machine.current == other.digest
+    assert machine.installs().startswith("nothing has to be done\n")

@@ -17,6 +17,7 @@ from tests.support.broker import free_port
 from tests.support.bundles import tiny_bundle
 from tests.support.disk import fill, small_disk
 from tests.support.microphones import FakeAudio, FakeTimer
+from tests.support.nvidia import Nvidia, on_a_machine
 
 SUBJECTS = ("configuration", "audio", "model", "disk")
 Change = dict[str, Any]
@@ -46,6 +47,15 @@ def findings(tmp_path: Path, change: Change, *, present: bool = True) -> dict[st
 
 def test_a_sound_recorder_has_no_fault(tmp_path: Path) -> None:
     assert findings(tmp_path, {}) == {"configuration": None, "audio": None, "model": None, "disk": None}
+
+
+def test_what_runs_the_network_is_told_and_why_nothing_better_does(tmp_path: Path) -> None:
+    with on_a_machine(Nvidia()):
+        (told,) = [f.detail for f in all_findings(tmp_path, {"model": {"engines": str(tmp_path)}}) if f.subject == "model"]
+        found = findings(tmp_path, {"model": {"backend": "tensorrt", "engines": str(tmp_path)}})
+    assert "run by onnxruntime-cpu/fp32 (not by tensorrt: " in told
+    assert "run `edge-deploy compile`" in told
+    assert (found["model"] or "").startswith("model.backend = tensorrt: backend tensorrt cannot run here: tensorrt: ")
 
 
 def test_every_fault_is_told_at_once(tmp_path: Path) -> None:

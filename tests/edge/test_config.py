@@ -137,6 +137,7 @@ def test_relative_paths_are_below_the_state_directory(tmp_path: Path) -> None:
     config = load(tmp_path, "store:\n  path: a.db\n", STATE_DIRECTORY="/var/lib/edge:/x")
     assert config.store.path == Path("/var/lib/edge/a.db")
     assert config.clips.folder == Path("/var/lib/edge/clips")
+    assert load(tmp_path, "", CACHE_DIRECTORY="/var/cache/edge").model.engines == Path("/var/cache/edge/engines")
     assert load(tmp_path, "store:\n  path: /a.db\n", STATE_DIRECTORY="/var/lib/edge").store.path == Path("/a.db")
 
 

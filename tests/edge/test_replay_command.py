@@ -6,16 +6,18 @@ import json
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
 from edge.bundle import Bundle
-from edge.cli import FORMATS, main
+from edge.cli import BACKENDS, FORMATS, main
+from edge.engines import BackendChoice
 from edge.replay import Replayer, ReplaySettings, find_recordings
 from edge.replay import replay as hear_all
+from edge.settings import ModelConfig
 from edge.sinks import FORMATS as SINK_FORMATS
 from edge.sinks.base import Heard
 from tests.support.audio import noise, soundscape, write_audio
@@ -47,6 +49,15 @@ def lines(text: str) -> list[dict[str, Any]]:
 
 def test_formats_of_the_command_line_are_those_of_the_sinks() -> None:
     assert FORMATS == SINK_FORMATS
+
+
+def test_backends_of_the_command_line_are_those_of_the_configuration() -> None:
+    assert BACKENDS == get_args(BackendChoice) == get_args(ModelConfig.model_fields["backend"].annotation)
+
+
+def test_the_cpu_may_be_chosen(run: Run, recording: str, tmp_path: Path) -> None:
+    chosen = run(recording, "--backend", "cpu", "--engines", str(tmp_path), "--format", "csv")
+    assert (chosen.exit_code, chosen.stdout) == (0, run(recording, "--format", "csv").stdout)
 
 
 @pytest.mark.parametrize("form", FORMATS)
@@ -190,6 +201,8 @@ def test_a_failure_half_way_leaves_nothing_half_written(run: Run, recording: str
         (["--start", "noon"], 2, "--start: 'noon' is not a time with its zone"),
         (["--workers", "0"], 2, "Invalid value for '--workers'"),
         (["--format", "xml"], 2, "Invalid value for '--format'"),
+        (["--backend", "gpu"], 2, "Invalid value for '--backend'"),
+        (["--backend", "cuda"], 2, "backend cuda cannot run here: cuda: this ONNX Runtime was built without CUDA"),
         (["--colour"], 2, "No such option"),
         (["--out", "{tmp}/no/out.csv"], 2, "{tmp}/no/out.csv: its folder does not exist"),
         (["--out", "{tmp}"], 2, "{tmp}: is there and not a regular file"),

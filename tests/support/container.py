@@ -98,7 +98,8 @@ class Container:
 
     def run(self, *command: str, check: bool = True, seconds: float = 60.0) -> str:
         """Standard output of a command inside, as root."""
-        enter = ["nsenter", f"--target={self._leader}", "--mount", "--uts", "--ipc", "--pid", "--root", "--wd=/"]
+        # --wd: in the folder of its first process; a folder of ours is nowhere below its root, and some programs do not bear that.
+        enter = ["nsenter", f"--target={self._leader}", "--mount", "--uts", "--ipc", "--pid", "--root", "--wd"]
         environ = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8", "SYSTEMD_PAGER": "cat"}
         done = subprocess.run(
             [*enter, "--", *command],

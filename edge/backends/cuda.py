@@ -1,0 +1,175 @@
+"""The few calls of the CUDA driver that an inference engine needs, over `cuda-bindings`: no torch, no runtime library.
+
+Every function of the bindings answers with a tuple that begins with an error code, or raises when the driver's library is not
+there; here both are a `BackendError`, and before there is a device at all a `NoGpuError`. `cuInit` comes before everything:
+TensorRT without a driver takes the process down with it.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import weakref
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from edge.errors import BackendError, NoGpuError
+from edge.types import Array
+
+__all__ = ["Buffer", "Gpu", "Stream", "open_gpu"]
+
+DRIVER_LIBRARY = "libcuda.so.1"
+FLOAT_BYTES = 4
+MIB = 1 << 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gpu:
+    """The first device. Its primary context is kept for the life of the process, as CUDA's own runtime does."""
+
+    name: str
+    compute_capability: str
+    memory_mib: int
+    driver: Any
+    context: Any
+
+    def make_current(self) -> None:
+        """Tie the context to the calling thread; every thread that calls CUDA has to, and it costs next to nothing."""
+        self.call("cuCtxSetCurrent", self.context)
+
+    def call(self, name: str, *arguments: Any) -> Any:
+        """One function of the driver: its result, a tuple where there are several, None where there is none."""
+        return _called(self.driver, name, *arguments)
+
+
+class Stream:
+    """A queue of work on the device."""
+
+    def __init__(self, gpu: Gpu) -> None:
+        self._gpu = gpu
+        gpu.make_current()
+        self.handle = gpu.call("cuStreamCreate", 0)
+        _released_with(self, gpu, "cuStreamDestroy", self.handle)
+
+    def wait(self) -> None:
+        """Until everything in it is done; what failed in it is raised here."""
+        self._gpu.call("cuStreamSynchronize", self.handle)
+
+    def recorded(self, work: Callable[[], None]) -> Callable[[], None]:
+        """What `work` puts into this stream as a CUDA graph: calling the result does the same in one launch."""
+        mode = self._gpu.driver.CUstreamCaptureMode.CU_STREAM_CAPTURE_MODE_THREAD_LOCAL
+        self._gpu.call("cuStreamBeginCapture", self.handle, mode)
+        try:
+            work()
+        finally:  # a capture that is left open would make every later call fail
+            graph = self._gpu.call("cuStreamEndCapture", self.handle)
+        try:
+            return _Graph(self._gpu, self._gpu.call("cuGraphInstantiate", graph, 0), self)
+        finally:
+            self._gpu.call("cuGraphDestroy", graph)
+
+
+class _Graph:
+    """A recorded piece of work, ready to be launched."""
+
+    def __init__(self, gpu: Gpu, executable: Any, stream: Stream) -> None:
+        self._gpu, self._executable, self._stream = gpu, executable, stream
+        _released_with(self, gpu, "cuGraphExecDestroy", executable)
+
+    def __call__(self) -> None:
+        self._gpu.call("cuGraphLaunch", self._executable, self._stream.handle)
+
+
+class Buffer:
+    """Memory for `values` float32 on the device, and as much pinned on the host; `host` (values,) is a view of the latter."""
+
+    def __init__(self, gpu: Gpu, values: int) -> None:
+        self._gpu = gpu
+        gpu.make_current()
+        size = values * FLOAT_BYTES
+        self.device = gpu.call("cuMemAlloc", size)
+        _released_with(self, gpu, "cuMemFree", self.device)
+        self._pinned = int(gpu.call("cuMemHostAlloc", size, 0))
+        _released_with(self, gpu, "cuMemFreeHost", self._pinned)
+        self.host: Array = np.ctypeslib.as_array((ctypes.c_float * values).from_address(self._pinned))
+
+    def upload(self, values: int, stream: Stream) -> None:
+        """Put the copy of the first `values` from host to device into the stream."""
+        self._gpu.call("cuMemcpyHtoDAsync", self.device, self._pinned, values * FLOAT_BYTES, stream.handle)
+
+    def download(self, values: int, stream: Stream) -> None:
+        """The other way."""
+        self._gpu.call("cuMemcpyDtoHAsync", self._pinned, self.device, values * FLOAT_BYTES, stream.handle)
+
+
+def open_gpu() -> Gpu:
+    """The first CUDA device; raises `NoGpuError` where there is none, `BackendError` where there is one that cannot be used."""
+    driver = _bindings()
+    try:
+        _called(driver, "cuInit", 0)
+        count = _called(driver, "cuDeviceGetCount")
+    except BackendError as exc:
+        raise NoGpuError(f"no NVIDIA GPU: {exc}") from exc
+    if count < 1:
+        raise NoGpuError("no NVIDIA GPU: the driver knows of no device")
+    device = _called(driver, "cuDeviceGet", 0)
+    attribute = driver.CUdevice_attribute
+    major = _called(driver, "cuDeviceGetAttribute", attribute.CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR, device)
+    minor = _called(driver, "cuDeviceGetAttribute", attribute.CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR, device)
+    gpu = Gpu(
+        name=bytes(_called(driver, "cuDeviceGetName", 128, device)).partition(b"\0")[0].decode("utf-8", "replace"),
+        compute_capability=f"{major}.{minor}",
+        memory_mib=int(_called(driver, "cuDeviceTotalMem", device)) // MIB,
+        driver=driver,
+        context=_called(driver, "cuDevicePrimaryCtxRetain", device),
+    )
+    gpu.make_current()
+    return gpu
+
+
+def _bindings() -> ModuleType:
+    try:
+        import cuda.bindings.driver
+    except (ImportError, OSError, RuntimeError) as exc:  # they look for the driver's library while they are imported, or later
+        if not _driver_is_installed():
+            raise NoGpuError(f"no NVIDIA GPU: this machine has no {DRIVER_LIBRARY}") from exc
+        reason = str(exc).strip().partition("\n")[0]
+        raise BackendError(
+            f"there is an NVIDIA driver, but cuda-bindings cannot be used ({reason}): install edge-monitor[tensorrt]"
+        ) from exc
+    driver: ModuleType = cuda.bindings.driver
+    return driver
+
+
+def _driver_is_installed() -> bool:
+    try:
+        ctypes.CDLL(DRIVER_LIBRARY)
+    except OSError:
+        return False
+    return True
+
+
+def _called(driver: Any, name: str, *arguments: Any) -> Any:
+    try:
+        code, *results = getattr(driver, name)(*arguments)
+    except Exception as exc:  # the bindings' own: of many kinds when the driver's library cannot be found or is too old
+        raise BackendError(f"CUDA: {name}: {str(exc).strip().partition(chr(10))[0] or type(exc).__name__}") from exc
+    if int(code) != 0:
+        raise BackendError(f"CUDA: {name}: {getattr(code, 'name', code)}")
+    return results[0] if len(results) == 1 else tuple(results) or None
+
+
+def _released_with(owner: object, gpu: Gpu, name: str, handle: Any) -> None:
+    """Give `handle` back when `owner` goes; not at exit, when the driver may have gone before us."""
+    weakref.finalize(owner, _release, gpu, name, handle).atexit = False
+
+
+def _release(gpu: Gpu, name: str, handle: Any) -> None:
+    try:
+        gpu.make_current()
+        gpu.call(name, handle)
+    except BackendError:
+        pass  # a device that has failed answers every call so; there is nothing to give back to it

@@ -1,0 +1,119 @@
+"""TensorRT on an NVIDIA GPU: runs an engine that was compiled on this very device. Needs neither torch nor a CUDA toolkit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from edge.backends.cuda import Buffer, Gpu, Stream
+from edge.backends.tensorrt_library import import_tensorrt, library_log, refusal
+from edge.errors import BackendError, EngineError
+from edge.types import Array
+
+__all__ = ["OUTPUTS", "TensorRtBackend"]
+
+OUTPUTS = ("embedding", "logits")
+
+
+class TensorRtBackend:
+    """The engine in `plan` on `gpu`. Buffers of its largest batch are pinned once; a larger batch goes through in parts.
+
+    `cuda_graph` launches all that a batch takes as one piece of work, which pays where thousands of windows are judged a second.
+    """
+
+    def __init__(self, plan: bytes, *, gpu: Gpu, cuda_graph: bool = False) -> None:
+        trt = import_tensorrt()
+        self._gpu = gpu
+        gpu.make_current()
+        self._log = library_log(trt)
+        self._log.taken()
+        self._runtime = trt.Runtime(self._log.logger)  # is to outlive its engine
+        self._engine = self._runtime.deserialize_cuda_engine(plan)
+        if self._engine is None:
+            raise refusal(self._log.taken())
+        self._input, self._shape = self._check_tensors(trt)
+        self._context = self._engine.create_execution_context()
+        if self._context is None:
+            raise self._failure("has not the memory to run the engine; end what else uses it")
+        self._stream = Stream(gpu)
+        self._buffers = self._place_buffers()
+        self._batch = 0
+        self._as_graph = cuda_graph
+        self._recorded: tuple[int, Callable[[], None]] | None = None
+
+    @property
+    def largest_batch(self) -> int:
+        """Windows that go through at once."""
+        return self._shape[0]
+
+    def infer(self, features: Array) -> tuple[Array, Array]:
+        """See `Backend.infer`."""
+        if features.ndim != len(self._shape) or features.shape[1:] != self._shape[1:] or not len(features):
+            takes = ", ".join(str(n) for n in self._shape[1:])
+            raise BackendError(f"TensorRT: features of shape {features.shape} do not fit the engine, which takes (B, {takes})")
+        self._gpu.make_current()  # the thread that infers need not be the one that loaded the engine
+        parts = [self._infer(features[i : i + self.largest_batch]) for i in range(0, len(features), self.largest_batch)]
+        embedding, logits = (np.concatenate(outputs) for outputs in zip(*parts, strict=True))
+        return embedding, logits
+
+    def _infer(self, features: Array) -> tuple[Array, Array]:
+        batch = len(features)
+        self._log.taken()
+        if batch != self._batch:
+            if not self._context.set_input_shape(self._input, tuple(features.shape)):
+                raise self._failure(f"does not take a batch of {batch}")
+            self._batch = batch
+        shapes = {name: tuple(int(n) for n in self._context.get_tensor_shape(name)) for name in (self._input, *OUTPUTS)}
+        sizes = {name: int(np.prod(shape)) for name, shape in shapes.items()}
+        self._buffers[self._input].host[: features.size] = features.ravel()
+        self._launch(batch, sizes)
+        self._stream.wait()
+        embedding, logits = (self._buffers[name].host[: sizes[name]].reshape(shapes[name]).copy() for name in OUTPUTS)
+        return embedding, logits
+
+    def _launch(self, batch: int, sizes: dict[str, int]) -> None:
+        def enqueue() -> None:
+            self._buffers[self._input].upload(sizes[self._input], self._stream)
+            if not self._context.execute_async_v3(int(self._stream.handle)):
+                raise self._failure("could not run the engine")
+            for name in OUTPUTS:
+                self._buffers[name].download(sizes[name], self._stream)
+
+        if not self._as_graph:
+            return enqueue()
+        if self._recorded is None or self._recorded[0] != batch:  # one at a time: a change of shape may move what it points to
+            enqueue()  # TensorRT settles what depends on the shape at the first run, which a recording must not contain
+            self._stream.wait()
+            self._recorded = batch, self._stream.recorded(enqueue)
+        return self._recorded[1]()
+
+    def _check_tensors(self, trt: Any) -> tuple[str, tuple[int, ...]]:
+        """Name and largest shape of the input; raises `EngineError` where the engine is not one of ours."""
+        engine = self._engine
+        names = [engine.get_tensor_name(i) for i in range(engine.num_io_tensors)]
+        inputs = [name for name in names if engine.get_tensor_mode(name) == trt.TensorIOMode.INPUT]
+        outputs = {name for name in names if engine.get_tensor_mode(name) == trt.TensorIOMode.OUTPUT}
+        if len(inputs) != 1 or outputs != set(OUTPUTS):
+            raise EngineError(f"its tensors are {', '.join(names)}, not one input with {' and '.join(OUTPUTS)}; compile it again")
+        for name in (inputs[0], *OUTPUTS):
+            if engine.get_tensor_dtype(name) != trt.DataType.FLOAT:
+                raise EngineError(f"its tensor {name} is not float32; export the bundle again")
+        _, _, largest = engine.get_tensor_profile_shape(inputs[0], 0)
+        return inputs[0], tuple(int(n) for n in largest)
+
+    def _place_buffers(self) -> dict[str, Buffer]:
+        """One for each tensor, large enough for the largest batch, and told to the context."""
+        if not self._context.set_input_shape(self._input, self._shape):
+            raise self._failure("does not take the largest batch of its own profile")
+        buffers = {}
+        for name in (self._input, *OUTPUTS):
+            buffers[name] = Buffer(self._gpu, int(np.prod([int(n) for n in self._context.get_tensor_shape(name)])))
+            if not self._context.set_tensor_address(name, int(buffers[name].device)):
+                raise self._failure(f"does not take the address of {name}")
+        return buffers
+
+    def _failure(self, what: str) -> BackendError:
+        lines = self._log.taken()
+        return BackendError(f"TensorRT {what}" + (f" ({lines[-1]})" if lines else ""))
