@@ -58,7 +58,7 @@ def check(file: Path | None, *, audio: AudioSystem) -> Iterator[Finding]:
         yield Finding(subject="configuration", detail=f"epoch {config.digest[:12]}")
     if not spoilt & {"audio"}:
         yield _tried("audio", lambda: _device(config, audio))
-    if not spoilt & {"device", "model", "tracker", "health", "events"}:
+    if not spoilt & {"device", "site", "model", "tracker", "health", "events"}:
         yield _tried("model", lambda: _model(config))
     if not spoilt & {"store", "clips"}:
         yield _tried("disk", lambda: _disk(config))
@@ -112,15 +112,20 @@ def _model(config: Config) -> str:
     try:
         plan = draw_up(config)
     except UserError as exc:
-        if str(exc).startswith("device.id"):
+        if str(exc).startswith(("device.id", "site.species")):
             raise
+        bundle = "model.bundle" if config.model.bundles is None else "model.bundles"
         keys = {"hop:": "model.hop_s", "backend": "model.backend"}
-        key = keys.get(str(exc).partition(" ")[0], "model.bundle")
+        key = keys.get(str(exc).partition(" ")[0], bundle)
         value = getattr(config.model, key.partition(".")[2])
+        value = ", ".join(map(str, value)) if isinstance(value, tuple) else value
         raise _fault(key, value, exc, "leave it out for the default") from exc
-    named = f"{plan.bundle.manifest.name} {plan.bundle.digest[:12]}, {len(plan.bundle.labels)} species; device {plan.device}"
+    species = f"{len(plan.bundle.labels)} species"
+    if config.site.species is not None:
+        species = f"{len(config.site.species.labels)} of {species}"
+    named = f"{plan.bundle.manifest.name} {plan.bundle.digest[:12]}, {species}; device {plan.device}"
     why_not = f" (not by {'; '.join(plan.model.why_not)})" if plan.model.why_not else ""
-    return f"{named}; run by {plan.model.backend_name}/{plan.model.network.name}{why_not}"
+    return f"{named}; run by {plan.model.backend_name}/{plan.model.variant}{why_not}"
 
 
 def _disk(config: Config) -> str:

@@ -67,11 +67,19 @@ def _bundle_option(command: Callable[..., Any]) -> Callable[..., Any]:
 
 @main.command()
 @click.argument("paths", nargs=-1, required=True, metavar="PATH...")
-@_bundle_option
+@click.option(
+    "--bundle", "bundles", metavar="DIR", multiple=True, help="Bundle to use instead of the default; several judge together."
+)
 @click.option("--hop-s", type=float, default=1.0, show_default=True, help="Seconds from one window to the next.")
 @click.option("--format", "form", type=click.Choice(FORMATS), default="table", show_default=True, help="Form of the output.")
 @click.option("--out", metavar="PATH", help="File to write instead of standard output; appears only when complete.")
 @click.option("--start", metavar="RFC3339", help="When each recording starts, e.g. 2024-05-01T05:30:00Z.")
+@click.option(
+    "--species", metavar="FILE", help="YAML list of the labels expected, or labels with their months; others are unknown."
+)
+@click.option("--slide-s", type=click.FloatRange(0, 60), default=0.0, help="As model.slide_s of the configuration.")
+@click.option("--boost", type=click.FloatRange(1, 10), default=1.0, help="As model.boost of the configuration.")
+@click.option("--boost-s", type=click.FloatRange(0, 86_400), default=600.0, help="As model.boost_s of the configuration.")
 @click.option("--workers", type=click.IntRange(min=1), default=1, show_default=True, help="Processes; files are shared among them.")
 @click.option("--backend", type=click.Choice(BACKENDS), default="auto", show_default=True, help="What runs the network.")
 @click.option("--engines", metavar="DIR", help="Folder of compiled engines.  [default: engines, below $CACHE_DIRECTORY]")
@@ -79,26 +87,34 @@ def _bundle_option(command: Callable[..., Any]) -> Callable[..., Any]:
 def replay(  # noqa: PLR0913 - one for each option
     *,
     paths: tuple[str, ...],
-    bundle: str | None,
+    bundles: tuple[str, ...],
     hop_s: float,
     form: str,
     out: str | None,
     start: str | None,
+    species: str | None,
     workers: int,
     backend: Any,
     engines: str | None,
     plot: str | None,
+    **refine: float,
 ) -> None:
     """Detect animals in recordings: files, or folders with all the audio below them."""
     from edge.clock import parse_start
     from edge.output import refuse_to_overwrite
+    from edge.refine import RefineSpec
     from edge.replay import Replayer, ReplaySettings, find_recordings
+    from edge.site import read_species
 
     start_utc = parse_start(start) if start is not None else None
+    expected = read_species(Path(species), key="--species") if species is not None else None
     settings = ReplaySettings(
-        bundle=_bundle_path(bundle),
+        bundle=_bundle_path(bundles[0] if bundles else None),
+        more_bundles=tuple(map(Path, bundles[1:])),
         hop_s=hop_s,
         start=start_utc,
+        species=expected,
+        refine=RefineSpec(**refine),
         spool=form == "windows",
         backend=backend,
         engines=_engines(engines),

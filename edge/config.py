@@ -19,7 +19,8 @@ from pydantic_core import ErrorDetails
 
 from edge.errors import ConfigError, Fault, FaultyConfigError
 from edge.health import HealthLimits
-from edge.provenance import config_digest
+from edge.provenance import chosen_later, config_digest
+from edge.refine import RefineSpec
 from edge.settings import (
     AudioConfig,
     ClipsConfig,
@@ -31,6 +32,7 @@ from edge.settings import (
     ModelConfig,
     MqttConfig,
     Section,
+    SiteConfig,
     StoreConfig,
     TrackerConfig,
 )
@@ -56,6 +58,7 @@ class Config(Section):
     """Everything that can be configured. Immutable; read by every thread."""
 
     device: DeviceConfig = DeviceConfig()
+    site: SiteConfig = SiteConfig()
     audio: AudioConfig = AudioConfig()
     model: ModelConfig = ModelConfig()
     tracker: TrackerConfig = TrackerConfig()
@@ -72,6 +75,11 @@ class Config(Section):
         return TrackerSpec(**self.tracker.model_dump())
 
     @property
+    def refine_spec(self) -> RefineSpec:
+        """For the stage between model and tracker."""
+        return RefineSpec(slide_s=self.model.slide_s, boost=self.model.boost, boost_s=self.model.boost_s)
+
+    @property
     def health_limits(self) -> HealthLimits:
         """For the model."""
         return HealthLimits(**self.health.model_dump())
@@ -80,6 +88,7 @@ class Config(Section):
     def epoch(self) -> dict[str, Any]:
         """What decides which detections there are, for `provenance_of`; nothing secret, nothing about delivery or storage."""
         return {
+            **chosen_later(species=self.site.species, refine=self.refine_spec),
             "hop_s": self.model.hop_s,
             "tracker": self.tracker_spec,
             "health": self.health_limits,

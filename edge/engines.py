@@ -7,7 +7,7 @@ and why no better one, is logged and kept with the model: nothing is silently sl
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -20,11 +20,12 @@ from edge.backends.enginecache import EngineCache, machine_of
 from edge.backends.onnx import OnnxBackend, cuda_provider_missing
 from edge.backends.tensorrt_library import import_tensorrt
 from edge.bundle import Bundle, Network
+from edge.ensemble import Ensemble
 from edge.errors import BackendError, BundleError, ConfigError, EngineError, NoGpuError
 from edge.health import HealthLimits
-from edge.model import Model
+from edge.model import Judge, Model
 
-__all__ = ["FOLDER", "BackendChoice", "Engine", "engines", "load_model"]
+__all__ = ["FOLDER", "BackendChoice", "Engine", "engines", "load_model", "load_models"]
 
 BackendChoice = Literal["auto", "tensorrt", "cuda", "cpu"]
 Kind = Literal["tensorrt", "cuda", "cpu"]
@@ -102,6 +103,14 @@ def load_model(
     if last is not None and backend in ("auto", "cpu"):
         raise last
     raise ConfigError(f"backend {backend} cannot run here: {'; '.join(record.reasons)} (auto takes what there is)") from last
+
+
+def load_models(
+    bundles: Sequence[Bundle], *, backend: BackendChoice = "auto", folder: Path = FOLDER, limits: HealthLimits | None = None
+) -> Judge:
+    """As `load_model`; several bundles judge together."""
+    models = [load_model(bundle, backend=backend, folder=folder, limits=limits) for bundle in bundles]
+    return models[0] if len(models) == 1 else Ensemble(models)
 
 
 def engines(bundle: Bundle, *, backend: BackendChoice = "auto", folder: Path = FOLDER, threads: int = 1) -> Iterator[Engine]:

@@ -2,31 +2,92 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
-from edge.backends.base import Backend
-from edge.bundle import FP32, Bundle, Frontend, Verdicts
+from edge.backends.base import Backend, FrameBackend
+from edge.bundle import FP32, Bundle, Frontend
+from edge.decision import Decision
 from edge.errors import BackendError, BundleError
 from edge.health import HealthLimits, signal_health
-from edge.types import Array, Prediction, Score, SignalHealth, Window
+from edge.types import Array, Frames, Prediction, Window
 
-__all__ = ["TOP", "Model", "best"]
+__all__ = ["NOTHING", "Judge", "Model", "Verdict", "heard"]
 
-TOP = 5  # labels named with each prediction
 NOTHING = np.empty(0, np.float32)
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Answer:
-    """Of the network to one window: embedding (1, D), logits (1, K), and how long features and network took."""
+    """Of the network to one window: embedding (1, D), logits (1, K), and where it has them frames (1, T, K)."""
 
     embedding: Array
     logits: Array
-    frontend_s: float
+    frames: Array | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """Of one network and its head on one window: scores (K,), embedding (D,), how long the network took, and its frames."""
+
+    scores: Array
+    novelty: float
+    accepted: bool
+    embedding: Array
     network_s: float
+    frames: Frames | None = None
+
+
+class Judge(Protocol):
+    """Judges windows: a `Model`, or several as one. Used by one thread. `bundle` is the first of several."""
+
+    @property
+    def bundle(self) -> Bundle:
+        """Whose windows and labels these are."""
+        ...
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """In the order of the scores."""
+        ...
+
+    @property
+    def decision(self) -> Decision:
+        """By what labels are given."""
+        ...
+
+    @property
+    def digest(self) -> str:
+        """Names all that was trained."""
+        ...
+
+    @property
+    def variant(self) -> str:
+        """Which of the bundle's networks it is."""
+        ...
+
+    @property
+    def backend_name(self) -> str:
+        """What runs it, for people and for the record."""
+        ...
+
+    @property
+    def passed_over(self) -> int:
+        """Better engines that were tried and failed."""
+        ...
+
+    @property
+    def why_not(self) -> tuple[str, ...]:
+        """Why no better engine runs it."""
+        ...
+
+    def predict(self, window: Window) -> Prediction:
+        """Judge one window; a dead or stuck one is not shown to the network. Raises `BackendError` when there is no answer."""
+        ...
 
 
 class Model:
@@ -53,52 +114,80 @@ class Model:
         self.why_not = why_not
         self.network = bundle.networks[network]
         self.labels = tuple(label.label for label in bundle.labels)
+        self.decision = Decision(labels=self.labels, thresholds=bundle.label_thresholds)
         self._backend = backend
         self._frontend = Frontend(bundle.frontend)
-        self._limits = limits or HealthLimits()
+        self.limits = limits or HealthLimits()
         self._self_test()
 
-    def predict(self, window: Window) -> Prediction:
-        """Judge one window; a dead or stuck one is not shown to the network. Raises `BackendError` when there is no answer."""
-        if not np.isfinite(window.samples).all():
-            raise BackendError("the sound has samples that are no numbers")
-        health = signal_health(window.samples, self._limits)
-        if health.gated:
-            return _gated(window, health)
-        answer = self._infer(window.samples)
-        if not (np.isfinite(answer.embedding).all() and np.isfinite(answer.logits).all()):
-            raise BackendError("the network answers with what is no number")
-        return self._judged(window, health, answer, self.network.head(answer.embedding, answer.logits))
+    @property
+    def digest(self) -> str:
+        """See `Judge.digest`."""
+        return self.bundle.digest
 
-    def _infer(self, samples: Array) -> _Answer:
+    @property
+    def variant(self) -> str:
+        """See `Judge.variant`."""
+        return self.network.name
+
+    def predict(self, window: Window) -> Prediction:
+        """See `Judge.predict`."""
+        p = heard(window, self.limits)
+        if p.health.gated:
+            return p
+        features, frontend_s = self.features(window.samples)
+        verdict = self.verdict(features)
+        p = dataclasses.replace(
+            p, embedding=verdict.embedding, frontend_s=frontend_s, network_s=verdict.network_s, frames=verdict.frames
+        )
+        return self.decision(p, scores=verdict.scores, novelty=verdict.novelty, accepted=verdict.accepted)
+
+    def features(self, samples: Array) -> tuple[Array, float]:
+        """What the network is shown of samples (window,), as a batch of one, and how long that took in seconds."""
         began_s = time.perf_counter()
         features = self._frontend(samples)[np.newaxis]
-        between_s = time.perf_counter()
-        embedding, logits = self._backend.infer(features)
-        ended_s = time.perf_counter()
-        return _Answer(embedding=embedding, logits=logits, frontend_s=between_s - began_s, network_s=ended_s - between_s)
+        return features, time.perf_counter() - began_s
 
-    def _judged(self, window: Window, health: SignalHealth, answer: _Answer, verdicts: Verdicts) -> Prediction:
-        top = best(self.labels, verdicts.scores[0])
-        return Prediction(
-            start_sample=window.start_sample,
-            end_sample=window.end_sample,
-            sample_rate_hz=window.sample_rate_hz,
-            label=top[0].label if verdicts.accepted[0] else None,
-            nearest=top[0].label,
-            score=top[0].score,
-            novelty=float(verdicts.novelty[0]),
-            top=top,
-            health=health,
+    def verdict(self, features: Array) -> Verdict:
+        """Of the network and its head; raises `BackendError` when there is none."""
+        began_s = time.perf_counter()
+        answer = self._infer(features)
+        network_s = time.perf_counter() - began_s
+        if not (np.isfinite(answer.embedding).all() and np.isfinite(answer.logits).all()):
+            raise BackendError("the network answers with what is no number")
+        verdicts = self.network.head(answer.embedding, answer.logits)
+        return Verdict(
             scores=verdicts.scores[0],
+            novelty=float(verdicts.novelty[0]),
+            accepted=bool(verdicts.accepted[0]),
             embedding=answer.embedding[0],
-            frontend_s=answer.frontend_s,
-            network_s=answer.network_s,
+            network_s=network_s,
+            frames=self._frames(answer.frames),
         )
+
+    def _frames(self, logits: Array | None) -> Frames | None:
+        threshold = self.bundle.manifest.frame_threshold
+        if logits is None or threshold is None:
+            return None
+        if not np.isfinite(logits).all():
+            raise BackendError("the network answers with what is no number")
+        active = self.network.head.scores(logits[0]) >= np.float32(threshold)
+        return Frames(active=active, window_samples=self.bundle.frontend.window_samples)
+
+    def _infer(self, features: Array) -> _Answer:
+        if self.bundle.manifest.frame_threshold is None:
+            embedding, logits = self._backend.infer(features)
+            return _Answer(embedding=embedding, logits=logits)
+        if not isinstance(self._backend, FrameBackend):
+            raise BackendError(f"{self.backend_name or 'the engine'} runs no network with frames")
+        embedding, logits, frames = self._backend.infer_frames(features)
+        if frames.ndim != 3 or frames.shape[2] != len(self.labels):
+            raise BackendError(f"frames have shape {frames.shape}, not parts of the window by {len(self.labels)} labels")
+        return _Answer(embedding=embedding, logits=logits, frames=frames)
 
     def _self_test(self) -> None:
         golden = self.network.golden
-        answer = self._infer(golden.samples)
+        answer = self._infer(self.features(golden.samples)[0])
         pairs = (("embedding", answer.embedding[0], golden.embedding), ("logits", answer.logits[0], golden.logits))
         for name, got, expected in pairs:
             if got.shape != expected.shape:
@@ -111,13 +200,10 @@ class Model:
                 )
 
 
-def best(labels: tuple[str, ...], scores: Array) -> tuple[Score, ...]:
-    """The `TOP` labels of scores (K,), best first; ties in the order of the labels."""
-    order = np.argsort(-scores, kind="stable")[:TOP]
-    return tuple(Score(label=labels[i], score=float(scores[i])) for i in order)
-
-
-def _gated(window: Window, health: SignalHealth) -> Prediction:
+def heard(window: Window, limits: HealthLimits) -> Prediction:
+    """The window before anyone has judged it, which is all there is to say of a gated one; raises `BackendError` for no sound."""
+    if not np.isfinite(window.samples).all():
+        raise BackendError("the sound has samples that are no numbers")
     return Prediction(
         start_sample=window.start_sample,
         end_sample=window.end_sample,
@@ -127,7 +213,7 @@ def _gated(window: Window, health: SignalHealth) -> Prediction:
         score=0.0,
         novelty=1.0,
         top=(),
-        health=health,
+        health=signal_health(window.samples, limits),
         scores=NOTHING,
         embedding=NOTHING,
     )

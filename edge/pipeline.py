@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator
 from typing import Protocol
 
 from edge.errors import BackendError
-from edge.model import Model
+from edge.model import Judge
+from edge.refine import Stage
 from edge.tracker import Tracker
 from edge.types import AudioBlock, Detection, Prediction, Window
 from edge.windows import Windower
@@ -28,18 +29,21 @@ class Meter(Protocol):
 
 
 def detect(
-    blocks: Iterable[AudioBlock], *, windower: Windower, model: Model, tracker: Tracker, meter: Meter
+    blocks: Iterable[AudioBlock], *, windower: Windower, model: Judge, refiner: Stage, tracker: Tracker, meter: Meter
 ) -> Iterator[Detection]:
     """Audio in, detections out. The whole product; `run` and `replay` share it."""
     for block in blocks:
         meter.block(block)
         for window in windower.push(block):
-            for prediction in _judged(window, model, meter):
-                yield from tracker.push(prediction)
+            for judged in _judged(window, model, meter):
+                for prediction in refiner.push(judged):
+                    yield from tracker.push(prediction)
+    for prediction in refiner.flush():
+        yield from tracker.push(prediction)
     yield from tracker.flush()
 
 
-def _judged(window: Window, model: Model, meter: Meter) -> Iterator[Prediction]:
+def _judged(window: Window, model: Judge, meter: Meter) -> Iterator[Prediction]:
     """The prediction of a window, if there is one: one bad window must not end a year of listening."""
     try:
         prediction = model.predict(window)

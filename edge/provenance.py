@@ -12,14 +12,19 @@ from pathlib import Path
 from typing import Any
 
 from edge.bundle import FP32, Label
-from edge.model import Model
+from edge.model import Judge
+from edge.refine import RefineSpec
+from edge.site import SpeciesList
 
-__all__ = ["Provenance", "code_digest", "config_digest", "provenance_of"]
+__all__ = ["Provenance", "chosen_later", "code_digest", "config_digest", "provenance_of"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Provenance:
-    """sha256 digests of bundle, configuration and code; the names of the bundle's labels; what runs which of its networks."""
+    """sha256 digests of bundle, configuration and code; the names of the bundle's labels; what runs which of its networks.
+
+    `several`: a window may carry more than one label.
+    """
 
     bundle: str
     config: str
@@ -27,6 +32,7 @@ class Provenance:
     labels: Mapping[str, Label]
     backend: str
     variant: str
+    several: bool = False
 
     @property
     def identity(self) -> str:
@@ -38,16 +44,23 @@ class Provenance:
         return self.labels[label].common_name
 
 
-def provenance_of(model: Model, **settings: Any) -> Provenance:
+def provenance_of(model: Judge, **settings: Any) -> Provenance:
     """Provenance of results of `model` under `settings`; together they are all that decides what is detected."""
     return Provenance(
-        bundle=model.bundle.digest,
+        bundle=model.digest,
         config=config_digest(**settings),
         code=code_digest(),
         labels={label.label: label for label in model.bundle.labels},
         backend=model.backend_name,
-        variant=model.network.name,
+        variant=model.variant,
+        several=model.decision.thresholds is not None,
     )
+
+
+def chosen_later(*, species: SpeciesList | None, refine: RefineSpec) -> dict[str, Any]:
+    """Settings that came after the first recorders: only where they were chosen, so that other configurations keep their digest."""
+    chosen = {"species": species, "refine": refine if refine.on else None}
+    return {key: value for key, value in chosen.items() if value is not None}
 
 
 def config_digest(**settings: Any) -> str:

@@ -14,17 +14,19 @@ from edge.bundle import Bundle, load_bundle
 from edge.clips import ClipFolder, ClipSettings, ClipWriter, RecentAudio
 from edge.config import Config
 from edge.effort import FATES, Effort, EffortMinute
-from edge.engines import load_model
+from edge.engines import load_models
 from edge.errors import BackendError, StoreError
 from edge.live_clock import LiveClock
 from edge.metrics import Metrics
-from edge.model import Model
+from edge.model import Judge
 from edge.models import default_bundle_path
 from edge.notify import Notifier
 from edge.pipeline import detect
 from edge.provenance import Provenance, provenance_of
+from edge.refine import refiner_of
 from edge.seldom import Seldom
 from edge.sinks.wire import effort_payload, health_payload, recorder_payload
+from edge.site import check_species, site_of
 from edge.sources.microphone import Microphone, MicrophoneSettings
 from edge.sources.portaudio import AudioSystem
 from edge.store import Store
@@ -43,20 +45,22 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class Blueprint:
-    """A configuration that has proved itself: its bundle is loaded and gave the right answer on its golden window."""
+    """A configuration that has proved itself: its bundles gave the right answers on their golden windows; `bundle` is the first."""
 
     config: Config
     device: str
     bundle: Bundle
-    model: Model
+    model: Judge
     provenance: Provenance
 
 
 def draw_up(config: Config) -> Blueprint:
     """Load and test what `config` names; raises `ConfigError` or `BundleError`, and changes nothing."""
-    bundle = load_bundle(config.model.bundle or default_bundle_path())
+    bundles = [load_bundle(path) for path in config.model.bundles or (config.model.bundle or default_bundle_path(),)]
+    bundle = bundles[0]
     _windower(bundle, config.model.hop_s)  # so that a hop that cannot be is told now
-    model = load_model(bundle, backend=config.model.backend, folder=config.model.engines, limits=config.health_limits)
+    model = load_models(bundles, backend=config.model.backend, folder=config.model.engines, limits=config.health_limits)
+    check_species(config.site.species, model.labels, key="site.species")
     provenance = provenance_of(model, **config.epoch)
     return Blueprint(config=config, device=config.device_id(), bundle=bundle, model=model, provenance=provenance)
 
@@ -119,9 +123,12 @@ class Recorder:
         # Sample indices begin anew with each stream, so the stream's beginning is part of every event's identity.
         self._stream = f"{plan.device}|{self._clock.boot_id}|{time.clock_gettime_ns(time.CLOCK_BOOTTIME)}"
         identity = f"{self._stream}|{plan.provenance.identity}"
-        tracker = Tracker(labels=plan.model.labels, identity=identity, spec=plan.config.tracker_spec)
+        site = site_of(plan.config.site.species, clock_at=self._clock.at)
+        tracker = Tracker(decision=plan.model.decision, identity=identity, spec=plan.config.tracker_spec, site=site)
         windower = _windower(plan.bundle, plan.config.model.hop_s)
-        for event in detect(self.microphone.blocks(), windower=windower, model=plan.model, tracker=tracker, meter=self):
+        refiner = refiner_of(plan.config.refine_spec, decision=plan.model.decision, sample_rate_hz=rate_hz)
+        blocks = self.microphone.blocks()
+        for event in detect(blocks, windower=windower, model=plan.model, refiner=refiner, tracker=tracker, meter=self):
             self._keep(event)
         self._record_effort(self.effort.flush())
         self._tell_audio()
@@ -280,7 +287,8 @@ class Recorder:
         )
         spec, tracker = plan.bundle.frontend, plan.config.tracker_spec
         # An event is known to have ended after its cool-down and the two windows that smoothing and absence take.
-        seconds = tracker.longest_s + tracker.cooldown_s + 2 * chosen.padding_s + 4 * spec.window_s
+        lag_s = tracker.cooldown_s + plan.config.refine_spec.slide_s + 4 * spec.window_s
+        seconds = tracker.longest_s + 2 * chosen.padding_s + lag_s
         self._recent = RecentAudio(round(seconds * spec.sample_rate_hz))
         folder = ClipFolder(settings, on_removed=self._metrics.clips_removed)
         return ClipWriter(settings, folder=folder, audio=self._recent, provenance=plan.provenance, device=plan.device)

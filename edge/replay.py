@@ -7,7 +7,7 @@ import multiprocessing
 import os
 import pickle
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack
@@ -19,13 +19,15 @@ from typing import BinaryIO
 
 from edge.bundle import load_bundle
 from edge.clock import file_clock
-from edge.engines import FOLDER, BackendChoice, load_model
+from edge.engines import FOLDER, BackendChoice, load_models
 from edge.errors import AudioError, BackendError, ConfigError, EdgeError
 from edge.health import HealthLimits
 from edge.model import NOTHING
 from edge.pipeline import detect
-from edge.provenance import provenance_of
+from edge.provenance import chosen_later, provenance_of
+from edge.refine import RefineSpec, Stage, refiner_of
 from edge.sinks.base import Heard
+from edge.site import Expected, SpeciesList, check_species, site_of
 from edge.sources.file import AUDIO_SUFFIXES, FileSource
 from edge.tracker import Tracker, TrackerSpec
 from edge.types import AudioBlock, Detection, Prediction, Window
@@ -39,13 +41,20 @@ Progress = Callable[[float], None]  # is told how many files are done, the fract
 
 @dataclass(frozen=True, kw_only=True)
 class ReplaySettings:
-    """What decides the result of a replay; `block_s` and `spool` (predictions wanted) do not change what is detected."""
+    """What decides the result of a replay; `block_s` and `spool` (predictions wanted) do not change what is detected.
+
+    `more_bundles` judge together with `bundle`.
+    `species` are those expected at the site, None: every label of the bundle; `refine` is done to scores between model and tracker.
+    """
 
     bundle: Path
+    more_bundles: tuple[Path, ...] = ()
     hop_s: float = 1.0
     start: datetime | None = None
     tracker: TrackerSpec = field(default_factory=TrackerSpec)
     limits: HealthLimits = field(default_factory=HealthLimits)
+    species: SpeciesList | None = None
+    refine: RefineSpec = field(default_factory=RefineSpec)
     block_s: float = 1.0
     spool: bool = False
     backend: BackendChoice = "auto"
@@ -63,8 +72,13 @@ class Replayer:
         self.settings = settings
         self.bundle = load_bundle(settings.bundle)
         self._windower()  # so that a hop that cannot be is told before any file is opened
-        self._model = load_model(self.bundle, backend=settings.backend, folder=settings.engines, limits=settings.limits)
-        self.provenance = provenance_of(self._model, hop_s=settings.hop_s, tracker=settings.tracker, health=settings.limits)
+        others = [load_bundle(path) for path in settings.more_bundles]
+        self._model = load_models([self.bundle, *others], backend=settings.backend, folder=settings.engines, limits=settings.limits)
+        check_species(settings.species, self._model.labels, key="--species")
+        chosen = chosen_later(species=settings.species, refine=settings.refine)
+        self.provenance = provenance_of(
+            self._model, hop_s=settings.hop_s, tracker=settings.tracker, health=settings.limits, **chosen
+        )
 
     def hear(self, file: str, *, spool: Path | None = None, progress: Progress = lambda fraction: None) -> Heard:
         """Hear one recording to its end; `AudioError` where it cannot be read, and nothing of it counts then."""
@@ -74,10 +88,13 @@ class Replayer:
         clock = file_clock(file, sample_rate_hz=rate_hz, duration_s=facts.duration_s, start=self.settings.start)
         with ExitStack() as stack:
             stream = stack.enter_context(spool.open("wb")) if spool else None
-            meter = _ReplayMeter(spool=stream, duration_s=facts.duration_s, progress=progress)
-            events = detect(
-                source.blocks(), windower=self._windower(), model=self._model, tracker=self._tracker(facts.identity), meter=meter
-            )
+            site = site_of(self.settings.species, clock_at=lambda sample: clock)
+            meter = _ReplayMeter(duration_s=facts.duration_s, progress=progress)
+            refiner = refiner_of(self.settings.refine, decision=self._model.decision, sample_rate_hz=rate_hz)
+            if stream is not None:
+                refiner = _Spooled(refiner, stream, site)
+            tracker, windower = self._tracker(facts.identity, site), self._windower()
+            events = detect(source.blocks(), windower=windower, model=self._model, refiner=refiner, tracker=tracker, meter=meter)
             ended = [event for event in events if event.state == "end"]
         return Heard(
             file=file,
@@ -103,16 +120,15 @@ class Replayer:
         hop_samples = round(self.settings.hop_s * spec.sample_rate_hz)
         return Windower(window_samples=spec.window_samples, hop_samples=hop_samples, sample_rate_hz=spec.sample_rate_hz)
 
-    def _tracker(self, identity: str) -> Tracker:
+    def _tracker(self, identity: str, site: Expected) -> Tracker:
         stream = f"{identity}|{self.provenance.identity}"
-        return Tracker(labels=self._model.labels, identity=stream, spec=self.settings.tracker)
+        return Tracker(decision=self._model.decision, identity=stream, spec=self.settings.tracker, site=site)
 
 
 @dataclass(kw_only=True)
 class _ReplayMeter:
-    """Counts what was heard, tells progress, and keeps predictions on disk where a format wants them."""
+    """Counts what was heard, and tells progress."""
 
-    spool: BinaryIO | None
     duration_s: float | None
     progress: Progress
     heard_samples: int = 0
@@ -123,11 +139,30 @@ class _ReplayMeter:
             self.progress(min(1.0, block.end_sample / block.sample_rate_hz / self.duration_s))
 
     def prediction(self, prediction: Prediction) -> None:
-        if self.spool is not None:
-            pickle.dump(replace(prediction, scores=NOTHING, embedding=NOTHING), self.spool)
+        pass
 
     def failed(self, window: Window, error: BackendError) -> None:
         raise error  # someone is there to read it, and half a result would pass for a whole one
+
+
+class _Spooled:
+    """A stage that keeps on disk what it gives out, as the site has it, for the formats that want windows."""
+
+    def __init__(self, stage: Stage, spool: BinaryIO, site: Expected) -> None:
+        self._stage = stage
+        self._spool = spool
+        self._site = site
+
+    def push(self, prediction: Prediction) -> Iterator[Prediction]:
+        yield from self._kept(self._stage.push(prediction))
+
+    def flush(self) -> Iterator[Prediction]:
+        yield from self._kept(self._stage.flush())
+
+    def _kept(self, predictions: Iterable[Prediction]) -> Iterator[Prediction]:
+        for p in predictions:
+            pickle.dump(replace(self._site(p), scores=NOTHING, embedding=NOTHING, frames=None), self._spool)
+            yield p
 
 
 def find_recordings(paths: Sequence[str]) -> list[str | AudioError]:

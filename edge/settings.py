@@ -8,6 +8,8 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from edge.health import HealthLimits
+from edge.refine import RefineSpec
+from edge.site import SpeciesList, parse_species
 from edge.tracker import TrackerSpec
 
 __all__ = [
@@ -21,6 +23,7 @@ __all__ = [
     "ModelConfig",
     "MqttConfig",
     "Section",
+    "SiteConfig",
     "StoreConfig",
     "TrackerConfig",
 ]
@@ -33,6 +36,11 @@ def _path(value: object) -> object:
     if isinstance(value, str) and not (value and value.isprintable()):
         raise ValueError("is not a path")  # NUL, half a character, line breaks: nothing can be opened by it, or shown
     return Path(value) if isinstance(value, str) else value
+
+
+def _tuple(value: object) -> object:
+    """YAML has lists only."""
+    return tuple(value) if isinstance(value, list) else value
 
 
 FilePath = Annotated[Path, BeforeValidator(_path)]
@@ -54,6 +62,12 @@ class DeviceConfig(Section):
     site: Annotated[str, Field(max_length=200)] = ""
 
 
+class SiteConfig(Section):
+    """What may be heard where the recorder stands; None: every label of the bundle, all year."""
+
+    species: Annotated[SpeciesList, BeforeValidator(parse_species)] | None = None
+
+
 class AudioConfig(Section):
     """Which microphone, by a part of its name; channels count from 1; `rate_hz` None is the device's own."""
 
@@ -64,12 +78,22 @@ class AudioConfig(Section):
 
 
 class ModelConfig(Section):
-    """Which bundle (None: the one that ships with the program), how often it is asked, and what runs it."""
+    """Which bundle, or which together (None: the one that ships), how often it is asked, what runs it; and as `RefineSpec`."""
 
     bundle: FilePath | None = None
+    bundles: Annotated[tuple[FilePath, ...], BeforeValidator(_tuple), Field(min_length=1, max_length=16)] | None = None
     hop_s: Annotated[float, Field(gt=0, le=60)] = 1.0
+    slide_s: Annotated[float, Field(ge=0, le=60)] = RefineSpec.slide_s
+    boost: Annotated[float, Field(ge=1, le=10)] = RefineSpec.boost
+    boost_s: Annotated[float, Field(ge=0, le=86_400)] = RefineSpec.boost_s
     backend: Literal["auto", "tensorrt", "cuda", "cpu"] = "auto"
     engines: FilePath = Path("engines")
+
+    @model_validator(mode="after")
+    def _one_of_two(self) -> ModelConfig:
+        if self.bundle is not None and self.bundles is not None:
+            raise ValueError("bundle and bundles exclude each other")
+        return self
 
 
 class TrackerConfig(Section):

@@ -9,7 +9,7 @@ import yaml
 
 from edge.errors import Fault, FaultyConfigError
 
-__all__ = ["read_yaml"]
+__all__ = ["read_any", "read_yaml"]
 
 LARGEST_BYTES = 1_000_000
 
@@ -36,10 +36,20 @@ class _Loader(yaml.SafeLoader):
 
 def read_yaml(path: Path) -> dict[str, Any]:
     """The mapping in `path`, empty for an empty file; raises `FaultyConfigError` naming the line."""
+    content = read_any(path)
+    if content is None:
+        return {}
+    if not isinstance(content, dict):
+        raise _faulty(path, "", "must be keys with values", "see config/edge.yaml")
+    return content
+
+
+def read_any(path: Path) -> object:
+    """What the file `path` holds, None for an empty one; raises `FaultyConfigError` naming the line."""
     try:
         if path.stat().st_size > LARGEST_BYTES:
             raise _faulty(path, "", "is too large to be a configuration")
-        content = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)  # a SafeLoader
+        content: object = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)  # a SafeLoader
     except OSError as exc:
         raise _faulty(path, "", f"cannot be read: {exc.strerror}") from exc
     except UnicodeDecodeError as exc:
@@ -50,10 +60,6 @@ def read_yaml(path: Path) -> dict[str, Any]:
     except (yaml.YAMLError, ValueError, TypeError, KeyError, AttributeError, IndexError, RecursionError) as exc:
         # PyYAML lets these escape for the 13th month, numbers of 5000 digits, odd tags and a thousand brackets.
         raise _faulty(path, "", f"is not YAML: {' '.join(str(exc).split())[:200]}") from exc
-    if content is None:
-        return {}
-    if not isinstance(content, dict):
-        raise _faulty(path, "", "must be keys with values", "see config/edge.yaml")
     return content
 
 

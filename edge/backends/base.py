@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from edge.types import Array
 
-__all__ = ["Backend"]
+__all__ = ["Backend", "FrameBackend"]
 
 
 class Backend(Protocol):
@@ -17,4 +17,13 @@ class Backend(Protocol):
 
         Equal input gives bit-equal output. Raises `BackendError` when the engine fails.
         """
+        ...
+
+
+@runtime_checkable
+class FrameBackend(Backend, Protocol):
+    """A backend that also runs networks with a third output."""
+
+    def infer_frames(self, features: Array) -> tuple[Array, Array, Array]:
+        """As `infer`, and `frames` (B, T, K) float32: logits of T equal parts of the window."""
         ...

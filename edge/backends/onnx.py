@@ -50,11 +50,20 @@ class OnnxBackend:
 
     def infer(self, features: Array) -> tuple[Array, Array]:
         """See `Backend.infer`."""
+        embedding, logits = self._run(["embedding", "logits"], features)
+        return embedding, logits
+
+    def infer_frames(self, features: Array) -> tuple[Array, Array, Array]:
+        """See `FrameBackend.infer_frames`."""
+        embedding, logits, frames = self._run(["embedding", "logits", "frames"], features)
+        return embedding, logits, frames
+
+    def _run(self, outputs: list[str], features: Array) -> list[Array]:
         try:
-            embedding, logits = self._session.run(["embedding", "logits"], {self._input: features})
+            results: list[Array] = self._session.run(outputs, {self._input: features})
         except Exception as exc:  # as above
             raise BackendError(f"ONNX Runtime: {_first_line(exc)}") from exc
-        return embedding, logits
+        return results
 
 
 def cuda_provider_missing() -> str | None:

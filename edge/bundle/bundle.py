@@ -1,7 +1,7 @@
 """A bundle: one trained system as a directory that proves its own integrity.
 
 manifest.json    what it is, and the sha256 of every other file; its own digest names the bundle
-model.onnx       float32 (B, channels, n_mels, frames) -> embedding (B, D) L2-normalised, logits (B, K)
+model.onnx       float32 (B, channels, n_mels, frames) -> embedding (B, D) L2-normalised, logits (B, K), perhaps frames (B, T, K)
 head.npz         arrays of the rejection rule (`heads.rule_arrays`)
 golden.npz       one window of samples and the embedding and logits it must give
 MODEL_CARD.md    for people
@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.bundle.heads import Head, Rule, rule_arrays, rule_from_arrays
-from edge.bundle.manifest import FORMAT_VERSION, FP32, PRECISIONS, Label, Manifest, Variant
+from edge.bundle.manifest import FORMAT_VERSION, FP32, PRECISIONS, SCORE_THRESHOLD, Label, Manifest, Variant
 from edge.bundle.spec import FrontendSpec
 from edge.errors import BundleError, SpecError
 
@@ -107,6 +107,14 @@ class Bundle:
         return [self.networks[name] for name, variant in variants if backend in variant.runs_on] + [self.networks[FP32]]
 
     @property
+    def label_thresholds(self) -> Array | None:
+        """Least scores (K,) of labels that a window carries beside others; None where it carries one at most."""
+        if self.manifest.activation != "sigmoid":
+            return None
+        own = self.manifest.label_thresholds
+        return np.array([own.get(label.label, SCORE_THRESHOLD) for label in self.labels], np.float32)
+
+    @property
     def model_path(self) -> Path:
         """The fp32 ONNX graph."""
         return self.path / MODEL
@@ -149,7 +157,9 @@ def write_bundle(
             _write_variant(staging, name, new)
         described = {name: new.variant for name, new in (variants or {}).items()}
         files = {name: _sha256(staging / name) for name in _file_names(described)}
-        manifest = dataclasses.replace(manifest, files=files, variants=described, format_version=2 if described else 1)
+        manifest = dataclasses.replace(
+            manifest, files=files, variants=described, format_version=_format_version(manifest, described)
+        )
         text = json.dumps({"digest": manifest.digest, **manifest.as_mapping()}, indent=1, sort_keys=True)
         (staging / "manifest.json").write_text(text + "\n", encoding="utf-8")
         load_bundle(staging)
@@ -162,6 +172,13 @@ def write_bundle(
         shutil.rmtree(staging, ignore_errors=True)
         shutil.rmtree(retired, ignore_errors=True)
     return load_bundle(path)
+
+
+def _format_version(manifest: Manifest, variants: Mapping[str, Variant]) -> int:
+    """The oldest program that understands it decides; so an older bundle keeps its digest when it is written again."""
+    if manifest.label_thresholds or manifest.frame_threshold is not None:
+        return 3
+    return 2 if variants else 1
 
 
 def _file_names(variants: Mapping[str, Variant]) -> list[str]:

@@ -24,6 +24,7 @@ __all__ = [
     "GaussianDensity",
     "GaussianTail",
     "Head",
+    "JointEnergy",
     "KnnDistance",
     "MaxLogit",
     "Rule",
@@ -126,6 +127,17 @@ class Energy:
 
 
 @dataclass(frozen=True, kw_only=True)
+class JointEnergy:
+    """Minus the sum of the labels' own free energies (Wang et al. 2021, Can multi-label classification networks know ...?)."""
+
+    kind: ClassVar[str] = "joint_energy"
+
+    def novelty(self, embedding: Array, logits: Array) -> Array:
+        result: Array = -np.logaddexp(0, logits).sum(1)
+        return result
+
+
+@dataclass(frozen=True, kw_only=True)
 class Blend:
     """A weighted sum of other rules' novelties, weights from logistic regression on validation knowns against unknowns."""
 
@@ -139,7 +151,9 @@ class Blend:
         return result
 
 
-RULES: dict[str, type[Any]] = {r.kind: r for r in (GaussianDensity, GaussianTail, KnnDistance, MaxLogit, Energy, Blend)}
+RULES: dict[str, type[Any]] = {
+    r.kind: r for r in (GaussianDensity, GaussianTail, KnnDistance, MaxLogit, Energy, JointEnergy, Blend)
+}
 
 
 def rule_arrays(rule: Any, prefix: str = "") -> dict[str, NDArray[Any]]:

@@ -15,7 +15,8 @@ from edge.errors import SpecError
 
 __all__ = ["BACKENDS", "FORMAT_VERSION", "FP32", "PRECISIONS", "Label", "Manifest", "Variant"]
 
-FORMAT_VERSION = 2  # the newest that is read; 1 is a bundle without variants
+FORMAT_VERSION = 3  # the newest that is read; 1 is a bundle without variants, 2 one of a single label a window
+SCORE_THRESHOLD = 0.5  # of a label with none of its own, in a bundle of several labels a window
 FP32 = "fp32"  # the network as it was trained; every bundle has it
 PRECISIONS = ("int8", "int8+fp16", "fp16")  # of variants, fastest first
 BACKENDS: tuple[str, ...] = ("onnx", "tensorrt")
@@ -54,7 +55,12 @@ class Variant:
 
 @dataclass(frozen=True, kw_only=True)
 class Manifest:
-    """What `manifest.json` holds. `training_data` is the digest of the training recordings, `code` the version that trained."""
+    """What `manifest.json` holds. `training_data` is the digest of the training recordings, `code` the version that trained.
+
+    With the activation `sigmoid` a window carries every label whose score reaches its own of `label_thresholds`, or 0.5. With a
+    `frame_threshold` the graph has a third output, `frames` (B, T, K): logits of T equal parts of the window. An event then reaches
+    from the first to the last part in which the score of its label is at least the threshold.
+    """
 
     name: str
     labels: tuple[Label, ...]
@@ -68,6 +74,8 @@ class Manifest:
     metrics: dict[str, Any]
     files: dict[str, str] = dataclasses.field(default_factory=dict)
     variants: dict[str, Variant] = dataclasses.field(default_factory=dict)
+    label_thresholds: dict[str, float] = dataclasses.field(default_factory=dict)
+    frame_threshold: float | None = None
     format_version: int = 1
 
     def as_mapping(self) -> dict[str, Any]:
@@ -78,6 +86,10 @@ class Manifest:
         plain["variants"] = {name: _plain(variant) for name, variant in self.variants.items()}
         if not self.variants:  # as before there were any, so that an old bundle keeps its digest
             del plain["variants"]
+        if not self.label_thresholds:
+            del plain["label_thresholds"]
+        if self.frame_threshold is None:
+            del plain["frame_threshold"]
         return plain
 
     @staticmethod
@@ -92,6 +104,17 @@ class Manifest:
         }
         manifest: Manifest = from_mapping(Manifest, values, where=where)
         return manifest
+
+    def __post_init__(self) -> None:
+        strange = sorted(set(self.label_thresholds) - {label.label for label in self.labels})
+        if self.label_thresholds and (strange or self.activation != "sigmoid"):
+            which = f"for the label '{strange[0]}'" if strange else f"with the activation {self.activation}"
+            raise SpecError(f"label_thresholds: have no meaning {which}")
+        for label, threshold in self.label_thresholds.items():
+            if not 0 < threshold <= 1:
+                raise SpecError(f"label_thresholds: {label}: {threshold} is not above 0 and at most 1")
+        if self.frame_threshold is not None and not (self.activation == "sigmoid" and 0 < self.frame_threshold <= 1):
+            raise SpecError(f"frame_threshold: {self.frame_threshold} is not above 0 and at most 1 with the activation sigmoid")
 
     @property
     def digest(self) -> str:

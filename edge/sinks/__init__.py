@@ -24,7 +24,7 @@ def open_sink(kind: Format, stream: TextIO, provenance: Provenance, *, several: 
         case "jsonl":
             return jsonl.DetectionLines(stream, provenance)
         case "windows":
-            return jsonl.WindowLines(stream)
+            return jsonl.WindowLines(stream, provenance)
         case "csv":
             return tables.CsvTable(stream, provenance)
         case "raven":

@@ -31,12 +31,13 @@ class DetectionLines:
 class WindowLines:
     """One line per window, rejected ones too."""
 
-    def __init__(self, stream: TextIO) -> None:
+    def __init__(self, stream: TextIO, provenance: Provenance) -> None:
         self._stream = stream
+        self._several = provenance.several
 
     def write(self, heard: Heard) -> None:
         for p in heard.predictions():
-            _line(self._stream, window_payload(p, file=heard.file))
+            _line(self._stream, window_payload(p, file=heard.file, several=self._several))
 
     def close(self) -> None:
         pass

@@ -115,9 +115,9 @@ def info_payload(
     }
 
 
-def window_payload(p: Prediction, *, file: str) -> dict[str, Any]:
-    """One window of a replay; frozen like the detection."""
-    return {
+def window_payload(p: Prediction, *, file: str, several: bool = False) -> dict[str, Any]:
+    """One window of a replay; frozen like the detection. `several`: the bundle gives several labels; all are in `labels`."""
+    payload = {
         "file": file,
         "start_s": round(p.start_s, DIGITS),
         "end_s": round(p.end_s, DIGITS),
@@ -127,6 +127,7 @@ def window_payload(p: Prediction, *, file: str) -> dict[str, Any]:
         "novelty": round(p.novelty, DIGITS),
         "top": _top(p.top),
     }
+    return {**payload, "labels": _top(p.accepted)} if several else payload
 
 
 def _top(top: Iterable[Score]) -> list[dict[str, Any]]:

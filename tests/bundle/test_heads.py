@@ -23,6 +23,7 @@ from edge.bundle.heads import (
     GaussianDensity,
     GaussianTail,
     Head,
+    JointEnergy,
     KnnDistance,
     MaxLogit,
     Rule,
@@ -59,7 +60,7 @@ MEMBERS: tuple[Rule, ...] = (
     Energy(),
 )
 BLEND = Blend(weights=np.array([0.5, -0.1, 2.0, 0.3, 0.0], np.float32), rules=MEMBERS)
-EVERY_RULE: tuple[Rule, ...] = (*MEMBERS, BLEND)
+EVERY_RULE: tuple[Rule, ...] = (*MEMBERS, BLEND, JointEnergy())
 
 
 def _distance_to_predicted_mean() -> tuple[Array, Array]:

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from edge.bundle import Bundle
+from edge.decision import TOP, best
 from edge.engines import load_model
 from edge.errors import BundleError
-from edge.model import TOP, Model, best
+from edge.model import Model
 from edge.types import Array, Window
 from tests.support.audio import noise
 from tests.support.backends import FixedBackend

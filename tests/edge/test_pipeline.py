@@ -14,8 +14,9 @@ from edge.backends.onnx import OnnxBackend
 from edge.bundle import Bundle, FrontendSpec
 from edge.engines import load_model
 from edge.errors import BackendError
-from edge.model import Model
+from edge.model import Judge, Model
 from edge.pipeline import detect
+from edge.refine import AsJudged
 from edge.sources.base import Source
 from edge.sources.file import FileSource
 from edge.tracker import Tracker
@@ -47,13 +48,13 @@ class Ledger:
         self.failures.append(window.start_sample)
 
 
-def run(source: Source, model: Model) -> tuple[list[Detection], Ledger]:
+def run(source: Source, model: Judge) -> tuple[list[Detection], Ledger]:
     ledger = Ledger()
     spec = model.bundle.frontend
     rate_hz = spec.sample_rate_hz
     windower = Windower(window_samples=spec.window_samples, hop_samples=rate_hz // 2, sample_rate_hz=rate_hz)
-    tracker = Tracker(labels=model.labels, identity="test")
-    return list(detect(source.blocks(), windower=windower, model=model, tracker=tracker, meter=ledger)), ledger
+    tracker = Tracker(decision=model.decision, identity="test")
+    return list(detect(source.blocks(), windower=windower, model=model, tracker=tracker, refiner=AsJudged(), meter=ledger)), ledger
 
 
 @pytest.fixture(scope="module")

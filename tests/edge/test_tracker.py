@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
-from edge.model import NOTHING, best
+from edge.decision import Decision, best
+from edge.model import NOTHING
 from edge.tracker import Tracker, TrackerSpec
 from edge.types import Detection, Prediction, SignalHealth
 
@@ -18,7 +21,7 @@ DEAD = SignalHealth(rms_dbfs=-200.0, peak_dbfs=-200.0, clip_ratio=0.0, dc=0.0, d
 
 def prediction(start_sample: int, what: str, *, score: float = 0.8) -> Prediction:
     """`what`: a for ant known, A for ant rejected, . for a dead microphone."""
-    common = {"start_sample": start_sample, "end_sample": start_sample + WINDOW, "sample_rate_hz": RATE_HZ}
+    common: dict[str, Any] = {"start_sample": start_sample, "end_sample": start_sample + WINDOW, "sample_rate_hz": RATE_HZ}
     if what == ".":
         return Prediction(
             **common, label=None, nearest=None, score=0, novelty=1, top=(), health=DEAD, scores=NOTHING, embedding=NOTHING
@@ -41,7 +44,7 @@ def prediction(start_sample: int, what: str, *, score: float = 0.8) -> Predictio
 
 
 def track(story: str, *, hop: int = WINDOW, spec: TrackerSpec | None = None) -> list[Detection]:
-    tracker = Tracker(labels=LABELS, identity="test", spec=spec)
+    tracker = Tracker(decision=Decision(labels=LABELS), identity="test", spec=spec)
     found = []
     for i, what in enumerate(story):
         found += list(tracker.push(prediction(i * hop, what)))
@@ -118,13 +121,13 @@ def test_ids_are_the_same_in_every_run_and_differ_between_events_and_streams() -
     first, second = track("aaBBcc"), track("aaBBcc")
     assert [d.id for d in first] == [d.id for d in second]
     assert len({d.id for d in first}) == 3
-    other = Tracker(labels=LABELS, identity="another")
+    other = Tracker(decision=Decision(labels=LABELS), identity="another")
     list(other.push(prediction(0, "a")))
     assert {d.id for d in other.flush()}.isdisjoint(d.id for d in first)
 
 
 def test_an_event_speaks_for_its_peak_window() -> None:
-    tracker = Tracker(labels=LABELS, identity="test")
+    tracker = Tracker(decision=Decision(labels=LABELS), identity="test")
     for i, score in enumerate((0.5, 0.9, 0.7)):
         list(tracker.push(prediction(i * WINDOW, "b", score=score)))
     (end,) = (d for d in tracker.flush() if d.state == "end")
@@ -140,7 +143,7 @@ def test_an_unknown_carries_nearest_label_and_novelty() -> None:
 
 
 def test_windows_across_lost_audio_are_not_smoothed_together() -> None:
-    tracker = Tracker(labels=LABELS, identity="test")
+    tracker = Tracker(decision=Decision(labels=LABELS), identity="test")
     story = ((0, "A"), (100, "A"), (700, "a"), (1300, "A"))
     found = [d for start, what in story for d in tracker.push(prediction(start, what))] + list(tracker.flush())
     assert [(d.start_sample, d.end_sample) for d in found if d.label == "ant" and d.state == "end"] == [(700, 1200)]

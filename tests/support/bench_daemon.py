@@ -221,7 +221,7 @@ def judging_ms(plan: Blueprint) -> float:
 
 def idle(folder: Path, port: int, minutes: float) -> Iterator[str]:
     plan = plan_for(folder, port)
-    plan = dataclasses.replace(plan, model=Silent(plan.model))  # type: ignore[arg-type]  # stands in for a Model
+    plan = dataclasses.replace(plan, model=Silent(plan.model))  # stands in for a Model
     with recorder_at_work(plan, fast=False) as running:
         time.sleep(5)
         cpu_s, began_s = time.process_time(), time.monotonic()

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
+from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from edge.backends.onnx import OnnxBackend
@@ -27,7 +29,7 @@ from edge.bundle.heads import MaxLogit
 from edge.bundle.spec import MaxLevel
 from edge.types import Array
 
-__all__ = ["LABELS", "SPEC", "tiny_bundle", "tone"]
+__all__ = ["LABELS", "SPEC", "choir_bundle", "tiny_bundle", "tone"]
 
 LABELS = (
     Label(label="low_hummer", common_name="Low Hummer", scientific_name="Bombus gravis"),
@@ -53,21 +55,29 @@ def tone(hz: float, seconds: float, rate_hz: int = SPEC.sample_rate_hz, *, level
 
 
 def tiny_bundle(
-    path: Path, *, spec: FrontendSpec = SPEC, golden_error: float = 0.0, variant_errors: Mapping[str, float] | None = None
+    path: Path,
+    *,
+    spec: FrontendSpec = SPEC,
+    golden_error: float = 0.0,
+    variant_errors: Mapping[str, float] | None = None,
+    labels: Sequence[Label] = LABELS,
+    order: Sequence[int] = (0, 1, 2),
 ) -> Bundle:
     """A bundle that knows three tones and rejects whatever fills the spectrum evenly; `golden_error` spoils its golden window.
 
     `variant_errors` names its variants, which are the same network, and says how each golden window is spoiled. They are for ONNX
-    Runtime, but for `int8`.
+    Runtime, but for `int8`. `order` is that of the labels in its outputs.
     """
     frontend = Frontend(spec)
-    templates = np.stack([_profile(frontend, tone(hz, spec.window_s, spec.sample_rate_hz)) for hz in TONES_HZ.values()])
-    model = _graph(spec, templates)
+    tones = [list(TONES_HZ.values())[i] for i in order]
+    templates = np.stack([_profile(frontend, tone(hz, spec.window_s, spec.sample_rate_hz)) for hz in tones])
+    model = _graph(spec, "embedding", 10 * templates.T, np.zeros(len(templates)))
     samples = tone(700.0, spec.window_s, spec.sample_rate_hz)
     embedding, logits = _run(model, frontend(samples)[None])
     golden = Golden(samples=samples, embedding=embedding[0] + np.float32(golden_error), logits=logits[0], tolerance=1e-4)
     manifest = Manifest(
-        name="tiny", labels=LABELS, frontend=spec, activation="softmax", rule="max_logit", threshold=-6.0, scale=1.0,
+        name="tiny", labels=tuple(labels[i] for i in order), frontend=spec, activation="softmax",
+        rule="max_logit", threshold=-6.0, scale=1.0,
         training_data="0" * 64, code="0" * 64, metrics={"macro_f1": 1.0},
     )  # fmt: skip
     variants = {
@@ -78,6 +88,30 @@ def tiny_bundle(
         for name, error in (variant_errors or {}).items()
     }  # fmt: skip
     return write_bundle(path, manifest, model=model, rule=MaxLogit(), golden=golden, card="# Tiny\n", variants=variants)
+
+
+def choir_bundle(
+    path: Path, *, label_thresholds: Mapping[str, float] | None = None, frame_threshold: float | None = None
+) -> Bundle:
+    """A bundle that hears the three tones each by itself, so that a window may carry several labels; noise is none of them.
+
+    With a `frame_threshold` it says so of every frame of its features, too.
+    """
+    frontend = Frontend(SPEC)
+    weights = np.zeros((SPEC.n_mels, len(TONES_HZ)))
+    for i, hz in enumerate(TONES_HZ.values()):
+        weights[_profile(frontend, tone(hz, 1.0)).argmax(), i] = 20
+    weights[7:10] = -20 / 3  # bands that belong to none of the tones
+    model = _graph(SPEC, "flat", weights, np.full(len(TONES_HZ), -10.0), frames=frame_threshold is not None)
+    samples = tone(300.0, 1.0) + tone(3000.0, 1.0)
+    embedding, logits = _run(model, frontend(samples)[None])
+    golden = Golden(samples=samples, embedding=embedding[0], logits=logits[0], tolerance=1e-4)
+    manifest = Manifest(
+        name="choir", labels=LABELS, frontend=SPEC, activation="sigmoid", rule="max_logit", threshold=2.0, scale=1.0,
+        training_data="0" * 64, code="0" * 64, metrics={}, label_thresholds=dict(label_thresholds or {}),
+        frame_threshold=frame_threshold,
+    )  # fmt: skip
+    return write_bundle(path, manifest, model=model, rule=MaxLogit(), golden=golden, card="# Choir\n")
 
 
 def _variant(backend: str) -> Variant:
@@ -91,11 +125,15 @@ def _profile(frontend: Frontend, samples: Array) -> Array:
     return profile
 
 
-def _graph(spec: FrontendSpec, templates: Array) -> bytes:
-    """Mean over time -> L2 -> ten times the cosine with each template."""
-    channels, mels, frames = spec.shape
+def _graph(spec: FrontendSpec, source: str, matrix: NDArray[Any], bias: NDArray[Any], *, frames: bool = False) -> bytes:
+    """Mean over time, `flat` -> L2, `embedding`; of one of the two, a linear layer: matrix (n_mels, K) and bias (K,).
+
+    With `frames` the same layer of each frame of the features, too.
+    """
+    channels, mels, count = spec.shape
     first = numpy_helper.from_array(np.array([0], np.int64), "first")
-    weights = numpy_helper.from_array((10 * templates.T).astype(np.float32), "weights")
+    weights = numpy_helper.from_array(matrix.astype(np.float32), "weights")
+    offset = numpy_helper.from_array(bias.astype(np.float32), "bias")
     floor = numpy_helper.from_array(np.array([1e-12], np.float32), "floor")
     axes = numpy_helper.from_array(np.array([3], np.int64), "time")
     nodes = [
@@ -105,18 +143,28 @@ def _graph(spec: FrontendSpec, templates: Array) -> bytes:
         helper.make_node("ReduceL2", ["flat", "ones"], ["norm"], keepdims=1),
         helper.make_node("Max", ["norm", "floor"], ["safe"]),
         helper.make_node("Div", ["flat", "safe"], ["embedding"]),
-        helper.make_node("MatMul", ["embedding", "weights"], ["logits"]),
+        helper.make_node("MatMul", [source, "weights"], ["products"]),
+        helper.make_node("Add", ["products", "bias"], ["logits"]),
     ]
+    if frames:
+        nodes += [
+            helper.make_node("Gather", ["features", "first"], ["picture"], axis=1),
+            helper.make_node("Squeeze", ["picture", "ones"], ["mels"]),
+            helper.make_node("Transpose", ["mels"], ["moments"], perm=[0, 2, 1]),
+            helper.make_node("MatMul", ["moments", "weights"], ["parts"]),
+            helper.make_node("Add", ["parts", "bias"], ["frames"]),
+        ]
     ones = numpy_helper.from_array(np.array([1], np.int64), "ones")
     graph = helper.make_graph(
         nodes,
         "tiny",
-        [helper.make_tensor_value_info("features", TensorProto.FLOAT, ["batch", channels, mels, frames])],
+        [helper.make_tensor_value_info("features", TensorProto.FLOAT, ["batch", channels, mels, count])],
         [
+            *([helper.make_tensor_value_info("frames", TensorProto.FLOAT, ["batch", count, len(bias)])] if frames else []),
             helper.make_tensor_value_info("embedding", TensorProto.FLOAT, ["batch", mels]),
-            helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["batch", len(templates)]),
+            helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["batch", len(bias)]),
         ],
-        initializer=[first, weights, floor, axes, ones],
+        initializer=[first, weights, offset, floor, axes, ones],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
     onnx.checker.check_model(model)
