@@ -164,4 +164,9 @@ def test_a_build_that_fails_keeps_nobody_from_recording(bare: Bare, bundles: dic
     status_of = bare.container.path(f"/proc/{bare.shown('MainPID')}/status").read_text()
     (user,) = re.findall(r"^Uid:\s+(\d+)", status_of, re.MULTILINE)
     assert bare.run("cat", f"{CACHE}/builder") == user
+    # Nor does a build beside the running recorder take the cache away from it.
+    bare.run("rm", f"{CACHE}/builder")
+    bare.run("systemctl", "restart", "edge-compile")
+    assert bare.run("cat", f"{CACHE}/builder") == user
     assert bare.run("stat", "--format=%u", CACHE) == user
+    assert bare.active()
