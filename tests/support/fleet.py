@@ -130,13 +130,13 @@ class _Life:
             model={"bundle": str(bundle), "hop_s": 0.1},
             tracker={"cooldown_s": 0.1, "longest_s": 5.0, "update_s": 0.2},
             store={"path": str(self.disk / "edge.db"), "ballast_mb": 0.0, "outbox_mb": 0.1, "history_mb": 100.0},
-            clips={"folder": str(self.disk / "clips"), "reserve_mb": 1.0, "format": "wav", "budget_mb": 0.12, "padding_s": 0.1},
+            clips={"folder": str(self.disk / "clips"), "reserve_mb": 1.0, "format": "wav", "budget_mb": 0.6, "padding_s": 0.1},
             mqtt={"host": "127.0.0.1", "port": broker_port, "wait_for_sync_s": 0.0, "rate_per_s": 1000.0},
             metrics={"port": self.port},
         )
 
     def _calm(self) -> None:
-        """Known calls, delivered, until there is a day before; the clock is not set yet."""
+        """Known calls, delivered, until there is a day before; the clock is not set yet. Clips fill their budget, in steps of 6 %."""
         self.watch.until('edge_messages_sent_total{kind="detection"}', 10)
         self.watch.until('edge_detections_total{label="low_hummer"}', 5)
         until(lambda: self.fleet.prometheus.asked("instance:edge_unknown_events:share1d"), 60)
