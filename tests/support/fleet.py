@@ -6,6 +6,7 @@ events that make a share. What the shipped durations do is for `promtool test ru
 
 from __future__ import annotations
 
+import contextlib
 import re
 import time
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ import numpy as np
 import yaml
 
 from edge.app import Daemon, deliveries
+from edge.errors import StoreError
 from edge.live_clock import LiveClock
 from edge.store import Store
 from tests.support.audio import noise
@@ -136,7 +138,7 @@ class _Life:
         )
 
     def _calm(self) -> None:
-        """Known calls, delivered, until there is a day before; the clock is not set yet. Clips fill their budget, in steps of 6 %."""
+        """Known calls, delivered, until there is a day before; the clock is not set yet. Clips fill their budget in small steps."""
         self.watch.until('edge_messages_sent_total{kind="detection"}', 10)
         self.watch.until('edge_detections_total{label="low_hummer"}', 5)
         until(lambda: self.fleet.prometheus.asked("instance:edge_unknown_events:share1d"), 60)
@@ -159,6 +161,8 @@ class _Life:
 
     def _of_disk(self) -> None:
         fill(self.disk)
+        with contextlib.suppress(StoreError):  # until there is no free page left in the database either
+            _flood(self.disk / "edge.db", first=1000, count=100_000)
         self.fleet.wait_for("EdgeClipsRefused", "EdgeStoreFailing")
 
 
@@ -167,8 +171,8 @@ def _calls(sound: Any) -> Any:
     return np.concatenate([sound, np.zeros(round(1.2 * SPEC.sample_rate_hz), np.float32)])
 
 
-def _flood(path: Path) -> None:
-    """More events than outbox and history take, from outside: the recorder finds them at its next write."""
+def _flood(path: Path, *, first: int = 0, count: int = 250) -> None:
+    """More events than the outbox takes, from outside: the recorder finds them at its next write."""
     with Store(path, outbox_bytes=10**9, history_bytes=10**9) as store:
-        for number in range(250):
+        for number in range(first, first + count):
             store.record(payload(number, label="low_hummer"), dating=SYNCED)
