@@ -8,6 +8,8 @@ from numpy.typing import NDArray
 from edge.bundle.features import Frontend
 from train.augment import augment, mask, mix
 from train.dataset import TrainingWindows
+from train.images import distort
+from train.noise import ColouredNoise
 from train.recipe import AugmentSpec
 
 __all__ = ["Batches"]
@@ -21,6 +23,7 @@ class Batches:
     def __init__(self, windows: TrainingWindows, augmentation: AugmentSpec) -> None:
         self.windows, self.augmentation = windows, augmentation
         self._frontend = Frontend(windows.spec)
+        self._noise = ColouredNoise(self._frontend)
 
     def per_class(self, rng: np.random.Generator, per_class: int, species: int | None = None) -> tuple[Array, NDArray[np.int64]]:
         """`per_class` windows of every species (Algorithm 1's mini-batch), or of `species` of them drawn at random.
@@ -52,13 +55,21 @@ class Batches:
         power = self.windows.known(rng, label)
         target[label] = 1
         if rng.random() < self.augmentation.mixup_share:
-            share, second = rng.uniform(0.2, 0.8), int(rng.integers(species))
+            share, second = self._share(rng), int(rng.integers(species))
             # shares of amplitude, so of power squared: at share 0.8 the second species is 12 dB down and still counts 0.2
             power = mix(power, self.windows.known(rng, second), other_db=float(20 * np.log10((1 - share) / share)))
             target *= np.float32(share)
             target[second] += np.float32(1 - share)
         return self._features(rng, power), target
 
+    def _share(self, rng: np.random.Generator) -> float:
+        """What the first species has of a mixture; never all or nothing, as the labels of both are to be true."""
+        alpha = self.augmentation.mixup_alpha
+        return float(np.clip(rng.beta(alpha, alpha), 0.01, 0.99)) if alpha else rng.uniform(0.2, 0.8)
+
     def _features(self, rng: np.random.Generator, power: Array) -> Array:
-        power = augment(power, spec=self.augmentation, windows=self.windows, rng=rng)
-        return mask(self._frontend.levels(power), count=self.augmentation.masks, rng=rng)
+        spec = self.augmentation
+        if spec.coloured_share and rng.random() < spec.coloured_share:
+            power = mix(power, self._noise.draw(rng), other_db=-rng.uniform(*spec.coloured_snr_db))
+        power = augment(power, spec=spec, windows=self.windows, rng=rng)
+        return mask(distort(self._frontend.levels(power), spec=spec, rng=rng), count=spec.masks, rng=rng)

@@ -88,6 +88,8 @@ class Recipe:
             raise SpecError("steps, steps_per_epoch and members must be at least 1")
         if self.frontend.channels[0].component not in WHOLE:
             raise SpecError(f"frontend.channels[0] must be {' or '.join(WHOLE)}: activity and mixing levels are measured on it")
+        if self.augment.hue and self.frontend.shape[0] != 3:
+            raise SpecError(f"augment.hue needs three channels to turn into each other, the frontend has {self.frontend.shape[0]}")
         if self.withheld and self.activation != "softmax_other":
             raise SpecError("withheld needs objective cross_entropy with an outlier_share above 0: there is no 'other' to answer")
         if not isinstance(self.objective, CrossEntropySpec | FocalSpec) and self.classifier is None:

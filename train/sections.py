@@ -36,7 +36,10 @@ class NetworkSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class AugmentSpec:
-    """Augmentation in the power domain, each an independent draw per window; the defaults are none (the paper uses none)."""
+    """Augmentation in the power domain and, from `crop_top` on, of finished features; the defaults are none (S1 uses none).
+
+    Each is an independent draw per window.
+    """
 
     noise_share: float = 0.0  # probability of mixing in noise, background or a quiet window
     noise_snr_db: tuple[float, float] = (0.0, 25.0)
@@ -47,6 +50,29 @@ class AugmentSpec:
     time_shift_share: float = 0.0  # probability of a circular shift in time
     masks: int = 0  # SpecAugment: this many masks per axis (Park et al. 2019)
     mixup_share: float = 0.0  # probability of adding a window of another species, with a shared label (Zhang et al. 2018)
+    mixup_alpha: float = 0.0  # the share is drawn from Beta(alpha, alpha), in S5 with 4 to 5: much alike (0: uniform in 0.2..0.8)
+    coloured_share: float = 0.0  # probability of adding white or pink noise (`train.noise`, S5)
+    coloured_snr_db: tuple[float, float] = (0.0, 25.0)  # below the window's loudest band
+    crop_top: float = 0.0  # cut off up to this share of the height at the top (`train.images`, S4, as all that follow) ...
+    crop_bottom: float = 0.0  # ... and at the bottom, and resize the rest
+    brightness: float = 0.0  # add within +- this
+    contrast: float = 0.0  # times 1 +- this about each channel's mean
+    saturation: float = 0.0  # times 1 +- this about the mean of the channels
+    hue: float = 0.0  # turn the three channels into each other by +- this of a circle
+    grain: float = 0.0  # noise with a deviation up to this, or a slow change of brightness within +- this
+
+    def __post_init__(self) -> None:
+        most = {"hue": 0.5, "crop_top": 0.5, "crop_bottom": 0.4}  # of shares that may not reach 1
+        shares = [name for name in vars(self) if name.endswith("_share")]
+        for name in (*shares, "crop_top", "crop_bottom", "brightness", "contrast", "saturation", "hue", "grain"):
+            if not 0 <= getattr(self, name) <= most.get(name, 1.0):
+                raise ValueError(f"{name}: {getattr(self, name)} is outside 0..{most.get(name, 1.0):g}")
+        if not 0 <= self.mixup_alpha <= 1000:
+            raise ValueError(f"mixup_alpha: {self.mixup_alpha} is outside 0..1000")
+        for name in ("noise_snr_db", "coloured_snr_db"):
+            low, high = getattr(self, name)
+            if not low <= high:
+                raise ValueError(f"{name}: {low} to {high} dB is no range, the lower number comes first")
 
 
 @dataclass(frozen=True, kw_only=True)
