@@ -51,6 +51,9 @@ def _front_end(name: str, spec: FrontendSpec, window: Array, runs: int) -> Itera
     """The bundle's own front end, and the one of mel, harmonic and percussive parts, each against librosa in the same run."""
     frontend = Frontend(spec)
     ours = _median_ms(lambda: frontend(window), runs)
+    if any(c.component == "linear" or c.n_fft for c in spec.channels):  # librosa's documentation has no path like these
+        yield f"{name:11} {ours:.1f} ms a window"
+        return
     plain = _median_ms(lambda: plain_librosa(spec, window), runs, per_run=3)
     yield f"{name:11} {ours:.1f} ms a window, librosa's plain path {plain:.1f} ms: {plain / ours:.1f} times as fast"
 
@@ -90,7 +93,7 @@ def plain_librosa(spec: FrontendSpec, window: Array) -> Array:
         librosa.stft(window, n_fft=spec.n_fft, hop_length=spec.hop_length, window=spec.window_function, pad_mode="constant")
     )
     parts = {"mel": stft}
-    if any(c.component != "mel" for c in spec.channels):  # or the comparison would flatter us
+    if any(c.component in ("harmonic", "percussive") for c in spec.channels):  # or the comparison would flatter us
         parts["harmonic"], parts["percussive"] = librosa.decompose.hpss(stft, kernel_size=spec.hpss_kernel, power=spec.hpss_power)
     basis = librosa.filters.mel(sr=spec.sample_rate_hz, n_fft=spec.n_fft, n_mels=spec.n_mels, fmin=spec.fmin_hz, fmax=spec.fmax_hz)
     levels: Array = np.stack([librosa.power_to_db(basis @ parts[c.component] ** 2, top_db=None) for c in spec.channels])

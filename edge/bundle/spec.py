@@ -113,7 +113,8 @@ class ChannelSpec:
     """One input channel: a component of the spectrogram and how its power is compressed.
 
     `mel` and `linear` are the whole sound in bands of the mel scale or of equal width, `harmonic` and `percussive` its parts in mel
-    bands. `n_fft` is a transform of its own (None: the frontend's), for systems that look at several scales at once.
+    bands. `linear` resizes the power of the bins to the bands, before the level: Sevilla and Glotin 2017 resize in dB, but power is
+    what training can mix. `n_fft` is a transform of its own (None: the frontend's), for systems that look at several scales.
     """
 
     component: str
