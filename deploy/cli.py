@@ -121,7 +121,7 @@ def _facts(bundle: Bundle) -> Iterator[tuple[str, str]]:
 def _describe(spec: FrontendSpec) -> str:
     channels = ", ".join(f"{c.component} ({c.level.kind})" for c in spec.channels)
     shape = " x ".join(str(n) for n in spec.shape)
-    return f"{spec.window_s:g} s at {spec.sample_rate_hz} Hz, {spec.n_mels} mels to {spec.fmax_hz:g} Hz, {channels}: {shape}"
+    return f"{spec.window_s:g} s at {spec.sample_rate_hz} Hz, {spec.n_mels} bands to {spec.fmax_hz:g} Hz, {channels}: {shape}"
 
 
 if __name__ == "__main__":

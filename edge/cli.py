@@ -200,7 +200,7 @@ def info(bundle: str | None) -> None:
     channels = ", ".join(f"{c.component} ({c.level.kind})" for c in spec.channels)
     click.echo(f"{m.name}  {b.path}")
     click.echo(f"digest     {b.digest}")
-    click.echo(f"frontend   {spec.window_s:g} s at {spec.sample_rate_hz} Hz, {spec.n_mels} mels of {channels}")
+    click.echo(f"frontend   {spec.window_s:g} s at {spec.sample_rate_hz} Hz, {spec.n_mels} bands of {channels}")
     click.echo(f"head       {m.activation}, rejects by {b.head.rule.kind} above {m.threshold:.4g}")
     click.echo(f"trained    on data {m.training_data[:16]}, by code {m.code[:16]}")
     for name, value in _flat(m.metrics):

@@ -34,8 +34,8 @@ def base_environment(root: Path) -> Path:
 def wheel(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The wheel of the project, built from a copy because setuptools leaves its traces beside the source."""
     copy = tmp_path_factory.mktemp("source")
-    for package in PACKAGES:
-        shutil.copytree(root / package, copy / package, ignore=shutil.ignore_patterns("__pycache__"))
+    for folder in (*PACKAGES, "config", "systemd"):
+        shutil.copytree(root / folder, copy / folder, ignore=shutil.ignore_patterns("__pycache__"))
     for file in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(root / file, copy)
     built = tmp_path_factory.mktemp("wheel")
