@@ -1,8 +1,8 @@
 """What is made of a window's scores by those before and after it, causal, between model and tracker (Shugayev et al. 2021).
 
 A sliding average, p(t) = 0.5 p(t) + 0.25 p(t - d) + 0.25 p(t + d), and a boost of labels that were heard well a while ago. The
-paper boosts by the whole recording, which a recorder cannot. Both are counted in samples of audio: scores between two windows are those
-of the line between them, so that the hop hardly matters.
+paper boosts by the whole recording, which a recorder cannot. Both are counted in samples of audio: scores between two windows are
+those of the line between them, so that the hop hardly matters.
 Whatever breaks the hearing, lost audio or a dead microphone, breaks both: nothing is carried over it.
 """
 
