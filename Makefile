@@ -2,7 +2,7 @@
 # .venv is what a recorder has (no PyTorch); .venv-dev adds training and the tools of development.
 
 .DEFAULT_GOAL := help
-.PHONY: help replay test check format bench bundle species clean
+.PHONY: help replay test check format bench bundle species systems clean
 .DELETE_ON_ERROR:
 
 FILE   ?=
@@ -61,6 +61,12 @@ bundle: dev  ## rebuild the default model from DATA=folder with a manifest.csv (
 
 species: dev  ## which species a default can learn to tell apart: the list for its recipe, from DATA=... (an hour)
 	@.venv-dev/bin/edge-train species --recipe $(RECIPE) --data '$(RECORDINGS)' --set steps=1200 --set members=1 $(ARGS)
+
+systems: dev  ## every system of the papers trained small on DATA=..., and the table of them (two hours; ARGS='--runs 3')
+	@.venv-dev/bin/edge-train systems --data '$(RECORDINGS)' --out build/systems $(ARGS)
+	@for run in build/systems/*-*/windows.npz; do \
+	  .venv-dev/bin/edge-deploy quantize "$${run%/windows.npz}/bundle" --precision int8 --for onnx --windows "$$run" || true; done
+	@.venv-dev/bin/edge-train systems-table --out build/systems
 
 clean:  ## remove environments, caches and build products
 	@rm -rf .venv .venv-dev .venv*.lock build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info

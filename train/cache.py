@@ -46,8 +46,12 @@ class ComponentCache:
         return components
 
     def fill(self, recordings: Iterable[Recording], *, workers: int) -> None:
-        """Compute what is missing in `workers` processes."""
+        """Compute what is missing in `workers` processes; with one, in this one."""
         missing = [r for r in recordings if not self.path(r).exists()]
+        if workers < 2 or len(missing) < 2:
+            for recording in missing:
+                _compute(self.spec, recording.path, self.path(recording))
+            return
         with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
             specs, audio, files = [self.spec] * len(missing), [r.path for r in missing], [self.path(r) for r in missing]
             for _ in pool.map(_compute, specs, audio, files):

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from edge.errors import UserError
+from train.cli_systems import published, systems, table
 from train.terminal import OneLineErrors, aside, from_scratch, parse_overrides, recipe_of, show
 
 __all__ = ["main"]
@@ -31,6 +32,10 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     for chatty in ("torch", "onnx_ir", "onnxscript"):
         logging.getLogger(chatty).setLevel(logging.ERROR)
+
+
+for command in (systems, table, published):
+    main.add_command(command)
 
 
 @main.command()

@@ -1,0 +1,253 @@
+"""Every system of the papers by one command: trained alike on part of a collection, judged alike, exported, and laid side by side.
+
+out/all, out/corpus            the collection prepared, and the part of it that the plan asks for
+out/<recipe>-<seed>/run        what `edge-train fit` leaves; an interrupted run is resumed
+out/<recipe>-<seed>/bundle     what `edge-train export` leaves
+out/<recipe>-<seed>/row.json   what came of it; a run that has one for the same plan is done
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import multiprocessing
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from edge.bundle.spec import from_mapping
+from edge.errors import ConfigError, UserError
+from train.build import calibrate_run, evaluate_run, export_run
+from train.corpus import Corpus, Recording, read_corpus, recordist_key, write_corpus
+from train.evaluate import UNKNOWNS
+from train.files import write_text
+from train.fit import TrainedRun, fit, start_task
+from train.members import train_members
+from train.prepare import prepare
+from train.recipe import Recipe, load_recipe
+from train.trainer import Progress
+from train.windows import write_windows
+
+__all__ = ["Plan", "Row", "System", "load_plan", "read_rows", "train_systems"]
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class CorpusPlan:
+    """Which part of a collection: the `species` known from most people, up to `recordings` of each, and outliers of each role."""
+
+    species: int = 8
+    recordings: int = 24
+    unknown: int = 60
+    noise: int = 60
+    background: int = 30
+    test_share: float = 0.3
+    folds: int = 4
+
+    def __post_init__(self) -> None:
+        if self.species < 2 or self.recordings < 4:
+            raise ValueError(f"species {self.species} and recordings {self.recordings}: need at least 2 and 4")
+
+
+@dataclass(frozen=True, kw_only=True)
+class System:
+    """A line of the table: a recipe file, the keys that the small budget replaces in it, and what a reader should know of it."""
+
+    name: str
+    recipe: str
+    set: dict[str, Any] = field(default_factory=dict)
+    note: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What a table is made of. `digest` of all that decides a row is kept in it."""
+
+    file: Path
+    corpus: CorpusPlan
+    systems: tuple[System, ...]
+
+    def recipe(self, system: System, *, seed: int) -> Recipe:
+        """The recipe as it is trained here: reduced, from scratch."""
+        return load_recipe(self.file.parent / system.recipe, overrides={**system.set, "seed": seed}, from_scratch=True)
+
+    def digest(self, system: System, *, seed: int) -> str:
+        """Of what decides the row of a system."""
+        decisive = [dataclasses.asdict(self.corpus), self.recipe(system, seed=seed).as_mapping()]
+        return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """What came of one run of a system. Estimates are {value, low, high}; `train_s` is CPU time of the training alone."""
+
+    system: str
+    recipe: str
+    seed: int
+    digest: str
+    species: int
+    steps: int
+    train_s: float
+    parameters: int
+    multiply_adds: int
+    macro_f1: dict[str, float | None]
+    map: dict[str, float | None]
+    auroc: dict[str, float | None]
+    note: str = ""
+
+
+def load_plan(file: Path) -> Plan:
+    """Read a plan and every recipe it names; a mistake is one line that names file and key."""
+    try:
+        values = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except FileNotFoundError as exc:
+        raise ConfigError(f"{file}: no such plan") from exc
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as exc:
+        raise ConfigError(f"{file}: cannot be read as YAML ({' '.join(str(exc).split())})") from exc
+    if not isinstance(values, dict) or set(values) != {"corpus", "systems"} or not isinstance(values["systems"], list):
+        raise ConfigError(f"{file}: a plan has the keys corpus and systems, a list; see config/systems.yaml")
+    corpus: CorpusPlan = from_mapping(CorpusPlan, values["corpus"] or {}, where=f"{file}: corpus")
+    systems = tuple(from_mapping(System, each, where=f"{file}: systems[{i}]") for i, each in enumerate(values["systems"]))
+    plan = Plan(file=file, corpus=corpus, systems=systems)
+    names = [plan.recipe(system, seed=0).name for system in systems]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise ConfigError(f"{file}: two systems have a recipe named {twice[0]}; give one another name: set: {{name: ...}}")
+    return plan
+
+
+def train_systems(plan: Plan, data: Path, *, out: Path, runs: int, jobs: int, say: Say) -> list[Row]:
+    """Train what is missing, `jobs` at once with one thread each; the rows of every system, in the plan's order."""
+    corpus = _corpus(plan, data, out, workers=jobs, say=say)
+    todo = [
+        (system, seed)
+        for seed in range(runs)
+        for system in plan.systems
+        if not _done(_folder(plan, system, seed, out), plan.digest(system, seed=seed))
+    ]
+    say(f"{len(plan.systems)} systems, {len(corpus.labels)} species; {len(todo)} runs to train")
+    for row in _train_all(plan, todo, out, jobs):
+        say(f"{row.system}, seed {row.seed}: macro F1 {row.macro_f1['value']}")
+    return read_rows(plan, out)
+
+
+def _train_all(plan: Plan, todo: Sequence[tuple[System, int]], out: Path, jobs: int) -> Iterator[Row]:
+    if jobs == 1:
+        yield from (train_one(plan, system, seed, out) for system, seed in todo)
+        return
+    with ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn")) as pool:
+        futures = [pool.submit(train_one, plan, system, seed, out) for system, seed in todo]
+        yield from (future.result() for future in as_completed(futures))
+
+
+def read_rows(plan: Plan, out: Path) -> list[Row]:
+    """The rows in `out` of the plan's systems, as it is now."""
+    rows = []
+    for system in plan.systems:
+        for file in sorted(out.glob(f"{plan.recipe(system, seed=0).name}-*/row.json")):
+            row = Row(**json.loads(file.read_text(encoding="utf-8")))
+            if row.digest == plan.digest(system, seed=row.seed):
+                rows.append(row)
+    return rows
+
+
+def train_one(plan: Plan, system: System, seed: int, out: Path) -> Row:
+    """Train, calibrate, evaluate and export one system with one thread; also writes what `edge-deploy quantize` needs."""
+    from train.size import multiply_adds  # torch's counter is slow to import
+
+    recipe, folder, corpus = plan.recipe(system, seed=seed), _folder(plan, system, seed, out), read_corpus(out / "corpus")
+    cache, earlier = out / "features", _seconds(folder)
+    task = start_task(recipe, corpus, folder=folder / "run", cache=cache, fold=0, device="cpu", workers=1)
+    started = time.process_time()
+
+    def keep(_: int, progress: Progress) -> None:
+        write_text(folder / "seconds.json", json.dumps({"step": progress.step, "train_s": earlier + time.process_time() - started}))
+
+    train_members(task, keep)
+    run = fit(recipe, corpus, folder=folder / "run", cache=cache, fold=0, device="cpu", workers=1, report=_keep_nothing)
+    calibrate_run(run, corpus, acceptance=recipe.acceptance)
+    report = evaluate_run(run, corpus)
+    export_run(run, corpus, path=folder / "bundle", name=recipe.name)
+    write_windows(run, corpus, folder / "windows.npz", cache=cache, most=128)
+    row = Row(
+        system=system.name,
+        recipe=recipe.name,
+        seed=seed,
+        digest=plan.digest(system, seed=seed),
+        species=len(run.labels),
+        steps=recipe.steps,
+        train_s=_seconds(folder),
+        parameters=_parameters(run),
+        multiply_adds=multiply_adds(run.network, recipe.frontend.shape),
+        macro_f1=report["recordings"]["closed"]["macro_f1"],
+        map=report["recordings"]["closed"]["map"],
+        auroc=report["windows"]["open"][UNKNOWNS]["auroc"],
+        note=system.note,
+    )
+    write_text(folder / "row.json", json.dumps(dataclasses.asdict(row), indent=1) + "\n")
+    return row
+
+
+def _keep_nothing(member: int, progress: Progress) -> None:
+    """For a training that is over."""
+
+
+def _parameters(run: TrainedRun) -> int:
+    return sum(p.numel() for p in run.network.parameters())
+
+
+def _folder(plan: Plan, system: System, seed: int, out: Path) -> Path:
+    return out / f"{plan.recipe(system, seed=seed).name}-{seed}"
+
+
+def _done(folder: Path, digest: str) -> bool:
+    file = folder / "row.json"
+    return file.exists() and json.loads(file.read_text(encoding="utf-8"))["digest"] == digest
+
+
+def _seconds(folder: Path) -> float:
+    """CPU time of training so far; what was lost with an interrupted epoch is not in it."""
+    file = folder / "seconds.json"
+    return float(json.loads(file.read_text(encoding="utf-8"))["train_s"]) if file.exists() else 0.0
+
+
+def _corpus(plan: Plan, data: Path, out: Path, *, workers: int, say: Say) -> Corpus:
+    wanted, there = dataclasses.asdict(plan.corpus), out / "corpus" / "corpus.json"
+    if there.exists() and json.loads(there.read_text(encoding="utf-8")).get("part") == wanted:
+        return read_corpus(out / "corpus")
+    if there.exists():
+        raise UserError(f"{out / 'corpus'}: is another part of a collection than {plan.file} asks for; choose another --out")
+    if not (out / "all" / "corpus.json").exists():
+        say(f"preparing {data} in {out / 'all'}")
+        prepare(data, out / "all", test_share=plan.corpus.test_share, folds=plan.corpus.folds, workers=workers)
+    whole = read_corpus(out / "all")
+    part = Corpus(root=whole.root, recordings=tuple(choose(whole.recordings, plan.corpus)))
+    write_corpus(out / "corpus", part, drawn={"part": wanted})
+    return read_corpus(out / "corpus")
+
+
+def choose(recordings: Sequence[Recording], plan: CorpusPlan) -> list[Recording]:
+    """The part of a collection that the plan asks for; nothing of it depends on how well a system does."""
+    people: dict[str, set[str]] = defaultdict(set)
+    for r in recordings:
+        if r.role == "known":
+            people[r.label].add(recordist_key(r.recordist) or r.recording)
+    species = sorted(people, key=lambda label: (-len(people[label]), label))[: plan.species]
+    kept = {id(r) for label in species for r in _evenly((r for r in recordings if r.label == label), plan.recordings)}
+    for role, most in (("unknown", plan.unknown), ("noise", plan.noise), ("background", plan.background)):
+        kept |= {id(r) for r in _evenly((r for r in recordings if r.role == role), most)}
+    return [r for r in recordings if id(r) in kept]
+
+
+def _evenly(recordings: Iterable[Recording], most: int) -> list[Recording]:
+    """At most `most` of them, spread over their order, which is by label and name."""
+    there = list(recordings)
+    return there if len(there) <= most else [there[i * len(there) // most] for i in range(most)]
