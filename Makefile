@@ -34,10 +34,10 @@ replay: base $(if $(FILE),,$(DEMO))  ## detections in FILE=recording.wav, else i
 $(DEMO): edge/demo.py | base
 	@.venv/bin/python -m edge.demo $@
 
-test:  ## all tests; DATA=folder of recordings; ARGS='-k bundle ...'
+test:  ## all tests, by two workers; DATA=folder of recordings; ARGS='-k bundle ...', ARGS='-n 0 --pdb ...'
 	@.ci/test-needs.sh
 	@$(MAKE) --no-print-directory dev
-	@.venv-dev/bin/python -m pytest $(ARGS)
+	@OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1 .venv-dev/bin/python -m pytest -n 2 $(ARGS)
 
 check: dev  ## ruff, its formatter, and mypy --strict
 	@.venv-dev/bin/ruff check .
