@@ -5,6 +5,10 @@
 .PHONY: help replay test check format bench bundle species clean
 .DELETE_ON_ERROR:
 
+# Packages are installed uncompiled, which is quick; each is compiled when it is first used. Where this variable keeps Python from
+# writing that down, every process of the tests compiles PyTorch anew: 16 s of computing each.
+unexport PYTHONDONTWRITEBYTECODE
+
 FILE   ?=
 ARGS   ?=
 DATA   ?=
