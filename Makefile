@@ -5,6 +5,10 @@
 .PHONY: help replay test check format bench bundle species systems clean
 .DELETE_ON_ERROR:
 
+# Packages are installed uncompiled, which is quick; each is compiled when it is first used. Where this variable keeps Python from
+# writing that down, every process of the tests compiles PyTorch anew: 16 s of computing each.
+unexport PYTHONDONTWRITEBYTECODE
+
 FILE   ?=
 ARGS   ?=
 DATA   ?=
@@ -34,10 +38,10 @@ replay: base $(if $(FILE),,$(DEMO))  ## detections in FILE=recording.wav, else i
 $(DEMO): edge/demo.py | base
 	@.venv/bin/python -m edge.demo $@
 
-test:  ## all tests; DATA=folder of recordings; ARGS='-k bundle ...'
+test:  ## all tests, by two workers; DATA=folder of recordings; ARGS='-k bundle ...', ARGS='-n 0 --pdb ...'
 	@.ci/test-needs.sh
 	@$(MAKE) --no-print-directory dev
-	@.venv-dev/bin/python -m pytest $(ARGS)
+	@OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1 .venv-dev/bin/python -m pytest -n 2 $(ARGS)
 
 check: dev  ## ruff, its formatter, and mypy --strict
 	@.venv-dev/bin/ruff check .

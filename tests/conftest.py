@@ -15,12 +15,18 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import hypothesis
 import pytest
 
 from tests.support.container import cannot_boot
 from tests.support.disk import small_disk
+from tests.support.workers import longest_first, scheduling
+
+if TYPE_CHECKING:
+    from xdist.remote import Producer
+    from xdist.scheduler import LoadFileScheduling
 
 ROOT = Path(__file__).resolve().parent.parent
 DATA = Path(os.environ.get("EDGE_DATA") or ROOT.parent / "shared" / "data")
@@ -91,6 +97,15 @@ NEEDS = {
     "nspawn": Need(missing=cannot_boot, required_in_ci=True),
     "mount": Need(missing=_mount_missing, required_in_ci=True),
 }
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    longest_first(items)
+
+
+@pytest.hookimpl(optionalhook=True)  # of pytest-xdist, where there are several workers
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadFileScheduling:
+    return scheduling(config, log)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

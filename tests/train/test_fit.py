@@ -32,7 +32,7 @@ from train.trainer import pick_device
 TINY = {
     "name": "tiny",
     "frontend": {"n_mels": 32, "channels": [{"component": "mel", "level": {"kind": "max"}}]},
-    "network": {"kind": "compact", "options": {"width": 16, "dropout": 0.1}},
+    "network": {"kind": "compact", "options": {"width": 8, "dropout": 0.1}},
     "objective": {"kind": "cross_entropy", "batch": 16, "outlier_share": 0.3, "average": 0.9},
     "learning_rate": 0.003,
     "steps": 60,
@@ -100,6 +100,12 @@ def built(collection: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     assert result.exit_code == 0, result.output
     return folder
+
+
+@pytest.fixture(scope="module")
+def cache(built: Path) -> Path:
+    """Features that need not be computed again."""
+    return built / "work" / "features"
 
 
 def test_build_gives_a_bundle_that_names_tones_and_admits_ignorance(built: Path, tmp_path: Path) -> None:
@@ -174,30 +180,39 @@ def test_build_again_gives_the_same_bundle(built: Path, collection: Path) -> Non
     assert load_bundle(built / "again").digest == before
 
 
+@pytest.fixture(scope="module")
+def whole(built: Path, corpus: Path, cache: Path) -> dict[str, Path]:
+    """Runs that were not interrupted, by the name of their recipe."""
+    options = ["--corpus", corpus, "--cache", cache, "--workers", 1]
+    result = edge_train("fit", "--recipe", write_recipe(built, TRIPLET), *options, "--out", built / "triplet")
+    assert result.exit_code == 0, result.output
+    return {"tiny": built / "work" / "run", "tiny-triplet": built / "triplet"}
+
+
 @pytest.mark.parametrize("recipe", [TINY, TRIPLET], ids=["cross-entropy", "triplet"])
-def test_a_killed_run_resumes_to_the_same_curve(recipe: dict[str, object], corpus: Path, tmp_path: Path) -> None:
-    path = write_recipe(tmp_path, recipe)
-
-    def command(out: str) -> list[str]:
-        options = ["--recipe", str(path), "--corpus", str(corpus), "--cache", str(tmp_path / "cache"), "--workers", "1"]
-        return [sys.executable, "-u", "-m", "train.cli", "fit", *options, "--out", str(tmp_path / out)]
-
-    with subprocess.Popen(command("killed"), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as killed:
+def test_a_killed_run_resumes_to_the_same_curve(
+    recipe: dict[str, object], whole: dict[str, Path], corpus: Path, cache: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    options = ["--recipe", str(write_recipe(tmp_path, recipe)), "--corpus", str(corpus), "--cache", str(cache), "--workers", "1"]
+    command = ["fit", *options, "--out", str(run)]
+    process = [sys.executable, "-u", "-m", "train.cli", *command]
+    with subprocess.Popen(process, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as killed:
         assert killed.stderr is not None
         assert any("step" in line for line in killed.stderr)
-        time.sleep(0.2)  # somewhere inside the second epoch
+        time.sleep(0.1)  # somewhere inside the second epoch
         killed.send_signal(signal.SIGKILL)
-    assert not (tmp_path / "killed" / "model.pt").exists()
-    for out in ("killed", "whole"):
-        subprocess.run(command(out), check=True, capture_output=True)
-    assert history(tmp_path / "killed") == history(tmp_path / "whole")
-    first, second = (torch.load(tmp_path / out / "model.pt", weights_only=True) for out in ("killed", "whole"))
+    assert not (run / "model.pt").exists()
+    result = edge_train(*command)
+    assert result.exit_code == 0, result.output
+    assert history(run) == history(whole[str(recipe["name"])])
+    first, second = (torch.load(folder / "model.pt", weights_only=True) for folder in (run, whole[str(recipe["name"])]))
     assert all(torch.equal(first[key], second[key]) for key in second)
 
 
-def test_a_killed_member_ends_the_run_with_one_line(corpus: Path, tmp_path: Path) -> None:
+def test_a_killed_member_ends_the_run_with_one_line(corpus: Path, cache: Path, tmp_path: Path) -> None:
     path = write_recipe(tmp_path, {**TINY, "members": 2, "steps": 30, "steps_per_epoch": 10})
-    options = ["--recipe", str(path), "--corpus", str(corpus), "--cache", str(tmp_path / "cache"), "--out", str(tmp_path / "run")]
+    options = ["--recipe", str(path), "--corpus", str(corpus), "--cache", str(cache), "--out", str(tmp_path / "run")]
     command = [sys.executable, "-u", "-m", "train.cli", "fit", *options, "--workers", "1"]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as run:
         assert run.stderr is not None
@@ -208,8 +223,10 @@ def test_a_killed_member_ends_the_run_with_one_line(corpus: Path, tmp_path: Path
     assert errors == [f"error: {tmp_path / 'run'}: training was interrupted; run the same command again to resume"]
 
 
-def test_the_species_to_learn_are_named_by_one_command(collection: Path, tmp_path: Path) -> None:
-    recipe = write_recipe(tmp_path, {**TINY, "species": ["peeper", "triller"], "steps": 20})
+def test_the_species_to_learn_are_named_by_one_command(collection: Path, cache: Path, tmp_path: Path) -> None:
+    recipe = write_recipe(tmp_path, {**TINY, "species": ["peeper", "triller"], "steps": 10})
+    (tmp_path / "work").mkdir()
+    (tmp_path / "work" / "features").symlink_to(cache)
     options = ["--recipe", recipe, "--data", collection, "--work", tmp_path / "work", "--workers", 1]
     result = edge_train("species", *options, "--folds", 0, "--folds", 1, "--at-least", 2, "--f1", 0)
     assert result.exit_code == 0, result.output
@@ -231,7 +248,7 @@ def history(run: Path) -> list[dict[str, str]]:
     return rows
 
 
-def test_triplet_training_moves_the_margin_and_reports_the_harvest(corpus: Path, tmp_path: Path) -> None:
+def test_triplet_training_moves_the_margin_and_reports_the_harvest(corpus: Path, cache: Path, tmp_path: Path) -> None:
     easy = {**TRIPLET, "objective": {"kind": "triplet", "scarce": 10_000}, "steps": 9, "steps_per_epoch": 9}
     result = edge_train(
         "fit",
@@ -242,7 +259,7 @@ def test_triplet_training_moves_the_margin_and_reports_the_harvest(corpus: Path,
         "--out",
         tmp_path / "run",
         "--cache",
-        tmp_path / "c",
+        cache,
         "--workers",
         1,
     )
@@ -332,9 +349,10 @@ def test_training_on_a_gpu(corpus: Path, tmp_path: Path) -> None:
     assert edge_train("fit", "--recipe", write_recipe(tmp_path, TINY), *options).exit_code == 0
 
 
-def test_a_full_disk_is_one_line_and_leaves_no_half_checkpoint(corpus: Path, tmp_path: Path) -> None:
+def test_a_full_disk_is_one_line_and_leaves_no_half_checkpoint(corpus: Path, cache: Path, tmp_path: Path) -> None:
     """A file-size limit stands for the full disk: the write fails in the middle of a checkpoint."""
-    options = ["--recipe", str(write_recipe(tmp_path, TINY)), "--corpus", str(corpus), "--cache", str(tmp_path / "c")]
+    recipe = write_recipe(tmp_path, {**TINY, "steps_per_epoch": 1})
+    options = ["--recipe", str(recipe), "--corpus", str(corpus), "--cache", str(cache)]
     command = [sys.executable, "-m", "train.cli", "fit", *options, "--out", str(tmp_path / "run"), "--workers", "1"]
 
     def limit() -> None:

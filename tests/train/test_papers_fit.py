@@ -33,8 +33,8 @@ SYSTEMS: dict[str, dict[str, Any]] = {
         "network": {"kind": "cnn2", "options": {"width": 8, "time_pool": 8}},
         "objective": EMBEDS,
         "classifier": {"kind": "knn", "k": 3},
-        "steps": 20,
-        "steps_per_epoch": 20,
+        "steps": 10,
+        "steps_per_epoch": 10,
     },
     "forest": {
         "network": {"kind": "spherical_kmeans", "options": {"bases": 24}},
@@ -42,15 +42,17 @@ SYSTEMS: dict[str, dict[str, Any]] = {
         "classifier": {"kind": "forest", "trees": 20},
         "steps": 6,
     },
-    "s3": {"network": {"kind": "mobilenet", "options": {"width": 0.25, "features": 64}}, "steps": 30, "learning_rate": 0.01},
+    "s3": {"network": {"kind": "mobilenet", "options": {"width": 0.25, "features": 64}}, "steps": 6, "learning_rate": 0.01},
     "s4": {
         "frontend": {"n_mels": 76, "hop_length": 1024, "channels": [MEL, MEL, MEL]},
         "network": {"kind": "soundception", "pretrained": False, "options": {"blocks": [0, 0, 0]}},
         "stages": [
-            {"layers": "top", "steps": 2},
-            {"layers": "last", "steps": 4, "batch": 4, "learning_rate": 0.002},
-            {"layers": "all", "steps": 6, "batch": 4},
+            {"layers": "top", "steps": 1},
+            {"layers": "last", "steps": 2, "batch": 4, "learning_rate": 0.002},
+            {"layers": "all", "steps": 2, "batch": 4},
         ],
+        "steps": 5,
+        "steps_per_epoch": 2,
     },
 }
 
@@ -60,8 +62,18 @@ def collection(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_collection(tmp_path_factory.mktemp("collection"))
 
 
+@pytest.fixture(scope="module")
+def features(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the systems find what an earlier one has computed of the collection."""
+    return tmp_path_factory.mktemp("features")
+
+
 @pytest.mark.parametrize("name", SYSTEMS)
-def test_a_system_goes_from_recordings_to_a_bundle_that_replays(name: str, collection: Path, tmp_path: Path) -> None:
+def test_a_system_goes_from_recordings_to_a_bundle_that_replays(
+    name: str, collection: Path, features: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "work").mkdir()
+    (tmp_path / "work" / "features").symlink_to(features)
     recipe = write_recipe(tmp_path, {"name": name, **BASE, **SYSTEMS[name]})
     options = ["--data", collection, "--work", tmp_path / "work", "--out", tmp_path / "bundle", "--workers", 1]
     result = edge_train("build", "--recipe", recipe, *options)
@@ -83,10 +95,10 @@ def test_a_system_goes_from_recordings_to_a_bundle_that_replays(name: str, colle
         assert bundle.manifest.metrics["macro_f1_per_recording"] > 0.9
 
 
-def test_a_sweep_tries_every_pair_and_draws_it(collection: Path, tmp_path: Path) -> None:
+def test_a_sweep_tries_every_pair_and_draws_it(collection: Path, features: Path, tmp_path: Path) -> None:
     assert edge_train("prepare", collection, "--out", tmp_path / "corpus", "--folds", 3).exit_code == 0
     recipe = write_recipe(tmp_path, {"name": "s3", **BASE, **SYSTEMS["s3"], "steps": 4, "steps_per_epoch": 2})
-    options = ["--corpus", tmp_path / "corpus", "--out", tmp_path / "sweep", "--cache", tmp_path / "cache", "--workers", 1]
+    options = ["--corpus", tmp_path / "corpus", "--out", tmp_path / "sweep", "--cache", features, "--workers", 1]
     pairs = ["--optimiser", "adamw", "--optimiser", "sgd", "--rate", 0.01, "--rate", 0.001]
     result = edge_train("sweep", "--recipe", recipe, *options, *pairs)
     assert result.exit_code == 0, result.output
