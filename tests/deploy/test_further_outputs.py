@@ -1,7 +1,9 @@
-"""What an exported network answers beside embedding and logits: frames of S5's segmentation, attention of Soundception."""
+"""What an exported network answers beside embedding and logits, and in 8 bits: frames and attention of the papers' networks."""
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -9,10 +11,13 @@ import numpy as np
 import onnx
 import pytest
 import torch
+from click.testing import CliRunner, Result
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from deploy.cli import main
 from edge.backends.onnx import OnnxBackend
-from edge.bundle import Bundle, ChannelSpec, FrontendSpec, Label
+from edge.bundle import Bundle, ChannelSpec, FrontendSpec, Label, load_bundle
 from edge.bundle.heads import Activation, Head, MaxLogit
 from edge.bundle.spec import MaxLevel
 from edge.engines import load_model
@@ -42,10 +47,10 @@ def network(kind: str) -> nn.Module:
     return build_network(kind, OPTIONS[kind], shape=SPECS[kind].shape, classes=len(LABELS)).eval()
 
 
-def exported(folder: Any, kind: str, activation: Activation) -> Bundle:
+def exported(folder: Path, kind: str, activation: Activation) -> Bundle:
     run = SimpleNamespace(recipe=SimpleNamespace(frontend=SPECS[kind]), network=network(kind), labels=LABELS)
     corpus = SimpleNamespace(labels=[Label(label=label, common_name=label.title()) for label in LABELS], digest="0" * 64)
-    head = Head(activation=activation, rule=MaxLogit(), threshold=100.0, scale=1.0)
+    head = Head(activation=activation, rule=MaxLogit(), threshold=5.0, scale=1.0)
     return export_bundle(cast(Any, run), head, cast(Any, corpus), path=folder, name=kind, card="# Card\n", metrics={})
 
 
@@ -83,7 +88,7 @@ def test_any_batch_gives_what_one_pass_of_torch_gives(bundle: Bundle) -> None:
             np.testing.assert_allclose(got, wanted.numpy(), atol=1e-4)
 
 
-def test_frames_of_a_softmax_head_mean_nothing_and_are_not_told(tmp_path: Any) -> None:
+def test_frames_of_a_softmax_head_mean_nothing_and_are_not_told(tmp_path: Path) -> None:
     assert exported(tmp_path / "softmax", "segmentation", "softmax").manifest.further == ()
 
 
@@ -107,3 +112,51 @@ def test_a_further_output_that_differs_is_refused() -> None:
     model = to_onnx(forgetful, spec)
     with pytest.raises(UserError, match=r"ONNX Runtime and torch differ in frames by"):
         verify_onnx(model, forgetful, np.ones((2, *spec.shape), np.float32))
+
+
+def windows_file(path: Path, bundle: Bundle) -> Path:
+    """As `edge-train windows` writes it: a pattern for each species and each outlier, in noise."""
+    rng = np.random.default_rng(0)
+    patterns = rng.random((5, *bundle.frontend.shape), np.float32)
+
+    def windows(of: NDArray[np.int64]) -> NDArray[np.float32]:
+        mixed: NDArray[np.float32] = 0.8 * patterns[of] + 0.2 * rng.random((len(of), *bundle.frontend.shape), np.float32)
+        return mixed
+
+    of = np.repeat(np.arange(5), 4)
+    kind = np.array(["known species"] * 3 + ["unknown species", "noise: hiss"])[of]
+    split = {"recording": np.arange(len(of)), "species": np.where(of < 3, of, -1), "kind": kind, "origin": kind}
+    arrays: dict[str, Any] = {
+        "format": np.array(1),
+        "frontend": np.array(bundle.frontend.digest),
+        "training_data": np.array(bundle.manifest.training_data),
+        "labels": np.array(LABELS),
+        "train_features": windows(of),
+        **{f"{name}_{key}": column for name in ("validation", "test") for key, column in split.items()},
+        **{f"{name}_features": windows(of) for name in ("validation", "test")},
+    }
+    np.savez(path, **arrays)
+    return path
+
+
+def quantize(bundle: Path, windows: Path, *arguments: str) -> Result:
+    command = ["quantize", str(bundle), "--windows", str(windows), "--precision", "int8", "--for", "onnx", *arguments]
+    return CliRunner().invoke(main, command)
+
+
+def test_eight_bits_keep_what_the_network_answers_further(bundle: Bundle, tmp_path: Path) -> None:
+    name = OUTPUTS[bundle.manifest.name]
+    copy = shutil.copytree(bundle.path, tmp_path / "copy")
+    windows = windows_file(tmp_path / "windows.npz", bundle)
+    result = quantize(copy, windows)
+    if result.exit_code:  # a network that has learnt nothing may well lose what it has: in one line
+        assert (result.exit_code, type(result.exception)) == (2, SystemExit)
+        assert result.stderr.splitlines()[-1].startswith("edge-deploy: refused: int8-cpu: ")
+        result = quantize(copy, windows, "--allow-loss")
+    assert result.exit_code == 0, result.output
+    variant = load_bundle(copy).networks["int8-cpu"]
+    assert load_model(load_bundle(copy)).variant == "int8-cpu"  # it has proved itself, this output included
+    fp32 = bundle.golden.further[name]
+    assert variant.golden.further[name].shape == fp32.shape
+    assert np.corrcoef(variant.golden.further[name].ravel(), fp32.ravel())[0, 1] > 0.5
+    assert "QuantizeLinear" in {node.op_type for node in onnx.load(str(variant.path)).graph.node}
