@@ -5,8 +5,8 @@ The numbers are those of `edge-train evaluate`, without their intervals: the two
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -24,10 +24,16 @@ Array = NDArray[np.float32]
 
 @dataclass(frozen=True, kw_only=True)
 class Outputs:
-    """What a network says of n windows: embedding (n, D), L2-normalised, and logits (n, K)."""
+    """What a network says of n windows: embedding (n, D), L2-normalised, logits (n, K), and what it has further, (n, ...) each."""
 
     embedding: Array
     logits: Array
+    further: Mapping[str, Array] = field(default_factory=dict)
+
+    @property
+    def every(self) -> tuple[Array, ...]:
+        """All of them, in their order."""
+        return (self.embedding, self.logits, *self.further.values())
 
 
 @dataclass(frozen=True, kw_only=True)

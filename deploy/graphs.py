@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["batches", "body", "load_onnx", "name_nodes", "run_as_recorded", "run_to_the_letter"]
 
 BATCH = 32
+OUTPUTS = ("embedding", "logits")  # of every network
 Array = NDArray[np.float32]
 
 # The body is what costs time and stands a coarser number: convolutions and what lies between them. What comes before (the front's
@@ -66,18 +67,22 @@ def body(model: onnx.ModelProto) -> list[str]:
     return names
 
 
-def run_as_recorded(model: bytes, features: Array) -> Outputs:
-    """Outputs (n, ...) to features (n, C, F, T) from the engine that a recorder uses, with the kernels of this machine."""
+def run_as_recorded(model: bytes, features: Array, further: Sequence[str] = ()) -> Outputs:
+    """Outputs (n, ...) to features (n, C, F, T) from the engine that a recorder uses, with the kernels of this machine.
+
+    `further` names what is wanted beside embedding and logits.
+    """
     with tempfile.TemporaryDirectory(prefix="edge-quantize-") as folder:
         file = Path(folder, "model.onnx")
         file.write_bytes(model)
         backend = OnnxBackend(file, threads=os.cpu_count() or 1)
-        parts = [backend.infer(batch) for batch in batches(features)]
-    embedding, logits = (np.concatenate(column) for column in zip(*parts, strict=True))
-    return Outputs(embedding=embedding, logits=logits)
+        parts = [backend.infer_named(batch, (*OUTPUTS, *further)) for batch in batches(features)]
+    return _outputs(parts, further)
 
 
-def run_to_the_letter(model: bytes, features: Array, also: tuple[str, ...] = ()) -> tuple[Outputs, dict[str, float]]:
+def run_to_the_letter(
+    model: bytes, features: Array, further: Sequence[str] = (), also: tuple[str, ...] = ()
+) -> tuple[Outputs, dict[str, float]]:
     """Outputs with every operator by itself and none fused: quantised numbers are reckoned with in float, so that no kernel's
     shortcut is measured. Of the scalars named `also`, the largest over all batches.
     """
@@ -91,11 +96,18 @@ def run_to_the_letter(model: bytes, features: Array, also: tuple[str, ...] = ())
         session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     except Exception as exc:  # ONNX Runtime's exceptions share no base class of their own
         raise BundleError(f"ONNX Runtime cannot load the converted network ({str(exc).splitlines()[0]})") from exc
-    wanted = ["embedding", "logits", *also]
-    parts: list[list[Any]] = [session.run(wanted, {session.get_inputs()[0].name: batch}) for batch in batches(features)]
-    embedding, logits, *scalars = zip(*parts, strict=True)
+    arrays = [*OUTPUTS, *further]
+    name = session.get_inputs()[0].name
+    parts: list[list[Any]] = [session.run([*arrays, *also], {name: batch}) for batch in batches(features)]
+    scalars = zip(*(part[len(arrays) :] for part in parts), strict=True)
     largest = {name: float(np.max(values)) for name, values in zip(also, scalars, strict=True)}  # a nan stays one
-    return Outputs(embedding=np.concatenate(embedding), logits=np.concatenate(logits)), largest
+    return _outputs([part[: len(arrays)] for part in parts], further), largest
+
+
+def _outputs(parts: Sequence[Sequence[Array]], further: Sequence[str]) -> Outputs:
+    """The batches as one."""
+    embedding, logits, *others = (np.concatenate(column) for column in zip(*parts, strict=True))
+    return Outputs(embedding=embedding, logits=logits, further=dict(zip(further, others, strict=True)))
 
 
 def batches(features: Array) -> Iterator[Array]:

@@ -9,8 +9,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -95,7 +94,7 @@ def quantize(bundle: Bundle, windows: Windows, kinds: Sequence[Kind], *, allow_l
     precision. `say` is given a line of progress at a time.
     """
     say(f"{FP32}: {len(windows.test.features)} windows of the evaluation split")
-    before = _answers(bundle, windows, _as_recorded(bundle.model_path))
+    before = _answers(bundle, windows, _as_recorded(bundle))
     accuracy = judge(windows.test, before.test, bundle.head)
     _refuse_other_windows(bundle, accuracy)
     made = {kind.name: _make(bundle, windows, kind, before, accuracy, say) for kind in kinds}
@@ -105,10 +104,10 @@ def quantize(bundle: Bundle, windows: Windows, kinds: Sequence[Kind], *, allow_l
     return _rewrite(bundle, {name: new for name, (new, _) in made.items()})
 
 
-def _as_recorded(path: Path) -> Callable[[Array], Outputs]:
-    """The network at `path`, as a recorder's engine runs it."""
-    model = path.read_bytes()
-    return lambda features: run_as_recorded(model, features)
+def _as_recorded(bundle: Bundle) -> Callable[[Array], Outputs]:
+    """The network as it was trained, as a recorder's engine runs it."""
+    model = bundle.model_path.read_bytes()
+    return lambda features: run_as_recorded(model, features, bundle.manifest.further)
 
 
 def _answers(bundle: Bundle, windows: Windows, answer: Callable[[Array], Outputs]) -> _Answers:
@@ -158,7 +157,12 @@ def _make(
     tolerance = _tolerance(kind, graph, before, answers)
     golden = answers.golden
     new = NewVariant(
-        variant=variant, model=graph.model, embedding=golden.embedding[0], logits=golden.logits[0], tolerance=tolerance
+        variant=variant,
+        model=graph.model,
+        embedding=golden.embedding[0],
+        logits=golden.logits[0],
+        tolerance=tolerance,
+        further={name: answer[0] for name, answer in golden.further.items()},
     )
     return new, after
 
@@ -194,7 +198,7 @@ def _tolerance(kind: Kind, graph: _Graph, before: _Answers, after: _Answers) -> 
 
 def _distance(one: Outputs, other: Outputs) -> float:
     """The largest difference in any number of the answers."""
-    return max(float(np.abs(one.embedding - other.embedding).max()), float(np.abs(one.logits - other.logits).max()))
+    return max(float(np.abs(a - b).max()) for a, b in zip(one.every, other.every, strict=True))
 
 
 def _convert(bundle: Bundle, windows: Windows, kind: Kind) -> _Graph:
@@ -202,28 +206,28 @@ def _convert(bundle: Bundle, windows: Windows, kind: Kind) -> _Graph:
     model = load_onnx(bundle.model_path.read_bytes())
     from deploy.integers import quantised  # these need the package onnx
 
-    inside = body(model)
+    inside, further = body(model), bundle.manifest.further
     if kind.precision == "fp16":
-        return _half(model, inside, windows, kind)
+        return _half(model, inside, further, kind)
     if kind.precision == "int8+fp16":
         model = _at_opset(model, WHOLE_AND_HALF_OPSET)
-        return _half(quantised(model, inside, windows.calibration, runs_on="tensorrt"), inside, windows, kind)
+        return _half(quantised(model, inside, windows.calibration, runs_on="tensorrt"), inside, further, kind)
     whole = _serialised(quantised(model, inside, windows.calibration, runs_on=kind.runs_on))
     if kind.runs_on == "tensorrt":
-        return _Graph(model=whole, answer=lambda features: run_to_the_letter(whole, features)[0])
+        return _Graph(model=whole, answer=lambda features: run_to_the_letter(whole, features, further)[0])
     few = windows.calibration[:128]
-    spread = _distance(run_as_recorded(whole, few), run_to_the_letter(whole, few)[0])
-    return _Graph(model=whole, answer=lambda features: run_as_recorded(whole, features), spread=spread)
+    spread = _distance(run_as_recorded(whole, few, further), run_to_the_letter(whole, few, further)[0])
+    return _Graph(model=whole, answer=lambda features: run_as_recorded(whole, features, further), spread=spread)
 
 
-def _half(model: onnx.ModelProto, inside: Sequence[str], windows: Windows, kind: Kind) -> _Graph:
+def _half(model: onnx.ModelProto, inside: Sequence[str], further: Sequence[str], kind: Kind) -> _Graph:
     from deploy.half import LARGEST, halved, peaks_of, rounded
 
     probe, peaks = peaks_of(rounded(model, inside))
     simulated = probe.SerializeToString()
 
     def answer(features: Array) -> Outputs:
-        outputs, magnitudes = run_to_the_letter(simulated, features, also=peaks)
+        outputs, magnitudes = run_to_the_letter(simulated, features, further, also=peaks)
         name, worst = max(magnitudes.items(), key=lambda item: (not np.isfinite(item[1]), item[1]), default=("", 0.0))
         if not worst <= LARGEST / 2:  # a recorder will hear louder windows than these; and a nan fails too
             raise UserError(
@@ -278,7 +282,12 @@ def _rewrite(bundle: Bundle, new: dict[str, NewVariant]) -> Bundle:
 
 def _kept(bundle: Bundle, name: str) -> NewVariant:
     network = bundle.networks[name]
-    arrays: dict[str, Any] = {"embedding": network.golden.embedding, "logits": network.golden.logits}
+    golden = network.golden
     return NewVariant(
-        variant=bundle.manifest.variants[name], model=network.path.read_bytes(), tolerance=network.golden.tolerance, **arrays
+        variant=bundle.manifest.variants[name],
+        model=network.path.read_bytes(),
+        embedding=golden.embedding,
+        logits=golden.logits,
+        tolerance=golden.tolerance,
+        further=golden.further,
     )

@@ -157,7 +157,8 @@ def _write(replayer: Replayer, recordings: list[Any], *, form: Any, out: str | N
 def _draw(replayer: Replayer, heard: Any, plot: str) -> None:
     from edge.plot import draw
 
-    draw(heard, path=plot, spec=replayer.bundle.frontend, provenance=replayer.provenance)
+    spec, attention = replayer.bundle.frontend, replayer.attention(heard)
+    draw(heard, path=plot, spec=spec, provenance=replayer.provenance, attention=attention)
 
 
 @contextmanager
@@ -194,21 +195,10 @@ def _progress(files: int, *, streaming: bool) -> Iterator[tuple[Callable[[float]
 def info(bundle: str | None) -> None:
     """Say what a bundle is, and check that it is whole."""
     from edge.bundle import load_bundle
+    from edge.info import describe
 
-    b = load_bundle(_bundle_path(bundle))
-    spec, m = b.frontend, b.manifest
-    channels = ", ".join(f"{c.component} ({c.level.kind})" for c in spec.channels)
-    click.echo(f"{m.name}  {b.path}")
-    click.echo(f"digest     {b.digest}")
-    click.echo(f"frontend   {spec.window_s:g} s at {spec.sample_rate_hz} Hz, {spec.n_mels} bands of {channels}")
-    click.echo(f"head       {m.activation}, rejects by {b.head.rule.kind} above {m.threshold:.4g}")
-    click.echo(f"trained    on data {m.training_data[:16]}, by code {m.code[:16]}")
-    for name, value in _flat(m.metrics):
-        click.echo(f"metric     {name}: {value}")
-    click.echo(f"labels     {len(b.labels)}")
-    for label in b.labels:
-        scientific = f" ({label.scientific_name})" if label.scientific_name else ""
-        click.echo(f"  {label.label}: {label.common_name}{scientific}")
+    for line in describe(load_bundle(_bundle_path(bundle))):
+        click.echo(line)
 
 
 @main.command()
@@ -248,15 +238,6 @@ def devices() -> None:
         card = f"  card {device.card}" if device.card else ""
         default = "  (default)" if device.default else ""
         click.echo(f"{device.stable_name}  {device.channels} channels  {device.sample_rate_hz} Hz{card}{default}")
-
-
-def _flat(metrics: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Nested metrics as dotted names, sorted."""
-    for name, value in sorted(metrics.items()):
-        if isinstance(value, dict):
-            yield from _flat(value, f"{prefix}{name}.")
-        else:
-            yield f"{prefix}{name}", value
 
 
 @main.command()

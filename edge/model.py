@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 
-from edge.backends.base import Backend, FrameBackend
+from edge.backends.base import Backend, NamedBackend
 from edge.bundle import FP32, Bundle, Frontend
 from edge.decision import Decision
 from edge.errors import BackendError, BundleError
@@ -178,18 +179,23 @@ class Model:
         if self.bundle.manifest.frame_threshold is None:
             embedding, logits = self._backend.infer(features)
             return _Answer(embedding=embedding, logits=logits)
-        if not isinstance(self._backend, FrameBackend):
-            raise BackendError(f"{self.backend_name or 'the engine'} runs no network with frames")
-        embedding, logits, frames = self._backend.infer_frames(features)
+        embedding, logits, frames = self.outputs(features, ("embedding", "logits", "frames"))
         if frames.ndim != 3 or frames.shape[2] != len(self.labels):
             raise BackendError(f"frames have shape {frames.shape}, not parts of the window by {len(self.labels)} labels")
         return _Answer(embedding=embedding, logits=logits, frames=frames)
 
+    def outputs(self, features: Array, names: Sequence[str]) -> tuple[Array, ...]:
+        """Named outputs of the graph; raises `BackendError` where the engine knows two only."""
+        if not isinstance(self._backend, NamedBackend):
+            raise BackendError(f"{self.backend_name or 'the engine'} runs no network with {names[-1]}")
+        return self._backend.infer_named(features, names)
+
     def _self_test(self) -> None:
         golden = self.network.golden
-        answer = self._infer(self.features(golden.samples)[0])
-        pairs = (("embedding", answer.embedding[0], golden.embedding), ("logits", answer.logits[0], golden.logits))
-        for name, got, expected in pairs:
+        features, wanted = self.features(golden.samples)[0], golden.expected
+        answer = self._infer(features)
+        outputs = (answer.embedding, answer.logits) if len(wanted) == 2 else self.outputs(features, tuple(wanted))
+        for (name, expected), (got,) in zip(wanted.items(), outputs, strict=True):
             if got.shape != expected.shape:
                 raise BundleError(f"{self.network.path}: {name} has shape {got.shape}, the golden window expects {expected.shape}")
             difference = float(np.abs(got - expected).max())

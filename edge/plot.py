@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
+from edge.attention import Attention
 from edge.bundle import Frontend, FrontendSpec
 from edge.clock import rfc3339
 from edge.errors import ConfigError
@@ -13,14 +16,21 @@ from edge.sinks.base import Heard
 from edge.sources.file import FileSource
 from edge.types import Array
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
 __all__ = ["draw", "spectrogram"]
 
 COLUMNS = 2000  # a picture shows no more, and a day must fit in memory
 AMIN = 1e-5  # -100 dB
+VEIL, THICKEST = (0.2, 1.0, 0.9), 0.6  # of attention: a colour that the spectrogram has not, and how opaque at most
 
 
-def draw(heard: Heard, *, path: str, spec: FrontendSpec, provenance: Provenance) -> None:
-    """Write a PNG to `path`; it appears when it is complete. Raises `ConfigError` without matplotlib."""
+def draw(heard: Heard, *, path: str, spec: FrontendSpec, provenance: Provenance, attention: Attention | None = None) -> None:
+    """Write a PNG to `path`; it appears when it is complete. Raises `ConfigError` without matplotlib.
+
+    `attention` is a veil, the denser the more of it there is; where there is less than an even gaze would give, there is none.
+    """
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
@@ -41,6 +51,8 @@ def draw(heard: Heard, *, path: str, spec: FrontendSpec, provenance: Provenance)
         vmin=float(np.percentile(levels_db, 5)),
         vmax=float(np.percentile(levels_db, 99.9)),
     )
+    if attention is not None:
+        _veil(axes, attention, heard.duration_s)
     for i, d in enumerate(heard.detections):
         colour = "white" if d.label is None else f"C{_colour(d.label, provenance)}"
         # Two heights, so that names of neighbours stay readable.
@@ -54,6 +66,22 @@ def draw(heard: Heard, *, path: str, spec: FrontendSpec, provenance: Provenance)
     axes.set_title(f"{heard.file}   from {rfc3339(heard.clock.start_utc)} ({heard.clock.source})", fontsize=9, parse_math=False)
     with atomic_path(path) as staging:
         figure.savefig(staging, format="png")
+
+
+def _veil(axes: Axes, attention: Attention, duration_s: float) -> None:
+    from matplotlib.colors import ListedColormap
+
+    strength = attention.strength
+    axes.pcolormesh(
+        np.linspace(0, duration_s, strength.shape[1] + 1),
+        attention.edges_hz / 1000,
+        strength,
+        cmap=ListedColormap([(*VEIL, share) for share in np.linspace(0, THICKEST, 64)]),
+        vmin=1,
+        vmax=max(2, float(strength.max())),
+        linewidth=0,
+        rasterized=True,
+    )
 
 
 def spectrogram(heard: Heard, spec: FrontendSpec) -> Array:

@@ -17,6 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
+from edge.attention import Attention, attention_over
 from edge.bundle import load_bundle
 from edge.clock import file_clock
 from edge.engines import FOLDER, BackendChoice, load_models
@@ -103,6 +104,10 @@ class Replayer:
             detections=tuple(sorted(ended, key=_order)),
             spool=spool,
         )
+
+    def attention(self, heard: Heard) -> Attention | None:
+        """Where the network looked in a recording, for a picture of it; None where it does not say."""
+        return attention_over(heard.file, self._model, duration_s=heard.duration_s, hop_s=self.settings.hop_s)
 
     def outcome(self, file: str, *, spool: Path | None = None, progress: Progress = lambda fraction: None) -> Outcome:
         """As `hear`, with the failure of this one file as a value, so that the others go on."""

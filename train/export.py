@@ -17,6 +17,7 @@ from torch import nn
 
 from edge.bundle import Bundle, Frontend, FrontendSpec, Golden, Manifest, write_bundle
 from edge.bundle.heads import Head
+from edge.bundle.manifest import SCORE_THRESHOLD
 from edge.errors import UserError
 from train.corpus import Corpus
 from train.fit import TrainedRun
@@ -25,6 +26,9 @@ __all__ = ["OPSET", "code_version", "export_bundle", "golden_samples", "to_onnx"
 
 OPSET = 18  # the newest that TensorRT 10.3's parser is known to take
 TOLERANCE = 1e-4
+# A window's logit is a soft maximum of those of its frames, which the largest is never below: with the threshold of the labels
+# themselves, a window that carries a label has a frame that does.
+FRAME_THRESHOLD = SCORE_THRESHOLD
 Array = NDArray[np.float32]
 
 
@@ -36,7 +40,8 @@ def export_bundle(
     samples = golden_samples(spec)
     features = Frontend(spec)(samples)[None]
     model = to_onnx(run.network, spec)
-    embedding, logits = verify_onnx(model, run.network, np.concatenate([features, np.zeros_like(features)]))
+    answers = verify_onnx(model, run.network, np.concatenate([features, np.zeros_like(features)]))
+    further = _usable(run.network, head)
     known = {label.label: label for label in corpus.labels}
     manifest = Manifest(
         name=name,
@@ -49,20 +54,29 @@ def export_bundle(
         training_data=corpus.digest,
         code=code_version(),
         metrics=metrics,
+        frame_threshold=FRAME_THRESHOLD if "frames" in further else None,
+        attention="attention" in further,
     )
-    golden = Golden(samples=samples, embedding=embedding[0], logits=logits[0], tolerance=10 * TOLERANCE)
+    golden = Golden(
+        samples=samples,
+        embedding=answers["embedding"][0],
+        logits=answers["logits"][0],
+        tolerance=10 * TOLERANCE,
+        further={name: answers[name][0] for name in further},
+    )
     return write_bundle(path, manifest, model=model, rule=head.rule, golden=golden, card=card)
 
 
 def to_onnx(network: nn.Module, spec: FrontendSpec) -> bytes:
-    """The network as ONNX: input `features` (batch, C, F, T), outputs `embedding` and `logits`, any batch size."""
+    """The network as ONNX: input `features` (batch, C, F, T), outputs `embedding`, `logits`, perhaps more; any batch size."""
+    network = _Answering(network) if _further(network) else network
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the exporter warns about its own internals
         program = torch.onnx.export(
             network.eval(),
             (torch.zeros(2, *spec.shape),),
             input_names=["features"],
-            output_names=["embedding", "logits"],
+            output_names=["embedding", "logits", *_further(network)],
             dynamic_shapes=({0: torch.export.Dim("batch", min=1)},),
             opset_version=OPSET,
             dynamo=True,
@@ -70,6 +84,29 @@ def to_onnx(network: nn.Module, spec: FrontendSpec) -> bytes:
         )
     assert program is not None
     return bytes(_without_traces(program.model_proto).SerializeToString())
+
+
+class _Answering(nn.Module):
+    """A network whose one pass gives all that it has, to be exported."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network, self.further = network, _further(network)
+
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        answers: tuple[torch.Tensor, ...] = self.network.with_further(x)  # type: ignore[operator]
+        return answers
+
+
+def _further(network: nn.Module) -> tuple[str, ...]:
+    """Names of the outputs beside embedding and logits that it has: `with_further` gives them in this order."""
+    names: tuple[str, ...] = getattr(network, "further", ())
+    return names
+
+
+def _usable(network: nn.Module, head: Head) -> tuple[str, ...]:
+    """Those that mean something with this head: frames are scores of labels by themselves."""
+    return tuple(name for name in _further(network) if name != "frames" or head.activation == "sigmoid")
 
 
 def _without_traces(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -81,20 +118,21 @@ def _without_traces(model: onnx.ModelProto) -> onnx.ModelProto:
     return model
 
 
-def verify_onnx(model: bytes, network: nn.Module, features: Array) -> tuple[Array, Array]:
+def verify_onnx(model: bytes, network: nn.Module, features: Array) -> dict[str, Array]:
     """Run both on features (B, C, F, T): what ONNX Runtime says, or a `UserError` when torch differs by more than 1e-4."""
+    names, whole = ("embedding", "logits", *_further(network)), _Answering(network) if _further(network) else network
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # read when the library is loaded
     import onnxruntime
 
     session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
-    outputs = [np.asarray(o) for o in session.run(["embedding", "logits"], {"features": features})]
+    outputs = [np.asarray(o) for o in session.run(list(names), {"features": features})]
     with torch.no_grad():
-        expected = [o.numpy() for o in network.eval()(torch.from_numpy(features))]
-    for what, ours, theirs in zip(("embedding", "logits"), outputs, expected, strict=True):
+        expected = [o.numpy() for o in whole.eval()(torch.from_numpy(features))]
+    for what, ours, theirs in zip(names, outputs, expected, strict=True):
         worst = float(np.abs(ours - theirs).max())
         if not worst <= TOLERANCE:
             raise UserError(f"export refused: ONNX Runtime and torch differ in {what} by {worst:.2g}, more than {TOLERANCE:g}")
-    return outputs[0], outputs[1]
+    return dict(zip(names, outputs, strict=True))
 
 
 def golden_samples(spec: FrontendSpec) -> Array:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
 
 from edge.types import Array
 
-__all__ = ["Backend", "FrameBackend"]
+__all__ = ["Backend", "NamedBackend"]
 
 
 class Backend(Protocol):
@@ -21,9 +22,9 @@ class Backend(Protocol):
 
 
 @runtime_checkable
-class FrameBackend(Backend, Protocol):
-    """A backend that also runs networks with a third output."""
+class NamedBackend(Backend, Protocol):
+    """A backend that also runs networks with more outputs than two."""
 
-    def infer_frames(self, features: Array) -> tuple[Array, Array, Array]:
-        """As `infer`, and `frames` (B, T, K) float32: logits of T equal parts of the window."""
+    def infer_named(self, features: Array, names: Sequence[str]) -> tuple[Array, ...]:
+        """As `infer`, but the outputs that are named, (B, ...) float32; a name that the network lacks is a `BackendError`."""
         ...

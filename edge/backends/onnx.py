@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -53,10 +54,9 @@ class OnnxBackend:
         embedding, logits = self._run(["embedding", "logits"], features)
         return embedding, logits
 
-    def infer_frames(self, features: Array) -> tuple[Array, Array, Array]:
-        """See `FrameBackend.infer_frames`."""
-        embedding, logits, frames = self._run(["embedding", "logits", "frames"], features)
-        return embedding, logits, frames
+    def infer_named(self, features: Array, names: Sequence[str]) -> tuple[Array, ...]:
+        """See `NamedBackend.infer_named`."""
+        return tuple(self._run(list(names), features))
 
     def _run(self, outputs: list[str], features: Array) -> list[Array]:
         try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -33,7 +33,7 @@ class TensorRtBackend:
         self._engine = self._runtime.deserialize_cuda_engine(plan)
         if self._engine is None:
             raise refusal(self._log.taken())
-        self._input, self._shape = self._check_tensors(trt)
+        self._input, self._shape, self._outputs = self._check_tensors(trt)
         self._context = self._engine.create_execution_context()
         if self._context is None:
             raise self._failure("has not the memory to run the engine; end what else uses it")
@@ -41,7 +41,7 @@ class TensorRtBackend:
         self._buffers = self._place_buffers()
         self._batch = 0
         self._as_graph = cuda_graph
-        self._recorded: tuple[int, Callable[[], None]] | None = None
+        self._recorded: tuple[int, tuple[str, ...], Callable[[], None]] | None = None
 
     @property
     def largest_batch(self) -> int:
@@ -50,65 +50,75 @@ class TensorRtBackend:
 
     def infer(self, features: Array) -> tuple[Array, Array]:
         """See `Backend.infer`."""
+        embedding, logits = self.infer_named(features, OUTPUTS)
+        return embedding, logits
+
+    def infer_named(self, features: Array, names: Sequence[str]) -> tuple[Array, ...]:
+        """See `NamedBackend.infer_named`; the engine reckons all outputs, but only these are copied from the device."""
+        for name in names:
+            if name not in self._outputs:
+                raise BackendError(f"TensorRT: the engine has no output {name}, only {', '.join(self._outputs)}")
         if features.ndim != len(self._shape) or features.shape[1:] != self._shape[1:] or not len(features):
             takes = ", ".join(str(n) for n in self._shape[1:])
             raise BackendError(f"TensorRT: features of shape {features.shape} do not fit the engine, which takes (B, {takes})")
         self._gpu.make_current()  # the thread that infers need not be the one that loaded the engine
-        parts = [self._infer(features[i : i + self.largest_batch]) for i in range(0, len(features), self.largest_batch)]
-        embedding, logits = (np.concatenate(outputs) for outputs in zip(*parts, strict=True))
-        return embedding, logits
+        wanted, step = tuple(names), self.largest_batch
+        parts = [self._infer(features[i : i + step], wanted) for i in range(0, len(features), step)]
+        return tuple(np.concatenate(outputs) for outputs in zip(*parts, strict=True))
 
-    def _infer(self, features: Array) -> tuple[Array, Array]:
+    def _infer(self, features: Array, wanted: tuple[str, ...]) -> list[Array]:
         batch = len(features)
         self._log.taken()
         if batch != self._batch:
             if not self._context.set_input_shape(self._input, tuple(features.shape)):
                 raise self._failure(f"does not take a batch of {batch}")
             self._batch = batch
-        shapes = {name: tuple(int(n) for n in self._context.get_tensor_shape(name)) for name in (self._input, *OUTPUTS)}
+        shapes = {name: tuple(int(n) for n in self._context.get_tensor_shape(name)) for name in (self._input, *wanted)}
         sizes = {name: int(np.prod(shape)) for name, shape in shapes.items()}
         self._buffers[self._input].host[: features.size] = features.ravel()
-        self._launch(batch, sizes)
+        self._launch(batch, sizes, wanted)
         self._stream.wait()
-        embedding, logits = (self._buffers[name].host[: sizes[name]].reshape(shapes[name]).copy() for name in OUTPUTS)
-        return embedding, logits
+        return [self._buffers[name].host[: sizes[name]].reshape(shapes[name]).copy() for name in wanted]
 
-    def _launch(self, batch: int, sizes: dict[str, int]) -> None:
+    def _launch(self, batch: int, sizes: dict[str, int], wanted: tuple[str, ...]) -> None:
         def enqueue() -> None:
             self._buffers[self._input].upload(sizes[self._input], self._stream)
             if not self._context.execute_async_v3(int(self._stream.handle)):
                 raise self._failure("could not run the engine")
-            for name in OUTPUTS:
+            for name in wanted:
                 self._buffers[name].download(sizes[name], self._stream)
 
         if not self._as_graph:
             return enqueue()
-        if self._recorded is None or self._recorded[0] != batch:  # one at a time: a change of shape may move what it points to
+        if self._recorded is None or self._recorded[:2] != (
+            batch,
+            wanted,
+        ):  # one at a time: a change of shape may move what it points to
             enqueue()  # TensorRT settles what depends on the shape at the first run, which a recording must not contain
             self._stream.wait()
-            self._recorded = batch, self._stream.recorded(enqueue)
-        return self._recorded[1]()
+            self._recorded = batch, wanted, self._stream.recorded(enqueue)
+        return self._recorded[2]()
 
-    def _check_tensors(self, trt: Any) -> tuple[str, tuple[int, ...]]:
-        """Name and largest shape of the input; raises `EngineError` where the engine is not one of ours."""
+    def _check_tensors(self, trt: Any) -> tuple[str, tuple[int, ...], tuple[str, ...]]:
+        """Name and largest shape of the input, and the outputs' names; raises `EngineError` where the engine is not one of ours."""
         engine = self._engine
         names = [engine.get_tensor_name(i) for i in range(engine.num_io_tensors)]
         inputs = [name for name in names if engine.get_tensor_mode(name) == trt.TensorIOMode.INPUT]
-        outputs = {name for name in names if engine.get_tensor_mode(name) == trt.TensorIOMode.OUTPUT}
-        if len(inputs) != 1 or outputs != set(OUTPUTS):
+        outputs = tuple(name for name in names if engine.get_tensor_mode(name) == trt.TensorIOMode.OUTPUT)
+        if len(inputs) != 1 or not set(OUTPUTS) <= set(outputs):
             raise EngineError(f"its tensors are {', '.join(names)}, not one input with {' and '.join(OUTPUTS)}; compile it again")
-        for name in (inputs[0], *OUTPUTS):
+        for name in (inputs[0], *outputs):
             if engine.get_tensor_dtype(name) != trt.DataType.FLOAT:
                 raise EngineError(f"its tensor {name} is not float32; export the bundle again")
         _, _, largest = engine.get_tensor_profile_shape(inputs[0], 0)
-        return inputs[0], tuple(int(n) for n in largest)
+        return inputs[0], tuple(int(n) for n in largest), outputs
 
     def _place_buffers(self) -> dict[str, Buffer]:
         """One for each tensor, large enough for the largest batch, and told to the context."""
         if not self._context.set_input_shape(self._input, self._shape):
             raise self._failure("does not take the largest batch of its own profile")
         buffers = {}
-        for name in (self._input, *OUTPUTS):
+        for name in (self._input, *self._outputs):
             buffers[name] = Buffer(self._gpu, int(np.prod([int(n) for n in self._context.get_tensor_shape(name)])))
             if not self._context.set_tensor_address(name, int(buffers[name].device)):
                 raise self._failure(f"does not take the address of {name}")

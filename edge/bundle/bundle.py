@@ -1,9 +1,10 @@
 """A bundle: one trained system as a directory that proves its own integrity.
 
 manifest.json    what it is, and the sha256 of every other file; its own digest names the bundle
-model.onnx       float32 (B, channels, n_mels, frames) -> embedding (B, D) L2-normalised, logits (B, K), perhaps frames (B, T, K)
+model.onnx       float32 (B, channels, n_mels, frames) -> embedding (B, D) L2-normalised, logits (B, K), perhaps
+                 frames (B, T, K) and attention (B, F', T')
 head.npz         arrays of the rejection rule (`heads.rule_arrays`)
-golden.npz       one window of samples and the embedding and logits it must give
+golden.npz       one window of samples and the outputs it must give
 MODEL_CARD.md    for people
 
 A variant, the same network at another precision, adds model.NAME.onnx and golden.NAME.npz (its own outputs to the golden window).
@@ -16,15 +17,14 @@ import hashlib
 import json
 import shutil
 import tempfile
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from edge.bundle.golden import Golden, NewVariant, load_arrays, read_golden, write_golden
 from edge.bundle.heads import Head, Rule, rule_arrays, rule_from_arrays
 from edge.bundle.manifest import FORMAT_VERSION, FP32, PRECISIONS, SCORE_THRESHOLD, Label, Manifest, Variant
 from edge.bundle.spec import FrontendSpec
@@ -45,27 +45,6 @@ class Network:
     path: Path
     head: Head
     golden: Golden
-
-
-@dataclass(frozen=True, kw_only=True)
-class NewVariant:
-    """A variant to be written: its graph, and its embedding (D,) and logits (K,) of the golden window."""
-
-    variant: Variant
-    model: bytes
-    embedding: Array
-    logits: Array
-    tolerance: float
-
-
-@dataclass(frozen=True, kw_only=True)
-class Golden:
-    """One window with its expected outputs: samples (n,), embedding (D,), logits (K,); outputs may differ by `tolerance`."""
-
-    samples: Array
-    embedding: Array
-    logits: Array
-    tolerance: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -152,7 +131,7 @@ def write_bundle(
         (staging / MODEL).write_bytes(model)
         (staging / CARD).write_text(card, encoding="utf-8")
         np.savez_compressed(staging / HEAD, **rule_arrays(rule))  # type: ignore[arg-type]
-        np.savez_compressed(staging / GOLDEN, **dataclasses.asdict(golden))
+        write_golden(staging / GOLDEN, golden, samples=golden.samples)
         for name, new in (variants or {}).items():
             _write_variant(staging, name, new)
         described = {name: new.variant for name, new in (variants or {}).items()}
@@ -176,6 +155,8 @@ def write_bundle(
 
 def _format_version(manifest: Manifest, variants: Mapping[str, Variant]) -> int:
     """The oldest program that understands it decides; so an older bundle keeps its digest when it is written again."""
+    if manifest.attention:
+        return 4
     if manifest.label_thresholds or manifest.frame_threshold is not None:
         return 3
     return 2 if variants else 1
@@ -187,8 +168,7 @@ def _file_names(variants: Mapping[str, Variant]) -> list[str]:
 
 def _write_variant(folder: Path, name: str, new: NewVariant) -> None:
     (folder / f"model.{name}.onnx").write_bytes(new.model)
-    arrays = {"embedding": new.embedding, "logits": new.logits, "tolerance": np.float64(new.tolerance)}
-    np.savez_compressed(folder / f"golden.{name}.npz", **arrays)  # type: ignore[arg-type]
+    write_golden(folder / f"golden.{name}.npz", new)
 
 
 def _read_manifest(path: Path) -> Manifest:
@@ -230,20 +210,12 @@ def _verify_files(path: Path, manifest: Manifest) -> None:
             raise BundleError(f"{file}: is damaged or was edited (sha256 differs from the manifest); copy the bundle again")
 
 
-def _load_arrays(file: Path) -> dict[str, NDArray[Any]]:
-    try:
-        with np.load(file, allow_pickle=False) as arrays:
-            return dict(arrays)
-    except (OSError, ValueError, TypeError, zipfile.BadZipFile) as exc:
-        raise BundleError(f"{file}: is not a file of named arrays ({exc}); export the bundle again") from exc
-
-
 def _network(path: Path, manifest: Manifest, name: str) -> Network:
-    golden = _golden(path / GOLDEN, {})
+    golden = read_golden(path / GOLDEN, {}, manifest)
     model, threshold, scale = MODEL, manifest.threshold, manifest.scale
     if name != FP32:
         variant = manifest.variants[name]
-        golden = _golden(path / f"golden.{name}.npz", {"samples": golden.samples})
+        golden = read_golden(path / f"golden.{name}.npz", {"samples": golden.samples}, manifest)
         model, threshold, scale = f"model.{name}.onnx", variant.threshold, variant.scale
     head = _head(path / HEAD, dataclasses.replace(manifest, threshold=threshold, scale=scale))
     if len(golden.logits) != len(manifest.labels):
@@ -258,25 +230,12 @@ def _network(path: Path, manifest: Manifest, name: str) -> Network:
 
 def _head(file: Path, manifest: Manifest) -> Head:
     try:
-        rule = rule_from_arrays(_load_arrays(file))
+        rule = rule_from_arrays(load_arrays(file))
         if rule.kind != manifest.rule:
             raise SpecError(f"its rule is {rule.kind}, but manifest.json says {manifest.rule}")
         return Head(activation=manifest.activation, rule=rule, threshold=manifest.threshold, scale=manifest.scale)  # type: ignore[arg-type]
     except SpecError as exc:
         raise BundleError(f"{file}: {exc}; export the bundle again") from exc
-
-
-def _golden(file: Path, known: Mapping[str, Array]) -> Golden:
-    arrays = {**_load_arrays(file), **known}
-    try:
-        return Golden(
-            samples=arrays["samples"],
-            embedding=arrays["embedding"],
-            logits=arrays["logits"],
-            tolerance=float(arrays["tolerance"]),
-        )
-    except KeyError as exc:
-        raise BundleError(f"{file}: array {exc} is missing; export the bundle again") from exc
 
 
 def _sha256(file: Path) -> str:

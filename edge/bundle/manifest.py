@@ -15,7 +15,7 @@ from edge.errors import SpecError
 
 __all__ = ["BACKENDS", "FORMAT_VERSION", "FP32", "PRECISIONS", "Label", "Manifest", "Variant"]
 
-FORMAT_VERSION = 3  # the newest that is read; 1 is a bundle without variants, 2 one of a single label a window
+FORMAT_VERSION = 4  # the newest that is read; 1 is a bundle without variants, 2 one of a single label a window, 4 has attention
 SCORE_THRESHOLD = 0.5  # of a label with none of its own, in a bundle of several labels a window
 FP32 = "fp32"  # the network as it was trained; every bundle has it
 PRECISIONS = ("int8", "int8+fp16", "fp16")  # of variants, fastest first
@@ -59,7 +59,8 @@ class Manifest:
 
     With the activation `sigmoid` a window carries every label whose score reaches its own of `label_thresholds`, or 0.5. With a
     `frame_threshold` the graph has a third output, `frames` (B, T, K): logits of T equal parts of the window. An event then reaches
-    from the first to the last part in which the score of its label is at least the threshold.
+    from the first to the last part in which the score of its label is at least the threshold. With `attention` the graph has an
+    output of that name, (B, F', T'): where in F' bands, lowest first, and T' parts of the window it looks; each adds up to 1.
     """
 
     name: str
@@ -76,6 +77,7 @@ class Manifest:
     variants: dict[str, Variant] = dataclasses.field(default_factory=dict)
     label_thresholds: dict[str, float] = dataclasses.field(default_factory=dict)
     frame_threshold: float | None = None
+    attention: bool = False
     format_version: int = 1
 
     def as_mapping(self) -> dict[str, Any]:
@@ -90,6 +92,8 @@ class Manifest:
             del plain["label_thresholds"]
         if self.frame_threshold is None:
             del plain["frame_threshold"]
+        if not self.attention:
+            del plain["attention"]
         return plain
 
     @staticmethod
@@ -113,8 +117,16 @@ class Manifest:
         for label, threshold in self.label_thresholds.items():
             if not 0 < threshold <= 1:
                 raise SpecError(f"label_thresholds: {label}: {threshold} is not above 0 and at most 1")
+        if not isinstance(self.attention, bool):
+            raise SpecError(f"attention: {self.attention!r} is neither true nor false")
         if self.frame_threshold is not None and not (self.activation == "sigmoid" and 0 < self.frame_threshold <= 1):
             raise SpecError(f"frame_threshold: {self.frame_threshold} is not above 0 and at most 1 with the activation sigmoid")
+
+    @property
+    def further(self) -> tuple[str, ...]:
+        """Outputs of the graph beside embedding and logits."""
+        frames = ("frames",) if self.frame_threshold is not None else ()
+        return (*frames, "attention") if self.attention else frames
 
     @property
     def digest(self) -> str:

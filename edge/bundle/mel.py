@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["mel_filters"]
+__all__ = ["hz_between", "mel_filters"]
 
 LINEAR_HZ = 200 / 3  # a mel below the knee
 KNEE_HZ = 1000.0  # from here on the scale is logarithmic
@@ -27,6 +27,11 @@ def mel_filters(*, sample_rate_hz: int, n_fft: int, n_mels: int, fmin_hz: float,
     triangles = np.minimum((bins - lower) / (centre - lower), (upper - bins) / (upper - centre))
     weights: NDArray[np.float32] = (np.maximum(triangles, 0) * 2 / (upper - lower)).astype(np.float32)
     return weights
+
+
+def hz_between(low_hz: float, high_hz: float, shares: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Frequencies at `shares`, 0..1, of the way from one to the other on the mel scale."""
+    return _hz(_mel(low_hz) + shares * (_mel(high_hz) - _mel(low_hz)))
 
 
 def _mel(hz: float) -> float:

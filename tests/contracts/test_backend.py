@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from deploy.build_engine import Request, build
-from edge.backends.base import Backend
+from edge.backends.base import Backend, NamedBackend
 from edge.backends.cuda import open_gpu
 from edge.backends.enginecache import BuildOptions
 from edge.backends.onnx import OnnxBackend
@@ -19,22 +19,28 @@ from edge.backends.tensorrt import TensorRtBackend
 from edge.errors import BackendError
 from edge.types import Array
 from tests.support.backends import FixedBackend
-from tests.support.bundles import LABELS, SPEC, tiny_bundle
+from tests.support.bundles import LABELS, SPEC, choir_bundle, tiny_bundle
 from tests.support.nvidia import Nvidia, on_a_machine, tensorrt_missing
 
 Make = Callable[[Path, ExitStack], Backend]
 
 
-def on_tensorrt(folder: Path, while_used: ExitStack, *, version: str, cuda_graph: bool = False) -> Backend:
+def on_tensorrt(folder: Path, while_used: ExitStack, *, version: str, cuda_graph: bool = False, named: bool = False) -> Backend:
     """On a fake of `version`; a batch of 7 is more than goes through at once."""
     while_used.enter_context(on_a_machine(Nvidia(version=version)))
-    return compiled(folder, cuda_graph=cuda_graph)
+    return compiled(folder, cuda_graph=cuda_graph, named=named)
 
 
-def compiled(folder: Path, *, cuda_graph: bool = False) -> TensorRtBackend:
-    onnx, plan, options = tiny_bundle(folder / "tiny").model_path, folder / "engine.plan", BuildOptions(largest_batch=4)
+def compiled(folder: Path, *, cuda_graph: bool = False, named: bool = False) -> TensorRtBackend:
+    onnx, plan, options = graph(folder, named=named), folder / "engine.plan", BuildOptions(largest_batch=4)
     build(Request(onnx=onnx, plan=plan, shape=SPEC.shape, timing_cache=folder / "timing", options=options), lambda what: None)
     return TensorRtBackend(plan.read_bytes(), gpu=open_gpu(), cuda_graph=cuda_graph)
+
+
+def graph(folder: Path, *, named: bool) -> Path:
+    """Of two outputs, or with all that a network may have."""
+    bundle = choir_bundle(folder / "choir", frame_threshold=0.5, attention=True) if named else tiny_bundle(folder / "tiny")
+    return bundle.model_path
 
 
 BACKENDS: dict[str, Make] = {
@@ -46,13 +52,22 @@ BACKENDS: dict[str, Make] = {
 }
 
 
-def on_a_gpu(folder: Path, _: ExitStack, *, cuda_graph: bool = False) -> Backend:
+NAMED: dict[str, Make] = {
+    "onnx": lambda folder, _: OnnxBackend(graph(folder, named=True)),
+    "tensorrt-10.3": partial(on_tensorrt, version="10.3", named=True),
+    "tensorrt-11.4": partial(on_tensorrt, version="11.4", named=True),
+    "tensorrt-graph": partial(on_tensorrt, version="10.3", cuda_graph=True, named=True),
+}
+
+
+def on_a_gpu(folder: Path, _: ExitStack, *, cuda_graph: bool = False, named: bool = False) -> Backend:
     if (reason := tensorrt_missing()) is not None:
         pytest.skip(reason)
-    return compiled(folder, cuda_graph=cuda_graph)
+    return compiled(folder, cuda_graph=cuda_graph, named=named)
 
 
 ON_A_GPU: dict[str, Make] = {"tensorrt": on_a_gpu, "tensorrt-with-a-graph": partial(on_a_gpu, cuda_graph=True)}
+NAMED_ON_A_GPU: dict[str, Make] = {name: partial(make, named=True) for name, make in ON_A_GPU.items()}  # type: ignore[call-arg]
 
 
 @pytest.fixture(params=[*BACKENDS, *(pytest.param(name, marks=pytest.mark.gpu) for name in ON_A_GPU)])
@@ -94,3 +109,31 @@ def test_input_is_left_alone(backend: Backend) -> None:
 def test_features_of_another_shape_are_a_backend_error(backend: Backend) -> None:
     with pytest.raises(BackendError):
         backend.infer(features(1)[:, :, :-1])
+
+
+@pytest.fixture(params=[*NAMED, *(pytest.param(name, marks=pytest.mark.gpu) for name in NAMED_ON_A_GPU)])
+def named(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[NamedBackend]:
+    with ExitStack() as while_used:
+        opened = (NAMED | NAMED_ON_A_GPU)[request.param](tmp_path, while_used)
+        assert isinstance(opened, NamedBackend)
+        yield opened
+
+
+@pytest.mark.parametrize("batch", [1, 7])
+def test_outputs_are_named_in_any_order_and_are_what_infer_gives(named: NamedBackend, batch: int) -> None:
+    given = features(batch)
+    attention, frames, logits = named.infer_named(given, ("attention", "frames", "logits"))
+    _, mels, count = SPEC.shape
+    assert attention.shape == (batch, mels, count)
+    assert frames.shape == (batch, count, len(LABELS))
+    assert attention.dtype == frames.dtype == np.float32
+    np.testing.assert_allclose(attention, given[:, 0] / given[:, 0].sum(axis=(1, 2), keepdims=True), rtol=1e-5)
+    np.testing.assert_allclose(frames.mean(axis=1), logits, rtol=1e-3, atol=1e-3)
+    for mine, theirs in zip(named.infer(given), named.infer_named(given, ("embedding", "logits")), strict=True):
+        np.testing.assert_array_equal(mine, theirs)
+    np.testing.assert_array_equal(named.infer_named(given, ("attention",))[0], attention)
+
+
+def test_an_output_that_is_not_there_is_a_backend_error(named: NamedBackend) -> None:
+    with pytest.raises(BackendError, match="loudness"):
+        named.infer_named(features(1), ("logits", "loudness"))

@@ -17,7 +17,7 @@ from edge.backends.onnx import OnnxBackend
 from edge.bundle import Bundle, load_bundle
 from edge.cli import main
 from edge.engines import load_model
-from edge.errors import BackendError
+from edge.errors import BackendError, BundleError
 from edge.model import Model
 from edge.types import Array, Detection, Frames
 from tests.edge.test_app import rows, states
@@ -124,6 +124,29 @@ def test_it_is_told_in_the_manifest_and_old_bundles_know_nothing_of_it(framed: B
 def test_a_threshold_that_cannot_be_is_told(tmp_path: Path, threshold: float) -> None:
     with pytest.raises(ValueError, match=r"frame_threshold: .* is not above 0 and at most 1"):
         choir_bundle(tmp_path / "bad", frame_threshold=threshold)
+
+
+@pytest.mark.parametrize("name", ["frames", "attention"])
+def test_the_self_test_holds_every_output_against_the_golden_window(tmp_path: Path, name: str) -> None:
+    off = choir_bundle(tmp_path / "off", frame_threshold=0.5, attention=True, golden_errors={name: 0.1})
+    assert off.golden.expected.keys() == {"embedding", "logits", "frames", "attention"}
+    with pytest.raises(BundleError, match=rf"on the golden window {name} differs by 0\.1, more than its tolerance"):
+        load_model(off)
+
+
+def test_a_bundle_from_before_the_frames_were_golden_is_taken(tmp_path: Path) -> None:
+    old = choir_bundle(tmp_path / "old", frame_threshold=0.5, golden_errors={"frames": np.nan})
+    assert old.golden.further == {}
+    assert old.manifest.format_version == 3
+    assert spans(run(played(CALLS, (1000,)), load_model(old))[0]).keys() == TRUE.keys()
+
+
+def test_attention_is_told_in_the_manifest_and_has_to_be_golden(tmp_path: Path) -> None:
+    seeing = choir_bundle(tmp_path / "seeing", attention=True)
+    assert (seeing.manifest.format_version, seeing.manifest.further) == (4, ("attention",))
+    assert "attention" not in choir_bundle(tmp_path / "plain").manifest.as_mapping()
+    with pytest.raises(BundleError, match=r"golden\.npz: array 'attention' is missing"):
+        choir_bundle(tmp_path / "lacking", attention=True, golden_errors={"attention": np.nan})
 
 
 class WithoutFrames:

@@ -21,7 +21,7 @@ from edge.settings import ModelConfig
 from edge.sinks import FORMATS as SINK_FORMATS
 from edge.sinks.base import Heard
 from tests.support.audio import noise, soundscape, write_audio
-from tests.support.bundles import tiny_bundle, tone
+from tests.support.bundles import choir_bundle, tiny_bundle, tone
 
 Run = Callable[..., Result]
 
@@ -234,6 +234,25 @@ def test_info_tells_what_a_bundle_is(bundle: Bundle) -> None:
     assert result.exit_code == 0
     assert bundle.digest in result.stdout
     assert "low_hummer: Low Hummer (Bombus gravis)" in result.stdout
+
+
+def test_info_tells_outputs_thresholds_and_variants(tmp_path: Path) -> None:
+    seeing = choir_bundle(tmp_path / "seeing", frame_threshold=0.4, attention=True, label_thresholds={"mid_whistler": 0.7})
+    result = CliRunner().invoke(main, ["info", "--bundle", str(seeing.path)])
+    assert result.exit_code == 0
+    for line in (
+        "head       sigmoid, rejects by max_logit above 2",
+        "window     carries every label from a score of 0.5, but for those that name their own",
+        "outputs    embedding 12, logits 3, frames 63 (heard from a score of 0.4), attention 12 bands x 63 parts",
+        "  mid_whistler: Mid Whistler (Sibilus medius), from a score of 0.7",
+    ):
+        assert line in result.stdout.splitlines()
+    old = choir_bundle(tmp_path / "old", frame_threshold=0.4, golden_errors={"frames": np.nan})
+    assert "frames (heard from a score of 0.4)" in CliRunner().invoke(main, ["info", "--bundle", str(old.path)]).stdout
+    several = tiny_bundle(tmp_path / "several", variant_errors={"int8-cpu": 0.0})
+    said = CliRunner().invoke(main, ["info", "--bundle", str(several.path)]).stdout
+    assert "variant    int8-cpu: int8 for onnx" in said
+    assert "window     carries one label, or is unknown" in said
 
 
 def test_bench_measures(bundle: Bundle) -> None:

@@ -73,7 +73,7 @@ def tiny_bundle(
     templates = np.stack([_profile(frontend, tone(hz, spec.window_s, spec.sample_rate_hz)) for hz in tones])
     model = _graph(spec, "embedding", 10 * templates.T, np.zeros(len(templates)))
     samples = tone(700.0, spec.window_s, spec.sample_rate_hz)
-    embedding, logits = _run(model, frontend(samples)[None])
+    embedding, logits = _run(model, frontend(samples)[None], ("embedding", "logits"))
     golden = Golden(samples=samples, embedding=embedding[0] + np.float32(golden_error), logits=logits[0], tolerance=1e-4)
     manifest = Manifest(
         name="tiny", labels=tuple(labels[i] for i in order), frontend=spec, activation="softmax",
@@ -91,26 +91,38 @@ def tiny_bundle(
 
 
 def choir_bundle(
-    path: Path, *, label_thresholds: Mapping[str, float] | None = None, frame_threshold: float | None = None
+    path: Path,
+    *,
+    label_thresholds: Mapping[str, float] | None = None,
+    frame_threshold: float | None = None,
+    attention: bool = False,
+    golden_errors: Mapping[str, float] | None = None,
 ) -> Bundle:
     """A bundle that hears the three tones each by itself, so that a window may carry several labels; noise is none of them.
 
-    With a `frame_threshold` it says so of every frame of its features, too.
+    With a `frame_threshold` it says so of every frame of its features, too; its `attention` is where its features are loud. Of its
+    golden window, `golden_errors` spoils outputs by name, and leaves out those that are nan.
     """
     frontend = Frontend(SPEC)
     weights = np.zeros((SPEC.n_mels, len(TONES_HZ)))
     for i, hz in enumerate(TONES_HZ.values()):
         weights[_profile(frontend, tone(hz, 1.0)).argmax(), i] = 20
     weights[7:10] = -20 / 3  # bands that belong to none of the tones
-    model = _graph(SPEC, "flat", weights, np.full(len(TONES_HZ), -10.0), frames=frame_threshold is not None)
+    model = _graph(SPEC, "flat", weights, np.full(len(TONES_HZ), -10.0), frames=frame_threshold is not None, attention=attention)
     samples = tone(300.0, 1.0) + tone(3000.0, 1.0)
-    embedding, logits = _run(model, frontend(samples)[None])
-    golden = Golden(samples=samples, embedding=embedding[0], logits=logits[0], tolerance=1e-4)
     manifest = Manifest(
         name="choir", labels=LABELS, frontend=SPEC, activation="sigmoid", rule="max_logit", threshold=2.0, scale=1.0,
         training_data="0" * 64, code="0" * 64, metrics={}, label_thresholds=dict(label_thresholds or {}),
-        frame_threshold=frame_threshold,
+        frame_threshold=frame_threshold, attention=attention,
     )  # fmt: skip
+    errors = golden_errors or {}
+    names = [name for name in ("embedding", "logits", *manifest.further) if not np.isnan(errors.get(name, 0))]
+    answers = {
+        name: answer[0] + np.float32(errors.get(name, 0))
+        for name, answer in zip(names, _run(model, frontend(samples)[None], names), strict=True)
+    }
+    further = {name: answers[name] for name in names[2:]}
+    golden = Golden(samples=samples, embedding=answers["embedding"], logits=answers["logits"], tolerance=1e-4, further=further)
     return write_bundle(path, manifest, model=model, rule=MaxLogit(), golden=golden, card="# Choir\n")
 
 
@@ -125,10 +137,18 @@ def _profile(frontend: Frontend, samples: Array) -> Array:
     return profile
 
 
-def _graph(spec: FrontendSpec, source: str, matrix: NDArray[Any], bias: NDArray[Any], *, frames: bool = False) -> bytes:
+def _graph(
+    spec: FrontendSpec,
+    source: str,
+    matrix: NDArray[Any],
+    bias: NDArray[Any],
+    *,
+    frames: bool = False,
+    attention: bool = False,
+) -> bytes:
     """Mean over time, `flat` -> L2, `embedding`; of one of the two, a linear layer: matrix (n_mels, K) and bias (K,).
 
-    With `frames` the same layer of each frame of the features, too.
+    With `frames` the same layer of each frame of the features, too; `attention` is the features' share of their sum.
     """
     channels, mels, count = spec.shape
     first = numpy_helper.from_array(np.array([0], np.int64), "first")
@@ -146,25 +166,34 @@ def _graph(spec: FrontendSpec, source: str, matrix: NDArray[Any], bias: NDArray[
         helper.make_node("MatMul", [source, "weights"], ["products"]),
         helper.make_node("Add", ["products", "bias"], ["logits"]),
     ]
-    if frames:
+    if frames or attention:
         nodes += [
             helper.make_node("Gather", ["features", "first"], ["picture"], axis=1),
             helper.make_node("Squeeze", ["picture", "ones"], ["mels"]),
+        ]
+    if attention:
+        nodes += [
+            helper.make_node("ReduceSum", ["mels", "both"], ["total"], keepdims=1),
+            helper.make_node("Div", ["mels", "total"], ["attention"]),
+        ]
+    if frames:
+        nodes += [
             helper.make_node("Transpose", ["mels"], ["moments"], perm=[0, 2, 1]),
             helper.make_node("MatMul", ["moments", "weights"], ["parts"]),
             helper.make_node("Add", ["parts", "bias"], ["frames"]),
         ]
-    ones = numpy_helper.from_array(np.array([1], np.int64), "ones")
+    ones, both = (numpy_helper.from_array(np.array(a, np.int64), name) for name, a in (("ones", [1]), ("both", [1, 2])))
     graph = helper.make_graph(
         nodes,
         "tiny",
         [helper.make_tensor_value_info("features", TensorProto.FLOAT, ["batch", channels, mels, count])],
         [
             *([helper.make_tensor_value_info("frames", TensorProto.FLOAT, ["batch", count, len(bias)])] if frames else []),
+            *([helper.make_tensor_value_info("attention", TensorProto.FLOAT, ["batch", mels, count])] if attention else []),
             helper.make_tensor_value_info("embedding", TensorProto.FLOAT, ["batch", mels]),
             helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["batch", len(bias)]),
         ],
-        initializer=[first, weights, offset, floor, axes, ones],
+        initializer=[first, weights, offset, floor, axes, ones, *([both] if attention else [])],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
     onnx.checker.check_model(model)
@@ -172,8 +201,8 @@ def _graph(spec: FrontendSpec, source: str, matrix: NDArray[Any], bias: NDArray[
     return serialized
 
 
-def _run(model: bytes, features: Array) -> tuple[Array, Array]:
+def _run(model: bytes, features: Array, names: Sequence[str]) -> tuple[Array, ...]:
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, "model.onnx")
         file.write_bytes(model)
-        return OnnxBackend(file).infer(features)
+        return OnnxBackend(file).infer_named(features, names)

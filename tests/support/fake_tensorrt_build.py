@@ -70,6 +70,7 @@ class INetworkDefinition(Strict):
     def _begin(self, flags: int) -> None:
         self._flags, self._onnx = flags, b""
         self._inputs: list[Any] = []
+        self._outputs = 0
 
     @property
     def num_inputs(self) -> int:
@@ -77,7 +78,7 @@ class INetworkDefinition(Strict):
 
     @property
     def num_outputs(self) -> int:
-        return 2
+        return self._outputs
 
     def get_input(self, index: int) -> Any:
         return self._inputs[index]
@@ -104,6 +105,7 @@ class OnnxParser(Strict):
         for tensor in parsed.get_inputs():
             shape = tuple(-1 if isinstance(n, str) else int(n) for n in tensor.shape)
             self._network._inputs.append(self._lib.make(ITensor, tensor.name, shape))
+        self._network._outputs = len(parsed.get_outputs())
         return True
 
     @property

@@ -98,7 +98,7 @@ def test_the_graph_says_what_the_head_says_and_its_state_is_enough(head: nn.Modu
     model = graph_of(network, (1, 2, 8))
     for batch in (1, 5):
         features = np.random.default_rng(batch).random((batch, 1, 2, 8), dtype=np.float32)
-        logits = verify_onnx(model, network, features)[1]
+        logits = verify_onnx(model, network, features)["logits"]
         assert logits.shape == (batch, 4)
     state: dict[str, Tensor] = head.state_dict()
     spec = ForestSpec() if "feature" in state else KnnSpec()

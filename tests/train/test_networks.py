@@ -56,7 +56,7 @@ def test_torch_equals_onnx_for_any_batch(name: str, network: torch.nn.Module, sp
     assert [o.name for o in proto.graph.output] == ["embedding", "logits"]
     golden = Frontend(spec)(golden_samples(spec))
     for batch in (1, 3):
-        embedding, logits = verify_onnx(model, network, np.stack([golden] * batch))
+        embedding, logits = verify_onnx(model, network, np.stack([golden] * batch)).values()
         assert logits.shape == (batch, 5)
         assert np.linalg.norm(embedding, axis=1) == pytest.approx(np.ones(batch), abs=1e-5)
 

@@ -87,7 +87,9 @@ def test_torch_equals_onnx_for_any_batch(name: str) -> None:
     width = 128 if name == "cnn1" else 5  # one that only embeds gives its embedding before normalisation
     for batch in (1, 3):
         x = np.random.default_rng(batch).random((batch, *shape), dtype=np.float32)
-        embedding, logits = verify_onnx(model, network, x)
+        answers = verify_onnx(model, network, x)
+        assert tuple(answers) == ("embedding", "logits", *getattr(network, "further", ()))
+        embedding, logits = answers["embedding"], answers["logits"]
         assert logits.shape == (batch, width)
         assert np.linalg.norm(embedding, axis=1) == pytest.approx(np.ones(batch), abs=1e-5)
 

@@ -53,6 +53,8 @@ class Segmentation(nn.Module):
     sequence itself, for audio of any length; F is fixed by the constructor.
     """
 
+    further = ("frames",)
+
     def __init__(
         self, channels: int, bands: int, classes: int, *, width: int = 512, heads: int = 8, size: dict[str, Any] | None = None
     ) -> None:
@@ -67,10 +69,15 @@ class Segmentation(nn.Module):
         self.classify = nn.Linear(width, classes)
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+        embedding, logits, frames = self.with_further(x)
+        return (embedding, logits, log_mean_exp(frames.transpose(1, 2), SOFT_MINIMUM)) if self.training else (embedding, logits)
+
+    def with_further(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Embedding, logits and those of every time step (B, T', classes), in one pass."""
         steps = self._steps(x)
-        frames = self.classify(steps).transpose(1, 2)
-        embedding, logits = functional.normalize(steps.mean(dim=1), dim=1), log_mean_exp(frames, SOFT_MAXIMUM)
-        return (embedding, logits, log_mean_exp(frames, SOFT_MINIMUM)) if self.training else (embedding, logits)
+        frames = self.classify(steps)
+        embedding = functional.normalize(steps.mean(dim=1), dim=1)
+        return embedding, log_mean_exp(frames.transpose(1, 2), SOFT_MAXIMUM), frames
 
     def frame_logits(self, x: Tensor) -> Tensor:
         """Logits of every time step (B, T', classes)."""

@@ -31,6 +31,8 @@ class Soundception(nn.Module):
     (4, 7, 3) make it smaller; published weights fit the whole only.
     """
 
+    further = ("attention",)
+
     def __init__(
         self, channels: int, bands: int, frames: int, classes: int, *, blocks: Sequence[int] = BLOCKS, dropout: float = 0.2
     ) -> None:
@@ -53,10 +55,19 @@ class Soundception(nn.Module):
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         middle = self.trunk.model.features[: self.split](x)
-        features = self.trunk.model.features[self.split :](middle)
-        pooled = (features * self.attention(features)).sum(dim=(2, 3))
-        embedding, logits = functional.normalize(pooled, dim=1), self.classify(self.dropout(pooled))
+        embedding, logits, _ = self._main_branch(middle)
         return (embedding, logits, self._auxiliary_logits(middle)) if self.training else (embedding, logits)
+
+    def with_further(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Embedding, logits and the attention (B, F', T'), in one pass."""
+        embedding, logits, attention = self._main_branch(self.trunk.model.features[: self.split](x))
+        return embedding, logits, attention.squeeze(1)
+
+    def _main_branch(self, middle: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        features = self.trunk.model.features[self.split :](middle)
+        attention = self.attention(features)
+        pooled = (features * attention).sum(dim=(2, 3))
+        return functional.normalize(pooled, dim=1), self.classify(self.dropout(pooled)), attention
 
     def attention(self, features: Tensor) -> Tensor:
         """Softmax over time and frequency of the detector's map: (B, 1, F', T'), each adds up to 1."""
