@@ -22,7 +22,7 @@ from typing import Any, Literal, cast
 
 from train.tables import Row, read_table
 
-__all__ = ["COLUMNS", "Marked", "Stretch", "annotations_table", "read_annotations", "row_id"]
+__all__ = ["COLUMNS", "Kind", "Marked", "Stretch", "annotations_table", "read_annotations", "row_id"]
 
 COLUMNS = ("row_id", "human_voice", "nocall", "t_range")
 Kind = Literal["human_voice", "nocall"]

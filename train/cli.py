@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from edge.errors import UserError
+from train.cli_steps import segment, shift
 from train.terminal import OneLineErrors, aside, from_scratch, parse_overrides, recipe_of, show
 
 __all__ = ["main"]
@@ -249,6 +250,9 @@ def build(recipe: Path, data: Path, out: Path, work: Path | None, device: str, w
     click.echo((folder / "run" / "report" / "report.md").read_text(encoding="utf-8"))
     click.echo(f"{out}: bundle {bundle.digest[:12]}, {len(bundle.labels)} species")
 
+
+for step in (segment, shift):
+    main.add_command(step)
 
 if __name__ == "__main__":
     main()

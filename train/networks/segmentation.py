@@ -68,9 +68,13 @@ class Segmentation(nn.Module):
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         steps = self._steps(x)
-        frames = self.classify(steps).transpose(1, 2)
-        embedding, logits = functional.normalize(steps.mean(dim=1), dim=1), log_mean_exp(frames, SOFT_MAXIMUM)
-        return (embedding, logits, log_mean_exp(frames, SOFT_MINIMUM)) if self.training else (embedding, logits)
+        embedding, (logits, minimum) = functional.normalize(steps.mean(dim=1), dim=1), self.pool(self.classify(steps))
+        return (embedding, logits, minimum) if self.training else (embedding, logits)
+
+    def pool(self, frame_logits: Tensor) -> tuple[Tensor, Tensor]:
+        """Soft maximum and soft minimum over time (B, classes) of what `frame_logits` gave."""
+        frames = frame_logits.transpose(1, 2)
+        return log_mean_exp(frames, SOFT_MAXIMUM), log_mean_exp(frames, SOFT_MINIMUM)
 
     def frame_logits(self, x: Tensor) -> Tensor:
         """Logits of every time step (B, T', classes)."""
