@@ -25,14 +25,19 @@ from train.corpus import read_corpus
 SIZE = {"layers": [1, 1, 1, 1], "channels": [8, 8, 16, 16], "cardinality": 1, "base_width": 64}
 TRAIN: dict[str, Any] = {
     "name": "train",
-    "frontend": {"n_mels": 32, "hop_length": 256, "channels": [{"component": "mel", "level": {"kind": "max"}}]},
+    "frontend": {
+        "sample_rate_hz": 16_000,
+        "fmax_hz": 8000.0,
+        "n_mels": 32,
+        "channels": [{"component": "mel", "level": {"kind": "max"}}],
+    },
     "network": {"kind": "segmentation", "pretrained": False, "options": {"width": 16, "heads": 2, "size": SIZE}},
     "objective": {"kind": "focal", "batch": 12, "outlier_share": 0.2, "minimum_weight": 0.1, "secondary": 0.995},
     "learning_rate": 0.003,
     "head_rate": 3,
     "schedule": "constant",
-    "steps": 40,
-    "steps_per_epoch": 20,
+    "steps": 24,
+    "steps_per_epoch": 12,
     "augment": {"mixup_share": 0.2, "mixup_alpha": 4.5},
 }
 SEGMENT = {
