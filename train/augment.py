@@ -31,6 +31,8 @@ def augment(power: Array, *, spec: AugmentSpec, windows: TrainingWindows, rng: n
     """One random draw of everything `spec` asks for, in the order a sound meets it: place, air, microphone, gain."""
     if windows.has_outliers and rng.random() < spec.noise_share:
         power = mix(power, windows.interference(rng), other_db=-rng.uniform(*spec.noise_snr_db))
+    if spec.animals_share and windows.has_animals and rng.random() < spec.animals_share:
+        power = mix(power, windows.animal(rng), other_db=-rng.uniform(*spec.animals_snr_db))
     if spec.stretch and rng.random() < 0.5:
         power = _stretch(power, rng.uniform(1 - spec.stretch, 1 + spec.stretch))
     if spec.shift_bands:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -12,9 +14,27 @@ from train.images import distort
 from train.noise import ColouredNoise
 from train.recipe import AugmentSpec
 
-__all__ = ["Batches"]
+__all__ = ["Batches", "either"]
 
 Array = NDArray[np.float32]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Example:
+    """A window as the network sees it, with shares of a mixture (K + 1,), the last 'other', and labels (K,) and steps (T', K)."""
+
+    features: Array
+    shares: Array
+    labels: Array
+    steps: Array | None
+
+
+def either(one: Array | None, other: Array | None) -> Array | None:
+    """Time steps (T', K) of a mixture: present where either is, else unsure (NaN) where either is, else absent."""
+    if one is None or other is None:
+        return None
+    mixed: Array = np.where((one == 1) | (other == 1), np.float32(1), one + other)
+    return mixed
 
 
 class Batches:
@@ -37,30 +57,46 @@ class Batches:
 
     def classification(self, rng: np.random.Generator, size: int, outlier_share: float) -> tuple[Array, Array, NDArray[np.int64]]:
         """Features (B, C, F, T), soft targets (B, K + 1), last column 'other', and classes (B,), -1 where not pure."""
-        others = self.windows.has_outliers and outlier_share > 0
-        draws = [self._outlier(rng) if others and rng.random() < outlier_share else self._known(rng) for _ in range(size)]
-        features, targets = (np.stack(column) for column in zip(*draws, strict=True))
+        examples = self._draw(rng, size, outlier_share)
+        features, targets = np.stack([e.features for e in examples]), np.stack([e.shares for e in examples])
         pure = (targets[:, :-1].max(axis=1) == 1) & (targets[:, -1] == 0)
         return features, targets, np.where(pure, targets.argmax(axis=1), -1)
 
-    def _outlier(self, rng: np.random.Generator) -> tuple[Array, Array]:
-        target = np.zeros(len(self.windows.labels) + 1, np.float32)
-        target[-1] = 1
-        return self._features(rng, self.windows.outlier(rng)), target
+    def labelled(self, rng: np.random.Generator, size: int, outlier_share: float) -> tuple[Array, Array, Array | None]:
+        """Features (B, C, F, T), labels (B, K) of all that is heard, and with pseudo labels those of time steps (B, T', K).
 
-    def _known(self, rng: np.random.Generator) -> tuple[Array, Array]:
+        A mixture has the labels of both its parts. A step is 1 where a species is present, 0 where absent, NaN where unsure.
+        """
+        examples = self._draw(rng, size, outlier_share)
+        steps = [e.steps for e in examples if e.steps is not None]
+        features, labels = np.stack([e.features for e in examples]), np.stack([e.labels for e in examples])
+        return features, labels, np.stack(steps) if steps else None
+
+    def _draw(self, rng: np.random.Generator, size: int, outlier_share: float) -> list[_Example]:
+        others = self.windows.has_outliers and outlier_share > 0
+        return [self._outlier(rng) if others and rng.random() < outlier_share else self._known(rng) for _ in range(size)]
+
+    def _outlier(self, rng: np.random.Generator) -> _Example:
+        shares = np.zeros(len(self.windows.labels) + 1, np.float32)
+        shares[-1] = 1
+        features = self._features(rng, self.windows.outlier(rng))
+        return _Example(features=features, shares=shares, labels=np.zeros_like(shares[:-1]), steps=self.windows.nothing())
+
+    def _known(self, rng: np.random.Generator) -> _Example:
         species = len(self.windows.labels)
-        target = np.zeros(species + 1, np.float32)
         label = int(rng.integers(species))
-        power = self.windows.known(rng, label)
-        target[label] = 1
+        first = self.windows.labelled(rng, label)
+        power, labels, steps, shares = first.power, first.labels, first.steps, np.zeros(species + 1, np.float32)
+        shares[label if labels[label] else -1] = 1  # a marked pause is 'other'
         if rng.random() < self.augmentation.mixup_share:
-            share, second = self._share(rng), int(rng.integers(species))
+            share, other = self._share(rng), int(rng.integers(species))
+            second = self.windows.labelled(rng, other)
             # shares of amplitude, so of power squared: at share 0.8 the second species is 12 dB down and still counts 0.2
-            power = mix(power, self.windows.known(rng, second), other_db=float(20 * np.log10((1 - share) / share)))
-            target *= np.float32(share)
-            target[second] += np.float32(1 - share)
-        return self._features(rng, power), target
+            power = mix(power, second.power, other_db=float(20 * np.log10((1 - share) / share)))
+            shares *= np.float32(share)
+            shares[other if second.labels[other] else -1] += np.float32(1 - share)
+            labels, steps = np.maximum(labels, second.labels), either(steps, second.steps)
+        return _Example(features=self._features(rng, power), shares=shares, labels=labels, steps=steps)
 
     def _share(self, rng: np.random.Generator) -> float:
         """What the first species has of a mixture; never all or nothing, as the labels of both are to be true."""

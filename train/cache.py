@@ -20,10 +20,11 @@ from edge.bundle.spec import FrontendSpec
 from train.audio import loop_to, read_audio
 from train.corpus import Recording
 from train.files import replacing
+from train.sections import LONGEST_S
 
 __all__ = ["ComponentCache", "to_power"]
 
-MAX_S = 90.0  # a longer recording is trained on by its beginning: one recordist's hour must not fill the memory
+MAX_S = LONGEST_S
 
 
 @dataclass(frozen=True, kw_only=True)

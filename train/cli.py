@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from edge.errors import UserError
+from train.cli_steps import segment, shift
 from train.cli_systems import published, systems, table
 from train.terminal import OneLineErrors, aside, from_scratch, parse_overrides, recipe_of, show
 
@@ -49,16 +50,21 @@ for command in (systems, table, published):
     "--folds", type=click.IntRange(2), default=5, show_default=True, help="Folds of the rest; one validates, the others train."
 )
 @click.option("--seed", type=int, default=0, show_default=True)
-def prepare(source: Path, out: Path, layout: str, test_share: float, folds: int, seed: int) -> None:
+@click.option("--annotations", type=PATH, help="CSV of speech and pauses marked by hand: row_id, human_voice, nocall, t_range.")
+def prepare(source: Path, out: Path, layout: str, test_share: float, folds: int, seed: int, annotations: Path | None) -> None:
     """Check every recording of SOURCE, quarantine what is unusable, and split by recordist.
 
     SOURCE is a manifest CSV, a folder with a manifest.csv, a folder per class, or BirdCLEF's train_metadata.csv layout.
     """
     from train.prepare import prepare as run
 
-    prepared = run(source, out, layout=layout, test_share=test_share, folds=folds, seed=seed)  # type: ignore[arg-type]  # checked by click
+    shares = {"test_share": test_share, "folds": folds, "seed": seed}
+    prepared = run(source, out, layout=layout, annotations=annotations, **shares)  # type: ignore[arg-type]  # checked by click
     click.echo(prepared.summary)
-    click.echo(f"{out}: {len(prepared.corpus.recordings)} recordings, {len(prepared.quarantine)} in quarantine.csv")
+    marked = sum(bool(r.stretches) for r in prepared.corpus.recordings)
+    click.echo(
+        f"{out}: {len(prepared.corpus.recordings)} recordings, {len(prepared.quarantine)} in quarantine.csv, {marked} annotated"
+    )
 
 
 @main.command()
@@ -249,6 +255,9 @@ def build(recipe: Path, data: Path, out: Path, work: Path | None, device: str, w
     click.echo((folder / "run" / "report" / "report.md").read_text(encoding="utf-8"))
     click.echo(f"{out}: bundle {bundle.digest[:12]}, {len(bundle.labels)} species")
 
+
+for step in (segment, shift):
+    main.add_command(step)
 
 if __name__ == "__main__":
     main()

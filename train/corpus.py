@@ -1,7 +1,8 @@
 """The recordings a system is trained and judged on, checked and split; what `edge-train prepare` leaves behind.
 
-prepared/recordings.csv   one line per usable recording; paths relative to the corpus's root
-prepared/corpus.json      the root, how the split was drawn, and the digest of what may be trained on
+prepared/recordings.csv    one line per usable recording; paths relative to the corpus's root
+prepared/annotations.csv   what a person marked in them, where anybody did (`train.annotations`)
+prepared/corpus.json       the root, how the split was drawn, and the digest of what may be trained on
 """
 
 from __future__ import annotations
@@ -21,18 +22,22 @@ from typing import Any, Literal
 
 from edge.bundle import Label
 from edge.errors import UserError
+from train.annotations import Stretch, annotations_table, read_annotations, row_id
 from train.files import write_text
 
 __all__ = ["ROLES", "Corpus", "Recording", "Role", "read_corpus", "recordist_key", "write_corpus"]
 
 Role = Literal["known", "unknown", "noise", "background"]
 ROLES: tuple[Role, ...] = ("known", "unknown", "noise", "background")
-TABLE, DESCRIPTION = "recordings.csv", "corpus.json"
+TABLE, ANNOTATIONS, DESCRIPTION = "recordings.csv", "annotations.csv", "corpus.json"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Recording:
-    """One file. `split` is test, dev or unused; `fold` counts the folds of dev from 0 (validation by default), else -1."""
+    """One file. `split` is test, dev or unused; `fold` counts the folds of dev from 0 (validation by default), else -1.
+
+    `secondary_labels` are what else its author heard in the background, `stretches` what a person marked in it.
+    """
 
     path: Path
     role: Role
@@ -47,6 +52,8 @@ class Recording:
     sha256: str = ""
     split: str = ""
     fold: int = -1
+    secondary_labels: tuple[str, ...] = ()
+    stretches: tuple[Stretch, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,9 +90,18 @@ class Corpus:
 
     @cached_property
     def digest(self) -> str:
-        """sha256 of the sorted (sha256, role, label) of dev: two runs with this digest could see the same recordings."""
-        seen = sorted([r.sha256, r.role, r.label] for r in self.of(split="dev"))
+        """sha256 of the sorted (sha256, role, label) of dev, and of secondary labels and annotations where there are any.
+
+        Two runs with this digest could see the same recordings and hear the same of them.
+        """
+        seen = sorted([r.sha256, r.role, r.label, *_told(r)] for r in self.of(split="dev"))
         return hashlib.sha256(json.dumps(seen).encode()).hexdigest()
+
+
+def _told(recording: Recording) -> list[Any]:
+    """What people said of a recording beside its label; nothing where they did not, so that an old corpus keeps its digest."""
+    stretches = [[s.kind, s.start_s, s.end_s] for s in recording.stretches]
+    return [list(recording.secondary_labels), stretches] if recording.secondary_labels or stretches else []
 
 
 def recordist_key(name: str) -> str:
@@ -100,18 +116,24 @@ def recordist_key(name: str) -> str:
     return " ".join(words) if len(words) < 2 else " ".join(sorted(word[:3] if word.isalpha() else word for word in words))
 
 
-COLUMNS = tuple(f.name for f in dataclasses.fields(Recording))
+COLUMNS = tuple(f.name for f in dataclasses.fields(Recording) if f.name != "stretches")
 
 
 def write_corpus(prepared: Path, corpus: Corpus, *, drawn: dict[str, Any]) -> None:
-    """Write both files into the folder `prepared`; `drawn` says how the split was made."""
+    """Write the files into the folder `prepared`; `drawn` says how the split was made."""
     table = io.StringIO()
     writer = csv.DictWriter(table, COLUMNS, lineterminator="\n")
     writer.writeheader()
     for r in corpus.recordings:
         row = {name: getattr(r, name) for name in COLUMNS}
-        writer.writerow({**row, "path": r.path.relative_to(corpus.root).as_posix(), "seconds": f"{r.seconds:.3f}"})
+        row |= {"path": r.path.relative_to(corpus.root).as_posix(), "seconds": f"{r.seconds:.3f}"}
+        writer.writerow({**row, "secondary_labels": ";".join(r.secondary_labels)})
     write_text(prepared / TABLE, table.getvalue())
+    marked = [(row_id(r.label, r.path), r.stretches) for r in corpus.recordings if r.stretches]
+    if marked:
+        write_text(prepared / ANNOTATIONS, annotations_table(marked))
+    else:
+        (prepared / ANNOTATIONS).unlink(missing_ok=True)  # of a preparation before this one
     description = {"format_version": 1, "root": str(corpus.root), "digest": corpus.digest, **drawn}
     write_text(prepared / DESCRIPTION, json.dumps(description, indent=1, ensure_ascii=False) + "\n")
 
@@ -124,7 +146,7 @@ def read_corpus(prepared: Path | str, *, root: Path | str | None = None) -> Corp
         base = Path(root if root is not None else description["root"])
         with (prepared / TABLE).open(encoding="utf-8", newline="") as file:
             rows = list(csv.DictReader(file))
-        recordings = tuple(_recording(row, base) for row in rows)
+        recordings = _annotated(prepared / ANNOTATIONS, tuple(_recording(row, base) for row in rows))
     except FileNotFoundError as exc:
         missing = Path(exc.filename).name
         raise UserError(f"{prepared}: not a prepared corpus ({missing} is missing); run 'edge-train prepare'") from exc
@@ -132,7 +154,8 @@ def read_corpus(prepared: Path | str, *, root: Path | str | None = None) -> Corp
         raise UserError(f"{prepared}: cannot be read as a prepared corpus ({exc}); run 'edge-train prepare' again") from exc
     corpus = Corpus(root=base, recordings=recordings)
     if corpus.digest != description.get("digest"):
-        raise UserError(f"{prepared / TABLE}: was edited after 'edge-train prepare' (its digest does not match); prepare it again")
+        files = f"{TABLE} or {ANNOTATIONS}" if any(r.stretches for r in recordings) else TABLE
+        raise UserError(f"{prepared}: {files} was edited after 'edge-train prepare' (the digest does not match); prepare it again")
     return corpus
 
 
@@ -140,4 +163,12 @@ def _recording(row: dict[str, Any], root: Path) -> Recording:
     if row["role"] not in ROLES:
         raise ValueError(f"role '{row['role']}' is none of {', '.join(ROLES)}")
     typed = {"path": root / row["path"], "seconds": float(row["seconds"]), "fold": int(row["fold"])}
-    return Recording(**{**row, **typed})
+    secondary = tuple(filter(None, (row.get("secondary_labels") or "").split(";")))  # a corpus of before there were any has none
+    return Recording(**{**row, **typed, "secondary_labels": secondary})
+
+
+def _annotated(table: Path, recordings: tuple[Recording, ...]) -> tuple[Recording, ...]:
+    if not table.exists():
+        return recordings
+    marked = read_annotations(table, [(r.label, r.path) for r in recordings])
+    return tuple(dataclasses.replace(r, stretches=marked[r.path].within(r.seconds)) if r.path in marked else r for r in recordings)

@@ -32,7 +32,7 @@ from train.trainer import save_torch
 
 log = logging.getLogger(__name__)
 
-__all__ = ["Splits", "TrainedRun", "fit", "load_run", "split_recordings", "start_task"]
+__all__ = ["Splits", "TrainedRun", "fit", "load_run", "split_recordings", "start_task", "train_task"]
 
 HOP_S = 2.5
 
@@ -67,8 +67,18 @@ def fit(
     recipe: Recipe, corpus: Corpus, *, folder: Path, cache: Path, fold: int, device: str, workers: int, report: Report
 ) -> TrainedRun:
     """Train every member of the recipe in `folder` (resuming what is there), then run the result over all splits."""
-    task = start_task(recipe, corpus, folder=folder, cache=cache, fold=fold, device=device, workers=workers)
-    members = train_members(task, report)
+    if recipe.pseudo is not None:
+        raise ConfigError(
+            f"recipe {recipe.name}: its pseudo labels are an earlier run's: use edge-train segment or shift, --from RUN"
+        )
+    return train_task(
+        start_task(recipe, corpus, folder=folder, cache=cache, fold=fold, device=device, workers=workers), corpus, report
+    )
+
+
+def train_task(task: MemberTask, corpus: Corpus, report: Report) -> TrainedRun:
+    """Train what `start_task` prepared, to a finished run."""
+    folder, members = task.folder, train_members(task, report)
     save_torch(folder / "model.pt", _assemble(task, members, corpus).state_dict())
     run = load_run(folder)
     for name in ("train", "validation", "test"):
@@ -76,14 +86,40 @@ def fit(
     return run
 
 
-def start_task(recipe: Recipe, corpus: Corpus, *, folder: Path, cache: Path, fold: int, device: str, workers: int) -> MemberTask:
-    """All that comes before training: labels, a look at the network, and the features of the training recordings."""
+def start_task(
+    recipe: Recipe,
+    corpus: Corpus,
+    *,
+    folder: Path,
+    cache: Path,
+    fold: int,
+    device: str,
+    workers: int,
+    earlier: Path | None = None,
+) -> MemberTask:
+    """All that comes before training: labels, a look at the network, and the features of the training recordings.
+
+    `earlier` is the run to start from, of a recipe with a pseudo section (`train.segment`).
+    """
+    if recipe.pseudo is not None and earlier is None:
+        raise ConfigError(
+            f"recipe {recipe.name}: its pseudo labels are an earlier run's: use edge-train segment or shift, --from RUN"
+        )
     splits = split_recordings(corpus, fold=fold)
     labels = _labels(recipe, corpus, splits)
     write_text(folder / "recipe.yaml", yaml.safe_dump(recipe.as_mapping(), sort_keys=False))
     write_text(folder / "run.json", json.dumps({"fold": fold, "corpus": corpus.digest, "labels": labels}, indent=1) + "\n")
     components = ComponentCache(folder=cache, spec=recipe.frontend)
-    task = MemberTask(recipe=recipe, labels=labels, splits=splits, cache=components, folder=folder, device=device, threads=workers)
+    task = MemberTask(
+        recipe=recipe,
+        labels=labels,
+        splits=splits,
+        cache=components,
+        folder=folder,
+        device=device,
+        threads=workers,
+        earlier=earlier,
+    )
     check_network(task)
     components.fill(splits.train, workers=workers)
     return task

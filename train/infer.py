@@ -42,11 +42,22 @@ def hear(recording: Recording, *, spec: FrontendSpec, hop_s: float, cache: Path)
     file = cache / f"windows-{spec.digest[:16]}-{hop_s:g}" / f"{recording.sha256}.npz"
     if file.exists():
         with np.load(file) as arrays:
-            return HeardWindows(**arrays)
+            return _as_marked(recording, HeardWindows(**arrays), spec)
     windows = cut_windows(recording.path, spec=spec, hop_s=hop_s)
     with replacing(file) as staged:
         np.savez(staged, **dataclasses.asdict(windows))
-    return windows
+    return _as_marked(recording, windows, spec)
+
+
+def _as_marked(recording: Recording, windows: HeardWindows, spec: FrontendSpec) -> HeardWindows:
+    """A window with speech in it, or one in which a person heard no call, is not taken as the species, however much is heard."""
+    active = windows.active.copy()
+    for stretch in recording.stretches:
+        start, end = windows.start_s, windows.start_s + spec.window_s
+        speech = (start < stretch.end_s) & (end > stretch.start_s)
+        pause = (start >= stretch.start_s) & (np.minimum(end, recording.seconds) <= stretch.end_s)
+        active &= ~(speech if stretch.kind == "human_voice" else pause)
+    return dataclasses.replace(windows, active=active)
 
 
 def cut_windows(path: Path, *, spec: FrontendSpec, hop_s: float) -> HeardWindows:

@@ -1,4 +1,4 @@
-"""Losses: the paper's dynamic triplet loss (Algorithm 1), and cross-entropy against an implicit 'other', and focal loss."""
+"""Losses: the paper's dynamic triplet loss (Algorithm 1), cross-entropy against an implicit 'other', and focal loss."""
 
 from __future__ import annotations
 
@@ -9,7 +9,15 @@ from pytorch_metric_learning import distances, losses, miners, reducers
 from torch import Tensor
 from torch.nn import functional
 
-__all__ = ["DynamicMargin", "Triplets", "binary_focal", "cross_entropy_with_other", "mine_semihard", "triplet_loss"]
+__all__ = [
+    "DynamicMargin",
+    "Triplets",
+    "binary_focal",
+    "cross_entropy_with_other",
+    "focal_of_steps",
+    "mine_semihard",
+    "triplet_loss",
+]
 
 Triplets = tuple[Tensor, Tensor, Tensor]  # indices (N,) of anchors, positives, negatives
 
@@ -75,6 +83,20 @@ def binary_focal(logits: Tensor, targets: Tensor, gamma: float) -> Tensor:
 
     A species that is already told rightly with probability p counts (1 - p)^gamma as much: most species are absent most times.
     """
+    return _focal(logits, targets, gamma).sum(dim=1).mean()
+
+
+def focal_of_steps(logits: Tensor, targets: Tensor, gamma: float) -> Tensor:
+    """`binary_focal` of time steps: logits and targets (B, T', K), without those whose target is NaN; 0 when all are.
+
+    It is of a size with that of whole windows: K times the mean over the steps and species that count.
+    """
+    sure = ~torch.isnan(targets)
+    losses = _focal(logits[sure], targets[sure], gamma)
+    return losses.sum() * (logits.shape[-1] / max(1, len(losses)))
+
+
+def _focal(logits: Tensor, targets: Tensor, gamma: float) -> Tensor:
     losses = functional.binary_cross_entropy_with_logits(logits, targets, reduction="none")
     wrong = (torch.sigmoid(logits) - targets).abs()
-    return (wrong.pow(gamma) * losses).sum(dim=1).mean()
+    return wrong.pow(gamma) * losses

@@ -15,15 +15,16 @@ from numpy.typing import NDArray
 from torch import nn
 
 from edge.bundle import Frontend
-from edge.errors import UserError
+from edge.errors import SpecError, UserError
 from train.batches import Batches
 from train.cache import ComponentCache
 from train.corpus import Recording
-from train.dataset import TrainingWindows, most_active_window
+from train.dataset import Sampling, TrainingWindows, most_active_window
 from train.networks import build_network
-from train.networks.backbones import load_published
+from train.networks.backbones import Backbone, load_published
 from train.objectives import build_objective
-from train.recipe import Recipe
+from train.pseudo import PseudoLabels
+from train.recipe import FocalSpec, Recipe, load_recipe
 from train.stages import check_stages
 from train.trainer import Progress, Trainer, load_trained, pick_device
 
@@ -44,7 +45,10 @@ class Splits:
 
 @dataclass(frozen=True, kw_only=True)
 class MemberTask:
-    """What the training of one member needs; crosses a process border."""
+    """What the training of one member needs; crosses a process border.
+
+    `earlier` is the run whose weights it starts from and whose pseudo labels lie in the folder.
+    """
 
     recipe: Recipe
     labels: tuple[str, ...]
@@ -53,13 +57,30 @@ class MemberTask:
     folder: Path
     device: str
     threads: int
+    earlier: Path | None = None
+
+    @property
+    def pseudo(self) -> PseudoLabels | None:
+        """The pseudo labels of a training that follows an earlier one."""
+        return PseudoLabels(folder=self.folder / "labels", labels=self.labels) if self.earlier else None
 
 
 def check_network(task: MemberTask) -> None:
     """Build the network, and fetch its published weights, once: what cannot work fails here, before features are computed."""
     network = member_network(task.recipe, task.labels)
     check_stages(network, task.recipe.network.kind, task.recipe.stages)
-    if task.recipe.network.pretrained and not (task.folder / "member-0" / "checkpoint.pt").exists():
+    if task.recipe.head_rate != 1 and not any(isinstance(part, Backbone) for part in network.modules()):
+        raise SpecError(f"head_rate: network {task.recipe.network.kind} has no published trunk beside a head; leave it out")
+    if not (task.folder / "member-0" / "checkpoint.pt").exists():
+        _give_first_weights(network, task, 0)
+
+
+def _give_first_weights(network: nn.Module, task: MemberTask, member: int) -> None:
+    """What training starts from: an earlier run, published weights, or as the network was made."""
+    if task.earlier is not None:
+        members = load_recipe(task.earlier / "recipe.yaml").members
+        load_trained(network, folder=task.earlier / f"member-{member % members}")
+    elif task.recipe.network.pretrained:
         load_published(network)
 
 
@@ -103,9 +124,9 @@ def _train_member(task: MemberTask, member: int, report: Report) -> nn.Module:
     recipe, folder, device = task.recipe, task.folder / f"member-{member}", pick_device(task.device)
     torch.manual_seed(recipe.seed + member)
     network = member_network(recipe, task.labels)
-    if recipe.network.pretrained and not (folder / "checkpoint.pt").exists():
-        load_published(network)
-    windows = TrainingWindows(task.splits.train, cache=task.cache, labels=task.labels)
+    if not (folder / "checkpoint.pt").exists():
+        _give_first_weights(network, task, member)
+    windows = TrainingWindows(task.splits.train, cache=task.cache, labels=task.labels, sampling=_sampling(task))
     objective = build_objective(recipe.objective, Batches(windows, recipe.augment), device)
     trainer = Trainer(recipe, network, objective, folder=folder, device=device, seed=recipe.seed + member)
     board = SummaryWriter(str(folder))
@@ -119,6 +140,12 @@ def _train_member(task: MemberTask, member: int, report: Report) -> nn.Module:
     trained = trainer.run(_validation(task), log)
     board.close()
     return trained.cpu().eval()
+
+
+def _sampling(task: MemberTask) -> Sampling:
+    objective = task.recipe.objective
+    secondary = objective.secondary if isinstance(objective, FocalSpec) else 0.0
+    return Sampling(crop=task.recipe.crop, secondary=secondary, pseudo=task.pseudo)
 
 
 def _validation(task: MemberTask) -> Callable[[nn.Module], dict[str, float]]:

@@ -1,8 +1,8 @@
 """`edge-train prepare`: list, check, split, and say what was found.
 
-prepared/recordings.csv and corpus.json   the corpus (`train.corpus`)
-prepared/quarantine.csv                   what cannot be used, and why
-prepared/summary.md                       for people
+prepared/recordings.csv, annotations.csv and corpus.json   the corpus (`train.corpus`)
+prepared/quarantine.csv                                    what cannot be used, and why
+prepared/summary.md                                        for people
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import csv
 import dataclasses
 import io
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from rich.console import Console
 from rich.progress import track
 
 from edge.errors import UserError
+from train.annotations import Marked, read_annotations
 from train.corpus import Corpus, Recording, write_corpus
 from train.files import write_text
 from train.quality import Checked, check_files
@@ -55,13 +56,19 @@ def prepare(
     folds: int = 5,
     seed: int = 0,
     workers: int = 2,
+    annotations: Path | None = None,
 ) -> Prepared:
-    """Read the collection `source`, check every file, split by recordist, and write the folder `prepared`."""
+    """Read the collection `source`, check every file, split by recordist, and write the folder `prepared`.
+
+    `annotations` is a table of what a person marked in some of the recordings (`train.annotations`).
+    """
     plan, prepared = SplitPlan(test_share=test_share, folds=folds, seed=seed), Path(prepared)
     listing = read_listing(source, layout=layout)
     _refuse_contradictions(listing)
+    marked = read_annotations(annotations, [(r.label, r.path) for r in listing.recordings]) if annotations else {}
     checked = _check(listing.recordings, workers=workers)
     usable, quarantine = _sort_out(listing.recordings, checked)
+    usable = _annotate(usable, marked)
     _refuse_hopeless(source, usable, quarantine)
     corpus = Corpus(root=listing.root, recordings=split_recordings(usable, plan))
     summary = summarise(corpus, Counter(rejected.reason.split(" (")[0] for rejected in quarantine))
@@ -69,6 +76,11 @@ def prepare(
     write_corpus(prepared, corpus, drawn={"layout": listing.layout, **dataclasses.asdict(plan)})
     write_text(prepared / "summary.md", summary)
     return Prepared(corpus=corpus, quarantine=quarantine, summary=summary)
+
+
+def _annotate(recordings: Sequence[Recording], marked: Mapping[Path, Marked]) -> list[Recording]:
+    """The recordings with what was marked in them; only now is their length known."""
+    return [dataclasses.replace(r, stretches=marked[r.path].within(r.seconds)) if r.path in marked else r for r in recordings]
 
 
 def _refuse_contradictions(listing: Listing) -> None:

@@ -1,15 +1,17 @@
 """Ways to say what is in a collection of recordings: a manifest, a folder per class, or BirdCLEF's metadata.
 
-Each reader gives `Recording`s that nobody has looked at yet: the files may be missing or broken (`train.quality`).
+Each reader gives `Recording`s that nobody has looked at yet: the files may be missing or broken (`train.quality`). A manifest may
+have a column secondary_labels, parted by semicolons: what else is heard in the background. BirdCLEF's is a list as in Python.
 """
 
 from __future__ import annotations
 
+import ast
 import csv
 import dataclasses
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -116,6 +118,7 @@ def _from_manifest(row: Mapping[str, str], root: Path) -> Recording:
         recordist=row.get("recordist", ""),
         licence=row.get("licence", "") or row.get("license", ""),
         source=row.get("source", ""),
+        secondary_labels=_several(row.get("secondary_labels", "").split(";"), row["label"]),
     )
 
 
@@ -133,7 +136,27 @@ def _from_birdclef(row: Mapping[str, str], audio: Path) -> Recording:
         recordist=row.get("author", ""),
         licence=row.get("license", ""),
         source=row.get("url", "") or "BirdCLEF",
+        secondary_labels=_several(_python_list(row.get("secondary_labels", ""), name), label),
     )
+
+
+def _python_list(text: str, name: str) -> list[str]:
+    """BirdCLEF writes its secondary labels as Python does: "['comrav', 'norcar']"."""
+    try:
+        labels = ast.literal_eval(text or "[]")
+    except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
+        labels = None
+    if not isinstance(labels, list) or not all(isinstance(label, str) for label in labels):
+        raise UserError(
+            f"{METADATA}: {name}: column secondary_labels: {text[:60]!r} is no list of labels, as in ['comrav', 'norcar']"
+        )
+    return labels
+
+
+def _several(labels: Iterable[str], primary: str) -> tuple[str, ...]:
+    """Labels without blanks, empty ones, repetitions and the primary one; a ; would part one in two in the prepared corpus."""
+    told = dict.fromkeys(part.strip() for label in labels for part in label.split(";"))
+    return tuple(label for label in told if label and label != primary)
 
 
 def _birdclef_audio(table: Path) -> Path:

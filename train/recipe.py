@@ -20,6 +20,7 @@ from train.sections import (
     OPTIMISERS,
     AugmentSpec,
     ClassifierSpec,
+    CropSpec,
     CrossEntropySpec,
     FocalSpec,
     ForestSpec,
@@ -27,6 +28,7 @@ from train.sections import (
     KnnSpec,
     NetworkSpec,
     ObjectiveSpec,
+    PseudoSpec,
     SemihardSpec,
     SplitSpec,
     StageSpec,
@@ -37,12 +39,14 @@ __all__ = [
     "OPTIMISERS",
     "AugmentSpec",
     "ClassifierSpec",
+    "CropSpec",
     "CrossEntropySpec",
     "FocalSpec",
     "ForestSpec",
     "KMeansSpec",
     "KnnSpec",
     "NetworkSpec",
+    "PseudoSpec",
     "Recipe",
     "SemihardSpec",
     "SplitSpec",
@@ -52,6 +56,18 @@ __all__ = [
 ]
 
 
+FRAMES = ("segmentation",)  # networks that say when, not only whether
+NEWCOMERS: tuple[tuple[str, str, Any], ...] = (  # section, key, and the value that changes nothing
+    ("", "head_rate", 1.0),
+    ("", "crop", None),
+    ("", "pseudo", None),
+    ("objective", "secondary", 0.0),
+    ("objective", "frame_weight", 0.0),
+    ("augment", "animals_share", 0.0),
+    ("augment", "animals_snr_db", [0.0, 25.0]),
+)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
     """One training run.
@@ -59,7 +75,8 @@ class Recipe:
     `steps` are mini-batches, an epoch is `steps_per_epoch` of them, after which there is a checkpoint. `species` limits the labels
     to learn (all, when empty); known recordings of other labels become outliers. `withheld` species are
     learnt but answered with 'none of these' (`train.networks.withheld`). `acceptance` is the share of known validation
-    windows that the rejection rule lets pass; `notes` go into the model card.
+    windows that the rejection rule lets pass; `notes` go into the model card. `head_rate` is how many times the learning rate the
+    layers behind a published trunk have. `pseudo` makes it a recipe for `edge-train segment` and `shift`.
     """
 
     name: str
@@ -72,9 +89,12 @@ class Recipe:
     schedule: Literal["constant", "cosine"] = "cosine"
     learning_rate: float = 1e-3
     weight_decay: float = 1e-4
+    head_rate: float = 1.0
     classifier: ClassifierSpec | KnnSpec | ForestSpec | None = None
     stages: tuple[StageSpec, ...] = ()
     augment: AugmentSpec = field(default_factory=AugmentSpec)
+    crop: CropSpec | None = None
+    pseudo: PseudoSpec | None = None
     seed: int = 0
     members: int = 1
     species: tuple[str, ...] = ()
@@ -98,6 +118,29 @@ class Recipe:
             raise SpecError("network spherical_kmeans and objective spherical_kmeans need each other")
         if self.stages and sum(stage.steps for stage in self.stages) != self.steps:
             raise SpecError(f"stages: their steps add up to {sum(s.steps for s in self.stages)}, but steps is {self.steps}")
+        if not 0 < self.head_rate <= 1000:
+            raise SpecError(f"head_rate: {self.head_rate} is outside 0..1000")
+        self._check_pseudo()
+
+    def _check_pseudo(self) -> None:
+        """Labels in time need a network with time steps, and sound that stays where they say it is."""
+        weight = self.objective.frame_weight if isinstance(self.objective, FocalSpec) else 0.0
+        if self.pseudo is None:
+            if weight:
+                raise SpecError("objective.frame_weight needs labels in time: add a pseudo section, or leave it out")
+            return
+        if self.network.kind not in FRAMES or not isinstance(self.objective, FocalSpec):
+            raise SpecError(
+                f"pseudo: network {self.network.kind} with objective {self.objective.kind} has no time steps to label: use "
+                f"network {FRAMES[0]} with objective focal, or leave the section out"
+            )
+        if self.frontend.stack != 1 or self.frontend.frames is not None:
+            raise SpecError("pseudo: frontend.stack and frontend.frames change what a time step is: leave them out")
+        if self.crop is not None:
+            raise SpecError("pseudo and crop both say where windows start: leave one of them out")
+        for name in ("stretch", "time_shift_share", "masks"):
+            if getattr(self.augment, name):
+                raise SpecError(f"augment.{name} would part sound from its pseudo label: leave it out of a recipe with pseudo")
 
     def as_mapping(self) -> dict[str, Any]:
         """Plain YAML types; `parse_recipe` reads it back."""
@@ -116,7 +159,20 @@ class Recipe:
     def digest(self) -> str:
         """sha256 of what training depends on: a checkpoint is resumed only by the recipe that wrote it."""
         decisive = {key: value for key, value in self.as_mapping().items() if key not in ("notes", "acceptance", "withheld")}
+        for section, key, neutral in NEWCOMERS:  # so that a checkpoint of before there were any is resumed
+            there = decisive[section] if section else decisive
+            if there.get(key, neutral) == neutral:
+                there.pop(key, None)
         return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()
+
+
+SECTIONS: dict[str, type[Any]] = {
+    "network": NetworkSpec,
+    "augment": AugmentSpec,
+    "split": SplitSpec,
+    "crop": CropSpec,
+    "pseudo": PseudoSpec,
+}
 
 
 def load_recipe(path: Path, *, overrides: Mapping[str, Any] | None = None, from_scratch: bool = False) -> Recipe:
@@ -139,7 +195,7 @@ def parse_recipe(values: Mapping[str, Any], *, where: str) -> Recipe:
     """Build a recipe from plain YAML types."""
     parsed = dict(values)
     parsed["frontend"] = FrontendSpec.parse(parsed.get("frontend") or {}, where=f"{where}: frontend")
-    for key, cls in (("network", NetworkSpec), ("augment", AugmentSpec), ("split", SplitSpec)):
+    for key, cls in SECTIONS.items():
         if parsed.get(key) is not None:
             parsed[key] = _section(cls, parsed[key], where=f"{where}: {key}")
     for key, classes in KINDS.items():

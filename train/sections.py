@@ -8,9 +8,11 @@ from typing import Any, Literal
 __all__ = [
     "CHOICES",
     "KINDS",
+    "LONGEST_S",
     "OPTIMISERS",
     "AugmentSpec",
     "ClassifierSpec",
+    "CropSpec",
     "CrossEntropySpec",
     "FocalSpec",
     "ForestSpec",
@@ -18,11 +20,15 @@ __all__ = [
     "KnnSpec",
     "NetworkSpec",
     "ObjectiveSpec",
+    "PseudoSpec",
     "SemihardSpec",
     "SplitSpec",
     "StageSpec",
     "TripletSpec",
 ]
+
+
+LONGEST_S = 90.0  # a longer recording is trained on by its beginning: one recordist's hour must not fill the memory
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +59,8 @@ class AugmentSpec:
     mixup_alpha: float = 0.0  # the share is drawn from Beta(alpha, alpha), in S5 with 4 to 5: much alike (0: uniform in 0.2..0.8)
     coloured_share: float = 0.0  # probability of adding white or pink noise (`train.noise`, S5)
     coloured_snr_db: tuple[float, float] = (0.0, 25.0)  # below the window's loudest band
+    animals_share: float = 0.0  # probability of adding another animal, one of those that are none of the species (S5, step 3)
+    animals_snr_db: tuple[float, float] = (0.0, 25.0)
     crop_top: float = 0.0  # cut off up to this share of the height at the top (`train.images`, S4, as all that follow) ...
     crop_bottom: float = 0.0  # ... and at the bottom, and resize the rest
     brightness: float = 0.0  # add within +- this
@@ -69,7 +77,7 @@ class AugmentSpec:
                 raise ValueError(f"{name}: {getattr(self, name)} is outside 0..{most.get(name, 1.0):g}")
         if not 0 <= self.mixup_alpha <= 1000:
             raise ValueError(f"mixup_alpha: {self.mixup_alpha} is outside 0..1000")
-        for name in ("noise_snr_db", "coloured_snr_db"):
+        for name in ("noise_snr_db", "coloured_snr_db", "animals_snr_db"):
             low, high = getattr(self, name)
             if not low <= high:
                 raise ValueError(f"{name}: {low} to {high} dB is no range, the lower number comes first")
@@ -136,7 +144,9 @@ class CrossEntropySpec:
 class FocalSpec:
     """Binary focal loss of each species (Lin et al. 2017): labels of a mixture are those of all its parts; outliers have none.
 
-    `minimum_weight` is that of a network's soft minimum over time, which should be low for every species (system S5).
+    `minimum_weight` is that of a network's soft minimum over time, which should be low for every species (system S5). `secondary`
+    is the target of the species that a recording names beside its own, 0.995 in S5; 0: they are ignored. `frame_weight` is the
+    share of the loss of single time steps against pseudo labels in the whole.
     """
 
     kind: Literal["focal"] = "focal"
@@ -144,6 +154,52 @@ class FocalSpec:
     gamma: float = 2.0
     outlier_share: float = 0.0
     minimum_weight: float = 0.3
+    secondary: float = 0.0
+    frame_weight: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name in ("secondary", "frame_weight"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name}: {getattr(self, name)} is outside 0..1")
+
+
+@dataclass(frozen=True, kw_only=True)
+class CropSpec:
+    """Smart crop: who uploads a recording cuts off its ends where nothing calls (BirdCLEF 2021, section 2.2).
+
+    With probability `ends_share` a window starts at the recording's beginning or ends at its end, moved inwards by `shift_s`.
+    Recordings longer than `longest_s` are left out, but for a species that has no shorter one. Reading taken of "otherwise
+    random": as without this section, among the windows in which something is heard (`train.activity`); what the paper wants of
+    smart crops, a window with the call in it, that does for any place in a recording.
+    """
+
+    ends_share: float = 0.2
+    shift_s: tuple[float, ...] = (0.0, 2.0)
+    longest_s: float = 60.0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.ends_share <= 1:
+            raise ValueError(f"ends_share: {self.ends_share} is outside 0..1")
+        if len(self.shift_s) != 2 or not 0 <= self.shift_s[0] <= self.shift_s[1]:
+            raise ValueError(f"shift_s: {list(self.shift_s)} is no range of seconds, as in [0, 2]")
+        if not 0 < self.longest_s <= LONGEST_S:
+            raise ValueError(f"longest_s: {self.longest_s} is outside 0..{LONGEST_S:g}: of a longer recording the end is not read")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PseudoSpec:
+    """Labels in time, made by an earlier run of the segmentation network (BirdCLEF 2021, section 2.4; `train.pseudo`).
+
+    A step is `present` from this score on, and absent up to `absent`; in between it is unsure and has no part in the loss. The
+    paper states neither number.
+    """
+
+    present: float = 0.5
+    absent: float = 0.1
+
+    def __post_init__(self) -> None:
+        if not 0 < self.absent < self.present < 1:
+            raise ValueError(f"absent {self.absent} and present {self.present}: need 0 < absent < present < 1")
 
 
 @dataclass(frozen=True, kw_only=True)

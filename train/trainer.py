@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from edge.errors import ConfigError
 from train.files import replacing
+from train.networks.backbones import Backbone
 from train.objectives import Objective
 from train.recipe import CrossEntropySpec, Recipe, StageSpec
 from train.stages import move_only, stage_at
@@ -72,7 +73,7 @@ class Trainer:
         self.average = copy.deepcopy(self.network) if decay else self.network
         self.rng, self.step, self.history = np.random.default_rng(seed), 0, []  # type: tuple[np.random.Generator, int, list[dict[str, float]]]
         self._optimiser: Any = OPTIMISERS[recipe.optimiser](
-            self.network.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay
+            _groups(self.network, recipe.head_rate), lr=recipe.learning_rate, weight_decay=recipe.weight_decay
         )
         self._batch = objective.batch
         folder.mkdir(parents=True, exist_ok=True)
@@ -103,7 +104,8 @@ class Trainer:
                 stage = now
                 self._enter(stage)
             for group in self._optimiser.param_groups:
-                group["lr"] = self._learning_rate((stage and stage.learning_rate) or self.recipe.learning_rate)
+                rate = self._learning_rate((stage and stage.learning_rate) or self.recipe.learning_rate)
+                group["lr"] = rate * group.get("times", 1.0)
             rows.append(self.objective.iterate(self.network, self._update, self.rng))
             self.step += 1
         return {key: float(np.mean([row[key] for row in rows])) for key in rows[0]}
@@ -165,6 +167,16 @@ class Trainer:
         torch.set_rng_state(state["torch"].cpu())
         self.step, self.history = state["step"], state["history"]
         log.info("resumed at step %d of %d", self.step, self.recipe.steps)
+
+
+def _groups(network: nn.Module, head_rate: float) -> list[dict[str, Any]]:
+    """Parameters with how many times the learning rate they have: 1 for a published trunk, `head_rate` for the layers behind it."""
+    if head_rate == 1:
+        return [{"params": list(network.parameters())}]
+    trunk = [p for part in network.modules() if isinstance(part, Backbone) for p in part.parameters()]
+    inside = {id(p) for p in trunk}
+    head = [p for p in network.parameters() if id(p) not in inside]
+    return [{"params": trunk, "times": 1.0}, {"params": head, "times": head_rate}]
 
 
 def load_trained(network: nn.Module, *, folder: Path) -> nn.Module:
