@@ -29,9 +29,9 @@ from train.corpus import Corpus, Recording, read_corpus, recordist_key, write_co
 from train.evaluate import UNKNOWNS
 from train.files import write_text
 from train.fit import TrainedRun, fit, start_task
-from train.members import train_members
 from train.prepare import prepare
 from train.recipe import Recipe, load_recipe
+from train.segment import segment
 from train.trainer import Progress
 from train.windows import write_windows
 
@@ -59,12 +59,16 @@ class CorpusPlan:
 
 @dataclass(frozen=True, kw_only=True)
 class System:
-    """A line of the table: a recipe file, the keys that the small budget replaces in it, and what a reader should know of it."""
+    """A line of the table: a recipe file, the keys that the small budget replaces in it, and what a reader should know of it.
+
+    `after` is the name of the recipe whose run this one goes on from, for `edge-train segment` and `shift`.
+    """
 
     name: str
     recipe: str
     set: dict[str, Any] = field(default_factory=dict)
     note: str = ""
+    after: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,13 +85,16 @@ class Plan:
 
     def digest(self, system: System, *, seed: int) -> str:
         """Of what decides the row of a system."""
-        decisive = [dataclasses.asdict(self.corpus), self.recipe(system, seed=seed).as_mapping()]
+        decisive = [dataclasses.asdict(self.corpus), self.recipe(system, seed=seed).digest, system.after]
         return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()
 
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """What came of one run of a system. Estimates are {value, low, high}; `train_s` is CPU time of the training alone."""
+    """What came of one run of a system. Estimates are {value, low, high}.
+
+    `train_s` is CPU time of the training alone, with that of the runs it goes on from.
+    """
 
     system: str
     recipe: str
@@ -121,6 +128,9 @@ def load_plan(file: Path) -> Plan:
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise ConfigError(f"{file}: two systems have a recipe named {twice[0]}; give one another name: set: {{name: ...}}")
+    for i, system in enumerate(systems):
+        if system.after and system.after not in names[:i]:
+            raise ConfigError(f"{file}: systems[{i}].after: no system above it has a recipe named {system.after}")
     return plan
 
 
@@ -134,8 +144,12 @@ def train_systems(plan: Plan, data: Path, *, out: Path, runs: int, jobs: int, sa
         if not _done(_folder(plan, system, seed, out), plan.digest(system, seed=seed))
     ]
     say(f"{len(plan.systems)} systems, {len(corpus.labels)} species; {len(todo)} runs to train")
-    for row in _train_all(plan, todo, out, jobs):
-        say(f"{row.system}, seed {row.seed}: macro F1 {row.macro_f1['value']}")
+    while todo:  # a system that goes on from another waits for it
+        waiting = {(plan.recipe(system, seed=0).name, seed) for system, seed in todo}
+        ready = [(system, seed) for system, seed in todo if (system.after, seed) not in waiting]
+        for row in _train_all(plan, ready, out, jobs):
+            say(f"{row.system}, seed {row.seed}: macro F1 {row.macro_f1['value']}")
+        todo = [one for one in todo if one not in ready]
     return read_rows(plan, out)
 
 
@@ -164,15 +178,7 @@ def train_one(plan: Plan, system: System, seed: int, out: Path) -> Row:
     from train.size import multiply_adds  # torch's counter is slow to import
 
     recipe, folder, corpus = plan.recipe(system, seed=seed), _folder(plan, system, seed, out), read_corpus(out / "corpus")
-    cache, earlier = out / "features", _seconds(folder)
-    task = start_task(recipe, corpus, folder=folder / "run", cache=cache, fold=0, device="cpu", workers=1)
-    started = time.process_time()
-
-    def keep(_: int, progress: Progress) -> None:
-        write_text(folder / "seconds.json", json.dumps({"step": progress.step, "train_s": earlier + time.process_time() - started}))
-
-    train_members(task, keep)
-    run = fit(recipe, corpus, folder=folder / "run", cache=cache, fold=0, device="cpu", workers=1, report=_keep_nothing)
+    run = _fit(recipe, corpus, folder, out, before=out / f"{system.after}-{seed}" if system.after else None)
     calibrate_run(run, corpus, acceptance=recipe.acceptance)
     report = evaluate_run(run, corpus)
     export_run(run, corpus, path=folder / "bundle", name=recipe.name)
@@ -196,8 +202,19 @@ def train_one(plan: Plan, system: System, seed: int, out: Path) -> Row:
     return row
 
 
-def _keep_nothing(member: int, progress: Progress) -> None:
-    """For a training that is over."""
+def _fit(recipe: Recipe, corpus: Corpus, folder: Path, out: Path, *, before: Path | None) -> TrainedRun:
+    """`edge-train fit`, or `segment` where the recipe goes on from the run in `before`; keeps the time it took."""
+    options: dict[str, Any] = {"folder": folder / "run", "cache": out / "features", "device": "cpu", "workers": 1}
+    if before is None:  # not to count the features
+        start_task(recipe, corpus, fold=0, **options)
+    earlier, started = _seconds(folder) or (_seconds(before) if before else 0.0), time.process_time()
+
+    def keep(_: int, progress: Progress) -> None:
+        write_text(folder / "seconds.json", json.dumps({"step": progress.step, "train_s": earlier + time.process_time() - started}))
+
+    if before is None:
+        return fit(recipe, corpus, fold=0, report=keep, **options)
+    return segment(recipe, corpus, earlier=before / "run", report=keep, **options)
 
 
 def _parameters(run: TrainedRun) -> int:
