@@ -182,7 +182,7 @@ def train_one(plan: Plan, system: System, seed: int, out: Path) -> Row:
     calibrate_run(run, corpus, acceptance=recipe.acceptance)
     report = evaluate_run(run, corpus)
     export_run(run, corpus, path=folder / "bundle", name=recipe.name)
-    write_windows(run, corpus, folder / "windows.npz", cache=cache, most=128)
+    write_windows(run, corpus, folder / "windows.npz", cache=out / "features", most=128)
     row = Row(
         system=system.name,
         recipe=recipe.name,

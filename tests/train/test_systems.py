@@ -31,7 +31,20 @@ STAGES = [
     {"layers": "last", "steps": 4, "batch": 4, "learning_rate": 0.002},
     {"layers": "all", "steps": 6},
 ]
-# what is replaced in each recipe so that it trains in seconds
+SEGMENTATION = {
+    "frontend": BANDS,
+    "network": {
+        "kind": "segmentation",
+        "options": {
+            "width": 16,
+            "heads": 4,
+            "size": {"layers": [1, 1, 1, 1], "channels": [8, 8, 16, 16], "cardinality": 1, "base_width": 64},
+        },
+    },
+    "objective": {"kind": "focal", "batch": 8, "outlier_share": 0.1},
+    "head_rate": 1,
+}
+# what is replaced in each recipe so that it trains in seconds; `after` is the plan's
 TINY: dict[str, dict[str, Any]] = {
     "s1-mscnn-triplet": {"network": MS_CNN, "steps": 2, "steps_per_epoch": 2},
     "s1-spherical-kmeans-forest": {
@@ -66,17 +79,11 @@ TINY: dict[str, dict[str, Any]] = {
         },
         "objective": {"kind": "focal", "batch": 8, "outlier_share": 0.1},
     },
-    "s5-segmentation": {
-        "frontend": BANDS,
-        "network": {
-            "kind": "segmentation",
-            "options": {
-                "width": 16,
-                "heads": 4,
-                "size": {"layers": [1, 1, 1, 1], "channels": [8, 8, 16, 16], "cardinality": 1, "base_width": 64},
-            },
-        },
-        "objective": {"kind": "focal", "batch": 8, "outlier_share": 0.1},
+    "s5-segmentation": SEGMENTATION,
+    "s5-segment": {
+        **SEGMENTATION,
+        "objective": {"kind": "focal", "batch": 8, "frame_weight": 0.5},
+        "after": "s5-segmentation",
     },
 }
 LEARNT = ("s1-spherical-kmeans-forest", "s2-cnn1-knn")  # with so little
@@ -85,7 +92,12 @@ PART = {"species": 3, "recordings": 8, "unknown": 8, "noise": 8, "background": 8
 
 def plan_file(folder: Path, root: Path, systems: dict[str, dict[str, Any]]) -> Path:
     entries = [
-        {"name": f"System {name}", "recipe": str(root / "config" / "recipes" / f"{name}.yaml"), "set": {"steps": 4, **values}}
+        {
+            "name": f"System {name}",
+            "recipe": str(root / "config" / "recipes" / f"{name}.yaml"),
+            "set": {"steps": 4, **{key: value for key, value in values.items() if key != "after"}},
+            "after": values.get("after", ""),
+        }
         for name, values in systems.items()
     ]
     file = folder / "systems.yaml"
@@ -206,6 +218,18 @@ def test_two_systems_of_one_name_are_refused(root: Path, tmp_path: Path) -> None
     file.write_text(yaml.safe_dump({**values, "systems": values["systems"] * 2}), encoding="utf-8")
     with pytest.raises(ConfigError, match="two systems have a recipe named s3-mobilenet"):
         load_plan(file)
+
+
+def test_a_system_after_one_that_is_not_there_is_refused(root: Path, tmp_path: Path) -> None:
+    file = plan_file(tmp_path, root, {"s5-segment": TINY["s5-segment"], "s5-segmentation": SEGMENTATION})
+    with pytest.raises(ConfigError, match=r"systems\[0\].after: no system above it has a recipe named s5-segmentation"):
+        load_plan(file)
+
+
+def test_a_later_step_counts_what_came_before(plan: Plan, trained: Path) -> None:
+    rows = {row.recipe: row for row in read_rows(plan, trained)}
+    assert rows["s5-segment"].train_s > rows["s5-segmentation"].train_s
+    assert any((trained / "s5-segment-0" / "run" / "labels").glob("*.csv"))
 
 
 def test_the_plan_of_readme_is_sound(root: Path) -> None:
