@@ -16,7 +16,7 @@ import pytest
 
 from edge.bundle import Bundle
 from tests.support.bundles import tiny_bundle
-from tests.support.container import Container
+from tests.support.container import LOOK_S, Container
 from tests.support.daemons import until
 from tests.support.wheel import here, linked_wheel
 
@@ -95,14 +95,14 @@ def test_one_command_makes_a_recorder_that_listens(recorder: Recorder) -> None:
     assert "still missing: audio" in recorder.first_run
     assert os.readlink(recorder.container.path(CURRENT)) == recorder.bundle.digest
     assert recorder.container.run("systemctl", "is-enabled", "edge", "edge-compile").split() == ["enabled", "enabled"]
-    until(recorder.listens, PATIENCE_S)
+    until(recorder.listens, PATIENCE_S, every_s=LOOK_S)
     assert recorder.shown("ActiveState") == "activating"  # ready is when samples advance
     # There is no GPU here, so there was nothing to build.
     assert recorder.shown("ConditionResult", "edge-compile") == "no"
 
 
 def test_run_again_it_leaves_the_service_alone(recorder: Recorder) -> None:
-    until(recorder.listens, PATIENCE_S)
+    until(recorder.listens, PATIENCE_S, every_s=LOOK_S)
     process = recorder.shown("MainPID")
     said = recorder.install()
     assert said.splitlines()[0] == "nothing has to be done"
@@ -110,7 +110,7 @@ def test_run_again_it_leaves_the_service_alone(recorder: Recorder) -> None:
 
 
 def test_a_model_that_fails_is_taken_back_while_the_old_one_runs(recorder: Recorder) -> None:
-    until(recorder.listens, PATIENCE_S)
+    until(recorder.listens, PATIENCE_S, every_s=LOOK_S)
     process = recorder.shown("MainPID")
     said = recorder.install("--bundle", "/srv/bundles/wrong", check=False)
     assert "on the golden window embedding differs" in said.splitlines()[-1]
@@ -125,8 +125,8 @@ def test_an_engine_that_cannot_be_built_does_not_keep_the_recorder_from_starting
     recorder.drop_in("edge-compile.service", "[Unit]\nConditionPathExistsGlob=\n")
     try:
         recorder.container.run("systemctl", "restart", "--no-block", "edge-compile", "edge")
-        until(lambda: recorder.shown("MainPID") not in (process, "0"), PATIENCE_S)
-        until(recorder.listens, PATIENCE_S)
+        until(lambda: recorder.shown("MainPID") not in (process, "0"), PATIENCE_S, every_s=LOOK_S)
+        until(recorder.listens, PATIENCE_S, every_s=LOOK_S)
         assert recorder.shown("ExecMainStatus", "edge-compile") == "2"
         assert recorder.shown("ActiveState", "edge-compile") == "active"  # tried; not again at each restart
         # Before the recorder, and not at the same time.

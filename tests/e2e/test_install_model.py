@@ -21,7 +21,7 @@ import soundfile
 
 from edge.bundle import Bundle
 from tests.support.bundles import SPEC, tiny_bundle, tone
-from tests.support.container import Container
+from tests.support.container import LOOK_S, Container
 from tests.support.daemons import until
 from tests.support.wheel import linked_wheel
 
@@ -73,7 +73,7 @@ class Bare:
 
     def until(self, condition: Callable[[], object]) -> None:
         try:
-            until(condition, PATIENCE_S)
+            until(condition, PATIENCE_S, every_s=LOOK_S)
         except AssertionError:
             pytest.fail(self.run("journalctl", "--no-pager", "--output=cat", "--unit=edge", "--unit=edge-compile", "--lines=60"))
 

@@ -20,10 +20,11 @@ from pathlib import Path
 
 from tests.support.daemons import until
 
-__all__ = ["ENVIRONMENT", "Container", "cannot_boot", "install"]
+__all__ = ["ENVIRONMENT", "LOOK_S", "Container", "cannot_boot", "install"]
 
 NSPAWN = ("systemd-nspawn", "--quiet", "--directory=/", "--volatile=yes", "--register=no", "--keep-unit", "--private-users=no")
 BOOT_S = 60.0
+LOOK_S = 0.2  # between two looks inside: each is a process, and what is waited for needs the processor too
 
 
 @cache
@@ -89,7 +90,9 @@ class Container:
                     name, _, value = line.partition("=")
                     if name == "X_NSPAWN_LEADER_PID":
                         self._leader = int(value)
-        until(lambda: self.run("systemctl", "show", "--property=Version", check=False).startswith("Version="), BOOT_S)
+        until(
+            lambda: self.run("systemctl", "show", "--property=Version", check=False).startswith("Version="), BOOT_S, every_s=LOOK_S
+        )
 
     @property
     def console(self) -> str:

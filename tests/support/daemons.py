@@ -152,9 +152,9 @@ def running(daemon: Daemon) -> Iterator[threading.Thread]:
             raise raised[0]
 
 
-def until(condition: Callable[[], object], seconds: float = 15.0) -> None:
-    """Wait for something that another thread or process does."""
+def until(condition: Callable[[], object], seconds: float = 15.0, *, every_s: float = 0.02) -> None:
+    """Wait for something that another thread or process does, and ask for it no more often than its answer is worth."""
     end_s = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end_s, "did not happen in time"
-        time.sleep(0.02)
+        time.sleep(every_s)
