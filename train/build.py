@@ -37,7 +37,8 @@ def calibrate_run(run: TrainedRun, corpus: Corpus, *, acceptance: float = 0.95) 
 def evaluate_run(run: TrainedRun, corpus: Corpus, *, resamples: int = 500) -> dict[str, Any]:
     """Judge the run on the test split; the report is kept in the run folder."""
     calibration = Calibration.load(run.folder / CALIBRATION)
-    return evaluate(corpus, run.outputs("test"), calibration, out_dir=run.folder / "report", resamples=resamples)
+    outputs, validation = run.outputs("test"), run.outputs("validation")
+    return evaluate(corpus, outputs, calibration, validation=validation, out_dir=run.folder / "report", resamples=resamples)
 
 
 def export_run(run: TrainedRun, corpus: Corpus, *, path: Path, name: str) -> Bundle:

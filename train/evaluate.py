@@ -21,6 +21,7 @@ from train.metrics import Bootstrap, Estimate, OpenSet, class_scores, macro_f1, 
 from train.outputs import WindowOutputs
 from train.ranking import TOP, class_wise_map, sample_wise_map, write_lists
 from train.report import write_report
+from train.rows import judge_rows
 from train.rules import PAPER
 from train.truth import Truth, judge_truth
 
@@ -38,6 +39,7 @@ def evaluate(
     outputs: WindowOutputs,
     calibration: Calibration,
     *,
+    validation: WindowOutputs | None = None,
     split: str = "test",
     out_dir: Path | None = None,
     resamples: int = 500,
@@ -45,13 +47,14 @@ def evaluate(
 ) -> Report:
     """Judge `outputs` of a split; writes report.json, report.md, lists.csv and plots into `out_dir` when one is given.
 
-    Plain JSON types; an estimate is {"value", "low", "high"}, null where it is undefined.
+    Plain JSON types; an estimate is {"value", "low", "high"}, null where it is undefined. Rows are judged where outputs of the
+    `validation` split are given, which their thresholds come from.
     """
     outputs = outputs.select(np.array([corpus.recordings[i].split == split for i in outputs.recording], bool))
     truth = judge_truth(corpus, outputs)
     if not truth.known.any():
         raise UserError(f"no known windows of the split '{split}' in these outputs")
-    if outputs.labels != calibration.labels:
+    if not outputs.labels == calibration.labels == (validation or outputs).labels:
         raise UserError("outputs and calibration have different labels; calibrate this run again")
     windows = {name: judge_windows(outputs, truth, head) for name, head in calibration.heads.items()}
     chosen, recordings = windows[calibration.chosen], judge_recordings(outputs, truth, calibration.head)
@@ -71,6 +74,9 @@ def evaluate(
         "by_species": _by_species(corpus, outputs, chosen, recordings),
         "calibration": list(calibration.table),
     }
+    if validation is not None:
+        rows = judge_rows(corpus, validation, outputs, calibration.head.scores, resamples=resamples, seed=seed)
+        report["rows"] = {**rows, "variants": [_rounded(variant) for variant in rows["variants"]]}
     if out_dir is not None:
         _write(report, corpus, outputs, {"windows": chosen, "recordings": recordings}, Path(out_dir))
     return report
@@ -235,6 +241,11 @@ def _by_species(corpus: Corpus, outputs: WindowOutputs, windows: Judged, recordi
         }
         for k, label in enumerate(outputs.labels)
     ]
+
+
+def _rounded(numbers: Mapping[str, Any]) -> Report:
+    """A row of a table, with its estimates as plain types."""
+    return {name: _plain(value) if isinstance(value, Estimate) else value for name, value in numbers.items()}
 
 
 def _plain(estimate: Estimate) -> dict[str, float | None]:

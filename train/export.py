@@ -22,7 +22,7 @@ from edge.errors import UserError
 from train.corpus import Corpus
 from train.fit import TrainedRun
 
-__all__ = ["OPSET", "code_version", "export_bundle", "golden_samples", "to_onnx"]
+__all__ = ["OPSET", "code_version", "export_bundle", "further_outputs", "golden_samples", "to_onnx", "verify_onnx"]
 
 OPSET = 18  # the newest that TensorRT 10.3's parser is known to take
 TOLERANCE = 1e-4
@@ -41,7 +41,7 @@ def export_bundle(
     features = Frontend(spec)(samples)[None]
     model = to_onnx(run.network, spec)
     answers = verify_onnx(model, run.network, np.concatenate([features, np.zeros_like(features)]))
-    further = _usable(run.network, head)
+    further = further_outputs(run.network, head)
     known = {label.label: label for label in corpus.labels}
     manifest = Manifest(
         name=name,
@@ -104,8 +104,8 @@ def _further(network: nn.Module) -> tuple[str, ...]:
     return names
 
 
-def _usable(network: nn.Module, head: Head) -> tuple[str, ...]:
-    """Those that mean something with this head: frames are scores of labels by themselves."""
+def further_outputs(network: nn.Module, head: Head) -> tuple[str, ...]:
+    """Names of those beside embedding and logits that mean something with this head: frames are scores of labels by themselves."""
     return tuple(name for name in _further(network) if name != "frames" or head.activation == "sigmoid")
 
 

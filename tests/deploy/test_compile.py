@@ -9,13 +9,14 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
 from deploy.cli import main
 from edge.bundle import Bundle
 from edge.engines import load_model
-from tests.support.bundles import tiny_bundle
+from tests.support.bundles import choir_bundle, tiny_bundle, tone
 from tests.support.fake_cuda import Device
 from tests.support.fake_tensorrt import VERSIONS, Behaviour
 from tests.support.nvidia import Nvidia, for_children, on_a_machine, tensorrt_missing
@@ -102,6 +103,26 @@ def test_an_engine_that_answers_wrongly_is_set_aside_with_its_report(bundle: Bun
     assert "differs by 0.01" in result.stderr
     assert not whole(engines)
     assert not json.loads((engines / "set-aside.1" / "parity.json").read_text())["passed"]
+
+
+def test_what_a_network_answers_further_is_proved_and_used(tmp_path: Path, engines: Path, on: On) -> None:
+    framed = choir_bundle(tmp_path / "framed", frame_threshold=0.5, attention=True)
+    off = choir_bundle(tmp_path / "off", frame_threshold=0.4, attention=True, golden_errors={"attention": 0.1})
+    with on(Nvidia()):
+        assert compiled(framed, engines).exit_code == 0
+        model, plain = load_model(framed, folder=engines), load_model(framed, folder=engines, backend="cpu")
+        features = plain.features(tone(1000.0, 1.0))[0]
+        frames, ours = (m.verdict(features).frames for m in (plain, model))
+        (looked,), (expected,) = (m.outputs(features, ("attention",)) for m in (model, plain))
+        refused = compiled(off, engines, "--force")
+    assert model.backend_name == "tensorrt"
+    assert frames is not None
+    assert ours is not None
+    np.testing.assert_array_equal(ours.active, frames.active)
+    assert ours.active[1:-1, 1].all()
+    np.testing.assert_allclose(looked, expected, rtol=1e-5)
+    assert refused.exit_code == 1
+    assert "differs by 0.1" in refused.stderr
 
 
 def test_a_truncated_plan_is_set_aside_and_built_again(bundle: Bundle, engines: Path, on: On) -> None:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from edge.app import Daemon
 from edge.backends.onnx import OnnxBackend
-from edge.bundle import Bundle, load_bundle
+from edge.bundle import Bundle, load_bundle, write_bundle
 from edge.cli import main
 from edge.engines import load_model
 from edge.errors import BackendError, BundleError
@@ -147,6 +147,16 @@ def test_attention_is_told_in_the_manifest_and_has_to_be_golden(tmp_path: Path) 
     assert "attention" not in choir_bundle(tmp_path / "plain").manifest.as_mapping()
     with pytest.raises(BundleError, match=r"golden\.npz: array 'attention' is missing"):
         choir_bundle(tmp_path / "lacking", attention=True, golden_errors={"attention": np.nan})
+
+
+def test_golden_outputs_that_cannot_be_are_told(tmp_path: Path) -> None:
+    seeing = choir_bundle(tmp_path / "seeing", attention=True)
+    golden = dataclasses.replace(seeing.golden, further={"attention": np.zeros(3, np.float32)})
+    model, rule = seeing.model_path.read_bytes(), seeing.head.rule
+    with pytest.raises(BundleError, match=r"golden\.npz: attention has shape \(3,\), which cannot be"):
+        write_bundle(tmp_path / "odd", seeing.manifest, model=model, rule=rule, golden=golden, card="# Odd\n")
+    with pytest.raises(ValueError, match="attention: 'yes' is neither true nor false"):
+        dataclasses.replace(seeing.manifest, attention="yes")  # type: ignore[arg-type]
 
 
 class WithoutFrames:

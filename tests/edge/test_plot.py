@@ -93,9 +93,9 @@ def test_attention_is_the_mean_of_the_windows_that_overlap(seeing: Bundle, tmp_p
     assert looked.strength.mean() == pytest.approx(1, abs=1e-3), "what all windows see adds up to an even gaze"
     low, high = (int(np.searchsorted(looked.edges_hz, hz)) - 1 for hz in (300, 3000))
     early, late = slice(100, 900), slice(1100, 1900)
-    assert looked.strength[low, early].mean() > 3
+    assert looked.strength[low, early].mean() > 2
     assert looked.strength[low, late].mean() < 1
-    assert looked.strength[high, late].mean() > 3
+    assert looked.strength[high, late].mean() > 2
     assert looked.strength[high, early].mean() < 1
     assert looked.edges_hz[0] < looked.edges_hz[-1] < SPEC.fmax_hz
 
