@@ -49,6 +49,10 @@ class ComponentCache:
     def fill(self, recordings: Iterable[Recording], *, workers: int) -> None:
         """Compute what is missing in `workers` processes."""
         missing = [r for r in recordings if not self.path(r).exists()]
+        if workers < 2:  # a process of its own takes seconds to start, and computes nothing sooner
+            for recording in missing:
+                _compute(self.spec, recording.path, self.path(recording))
+            return
         with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
             specs, audio, files = [self.spec] * len(missing), [r.path for r in missing], [self.path(r) for r in missing]
             for _ in pool.map(_compute, specs, audio, files):

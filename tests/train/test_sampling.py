@@ -15,19 +15,21 @@ from numpy.typing import NDArray
 from edge.bundle import FrontendSpec
 from edge.errors import ConfigError, SpecError, UserError
 from train.annotations import Stretch
+from train.augment import augment, to_peak_band
 from train.batches import Batches, either
 from train.cache import ComponentCache
 from train.corpus import Recording, Role
-from train.dataset import Sampling, TrainingWindows
+from train.dataset import TrainingWindows
 from train.files import replacing
+from train.focal import FocalObjective
 from train.frames import trained_frames
 from train.infer import HeardWindows, hear
 from train.losses import binary_focal, focal_of_steps
 from train.networks import build_network
 from train.networks.segmentation import Segmentation
-from train.objectives import FocalObjective
 from train.pseudo import SCALE, Heard, PseudoLabels, find_stretches
 from train.recipe import AugmentSpec, CropSpec, FocalSpec, PseudoSpec, load_recipe, parse_recipe
+from train.sampling import Sampling
 
 Array = NDArray[np.float32]
 RECIPES = Path(__file__).parents[2] / "config" / "recipes"
@@ -218,6 +220,19 @@ def test_a_pause_under_other_windows_holds_no_call_that_was_heard(make: Make, tm
         assert frames[-1] < 720 or frames[0] > 690
 
 
+def test_other_animals_are_mixed_under_windows(make: Make) -> None:
+    windows = make([recording("a1", 4), *others(), recording("x1", 4, role="unknown")])
+    power = windows.known(np.random.default_rng(0), 0)
+    spec = AugmentSpec(animals_share=1.0, animals_snr_db=(0.0, 0.0))
+    mixed = augment(power, spec=spec, windows=windows, rng=np.random.default_rng(1))
+    rng = np.random.default_rng(1)
+    rng.random()  # of recorded noise
+    rng.random()
+    assert mixed == pytest.approx(to_peak_band(power) + to_peak_band(windows.animal(rng)))
+    alone = make([recording("a1", 4), *others()])
+    assert np.array_equal(augment(power, spec=spec, windows=alone, rng=np.random.default_rng(1)), power), "there are none"
+
+
 @pytest.mark.parametrize(
     ("one", "other", "both"),
     [(1, 0, 1), (0, 0, 0), (np.nan, 0, np.nan), (1, np.nan, 1), (np.nan, np.nan, np.nan), (1, 1, 1)],
@@ -259,7 +274,7 @@ def test_the_loss_is_in_equal_parts_of_windows_and_of_steps(make: Make, tmp_path
     pseudo = pseudo_of(tmp_path, {r: [heard(r.label, 0, 3, "present")] for r in recordings})
     batches, losses = Batches(make(recordings, pseudo=pseudo), AugmentSpec()), {}
     for weight in (1e-9, 0.5, 1.0):
-        spec = FocalSpec(batch=4, frame_weight=weight)
+        spec = FocalSpec(batch=2, frame_weight=weight)
         objective = FocalObjective(spec, batches, torch.device("cpu"), told=batches.windows.told)
         losses[weight] = objective.iterate(segmentation().train(), torch.autograd.backward, np.random.default_rng(3))
     assert losses[1.0]["loss"] == pytest.approx(losses[1.0]["loss_of_steps"])
