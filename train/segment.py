@@ -90,12 +90,14 @@ def write_labels(run: TrainedRun, task: MemberTask) -> None:
     network, frontend = run.network.to(device), Frontend(spec)
     components = ComponentCache(folder=task.cache.folder, spec=spec)  # of the earlier run's frontend
     components.fill(missing, workers=task.threads)
+    nowhere = 0
     for count, recording in enumerate(missing, start=1):
         scores = frame_scores(network, frontend.levels(to_power(components.load(recording))))
         found = find_stretches(scores, recording, labels=run.labels, spec=spec, pseudo=task.recipe.pseudo)
         pseudo.write(recording, found)
+        nowhere += all(heard.state != "present" for heard in found)
         if count % SAY_EVERY == 0 or count == len(missing):
-            log.info("%s: %d of %d labelled", pseudo.folder, count, len(missing))
+            log.info("%s: %d of %d labelled, in %d of them no call is present", pseudo.folder, count, len(missing), nowhere)
     run.network.cpu()
 
 
