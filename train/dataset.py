@@ -18,10 +18,10 @@ from train.activity import Activity, measure_activity
 from train.cache import ComponentCache, to_power
 from train.corpus import Recording
 from train.frames import marked_frames, trained_frames
-from train.pseudo import SCALE, PseudoLabels
-from train.sections import CropSpec
+from train.pseudo import SCALE
+from train.sampling import Drawn, Sampling, runs, short_enough
 
-__all__ = ["Drawn", "Sampling", "TrainingWindows", "most_active_window"]
+__all__ = ["TrainingWindows", "most_active_window"]
 
 log = logging.getLogger(__name__)
 
@@ -31,28 +31,6 @@ HOP_FRAMES = 20
 # What an outlier is drawn from, where there is any: other species matter most, they are what a recorder hears.
 OUTLIER_SHARES = {"unknown": 0.6, "noise": 0.2, "background": 0.1, "quiet": 0.1}
 INTERFERENCE_SHARES = {"background": 0.5, "noise": 0.3, "quiet": 0.2}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Sampling:
-    """What a recipe says of where windows are cut and what is true of them; by default, that a window has its recording's label."""
-
-    crop: CropSpec | None = None
-    secondary: float = 0.0
-    pseudo: PseudoLabels | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Drawn:
-    """A window of a recording of a species: mel power (channels, n_mels, frames) and what is heard in it.
-
-    `labels` (K,): 1 for the species, less for one in the background, all 0 where a person heard no call. `steps` (T', K), where
-    there are pseudo labels: 1 where a species is present, 0 where it is absent, NaN where that is unsure.
-    """
-
-    power: Array
-    labels: Array
-    steps: Array | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,7 +63,7 @@ class TrainingWindows:
         self.sampling = sampling or Sampling()
         self._known: dict[str, list[_Windows]] = {label: [] for label in labels}
         self._others: dict[str, dict[str, list[_Windows]]] = {"unknown": {}, "noise": {}, "background": {}, "quiet": {}}
-        kept = _short_enough(recordings, self.sampling.crop, self._known)
+        kept = short_enough(recordings, self.sampling.crop, self._known)
         for recording in kept:
             self._add(recording, cache.load(recording))
         self._weights = {label: _recording_weights(label, windows) for label, windows in self._known.items()}
@@ -220,7 +198,7 @@ class TrainingWindows:
             silent_starts=activity.starts[inside],
             secondary=tuple(self.labels.index(name) for name in recording.secondary_labels if name in self.labels),
             targets=targets,
-            calls=_runs(own == 1) if own is not None else np.zeros((0, 2), np.int64),
+            calls=runs(own == 1) if own is not None else np.zeros((0, 2), np.int64),
             ends_heard=crop is not None and recording.seconds <= crop.longest_s,
         )
 
@@ -252,24 +230,6 @@ def most_active_window(components: NDArray[np.float16], spec: FrontendSpec) -> A
     activity = measure_activity(components[0], window_frames=frames, hop_frames=HOP_FRAMES)
     start = int(activity.starts[activity.level_db.argmax()])
     return to_power(components[:, :, start : start + frames])
-
-
-def _short_enough(recordings: Iterable[Recording], crop: CropSpec | None, labels: Iterable[str]) -> list[Recording]:
-    """Without the recordings of species that are too long for smart crops, but for a species that has no other."""
-    everything = list(recordings)
-    if crop is None:
-        return everything
-    known = set(labels)
-    fits = {r.label for r in everything if r.role == "known" and r.seconds <= crop.longest_s}
-    for label in sorted({r.label for r in everything if r.role == "known"} & known - fits):
-        log.warning("%s has no recording of up to %g s: its longer ones are kept", label, crop.longest_s)
-    return [r for r in everything if r.role != "known" or r.label not in known & fits or r.seconds <= crop.longest_s]
-
-
-def _runs(mask: Mask) -> NDArray[np.int64]:
-    """First frame and the one after the last of each stretch in which `mask` (frames,) is true, (N, 2)."""
-    borders = np.flatnonzero(np.diff(np.r_[False, mask, False]))
-    return borders.reshape(-1, 2).astype(np.int64)
 
 
 def _recording_weights(label: str, windows: list[_Windows]) -> NDArray[np.float64]:

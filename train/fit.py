@@ -32,7 +32,7 @@ from train.trainer import save_torch
 
 log = logging.getLogger(__name__)
 
-__all__ = ["Splits", "TrainedRun", "fit", "load_run", "split_recordings", "start_task", "train_task"]
+__all__ = ["Splits", "TrainedRun", "fit", "load_run", "species_to_learn", "split_recordings", "start_task", "train_task"]
 
 HOP_S = 2.5
 
@@ -106,7 +106,7 @@ def start_task(
             f"recipe {recipe.name}: its pseudo labels are an earlier run's: use edge-train segment or shift, --from RUN"
         )
     splits = split_recordings(corpus, fold=fold)
-    labels = _labels(recipe, corpus, splits)
+    labels = species_to_learn(recipe, corpus, splits)
     write_text(folder / "recipe.yaml", yaml.safe_dump(recipe.as_mapping(), sort_keys=False))
     write_text(folder / "run.json", json.dumps({"fold": fold, "corpus": corpus.digest, "labels": labels}, indent=1) + "\n")
     components = ComponentCache(folder=cache, spec=recipe.frontend)
@@ -146,7 +146,7 @@ def load_run(folder: Path) -> TrainedRun:
     return TrainedRun(folder=folder, recipe=recipe, labels=names, fold=facts["fold"], network=network.eval())
 
 
-def _labels(recipe: Recipe, corpus: Corpus, splits: Splits) -> tuple[str, ...]:
+def species_to_learn(recipe: Recipe, corpus: Corpus, splits: Splits) -> tuple[str, ...]:
     """The species to learn: the recipe's, or all; one that this fold leaves without training recordings is named and left out."""
     there = [label.label for label in corpus.labels]
     missing = sorted({*recipe.species, *recipe.withheld} - set(there))

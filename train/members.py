@@ -19,12 +19,13 @@ from edge.errors import SpecError, UserError
 from train.batches import Batches
 from train.cache import ComponentCache
 from train.corpus import Recording
-from train.dataset import Sampling, TrainingWindows, most_active_window
+from train.dataset import TrainingWindows, most_active_window
 from train.networks import build_network
 from train.networks.backbones import Backbone, load_published
 from train.objectives import build_objective
 from train.pseudo import PseudoLabels
 from train.recipe import FocalSpec, Recipe, load_recipe
+from train.sampling import Sampling
 from train.stages import check_stages
 from train.trainer import Progress, Trainer, load_trained, pick_device
 
@@ -78,8 +79,10 @@ def check_network(task: MemberTask) -> None:
 def _give_first_weights(network: nn.Module, task: MemberTask, member: int) -> None:
     """What training starts from: an earlier run, published weights, or as the network was made."""
     if task.earlier is not None:
-        members = load_recipe(task.earlier / "recipe.yaml").members
-        load_trained(network, folder=task.earlier / f"member-{member % members}")
+        folder = task.earlier / f"member-{member % load_recipe(task.earlier / 'recipe.yaml').members}"
+        if not (folder / "checkpoint.pt").exists():
+            raise UserError(f"{folder}: checkpoint.pt is missing, whose weights this training would start from; give a whole run")
+        load_trained(network, folder=folder)
     elif task.recipe.network.pretrained:
         load_published(network)
 

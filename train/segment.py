@@ -23,7 +23,7 @@ from edge.errors import ConfigError
 from train.cache import ComponentCache, to_power
 from train.corpus import Corpus
 from train.files import write_text
-from train.fit import TrainedRun, load_run, start_task, train_task
+from train.fit import TrainedRun, load_run, species_to_learn, split_recordings, start_task, train_task
 from train.members import MemberTask, Report
 from train.networks import Ensemble
 from train.networks.segmentation import Segmentation
@@ -90,18 +90,23 @@ def write_labels(run: TrainedRun, task: MemberTask) -> None:
     network, frontend = run.network.to(device), Frontend(spec)
     components = ComponentCache(folder=task.cache.folder, spec=spec)  # of the earlier run's frontend
     components.fill(missing, workers=task.threads)
+    nowhere = 0
     for count, recording in enumerate(missing, start=1):
         scores = frame_scores(network, frontend.levels(to_power(components.load(recording))))
         found = find_stretches(scores, recording, labels=run.labels, spec=spec, pseudo=task.recipe.pseudo)
         pseudo.write(recording, found)
+        nowhere += all(heard.state != "present" for heard in found)
         if count % SAY_EVERY == 0 or count == len(missing):
-            log.info("%s: %d of %d labelled", pseudo.folder, count, len(missing))
+            log.info("%s: %d of %d labelled, in %d of them no call is present", pseudo.folder, count, len(missing), nowhere)
     run.network.cpu()
 
 
 @torch.no_grad()
 def frame_scores(network: nn.Module, features: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Scores 0..1 (T', K) of the time steps of a recording's features (C, F, T); members of an ensemble are averaged as logits."""
+    """Scores 0..1 (T', K) of the time steps of a recording's features (C, F, T); members of an ensemble are averaged as logits.
+
+    The whole recording is one input, so its level is one, and all of it attends to all of it, as in the paper.
+    """
     members = list(network.members) if isinstance(network, Ensemble) else [network]
     x = torch.from_numpy(features)[None].to(next(network.parameters()).device)
     logits = torch.stack([_segmentation(member).eval().frame_logits(x)[0] for member in members]).mean(dim=0)
@@ -132,9 +137,17 @@ def _check(recipe: Recipe, run: TrainedRun, corpus: Corpus, folder: Path) -> Non
             f"{run.folder}: its frontend has channels and bands {before.frontend.shape[:2]}, that of recipe {recipe.name} has "
             f"{recipe.frontend.shape[:2]}: the weights do not fit"
         )
+    if before.frontend.stack != 1 or before.frontend.frames is not None:
+        raise ConfigError(
+            f"{run.folder}: its frontend stacks or resizes time (stack, frames): its steps are at no time of their own"
+        )
     facts = json.loads((run.folder / "run.json").read_text(encoding="utf-8"))
     if facts["corpus"] != corpus.digest:
         raise ConfigError(f"{run.folder}: was trained on another prepared corpus; give the one it was trained on")
+    labels = species_to_learn(recipe, corpus, split_recordings(corpus, fold=run.fold))
+    if labels != run.labels:
+        other = sorted(set(labels) ^ set(run.labels))[0]
+        raise ConfigError(f"{run.folder}: learnt other species than recipe {recipe.name} names: '{other}' is not in both")
 
 
 def _remember(recipe: Recipe, run: TrainedRun, folder: Path) -> None:

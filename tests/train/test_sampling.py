@@ -15,19 +15,21 @@ from numpy.typing import NDArray
 from edge.bundle import FrontendSpec
 from edge.errors import ConfigError, SpecError, UserError
 from train.annotations import Stretch
+from train.augment import augment, to_peak_band
 from train.batches import Batches, either
 from train.cache import ComponentCache
-from train.corpus import Recording
-from train.dataset import Sampling, TrainingWindows
+from train.corpus import Recording, Role
+from train.dataset import TrainingWindows
 from train.files import replacing
+from train.focal import FocalObjective
 from train.frames import trained_frames
 from train.infer import HeardWindows, hear
 from train.losses import binary_focal, focal_of_steps
 from train.networks import build_network
 from train.networks.segmentation import Segmentation
-from train.objectives import FocalObjective
 from train.pseudo import SCALE, Heard, PseudoLabels, find_stretches
 from train.recipe import AugmentSpec, CropSpec, FocalSpec, PseudoSpec, load_recipe, parse_recipe
+from train.sampling import Sampling
 
 Array = NDArray[np.float32]
 RECIPES = Path(__file__).parents[2] / "config" / "recipes"
@@ -47,10 +49,10 @@ LABELS = ("a", "b", "c")
 Make = Callable[..., TrainingWindows]
 
 
-def recording(name: str, seconds: float, role: str = "known", **more: Any) -> Recording:
+def recording(name: str, seconds: float, role: Role = "known", **more: Any) -> Recording:
     return Recording(
         path=Path(f"/x/{name}.wav"), role=role, label=name[0], recording=name, seconds=seconds, sha256=name * 12, **more
-    )  # type: ignore[arg-type]
+    )
 
 
 @pytest.fixture
@@ -73,7 +75,8 @@ def make(tmp_path: Path) -> Make:
 
 def frames_of(power: Array) -> NDArray[np.int64]:
     """The frames of a recording that a window was cut from."""
-    return np.round(10 * np.log10(power[0, 0]) * 100).astype(int)
+    frames: NDArray[np.int64] = np.round(10 * np.log10(power[0, 0]) * 100).astype(np.int64)
+    return frames
 
 
 def others() -> list[Recording]:
@@ -146,7 +149,7 @@ def test_pauses_and_speech_are_not_judged_as_the_species(tmp_path: Path) -> None
     starts = np.arange(7.0)
     whole = HeardWindows(features=np.zeros((7, 1, 32, 2), np.float32), start_s=starts, active=np.ones(7, bool))
     with replacing(tmp_path / f"windows-{SPEC.digest[:16]}-1" / f"{one.sha256}.npz") as staged:
-        np.savez(staged, **dataclasses.asdict(whole))  # type: ignore[arg-type]
+        np.savez(staged, **dataclasses.asdict(whole))
     assert hear(one, spec=SPEC, hop_s=1, cache=tmp_path).active.tolist() == [False, False, True, True, False, False, True]
 
 
@@ -217,6 +220,19 @@ def test_a_pause_under_other_windows_holds_no_call_that_was_heard(make: Make, tm
         assert frames[-1] < 720 or frames[0] > 690
 
 
+def test_other_animals_are_mixed_under_windows(make: Make) -> None:
+    windows = make([recording("a1", 4), *others(), recording("x1", 4, role="unknown")])
+    power = windows.known(np.random.default_rng(0), 0)
+    spec = AugmentSpec(animals_share=1.0, animals_snr_db=(0.0, 0.0))
+    mixed = augment(power, spec=spec, windows=windows, rng=np.random.default_rng(1))
+    rng = np.random.default_rng(1)
+    rng.random()  # of recorded noise
+    rng.random()
+    assert mixed == pytest.approx(to_peak_band(power) + to_peak_band(windows.animal(rng)))
+    alone = make([recording("a1", 4), *others()])
+    assert np.array_equal(augment(power, spec=spec, windows=alone, rng=np.random.default_rng(1)), power), "there are none"
+
+
 @pytest.mark.parametrize(
     ("one", "other", "both"),
     [(1, 0, 1), (0, 0, 0), (np.nan, 0, np.nan), (1, np.nan, 1), (np.nan, np.nan, np.nan), (1, 1, 1)],
@@ -258,9 +274,9 @@ def test_the_loss_is_in_equal_parts_of_windows_and_of_steps(make: Make, tmp_path
     pseudo = pseudo_of(tmp_path, {r: [heard(r.label, 0, 3, "present")] for r in recordings})
     batches, losses = Batches(make(recordings, pseudo=pseudo), AugmentSpec()), {}
     for weight in (1e-9, 0.5, 1.0):
-        spec = FocalSpec(batch=4, frame_weight=weight)
+        spec = FocalSpec(batch=2, frame_weight=weight)
         objective = FocalObjective(spec, batches, torch.device("cpu"), told=batches.windows.told)
-        losses[weight] = objective.iterate(segmentation().train(), lambda loss: loss.backward(), np.random.default_rng(3))
+        losses[weight] = objective.iterate(segmentation().train(), torch.autograd.backward, np.random.default_rng(3))
     assert losses[1.0]["loss"] == pytest.approx(losses[1.0]["loss_of_steps"])
     assert losses[0.5]["loss"] == pytest.approx((losses[1e-9]["loss"] + losses[1.0]["loss"]) / 2, rel=1e-4)
     first = objective.state()
@@ -369,7 +385,8 @@ def test_keys_that_change_nothing_leave_a_checkpoint_its_recipe() -> None:
     assert parse_recipe(plain, where="").digest == parse_recipe({**plain, **neutral}, where="").digest
     # as it was before there were such keys
     assert parse_recipe(plain, where="").digest == "33caa629ca4910bc7d8df1f3ba8a8bbd2eb058c251d96681eb89019249d857c5"
-    for change in ({"head_rate": 2}, {"crop": {}}, {"objective": {"kind": "focal", "secondary": 0.9}}):
+    changes: list[dict[str, Any]] = [{"head_rate": 2}, {"crop": {}}, {"objective": {"kind": "focal", "secondary": 0.9}}]
+    for change in changes:
         assert parse_recipe({**plain, **change}, where="").digest != parse_recipe(plain, where="").digest
 
 

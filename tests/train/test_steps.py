@@ -131,3 +131,58 @@ def test_three_steps_go_from_marked_recordings_to_a_bundle_that_replays(place: P
     heard = CliRunner().invoke(edge.cli.main, [*replay, "--format", "windows"])
     assert heard.exit_code == 0, heard.output
     assert {Path(json.loads(line)["file"]).stem for line in heard.stdout.splitlines()} == set(SPECIES)
+
+
+@pytest.mark.parametrize(
+    ("command", "start", "recipe", "change", "said"),
+    [
+        ("segment", "run1", "train", {}, "recipe train: has no pseudo section: train it with edge-train fit"),
+        ("segment", "none", "segment", {}, "none: not a finished run"),
+        ("segment", "run1", "segment", {}, "run1: is the run to start from; choose another folder for --out"),
+        ("segment", "run1", "segment", {"network": {"kind": "resnest50"}}, "has no time steps to label: use network segmentation"),
+        ("segment", "run1", "segment", {"network": {"kind": "segmentation"}}, "run1: its network.options are not those of recipe"),
+        ("segment", "run1", "segment", {"frontend": {"n_mels": 64, "channels": TRAIN["frontend"]["channels"]}}, "do not fit"),
+        ("segment", "run1", "segment", {"species": ["hummer", "peeper"]}, "'triller' is not in both"),
+        ("shift", "run1", "segment", {"augment": {"mixup_share": 0.5}}, "recipe segment: nothing is mixed in: shift needs"),
+        ("fit", "", "segment", {}, "recipe segment: its pseudo labels are an earlier run's: use edge-train segment or shift"),
+        ("fit", "", "train", {"network": {"kind": "compact"}}, "head_rate: network compact has no published trunk"),
+    ],
+)
+def test_steps_that_do_not_fit_are_one_line(
+    command: str, start: str, recipe: str, change: dict[str, Any], said: str, place: Path, tmp_path: Path
+) -> None:
+    path = write_recipe(tmp_path, {**yaml.safe_load((place / f"{recipe}.yaml").read_text()), **change})
+    earlier = ["--from", place / start] if start else []
+    out = tmp_path / "out" if change or start != "run1" or recipe != "segment" else place / "run1"
+    result = edge_train(command, "--recipe", path, *options(place), *earlier, "--out", out)
+    assert result.exit_code == 1
+    line = result.output.strip().splitlines()[-1]
+    assert line.startswith("error: ")
+    assert said in line
+
+
+def test_another_corpus_is_refused(place: Path, tmp_path: Path) -> None:
+    done(edge_train("prepare", place / "collection", "--out", tmp_path / "corpus", "--folds", 3))
+    arguments = ["--recipe", place / "segment.yaml", "--corpus", tmp_path / "corpus", "--from", place / "run1"]
+    result = edge_train("segment", *arguments, "--out", tmp_path / "run", "--cache", place / "cache", "--workers", 1)
+    assert (result.exit_code, result.output.strip()) == (
+        1,
+        f"error: {place / 'run1'}: was trained on another prepared corpus; give the one it was trained on",
+    )
+
+
+def test_labels_of_other_thresholds_are_refused(place: Path, tmp_path: Path) -> None:
+    (tmp_path / "labels.json").write_text(json.dumps({"model": "another", "present": 0.4, "absent": 0.15}))
+    arguments = ["--recipe", place / "segment.yaml", *options(place), "--from", place / "run1", "--out", tmp_path]
+    result = edge_train("segment", *arguments)
+    assert result.exit_code == 1
+    assert "its labels are of another run or of other thresholds; choose another --out or delete it" in result.output
+
+
+def test_a_head_learns_so_many_times_faster_than_its_trunk(place: Path) -> None:
+    state = torch.load(place / "run1" / "member-0" / "checkpoint.pt", weights_only=True)
+    trunk, head = state["optimiser"]["param_groups"]
+    assert (trunk["lr"], head["lr"]) == (pytest.approx(0.003), pytest.approx(0.009))
+    named = [name for name in state["network"] if "running" not in name and "num_batches" not in name]
+    assert len(trunk["params"]) == sum(name.startswith("trunk.") for name in named)
+    assert len(trunk["params"]) + len(head["params"]) == len(named)
