@@ -15,7 +15,7 @@ from click.testing import CliRunner
 import deploy.cli
 import edge.cli
 from edge.bundle import load_bundle
-from edge.errors import ConfigError
+from edge.errors import ConfigError, UserError
 from tests.train.test_fit import edge_train
 from tests.train.tones import RATE_HZ, SPECIES, song, write_collection
 from train.corpus import read_corpus
@@ -207,7 +207,7 @@ def test_recipes_at_their_own_size(root: Path) -> None:
 )
 def test_a_faulty_plan_is_one_line(text: str, what: str, tmp_path: Path) -> None:
     (tmp_path / "plan.yaml").write_text(text, encoding="utf-8")
-    with pytest.raises(ConfigError, match=what) as caught:
+    with pytest.raises(UserError, match=what) as caught:
         load_plan(tmp_path / "plan.yaml")
     assert "\n" not in str(caught.value)
 
