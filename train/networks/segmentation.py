@@ -70,14 +70,18 @@ class Segmentation(nn.Module):
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         embedding, logits, frames = self.with_further(x)
-        return (embedding, logits, log_mean_exp(frames.transpose(1, 2), SOFT_MINIMUM)) if self.training else (embedding, logits)
+        return (embedding, logits, self.pool(frames)[1]) if self.training else (embedding, logits)
 
     def with_further(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Embedding, logits and those of every time step (B, T', classes), in one pass."""
         steps = self._steps(x)
         frames = self.classify(steps)
-        embedding = functional.normalize(steps.mean(dim=1), dim=1)
-        return embedding, log_mean_exp(frames.transpose(1, 2), SOFT_MAXIMUM), frames
+        return functional.normalize(steps.mean(dim=1), dim=1), self.pool(frames)[0], frames
+
+    def pool(self, frame_logits: Tensor) -> tuple[Tensor, Tensor]:
+        """Soft maximum and soft minimum over time (B, classes) of what `frame_logits` gave."""
+        frames = frame_logits.transpose(1, 2)
+        return log_mean_exp(frames, SOFT_MAXIMUM), log_mean_exp(frames, SOFT_MINIMUM)
 
     def frame_logits(self, x: Tensor) -> Tensor:
         """Logits of every time step (B, T', classes)."""
