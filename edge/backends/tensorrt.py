@@ -90,10 +90,8 @@ class TensorRtBackend:
 
         if not self._as_graph:
             return enqueue()
-        if self._recorded is None or self._recorded[:2] != (
-            batch,
-            wanted,
-        ):  # one at a time: a change of shape may move what it points to
+        # One at a time: a change of shape may move what it points to.
+        if self._recorded is None or self._recorded[:2] != (batch, wanted):
             enqueue()  # TensorRT settles what depends on the shape at the first run, which a recording must not contain
             self._stream.wait()
             self._recorded = batch, wanted, self._stream.recorded(enqueue)

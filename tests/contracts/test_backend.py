@@ -129,7 +129,10 @@ def test_outputs_are_named_in_any_order_and_are_what_infer_gives(named: NamedBac
     assert attention.dtype == frames.dtype == np.float32
     np.testing.assert_allclose(attention, given[:, 0] / given[:, 0].sum(axis=(1, 2), keepdims=True), rtol=1e-5)
     np.testing.assert_allclose(frames.mean(axis=1), logits, rtol=1e-3, atol=1e-3)
-    for mine, theirs in zip(named.infer(given), named.infer_named(given, ("embedding", "logits")), strict=True):
+    embedding, again = named.infer(given)  # which was not asked for before
+    np.testing.assert_allclose(np.linalg.norm(embedding, axis=1), 1, rtol=1e-5)
+    np.testing.assert_array_equal(again, logits)
+    for mine, theirs in zip(named.infer_named(given, ("embedding", "logits")), (embedding, logits), strict=True):
         np.testing.assert_array_equal(mine, theirs)
     np.testing.assert_array_equal(named.infer_named(given, ("attention",))[0], attention)
 
