@@ -18,14 +18,16 @@ __all__ = ["Forest", "Neighbours", "fit_forest", "fit_neighbours"]
 
 Floats = NDArray[np.float32]
 Classes = NDArray[np.int64]
+LEAST_SPREAD = 0.1  # of distances: where the nearest points are nearer to each other than that, votes are lost
 LEAST_SHARE = 1e-3  # of votes for a species that no tree votes for
 
 
 class Neighbours(nn.Module):
     """Embeddings (B, D) of unit length -> logits (B, K): the logarithm of the votes of the `k` nearest points.
 
-    A vote counts 1; each species adds at most a half by how near its own nearest point is, exp(-distance) / 2. That never overrules
-    a vote, breaks ties, and ranks the species that got none.
+    The nearer a point, the more of the votes it has, down to none at the distance of the first not among them (Dudani 1976).
+    So no vote comes or goes at once, and two engines that differ in the last digit agree. Each species adds at most a half by how
+    near its own nearest point is, exp(-distance) / 2, which ranks the species that got no vote.
     """
 
     points: Tensor
@@ -34,7 +36,7 @@ class Neighbours(nn.Module):
     def __init__(self, points: Tensor, there: Tensor, *, k: int) -> None:
         """`points` (K, N, D) of each species, of which those are `there` (K, N), 1 or 0."""
         super().__init__()
-        self.k = min(k, int(there.sum()))
+        self.k = min(k, int(there.sum()) - 1)
         self.register_buffer("points", points)
         self.register_buffer("there", there)
 
@@ -42,8 +44,11 @@ class Neighbours(nn.Module):
         species, each, _ = self.points.shape
         distance = (2 - 2 * embedding @ self.points.flatten(0, 1).T).clamp(min=0).sqrt()
         distance = distance + 4 * (1 - self.there.flatten())  # no distance of unit vectors is above 2
-        nearest = distance.topk(self.k, dim=1, largest=False).indices // each
-        votes = torch.eye(species, device=embedding.device)[nearest].sum(dim=1)
+        nearest, index = distance.topk(self.k + 1, dim=1, largest=False)
+        beyond = nearest[:, -1:]
+        weight = (beyond - nearest) / (beyond - nearest[:, :1]).clamp(min=LEAST_SPREAD)
+        weight = weight * self.k / weight.sum(dim=1, keepdim=True).clamp(min=1)
+        votes = (torch.eye(species, device=embedding.device)[index // each] * weight[:, :, None]).sum(dim=1)
         own = distance.reshape(-1, species, each).amin(dim=2)
         return torch.log(votes + 0.5 * torch.exp(-own))
 
