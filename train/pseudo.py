@@ -99,7 +99,9 @@ class PseudoLabels:
         targets: dict[int, Array] = {}
         for heard in self.read(recording):
             states = targets.setdefault(self.labels.index(heard.label), np.zeros(frames, np.float32))
-            states[(times >= heard.start_s) & (times < heard.end_s)] = TARGETS[heard.state]
+            # the last frame's middle may be at the very end
+            ends = times < heard.end_s if heard.end_s < recording.seconds else np.ones(frames, bool)
+            states[(times >= heard.start_s) & ends] = TARGETS[heard.state]
         return targets
 
     def digest(self, recordings: Sequence[Recording]) -> str:

@@ -315,6 +315,7 @@ def test_scores_become_stretches_that_a_person_can_read(tmp_path: Path) -> None:
     ]
     pseudo = pseudo_of(tmp_path, {one: found})
     assert pseudo.read(one)[1] == dataclasses.replace(found[1], start_s=0.48, end_s=1.12, score=0.9)
+    assert np.isnan(pseudo.targets(one, SPEC, 301)[2][176:]).all(), "to the very end"
     scores[:, 0] = 0.01
     own = find_stretches(scores, one, labels=LABELS, spec=SPEC, pseudo=PseudoSpec())[0]
     assert (own.state, own.end_s) == ("unsure", 3.0), "its author heard it somewhere"
