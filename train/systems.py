@@ -154,12 +154,19 @@ def train_systems(plan: Plan, data: Path, *, out: Path, runs: int, jobs: int, sa
 
 
 def _train_all(plan: Plan, todo: Sequence[tuple[System, int]], out: Path, jobs: int) -> Iterator[Row]:
+    """The rows as they are finished; the first failure is raised when all others are done."""
     if jobs == 1:
         yield from (train_one(plan, system, seed, out) for system, seed in todo)
         return
+    failed: list[BaseException] = []
     with ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn")) as pool:
-        futures = [pool.submit(train_one, plan, system, seed, out) for system, seed in todo]
-        yield from (future.result() for future in as_completed(futures))
+        for future in as_completed([pool.submit(train_one, plan, system, seed, out) for system, seed in todo]):
+            if (failure := future.exception()) is None:
+                yield future.result()
+            else:
+                failed.append(failure)
+    if failed:
+        raise failed[0]
 
 
 def read_rows(plan: Plan, out: Path) -> list[Row]:
