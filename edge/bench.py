@@ -19,7 +19,7 @@ from edge.bundle import Bundle, Frontend, FrontendSpec, load_bundle
 from edge.replay import Replayer, ReplaySettings
 from edge.types import Array
 
-__all__ = ["cpu_model", "network_ms", "peak_rss_mib", "plain_librosa", "report", "synthesise"]
+__all__ = ["peak_rss_mib", "plain_librosa", "report", "synthesise"]
 
 HOPS_S = (5.0, 1.0)
 PER_RUN = 10  # windows measured in one run
@@ -42,7 +42,7 @@ def report(bundle_path: Path, *, runs: int, minutes: float) -> Iterator[str]:
 
 def _machine() -> Iterator[str]:
     packages = ("numpy", "scipy", "librosa", "onnxruntime", "soxr", "soundfile")
-    yield f"machine     {cpu_model()}, {platform.system()} {platform.machine()}"
+    yield f"machine     {_cpu_model()}, {platform.system()} {platform.machine()}"
     yield f"versions    Python {platform.python_version()}, " + ", ".join(f"{name} {version(name)}" for name in packages)
     yield "threads     1 for numpy, 1 for the network; times are CPU time of one core"
 
@@ -61,16 +61,15 @@ def _front_end(name: str, spec: FrontendSpec, window: Array, runs: int) -> Itera
 def _network(bundle: Bundle, window: Array, runs: int) -> Iterator[str]:
     """At fp32, and as each variant made for ONNX Runtime against it, in the same run."""
     features = Frontend(bundle.frontend)(window)[np.newaxis]
-    plain = network_ms(bundle.model_path, features, runs)
+    plain = _network_ms(bundle.model_path, features, runs)
     yield f"network     {plain:.1f} ms a window"
     for name, variant in bundle.manifest.variants.items():
         if "onnx" in variant.runs_on:
-            other = network_ms(bundle.networks[name].path, features, runs)
+            other = _network_ms(bundle.networks[name].path, features, runs)
             yield f"{name:11} {other:.1f} ms a window: {plain / other:.2f} times as fast"
 
 
-def network_ms(path: Path, features: Array, runs: int) -> float:
-    """Median CPU milliseconds of ONNX Runtime with one thread for `features` (B, C, F, T), over `runs` of ten calls."""
+def _network_ms(path: Path, features: Array, runs: int) -> float:
     backend = OnnxBackend(path)
     return _median_ms(lambda: backend.infer(features), runs)
 
@@ -138,8 +137,7 @@ def _cpu_s(work: Callable[[], object]) -> float:
     return time.process_time() - before
 
 
-def cpu_model() -> str:
-    """Processors of this machine, e.g. '4 x Cortex-A76'."""
+def _cpu_model() -> str:
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:  # not Linux

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import platform
 import statistics
 import tempfile
 from collections.abc import Sequence
@@ -14,15 +12,14 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from edge.bench import cpu_model, network_ms, synthesise
 from edge.bundle import Bundle, Frontend, FrontendSpec, load_bundle
 from edge.errors import UserError
-from train.export import to_onnx
+from train.export import golden_samples, to_onnx
 from train.files import write_text
 from train.members import member_network
 from train.networks.spherical import SphericalKMeans
 from train.recipe import Recipe, load_recipe
-from train.size import multiply_adds
+from train.size import machine, multiply_adds, onnx_ms
 from train.summary import markdown_table
 from train.systems import Plan, Row, read_rows
 
@@ -99,8 +96,7 @@ def _eight_bits(bundle: Bundle, ms: float, runs: int) -> str:
 
 
 def _network_ms(spec: FrontendSpec, path: Path, runs: int) -> float:
-    features = Frontend(spec)(synthesise(spec.window_s, spec.sample_rate_hz))[np.newaxis]
-    return network_ms(path, features, runs)
+    return onnx_ms(path, Frontend(spec)(golden_samples(spec))[np.newaxis], runs=runs)
 
 
 def _estimate(estimates: Sequence[dict[str, float | None]]) -> str:
@@ -130,5 +126,5 @@ def _legend(plan: Plan, rows: Sequence[Row], runs: int) -> str:
         f"highest end of their 95 % bootstrap intervals over recordings. Guessing gives a macro F1 of {1 / rows[0].species:.3f}. "
         "Training is CPU time of the network alone; ms a window is CPU time of one core in ONNX Runtime at fp32, median of "
         f"{runs} × 10 windows; 8 bits: how many times as fast the 8-bit variant is (– where it loses more than half a point). "
-        f"Measured on {cpu_model()} ({platform.machine()}, {os.cpu_count()} cores), {packages}."
+        f"Measured on {machine()}, {packages}."
     )
