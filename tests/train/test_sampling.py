@@ -34,17 +34,8 @@ from train.sampling import Sampling
 Array = NDArray[np.float32]
 RECIPES = Path(__file__).parents[2] / "config" / "recipes"
 # 100 frames a second, windows of 2 s
-SPEC = FrontendSpec.parse(
-    {
-        "sample_rate_hz": 8000,
-        "window_s": 2.0,
-        "n_fft": 160,
-        "hop_length": 80,
-        "n_mels": 32,
-        "fmax_hz": 4000.0,
-        "channels": [{"component": "mel", "level": {"kind": "max"}}],
-    }
-)
+SIZES = {"sample_rate_hz": 8000, "window_s": 2.0, "n_fft": 160, "hop_length": 80, "n_mels": 32, "fmax_hz": 4000.0}
+SPEC = FrontendSpec.parse({**SIZES, "channels": [{"component": "mel", "level": {"kind": "max"}}]})
 LABELS = ("a", "b", "c")
 Make = Callable[..., TrainingWindows]
 
