@@ -18,7 +18,7 @@ __all__ = ["Forest", "Neighbours", "fit_forest", "fit_neighbours"]
 
 Floats = NDArray[np.float32]
 Classes = NDArray[np.int64]
-LEAST_SPREAD = 0.1  # of distances: where the nearest points are nearer to each other than that, votes are lost
+LEAST_SPREAD = 0.2  # of distances: where the nearest points are nearer to each other than that, votes are lost
 LEAST_SHARE = 1e-3  # of votes for a species that no tree votes for
 
 
@@ -42,7 +42,8 @@ class Neighbours(nn.Module):
 
     def forward(self, embedding: Tensor) -> Tensor:
         species, each, _ = self.points.shape
-        distance = (2 - 2 * embedding @ self.points.flatten(0, 1).T).clamp(min=0).sqrt()
+        # not by a product of unit vectors: where an embedding has hardly spread, that is all rounding
+        distance = (embedding[:, None] - self.points.flatten(0, 1)).square().sum(dim=2).sqrt()
         distance = distance + 4 * (1 - self.there.flatten())  # no distance of unit vectors is above 2
         nearest, index = distance.topk(self.k + 1, dim=1, largest=False)
         beyond = nearest[:, -1:]

@@ -27,7 +27,7 @@ def test_neighbours_vote_as_scikit_learns_do() -> None:
     from sklearn.neighbors import KNeighborsClassifier
 
     def dudani(distances: NDArray[np.float64]) -> NDArray[np.float64]:
-        weight = (distances[:, -1:] - distances) / np.maximum(distances[:, -1:] - distances[:, :1], 0.1)
+        weight = (distances[:, -1:] - distances) / np.maximum(distances[:, -1:] - distances[:, :1], 0.2)
         return np.asarray(5 * weight / np.maximum(weight.sum(axis=1, keepdims=True), 1))
 
     embedding, classes = clusters()
