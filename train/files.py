@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all."""
+"""Files that are written whole or not at all, and read with one line about what is wrong with them."""
 
 from __future__ import annotations
 
@@ -7,10 +7,13 @@ import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
-from edge.errors import UserError
+import yaml
 
-__all__ = ["replacing", "write_text"]
+from edge.errors import ConfigError, UserError
+
+__all__ = ["read_yaml", "replacing", "write_text"]
 
 
 @contextlib.contextmanager
@@ -36,3 +39,13 @@ def write_text(path: Path, text: str) -> None:
     """Replace `path` by `text`, UTF-8."""
     with replacing(path) as staged:
         staged.write_text(text, encoding="utf-8")
+
+
+def read_yaml(path: Path, *, what: str) -> Any:
+    """The plain types in a YAML file; `ConfigError` says that there is no such `what`, or that it is no YAML."""
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as exc:
+        raise ConfigError(f"{path}: no such {what}") from exc
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as exc:
+        raise ConfigError(f"{path}: cannot be read as YAML ({' '.join(str(exc).split())})") from exc

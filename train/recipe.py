@@ -10,10 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
-
 from edge.bundle.spec import WHOLE, FrontendSpec, from_mapping
 from edge.errors import ConfigError, SpecError
+from train.files import read_yaml
 from train.sections import (
     CHOICES,
     KINDS,
@@ -177,12 +176,7 @@ SECTIONS: dict[str, type[Any]] = {
 
 def load_recipe(path: Path, *, overrides: Mapping[str, Any] | None = None, from_scratch: bool = False) -> Recipe:
     """Read a recipe file; every mistake is one line that names the file and the key. `from_scratch`: no published weights."""
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as exc:
-        raise ConfigError(f"{path}: no such recipe") from exc
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as exc:
-        raise ConfigError(f"{path}: cannot be read as YAML ({' '.join(str(exc).split())})") from exc
+    values = read_yaml(path, what="recipe")
     if not isinstance(values, dict):
         raise ConfigError(f"{path}: a recipe is a mapping of keys, see config/recipes/")
     recipe = parse_recipe({**values, **(overrides or {})}, where=str(path))

@@ -20,14 +20,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from edge.bundle.spec import from_mapping
 from edge.errors import ConfigError, UserError
 from train.build import calibrate_run, evaluate_run, export_run
 from train.corpus import Corpus, Recording, read_corpus, recordist_key, write_corpus
 from train.evaluate import UNKNOWNS
-from train.files import write_text
+from train.files import read_yaml, write_text
 from train.fit import TrainedRun, fit, start_task
 from train.prepare import prepare
 from train.recipe import Recipe, load_recipe
@@ -113,12 +111,7 @@ class Row:
 
 def load_plan(file: Path) -> Plan:
     """Read a plan and every recipe it names; a mistake is one line that names file and key."""
-    try:
-        values = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except FileNotFoundError as exc:
-        raise ConfigError(f"{file}: no such plan") from exc
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as exc:
-        raise ConfigError(f"{file}: cannot be read as YAML ({' '.join(str(exc).split())})") from exc
+    values = read_yaml(file, what="plan")
     if not isinstance(values, dict) or set(values) != {"corpus", "systems"} or not isinstance(values["systems"], list):
         raise ConfigError(f"{file}: a plan has the keys corpus and systems, a list; see config/systems.yaml")
     corpus: CorpusPlan = from_mapping(CorpusPlan, values["corpus"] or {}, where=f"{file}: corpus")
