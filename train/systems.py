@@ -16,6 +16,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -158,6 +159,8 @@ def _train_all(plan: Plan, todo: Sequence[tuple[System, int]], out: Path, jobs: 
                 yield future.result()
             else:
                 failed.append(failure)
+    if failed and isinstance(failed[0], BrokenProcessPool):
+        raise UserError(f"{out}: a process died, perhaps for lack of memory; run the same command again, with fewer --jobs")
     if failed:
         raise failed[0]
 
