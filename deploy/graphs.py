@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deploy.accuracy import Outputs
+from edge.backends.base import OUTPUTS
 from edge.backends.onnx import OnnxBackend
 from edge.errors import BundleError, UserError
 
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 __all__ = ["batches", "body", "load_onnx", "name_nodes", "run_as_recorded", "run_to_the_letter"]
 
 BATCH = 32
-OUTPUTS = ("embedding", "logits")  # of every network
 Array = NDArray[np.float32]
 
 # The body is what costs time and stands a coarser number: convolutions and what lies between them. What comes before (the front's

@@ -14,7 +14,7 @@ from edge.model import Judge, Model
 from edge.sources.file import FileSource
 from edge.windows import Windower
 
-__all__ = ["Attention", "Canvas", "attention_over"]
+__all__ = ["COLUMNS", "Attention", "Canvas", "attention_over"]
 
 COLUMNS = 2000  # a picture shows no more, and a day must fit in memory
 Floats = NDArray[np.float64]

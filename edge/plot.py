@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edge.attention import Attention
+from edge.attention import COLUMNS, Attention
 from edge.bundle import Frontend, FrontendSpec
 from edge.clock import rfc3339
 from edge.errors import ConfigError
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 __all__ = ["draw", "spectrogram"]
 
-COLUMNS = 2000  # a picture shows no more, and a day must fit in memory
 AMIN = 1e-5  # -100 dB
 VEIL, THICKEST = (0.2, 1.0, 0.9), 0.6  # of attention: a colour that the spectrogram has not, and how opaque at most
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from train.corpus import Corpus, Recording
 from train.fit import Splits, TrainedRun
+from train.size import parameters
 from train.summary import markdown_table
 
 __all__ = ["PAPER_PARAMETERS", "render_card"]
@@ -49,7 +50,7 @@ def render_card(run: TrainedRun, corpus: Corpus, splits: Splits, *, name: str, r
 
 
 def _size(run: TrainedRun) -> str:
-    count = sum(p.numel() for p in run.network.parameters())
+    count = parameters(run.network)
     text = f"Recipe `{run.recipe.name}`, {run.recipe.members} network(s), {count:,} parameters in all"
     return f"{text} (the paper's network: {PAPER_PARAMETERS:,})."
 

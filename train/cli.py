@@ -35,7 +35,7 @@ def main() -> None:
         logging.getLogger(chatty).setLevel(logging.ERROR)
 
 
-for command in (systems, table, published):
+for command in (segment, shift, systems, table, published):
     main.add_command(command)
 
 
@@ -255,9 +255,6 @@ def build(recipe: Path, data: Path, out: Path, work: Path | None, device: str, w
     click.echo((folder / "run" / "report" / "report.md").read_text(encoding="utf-8"))
     click.echo(f"{out}: bundle {bundle.digest[:12]}, {len(bundle.labels)} species")
 
-
-for step in (segment, shift):
-    main.add_command(step)
 
 if __name__ == "__main__":
     main()

@@ -69,7 +69,7 @@ def export_bundle(
 
 def to_onnx(network: nn.Module, spec: FrontendSpec) -> bytes:
     """The network as ONNX: input `features` (batch, C, F, T), outputs `embedding`, `logits`, perhaps more; any batch size."""
-    network = _Answering(network) if _further(network) else network
+    network = _answering(network)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the exporter warns about its own internals
         program = torch.onnx.export(
@@ -98,6 +98,11 @@ class _Answering(nn.Module):
         return answers
 
 
+def _answering(network: nn.Module) -> nn.Module:
+    """The network as it is exported."""
+    return _Answering(network) if _further(network) else network
+
+
 def _further(network: nn.Module) -> tuple[str, ...]:
     """Names of the outputs beside embedding and logits that it has: `with_further` gives them in this order."""
     names: tuple[str, ...] = getattr(network, "further", ())
@@ -120,7 +125,7 @@ def _without_traces(model: onnx.ModelProto) -> onnx.ModelProto:
 
 def verify_onnx(model: bytes, network: nn.Module, features: Array) -> dict[str, Array]:
     """Run both on features (B, C, F, T): what ONNX Runtime says, or a `UserError` when torch differs by more than 1e-4."""
-    names, whole = ("embedding", "logits", *_further(network)), _Answering(network) if _further(network) else network
+    names, whole = ("embedding", "logits", *_further(network)), _answering(network)
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # read when the library is loaded
     import onnxruntime
 

@@ -26,15 +26,13 @@ from train.files import write_text
 from train.infer import run_network
 from train.members import MemberTask, Report, Splits, check_network, member_network, run_batches, train_members
 from train.networks import Ensemble, Withheld
-from train.outputs import WindowOutputs
+from train.outputs import HOP_S, WindowOutputs
 from train.recipe import Recipe, load_recipe
 from train.trainer import save_torch
 
 log = logging.getLogger(__name__)
 
 __all__ = ["Splits", "TrainedRun", "fit", "load_run", "species_to_learn", "split_recordings", "start_task", "train_task"]
-
-HOP_S = 2.5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,13 +65,8 @@ def fit(
     recipe: Recipe, corpus: Corpus, *, folder: Path, cache: Path, fold: int, device: str, workers: int, report: Report
 ) -> TrainedRun:
     """Train every member of the recipe in `folder` (resuming what is there), then run the result over all splits."""
-    if recipe.pseudo is not None:
-        raise ConfigError(
-            f"recipe {recipe.name}: its pseudo labels are an earlier run's: use edge-train segment or shift, --from RUN"
-        )
-    return train_task(
-        start_task(recipe, corpus, folder=folder, cache=cache, fold=fold, device=device, workers=workers), corpus, report
-    )
+    task = start_task(recipe, corpus, folder=folder, cache=cache, fold=fold, device=device, workers=workers)
+    return train_task(task, corpus, report)
 
 
 def train_task(task: MemberTask, corpus: Corpus, report: Report) -> TrainedRun:

@@ -14,7 +14,9 @@ from numpy.typing import NDArray
 from edge.errors import UserError
 from train.files import replacing
 
-__all__ = ["WindowOutputs"]
+__all__ = ["HOP_S", "WindowOutputs"]
+
+HOP_S = 2.5  # from one window of a recording to the next
 
 COLUMNS = ("recording", "start_s", "active", "embedding", "logits")
 

@@ -16,12 +16,11 @@ from numpy.typing import NDArray
 
 from train.corpus import Corpus
 from train.metrics import Bootstrap, Estimate
-from train.outputs import WindowOutputs
+from train.outputs import HOP_S, WindowOutputs
 from train.truth import judge_truth
 
 __all__ = ["VARIANTS", "Rows", "best_threshold", "corrected", "judge_rows", "micro_f1", "rows_of", "slid"]
 
-HOP_S = 2.5  # from one window to the next; every second one is a row
 PASSED, GAIN = 0.5, 1.3
 Floats = NDArray[np.float64]
 Scores = Callable[[NDArray[np.float32]], NDArray[Any]]  # a head's, of logits
@@ -63,7 +62,7 @@ def judge_rows(
 
 
 def rows_of(corpus: Corpus, outputs: WindowOutputs, scores: Floats) -> Rows:
-    """Windows that do not overlap, of `scores` (W, K). Noise, unknown species and quiet windows are nocall."""
+    """Windows that do not overlap, every second one, of `scores` (W, K). Noise, unknown species and quiet windows are nocall."""
     truth = judge_truth(corpus, outputs)
     place = _places(outputs)
     _, first = np.unique(np.stack([outputs.recording, place]), axis=1, return_index=True)

@@ -57,10 +57,6 @@ def segment(
     task = start_task(
         recipe, corpus, folder=folder, cache=cache, fold=run.fold, device=device, workers=workers, earlier=earlier.resolve()
     )
-    if task.labels != run.labels:
-        raise ConfigError(
-            f"{earlier}: learnt {len(run.labels)} species that are not the {len(task.labels)} of recipe {recipe.name}"
-        )
     write_labels(run, task)
     return train_task(task, corpus, report)
 

@@ -15,9 +15,14 @@ from numpy.typing import NDArray
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-__all__ = ["machine", "multiply_adds", "onnx_ms"]
+__all__ = ["machine", "multiply_adds", "onnx_ms", "parameters"]
 
 CALLS = 10  # measured as one
+
+
+def parameters(network: nn.Module) -> int:
+    """How many numbers it has learnt or would learn."""
+    return sum(p.numel() for p in network.parameters())
 
 
 def multiply_adds(network: nn.Module, shape: tuple[int, int, int]) -> int:

@@ -27,14 +27,16 @@ from train.build import calibrate_run, evaluate_run, export_run
 from train.corpus import Corpus, Recording, read_corpus, recordist_key, write_corpus
 from train.evaluate import UNKNOWNS
 from train.files import read_yaml, write_text
-from train.fit import TrainedRun, fit, start_task
+from train.fit import TrainedRun, start_task, train_task
+from train.members import Report
 from train.prepare import prepare
 from train.recipe import Recipe, load_recipe
 from train.segment import segment
+from train.size import multiply_adds, parameters
 from train.trainer import Progress
 from train.windows import write_windows
 
-__all__ = ["Plan", "Row", "System", "load_plan", "read_rows", "train_systems"]
+__all__ = ["Plan", "Row", "System", "load_plan", "read_rows", "run_folder", "train_systems"]
 
 Say = Callable[[str], None]
 
@@ -135,7 +137,7 @@ def train_systems(plan: Plan, data: Path, *, out: Path, runs: int, jobs: int, sa
         (system, seed)
         for seed in range(runs)
         for system in plan.systems
-        if not _done(_folder(plan, system, seed, out), plan.digest(system, seed=seed))
+        if not _done(run_folder(out, plan.recipe(system, seed=seed).name, seed), plan.digest(system, seed=seed))
     ]
     say(f"{len(plan.systems)} systems, {len(corpus.labels)} species; {len(todo)} runs to train")
     while todo:  # a system that goes on from another waits for it
@@ -178,10 +180,9 @@ def read_rows(plan: Plan, out: Path) -> list[Row]:
 
 def train_one(plan: Plan, system: System, seed: int, out: Path) -> Row:
     """Train, calibrate, evaluate and export one system with one thread; also writes what `edge-deploy quantize` needs."""
-    from train.size import multiply_adds  # torch's counter is slow to import
-
-    recipe, folder, corpus = plan.recipe(system, seed=seed), _folder(plan, system, seed, out), read_corpus(out / "corpus")
-    run = _fit(recipe, corpus, folder, out, before=out / f"{system.after}-{seed}" if system.after else None)
+    recipe, corpus = plan.recipe(system, seed=seed), read_corpus(out / "corpus")
+    folder = run_folder(out, recipe.name, seed)
+    run = _fit(recipe, corpus, folder, out, before=run_folder(out, system.after, seed) if system.after else None)
     calibrate_run(run, corpus, acceptance=recipe.acceptance)
     report = evaluate_run(run, corpus)
     export_run(run, corpus, path=folder / "bundle", name=recipe.name)
@@ -194,7 +195,7 @@ def train_one(plan: Plan, system: System, seed: int, out: Path) -> Row:
         species=len(run.labels),
         steps=recipe.steps,
         train_s=_seconds(folder),
-        parameters=_parameters(run),
+        parameters=parameters(run.network),
         multiply_adds=multiply_adds(run.network, recipe.frontend.shape),
         macro_f1=report["recordings"]["closed"]["macro_f1"],
         map=report["recordings"]["closed"]["map"],
@@ -208,24 +209,27 @@ def train_one(plan: Plan, system: System, seed: int, out: Path) -> Row:
 def _fit(recipe: Recipe, corpus: Corpus, folder: Path, out: Path, *, before: Path | None) -> TrainedRun:
     """`edge-train fit`, or `segment` where the recipe goes on from the run in `before`; keeps the time it took."""
     options: dict[str, Any] = {"folder": folder / "run", "cache": out / "features", "device": "cpu", "workers": 1}
-    if before is None:  # not to count the features
-        start_task(recipe, corpus, fold=0, **options)
-    earlier, started = _seconds(folder) or (_seconds(before) if before else 0.0), time.process_time()
+    if before is not None:
+        clock = _clock(folder, _seconds(folder) or _seconds(before))
+        return segment(recipe, corpus, earlier=before / "run", report=clock, **options)
+    task = start_task(recipe, corpus, fold=0, **options)  # with the features, which do not count
+    return train_task(task, corpus, _clock(folder, _seconds(folder)))
+
+
+def _clock(folder: Path, earlier_s: float) -> Report:
+    """Keeps in the folder, after each epoch, the CPU time since now and what there was of it before."""
+    started = time.process_time()
 
     def keep(_: int, progress: Progress) -> None:
-        write_text(folder / "seconds.json", json.dumps({"step": progress.step, "train_s": earlier + time.process_time() - started}))
+        spent_s = earlier_s + time.process_time() - started
+        write_text(folder / "seconds.json", json.dumps({"step": progress.step, "train_s": spent_s}))
 
-    if before is None:
-        return fit(recipe, corpus, fold=0, report=keep, **options)
-    return segment(recipe, corpus, earlier=before / "run", report=keep, **options)
-
-
-def _parameters(run: TrainedRun) -> int:
-    return sum(p.numel() for p in run.network.parameters())
+    return keep
 
 
-def _folder(plan: Plan, system: System, seed: int, out: Path) -> Path:
-    return out / f"{plan.recipe(system, seed=seed).name}-{seed}"
+def run_folder(out: Path, recipe: str, seed: int) -> Path:
+    """Where the run of a recipe lies in `out`."""
+    return out / f"{recipe}-{seed}"
 
 
 def _done(folder: Path, digest: str) -> bool:

@@ -19,9 +19,9 @@ from train.files import write_text
 from train.members import member_network
 from train.networks.spherical import SphericalKMeans
 from train.recipe import Recipe, load_recipe
-from train.size import machine, multiply_adds, onnx_ms
+from train.size import machine, multiply_adds, onnx_ms, parameters
 from train.summary import markdown_table
-from train.systems import Plan, Row, read_rows
+from train.systems import Plan, Row, read_rows, run_folder
 
 __all__ = ["not_above_chance", "published_sizes", "write_table"]
 
@@ -67,13 +67,13 @@ def _size_of(recipe: Recipe, *, species: int, runs: int) -> list[str]:
         file.write(model)
         file.flush()
         ms = _network_ms(spec, Path(file.name), runs)
-    size = (" × ".join(map(str, spec.shape)), _millions(sum(p.numel() for p in network.parameters())))
+    size = (" × ".join(map(str, spec.shape)), _millions(parameters(network)))
     return [f"`{recipe.name}`", *size, _millions(multiply_adds(network, spec.shape)), f"{ms:.0f}", f"{len(model) / 1e6:.1f} MB"]
 
 
 def _line(system: str, rows: Sequence[Row], out: Path, *, runs: int) -> list[str]:
     first = rows[0]
-    bundle = load_bundle(out / f"{first.recipe}-{first.seed}" / "bundle")
+    bundle = load_bundle(run_folder(out, first.recipe, first.seed) / "bundle")
     ms = _network_ms(bundle.frontend, bundle.model_path, runs)
     return [
         f"{system} [`{first.recipe}`]" + (f" ({first.note})" if first.note else ""),

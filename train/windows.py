@@ -23,9 +23,9 @@ from edge.bundle import FrontendSpec
 from edge.errors import UserError
 from train.corpus import Corpus, Recording
 from train.files import replacing
-from train.fit import HOP_S, TrainedRun, split_recordings
+from train.fit import TrainedRun, split_recordings
 from train.infer import hear, hear_all
-from train.outputs import WindowOutputs
+from train.outputs import HOP_S, WindowOutputs
 from train.truth import judge_truth
 
 __all__ = ["write_windows"]

@@ -7,7 +7,9 @@ from typing import Protocol, runtime_checkable
 
 from edge.types import Array
 
-__all__ = ["Backend", "NamedBackend"]
+__all__ = ["OUTPUTS", "Backend", "NamedBackend"]
+
+OUTPUTS = ("embedding", "logits")  # of every network
 
 
 class Backend(Protocol):

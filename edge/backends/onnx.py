@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+from edge.backends.base import OUTPUTS
 from edge.errors import BackendError, BundleError
 from edge.types import Array
 
@@ -51,7 +52,7 @@ class OnnxBackend:
 
     def infer(self, features: Array) -> tuple[Array, Array]:
         """See `Backend.infer`."""
-        embedding, logits = self._run(["embedding", "logits"], features)
+        embedding, logits = self._run(list(OUTPUTS), features)
         return embedding, logits
 
     def infer_named(self, features: Array, names: Sequence[str]) -> tuple[Array, ...]:

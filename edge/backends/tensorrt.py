@@ -7,14 +7,13 @@ from typing import Any
 
 import numpy as np
 
+from edge.backends.base import OUTPUTS
 from edge.backends.cuda import Buffer, Gpu, Stream
 from edge.backends.tensorrt_library import import_tensorrt, library_log, refusal
 from edge.errors import BackendError, EngineError
 from edge.types import Array
 
-__all__ = ["OUTPUTS", "TensorRtBackend"]
-
-OUTPUTS = ("embedding", "logits")
+__all__ = ["TensorRtBackend"]
 
 
 class TensorRtBackend:

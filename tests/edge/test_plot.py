@@ -8,12 +8,11 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from edge.attention import COLUMNS as ATTENTION_COLUMNS
-from edge.attention import Canvas, attention_over
+from edge.attention import COLUMNS, Canvas, attention_over
 from edge.bundle import Bundle
 from edge.cli import main
 from edge.engines import load_model
-from edge.plot import COLUMNS, spectrogram
+from edge.plot import spectrogram
 from edge.replay import Replayer, ReplaySettings
 from tests.support.audio import noise, soundscape, write_audio
 from tests.support.bundles import SPEC, choir_bundle, tone
@@ -89,7 +88,7 @@ def test_attention_is_the_mean_of_the_windows_that_overlap(seeing: Bundle, tmp_p
     judge = load_model(seeing)
     looked = attention_over(file, judge, duration_s=6.0, hop_s=0.5)
     assert looked is not None
-    assert looked.strength.shape == (SPEC.n_mels, ATTENTION_COLUMNS)
+    assert looked.strength.shape == (SPEC.n_mels, COLUMNS)
     assert looked.strength.mean() == pytest.approx(1, abs=1e-3), "what all windows see adds up to an even gaze"
     low, high = (int(np.searchsorted(looked.edges_hz, hz)) - 1 for hz in (300, 3000))
     early, late = slice(100, 900), slice(1100, 1900)
@@ -125,5 +124,5 @@ def test_a_long_recording_takes_the_memory_of_a_picture(seeing: Bundle, tmp_path
     file = write_audio(tmp_path / "long.wav", np.tile(melody(), 50))
     looked = attention_over(file, load_model(seeing), duration_s=300.0, hop_s=1.0)
     assert looked is not None
-    assert looked.strength.shape == (SPEC.n_mels, ATTENTION_COLUMNS)
+    assert looked.strength.shape == (SPEC.n_mels, COLUMNS)
     assert looked.strength.mean() == pytest.approx(1, abs=1e-3)
