@@ -78,6 +78,16 @@ def test_toad_motor_and_voice_of_the_demonstration_come_out_right(demo: Path) ->
         assert set(inside) == {scene.label}
 
 
+def test_events_of_the_demonstration_keep_their_ids(demo: Path) -> None:
+    """Whoever heard a recording last year finds the same events in it this year, whatever was moved or renamed in between."""
+    assert [json.loads(line)["id"] for line in replay(demo, "--format", "jsonl", "--backend", "cpu").splitlines()] == [
+        "07d8655b8e192629a10c91fe830a8544",
+        "e869d717924b2388dd9e6a022d028fc2",
+        "46e6d0a028c08e5b6572cc35e37aabac",
+        "1db03acfef1657eb45d9eecf72e3006c",
+    ]
+
+
 @pytest.mark.data
 def test_real_recordings_of_people_it_never_heard(default: Bundle, recordings: Path) -> None:
     """Top-1 per recording on the test split, through the command a person uses: the card says 0.74, chance is 0.04."""
