@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from deploy.compile_command import compile_command
+from deploy.compile.command import compile_command
 from edge.bundle import Bundle, FrontendSpec, load_bundle
 from edge.errors import UserError
 
@@ -61,8 +61,8 @@ def quantize_(bundle: Path, precision: str, windows: Path, backend: str | None, 
     fp16 and int8+fp16 are for TensorRT; int8 comes for TensorRT (int8) and for ONNX Runtime on a CPU (int8-cpu). Nothing is
     written when a variant is refused.
     """
-    from deploy.quantize import kinds_for, quantize
-    from deploy.windows import read_windows
+    from deploy.quantize.quantize import kinds_for, quantize
+    from deploy.quantize.windows import read_windows
 
     loaded, kinds = load_bundle(bundle), kinds_for(precision, backend)
     written = quantize(loaded, read_windows(windows, loaded), kinds, allow_loss=allow_loss, say=_aside)
@@ -99,7 +99,7 @@ def install(**asked: Any) -> None:
 
     `edge check` of the new program decides: if it finds fault with configuration or model, all is taken back, and exit status 2.
     """
-    from deploy.install import Request, install
+    from deploy.install.install import Request, install
 
     install(Request(**asked), click.echo)
 

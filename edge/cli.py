@@ -20,13 +20,13 @@ import click
 from edge.errors import ConfigError, EdgeError
 
 if TYPE_CHECKING:
-    from edge.replay import Replayer
+    from edge.replay.replay import Replayer
     from edge.sources.portaudio import AudioSystem
 
 __all__ = ["main"]
 
-FORMATS = ("table", "jsonl", "csv", "raven", "audacity", "windows")  # edge.sinks.FORMATS, which takes long to import
-BACKENDS = ("auto", "tensorrt", "cuda", "cpu")  # edge.engines.BackendChoice, as above
+FORMATS = ("table", "jsonl", "csv", "raven", "audacity", "windows")  # edge.replay.formats.FORMATS, which takes long to import
+BACKENDS = ("auto", "tensorrt", "cuda", "cpu")  # edge.detect.engines.BackendChoice, as above
 REDRAW_S = 0.1  # drawing takes as long as hearing a second of audio
 NUMERIC_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
@@ -101,10 +101,10 @@ def replay(  # noqa: PLR0913 - one for each option
 ) -> None:
     """Detect animals in recordings: files, or folders with all the audio below them."""
     from edge.clock import parse_start
-    from edge.output import refuse_to_overwrite
-    from edge.refine import RefineSpec
-    from edge.replay import Replayer, ReplaySettings, find_recordings
-    from edge.site import read_species
+    from edge.detect.site import read_species
+    from edge.detect.smoothing import RefineSpec
+    from edge.replay.output import refuse_to_overwrite
+    from edge.replay.replay import Replayer, ReplaySettings, find_recordings
 
     start_utc = parse_start(start) if start is not None else None
     expected = read_species(Path(species), key="--species") if species is not None else None
@@ -129,10 +129,10 @@ def replay(  # noqa: PLR0913 - one for each option
 
 def _write(replayer: Replayer, recordings: list[Any], *, form: Any, out: str | None, workers: int, plot: str | None) -> bool:
     """Hear and write all recordings; whether every one could be."""
-    from edge.output import text_output
-    from edge.replay import replay as outcomes
-    from edge.sinks import open_sink
-    from edge.sinks.base import Heard
+    from edge.replay.formats import open_sink
+    from edge.replay.formats.base import Heard
+    from edge.replay.output import text_output
+    from edge.replay.replay import replay as outcomes
 
     failed, sink = 0, None
     with text_output(out) as stream:
@@ -155,7 +155,7 @@ def _write(replayer: Replayer, recordings: list[Any], *, form: Any, out: str | N
 
 
 def _draw(replayer: Replayer, heard: Any, plot: str) -> None:
-    from edge.plot import draw
+    from edge.replay.plot import draw
 
     spec, attention = replayer.bundle.frontend, replayer.attention(heard)
     draw(heard, path=plot, spec=spec, provenance=replayer.provenance, attention=attention)
@@ -205,7 +205,7 @@ def info(bundle: str | None) -> None:
 @click.option("--config", "file", type=click.Path(path_type=Path), help="Configuration; without it, every key at its default.")
 def run(file: Path | None) -> None:
     """Listen to a microphone until stopped; SIGHUP reads the configuration again."""
-    from edge.app import run
+    from edge.recorder.daemon import run
 
     run(file)
 
@@ -215,7 +215,7 @@ def run(file: Path | None) -> None:
 @click.pass_obj
 def check(sound: AudioSystem | None, file: Path | None) -> None:
     """Say everything that would keep a recorder from working: configuration, device, model, disk, broker."""
-    from edge.check import check
+    from edge.recorder.check import check
     from edge.sources.portaudio import PortAudio
 
     faults = 0
@@ -259,7 +259,7 @@ def _bundle_path(bundle: str | None) -> Path:
 
 
 def _engines(folder: str | None) -> Path:
-    from edge.config import load_config
+    from edge.config.config import load_config
 
     return Path(folder) if folder is not None else load_config(None).model.engines
 

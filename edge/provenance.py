@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from edge.bundle import FP32, Label
-from edge.model import Judge
-from edge.refine import RefineSpec
-from edge.site import SpeciesList
+from edge.detect.model import Judge
+from edge.detect.site import SpeciesList
+from edge.detect.smoothing import RefineSpec
 
 __all__ = ["Provenance", "chosen_later", "code_digest", "config_digest", "provenance_of"]
 

@@ -57,7 +57,7 @@ def test_the_bundle_needs_arrays_and_little_else(root: Path) -> None:
 def test_the_device_needs_nothing_of_training(root: Path, heavy: str) -> None:
     assert not _offences(root, "edge", of=heavy, allowed=())
     # Variants are made where the network was trained; a recorder installs and verifies them without this package.
-    makers = {f"deploy/{name}.py" for name in ("graphs", "half", "integers", "quantize")} if heavy == "onnx" else set()
+    makers = {f"deploy/quantize/{name}.py" for name in ("graphs", "half", "integers", "quantize")} if heavy == "onnx" else set()
     assert not [offence for offence in _offences(root, "deploy", of=heavy, allowed=()) if offence.split()[0] not in makers]
 
 

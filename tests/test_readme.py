@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from edge.settings import MqttConfig
-from edge.sinks.mqtt import MqttSink
-from edge.store import Store
+from edge.config.sections import MqttConfig
+from edge.mqtt.sink import MqttSink
+from edge.store.store import Store
 from tests.support.broker import Broker, Meter, Subscriber, until
 from tests.support.store import SYNCED, payload
 

@@ -1,4 +1,4 @@
-"""The bundles that ship with the package."""
+"""Plug point: the bundles that ship with the package, each a directory."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Where audio comes from, behind one protocol."""
+"""Plug point: where audio comes from, a microphone or a file, behind the protocol `base.Source`."""

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from deploy.build_engine import Request, build
+from deploy.compile.build_engine import Request, build
 from edge.backends.base import Backend, NamedBackend
 from edge.backends.cuda import open_gpu
 from edge.backends.enginecache import BuildOptions

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from edge.backoff import Backoff
-from edge.settings import MqttConfig
-from edge.sinks.mqtt import MqttSink
-from edge.store import Store
+from edge.config.sections import MqttConfig
+from edge.mqtt.sink import MqttSink
+from edge.store.store import Store
 from tests.support.broker import Broker, Meter
 from tests.support.fleet import Fleet, troubled_recorder
 

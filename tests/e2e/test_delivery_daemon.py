@@ -9,8 +9,8 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from edge.app import Daemon, deliveries
-from edge.config import load_config
+from edge.config.config import load_config
+from edge.recorder.daemon import Daemon, deliveries
 from tests.e2e.test_mqtt import PASSWORD, passwords
 from tests.support.audio import soundscape
 from tests.support.broker import Broker, Subscriber, until

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from edge.store import Store
+from edge.store.store import Store
 from tests.e2e.conftest import Open
 from tests.support.broker import Broker, Subscriber, until
 from tests.support.days import name_of, record_day

@@ -17,10 +17,10 @@ from pathlib import Path
 
 import pytest
 
-from edge.app import Daemon, deliveries
 from edge.bundle import Bundle
 from edge.errors import StoreError
-from edge.store import Store
+from edge.recorder.daemon import Daemon, deliveries
+from edge.store.store import Store
 from tests.support.audio import soundscape
 from tests.support.broker import Broker, Subscriber
 from tests.support.bundles import tiny_bundle
@@ -170,7 +170,7 @@ WRITER = """
 import sys, time
 from pathlib import Path
 from edge.errors import StoreError
-from edge.store import Store
+from edge.store.store import Store
 from tests.support.store import SYNCED, payload
 with Store(Path(sys.argv[1]), outbox_bytes=10**9, history_bytes=10**9, ballast_bytes=400_000) as store:
     for number in range(int(sys.argv[2]), 10**6):

@@ -19,12 +19,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edge.app import Daemon, deliveries
 from edge.bundle import Bundle
-from edge.effort import EffortMinute
-from edge.live_clock import LiveClock
-from edge.sinks.session import KINDS
-from edge.store import Store
+from edge.mqtt.session import KINDS
+from edge.recorder.daemon import Daemon, deliveries
+from edge.recorder.live_clock import LiveClock
+from edge.store.effort import EffortMinute
+from edge.store.store import Store
 from edge.types import Array
 from tests.support.audio import noise
 from tests.support.broker import Broker, free_port

@@ -15,10 +15,10 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from edge.settings import MqttConfig
-from edge.sinks.mqtt import probe
-from edge.sinks.session import KINDS
-from edge.store import Store
+from edge.config.sections import MqttConfig
+from edge.mqtt.session import KINDS
+from edge.mqtt.sink import probe
+from edge.store.store import Store
 from tests.e2e.conftest import INFO, Open
 from tests.support.broker import Broker, Meter, Subscriber, Terse, free_port, until
 from tests.support.secure import client_tls, example_broker

@@ -20,8 +20,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edge.app import Daemon, deliveries
-from edge.store import Store
+from edge.recorder.daemon import Daemon, deliveries
+from edge.store.store import Store
 from tests.e2e.conftest import Open
 from tests.support.broker import Broker, Subscriber, until
 from tests.support.bundles import SPEC, tiny_bundle

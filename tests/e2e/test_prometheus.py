@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from edge.app import Daemon
+from edge.recorder.daemon import Daemon
 from tests.support.broker import free_port
 from tests.support.bundles import tiny_bundle, tone
 from tests.support.daemons import RealTimeAudio, running, until, write_config

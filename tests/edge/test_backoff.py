@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from edge.backoff import Backoff
-from edge.sinks.mqtt import slug
+from edge.mqtt.sink import slug
 
 
 def test_it_doubles_to_its_limit_and_begins_anew() -> None:

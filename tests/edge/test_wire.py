@@ -9,9 +9,9 @@ from typing import Any
 import jsonschema
 import pytest
 
-from edge.effort import EffortMinute
-from edge.replay import Replayer
-from edge.sinks.wire import (
+from edge.replay.replay import Replayer
+from edge.store.effort import EffortMinute
+from edge.wire import (
     SCHEMA_VERSION,
     detection_payload,
     effort_payload,

@@ -29,15 +29,15 @@ import yaml
 from numpy.typing import NDArray
 from prometheus_client import CollectorRegistry
 
-from edge.app import deliveries
 from edge.bench import synthesise
-from edge.config import load_config
-from edge.live_clock import LiveClock
-from edge.metrics import Metrics
-from edge.notify import Notifier
-from edge.recorder import Blueprint, Recorder, draw_up
+from edge.config.config import load_config
+from edge.recorder.daemon import deliveries
+from edge.recorder.live_clock import LiveClock
+from edge.recorder.metrics import Metrics
+from edge.recorder.recorder import Blueprint, Recorder, draw_up
+from edge.recorder.systemd import Notifier
 from edge.sources.portaudio import CALLBACK_S, Device, Format, Receive
-from edge.store import Store
+from edge.store.store import Store
 from edge.types import Array, Prediction
 from tests.support.broker import MOSQUITTO, Broker
 

@@ -11,14 +11,14 @@ from pathlib import Path
 
 import yaml
 
-from edge.app import Daemon
 from edge.backends.base import Backend
 from edge.backends.onnx import OnnxBackend
-from edge.config import Config
+from edge.config.config import Config
+from edge.detect.model import Model
 from edge.errors import AudioError
-from edge.live_clock import SystemWorld, WallState
-from edge.model import Model
-from edge.recorder import Blueprint, draw_up
+from edge.recorder.daemon import Daemon
+from edge.recorder.live_clock import SystemWorld, WallState
+from edge.recorder.recorder import Blueprint, draw_up
 from edge.sources.portaudio import Device, Format, Receive
 from edge.types import Array
 from tests.support.bundles import SPEC

@@ -6,10 +6,10 @@ import random
 from datetime import datetime, timedelta, timezone
 
 from edge.clock import Clock, rfc3339
-from edge.effort import EffortMinute
-from edge.sinks.wire import effort_payload, health_payload
-from edge.store import Store
+from edge.store.effort import EffortMinute
+from edge.store.store import Store
 from edge.types import SignalHealth
+from edge.wire import effort_payload, health_payload
 from tests.support.store import BOOT, SYNCED, payload
 
 __all__ = ["RATE_HZ", "name_of", "record_day"]

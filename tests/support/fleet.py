@@ -18,10 +18,10 @@ from typing import Any
 import numpy as np
 import yaml
 
-from edge.app import Daemon, deliveries
 from edge.errors import StoreError
-from edge.live_clock import LiveClock
-from edge.store import Store
+from edge.recorder.daemon import Daemon, deliveries
+from edge.recorder.live_clock import LiveClock
+from edge.store.store import Store
 from tests.support.audio import noise
 from tests.support.broker import Broker, free_port
 from tests.support.bundles import SPEC, tiny_bundle, tone

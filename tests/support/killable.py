@@ -23,11 +23,11 @@ from pathlib import Path
 
 import numpy as np
 
-from edge.app import Daemon, deliveries
 from edge.backoff import Backoff
-from edge.settings import MqttConfig
-from edge.sinks.mqtt import MqttSink
-from edge.store import Store
+from edge.config.sections import MqttConfig
+from edge.mqtt.sink import MqttSink
+from edge.recorder.daemon import Daemon, deliveries
+from edge.store.store import Store
 from tests.support.audio import noise
 from tests.support.broker import Meter
 from tests.support.bundles import SPEC, tone

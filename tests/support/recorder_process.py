@@ -13,7 +13,7 @@ from pathlib import Path
 
 import soundfile
 
-from edge.app import Daemon, commands_from_signals, deliveries
+from edge.recorder.daemon import Daemon, commands_from_signals, deliveries
 from edge.sources.portaudio import Device, Format, Receive
 from tests.support.daemons import RealTimeAudio, RealTimeStream
 

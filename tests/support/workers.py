@@ -14,7 +14,7 @@ __all__ = ["longest_first", "scheduling"]
 
 ONE_AT_A_TIME = "tests/e2e/"
 # What takes longest is begun first, lest one worker is left with it at the end.
-LONG = (ONE_AT_A_TIME, "tests/train/", "tests/test_", "tests/bundle/")
+LONG = (ONE_AT_A_TIME, "tests/train/", "tests/test_", "tests/edge/sources/test_fuzz", "tests/edge/mqtt/", "tests/edge/bundle/")
 
 
 def longest_first(items: list[pytest.Item]) -> None:

@@ -8,7 +8,7 @@ from typing import cast
 from torch import nn
 
 from edge.bundle import FrontendSpec
-from train.export import to_onnx
+from train.export.export import to_onnx
 
 __all__ = ["graph_of"]
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from train.corpus import Corpus, Recording, Role
-from train.outputs import WindowOutputs
-from train.splits import SplitPlan, split_recordings
+from train.corpus.corpus import Corpus, Recording, Role
+from train.corpus.splits import SplitPlan, split_recordings
+from train.windows.outputs import WindowOutputs
 
 
 def recording(role: Role, label: str, number: int, recordist: str = "") -> Recording:

@@ -1,4 +1,4 @@
-"""Networks by name: adding one is a file here and a line in `build_network`."""
+"""Plug point: networks by name, each a file here and a line in `build_network`."""
 
 from __future__ import annotations
 

@@ -1,0 +1,1 @@
+"""Room: networks of a bundle as TensorRT engines of this very device."""

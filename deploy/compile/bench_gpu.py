@@ -1,0 +1,81 @@
+"""`python -m deploy.compile.bench_gpu BUNDLE`: the network alone, on every engine of this machine, at several batch sizes; no test.
+
+Latency is that of `infer`, with the copies to the device and back, from features in memory. A backend that cannot run says why.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import click
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.backends.base import Backend
+from edge.backends.cuda import open_gpu
+from edge.backends.enginecache import EngineCache, machine_of
+from edge.backends.onnx import OnnxBackend
+from edge.backends.tensorrt import TensorRtBackend
+from edge.backends.tensorrt_library import import_tensorrt
+from edge.bundle import Bundle, Network, load_bundle
+from edge.config.config import load_config
+from edge.errors import BackendError
+
+__all__ = ["main"]
+
+BATCHES = (1, 8, 64)
+WARM_UP = 5
+
+
+@click.command()
+@click.argument("bundle", type=click.Path(path_type=Path))
+@click.option("--engines", type=click.Path(path_type=Path), help="Folder of compiled engines.")
+@click.option("--seconds", type=click.FloatRange(min=0.1), default=3.0, show_default=True, help="Time for each measurement.")
+def main(bundle: Path, engines: Path | None, seconds: float) -> None:
+    """Median latency, its 95th percentile and windows per second of each backend, network and batch size of BUNDLE."""
+    loaded = load_bundle(bundle)
+    features = np.random.default_rng(0).random((max(BATCHES), *loaded.frontend.shape), np.float32)
+    click.echo("| backend | network | batch | median ms | 95 % ms | windows/s |\n|---|---|---|---|---|---|")
+    for name, network, opened in _openers(loaded, engines or load_config(None).model.engines):
+        try:
+            backend = opened()
+        except BackendError as exc:
+            click.echo(f"not run: {name} {network.name}: {exc}", err=True)
+            continue
+        for batch in BATCHES:
+            times_ms = 1000 * _times_s(backend, features[:batch], seconds)
+            median_ms, slow_ms = np.median(times_ms), np.percentile(times_ms, 95)
+            click.echo(f"| {name} | {network.name} | {batch} | {median_ms:.2f} | {slow_ms:.2f} | {1000 * batch / median_ms:.0f} |")
+
+
+def _openers(bundle: Bundle, folder: Path) -> Iterator[tuple[str, Network, Callable[[], Backend]]]:
+    def compiled(network: Network, cuda_graph: bool) -> Backend:
+        gpu = open_gpu()
+        engine = EngineCache(folder).find(network.path, machine_of(gpu, import_tensorrt().__version__))
+        return TensorRtBackend(engine.plan, gpu=gpu, cuda_graph=cuda_graph)
+
+    for network in bundle.networks_for("tensorrt"):
+        for cuda_graph in (False, True):
+            name = "tensorrt with a CUDA graph" if cuda_graph else "tensorrt"
+            yield name, network, lambda n=network, g=cuda_graph: compiled(n, g)  # type: ignore[misc]
+        yield "onnxruntime-cuda", network, lambda n=network: OnnxBackend(n.path, provider="cuda")  # type: ignore[misc]
+    for network in bundle.networks_for("onnx"):
+        yield "onnxruntime-cpu", network, lambda n=network: OnnxBackend(n.path)  # type: ignore[misc]
+
+
+def _times_s(backend: Backend, features: NDArray[np.float32], seconds: float) -> NDArray[np.float64]:
+    times_s: list[float] = []
+    for _ in range(WARM_UP):
+        backend.infer(features)
+    ends_s = time.perf_counter() + seconds
+    while not times_s or time.perf_counter() < ends_s:
+        began_s = time.perf_counter()
+        backend.infer(features)
+        times_s.append(time.perf_counter() - began_s)
+    return np.array(times_s)
+
+
+if __name__ == "__main__":
+    main()

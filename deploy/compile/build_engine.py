@@ -1,0 +1,179 @@
+"""The child process that builds one engine: `python -m deploy.compile.build_engine REQUEST.json`.
+
+It tells what it does as lines of JSON on standard output, because a build takes minutes and may be killed for want of memory;
+whoever started it then still knows how far it came. Its own exit code is 0 when the plan is written.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from edge.backends.cuda import open_gpu
+from edge.backends.enginecache import BuildOptions, write_durably
+from edge.backends.tensorrt_library import import_tensorrt, library_log
+from edge.errors import BackendError
+
+__all__ = ["Request", "build", "main"]
+
+MIB = 1 << 20
+Tell = Callable[[Mapping[str, Any]], None]
+SACRIFICE = 800  # of 1000: the kernel is to end the builder, not the recorder, when memory runs out
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """Build the graph `onnx`, whose windows have `shape`, into the file `plan`. `timing_cache` is read and written."""
+
+    onnx: Path
+    plan: Path
+    shape: tuple[int, ...]
+    timing_cache: Path
+    options: BuildOptions
+
+    def as_json(self) -> str:
+        """The inverse of `parse`."""
+        return json.dumps(dataclasses.asdict(self), default=str)
+
+    @staticmethod
+    def parse(text: str) -> Request:
+        """From JSON."""
+        values = json.loads(text)
+        return Request(
+            onnx=Path(values["onnx"]),
+            plan=Path(values["plan"]),
+            shape=tuple(values["shape"]),
+            timing_cache=Path(values["timing_cache"]),
+            options=BuildOptions(**values["options"]),
+        )
+
+
+def build(request: Request, tell: Tell) -> None:
+    """Build and write the plan; raises `BackendError` with the reason."""
+    open_gpu()  # before anything of TensorRT is touched
+    trt = import_tensorrt()
+    said = library_log(trt)
+    said.taken()
+    builder = trt.Builder(said.logger)
+    network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
+    parser = trt.OnnxParser(network, said.logger)  # the network lives in it: it has to outlive the build
+    if not parser.parse(request.onnx.read_bytes()):
+        raise BackendError(f"TensorRT cannot read {request.onnx.name}: {_parser_errors(parser)}")
+    config = builder.create_builder_config()
+    _limit(trt, config, request.options, tell)
+    config.add_optimization_profile(_profile(builder, network, request))
+    cache = _timing_cache(config, request.timing_cache, tell)
+    monitor = _monitor(trt, tell)
+    config.progress_monitor = monitor
+    plan = builder.build_serialized_network(network, config)
+    if plan is None:
+        raise BackendError(_why_not_built(said.taken()))
+    write_durably(request.plan, bytes(plan))
+    if cache is not None:
+        write_durably(request.timing_cache, bytes(config.get_timing_cache().serialize()))
+
+
+def _limit(trt: Any, config: Any, options: BuildOptions, tell: Tell) -> None:
+    """Bounds for a small board, each read back: one that is out of range is not taken, and nothing else says so."""
+    wanted = {"WORKSPACE": options.workspace_mib * MIB, "TACTIC_DRAM": options.tactic_mib * MIB}
+    for name, limit in wanted.items():
+        pool = getattr(trt.MemoryPoolType, name)
+        config.set_memory_pool_limit(pool, limit)
+        taken = int(config.get_memory_pool_limit(pool))
+        if taken != limit:
+            tell({"warning": f"TensorRT limits {name} to {taken // MIB} MiB, not to the {limit // MIB} MiB that were asked for"})
+    config.max_aux_streams = 0
+    config.clear_flag(trt.BuilderFlag.TF32)  # fp32 is to be fp32, or the answers are not the bundle's
+
+
+def _profile(builder: Any, network: Any, request: Request) -> Any:
+    if network.num_inputs != 1:
+        raise BackendError(f"{request.onnx.name} has {network.num_inputs} inputs, not one; export the bundle again")
+    profile = builder.create_optimization_profile()
+    smallest, usual, largest = request.options.profile(request.shape)
+    profile.set_shape(network.get_input(0).name, smallest, usual, largest)
+    return profile
+
+
+def _timing_cache(config: Any, file: Path, tell: Tell) -> Any:
+    """What was measured in an earlier build, if it was measured by the same TensorRT on the same device; else an empty one."""
+    for content in (file.read_bytes(), b"") if file.exists() else (b"",):
+        cache = config.create_timing_cache(content)
+        if cache is not None and config.set_timing_cache(cache, False):
+            return cache
+        tell({"warning": f"{file.name} is of another TensorRT or device and is begun anew"})
+    return None
+
+
+def _monitor(trt: Any, tell: Tell) -> Any:
+    class Monitor(trt.IProgressMonitor):  # type: ignore[misc]
+        """Phases lie within each other; a step of one is as far as all the steps of a phase within it."""
+
+        def __init__(self) -> None:
+            trt.IProgressMonitor.__init__(self)
+            self._phases: dict[str, tuple[str | None, int, int]] = {}  # name -> parent, steps, steps done
+
+        def phase_start(self, phase_name: str, parent_phase: str | None, num_steps: int) -> None:
+            self._phases[phase_name] = parent_phase, max(1, int(num_steps)), 0
+            tell({"phase": phase_name, "done": self._done()})
+
+        def step_complete(self, phase_name: str, step: int) -> bool:
+            if phase_name in self._phases:
+                parent, steps, _ = self._phases[phase_name]
+                self._phases[phase_name] = parent, steps, min(steps, int(step) + 1)
+                tell({"phase": phase_name, "done": self._done()})
+            return True
+
+        def phase_finish(self, phase_name: str) -> None:
+            self._phases.pop(phase_name, None)
+
+        def _done(self) -> float:
+            """0..1 of the whole."""
+            done, share = 0.0, 1.0
+            for _, steps, finished in self._phases.values():  # in the order they began: from outside inwards
+                done += share * finished / steps
+                share /= steps
+            return round(min(done, 1.0), 4)
+
+    return Monitor()
+
+
+def _parser_errors(parser: Any) -> str:
+    errors = [parser.get_error(i) for i in range(parser.num_errors)]
+    return "; ".join(" ".join(error.desc().split()) for error in errors) or "it does not say why"
+
+
+def _why_not_built(lines: list[str]) -> str:
+    text, said = " ".join(lines).lower(), f" ({lines[-1]})" if lines else ""
+    if any(sign in text for sign in ("out of memory", "outofmemory", "failed_allocation", "insufficient memory")):
+        return f"the GPU's memory was not enough to build the engine; end what else uses it, or lower --workspace-mib{said}"
+    return f"TensorRT could not build the engine{said}"
+
+
+def _offer_oneself() -> None:
+    with suppress(OSError):  # not Linux, or not allowed
+        Path("/proc/self/oom_score_adj").write_text(str(SACRIFICE), encoding="ascii")
+
+
+def main() -> None:
+    """Build what the file named by the argument asks for."""
+    _offer_oneself()
+
+    def tell(what: Mapping[str, Any]) -> None:
+        print(json.dumps(what), flush=True)
+
+    try:
+        build(Request.parse(Path(sys.argv[1]).read_text(encoding="utf-8")), tell)
+    except BackendError as exc:
+        tell({"error": str(exc)})
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,75 @@
+"""Bundles on a recorder: each in a folder named by its digest, and a link to the one in use."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import edge.bundle
+from deploy.install.layout import Layout
+from deploy.install.steps import Step, Undo, link, remove
+from edge.bundle import Bundle, load_bundle
+from edge.errors import BundleError
+
+__all__ = ["bundle_steps", "chosen_bundle", "others"]
+
+
+def chosen_bundle(layout: Layout, asked: Path | None) -> Bundle:
+    """The bundle to install, verified: what was asked for, else what is installed, else the model that ships with the program."""
+    if asked is None and layout.current.is_symlink():
+        asked = layout.current.resolve()
+    return load_bundle(asked or Path(edge.bundle.__file__).resolve().parents[1] / "models" / "default")
+
+
+def bundle_steps(layout: Layout, bundle: Bundle) -> Iterator[Step]:
+    """Copy the bundle and let the link lead there."""
+    place = layout.bundles / bundle.digest
+    yield Step(
+        what=f"copy the bundle {bundle.manifest.name} from {bundle.path} to {place}",
+        why="every file is verified there against the manifest",
+        done=lambda: _sound(place, bundle.digest),
+        do=lambda: _copy(bundle, place),
+    )
+    yield link(layout.current, bundle.digest, "model.bundle of edge.yaml is this link")
+
+
+def others(layout: Layout) -> list[Path]:
+    """Bundles that were installed and are not in use."""
+    used = layout.current.resolve()
+    return [path for path in sorted(layout.bundles.glob("*/manifest.json")) if path.parent.resolve() != used]
+
+
+def _sound(place: Path, digest: str) -> bool:
+    try:
+        return load_bundle(place).digest == digest
+    except BundleError:
+        return False
+
+
+def _copy(bundle: Bundle, place: Path) -> Undo:
+    """Copy what the manifest names, and nothing else, beside `place`; verify it there, and rename it into place."""
+    place.parent.mkdir(parents=True, exist_ok=True)
+    staging = Path(tempfile.mkdtemp(prefix=".new.", dir=place.parent))
+    try:
+        for name in ("manifest.json", *bundle.manifest.files):
+            file = staging / name
+            file.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(bundle.path / name, file)
+            file.chmod(0o644)
+            with file.open("rb") as copy:
+                os.fsync(copy.fileno())
+        staging.chmod(0o755)
+        if load_bundle(staging).digest != bundle.digest:
+            raise BundleError(f"{bundle.path}: changed while it was copied; run this again")
+        damaged = place.exists()  # or it would not be copied
+        if damaged:
+            place.rename(staging.with_name(f"{staging.name}.damaged"))
+        staging.rename(place)
+    finally:
+        remove(staging)
+        remove(staging.with_name(f"{staging.name}.damaged"))
+    # The link may have led there all along: what was mended stays.
+    return (lambda: None) if damaged else (lambda: remove(place))

@@ -1,0 +1,215 @@
+"""The sections of the configuration: each key with its type, range and default. `config.py` puts them together and reads them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from edge.detect.signal_health import HealthLimits
+from edge.detect.site import SpeciesList, parse_species
+from edge.detect.smoothing import RefineSpec
+from edge.detect.tracker import TrackerSpec
+
+__all__ = [
+    "AudioConfig",
+    "ClipsConfig",
+    "Credentials",
+    "DeviceConfig",
+    "EventsConfig",
+    "HealthConfig",
+    "MetricsConfig",
+    "ModelConfig",
+    "MqttConfig",
+    "Section",
+    "SiteConfig",
+    "StoreConfig",
+    "TrackerConfig",
+]
+
+MB = 1_000_000
+
+
+def _path(value: object) -> object:
+    """YAML has no paths; strict pydantic takes nothing else."""
+    if isinstance(value, str) and not (value and value.isprintable()):
+        raise ValueError("is not a path")  # NUL, half a character, line breaks: nothing can be opened by it, or shown
+    return Path(value) if isinstance(value, str) else value
+
+
+def _tuple(value: object) -> object:
+    """YAML has lists only."""
+    return tuple(value) if isinstance(value, list) else value
+
+
+FilePath = Annotated[Path, BeforeValidator(_path)]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]  # of one level of a topic
+Seconds = Annotated[float, Field(gt=0, le=86_400)]
+Port = Annotated[int, Field(ge=1, le=65_535)]
+
+
+class Section(BaseModel):
+    """Frozen, without keys that nobody knows, and without guessing: "1" is no number."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+class DeviceConfig(Section):
+    """Who this recorder is. Without an `id` it is derived from the machine's own."""
+
+    id: Name | None = None
+    site: Annotated[str, Field(max_length=200)] = ""
+
+
+class SiteConfig(Section):
+    """What may be heard where the recorder stands; None: every label of the bundle, all year."""
+
+    species: Annotated[SpeciesList, BeforeValidator(parse_species)] | None = None
+
+
+class AudioConfig(Section):
+    """Which microphone, by a part of its name; channels count from 1; `rate_hz` None is the device's own."""
+
+    device: Annotated[str, Field(min_length=1)] | None = None
+    channel: Annotated[int, Field(ge=1, le=64)] | Literal["mix"] = "mix"
+    rate_hz: Annotated[int, Field(ge=8_000, le=384_000)] | None = None
+    buffer_s: Annotated[float, Field(ge=10, le=3600)] = 120.0
+
+
+class ModelConfig(Section):
+    """Which bundle, or which together (None: the one that ships), how often it is asked, what runs it; and as `RefineSpec`."""
+
+    bundle: FilePath | None = None
+    bundles: Annotated[tuple[FilePath, ...], BeforeValidator(_tuple), Field(min_length=1, max_length=16)] | None = None
+    hop_s: Annotated[float, Field(gt=0, le=60)] = 1.0
+    slide_s: Annotated[float, Field(ge=0, le=60)] = RefineSpec.slide_s
+    boost: Annotated[float, Field(ge=1, le=10)] = RefineSpec.boost
+    boost_s: Annotated[float, Field(ge=0, le=86_400)] = RefineSpec.boost_s
+    backend: Literal["auto", "tensorrt", "cuda", "cpu"] = "auto"
+    engines: FilePath = Path("engines")
+
+    @model_validator(mode="after")
+    def _one_of_two(self) -> ModelConfig:
+        if self.bundle is not None and self.bundles is not None:
+            raise ValueError("bundle and bundles exclude each other")
+        return self
+
+
+class TrackerConfig(Section):
+    """As `TrackerSpec`."""
+
+    cooldown_s: Annotated[float, Field(ge=0, le=3600)] = TrackerSpec.cooldown_s
+    longest_s: Seconds = TrackerSpec.longest_s
+    update_s: Seconds = TrackerSpec.update_s
+
+
+class HealthConfig(Section):
+    """As `HealthLimits`."""
+
+    dead_dbfs: Annotated[float, Field(ge=-200, le=0)] = HealthLimits.dead_dbfs
+    stuck_dc: Annotated[float, Field(gt=0, le=1)] = HealthLimits.stuck_dc
+    clip_level: Annotated[float, Field(gt=0, le=1)] = HealthLimits.clip_level
+    railed_ratio: Annotated[float, Field(gt=0, le=1)] = HealthLimits.railed_ratio
+
+
+class EventsConfig(Section):
+    """Which events are stored and sent."""
+
+    unknown: bool = True
+
+
+class StoreConfig(Section):
+    """The local database; bounds in MB of 10^6 bytes."""
+
+    path: FilePath = Path("edge.db")
+    outbox_mb: Annotated[float, Field(ge=0.1, le=100_000)] = 64.0
+    history_mb: Annotated[float, Field(ge=0.1, le=1_000_000)] = 1024.0
+    ballast_mb: Annotated[float, Field(ge=0, le=100_000)] = 16.0
+
+    @property
+    def outbox_bytes(self) -> int:
+        """Bound of each sink's outbox."""
+        return round(self.outbox_mb * MB)
+
+    @property
+    def history_bytes(self) -> int:
+        """Bound of the detections and minutes kept after they were sent."""
+        return round(self.history_mb * MB)
+
+    @property
+    def ballast_bytes(self) -> int:
+        """Room that is given up to the store when the disk is full."""
+        return round(self.ballast_mb * MB)
+
+
+class ClipsConfig(Section):
+    """Audio kept of detections; budget of the folder and free space left on its disk in MB of 10^6 bytes."""
+
+    enabled: bool = True
+    folder: FilePath = Path("clips")
+    budget_mb: Annotated[float, Field(ge=0, le=10_000_000)] = 4096.0
+    reserve_mb: Annotated[float, Field(ge=0, le=10_000_000)] = 512.0
+    padding_s: Annotated[float, Field(ge=0, le=30)] = 2.0
+    format: Literal["flac", "wav"] = "flac"
+
+
+class Credentials(BaseModel):
+    """A user and a password as read from their files; never shown."""
+
+    model_config = ConfigDict(frozen=True)
+    username: str | None = Field(default=None, repr=False)
+    password: str | None = Field(default=None, repr=False)
+
+
+class MqttConfig(Section):
+    """The broker. Files are read at each connection, so that a renewed password needs no restart."""
+
+    enabled: bool = True
+    host: Annotated[str, Field(pattern=r"^[^\s/]{1,253}$")] = "localhost"
+    port: Port = 1883
+    protocol: Literal[5, 311] = 5
+    tls: bool = False
+    ca_file: FilePath | None = None
+    cert_file: FilePath | None = None
+    key_file: FilePath | None = None
+    username_file: FilePath | None = None
+    password_file: FilePath | None = None
+    topic_prefix: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*$", max_length=200)] = "edge"
+    keepalive_s: Annotated[int, Field(ge=5, le=3600)] = 30
+    rate_per_s: Annotated[float, Field(gt=0, le=10_000)] = 50.0
+    wait_for_sync_s: Annotated[float, Field(ge=0, le=86_400)] = 60.0
+    home_assistant: bool = False
+    home_assistant_prefix: Name = "homeassistant"
+
+    @model_validator(mode="after")
+    def _belong_together(self) -> MqttConfig:
+        if (self.cert_file is None) != (self.key_file is None):
+            raise ValueError("cert_file and key_file go together")
+        if self.password_file is not None and self.username_file is None:
+            raise ValueError("password_file needs username_file")
+        if not self.tls and (self.ca_file or self.cert_file):
+            raise ValueError("ca_file and cert_file need tls: true")
+        return self
+
+    @property
+    def files(self) -> dict[str, Path]:
+        """The files it names, by key."""
+        keys = ("ca_file", "cert_file", "key_file", "username_file", "password_file")
+        return {key: path for key in keys if (path := getattr(self, key)) is not None}
+
+    def credentials(self) -> Credentials:
+        """Read user and password; raises OSError naming the file, UnicodeDecodeError where one is not text."""
+        return Credentials(username=_secret(self.username_file), password=_secret(self.password_file))
+
+
+class MetricsConfig(Section):
+    """Where Prometheus may ask; only this machine by default."""
+
+    enabled: bool = True
+    address: Annotated[str, Field(pattern=r"^[^\s/]{1,253}$")] = "127.0.0.1"
+    port: Port = 9618
+
+
+def _secret(path: Path | None) -> str | None:
+    return path.read_text(encoding="utf-8").strip("\r\n") if path is not None else None

@@ -1,0 +1,1 @@
+"""Room: blocks of audio in, detections out; `pipeline.detect` is the whole of it on one screen."""

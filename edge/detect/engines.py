@@ -1,0 +1,184 @@
+"""Which engine runs which network of a bundle on this machine: the best that is there and gives the right answers.
+
+TensorRT with an engine that was compiled on this very device, then ONNX Runtime on the GPU, then on the CPU. Which step was taken,
+and why no better one, is logged and kept with the model: nothing is silently slow.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Literal
+
+from edge.backends.base import Backend
+from edge.backends.cuda import Gpu, open_gpu
+from edge.backends.enginecache import Engine as CompiledEngine
+from edge.backends.enginecache import EngineCache, machine_of
+from edge.backends.onnx import OnnxBackend, cuda_provider_missing
+from edge.backends.tensorrt_library import import_tensorrt
+from edge.bundle import Bundle, Network
+from edge.detect.ensemble import Ensemble
+from edge.detect.model import Judge, Model
+from edge.detect.signal_health import HealthLimits
+from edge.errors import BackendError, BundleError, ConfigError, EngineError, NoGpuError
+
+__all__ = ["FOLDER", "BackendChoice", "Engine", "engines", "load_model", "load_models"]
+
+BackendChoice = Literal["auto", "tensorrt", "cuda", "cpu"]
+Kind = Literal["tensorrt", "cuda", "cpu"]
+BEST_FIRST: tuple[Kind, ...] = ("tensorrt", "cuda", "cpu")
+FOLDER = Path("engines")
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Engine:
+    """A way to run one network: the backend's name for people, and how to open it."""
+
+    backend: str
+    network: str
+    open: Callable[[], Backend]
+
+    @property
+    def name(self) -> str:
+        """For logs, `info` and detections."""
+        return f"{self.backend}/{self.network}"
+
+
+@dataclass(kw_only=True)
+class _Record:
+    """What was tried and did not serve: `reasons` of all that is not used, best first, and how many of those should have served."""
+
+    reasons: list[str] = field(default_factory=list)
+    failed: int = 0
+
+    def absent(self, what: str, reason: BackendError) -> None:
+        """Nobody would expect it on this machine."""
+        log.info("no %s: %s", what, reason)
+        self.reasons.append(f"{what}: {reason}")
+
+    def passed_over(self, what: str, reason: BackendError | BundleError) -> None:
+        """It should have served."""
+        log.warning("%s is passed over: %s", what, reason)
+        self.reasons.append(f"{what}: {reason}")
+        self.failed += 1
+
+
+class _NotHereError(BackendError):
+    """Nobody would expect it here."""
+
+
+def load_model(
+    bundle: Bundle,
+    *,
+    backend: BackendChoice = "auto",
+    folder: Path = FOLDER,
+    threads: int = 1,
+    limits: HealthLimits | None = None,
+) -> Model:
+    """The bundle on the best engine that proves itself here; `folder` has the compiled ones.
+
+    Raises `ConfigError` with the reasons when a `backend` was chosen that cannot run it, else the last engine's error.
+    """
+    record = _Record()
+    last: BackendError | BundleError | None = None
+    for engine in _offered(bundle, backend, folder, threads, record):
+        try:
+            opened = engine.open()
+            return Model(
+                bundle,
+                opened,
+                network=engine.network,
+                backend_name=engine.backend,
+                passed_over=record.failed,
+                why_not=tuple(record.reasons),
+                limits=limits,
+            )
+        except (BackendError, BundleError) as exc:
+            last = exc
+            record.passed_over(engine.name, exc)
+    if last is not None and backend in ("auto", "cpu"):
+        raise last
+    raise ConfigError(f"backend {backend} cannot run here: {'; '.join(record.reasons)} (auto takes what there is)") from last
+
+
+def load_models(
+    bundles: Sequence[Bundle], *, backend: BackendChoice = "auto", folder: Path = FOLDER, limits: HealthLimits | None = None
+) -> Judge:
+    """As `load_model`; several bundles judge together."""
+    models = [load_model(bundle, backend=backend, folder=folder, limits=limits) for bundle in bundles]
+    return models[0] if len(models) == 1 else Ensemble(models)
+
+
+def engines(bundle: Bundle, *, backend: BackendChoice = "auto", folder: Path = FOLDER, threads: int = 1) -> Iterator[Engine]:
+    """Every engine of this machine for the bundle, best first; the last is the fp32 network on the CPU, which is always there."""
+    yield from _offered(bundle, backend, folder, threads, _Record())
+
+
+def _offered(bundle: Bundle, backend: BackendChoice, folder: Path, threads: int, record: _Record) -> Iterator[Engine]:
+    """What there is, best first; what kinds there are not goes into `record`. Opens nothing, but may set a damaged engine aside."""
+    without_gpu = False
+    for kind in BEST_FIRST if backend == "auto" else (backend,):
+        try:
+            yield from _OF_KIND[kind](bundle, folder, threads)
+        except NoGpuError as exc:
+            record.absent(kind, exc)
+            without_gpu = True
+        except _NotHereError as exc:
+            if not without_gpu:  # it would be of no use
+                record.absent(kind, exc)
+        except BackendError as exc:
+            record.passed_over(kind, exc)
+
+
+def _tensorrt(bundle: Bundle, folder: Path, threads: int) -> list[Engine]:
+    """A network for which nothing was compiled is not missed when another was: `edge-deploy compile` has chosen."""
+    gpu = open_gpu()  # before TensorRT is touched
+    machine = machine_of(gpu, import_tensorrt().__version__)
+    cache, found = EngineCache(folder), []
+    reason: EngineError | None = None
+    for network in bundle.networks_for("tensorrt"):
+        try:
+            compiled = cache.find(network.path, machine)
+        except EngineError as exc:
+            reason = reason or exc
+            continue
+        found.append(Engine(backend="tensorrt", network=network.name, open=partial(_open_compiled, cache, compiled, gpu)))
+    if not found and reason is not None:
+        raise reason
+    return found
+
+
+def _open_compiled(cache: EngineCache, compiled: CompiledEngine, gpu: Gpu) -> Backend:
+    from edge.backends.tensorrt import TensorRtBackend
+
+    try:
+        return TensorRtBackend(compiled.plan, gpu=gpu)
+    except EngineError:
+        cache.set_aside(compiled.folder)
+        raise
+
+
+def _cuda(bundle: Bundle, folder: Path, threads: int) -> list[Engine]:
+    """fp16 is for it as it is for TensorRT; 8-bit graphs it would compute in fp32, only slower."""
+    reason = cuda_provider_missing()
+    if reason is not None:
+        raise _NotHereError(reason)
+    variants = bundle.manifest.variants
+    networks = [n for n in bundle.networks_for("tensorrt") if n.name not in variants or variants[n.name].precision == "fp16"]
+    return [Engine(backend="onnxruntime-cuda", network=n.name, open=partial(_open_onnx, n, threads, "cuda")) for n in networks]
+
+
+def _cpu(bundle: Bundle, folder: Path, threads: int) -> list[Engine]:
+    networks = bundle.networks_for("onnx")
+    return [Engine(backend="onnxruntime-cpu", network=n.name, open=partial(_open_onnx, n, threads, "cpu")) for n in networks]
+
+
+def _open_onnx(network: Network, threads: int, provider: Literal["cpu", "cuda"]) -> Backend:
+    return OnnxBackend(network.path, threads=threads, provider=provider)
+
+
+_OF_KIND: dict[Kind, Callable[[Bundle, Path, int], list[Engine]]] = {"tensorrt": _tensorrt, "cuda": _cuda, "cpu": _cpu}

@@ -1,0 +1,54 @@
+"""detect(): the whole product on one screen, shared by the live recorder and by replay."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Protocol
+
+from edge.detect.model import Judge
+from edge.detect.smoothing import Stage
+from edge.detect.tracker import Tracker
+from edge.detect.windows import Windower
+from edge.errors import BackendError
+from edge.types import AudioBlock, Detection, Prediction, Window
+
+__all__ = ["Meter", "detect"]
+
+
+class Meter(Protocol):
+    """Sees everything that passes, on the pipeline's thread; must not block and must not change anything."""
+
+    def block(self, block: AudioBlock) -> None:
+        """Audio arrived."""
+
+    def prediction(self, prediction: Prediction) -> None:
+        """A window was judged."""
+
+    def failed(self, window: Window, error: BackendError) -> None:
+        """The model had no answer to a window, and the tracker never hears of it; raise `error` to end the stream."""
+
+
+def detect(
+    blocks: Iterable[AudioBlock], *, windower: Windower, model: Judge, refiner: Stage, tracker: Tracker, meter: Meter
+) -> Iterator[Detection]:
+    """Audio in, detections out. The whole product; `run` and `replay` share it."""
+    for block in blocks:
+        meter.block(block)
+        for window in windower.push(block):
+            for judged in _judged(window, model, meter):
+                for prediction in refiner.push(judged):
+                    yield from tracker.push(prediction)
+    for prediction in refiner.flush():
+        yield from tracker.push(prediction)
+    yield from tracker.flush()
+
+
+def _judged(window: Window, model: Judge, meter: Meter) -> Iterator[Prediction]:
+    """The prediction of a window, if there is one: one bad window must not end a year of listening."""
+    try:
+        prediction = model.predict(window)
+    except BackendError as exc:
+        meter.failed(window, exc)
+        return
+    meter.prediction(prediction)
+    yield prediction

@@ -1,0 +1,185 @@
+"""Predictions of windows to detections of events.
+
+Each prediction is first smoothed with its two neighbours, weighted by the share of audio that the windows have in common, so that
+one deviating window among overlapping ones neither makes nor breaks an event, and windows that do not overlap are left alone. An
+event stays open until its label has been absent for the cool-down; coming back before that, it is the same event. Several species
+may be open at once, and where a window carries several labels each has an event of its own. Everything is counted in samples,
+never in wall time.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from edge.detect.decision import Decision
+from edge.types import Detection, EventState, Prediction
+
+__all__ = ["Tracker", "TrackerSpec"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrackerSpec:
+    """When events end: after `cooldown_s` of audio without the label, or at `longest_s`; every `update_s` an open one is told."""
+
+    cooldown_s: float = 3.0
+    longest_s: float = 60.0
+    update_s: float = 10.0
+
+
+@dataclass(kw_only=True)
+class _Event:
+    """An open event; `announced` once its state `new` has been given out."""
+
+    id: str
+    start_sample: int
+    end_sample: int
+    peak: Prediction
+    windows: int = 1
+    announced: bool = False
+    told_sample: int = 0
+    inner: tuple[int, int] | None = None  # start and end by the frames of its windows, where there are any
+
+    def add(self, p: Prediction) -> None:
+        self.end_sample = max(self.end_sample, p.end_sample)
+        self.windows += 1
+        stronger = p.novelty > self.peak.novelty if p.label is None else p.score > self.peak.score
+        if stronger:
+            self.peak = p
+
+    def narrow(self, p: Prediction, k: int) -> None:
+        """Take in the frames of one of its windows; `k` is the index of its label."""
+        span = p.frames.span(k) if p.frames is not None else None
+        if span is not None:
+            start, end = p.start_sample + span[0], min(p.start_sample + span[1], p.end_sample)
+            if start < end:  # else it is the looped part of a recording shorter than a window
+                before = self.inner or (start, end)
+                self.inner = min(start, before[0]), max(end, before[1])
+
+    def detection(self, state: EventState) -> Detection:
+        peak = self.peak
+        start_sample, end_sample = self.inner or (self.start_sample, self.end_sample)
+        assert peak.nearest is not None  # gated predictions never join an event
+        return Detection(
+            id=self.id,
+            state=state,
+            label=peak.label,
+            nearest=peak.nearest,
+            score=peak.score,
+            novelty=peak.novelty,
+            top=peak.top,
+            start_sample=start_sample,
+            end_sample=end_sample,
+            peak_sample=peak.start_sample,
+            sample_rate_hz=peak.sample_rate_hz,
+            windows=self.windows,
+            health=peak.health,
+            embedding=peak.embedding,
+        )
+
+
+class Tracker:
+    """Events of one stream. `identity` names stream, bundle and configuration; event ids are digests of it and the start sample.
+
+    `site` withholds labels that are not expected; it comes after the smoothing, which would give them out again.
+
+    Works one window behind the model, because smoothing needs the next one. Ends of events come in the order they happen.
+    """
+
+    def __init__(
+        self,
+        *,
+        decision: Decision,
+        identity: str,
+        spec: TrackerSpec | None = None,
+        site: Callable[[Prediction], Prediction] = lambda p: p,
+    ) -> None:
+        self._decision = decision
+        self._identity = identity
+        self._spec = spec or TrackerSpec()
+        self._site = site
+        self._before: Prediction | None = None
+        self._held: Prediction | None = None
+        self._open: dict[str | None, _Event] = {}
+
+    def push(self, prediction: Prediction) -> Iterator[Detection]:
+        """Take the next window's prediction; give out what is now known of the window before it."""
+        if self._held is not None:
+            yield from self._step(self._site(self._smooth(self._before, self._held, prediction)))
+        self._before, self._held = self._held, prediction
+
+    def flush(self) -> Iterator[Detection]:
+        """End of the stream: judge the held window and end every event."""
+        if self._held is not None:
+            yield from self._step(self._site(self._smooth(self._before, self._held, None)))
+        self._before = self._held = None
+        yield from self._end(list(self._open))
+
+    def _smooth(self, before: Prediction | None, p: Prediction, after: Prediction | None) -> Prediction:
+        """`p` averaged with the neighbours that share audio with it."""
+        parts = [(q, _shared(p, q)) for q in (before, p, after) if q is not None and not q.health.gated]
+        parts = [(q, weight) for q, weight in parts if weight > 0]
+        if p.health.gated or len(parts) == 1:
+            return p
+        weights = np.array([weight for _, weight in parts]) / sum(weight for _, weight in parts)
+        scores = (weights @ np.stack([q.scores for q, _ in parts])).astype(np.float32)
+        novelty = float(weights @ np.array([q.rule_novelty for q, _ in parts]))
+        return self._decision(p, scores=scores, novelty=novelty, accepted=novelty <= 0.5)
+
+    def _step(self, p: Prediction) -> Iterator[Detection]:
+        if p.health.gated:
+            yield from self._end(list(self._open))
+            return
+        parts = [p.carrying((given,)) for given in p.accepted] if p.others else [p]
+        present = {part.label for part in parts}
+        yield from self._end([label for label, event in self._open.items() if self._is_over(event, p, present=label in present)])
+        unknown = self._open.get(None)
+        if None not in present and not present.isdisjoint(self._open) and unknown is not None and not unknown.announced:
+            del self._open[None]  # it was a pause inside the event that now goes on, not a sound of its own
+        for part in parts:
+            if part.label in self._open:
+                self._open[part.label].add(part)
+            else:
+                self._open[part.label] = self._begin(part)
+            if part.label is not None and part.frames is not None:
+                self._open[part.label].narrow(part, self._decision.labels.index(part.label))
+            yield from self._tell(part)
+
+    def _begin(self, p: Prediction) -> _Event:
+        what = "unknown" if p.label is None else f"label {p.label}"
+        name = f"{self._identity}|{p.start_sample}|{what}"
+        digest = hashlib.sha256(name.encode()).hexdigest()[:32]
+        return _Event(id=digest, start_sample=p.start_sample, end_sample=p.end_sample, peak=p)
+
+    def _is_over(self, event: _Event, p: Prediction, *, present: bool) -> bool:
+        absent = p.start_sample - event.end_sample > self._spec.cooldown_s * p.sample_rate_hz
+        too_long = present and p.end_sample - event.start_sample > self._spec.longest_s * p.sample_rate_hz
+        return absent or too_long
+
+    def _tell(self, p: Prediction) -> Iterator[Detection]:
+        """States `new` and `update`; an unknown waits for as long as a species that may come back is open."""
+        event = self._open[p.label]
+        if not event.announced:
+            if p.label is None and len(self._open) > 1:
+                return
+            event.announced, event.told_sample = True, p.end_sample
+            yield event.detection("new")
+        elif p.end_sample - event.told_sample >= self._spec.update_s * p.sample_rate_hz:
+            event.told_sample = p.end_sample
+            yield event.detection("update")
+
+    def _end(self, labels: list[str | None]) -> Iterator[Detection]:
+        ending = sorted((self._open.pop(label) for label in labels), key=lambda e: (e.start_sample, e.id))
+        for event in ending:
+            if not event.announced:
+                yield event.detection("new")
+            yield event.detection("end")
+
+
+def _shared(p: Prediction, q: Prediction) -> float:
+    """Share of `p`'s audio that `q` heard too, 0..1."""
+    overlap = min(p.end_sample, q.end_sample) - max(p.start_sample, q.start_sample)
+    return max(overlap, 0) / (p.end_sample - p.start_sample)

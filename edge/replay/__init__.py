@@ -1,0 +1,1 @@
+"""Room: recordings through `detect()`, and their results as tables, lines and pictures."""

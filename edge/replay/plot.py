@@ -1,0 +1,101 @@
+"""The spectrogram of one recording with its detections drawn on it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from edge.bundle import Frontend, FrontendSpec
+from edge.clock import rfc3339
+from edge.errors import ConfigError
+from edge.provenance import Provenance
+from edge.replay.attention import COLUMNS, Attention
+from edge.replay.formats.base import Heard
+from edge.replay.output import atomic_path
+from edge.sources.file import FileSource
+from edge.types import Array
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = ["draw", "spectrogram"]
+
+AMIN = 1e-5  # -100 dB
+VEIL, THICKEST = (0.2, 1.0, 0.9), 0.6  # of attention: a colour that the spectrogram has not, and how opaque at most
+
+
+def draw(heard: Heard, *, path: str, spec: FrontendSpec, provenance: Provenance, attention: Attention | None = None) -> None:
+    """Write a PNG to `path`; it appears when it is complete. Raises `ConfigError` without matplotlib.
+
+    `attention` is a veil, the denser the more of it there is; where there is less than an even gaze would give, there is none.
+    """
+    try:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+    except ImportError as exc:
+        raise ConfigError("--plot: needs matplotlib, pip install 'edge-monitor[plot]'") from exc
+    levels_db = spectrogram(heard, spec)
+    figure = Figure(figsize=(14, 5), dpi=110, layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    top_khz = spec.sample_rate_hz / 2000
+    axes.imshow(
+        levels_db,
+        origin="lower",
+        aspect="auto",
+        cmap="magma",
+        extent=(0, heard.duration_s, 0, top_khz),
+        # Percentiles: a click or the hum at the bottom would otherwise take all the contrast.
+        vmin=float(np.percentile(levels_db, 5)),
+        vmax=float(np.percentile(levels_db, 99.9)),
+    )
+    if attention is not None:
+        _veil(axes, attention, heard.duration_s)
+    for i, d in enumerate(heard.detections):
+        colour = "white" if d.label is None else f"C{_colour(d.label, provenance)}"
+        # Two heights, so that names of neighbours stay readable.
+        height_khz = top_khz * (0.90 - 0.08 * (i % 2))
+        axes.axvspan(d.start_s, d.end_s, facecolor=colour, alpha=0.12)
+        axes.plot([d.start_s, d.end_s], [height_khz, height_khz], color=colour, linewidth=2)
+        name = "unknown" if d.label is None else provenance.common_name(d.label)
+        axes.text(d.start_s, height_khz, f" {name} {d.score:.2f}", color="white", fontsize=8, va="bottom", clip_on=True)
+    axes.set(xlim=(0, heard.duration_s), ylim=(0, top_khz), xlabel="time (s)", ylabel="frequency (kHz)")
+    # A dollar sign in a file name is not mathematics.
+    axes.set_title(f"{heard.file}   from {rfc3339(heard.clock.start_utc)} ({heard.clock.source})", fontsize=9, parse_math=False)
+    with atomic_path(path) as staging:
+        figure.savefig(staging, format="png")
+
+
+def _veil(axes: Axes, attention: Attention, duration_s: float) -> None:
+    from matplotlib.colors import ListedColormap
+
+    strength = attention.strength
+    axes.pcolormesh(
+        np.linspace(0, duration_s, strength.shape[1] + 1),
+        attention.edges_hz / 1000,
+        strength,
+        cmap=ListedColormap([(*VEIL, share) for share in np.linspace(0, THICKEST, 64)]),
+        vmin=1,
+        vmax=max(2, float(strength.max())),
+        linewidth=0,
+        rasterized=True,
+    )
+
+
+def spectrogram(heard: Heard, spec: FrontendSpec) -> Array:
+    """Levels (bins, columns) in dB of the whole recording, at most `COLUMNS` wide: each column is the loudest of its frames."""
+    frontend = Frontend(spec)
+    samples = round(heard.duration_s * spec.sample_rate_hz)
+    frames = max(1, -(-samples // (COLUMNS * spec.hop_length)))  # of one column
+    columns: list[Array] = []
+    source = FileSource(heard.file, sample_rate_hz=spec.sample_rate_hz, block_s=frames * spec.hop_length / spec.sample_rate_hz)
+    for block in source.blocks():
+        columns.append(frontend.magnitude(block.samples).max(axis=0))
+    levels: Array = 20 * np.log10(np.maximum(np.stack(columns, axis=1), AMIN))
+    return levels
+
+
+def _colour(label: str, provenance: Provenance) -> int:
+    """A colour of the cycle that is the same for a label in every run of a bundle."""
+    return list(provenance.labels).index(label) % 10

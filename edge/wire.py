@@ -1,0 +1,149 @@
+"""The frozen form of a detection outside this program: `config/detection.v1.schema.json` describes it.
+
+A field is never renamed, removed or given another meaning within a schema version; consumers ignore fields they do not know.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+
+from edge.clock import Clock, rfc3339
+from edge.provenance import Provenance
+from edge.store.effort import EffortMinute
+from edge.types import Detection, Prediction, Score, SignalHealth
+
+__all__ = [
+    "SCHEMA_VERSION",
+    "detection_payload",
+    "effort_payload",
+    "health_payload",
+    "info_payload",
+    "recorder_payload",
+    "window_payload",
+]
+
+SCHEMA_VERSION = 1
+DIGITS = 6  # decimals of scores and seconds: finer than a sample at 22 050 Hz
+
+
+def detection_payload(d: Detection, *, source: str, clock: Clock, provenance: Provenance) -> dict[str, Any]:
+    """The wire format, version 1. `source` is the recording as its path was given, or the recorder's name."""
+    named = provenance.labels[d.label] if d.label is not None else None
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "id": d.id,
+        "state": d.state,
+        "source": source,
+        "label": d.label,
+        "common_name": named.common_name if named else None,
+        "scientific_name": (named.scientific_name or None) if named else None,
+        "nearest": d.nearest,
+        "score": round(d.score, DIGITS),
+        "novelty": round(d.novelty, DIGITS),
+        "top": _top(d.top),
+        "start_sample": d.start_sample,
+        "end_sample": d.end_sample,
+        "peak_sample": d.peak_sample,
+        "sample_rate_hz": d.sample_rate_hz,
+        "start_s": round(d.start_s, DIGITS),
+        "end_s": round(d.end_s, DIGITS),
+        "start_utc": rfc3339(clock.utc(d.start_sample)),
+        "end_utc": rfc3339(clock.utc(d.end_sample)),
+        "windows": d.windows,
+        "health": _health(d.health),
+        "clock": _clock(clock),
+        "bundle": provenance.bundle,
+        "variant": provenance.variant,
+        "backend": provenance.backend,
+        "config": provenance.config,
+        "code": provenance.code,
+    }
+
+
+def recorder_payload(
+    d: Detection, *, device: str, site: str, boot_id: str, clip: str | None, clock: Clock, provenance: Provenance
+) -> dict[str, Any]:
+    """A detection of a live recorder: which one, where it stands, since which start of the machine, and the file of its sound."""
+    payload = detection_payload(d, source=device, clock=clock, provenance=provenance)
+    return {**payload, "device": device, "site": site, "boot_id": boot_id, "clip": clip}
+
+
+def effort_payload(minute: EffortMinute, *, device: str, boot_id: str, clock: Clock) -> dict[str, Any]:
+    """What became of a minute of audio; the four kinds of seconds add up to its length."""
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "device": device,
+        "boot_id": boot_id,
+        "start_utc": rfc3339(clock.utc(minute.start_sample)),
+        "end_utc": rfc3339(clock.utc(minute.end_sample)),
+        "start_sample": minute.start_sample,
+        "end_sample": minute.end_sample,
+        "sample_rate_hz": minute.sample_rate_hz,
+        "heard_s": round(minute.seconds("heard"), DIGITS),
+        "lost_s": round(minute.seconds("lost"), DIGITS),
+        "gated_s": round(minute.seconds("gated"), DIGITS),
+        "dropped_s": round(minute.seconds("dropped"), DIGITS),
+        "clock": _clock(clock),
+    }
+
+
+def health_payload(health: SignalHealth, *, device: str, boot_id: str, time: datetime, clock: Clock) -> dict[str, Any]:
+    """The state of the microphone in the window that ended at `time`."""
+    head = {"schema_version": SCHEMA_VERSION, "device": device, "boot_id": boot_id, "time_utc": rfc3339(time)}
+    return {**head, **_health(health), "clock": _clock(clock)}
+
+
+def info_payload(
+    *, device: str, site: str, boot_id: str, version: str, provenance: Provenance, started: datetime
+) -> dict[str, Any]:
+    """Who the recorder is and what it runs; nothing secret."""
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "device": device,
+        "site": site,
+        "boot_id": boot_id,
+        "version": version,
+        "bundle": provenance.bundle,
+        "variant": provenance.variant,
+        "backend": provenance.backend,
+        "config": provenance.config,
+        "code": provenance.code,
+        "labels": sorted(provenance.labels),
+        "started_utc": rfc3339(started),
+    }
+
+
+def window_payload(p: Prediction, *, file: str, several: bool = False) -> dict[str, Any]:
+    """One window of a replay; frozen like the detection. `several`: the bundle gives several labels; all are in `labels`."""
+    payload = {
+        "file": file,
+        "start_s": round(p.start_s, DIGITS),
+        "end_s": round(p.end_s, DIGITS),
+        "label": p.label,
+        "nearest": p.nearest,
+        "score": round(p.score, DIGITS),
+        "novelty": round(p.novelty, DIGITS),
+        "top": _top(p.top),
+    }
+    return {**payload, "labels": _top(p.accepted)} if several else payload
+
+
+def _top(top: Iterable[Score]) -> list[dict[str, Any]]:
+    return [{"label": s.label, "score": round(s.score, DIGITS)} for s in top]
+
+
+def _clock(clock: Clock) -> dict[str, Any]:
+    return {"source": clock.source, "synced": clock.synced, "uncertainty_s": clock.uncertainty_s}
+
+
+def _health(health: SignalHealth) -> dict[str, Any]:
+    return {
+        "rms_dbfs": round(health.rms_dbfs, 2),
+        "peak_dbfs": round(health.peak_dbfs, 2),
+        "clip_ratio": round(health.clip_ratio, DIGITS),
+        "dc": round(health.dc, DIGITS),
+        "dead": health.dead,
+        "stuck": health.stuck,
+    }

@@ -1,0 +1,163 @@
+"""What an exported network answers beside embedding and logits, and in 8 bits: frames and attention of the papers' networks."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from click.testing import CliRunner, Result
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from deploy.cli import main
+from edge.backends.onnx import OnnxBackend
+from edge.bundle import Bundle, ChannelSpec, FrontendSpec, Label, load_bundle
+from edge.bundle.heads import Activation, Head, MaxLogit
+from edge.bundle.spec import MaxLevel
+from edge.detect.engines import load_model
+from edge.errors import UserError
+from train.export.export import export_bundle, further_outputs, verify_onnx
+from train.networks import build_network
+from train.networks.segmentation import Segmentation
+from train.networks.soundception import Soundception
+
+SMALL_RESNEXT = {"layers": [1, 1, 1, 1], "channels": [8, 8, 16, 16], "cardinality": 1, "base_width": 64}
+SPECS = {
+    "segmentation": FrontendSpec(sample_rate_hz=8000, window_s=1.0, n_fft=256, hop_length=50, n_mels=32, fmax_hz=4000.0,
+                                 channels=(ChannelSpec(component="mel", level=MaxLevel()),)),
+    "soundception": FrontendSpec(sample_rate_hz=8000, window_s=1.0, n_fft=1024, hop_length=64, n_mels=76, fmax_hz=4000.0,
+                                 channels=(ChannelSpec(component="mel", level=MaxLevel()),)),
+}  # fmt: skip
+OPTIONS: dict[str, dict[str, object]] = {
+    "segmentation": {"width": 16, "heads": 4, "size": SMALL_RESNEXT},
+    "soundception": {"blocks": [0, 0, 0]},
+}
+LABELS = ("hummer", "whistler", "peeper")
+ACTIVATIONS: tuple[Activation, ...] = ("sigmoid", "softmax", "softmax_other")
+OUTPUTS = {"segmentation": "frames", "soundception": "attention"}
+
+
+def network(kind: str) -> nn.Module:
+    torch.manual_seed(0)
+    return build_network(kind, OPTIONS[kind], shape=SPECS[kind].shape, classes=len(LABELS)).eval()
+
+
+def exported(folder: Path, kind: str, activation: Activation) -> Bundle:
+    run = SimpleNamespace(recipe=SimpleNamespace(frontend=SPECS[kind]), network=network(kind), labels=LABELS)
+    corpus = SimpleNamespace(labels=[Label(label=label, common_name=label.title()) for label in LABELS], digest="0" * 64)
+    head = Head(activation=activation, rule=MaxLogit(), threshold=5.0, scale=1.0)
+    return export_bundle(cast(Any, run), head, cast(Any, corpus), path=folder, name=kind, card="# Card\n", metrics={})
+
+
+@pytest.fixture(scope="module", params=list(OUTPUTS))
+def bundle(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    return exported(tmp_path_factory.mktemp("exported") / request.param, request.param, "sigmoid")
+
+
+def test_the_bundle_has_the_output_and_its_golden_window_holds_it(bundle: Bundle) -> None:
+    name = OUTPUTS[bundle.manifest.name]
+    assert bundle.manifest.further == (name,)
+    assert (bundle.manifest.frame_threshold, bundle.manifest.attention) == ((0.5, False) if name == "frames" else (None, True))
+    load_model(bundle)  # which proves itself
+    if name == "attention":
+        assert bundle.golden.further[name].sum() == pytest.approx(1, abs=1e-4)
+        assert (bundle.golden.further[name] >= 0).all()
+    else:
+        _, _, count = SPECS["segmentation"].shape
+        assert bundle.golden.further[name].shape == (-(-count // 32), len(LABELS))
+
+
+def test_any_batch_gives_what_one_pass_of_torch_gives(bundle: Bundle) -> None:
+    name, twin = OUTPUTS[bundle.manifest.name], network(bundle.manifest.name)
+    assert isinstance(twin, Segmentation | Soundception)
+    shape = onnx.load(str(bundle.model_path)).graph.input[0].type.tensor_type.shape
+    assert shape.dim[0].dim_param
+    for batch in (1, 3):
+        x = np.random.default_rng(batch).random((batch, *bundle.frontend.shape), np.float32)
+        answers = OnnxBackend(bundle.model_path).infer_named(x, ("embedding", "logits", name))
+        with torch.no_grad():
+            expected = twin.with_further(torch.from_numpy(x))
+            for mine, theirs in zip(expected, twin(torch.from_numpy(x)), strict=False):
+                assert torch.equal(mine, theirs)
+        for got, wanted in zip(answers, expected, strict=True):
+            np.testing.assert_allclose(got, wanted.numpy(), atol=1e-4)
+
+
+def test_frames_of_a_softmax_head_mean_nothing() -> None:
+    heads = [Head(activation=a, rule=MaxLogit(), threshold=1.0, scale=1.0) for a in ACTIVATIONS]
+    assert [further_outputs(network("segmentation"), head) for head in heads] == [("frames",), (), ()]
+    assert [further_outputs(nn.Identity(), head) for head in heads] == [(), (), ()]
+
+
+class Off(nn.Module):
+    """The same network, but for what it answers further."""
+
+    def __init__(self, inner: nn.Module, further: str) -> None:
+        super().__init__()
+        self.inner, self.further = inner, (further,)
+
+    def with_further(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        assert isinstance(self.inner, Segmentation | Soundception)
+        embedding, logits, further = self.inner.with_further(x)
+        return embedding, logits, further + 0.01
+
+
+def test_a_further_output_that_differs_is_refused(bundle: Bundle) -> None:
+    name = OUTPUTS[bundle.manifest.name]
+    off, x = Off(network(bundle.manifest.name), name), np.ones((2, *bundle.frontend.shape), np.float32)
+    with pytest.raises(UserError, match=rf"ONNX Runtime and torch differ in {name} by 0.01"):
+        verify_onnx(bundle.model_path.read_bytes(), off, x)
+
+
+def windows_file(path: Path, bundle: Bundle) -> Path:
+    """As `edge-train windows` writes it: a pattern for each species and each outlier, in noise."""
+    rng = np.random.default_rng(0)
+    patterns = rng.random((5, *bundle.frontend.shape), np.float32)
+
+    def windows(of: NDArray[np.int64]) -> NDArray[np.float32]:
+        mixed: NDArray[np.float32] = 0.8 * patterns[of] + 0.2 * rng.random((len(of), *bundle.frontend.shape), np.float32)
+        return mixed
+
+    of = np.repeat(np.arange(5), 4)
+    kind = np.array(["known species"] * 3 + ["unknown species", "noise: hiss"])[of]
+    split = {"recording": np.arange(len(of)), "species": np.where(of < 3, of, -1), "kind": kind, "origin": kind}
+    arrays: dict[str, Any] = {
+        "format": np.array(1),
+        "frontend": np.array(bundle.frontend.digest),
+        "training_data": np.array(bundle.manifest.training_data),
+        "labels": np.array(LABELS),
+        "train_features": windows(of),
+        **{f"{name}_{key}": column for name in ("validation", "test") for key, column in split.items()},
+        **{f"{name}_features": windows(of) for name in ("validation", "test")},
+    }
+    np.savez(path, **arrays)
+    return path
+
+
+def quantize(bundle: Path, windows: Path, *arguments: str) -> Result:
+    command = ["quantize", str(bundle), "--windows", str(windows), "--precision", "int8", "--for", "onnx", *arguments]
+    return CliRunner().invoke(main, command)
+
+
+def test_eight_bits_keep_what_the_network_answers_further(bundle: Bundle, tmp_path: Path) -> None:
+    name = OUTPUTS[bundle.manifest.name]
+    copy = shutil.copytree(bundle.path, tmp_path / "copy")
+    windows = windows_file(tmp_path / "windows.npz", bundle)
+    result = quantize(copy, windows)
+    if result.exit_code:  # a network that has learnt nothing may well lose what it has: in one line
+        assert (result.exit_code, type(result.exception)) == (2, SystemExit)
+        assert result.stderr.splitlines()[-1].startswith("edge-deploy: refused: int8-cpu: ")
+        result = quantize(copy, windows, "--allow-loss")
+    assert result.exit_code == 0, result.output
+    variant = load_bundle(copy).networks["int8-cpu"]
+    assert load_model(load_bundle(copy)).variant == "int8-cpu"  # it has proved itself, this output included
+    ours, fp32 = variant.golden.further[name], bundle.golden.further[name]
+    np.testing.assert_allclose(ours, fp32, atol=0.2 * np.abs(fp32).max())
+    assert name == "frames" or ours.sum() == pytest.approx(1, abs=1e-4)
+    assert "QuantizeLinear" in {node.op_type for node in onnx.load(str(variant.path)).graph.node}

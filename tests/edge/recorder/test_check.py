@@ -1,0 +1,181 @@
+"""`edge check`: every fault at once, nothing secret, and a plain word where all is well."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+from click.testing import CliRunner
+
+from edge.cli import main
+from edge.recorder.check import Finding, check
+from tests.support.broker import free_port
+from tests.support.bundles import tiny_bundle
+from tests.support.disk import fill, small_disk
+from tests.support.microphones import FakeAudio, FakeTimer
+from tests.support.nvidia import Nvidia, on_a_machine
+
+SUBJECTS = ("configuration", "audio", "model", "disk")
+Change = dict[str, Any]
+
+
+def all_findings(tmp_path: Path, change: Change, *, present: bool = True) -> list[Finding]:
+    values: dict[str, Any] = {
+        "device": {"id": "ridge-7"},
+        "model": {"bundle": str(tiny_bundle(tmp_path / "bundle").path)},
+        "store": {"path": str(tmp_path / "edge.db"), "outbox_mb": 1, "history_mb": 1, "ballast_mb": 1},
+        "clips": {"folder": str(tmp_path / "clips"), "budget_mb": 1, "reserve_mb": 1},
+        "mqtt": {"enabled": False},
+    }
+    for section, keys in change.items():
+        values[section] = {**values.get(section, {}), **keys} if isinstance(keys, dict) else keys
+    file = tmp_path / "edge.yaml"
+    file.write_text(yaml.safe_dump(values), encoding="utf-8")
+    audio = FakeAudio(FakeTimer(), np.zeros(100, np.float32), rate_hz=48_000)
+    audio.present = present
+    return list(check(file, audio=audio))
+
+
+def findings(tmp_path: Path, change: Change, *, present: bool = True) -> dict[str, str | None]:
+    """Faults by subject."""
+    return {finding.subject: finding.fault for finding in all_findings(tmp_path, change, present=present)}
+
+
+def test_a_sound_recorder_has_no_fault(tmp_path: Path) -> None:
+    assert findings(tmp_path, {}) == {"configuration": None, "audio": None, "model": None, "disk": None}
+
+
+def test_what_runs_the_network_is_told_and_why_nothing_better_does(tmp_path: Path) -> None:
+    with on_a_machine(Nvidia()):
+        (told,) = [f.detail for f in all_findings(tmp_path, {"model": {"engines": str(tmp_path)}}) if f.subject == "model"]
+        found = findings(tmp_path, {"model": {"backend": "tensorrt", "engines": str(tmp_path)}})
+    assert "run by onnxruntime-cpu/fp32 (not by tensorrt: " in told
+    assert "run `edge-deploy compile`" in told
+    assert (found["model"] or "").startswith("model.backend = tensorrt: backend tensorrt cannot run here: tensorrt: ")
+
+
+def test_every_fault_is_told_at_once(tmp_path: Path) -> None:
+    found = findings(
+        tmp_path,
+        {
+            "audio": {"device": "Ultrasonic"},
+            "model": {"bundle": str(tmp_path / "none")},
+            "store": {"path": str(tmp_path / "nowhere" / "edge.db")},
+            "mqtt": {"enabled": True, "host": "127.0.0.1", "port": free_port()},
+        },
+    )
+    assert found.pop("configuration") is None
+    assert "no audio input is called 'Ultrasonic'" in str(found.pop("audio"))
+    assert "it has no manifest.json" in str(found.pop("model"))
+    assert "does not exist" in str(found.pop("disk"))
+    assert "127.0.0.1" in str(found.pop("broker"))
+    assert not found
+
+
+def test_each_fault_has_its_key_value_reason_and_a_suggestion(tmp_path: Path) -> None:
+    port = free_port()
+    broken = {
+        "audio": {"device": "Ultrasonic"},
+        "model": {"bundle": str(tmp_path / "none")},
+        "store": {"path": str(tmp_path / "nowhere" / "edge.db")},
+        "mqtt": {"enabled": True, "host": "127.0.0.1", "port": port},
+    }
+    named = {
+        "audio": "audio.device = Ultrasonic: no audio input is called 'Ultrasonic' (there are: ",
+        "model": f"model.bundle = {tmp_path}/none: ",
+        "disk": f"store.path = {tmp_path}/nowhere/edge.db: the folder {tmp_path}/nowhere does not exist (make it)",
+        "broker": f"mqtt.host = 127.0.0.1:{port}: ",
+    }
+    found = findings(tmp_path, broken)
+    for subject, begin in named.items():
+        fault = str(found[subject])
+        assert fault.startswith(begin)
+        assert fault.endswith(")")
+        assert "\n" not in fault
+
+
+def test_faults_of_the_configuration_do_not_hide_what_else_is_wrong(tmp_path: Path) -> None:
+    """Only what a faulty section would have configured is left out."""
+    change: Change = {
+        "modle": {"hop_s": 1},
+        "tracker": {"cooldown_s": -1, "longest": 3},
+        "audio": {"device": "Ultrasonic"},
+        "store": {"path": str(tmp_path / "nowhere" / "edge.db")},
+        "mqtt": {"enabled": True, "tls": True, "ca_file": str(tmp_path / "none.pem")},
+    }
+    told = [(finding.subject, str(finding.fault)) for finding in all_findings(tmp_path, change)]
+    assert [subject for subject, _ in told] == ["configuration"] * 4 + ["audio", "disk"]
+    texts = "\n".join(fault for _, fault in told)
+    for part in (
+        "modle",
+        "did you mean model?",
+        "tracker.cooldown_s = -1",
+        "tracker.longest_s?",
+        "mqtt.ca_file",
+        "Ultrasonic",
+        "nowhere",
+    ):
+        assert part in texts
+
+
+def test_what_is_no_configuration_is_told_alone(tmp_path: Path) -> None:
+    file = tmp_path / "edge.yaml"
+    file.write_text("device: [\n")
+    (finding,) = check(file, audio=FakeAudio(FakeTimer(), np.zeros(100, np.float32), rate_hz=48_000))
+    assert "is not YAML" in str(finding.fault)
+
+
+def test_the_command_says_all_of_it_and_nothing_secret(tmp_path: Path) -> None:
+    """Without a sound card `audio` is a fault of this machine; the rest is what the file says."""
+    (tmp_path / "user").write_text("recorder")
+    (tmp_path / "password").write_text("hunter2")
+    secrets = {"username_file": str(tmp_path / "user"), "password_file": str(tmp_path / "password")}
+    change = {"mqtt": {"enabled": True, "host": "127.0.0.1", "port": free_port(), **secrets}, "password": "hunter3"}
+    all_findings(tmp_path, change)  # writes the file
+    result = CliRunner().invoke(main, ["check", "--config", str(tmp_path / "edge.yaml")])
+    assert result.exit_code == 1
+    lines = result.output.splitlines()
+    assert all(line.startswith(("ok     ", "FAULT  ")) for line in lines)
+    assert [line.split()[1] for line in lines] == ["configuration:", "audio:", "model:", "disk:", "broker:"]
+    assert "password: unknown key" in lines[0]
+    assert "hunter" not in result.output
+
+
+def test_the_command_ends_with_0_when_all_is_well(tmp_path: Path) -> None:
+    all_findings(tmp_path, {})
+    audio = FakeAudio(FakeTimer(), np.zeros(100, np.float32), rate_hz=48_000)
+    result = CliRunner().invoke(main, ["check", "--config", str(tmp_path / "edge.yaml")], obj=audio)
+    assert result.exit_code == 0, result.output
+    assert [line.split()[:2] for line in result.output.splitlines()] == [["ok", f"{s}:"] for s in SUBJECTS]
+
+
+@pytest.mark.mount
+def test_a_disk_is_tried_by_writing_and_must_hold_what_may_come(tmp_path: Path) -> None:
+    with small_disk(tmp_path / "disk", megabytes=8) as disk:
+        store, clips = {"path": str(disk / "edge.db")}, {"folder": str(disk / "deep" / "clips")}
+        assert findings(tmp_path, {"store": store, "clips": clips})["disk"] is None
+        # Each fits for itself.
+        fault = str(findings(tmp_path, {"store": {**store, "history_mb": 3}, "clips": {**clips, "budget_mb": 3}})["disk"])
+        assert fault.startswith(f"store.path and clips.folder = {disk}: 8 MB are free, and 9 MB may be needed (free some")
+        # What is there already may stay.
+        (disk / "deep" / "clips" / "peeper").mkdir(parents=True)
+        (disk / "deep" / "clips" / "peeper" / "one.wav").write_bytes(bytes(2_000_000))
+        assert findings(tmp_path, {"store": store, "clips": {**clips, "budget_mb": 3}})["disk"] is None
+        fill(disk)
+        assert "cannot be written to: No space left" in str(findings(tmp_path, {"store": store})["disk"])
+        subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
+        assert "cannot be written to: Read-only file system" in str(findings(tmp_path, {"clips": clips})["disk"])
+
+
+def test_keys_and_devices_that_cannot_be_are_named(tmp_path: Path) -> None:
+    assert "hop_s" in str(findings(tmp_path, {"model": {"hop": 1}})["configuration"])
+    assert "no audio input on this machine" in str(findings(tmp_path, {}, present=False)["audio"])
+    assert "audio.channel = 3" in str(findings(tmp_path, {"audio": {"channel": 3}})["audio"])
+
+
+def test_a_full_disk_is_seen_before_it_costs_detections(tmp_path: Path) -> None:
+    assert "MB are free" in str(findings(tmp_path, {"clips": {"reserve_mb": 10_000_000}})["disk"])

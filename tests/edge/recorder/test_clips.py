@@ -1,0 +1,170 @@
+"""Clips hold the call, say what they are, stay in their budget, and a full disk costs nothing else."""
+
+from __future__ import annotations
+
+import errno
+from datetime import datetime, timezone
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from edge.clock import Clock, rfc3339
+from edge.provenance import Provenance
+from edge.recorder.clips import ClipFolder, ClipSettings, ClipWriter, RecentAudio, encode
+from edge.sources.riff import start_tags
+from edge.types import Array, AudioBlock, Detection, SignalHealth
+
+RATE = 8000
+CLOCK = Clock(
+    start_utc=datetime(2024, 5, 1, 5, 30, tzinfo=timezone.utc), sample_rate_hz=RATE, source="system", synced=True, uncertainty_s=0.1
+)
+PROVENANCE = Provenance(bundle="b" * 64, config="c" * 64, code="d" * 64, labels={}, backend="none", variant="fp32")
+HEALTH = SignalHealth(rms_dbfs=-20, peak_dbfs=-10, clip_ratio=0, dc=0, dead=False, stuck=False)
+
+
+def settings(folder: Path, *, form: str = "wav", budget: int = 10**6, reserve: int = 0) -> ClipSettings:
+    return ClipSettings(folder=folder, format=form, padding_s=0.5, budget_bytes=budget, reserve_bytes=reserve)  # type: ignore[arg-type]
+
+
+def detection(start: int, end: int, label: str | None = "peeper", number: int = 0) -> Detection:
+    return Detection(
+        id=f"{number:032x}", state="end", label=label, nearest="peeper", score=0.9, novelty=0.1, top=(), start_sample=start,
+        end_sample=end, peak_sample=start, sample_rate_hz=RATE, windows=3, health=HEALTH, embedding=np.zeros(4, np.float32),
+    )  # fmt: skip
+
+
+def block(start: int, samples: Array) -> AudioBlock:
+    return AudioBlock(start_sample=start, samples=samples, sample_rate_hz=RATE)
+
+
+def ramp(start: int, end: int) -> Array:
+    """Exact in 16 bit."""
+    return (np.arange(start, end) % 30_000 / 32_768).astype(np.float32)
+
+
+def writer(folder: Path, *, form: str = "wav") -> tuple[ClipWriter, RecentAudio]:
+    chosen, audio = settings(folder, form=form), RecentAudio(10 * RATE)
+    return ClipWriter(chosen, folder=ClipFolder(chosen), audio=audio, provenance=PROVENANCE, device="pond"), audio
+
+
+@pytest.mark.parametrize("form", ["wav", "flac"])
+def test_a_clip_is_the_event_with_its_padding_to_the_sample(tmp_path: Path, form: str) -> None:
+    clips, audio = writer(tmp_path, form=form)
+    for start in range(0, 15 * RATE, 1000):
+        audio.push(block(start, ramp(start, start + 1000)))
+    name = clips.write(detection(8 * RATE, 10 * RATE), CLOCK)
+    assert name == f"peeper/20240501T053007.500000Z_000000000000.{form}"
+    samples, rate = soundfile.read(tmp_path / name, dtype="float32")
+    assert rate == RATE
+    np.testing.assert_array_equal(samples, ramp(round(7.5 * RATE), round(10.5 * RATE)))
+
+
+def test_metadata_is_guano_that_replay_reads(tmp_path: Path) -> None:
+    clips, audio = writer(tmp_path)
+    audio.push(block(0, ramp(0, 4 * RATE)))
+    name = clips.write(detection(RATE, 2 * RATE, label=None), CLOCK)
+    assert name is not None
+    assert name.startswith("unknown/")
+    source, time = next(iter(start_tags(str(tmp_path / name))))
+    assert (source, rfc3339(time)) == ("guano", "2024-05-01T05:30:00.500000Z")
+    assert b"Edge|Bundle: " + b"b" * 64 in (tmp_path / name).read_bytes()
+    assert "Species Auto ID" in soundfile.SoundFile(_flac(tmp_path, clips, audio)).comment
+
+
+def _flac(folder: Path, clips: ClipWriter, audio: RecentAudio) -> str:
+    path = folder / "x.flac"
+    path.write_bytes(encode(ramp(0, RATE), RATE, "flac", "GUANO|Version: 1.0\nSpecies Auto ID: peeper\n"))
+    return str(path)
+
+
+def test_lost_audio_is_silence_and_old_audio_is_gone() -> None:
+    audio = RecentAudio(1000)
+    audio.push(block(0, np.ones(600, np.float32)))
+    audio.push(block(900, np.ones(300, np.float32)))
+    start, samples = audio.cut(0, 5000)
+    assert (start, len(samples)) == (200, 1000)
+    np.testing.assert_array_equal(samples, np.repeat([1, 0, 1], [400, 300, 300]))
+    audio.push(block(10**6, np.ones(10, np.float32)))
+    assert audio.cut(0, 500)[1].size == 0
+    assert audio.cut(10**6, 10**6 + 10)[1].sum() == 10
+
+
+def test_the_budget_holds_before_each_write_and_rare_ones_stay(tmp_path: Path) -> None:
+    folder = ClipFolder(settings(tmp_path, budget=1000))
+    folder.add("rare", "000", b"x" * 100)
+    folder.add("unknown", "001", b"x" * 100)
+    for i in range(2, 50):
+        assert folder.add("common", f"{i:03d}", b"x" * 100)
+        assert sum(file.stat().st_size for file in tmp_path.rglob("*") if file.is_file()) == folder.total_bytes <= 1000
+    assert (tmp_path / "rare" / "000").exists()
+    assert (tmp_path / "unknown" / "001").exists()
+    assert sorted(file.name for file in (tmp_path / "common").iterdir()) == [f"{i:03d}" for i in range(42, 50)]
+
+
+def test_unknowns_alone_do_not_fill_the_disk(tmp_path: Path) -> None:
+    folder = ClipFolder(settings(tmp_path, budget=1000))
+    for i in range(3):
+        folder.add("common", f"c{i}", b"x" * 100)
+    for i in range(50):
+        assert folder.add("unknown", f"u{i:02d}", b"x" * 100)
+    assert folder.total_bytes <= 1000
+    assert (tmp_path / "unknown" / "u49").exists()
+    assert folder.add("unknown", "huge", b"x" * 1001) is None
+
+
+def test_what_an_earlier_run_left_counts_and_its_scraps_go(tmp_path: Path) -> None:
+    (tmp_path / "common").mkdir()
+    (tmp_path / "common" / "001").write_bytes(b"x" * 900)
+    (tmp_path / "common" / ".002").write_bytes(b"x" * 50)
+    folder = ClipFolder(settings(tmp_path, budget=1000))
+    assert folder.total_bytes == 900
+    assert not (tmp_path / "common" / ".002").exists()
+    assert folder.add("common", "003", b"x" * 200)
+    assert [file.name for file in (tmp_path / "common").iterdir()] == ["003"]
+
+
+def test_the_reserve_of_the_disk_is_kept(tmp_path: Path) -> None:
+    disk = [250]
+
+    def free(path: Path) -> int:
+        return disk[0] - sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
+
+    folder = ClipFolder(settings(tmp_path, reserve=100), free_bytes=free)
+    for number in range(5):
+        assert folder.add("common", str(number), b"x" * 60)
+        assert free(tmp_path) >= 100
+    assert sorted(file.name for file in (tmp_path / "common").iterdir()) == ["3", "4"]
+    disk[0] = 150  # something else took the rest: giving up all that there is would not do
+    assert folder.add("common", "5", b"x" * 60) is None
+    assert folder.total_bytes == 120
+
+
+def test_a_full_disk_costs_clips_only(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    chosen, audio = settings(tmp_path), RecentAudio(10 * RATE)
+
+    class FullDisk(ClipFolder):
+        def add(self, label: str, name: str, content: bytes) -> Path | None:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    clips = ClipWriter(chosen, folder=FullDisk(chosen), audio=audio, provenance=PROVENANCE, device="pond")
+    audio.push(block(0, ramp(0, 4 * RATE)))
+    assert [clips.write(detection(0, RATE, number=i), CLOCK) for i in range(100)] == [None] * 100
+    assert (clips.failed, clips.written) == (100, 0)
+    assert len(caplog.records) == 7  # 1, 2, 4, ... 64
+
+
+def test_a_folder_that_cannot_be_made_yet_is_made_when_it_can(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    disk = tmp_path / "disk"
+    disk.write_text("not mounted yet")
+    chosen, audio = settings(disk / "clips"), RecentAudio(10 * RATE)
+    clips = ClipWriter(chosen, folder=ClipFolder(chosen), audio=audio, provenance=PROVENANCE, device="pond")
+    assert "no clips for now" in caplog.text
+    audio.push(block(0, ramp(0, 4 * RATE)))
+    assert clips.write(detection(0, RATE), CLOCK) is None
+    disk.unlink()
+    kept = clips.write(detection(0, RATE), CLOCK)
+    assert kept is not None
+    assert (disk / "clips" / kept).stat().st_size == clips.last_bytes > RATE
+    assert (clips.failed, clips.written) == (1, 1)

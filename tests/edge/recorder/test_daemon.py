@@ -1,0 +1,175 @@
+"""The daemon as a whole, on a sound card that a test holds in its hand: start, stop, reload, absence, a failing disk."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sqlite3
+import time
+from pathlib import Path
+
+import pytest
+import soundfile
+from prometheus_client import CollectorRegistry
+
+from edge.bundle import Bundle
+from edge.config.config import load_config
+from edge.errors import BundleError, ConfigError, StoreError
+from edge.recorder.daemon import Daemon, commands_from_signals
+from edge.recorder.live_clock import LiveClock
+from edge.recorder.metrics import Metrics
+from edge.recorder.recorder import Recorder, draw_up
+from edge.recorder.systemd import Notifier
+from edge.store.store import Store
+from tests.edge.recorder.test_systemd import Manager
+from tests.support.audio import soundscape
+from tests.support.bundles import SPEC, tiny_bundle, tone
+from tests.support.daemons import RealTimeAudio, running, until, write_config
+
+
+def daemon(config: Path, audio: RealTimeAudio, notifier: Notifier | None = None) -> Daemon:
+    return Daemon(config, audio=audio, deliveries=lambda plan, store, clock, metrics: [], notifier=notifier)
+
+
+def rows(folder: Path, query: str) -> list[tuple[object, ...]]:
+    if not (folder / "edge.db").exists():
+        return []
+    connection = sqlite3.connect(folder / "edge.db")
+    try:
+        return connection.execute(query).fetchall()
+    except sqlite3.OperationalError:
+        return []  # not yet made
+    finally:
+        connection.close()
+
+
+def states(folder: Path) -> list[tuple[object, ...]]:
+    return rows(folder, "SELECT json_extract(payload, '$.label'), state FROM detections ORDER BY number")
+
+
+def test_a_sound_is_detected_and_stopping_ends_it_within_5_seconds(tmp_path: Path, bundle: Bundle) -> None:
+    config = write_config(tmp_path, bundle.path)
+    manager = Manager(str(tmp_path / "notify"))
+    notifier = Notifier(environ={"NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "100000"})
+    told: list[str] = []
+    recorder = daemon(config, RealTimeAudio(tone(300, 2)), notifier)
+    with running(recorder) as thread:
+        until(lambda: ("low_hummer", "new") in states(tmp_path))
+        told += manager.told()
+        began_s = time.monotonic()
+        recorder.commands.put("stop")
+        thread.join(10)
+        assert time.monotonic() - began_s < 5
+    assert states(tmp_path)[-1] == ("low_hummer", "end")
+    assert told[0] == "READY=1"
+    assert "WATCHDOG=1" in told
+    assert "STOPPING=1" in manager.told()  # perhaps not the last word: what had been heard may still feed the watchdog
+    manager.close()
+    ((clip,),) = rows(tmp_path, "SELECT json_extract(payload, '$.clip') FROM detections WHERE state = 'end'")
+    assert soundfile.info(str(tmp_path / "clips" / str(clip))).samplerate == SPEC.sample_rate_hz
+    ((heard, elapsed),) = rows(tmp_path, "SELECT sum(heard_s), sum(end_sample - start_sample) / 8000.0 FROM effort")
+    assert heard == pytest.approx(elapsed, abs=1.0)
+
+
+def test_ready_waits_for_sound(tmp_path: Path, bundle: Bundle) -> None:
+    manager = Manager(str(tmp_path / "notify"))
+    audio = RealTimeAudio(tone(300, 2))
+    audio.present = False
+    recorder = daemon(write_config(tmp_path, bundle.path), audio, Notifier(environ={"NOTIFY_SOCKET": str(tmp_path / "notify")}))
+    with running(recorder):
+        until((tmp_path / "edge.db").exists)
+        time.sleep(0.5)
+        assert "READY=1" not in manager.told()
+        audio.present = True
+        until(lambda: "READY=1" in manager.told())
+    manager.close()
+
+
+def test_a_reload_swaps_and_a_bad_file_keeps_the_old(tmp_path: Path, bundle: Bundle, caplog: pytest.LogCaptureFixture) -> None:
+    config = write_config(tmp_path, bundle.path)
+    audio = RealTimeAudio(tone(300, 2))
+    recorder = daemon(config, audio)
+    good = config.read_text()
+    with caplog.at_level(logging.INFO), running(recorder):
+        until(lambda: audio.opened == 1)
+        config.write_text("modle: {}\n")
+        recorder.commands.put("reload")
+        until(lambda: "reload refused, the old configuration stays" in caplog.text)
+        assert "modle" in caplog.text
+        assert audio.opened == 1
+        config.write_text(good)
+        spoilt = tiny_bundle(tmp_path / "spoilt", golden_error=1.0)
+        write_config(tmp_path, spoilt.path)
+        recorder.commands.put("reload")
+        until(lambda: "on the golden window" in caplog.text)
+        config.write_text(good.replace("hop_s: 0.5", "hop_s: 1.0"))
+        recorder.commands.put("reload")
+        until(lambda: audio.opened == 2)
+        until(lambda: len(set(rows(tmp_path, "SELECT json_extract(payload, '$.config') FROM detections"))) == 2)
+    assert states(tmp_path).count(("low_hummer", "end")) == 2
+
+
+def test_a_fault_of_the_configuration_is_told_before_anything_starts(tmp_path: Path, bundle: Bundle) -> None:
+    audio = RealTimeAudio(tone(300, 2))
+    spoilt = tiny_bundle(tmp_path / "spoilt", golden_error=1.0)
+    with pytest.raises(BundleError, match="golden"):
+        daemon(write_config(tmp_path, spoilt.path), audio).run()
+    with pytest.raises(ConfigError, match="hop"):
+        daemon(write_config(tmp_path, bundle.path, model={"bundle": str(bundle.path), "hop_s": 7.0}), audio).run()
+    assert audio.opened == 0
+
+
+def test_a_pipeline_that_dies_ends_the_daemon(tmp_path: Path, bundle: Bundle) -> None:
+    class Broken(RealTimeAudio):
+        def devices(self) -> list[object]:  # type: ignore[override]
+            raise RuntimeError("a bug")
+
+    with pytest.raises(RuntimeError, match="a bug"):
+        daemon(write_config(tmp_path, bundle.path), Broken(tone(300, 1))).run()
+
+
+def test_detections_wait_while_the_disk_fails(tmp_path: Path, bundle: Bundle) -> None:
+    config = load_config(write_config(tmp_path, bundle.path, clips={"enabled": False}))
+
+    class FailingStore(Store):
+        failing = True
+
+        def record(self, *args: object, **more: object) -> bool:
+            if self.failing:
+                raise StoreError("no space left on device")
+            return super().record(*args, **more)  # type: ignore[arg-type]
+
+    manager = Manager(str(tmp_path / "notify"))
+    notifier = Notifier(environ={"NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "100000"})
+    failing = FailingStore(tmp_path / "edge.db", sinks=(), outbox_bytes=10**6, history_bytes=10**6)
+    with failing as store:
+        recorder = Recorder(
+            draw_up(config), audio=RealTimeAudio(soundscape()), store=store, clock=LiveClock(), notifier=notifier,
+            metrics=Metrics(CollectorRegistry(), labels=[]),
+        )  # fmt: skip
+        from threading import Thread
+
+        thread = Thread(target=recorder.run)
+        thread.start()
+        until(lambda: recorder._unstored)
+        manager.told()
+        time.sleep(1.2)
+        assert "WATCHDOG=1" not in manager.told()
+        failing.failing = False
+        until(lambda: not recorder._unstored)
+        recorder.stop()
+        thread.join(10)
+        assert next(iter(store.detections()))["label"] == "low_hummer"
+    notifier.close()
+    manager.close()
+
+
+def test_signals_are_commands(tmp_path: Path, bundle: Bundle) -> None:
+    recorder = daemon(write_config(tmp_path, bundle.path), RealTimeAudio(tone(300, 1)))
+    before = signal.getsignal(signal.SIGTERM)
+    with commands_from_signals(recorder.commands):
+        for number in (signal.SIGHUP, signal.SIGTERM, signal.SIGINT):
+            os.kill(os.getpid(), number)
+        assert [recorder.commands.get(timeout=1) for _ in range(3)] == ["reload", "stop", "stop"]
+    assert signal.getsignal(signal.SIGTERM) is before

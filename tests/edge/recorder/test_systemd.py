@@ -1,0 +1,93 @@
+"""What the service manager is told, read from a real socket."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from edge.recorder.systemd import Notifier
+
+
+class Manager:
+    """The other end: a datagram socket as systemd's."""
+
+    def __init__(self, address: str) -> None:
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._socket.bind(address)
+        self._socket.setblocking(False)
+
+    def told(self) -> list[str]:
+        messages = []
+        while True:
+            try:
+                messages.append(self._socket.recv(4096).decode())
+            except BlockingIOError:
+                return messages
+
+    def close(self) -> None:
+        self._socket.close()
+
+
+@pytest.fixture
+def manager(tmp_path: Path) -> Iterator[Manager]:
+    manager = Manager(str(tmp_path / "notify"))
+    yield manager
+    manager.close()
+
+
+def test_ready_is_said_once(manager: Manager, tmp_path: Path) -> None:
+    notifier = Notifier(environ={"NOTIFY_SOCKET": str(tmp_path / "notify")})
+    notifier.ready()
+    notifier.ready()
+    notifier.status("two\nlines")
+    notifier.stopping()
+    notifier.close()
+    assert manager.told() == ["READY=1", "STATUS=two lines", "STOPPING=1"]
+
+
+def test_the_watchdog_is_fed_by_progress_alone(manager: Manager, tmp_path: Path) -> None:
+    now = [0.0]
+    environ = {"NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "40000000"}
+    notifier = Notifier(environ=environ, monotonic_s=lambda: now[0])
+    notifier.ready()
+    notifier.status("hearing")
+    assert "WATCHDOG=1" not in manager.told()
+    for second in range(100):
+        now[0] = float(second)
+        notifier.progress()
+    assert manager.told() == ["WATCHDOG=1"] * 10
+    notifier.close()
+
+
+def test_a_reload_ends_in_ready_only_where_it_was_ready(manager: Manager, tmp_path: Path) -> None:
+    notifier = Notifier(environ={"NOTIFY_SOCKET": str(tmp_path / "notify")})
+    notifier.reloaded("kept the old configuration")
+    notifier.ready()
+    notifier.reloading()
+    notifier.reloaded("new configuration")
+    notifier.close()
+    told = manager.told()
+    assert told[:2] == ["STATUS=kept the old configuration", "READY=1"]
+    assert told[2].startswith("RELOADING=1\nMONOTONIC_USEC=")
+    assert told[3] == "READY=1\nSTATUS=new configuration"
+
+
+def test_an_abstract_socket() -> None:
+    manager = Manager("\0edge-test-notify")
+    notifier = Notifier(environ={"NOTIFY_SOCKET": "@edge-test-notify"})
+    notifier.ready()
+    notifier.close()
+    assert manager.told() == ["READY=1"]
+    manager.close()
+
+
+@pytest.mark.parametrize("environ", [{}, {"NOTIFY_SOCKET": "/nonexistent/notify"}, {"NOTIFY_SOCKET": ""}])
+def test_nobody_listening_is_no_fault(environ: dict[str, str]) -> None:
+    notifier = Notifier(environ=environ)
+    notifier.ready()
+    notifier.progress()
+    notifier.close()
+    notifier.stopping()

@@ -1,0 +1,157 @@
+"""Headers of recordings that lie, are cut off or changed: one clear line, or a right result; nothing half-written."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import jsonschema
+import pytest
+from click.testing import CliRunner
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from edge.bundle import Bundle
+from edge.cli import main
+from edge.errors import AudioError
+from edge.replay.formats.base import Heard
+from edge.replay.replay import Replayer, ReplaySettings
+from tests.support.audio import add_chunk, soundscape, write_audio
+from tests.support.bundles import tiny_bundle, tone
+
+ROOT = Path(__file__).resolve().parents[3]
+SCHEMA = json.loads((ROOT / "config" / "detection.v1.schema.json").read_text(encoding="utf-8"))
+HEADER = 200  # bytes in which the changes are: all of a WAV's header, and of a FLAC's
+SECONDS = 1.5
+NUMBERS = st.sampled_from([0, 1, 2, 3, 7, 8, 0x7F, 0xFF, 0x7FFF, 0x8000, 0xFFFE, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF])
+CHANGES = st.one_of(
+    st.tuples(st.just("bytes"), st.integers(0, HEADER), st.binary(min_size=1, max_size=4)),
+    st.tuples(st.just("number"), st.integers(0, HEADER // 2).map(lambda n: 2 * n), NUMBERS.map(lambda n: n.to_bytes(4, "little"))),
+    st.tuples(st.just("insert"), st.integers(0, HEADER), st.binary(min_size=1, max_size=9)),
+    st.tuples(st.just("remove"), st.integers(0, HEADER), st.binary(min_size=1, max_size=9)),
+    st.tuples(st.just("cut"), st.integers(0, 12_000), st.just(b"")),
+)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("recordings")
+
+
+@pytest.fixture(scope="module")
+def bundle(folder: Path) -> Bundle:
+    return tiny_bundle(folder / "bundle")
+
+
+@pytest.fixture(scope="module")
+def replayer(bundle: Bundle) -> Replayer:
+    return Replayer(ReplaySettings(bundle=bundle.path, hop_s=0.5))
+
+
+class Originals(dict[str, bytes]):
+    """Files by name."""
+
+    def __repr__(self) -> str:
+        return f"Originals({', '.join(self)})"  # a failure tells how a file was changed, not all of its bytes
+
+
+@pytest.fixture(scope="module")
+def originals(folder: Path) -> Originals:
+    """Real files of the kinds that recorders write, by name."""
+    kinds = {"pcm.wav": "PCM_16", "float.wav": "FLOAT", "small.wav": "MS_ADPCM", "pcm.flac": "PCM_16", "pcm.rf64": "PCM_24"}
+    whole = Originals()
+    for name, subtype in kinds.items():
+        path = folder / f"original-{name}"
+        write_audio(path, tone(300.0, SECONDS), subtype=subtype)
+        if name == "pcm.wav":
+            add_chunk(path, b"guan", b"GUANO|Version: 1.0\nTimestamp: 2024-05-01T05:30:00Z\n")
+        whole[name] = path.read_bytes()
+    return whole
+
+
+NAMES = st.sampled_from(["pcm.wav", "float.wav", "small.wav", "pcm.flac", "pcm.rf64"])
+
+
+def changed(content: bytes, changes: list[tuple[str, int, bytes]]) -> bytes:
+    for how, at, what in changes:
+        match how:
+            case "bytes" | "number":
+                content = content[:at] + what + content[at + len(what) :]
+            case "insert":
+                content = content[:at] + what + content[at:]
+            case "remove":
+                content = content[:at] + content[at + len(what) :]
+            case "cut":
+                content = content[:at]
+    return content
+
+
+@settings(max_examples=200)
+@example(name="pcm.rf64", changes=[("bytes", 34, b"\0\x80")])  # 2^63 bytes of sound
+@given(NAMES, st.lists(CHANGES, min_size=1, max_size=3))
+def test_a_changed_header_is_heard_or_told_in_one_line(
+    folder: Path, replayer: Replayer, originals: Originals, name: str, changes: list[tuple[str, int, bytes]]
+) -> None:
+    path = folder / f"changed-{name}"
+    path.write_bytes(changed(originals[name], changes))
+    outcome = replayer.outcome(str(path))
+    if isinstance(outcome, AudioError):
+        assert str(outcome).startswith(f"{path}: ")
+        assert len(str(outcome).splitlines()) == 1
+        return
+    assert isinstance(outcome, Heard)
+    # Whatever the header says, there cannot be more sound than there are bytes: ADPCM has two samples in each, at 2 kHz or more.
+    assert 0 < outcome.duration_s <= 2 * path.stat().st_size / 2_000
+    assert all(0 <= d.start_sample < d.end_sample for d in outcome.detections)
+
+
+@settings(max_examples=40)
+@given(NAMES, st.lists(CHANGES, min_size=1, max_size=2))
+def test_the_command_writes_all_or_nothing(
+    folder: Path, bundle: Bundle, originals: Originals, name: str, changes: list[tuple[str, int, bytes]]
+) -> None:
+    path, results = folder / f"written-{name}", folder / "results"
+    path.write_bytes(changed(originals[name], changes))
+    results.mkdir(exist_ok=True)
+    out = results / "out.jsonl"
+    options = ("--bundle", str(bundle.path), "--hop-s", "0.5", "--format", "jsonl", "--out", str(out))
+    result = CliRunner().invoke(main, ["replay", *options, str(path)])
+    assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
+    assert result.stdout == ""
+    if result.exit_code == 0:
+        assert result.stderr == ""
+        for line in out.read_text(encoding="utf-8").splitlines():
+            jsonschema.validate(json.loads(line), SCHEMA)
+        out.unlink()
+    else:
+        assert result.exit_code == 1
+        (line,) = result.stderr.splitlines()
+        assert line.startswith(f"error: {path}: ")
+    assert not list(results.iterdir())
+
+
+def test_a_process_of_its_own_goes_on_after_each_bad_file(bundle: Bundle, tmp_path: Path, originals: Originals) -> None:
+    """What the decoders' C code says for itself is not on the terminal either."""
+    bad = {
+        "a.wav": originals["pcm.wav"][:30],
+        "b.wav": changed(originals["pcm.wav"], [("number", 40, b"\xff\xff\xff\x0f")]),
+        "c.wav": changed(originals["pcm.wav"], [("number", 24, b"\0\0\0\0")]),
+        "d.flac": changed(originals["pcm.flac"], [("bytes", 18, b"\xff\xff\xff")]),
+        "e.flac": originals["pcm.flac"][:3000],
+        "f.wav": b"RIFF" + bytes(100),
+        "g.mp3": b"\xff\xfb" * 400,
+        "h.ogg": b"OggS" + bytes(200),
+        "i.wav": b"",
+    }
+    for name, content in bad.items():
+        (tmp_path / name).write_bytes(content)
+    good = write_audio(tmp_path / "z.wav", soundscape())
+    command = [sys.executable, "-m", "edge.cli", "replay", "--bundle", str(bundle.path), "--format", "jsonl", str(tmp_path)]
+    told = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert told.returncode == 1
+    lines = told.stderr.splitlines()
+    assert [line.split(":")[1].rpartition("/")[2] for line in lines] == sorted(bad)
+    assert all(line.startswith("error: ") for line in lines)
+    assert {json.loads(line)["source"] for line in told.stdout.splitlines()} == {good}

@@ -1,0 +1,28 @@
+"""The recipes that come with the project: each is read, and its network fits its frontend."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from train.learning.members import member_network
+from train.recipe.recipe import load_recipe
+
+RECIPES = sorted((Path(__file__).parents[3] / "config" / "recipes").glob("*.yaml"))
+# The input that each paper states, at this project's windows of 5 s
+SHAPES = {"s2": (3, 40, 200), "s3": (10, 128, 321), "s4": (3, 299, 997), "s5": (1, 128, 502)}
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+def test_a_recipe_is_read_and_its_network_fits_its_frontend(path: Path) -> None:
+    recipe = load_recipe(path)
+    assert recipe.name == path.stem
+    assert recipe.frontend.shape == SHAPES.get(recipe.name[:2], recipe.frontend.shape)
+    network = member_network(recipe, ["a", "b", "c"])
+    assert sum(p.numel() for p in network.parameters()) > 10_000
+    assert load_recipe(path, from_scratch=True).network.pretrained is False
+
+
+def test_every_system_of_the_papers_has_a_recipe() -> None:
+    assert {path.stem.split("-")[0] for path in RECIPES} == {"default", "s1", "s2", "s3", "s4", "s5"}

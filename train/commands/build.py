@@ -1,0 +1,144 @@
+"""The stages after training as functions of a run folder, and `build`, which is all of them in order."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from edge.bundle import Bundle
+from edge.errors import UserError
+from train.corpus.corpus import Corpus, read_corpus
+from train.corpus.prepare import prepare
+from train.corpus.summary import markdown_table
+from train.export.card import render_card
+from train.export.export import export_bundle
+from train.judging.calibrate import Calibration, calibrate
+from train.judging.evaluate import compare, evaluate
+from train.judging.select import SpeciesScore, score_species
+from train.learning.fit import TrainedRun, fit, load_run, split_recordings
+from train.learning.members import Report
+from train.recipe.recipe import Recipe
+
+__all__ = ["build_bundle", "calibrate_run", "choose_species", "compare_runs", "evaluate_run", "export_run"]
+
+CALIBRATION = "calibration.npz"
+
+
+def calibrate_run(run: TrainedRun, corpus: Corpus, *, acceptance: float = 0.95) -> Calibration:
+    """Calibrate on the run's validation fold; kept in the run folder."""
+    outputs = run.outputs("train"), run.outputs("validation")
+    calibration = calibrate(corpus, *outputs, activation=run.recipe.activation, acceptance=acceptance)
+    calibration.save(run.folder / CALIBRATION)
+    return calibration
+
+
+def evaluate_run(run: TrainedRun, corpus: Corpus, *, resamples: int = 500) -> dict[str, Any]:
+    """Judge the run on the test split; the report is kept in the run folder."""
+    calibration = Calibration.load(run.folder / CALIBRATION)
+    outputs, validation = run.outputs("test"), run.outputs("validation")
+    return evaluate(corpus, outputs, calibration, validation=validation, out_dir=run.folder / "report", resamples=resamples)
+
+
+def export_run(run: TrainedRun, corpus: Corpus, *, path: Path, name: str) -> Bundle:
+    """Write the bundle, its card holding the very report that `evaluate` wrote."""
+    report = run.folder / "report"
+    if not (report / "report.json").exists():
+        raise UserError(f"{report / 'report.json'}: is missing; run 'edge-train evaluate' first")
+    head = Calibration.load(run.folder / CALIBRATION).head
+    text, numbers = (
+        (report / "report.md").read_text(encoding="utf-8"),
+        json.loads((report / "report.json").read_text(encoding="utf-8")),
+    )
+    splits = split_recordings(corpus, fold=run.fold)
+    card = render_card(run, corpus, splits, name=name, report=text, notes=run.recipe.notes)
+    return export_bundle(run, head, corpus, path=path, name=name, card=card, metrics=_headline(numbers))
+
+
+CLAIMS: dict[str, tuple[str, ...]] = {
+    "macro F1 / recording": ("recordings", "closed", "macro_f1"),
+    "top-1 / recording": ("recordings", "closed", "top1"),
+    "MAP / recording": ("recordings", "closed", "map"),
+    "macro F1 / window": ("windows", "closed", "macro_f1"),
+    "AUROC unknown species": ("windows", "open", "unknown species", "auroc"),
+    "AUROC noise and background": ("windows", "open", "noise and background", "auroc"),
+}
+
+
+def compare_runs(folders: Sequence[Path]) -> str:
+    """A Markdown table of evaluated runs: a row per recipe name, means and (from two runs on) deviations on the test split."""
+    reports: dict[str, list[dict[str, Any]]] = {}
+    for folder in folders:
+        file = folder / "report" / "report.json"
+        if not file.exists():
+            raise UserError(f"{file}: is missing; run 'edge-train evaluate --run {folder}' first")
+        reports.setdefault(load_run(folder).recipe.name, []).append(json.loads(file.read_text(encoding="utf-8")))
+    rows = []
+    for row in compare(reports, CLAIMS):
+        cells = [_cell(row[c], row[c + " sd"]) for c in CLAIMS]
+        rows.append([row["system"], row["runs"], *cells])
+    return markdown_table(("recipe", "runs", *CLAIMS), rows)
+
+
+def _cell(mean: float | None, deviation: float | None) -> str:
+    if mean is None:
+        return "–"
+    return f"{mean:.3f}" + (f" ± {deviation:.3f}" if deviation is not None else "")
+
+
+def build_bundle(
+    recipe: Recipe, data: Path, *, out: Path, work: Path, device: str, workers: int, report: Report, say: Callable[[str], None]
+) -> Bundle:
+    """Prepare (unless done), fit (resuming), calibrate, evaluate and export."""
+    folder, corpus = work / "run", _prepared(recipe, data, work=work, workers=workers, say=say)
+    say(f"training in {folder}")
+    run = fit(recipe, corpus, folder=folder, cache=work / "features", fold=0, device=device, workers=workers, report=report)
+    say("calibrating and evaluating")
+    calibrate_run(run, corpus, acceptance=recipe.acceptance)
+    evaluate_run(run, corpus)
+    return export_run(run, corpus, path=out, name=recipe.name)
+
+
+def choose_species(
+    recipe: Recipe,
+    data: Path,
+    *,
+    folds: Sequence[int],
+    work: Path,
+    device: str,
+    workers: int,
+    report: Report,
+    say: Callable[[str], None],
+) -> tuple[SpeciesScore, ...]:
+    """Learn with each of `folds` validating (resuming), and say how well each species was told from the others there."""
+    corpus, outputs = _prepared(recipe, data, work=work, workers=workers, say=say), []
+    for fold in folds:
+        folder = work / f"fold-{fold}"
+        say(f"training in {folder}")
+        run = fit(recipe, corpus, folder=folder, cache=work / "features", fold=fold, device=device, workers=workers, report=report)
+        outputs.append(run.outputs("validation"))
+    return score_species(corpus, outputs)
+
+
+def _prepared(recipe: Recipe, data: Path, *, work: Path, workers: int, say: Callable[[str], None]) -> Corpus:
+    folder, split = work / "corpus", recipe.split
+    if not (folder / "corpus.json").exists():
+        say(f"preparing {data} in {folder}")
+        prepare(data, folder, test_share=split.test_share, folds=split.folds, seed=split.seed, workers=workers)
+    return read_corpus(folder)
+
+
+def _headline(report: dict[str, Any]) -> dict[str, Any]:
+    """The numbers of the report that the manifest carries for programs: point values on the test split."""
+    windows, recordings = report["windows"], report["recordings"]
+    return {
+        "split": report["split"],
+        "rule": report["rule"],
+        "macro_f1_per_recording": recordings["closed"]["macro_f1"]["value"],
+        "top1_per_recording": recordings["closed"]["top1"]["value"],
+        "map_per_recording": recordings["closed"]["map"]["value"],
+        "macro_f1_per_window": windows["closed"]["macro_f1"]["value"],
+        "auroc": {name: curve["auroc"]["value"] for name, curve in windows["open"].items()},
+        "accepted": {kind: value["value"] for kind, value in windows["accepted"].items()},
+    }

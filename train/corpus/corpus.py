@@ -1,0 +1,174 @@
+"""The recordings a system is trained and judged on, checked and split; what `edge-train prepare` leaves behind.
+
+prepared/recordings.csv    one line per usable recording; paths relative to the corpus's root
+prepared/annotations.csv   what a person marked in them, where anybody did (`train.corpus.annotations`)
+prepared/corpus.json       the root, how the split was drawn, and the digest of what may be trained on
+"""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import hashlib
+import io
+import json
+import re
+import unicodedata
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+from edge.bundle import Label
+from edge.errors import UserError
+from train.corpus.annotations import Stretch, annotations_table, read_annotations, row_id
+from train.files import write_text
+
+__all__ = ["ROLES", "Corpus", "Recording", "Role", "read_corpus", "recordist_key", "write_corpus"]
+
+Role = Literal["known", "unknown", "noise", "background"]
+ROLES: tuple[Role, ...] = ("known", "unknown", "noise", "background")
+TABLE, ANNOTATIONS, DESCRIPTION = "recordings.csv", "annotations.csv", "corpus.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recording:
+    """One file. `split` is test, dev or unused; `fold` counts the folds of dev from 0 (validation by default), else -1.
+
+    `secondary_labels` are what else its author heard in the background, `stretches` what a person marked in it.
+    """
+
+    path: Path
+    role: Role
+    label: str
+    common_name: str = ""
+    scientific_name: str = ""
+    recording: str = ""
+    recordist: str = ""
+    seconds: float = 0.0
+    licence: str = ""
+    source: str = ""
+    sha256: str = ""
+    split: str = ""
+    fold: int = -1
+    secondary_labels: tuple[str, ...] = ()
+    stretches: tuple[Stretch, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Corpus:
+    """All usable recordings, their paths under `root`. Positions in `recordings` are what `WindowOutputs.recording` holds."""
+
+    root: Path
+    recordings: tuple[Recording, ...]
+
+    def of(
+        self, *, split: str | None = None, role: Role | None = None, folds: Iterable[int] | None = None
+    ) -> tuple[Recording, ...]:
+        """The recordings of a split, a role and some folds; None stands for all of them."""
+        wanted = None if folds is None else set(folds)
+        return tuple(
+            r
+            for r in self.recordings
+            if (split is None or r.split == split) and (role is None or r.role == role) and (wanted is None or r.fold in wanted)
+        )
+
+    @cached_property
+    def labels(self) -> tuple[Label, ...]:
+        """The known species in alphabetical order of their label: the order of the logits."""
+        first = {r.label: r for r in reversed(self.of(role="known"))}
+        return tuple(
+            Label(label=name, common_name=r.common_name or name, scientific_name=r.scientific_name)
+            for name, r in sorted(first.items())
+        )
+
+    @property
+    def folds(self) -> int:
+        """How many folds dev has."""
+        return 1 + max((r.fold for r in self.recordings), default=-1)
+
+    @cached_property
+    def digest(self) -> str:
+        """sha256 of the sorted (sha256, role, label) of dev, and of secondary labels and annotations where there are any.
+
+        Two runs with this digest could see the same recordings and hear the same of them.
+        """
+        seen = sorted([r.sha256, r.role, r.label, *_told(r)] for r in self.of(split="dev"))
+        return hashlib.sha256(json.dumps(seen).encode()).hexdigest()
+
+
+def _told(recording: Recording) -> list[Any]:
+    """What people said of a recording beside its label; nothing where they did not, so that an old corpus keeps its digest."""
+    stretches = [[s.kind, s.start_s, s.end_s] for s in recording.stretches]
+    return [list(recording.secondary_labels), stretches] if recording.secondary_labels or stretches else []
+
+
+def recordist_key(name: str) -> str:
+    """One key for the spellings of one person: "(c) Dan Lane, some rights reserved" = "Daniel Lane" = "LANE Daniel"; "" for nobody.
+
+    Words are cut to three letters and sorted. Two people under one key only make the split stricter; one person under two
+    keys would be heard in training and in the test.
+    """
+    plain = unicodedata.normalize("NFKD", name.casefold())
+    plain = re.sub(r"^\s*(\(c\)|©|copyright)\s*|,\s*(some|all|no) rights reserved.*$|\s*/\s*inaturalist.*$", "", plain)
+    words = re.findall(r"\w+", "".join(c for c in plain if not unicodedata.combining(c)))
+    return " ".join(words) if len(words) < 2 else " ".join(sorted(word[:3] if word.isalpha() else word for word in words))
+
+
+COLUMNS = tuple(f.name for f in dataclasses.fields(Recording) if f.name != "stretches")
+
+
+def write_corpus(prepared: Path, corpus: Corpus, *, drawn: dict[str, Any]) -> None:
+    """Write the files into the folder `prepared`; `drawn` says how the split was made."""
+    table = io.StringIO()
+    writer = csv.DictWriter(table, COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    for r in corpus.recordings:
+        row = {name: getattr(r, name) for name in COLUMNS}
+        row |= {"path": r.path.relative_to(corpus.root).as_posix(), "seconds": f"{r.seconds:.3f}"}
+        writer.writerow({**row, "secondary_labels": ";".join(r.secondary_labels)})
+    write_text(prepared / TABLE, table.getvalue())
+    marked = [(row_id(r.label, r.path), r.stretches) for r in corpus.recordings if r.stretches]
+    if marked:
+        write_text(prepared / ANNOTATIONS, annotations_table(marked))
+    else:
+        (prepared / ANNOTATIONS).unlink(missing_ok=True)  # of a preparation before this one
+    description = {"format_version": 1, "root": str(corpus.root), "digest": corpus.digest, **drawn}
+    write_text(prepared / DESCRIPTION, json.dumps(description, indent=1, ensure_ascii=False) + "\n")
+
+
+def read_corpus(prepared: Path | str, *, root: Path | str | None = None) -> Corpus:
+    """Read what `prepare` wrote; `root` is where the audio lies now, if it was moved since."""
+    prepared = Path(prepared)
+    try:
+        description = json.loads((prepared / DESCRIPTION).read_text(encoding="utf-8"))
+        base = Path(root if root is not None else description["root"])
+        with (prepared / TABLE).open(encoding="utf-8", newline="") as file:
+            rows = list(csv.DictReader(file))
+        recordings = _annotated(prepared / ANNOTATIONS, tuple(_recording(row, base) for row in rows))
+    except FileNotFoundError as exc:
+        missing = Path(exc.filename).name
+        raise UserError(f"{prepared}: not a prepared corpus ({missing} is missing); run 'edge-train prepare'") from exc
+    except (OSError, ValueError, KeyError, TypeError) as exc:
+        raise UserError(f"{prepared}: cannot be read as a prepared corpus ({exc}); run 'edge-train prepare' again") from exc
+    corpus = Corpus(root=base, recordings=recordings)
+    if corpus.digest != description.get("digest"):
+        files = f"{TABLE} or {ANNOTATIONS}" if any(r.stretches for r in recordings) else TABLE
+        raise UserError(f"{prepared}: {files} was edited after 'edge-train prepare' (the digest does not match); prepare it again")
+    return corpus
+
+
+def _recording(row: dict[str, Any], root: Path) -> Recording:
+    if row["role"] not in ROLES:
+        raise ValueError(f"role '{row['role']}' is none of {', '.join(ROLES)}")
+    typed = {"path": root / row["path"], "seconds": float(row["seconds"]), "fold": int(row["fold"])}
+    secondary = tuple(filter(None, (row.get("secondary_labels") or "").split(";")))  # a corpus of before there were any has none
+    return Recording(**{**row, **typed, "secondary_labels": secondary})
+
+
+def _annotated(table: Path, recordings: tuple[Recording, ...]) -> tuple[Recording, ...]:
+    if not table.exists():
+        return recordings
+    marked = read_annotations(table, [(r.label, r.path) for r in recordings])
+    return tuple(dataclasses.replace(r, stretches=marked[r.path].within(r.seconds)) if r.path in marked else r for r in recordings)

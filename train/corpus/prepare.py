@@ -1,0 +1,129 @@
+"""`edge-train prepare`: list, check, split, and say what was found.
+
+prepared/recordings.csv, annotations.csv and corpus.json   the corpus (`train.corpus.corpus`)
+prepared/quarantine.csv                                    what cannot be used, and why
+prepared/summary.md                                        for people
+"""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import track
+
+from edge.errors import UserError
+from train.corpus.annotations import Marked, read_annotations
+from train.corpus.corpus import Corpus, Recording, write_corpus
+from train.corpus.quality import Checked, check_files
+from train.corpus.readers import Layout, Listing, read_listing
+from train.corpus.splits import SplitPlan, split_recordings
+from train.corpus.summary import summarise
+from train.files import write_text
+
+__all__ = ["Prepared", "Rejected", "prepare"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rejected:
+    """A recording in quarantine."""
+
+    recording: Recording
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prepared:
+    """The corpus that was written, what was left out, and the summary for people (Markdown)."""
+
+    corpus: Corpus
+    quarantine: tuple[Rejected, ...]
+    summary: str
+
+
+def prepare(
+    source: Path | str,
+    prepared: Path | str,
+    *,
+    layout: Layout = "auto",
+    test_share: float = 0.2,
+    folds: int = 5,
+    seed: int = 0,
+    workers: int = 2,
+    annotations: Path | None = None,
+) -> Prepared:
+    """Read the collection `source`, check every file, split by recordist, and write the folder `prepared`.
+
+    `annotations` is a table of what a person marked in some of the recordings (`train.corpus.annotations`).
+    """
+    plan, prepared = SplitPlan(test_share=test_share, folds=folds, seed=seed), Path(prepared)
+    listing = read_listing(source, layout=layout)
+    _refuse_contradictions(listing)
+    marked = read_annotations(annotations, [(r.label, r.path) for r in listing.recordings]) if annotations else {}
+    checked = _check(listing.recordings, workers=workers)
+    usable, quarantine = _sort_out(listing.recordings, checked)
+    usable = _annotate(usable, marked)
+    _refuse_hopeless(source, usable, quarantine)
+    corpus = Corpus(root=listing.root, recordings=split_recordings(usable, plan))
+    summary = summarise(corpus, Counter(rejected.reason.split(" (")[0] for rejected in quarantine))
+    _write_quarantine(prepared / "quarantine.csv", quarantine, listing.root)
+    write_corpus(prepared, corpus, drawn={"layout": listing.layout, **dataclasses.asdict(plan)})
+    write_text(prepared / "summary.md", summary)
+    return Prepared(corpus=corpus, quarantine=quarantine, summary=summary)
+
+
+def _annotate(recordings: Sequence[Recording], marked: Mapping[Path, Marked]) -> list[Recording]:
+    """The recordings with what was marked in them; only now is their length known."""
+    return [dataclasses.replace(r, stretches=marked[r.path].within(r.seconds)) if r.path in marked else r for r in recordings]
+
+
+def _refuse_contradictions(listing: Listing) -> None:
+    known = {r.label for r in listing.recordings if r.role == "known"}
+    both = sorted(known & {r.label for r in listing.recordings if r.role == "unknown"})
+    if both:
+        raise UserError(f"{listing.root}: '{both[0]}' is listed both as a known and as an unknown species")
+
+
+def _check(recordings: Sequence[Recording], *, workers: int) -> list[Checked]:
+    console = Console(stderr=True)
+    checks = check_files([r.path for r in recordings], workers=workers)
+    bar = track(checks, "checking recordings", total=len(recordings), console=console, disable=not console.is_terminal)
+    return list(bar)
+
+
+def _sort_out(recordings: Sequence[Recording], checked: Sequence[Checked]) -> tuple[list[Recording], tuple[Rejected, ...]]:
+    """Usable recordings with measured length and sha256; the second of two equal files is a duplicate."""
+    usable: dict[str, Recording] = {}
+    quarantine = []
+    for recording, result in zip(recordings, checked, strict=True):
+        first = usable.get(result.sha256)
+        reason = result.fault or (f"duplicate (same content as {first.path.name}, {first.role} {first.label})" if first else "")
+        if reason:
+            quarantine.append(Rejected(recording=recording, reason=reason))
+        else:
+            usable[result.sha256] = dataclasses.replace(recording, sha256=result.sha256, seconds=round(result.seconds, 3))
+    return list(usable.values()), tuple(quarantine)
+
+
+def _refuse_hopeless(source: Path | str, usable: Sequence[Recording], quarantine: Sequence[Rejected]) -> None:
+    known = {r.label for r in usable if r.role == "known"}
+    if len(known) >= 2:
+        return
+    what = f"only one known species ('{known.pop()}')" if known else "no known species"
+    why = f"; {len(quarantine)} files cannot be used, the first: {quarantine[0].reason}" if quarantine else ""
+    raise UserError(f"{source}: has usable recordings of {what}, at least two are needed{why}")
+
+
+def _write_quarantine(path: Path, quarantine: Sequence[Rejected], root: Path) -> None:
+    table = io.StringIO()
+    writer = csv.writer(table, lineterminator="\n")
+    writer.writerow(["path", "role", "label", "reason"])
+    for q in quarantine:
+        writer.writerow([q.recording.path.relative_to(root).as_posix(), q.recording.role, q.recording.label, q.reason])
+    write_text(path, table.getvalue())

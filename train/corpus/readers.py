@@ -1,0 +1,200 @@
+"""Ways to say what is in a collection of recordings: a manifest, a folder per class, or BirdCLEF's metadata.
+
+Each reader gives `Recording`s that nobody has looked at yet: the files may be missing or broken (`train.corpus.quality`). A
+manifest may have a column secondary_labels, parted by semicolons: what else is heard in the background. BirdCLEF's is a list as in
+Python.
+"""
+
+from __future__ import annotations
+
+import ast
+import csv
+import dataclasses
+import os
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import soundfile
+
+from edge.errors import UserError
+from train.corpus.corpus import ROLES, Recording
+
+__all__ = ["Layout", "Listing", "read_listing", "read_species"]
+
+Layout = Literal["auto", "manifest", "folders", "birdclef"]
+MANIFEST, METADATA = "manifest.csv", "train_metadata.csv"
+BIRDCLEF_AUDIO = ("train_audio", "train_short_audio")
+# Where this project keeps the names that manifests lack; absent from an installed package, which then goes without.
+SPECIES = Path(__file__).resolve().parents[2] / "config" / "species.csv"
+SUFFIXES = {f".{name.lower()}" for name in soundfile.available_formats()} | {".mp3", ".opus", ".oga", ".aif"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Listing:
+    """What a collection claims to hold: recordings under `root`, unchecked."""
+
+    root: Path
+    layout: Layout
+    recordings: tuple[Recording, ...]
+
+
+def read_listing(source: Path | str, *, layout: Layout = "auto", species: Path | None = None) -> Listing:
+    """List the recordings of a CSV file or a folder; `species` is a CSV of names that beats the collection's own."""
+    source = Path(source).resolve()
+    if not source.exists():
+        raise UserError(f"{source}: no such file or folder")
+    layout = _recognise(source) if layout == "auto" else layout
+    rows: Iterator[Recording]
+    match layout:
+        case "manifest":
+            table = source / MANIFEST if source.is_dir() else source
+            rows = (_from_manifest(row, table.parent) for row in _rows(table, needed=("path", "label")))
+        case "birdclef":
+            table = source / METADATA if source.is_dir() else source
+            audio = _birdclef_audio(table)
+            rows = (_from_birdclef(row, audio) for row in _rows(table, needed=("primary_label", "filename")))
+        case _:
+            table = source
+            rows = _from_folders(source)
+    names = read_species(species) if species else read_species(SPECIES) if SPECIES.is_file() else {}
+    recordings = tuple(_named(recording, names) for recording in rows)
+    if not recordings:
+        raise UserError(f"{table}: lists no recordings")
+    return Listing(root=table if table.is_dir() else table.parent, layout=layout, recordings=recordings)
+
+
+def read_species(table: Path) -> dict[str, tuple[str, str]]:
+    """Label -> (common name, scientific name), from a CSV with these three columns."""
+    return {
+        row["label"]: (row["common_name"], row["scientific_name"])
+        for row in _rows(table, ("label", "common_name", "scientific_name"))
+    }
+
+
+def _recognise(source: Path) -> Layout:
+    if source.is_file():
+        with source.open(encoding="utf-8-sig", errors="replace") as file:
+            return "birdclef" if "primary_label" in file.readline() else "manifest"
+    if (source / MANIFEST).is_file():
+        return "manifest"
+    return "birdclef" if (source / METADATA).is_file() else "folders"
+
+
+def _rows(table: Path, needed: tuple[str, ...]) -> Iterator[dict[str, str]]:
+    try:
+        with table.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.DictReader(file)
+            missing = [name for name in needed if name not in (reader.fieldnames or ())]
+            if missing:
+                raise UserError(f"{table}: column '{missing[0]}' is missing (found: {', '.join(reader.fieldnames or ['nothing'])})")
+            for row in reader:
+                values = {key: (value or "").strip() for key, value in row.items() if key}
+                empty = [name for name in needed[:2] if not values[name]]
+                if empty:
+                    raise UserError(f"{table}, line {reader.line_num}: '{empty[0]}' is empty")
+                yield values
+    except OSError as exc:
+        raise UserError(f"{table}: cannot be read ({exc.strerror})") from exc
+    except (UnicodeDecodeError, csv.Error) as exc:
+        raise UserError(f"{table}: is not a UTF-8 CSV file ({exc})") from exc
+
+
+def _from_manifest(row: Mapping[str, str], root: Path) -> Recording:
+    role = row.get("role") or "known"
+    if role not in ROLES:
+        raise UserError(f"{root / MANIFEST}: {row['path']}: role '{role}' is none of {', '.join(ROLES)}")
+    path = Path(os.path.normpath(root / row["path"]))  # not resolve(): a link into another disk is fine
+    if root not in path.parents:
+        raise UserError(f"{root / MANIFEST}: {row['path']}: lies outside the manifest's folder")
+    return Recording(
+        path=path,
+        role=role,
+        label=row["label"],
+        common_name=row.get("common_name", ""),
+        scientific_name=row.get("scientific_name", ""),
+        recording=row.get("recording", "") or path.stem,
+        recordist=row.get("recordist", ""),
+        licence=row.get("licence", "") or row.get("license", ""),
+        source=row.get("source", ""),
+        secondary_labels=_several(row.get("secondary_labels", "").split(";"), row["label"]),
+    )
+
+
+def _from_birdclef(row: Mapping[str, str], audio: Path) -> Recording:
+    label, name = row["primary_label"], row["filename"]
+    # 2021 names the file alone, 2022 and later label/file.
+    path = audio / name if "/" in name else audio / label / name
+    return Recording(
+        path=path,
+        role="known",
+        label=label,
+        common_name=row.get("common_name", ""),
+        scientific_name=row.get("scientific_name", ""),
+        recording=Path(name).stem,
+        recordist=row.get("author", ""),
+        licence=row.get("license", ""),
+        source=row.get("url", "") or "BirdCLEF",
+        secondary_labels=_several(_python_list(row.get("secondary_labels", ""), name), label),
+    )
+
+
+def _python_list(text: str, name: str) -> list[str]:
+    """BirdCLEF writes its secondary labels as Python does: "['comrav', 'norcar']"."""
+    try:
+        labels = ast.literal_eval(text or "[]")
+    except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
+        labels = None
+    if not isinstance(labels, list) or not all(isinstance(label, str) for label in labels):
+        raise UserError(
+            f"{METADATA}: {name}: column secondary_labels: {text[:60]!r} is no list of labels, as in ['comrav', 'norcar']"
+        )
+    return labels
+
+
+def _several(labels: Iterable[str], primary: str) -> tuple[str, ...]:
+    """Labels without blanks, empty ones, repetitions and the primary one; a ; would part one in two in the prepared corpus."""
+    told = dict.fromkeys(part.strip() for label in labels for part in label.split(";"))
+    return tuple(label for label in told if label and label != primary)
+
+
+def _birdclef_audio(table: Path) -> Path:
+    for name in BIRDCLEF_AUDIO:
+        if (table.parent / name).is_dir():
+            return table.parent / name
+    raise UserError(f"{table.parent}: has neither {' nor '.join(BIRDCLEF_AUDIO)} beside {table.name}")
+
+
+def _from_folders(root: Path) -> Iterator[Recording]:
+    """`<label>/<file>` is known; `noise/<label>/<file>`, or `noise/<file>`, and so on for the other roles."""
+    if not root.is_dir():
+        raise UserError(f"{root}: a folder per class is needed, this is a file")
+    for path in sorted(p for p in root.rglob("*") if p.is_file() and p.suffix.lower() in SUFFIXES):
+        parts = path.relative_to(root).parts
+        if len(parts) < 2 or any(part.startswith(".") for part in parts):
+            continue  # a file beside the class folders belongs to no class
+        role = parts[0] if parts[0] in ROLES else "known"
+        inner = parts[1:] if parts[0] in ROLES else parts
+        name = inner[0] if len(inner) > 1 else role
+        yield Recording(
+            path=path,
+            role=role,
+            label=_slug(name),
+            common_name=name.replace("_", " "),
+            recording=path.stem,
+        )
+
+
+def _slug(name: str) -> str:
+    return re.sub(r"[^\w]+", "_", name.casefold()).strip("_")
+
+
+def _named(recording: Recording, names: Mapping[str, tuple[str, str]]) -> Recording:
+    common, scientific = names.get(recording.label, ("", ""))
+    return dataclasses.replace(
+        recording,
+        common_name=common or recording.common_name or recording.label,
+        scientific_name=scientific or recording.scientific_name,
+    )

@@ -1,0 +1,195 @@
+"""Who is heard where: test and dev, and the folds of dev, so that nobody is judged on a recordist they trained on.
+
+Bins are numbered 0 = test, 1 + f = fold f of dev; fold 0 is validation unless said otherwise. The laws, whatever the data:
+- a recordist (`recordist_key`; without one, a recording) of known or unknown species is in one bin;
+- an unknown species is in one bin, so that a rejection rule chosen on some is tested on others; a recording that cannot have both
+  is left out (split "unused");
+- every known species is in a fold that trains; one or two groups are too few for the rest, and the species is named;
+- noise is dealt by recording within its label; background in runs of consecutive recordings, since neighbours sound alike.
+The same recordings, parameters and seed give the same split.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter, defaultdict
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.errors import ConfigError
+from train.corpus.annealing import anneal_counts
+from train.corpus.corpus import Recording, Role, recordist_key
+
+__all__ = ["SplitPlan", "group_of", "split_recordings", "unsplittable"]
+
+TEST, VALIDATION = 0, 1
+UNKNOWN_TEST_SHARE = 1 / 3  # of unknown species: the open-set numbers are only as good as the variety of what is rejected
+BACKGROUND_ROUNDS = 2  # stretches of the day a bin gets, so that it is neither all night nor all noon
+
+
+@dataclass(frozen=True, kw_only=True)
+class SplitPlan:
+    """How to draw the split: share of known recordings in test, number of folds of the rest, seed."""
+
+    test_share: float = 0.2
+    folds: int = 5
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.test_share < 1:
+            raise ConfigError(f"test share {self.test_share}: needs 0 <= share < 1")
+        if self.folds < 2:
+            raise ConfigError(f"{self.folds} folds: needs at least 2, one to validate and one to train")
+
+    def targets(self, test_share: float) -> NDArray[np.float64]:
+        """Wanted share of each bin (1 + folds,)."""
+        return np.array([test_share] + [(1 - test_share) / self.folds] * self.folds)
+
+
+def group_of(recording: Recording) -> str:
+    """What must not be torn apart: the recordist of a species, the recording of a noise or when nobody is named."""
+    person = recordist_key(recording.recordist) if recording.role in ("known", "unknown") else ""
+    return f"recordist {person}" if person else f"recording {recording.recording or recording.path.as_posix()}"
+
+
+def split_recordings(recordings: Sequence[Recording], plan: SplitPlan) -> tuple[Recording, ...]:
+    """The same recordings, in the same order, with `split` and `fold` filled in."""
+    rng = np.random.default_rng(plan.seed)
+    by_role: dict[Role, list[int]] = {"known": [], "unknown": [], "noise": [], "background": []}
+    for i, recording in enumerate(recordings):
+        by_role[recording.role].append(i)
+    bins = np.full(len(recordings), -1)
+    people = _place_known(recordings, by_role["known"], by_role["unknown"], plan, rng)
+    for i in by_role["known"]:
+        bins[i] = people[group_of(recordings[i])]
+    _place_unknown(recordings, by_role["unknown"], people, plan, rng, bins)
+    _deal_noise(recordings, by_role["noise"], plan, rng, bins)
+    _cut_background(recordings, by_role["background"], plan, rng, bins)
+    return tuple(_in_bin(recording, int(b)) for recording, b in zip(recordings, bins, strict=True))
+
+
+def unsplittable(recordings: Sequence[Recording]) -> dict[str, str]:
+    """Known labels that are not in test, validation and training, each with the reason."""
+    groups: dict[str, set[str]] = defaultdict(set)
+    places: dict[str, set[str]] = defaultdict(set)
+    for r in recordings:
+        if r.role == "known":
+            groups[r.label].add(group_of(r))
+            places[r.label].add("test" if r.split == "test" else "validation" if r.fold == 0 else "training")
+    reasons = {}
+    for label in sorted(groups):
+        absent = [place for place in ("test", "validation", "training") if place not in places[label]]
+        if absent:
+            count = len(groups[label])
+            why = f"only {count} recordist{'s' * (count > 1)}" if count < 3 else f"its {count} recordists were needed elsewhere"
+            reasons[label] = f"not in {' or '.join(absent)}: {why}"
+    return reasons
+
+
+def _in_bin(recording: Recording, b: int) -> Recording:
+    if b < 0:
+        return dataclasses.replace(recording, split="unused", fold=-1)
+    return dataclasses.replace(recording, split="test" if b == TEST else "dev", fold=b - 1)
+
+
+def _numbered(keys: Sequence[Hashable]) -> tuple[list[Hashable], NDArray[np.int64]]:
+    """Distinct keys in order of appearance and the number of each."""
+    order = list(dict.fromkeys(keys))
+    numbers = {key: i for i, key in enumerate(order)}
+    return order, np.array([numbers[key] for key in keys], np.int64)
+
+
+def _place_known(
+    recordings: Sequence[Recording], known: list[int], unknown: list[int], plan: SplitPlan, rng: np.random.Generator
+) -> dict[str, int]:
+    """Bin of every group with a known recording.
+
+    Two more classes keep the whole in proportion: all known recordings together, else the wish to test every species takes a third
+    of the corpus from training, and the groups' unknown recordings, of which the test needs its share.
+    """
+    if not known:
+        return {}
+    groups, group = _numbered([group_of(recordings[i]) for i in known])
+    labels, label = _numbered([recordings[i].label for i in known])
+    counts = np.zeros((len(groups), len(labels) + 2), np.int64)
+    np.add.at(counts, (group, label), 1)
+    counts[:, -2] = counts.sum(axis=1)
+    numbers = {key: i for i, key in enumerate(groups)}
+    for i in unknown:
+        if group_of(recordings[i]) in numbers:
+            counts[numbers[group_of(recordings[i])], -1] += 1
+    targets = np.tile(plan.targets(plan.test_share), (counts.shape[1], 1))
+    targets[-1] = plan.targets(UNKNOWN_TEST_SHARE)
+    bins = anneal_counts(counts, targets, extra_classes=2, rng=rng)
+    return {str(key): int(b) for key, b in zip(groups, bins, strict=True)}
+
+
+def _place_unknown(
+    recordings: Sequence[Recording],
+    unknown: list[int],
+    people: dict[str, int],
+    plan: SplitPlan,
+    rng: np.random.Generator,
+    bins: NDArray[np.int64],
+) -> None:
+    """Fill the bins of unknown species: each species goes where most of its recordings can, then where recordings lack."""
+    wanted = plan.targets(UNKNOWN_TEST_SHARE) * len(unknown)
+    kept = np.zeros(len(wanted))
+    people = dict(people)
+    species: dict[str, list[int]] = defaultdict(list)
+    for i in unknown:
+        species[recordings[i].label].append(i)
+    order = [list(species)[j] for j in rng.permutation(len(species))]
+    # Species tied to one bin come first: the free ones then even out what those left.
+    order.sort(key=lambda label: not all(group_of(recordings[i]) in people for i in species[label]))
+    for label in order:
+        tied = Counter(people[group] for i in species[label] if (group := group_of(recordings[i])) in people)
+        free = sum(group_of(recordings[i]) not in people for i in species[label])
+        keeps = np.array([tied[b] + free for b in range(len(wanted))])
+        lack = (wanted - kept) / np.maximum(wanted, 1e-9)
+        b = int(np.lexsort((-lack, -keeps))[0])
+        for i in species[label]:
+            if people.setdefault(group_of(recordings[i]), b) == b:
+                bins[i] = b
+                kept[b] += 1
+
+
+def _deal_noise(
+    recordings: Sequence[Recording], noise: list[int], plan: SplitPlan, rng: np.random.Generator, bins: NDArray[np.int64]
+) -> None:
+    """Deal groups of each label, largest first, to the bin that lacks most of that label."""
+    targets = plan.targets(plan.test_share)
+    groups: dict[str, list[int]] = defaultdict(list)
+    for i in noise:
+        groups[group_of(recordings[i])].append(i)
+    totals = Counter(recordings[i].label for i in noise)
+    dealt: dict[str, NDArray[np.float64]] = {label: np.zeros(len(targets)) for label in totals}
+    shuffled = [list(groups.values())[j] for j in rng.permutation(len(groups))]
+    for members in sorted(shuffled, key=len, reverse=True):
+        label = recordings[members[0]].label
+        lack = targets * totals[label] - dealt[label]
+        b = int(np.argmax(lack + rng.uniform(0, 1e-3, len(lack)) * (targets > 0)))
+        bins[members] = b
+        for i in members:
+            dealt[recordings[i].label][b] += 1
+
+
+def _cut_background(
+    recordings: Sequence[Recording], background: list[int], plan: SplitPlan, rng: np.random.Generator, bins: NDArray[np.int64]
+) -> None:
+    """Cut each recorder's sequence into `BACKGROUND_ROUNDS` rounds of one contiguous run per bin, in another order each round."""
+    recorders: dict[tuple[str, str], dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
+    for i in background:
+        r = recordings[i]
+        recorders[r.label, r.recordist][group_of(r)].append(i)
+    targets = plan.targets(plan.test_share)
+    for sequence in recorders.values():
+        names = sorted(sequence)
+        for half in np.array_split(np.arange(len(names)), min(BACKGROUND_ROUNDS, len(names))):
+            order = rng.permutation(len(targets))
+            edges = np.round(np.cumsum(targets[order]) * len(half)).astype(int)
+            for place, j in enumerate(half):
+                bins[sequence[names[j]]] = order[int(np.searchsorted(edges, place, side="right"))]

@@ -1,0 +1,1 @@
+"""Room: from a finished run to a bundle with its model card."""

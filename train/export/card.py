@@ -1,0 +1,83 @@
+"""The model card: what a bundle knows, what it was trained and tested on, and what it must not be used for."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+
+from train.corpus.corpus import Corpus, Recording
+from train.corpus.summary import markdown_table
+from train.export.size import parameters
+from train.learning.fit import Splits, TrainedRun
+
+__all__ = ["PAPER_PARAMETERS", "render_card"]
+
+PAPER_PARAMETERS = 1_286_410  # Thakur et al. 2019, section II.B.1
+
+MUST_NOT = """\
+## What it must not be used for
+
+- A count of animals, an absence, or the legal status of a site: a detection is a lead for a person to listen to, not a record.
+- Species it does not know. It was built to answer `unknown`, and the tables below say how often it does; it will still name some
+  animals that are none of its species.
+- Places and seasons whose animals differ from those it was tested on, without measuring it there first.
+- People: it was trained to reject speech, and has no way to recognise what is said or by whom.
+- A score is a score. It orders detections; it is not a probability, and thresholds are not transferable between bundles."""
+
+
+def render_card(run: TrainedRun, corpus: Corpus, splits: Splits, *, name: str, report: str, notes: str) -> str:
+    """The card as Markdown; `report` is what `evaluate` wrote and `notes` says, by hand, how the recipe came about."""
+    known = {label.label: label for label in corpus.labels}
+    left_out = [label for label in known if label not in run.labels and label not in run.recipe.withheld]
+    parts = [
+        f"# {name}",
+        f"{len(run.labels)} species by sound, with open-set rejection. {_size(run)}",
+        MUST_NOT,
+        "## Species",
+        markdown_table(
+            ("label", "common name", "scientific name", "recordings trained on", "validated on", "tested on"),
+            [[k, known[k].common_name, f"*{known[k].scientific_name}*", *_counts(k, splits)] for k in run.labels],
+        ),
+    ]
+    if left_out:
+        parts += ["## Left out", _left_out(left_out, corpus)]
+    if run.recipe.withheld:
+        parts.append(f"Learnt, but answered with `unknown` (see below why): {', '.join(run.recipe.withheld)}.")
+    parts += [notes, re.sub(r"^#", "##", report, flags=re.MULTILINE).strip()]
+    parts += ["## Recordings", _sources(splits)]
+    return "\n\n".join(part.strip() for part in parts if part.strip()) + "\n"
+
+
+def _size(run: TrainedRun) -> str:
+    count = parameters(run.network)
+    text = f"Recipe `{run.recipe.name}`, {run.recipe.members} network(s), {count:,} parameters in all"
+    return f"{text} (the paper's network: {PAPER_PARAMETERS:,})."
+
+
+def _counts(label: str, splits: Splits) -> list[int]:
+    return [sum(r.role == "known" and r.label == label for r in use) for use in (splits.train, splits.validation, splits.test)]
+
+
+def _left_out(labels: Sequence[str], corpus: Corpus) -> str:
+    count = Counter(r.label for r in corpus.of(role="known"))
+    names = ", ".join(f"{label} ({count[label]})" for label in labels)
+    return (
+        "Species of the collection that validation on recordists not heard in training showed it cannot tell, with their number of "
+        f"recordings. They are trained to be answered with `unknown`: {names}."
+    )
+
+
+def _sources(splits: Splits) -> str:
+    """Every recording used, by use, with its licence; the audio itself is not distributed."""
+    parts = ["The audio is not distributed with the model. Licences are the recordings' own."]
+    for use, recordings in (("trained on", splits.train), ("validated on", splits.validation), ("tested on", splits.test)):
+        licences: dict[str, list[Recording]] = {}
+        for r in recordings:
+            licences.setdefault(f"{r.source}; {r.licence}", []).append(r)
+        parts.append(f"### {use.capitalize()}")
+        parts += [
+            f"{licence} ({len(group)}): {', '.join(sorted({r.recording for r in group}))}."
+            for licence, group in sorted(licences.items())
+        ]
+    return "\n\n".join(parts)

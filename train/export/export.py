@@ -1,0 +1,161 @@
+"""From a finished run and its calibration to a bundle: ONNX, golden window, head, card; refused where torch and ONNX disagree."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import warnings
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from edge.bundle import Bundle, Frontend, FrontendSpec, Golden, Manifest, write_bundle
+from edge.bundle.heads import Head
+from edge.bundle.manifest import SCORE_THRESHOLD
+from edge.errors import UserError
+from train.corpus.corpus import Corpus
+from train.learning.fit import TrainedRun
+
+__all__ = ["OPSET", "code_version", "export_bundle", "further_outputs", "golden_samples", "to_onnx", "verify_onnx"]
+
+OPSET = 18  # the newest that TensorRT 10.3's parser is known to take
+TOLERANCE = 1e-4
+# A window's logit is a soft maximum of those of its frames, which the largest is never below: with the threshold of the labels
+# themselves, a window that carries a label has a frame that does.
+FRAME_THRESHOLD = SCORE_THRESHOLD
+Array = NDArray[np.float32]
+
+
+def export_bundle(
+    run: TrainedRun, head: Head, corpus: Corpus, *, path: Path, name: str, card: str, metrics: dict[str, Any]
+) -> Bundle:
+    """Write the bundle at `path`; `UserError` when the graph does not give what torch gives."""
+    spec = run.recipe.frontend
+    samples = golden_samples(spec)
+    features = Frontend(spec)(samples)[None]
+    model = to_onnx(run.network, spec)
+    answers = verify_onnx(model, run.network, np.concatenate([features, np.zeros_like(features)]))
+    further = further_outputs(run.network, head)
+    known = {label.label: label for label in corpus.labels}
+    manifest = Manifest(
+        name=name,
+        labels=tuple(known[label] for label in run.labels),
+        frontend=spec,
+        activation=head.activation,
+        rule=head.rule.kind,
+        threshold=head.threshold,
+        scale=head.scale,
+        training_data=corpus.digest,
+        code=code_version(),
+        metrics=metrics,
+        frame_threshold=FRAME_THRESHOLD if "frames" in further else None,
+        attention="attention" in further,
+    )
+    golden = Golden(
+        samples=samples,
+        embedding=answers["embedding"][0],
+        logits=answers["logits"][0],
+        tolerance=10 * TOLERANCE,
+        further={name: answers[name][0] for name in further},
+    )
+    return write_bundle(path, manifest, model=model, rule=head.rule, golden=golden, card=card)
+
+
+def to_onnx(network: nn.Module, spec: FrontendSpec) -> bytes:
+    """The network as ONNX: input `features` (batch, C, F, T), outputs `embedding`, `logits`, perhaps more; any batch size."""
+    network = _answering(network)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the exporter warns about its own internals
+        program = torch.onnx.export(
+            network.eval(),
+            (torch.zeros(2, *spec.shape),),
+            input_names=["features"],
+            output_names=["embedding", "logits", *_further(network)],
+            dynamic_shapes=({0: torch.export.Dim("batch", min=1)},),
+            opset_version=OPSET,
+            dynamo=True,
+            verbose=False,
+        )
+    assert program is not None
+    return bytes(_without_traces(program.model_proto).SerializeToString())
+
+
+class _Answering(nn.Module):
+    """A network whose one pass gives all that it has, to be exported."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network, self.further = network, _further(network)
+
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        answers: tuple[torch.Tensor, ...] = self.network.with_further(x)  # type: ignore[operator]
+        return answers
+
+
+def _answering(network: nn.Module) -> nn.Module:
+    """The network as it is exported."""
+    return _Answering(network) if _further(network) else network
+
+
+def _further(network: nn.Module) -> tuple[str, ...]:
+    """Names of the outputs beside embedding and logits that it has: `with_further` gives them in this order."""
+    names: tuple[str, ...] = getattr(network, "further", ())
+    return names
+
+
+def further_outputs(network: nn.Module, head: Head) -> tuple[str, ...]:
+    """Names of those beside embedding and logits that mean something with this head: frames are scores of labels by themselves."""
+    return tuple(name for name in _further(network) if name != "frames" or head.activation == "sigmoid")
+
+
+def _without_traces(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The exporter notes on every node which file and line it came from: paths of the machine that trained."""
+    graph = model.graph
+    for part in (model, graph, *graph.node, *graph.initializer, *graph.value_info, *graph.input, *graph.output):
+        part.ClearField("doc_string")
+        part.ClearField("metadata_props")
+    return model
+
+
+def verify_onnx(model: bytes, network: nn.Module, features: Array) -> dict[str, Array]:
+    """Run both on features (B, C, F, T): what ONNX Runtime says, or a `UserError` when torch differs by more than 1e-4."""
+    names, whole = ("embedding", "logits", *_further(network)), _answering(network)
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # read when the library is loaded
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
+    outputs = [np.asarray(o) for o in session.run(list(names), {"features": features})]
+    with torch.no_grad():
+        expected = [o.numpy() for o in whole.eval()(torch.from_numpy(features))]
+    for what, ours, theirs in zip(names, outputs, expected, strict=True):
+        worst = float(np.abs(ours - theirs).max())
+        if not worst <= TOLERANCE:
+            raise UserError(f"export refused: ONNX Runtime and torch differ in {what} by {worst:.2g}, more than {TOLERANCE:g}")
+    return dict(zip(names, outputs, strict=True))
+
+
+def golden_samples(spec: FrontendSpec) -> Array:
+    """One window that exercises the whole frontend, made here so that no recording travels: whistle, clicks, trill, noise."""
+    rng = np.random.default_rng(20190328)
+    t = np.arange(spec.window_samples) / spec.sample_rate_hz
+    whistle = 0.3 * np.sin(2 * np.pi * (2500 * t + 60 * t**2)) * (np.sin(2 * np.pi * 0.7 * t) > 0.3)
+    trill = 0.2 * np.sin(2 * np.pi * 1700 * t) * (np.sin(2 * np.pi * 34 * t) > 0) * (t > 0.6 * spec.window_s)
+    clicks = np.where(np.arange(len(t)) % (spec.sample_rate_hz // 3) < 40, rng.uniform(-0.5, 0.5, len(t)), 0)
+    return (whistle + trill + clicks + 0.003 * rng.standard_normal(len(t))).astype(np.float32)
+
+
+def code_version() -> str:
+    """The package's version and, in a checkout, the commit, marked when the tree was dirty."""
+    version = metadata.version("edge-monitor")
+    try:
+        command = ["git", "describe", "--always", "--dirty", "--exclude", "*"]
+        found = subprocess.run(command, cwd=Path(__file__).parent, capture_output=True, text=True, timeout=10, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return version
+    return f"{version}+{found.stdout.strip()}"

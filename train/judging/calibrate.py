@@ -1,0 +1,195 @@
+"""Fit every rejection rule, and choose one on unknown species of the validation split, never on those of the test split.
+
+What a rule is lives in `edge.bundle.heads`; here are its numbers: class means from training windows, spreads and thresholds from
+validation windows. Only active windows count as a species (`train.judging.truth`).
+"""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.bundle.heads import Activation, Head, Rule, rule_arrays, rule_from_arrays
+from edge.errors import SpecError, UserError
+from train.corpus.corpus import Corpus
+from train.corpus.splits import group_of
+from train.files import replacing
+from train.judging.metrics import OpenSet, macro_f1
+from train.judging.rules import PAPER, fit_blend, fit_rules, held_out_blend, held_out_gaussians
+from train.judging.truth import BACKGROUND, UNKNOWN, Truth, judge_truth
+from train.windows.outputs import WindowOutputs
+
+__all__ = ["Calibration", "calibrate", "macro_auroc"]
+
+PAPER_THRESHOLD = -float(np.log(0.5))  # the paper rejects when the density is below 0.5
+TIE = 1e-3  # of AUROC
+
+
+@dataclass(frozen=True, kw_only=True)
+class Calibration:
+    """Every rule with its threshold, the one that was chosen, and why: `table` has a row per rule, validation numbers."""
+
+    labels: tuple[str, ...]
+    activation: Activation
+    acceptance: float
+    chosen: str
+    heads: Mapping[str, Head]
+    table: Sequence[Mapping[str, Any]]
+
+    @property
+    def head(self) -> Head:
+        """What goes into the bundle."""
+        return self.heads[self.chosen]
+
+    def save(self, path: Path) -> None:
+        """Write one .npz, whole or not at all."""
+        heads = {name: {"threshold": head.threshold, "scale": head.scale} for name, head in self.heads.items()}
+        plain = {name: getattr(self, name) for name in ("labels", "activation", "acceptance", "chosen", "table")}
+        arrays: dict[str, NDArray[Any]] = {"json": np.array(json.dumps({**plain, "heads": heads}))}
+        for i, head in enumerate(self.heads.values()):
+            arrays |= rule_arrays(head.rule, f"head.{i}.")
+        with replacing(Path(path)) as staged, staged.open("wb") as file:
+            np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
+
+    @staticmethod
+    def load(path: Path) -> Calibration:
+        """The inverse of `save`."""
+        try:
+            with Path(path).open("rb") as file, np.load(file, allow_pickle=False) as npz:
+                arrays = dict(npz)
+            plain = json.loads(str(arrays["json"]))
+            heads = {
+                name: Head(activation=plain["activation"], rule=rule_from_arrays(arrays, f"head.{i}."), **numbers)
+                for i, (name, numbers) in enumerate(plain.pop("heads").items())
+            }
+            return Calibration(**{**plain, "labels": tuple(plain["labels"])}, heads=heads)
+        except FileNotFoundError as exc:
+            raise UserError(f"{path}: no such file; 'edge-train calibrate' writes it") from exc
+        except (OSError, ValueError, KeyError, TypeError, SpecError, zipfile.BadZipFile) as exc:
+            raise UserError(f"{path}: cannot be read as a calibration ({exc})") from exc
+
+
+def calibrate(
+    corpus: Corpus,
+    train: WindowOutputs,
+    validation: WindowOutputs,
+    *,
+    activation: Activation,
+    acceptance: float = 0.95,
+    seed: int = 0,
+) -> Calibration:
+    """Fit all rules and choose the one with the largest AUROC on validation.
+
+    `train` and `validation` are windows of dev; the threshold of each rule lets `acceptance` of the known validation windows
+    pass, but for the paper's rule, which keeps its own.
+    """
+    if not 0 < acceptance < 1:
+        raise UserError(f"acceptance {acceptance}: needs a share between 0 and 1")
+    if train.labels != validation.labels:
+        raise UserError("training and validation outputs have different labels; run 'edge-train fit' again")
+    truth = judge_truth(corpus, validation)
+    _refuse_unfit(corpus, train, validation, truth)
+    train_truth, groups = judge_truth(corpus, train), _groups(corpus, validation)
+    rules: dict[str, Rule] = dict(fit_rules(train_truth, train, truth, validation, seed=seed))
+    members = {name: rule for name, rule in rules.items() if name in _blend_members(rules, truth, validation)}
+    rules["blend"] = fit_blend(members, truth, validation)
+    # What was fitted to validation windows is ranked on windows it has not seen; logits and neighbours have nothing fitted to them.
+    held_out = held_out_gaussians(train_truth, train, truth, validation, groups)
+    held_out["blend"] = held_out_blend(members, truth, validation, groups)
+    heads, rows = {}, []
+    for name, rule in rules.items():
+        novelty = _novelty(rule, validation)
+        heads[name] = _head(name, rule, novelty[truth.known], activation, acceptance)
+        rows.append(_row(name, heads[name], truth, validation, held_out.get(name, novelty)))
+    chosen = choose(rows)
+    return Calibration(
+        labels=validation.labels, activation=activation, acceptance=acceptance, chosen=chosen, heads=heads, table=rows
+    )
+
+
+def choose(rows: Sequence[Mapping[str, Any]]) -> str:
+    """The rule with the largest AUROC; of those within `TIE` of it, the smallest FPR. The paper's own threshold is never chosen."""
+    eligible = [row for row in rows if row["rule"] != PAPER]
+    best = max(row["auroc"] for row in eligible)
+    return str(min((row for row in eligible if row["auroc"] >= best - TIE), key=lambda row: row["fpr95"])["rule"])
+
+
+def macro_auroc(novelty: NDArray[Any], truth: Truth) -> tuple[float, float]:
+    """AUROC and FPR95 of knowns against outliers: half unknown species, half the mean over kinds of noise and background."""
+    per_kind = {kind: _against(novelty, truth, truth.kind == kind) for kind in truth.kinds if kind in _outlier_kinds(truth)}
+    species = [per_kind.pop(UNKNOWN)] if UNKNOWN in per_kind else []
+    halves = [np.mean(half, axis=0) for half in (species, list(per_kind.values())) if half]
+    auroc, fpr = np.mean(halves, axis=0)
+    return float(auroc), float(fpr)
+
+
+def _outlier_kinds(truth: Truth) -> set[str]:
+    return {UNKNOWN, *np.unique(truth.kind[truth.noise]).tolist()}
+
+
+def _against(novelty: NDArray[Any], truth: Truth, outliers: NDArray[np.bool_]) -> tuple[float, float]:
+    chosen = truth.known | outliers
+    open_set = OpenSet(novelty[chosen].astype(np.float64), truth.known[chosen], np.zeros(chosen.sum(), bool))
+    once = np.ones((1, int(chosen.sum())))
+    numbers = open_set.numbers(once)
+    return float(numbers["auroc"][0]), float(numbers["fpr95"][0])
+
+
+def _row(name: str, head: Head, truth: Truth, outputs: WindowOutputs, novelty: NDArray[Any]) -> dict[str, Any]:
+    auroc, fpr = macro_auroc(novelty, truth)
+    accepted = _novelty(head.rule, outputs) <= head.threshold
+    predicted = np.where(accepted, outputs.logits.argmax(1), -1)
+    counted = truth.known | truth.unknown | truth.noise
+    f1 = macro_f1(truth.species[counted], predicted[counted], np.ones((1, counted.sum())), classes=len(outputs.labels))
+    kinds = {"unknown species": truth.unknown, "noise and background": truth.noise}
+    rejected = {f"rejected {kind}": round(float(np.mean(~accepted[mask])), 4) for kind, mask in kinds.items() if mask.any()}
+    return {
+        "rule": name,
+        "auroc": auroc,
+        "fpr95": fpr,
+        "acceptance": float(accepted[truth.known].mean()),
+        "macro_f1": float(f1[0]),
+        **rejected,
+    }
+
+
+def _head(name: str, rule: Rule, known: NDArray[Any], activation: Activation, acceptance: float) -> Head:
+    # "higher": at least `acceptance` of the knowns pass, whatever the number of windows
+    threshold = PAPER_THRESHOLD if name == PAPER else float(np.quantile(known, acceptance, method="higher"))
+    scale = max(float(known.std()), 1e-6)
+    return Head(activation=activation, rule=rule, threshold=threshold, scale=scale)
+
+
+def _blend_members(rules: Mapping[str, Rule], truth: Truth, validation: WindowOutputs) -> set[str]:
+    """Rules that see different things: the best of the neighbours, the class's own tail, and the logits."""
+    neighbours = [name for name in rules if name.startswith("knn")]
+    best = max(neighbours, key=lambda name: macro_auroc(_novelty(rules[name], validation), truth)[0])
+    return {best, "gaussian_tail", "max_logit", "energy"}
+
+
+def _groups(corpus: Corpus, outputs: WindowOutputs) -> NDArray[np.str_]:
+    """What must not be in two parts when weights are judged (W,): an unknown species, else a recordist or a recording."""
+    names = [f"species {r.label}" if r.role == "unknown" else group_of(r) for r in corpus.recordings]
+    return np.array(names, np.str_)[outputs.recording]
+
+
+def _novelty(rule: Rule, outputs: WindowOutputs) -> NDArray[np.float64]:
+    return np.asarray(rule.novelty(outputs.embedding, outputs.logits), np.float64)
+
+
+def _refuse_unfit(corpus: Corpus, train: WindowOutputs, validation: WindowOutputs, truth: Truth) -> None:
+    for outputs in (train, validation):
+        splits = {corpus.recordings[i].split for i in np.unique(outputs.recording)}
+        if "test" in splits:
+            raise UserError("calibration was given windows of the test split; it may only see dev")
+    if not truth.known.any():
+        raise UserError("validation has no known windows: prepare with other folds, or give more recordings")
+    if not (truth.unknown.any() or truth.noise.any()):
+        raise UserError(f"validation has no {UNKNOWN}, noise or {BACKGROUND}: a rejection rule cannot be chosen against nothing")

@@ -1,0 +1,94 @@
+"""What a system with its rejection rule says of windows, and of whole recordings, beside what they are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.bundle.heads import Head
+from train.judging.truth import QUIET, Truth
+from train.windows.outputs import WindowOutputs
+
+__all__ = ["Judged", "judge_recordings", "judge_windows"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judged:
+    """N windows or recordings: their `recording` (N,) and `truth`, the label without rejection `closed` (N,), with it `opened`
+    (N,; -1 is a rejection), the raw `novelty` (N,) that ranks them, and the `scores` (N, K) of the labels.
+    """
+
+    recording: NDArray[np.int64]
+    truth: Truth
+    closed: NDArray[np.int64]
+    opened: NDArray[np.int64]
+    novelty: NDArray[np.float64]
+    scores: NDArray[np.float64]
+
+    @property
+    def accepted(self) -> NDArray[np.bool_]:
+        """Not rejected (N,)."""
+        accepted: NDArray[np.bool_] = self.opened >= 0
+        return accepted
+
+    @property
+    def stratum(self) -> NDArray[np.int64]:
+        """A number (N,) per kind of recording, for the bootstrap."""
+        return np.unique(self.truth.origin, return_inverse=True)[1].astype(np.int64)
+
+
+def judge_windows(outputs: WindowOutputs, truth: Truth, head: Head) -> Judged:
+    """Every window by itself."""
+    novelty = np.asarray(head.rule.novelty(outputs.embedding, outputs.logits), np.float64)
+    closed = outputs.logits.argmax(1).astype(np.int64)
+    return Judged(
+        recording=outputs.recording,
+        truth=truth,
+        closed=closed,
+        opened=np.where(novelty <= head.threshold, closed, -1),
+        novelty=novelty,
+        scores=head.scores(outputs.logits).astype(np.float64),
+    )
+
+
+def judge_recordings(outputs: WindowOutputs, truth: Truth, head: Head) -> Judged:
+    """Every recording by its windows in which something is heard.
+
+    Without rejection: the label with the largest mean score. With it: the label with the largest summed score among the accepted
+    windows; a recording none of whose windows is accepted is rejected. Its novelty is that of its least novel window.
+    """
+    heard = _heard(outputs, truth)
+    names, position = np.unique(outputs.recording[heard], return_inverse=True)
+    first = np.flatnonzero(heard)[np.unique(position, return_index=True)[1]]
+    windows = judge_windows(outputs, truth, head)
+    scores, accepted = windows.scores[heard], windows.accepted[heard]
+    mean, among_accepted = np.zeros((2, len(names), scores.shape[1]))
+    np.add.at(mean, position, scores)
+    np.add.at(among_accepted, position[accepted], scores[accepted])
+    novelty = np.full(len(names), np.inf)
+    np.minimum.at(novelty, position, windows.novelty[heard])
+    any_accepted = np.bincount(position, weights=accepted, minlength=len(names)) > 0
+    return Judged(
+        recording=names,
+        truth=Truth(species=_species(outputs, truth)[first], kind=truth.origin[first], origin=truth.origin[first]),
+        closed=mean.argmax(1),
+        opened=np.where(any_accepted, among_accepted.argmax(1), -1),
+        novelty=novelty,
+        scores=mean / np.bincount(position, minlength=len(names))[:, None],
+    )
+
+
+def _heard(outputs: WindowOutputs, truth: Truth) -> NDArray[np.bool_]:
+    """Windows (W,) that speak for their recording: those that are not quiet; all of a recording that is quiet throughout."""
+    loud = truth.kind != QUIET
+    heard: NDArray[np.bool_] = loud | ~np.isin(outputs.recording, outputs.recording[loud])
+    return heard
+
+
+def _species(outputs: WindowOutputs, truth: Truth) -> NDArray[np.int64]:
+    """Species (W,) of each window's recording, also where the window itself is quiet."""
+    of_recording = np.full(outputs.recording.max(initial=-1) + 1, -1)
+    np.maximum.at(of_recording, outputs.recording, truth.species)
+    return of_recording[outputs.recording]

@@ -1,0 +1,86 @@
+"""What every window of `WindowOutputs` should have been called."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.errors import UserError
+from train.corpus.corpus import Corpus, Recording
+from train.windows.outputs import WindowOutputs
+
+__all__ = ["BACKGROUND", "KNOWN", "LEFT_OUT", "QUIET", "UNKNOWN", "Truth", "judge_truth"]
+
+KNOWN, UNKNOWN, BACKGROUND = "known species", "unknown species", "background"
+# A species of the corpus that this system was not taught: an outlier, but one that training may have heard.
+LEFT_OUT = "species left out"
+# A window of an animal's recording in which nothing stands out: neither the species nor an outlier. Counted apart.
+QUIET = "quiet windows"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Truth:
+    """Of W windows: `species` (W,) position in the system's labels, -1 for everything else; `kind` (W,) in words; `origin` (W,),
+    the kind of the recording, which differs from `kind` where the window is quiet.
+    """
+
+    species: NDArray[np.int64]
+    kind: NDArray[np.str_]
+    origin: NDArray[np.str_]
+
+    @cached_property
+    def known(self) -> NDArray[np.bool_]:
+        """Windows in which a known species is heard (W,)."""
+        known: NDArray[np.bool_] = self.kind == KNOWN
+        return known
+
+    @cached_property
+    def unknown(self) -> NDArray[np.bool_]:
+        """Windows in which an unknown species is heard (W,)."""
+        unknown: NDArray[np.bool_] = self.kind == UNKNOWN
+        return unknown
+
+    @cached_property
+    def noise(self) -> NDArray[np.bool_]:
+        """Windows of noise, speech and background (W,)."""
+        noise: NDArray[np.bool_] = ~np.isin(self.kind, [KNOWN, UNKNOWN, LEFT_OUT, QUIET])
+        return noise
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """The kinds that occur, knowns first, then unknown species, the noises by name, and what is counted apart."""
+        first, last = (KNOWN, UNKNOWN), (BACKGROUND, LEFT_OUT, QUIET)
+        present = set(np.unique(self.kind).tolist())
+        middle = sorted(present - {*first, *last})
+        return tuple(kind for kind in (*first, *middle, *last) if kind in present)
+
+
+def judge_truth(corpus: Corpus, outputs: WindowOutputs) -> Truth:
+    """The truth of every window of `outputs`, whose recordings are positions in `corpus.recordings`."""
+    if len(outputs) and not 0 <= outputs.recording.min() <= outputs.recording.max() < len(corpus.recordings):
+        raise UserError("these window outputs belong to another prepared corpus; run 'edge-train fit' on this one")
+    positions = {label: i for i, label in enumerate(outputs.labels)}
+    animals = np.array([r.role in ("known", "unknown") for r in corpus.recordings], bool)
+    species = np.array([positions.get(r.label, -1) if r.role == "known" else -1 for r in corpus.recordings], np.int64)
+    kinds = np.array([_kind(r, positions) for r in corpus.recordings], np.str_)
+    quiet = animals[outputs.recording] & ~outputs.active
+    return Truth(
+        species=np.where(quiet, -1, species[outputs.recording]),
+        kind=np.where(quiet, QUIET, kinds[outputs.recording]),
+        origin=kinds[outputs.recording],
+    )
+
+
+def _kind(recording: Recording, labels: dict[str, int]) -> str:
+    match recording.role:
+        case "known":
+            return KNOWN if recording.label in labels else LEFT_OUT
+        case "unknown":
+            return UNKNOWN
+        case "background":
+            return BACKGROUND
+        case _:
+            return f"noise: {recording.label.replace('_', ' ')}"
