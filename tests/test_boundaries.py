@@ -11,6 +11,41 @@ import pytest
 
 PACKAGES = ("edge", "train", "deploy")
 BUNDLE_NEEDS = {"numpy", "scipy", "bottleneck"}
+# Tests of everything; the others stand in a folder named as what they test.
+OF_ALL_PACKAGES = {"test_boundaries.py", "test_readme.py", "test_repository.py", "test_without_torch.py"}
+# What each room and single module may import of its own package. What is not named imports nothing of it: `errors`, `types`.
+MAY_IMPORT: dict[str, dict[str, set[str]]] = {
+    "edge": {
+        "strictyaml": {"errors"},
+        "bundle": {"errors"},
+        "backends": {"errors", "types"},
+        "sources": {"backoff", "errors", "types"},
+        "clock": {"errors", "sources"},
+        "detect": {"backends", "bundle", "clock", "errors", "strictyaml", "types"},
+        "provenance": {"bundle", "detect"},
+        "config": {"detect", "errors", "provenance", "strictyaml"},
+        "store": {"clock", "errors", "types"},
+        "wire": {"clock", "provenance", "store", "types"},
+        "mqtt": {"backoff", "config", "errors", "store"},
+        "recorder": {
+            *("bundle", "clock", "config", "detect", "errors", "models", "mqtt", "provenance", "sources", "store", "types", "wire"),
+        },
+        "replay": {"bundle", "clock", "detect", "errors", "provenance", "sources", "types", "wire"},
+        "info": {"bundle"},
+        "bench": {"backends", "bundle", "replay", "types"},
+        "cli": {"bench", "bundle", "clock", "config", "detect", "errors", "info", "models", "recorder", "replay", "sources"},
+    },
+    "train": {
+        "corpus": {"files"},
+        "recipe": {"files"},
+        "windows": {"corpus", "files", "networks", "recipe"},
+        "learning": {"corpus", "files", "networks", "recipe", "windows"},
+        "judging": {"corpus", "files", "windows"},
+        "export": {"corpus", "files", "judging", "learning", "windows"},
+        "commands": {"corpus", "export", "files", "judging", "learning", "networks", "recipe"},
+    },
+    "deploy": {"cli": {"compile", "install", "quantize"}},
+}
 
 
 def _modules(root: Path, *folders: str) -> Iterator[Path]:
@@ -77,6 +112,53 @@ def test_nobody_imports_training(root: Path, folder: str) -> None:
 @pytest.mark.parametrize("folder", ["edge", "train"])
 def test_nobody_imports_deployment(root: Path, folder: str) -> None:
     assert not _offences(root, folder, of="deploy", allowed=())
+
+
+def _place(name: str) -> str:
+    """The room or single module of its package that a dotted name is in: `edge.store` of `edge.store.outbox.Row`."""
+    return ".".join(name.split(".")[:2])
+
+
+def _neighbours(root: Path, package: str) -> dict[str, set[str]]:
+    """For each room and single module of `package`, the others that it imports."""
+    found: dict[str, set[str]] = {}
+    for file in _modules(root, package):
+        own = _place(".".join(file.relative_to(root).with_suffix("").parts))
+        others = {_place(name) for name in _imports(file, root) if _within(name, package)}
+        found.setdefault(own, set()).update(others - {own, package})
+    return found
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_every_room_imports_only_what_it_may(root: Path, package: str) -> None:
+    for place, others in _neighbours(root, package).items():
+        strange = others - {f"{package}.{name}" for name in MAY_IMPORT[package].get(place.partition(".")[2], ())}
+        assert not strange, f"{place} imports {', '.join(sorted(strange))}"
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_no_two_rooms_import_each_other_directly_or_around_a_corner(root: Path, package: str) -> None:
+    reached = _neighbours(root, package)
+    for _ in reached:  # as many rounds as the longest way can have steps
+        reached = {place: others.union(*(reached.get(other, set()) for other in others)) for place, others in reached.items()}
+    assert not {place for place, others in reached.items() if place in others}
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_every_directory_says_in_its_first_line_what_it_is(root: Path, package: str) -> None:
+    for file in sorted((root / package).rglob("__init__.py")):
+        first = ast.get_docstring(ast.parse(file.read_text(encoding="utf-8")))
+        assert first, file
+        if file.parent.parent != root:
+            assert first.startswith(("Plug point: ", "Room: ")), f"{file.relative_to(root)}: {first}"
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_the_tests_mirror_the_rooms(root: Path, package: str) -> None:
+    rooms = {folder.name for folder in (root / package).iterdir() if (folder / "__init__.py").is_file()}
+    folders = {folder.name for folder in (root / "tests" / package).iterdir() if any(folder.glob("test_*.py"))}
+    assert folders <= rooms, "tests of a room that is not there"
+    assert {file.name for file in (root / "tests").glob("test_*.py")} == OF_ALL_PACKAGES
 
 
 def test_the_demonstration_is_no_training_data(root: Path) -> None:
