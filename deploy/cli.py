@@ -17,7 +17,9 @@ __all__ = ["main"]
 
 
 class _OneLineErrors(click.Group):
-    """A command group that ends with one line and exit code 2 when a person has to change something."""
+    """A command group that ends with one line and exit code 2 when a person has to change
+    something.
+    """
 
     def invoke(self, ctx: click.Context) -> object:
         try:
@@ -40,7 +42,9 @@ main.add_command(compile_command)
 @click.argument("bundle", type=click.Path(path_type=Path))
 @click.option("--quiet", "-q", is_flag=True, help="Say nothing when the bundle is sound.")
 def verify(bundle: Path, quiet: bool) -> None:
-    """Check every file of BUNDLE against its manifest and say what it is; exit 2 with the reason when it cannot be trusted."""
+    """Check every file of BUNDLE against its manifest and say what it is; exit 2 with the reason
+    when it cannot be trusted.
+    """
     loaded = load_bundle(bundle)
     if not quiet:
         for name, value in _facts(loaded):
@@ -50,22 +54,39 @@ def verify(bundle: Path, quiet: bool) -> None:
 @main.command("quantize")
 @click.argument("bundle", type=click.Path(path_type=Path))
 @click.option("--precision", required=True, type=click.Choice(["fp16", "int8", "int8+fp16"]))
-@click.option("--windows", required=True, type=click.Path(path_type=Path), help="Written by 'edge-train windows'.")
 @click.option(
-    "--for", "backend", type=click.Choice(["onnx", "tensorrt"]), help="Only the variant for ONNX Runtime's CPU, or for TensorRT."
+    "--windows",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="Written by 'edge-train windows'.",
 )
-@click.option("--allow-loss", is_flag=True, help="Keep a variant that loses more than 0.5 points of macro F1 or of AUROC.")
-def quantize_(bundle: Path, precision: str, windows: Path, backend: str | None, allow_loss: bool) -> None:
-    """Add the network at another PRECISION to BUNDLE, with its accuracy beside fp32's; takes minutes.
+@click.option(
+    "--for",
+    "backend",
+    type=click.Choice(["onnx", "tensorrt"]),
+    help="Only the variant for ONNX Runtime's CPU, or for TensorRT.",
+)
+@click.option(
+    "--allow-loss",
+    is_flag=True,
+    help="Keep a variant that loses more than 0.5 points of macro F1 or of AUROC.",
+)
+def quantize_(
+    bundle: Path, precision: str, windows: Path, backend: str | None, allow_loss: bool
+) -> None:
+    """Add the network at another PRECISION to BUNDLE, with its accuracy beside fp32's; takes
+    minutes.
 
-    fp16 and int8+fp16 are for TensorRT; int8 comes for TensorRT (int8) and for ONNX Runtime on a CPU (int8-cpu). Nothing is
-    written when a variant is refused.
+    fp16 and int8+fp16 are for TensorRT; int8 comes for TensorRT (int8) and for ONNX Runtime on a
+    CPU (int8-cpu). Nothing is written when a variant is refused.
     """
     from deploy.quantize.quantize import kinds_for, quantize
     from deploy.quantize.windows import read_windows
 
     loaded, kinds = load_bundle(bundle), kinds_for(precision, backend)
-    written = quantize(loaded, read_windows(windows, loaded), kinds, allow_loss=allow_loss, say=_aside)
+    written = quantize(
+        loaded, read_windows(windows, loaded), kinds, allow_loss=allow_loss, say=_aside
+    )
     for kind in kinds:
         click.echo(f"{kind.name}: {_accuracy(written.manifest.variants[kind.name].metrics)}")
     click.echo(f"{bundle}: bundle {written.digest[:12]}, with {', '.join(written.networks)}")
@@ -75,7 +96,9 @@ def _accuracy(metrics: Mapping[str, Any]) -> str:
     """Of a variant beside fp32's, in one line."""
     before = metrics["fp32"]
     pairs = [("macro F1", before["macro_f1_per_recording"], metrics["macro_f1_per_recording"])]
-    pairs += [(f"AUROC {name}", value, metrics["auroc"][name]) for name, value in before["auroc"].items()]
+    pairs += [
+        (f"AUROC {name}", value, metrics["auroc"][name]) for name, value in before["auroc"].items()
+    ]
     return ", ".join(f"{name} {was:.4f} -> {now:.4f}" for name, was, now in pairs)
 
 
@@ -84,20 +107,43 @@ def _aside(line: str) -> None:
 
 
 @main.command()
-@click.option("--bundle", type=click.Path(path_type=Path), help="Model; without it what is installed stays, at first the default.")
-@click.option("--package", help="Wheel or folder to install the program from; without it the checkout that this runs from.")
 @click.option(
-    "--wheels", type=click.Path(path_type=Path), help="Folder to take all packages from: for a machine without a network."
+    "--bundle",
+    type=click.Path(path_type=Path),
+    help="Model; without it what is installed stays, at first the default.",
 )
 @click.option(
-    "--python", default="/usr/bin/python3", show_default=True, type=click.Path(path_type=Path), help="For the environment."
+    "--package",
+    help=(
+        "Wheel or folder to install the program from; without it the checkout that this runs from."
+    ),
 )
-@click.option("--root", default="/", show_default=True, type=click.Path(path_type=Path), help="Another folder than /, for a trial.")
+@click.option(
+    "--wheels",
+    type=click.Path(path_type=Path),
+    help="Folder to take all packages from: for a machine without a network.",
+)
+@click.option(
+    "--python",
+    default="/usr/bin/python3",
+    show_default=True,
+    type=click.Path(path_type=Path),
+    help="For the environment.",
+)
+@click.option(
+    "--root",
+    default="/",
+    show_default=True,
+    type=click.Path(path_type=Path),
+    help="Another folder than /, for a trial.",
+)
 @click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
 def install(**asked: Any) -> None:
-    """Make this machine a recorder, or bring it up to date: program, configuration, units, model. Safe to run again.
+    """Make this machine a recorder, or bring it up to date: program, configuration, units, model.
+    Safe to run again.
 
-    `edge check` of the new program decides: if it finds fault with configuration or model, all is taken back, and exit status 2.
+    `edge check` of the new program decides: if it finds fault with configuration or model, all is
+    taken back, and exit status 2.
     """
     from deploy.install.install import Request, install
 
@@ -111,7 +157,13 @@ def _facts(bundle: Bundle) -> Iterator[tuple[str, str]]:
     yield "digest", bundle.digest
     yield "labels", str(len(bundle.labels))
     yield "frontend", _describe(bundle.frontend)
-    yield "head", f"{manifest.activation} scores, rejection by {manifest.rule} above {manifest.threshold:.4g}"
+    yield (
+        "head",
+        (
+            f"{manifest.activation} scores, rejection by {manifest.rule} above "
+            f"{manifest.threshold:.4g}"
+        ),
+    )
     yield "trained on", f"data {manifest.training_data[:12]}, code {manifest.code}"
     for file, sha256 in sorted(manifest.files.items()):
         size_kb = (bundle.path / file).stat().st_size / 1000
@@ -121,7 +173,10 @@ def _facts(bundle: Bundle) -> Iterator[tuple[str, str]]:
 def _describe(spec: FrontendSpec) -> str:
     channels = ", ".join(f"{c.component} ({c.level.kind})" for c in spec.channels)
     shape = " x ".join(str(n) for n in spec.shape)
-    return f"{spec.window_s:g} s at {spec.sample_rate_hz} Hz, {spec.n_mels} bands to {spec.fmax_hz:g} Hz, {channels}: {shape}"
+    return (
+        f"{spec.window_s:g} s at {spec.sample_rate_hz} Hz, {spec.n_mels} bands to "
+        f"{spec.fmax_hz:g} Hz, {channels}: {shape}"
+    )
 
 
 if __name__ == "__main__":

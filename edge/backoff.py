@@ -9,9 +9,17 @@ __all__ = ["Backoff"]
 
 
 class Backoff:
-    """Seconds to wait before the next attempt: doubling to `longest_s`, each shortened by up to half, so that recorders part."""
+    """Seconds to wait before the next attempt: doubling to `longest_s`, each shortened by up to
+    half, so that recorders part.
+    """
 
-    def __init__(self, *, first_s: float = 1.0, longest_s: float = 30.0, chance: Callable[[], float] = random.random) -> None:
+    def __init__(
+        self,
+        *,
+        first_s: float = 1.0,
+        longest_s: float = 30.0,
+        chance: Callable[[], float] = random.random,
+    ) -> None:
         self._first_s = self._next_s = first_s
         self._longest_s = longest_s
         self._chance = chance

@@ -1,4 +1,6 @@
-"""How fast this machine is with a bundle: front end and network apart, and a whole replay. A benchmark, never a test of time."""
+"""How fast this machine is with a bundle: front end and network apart, and a whole replay. A
+benchmark, never a test of time.
+"""
 
 from __future__ import annotations
 
@@ -31,31 +33,45 @@ def report(bundle_path: Path, *, runs: int, minutes: float) -> Iterator[str]:
     bundle = load_bundle(bundle_path)
     spec = bundle.frontend
     window = synthesise(spec.window_s, spec.sample_rate_hz)
-    yield f"bundle      {bundle.manifest.name} {bundle.digest[:16]}, {spec.window_s:g} s windows at {spec.sample_rate_hz} Hz"
+    yield (
+        f"bundle      {bundle.manifest.name} {bundle.digest[:16]}, {spec.window_s:g} s windows "
+        f"at {spec.sample_rate_hz} Hz"
+    )
     yield from _replays(bundle, minutes=minutes, runs=runs)
-    yield f"memory      {peak_rss_mib():.0f} MiB at most"  # before librosa's path loads what a recorder never does
+    # before librosa's path loads what a recorder never does
+    yield f"memory      {peak_rss_mib():.0f} MiB at most"
     yield from _network(bundle, window, runs)
     yield from _front_end("front end", spec, window, runs)
     paper = FrontendSpec()
-    yield from _front_end("three parts", paper, synthesise(paper.window_s, paper.sample_rate_hz), runs)
+    yield from _front_end(
+        "three parts", paper, synthesise(paper.window_s, paper.sample_rate_hz), runs
+    )
 
 
 def _machine() -> Iterator[str]:
     packages = ("numpy", "scipy", "librosa", "onnxruntime", "soxr", "soundfile")
     yield f"machine     {_cpu_model()}, {platform.system()} {platform.machine()}"
-    yield f"versions    Python {platform.python_version()}, " + ", ".join(f"{name} {version(name)}" for name in packages)
+    yield f"versions    Python {platform.python_version()}, " + ", ".join(
+        f"{name} {version(name)}" for name in packages
+    )
     yield "threads     1 for numpy, 1 for the network; times are CPU time of one core"
 
 
 def _front_end(name: str, spec: FrontendSpec, window: Array, runs: int) -> Iterator[str]:
-    """The bundle's own front end, and the one of mel, harmonic and percussive parts, each against librosa in the same run."""
+    """The bundle's own front end, and the one of mel, harmonic and percussive parts, each against
+    librosa in the same run.
+    """
     frontend = Frontend(spec)
     ours = _median_ms(lambda: frontend(window), runs)
-    if any(c.component == "linear" or c.n_fft for c in spec.channels):  # librosa's documentation has no path like these
+    # librosa's documentation has no path like these
+    if any(c.component == "linear" or c.n_fft for c in spec.channels):
         yield f"{name:11} {ours:.1f} ms a window"
         return
     plain = _median_ms(lambda: plain_librosa(spec, window), runs, per_run=3)
-    yield f"{name:11} {ours:.1f} ms a window, librosa's plain path {plain:.1f} ms: {plain / ours:.1f} times as fast"
+    yield (
+        f"{name:11} {ours:.1f} ms a window, librosa's plain path {plain:.1f} ms: "
+        f"{plain / ours:.1f} times as fast"
+    )
 
 
 def _network(bundle: Bundle, window: Array, runs: int) -> Iterator[str]:
@@ -80,9 +96,15 @@ def _replays(bundle: Bundle, *, minutes: float, runs: int) -> Iterator[str]:
         _write_recording(file, minutes)
         for hop_s in (hop_s for hop_s in HOPS_S if hop_s <= bundle.frontend.window_s):
             replayer = Replayer(ReplaySettings(bundle=bundle.path, hop_s=hop_s))
-            seconds = statistics.median(_cpu_s(lambda r=replayer: r.hear(file)) for _ in range(max(1, runs // 2)))  # type: ignore[misc]
+            seconds = statistics.median(
+                _cpu_s(lambda r=replayer: r.hear(file))  # type: ignore[misc]
+                for _ in range(max(1, runs // 2))
+            )
             speed = minutes * 60 / seconds
-            yield f"replay      {hop_s:g} s hop: {speed:.0f} audio seconds per CPU second ({minutes:g} min in {seconds:.1f} s)"
+            yield (
+                f"replay      {hop_s:g} s hop: {speed:.0f} audio seconds per CPU second "
+                f"({minutes:g} min in {seconds:.1f} s)"
+            )
 
 
 def plain_librosa(spec: FrontendSpec, window: Array) -> Array:
@@ -90,13 +112,30 @@ def plain_librosa(spec: FrontendSpec, window: Array) -> Array:
     import librosa
 
     stft = np.abs(
-        librosa.stft(window, n_fft=spec.n_fft, hop_length=spec.hop_length, window=spec.window_function, pad_mode="constant")
+        librosa.stft(
+            window,
+            n_fft=spec.n_fft,
+            hop_length=spec.hop_length,
+            window=spec.window_function,
+            pad_mode="constant",
+        )
     )
     parts = {"mel": stft}
-    if any(c.component in ("harmonic", "percussive") for c in spec.channels):  # or the comparison would flatter us
-        parts["harmonic"], parts["percussive"] = librosa.decompose.hpss(stft, kernel_size=spec.hpss_kernel, power=spec.hpss_power)
-    basis = librosa.filters.mel(sr=spec.sample_rate_hz, n_fft=spec.n_fft, n_mels=spec.n_mels, fmin=spec.fmin_hz, fmax=spec.fmax_hz)
-    levels: Array = np.stack([librosa.power_to_db(basis @ parts[c.component] ** 2, top_db=None) for c in spec.channels])
+    # or the comparison would flatter us
+    if any(c.component in ("harmonic", "percussive") for c in spec.channels):
+        parts["harmonic"], parts["percussive"] = librosa.decompose.hpss(
+            stft, kernel_size=spec.hpss_kernel, power=spec.hpss_power
+        )
+    basis = librosa.filters.mel(
+        sr=spec.sample_rate_hz,
+        n_fft=spec.n_fft,
+        n_mels=spec.n_mels,
+        fmin=spec.fmin_hz,
+        fmax=spec.fmax_hz,
+    )
+    levels: Array = np.stack(
+        [librosa.power_to_db(basis @ parts[c.component] ** 2, top_db=None) for c in spec.channels]
+    )
     return levels
 
 
@@ -142,12 +181,16 @@ def _cpu_model() -> str:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:  # not Linux
         return platform.processor() or platform.machine()
-    models = [line.split(":", 1)[1].strip() for line in lines if line.startswith(("model name", "Model"))]
+    models = [
+        line.split(":", 1)[1].strip() for line in lines if line.startswith(("model name", "Model"))
+    ]
     return f"{len(models)} x {models[0]}" if models else platform.machine()
 
 
 def peak_rss_mib() -> float:
-    """Of this process. Not `getrusage` where there is /proc: Linux hands the peak of the parent down to what it starts."""
+    """Of this process. Not `getrusage` where there is /proc: Linux hands the peak of the parent
+    down to what it starts.
+    """
     status = Path("/proc/self/status")
     if status.exists():
         return int(re.findall(r"VmHWM:\s+(\d+) kB", status.read_text(encoding="ascii"))[0]) / 1024

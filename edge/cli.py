@@ -25,14 +25,17 @@ if TYPE_CHECKING:
 
 __all__ = ["main"]
 
-FORMATS = ("table", "jsonl", "csv", "raven", "audacity", "windows")  # edge.replay.formats.FORMATS, which takes long to import
+# edge.replay.formats.FORMATS, which takes long to import
+FORMATS = ("table", "jsonl", "csv", "raven", "audacity", "windows")
 BACKENDS = ("auto", "tensorrt", "cuda", "cpu")  # edge.detect.engines.BackendChoice, as above
 REDRAW_S = 0.1  # drawing takes as long as hearing a second of audio
 NUMERIC_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 class _OneLineErrors(click.Group):
-    """Every expected failure is one line on standard error and an exit code; a traceback is a bug."""
+    """Every expected failure is one line on standard error and an exit code; a traceback is a
+    bug.
+    """
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -47,7 +50,9 @@ class _OneLineErrors(click.Group):
         except BrokenPipeError:
             raise  # click ends quietly when the reader of a pipe has gone
         except OSError as exc:  # a full disk, a pulled card: the system's words say it best
-            _complain(f"{exc.filename}: {exc.strerror}" if exc.filename else str(exc.strerror or exc))
+            _complain(
+                f"{exc.filename}: {exc.strerror}" if exc.filename else str(exc.strerror or exc)
+            )
             ctx.exit(1)
 
 
@@ -57,33 +62,96 @@ def main() -> None:
     """Named animals and honest unknowns, from recordings."""
     signal.signal(signal.SIGTERM, _terminate)
     for variable in NUMERIC_THREADS:
-        # Several threads make these small matrices slower; only before numpy is imported can this be said.
+        # Several threads make these small matrices slower; only before numpy is imported can this
+        # be said.
         os.environ.setdefault(variable, "1")
 
 
 def _bundle_option(command: Callable[..., Any]) -> Callable[..., Any]:
-    return click.option("--bundle", metavar="DIR", help="Bundle to use instead of the embedded default.")(command)
+    return click.option(
+        "--bundle", metavar="DIR", help="Bundle to use instead of the embedded default."
+    )(command)
 
 
 @main.command()
 @click.argument("paths", nargs=-1, required=True, metavar="PATH...")
 @click.option(
-    "--bundle", "bundles", metavar="DIR", multiple=True, help="Bundle to use instead of the default; several judge together."
+    "--bundle",
+    "bundles",
+    metavar="DIR",
+    multiple=True,
+    help="Bundle to use instead of the default; several judge together.",
 )
-@click.option("--hop-s", type=float, default=1.0, show_default=True, help="Seconds from one window to the next.")
-@click.option("--format", "form", type=click.Choice(FORMATS), default="table", show_default=True, help="Form of the output.")
-@click.option("--out", metavar="PATH", help="File to write instead of standard output; appears only when complete.")
-@click.option("--start", metavar="RFC3339", help="When each recording starts, e.g. 2024-05-01T05:30:00Z.")
 @click.option(
-    "--species", metavar="FILE", help="YAML list of the labels expected, or labels with their months; others are unknown."
+    "--hop-s",
+    type=float,
+    default=1.0,
+    show_default=True,
+    help="Seconds from one window to the next.",
 )
-@click.option("--slide-s", type=click.FloatRange(0, 60), default=0.0, help="As model.slide_s of the configuration.")
-@click.option("--boost", type=click.FloatRange(1, 10), default=1.0, help="As model.boost of the configuration.")
-@click.option("--boost-s", type=click.FloatRange(0, 86_400), default=600.0, help="As model.boost_s of the configuration.")
-@click.option("--workers", type=click.IntRange(min=1), default=1, show_default=True, help="Processes; files are shared among them.")
-@click.option("--backend", type=click.Choice(BACKENDS), default="auto", show_default=True, help="What runs the network.")
-@click.option("--engines", metavar="DIR", help="Folder of compiled engines.  [default: engines, below $CACHE_DIRECTORY]")
-@click.option("--plot", metavar="PNG", help="Also draw the spectrogram of a single recording with its detections.")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(FORMATS),
+    default="table",
+    show_default=True,
+    help="Form of the output.",
+)
+@click.option(
+    "--out",
+    metavar="PATH",
+    help="File to write instead of standard output; appears only when complete.",
+)
+@click.option(
+    "--start", metavar="RFC3339", help="When each recording starts, e.g. 2024-05-01T05:30:00Z."
+)
+@click.option(
+    "--species",
+    metavar="FILE",
+    help="YAML list of the labels expected, or labels with their months; others are unknown.",
+)
+@click.option(
+    "--slide-s",
+    type=click.FloatRange(0, 60),
+    default=0.0,
+    help="As model.slide_s of the configuration.",
+)
+@click.option(
+    "--boost",
+    type=click.FloatRange(1, 10),
+    default=1.0,
+    help="As model.boost of the configuration.",
+)
+@click.option(
+    "--boost-s",
+    type=click.FloatRange(0, 86_400),
+    default=600.0,
+    help="As model.boost_s of the configuration.",
+)
+@click.option(
+    "--workers",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="Processes; files are shared among them.",
+)
+@click.option(
+    "--backend",
+    type=click.Choice(BACKENDS),
+    default="auto",
+    show_default=True,
+    help="What runs the network.",
+)
+@click.option(
+    "--engines",
+    metavar="DIR",
+    help="Folder of compiled engines.  [default: engines, below $CACHE_DIRECTORY]",
+)
+@click.option(
+    "--plot",
+    metavar="PNG",
+    help="Also draw the spectrogram of a single recording with its detections.",
+)
 def replay(  # noqa: PLR0913 - one for each option
     *,
     paths: tuple[str, ...],
@@ -127,7 +195,15 @@ def replay(  # noqa: PLR0913 - one for each option
         raise click.exceptions.Exit(1)
 
 
-def _write(replayer: Replayer, recordings: list[Any], *, form: Any, out: str | None, workers: int, plot: str | None) -> bool:
+def _write(
+    replayer: Replayer,
+    recordings: list[Any],
+    *,
+    form: Any,
+    out: str | None,
+    workers: int,
+    plot: str | None,
+) -> bool:
     """Hear and write all recordings; whether every one could be."""
     from edge.replay.formats import open_sink
     from edge.replay.formats.base import Heard
@@ -136,15 +212,22 @@ def _write(replayer: Replayer, recordings: list[Any], *, form: Any, out: str | N
 
     failed, sink = 0, None
     with text_output(out) as stream:
-        with _progress(len(recordings), streaming=out is None and form != "table") as (advance, complain):
-            for done, outcome in enumerate(outcomes(replayer, recordings, workers=workers, progress=advance), 1):
+        with _progress(len(recordings), streaming=out is None and form != "table") as (
+            advance,
+            complain,
+        ):
+            for done, outcome in enumerate(
+                outcomes(replayer, recordings, workers=workers, progress=advance), 1
+            ):
                 advance(done)
                 if not isinstance(outcome, Heard):
                     complain(str(outcome))
                     failed += 1
                     continue
                 # Only now: when no recording can be read, not even a heading is written.
-                sink = sink or open_sink(form, stream, replayer.provenance, several=len(recordings) > 1)
+                sink = sink or open_sink(
+                    form, stream, replayer.provenance, several=len(recordings) > 1
+                )
                 sink.write(outcome)
                 if plot:
                     _draw(replayer, outcome, plot)
@@ -162,20 +245,35 @@ def _draw(replayer: Replayer, heard: Any, plot: str) -> None:
 
 
 @contextmanager
-def _progress(files: int, *, streaming: bool) -> Iterator[tuple[Callable[[float], None], Callable[[str], None]]]:
+def _progress(
+    files: int, *, streaming: bool
+) -> Iterator[tuple[Callable[[float], None], Callable[[str], None]]]:
     """How to tell the number of files done, fractions included, and how to complain about one.
 
-    A bar is drawn only on a terminal, and not when the results are `streaming` to that terminal too.
+    A bar is drawn only on a terminal, and not when the results are `streaming` to that terminal
+    too.
     """
     if not sys.stderr.isatty() or (streaming and sys.stdout.isatty()):
         yield (lambda done: None), _complain
         return
     from rich.console import Console
-    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import (
+        BarColumn,
+        Progress,
+        TaskProgressColumn,
+        TextColumn,
+        TimeRemainingColumn,
+    )
 
-    columns = (BarColumn(), TaskProgressColumn(), TimeRemainingColumn(), TextColumn("{task.fields[files]}"))
+    columns = (
+        BarColumn(),
+        TaskProgressColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[files]}"),
+    )
     console = Console(stderr=True, highlight=False, markup=False, emoji=False)
-    # No refresh thread: the decoder mutes file descriptor 2 for moments, and half a cursor movement would be lost in one.
+    # No refresh thread: the decoder mutes file descriptor 2 for moments, and half a cursor movement
+    # would be lost in one.
     with Progress(*columns, console=console, transient=True, auto_refresh=False) as progress:
         task = progress.add_task("", total=files, files=f"0/{files} files")
         drawn_s = 0.0
@@ -185,7 +283,9 @@ def _progress(files: int, *, streaming: bool) -> Iterator[tuple[Callable[[float]
             now_s = time.monotonic()
             if now_s - drawn_s >= REDRAW_S:
                 drawn_s = now_s
-                progress.update(task, completed=done, files=f"{int(done)}/{files} files", refresh=True)
+                progress.update(
+                    task, completed=done, files=f"{int(done)}/{files} files", refresh=True
+                )
 
         yield advance, lambda message: console.print(f"error: {_one_line(message)}", soft_wrap=True)
 
@@ -202,7 +302,12 @@ def info(bundle: str | None) -> None:
 
 
 @main.command()
-@click.option("--config", "file", type=click.Path(path_type=Path), help="Configuration; without it, every key at its default.")
+@click.option(
+    "--config",
+    "file",
+    type=click.Path(path_type=Path),
+    help="Configuration; without it, every key at its default.",
+)
 def run(file: Path | None) -> None:
     """Listen to a microphone until stopped; SIGHUP reads the configuration again."""
     from edge.recorder.daemon import run
@@ -211,10 +316,17 @@ def run(file: Path | None) -> None:
 
 
 @main.command()
-@click.option("--config", "file", type=click.Path(path_type=Path), help="Configuration; without it, every key at its default.")
+@click.option(
+    "--config",
+    "file",
+    type=click.Path(path_type=Path),
+    help="Configuration; without it, every key at its default.",
+)
 @click.pass_obj
 def check(sound: AudioSystem | None, file: Path | None) -> None:
-    """Say everything that would keep a recorder from working: configuration, device, model, disk, broker."""
+    """Say everything that would keep a recorder from working: configuration, device, model, disk,
+    broker.
+    """
     from edge.recorder.check import check
     from edge.sources.portaudio import PortAudio
 
@@ -237,13 +349,28 @@ def devices() -> None:
     for device in PortAudio().devices():
         card = f"  card {device.card}" if device.card else ""
         default = "  (default)" if device.default else ""
-        click.echo(f"{device.stable_name}  {device.channels} channels  {device.sample_rate_hz} Hz{card}{default}")
+        click.echo(
+            f"{device.stable_name}  {device.channels} channels  {device.sample_rate_hz} "
+            f"Hz{card}{default}"
+        )
 
 
 @main.command()
 @_bundle_option
-@click.option("--runs", type=click.IntRange(min=1), default=5, show_default=True, help="Runs of which the median is told.")
-@click.option("--minutes", type=click.FloatRange(min=0.5), default=10.0, show_default=True, help="Audio to synthesise.")
+@click.option(
+    "--runs",
+    type=click.IntRange(min=1),
+    default=5,
+    show_default=True,
+    help="Runs of which the median is told.",
+)
+@click.option(
+    "--minutes",
+    type=click.FloatRange(min=0.5),
+    default=10.0,
+    show_default=True,
+    help="Audio to synthesise.",
+)
 def bench(bundle: str | None, runs: int, minutes: float) -> None:
     """Measure front end, network and replay on one core of this machine."""
     from edge.bench import report

@@ -1,4 +1,6 @@
-"""Sample index to UTC. Wall time is derived from the sample index, never added up; where the start came from is always told."""
+"""Sample index to UTC. Wall time is derived from the sample index, never added up; where the start
+came from is always told.
+"""
 
 from __future__ import annotations
 
@@ -13,22 +15,28 @@ from edge.sources.riff import parse_timestamp, start_tags
 
 __all__ = ["Clock", "ClockSource", "file_clock", "parse_start", "rfc3339"]
 
-ClockSource = Literal["option", "guano", "audiomoth", "bext", "name", "mtime", "system"]  # system: a live recorder's own clock
+# system: a live recorder's own clock
+ClockSource = Literal["option", "guano", "audiomoth", "bext", "name", "mtime", "system"]
 
 TO_THE_SECOND_S = 1.0
 ANY_ZONE_S = 14 * 3600.0  # a local time of an unknown zone is at most so far from UTC
 FILE_TIME_S = 24 * 3600.0  # of a file that was never copied without its time
 YEARS = range(1970, 2200)
 
-# AudioMoth: 20240501_053000.WAV, optionally T for triggered, in UTC; with its 16-digit device id before it. Song Meter:
-# PREFIX_20240501_053000.wav, local time, with the zone appended by some models (-0500).
-NAME = re.compile(r"(?P<prefix>.*?)(?<!\d)(?P<date>\d{8})[_T$](?P<time>\d{6})(?P<fraction>\.\d{1,6})?(?P<zone>Z|[+-]\d{4})?(?!\d)")
+# AudioMoth: 20240501_053000.WAV, optionally T for triggered, in UTC; with its 16-digit device id
+# before it. Song Meter: PREFIX_20240501_053000.wav, local time, with the zone appended by some
+# models (-0500).
+NAME = re.compile(
+    r"(?P<prefix>.*?)(?<!\d)(?P<date>\d{8})[_T$](?P<time>\d{6})(?P<fraction>\.\d{1,6})?(?P<zone>Z|[+-]\d{4})?(?!\d)"
+)
 AUDIOMOTH_PREFIX = re.compile(r"(?:[0-9A-F]{16}_)?")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Clock:
-    """UTC of a stream's samples. `synced` only when a person or a time service vouches for it; `uncertainty_s` is of the start."""
+    """UTC of a stream's samples. `synced` only when a person or a time service vouches for it;
+    `uncertainty_s` is of the start.
+    """
 
     start_utc: datetime
     sample_rate_hz: int
@@ -38,7 +46,9 @@ class Clock:
 
     def utc(self, sample: int) -> datetime:
         """Time of a sample, in whole arithmetic, so that it is the same from any block."""
-        return self.start_utc + timedelta(microseconds=(2_000_000 * sample + self.sample_rate_hz) // (2 * self.sample_rate_hz))
+        return self.start_utc + timedelta(
+            microseconds=(2_000_000 * sample + self.sample_rate_hz) // (2 * self.sample_rate_hz)
+        )
 
 
 def rfc3339(time: datetime) -> str:
@@ -51,24 +61,45 @@ def parse_start(text: str) -> datetime:
     time = parse_timestamp(text)
     if time is None or time.tzinfo is None or time.year not in YEARS:
         raise ConfigError(
-            f"--start: '{text}' is not a time with its zone, such as 2024-05-01T05:30:00Z or 2024-05-01T05:30:00-05:00"
+            f"--start: '{text}' is not a time with its zone, such as 2024-05-01T05:30:00Z or "
+            "2024-05-01T05:30:00-05:00"
         )
     return time.astimezone(timezone.utc)
 
 
-def file_clock(path: str, *, sample_rate_hz: int, duration_s: float | None, start: datetime | None = None) -> Clock:
-    """Clock of a recording: from `start`, else its metadata, else its name, else the file's time, which is its end."""
+def file_clock(
+    path: str, *, sample_rate_hz: int, duration_s: float | None, start: datetime | None = None
+) -> Clock:
+    """Clock of a recording: from `start`, else its metadata, else its name, else the file's time,
+    which is its end.
+    """
     if start is not None:
-        return Clock(start_utc=start, sample_rate_hz=sample_rate_hz, source="option", synced=True, uncertainty_s=0.0)
+        return Clock(
+            start_utc=start,
+            sample_rate_hz=sample_rate_hz,
+            source="option",
+            synced=True,
+            uncertainty_s=0.0,
+        )
     source, time = _recorded(path)
     uncertainty_s = TO_THE_SECOND_S
     if time is None:
         written = datetime.fromtimestamp(os.stat(path).st_mtime, timezone.utc)
-        source, time, uncertainty_s = "mtime", written - timedelta(seconds=duration_s or 0.0), FILE_TIME_S
+        source, time, uncertainty_s = (
+            "mtime",
+            written - timedelta(seconds=duration_s or 0.0),
+            FILE_TIME_S,
+        )
     elif time.tzinfo is None:
         time, uncertainty_s = time.replace(tzinfo=timezone.utc), ANY_ZONE_S
     utc = time.astimezone(timezone.utc)
-    return Clock(start_utc=utc, sample_rate_hz=sample_rate_hz, source=source, synced=False, uncertainty_s=uncertainty_s)
+    return Clock(
+        start_utc=utc,
+        sample_rate_hz=sample_rate_hz,
+        source=source,
+        synced=False,
+        uncertainty_s=uncertainty_s,
+    )
 
 
 def _recorded(path: str) -> tuple[ClockSource, datetime | None]:
@@ -88,6 +119,7 @@ def name_time(name: str) -> datetime | None:
     if zone is None and AUDIOMOTH_PREFIX.fullmatch(match["prefix"]):
         zone = "Z"
     parsed = parse_timestamp(
-        f"{date[:4]}-{date[4:6]}-{date[6:]}T{time[:2]}:{time[2:4]}:{time[4:]}{match['fraction'] or ''}{zone or ''}"
+        f"{date[:4]}-{date[4:6]}-{date[6:]}T{time[:2]}:{time[2:4]}:{time[4:]}"
+        f"{match['fraction'] or ''}{zone or ''}"
     )
     return parsed if parsed is not None and parsed.year in YEARS else None

@@ -1,16 +1,20 @@
-"""The demonstration soundscape: synthesised here from published descriptions, the same samples every time. No recording is in it.
+"""The demonstration soundscape: synthesised here from published descriptions, the same samples
+every time. No recording is in it.
 
-It shows the program at work without anybody's recordings. It says nothing about how well the model does in the field, and it is
-never training material. What each sound imitates, and where its numbers come from:
+It shows the program at work without anybody's recordings. It says nothing about how well the model
+does in the field, and it is never training material. What each sound imitates, and where its
+numbers come from:
 
-spring peeper   a tonal whistle of 0.1-0.2 s near 2.9 kHz that rises a little, about once a second; neighbours call in alternation
-                (Forester and Czarnowsky 1985, Behaviour 92; Sullivan and Hinshaw 1990, Copeia)
-American toad   one trill of many seconds, carrier 1.5-2 kHz, 30-40 pulses a second, swelling at its start
-                (Zweifel 1968, Copeia; Sullivan 1992, Copeia)
-motor           harmonics of the firing frequency, fading upwards, in a rhythm of the crankshaft: a four-stroke engine of four
-                cylinders that idles at 30 turns a second fires 60 times
-voice           glottal pulses through formant resonances (Fant 1960, Acoustic Theory of Speech Production), vowels of
-                men as measured by Peterson and Barney 1952, J. Acoust. Soc. Am. 24; a buzz, no words
+spring peeper   a tonal whistle of 0.1-0.2 s near 2.9 kHz that rises a little, about once a second;
+                neighbours call in alternation (Forester and Czarnowsky 1985, Behaviour 92;
+                Sullivan and Hinshaw 1990, Copeia)
+American toad   one trill of many seconds, carrier 1.5-2 kHz, 30-40 pulses a second, swelling at its
+                start (Zweifel 1968, Copeia; Sullivan 1992, Copeia)
+motor           harmonics of the firing frequency, fading upwards, in a rhythm of the crankshaft: a
+                four-stroke engine of four cylinders that idles at 30 turns a second fires 60 times
+voice           glottal pulses through formant resonances (Fant 1960, Acoustic Theory of Speech
+                Production), vowels of men as measured by Peterson and Barney 1952, J. Acoust. Soc.
+                Am. 24; a buzz, no words
 wind            noise that falls by 6 dB an octave, in gusts
 """
 
@@ -39,7 +43,9 @@ Signal = NDArray[np.float64]
 
 @dataclass(frozen=True, kw_only=True)
 class Scene:
-    """What sounds from `start_s` to `stop_s`; `label` is the species it imitates, None for what should stay unknown."""
+    """What sounds from `start_s` to `stop_s`; `label` is the species it imitates, None for what
+    should stay unknown.
+    """
 
     sound: str
     label: str | None
@@ -47,7 +53,8 @@ class Scene:
     stop_s: float
 
 
-# Between the scenes there is nothing but wind. Everything is on whole seconds, so that a printed table is easy to compare.
+# Between the scenes there is nothing but wind. Everything is on whole seconds, so that a printed
+# table is easy to compare.
 SCHEDULE = (
     Scene(sound="spring peeper", label="spring_peeper", start_s=4.0, stop_s=16.0),
     Scene(sound="American toad", label="american_toad", start_s=20.0, stop_s=34.0),
@@ -95,14 +102,18 @@ def _peeper(rng: np.random.Generator, duration_s: float) -> Signal:
     chorus = np.zeros(round(duration_s * SAMPLE_RATE_HZ))
     for loudness, low_hz, first_s in ((1.0, 2800.0, 0.15), (0.3, 2950.0, 0.65)):
         for nominal_s in np.arange(first_s, duration_s - 0.4, 1.0):
-            peep = loudness * _peep(0.15 + 0.01 * rng.standard_normal(), low_hz + 15 * rng.standard_normal())
+            peep = loudness * _peep(
+                0.15 + 0.01 * rng.standard_normal(), low_hz + 15 * rng.standard_normal()
+            )
             start = round((nominal_s + 0.03 * rng.random()) * SAMPLE_RATE_HZ)
             chorus[start : start + len(peep)] += peep
     return chorus
 
 
 def _peep(duration_s: float, low_hz: float) -> Signal:
-    """One whistle that rises by 250 Hz: quick attack, even top, quick release; a faint second harmonic."""
+    """One whistle that rises by 250 Hz: quick attack, even top, quick release; a faint second
+    harmonic.
+    """
     t = _time(duration_s)
     phase = 2 * np.pi * (low_hz * t + 125.0 * t**2 / duration_s)
     whistle: Signal = _fades(t, 0.5) * (np.sin(phase) + 0.03 * np.sin(2 * phase))
@@ -110,29 +121,38 @@ def _peep(duration_s: float, low_hz: float) -> Signal:
 
 
 def _toad(rng: np.random.Generator, duration_s: float) -> Signal:
-    """A trill: rounded pulses of a steady carrier, 36 a second, louder over the first two seconds."""
+    """A trill: rounded pulses of a steady carrier, 36 a second, louder over the first two
+    seconds.
+    """
     t = _time(duration_s)
     pulses = (t * 36.0) % 1.0
     envelope = np.where(pulses < 0.7, np.sin(np.pi * pulses / 0.7) ** 2, 0.0)
     rise = np.minimum(t / 2.0, 1.0)
     wander_hz = 8.0 * np.sin(2 * np.pi * 0.2 * t + rng.random())
     phase = 2 * np.pi * np.cumsum(1700.0 + 60.0 * rise + wander_hz) / SAMPLE_RATE_HZ
-    trill: Signal = 0.8 * _fades(t, 0.02) * rise * envelope * (np.sin(phase) + 0.02 * np.sin(2 * phase))
+    trill: Signal = (
+        0.8 * _fades(t, 0.02) * rise * envelope * (np.sin(phase) + 0.02 * np.sin(2 * phase))
+    )
     return trill
 
 
 def _motor(rng: np.random.Generator, duration_s: float) -> Signal:
-    """60 firings a second, every second one a little stronger, with exhaust noise in the same rhythm."""
+    """60 firings a second, every second one a little stronger, with exhaust noise in the same
+    rhythm.
+    """
     t = _time(duration_s)
     turns = np.cumsum(30.0 + 0.4 * np.sin(2 * np.pi * 0.3 * t)) / SAMPLE_RATE_HZ
-    tones = sum(np.sin(2 * np.pi * 2 * k * turns + rng.uniform(0, 2 * np.pi)) / k for k in range(1, 40))
+    tones = sum(
+        np.sin(2 * np.pi * 2 * k * turns + rng.uniform(0, 2 * np.pi)) / k for k in range(1, 40)
+    )
     rhythm = 1.0 + 0.4 * np.cos(2 * np.pi * turns)
     exhaust = scipy.signal.lfilter([0.2], [1, -0.8], rng.standard_normal(len(t)))
     engine: Signal = 0.35 * _fades(t, 0.2) * rhythm * (tones + 0.4 * exhaust)
     return engine
 
 
-# Formants of /a/, /i/ and /u/ in Hz, men (Peterson and Barney 1952, table II), each with a bandwidth of 80-160 Hz.
+# Formants of /a/, /i/ and /u/ in Hz, men (Peterson and Barney 1952, table II), each with a
+# bandwidth of 80-160 Hz.
 VOWELS_HZ = ((730.0, 1090.0, 2440.0), (270.0, 2290.0, 3010.0), (300.0, 870.0, 2240.0))
 
 
@@ -159,7 +179,9 @@ def _syllable(formants_hz: tuple[float, ...], duration_s: float) -> Signal:
 
 
 def _wind(rng: np.random.Generator, duration_s: float) -> Signal:
-    """Noise through a one-pole low-pass at 50 Hz under slow gusts, with a floor of hiss as every microphone has."""
+    """Noise through a one-pole low-pass at 50 Hz under slow gusts, with a floor of hiss as every
+    microphone has.
+    """
     n = round(duration_s * SAMPLE_RATE_HZ)
     rumble = scipy.signal.lfilter([0.01], [1, -0.99], rng.standard_normal(n))
     knots = rng.uniform(0.3, 1.0, int(duration_s / 3) + 2)
@@ -169,7 +191,9 @@ def _wind(rng: np.random.Generator, duration_s: float) -> Signal:
 
 
 def _outdoors(rng: np.random.Generator, dry: Signal) -> Signal:
-    """Scatter from trees and ground: a quarter of a second of decaying noise, 20 dB below the direct sound."""
+    """Scatter from trees and ground: a quarter of a second of decaying noise, 20 dB below the
+    direct sound.
+    """
     t = _time(0.25)
     tail = rng.standard_normal(len(t)) * np.exp(-t / 0.05)
     tail *= 0.1 / np.sqrt(np.square(tail).sum())

@@ -1,17 +1,17 @@
 """The exception tree, by what the caller does next.
 
 EdgeError
-├── UserError            a person must change something; the command line prints one line and exits non-zero
+├── UserError            a person must change something; one line on the terminal, exit non-zero
 │   ├── ConfigError      a key or value of the configuration or of an option
 │   │   └── FaultyConfigError  every fault of a configuration file at once
 │   ├── SpecError        a frontend or head description that cannot be used
-│   ├── BundleError      a bundle that is damaged, edited, newer than this program, or not what it claims
+│   ├── BundleError      a bundle that is damaged, edited, too new, or not what it claims
 │   └── AudioError       a recording that cannot be read or makes no sense
 ├── DeliveryError        the far end of a sink is away or refuses: keep the rows, try again later
 ├── StoreError           the local store cannot be written now: keep the row, try again
 └── BackendError         inference failed at run time: restart the model, count the window as lost
     ├── NoGpuError       there is nothing here that an engine for a GPU could run on: take another
-    └── EngineError      a compiled engine is damaged or was made for another machine: set it aside and compile it again
+    └── EngineError      a compiled engine is damaged or was made elsewhere: compile it again
 """
 
 from __future__ import annotations
@@ -50,7 +50,9 @@ class ConfigError(UserError):
 
 @dataclass(frozen=True, kw_only=True)
 class Fault:
-    """One thing wrong with a configuration: the dotted `key`, the `value` as written (never a secret), why, and what to do."""
+    """One thing wrong with a configuration: the dotted `key`, the `value` as written (never a
+    secret), why, and what to do.
+    """
 
     key: str
     value: str
@@ -72,7 +74,9 @@ class FaultyConfigError(ConfigError):
 
 
 class SpecError(UserError, ValueError):
-    """A frontend or head description that cannot be used; the message names the key and the reason."""
+    """A frontend or head description that cannot be used; the message names the key and the
+    reason.
+    """
 
 
 class BundleError(UserError):
@@ -104,4 +108,6 @@ class NoGpuError(BackendError):
 
 
 class EngineError(BackendError):
-    """A compiled engine that cannot be trusted or does not belong to this machine; the message names the reason."""
+    """A compiled engine that cannot be trusted or does not belong to this machine; the message
+    names the reason.
+    """

@@ -12,18 +12,29 @@ __all__ = ["describe"]
 
 
 def describe(b: Bundle) -> Iterator[str]:
-    """Name, digest, front end, head, outputs, variants, training, metrics and labels of a verified bundle."""
+    """Name, digest, front end, head, outputs, variants, training, metrics and labels of a verified
+    bundle.
+    """
     spec, m = b.frontend, b.manifest
     channels = ", ".join(f"{c.component} ({c.level.kind})" for c in spec.channels)
     yield f"{m.name}  {b.path}"
     yield f"digest     {b.digest}"
-    yield f"frontend   {spec.window_s:g} s at {spec.sample_rate_hz} Hz, {spec.n_mels} bands of {channels}"
+    yield (
+        f"frontend   {spec.window_s:g} s at {spec.sample_rate_hz} Hz, {spec.n_mels} bands of "
+        f"{channels}"
+    )
     yield f"head       {m.activation}, rejects by {b.head.rule.kind} above {m.threshold:.4g}"
     yield f"window     {_carries(b)}"
     yield f"outputs    {', '.join(_outputs(b))}"
     for name, variant in m.variants.items():
-        size_kb, runs_on = b.networks[name].path.stat().st_size / 1000, " and ".join(variant.runs_on)
-        yield f"variant    {name}: {variant.precision} for {runs_on}, {size_kb:.0f} kB, rejects above {variant.threshold:.4g}"
+        size_kb, runs_on = (
+            b.networks[name].path.stat().st_size / 1000,
+            " and ".join(variant.runs_on),
+        )
+        yield (
+            f"variant    {name}: {variant.precision} for {runs_on}, {size_kb:.0f} kB, rejects "
+            f"above {variant.threshold:.4g}"
+        )
     yield f"trained    on data {m.training_data[:16]}, by code {m.code[:16]}"
     for name, value in _flat(m.metrics):
         yield f"metric     {name}: {value}"
@@ -31,7 +42,9 @@ def describe(b: Bundle) -> Iterator[str]:
     for label in b.labels:
         scientific = f" ({label.scientific_name})" if label.scientific_name else ""
         own = m.label_thresholds.get(label.label)
-        yield f"  {label.label}: {label.common_name}{scientific}" + (f", from a score of {own:g}" if own is not None else "")
+        yield f"  {label.label}: {label.common_name}{scientific}" + (
+            f", from a score of {own:g}" if own is not None else ""
+        )
 
 
 def _carries(b: Bundle) -> str:
@@ -49,7 +62,9 @@ def _outputs(b: Bundle) -> Iterator[str]:
     yield f"logits {len(golden.logits)}"
     if threshold is not None:
         frames = golden.further.get("frames")
-        yield ("frames" if frames is None else f"frames {len(frames)}") + f" (heard from a score of {threshold:g})"
+        yield (
+            "frames" if frames is None else f"frames {len(frames)}"
+        ) + f" (heard from a score of {threshold:g})"
     if b.manifest.attention:
         bands, parts = golden.further["attention"].shape
         yield f"attention {bands} bands x {parts} parts"

@@ -1,4 +1,6 @@
-"""What made a detection: digests of bundle, configuration and code, so that a result can be traced years later."""
+"""What made a detection: digests of bundle, configuration and code, so that a result can be traced
+years later.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,8 @@ __all__ = ["Provenance", "chosen_later", "code_digest", "config_digest", "proven
 
 @dataclass(frozen=True, kw_only=True)
 class Provenance:
-    """sha256 digests of bundle, configuration and code; the names of the bundle's labels; what runs which of its networks.
+    """sha256 digests of bundle, configuration and code; the names of the bundle's labels; what runs
+    which of its networks.
 
     `several`: a window may carry more than one label.
     """
@@ -45,7 +48,9 @@ class Provenance:
 
 
 def provenance_of(model: Judge, **settings: Any) -> Provenance:
-    """Provenance of results of `model` under `settings`; together they are all that decides what is detected."""
+    """Provenance of results of `model` under `settings`; together they are all that decides what is
+    detected.
+    """
     return Provenance(
         bundle=model.digest,
         config=config_digest(**settings),
@@ -58,22 +63,31 @@ def provenance_of(model: Judge, **settings: Any) -> Provenance:
 
 
 def chosen_later(*, species: SpeciesList | None, refine: RefineSpec) -> dict[str, Any]:
-    """Settings that came after the first recorders: only where they were chosen, so that other configurations keep their digest."""
+    """Settings that came after the first recorders: only where they were chosen, so that other
+    configurations keep their digest.
+    """
     chosen = {"species": species, "refine": refine if refine.on else None}
     return {key: value for key, value in chosen.items() if value is not None}
 
 
 def config_digest(**settings: Any) -> str:
     """sha256 of the canonical JSON of plain values and dataclasses."""
-    plain = {k: dataclasses.asdict(v) if dataclasses.is_dataclass(v) else v for k, v in settings.items()}  # type: ignore[arg-type]
+    plain = {
+        k: dataclasses.asdict(v) if dataclasses.is_dataclass(v) else v  # type: ignore[arg-type]
+        for k, v in settings.items()
+    }
     return hashlib.sha256(json.dumps(plain, sort_keys=True, allow_nan=False).encode()).hexdigest()
 
 
 @cache
 def code_digest() -> str:
-    """sha256 of this package's Python files: says which code ran even where no version was bumped."""
+    """sha256 of this package's Python files: says which code ran even where no version was
+    bumped.
+    """
     root = Path(__file__).parent
     digest = hashlib.sha256()
     for file in sorted(root.rglob("*.py"), key=lambda f: f.relative_to(root).as_posix()):
-        digest.update(file.relative_to(root).as_posix().encode() + b"\0" + file.read_bytes() + b"\0")
+        digest.update(
+            file.relative_to(root).as_posix().encode() + b"\0" + file.read_bytes() + b"\0"
+        )
     return digest.hexdigest()

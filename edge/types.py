@@ -11,7 +11,18 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Array", "AudioBlock", "Detection", "EventState", "Frames", "Gap", "Prediction", "Score", "SignalHealth", "Window"]
+__all__ = [
+    "Array",
+    "AudioBlock",
+    "Detection",
+    "EventState",
+    "Frames",
+    "Gap",
+    "Prediction",
+    "Score",
+    "SignalHealth",
+    "Window",
+]
 
 Array = NDArray[np.float32]
 EventState = Literal["new", "update", "end"]
@@ -19,9 +30,11 @@ EventState = Literal["new", "update", "end"]
 
 @dataclass(frozen=True, kw_only=True)
 class AudioBlock:
-    """Consecutive mono samples (n,) float32, full scale 1; `start_sample` counts from the start of the stream.
+    """Consecutive mono samples (n,) float32, full scale 1; `start_sample` counts from the start of
+    the stream.
 
-    A jump of `start_sample` past the previous block's end is lost audio. `last` says that the recording ends with this block.
+    A jump of `start_sample` past the previous block's end is lost audio. `last` says that the
+    recording ends with this block.
     """
 
     start_sample: int
@@ -37,7 +50,9 @@ class AudioBlock:
 
 @dataclass(frozen=True, kw_only=True)
 class Gap:
-    """Samples that nobody heard: `lost` by the sound card or its server, or `dropped` by us, because inference was late."""
+    """Samples that nobody heard: `lost` by the sound card or its server, or `dropped` by us,
+    because inference was late.
+    """
 
     start_sample: int
     end_sample: int
@@ -46,9 +61,11 @@ class Gap:
 
 @dataclass(frozen=True, kw_only=True)
 class Window:
-    """What the model hears at once: samples (window,) float32, never across lost audio; the receiver owns the array.
+    """What the model hears at once: samples (window,) float32, never across lost audio; the
+    receiver owns the array.
 
-    `end_sample` is the end of the audio heard: for a recording shorter than a window, which is looped, it is the recording's end.
+    `end_sample` is the end of the audio heard: for a recording shorter than a window, which is
+    looped, it is the recording's end.
     """
 
     start_sample: int
@@ -59,9 +76,11 @@ class Window:
 
 @dataclass(frozen=True, kw_only=True)
 class SignalHealth:
-    """State of the signal in one window. Levels in dB re full scale, `dc` in full scales, `clip_ratio` in 0..1 of the samples.
+    """State of the signal in one window. Levels in dB re full scale, `dc` in full scales,
+    `clip_ratio` in 0..1 of the samples.
 
-    `dead`: nothing but silence. `stuck`: a constant offset, or railed at full scale. Either one gates the window.
+    `dead`: nothing but silence. `stuck`: a constant offset, or railed at full scale. Either one
+    gates the window.
     """
 
     rms_dbfs: float
@@ -87,28 +106,37 @@ class Score:
 
 @dataclass(frozen=True, kw_only=True)
 class Frames:
-    """When in a window each label is heard: `active` (T, K), whether it is in each of T equal parts of `window_samples`."""
+    """When in a window each label is heard: `active` (T, K), whether it is in each of T equal parts
+    of `window_samples`.
+    """
 
     active: NDArray[np.bool_]
     window_samples: int
 
     def span(self, k: int) -> tuple[int, int] | None:
-        """First sample of the first part and end of the last with label `k`, from the start of the window; None without one."""
+        """First sample of the first part and end of the last with label `k`, from the start of the
+        window; None without one.
+        """
         parts, count = np.flatnonzero(self.active[:, k]), len(self.active)
         if not len(parts):
             return None
-        return int(parts[0]) * self.window_samples // count, (int(parts[-1]) + 1) * self.window_samples // count
+        return int(parts[0]) * self.window_samples // count, (
+            int(parts[-1]) + 1
+        ) * self.window_samples // count
 
 
 @dataclass(frozen=True, kw_only=True)
 class Prediction:
-    """What the model says of one window. `label` is None when rejected; `nearest` is then the label it resembles most.
+    """What the model says of one window. `label` is None when rejected; `nearest` is then the label
+    it resembles most.
 
-    A bundle that gives several labels at once puts the best first, as `label`, and the `others` after it, best first.
-    `score` in 0..1 belongs to `nearest`; `novelty` in 0..1 is above 0.5 when rejected; `top` are the best labels, best first.
-    A gated window has neither label nor nearest, score 0, novelty 1 and empty arrays. `scores` (K,), `embedding` (D,) float32.
-    `open_novelty` is what the open-set rule alone said, where `novelty` says that no label reached its threshold; else None.
-    `frontend_s` and `network_s` are the time that features and network took; they belong to this run, not to the sound.
+    A bundle that gives several labels at once puts the best first, as `label`, and the `others`
+    after it, best first. `score` in 0..1 belongs to `nearest`; `novelty` in 0..1 is above 0.5 when
+    rejected; `top` are the best labels, best first. A gated window has neither label nor nearest,
+    score 0, novelty 1 and empty arrays. `scores` (K,), `embedding` (D,) float32. `open_novelty` is
+    what the open-set rule alone said, where `novelty` says that no label reached its threshold;
+    else None. `frontend_s` and `network_s` are the time that features and network took; they belong
+    to this run, not to the sound.
     """
 
     start_sample: int
@@ -136,12 +164,18 @@ class Prediction:
     @property
     def accepted(self) -> tuple[Score, ...]:
         """All labels that the window carries, best first."""
-        return (Score(label=self.label, score=self.score), *self.others) if self.label is not None else ()
+        return (
+            (Score(label=self.label, score=self.score), *self.others)
+            if self.label is not None
+            else ()
+        )
 
     def carrying(self, accepted: tuple[Score, ...]) -> Prediction:
         """The same window with these labels only, of which there must be one."""
         first, *others = accepted
-        return replace(self, label=first.label, nearest=first.label, score=first.score, others=tuple(others))
+        return replace(
+            self, label=first.label, nearest=first.label, score=first.score, others=tuple(others)
+        )
 
     @property
     def start_s(self) -> float:
@@ -158,9 +192,10 @@ class Prediction:
 class Detection:
     """An event: consecutive windows that agree. One `id` through its states new, update, end.
 
-    Score, novelty, nearest, top, health and embedding are those of its peak window, which starts at `peak_sample`: the one with the
-    highest score of a species, or with the highest novelty of an unknown (`label` None). Start and end are those of its windows, or
-    within them, where the bundle hears in frames; the start may move with the states then.
+    Score, novelty, nearest, top, health and embedding are those of its peak window, which starts at
+    `peak_sample`: the one with the highest score of a species, or with the highest novelty of an
+    unknown (`label` None). Start and end are those of its windows, or within them, where the bundle
+    hears in frames; the start may move with the states then.
     """
 
     id: str

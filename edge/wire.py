@@ -1,6 +1,8 @@
-"""The frozen form of a detection outside this program: `config/detection.v1.schema.json` describes it.
+"""The frozen form of a detection outside this program: `config/detection.v1.schema.json` describes
+it.
 
-A field is never renamed, removed or given another meaning within a schema version; consumers ignore fields they do not know.
+A field is never renamed, removed or given another meaning within a schema version; consumers ignore
+fields they do not know.
 """
 
 from __future__ import annotations
@@ -28,8 +30,12 @@ SCHEMA_VERSION = 1
 DIGITS = 6  # decimals of scores and seconds: finer than a sample at 22 050 Hz
 
 
-def detection_payload(d: Detection, *, source: str, clock: Clock, provenance: Provenance) -> dict[str, Any]:
-    """The wire format, version 1. `source` is the recording as its path was given, or the recorder's name."""
+def detection_payload(
+    d: Detection, *, source: str, clock: Clock, provenance: Provenance
+) -> dict[str, Any]:
+    """The wire format, version 1. `source` is the recording as its path was given, or the
+    recorder's name.
+    """
     named = provenance.labels[d.label] if d.label is not None else None
     return {
         "schema_version": SCHEMA_VERSION,
@@ -63,14 +69,25 @@ def detection_payload(d: Detection, *, source: str, clock: Clock, provenance: Pr
 
 
 def recorder_payload(
-    d: Detection, *, device: str, site: str, boot_id: str, clip: str | None, clock: Clock, provenance: Provenance
+    d: Detection,
+    *,
+    device: str,
+    site: str,
+    boot_id: str,
+    clip: str | None,
+    clock: Clock,
+    provenance: Provenance,
 ) -> dict[str, Any]:
-    """A detection of a live recorder: which one, where it stands, since which start of the machine, and the file of its sound."""
+    """A detection of a live recorder: which one, where it stands, since which start of the machine,
+    and the file of its sound.
+    """
     payload = detection_payload(d, source=device, clock=clock, provenance=provenance)
     return {**payload, "device": device, "site": site, "boot_id": boot_id, "clip": clip}
 
 
-def effort_payload(minute: EffortMinute, *, device: str, boot_id: str, clock: Clock) -> dict[str, Any]:
+def effort_payload(
+    minute: EffortMinute, *, device: str, boot_id: str, clock: Clock
+) -> dict[str, Any]:
     """What became of a minute of audio; the four kinds of seconds add up to its length."""
     return {
         "schema_version": SCHEMA_VERSION,
@@ -89,9 +106,16 @@ def effort_payload(minute: EffortMinute, *, device: str, boot_id: str, clock: Cl
     }
 
 
-def health_payload(health: SignalHealth, *, device: str, boot_id: str, time: datetime, clock: Clock) -> dict[str, Any]:
+def health_payload(
+    health: SignalHealth, *, device: str, boot_id: str, time: datetime, clock: Clock
+) -> dict[str, Any]:
     """The state of the microphone in the window that ended at `time`."""
-    head = {"schema_version": SCHEMA_VERSION, "device": device, "boot_id": boot_id, "time_utc": rfc3339(time)}
+    head = {
+        "schema_version": SCHEMA_VERSION,
+        "device": device,
+        "boot_id": boot_id,
+        "time_utc": rfc3339(time),
+    }
     return {**head, **_health(health), "clock": _clock(clock)}
 
 
@@ -116,7 +140,9 @@ def info_payload(
 
 
 def window_payload(p: Prediction, *, file: str, several: bool = False) -> dict[str, Any]:
-    """One window of a replay; frozen like the detection. `several`: the bundle gives several labels; all are in `labels`."""
+    """One window of a replay; frozen like the detection. `several`: the bundle gives several
+    labels; all are in `labels`.
+    """
     payload = {
         "file": file,
         "start_s": round(p.start_s, DIGITS),

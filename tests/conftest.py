@@ -1,7 +1,8 @@
 """What tests need and a machine may lack: said by a mark, checked once, never skipped in silence.
 
-A test marked `data` or `gpu` is left out where that is missing, and the end of the run lists it with the reason. With CI=true a
-missing need that every build machine has to meet is a failure instead.
+A test marked `data` or `gpu` is left out where that is missing, and the end of the run lists it
+with the reason. With CI=true a missing need that every build machine has to meet is a failure
+instead.
 """
 
 from __future__ import annotations
@@ -38,7 +39,9 @@ hypothesis.settings.load_profile("edge")
 
 @dataclass(frozen=True, kw_only=True)
 class Need:
-    """Something a mark asks of the machine: `missing` gives the reason why it is not there, or None."""
+    """Something a mark asks of the machine: `missing` gives the reason why it is not there, or
+    None.
+    """
 
     missing: Callable[[], str | None]
     required_in_ci: bool
@@ -83,8 +86,12 @@ def _audio_missing() -> str | None:
     except ImportError:
         return "no PyAudio (`make test` builds it where portaudio19-dev is installed)"
     if not any(Path("/usr/lib").glob("**/alsa-lib/libasound_module_pcm_pulse.so")):
-        return "no ALSA plug-in for PulseAudio (`make test` installs the package libasound2-plugins)"
-    return _program_missing("pulseaudio", "pulseaudio") or _program_missing("paplay", "pulseaudio-utils")
+        return (
+            "no ALSA plug-in for PulseAudio (`make test` installs the package libasound2-plugins)"
+        )
+    return _program_missing("pulseaudio", "pulseaudio") or _program_missing(
+        "paplay", "pulseaudio-utils"
+    )
 
 
 NEEDS = {
@@ -92,8 +99,12 @@ NEEDS = {
     "gpu": Need(missing=_gpu_missing, required_in_ci=False),
     "broker": Need(missing=lambda: _program_missing("mosquitto", "mosquitto"), required_in_ci=True),
     "audio": Need(missing=_audio_missing, required_in_ci=True),
-    "promtool": Need(missing=lambda: _program_missing("promtool", "prometheus"), required_in_ci=True),
-    "systemd": Need(missing=lambda: _program_missing("systemd-analyze", "systemd"), required_in_ci=True),
+    "promtool": Need(
+        missing=lambda: _program_missing("promtool", "prometheus"), required_in_ci=True
+    ),
+    "systemd": Need(
+        missing=lambda: _program_missing("systemd-analyze", "systemd"), required_in_ci=True
+    ),
     "nspawn": Need(missing=cannot_boot, required_in_ci=True),
     "mount": Need(missing=_mount_missing, required_in_ci=True),
 }

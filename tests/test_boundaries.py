@@ -1,4 +1,6 @@
-"""Who may import whom: the house's first law, read off the source, late and conditional imports included."""
+"""Who may import whom: the house's first law, read off the source, late and conditional imports
+included.
+"""
 
 from __future__ import annotations
 
@@ -12,8 +14,14 @@ import pytest
 PACKAGES = ("edge", "train", "deploy")
 BUNDLE_NEEDS = {"numpy", "scipy", "bottleneck"}
 # Tests of everything; the others stand in a folder named as what they test.
-OF_ALL_PACKAGES = {"test_boundaries.py", "test_readme.py", "test_repository.py", "test_without_torch.py"}
-# What each room and single module may import of its own package. What is not named imports nothing of it: `errors`, `types`.
+OF_ALL_PACKAGES = {
+    "test_boundaries.py",
+    "test_readme.py",
+    "test_repository.py",
+    "test_without_torch.py",
+}
+# What each room and single module may import of its own package. What is not named imports nothing
+# of it: `errors`, `types`.
 MAY_IMPORT: dict[str, dict[str, set[str]]] = {
     "edge": {
         "strictyaml": {"errors"},
@@ -28,12 +36,37 @@ MAY_IMPORT: dict[str, dict[str, set[str]]] = {
         "wire": {"clock", "provenance", "store", "types"},
         "mqtt": {"backoff", "config", "errors", "store"},
         "recorder": {
-            *("bundle", "clock", "config", "detect", "errors", "models", "mqtt", "provenance", "sources", "store", "types", "wire"),
+            *(
+                "bundle",
+                "clock",
+                "config",
+                "detect",
+                "errors",
+                "models",
+                "mqtt",
+                "provenance",
+                "sources",
+                "store",
+                "types",
+                "wire",
+            ),
         },
         "replay": {"bundle", "clock", "detect", "errors", "provenance", "sources", "types", "wire"},
         "info": {"bundle"},
         "bench": {"backends", "bundle", "replay", "types"},
-        "cli": {"bench", "bundle", "clock", "config", "detect", "errors", "info", "models", "recorder", "replay", "sources"},
+        "cli": {
+            "bench",
+            "bundle",
+            "clock",
+            "config",
+            "detect",
+            "errors",
+            "info",
+            "models",
+            "recorder",
+            "replay",
+            "sources",
+        },
     },
     "train": {
         "corpus": {"files"},
@@ -54,7 +87,9 @@ def _modules(root: Path, *folders: str) -> Iterator[Path]:
 
 
 def _imports(file: Path, root: Path) -> Iterator[str]:
-    """Dotted names of what `file` imports; `from edge import bundle` counts as edge.bundle, relative imports are resolved."""
+    """Dotted names of what `file` imports; `from edge import bundle` counts as edge.bundle,
+    relative imports are resolved.
+    """
     package = file.relative_to(root).parent.parts
     for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"), str(file))):
         if isinstance(node, ast.Import):
@@ -84,16 +119,31 @@ def test_the_bundle_needs_arrays_and_little_else(root: Path) -> None:
     for file in _modules(root, "edge/bundle"):
         for name in _imports(file, root):
             top = name.partition(".")[0]
-            known = top in BUNDLE_NEEDS or top in sys.stdlib_module_names or _within(name, "edge.bundle", "edge.errors")
+            known = (
+                top in BUNDLE_NEEDS
+                or top in sys.stdlib_module_names
+                or _within(name, "edge.bundle", "edge.errors")
+            )
             assert known, f"{file.relative_to(root)} imports {name}"
 
 
-@pytest.mark.parametrize("heavy", ["torch", "sklearn", "pytorch_metric_learning", "tensorboard", "onnx", "onnxscript"])
+@pytest.mark.parametrize(
+    "heavy", ["torch", "sklearn", "pytorch_metric_learning", "tensorboard", "onnx", "onnxscript"]
+)
 def test_the_device_needs_nothing_of_training(root: Path, heavy: str) -> None:
     assert not _offences(root, "edge", of=heavy, allowed=())
-    # Variants are made where the network was trained; a recorder installs and verifies them without this package.
-    makers = {f"deploy/quantize/{name}.py" for name in ("graphs", "half", "integers", "quantize")} if heavy == "onnx" else set()
-    assert not [offence for offence in _offences(root, "deploy", of=heavy, allowed=()) if offence.split()[0] not in makers]
+    # Variants are made where the network was trained; a recorder installs and verifies them without
+    # this package.
+    makers = (
+        {f"deploy/quantize/{name}.py" for name in ("graphs", "half", "integers", "quantize")}
+        if heavy == "onnx"
+        else set()
+    )
+    assert not [
+        offence
+        for offence in _offences(root, "deploy", of=heavy, allowed=())
+        if offence.split()[0] not in makers
+    ]
 
 
 def test_training_shares_the_bundle_with_the_device_and_nothing_else(root: Path) -> None:
@@ -101,7 +151,12 @@ def test_training_shares_the_bundle_with_the_device_and_nothing_else(root: Path)
 
 
 def test_deployment_sees_bundles_backends_and_configuration(root: Path) -> None:
-    assert not _offences(root, "deploy", of="edge", allowed=("edge.bundle", "edge.backends", "edge.config", "edge.errors"))
+    assert not _offences(
+        root,
+        "deploy",
+        of="edge",
+        allowed=("edge.bundle", "edge.backends", "edge.config", "edge.errors"),
+    )
 
 
 @pytest.mark.parametrize("folder", ["edge", "deploy"])
@@ -115,7 +170,9 @@ def test_nobody_imports_deployment(root: Path, folder: str) -> None:
 
 
 def _place(name: str) -> str:
-    """The room or single module of its package that a dotted name is in: `edge.store` of `edge.store.outbox.Row`."""
+    """The room or single module of its package that a dotted name is in: `edge.store` of
+    `edge.store.outbox.Row`.
+    """
     return ".".join(name.split(".")[:2])
 
 
@@ -132,15 +189,22 @@ def _neighbours(root: Path, package: str) -> dict[str, set[str]]:
 @pytest.mark.parametrize("package", PACKAGES)
 def test_every_room_imports_only_what_it_may(root: Path, package: str) -> None:
     for place, others in _neighbours(root, package).items():
-        strange = others - {f"{package}.{name}" for name in MAY_IMPORT[package].get(place.partition(".")[2], ())}
+        strange = others - {
+            f"{package}.{name}" for name in MAY_IMPORT[package].get(place.partition(".")[2], ())
+        }
         assert not strange, f"{place} imports {', '.join(sorted(strange))}"
 
 
 @pytest.mark.parametrize("package", PACKAGES)
-def test_no_two_rooms_import_each_other_directly_or_around_a_corner(root: Path, package: str) -> None:
+def test_no_two_rooms_import_each_other_directly_or_around_a_corner(
+    root: Path, package: str
+) -> None:
     reached = _neighbours(root, package)
     for _ in reached:  # as many rounds as the longest way can have steps
-        reached = {place: others.union(*(reached.get(other, set()) for other in others)) for place, others in reached.items()}
+        reached = {
+            place: others.union(*(reached.get(other, set()) for other in others))
+            for place, others in reached.items()
+        }
     assert not {place for place, others in reached.items() if place in others}
 
 
@@ -150,13 +214,21 @@ def test_every_directory_says_in_its_first_line_what_it_is(root: Path, package: 
         first = ast.get_docstring(ast.parse(file.read_text(encoding="utf-8")))
         assert first, file
         if file.parent.parent != root:
-            assert first.startswith(("Plug point: ", "Room: ")), f"{file.relative_to(root)}: {first}"
+            assert first.startswith(("Plug point: ", "Room: ")), (
+                f"{file.relative_to(root)}: {first}"
+            )
 
 
 @pytest.mark.parametrize("package", PACKAGES)
 def test_the_tests_mirror_the_rooms(root: Path, package: str) -> None:
-    rooms = {folder.name for folder in (root / package).iterdir() if (folder / "__init__.py").is_file()}
-    folders = {folder.name for folder in (root / "tests" / package).iterdir() if any(folder.glob("test_*.py"))}
+    rooms = {
+        folder.name for folder in (root / package).iterdir() if (folder / "__init__.py").is_file()
+    }
+    folders = {
+        folder.name
+        for folder in (root / "tests" / package).iterdir()
+        if any(folder.glob("test_*.py"))
+    }
     assert folders <= rooms, "tests of a room that is not there"
     assert {file.name for file in (root / "tests").glob("test_*.py")} == OF_ALL_PACKAGES
 
@@ -171,5 +243,13 @@ def test_imports_are_seen_wherever_they_stand(root: Path, tmp_path: Path) -> Non
     """The reader itself: a late import, a relative one, and a submodule by its parent."""
     (tmp_path / "edge" / "bundle").mkdir(parents=True)
     file = tmp_path / "edge" / "bundle" / "x.py"
-    file.write_text("def f():\n    import torch.nn\n    from edge import bundle\nfrom .. import errors\nfrom . import y as z\n")
-    assert list(_imports(file, tmp_path)) == ["edge.errors", "edge.bundle.y", "torch.nn", "edge.bundle"]
+    file.write_text(
+        "def f():\n    import torch.nn\n    from edge import bundle\nfrom .. import errors\nfrom . "
+        "import y as z\n"
+    )
+    assert list(_imports(file, tmp_path)) == [
+        "edge.errors",
+        "edge.bundle.y",
+        "torch.nn",
+        "edge.bundle",
+    ]

@@ -30,19 +30,29 @@ FENCED = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 def program() -> str:
     """The one example of a subscriber."""
-    (code,) = (code for language, code in FENCED.findall(README) if language == "python" and "paho" in code)
+    (code,) = (
+        code for language, code in FENCED.findall(README) if language == "python" and "paho" in code
+    )
     return str(code)
 
 
 def command() -> list[str]:
     """The one line with the broker's own client."""
-    (line,) = (line for _, block in FENCED.findall(README) for line in block.splitlines() if line.startswith("mosquitto_sub "))
+    (line,) = (
+        line
+        for _, block in FENCED.findall(README)
+        for line in block.splitlines()
+        if line.startswith("mosquitto_sub ")
+    )
     return shlex.split(line.partition("  #")[0])
 
 
 @contextmanager
 def running(command: list[str], output: Path) -> Iterator[subprocess.Popen[bytes]]:
-    with output.open("wb") as file, subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT) as process:
+    with (
+        output.open("wb") as file,
+        subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT) as process,
+    ):
         try:
             yield process
         finally:
@@ -65,7 +75,8 @@ def wait_for(output: Path, other: Subscriber) -> None:
     """Until the program that writes there hears what `other` says."""
 
     def heard() -> bool:
-        other.publish("edge/pond/detection/unknown", MARK)  # again and again, for it may not have subscribed yet
+        # again and again, for it may not have subscribed yet
+        other.publish("edge/pond/detection/unknown", MARK)
         return "now" in output.read_text()
 
     assert until(heard, 60), output.read_text()
@@ -77,14 +88,18 @@ def test_the_subscriber_prints_each_event_once(tmp_path: Path) -> None:
     with (
         Broker(tmp_path / "broker", mortal=False) as broker,
         Subscriber(broker.port) as other,
-        running([sys.executable, str(tmp_path / "listen.py"), "127.0.0.1", str(broker.port)], output),
+        running(
+            [sys.executable, str(tmp_path / "listen.py"), "127.0.0.1", str(broker.port)], output
+        ),
     ):
         wait_for(output, other)
         send(broker, tmp_path)
         assert until(lambda: len([d for d in other.detections("pond") if "boot_id" in d]) == 3)
         for topic, content, _ in [m for m in other.messages if "/detection/" in m[0]]:
             other.publish(topic, content)  # everything comes once more
-        other.publish("edge/pond/detection/unknown", MARK.replace(b"now", b"last").replace(b"end", b"new"))
+        other.publish(
+            "edge/pond/detection/unknown", MARK.replace(b"now", b"last").replace(b"end", b"new")
+        )
         assert until(lambda: "last" in output.read_text()), output.read_text()
     assert output.read_text().splitlines() == [
         "connected: Success",
@@ -115,8 +130,12 @@ def test_the_brokers_own_client_shows_detections(tmp_path: Path) -> None:
         with running(["stdbuf", "-oL", *told], output):
             assert until(lambda: "Subscribed" in output.read_text()), output.read_text()
             send(broker, tmp_path)
-            assert until(lambda: output.read_text().count('"state": "end"') == 2), output.read_text()
-    topics = [line.split()[0] for line in output.read_text().splitlines() if line.startswith("edge/")]
+            assert until(lambda: output.read_text().count('"state": "end"') == 2), (
+                output.read_text()
+            )
+    topics = [
+        line.split()[0] for line in output.read_text().splitlines() if line.startswith("edge/")
+    ]
     assert topics == ["edge/pond/detection/low_hummer"] * 2 + ["edge/pond/detection/unknown"]
 
 

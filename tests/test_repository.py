@@ -1,4 +1,6 @@
-"""What may be in the repository: no recordings, nothing of the machine it was written on, no overgrown files."""
+"""What may be in the repository: no recordings, nothing of the machine it was written on, no
+overgrown files.
+"""
 
 from __future__ import annotations
 
@@ -20,14 +22,21 @@ LARGEST_KB = 8_000  # a shipped model; everything else is text
 TOP_LEVEL = {"config", "deploy", "edge", "systemd", "tests", "train"}
 # Spelt in pieces, so that this file does not hold what it forbids.
 HOME = re.compile(r"(?<![\w.])/" + r"(home|root|work|Users|mnt|media)/\w+")
-REGISTRIES = ("pypi\\." + "org", "python" + "hosted\\.org", "deb\\." + "debian\\.org", "npm" + "js\\.org")
+REGISTRIES = (
+    "pypi\\." + "org",
+    "python" + "hosted\\.org",
+    "deb\\." + "debian\\.org",
+    "npm" + "js\\.org",
+)
 REGISTRY = re.compile("|".join(REGISTRIES))
 
 
 @pytest.fixture(scope="module")
 def tracked(root: Path) -> list[Path]:
     """Every file under version control that is in the working tree, relative to the checkout."""
-    listing = subprocess.run(["git", "ls-files", "-z"], cwd=root, capture_output=True, check=True).stdout.decode()
+    listing = subprocess.run(
+        ["git", "ls-files", "-z"], cwd=root, capture_output=True, check=True
+    ).stdout.decode()
     return [Path(name) for name in listing.split("\0") if name and (root / name).is_file()]
 
 
@@ -41,9 +50,17 @@ def test_no_audio_is_tracked(tracked: list[Path]) -> None:
     assert not [file for file in tracked if file.suffix.lower() in AUDIO]
 
 
-@pytest.mark.parametrize("forbidden", [HOME, REGISTRY], ids=["paths of a machine", "hosts of package registries"])
-def test_nothing_of_one_machine_is_tracked(root: Path, tracked: list[Path], forbidden: re.Pattern[str]) -> None:
-    found = {str(file): match.group() for file in tracked if (match := forbidden.search(_text(root / file)))}
+@pytest.mark.parametrize(
+    "forbidden", [HOME, REGISTRY], ids=["paths of a machine", "hosts of package registries"]
+)
+def test_nothing_of_one_machine_is_tracked(
+    root: Path, tracked: list[Path], forbidden: re.Pattern[str]
+) -> None:
+    found = {
+        str(file): match.group()
+        for file in tracked
+        if (match := forbidden.search(_text(root / file)))
+    }
     assert not found
 
 
@@ -57,7 +74,11 @@ def test_modules_do_one_thing(root: Path, tracked: list[Path]) -> None:
 
 
 def test_the_top_level_is_the_house(tracked: list[Path]) -> None:
-    folders = {file.parts[0] for file in tracked if len(file.parts) > 1 and not file.parts[0].startswith(".")}
+    folders = {
+        file.parts[0]
+        for file in tracked
+        if len(file.parts) > 1 and not file.parts[0].startswith(".")
+    }
     assert folders <= TOP_LEVEL
 
 
@@ -71,10 +92,16 @@ def test_every_script_names_a_function_that_is_there(root: Path) -> None:
     project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     for target in project["scripts"].values():
         module, _, function = target.partition(":")
-        assert f"def {function}(" in (root / f"{module.replace('.', '/')}.py").read_text(encoding="utf-8")
+        assert f"def {function}(" in (root / f"{module.replace('.', '/')}.py").read_text(
+            encoding="utf-8"
+        )
 
 
 def test_pytorch_is_for_training_only(root: Path) -> None:
     project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    assert not [need for need in project["dependencies"] if need.startswith(("torch", "onnxscript", "scikit-learn"))]
+    assert not [
+        need
+        for need in project["dependencies"]
+        if need.startswith(("torch", "onnxscript", "scikit-learn"))
+    ]
     assert "torch==2.13.0" in project["optional-dependencies"]["train"]

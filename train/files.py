@@ -1,4 +1,6 @@
-"""Files that are written whole or not at all, and read with one line about what is wrong with them."""
+"""Files that are written whole or not at all, and read with one line about what is wrong with
+them.
+"""
 
 from __future__ import annotations
 
@@ -18,11 +20,15 @@ __all__ = ["read_yaml", "replacing", "write_text"]
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A temporary path beside `path` (same suffix) that replaces it when the block ends well; a failed write is a `UserError`."""
+    """A temporary path beside `path` (same suffix) that replaces it when the block ends well; a
+    failed write is a `UserError`.
+    """
     staged: Path | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.stem}.", suffix=path.suffix, dir=path.parent)
+        handle, name = tempfile.mkstemp(
+            prefix=f".{path.stem}.", suffix=path.suffix, dir=path.parent
+        )
         os.close(handle)
         staged = Path(name)
         yield staged
@@ -42,7 +48,9 @@ def write_text(path: Path, text: str) -> None:
 
 
 def read_yaml(path: Path, *, what: str) -> Any:
-    """The plain types in a YAML file; `ConfigError` says that there is no such `what`, or that it is no YAML."""
+    """The plain types in a YAML file; `ConfigError` says that there is no such `what`, or that it
+    is no YAML.
+    """
     try:
         return yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError as exc:

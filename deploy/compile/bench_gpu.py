@@ -1,6 +1,8 @@
-"""`python -m deploy.compile.bench_gpu BUNDLE`: the network alone, on every engine of this machine, at several batch sizes; no test.
+"""`python -m deploy.compile.bench_gpu BUNDLE`: the network alone, on every engine of this machine,
+at several batch sizes; no test.
 
-Latency is that of `infer`, with the copies to the device and back, from features in memory. A backend that cannot run says why.
+Latency is that of `infer`, with the copies to the device and back, from features in memory. A
+backend that cannot run says why.
 """
 
 from __future__ import annotations
@@ -32,12 +34,22 @@ WARM_UP = 5
 @click.command()
 @click.argument("bundle", type=click.Path(path_type=Path))
 @click.option("--engines", type=click.Path(path_type=Path), help="Folder of compiled engines.")
-@click.option("--seconds", type=click.FloatRange(min=0.1), default=3.0, show_default=True, help="Time for each measurement.")
+@click.option(
+    "--seconds",
+    type=click.FloatRange(min=0.1),
+    default=3.0,
+    show_default=True,
+    help="Time for each measurement.",
+)
 def main(bundle: Path, engines: Path | None, seconds: float) -> None:
-    """Median latency, its 95th percentile and windows per second of each backend, network and batch size of BUNDLE."""
+    """Median latency, its 95th percentile and windows per second of each backend, network and batch
+    size of BUNDLE.
+    """
     loaded = load_bundle(bundle)
     features = np.random.default_rng(0).random((max(BATCHES), *loaded.frontend.shape), np.float32)
-    click.echo("| backend | network | batch | median ms | 95 % ms | windows/s |\n|---|---|---|---|---|---|")
+    click.echo(
+        "| backend | network | batch | median ms | 95 % ms | windows/s |\n|---|---|---|---|---|---|"
+    )
     for name, network, opened in _openers(loaded, engines or load_config(None).model.engines):
         try:
             backend = opened()
@@ -47,13 +59,18 @@ def main(bundle: Path, engines: Path | None, seconds: float) -> None:
         for batch in BATCHES:
             times_ms = 1000 * _times_s(backend, features[:batch], seconds)
             median_ms, slow_ms = np.median(times_ms), np.percentile(times_ms, 95)
-            click.echo(f"| {name} | {network.name} | {batch} | {median_ms:.2f} | {slow_ms:.2f} | {1000 * batch / median_ms:.0f} |")
+            click.echo(
+                f"| {name} | {network.name} | {batch} | {median_ms:.2f} | {slow_ms:.2f} | "
+                f"{1000 * batch / median_ms:.0f} |"
+            )
 
 
 def _openers(bundle: Bundle, folder: Path) -> Iterator[tuple[str, Network, Callable[[], Backend]]]:
     def compiled(network: Network, cuda_graph: bool) -> Backend:
         gpu = open_gpu()
-        engine = EngineCache(folder).find(network.path, machine_of(gpu, import_tensorrt().__version__))
+        engine = EngineCache(folder).find(
+            network.path, machine_of(gpu, import_tensorrt().__version__)
+        )
         return TensorRtBackend(engine.plan, gpu=gpu, cuda_graph=cuda_graph)
 
     for network in bundle.networks_for("tensorrt"):
@@ -65,7 +82,9 @@ def _openers(bundle: Bundle, folder: Path) -> Iterator[tuple[str, Network, Calla
         yield "onnxruntime-cpu", network, lambda n=network: OnnxBackend(n.path)  # type: ignore[misc]
 
 
-def _times_s(backend: Backend, features: NDArray[np.float32], seconds: float) -> NDArray[np.float64]:
+def _times_s(
+    backend: Backend, features: NDArray[np.float32], seconds: float
+) -> NDArray[np.float64]:
     times_s: list[float] = []
     for _ in range(WARM_UP):
         backend.infer(features)

@@ -1,7 +1,8 @@
 """The child process that builds one engine: `python -m deploy.compile.build_engine REQUEST.json`.
 
-It tells what it does as lines of JSON on standard output, because a build takes minutes and may be killed for want of memory;
-whoever started it then still knows how far it came. Its own exit code is 0 when the plan is written.
+It tells what it does as lines of JSON on standard output, because a build takes minutes and may be
+killed for want of memory; whoever started it then still knows how far it came. Its own exit code is
+0 when the plan is written.
 """
 
 from __future__ import annotations
@@ -29,7 +30,9 @@ SACRIFICE = 800  # of 1000: the kernel is to end the builder, not the recorder, 
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """Build the graph `onnx`, whose windows have `shape`, into the file `plan`. `timing_cache` is read and written."""
+    """Build the graph `onnx`, whose windows have `shape`, into the file `plan`. `timing_cache` is
+    read and written.
+    """
 
     onnx: Path
     plan: Path
@@ -62,7 +65,8 @@ def build(request: Request, tell: Tell) -> None:
     said.taken()
     builder = trt.Builder(said.logger)
     network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
-    parser = trt.OnnxParser(network, said.logger)  # the network lives in it: it has to outlive the build
+    # the network lives in it: it has to outlive the build
+    parser = trt.OnnxParser(network, said.logger)
     if not parser.parse(request.onnx.read_bytes()):
         raise BackendError(f"TensorRT cannot read {request.onnx.name}: {_parser_errors(parser)}")
     config = builder.create_builder_config()
@@ -80,21 +84,33 @@ def build(request: Request, tell: Tell) -> None:
 
 
 def _limit(trt: Any, config: Any, options: BuildOptions, tell: Tell) -> None:
-    """Bounds for a small board, each read back: one that is out of range is not taken, and nothing else says so."""
+    """Bounds for a small board, each read back: one that is out of range is not taken, and nothing
+    else says so.
+    """
     wanted = {"WORKSPACE": options.workspace_mib * MIB, "TACTIC_DRAM": options.tactic_mib * MIB}
     for name, limit in wanted.items():
         pool = getattr(trt.MemoryPoolType, name)
         config.set_memory_pool_limit(pool, limit)
         taken = int(config.get_memory_pool_limit(pool))
         if taken != limit:
-            tell({"warning": f"TensorRT limits {name} to {taken // MIB} MiB, not to the {limit // MIB} MiB that were asked for"})
+            tell(
+                {
+                    "warning": (
+                        f"TensorRT limits {name} to {taken // MIB} MiB, not to the "
+                        f"{limit // MIB} MiB that were asked for"
+                    )
+                }
+            )
     config.max_aux_streams = 0
-    config.clear_flag(trt.BuilderFlag.TF32)  # fp32 is to be fp32, or the answers are not the bundle's
+    # fp32 is to be fp32, or the answers are not the bundle's
+    config.clear_flag(trt.BuilderFlag.TF32)
 
 
 def _profile(builder: Any, network: Any, request: Request) -> Any:
     if network.num_inputs != 1:
-        raise BackendError(f"{request.onnx.name} has {network.num_inputs} inputs, not one; export the bundle again")
+        raise BackendError(
+            f"{request.onnx.name} has {network.num_inputs} inputs, not one; export the bundle again"
+        )
     profile = builder.create_optimization_profile()
     smallest, usual, largest = request.options.profile(request.shape)
     profile.set_shape(network.get_input(0).name, smallest, usual, largest)
@@ -102,7 +118,9 @@ def _profile(builder: Any, network: Any, request: Request) -> Any:
 
 
 def _timing_cache(config: Any, file: Path, tell: Tell) -> Any:
-    """What was measured in an earlier build, if it was measured by the same TensorRT on the same device; else an empty one."""
+    """What was measured in an earlier build, if it was measured by the same TensorRT on the same
+    device; else an empty one.
+    """
     for content in (file.read_bytes(), b"") if file.exists() else (b"",):
         cache = config.create_timing_cache(content)
         if cache is not None and config.set_timing_cache(cache, False):
@@ -113,11 +131,14 @@ def _timing_cache(config: Any, file: Path, tell: Tell) -> Any:
 
 def _monitor(trt: Any, tell: Tell) -> Any:
     class Monitor(trt.IProgressMonitor):  # type: ignore[misc]
-        """Phases lie within each other; a step of one is as far as all the steps of a phase within it."""
+        """Phases lie within each other; a step of one is as far as all the steps of a phase within
+        it.
+        """
 
         def __init__(self) -> None:
             trt.IProgressMonitor.__init__(self)
-            self._phases: dict[str, tuple[str | None, int, int]] = {}  # name -> parent, steps, steps done
+            # name -> parent, steps, steps done
+            self._phases: dict[str, tuple[str | None, int, int]] = {}
 
         def phase_start(self, phase_name: str, parent_phase: str | None, num_steps: int) -> None:
             self._phases[phase_name] = parent_phase, max(1, int(num_steps)), 0
@@ -136,7 +157,8 @@ def _monitor(trt: Any, tell: Tell) -> Any:
         def _done(self) -> float:
             """0..1 of the whole."""
             done, share = 0.0, 1.0
-            for _, steps, finished in self._phases.values():  # in the order they began: from outside inwards
+            # in the order they began: from outside inwards
+            for _, steps, finished in self._phases.values():
                 done += share * finished / steps
                 share /= steps
             return round(min(done, 1.0), 4)
@@ -151,8 +173,14 @@ def _parser_errors(parser: Any) -> str:
 
 def _why_not_built(lines: list[str]) -> str:
     text, said = " ".join(lines).lower(), f" ({lines[-1]})" if lines else ""
-    if any(sign in text for sign in ("out of memory", "outofmemory", "failed_allocation", "insufficient memory")):
-        return f"the GPU's memory was not enough to build the engine; end what else uses it, or lower --workspace-mib{said}"
+    if any(
+        sign in text
+        for sign in ("out of memory", "outofmemory", "failed_allocation", "insufficient memory")
+    ):
+        return (
+            "the GPU's memory was not enough to build the engine; end what else uses it, or "
+            f"lower --workspace-mib{said}"
+        )
     return f"TensorRT could not build the engine{said}"
 
 

@@ -1,7 +1,9 @@
-"""`edge-deploy compile`: networks of a bundle as TensorRT engines of this very device, each proved on the golden window.
+"""`edge-deploy compile`: networks of a bundle as TensorRT engines of this very device, each proved
+on the golden window.
 
-The build is a child process, because it takes minutes and may be killed for want of memory. An engine is put into use only when it
-gave the bundle's answers; a better network that fails is told, and the next one is tried.
+The build is a child process, because it takes minutes and may be killed for want of memory. An
+engine is put into use only when it gave the bundle's answers; a better network that fails is told,
+and the next one is tried.
 """
 
 from __future__ import annotations
@@ -58,9 +60,19 @@ class Outcome:
 
 
 class Compiler:
-    """Compiles for the GPU of this machine into `folder`; raises `NoGpuError` or `BackendError` where that cannot be."""
+    """Compiles for the GPU of this machine into `folder`; raises `NoGpuError` or `BackendError`
+    where that cannot be.
+    """
 
-    def __init__(self, folder: Path, *, options: BuildOptions, say: Say, progress: Progress, timeout_s: float = 3600.0) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        options: BuildOptions,
+        say: Say,
+        progress: Progress,
+        timeout_s: float = 3600.0,
+    ) -> None:
         self.gpu: Gpu = open_gpu()  # before TensorRT is touched
         self.machine = machine_of(self.gpu, import_tensorrt().__version__)
         self.cache = EngineCache(folder)
@@ -70,9 +82,16 @@ class Compiler:
         self._timeout_s = timeout_s
 
     def compile(
-        self, bundle: Bundle, *, names: tuple[str, ...] = (), every: bool = False, force: bool = False
+        self,
+        bundle: Bundle,
+        *,
+        names: tuple[str, ...] = (),
+        every: bool = False,
+        force: bool = False,
     ) -> Iterator[Outcome]:
-        """The networks of the bundle, the fastest first, until one is good; all with `every`, only those of `names` if any."""
+        """The networks of the bundle, the fastest first, until one is good; all with `every`, only
+        those of `names` if any.
+        """
         for network in bundle.networks_for("tensorrt"):
             if names and network.name not in names:
                 continue
@@ -88,9 +107,17 @@ class Compiler:
             if present is not None:
                 parity = self._parity(present.plan, bundle, network)
                 if parity["passed"]:
-                    return Outcome(network=network.name, engine=present, reason="is already there", parity=parity)
+                    return Outcome(
+                        network=network.name,
+                        engine=present,
+                        reason="is already there",
+                        parity=parity,
+                    )
                 self.cache.set_aside(present.folder)
-                self._say(f"{network.name}: the engine that was there no longer gives the bundle's answers; it is built again")
+                self._say(
+                    f"{network.name}: the engine that was there no longer gives the bundle's "
+                    "answers; it is built again"
+                )
         except EngineError as exc:
             self.cache.set_aside(self.cache.place(key))
             self._say(f"{network.name}: the engine that was there is set aside: {exc}")
@@ -126,18 +153,36 @@ class Compiler:
             request = self.request(bundle, network, staged / PLAN)
             self._say(f"{network.name}: {trtexec(request)}")
             began_s = time.monotonic()
-            run_child(request, Path(staging, "request.json"), progress=self._progress, say=self._say, timeout_s=self._timeout_s)
+            run_child(
+                request,
+                Path(staging, "request.json"),
+                progress=self._progress,
+                say=self._say,
+                timeout_s=self._timeout_s,
+            )
             build_s = time.monotonic() - began_s
             parity = self._parity((staged / PLAN).read_bytes(), bundle, network)
             if not parity["passed"]:
-                write_durably(staged / "parity.json", (json.dumps(parity, indent=1, sort_keys=True) + "\n").encode())
+                write_durably(
+                    staged / "parity.json",
+                    (json.dumps(parity, indent=1, sort_keys=True) + "\n").encode(),
+                )
                 aside = self.cache.set_aside(staged)
-                return Outcome(network=network.name, engine=None, parity=parity, reason=_disparity(parity, aside))
+                return Outcome(
+                    network=network.name,
+                    engine=None,
+                    parity=parity,
+                    reason=_disparity(parity, aside),
+                )
             engine = self.cache.keep(staged, key, build_s=build_s, parity=parity)
-        return Outcome(network=network.name, engine=engine, reason=f"built in {build_s:.0f} s", parity=parity)
+        return Outcome(
+            network=network.name, engine=engine, reason=f"built in {build_s:.0f} s", parity=parity
+        )
 
     def _parity(self, plan: bytes, bundle: Bundle, network: Network) -> dict[str, Any]:
-        """The engine's answers to the golden window beside the bundle's, which it must meet as every engine must."""
+        """The engine's answers to the golden window beside the bundle's, which it must meet as
+        every engine must.
+        """
         backend, golden = TensorRtBackend(plan, gpu=self.gpu), network.golden
         features = Frontend(bundle.frontend)(golden.samples)[np.newaxis]
         expected = golden.expected
@@ -146,7 +191,15 @@ class Compiler:
         times_s = [_timed(backend, features) for _ in range(TIMED_RUNS)]
         same = all(answer.shape[1:] == expected[name].shape for name, answer in answers.items())
         # By numpy's own maximum, which a nan passes through.
-        largest = float(np.max([np.abs(answer[0] - expected[name]).max() for name, answer in answers.items()])) if same else None
+        largest = (
+            float(
+                np.max(
+                    [np.abs(answer[0] - expected[name]).max() for name, answer in answers.items()]
+                )
+            )
+            if same
+            else None
+        )
         return {
             "bundle": bundle.digest,
             "network": network.name,
@@ -154,7 +207,9 @@ class Compiler:
             "largest_difference": largest,
             "tolerance": golden.tolerance,
             "repeats_itself": all(map(np.array_equal, again, answers.values())),
-            "same_best_label": bool(same and int(np.argmax(answers["logits"])) == int(np.argmax(golden.logits))),
+            "same_best_label": bool(
+                same and int(np.argmax(answers["logits"])) == int(np.argmax(golden.logits))
+            ),
             "median_ms": round(1000 * float(np.median(times_s)), 3),
             "passed": largest is not None and largest <= golden.tolerance,  # so that NaN fails too
         }
@@ -162,7 +217,9 @@ class Compiler:
 
 def trtexec(request: Request) -> str:
     """The command of NVIDIA's own tool that builds the same, for people who want it."""
-    smallest, usual, largest = ("x".join(map(str, shape)) for shape in request.options.profile(request.shape))
+    smallest, usual, largest = (
+        "x".join(map(str, shape)) for shape in request.options.profile(request.shape)
+    )
     limits = f"workspace:{request.options.workspace_mib}M,tacticDram:{request.options.tactic_mib}M"
     arguments = [
         "trtexec", f"--onnx={request.onnx}", f"--saveEngine={request.plan.name}", "--stronglyTyped", "--noTF32",
@@ -172,13 +229,19 @@ def trtexec(request: Request) -> str:
     return shlex.join(arguments)
 
 
-def run_child(request: Request, file: Path, *, progress: Progress, say: Say, timeout_s: float) -> None:
-    """Build in a process of its own; raises `BackendError` with what it said, or with how it ended."""
+def run_child(
+    request: Request, file: Path, *, progress: Progress, say: Say, timeout_s: float
+) -> None:
+    """Build in a process of its own; raises `BackendError` with what it said, or with how it
+    ended.
+    """
     file.write_text(request.as_json(), encoding="utf-8")
     began_s, error, phase = time.monotonic(), "", "begins"
     with TemporaryFile() as errors:
         command = [sys.executable, "-m", "deploy.compile.build_engine", str(file)]
-        child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True, errors="replace")
+        child = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=errors, text=True, errors="replace"
+        )
         timer = Timer(timeout_s, child.kill)
         timer.start()
         try:
@@ -202,7 +265,9 @@ def run_child(request: Request, file: Path, *, progress: Progress, say: Say, tim
         if code != 0:
             errors.seek(0)
             last = errors.read().decode("utf-8", "replace").strip().rpartition("\n")[2]
-            raise BackendError(error or _how_it_ended(code, phase, last, timeout_s if late else None))
+            raise BackendError(
+                error or _how_it_ended(code, phase, last, timeout_s if late else None)
+            )
 
 
 def _told(stream: IO[str]) -> Iterator[dict[str, Any]]:
@@ -221,7 +286,10 @@ def _how_it_ended(code: int, phase: str, last: str, timeout_s: float | None) -> 
     if timeout_s is not None and code == -signal.SIGKILL:
         return f"the builder was ended after {timeout_s:g} s {where}; give it more with --timeout-s"
     if code == -signal.SIGKILL:
-        return f"the builder was killed {where}, most likely for want of memory: end what else runs, or lower --workspace-mib"
+        return (
+            f"the builder was killed {where}, most likely for want of memory: end what else "
+            "runs, or lower --workspace-mib"
+        )
     said = f" ({last})" if last else ""
     if code < 0:
         return f"the builder crashed with {signal.Signals(-code).name} {where}{said}"
@@ -233,7 +301,10 @@ def _disparity(parity: Mapping[str, Any], aside: Path | None) -> str:
     if parity["largest_difference"] is None:
         return f"its answers have another shape than the bundle's, and it is not used{kept}"
     off, tolerance = parity["largest_difference"], parity["tolerance"]
-    return f"on the golden window it differs by {off:.3g}, more than its tolerance {tolerance:.3g}, and is not used{kept}"
+    return (
+        f"on the golden window it differs by {off:.3g}, more than its tolerance "
+        f"{tolerance:.3g}, and is not used{kept}"
+    )
 
 
 def _timed(backend: TensorRtBackend, features: Any) -> float:

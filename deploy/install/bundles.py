@@ -18,10 +18,14 @@ __all__ = ["bundle_steps", "chosen_bundle", "others"]
 
 
 def chosen_bundle(layout: Layout, asked: Path | None) -> Bundle:
-    """The bundle to install, verified: what was asked for, else what is installed, else the model that ships with the program."""
+    """The bundle to install, verified: what was asked for, else what is installed, else the model
+    that ships with the program.
+    """
     if asked is None and layout.current.is_symlink():
         asked = layout.current.resolve()
-    return load_bundle(asked or Path(edge.bundle.__file__).resolve().parents[1] / "models" / "default")
+    return load_bundle(
+        asked or Path(edge.bundle.__file__).resolve().parents[1] / "models" / "default"
+    )
 
 
 def bundle_steps(layout: Layout, bundle: Bundle) -> Iterator[Step]:
@@ -39,7 +43,11 @@ def bundle_steps(layout: Layout, bundle: Bundle) -> Iterator[Step]:
 def others(layout: Layout) -> list[Path]:
     """Bundles that were installed and are not in use."""
     used = layout.current.resolve()
-    return [path for path in sorted(layout.bundles.glob("*/manifest.json")) if path.parent.resolve() != used]
+    return [
+        path
+        for path in sorted(layout.bundles.glob("*/manifest.json"))
+        if path.parent.resolve() != used
+    ]
 
 
 def _sound(place: Path, digest: str) -> bool:
@@ -50,7 +58,9 @@ def _sound(place: Path, digest: str) -> bool:
 
 
 def _copy(bundle: Bundle, place: Path) -> Undo:
-    """Copy what the manifest names, and nothing else, beside `place`; verify it there, and rename it into place."""
+    """Copy what the manifest names, and nothing else, beside `place`; verify it there, and rename
+    it into place.
+    """
     place.parent.mkdir(parents=True, exist_ok=True)
     staging = Path(tempfile.mkdtemp(prefix=".new.", dir=place.parent))
     try:

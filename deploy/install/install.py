@@ -1,8 +1,10 @@
-"""`edge-deploy install`: from a machine with Python to a recorder that starts at boot, and from one version to the next.
+"""`edge-deploy install`: from a machine with Python to a recorder that starts at boot, and from one
+version to the next.
 
-Everything is a step that knows whether it is done, so a second run finds nothing to do and a dry run says what would be done. The
-service is restarted last, once the installed program's own `edge check` has accepted it; until then the previous installation
-runs, and when a step fails what came before it is taken back.
+Everything is a step that knows whether it is done, so a second run finds nothing to do and a dry
+run says what would be done. The service is restarted last, once the installed program's own
+`edge check` has accepted it; until then the previous installation runs, and when a step fails what
+came before it is taken back.
 """
 
 from __future__ import annotations
@@ -35,7 +37,9 @@ Say = Callable[[str], object]
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """What was asked for. `package` None is the checkout this runs from, or what is installed already."""
+    """What was asked for. `package` None is the checkout this runs from, or what is installed
+    already.
+    """
 
     root: Path = Path("/")
     bundle: Path | None = None
@@ -46,13 +50,17 @@ class Request:
 
 
 def install(request: Request, say: Say) -> None:
-    """Do what is missing and say each thing before it is done; raises `UserError` after taking everything back."""
+    """Do what is missing and say each thing before it is done; raises `UserError` after taking
+    everything back.
+    """
     layout = Layout(root=request.root.resolve())
     jetson = jetson_of(layout.root)
     if jetson is not None:
         refuse_what_cannot_work(jetson)
     if layout.live and not request.dry_run and os.geteuid() != 0:
-        raise ConfigError("install: writes to /opt, /etc and /var: run it as root (--dry-run needs no rights)")
+        raise ConfigError(
+            "install: writes to /opt, /etc and /var: run it as root (--dry-run needs no rights)"
+        )
     bundle = chosen_bundle(layout, request.bundle)
     missing: list[str] = []
     program, before = _program(request, layout, jetson), layout.program.resolve()
@@ -65,12 +73,17 @@ def install(request: Request, say: Say) -> None:
     try:
         count = carry_out(steps, dry_run=request.dry_run, say=say)
     except (UserError, OSError, subprocess.CalledProcessError) as exc:
-        raise ConfigError(f"install: {_said(exc)}; all was taken back, and what ran before is in place") from exc
+        raise ConfigError(
+            f"install: {_said(exc)}; all was taken back, and what ran before is in place"
+        ) from exc
     finally:
         os.umask(umask)
     if not count:
         say("nothing has to be done")
-    for line in [*(f"still missing: {fault}" for fault in missing), *_notes(layout, bundle, jetson)]:
+    for line in [
+        *(f"still missing: {fault}" for fault in missing),
+        *_notes(layout, bundle, jetson),
+    ]:
         say(line)
 
 
@@ -81,7 +94,10 @@ def _program(request: Request, layout: Layout, jetson: Jetson | None) -> Program
     if package is None:
         if layout.program.exists():
             return None
-        raise ConfigError("install: this program runs from no checkout; name the package to install with --package FILE.whl")
+        raise ConfigError(
+            "install: this program runs from no checkout; name the package to install with "
+            "--package FILE.whl"
+        )
     path = Path(package)
     return Program(
         package=str(path.resolve()) if path.exists() else package,
@@ -92,12 +108,26 @@ def _program(request: Request, layout: Layout, jetson: Jetson | None) -> Program
     )
 
 
-def _steps(layout: Layout, bundle: Bundle, program: Program | None, jetson: Jetson | None, missing: list[str]) -> Iterator[Step]:
-    """Everything but what systemd has to be told, in order; what the check misses goes into `missing`."""
+def _steps(
+    layout: Layout,
+    bundle: Bundle,
+    program: Program | None,
+    jetson: Jetson | None,
+    missing: list[str],
+) -> Iterator[Step]:
+    """Everything but what systemd has to be told, in order; what the check misses goes into
+    `missing`.
+    """
     yield way_back(layout)
     yield folder(layout.settings, 0o755, "of people: the configuration")
-    yield folder(layout.settings / "credentials", 0o700, "secrets, which systemd hands to the service; only root may look")
-    yield folder(layout.bundles, 0o755, "root's, so that the recorder cannot change what it judges by")
+    yield folder(
+        layout.settings / "credentials",
+        0o700,
+        "secrets, which systemd hands to the service; only root may look",
+    )
+    yield folder(
+        layout.bundles, 0o755, "root's, so that the recorder cannot change what it judges by"
+    )
     if program is not None:
         yield from program_steps(layout, program)
     yield from bundle_steps(layout, bundle)
@@ -106,7 +136,11 @@ def _steps(layout: Layout, bundle: Bundle, program: Program | None, jetson: Jets
         why = "your own changes belong into edge.service.d/, this file is the program's"
         yield text_file(layout.units / unit, layout.placed(shipped(f"systemd/{unit}")), why)
     if jetson is not None:
-        yield text_file(layout.units / "edge.service.d/gpu.conf", shipped("systemd/edge-gpu.conf"), "the recorder may use the GPU")
+        yield text_file(
+            layout.units / "edge.service.d/gpu.conf",
+            shipped("systemd/edge-gpu.conf"),
+            "the recorder may use the GPU",
+        )
 
     def check() -> Undo:
         missing.extend(faults_of_the_place(layout))
@@ -122,24 +156,41 @@ def _steps(layout: Layout, bundle: Bundle, program: Program | None, jetson: Jets
 
 
 def _configuration(layout: Layout) -> Iterator[Step]:
-    """The default, but never over what a person has written; then it goes beside that, once for each new default."""
+    """The default, but never over what a person has written; then it goes beside that, once for
+    each new default.
+    """
     file, pristine = layout.settings / "edge.yaml", layout.kept / "edge.yaml.shipped"
-    line = f"  bundle: {layout.current}  # the link that `edge-deploy install` sets; null: the program's own; else a folder"
-    default, found = re.subn(r"^  bundle: null .*$", line, shipped("config/edge.yaml"), flags=re.MULTILINE)
+    line = (
+        f"  bundle: {layout.current}  # the link that `edge-deploy install` sets; null: the "
+        "program's own; else a folder"
+    )
+    default, found = re.subn(
+        r"^  bundle: null .*$", line, shipped("config/edge.yaml"), flags=re.MULTILINE
+    )
     if found != 1:
         raise ConfigError("config/edge.yaml: has no line `bundle: null`; install the program again")
-    edited = file.exists() and not (pristine.exists() and file.read_bytes() == pristine.read_bytes())
+    edited = file.exists() and not (
+        pristine.exists() and file.read_bytes() == pristine.read_bytes()
+    )
     if edited and file.read_text(encoding="utf-8", errors="replace") != default:
-        target, why = file.with_name("edge.yaml.new"), f"{file} was edited and stays; this is the new default to compare it with"
+        target, why = (
+            file.with_name("edge.yaml.new"),
+            f"{file} was edited and stays; this is the new default to compare it with",
+        )
     else:
         target, why = file, "every key with its default; edit it as you like"
 
     def do() -> Undo:
-        undo_target, undo_pristine = write(target, default.encode()), write(pristine, default.encode())
+        undo_target, undo_pristine = (
+            write(target, default.encode()),
+            write(pristine, default.encode()),
+        )
         return lambda: (undo_pristine(), undo_target())
 
     def done() -> bool:
-        return file.exists() and pristine.exists() and pristine.read_text(encoding="utf-8") == default
+        return (
+            file.exists() and pristine.exists() and pristine.read_text(encoding="utf-8") == default
+        )
 
     yield Step(what=f"write {target}", why=why, done=done, do=do)
 
@@ -148,7 +199,10 @@ def _service_steps(layout: Layout) -> Iterator[Step]:
     """Have systemd start it, now and at each boot."""
     if not layout.live or shutil.which("systemctl") is None:
         return
-    wanted = [layout.units / "multi-user.target.wants/edge.service", layout.units / "edge.service.wants/edge-compile.service"]
+    wanted = [
+        layout.units / "multi-user.target.wants/edge.service",
+        layout.units / "edge.service.wants/edge-compile.service",
+    ]
     yield Step(
         what=f"systemctl enable {' '.join(UNITS)}",
         why="they start at each boot",
@@ -158,7 +212,10 @@ def _service_steps(layout: Layout) -> Iterator[Step]:
     if Path("/run/systemd/system").is_dir():
         yield Step(
             what="systemctl restart edge",
-            why="what is installed now runs from here on; an engine is built first where there is a GPU",
+            why=(
+                "what is installed now runs from here on; an engine is built first where there is "
+                "a GPU"
+            ),
             done=lambda: False,
             do=_restart,
             last=True,
@@ -166,7 +223,9 @@ def _service_steps(layout: Layout) -> Iterator[Step]:
 
 
 def _clear(layout: Layout, *, keep: set[Path]) -> Step:
-    """Environments are large. The one before this run is kept, too: the service may still be leaving it."""
+    """Environments are large. The one before this run is kept, too: the service may still be
+    leaving it.
+    """
 
     def do() -> Undo:
         for venv in old_programs(layout, keep=keep):
@@ -174,7 +233,10 @@ def _clear(layout: Layout, *, keep: set[Path]) -> Step:
         return lambda: None
 
     return Step(
-        what=f"remove virtual environments in {layout.program.parent} but {' and '.join(sorted(path.name for path in keep))}",
+        what=(
+            f"remove virtual environments in {layout.program.parent} but "
+            f"{' and '.join(sorted(path.name for path in keep))}"
+        ),
         why="each takes half a GB",
         done=lambda: not old_programs(layout, keep=keep),
         do=do,
@@ -195,7 +257,13 @@ def _restart() -> Undo:
 
 
 def _systemctl(*arguments: str) -> None:
-    subprocess.run(["systemctl", *arguments], check=True, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    subprocess.run(
+        ["systemctl", *arguments],
+        check=True,
+        capture_output=True,
+        text=True,
+        stdin=subprocess.DEVNULL,
+    )
 
 
 def _said(exc: Exception) -> str:
@@ -214,9 +282,19 @@ def _notes(layout: Layout, bundle: Bundle, jetson: Jetson | None) -> Iterator[st
         configured = load_config(file).model.bundle
         if configured != layout.current:
             shown = configured or "null"
-            yield f"{file} has model.bundle = {shown}, so the installed bundle is not used; its link is {layout.current}"
+            yield (
+                f"{file} has model.bundle = {shown}, so the installed bundle is not used; its "
+                f"link is {layout.current}"
+            )
     if jetson is not None and not jetson.tensorrt:
-        yield "this Jetson has no TensorRT, so the model runs on the processor; `apt-get install nvidia-jetpack` brings it"
+        yield (
+            "this Jetson has no TensorRT, so the model runs on the processor; `apt-get install "
+            "nvidia-jetpack` brings it"
+        )
     older = others(layout) if layout.current.exists() else []
     if older:
-        yield f"in use is {bundle.digest[:12]}; kept in {layout.bundles}: {len(older)} more; to go back, name one with --bundle"
+        yield (
+            f"in use is {bundle.digest[:12]}; kept in {layout.bundles}: {len(older)} more; to "
+            "go "
+            "back, name one with --bundle"
+        )

@@ -18,7 +18,9 @@ def accept(layout: Layout) -> Undo:
 
 
 def way_back(layout: Layout) -> Step:
-    """Lead the links to what was accepted last; the steps after it then try anew, and the check decides as ever."""
+    """Lead the links to what was accepted last; the steps after it then try anew, and the check
+    decides as ever.
+    """
 
     def do() -> Undo:
         for name, target in _accepted(layout).items():
@@ -30,7 +32,10 @@ def way_back(layout: Layout) -> Step:
         return lambda: None  # whatever becomes of this run, what nobody checked stays away
 
     return Step(
-        what=f"lead {' and '.join(str(layout.root / name) for name in _in_use(layout))} back to what was checked last",
+        what=(
+            f"lead {' and '.join(str(layout.root / name) for name in _in_use(layout))} back to "
+            "what was checked last"
+        ),
         why="an installation before this one was interrupted",
         done=lambda: _in_use(layout) == _accepted(layout),
         do=do,
@@ -44,7 +49,10 @@ def _note(layout: Layout) -> Path:
 def _in_use(layout: Layout) -> dict[str, str | None]:
     """Where each link leads, by its path below the root; None where there is no link."""
     links = (layout.program, layout.current)
-    return {str(path.relative_to(layout.root)): os.readlink(path) if path.is_symlink() else None for path in links}
+    return {
+        str(path.relative_to(layout.root)): os.readlink(path) if path.is_symlink() else None
+        for path in links
+    }
 
 
 def _accepted(layout: Layout) -> dict[str, str | None]:

@@ -1,4 +1,6 @@
-"""Which Jetson this is, read off files, so that a software release that cannot work is refused before anything is changed."""
+"""Which Jetson this is, read off files, so that a software release that cannot work is refused
+before anything is changed.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,9 @@ PACKAGES = re.compile(r"tensorrt|python3-libnvinfer|libnvinfer\d+")
 
 @dataclass(frozen=True, kw_only=True)
 class Jetson:
-    """A board of NVIDIA's. `l4t` is the release of its Linux, `tensorrt` empty where that is not installed."""
+    """A board of NVIDIA's. `l4t` is the release of its Linux, `tensorrt` empty where that is not
+    installed.
+    """
 
     l4t: tuple[int, ...]
     tensorrt: tuple[int, ...] = ()
@@ -47,28 +51,40 @@ def jetson_of(root: Path = Path("/")) -> Jetson | None:
         return None
     found = re.search(r"R(\d+) \(release\), REVISION: (\d+(?:\.\d+)*)", text)
     if found is None:
-        raise ConfigError(f"{root / 'etc/nv_tegra_release'}: does not say which release this is; is the board's system whole?")
-    return Jetson(l4t=(int(found[1]), *_numbers(found[2])), tensorrt=_tensorrt(root / "var/lib/dpkg/status"))
+        raise ConfigError(
+            f"{root / 'etc/nv_tegra_release'}: does not say which release this is; is the board's "
+            "system whole?"
+        )
+    return Jetson(
+        l4t=(int(found[1]), *_numbers(found[2])), tensorrt=_tensorrt(root / "var/lib/dpkg/status")
+    )
 
 
 def refuse_what_cannot_work(jetson: Jetson) -> None:
-    """Raise `ConfigError`, with the way out, for a release whose TensorRT is too old to run what is built here."""
+    """Raise `ConfigError`, with the way out, for a release whose TensorRT is too old to run what is
+    built here.
+    """
     oldest = ".".join(str(n) for n in OLDEST_TENSORRT)
     if jetson.l4t < OLDEST_L4T:
         raise ConfigError(
-            f"L4T {_dotted(jetson.l4t)} is {jetson.jetpack}{_with(jetson.tensorrt)}, and TensorRT {oldest} or newer is needed: "
-            "older ones cannot build a strongly typed network, which is how precision is given here; "
+            f"L4T {_dotted(jetson.l4t)} is {jetson.jetpack}{_with(jetson.tensorrt)}, and TensorRT "
+            f"{oldest} or newer is needed: "
+            "older ones cannot build a strongly typed network, which is how precision is given "
+            "here; "
             "flash JetPack 6.2 (Orin) or 7 (Thor), then run this again"
         )
     if jetson.tensorrt and jetson.tensorrt < OLDEST_TENSORRT:
         raise ConfigError(
-            f"TensorRT {_dotted(jetson.tensorrt)} is installed, and {oldest} or newer is needed; L4T {_dotted(jetson.l4t)} comes "
+            f"TensorRT {_dotted(jetson.tensorrt)} is installed, and {oldest} or newer is needed; "
+            f"L4T {_dotted(jetson.l4t)} comes "
             "with one: `apt-get install --reinstall nvidia-jetpack`, then run this again"
         )
 
 
 def _tensorrt(status: Path) -> tuple[int, ...]:
-    """The oldest of TensorRT's versions that dpkg has as installed: that one decides what works; empty without any."""
+    """The oldest of TensorRT's versions that dpkg has as installed: that one decides what works;
+    empty without any.
+    """
     try:
         text = status.read_text(encoding="utf-8", errors="replace")
     except OSError:
@@ -76,7 +92,9 @@ def _tensorrt(status: Path) -> tuple[int, ...]:
     versions = []
     for paragraph in text.split("\n\n"):
         fields = dict(re.findall(r"^(Package|Status|Version): (.*)$", paragraph, re.MULTILINE))
-        if PACKAGES.fullmatch(fields.get("Package", "")) and fields.get("Status", "").endswith(" installed"):
+        if PACKAGES.fullmatch(fields.get("Package", "")) and fields.get("Status", "").endswith(
+            " installed"
+        ):
             versions.append(_numbers(re.split(r"[-+~]", fields["Version"].rpartition(":")[2])[0]))
     return min(versions, default=())
 

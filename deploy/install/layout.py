@@ -16,9 +16,10 @@ __all__ = ["Layout", "checkout", "shipped"]
 class Layout:
     """The places of an installation below `root`, which is / but for a trial.
 
-    There is no user to make: the unit has DynamicUser=yes, so systemd lends one while the service runs. What the recorder writes
-    is below /var/lib/edge-monitor, a folder that systemd makes and gives to that user. Bundles are not there but below /var/opt:
-    they are root's, so that nothing the recorder does can change what it judges by.
+    There is no user to make: the unit has DynamicUser=yes, so systemd lends one while the service
+    runs. What the recorder writes is below /var/lib/edge-monitor, a folder that systemd makes and
+    gives to that user. Bundles are not there but below /var/opt: they are root's, so that nothing
+    the recorder does can change what it judges by.
     """
 
     root: Path = Path("/")
@@ -67,20 +68,33 @@ class Layout:
         """A unit or configuration whose paths are those of this root."""
         if self.live:
             return text
-        return re.sub(r"(?<![\w.])(/var)?/(opt|etc)/edge-monitor", lambda found: f"{self.root}{found[0]}", text)
+        return re.sub(
+            r"(?<![\w.])(/var)?/(opt|etc)/edge-monitor",
+            lambda found: f"{self.root}{found[0]}",
+            text,
+        )
 
 
 def checkout() -> Path | None:
     """The checkout that this program runs from, or None for an installed one."""
     folder = Path(__file__).resolve().parents[2]
-    return folder if (folder / "pyproject.toml").is_file() and (folder / "systemd").is_dir() else None
+    return (
+        folder if (folder / "pyproject.toml").is_file() and (folder / "systemd").is_dir() else None
+    )
 
 
 def shipped(name: str) -> str:
-    """The text of a file that comes with the program, such as systemd/edge.service: in a checkout, or below PREFIX/share."""
+    """The text of a file that comes with the program, such as systemd/edge.service: in a checkout,
+    or below PREFIX/share.
+    """
     here = checkout()
-    file = (here if here is not None else Path(sysconfig.get_path("data"), "share", "edge-monitor")) / name
+    file = (
+        here if here is not None else Path(sysconfig.get_path("data"), "share", "edge-monitor")
+    ) / name
     try:
         return file.read_text(encoding="utf-8")
     except OSError as exc:
-        raise ConfigError(f"{file}: cannot be read ({exc.strerror}); install the program again, or run from a checkout") from exc
+        raise ConfigError(
+            f"{file}: cannot be read ({exc.strerror}); install the program again, or run from a "
+            "checkout"
+        ) from exc

@@ -1,6 +1,7 @@
 """The program on a recorder: a virtual environment for each version, and a link to the one in use.
 
-A new one is built beside the old one, which goes on running meanwhile; only the link decides which it is.
+A new one is built beside the old one, which goes on running meanwhile; only the link decides which
+it is.
 """
 
 from __future__ import annotations
@@ -25,10 +26,12 @@ PYAUDIO_NEEDS = "python3-dev gcc libc6-dev portaudio19-dev"
 
 @dataclass(frozen=True, kw_only=True)
 class Program:
-    """What an environment is made of: the package (a checkout, a wheel or a name), further `requirements`, and its Python.
+    """What an environment is made of: the package (a checkout, a wheel or a name), further
+    `requirements`, and its Python.
 
-    `system_site_packages` lets it see the system's own packages: JetPack's tensorrt is one, and no other fits the board.
-    `wheels` is a folder to take everything from, for a machine without a network.
+    `system_site_packages` lets it see the system's own packages: JetPack's tensorrt is one, and no
+    other fits the board. `wheels` is a folder to take everything from, for a machine without a
+    network.
     """
 
     package: str
@@ -40,7 +43,13 @@ class Program:
     @property
     def digest(self) -> str:
         """Changes with anything that makes another environment necessary."""
-        parts = [self.package, str(self.python), *self.requirements, str(self.system_site_packages), _content(Path(self.package))]
+        parts = [
+            self.package,
+            str(self.python),
+            *self.requirements,
+            str(self.system_site_packages),
+            _content(Path(self.package)),
+        ]
         return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
     def place(self, layout: Layout) -> Path:
@@ -48,7 +57,9 @@ class Program:
         return layout.program.with_name(f"{layout.program.name}.{self.digest[:12]}")
 
     def build(self, venv: Path) -> Undo:
-        """Make the environment; raises `ConfigError` with what pip said, and leaves nothing then."""
+        """Make the environment; raises `ConfigError` with what pip said, and leaves nothing
+        then.
+        """
         remove(venv)  # half of one, left by a power cut
         venv.parent.mkdir(parents=True, exist_ok=True)
         options = ["--system-site-packages"] if self.system_site_packages else []
@@ -60,8 +71,20 @@ class Program:
                 [str(self.python), "-I", "-m", "venv", *options, str(venv)],
                 "is python3-venv installed? `apt-get install python3-venv`",
             )
-            pip = [str(venv / "bin/python"), "-I", "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *source]
-            _run([*pip, wanted, *self.requirements], f"PyAudio is built from `apt-get install {PYAUDIO_NEEDS}`")
+            pip = [
+                str(venv / "bin/python"),
+                "-I",
+                "-m",
+                "pip",
+                "install",
+                "--quiet",
+                "--disable-pip-version-check",
+                *source,
+            ]
+            _run(
+                [*pip, wanted, *self.requirements],
+                f"PyAudio is built from `apt-get install {PYAUDIO_NEEDS}`",
+            )
             (venv / STAMP).write_text(f"{self.digest}\n", encoding="ascii")
         except BaseException:
             remove(venv)
@@ -86,17 +109,26 @@ def old_programs(layout: Layout, *, keep: set[Path]) -> list[Path]:
     """Environments made here that are not to be kept."""
     ours = re.compile(re.escape(layout.program.name) + r"\.[0-9a-f]{12}")
     found = sorted(layout.program.parent.glob(f"{layout.program.name}.*"))
-    return [path for path in found if ours.fullmatch(path.name) and (path / STAMP).is_file() and path not in keep]
+    return [
+        path
+        for path in found
+        if ours.fullmatch(path.name) and (path / STAMP).is_file() and path not in keep
+    ]
 
 
 def _run(command: Sequence[str], hint: str) -> None:
     try:
-        done = subprocess.run(command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
+        done = subprocess.run(
+            command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL
+        )
     except OSError as exc:
         raise ConfigError(f"{command[0]}: cannot be run ({exc.strerror}); {hint}") from exc
     if done.returncode != 0:
         said = [line.strip() for line in (done.stderr + done.stdout).splitlines() if line.strip()]
-        reason = next((line for line in said if line.lower().startswith("error")), said[-1] if said else f"exit {done.returncode}")
+        reason = next(
+            (line for line in said if line.lower().startswith("error")),
+            said[-1] if said else f"exit {done.returncode}",
+        )
         raise ConfigError(f"{' '.join(command)}: {reason}; {hint}")
 
 
@@ -106,8 +138,15 @@ def _content(package: Path) -> str:
         return hashlib.sha256(package.read_bytes()).hexdigest()
     if not package.is_dir():
         return ""
-    files = [file for name in SOURCES for file in (package / name).rglob("*") if file.is_file() and "__pycache__" not in file.parts]
+    files = [
+        file
+        for name in SOURCES
+        for file in (package / name).rglob("*")
+        if file.is_file() and "__pycache__" not in file.parts
+    ]
     digest = hashlib.sha256()
     for file in sorted([package / "pyproject.toml", *files]):
-        digest.update(file.relative_to(package).as_posix().encode() + b"\0" + file.read_bytes() + b"\0")
+        digest.update(
+            file.relative_to(package).as_posix().encode() + b"\0" + file.read_bytes() + b"\0"
+        )
     return digest.hexdigest()

@@ -1,4 +1,6 @@
-"""Steps of an installation: each knows whether it is done already, and how it is taken back when a later one fails."""
+"""Steps of an installation: each knows whether it is done already, and how it is taken back when a
+later one fails.
+"""
 
 from __future__ import annotations
 
@@ -19,8 +21,8 @@ Undo = Callable[[], object]
 class Step:
     """`what` is done and `why`, for people. `do` changes the machine and gives what takes it back.
 
-    `done` is asked when the step's turn comes, and may write nothing. `last` is for what only follows other steps (a check, a
-    restart): it is done when no step before it had anything to do.
+    `done` is asked when the step's turn comes, and may write nothing. `last` is for what only
+    follows other steps (a check, a restart): it is done when no step before it had anything to do.
     """
 
     what: str
@@ -31,9 +33,12 @@ class Step:
 
 
 def carry_out(steps: Iterable[Step], *, dry_run: bool, say: Callable[[str], object]) -> int:
-    """Do what is not done yet and give its number; when a step fails, those before it are taken back, last first."""
+    """Do what is not done yet and give its number; when a step fails, those before it are taken
+    back, last first.
+    """
     count = 0
-    with ExitStack() as undo:  # also after an interrupt by the keyboard; all of it, should taking back fail, too
+    # also after an interrupt by the keyboard; all of it, should taking back fail, too
+    with ExitStack() as undo:
         for step in steps:
             if (step.last and not count) or step.done():
                 continue
@@ -46,7 +51,9 @@ def carry_out(steps: Iterable[Step], *, dry_run: bool, say: Callable[[str], obje
 
 
 def folder(path: Path, mode: int, why: str) -> Step:
-    """A folder that is there, with this mode. An empty one that stays behind harms nobody, so it is not taken back."""
+    """A folder that is there, with this mode. An empty one that stays behind harms nobody, so it is
+    not taken back.
+    """
 
     def done() -> bool:
         return path.is_dir() and path.stat().st_mode & 0o7777 == mode
@@ -71,7 +78,11 @@ def text_file(path: Path, text: str, why: str, *, mode: int = 0o644) -> Step:
 
 def link(path: Path, target: str, why: str) -> Step:
     """A symbolic link that leads to `target`."""
-    there = ", and set aside the folder that is there" if path.is_dir() and not path.is_symlink() else ""
+    there = (
+        ", and set aside the folder that is there"
+        if path.is_dir() and not path.is_symlink()
+        else ""
+    )
     return Step(
         what=f"point {path} to {target}{there}",
         why=why,
@@ -100,7 +111,9 @@ def write(path: Path, content: bytes, *, mode: int = 0o644) -> Undo:
 
 
 def point(path: Path, target: str) -> Undo:
-    """Lead the link `path` elsewhere, at once; a folder that stands in its place is set aside until the link is there."""
+    """Lead the link `path` elsewhere, at once; a folder that stands in its place is set aside until
+    the link is there.
+    """
     before = os.readlink(path) if path.is_symlink() else None
     aside = _beside(path, "set-aside") if before is None and path.exists() else None
     staging = _beside(path)

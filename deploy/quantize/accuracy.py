@@ -1,6 +1,8 @@
-"""How good a network is on windows that training never heard, and how much of that another precision loses.
+"""How good a network is on windows that training never heard, and how much of that another
+precision loses.
 
-The numbers are those of `edge-train evaluate`, without their intervals: the two networks are compared on the very same windows.
+The numbers are those of `edge-train evaluate`, without their intervals: the two networks are
+compared on the very same windows.
 """
 
 from __future__ import annotations
@@ -16,7 +18,17 @@ from scipy.stats import rankdata
 from deploy.quantize.windows import KNOWN, LEFT_OUT, QUIET, UNKNOWN, Split
 from edge.bundle import Head
 
-__all__ = ["ALL", "NOISES", "UNKNOWNS", "Accuracy", "Outputs", "judge", "losses", "novelty_of", "rethreshold"]
+__all__ = [
+    "ALL",
+    "NOISES",
+    "UNKNOWNS",
+    "Accuracy",
+    "Outputs",
+    "judge",
+    "losses",
+    "novelty_of",
+    "rethreshold",
+]
 
 UNKNOWNS, NOISES, ALL = "unknown species", "noise and background", "all, unknown species half"
 Array = NDArray[np.float32]
@@ -24,7 +36,9 @@ Array = NDArray[np.float32]
 
 @dataclass(frozen=True, kw_only=True)
 class Outputs:
-    """What a network says of n windows: embedding (n, D), L2-normalised, logits (n, K), and what it has further, (n, ...) each."""
+    """What a network says of n windows: embedding (n, D), L2-normalised, logits (n, K), and what it
+    has further, (n, ...) each.
+    """
 
     embedding: Array
     logits: Array
@@ -38,8 +52,8 @@ class Outputs:
 
 @dataclass(frozen=True, kw_only=True)
 class Accuracy:
-    """Shares of one, nan where the split has no such windows. `auroc` is of known windows against each sort of outlier, `accepted`
-    the share of each sort of window that the threshold lets pass.
+    """Shares of one, nan where the split has no such windows. `auroc` is of known windows against
+    each sort of outlier, `accepted` the share of each sort of window that the threshold lets pass.
     """
 
     macro_f1: float
@@ -58,22 +72,32 @@ class Accuracy:
 
 
 def judge(split: Split, outputs: Outputs, head: Head) -> Accuracy:
-    """Macro F1 and top-1 per recording of known species without rejection, AUROC and acceptance per window."""
+    """Macro F1 and top-1 per recording of known species without rejection, AUROC and acceptance per
+    window.
+    """
     novelty = novelty_of(head, outputs)
     macro_f1, top1 = _per_recording(split, head.scores(outputs.logits).astype(np.float64))
     kinds = {name: mask for name, mask in _outliers(split) if mask.any()}
     auroc = {name: _auroc(novelty[split.known], novelty[mask]) for name, mask in kinds.items()}
     if len(auroc) == 2:
-        noises = [_auroc(novelty[split.known], novelty[split.kind == kind]) for kind in np.unique(split.kind[kinds[NOISES]])]
+        noises = [
+            _auroc(novelty[split.known], novelty[split.kind == kind])
+            for kind in np.unique(split.kind[kinds[NOISES]])
+        ]
         auroc[ALL] = (auroc[UNKNOWNS] + float(np.mean(noises))) / 2
-    accepted = {name: float(np.mean(novelty[mask] <= head.threshold)) for name, mask in {KNOWN: split.known, **kinds}.items()}
+    accepted = {
+        name: float(np.mean(novelty[mask] <= head.threshold))
+        for name, mask in {KNOWN: split.known, **kinds}.items()
+    }
     return Accuracy(macro_f1=macro_f1, top1=top1, auroc=auroc, accepted=accepted)
 
 
 def losses(before: Accuracy, after: Accuracy) -> dict[str, tuple[float, float]]:
     """What must not get worse, by name: (before, after)."""
     pairs = {"macro F1 per recording": (before.macro_f1, after.macro_f1)}
-    return pairs | {f"AUROC, {name}": (value, after.auroc[name]) for name, value in before.auroc.items()}
+    return pairs | {
+        f"AUROC, {name}": (value, after.auroc[name]) for name, value in before.auroc.items()
+    }
 
 
 def novelty_of(head: Head, outputs: Outputs) -> NDArray[np.float64]:
@@ -82,7 +106,9 @@ def novelty_of(head: Head, outputs: Outputs) -> NDArray[np.float64]:
 
 
 def rethreshold(known: NDArray[np.float64], accepted: int) -> tuple[float, float]:
-    """Threshold and scale under which `accepted` of the known windows, at least one, pass; from their raw novelty (n,)."""
+    """Threshold and scale under which `accepted` of the known windows, at least one, pass; from
+    their raw novelty (n,).
+    """
     return float(np.sort(known)[accepted - 1]), max(float(known.std()), 1e-6)
 
 
@@ -92,21 +118,30 @@ def _outliers(split: Split) -> Iterator[tuple[str, NDArray[np.bool_]]]:
 
 
 def _auroc(known: NDArray[np.float64], outliers: NDArray[np.float64]) -> float:
-    """Chance that an outlier is more novel than a known window; a tie is half a chance (Mann and Whitney 1947)."""
+    """Chance that an outlier is more novel than a known window; a tie is half a chance (Mann and
+    Whitney 1947).
+    """
     ranks = rankdata(np.concatenate([known, outliers]))[len(known) :]
-    return float((ranks.sum() - len(outliers) * (len(outliers) + 1) / 2) / (len(known) * len(outliers)))
+    return float(
+        (ranks.sum() - len(outliers) * (len(outliers) + 1) / 2) / (len(known) * len(outliers))
+    )
 
 
 def _per_recording(split: Split, scores: NDArray[np.float64]) -> tuple[float, float]:
-    """Macro F1 and top-1 of the label with the largest mean score (n, K) over the windows in which something is heard."""
+    """Macro F1 and top-1 of the label with the largest mean score (n, K) over the windows in which
+    something is heard.
+    """
     truth, answer = [], []
     for recording in np.unique(split.recording[split.origin == KNOWN]):
         own = split.recording == recording
         heard = own & (split.kind != QUIET)
-        truth.append(split.species[own].max())  # -1 when it is quiet throughout: every answer is wrong
+        # -1 when it is quiet throughout: every answer is wrong
+        truth.append(split.species[own].max())
         answer.append(scores[heard if heard.any() else own].mean(axis=0).argmax())
     true, answered = np.array(truth), np.array(answer)
     f1 = [
-        2 * np.sum((true == k) & (answered == k)) / (np.sum(true == k) + np.sum(answered == k)) for k in np.unique(true) if k >= 0
+        2 * np.sum((true == k) & (answered == k)) / (np.sum(true == k) + np.sum(answered == k))
+        for k in np.unique(true)
+        if k >= 0
     ]
     return float(np.mean(f1)), float(np.mean(true == answered))

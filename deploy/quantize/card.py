@@ -16,13 +16,16 @@ TITLE = "## Precisions"
 NEXT = "## Recordings"  # the last section, many lines long: this one goes before it
 HEADER = (
     "network", "for", "kB", "macro F1 / recording", "top-1 / recording", f"AUROC {UNKNOWNS}", f"AUROC {NOISES}", f"AUROC {ALL}",
-    "known windows accepted", "unknown species accepted", "cosine of embeddings to fp32's: mean (least)",
+    "known windows accepted", "unknown species accepted", ("cosine of embeddings to fp32's: mean "
+                                                          "(least)"),
 )  # fmt: skip
 BACKENDS = {"onnx": "CPU", "tensorrt": "TensorRT"}
 
 
 def with_precisions(card: str, variants: Mapping[str, Variant], sizes: Mapping[str, int]) -> str:
-    """The card with a table of the variants and of fp32 beside them; `sizes` are those of the graphs, in bytes."""
+    """The card with a table of the variants and of fp32 beside them; `sizes` are those of the
+    graphs, in bytes.
+    """
     without = re.sub(rf"{TITLE}\n.*?(?=^## |\Z)", "", card, flags=re.DOTALL | re.MULTILINE)
     section = _section(variants, sizes)
     before, found, after = without.partition(f"{NEXT}\n")
@@ -33,14 +36,20 @@ def _section(variants: Mapping[str, Variant], sizes: Mapping[str, int]) -> str:
     first = next(iter(variants.values())).metrics
     rows = [_row(FP32, "any", sizes[FP32], first[FP32])]
     for name, variant in variants.items():
-        rows.append(_row(name, ", ".join(BACKENDS[b] for b in variant.runs_on), sizes[name], variant.metrics))
+        rows.append(
+            _row(
+                name, ", ".join(BACKENDS[b] for b in variant.runs_on), sizes[name], variant.metrics
+            )
+        )
     lines = [HEADER, ["---"] * len(HEADER), *rows]
     table = "\n".join("| " + " | ".join(line) + " |" for line in lines)
     notes = "\n".join(f"- `{name}`: {note}." for name, note in _notes(variants))
     return (
         f"{TITLE}\n\n"
-        f"The same network in coarser numbers, on the same {first['windows']} windows of the split '{first['split']}'. The "
-        "threshold of each was set to accept as many known validation windows as fp32's. Those for TensorRT were measured on a CPU "
+        f"The same network in coarser numbers, on the same {first['windows']} windows of the split "
+        f"'{first['split']}'. The "
+        "threshold of each was set to accept as many known validation windows as fp32's. Those for "
+        "TensorRT were measured on a CPU "
         f"that reckoned with their numbers, not on a board.\n\n{table}\n\n{notes}"
     )
 
@@ -67,8 +76,10 @@ def _notes(variants: Mapping[str, Variant]) -> Iterator[tuple[str, str]]:
         acceptance, same = variant.metrics["validation_acceptance"], variant.metrics["same_label"]
         yield (
             name,
-            f"{variant.note}; with fp32's threshold {acceptance[_WITH_OLD]:.1%} of the known validation windows would pass, with "
-            f"its own {acceptance['with its own']:.1%}; the likeliest label is fp32's in {same:.1%} of the windows",
+            f"{variant.note}; with fp32's threshold {acceptance[_WITH_OLD]:.1%} of the known "
+            "validation windows would pass, with "
+            f"its own {acceptance['with its own']:.1%}; the likeliest label is fp32's in "
+            f"{same:.1%} of the windows",
         )
 
 

@@ -1,4 +1,6 @@
-"""Running an ONNX graph over many windows, as a recorder would or to the letter; and reading what a graph is made of."""
+"""Running an ONNX graph over many windows, as a recorder would or to the letter; and reading what a
+graph is made of.
+"""
 
 from __future__ import annotations
 
@@ -24,8 +26,9 @@ __all__ = ["batches", "body", "load_onnx", "name_nodes", "run_as_recorded", "run
 BATCH = 32
 Array = NDArray[np.float32]
 
-# The body is what costs time and stands a coarser number: convolutions and what lies between them. What comes before (the front's
-# normalisation) and after (pooling over time, embedding, norms, logits) stays in fp32.
+# The body is what costs time and stands a coarser number: convolutions and what lies between them.
+# What comes before (the front's normalisation) and after (pooling over time, embedding, norms,
+# logits) stays in fp32.
 HEARTS = ("Conv", "ConvTranspose")
 FOLLOWERS = (
     "Add", "AveragePool", "BatchNormalization", "Clip", "Concat", "Elu", "Flatten", "GlobalAveragePool", "GlobalMaxPool",
@@ -39,7 +42,10 @@ def load_onnx(model: bytes) -> onnx.ModelProto:
     try:
         import onnx
     except ImportError as exc:
-        raise UserError("this command needs the package onnx, which a recorder does not: install edge-monitor[quantize]") from exc
+        raise UserError(
+            "this command needs the package onnx, which a recorder does not: install "
+            "edge-monitor[quantize]"
+        ) from exc
     return name_nodes(onnx.load_model_from_string(model))
 
 
@@ -56,7 +62,9 @@ def name_nodes(model: onnx.ModelProto) -> onnx.ModelProto:
 def body(model: onnx.ModelProto) -> list[str]:
     """Names of the nodes of the body, in their order."""
     constants = {initializer.name for initializer in model.graph.initializer} | {""}
-    constants |= {output for node in model.graph.node if node.op_type == "Constant" for output in node.output}
+    constants |= {
+        output for node in model.graph.node if node.op_type == "Constant" for output in node.output
+    }
     inside: set[str] = set()
     names = []
     for node in model.graph.node:
@@ -68,7 +76,8 @@ def body(model: onnx.ModelProto) -> list[str]:
 
 
 def run_as_recorded(model: bytes, features: Array, further: Sequence[str] = ()) -> Outputs:
-    """Outputs (n, ...) to features (n, C, F, T) from the engine that a recorder uses, with the kernels of this machine.
+    """Outputs (n, ...) to features (n, C, F, T) from the engine that a recorder uses, with the
+    kernels of this machine.
 
     `further` names what is wanted beside embedding and logits.
     """
@@ -83,8 +92,9 @@ def run_as_recorded(model: bytes, features: Array, further: Sequence[str] = ()) 
 def run_to_the_letter(
     model: bytes, features: Array, further: Sequence[str] = (), also: tuple[str, ...] = ()
 ) -> tuple[Outputs, dict[str, float]]:
-    """Outputs with every operator by itself and none fused: quantised numbers are reckoned with in float, so that no kernel's
-    shortcut is measured. Of the scalars named `also`, the largest over all batches.
+    """Outputs with every operator by itself and none fused: quantised numbers are reckoned with in
+    float, so that no kernel's shortcut is measured. Of the scalars named `also`, the largest over
+    all batches.
     """
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     import onnxruntime
@@ -95,22 +105,31 @@ def run_to_the_letter(
     try:
         session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     except Exception as exc:  # ONNX Runtime's exceptions share no base class of their own
-        raise BundleError(f"ONNX Runtime cannot load the converted network ({str(exc).splitlines()[0]})") from exc
+        raise BundleError(
+            f"ONNX Runtime cannot load the converted network ({str(exc).splitlines()[0]})"
+        ) from exc
     arrays = [*OUTPUTS, *further]
     name = session.get_inputs()[0].name
-    parts: list[list[Any]] = [session.run([*arrays, *also], {name: batch}) for batch in batches(features)]
+    parts: list[list[Any]] = [
+        session.run([*arrays, *also], {name: batch}) for batch in batches(features)
+    ]
     scalars = zip(*(part[len(arrays) :] for part in parts), strict=True)
-    largest = {name: float(np.max(values)) for name, values in zip(also, scalars, strict=True)}  # a nan stays one
+    # a nan stays one
+    largest = {name: float(np.max(values)) for name, values in zip(also, scalars, strict=True)}
     return _outputs([part[: len(arrays)] for part in parts], further), largest
 
 
 def _outputs(parts: Sequence[Sequence[Array]], further: Sequence[str]) -> Outputs:
     """The batches as one."""
     embedding, logits, *others = (np.concatenate(column) for column in zip(*parts, strict=True))
-    return Outputs(embedding=embedding, logits=logits, further=dict(zip(further, others, strict=True)))
+    return Outputs(
+        embedding=embedding, logits=logits, further=dict(zip(further, others, strict=True))
+    )
 
 
 def batches(features: Array) -> Iterator[Array]:
-    """Features (n, C, F, T) a few at a time, so that a network with wide layers fits into memory."""
+    """Features (n, C, F, T) a few at a time, so that a network with wide layers fits into
+    memory.
+    """
     for first in range(0, len(features), BATCH):
         yield features[first : first + BATCH]

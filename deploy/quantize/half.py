@@ -1,7 +1,9 @@
-"""The body of a network in half precision: fp16 tensors between an fp32 front and tail, for TensorRT's strongly typed networks.
+"""The body of a network in half precision: fp16 tensors between an fp32 front and tail, for
+TensorRT's strongly typed networks.
 
-ONNX Runtime's CPU provider would compute such a graph in fp32, and so its accuracy is measured on `rounded`: the same graph in
-fp32, where every number that fp16 would hold is rounded to one that fp16 has. Sums are in fp32, as in a tensor core.
+ONNX Runtime's CPU provider would compute such a graph in fp32, and so its accuracy is measured on
+`rounded`: the same graph in fp32, where every number that fp16 would hold is rounded to one that
+fp16 has. Sums are in fp32, as in a tensor core.
 """
 
 from __future__ import annotations
@@ -25,7 +27,9 @@ QUANTISING = ("QuantizeLinear", "DequantizeLinear")
 
 
 def halved(model: onnx.ModelProto, inside: Iterable[str]) -> onnx.ModelProto:
-    """The nodes named `inside` in fp16, with casts where they meet the rest; the weights they use are stored as fp16."""
+    """The nodes named `inside` in fp16, with casts where they meet the rest; the weights they use
+    are stored as fp16.
+    """
     return _Conversion(model, set(inside), real=True).convert()
 
 
@@ -35,10 +39,14 @@ def rounded(model: onnx.ModelProto, inside: Iterable[str]) -> onnx.ModelProto:
 
 
 def peaks_of(model: onnx.ModelProto) -> tuple[onnx.ModelProto, tuple[str, ...]]:
-    """A `rounded` model that also gives the largest magnitude of each number of its body: scalars, under the names returned."""
+    """A `rounded` model that also gives the largest magnitude of each number of its body: scalars,
+    under the names returned.
+    """
     probed, names = onnx.ModelProto(), []
     probed.CopyFrom(model)
-    for tensor in [output for node in model.graph.node for output in node.output if output.endswith(SUFFIX)]:
+    for tensor in [
+        output for node in model.graph.node for output in node.output if output.endswith(SUFFIX)
+    ]:
         magnitude, peak = f"{tensor}_magnitude", f"{tensor}_peak"
         probed.graph.node.append(helper.make_node("Abs", [tensor], [magnitude]))
         probed.graph.node.append(helper.make_node("ReduceMax", [magnitude], [peak], keepdims=0))
@@ -60,11 +68,17 @@ class _Conversion:
         inferred = onnx.shape_inference.infer_shapes(self.model)
         values = [*inferred.graph.value_info, *inferred.graph.input, *inferred.graph.output]
         self.types = {value.name: value.type.tensor_type.elem_type for value in values}
-        self.types |= {initializer.name: initializer.data_type for initializer in self.model.graph.initializer}
-        self.constants = {initializer.name: initializer for initializer in self.model.graph.initializer}
+        self.types |= {
+            initializer.name: initializer.data_type for initializer in self.model.graph.initializer
+        }
+        self.constants = {
+            initializer.name: initializer for initializer in self.model.graph.initializer
+        }
         self._take_in_quantising_nodes()
         outside = [node for node in self.model.graph.node if node.name not in self.inside]
-        self.wanted = {name for node in outside for name in node.input} | {output.name for output in self.model.graph.output}
+        self.wanted = {name for node in outside for name in node.input} | {
+            output.name for output in self.model.graph.output
+        }
 
     def convert(self) -> onnx.ModelProto:
         for node in self.model.graph.node:
@@ -77,27 +91,36 @@ class _Conversion:
         del result.graph.node[:], result.graph.initializer[:], result.graph.value_info[:]
         result.graph.node.extend(self.nodes)
         used = {name for node in self.nodes for name in node.input}
-        result.graph.initializer.extend(tensor for name, tensor in self.constants.items() if name in used)
+        result.graph.initializer.extend(
+            tensor for name, tensor in self.constants.items() if name in used
+        )
         result.graph.initializer.extend(self.weights.values())
         return result
 
     def _take_in_quantising_nodes(self) -> None:
-        """A DequantizeLinear that only the body reads belongs to it, and a QuantizeLinear of what the body or a constant gives.
+        """A DequantizeLinear that only the body reads belongs to it, and a QuantizeLinear of what
+        the body or a constant gives.
 
         So the whole numbers themselves cross the border, and no cast is needed there.
         """
-        readers: dict[str, list[str]] = {output.name: [""] for output in self.model.graph.output}  # no node is called so
+        # no node is called so
+        readers: dict[str, list[str]] = {output.name: [""] for output in self.model.graph.output}
         makers = {output: node for node in self.model.graph.node for output in node.output}
         for node in self.model.graph.node:
             for name in node.input:
                 readers.setdefault(name, []).append(node.name)
         for node in reversed(self.model.graph.node):
-            if node.op_type == "DequantizeLinear" and set(readers.get(node.output[0], ())) <= self.inside:
+            if (
+                node.op_type == "DequantizeLinear"
+                and set(readers.get(node.output[0], ())) <= self.inside
+            ):
                 self.inside.add(node.name)
         for node in self.model.graph.node:
             if node.op_type == "QuantizeLinear":
                 maker = makers.get(node.input[0])
-                if node.input[0] in self.constants or (maker is not None and maker.name in self.inside):
+                if node.input[0] in self.constants or (
+                    maker is not None and maker.name in self.inside
+                ):
                     self.inside.add(node.name)
 
     def _convert(self, node: onnx.NodeProto) -> None:
@@ -122,7 +145,9 @@ class _Conversion:
         half = f"{name}{SUFFIX}"
         if name in self.constants:
             self.weights[half] = self._weight(
-                self.constants[name], half, scale=node.op_type in QUANTISING and name == node.input[1]
+                self.constants[name],
+                half,
+                scale=node.op_type in QUANTISING and name == node.input[1],
             )
         elif name not in self.here:
             self.here.add(name)
@@ -139,7 +164,10 @@ class _Conversion:
     def _weight(self, tensor: onnx.TensorProto, name: str, *, scale: bool) -> onnx.TensorProto:
         values: NDArray[np.float32] = numpy_helper.to_array(tensor)
         if float(np.abs(values).max(initial=0.0)) > LARGEST:
-            raise UserError(f"{tensor.name}: a weight is larger than {LARGEST:g}, which fp16 cannot hold; use int8 instead")
+            raise UserError(
+                f"{tensor.name}: a weight is larger than {LARGEST:g}, which fp16 cannot hold; use "
+                "int8 instead"
+            )
         half = values.astype(np.float16)
         if scale:  # one that rounds to nothing would divide by it
             half = np.maximum(half, SMALLEST)

@@ -1,8 +1,10 @@
-"""The body of a network in whole numbers: QuantizeLinear and DequantizeLinear around its convolutions, ranges from real windows.
+"""The body of a network in whole numbers: QuantizeLinear and DequantizeLinear around its
+convolutions, ranges from real windows.
 
-For TensorRT both activations and weights are symmetric, so that every zero point is 0, and the pairs stand on the inputs: what lies
-between two convolutions is fused there. For ONNX Runtime on a CPU activations are unsigned, which its kernels are fastest with, and
-weights have 7 bits: a processor without VNNI adds two products in 16 bits, which two of 8 bits overflow without a word.
+For TensorRT both activations and weights are symmetric, so that every zero point is 0, and the
+pairs stand on the inputs: what lies between two convolutions is fused there. For ONNX Runtime on a
+CPU activations are unsigned, which its kernels are fastest with, and weights have 7 bits: a
+processor without VNNI adds two products in 16 bits, which two of 8 bits overflow without a word.
 """
 
 from __future__ import annotations
@@ -23,10 +25,13 @@ from edge.errors import UserError
 
 __all__ = ["quantised"]
 
-# Operators of the body that have kernels for whole numbers; the others work on what these leave in fp32 (or fp16). A Relu is part
-# of the convolution before it: TensorRT sees that by itself, ONNX Runtime's quantiser has to be told.
+# Operators of the body that have kernels for whole numbers; the others work on what these leave in
+# fp32 (or fp16). A Relu is part of the convolution before it: TensorRT sees that by itself, ONNX
+# Runtime's quantiser has to be told.
 WHOLE = ("Conv", "MaxPool", "Concat", "Add")
-FEW_CHANNELS = 4  # a convolution of fewer sums too few products to gain by it: it was slower than fp32, and cost accuracy
+# a convolution of fewer sums too few products to gain by it: it was slower than fp32, and cost
+# accuracy
+FEW_CHANNELS = 4
 SYMMETRIC = {
     "ActivationSymmetric": True,
     "WeightSymmetric": True,
@@ -37,9 +42,15 @@ SYMMETRIC = {
 
 
 def quantised(
-    model: onnx.ModelProto, inside: Sequence[str], windows: NDArray[np.float32], *, runs_on: Literal["onnx", "tensorrt"]
+    model: onnx.ModelProto,
+    inside: Sequence[str],
+    windows: NDArray[np.float32],
+    *,
+    runs_on: Literal["onnx", "tensorrt"],
 ) -> onnx.ModelProto:
-    """Quantise the nodes named `inside`; the range of each tensor is what it spans over `windows` (n, C, F, T)."""
+    """Quantise the nodes named `inside`; the range of each tensor is what it spans over `windows`
+    (n, C, F, T).
+    """
     from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
 
     on_cpu = runs_on == "onnx"
@@ -68,13 +79,17 @@ def quantised(
 
 
 def _worth_it(model: onnx.ModelProto, inside: Sequence[str], operators: Sequence[str]) -> list[str]:
-    """Names of the body's nodes to quantise: convolutions of enough channels, and what works on their results."""
+    """Names of the body's nodes to quantise: convolutions of enough channels, and what works on
+    their results.
+    """
     weights = {initializer.name: initializer for initializer in model.graph.initializer}
     results: set[str] = set()
     names = []
     for node in (node for node in model.graph.node if node.name in inside):
         if node.op_type == "Conv":
-            wanted = node.input[1] in weights and _channels(node, weights[node.input[1]]) >= FEW_CHANNELS
+            wanted = (
+                node.input[1] in weights and _channels(node, weights[node.input[1]]) >= FEW_CHANNELS
+            )
         else:
             wanted = bool(results & set(node.input))
         if wanted:
@@ -104,7 +119,9 @@ class _Feed:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """The root logger is advised by onnxruntime to fold batch normalisations first; the export has done so."""
+    """The root logger is advised by onnxruntime to fold batch normalisations first; the export has
+    done so.
+    """
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:

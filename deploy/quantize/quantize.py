@@ -1,7 +1,9 @@
-"""A bundle's network at other precisions, measured here, on windows training never heard, before any recorder sees them.
+"""A bundle's network at other precisions, measured here, on windows training never heard, before
+any recorder sees them.
 
-The threshold of each variant is set anew on validation windows, to accept as many of them as the fp32 network does; its accuracy
-stands beside fp32's, on the same windows of the evaluation split, in the manifest and in the model card.
+The threshold of each variant is set anew on validation windows, to accept as many of them as the
+fp32 network does; its accuracy stands beside fp32's, on the same windows of the evaluation split,
+in the manifest and in the model card.
 """
 
 from __future__ import annotations
@@ -43,14 +45,17 @@ class Kind:
 
 
 KINDS = (
-    Kind(name="fp16", precision="fp16", runs_on="tensorrt", note="convolutions and what lies between them in fp16"),
+    Kind(name="fp16", precision="fp16", runs_on="tensorrt", note=("convolutions and what lies "
+                                                                 "between them in fp16")),
     Kind(
         name="int8", precision="int8", runs_on="tensorrt",
-        note="convolutions in int8, weights per channel, symmetric; ranges from {windows} windows of recordings trained on",
+        note=("convolutions in int8, weights per channel, symmetric; ranges from {windows} windows "
+             "of recordings trained on"),
     ),
     Kind(
         name="int8-cpu", precision="int8", runs_on="onnx",
-        note="convolutions with unsigned 8-bit activations and 7-bit weights per channel, which no processor's kernels overflow; "
+        note="convolutions with unsigned 8-bit activations and 7-bit weights per channel, which no "
+             "processor's kernels overflow; "
         "ranges from {windows} windows of recordings trained on",
     ),
     Kind(
@@ -62,9 +67,14 @@ KINDS = (
 
 def kinds_for(precision: str, backend: str | None = None) -> list[Kind]:
     """The variants of a precision, or the one for a backend; `UserError` when there is none."""
-    kinds = [kind for kind in KINDS if kind.precision == precision and backend in (None, kind.runs_on)]
+    kinds = [
+        kind for kind in KINDS if kind.precision == precision and backend in (None, kind.runs_on)
+    ]
     if not kinds:
-        raise UserError(f"{precision} is not for {backend}: ONNX Runtime's CPU would compute its fp16 in fp32; use int8 there")
+        raise UserError(
+            f"{precision} is not for {backend}: ONNX Runtime's CPU would compute its fp16 in fp32; "
+            "use int8 there"
+        )
     return kinds
 
 
@@ -87,11 +97,13 @@ class _Answers:
     test: Outputs
 
 
-def quantize(bundle: Bundle, windows: Windows, kinds: Sequence[Kind], *, allow_loss: bool = False, say: Say) -> Bundle:
+def quantize(
+    bundle: Bundle, windows: Windows, kinds: Sequence[Kind], *, allow_loss: bool = False, say: Say
+) -> Bundle:
     """Add (or replace) variants in the bundle's directory, all of them or none.
 
-    Raises `UserError` when one loses more than `MOST_LOST` and that is not allowed, or when the network cannot be had at that
-    precision. `say` is given a line of progress at a time.
+    Raises `UserError` when one loses more than `MOST_LOST` and that is not allowed, or when the
+    network cannot be had at that precision. `say` is given a line of progress at a time.
     """
     say(f"{FP32}: {len(windows.test.features)} windows of the evaluation split")
     before = _answers(bundle, windows, _as_recorded(bundle))
@@ -100,7 +112,10 @@ def quantize(bundle: Bundle, windows: Windows, kinds: Sequence[Kind], *, allow_l
     made = {kind.name: _make(bundle, windows, kind, before, accuracy, say) for kind in kinds}
     lost = [line for name, (_, after) in made.items() for line in _too_much(name, accuracy, after)]
     if lost and not allow_loss:
-        raise UserError(f"refused: {'; '.join(lost)}; more than {100 * MOST_LOST:g} points are lost, --allow-loss takes it anyway")
+        raise UserError(
+            f"refused: {'; '.join(lost)}; more than {100 * MOST_LOST:g} points are lost, "
+            "--allow-loss takes it anyway"
+        )
     return _rewrite(bundle, {name: new for name, (new, _) in made.items()})
 
 
@@ -124,7 +139,8 @@ def _refuse_other_windows(bundle: Bundle, accuracy: Accuracy) -> None:
     claimed = bundle.manifest.metrics.get("macro_f1_per_recording")
     if claimed is not None and abs(claimed - accuracy.macro_f1) > MOST_LOST:
         raise UserError(
-            f"{bundle.path}: macro F1 per recording is {accuracy.macro_f1:.4f} on these windows, {claimed:.4f} in manifest.json; "
+            f"{bundle.path}: macro F1 per recording is {accuracy.macro_f1:.4f} on these windows, "
+            f"{claimed:.4f} in manifest.json; "
             "write the windows from the very run that made this bundle"
         )
 
@@ -148,8 +164,13 @@ def _make(
             "split": "test",
             "windows": len(windows.test.features),
             **after.as_mapping(),
-            "embedding_cosine": {"mean": round(float(cosine.mean()), 6), "least": round(float(cosine.min()), 6)},
-            "same_label": round(float(np.mean(before.test.logits.argmax(1) == answers.test.logits.argmax(1))), 4),
+            "embedding_cosine": {
+                "mean": round(float(cosine.mean()), 6),
+                "least": round(float(cosine.min()), 6),
+            },
+            "same_label": round(
+                float(np.mean(before.test.logits.argmax(1) == answers.test.logits.argmax(1))), 4
+            ),
             "validation_acceptance": acceptance,
             FP32: accuracy.as_mapping(),
         },
@@ -167,13 +188,20 @@ def _make(
     return new, after
 
 
-def _head(head: Head, windows: Windows, before: _Answers, after: _Answers) -> tuple[Head, dict[str, float]]:
-    """The head with a threshold under which as many known validation windows pass as before, and what the old one would do."""
+def _head(
+    head: Head, windows: Windows, before: _Answers, after: _Answers
+) -> tuple[Head, dict[str, float]]:
+    """The head with a threshold under which as many known validation windows pass as before, and
+    what the old one would do.
+    """
     known = windows.validation.known
     old, new = (novelty_of(head, answers.validation)[known] for answers in (before, after))
     accepted = int(np.sum(old <= head.threshold))
     if not accepted:
-        raise UserError("the fp32 network accepts none of the known validation windows: its threshold cannot be carried over")
+        raise UserError(
+            "the fp32 network accepts none of the known validation windows: its threshold cannot "
+            "be carried over"
+        )
     threshold, scale = rethreshold(new, accepted)
     acceptance = {
         FP32: round(accepted / len(old), 4),
@@ -186,13 +214,16 @@ def _head(head: Head, windows: Windows, before: _Answers, after: _Answers) -> tu
 def _tolerance(kind: Kind, graph: _Graph, before: _Answers, after: _Answers) -> float:
     """How far another machine's answer to the golden window may be from ours.
 
-    Where two right engines could be compared here, four times the furthest they were apart on any window to calibrate with: a
-    kernel that overflows is further off by an order of magnitude. Where none is here, TensorRT's, twice the furthest that the
-    rounding itself moved an answer, four times for fp16, whose sums may be fp16 there too. Never tighter than fp32's own.
+    Where two right engines could be compared here, four times the furthest they were apart on any
+    window to calibrate with: a kernel that overflows is further off by an order of magnitude. Where
+    none is here, TensorRT's, twice the furthest that the rounding itself moved an answer, four
+    times for fp16, whose sums may be fp16 there too. Never tighter than fp32's own.
     """
     if graph.spread is not None:
         return max(1e-3, 4 * graph.spread)
-    moved = max(_distance(before.calibration, after.calibration), _distance(before.golden, after.golden))
+    moved = max(
+        _distance(before.calibration, after.calibration), _distance(before.golden, after.golden)
+    )
     return max(1e-3, (4 if kind.precision == "fp16" else 2) * moved)
 
 
@@ -211,16 +242,28 @@ def _convert(bundle: Bundle, windows: Windows, kind: Kind) -> _Graph:
         return _half(model, inside, further, kind)
     if kind.precision == "int8+fp16":
         model = _at_opset(model, WHOLE_AND_HALF_OPSET)
-        return _half(quantised(model, inside, windows.calibration, runs_on="tensorrt"), inside, further, kind)
+        return _half(
+            quantised(model, inside, windows.calibration, runs_on="tensorrt"), inside, further, kind
+        )
     whole = _serialised(quantised(model, inside, windows.calibration, runs_on=kind.runs_on))
     if kind.runs_on == "tensorrt":
-        return _Graph(model=whole, answer=lambda features: run_to_the_letter(whole, features, further)[0])
+        return _Graph(
+            model=whole, answer=lambda features: run_to_the_letter(whole, features, further)[0]
+        )
     few = windows.calibration[:128]
-    spread = _distance(run_as_recorded(whole, few, further), run_to_the_letter(whole, few, further)[0])
-    return _Graph(model=whole, answer=lambda features: run_as_recorded(whole, features, further), spread=spread)
+    spread = _distance(
+        run_as_recorded(whole, few, further), run_to_the_letter(whole, few, further)[0]
+    )
+    return _Graph(
+        model=whole,
+        answer=lambda features: run_as_recorded(whole, features, further),
+        spread=spread,
+    )
 
 
-def _half(model: onnx.ModelProto, inside: Sequence[str], further: Sequence[str], kind: Kind) -> _Graph:
+def _half(
+    model: onnx.ModelProto, inside: Sequence[str], further: Sequence[str], kind: Kind
+) -> _Graph:
     from deploy.quantize.half import LARGEST, halved, peaks_of, rounded
 
     probe, peaks = peaks_of(rounded(model, inside))
@@ -228,10 +271,16 @@ def _half(model: onnx.ModelProto, inside: Sequence[str], further: Sequence[str],
 
     def answer(features: Array) -> Outputs:
         outputs, magnitudes = run_to_the_letter(simulated, features, further, also=peaks)
-        name, worst = max(magnitudes.items(), key=lambda item: (not np.isfinite(item[1]), item[1]), default=("", 0.0))
-        if not worst <= LARGEST / 2:  # a recorder will hear louder windows than these; and a nan fails too
+        name, worst = max(
+            magnitudes.items(),
+            key=lambda item: (not np.isfinite(item[1]), item[1]),
+            default=("", 0.0),
+        )
+        # a recorder will hear louder windows than these; and a nan fails too
+        if not worst <= LARGEST / 2:
             raise UserError(
-                f"{kind.name}: numbers in the network reach {worst:.3g} (at {name.removesuffix('_fp16_peak')}), too near to fp16's "
+                f"{kind.name}: numbers in the network reach {worst:.3g} (at "
+                f"{name.removesuffix('_fp16_peak')}), too near to fp16's "
                 f"largest, {LARGEST:g}; use int8 instead"
             )
         return outputs
@@ -245,13 +294,16 @@ def _at_opset(model: onnx.ModelProto, opset: int) -> onnx.ModelProto:
     from onnx import version_converter
 
     present = next(entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx"))
-    return model if present >= opset else name_nodes(version_converter.convert_version(model, opset))
+    return (
+        model if present >= opset else name_nodes(version_converter.convert_version(model, opset))
+    )
 
 
 def _serialised(model: onnx.ModelProto) -> bytes:
     import onnx
 
-    onnx.checker.check_model(model, full_check=True)  # that every operator takes the types it is given
+    # that every operator takes the types it is given
+    onnx.checker.check_model(model, full_check=True)
     return bytes(model.SerializeToString(deterministic=True))
 
 
@@ -265,9 +317,14 @@ def _too_much(name: str, before: Accuracy, after: Accuracy) -> list[str]:
 
 def _rewrite(bundle: Bundle, new: dict[str, NewVariant]) -> Bundle:
     """The same bundle with its old variants, those that are `new`, and all of them in the card."""
-    variants = {name: _kept(bundle, name) for name in bundle.manifest.variants if name not in new} | new
+    variants = {
+        name: _kept(bundle, name) for name in bundle.manifest.variants if name not in new
+    } | new
     variants = dict(sorted(variants.items()))
-    sizes = {FP32: bundle.model_path.stat().st_size, **{name: len(variant.model) for name, variant in variants.items()}}
+    sizes = {
+        FP32: bundle.model_path.stat().st_size,
+        **{name: len(variant.model) for name, variant in variants.items()},
+    }
     card = (bundle.path / "MODEL_CARD.md").read_text(encoding="utf-8")
     return write_bundle(
         bundle.path,
@@ -275,7 +332,9 @@ def _rewrite(bundle: Bundle, new: dict[str, NewVariant]) -> Bundle:
         model=bundle.model_path.read_bytes(),
         rule=bundle.head.rule,
         golden=bundle.golden,
-        card=with_precisions(card, {name: variant.variant for name, variant in variants.items()}, sizes),
+        card=with_precisions(
+            card, {name: variant.variant for name, variant in variants.items()}, sizes
+        ),
         variants=variants,
     )
 

@@ -1,4 +1,6 @@
-"""Windows to measure a network on, as `edge-train windows` writes them: read, and checked to be those of the bundle."""
+"""Windows to measure a network on, as `edge-train windows` writes them: read, and checked to be
+those of the bundle.
+"""
 
 from __future__ import annotations
 
@@ -18,14 +20,20 @@ __all__ = ["KNOWN", "LEFT_OUT", "QUIET", "UNKNOWN", "Split", "Windows", "read_wi
 
 FORMAT = 1
 # The words for what a window is, as the training side writes them.
-KNOWN, UNKNOWN, LEFT_OUT, QUIET = "known species", "unknown species", "species left out", "quiet windows"
+KNOWN, UNKNOWN, LEFT_OUT, QUIET = (
+    "known species",
+    "unknown species",
+    "species left out",
+    "quiet windows",
+)
 COLUMNS = ("features", "recording", "species", "kind", "origin")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Split:
-    """Every window of a split: features (n, C, F, T) float32, a number per recording (n,), position of the species among the
-    labels (n,; -1 is none of them), what the window is (n,) and what its recording is (n,), in words.
+    """Every window of a split: features (n, C, F, T) float32, a number per recording (n,), position
+    of the species among the labels (n,; -1 is none of them), what the window is (n,) and what its
+    recording is (n,), in words.
     """
 
     features: NDArray[np.float32]
@@ -43,7 +51,9 @@ class Split:
 
 @dataclass(frozen=True, kw_only=True)
 class Windows:
-    """Windows of recordings trained on (N, C, F, T), to calibrate with, and two splits that training never heard."""
+    """Windows of recordings trained on (N, C, F, T), to calibrate with, and two splits that
+    training never heard.
+    """
 
     calibration: NDArray[np.float32]
     validation: Split
@@ -51,15 +61,22 @@ class Windows:
 
 
 def read_windows(path: Path, bundle: Bundle) -> Windows:
-    """Read `path`; `UserError` when it is no such file, or its windows are not those of the bundle's own run."""
+    """Read `path`; `UserError` when it is no such file, or its windows are not those of the
+    bundle's own run.
+    """
     arrays = _arrays(path)
     try:
         windows = _windows(path, arrays, bundle)
     except KeyError as exc:
-        raise UserError(f"{path}: {exc.args[0]} is missing; write it with 'edge-train windows'") from exc
+        raise UserError(
+            f"{path}: {exc.args[0]} is missing; write it with 'edge-train windows'"
+        ) from exc
     for name, split in (("validation", windows.validation), ("test", windows.test)):
         if not split.known.any():
-            raise UserError(f"{path}: no known species is heard in its {name} windows; nothing can be measured on them")
+            raise UserError(
+                f"{path}: no known species is heard in its {name} windows; nothing can be measured "
+                "on them"
+            )
     return windows
 
 
@@ -70,13 +87,18 @@ def _arrays(path: Path) -> dict[str, NDArray[Any]]:
     except FileNotFoundError as exc:
         raise UserError(f"{path}: no such file; 'edge-train windows' writes it") from exc
     except (OSError, ValueError, TypeError, zipfile.BadZipFile) as exc:
-        raise UserError(f"{path}: cannot be read as windows ({exc}); write it again with 'edge-train windows'") from exc
+        raise UserError(
+            f"{path}: cannot be read as windows ({exc}); write it again with 'edge-train windows'"
+        ) from exc
 
 
 def _windows(path: Path, arrays: dict[str, NDArray[Any]], bundle: Bundle) -> Windows:
     manifest = bundle.manifest
     if int(arrays["format"]) != FORMAT:
-        raise UserError(f"{path}: format {arrays['format']}, this program reads {FORMAT}; write it again with 'edge-train windows'")
+        raise UserError(
+            f"{path}: format {arrays['format']}, this program reads {FORMAT}; write it again with "
+            "'edge-train windows'"
+        )
     claims = {
         "labels": (tuple(arrays["labels"].tolist()), tuple(label.label for label in bundle.labels)),
         "front end": (str(arrays["frontend"]), bundle.frontend.digest),
@@ -84,10 +106,19 @@ def _windows(path: Path, arrays: dict[str, NDArray[Any]], bundle: Bundle) -> Win
     }
     for what, (ours, theirs) in claims.items():
         if ours != theirs:
-            raise UserError(f"{path}: its {what} are not those of {bundle.path}; write it from the run that made this bundle")
-    splits = {name: Split(**{column: arrays[f"{name}_{column}"] for column in COLUMNS}) for name in ("validation", "test")}
+            raise UserError(
+                f"{path}: its {what} are not those of {bundle.path}; write it from the run that "
+                "made this bundle"
+            )
+    splits = {
+        name: Split(**{column: arrays[f"{name}_{column}"] for column in COLUMNS})
+        for name in ("validation", "test")
+    }
     shape = bundle.frontend.shape
     for features in (arrays["train_features"], *(split.features for split in splits.values())):
         if features.shape[1:] != shape or not len(features):
-            raise UserError(f"{path}: has windows of shape {features.shape}, the bundle takes (n, {', '.join(map(str, shape))})")
+            raise UserError(
+                f"{path}: has windows of shape {features.shape}, the bundle takes (n, "
+                f"{', '.join(map(str, shape))})"
+            )
     return Windows(calibration=arrays["train_features"], **splits)

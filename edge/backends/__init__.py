@@ -1,1 +1,3 @@
-"""Plug point: what runs a network, ONNX Runtime, CUDA or TensorRT, behind the protocol `base.Backend`."""
+"""Plug point: what runs a network, ONNX Runtime, CUDA or TensorRT, behind the protocol
+`base.Backend`.
+"""

@@ -1,8 +1,10 @@
-"""The few calls of the CUDA driver that an inference engine needs, over `cuda-bindings`: no torch, no runtime library.
+"""The few calls of the CUDA driver that an inference engine needs, over `cuda-bindings`: no torch,
+no runtime library.
 
-Every function of the bindings answers with a tuple that begins with an error code, or raises when the driver's library is not
-there; here both are a `BackendError`, and before there is a device at all a `NoGpuError`. `cuInit` comes before everything:
-TensorRT without a driver takes the process down with it.
+Every function of the bindings answers with a tuple that begins with an error code, or raises when
+the driver's library is not there; here both are a `BackendError`, and before there is a device at
+all a `NoGpuError`. `cuInit` comes before everything: TensorRT without a driver takes the process
+down with it.
 """
 
 from __future__ import annotations
@@ -28,7 +30,9 @@ MIB = 1 << 20
 
 @dataclass(frozen=True, kw_only=True)
 class Gpu:
-    """The first device. Its primary context is kept for the life of the process, as CUDA's own runtime does."""
+    """The first device. Its primary context is kept for the life of the process, as CUDA's own
+    runtime does.
+    """
 
     name: str
     compute_capability: str
@@ -37,11 +41,15 @@ class Gpu:
     context: Any
 
     def make_current(self) -> None:
-        """Tie the context to the calling thread; every thread that calls CUDA has to, and it costs next to nothing."""
+        """Tie the context to the calling thread; every thread that calls CUDA has to, and it costs
+        next to nothing.
+        """
         self.call("cuCtxSetCurrent", self.context)
 
     def call(self, name: str, *arguments: Any) -> Any:
-        """One function of the driver: its result, a tuple where there are several, None where there is none."""
+        """One function of the driver: its result, a tuple where there are several, None where there
+        is none.
+        """
         return _called(self.driver, name, *arguments)
 
 
@@ -59,7 +67,9 @@ class Stream:
         self._gpu.call("cuStreamSynchronize", self.handle)
 
     def recorded(self, work: Callable[[], None]) -> Callable[[], None]:
-        """What `work` puts into this stream as a CUDA graph: calling the result does the same in one launch."""
+        """What `work` puts into this stream as a CUDA graph: calling the result does the same in
+        one launch.
+        """
         mode = self._gpu.driver.CUstreamCaptureMode.CU_STREAM_CAPTURE_MODE_THREAD_LOCAL
         self._gpu.call("cuStreamBeginCapture", self.handle, mode)
         try:
@@ -84,7 +94,9 @@ class _Graph:
 
 
 class Buffer:
-    """Memory for `values` float32 on the device, and as much pinned on the host; `host` (values,) is a view of the latter."""
+    """Memory for `values` float32 on the device, and as much pinned on the host; `host` (values,)
+    is a view of the latter.
+    """
 
     def __init__(self, gpu: Gpu, values: int) -> None:
         self._gpu = gpu
@@ -94,19 +106,27 @@ class Buffer:
         _released_with(self, gpu, "cuMemFree", self.device)
         self._pinned = int(gpu.call("cuMemHostAlloc", size, 0))
         _released_with(self, gpu, "cuMemFreeHost", self._pinned)
-        self.host: Array = np.ctypeslib.as_array((ctypes.c_float * values).from_address(self._pinned))
+        self.host: Array = np.ctypeslib.as_array(
+            (ctypes.c_float * values).from_address(self._pinned)
+        )
 
     def upload(self, values: int, stream: Stream) -> None:
         """Put the copy of the first `values` from host to device into the stream."""
-        self._gpu.call("cuMemcpyHtoDAsync", self.device, self._pinned, values * FLOAT_BYTES, stream.handle)
+        self._gpu.call(
+            "cuMemcpyHtoDAsync", self.device, self._pinned, values * FLOAT_BYTES, stream.handle
+        )
 
     def download(self, values: int, stream: Stream) -> None:
         """The other way."""
-        self._gpu.call("cuMemcpyDtoHAsync", self._pinned, self.device, values * FLOAT_BYTES, stream.handle)
+        self._gpu.call(
+            "cuMemcpyDtoHAsync", self._pinned, self.device, values * FLOAT_BYTES, stream.handle
+        )
 
 
 def open_gpu() -> Gpu:
-    """The first CUDA device; raises `NoGpuError` where there is none, `BackendError` where there is one that cannot be used."""
+    """The first CUDA device; raises `NoGpuError` where there is none, `BackendError` where there is
+    one that cannot be used.
+    """
     driver = _bindings()
     try:
         _called(driver, "cuInit", 0)
@@ -117,10 +137,22 @@ def open_gpu() -> Gpu:
         raise NoGpuError("no NVIDIA GPU: the driver knows of no device")
     device = _called(driver, "cuDeviceGet", 0)
     attribute = driver.CUdevice_attribute
-    major = _called(driver, "cuDeviceGetAttribute", attribute.CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR, device)
-    minor = _called(driver, "cuDeviceGetAttribute", attribute.CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR, device)
+    major = _called(
+        driver,
+        "cuDeviceGetAttribute",
+        attribute.CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR,
+        device,
+    )
+    minor = _called(
+        driver,
+        "cuDeviceGetAttribute",
+        attribute.CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR,
+        device,
+    )
     gpu = Gpu(
-        name=bytes(_called(driver, "cuDeviceGetName", 128, device)).partition(b"\0")[0].decode("utf-8", "replace"),
+        name=bytes(_called(driver, "cuDeviceGetName", 128, device))
+        .partition(b"\0")[0]
+        .decode("utf-8", "replace"),
         compute_capability=f"{major}.{minor}",
         memory_mib=int(_called(driver, "cuDeviceTotalMem", device)) // MIB,
         driver=driver,
@@ -133,12 +165,14 @@ def open_gpu() -> Gpu:
 def _bindings() -> ModuleType:
     try:
         import cuda.bindings.driver
-    except (ImportError, OSError, RuntimeError) as exc:  # they look for the driver's library while they are imported, or later
+    # they look for the driver's library while they are imported, or later
+    except (ImportError, OSError, RuntimeError) as exc:
         if not _driver_is_installed():
             raise NoGpuError(f"no NVIDIA GPU: this machine has no {DRIVER_LIBRARY}") from exc
         reason = str(exc).strip().partition("\n")[0]
         raise BackendError(
-            f"there is an NVIDIA driver, but cuda-bindings cannot be used ({reason}): install edge-monitor[tensorrt]"
+            f"there is an NVIDIA driver, but cuda-bindings cannot be used ({reason}): install "
+            "edge-monitor[tensorrt]"
         ) from exc
     driver: ModuleType = cuda.bindings.driver
     return driver
@@ -155,15 +189,20 @@ def _driver_is_installed() -> bool:
 def _called(driver: Any, name: str, *arguments: Any) -> Any:
     try:
         code, *results = getattr(driver, name)(*arguments)
-    except Exception as exc:  # the bindings' own: of many kinds when the driver's library cannot be found or is too old
-        raise BackendError(f"CUDA: {name}: {str(exc).strip().partition(chr(10))[0] or type(exc).__name__}") from exc
+    # the bindings' own: of many kinds when the driver's library cannot be found or is too old
+    except Exception as exc:
+        raise BackendError(
+            f"CUDA: {name}: {str(exc).strip().partition(chr(10))[0] or type(exc).__name__}"
+        ) from exc
     if int(code) != 0:
         raise BackendError(f"CUDA: {name}: {getattr(code, 'name', code)}")
     return results[0] if len(results) == 1 else tuple(results) or None
 
 
 def _released_with(owner: object, gpu: Gpu, name: str, handle: Any) -> None:
-    """Give `handle` back when `owner` goes; not at exit, when the driver may have gone before us."""
+    """Give `handle` back when `owner` goes; not at exit, when the driver may have gone before
+    us.
+    """
     weakref.finalize(owner, _release, gpu, name, handle).atexit = False
 
 

@@ -1,10 +1,12 @@
-"""Compiled engines of this device: a folder of folders, one for each engine, named by the digest of all that it depends on.
+"""Compiled engines of this device: a folder of folders, one for each engine, named by the digest of
+all that it depends on.
 
 DIGEST/engine.plan    what TensorRT made
 DIGEST/engine.json    the key in full and the sha256 of the plan
 DIGEST/parity.json    how it answered to the golden window; without it the engine is not trusted
 
-An engine appears whole, by one rename, or not at all. What turns out to be damaged or foreign is set aside as `set-aside.N`.
+An engine appears whole, by one rename, or not at all. What turns out to be damaged or foreign is
+set aside as `set-aside.N`.
 """
 
 from __future__ import annotations
@@ -46,7 +48,9 @@ class Machine:
 
 @dataclass(frozen=True, kw_only=True)
 class BuildOptions:
-    """How an engine is built. Memory in MiB, for a board of 8 GB that is at work besides; `live_batch` is what it is tuned for."""
+    """How an engine is built. Memory in MiB, for a board of 8 GB that is at work besides;
+    `live_batch` is what it is tuned for.
+    """
 
     live_batch: int = 1
     largest_batch: int = 8
@@ -76,11 +80,15 @@ class EngineKey:
     @property
     def digest(self) -> str:
         """sha256 of the canonical JSON."""
-        return hashlib.sha256(json.dumps(dataclasses.asdict(self), sort_keys=True).encode()).hexdigest()
+        return hashlib.sha256(
+            json.dumps(dataclasses.asdict(self), sort_keys=True).encode()
+        ).hexdigest()
 
     @staticmethod
     def parse(mapping: Mapping[str, Any]) -> EngineKey:
-        """The inverse of `dataclasses.asdict` by way of JSON; raises KeyError, TypeError or ValueError."""
+        """The inverse of `dataclasses.asdict` by way of JSON; raises KeyError, TypeError or
+        ValueError.
+        """
         return EngineKey(
             onnx_sha256=str(mapping["onnx_sha256"]),
             profile=tuple(tuple(int(n) for n in shape) for shape in mapping["profile"]),
@@ -106,7 +114,8 @@ class EngineCache:
         self.folder = folder
 
     def find(self, onnx: Path, machine: Machine) -> Engine:
-        """The newest engine of the graph for this very machine; raises `EngineError` saying why there is none.
+        """The newest engine of the graph for this very machine; raises `EngineError` saying why
+        there is none.
 
         One that is damaged is set aside on the way.
         """
@@ -125,7 +134,10 @@ class EngineCache:
                 return engine
             foreign.append(_difference(engine.key.machine, machine))
         told = f" ({foreign[0]})" if foreign else ""
-        raise EngineError(f"{self.folder} has no engine of {onnx.name} for this device{told}; run `edge-deploy compile`")
+        raise EngineError(
+            f"{self.folder} has no engine of {onnx.name} for this device{told}; run `edge-deploy "
+            "compile`"
+        )
 
     def holds(self, key: EngineKey) -> Engine | None:
         """The engine of exactly this key, or None; one that is damaged is set aside."""
@@ -148,12 +160,22 @@ class EngineCache:
         self.folder.mkdir(parents=True, exist_ok=True)
         for stale in self.folder.glob(".new.*"):  # of a build that was killed
             shutil.rmtree(stale, ignore_errors=True)
-        return tempfile.TemporaryDirectory(prefix=".new.", dir=self.folder, ignore_cleanup_errors=True)
+        return tempfile.TemporaryDirectory(
+            prefix=".new.", dir=self.folder, ignore_cleanup_errors=True
+        )
 
-    def keep(self, staged: Path, key: EngineKey, *, build_s: float, parity: Mapping[str, Any]) -> Engine:
-        """Put the plan that was built and proved in `staged` into place, on the disk before it is seen."""
+    def keep(
+        self, staged: Path, key: EngineKey, *, build_s: float, parity: Mapping[str, Any]
+    ) -> Engine:
+        """Put the plan that was built and proved in `staged` into place, on the disk before it is
+        seen.
+        """
         plan = (staged / PLAN).read_bytes()
-        sidecar = {"key": dataclasses.asdict(key), "sha256": sha256_of(plan), "build_s": round(build_s, 1)}
+        sidecar = {
+            "key": dataclasses.asdict(key),
+            "sha256": sha256_of(plan),
+            "build_s": round(build_s, 1),
+        }
         write_durably(staged / KEY, _json(sidecar))
         write_durably(staged / PARITY, _json(parity))
         sync(staged / PLAN)
@@ -168,7 +190,11 @@ class EngineCache:
 
     def set_aside(self, folder: Path) -> Path | None:
         """Take an engine out of use, but keep it to be looked at; None where it cannot be moved."""
-        taken = [int(old.suffix[1:]) for old in self.folder.glob(f"{SET_ASIDE}*") if old.suffix[1:].isdigit()]
+        taken = [
+            int(old.suffix[1:])
+            for old in self.folder.glob(f"{SET_ASIDE}*")
+            if old.suffix[1:].isdigit()
+        ]
         place = self.folder / f"{SET_ASIDE}{max(taken, default=0) + 1}"
         try:
             folder.rename(place)
@@ -198,7 +224,9 @@ class EngineCache:
         except (OSError, ValueError, KeyError, TypeError) as exc:
             raise EngineError(f"it cannot be read ({type(exc).__name__}: {exc})") from exc
         if not whole:
-            raise EngineError("the plan is damaged or truncated (its sha256 is not the one beside it)")
+            raise EngineError(
+                "the plan is damaged or truncated (its sha256 is not the one beside it)"
+            )
         if self.place(key) != folder:
             raise EngineError("its key was edited, or it was copied from elsewhere")
         if not passed:
@@ -216,9 +244,15 @@ def machine_of(gpu: Gpu, tensorrt_version: str, *, l4t: Path = L4T) -> Machine:
         release = l4t.read_text(encoding="utf-8", errors="replace").partition("\n")[0].strip("# ")
     except OSError:
         release = ""
-    # The line ends in the date it was made on, and a fingerprint of the board: what counts is release and revision.
+    # The line ends in the date it was made on, and a fingerprint of the board: what counts is
+    # release and revision.
     release = ", ".join(release.split(", ")[:2])
-    return Machine(tensorrt=tensorrt_version, compute_capability=gpu.compute_capability, device=gpu.name, l4t=release)
+    return Machine(
+        tensorrt=tensorrt_version,
+        compute_capability=gpu.compute_capability,
+        device=gpu.name,
+        l4t=release,
+    )
 
 
 def sha256_of(content: bytes) -> str:
@@ -254,7 +288,12 @@ def _difference(there: Machine, here: Machine) -> str:
 
 
 def _differences(there: Machine, here: Machine) -> Iterator[str]:
-    names = {"tensorrt": "TensorRT", "compute_capability": "compute capability", "device": "device", "l4t": "Jetson Linux"}
+    names = {
+        "tensorrt": "TensorRT",
+        "compute_capability": "compute capability",
+        "device": "device",
+        "l4t": "Jetson Linux",
+    }
     for field, name in names.items():
         built, found = getattr(there, field), getattr(here, field)
         if built != found:

@@ -1,4 +1,6 @@
-"""ONNX Runtime: on the CPU the reference engine, and the only one the base install needs; on an NVIDIA GPU by its CUDA provider."""
+"""ONNX Runtime: on the CPU the reference engine, and the only one the base install needs; on an
+NVIDIA GPU by its CUDA provider.
+"""
 
 from __future__ import annotations
 
@@ -15,16 +17,23 @@ __all__ = ["OnnxBackend", "cuda_provider_missing"]
 
 CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
 # Equal input is to give equal output, and fp32 is to be fp32; memory is taken as it is needed.
-CUDA_OPTIONS = {"use_tf32": "0", "cudnn_conv_algo_search": "DEFAULT", "arena_extend_strategy": "kSameAsRequested"}
+CUDA_OPTIONS = {
+    "use_tf32": "0",
+    "cudnn_conv_algo_search": "DEFAULT",
+    "arena_extend_strategy": "kSameAsRequested",
+}
 
 
 class OnnxBackend:
-    """The graph at `model_path` on `threads` CPU threads; one thread, so that a recorder's other work keeps its cores.
+    """The graph at `model_path` on `threads` CPU threads; one thread, so that a recorder's other
+    work keeps its cores.
 
     With `provider` cuda on the GPU; raises `BackendError` where it would run on the CPU after all.
     """
 
-    def __init__(self, model_path: Path | str, *, threads: int = 1, provider: Literal["cpu", "cuda"] = "cpu") -> None:
+    def __init__(
+        self, model_path: Path | str, *, threads: int = 1, provider: Literal["cpu", "cuda"] = "cpu"
+    ) -> None:
         if provider == "cuda" and (reason := cuda_provider_missing()) is not None:
             raise BackendError(reason)
         onnxruntime = _onnxruntime()
@@ -34,20 +43,35 @@ class OnnxBackend:
         options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
         options.use_deterministic_compute = True
         options.log_severity_level = 3  # warnings about the graph are for whoever exported it
-        # The arena never gives memory back; a window at a time needs little, and the daemon runs for years.
+        # The arena never gives memory back; a window at a time needs little, and the daemon runs
+        # for years.
         options.enable_cpu_mem_arena = False
         providers: list[Any] = [CPU] if provider == "cpu" else [(CUDA, CUDA_OPTIONS), CPU]
         try:
-            self._session = onnxruntime.InferenceSession(str(model_path), options, providers=providers)
+            self._session = onnxruntime.InferenceSession(
+                str(model_path), options, providers=providers
+            )
         except Exception as exc:  # ONNX Runtime's exceptions share no base class of their own
             if provider == "cuda":
-                raise BackendError(f"ONNX Runtime cannot load {model_path} on the GPU ({_first_line(exc)})") from exc
-            raise BundleError(f"{model_path}: ONNX Runtime cannot load it ({_first_line(exc)}); export the bundle again") from exc
-        if provider == "cuda" and CUDA not in self._session.get_providers():  # it says so on standard error, and goes on
-            raise BackendError("ONNX Runtime has fallen back to the CPU: are the CUDA and cuDNN libraries those it was made for?")
+                raise BackendError(
+                    f"ONNX Runtime cannot load {model_path} on the GPU ({_first_line(exc)})"
+                ) from exc
+            raise BundleError(
+                f"{model_path}: ONNX Runtime cannot load it ({_first_line(exc)}); export the "
+                "bundle again"
+            ) from exc
+        # it says so on standard error, and goes on
+        if provider == "cuda" and CUDA not in self._session.get_providers():
+            raise BackendError(
+                "ONNX Runtime has fallen back to the CPU: are the CUDA and cuDNN libraries those "
+                "it was made for?"
+            )
         outputs = {output.name for output in self._session.get_outputs()}
         if not {"embedding", "logits"} <= outputs:
-            raise BundleError(f"{model_path}: its outputs are {', '.join(sorted(outputs))}, not embedding and logits")
+            raise BundleError(
+                f"{model_path}: its outputs are {', '.join(sorted(outputs))}, not embedding and "
+                "logits"
+            )
         self._input = self._session.get_inputs()[0].name
 
     def infer(self, features: Array) -> tuple[Array, Array]:
@@ -68,16 +92,22 @@ class OnnxBackend:
 
 
 def cuda_provider_missing() -> str | None:
-    """Why there is no CUDA provider here, or None; that there is one does not mean that it works."""
+    """Why there is no CUDA provider here, or None; that there is one does not mean that it
+    works.
+    """
     if CUDA in _onnxruntime().get_available_providers():
         return None
-    return "this ONNX Runtime was built without CUDA; onnxruntime-gpu, in place of onnxruntime, has it"
+    return (
+        "this ONNX Runtime was built without CUDA; onnxruntime-gpu, in place of onnxruntime, has it"
+    )
 
 
 def _onnxruntime() -> Any:
-    # ONNX Runtime reports its use to its maker over the network unless it is told not to before it is loaded.
+    # ONNX Runtime reports its use to its maker over the network unless it is told not to before it
+    # is loaded.
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
-    import onnxruntime  # here, because it takes longer to import than the command line may take to start
+    # here, because it takes longer to import than the command line may take to start
+    import onnxruntime
 
     return onnxruntime
 

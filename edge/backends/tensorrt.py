@@ -1,4 +1,6 @@
-"""TensorRT on an NVIDIA GPU: runs an engine that was compiled on this very device. Needs neither torch nor a CUDA toolkit."""
+"""TensorRT on an NVIDIA GPU: runs an engine that was compiled on this very device. Needs neither
+torch nor a CUDA toolkit.
+"""
 
 from __future__ import annotations
 
@@ -17,9 +19,11 @@ __all__ = ["TensorRtBackend"]
 
 
 class TensorRtBackend:
-    """The engine in `plan` on `gpu`. Buffers of its largest batch are pinned once; a larger batch goes through in parts.
+    """The engine in `plan` on `gpu`. Buffers of its largest batch are pinned once; a larger batch
+    goes through in parts.
 
-    `cuda_graph` launches all that a batch takes as one piece of work, which pays where thousands of windows are judged a second.
+    `cuda_graph` launches all that a batch takes as one piece of work, which pays where thousands of
+    windows are judged a second.
     """
 
     def __init__(self, plan: bytes, *, gpu: Gpu, cuda_graph: bool = False) -> None:
@@ -53,14 +57,26 @@ class TensorRtBackend:
         return embedding, logits
 
     def infer_named(self, features: Array, names: Sequence[str]) -> tuple[Array, ...]:
-        """See `NamedBackend.infer_named`; the engine reckons all outputs, but only these are copied from the device."""
+        """See `NamedBackend.infer_named`; the engine reckons all outputs, but only these are copied
+        from the device.
+        """
         for name in names:
             if name not in self._outputs:
-                raise BackendError(f"TensorRT: the engine has no output {name}, only {', '.join(self._outputs)}")
-        if features.ndim != len(self._shape) or features.shape[1:] != self._shape[1:] or not len(features):
+                raise BackendError(
+                    f"TensorRT: the engine has no output {name}, only {', '.join(self._outputs)}"
+                )
+        if (
+            features.ndim != len(self._shape)
+            or features.shape[1:] != self._shape[1:]
+            or not len(features)
+        ):
             takes = ", ".join(str(n) for n in self._shape[1:])
-            raise BackendError(f"TensorRT: features of shape {features.shape} do not fit the engine, which takes (B, {takes})")
-        self._gpu.make_current()  # the thread that infers need not be the one that loaded the engine
+            raise BackendError(
+                f"TensorRT: features of shape {features.shape} do not fit the engine, which takes "
+                f"(B, {takes})"
+            )
+        # the thread that infers need not be the one that loaded the engine
+        self._gpu.make_current()
         wanted, step = tuple(names), self.largest_batch
         parts = [self._infer(features[i : i + step], wanted) for i in range(0, len(features), step)]
         return tuple(np.concatenate(outputs) for outputs in zip(*parts, strict=True))
@@ -72,12 +88,17 @@ class TensorRtBackend:
             if not self._context.set_input_shape(self._input, tuple(features.shape)):
                 raise self._failure(f"does not take a batch of {batch}")
             self._batch = batch
-        shapes = {name: tuple(int(n) for n in self._context.get_tensor_shape(name)) for name in (self._input, *wanted)}
+        shapes = {
+            name: tuple(int(n) for n in self._context.get_tensor_shape(name))
+            for name in (self._input, *wanted)
+        }
         sizes = {name: int(np.prod(shape)) for name, shape in shapes.items()}
         self._buffers[self._input].host[: features.size] = features.ravel()
         self._launch(batch, sizes, wanted)
         self._stream.wait()
-        return [self._buffers[name].host[: sizes[name]].reshape(shapes[name]).copy() for name in wanted]
+        return [
+            self._buffers[name].host[: sizes[name]].reshape(shapes[name]).copy() for name in wanted
+        ]
 
     def _launch(self, batch: int, sizes: dict[str, int], wanted: tuple[str, ...]) -> None:
         def enqueue() -> None:
@@ -91,19 +112,28 @@ class TensorRtBackend:
             return enqueue()
         # One at a time: a change of shape may move what it points to.
         if self._recorded is None or self._recorded[:2] != (batch, wanted):
-            enqueue()  # TensorRT settles what depends on the shape at the first run, which a recording must not contain
+            # TensorRT settles what depends on the shape at the first run, which a recording must
+            # not contain
+            enqueue()
             self._stream.wait()
             self._recorded = batch, wanted, self._stream.recorded(enqueue)
         return self._recorded[2]()
 
     def _check_tensors(self, trt: Any) -> tuple[str, tuple[int, ...], tuple[str, ...]]:
-        """Name and largest shape of the input, and the outputs' names; raises `EngineError` where the engine is not one of ours."""
+        """Name and largest shape of the input, and the outputs' names; raises `EngineError` where
+        the engine is not one of ours.
+        """
         engine = self._engine
         names = [engine.get_tensor_name(i) for i in range(engine.num_io_tensors)]
         inputs = [name for name in names if engine.get_tensor_mode(name) == trt.TensorIOMode.INPUT]
-        outputs = tuple(name for name in names if engine.get_tensor_mode(name) == trt.TensorIOMode.OUTPUT)
+        outputs = tuple(
+            name for name in names if engine.get_tensor_mode(name) == trt.TensorIOMode.OUTPUT
+        )
         if len(inputs) != 1 or not set(OUTPUTS) <= set(outputs):
-            raise EngineError(f"its tensors are {', '.join(names)}, not one input with {' and '.join(OUTPUTS)}; compile it again")
+            raise EngineError(
+                f"its tensors are {', '.join(names)}, not one input with {' and '.join(OUTPUTS)}; "
+                "compile it again"
+            )
         for name in (inputs[0], *outputs):
             if engine.get_tensor_dtype(name) != trt.DataType.FLOAT:
                 raise EngineError(f"its tensor {name} is not float32; export the bundle again")
@@ -116,7 +146,9 @@ class TensorRtBackend:
             raise self._failure("does not take the largest batch of its own profile")
         buffers = {}
         for name in (self._input, *self._outputs):
-            buffers[name] = Buffer(self._gpu, int(np.prod([int(n) for n in self._context.get_tensor_shape(name)])))
+            buffers[name] = Buffer(
+                self._gpu, int(np.prod([int(n) for n in self._context.get_tensor_shape(name)]))
+            )
             if not self._context.set_tensor_address(name, int(buffers[name].device)):
                 raise self._failure(f"does not take the address of {name}")
         return buffers

@@ -1,7 +1,8 @@
-"""NVIDIA's `tensorrt` module as this program uses it: importing it, its version, what it logs and what that means.
+"""NVIDIA's `tensorrt` module as this program uses it: importing it, its version, what it logs and
+what that means.
 
-From 10.3 to 11.x. Integers of enums moved between the two, so that flags are always `1 << int(member)` and names are what is
-written down; everything used here is in both.
+From 10.3 to 11.x. Integers of enums moved between the two, so that flags are always
+`1 << int(member)` and names are what is written down; everything used here is in both.
 """
 
 from __future__ import annotations
@@ -24,13 +25,19 @@ log = logging.getLogger(__name__)
 
 # What the text of a failed import contains -> what to do.
 HINTS = (
-    ("No module named 'tensorrt'", "install edge-monitor[tensorrt]; on JetPack the environment needs --system-site-packages"),
-    ("No module named 'tensorrt", "it was made for another Python; use the one that JetPack came with"),
-    ("libnvdla_compiler", "install nvidia-l4t-dla-compiler; in a container, start it with the NVIDIA runtime"),
-    ("libnvinfer", "TensorRT's libraries are not where the loader looks; install them again, or set LD_LIBRARY_PATH"),
+    ("No module named 'tensorrt'", ("install edge-monitor[tensorrt]; on JetPack the environment "
+                                   "needs --system-site-packages")),
+    ("No module named 'tensorrt", ("it was made for another Python; use the one that JetPack came "
+                                  "with")),
+    ("libnvdla_compiler", ("install nvidia-l4t-dla-compiler; in a container, start it with the "
+                          "NVIDIA runtime")),
+    ("libnvinfer", ("TensorRT's libraries are not where the loader looks; install them again, or "
+                   "set LD_LIBRARY_PATH")),
     ("libnvonnxparser", "TensorRT's ONNX parser is not installed; install libnvonnxparsers"),
-    ("libcud", "the CUDA libraries do not belong to this TensorRT; install those of the same JetPack"),
-    ("libcublas", "the CUDA libraries do not belong to this TensorRT; install those of the same JetPack"),
+    ("libcud", ("the CUDA libraries do not belong to this TensorRT; install those of the same "
+               "JetPack")),
+    ("libcublas", ("the CUDA libraries do not belong to this TensorRT; install those of the same "
+                  "JetPack")),
     ("numpy", "this TensorRT is too old for the installed numpy; 10.3 is the oldest that works"),
 )  # fmt: skip
 HINT = "install TensorRT again, of the version that belongs to this JetPack"
@@ -46,13 +53,15 @@ MEMORY = ("out of memory", "outofmemory", "failed_allocation")
 
 
 def import_tensorrt() -> ModuleType:
-    """The module, of a version that this program knows; raises `BackendError` with the reason and a hint.
+    """The module, of a version that this program knows; raises `BackendError` with the reason and a
+    hint.
 
     Only to be called where `open_gpu` has succeeded: without a driver TensorRT may end the process.
     """
     try:
         import tensorrt
-    except (ImportError, OSError, AttributeError) as exc:  # AttributeError: an old one on a new numpy
+    # AttributeError: an old one on a new numpy
+    except (ImportError, OSError, AttributeError) as exc:
         reason = str(exc).strip().partition("\n")[0]
         hint = next((hint for text, hint in HINTS if text in reason), HINT)
         raise BackendError(f"tensorrt cannot be imported: {reason} ({hint})") from exc
@@ -63,18 +72,22 @@ def import_tensorrt() -> ModuleType:
     major, minor = int(known[1]), int(known[2])
     if (major, minor) < OLDEST:
         raise BackendError(
-            f"TensorRT {version} is too old, 10.3 is the oldest that works: JetPack 6.1 brings it, JetPack 6.0 and before do not"
+            f"TensorRT {version} is too old, 10.3 is the oldest that works: JetPack 6.1 brings it, "
+            "JetPack 6.0 and before do not"
         )
     if major > NEWEST_MAJOR:
         raise BackendError(
-            f"TensorRT {version} is newer than this program, which knows 10.3 to {NEWEST_MAJOR}.x; update the program"
+            f"TensorRT {version} is newer than this program, which knows 10.3 to {NEWEST_MAJOR}.x; "
+            "update the program"
         )
     module: ModuleType = tensorrt
     return module
 
 
 class TensorRtLog:
-    """What TensorRT said last, for when a call answers None; `logger` is what its classes are made with."""
+    """What TensorRT said last, for when a call answers None; `logger` is what its classes are made
+    with.
+    """
 
     def __init__(self, trt: ModuleType) -> None:
         self._lines: deque[str] = deque(maxlen=KEPT_LINES)
@@ -101,15 +114,23 @@ class TensorRtLog:
 
 @cache
 def library_log(trt: ModuleType) -> TensorRtLog:
-    """One for the process: TensorRT keeps the first logger that it is given and complains about every other."""
+    """One for the process: TensorRT keeps the first logger that it is given and complains about
+    every other.
+    """
     return TensorRtLog(trt)
 
 
 def refusal(lines: list[str]) -> BackendError:
-    """Why a plan was not taken, from the lines that TensorRT logged; an `EngineError` unless it may well be taken another time."""
+    """Why a plan was not taken, from the lines that TensorRT logged; an `EngineError` unless it may
+    well be taken another time.
+    """
     text = " ".join(lines).lower()
     said = f" ({lines[-1]})" if lines else ""
     if any(sign in text for sign in MEMORY):
-        return BackendError(f"TensorRT has not the memory to load the engine; end what else uses it{said}")
-    meaning = next((meaning for sign, meaning in MEANINGS if sign in text), "TensorRT does not take it")
+        return BackendError(
+            f"TensorRT has not the memory to load the engine; end what else uses it{said}"
+        )
+    meaning = next(
+        (meaning for sign, meaning in MEANINGS if sign in text), "TensorRT does not take it"
+    )
     return EngineError(f"{meaning}; compile it again with `edge-deploy compile`{said}")

@@ -1,4 +1,6 @@
-"""Room: the contract between training and device, frontend spec, features, heads, and the bundle that carries them."""
+"""Room: the contract between training and device, frontend spec, features, heads, and the bundle
+that carries them.
+"""
 
 from edge.bundle.bundle import Bundle, Golden, Network, NewVariant, load_bundle, write_bundle
 from edge.bundle.features import Frontend

@@ -1,13 +1,14 @@
 """A bundle: one trained system as a directory that proves its own integrity.
 
 manifest.json    what it is, and the sha256 of every other file; its own digest names the bundle
-model.onnx       float32 (B, channels, n_mels, frames) -> embedding (B, D) L2-normalised, logits (B, K), perhaps
-                 frames (B, T, K) and attention (B, F', T')
+model.onnx       float32 (B, channels, n_mels, frames) -> embedding (B, D) L2-normalised,
+                 logits (B, K), perhaps frames (B, T, K) and attention (B, F', T')
 head.npz         arrays of the rejection rule (`heads.rule_arrays`)
 golden.npz       one window of samples and the outputs it must give
 MODEL_CARD.md    for people
 
-A variant, the same network at another precision, adds model.NAME.onnx and golden.NAME.npz (its own outputs to the golden window).
+A variant, the same network at another precision, adds model.NAME.onnx and golden.NAME.npz (its own
+outputs to the golden window).
 """
 
 from __future__ import annotations
@@ -26,7 +27,15 @@ from numpy.typing import NDArray
 
 from edge.bundle.golden import Golden, NewVariant, load_arrays, read_golden, write_golden
 from edge.bundle.heads import Head, Rule, rule_arrays, rule_from_arrays
-from edge.bundle.manifest import FORMAT_VERSION, FP32, PRECISIONS, SCORE_THRESHOLD, Label, Manifest, Variant
+from edge.bundle.manifest import (
+    FORMAT_VERSION,
+    FP32,
+    PRECISIONS,
+    SCORE_THRESHOLD,
+    Label,
+    Manifest,
+    Variant,
+)
 from edge.bundle.spec import FrontendSpec
 from edge.errors import BundleError, SpecError
 
@@ -49,7 +58,9 @@ class Network:
 
 @dataclass(frozen=True, kw_only=True)
 class Bundle:
-    """A verified bundle in memory, but for the graphs, which a backend reads from their paths. `networks` always has `fp32`."""
+    """A verified bundle in memory, but for the graphs, which a backend reads from their paths.
+    `networks` always has `fp32`.
+    """
 
     path: Path
     manifest: Manifest
@@ -81,17 +92,28 @@ class Bundle:
         return self.manifest.labels
 
     def networks_for(self, backend: str) -> list[Network]:
-        """Those made for `backend`, onnx or tensorrt, the fastest first; the last is fp32, which every one runs."""
-        variants = sorted(self.manifest.variants.items(), key=lambda pair: (PRECISIONS.index(pair[1].precision), pair[0]))
-        return [self.networks[name] for name, variant in variants if backend in variant.runs_on] + [self.networks[FP32]]
+        """Those made for `backend`, onnx or tensorrt, the fastest first; the last is fp32, which
+        every one runs.
+        """
+        variants = sorted(
+            self.manifest.variants.items(),
+            key=lambda pair: (PRECISIONS.index(pair[1].precision), pair[0]),
+        )
+        return [self.networks[name] for name, variant in variants if backend in variant.runs_on] + [
+            self.networks[FP32]
+        ]
 
     @property
     def label_thresholds(self) -> Array | None:
-        """Least scores (K,) of labels that a window carries beside others; None where it carries one at most."""
+        """Least scores (K,) of labels that a window carries beside others; None where it carries
+        one at most.
+        """
         if self.manifest.activation != "sigmoid":
             return None
         own = self.manifest.label_thresholds
-        return np.array([own.get(label.label, SCORE_THRESHOLD) for label in self.labels], np.float32)
+        return np.array(
+            [own.get(label.label, SCORE_THRESHOLD) for label in self.labels], np.float32
+        )
 
     @property
     def model_path(self) -> Path:
@@ -118,7 +140,8 @@ def write_bundle(
     card: str,
     variants: Mapping[str, NewVariant] | None = None,
 ) -> Bundle:
-    """Write a bundle beside `path`, verify it, and rename it into place; an existing bundle there is replaced whole.
+    """Write a bundle beside `path`, verify it, and rename it into place; an existing bundle there
+    is replaced whole.
 
     It has exactly the `variants` given, whatever the manifest said before.
     """
@@ -137,12 +160,18 @@ def write_bundle(
         described = {name: new.variant for name, new in (variants or {}).items()}
         files = {name: _sha256(staging / name) for name in _file_names(described)}
         manifest = dataclasses.replace(
-            manifest, files=files, variants=described, format_version=_format_version(manifest, described)
+            manifest,
+            files=files,
+            variants=described,
+            format_version=_format_version(manifest, described),
         )
-        text = json.dumps({"digest": manifest.digest, **manifest.as_mapping()}, indent=1, sort_keys=True)
+        text = json.dumps(
+            {"digest": manifest.digest, **manifest.as_mapping()}, indent=1, sort_keys=True
+        )
         (staging / "manifest.json").write_text(text + "\n", encoding="utf-8")
         load_bundle(staging)
-        if path.exists():  # two renames, because a directory that is not empty cannot be replaced by one
+        # two renames, because a directory that is not empty cannot be replaced by one
+        if path.exists():
             path.rename(retired)
         staging.rename(path)
     finally:
@@ -154,7 +183,9 @@ def write_bundle(
 
 
 def _format_version(manifest: Manifest, variants: Mapping[str, Variant]) -> int:
-    """The oldest program that understands it decides; so an older bundle keeps its digest when it is written again."""
+    """The oldest program that understands it decides; so an older bundle keeps its digest when it
+    is written again.
+    """
     if manifest.attention:
         return 4
     if manifest.label_thresholds or manifest.frame_threshold is not None:
@@ -163,7 +194,13 @@ def _format_version(manifest: Manifest, variants: Mapping[str, Variant]) -> int:
 
 
 def _file_names(variants: Mapping[str, Variant]) -> list[str]:
-    return [MODEL, HEAD, GOLDEN, CARD, *(file for name in variants for file in (f"model.{name}.onnx", f"golden.{name}.npz"))]
+    return [
+        MODEL,
+        HEAD,
+        GOLDEN,
+        CARD,
+        *(file for name in variants for file in (f"model.{name}.onnx", f"golden.{name}.npz")),
+    ]
 
 
 def _write_variant(folder: Path, name: str, new: NewVariant) -> None:
@@ -183,18 +220,25 @@ def _read_manifest(path: Path) -> Manifest:
         raise BundleError(f"{file}: not a JSON object; copy the bundle again")
     version = mapping.get("format_version")
     if not isinstance(version, int) or version > FORMAT_VERSION:
-        raise BundleError(f"{file}: format version {version}, this program reads up to {FORMAT_VERSION}; update the program")
+        raise BundleError(
+            f"{file}: format version {version}, this program reads up to {FORMAT_VERSION}; update "
+            "the program"
+        )
     try:
         manifest = Manifest.parse(mapping, where=str(file))
     except SpecError as exc:
         raise BundleError(str(exc)) from exc
     except (TypeError, AttributeError) as exc:
-        raise BundleError(f"{file}: a value has the wrong type ({exc}); export the bundle again") from exc
+        raise BundleError(
+            f"{file}: a value has the wrong type ({exc}); export the bundle again"
+        ) from exc
     labels = [label.label for label in manifest.labels]
     if not labels or len(set(labels)) != len(labels):
         raise BundleError(f"{file}: labels must be present and distinct")
     if mapping.get("digest") != manifest.digest:
-        raise BundleError(f"{file}: was edited after export (its digest does not match); export the bundle again")
+        raise BundleError(
+            f"{file}: was edited after export (its digest does not match); export the bundle again"
+        )
     return manifest
 
 
@@ -207,7 +251,10 @@ def _verify_files(path: Path, manifest: Manifest) -> None:
         if not file.is_file():
             raise BundleError(f"{file}: is missing; copy the bundle again")
         if _sha256(file) != expected:
-            raise BundleError(f"{file}: is damaged or was edited (sha256 differs from the manifest); copy the bundle again")
+            raise BundleError(
+                f"{file}: is damaged or was edited (sha256 differs from the manifest); copy the "
+                "bundle again"
+            )
 
 
 def _network(path: Path, manifest: Manifest, name: str) -> Network:
@@ -220,11 +267,14 @@ def _network(path: Path, manifest: Manifest, name: str) -> Network:
     head = _head(path / HEAD, dataclasses.replace(manifest, threshold=threshold, scale=scale))
     if len(golden.logits) != len(manifest.labels):
         raise BundleError(
-            f"{path}: manifest.json names {len(manifest.labels)} labels, but {model} has {len(golden.logits)} outputs; "
+            f"{path}: manifest.json names {len(manifest.labels)} labels, but {model} has "
+            f"{len(golden.logits)} outputs; "
             "export the bundle again"
         )
     if golden.samples.shape != (manifest.frontend.window_samples,):
-        raise BundleError(f"{path / GOLDEN}: its window has {len(golden.samples)} samples, not the frontend's")
+        raise BundleError(
+            f"{path / GOLDEN}: its window has {len(golden.samples)} samples, not the frontend's"
+        )
     return Network(name=name, path=path / model, head=head, golden=golden)
 
 
@@ -233,7 +283,12 @@ def _head(file: Path, manifest: Manifest) -> Head:
         rule = rule_from_arrays(load_arrays(file))
         if rule.kind != manifest.rule:
             raise SpecError(f"its rule is {rule.kind}, but manifest.json says {manifest.rule}")
-        return Head(activation=manifest.activation, rule=rule, threshold=manifest.threshold, scale=manifest.scale)  # type: ignore[arg-type]
+        return Head(
+            activation=manifest.activation,  # type: ignore[arg-type]
+            rule=rule,
+            threshold=manifest.threshold,
+            scale=manifest.scale,
+        )
     except SpecError as exc:
         raise BundleError(f"{file}: {exc}; export the bundle again") from exc
 

@@ -1,4 +1,6 @@
-"""The golden window of a bundle: one window of samples, and what each of its networks must answer."""
+"""The golden window of a bundle: one window of samples, and what each of its networks must
+answer.
+"""
 
 from __future__ import annotations
 
@@ -21,9 +23,11 @@ Array = NDArray[np.float32]
 
 @dataclass(frozen=True, kw_only=True)
 class Golden:
-    """One window with its expected outputs: samples (n,), embedding (D,), logits (K,); outputs may differ by `tolerance`.
+    """One window with its expected outputs: samples (n,), embedding (D,), logits (K,); outputs may
+    differ by `tolerance`.
 
-    `further` are those of `Manifest.further`: frames (T, K), attention (F', T'). A bundle of format 3 may lack its frames.
+    `further` are those of `Manifest.further`: frames (T, K), attention (F', T'). A bundle of format
+    3 may lack its frames.
     """
 
     samples: Array
@@ -52,7 +56,11 @@ class NewVariant:
 
 def write_golden(file: Path, golden: Golden | NewVariant, **samples: Array) -> None:
     """Write the outputs, and `samples` where it is the window's own file."""
-    outputs = {"embedding": golden.embedding, "logits": golden.logits, "tolerance": np.float64(golden.tolerance)}
+    outputs = {
+        "embedding": golden.embedding,
+        "logits": golden.logits,
+        "tolerance": np.float64(golden.tolerance),
+    }
     np.savez_compressed(file, **samples, **outputs, **golden.further)  # type: ignore[arg-type]
 
 
@@ -62,11 +70,15 @@ def load_arrays(file: Path) -> dict[str, NDArray[Any]]:
         with np.load(file, allow_pickle=False) as arrays:
             return dict(arrays)
     except (OSError, ValueError, TypeError, zipfile.BadZipFile) as exc:
-        raise BundleError(f"{file}: is not a file of named arrays ({exc}); export the bundle again") from exc
+        raise BundleError(
+            f"{file}: is not a file of named arrays ({exc}); export the bundle again"
+        ) from exc
 
 
 def read_golden(file: Path, known: Mapping[str, Array], manifest: Manifest) -> Golden:
-    """The inverse of `write_golden`; `known` are arrays from elsewhere. `BundleError` names what is missing or misshapen."""
+    """The inverse of `write_golden`; `known` are arrays from elsewhere. `BundleError` names what is
+    missing or misshapen.
+    """
     arrays = {**load_arrays(file), **known}
     try:
         golden = Golden(
@@ -74,11 +86,18 @@ def read_golden(file: Path, known: Mapping[str, Array], manifest: Manifest) -> G
             embedding=arrays["embedding"],
             logits=arrays["logits"],
             tolerance=float(arrays["tolerance"]),
-            further={name: arrays[name] for name in manifest.further if name in arrays or name != "frames"},
+            further={
+                name: arrays[name]
+                for name in manifest.further
+                if name in arrays or name != "frames"
+            },
         )
     except KeyError as exc:
         raise BundleError(f"{file}: array {exc} is missing; export the bundle again") from exc
     for name, expected in golden.further.items():
         if expected.ndim != 2 or (name == "frames" and expected.shape[1] != len(manifest.labels)):
-            raise BundleError(f"{file}: {name} has shape {expected.shape}, which cannot be; export the bundle again")
+            raise BundleError(
+                f"{file}: {name} has shape {expected.shape}, which cannot be; export the bundle "
+                "again"
+            )
     return golden

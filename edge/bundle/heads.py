@@ -1,7 +1,9 @@
-"""From embedding and logits to a verdict: a score per label, and how much the window looks like nothing known.
+"""From embedding and logits to a verdict: a score per label, and how much the window looks like
+nothing known.
 
-A *rule* turns (embedding, logits) into a raw novelty; the head squashes it so that 0.5 is the rejection threshold in every bundle.
-Pure numpy: the same code calibrates in `train` and decides on the device.
+A *rule* turns (embedding, logits) into a raw novelty; the head squashes it so that 0.5 is the
+rejection threshold in every bundle. Pure numpy: the same code calibrates in `train` and decides on
+the device.
 """
 
 from __future__ import annotations
@@ -36,7 +38,9 @@ Activation = Literal["softmax", "softmax_other", "sigmoid"]
 
 
 class Rule(Protocol):
-    """A novelty: larger means less like the training species. Stateless and thread-safe; its fields are what the bundle stores."""
+    """A novelty: larger means less like the training species. Stateless and thread-safe; its fields
+    are what the bundle stores.
+    """
 
     kind: ClassVar[str]
 
@@ -47,14 +51,18 @@ class Rule(Protocol):
 
 def distances(embedding: Array, points: Array) -> Array:
     """Euclidean distances (B, N) of rows (B, D) to points (N, D)."""
-    squared = np.square(embedding).sum(1)[:, None] + np.square(points).sum(1) - 2 * embedding @ points.T
+    squared = (
+        np.square(embedding).sum(1)[:, None] + np.square(points).sum(1) - 2 * embedding @ points.T
+    )
     result: Array = np.sqrt(np.maximum(squared, 0))
     return result
 
 
 @dataclass(frozen=True, kw_only=True)
 class _ClassGaussian:
-    """Per class: mean of the training embeddings (K, D), and mean and deviation (K,) of validation distances from it."""
+    """Per class: mean of the training embeddings (K, D), and mean and deviation (K,) of validation
+    distances from it.
+    """
 
     means: Array
     mu: Array
@@ -69,7 +77,9 @@ class _ClassGaussian:
 
 @dataclass(frozen=True, kw_only=True)
 class GaussianDensity(_ClassGaussian):
-    """The paper's rule: minus the log density of the distance under the predicted class's Gaussian (Thakur et al. 2019)."""
+    """The paper's rule: minus the log density of the distance under the predicted class's Gaussian
+    (Thakur et al. 2019).
+    """
 
     kind: ClassVar[str] = "gaussian_density"
 
@@ -81,7 +91,9 @@ class GaussianDensity(_ClassGaussian):
 
 @dataclass(frozen=True, kw_only=True)
 class GaussianTail(_ClassGaussian):
-    """One-sided: only distances *larger* than the class's own count as novel (the density also rejects the very typical)."""
+    """One-sided: only distances *larger* than the class's own count as novel (the density also
+    rejects the very typical).
+    """
 
     kind: ClassVar[str] = "gaussian_tail"
 
@@ -91,7 +103,9 @@ class GaussianTail(_ClassGaussian):
 
 @dataclass(frozen=True, kw_only=True)
 class KnnDistance:
-    """Distance to the k-th nearest training embedding (Sun et al. 2022, detection with deep nearest neighbors)."""
+    """Distance to the k-th nearest training embedding (Sun et al. 2022, detection with deep nearest
+    neighbors).
+    """
 
     kind: ClassVar[str] = "knn"
     points: Array
@@ -116,7 +130,9 @@ class MaxLogit:
 
 @dataclass(frozen=True, kw_only=True)
 class Energy:
-    """Free energy, minus log-sum-exp of the logits (Liu et al. 2020, Energy-based out-of-distribution detection)."""
+    """Free energy, minus log-sum-exp of the logits (Liu et al. 2020, Energy-based
+    out-of-distribution detection).
+    """
 
     kind: ClassVar[str] = "energy"
 
@@ -128,7 +144,9 @@ class Energy:
 
 @dataclass(frozen=True, kw_only=True)
 class JointEnergy:
-    """Minus the sum of the labels' own free energies (Wang et al. 2021, Can multi-label classification networks know ...?)."""
+    """Minus the sum of the labels' own free energies (Wang et al. 2021, Can multi-label
+    classification networks know ...?).
+    """
 
     kind: ClassVar[str] = "joint_energy"
 
@@ -139,7 +157,9 @@ class JointEnergy:
 
 @dataclass(frozen=True, kw_only=True)
 class Blend:
-    """A weighted sum of other rules' novelties, weights from logistic regression on validation knowns against unknowns."""
+    """A weighted sum of other rules' novelties, weights from logistic regression on validation
+    knowns against unknowns.
+    """
 
     kind: ClassVar[str] = "blend"
     weights: Array
@@ -152,12 +172,15 @@ class Blend:
 
 
 RULES: dict[str, type[Any]] = {
-    r.kind: r for r in (GaussianDensity, GaussianTail, KnnDistance, MaxLogit, Energy, JointEnergy, Blend)
+    r.kind: r
+    for r in (GaussianDensity, GaussianTail, KnnDistance, MaxLogit, Energy, JointEnergy, Blend)
 }
 
 
 def rule_arrays(rule: Any, prefix: str = "") -> dict[str, NDArray[Any]]:
-    """Flatten a rule's fields into named arrays for `head.npz`; a blend's members are nested under their position."""
+    """Flatten a rule's fields into named arrays for `head.npz`; a blend's members are nested under
+    their position.
+    """
     arrays: dict[str, NDArray[Any]] = {f"{prefix}kind": np.array(rule.kind)}
     for field in dataclasses.fields(rule):
         value = getattr(rule, field.name)
@@ -177,8 +200,12 @@ def rule_from_arrays(arrays: Mapping[str, NDArray[Any]], prefix: str = "") -> Ru
     values: dict[str, Any] = {}
     for field in dataclasses.fields(RULES[kind]):
         if field.name == "rules":
-            count = len({k[len(prefix) :].split(".")[1] for k in arrays if k.startswith(f"{prefix}rules.")})
-            values["rules"] = tuple(rule_from_arrays(arrays, f"{prefix}rules.{i}.") for i in range(count))
+            count = len(
+                {k[len(prefix) :].split(".")[1] for k in arrays if k.startswith(f"{prefix}rules.")}
+            )
+            values["rules"] = tuple(
+                rule_from_arrays(arrays, f"{prefix}rules.{i}.") for i in range(count)
+            )
         elif f"{prefix}{field.name}" not in arrays:
             raise SpecError(f"head rule '{kind}': array '{prefix}{field.name}' is missing")
         else:
@@ -190,7 +217,9 @@ def rule_from_arrays(arrays: Mapping[str, NDArray[Any]], prefix: str = "") -> Ru
 
 @dataclass(frozen=True, kw_only=True)
 class Verdicts:
-    """Of B windows: scores (B, K) in 0..1, novelty (B,) in 0..1 (above 0.5 is rejected), and whether each is accepted (B,)."""
+    """Of B windows: scores (B, K) in 0..1, novelty (B,) in 0..1 (above 0.5 is rejected), and
+    whether each is accepted (B,).
+    """
 
     scores: Array
     novelty: Array
@@ -199,11 +228,13 @@ class Verdicts:
 
 @dataclass(frozen=True, kw_only=True)
 class Head:
-    """The decision: `activation` turns logits into scores, `rule` measures novelty, `threshold` separates known from unknown.
+    """The decision: `activation` turns logits into scores, `rule` measures novelty, `threshold`
+    separates known from unknown.
 
-    `softmax_other` is a softmax against an implicit further logit of 0, 'none of these': the scores need not add up to 1.
-    `scale` is the spread of the raw novelty on validation knowns: novelty = sigmoid((raw - threshold) / scale), so values of
-    different files, configurations and bundles can be laid side by side. A score is a score, not a probability.
+    `softmax_other` is a softmax against an implicit further logit of 0, 'none of these': the scores
+    need not add up to 1. `scale` is the spread of the raw novelty on validation knowns: novelty =
+    sigmoid((raw - threshold) / scale), so values of different files, configurations and bundles can
+    be laid side by side. A score is a score, not a probability.
     """
 
     activation: Activation
@@ -213,9 +244,14 @@ class Head:
 
     def __post_init__(self) -> None:
         if self.activation not in get_args(Activation):
-            raise SpecError(f"head activation '{self.activation}' is none of {', '.join(get_args(Activation))}")
+            raise SpecError(
+                f"head activation '{self.activation}' is none of {', '.join(get_args(Activation))}"
+            )
         if not (np.isfinite(self.threshold) and np.isfinite(self.scale) and self.scale > 0):
-            raise SpecError(f"head threshold {self.threshold} and scale {self.scale}: need finite numbers and a scale above 0")
+            raise SpecError(
+                f"head threshold {self.threshold} and scale {self.scale}: need finite numbers and "
+                "a scale above 0"
+            )
 
     def __call__(self, embedding: Array, logits: Array) -> Verdicts:
         """Judge embeddings (B, D) and logits (B, K)."""

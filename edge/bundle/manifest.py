@@ -15,7 +15,9 @@ from edge.errors import SpecError
 
 __all__ = ["BACKENDS", "FORMAT_VERSION", "FP32", "PRECISIONS", "Label", "Manifest", "Variant"]
 
-FORMAT_VERSION = 4  # the newest that is read; 1 is a bundle without variants, 2 one of a single label a window, 4 has attention
+# the newest that is read; 1 is a bundle without variants, 2 one of a single label a window, 4 has
+# attention
+FORMAT_VERSION = 4
 SCORE_THRESHOLD = 0.5  # of a label with none of its own, in a bundle of several labels a window
 FP32 = "fp32"  # the network as it was trained; every bundle has it
 PRECISIONS = ("int8", "int8+fp16", "fp16")  # of variants, fastest first
@@ -24,7 +26,9 @@ BACKENDS: tuple[str, ...] = ("onnx", "tensorrt")
 
 @dataclass(frozen=True, kw_only=True)
 class Label:
-    """One species: `label` is the stable key (and topic slug), the names are for people; scientific may be empty."""
+    """One species: `label` is the stable key (and topic slug), the names are for people; scientific
+    may be empty.
+    """
 
     label: str
     common_name: str
@@ -35,8 +39,8 @@ class Label:
 class Variant:
     """The same network at another precision, for the backends it was made for (`onnx`, `tensorrt`).
 
-    Its scores differ a little, and so it has a `threshold` and `scale` of its own. `metrics` are those of the evaluation split,
-    `note` is for people: what was quantised, and how.
+    Its scores differ a little, and so it has a `threshold` and `scale` of its own. `metrics` are
+    those of the evaluation split, `note` is for people: what was quantised, and how.
     """
 
     precision: str
@@ -48,19 +52,27 @@ class Variant:
 
     def __post_init__(self) -> None:
         if self.precision not in PRECISIONS:
-            raise SpecError(f"precision must be one of {', '.join(PRECISIONS)}, not {self.precision}")
+            raise SpecError(
+                f"precision must be one of {', '.join(PRECISIONS)}, not {self.precision}"
+            )
         if not self.runs_on or not set(self.runs_on) <= set(BACKENDS):
-            raise SpecError(f"runs_on must name some of {', '.join(BACKENDS)}, not {', '.join(map(str, self.runs_on))}")
+            raise SpecError(
+                f"runs_on must name some of {', '.join(BACKENDS)}, not "
+                f"{', '.join(map(str, self.runs_on))}"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
 class Manifest:
-    """What `manifest.json` holds. `training_data` is the digest of the training recordings, `code` the version that trained.
+    """What `manifest.json` holds. `training_data` is the digest of the training recordings, `code`
+    the version that trained.
 
-    With the activation `sigmoid` a window carries every label whose score reaches its own of `label_thresholds`, or 0.5. With a
-    `frame_threshold` the graph has a third output, `frames` (B, T, K): logits of T equal parts of the window. An event then reaches
-    from the first to the last part in which the score of its label is at least the threshold. With `attention` the graph has an
-    output of that name, (B, F', T'): where in F' bands, lowest first, and T' parts of the window it looks; each adds up to 1.
+    With the activation `sigmoid` a window carries every label whose score reaches its own of
+    `label_thresholds`, or 0.5. With a `frame_threshold` the graph has a third output, `frames` (B,
+    T, K): logits of T equal parts of the window. An event then reaches from the first to the last
+    part in which the score of its label is at least the threshold. With `attention` the graph has
+    an output of that name, (B, F', T'): where in F' bands, lowest first, and T' parts of the window
+    it looks; each adds up to 1.
     """
 
     name: str
@@ -100,8 +112,13 @@ class Manifest:
     def parse(mapping: Mapping[str, Any], *, where: str) -> Manifest:
         """Build from JSON; raises `SpecError` naming the key."""
         values = {k: v for k, v in mapping.items() if k != "digest"}
-        values["frontend"] = FrontendSpec.parse(values.get("frontend", {}), where=f"{where}: frontend")
-        values["labels"] = tuple(from_mapping(Label, label, where=f"{where}: labels") for label in values.get("labels", ()))
+        values["frontend"] = FrontendSpec.parse(
+            values.get("frontend", {}), where=f"{where}: frontend"
+        )
+        values["labels"] = tuple(
+            from_mapping(Label, label, where=f"{where}: labels")
+            for label in values.get("labels", ())
+        )
         values["variants"] = {
             _variant_name(name, where): _variant(variant, where=f"{where}: variants: {name}")
             for name, variant in values.get("variants", {}).items()
@@ -112,15 +129,26 @@ class Manifest:
     def __post_init__(self) -> None:
         strange = sorted(set(self.label_thresholds) - {label.label for label in self.labels})
         if self.label_thresholds and (strange or self.activation != "sigmoid"):
-            which = f"for the label '{strange[0]}'" if strange else f"with the activation {self.activation}"
+            which = (
+                f"for the label '{strange[0]}'"
+                if strange
+                else f"with the activation {self.activation}"
+            )
             raise SpecError(f"label_thresholds: have no meaning {which}")
         for label, threshold in self.label_thresholds.items():
             if not 0 < threshold <= 1:
-                raise SpecError(f"label_thresholds: {label}: {threshold} is not above 0 and at most 1")
+                raise SpecError(
+                    f"label_thresholds: {label}: {threshold} is not above 0 and at most 1"
+                )
         if not isinstance(self.attention, bool):
             raise SpecError(f"attention: {self.attention!r} is neither true nor false")
-        if self.frame_threshold is not None and not (self.activation == "sigmoid" and 0 < self.frame_threshold <= 1):
-            raise SpecError(f"frame_threshold: {self.frame_threshold} is not above 0 and at most 1 with the activation sigmoid")
+        if self.frame_threshold is not None and not (
+            self.activation == "sigmoid" and 0 < self.frame_threshold <= 1
+        ):
+            raise SpecError(
+                f"frame_threshold: {self.frame_threshold} is not above 0 and at most 1 with the "
+                "activation sigmoid"
+            )
 
     @property
     def further(self) -> tuple[str, ...]:
@@ -130,7 +158,9 @@ class Manifest:
 
     @property
     def digest(self) -> str:
-        """sha256 of the canonical JSON, which holds every other file's sha256: the identity of the whole bundle."""
+        """sha256 of the canonical JSON, which holds every other file's sha256: the identity of the
+        whole bundle.
+        """
         return hashlib.sha256(json.dumps(self.as_mapping(), sort_keys=True).encode()).hexdigest()
 
 
@@ -139,11 +169,14 @@ def _plain(variant: Variant) -> dict[str, Any]:
 
 
 def _variant_name(name: str, where: str) -> str:
-    if not re.fullmatch(r"[a-z0-9]+([+-][a-z0-9]+)*", name) or name == FP32:  # it becomes a part of file names
+    # it becomes a part of file names
+    if not re.fullmatch(r"[a-z0-9]+([+-][a-z0-9]+)*", name) or name == FP32:
         raise SpecError(f"{where}: '{name}' is no name for a variant")
     return name
 
 
 def _variant(mapping: Mapping[str, Any], *, where: str) -> Variant:
-    variant: Variant = from_mapping(Variant, {**mapping, "runs_on": tuple(mapping.get("runs_on", ()))}, where=where)
+    variant: Variant = from_mapping(
+        Variant, {**mapping, "runs_on": tuple(mapping.get("runs_on", ()))}, where=where
+    )
     return variant

@@ -1,9 +1,12 @@
-"""Running medians by minima and maxima of whole rows: what harmonic-percussive separation spends its time on.
+"""Running medians by minima and maxima of whole rows: what harmonic-percussive separation spends
+its time on.
 
-A heap per value (`bottleneck.move_median`) costs 90 ns a median whatever the machine's vector units can do; this costs 45 ns.
-Neighbouring windows share the work, as in hierarchical sorting filters (Adams 2021, Fast median filters using separable sorting
-networks): g windows in a row have k - g + 1 rows in common; sort those once, keep the g ranks that can still be a median, then
-halve g and add the rows that each half has more. Every step is a compare-exchange, so the result is one of the inputs, exactly.
+A heap per value (`bottleneck.move_median`) costs 90 ns a median whatever the machine's vector units
+can do; this costs 45 ns. Neighbouring windows share the work, as in hierarchical sorting filters
+(Adams 2021, Fast median filters using separable sorting networks): g windows in a row have k - g +
+1 rows in common; sort those once, keep the g ranks that can still be a median, then halve g and add
+the rows that each half has more. Every step is a compare-exchange, so the result is one of the
+inputs, exactly.
 """
 
 from __future__ import annotations
@@ -19,22 +22,27 @@ Array = NDArray[np.float32]
 
 
 def running_median(rows: Array, kernel: int) -> Array:
-    """Median of the `kernel` (odd) neighbours along axis 0, edges mirrored: (n, m) -> (n, m), n >= 1, without NaN.
+    """Median of the `kernel` (odd) neighbours along axis 0, edges mirrored: (n, m) -> (n, m), n >=
+    1, without NaN.
 
     Equal to `scipy.ndimage.median_filter(rows, size=(kernel, 1), mode="reflect")`, bit for bit.
     """
-    shared = 1 << ((kernel + 1) // 2).bit_length() - 1  # g: the largest power of two that leaves at least g rows in common
-    groups = -(-len(rows) // shared)  # the last group may reach past the end; its surplus is cut off again below
+    # g: the largest power of two that leaves at least g rows in common
+    shared = 1 << ((kernel + 1) // 2).bit_length() - 1
+    # the last group may reach past the end; its surplus is cut off again below
+    groups = -(-len(rows) // shared)
     sources = np.pad(np.arange(len(rows)), kernel // 2, mode="symmetric")
     sources = np.pad(sources, (0, groups * shared - len(rows)))
-    first: NDArray[np.intp] = shared * np.arange(groups)  # of each group, as an index into `sources`
+    # of each group, as an index into `sources`
+    first: NDArray[np.intp] = shared * np.arange(groups)
 
     common = _sorted([rows[sources[first + shared - 1 + j]] for j in range(kernel - shared + 1)])
     spare = (len(common) - shared) // 2
     ranks = common[spare : spare + shared]
     while len(ranks) > 1:
         h = len(ranks) // 2
-        # The first half of a group adds the rows just before the common ones, the second half those just behind.
+        # The first half of a group adds the rows just before the common ones, the second half those
+        # just behind.
         extra = first[:, None] + np.array([h - 1, kernel])
         added = _sorted([rows[sources[extra + j]] for j in range(h)])
         ranks = [rank.reshape(-1, rows.shape[1]) for rank in _middle(ranks, added)]
@@ -43,13 +51,25 @@ def running_median(rows: Array, kernel: int) -> Array:
 
 
 def _middle(ranks: list[Array], added: list[Array]) -> list[Array]:
-    """The middle third of 2 h sorted `ranks`, h arrays (groups, m) each half, and h sorted `added`, (groups, 2, m); reuses `added`.
+    """The middle third of 2 h sorted `ranks`, h arrays (groups, m) each half, and h sorted `added`,
+    (groups, 2, m); reuses `added`.
 
-    Neither the lowest nor the highest third of these 3 h values can be the median: `larger` drops the one, the minima the other.
+    Neither the lowest nor the highest third of these 3 h values can be the median: `larger` drops
+    the one, the minima the other.
     """
     h = len(added)
-    larger = _sorted([np.maximum(low[:, None], new, out=new) for low, new in zip(ranks[:h], reversed(added), strict=True)])
-    return _sorted([np.minimum(high[:, None], old, out=old) for high, old in zip(ranks[h:], reversed(larger), strict=True)])
+    larger = _sorted(
+        [
+            np.maximum(low[:, None], new, out=new)
+            for low, new in zip(ranks[:h], reversed(added), strict=True)
+        ]
+    )
+    return _sorted(
+        [
+            np.minimum(high[:, None], old, out=old)
+            for high, old in zip(ranks[h:], reversed(larger), strict=True)
+        ]
+    )
 
 
 def _sorted(rows: list[Array]) -> list[Array]:
@@ -65,7 +85,9 @@ def _sorted(rows: list[Array]) -> list[Array]:
 
 @cache
 def _comparators(n: int) -> tuple[tuple[int, int], ...]:
-    """A sorting network for n values: Batcher's merge exchange (Knuth, The Art of Computer Programming 3, algorithm 5.2.2M)."""
+    """A sorting network for n values: Batcher's merge exchange (Knuth, The Art of Computer
+    Programming 3, algorithm 5.2.2M).
+    """
     pairs = []
     top = 1 << max(n - 1, 1).bit_length() - 1
     p = top

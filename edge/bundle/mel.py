@@ -1,8 +1,9 @@
-"""The mel scale and its filters, as librosa has them by default: Slaney's scale, triangles of equal area.
+"""The mel scale and its filters, as librosa has them by default: Slaney's scale, triangles of equal
+area.
 
-librosa is the oracle here too. It is not called, because importing it takes longer than a minute of audio and more memory than the
-rest of a recorder: it brings a compiler along.
-Source: M. Slaney, Auditory Toolbox, version 2, Interval Research technical report 1998-010.
+librosa is the oracle here too. It is not called, because importing it takes longer than a minute of
+audio and more memory than the rest of a recorder: it brings a compiler along. Source: M. Slaney,
+Auditory Toolbox, version 2, Interval Research technical report 1998-010.
 """
 
 from __future__ import annotations
@@ -18,14 +19,20 @@ KNEE_MEL = KNEE_HZ / LINEAR_HZ
 LOG_STEP = np.log(6.4) / 27  # 27 mels from 1 kHz to 6.4 kHz
 
 
-def mel_filters(*, sample_rate_hz: int, n_fft: int, n_mels: int, fmin_hz: float, fmax_hz: float | None) -> NDArray[np.float32]:
-    """Weights (n_mels, 1 + n_fft // 2) of the bins of a power spectrum in each band from `fmin_hz` to `fmax_hz` (None: all)."""
+def mel_filters(
+    *, sample_rate_hz: int, n_fft: int, n_mels: int, fmin_hz: float, fmax_hz: float | None
+) -> NDArray[np.float32]:
+    """Weights (n_mels, 1 + n_fft // 2) of the bins of a power spectrum in each band from `fmin_hz`
+    to `fmax_hz` (None: all).
+    """
     top_hz = sample_rate_hz / 2 if fmax_hz is None else fmax_hz
     corners = _hz(np.linspace(_mel(fmin_hz), _mel(top_hz), n_mels + 2))[:, np.newaxis]
     lower, centre, upper = corners[:-2], corners[1:-1], corners[2:]
     bins = np.linspace(0, sample_rate_hz / 2, 1 + n_fft // 2)
     triangles = np.minimum((bins - lower) / (centre - lower), (upper - bins) / (upper - centre))
-    weights: NDArray[np.float32] = (np.maximum(triangles, 0) * 2 / (upper - lower)).astype(np.float32)
+    weights: NDArray[np.float32] = (np.maximum(triangles, 0) * 2 / (upper - lower)).astype(
+        np.float32
+    )
     return weights
 
 
@@ -40,5 +47,7 @@ def _mel(hz: float) -> float:
 
 def _hz(mel: ArrayLike) -> NDArray[np.float64]:
     mel = np.asarray(mel, np.float64)
-    result: NDArray[np.float64] = np.where(mel < KNEE_MEL, mel * LINEAR_HZ, KNEE_HZ * np.exp(LOG_STEP * (mel - KNEE_MEL)))
+    result: NDArray[np.float64] = np.where(
+        mel < KNEE_MEL, mel * LINEAR_HZ, KNEE_HZ * np.exp(LOG_STEP * (mel - KNEE_MEL))
+    )
     return result

@@ -1,7 +1,9 @@
-"""The configuration of a recorder: YAML, parsed once and completely at the border, frozen from there on.
+"""The configuration of a recorder: YAML, parsed once and completely at the border, frozen from
+there on.
 
-Every fault is reported, not just the first: an unknown key with the key it was probably meant to be, a bad value with its range.
-Secrets stand in files of their own, of which the configuration holds only the paths. `config/edge.yaml` shows every key.
+Every fault is reported, not just the first: an unknown key with the key it was probably meant to
+be, a bad value with its range. Secrets stand in files of their own, of which the configuration
+holds only the paths. `config/edge.yaml` shows every key.
 """
 
 from __future__ import annotations
@@ -77,7 +79,9 @@ class Config(Section):
     @property
     def refine_spec(self) -> RefineSpec:
         """For the stage between model and tracker."""
-        return RefineSpec(slide_s=self.model.slide_s, boost=self.model.boost, boost_s=self.model.boost_s)
+        return RefineSpec(
+            slide_s=self.model.slide_s, boost=self.model.boost, boost_s=self.model.boost_s
+        )
 
     @property
     def health_limits(self) -> HealthLimits:
@@ -86,7 +90,9 @@ class Config(Section):
 
     @property
     def epoch(self) -> dict[str, Any]:
-        """What decides which detections there are, for `provenance_of`; nothing secret, nothing about delivery or storage."""
+        """What decides which detections there are, for `provenance_of`; nothing secret, nothing
+        about delivery or storage.
+        """
         return {
             **chosen_later(species=self.site.species, refine=self.refine_spec),
             "hop_s": self.model.hop_s,
@@ -102,7 +108,9 @@ class Config(Section):
         return config_digest(**self.epoch)
 
     def device_id(self, machine_id: Path = MACHINE_ID) -> str:
-        """The configured id, else one derived from the machine's; raises `ConfigError` when there is neither."""
+        """The configured id, else one derived from the machine's; raises `ConfigError` when there
+        is neither.
+        """
         if self.device.id is not None:
             return self.device.id
         try:
@@ -110,35 +118,53 @@ class Config(Section):
         except (OSError, UnicodeDecodeError):
             machine = ""
         if not machine or machine == "uninitialized":
-            raise ConfigError(f"device.id: this machine has no id in {machine_id}; give the recorder a name of its own")
-        # machine-id(5): not to be shown as it is; a keyed digest tells as much about identity and nothing else.
-        return hmac.new(bytes.fromhex(hashlib.sha256(machine.encode()).hexdigest()), b"edge-monitor", "sha256").hexdigest()[:12]
+            raise ConfigError(
+                f"device.id: this machine has no id in {machine_id}; give the recorder a name of "
+                "its own"
+            )
+        # machine-id(5): not to be shown as it is; a keyed digest tells as much about identity and
+        # nothing else.
+        return hmac.new(
+            bytes.fromhex(hashlib.sha256(machine.encode()).hexdigest()), b"edge-monitor", "sha256"
+        ).hexdigest()[:12]
 
     def missing_files(self) -> list[Fault]:
         """Faults of files that are named but cannot be read, for `edge check`."""
         named = {f"mqtt.{key}": path for key, path in self.mqtt.files.items()}
         return [
-            Fault(key=key, value=str(path), reason="cannot be read", suggestion="is it there, and may this user read it?")
+            Fault(
+                key=key,
+                value=str(path),
+                reason="cannot be read",
+                suggestion="is it there, and may this user read it?",
+            )
             for key, path in named.items()
             if not _readable(path)
         ]
 
 
-def load_config(path: Path | None, *, environ: Mapping[str, str] = os.environ, without: Set[str] = frozenset()) -> Config:
-    """Read `path` (None: defaults only), but for what is named in `without`; raises `FaultyConfigError` with every fault.
+def load_config(
+    path: Path | None, *, environ: Mapping[str, str] = os.environ, without: Set[str] = frozenset()
+) -> Config:
+    """Read `path` (None: defaults only), but for what is named in `without`; raises
+    `FaultyConfigError` with every fault.
 
-    Relative paths of the store and clips are below $STATE_DIRECTORY, of engines below $CACHE_DIRECTORY, of secrets below
-    $CREDENTIALS_DIRECTORY, as systemd sets them; else below the working directory.
+    Relative paths of the store and clips are below $STATE_DIRECTORY, of engines below
+    $CACHE_DIRECTORY, of secrets below $CREDENTIALS_DIRECTORY, as systemd sets them; else below the
+    working directory.
     """
     content = read_yaml(path) if path is not None else {}
     # A section with nothing below it, all keys commented out, is an empty one.
     content = {
-        key: {} if value is None and key in Config.model_fields else value for key, value in content.items() if key not in without
+        key: {} if value is None and key in Config.model_fields else value
+        for key, value in content.items()
+        if key not in without
     }
     try:
         config = Config.model_validate(content)
     except ValidationError as exc:
-        raise FaultyConfigError(str(path), _faults(exc)) from None  # pydantic's own text would show values again
+        # pydantic's own text would show values again
+        raise FaultyConfigError(str(path), _faults(exc)) from None
     return _placed(config, environ)
 
 
@@ -178,7 +204,12 @@ def _fault(key: str, errors: list[ErrorDetails]) -> Fault:
         # Without its value: a key that is not known may well be a password in the wrong place.
         return Fault(key=key, value="", reason="unknown key", suggestion=_meant(key))
     if error["type"] in ("model_type", "model_attributes_type"):
-        return Fault(key=key, value=_shown(error["input"]), reason="must be keys with values", suggestion="see config/edge.yaml")
+        return Fault(
+            key=key,
+            value=_shown(error["input"]),
+            reason="must be keys with values",
+            suggestion="see config/edge.yaml",
+        )
     shown = "" if isinstance(error["input"], dict) else _shown(error["input"])
     reason = " or ".join(dict.fromkeys(_reason(error) for error in errors))
     return Fault(key=key, value=shown, reason=reason, suggestion=_default(key))
@@ -200,14 +231,20 @@ def _shown(value: object) -> str:
 
 
 def _keys() -> list[str]:
-    return [f"{section}.{key}" for section, field in Config.model_fields.items() for key in type(field.default).model_fields]
+    return [
+        f"{section}.{key}"
+        for section, field in Config.model_fields.items()
+        for key in type(field.default).model_fields
+    ]
 
 
 def _meant(key: str) -> str:
     """The nearest known key, in its own section first, then anywhere."""
     section, _, name = key.partition(".")
     if not name:
-        close = difflib.get_close_matches(key, Config.model_fields, 1) or [k for k in _keys() if k.endswith(f".{key}")]
+        close = difflib.get_close_matches(key, Config.model_fields, 1) or [
+            k for k in _keys() if k.endswith(f".{key}")
+        ]
     else:
         inside = [k.partition(".")[2] for k in _keys() if k.startswith(f"{section}.")]
         near = difflib.get_close_matches(name, inside, 1)
@@ -217,7 +254,11 @@ def _meant(key: str) -> str:
 
 def _default(key: str) -> str:
     section, _, name = key.partition(".")
-    field = type(Config.model_fields[section].default).model_fields.get(name) if section in Config.model_fields else None
+    field = (
+        type(Config.model_fields[section].default).model_fields.get(name)
+        if section in Config.model_fields
+        else None
+    )
     if field is None:
         return "see config/edge.yaml"
     return "leave it out for the default" if field.default is None else f"default {field.default}"

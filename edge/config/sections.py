@@ -1,4 +1,6 @@
-"""The sections of the configuration: each key with its type, range and default. `config.py` puts them together and reads them."""
+"""The sections of the configuration: each key with its type, range and default. `config.py` puts
+them together and reads them.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +36,8 @@ MB = 1_000_000
 def _path(value: object) -> object:
     """YAML has no paths; strict pydantic takes nothing else."""
     if isinstance(value, str) and not (value and value.isprintable()):
-        raise ValueError("is not a path")  # NUL, half a character, line breaks: nothing can be opened by it, or shown
+        # NUL, half a character, line breaks: nothing can be opened by it, or shown
+        raise ValueError("is not a path")
     return Path(value) if isinstance(value, str) else value
 
 
@@ -69,7 +72,9 @@ class SiteConfig(Section):
 
 
 class AudioConfig(Section):
-    """Which microphone, by a part of its name; channels count from 1; `rate_hz` None is the device's own."""
+    """Which microphone, by a part of its name; channels count from 1; `rate_hz` None is the
+    device's own.
+    """
 
     device: Annotated[str, Field(min_length=1)] | None = None
     channel: Annotated[int, Field(ge=1, le=64)] | Literal["mix"] = "mix"
@@ -78,10 +83,15 @@ class AudioConfig(Section):
 
 
 class ModelConfig(Section):
-    """Which bundle, or which together (None: the one that ships), how often it is asked, what runs it; and as `RefineSpec`."""
+    """Which bundle, or which together (None: the one that ships), how often it is asked, what runs
+    it; and as `RefineSpec`.
+    """
 
     bundle: FilePath | None = None
-    bundles: Annotated[tuple[FilePath, ...], BeforeValidator(_tuple), Field(min_length=1, max_length=16)] | None = None
+    bundles: (
+        Annotated[tuple[FilePath, ...], BeforeValidator(_tuple), Field(min_length=1, max_length=16)]
+        | None
+    ) = None
     hop_s: Annotated[float, Field(gt=0, le=60)] = 1.0
     slide_s: Annotated[float, Field(ge=0, le=60)] = RefineSpec.slide_s
     boost: Annotated[float, Field(ge=1, le=10)] = RefineSpec.boost
@@ -144,7 +154,9 @@ class StoreConfig(Section):
 
 
 class ClipsConfig(Section):
-    """Audio kept of detections; budget of the folder and free space left on its disk in MB of 10^6 bytes."""
+    """Audio kept of detections; budget of the folder and free space left on its disk in MB of 10^6
+    bytes.
+    """
 
     enabled: bool = True
     folder: FilePath = Path("clips")
@@ -163,7 +175,9 @@ class Credentials(BaseModel):
 
 
 class MqttConfig(Section):
-    """The broker. Files are read at each connection, so that a renewed password needs no restart."""
+    """The broker. Files are read at each connection, so that a renewed password needs no
+    restart.
+    """
 
     enabled: bool = True
     host: Annotated[str, Field(pattern=r"^[^\s/]{1,253}$")] = "localhost"
@@ -175,7 +189,9 @@ class MqttConfig(Section):
     key_file: FilePath | None = None
     username_file: FilePath | None = None
     password_file: FilePath | None = None
-    topic_prefix: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*$", max_length=200)] = "edge"
+    topic_prefix: Annotated[
+        str, Field(pattern=r"^[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*$", max_length=200)
+    ] = "edge"
     keepalive_s: Annotated[int, Field(ge=5, le=3600)] = 30
     rate_per_s: Annotated[float, Field(gt=0, le=10_000)] = 50.0
     wait_for_sync_s: Annotated[float, Field(ge=0, le=86_400)] = 60.0
@@ -199,8 +215,12 @@ class MqttConfig(Section):
         return {key: path for key in keys if (path := getattr(self, key)) is not None}
 
     def credentials(self) -> Credentials:
-        """Read user and password; raises OSError naming the file, UnicodeDecodeError where one is not text."""
-        return Credentials(username=_secret(self.username_file), password=_secret(self.password_file))
+        """Read user and password; raises OSError naming the file, UnicodeDecodeError where one is
+        not text.
+        """
+        return Credentials(
+            username=_secret(self.username_file), password=_secret(self.password_file)
+        )
 
 
 class MetricsConfig(Section):

@@ -1,7 +1,9 @@
-"""Which engine runs which network of a bundle on this machine: the best that is there and gives the right answers.
+"""Which engine runs which network of a bundle on this machine: the best that is there and gives the
+right answers.
 
-TensorRT with an engine that was compiled on this very device, then ONNX Runtime on the GPU, then on the CPU. Which step was taken,
-and why no better one, is logged and kept with the model: nothing is silently slow.
+TensorRT with an engine that was compiled on this very device, then ONNX Runtime on the GPU, then on
+the CPU. Which step was taken, and why no better one, is logged and kept with the model: nothing is
+silently slow.
 """
 
 from __future__ import annotations
@@ -50,7 +52,9 @@ class Engine:
 
 @dataclass(kw_only=True)
 class _Record:
-    """What was tried and did not serve: `reasons` of all that is not used, best first, and how many of those should have served."""
+    """What was tried and did not serve: `reasons` of all that is not used, best first, and how many
+    of those should have served.
+    """
 
     reasons: list[str] = field(default_factory=list)
     failed: int = 0
@@ -81,7 +85,8 @@ def load_model(
 ) -> Model:
     """The bundle on the best engine that proves itself here; `folder` has the compiled ones.
 
-    Raises `ConfigError` with the reasons when a `backend` was chosen that cannot run it, else the last engine's error.
+    Raises `ConfigError` with the reasons when a `backend` was chosen that cannot run it, else the
+    last engine's error.
     """
     record = _Record()
     last: BackendError | BundleError | None = None
@@ -102,24 +107,40 @@ def load_model(
             record.passed_over(engine.name, exc)
     if last is not None and backend in ("auto", "cpu"):
         raise last
-    raise ConfigError(f"backend {backend} cannot run here: {'; '.join(record.reasons)} (auto takes what there is)") from last
+    raise ConfigError(
+        f"backend {backend} cannot run here: {'; '.join(record.reasons)} (auto takes what there is)"
+    ) from last
 
 
 def load_models(
-    bundles: Sequence[Bundle], *, backend: BackendChoice = "auto", folder: Path = FOLDER, limits: HealthLimits | None = None
+    bundles: Sequence[Bundle],
+    *,
+    backend: BackendChoice = "auto",
+    folder: Path = FOLDER,
+    limits: HealthLimits | None = None,
 ) -> Judge:
     """As `load_model`; several bundles judge together."""
-    models = [load_model(bundle, backend=backend, folder=folder, limits=limits) for bundle in bundles]
+    models = [
+        load_model(bundle, backend=backend, folder=folder, limits=limits) for bundle in bundles
+    ]
     return models[0] if len(models) == 1 else Ensemble(models)
 
 
-def engines(bundle: Bundle, *, backend: BackendChoice = "auto", folder: Path = FOLDER, threads: int = 1) -> Iterator[Engine]:
-    """Every engine of this machine for the bundle, best first; the last is the fp32 network on the CPU, which is always there."""
+def engines(
+    bundle: Bundle, *, backend: BackendChoice = "auto", folder: Path = FOLDER, threads: int = 1
+) -> Iterator[Engine]:
+    """Every engine of this machine for the bundle, best first; the last is the fp32 network on the
+    CPU, which is always there.
+    """
     yield from _offered(bundle, backend, folder, threads, _Record())
 
 
-def _offered(bundle: Bundle, backend: BackendChoice, folder: Path, threads: int, record: _Record) -> Iterator[Engine]:
-    """What there is, best first; what kinds there are not goes into `record`. Opens nothing, but may set a damaged engine aside."""
+def _offered(
+    bundle: Bundle, backend: BackendChoice, folder: Path, threads: int, record: _Record
+) -> Iterator[Engine]:
+    """What there is, best first; what kinds there are not goes into `record`. Opens nothing, but
+    may set a damaged engine aside.
+    """
     without_gpu = False
     for kind in BEST_FIRST if backend == "auto" else (backend,):
         try:
@@ -135,7 +156,9 @@ def _offered(bundle: Bundle, backend: BackendChoice, folder: Path, threads: int,
 
 
 def _tensorrt(bundle: Bundle, folder: Path, threads: int) -> list[Engine]:
-    """A network for which nothing was compiled is not missed when another was: `edge-deploy compile` has chosen."""
+    """A network for which nothing was compiled is not missed when another was:
+    `edge-deploy compile` has chosen.
+    """
     gpu = open_gpu()  # before TensorRT is touched
     machine = machine_of(gpu, import_tensorrt().__version__)
     cache, found = EngineCache(folder), []
@@ -146,7 +169,13 @@ def _tensorrt(bundle: Bundle, folder: Path, threads: int) -> list[Engine]:
         except EngineError as exc:
             reason = reason or exc
             continue
-        found.append(Engine(backend="tensorrt", network=network.name, open=partial(_open_compiled, cache, compiled, gpu)))
+        found.append(
+            Engine(
+                backend="tensorrt",
+                network=network.name,
+                open=partial(_open_compiled, cache, compiled, gpu),
+            )
+        )
     if not found and reason is not None:
         raise reason
     return found
@@ -168,17 +197,35 @@ def _cuda(bundle: Bundle, folder: Path, threads: int) -> list[Engine]:
     if reason is not None:
         raise _NotHereError(reason)
     variants = bundle.manifest.variants
-    networks = [n for n in bundle.networks_for("tensorrt") if n.name not in variants or variants[n.name].precision == "fp16"]
-    return [Engine(backend="onnxruntime-cuda", network=n.name, open=partial(_open_onnx, n, threads, "cuda")) for n in networks]
+    networks = [
+        n
+        for n in bundle.networks_for("tensorrt")
+        if n.name not in variants or variants[n.name].precision == "fp16"
+    ]
+    return [
+        Engine(
+            backend="onnxruntime-cuda", network=n.name, open=partial(_open_onnx, n, threads, "cuda")
+        )
+        for n in networks
+    ]
 
 
 def _cpu(bundle: Bundle, folder: Path, threads: int) -> list[Engine]:
     networks = bundle.networks_for("onnx")
-    return [Engine(backend="onnxruntime-cpu", network=n.name, open=partial(_open_onnx, n, threads, "cpu")) for n in networks]
+    return [
+        Engine(
+            backend="onnxruntime-cpu", network=n.name, open=partial(_open_onnx, n, threads, "cpu")
+        )
+        for n in networks
+    ]
 
 
 def _open_onnx(network: Network, threads: int, provider: Literal["cpu", "cuda"]) -> Backend:
     return OnnxBackend(network.path, threads=threads, provider=provider)
 
 
-_OF_KIND: dict[Kind, Callable[[Bundle, Path, int], list[Engine]]] = {"tensorrt": _tensorrt, "cuda": _cuda, "cpu": _cpu}
+_OF_KIND: dict[Kind, Callable[[Bundle, Path, int], list[Engine]]] = {
+    "tensorrt": _tensorrt,
+    "cuda": _cuda,
+    "cpu": _cpu,
+}

@@ -18,12 +18,14 @@ __all__ = ["Ensemble"]
 
 
 class Ensemble:
-    """Scores by the power average sqrt(mean p^2) (Shugayev et al. 2021), novelty by the mean, the embedding of the first.
+    """Scores by the power average sqrt(mean p^2) (Shugayev et al. 2021), novelty by the mean, the
+    embedding of the first.
 
     There are no frames: those of members need not be of one length.
 
-    Members know the same labels and hear the same windows, each with features of its own; equal frontends are computed once. Raises
-    `BundleError` where two do not go together. Used by one thread, like a model.
+    Members know the same labels and hear the same windows, each with features of its own; equal
+    frontends are computed once. Raises `BundleError` where two do not go together. Used by one
+    thread, like a model.
     """
 
     def __init__(self, members: Sequence[Model]) -> None:
@@ -31,10 +33,13 @@ class Ensemble:
         for member in members[1:]:
             _go_together(first.bundle, member.bundle)
         self._members = tuple(members)
-        # Of each member, the first whose frontend is the same, and where its labels stand in the order of the first one's.
+        # Of each member, the first whose frontend is the same, and where its labels stand in the
+        # order of the first one's.
         frontends = [member.bundle.frontend for member in members]
         self._frontends = [frontends.index(frontend) for frontend in frontends]
-        self._orders = [np.array([member.labels.index(label) for label in first.labels]) for member in members]
+        self._orders = [
+            np.array([member.labels.index(label) for label in first.labels]) for member in members
+        ]
         self.bundle = first.bundle
         self.labels = first.labels
         self.decision = Decision(labels=first.labels, thresholds=self._thresholds())
@@ -42,7 +47,9 @@ class Ensemble:
     @property
     def digest(self) -> str:
         """sha256 of the members' digests, in their order."""
-        return hashlib.sha256("\n".join(member.digest for member in self._members).encode()).hexdigest()
+        return hashlib.sha256(
+            "\n".join(member.digest for member in self._members).encode()
+        ).hexdigest()
 
     @property
     def variant(self) -> str:
@@ -76,7 +83,10 @@ class Ensemble:
             if frontend not in features:
                 features[frontend] = member.features(window.samples)
             verdicts.append(member.verdict(features[frontend][0]))
-        powers = [np.square(v.scores[order], dtype=np.float64) for v, order in zip(verdicts, self._orders, strict=True)]
+        powers = [
+            np.square(v.scores[order], dtype=np.float64)
+            for v, order in zip(verdicts, self._orders, strict=True)
+        ]
         novelty = float(np.mean([v.novelty for v in verdicts]))
         p = dataclasses.replace(
             p,
@@ -101,14 +111,23 @@ def _go_together(first: Bundle, other: Bundle) -> None:
     a, b = ({label.label for label in bundle.labels} for bundle in (first, other))
     if a != b:
         lacks, more = ", ".join(sorted(a - b)[:3]), ", ".join(sorted(b - a)[:3])
-        told = " and ".join(filter(None, [lacks and f"it lacks {lacks}", more and f"{first.path} lacks {more}"]))
-        raise BundleError(f"{other.path}: its labels differ from those of {first.path}: {told}; an ensemble needs the same labels")
+        told = " and ".join(
+            filter(None, [lacks and f"it lacks {lacks}", more and f"{first.path} lacks {more}"])
+        )
+        raise BundleError(
+            f"{other.path}: its labels differ from those of {first.path}: {told}; an ensemble "
+            "needs the same labels"
+        )
     x, y = first.frontend, other.frontend
     if (x.window_samples, x.sample_rate_hz) != (y.window_samples, y.sample_rate_hz):
         raise BundleError(
-            f"{other.path}: hears {y.window_s:g} s at {y.sample_rate_hz} Hz, but {first.path} {x.window_s:g} s at "
+            f"{other.path}: hears {y.window_s:g} s at {y.sample_rate_hz} Hz, but {first.path} "
+            f"{x.window_s:g} s at "
             f"{x.sample_rate_hz} Hz; an ensemble needs the same windows"
         )
     if (first.label_thresholds is None) != (other.label_thresholds is None):
         one, several = (other, first) if other.label_thresholds is None else (first, other)
-        raise BundleError(f"{several.path}: gives several labels a window, but {one.path} one; they cannot be averaged")
+        raise BundleError(
+            f"{several.path}: gives several labels a window, but {one.path} one; they cannot be "
+            "averaged"
+        )

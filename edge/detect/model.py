@@ -24,7 +24,9 @@ NOTHING = np.empty(0, np.float32)
 
 @dataclass(frozen=True, kw_only=True)
 class _Answer:
-    """Of the network to one window: embedding (1, D), logits (1, K), and where it has them frames (1, T, K)."""
+    """Of the network to one window: embedding (1, D), logits (1, K), and where it has them frames
+    (1, T, K).
+    """
 
     embedding: Array
     logits: Array
@@ -33,7 +35,9 @@ class _Answer:
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
-    """Of one network and its head on one window: scores (K,), embedding (D,), how long the network took, and its frames."""
+    """Of one network and its head on one window: scores (K,), embedding (D,), how long the network
+    took, and its frames.
+    """
 
     scores: Array
     novelty: float
@@ -44,7 +48,9 @@ class Verdict:
 
 
 class Judge(Protocol):
-    """Judges windows: a `Model`, or several as one. Used by one thread. `bundle` is the first of several."""
+    """Judges windows: a `Model`, or several as one. Used by one thread. `bundle` is the first of
+    several.
+    """
 
     @property
     def bundle(self) -> Bundle:
@@ -87,15 +93,19 @@ class Judge(Protocol):
         ...
 
     def predict(self, window: Window) -> Prediction:
-        """Judge one window; a dead or stuck one is not shown to the network. Raises `BackendError` when there is no answer."""
+        """Judge one window; a dead or stuck one is not shown to the network. Raises `BackendError`
+        when there is no answer.
+        """
         ...
 
 
 class Model:
-    """One network of a bundle on a backend. Used by one thread; proves itself on the golden window before it judges anything.
+    """One network of a bundle on a backend. Used by one thread; proves itself on the golden window
+    before it judges anything.
 
-    `backend_name` says what runs it, for people and for the record; `passed_over` better ones were tried and failed, and `why_not`
-    has the reasons of these and of such as are not to be expected here.
+    `backend_name` says what runs it, for people and for the record; `passed_over` better ones were
+    tried and failed, and `why_not` has the reasons of these and of such as are not to be expected
+    here.
     """
 
     def __init__(
@@ -139,12 +149,20 @@ class Model:
         features, frontend_s = self.features(window.samples)
         verdict = self.verdict(features)
         p = dataclasses.replace(
-            p, embedding=verdict.embedding, frontend_s=frontend_s, network_s=verdict.network_s, frames=verdict.frames
+            p,
+            embedding=verdict.embedding,
+            frontend_s=frontend_s,
+            network_s=verdict.network_s,
+            frames=verdict.frames,
         )
-        return self.decision(p, scores=verdict.scores, novelty=verdict.novelty, accepted=verdict.accepted)
+        return self.decision(
+            p, scores=verdict.scores, novelty=verdict.novelty, accepted=verdict.accepted
+        )
 
     def features(self, samples: Array) -> tuple[Array, float]:
-        """What the network is shown of samples (window,), as a batch of one, and how long that took in seconds."""
+        """What the network is shown of samples (window,), as a batch of one, and how long that took
+        in seconds.
+        """
         began_s = time.perf_counter()
         features = self._frontend(samples)[np.newaxis]
         return features, time.perf_counter() - began_s
@@ -181,33 +199,49 @@ class Model:
             return _Answer(embedding=embedding, logits=logits)
         embedding, logits, frames = self.outputs(features, ("embedding", "logits", "frames"))
         if frames.ndim != 3 or frames.shape[2] != len(self.labels):
-            raise BackendError(f"frames have shape {frames.shape}, not parts of the window by {len(self.labels)} labels")
+            raise BackendError(
+                f"frames have shape {frames.shape}, not parts of the window by {len(self.labels)} "
+                "labels"
+            )
         return _Answer(embedding=embedding, logits=logits, frames=frames)
 
     def outputs(self, features: Array, names: Sequence[str]) -> tuple[Array, ...]:
         """Named outputs of the graph; raises `BackendError` where the engine knows two only."""
         if not isinstance(self._backend, NamedBackend):
-            raise BackendError(f"{self.backend_name or 'the engine'} runs no network with {names[-1]}")
+            raise BackendError(
+                f"{self.backend_name or 'the engine'} runs no network with {names[-1]}"
+            )
         return self._backend.infer_named(features, names)
 
     def _self_test(self) -> None:
         golden = self.network.golden
         features, wanted = self.features(golden.samples)[0], golden.expected
         answer = self._infer(features)
-        outputs = (answer.embedding, answer.logits) if len(wanted) == 2 else self.outputs(features, tuple(wanted))
+        outputs = (
+            (answer.embedding, answer.logits)
+            if len(wanted) == 2
+            else self.outputs(features, tuple(wanted))
+        )
         for (name, expected), (got,) in zip(wanted.items(), outputs, strict=True):
             if got.shape != expected.shape:
-                raise BundleError(f"{self.network.path}: {name} has shape {got.shape}, the golden window expects {expected.shape}")
+                raise BundleError(
+                    f"{self.network.path}: {name} has shape {got.shape}, the golden window expects "
+                    f"{expected.shape}"
+                )
             difference = float(np.abs(got - expected).max())
             if not difference <= golden.tolerance:  # so that NaN fails too
                 raise BundleError(
-                    f"{self.network.path}: on the golden window {name} differs by {difference:.3g}, more than its tolerance "
-                    f"{golden.tolerance:.3g}; this machine would not give the detections the model was tested for"
+                    f"{self.network.path}: on the golden window {name} differs by "
+                    f"{difference:.3g}, more than its tolerance "
+                    f"{golden.tolerance:.3g}; this machine would not give the detections the model "
+                    "was tested for"
                 )
 
 
 def heard(window: Window, limits: HealthLimits) -> Prediction:
-    """The window before anyone has judged it, which is all there is to say of a gated one; raises `BackendError` for no sound."""
+    """The window before anyone has judged it, which is all there is to say of a gated one; raises
+    `BackendError` for no sound.
+    """
     if not np.isfinite(window.samples).all():
         raise BackendError("the sound has samples that are no numbers")
     return Prediction(

@@ -16,7 +16,9 @@ __all__ = ["Meter", "detect"]
 
 
 class Meter(Protocol):
-    """Sees everything that passes, on the pipeline's thread; must not block and must not change anything."""
+    """Sees everything that passes, on the pipeline's thread; must not block and must not change
+    anything.
+    """
 
     def block(self, block: AudioBlock) -> None:
         """Audio arrived."""
@@ -25,11 +27,19 @@ class Meter(Protocol):
         """A window was judged."""
 
     def failed(self, window: Window, error: BackendError) -> None:
-        """The model had no answer to a window, and the tracker never hears of it; raise `error` to end the stream."""
+        """The model had no answer to a window, and the tracker never hears of it; raise `error` to
+        end the stream.
+        """
 
 
 def detect(
-    blocks: Iterable[AudioBlock], *, windower: Windower, model: Judge, refiner: Stage, tracker: Tracker, meter: Meter
+    blocks: Iterable[AudioBlock],
+    *,
+    windower: Windower,
+    model: Judge,
+    refiner: Stage,
+    tracker: Tracker,
+    meter: Meter,
 ) -> Iterator[Detection]:
     """Audio in, detections out. The whole product; `run` and `replay` share it."""
     for block in blocks:
@@ -44,7 +54,9 @@ def detect(
 
 
 def _judged(window: Window, model: Judge, meter: Meter) -> Iterator[Prediction]:
-    """The prediction of a window, if there is one: one bad window must not end a year of listening."""
+    """The prediction of a window, if there is one: one bad window must not end a year of
+    listening.
+    """
     try:
         prediction = model.predict(window)
     except BackendError as exc:

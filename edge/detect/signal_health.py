@@ -15,7 +15,9 @@ SILENCE = 1e-10  # -200 dBFS: keeps the level of digital silence a number
 
 @dataclass(frozen=True, kw_only=True)
 class HealthLimits:
-    """When a window is dead or stuck. A 16-bit recording's own rounding noise is near -101 dBFS; microphones are above -90."""
+    """When a window is dead or stuck. A 16-bit recording's own rounding noise is near -101 dBFS;
+    microphones are above -90.
+    """
 
     dead_dbfs: float = -100.0
     stuck_dc: float = 1e-3

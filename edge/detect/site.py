@@ -1,4 +1,6 @@
-"""Which species a site may have, and when: a label that is not expected is reported as unknown, with the label as nearest."""
+"""Which species a site may have, and when: a label that is not expected is reported as unknown,
+with the label as nearest.
+"""
 
 from __future__ import annotations
 
@@ -16,16 +18,29 @@ from edge.errors import ConfigError
 from edge.strictyaml import read_any
 from edge.types import Prediction
 
-__all__ = ["Expected", "Site", "SpeciesList", "check_species", "parse_species", "read_species", "site_of"]
+__all__ = [
+    "Expected",
+    "Site",
+    "SpeciesList",
+    "check_species",
+    "parse_species",
+    "read_species",
+    "site_of",
+]
 
-Expected = Callable[[Prediction], Prediction]  # a prediction without the labels that are not expected
+# a prediction without the labels that are not expected
+Expected = Callable[[Prediction], Prediction]
 ALL_MONTHS = frozenset(range(1, 13))
-FORM = "must be a list of labels, or labels each with a list of months from 1 to 12 (null: all year)"
+FORM = (
+    "must be a list of labels, or labels each with a list of months from 1 to 12 (null: all year)"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
 class SpeciesList:
-    """The labels expected at a site, in alphabetical order, each with its months in order; all twelve where none were named."""
+    """The labels expected at a site, in alphabetical order, each with its months in order; all
+    twelve where none were named.
+    """
 
     months: tuple[tuple[str, tuple[int, ...]], ...]
 
@@ -36,10 +51,12 @@ class SpeciesList:
 
 
 class Site:
-    """Withholds what is not expected. Pure: the same prediction gives the same answer as long as `clock_at` a sample does.
+    """Withholds what is not expected. Pure: the same prediction gives the same answer as long as
+    `clock_at` a sample does.
 
-    A label counts as expected when its months and those in which the window may have been heard, given the uncertainty of the
-    clock, have one in common. So a clock that was never set withholds no label for its season, only labels that are not listed.
+    A label counts as expected when its months and those in which the window may have been heard,
+    given the uncertainty of the clock, have one in common. So a clock that was never set withholds
+    no label for its season, only labels that are not listed.
     """
 
     def __init__(self, species: SpeciesList, *, clock_at: Callable[[int], Clock]) -> None:
@@ -48,13 +65,23 @@ class Site:
         self._clock_at = clock_at
 
     def __call__(self, p: Prediction) -> Prediction:
-        """`p`, or what is left of it. A withheld label is as novel here as it is familiar to the model, so above 0.5."""
+        """`p`, or what is left of it. A withheld label is as novel here as it is familiar to the
+        model, so above 0.5.
+        """
         if p.label is None:
             return p
-        now = _months(self._clock_at(p.start_sample), p.start_sample) if self._seasonal else ALL_MONTHS
-        expected = tuple(given for given in p.accepted if self._months.get(given.label, frozenset()) & now)
+        now = (
+            _months(self._clock_at(p.start_sample), p.start_sample)
+            if self._seasonal
+            else ALL_MONTHS
+        )
+        expected = tuple(
+            given for given in p.accepted if self._months.get(given.label, frozenset()) & now
+        )
         if not expected:
-            return dataclasses.replace(p, label=None, others=(), novelty=max(1.0 - p.novelty, REJECTED))
+            return dataclasses.replace(
+                p, label=None, others=(), novelty=max(1.0 - p.novelty, REJECTED)
+            )
         return p if len(expected) == 1 + len(p.others) else p.carrying(expected)
 
 
@@ -64,15 +91,21 @@ def site_of(species: SpeciesList | None, *, clock_at: Callable[[int], Clock]) ->
 
 
 def check_species(species: SpeciesList | None, labels: Collection[str], *, key: str) -> None:
-    """Raise `ConfigError` naming every species that is not one of the bundle's `labels`; `key` is where the list stands."""
-    strange = [label for label in species.labels if label not in labels] if species is not None else []
+    """Raise `ConfigError` naming every species that is not one of the bundle's `labels`; `key` is
+    where the list stands.
+    """
+    strange = (
+        [label for label in species.labels if label not in labels] if species is not None else []
+    )
     if strange:
         told = ", ".join(f"{_shown(label)}{_meant(label, labels)}" for label in strange)
         raise ConfigError(f"{key}: the bundle has no label {told}; `edge info` lists its labels")
 
 
 def parse_species(value: object) -> SpeciesList:
-    """A list of labels, or a mapping of labels to months, as YAML gives them; raises ValueError saying what is wrong."""
+    """A list of labels, or a mapping of labels to months, as YAML gives them; raises ValueError
+    saying what is wrong.
+    """
     if isinstance(value, SpeciesList):
         return value
     if isinstance(value, list):
@@ -88,8 +121,12 @@ def parse_species(value: object) -> SpeciesList:
     if not labels:
         raise ValueError("names no species: leave it out to expect every label of the bundle")
     if len(set(labels)) < len(labels):
-        raise ValueError(f"names {next(label for label in labels if labels.count(label) > 1)} twice")
-    return SpeciesList(months=tuple(sorted((label, _parse_months(label, months)) for label, months in pairs)))
+        raise ValueError(
+            f"names {next(label for label in labels if labels.count(label) > 1)} twice"
+        )
+    return SpeciesList(
+        months=tuple(sorted((label, _parse_months(label, months)) for label, months in pairs))
+    )
 
 
 def read_species(file: Path, *, key: str) -> SpeciesList:

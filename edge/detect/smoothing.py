@@ -1,9 +1,11 @@
-"""What is made of a window's scores by those before and after it, causal, between model and tracker (Shugayev et al. 2021).
+"""What is made of a window's scores by those before and after it, causal, between model and tracker
+(Shugayev et al. 2021).
 
-A sliding average, p(t) = 0.5 p(t) + 0.25 p(t - d) + 0.25 p(t + d), and a boost of labels that were heard well a while ago. The
-paper boosts by the whole recording, which a recorder cannot. Both are counted in samples of audio: scores between two windows are
-those of the line between them, so that the hop hardly matters.
-Whatever breaks the hearing, lost audio or a dead microphone, breaks both: nothing is carried over it.
+A sliding average, p(t) = 0.5 p(t) + 0.25 p(t - d) + 0.25 p(t + d), and a boost of labels that were
+heard well a while ago. The paper boosts by the whole recording, which a recorder cannot. Both are
+counted in samples of audio: scores between two windows are those of the line between them, so that
+the hop hardly matters. Whatever breaks the hearing, lost audio or a dead microphone, breaks both:
+nothing is carried over it.
 """
 
 from __future__ import annotations
@@ -28,7 +30,9 @@ NEVER = -(2**62)
 
 @dataclass(frozen=True, kw_only=True)
 class RefineSpec:
-    """`slide_s`: d of the sliding average, 0: none. `boost`: factor of the scores, 1: none, `boost_s` after one above 0.5."""
+    """`slide_s`: d of the sliding average, 0: none. `boost`: factor of the scores, 1: none,
+    `boost_s` after one above 0.5.
+    """
 
     slide_s: float = 0.0
     boost: float = 1.0
@@ -81,13 +85,18 @@ class Refiner:
 
     def push(self, prediction: Prediction) -> Iterator[Prediction]:
         """See `Stage.push`."""
-        if self._run and (prediction.health.gated or prediction.start_sample > self._run[-1].end_sample):
+        if self._run and (
+            prediction.health.gated or prediction.start_sample > self._run[-1].end_sample
+        ):
             yield from self.flush()
         if prediction.health.gated:
             yield prediction
             return
         self._run.append(prediction)
-        while self._next < len(self._run) and self._run[self._next].start_sample + self._slide <= prediction.start_sample:
+        while (
+            self._next < len(self._run)
+            and self._run[self._next].start_sample + self._slide <= prediction.start_sample
+        ):
             yield self._refined()
 
     def flush(self) -> Iterator[Prediction]:
@@ -100,7 +109,8 @@ class Refiner:
         """Start a run of unbroken hearing."""
         self._run: list[Prediction] = []
         self._next = 0  # in the run, to be settled
-        self._passed = np.full(len(self._decision.labels), NEVER, np.int64)  # (K,) start of the last window heard well
+        # (K,) start of the last window heard well
+        self._passed = np.full(len(self._decision.labels), NEVER, np.int64)
 
     def _refined(self) -> Prediction:
         p = self._run[self._next]
@@ -114,16 +124,24 @@ class Refiner:
 
     def _average(self, p: Prediction) -> tuple[Array, float]:
         """With what is there of the two neighbours; without either, `p` itself."""
-        around = [heard for at in (-self._slide, self._slide) if (heard := self._heard_at(p.start_sample + at)) is not None]
+        around = [
+            heard
+            for at in (-self._slide, self._slide)
+            if (heard := self._heard_at(p.start_sample + at)) is not None
+        ]
         if not around:
             return p.scores, p.rule_novelty
         weight = 0.5 + 0.25 * len(around)
-        scores = (0.5 * p.scores.astype(np.float64) + 0.25 * sum(scores for scores, _ in around)) / weight
+        scores = (
+            0.5 * p.scores.astype(np.float64) + 0.25 * sum(scores for scores, _ in around)
+        ) / weight
         novelty = (0.5 * p.rule_novelty + 0.25 * sum(novelty for _, novelty in around)) / weight
         return scores.astype(np.float32), novelty
 
     def _heard_at(self, sample: int) -> tuple[Array, float] | None:
-        """Scores and novelty of a window that starts at `sample`, between those of its neighbours; None outside of the run."""
+        """Scores and novelty of a window that starts at `sample`, between those of its neighbours;
+        None outside of the run.
+        """
         after = next((i for i, p in enumerate(self._run) if p.start_sample >= sample), None)
         if after is None or (after == 0 and self._run[0].start_sample > sample):
             return None
@@ -132,18 +150,24 @@ class Refiner:
             return b.scores, b.rule_novelty
         a = self._run[after - 1]
         share = (sample - a.start_sample) / (b.start_sample - a.start_sample)
-        return a.scores + np.float32(share) * (b.scores - a.scores), a.rule_novelty + share * (b.rule_novelty - a.rule_novelty)
+        return a.scores + np.float32(share) * (b.scores - a.scores), a.rule_novelty + share * (
+            b.rule_novelty - a.rule_novelty
+        )
 
     def _boosted(self, sample: int, scores: Array) -> Array:
         self._passed[scores > PASSED] = sample
         recent = sample - self._passed <= self._boost_samples
         if not recent.any():
             return scores
-        result: Array = np.where(recent, np.minimum(scores * np.float32(self._boost), 1), scores).astype(np.float32)
+        result: Array = np.where(
+            recent, np.minimum(scores * np.float32(self._boost), 1), scores
+        ).astype(np.float32)
         return result
 
     def _forget(self, sample: int) -> None:
-        """The window is settled; those before `sample` are no longer needed, but for the last of them."""
+        """The window is settled; those before `sample` are no longer needed, but for the last of
+        them.
+        """
         self._next += 1
         older = sum(p.start_sample <= sample for p in self._run[: self._next]) - 1
         if older > 0:
@@ -153,4 +177,8 @@ class Refiner:
 
 def refiner_of(spec: RefineSpec, *, decision: Decision, sample_rate_hz: int) -> Stage:
     """What `spec` asks for."""
-    return Refiner(decision=decision, spec=spec, sample_rate_hz=sample_rate_hz) if spec.on else AsJudged()
+    return (
+        Refiner(decision=decision, spec=spec, sample_rate_hz=sample_rate_hz)
+        if spec.on
+        else AsJudged()
+    )

@@ -1,10 +1,11 @@
 """Predictions of windows to detections of events.
 
-Each prediction is first smoothed with its two neighbours, weighted by the share of audio that the windows have in common, so that
-one deviating window among overlapping ones neither makes nor breaks an event, and windows that do not overlap are left alone. An
-event stays open until its label has been absent for the cool-down; coming back before that, it is the same event. Several species
-may be open at once, and where a window carries several labels each has an event of its own. Everything is counted in samples,
-never in wall time.
+Each prediction is first smoothed with its two neighbours, weighted by the share of audio that the
+windows have in common, so that one deviating window among overlapping ones neither makes nor breaks
+an event, and windows that do not overlap are left alone. An event stays open until its label has
+been absent for the cool-down; coming back before that, it is the same event. Several species may be
+open at once, and where a window carries several labels each has an event of its own. Everything is
+counted in samples, never in wall time.
 """
 
 from __future__ import annotations
@@ -23,7 +24,9 @@ __all__ = ["Tracker", "TrackerSpec"]
 
 @dataclass(frozen=True, kw_only=True)
 class TrackerSpec:
-    """When events end: after `cooldown_s` of audio without the label, or at `longest_s`; every `update_s` an open one is told."""
+    """When events end: after `cooldown_s` of audio without the label, or at `longest_s`; every
+    `update_s` an open one is told.
+    """
 
     cooldown_s: float = 3.0
     longest_s: float = 60.0
@@ -41,7 +44,8 @@ class _Event:
     windows: int = 1
     announced: bool = False
     told_sample: int = 0
-    inner: tuple[int, int] | None = None  # start and end by the frames of its windows, where there are any
+    # start and end by the frames of its windows, where there are any
+    inner: tuple[int, int] | None = None
 
     def add(self, p: Prediction) -> None:
         self.end_sample = max(self.end_sample, p.end_sample)
@@ -82,11 +86,14 @@ class _Event:
 
 
 class Tracker:
-    """Events of one stream. `identity` names stream, bundle and configuration; event ids are digests of it and the start sample.
+    """Events of one stream. `identity` names stream, bundle and configuration; event ids are
+    digests of it and the start sample.
 
-    `site` withholds labels that are not expected; it comes after the smoothing, which would give them out again.
+    `site` withholds labels that are not expected; it comes after the smoothing, which would give
+    them out again.
 
-    Works one window behind the model, because smoothing needs the next one. Ends of events come in the order they happen.
+    Works one window behind the model, because smoothing needs the next one. Ends of events come in
+    the order they happen.
     """
 
     def __init__(
@@ -118,9 +125,13 @@ class Tracker:
         self._before = self._held = None
         yield from self._end(list(self._open))
 
-    def _smooth(self, before: Prediction | None, p: Prediction, after: Prediction | None) -> Prediction:
+    def _smooth(
+        self, before: Prediction | None, p: Prediction, after: Prediction | None
+    ) -> Prediction:
         """`p` averaged with the neighbours that share audio with it."""
-        parts = [(q, _shared(p, q)) for q in (before, p, after) if q is not None and not q.health.gated]
+        parts = [
+            (q, _shared(p, q)) for q in (before, p, after) if q is not None and not q.health.gated
+        ]
         parts = [(q, weight) for q, weight in parts if weight > 0]
         if p.health.gated or len(parts) == 1:
             return p
@@ -135,10 +146,22 @@ class Tracker:
             return
         parts = [p.carrying((given,)) for given in p.accepted] if p.others else [p]
         present = {part.label for part in parts}
-        yield from self._end([label for label, event in self._open.items() if self._is_over(event, p, present=label in present)])
+        yield from self._end(
+            [
+                label
+                for label, event in self._open.items()
+                if self._is_over(event, p, present=label in present)
+            ]
+        )
         unknown = self._open.get(None)
-        if None not in present and not present.isdisjoint(self._open) and unknown is not None and not unknown.announced:
-            del self._open[None]  # it was a pause inside the event that now goes on, not a sound of its own
+        if (
+            None not in present
+            and not present.isdisjoint(self._open)
+            and unknown is not None
+            and not unknown.announced
+        ):
+            # it was a pause inside the event that now goes on, not a sound of its own
+            del self._open[None]
         for part in parts:
             if part.label in self._open:
                 self._open[part.label].add(part)
@@ -156,11 +179,15 @@ class Tracker:
 
     def _is_over(self, event: _Event, p: Prediction, *, present: bool) -> bool:
         absent = p.start_sample - event.end_sample > self._spec.cooldown_s * p.sample_rate_hz
-        too_long = present and p.end_sample - event.start_sample > self._spec.longest_s * p.sample_rate_hz
+        too_long = (
+            present and p.end_sample - event.start_sample > self._spec.longest_s * p.sample_rate_hz
+        )
         return absent or too_long
 
     def _tell(self, p: Prediction) -> Iterator[Detection]:
-        """States `new` and `update`; an unknown waits for as long as a species that may come back is open."""
+        """States `new` and `update`; an unknown waits for as long as a species that may come back
+        is open.
+        """
         event = self._open[p.label]
         if not event.announced:
             if p.label is None and len(self._open) > 1:
@@ -172,7 +199,9 @@ class Tracker:
             yield event.detection("update")
 
     def _end(self, labels: list[str | None]) -> Iterator[Detection]:
-        ending = sorted((self._open.pop(label) for label in labels), key=lambda e: (e.start_sample, e.id))
+        ending = sorted(
+            (self._open.pop(label) for label in labels), key=lambda e: (e.start_sample, e.id)
+        )
         for event in ending:
             if not event.announced:
                 yield event.detection("new")

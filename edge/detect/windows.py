@@ -13,17 +13,22 @@ __all__ = ["Windower"]
 
 
 class Windower:
-    """Cuts a stream into windows of `window_samples` every `hop_samples`, the same ones for any partition into blocks.
+    """Cuts a stream into windows of `window_samples` every `hop_samples`, the same ones for any
+    partition into blocks.
 
-    Where the audio ends (a lost sample, or the last block) a window aligned to that end covers what no window has covered yet. A
-    recording shorter than one window is looped from its beginning (Thakur et al. 2019); so little audio between two losses is
-    skipped and counted in `skipped_samples`.
+    Where the audio ends (a lost sample, or the last block) a window aligned to that end covers what
+    no window has covered yet. A recording shorter than one window is looped from its beginning
+    (Thakur et al. 2019); so little audio between two losses is skipped and counted in
+    `skipped_samples`.
     """
 
     def __init__(self, *, window_samples: int, hop_samples: int, sample_rate_hz: int) -> None:
         if not 0 < hop_samples <= window_samples:
             window_s = window_samples / sample_rate_hz
-            raise ConfigError(f"hop: {hop_samples / sample_rate_hz:g} s must be above 0 and at most the window of {window_s:g} s")
+            raise ConfigError(
+                f"hop: {hop_samples / sample_rate_hz:g} s must be above 0 and at most the window "
+                f"of {window_s:g} s"
+            )
         self.window_samples = window_samples
         self.hop_samples = hop_samples
         self.sample_rate_hz = sample_rate_hz
@@ -32,11 +37,18 @@ class Windower:
         self._begin(0)
 
     def push(self, block: AudioBlock) -> Iterator[Window]:
-        """Windows completed by `block`; raises ValueError for a block of another rate or one that goes back in time."""
+        """Windows completed by `block`; raises ValueError for a block of another rate or one that
+        goes back in time.
+        """
         if block.sample_rate_hz != self.sample_rate_hz:
-            raise ValueError(f"a block at {block.sample_rate_hz} Hz, expected {self.sample_rate_hz} Hz")
+            raise ValueError(
+                f"a block at {block.sample_rate_hz} Hz, expected {self.sample_rate_hz} Hz"
+            )
         if block.start_sample < self._end:
-            raise ValueError(f"a block starts at sample {block.start_sample}, before the {self._end} already heard")
+            raise ValueError(
+                f"a block starts at sample {block.start_sample}, before the {self._end} already "
+                "heard"
+            )
         if block.start_sample > self._end:
             yield from self._finish(loop=False)
             self._begin(block.start_sample)
@@ -54,7 +66,8 @@ class Windower:
     def _append(self, samples: np.typing.NDArray[np.float32]) -> Iterator[Window]:
         window = self.window_samples
         if self._fill > window:
-            # The last window's worth is all that a window to come can still need, the final one included.
+            # The last window's worth is all that a window to come can still need, the final one
+            # included.
             self._buffer[:window] = self._buffer[self._fill - window : self._fill]
             self._fill = window
         self._buffer[self._fill : self._fill + len(samples)] = samples
@@ -68,7 +81,12 @@ class Windower:
         offset = self._fill - (self._end - start_sample)
         end_sample = self._covered = start_sample + self.window_samples
         samples = self._buffer[offset : offset + self.window_samples].copy()
-        return Window(start_sample=start_sample, end_sample=end_sample, samples=samples, sample_rate_hz=self.sample_rate_hz)
+        return Window(
+            start_sample=start_sample,
+            end_sample=end_sample,
+            samples=samples,
+            sample_rate_hz=self.sample_rate_hz,
+        )
 
     def _finish(self, *, loop: bool) -> Iterator[Window]:
         heard = self._end - self._run_start
@@ -78,6 +96,11 @@ class Windower:
             yield self._cut(self._end - self.window_samples)
         elif loop:
             samples = np.resize(self._buffer[:heard], self.window_samples)
-            yield Window(start_sample=self._run_start, end_sample=self._end, samples=samples, sample_rate_hz=self.sample_rate_hz)
+            yield Window(
+                start_sample=self._run_start,
+                end_sample=self._end,
+                samples=samples,
+                sample_rate_hz=self.sample_rate_hz,
+            )
         else:
             self.skipped_samples += heard

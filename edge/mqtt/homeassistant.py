@@ -1,4 +1,6 @@
-"""How a recorder announces itself to Home Assistant: one device with its sensors, by MQTT device discovery."""
+"""How a recorder announces itself to Home Assistant: one device with its sensors, by MQTT device
+discovery.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,9 @@ PROJECT = "edge-monitor"
 
 
 def discovery(device: str, *, base: str, info: Mapping[str, Any]) -> dict[str, Any]:
-    """Payload of `<prefix>/device/edge_<device>/config`; `base` is the recorder's own topic. Each sensor has one state topic."""
+    """Payload of `<prefix>/device/edge_<device>/config`; `base` is the recorder's own topic. Each
+    sensor has one state topic.
+    """
     unique = f"edge_{device}"
     health = f"{base}/health"
     level = {
@@ -52,11 +56,17 @@ def discovery(device: str, *, base: str, info: Mapping[str, Any]) -> dict[str, A
         "json_attributes_topic": f"{base}/detection/+",
     }
     return {
-        "dev": {"ids": [unique], "name": info.get("site") or device, "sw": info.get("version", ""), "mf": PROJECT},
+        "dev": {
+            "ids": [unique],
+            "name": info.get("site") or device,
+            "sw": info.get("version", ""),
+            "mf": PROJECT,
+        },
         "o": {"name": PROJECT, "sw": info.get("version", "")},
         "cmps": {"detection": last, "level": level, "fault": fault, "heard": heard},
         "availability_topic": f"{base}/status",
-        # One that was stopped on purpose is not available either, and Home Assistant passes over words it does not know.
+        # One that was stopped on purpose is not available either, and Home Assistant passes over
+        # words it does not know.
         "availability_template": "{{ 'online' if value == 'online' else 'offline' }}",
         "payload_available": "online",
         "payload_not_available": "offline",

@@ -1,8 +1,9 @@
 """Which messages a broker does not take, so that one of them never holds up the others.
 
-MQTT 5 lets a broker say so in its PUBACK; MQTT 3.1.1 lets it only hang up. mosquitto 2.0 does both at once, and its reason is lost
-when we are still writing to it. After a connection that ended without an answer, messages therefore go one at a time: the one on
-which connections end again and again is the one that is not wanted.
+MQTT 5 lets a broker say so in its PUBACK; MQTT 3.1.1 lets it only hang up. mosquitto 2.0 does both
+at once, and its reason is lost when we are still writing to it. After a connection that ended
+without an answer, messages therefore go one at a time: the one on which connections end again and
+again is the one that is not wanted.
 """
 
 from __future__ import annotations
@@ -17,7 +18,9 @@ HANGUPS = 3  # a broker that is only restarting does not hang up on the same mes
 
 
 class Refusals:
-    """The memory of one sink over its connections, by a row's number in the outbox. One thread only."""
+    """The memory of one sink over its connections, by a row's number in the outbox. One thread
+    only.
+    """
 
     def __init__(self, *, monotonic_s: Callable[[], float] = time.monotonic) -> None:
         self._monotonic_s = monotonic_s
@@ -46,7 +49,9 @@ class Refusals:
         self.one_at_a_time = False
 
     def ended(self, on_the_way: Collection[int]) -> int | None:
-        """A connection ended with these unanswered; the row it ended on once too often, which counts as refused from now on."""
+        """A connection ended with these unanswered; the row it ended on once too often, which
+        counts as refused from now on.
+        """
         answered, self._answered = self._answered, False
         if answered or not on_the_way:
             return None

@@ -1,7 +1,8 @@
-"""One connection to an MQTT broker, from CONNECT to its end. paho does the protocol; this decides when, and says why not.
+"""One connection to an MQTT broker, from CONNECT to its end. paho does the protocol; this decides
+when, and says why not.
 
-Nothing outlives the connection: what was on its way when it broke is sent again by the next one from the outbox, not from paho's
-memory.
+Nothing outlives the connection: what was on its way when it broke is sent again by the next one
+from the outbox, not from paho's memory.
 """
 
 from __future__ import annotations
@@ -28,17 +29,41 @@ from edge.errors import DeliveryError
 
 __all__ = ["KINDS", "Ack", "Session", "probe"]
 
-KINDS = ("unreachable", "tls", "credentials", "refused", "timeout", "lost", "protocol", "puback", "store")
+KINDS = (
+    "unreachable",
+    "tls",
+    "credentials",
+    "refused",
+    "timeout",
+    "lost",
+    "protocol",
+    "puback",
+    "store",
+)
 CONNECT_S = 5.0
 CONNACK_S = 10.0
 IN_FLIGHT = 20  # messages without an answer; MQTT 5 brokers may ask for fewer
-LARGEST_BYTES = 65_536  # of what a broker may send us; a birth message has six, and a retained giant would come at each connection
+# of what a broker may send us; a birth message has six, and a retained giant would come at each
+# connection
+LARGEST_BYTES = 65_536
 # A broker that sends nonsense makes paho raise any of these.
-NONSENSE = (MQTTException, struct.error, IndexError, ValueError, TypeError, KeyError, AssertionError)
+NONSENSE = (
+    MQTTException,
+    struct.error,
+    IndexError,
+    ValueError,
+    TypeError,
+    KeyError,
+    AssertionError,
+)
 HINTS = {
-    "Not authorized": "check mqtt.username_file and mqtt.password_file, and what the broker lets this user do",
+    "Not authorized": (
+        "check mqtt.username_file and mqtt.password_file, and what the broker lets this user do"
+    ),
     "Bad user name or password": "check mqtt.username_file and mqtt.password_file",
-    "Session taken over": "another client has this recorder's id: give each recorder a device.id of its own",
+    "Session taken over": (
+        "another client has this recorder's id: give each recorder a device.id of its own"
+    ),
     "Unsupported protocol version": "try mqtt.protocol: 311",
 }
 
@@ -52,7 +77,9 @@ class Ack:
 
 
 class _TlsSocket(ssl.SSLSocket):
-    """A socket whose handshake ends in time and leaves nothing open; paho would wait a whole keepalive, and forget a failed one."""
+    """A socket whose handshake ends in time and leaves nothing open; paho would wait a whole
+    keepalive, and forget a failed one.
+    """
 
     def do_handshake(self, block: bool = False) -> None:
         self.settimeout(CONNECT_S)
@@ -64,7 +91,9 @@ class _TlsSocket(ssl.SSLSocket):
 
 
 class Session:
-    """A connection under `client_id`. One thread only; `wake` is a socket that ends a wait early when it can be read."""
+    """A connection under `client_id`. One thread only; `wake` is a socket that ends a wait early
+    when it can be read.
+    """
 
     def __init__(
         self,
@@ -90,7 +119,8 @@ class Session:
             protocol=mqtt.MQTTv5 if five else mqtt.MQTTv311,
         )
         self._client.connect_timeout = CONNECT_S
-        self._client.max_inflight_messages_set(2 * IN_FLIGHT)  # the sink counts; paho must not hold back on its own
+        # the sink counts; paho must not hold back on its own
+        self._client.max_inflight_messages_set(2 * IN_FLIGHT)
         self._client.on_connect = self._connected
         self._client.on_disconnect = self._disconnected
         self._client.on_publish = self._published
@@ -99,7 +129,9 @@ class Session:
             self._client.will_set(*will, qos=1, retain=True)
 
     def open(self, *, cancelled: Callable[[], bool] = lambda: False) -> None:
-        """Connect and wait for the broker's word, until `cancelled`; raises `DeliveryError` with the reason."""
+        """Connect and wait for the broker's word, until `cancelled`; raises `DeliveryError` with
+        the reason.
+        """
         config = self._config
         where = f"{config.host}:{config.port}"
         self._secure()
@@ -111,10 +143,13 @@ class Session:
                 limits.MaximumPacketSize = LARGEST_BYTES
             self._client.connect(config.host, config.port, config.keepalive_s, properties=limits)
         except ssl.SSLError as exc:
-            raise DeliveryError("tls", f"no TLS with the broker {where}: {exc.reason or exc}") from exc
+            raise DeliveryError(
+                "tls", f"no TLS with the broker {where}: {exc.reason or exc}"
+            ) from exc
         except (OSError, UnicodeError) as exc:
             raise DeliveryError(
-                "unreachable", f"no connection to the broker {where}: {getattr(exc, 'strerror', None) or exc}"
+                "unreachable",
+                f"no connection to the broker {where}: {getattr(exc, 'strerror', None) or exc}",
             ) from exc
         deadline_s = time.monotonic() + CONNACK_S
         while self._connack is None:
@@ -122,11 +157,15 @@ class Session:
                 raise DeliveryError("timeout", f"the broker {where} does not answer")
             self.step(0.2)
         if self._connack.is_failure:
-            raise DeliveryError("refused", f"the broker {where} refuses: {_explained(str(self._connack))}")
+            raise DeliveryError(
+                "refused", f"the broker {where} refuses: {_explained(str(self._connack))}"
+            )
 
     @property
     def room(self) -> int:
-        """How many more messages the broker takes before it has answered; the caller keeps to it, since paho does not."""
+        """How many more messages the broker takes before it has answered; the caller keeps to it,
+        since paho does not.
+        """
         return self._at_once - self._unanswered
 
     def publish(self, topic: str, payload: str, *, retain: bool = False) -> int:
@@ -139,14 +178,18 @@ class Session:
         self._client.subscribe(topic, qos=1)
 
     def step(self, timeout_s: float) -> None:
-        """Read and write what there is, waiting up to `timeout_s`; raises `DeliveryError` when the connection has ended."""
+        """Read and write what there is, waiting up to `timeout_s`; raises `DeliveryError` when the
+        connection has ended.
+        """
         sock = self._client.socket()
         if sock is not None:
             # TLS may have decrypted more than was asked for, of which select knows nothing.
             waiting = isinstance(sock, ssl.SSLSocket) and sock.pending() > 0
             try:
                 writers = [sock] if self._client.want_write() else []
-                readable, writable, _ = select.select([sock, self._wake], writers, [], 0 if waiting else timeout_s)
+                readable, writable, _ = select.select(
+                    [sock, self._wake], writers, [], 0 if waiting else timeout_s
+                )
                 if self._wake in readable:
                     self._wake.recv(4096)
                 if waiting or sock in readable:
@@ -155,13 +198,19 @@ class Session:
                     self._client.loop_write()
                 self._client.loop_misc()
             except NONSENSE as exc:
-                raise DeliveryError("protocol", f"the broker sent something that is not MQTT: {type(exc).__name__} {exc}") from exc
+                raise DeliveryError(
+                    "protocol",
+                    f"the broker sent something that is not MQTT: {type(exc).__name__} {exc}",
+                ) from exc
             except OSError as exc:
                 raise DeliveryError("lost", f"lost the broker: {exc.strerror or exc}") from exc
         refused = self._connack is not None and self._connack.is_failure
         if self._client.socket() is None and not refused:
-            kind = "protocol" if self._reason == "Protocol error" else "lost"  # what paho says of most nonsense
-            raise DeliveryError(kind, f"lost the broker: {_explained(self._reason or 'connection closed')}")
+            # what paho says of most nonsense
+            kind = "protocol" if self._reason == "Protocol error" else "lost"
+            raise DeliveryError(
+                kind, f"lost the broker: {_explained(self._reason or 'connection closed')}"
+            )
 
     def acks(self) -> list[Ack]:
         """Answers since the last call."""
@@ -169,7 +218,9 @@ class Session:
         return acks
 
     def close(self) -> None:
-        """Say goodbye, so that the broker does not send the will; harmless when the connection is gone."""
+        """Say goodbye, so that the broker does not send the will; harmless when the connection is
+        gone.
+        """
         with contextlib.suppress(OSError, *NONSENSE):
             self._client.disconnect()
         self.abort()
@@ -182,7 +233,9 @@ class Session:
                 sock.close()
 
     def _secure(self) -> None:
-        """Read certificates and credentials anew: they may have been renewed, or be there by now."""
+        """Read certificates and credentials anew: they may have been renewed, or be there by
+        now.
+        """
         config = self._config
         try:
             for path in config.files.values():
@@ -193,28 +246,39 @@ class Session:
             if config.tls:
                 context = ssl.create_default_context(cafile=config.ca_file)
                 if config.cert_file is not None:
-                    context.load_cert_chain(config.cert_file, config.key_file, password="")  # never ask on a terminal
+                    # never ask on a terminal
+                    context.load_cert_chain(config.cert_file, config.key_file, password="")
                 context.sslsocket_class = _TlsSocket
                 self._client.tls_set_context(context)
         except ssl.SSLError as exc:
-            raise DeliveryError("tls", f"mqtt.ca_file, cert_file or key_file is no good: {exc.reason or exc}") from exc
+            raise DeliveryError(
+                "tls", f"mqtt.ca_file, cert_file or key_file is no good: {exc.reason or exc}"
+            ) from exc
         except OSError as exc:
             raise DeliveryError("credentials", f"{exc.filename}: {exc.strerror}") from exc
         except ValueError as exc:  # a file that is no text; its content is not for the log
-            raise DeliveryError("credentials", "mqtt.username_file or password_file is not UTF-8 text") from exc
+            raise DeliveryError(
+                "credentials", "mqtt.username_file or password_file is not UTF-8 text"
+            ) from exc
 
     # Called by paho within `step`.
 
-    def _connected(self, client: mqtt.Client, userdata: Any, flags: Any, reason: ReasonCode, properties: Any) -> None:
+    def _connected(
+        self, client: mqtt.Client, userdata: Any, flags: Any, reason: ReasonCode, properties: Any
+    ) -> None:
         if self._connack is None:  # a second one is nonsense, and must not undo the first
             self._connack = reason
         self._at_once = min(IN_FLIGHT, getattr(properties, "ReceiveMaximum", IN_FLIGHT))
 
-    def _disconnected(self, client: mqtt.Client, userdata: Any, flags: Any, reason: ReasonCode, properties: Any) -> None:
+    def _disconnected(
+        self, client: mqtt.Client, userdata: Any, flags: Any, reason: ReasonCode, properties: Any
+    ) -> None:
         # paho's words for a connection that just ended say nothing.
         self._reason = None if str(reason) == "Unspecified error" else str(reason)
 
-    def _published(self, client: mqtt.Client, userdata: Any, mid: int, reason: ReasonCode, properties: Any) -> None:
+    def _published(
+        self, client: mqtt.Client, userdata: Any, mid: int, reason: ReasonCode, properties: Any
+    ) -> None:
         self._unanswered -= 1
         self._acks.append(Ack(mid=mid, refusal=str(reason) if reason.is_failure else None))
 
@@ -223,10 +287,18 @@ class Session:
 
 
 def probe(config: MqttConfig, *, device: str) -> str | None:
-    """Why the broker cannot be used, or None; under a client id of its own, so that a running recorder keeps its connection."""
+    """Why the broker cannot be used, or None; under a client id of its own, so that a running
+    recorder keeps its connection.
+    """
     ours, theirs = socket.socketpair()
     with ours, theirs:
-        session = Session(config, client_id=f"edge-{device}-check", wake=ours, will=None, on_message=lambda payload: None)
+        session = Session(
+            config,
+            client_id=f"edge-{device}-check",
+            wake=ours,
+            will=None,
+            on_message=lambda payload: None,
+        )
         try:
             session.open()
         except DeliveryError as exc:

@@ -1,8 +1,10 @@
-"""Detections, effort and health to an MQTT broker: from the outbox, in order, until each one is acknowledged.
+"""Detections, effort and health to an MQTT broker: from the outbox, in order, until each one is
+acknowledged.
 
-A row leaves the outbox on PUBACK and not before. Connecting is this thread's business, for ever, with a jittered back-off; a broker
-that is away, frozen, or refuses is a line in the log and a metric, never the pipeline's concern. Subscribers see a message at least
-once, and count it once by its id and state.
+A row leaves the outbox on PUBACK and not before. Connecting is this thread's business, for ever,
+with a jittered back-off; a broker that is away, frozen, or refuses is a line in the log and a
+metric, never the pipeline's concern. Subscribers see a message at least once, and count it once by
+its id and state.
 """
 
 from __future__ import annotations
@@ -34,7 +36,8 @@ log = logging.getLogger(__name__)
 STEADY_S = 10.0  # a connection that lasted so long was a good one
 REPEAT_S = 600.0  # the same trouble is logged again after so long
 ANNOUNCE_S = 1.0  # whoever shouts that Home Assistant was born is not answered more often than this
-HANGUP_S = 5.0  # a connection that ends later than this after the last message did not end because of it
+# a connection that ends later than this after the last message did not end because of it
+HANGUP_S = 5.0
 
 
 class MqttMeter(Protocol):
@@ -47,11 +50,14 @@ class MqttMeter(Protocol):
         """Trouble, of one of `edge.mqtt.session.KINDS`."""
 
     def mqtt_acknowledged(self, kind: str, delay_s: float | None) -> None:
-        """A row of a kind of message was delivered, so long after it was stored; None when that was in an earlier process."""
+        """A row of a kind of message was delivered, so long after it was stored; None when that was
+        in an earlier process.
+        """
 
 
 class MqttSink:
-    """Empties one outbox of the store into a broker, on a thread of its own. Every method may be called from any thread.
+    """Empties one outbox of the store into a broker, on a thread of its own. Every method may be
+    called from any thread.
 
     `info` is what the retained topic `info` says: digests, version, boot id; nothing secret.
     """
@@ -95,7 +101,9 @@ class MqttSink:
 
     @property
     def alive(self) -> bool:
-        """Whether the thread runs; false after `stop`, or after a fault of this program, which the caller should not survive."""
+        """Whether the thread runs; false after `stop`, or after a fault of this program, which the
+        caller should not survive.
+        """
         return self._thread.is_alive()
 
     def start(self) -> None:
@@ -104,7 +112,9 @@ class MqttSink:
         self._thread.start()
 
     def stop(self, timeout_s: float = 3.0) -> None:
-        """Send what can be sent, say `stopped`, and end within `timeout_s`; the rest stays in the outbox."""
+        """Send what can be sent, say `stopped`, and end within `timeout_s`; the rest stays in the
+        outbox.
+        """
         if not self._stopping.is_set():
             self._stop_listening()
             self._stop_by_s = time.monotonic() + timeout_s
@@ -119,7 +129,8 @@ class MqttSink:
         self._wake()
 
     def _wake(self) -> None:
-        with contextlib.suppress(BlockingIOError, OSError):  # a full pipe wakes as well; a closed one has nobody to wake
+        # a full pipe wakes as well; a closed one has nobody to wake
+        with contextlib.suppress(BlockingIOError, OSError):
             self._waker.send(b"\0")
 
     # Everything below runs on the sink's thread.
@@ -143,7 +154,13 @@ class MqttSink:
         """One connection, from its beginning to its end."""
         self._on_the_way.clear()
         will = (f"{self._base}/status", "offline")
-        session = Session(self._config, client_id=f"edge-{self._device}", wake=self._woken, will=will, on_message=self._birth)
+        session = Session(
+            self._config,
+            client_id=f"edge-{self._device}",
+            wake=self._woken,
+            will=will,
+            on_message=self._birth,
+        )
         try:
             session.open(cancelled=self._stopping.is_set)
             opened_s = time.monotonic()
@@ -176,10 +193,13 @@ class MqttSink:
         try:
             session.step(wait_s)
         finally:
-            self._settle(session.acks())  # an answer counts, even when the broker hung up right after it
+            # an answer counts, even when the broker hung up right after it
+            self._settle(session.acks())
 
     def _ended(self) -> None:
-        """A connection was lost: whoever it ended on again and again waits, so that the others arrive."""
+        """A connection was lost: whoever it ended on again and again waits, so that the others
+        arrive.
+        """
         blamed = self._on_the_way.values() if time.monotonic() - self._sent_s < HANGUP_S else ()
         seq = self._refusals.ended({row.seq for row in blamed})
         for row in self._on_the_way.values():
@@ -195,14 +215,18 @@ class MqttSink:
         yield f"{self._base}/status", "online"
 
     def _birth(self, payload: bytes) -> None:
-        """Home Assistant has started and forgotten; anything else it or anyone says there is not for us."""
+        """Home Assistant has started and forgotten; anything else it or anyone says there is not
+        for us.
+        """
         if payload == b"online":
             self._announce_due = True
 
     def _send(self, session: Session) -> float:
         """Publish what may go now; how long there is nothing more to do, in seconds."""
         now_s = time.monotonic()
-        busy = {row.seq for row in self._on_the_way.values()} | self._delivered | self._refusals.now()
+        busy = (
+            {row.seq for row in self._on_the_way.values()} | self._delivered | self._refusals.now()
+        )
         rate = self._config.rate_per_s
         self._tokens = min(max(rate, 1.0), self._tokens + (now_s - self._tokens_s) * rate)
         self._tokens_s = now_s
@@ -213,9 +237,15 @@ class MqttSink:
             return 1.0
         unsynced = now_s - self._started_s >= self._config.wait_for_sync_s
         limit = min(room, int(self._tokens))
-        rows = self._store.pending(self._name, limit=limit, skip=busy, unsynced=unsynced) if limit else []
+        rows = (
+            self._store.pending(self._name, limit=limit, skip=busy, unsynced=unsynced)
+            if limit
+            else []
+        )
         for row in rows:
-            self._on_the_way[session.publish(self._topic(row), row.payload, retain=row.kind == "health")] = row
+            self._on_the_way[
+                session.publish(self._topic(row), row.payload, retain=row.kind == "health")
+            ] = row
             self._sent_s = now_s
         self._tokens -= len(rows)
         return min(1.0, 1.0 / rate) if self._tokens < 1 else 1.0
@@ -232,18 +262,28 @@ class MqttSink:
             if row is None:
                 if ack.refusal is not None:
                     self._trouble(
-                        "puback", f"the broker does not take {self._base}/status, info or the announcement: {ack.refusal}"
+                        "puback",
+                        (
+                            f"the broker does not take {self._base}/status, info or the "
+                            "announcement: "
+                            f"{ack.refusal}"
+                        ),
                     )
                 continue
             if ack.refusal is not None:
                 self._refusals.refuse(row.seq)
-                self._trouble("puback", f"the broker does not take {self._topic(row)}: {ack.refusal}")
+                self._trouble(
+                    "puback", f"the broker does not take {self._topic(row)}: {ack.refusal}"
+                )
                 continue
             self._refusals.taken()
             self._delivered.add(row.seq)
-            self._meter.mqtt_acknowledged(row.kind, None if row.stored_s is None else time.monotonic() - row.stored_s)
+            self._meter.mqtt_acknowledged(
+                row.kind, None if row.stored_s is None else time.monotonic() - row.stored_s
+            )
         if self._delivered:
-            # When this fails, on a full disk, the rows are remembered as delivered and not sent twice.
+            # When this fails, on a full disk, the rows are remembered as delivered and not sent
+            # twice.
             self._store.done(self._name, sorted(self._delivered))
             self._delivered.clear()
             self._backoff.reset()
@@ -278,7 +318,9 @@ class MqttSink:
 
 
 def slug(label: str | None) -> str:
-    """The level of a topic for a label: lower case letters, digits and underscores; `unknown` for None and for nothing else."""
+    """The level of a topic for a label: lower case letters, digits and underscores; `unknown` for
+    None and for nothing else.
+    """
     if label is None:
         return "unknown"
     plain = re.sub(r"[^a-z0-9]+", "_", label.lower()).strip("_")

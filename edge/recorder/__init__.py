@@ -1,1 +1,3 @@
-"""Room: the live recorder, from its composition root to its clips, clock, metrics and self-check."""
+"""Room: the live recorder, from its composition root to its clips, clock, metrics and
+self-check.
+"""

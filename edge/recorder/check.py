@@ -1,4 +1,6 @@
-"""`edge check`: everything that would keep a recorder from working, all at once, before it stands in the field."""
+"""`edge check`: everything that would keep a recorder from working, all at once, before it stands
+in the field.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,9 @@ MB = 10**6
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """One thing that was looked at. `fault` is None when it is in order; then `detail` says what was found, never a secret."""
+    """One thing that was looked at. `fault` is None when it is in order; then `detail` says what
+    was found, never a secret.
+    """
 
     subject: str
     detail: str = ""
@@ -31,7 +35,9 @@ class Finding:
 
 @dataclass(frozen=True, kw_only=True)
 class _Need:
-    """What may still be written below a folder, the key that names it, and the keys that bound it."""
+    """What may still be written below a folder, the key that names it, and the keys that bound
+    it.
+    """
 
     key: str
     folder: Path
@@ -45,7 +51,8 @@ class _FaultError(Exception):
 
 
 def check(file: Path | None, *, audio: AudioSystem) -> Iterator[Finding]:
-    """Look at the configuration, then at the device, the model, the disk and the broker it names, each whatever the others said.
+    """Look at the configuration, then at the device, the model, the disk and the broker it names,
+    each whatever the others said.
 
     What a section with a fault in it would have configured is not tried.
     """
@@ -68,7 +75,9 @@ def check(file: Path | None, *, audio: AudioSystem) -> Iterator[Finding]:
 
 
 def _loaded(file: Path | None) -> tuple[Config | None, list[Fault]]:
-    """The configuration, with defaults for sections that are faulty, and its faults; None where it is no configuration at all."""
+    """The configuration, with defaults for sections that are faulty, and its faults; None where it
+    is no configuration at all.
+    """
     try:
         config = load_config(file)
         return config, config.missing_files()
@@ -93,7 +102,14 @@ def _tried(subject: str, look: Callable[[], str]) -> Finding:
 
 
 def _fault(key: str, value: object, reason: object, suggestion: str) -> _FaultError:
-    return _FaultError(Fault(key=key, value="null" if value is None else str(value), reason=str(reason), suggestion=suggestion))
+    return _FaultError(
+        Fault(
+            key=key,
+            value="null" if value is None else str(value),
+            reason=str(reason),
+            suggestion=suggestion,
+        )
+    )
 
 
 def _device(config: Config, audio: AudioSystem) -> str:
@@ -101,7 +117,9 @@ def _device(config: Config, audio: AudioSystem) -> str:
     try:
         device = choose(audio.devices(), wanted.device)
     except UserError as exc:
-        raise _fault("audio.device", wanted.device, exc, "is it plugged in? `edge devices` lists the inputs") from exc
+        raise _fault(
+            "audio.device", wanted.device, exc, "is it plugged in? `edge devices` lists the inputs"
+        ) from exc
     if wanted.channel != "mix" and wanted.channel > device.channels:
         reason = f"{device.stable_name} has {device.channels} channels"
         raise _fault("audio.channel", wanted.channel, reason, f"1 to {device.channels}, or mix")
@@ -123,14 +141,22 @@ def _model(config: Config) -> str:
     species = f"{len(plan.bundle.labels)} species"
     if config.site.species is not None:
         species = f"{len(config.site.species.labels)} of {species}"
-    named = f"{plan.bundle.manifest.name} {plan.bundle.digest[:12]}, {species}; device {plan.device}"
+    named = (
+        f"{plan.bundle.manifest.name} {plan.bundle.digest[:12]}, {species}; device {plan.device}"
+    )
     why_not = f" (not by {'; '.join(plan.model.why_not)})" if plan.model.why_not else ""
     return f"{named}; run by {plan.model.backend_name}/{plan.model.variant}{why_not}"
 
 
 def _disk(config: Config) -> str:
-    """Store and clips must be writable, and what they may still grow to must fit on their disks, together where it is one."""
-    needs = [_store_needs(config), _clips_needs(config)] if config.clips.enabled else [_store_needs(config)]
+    """Store and clips must be writable, and what they may still grow to must fit on their disks,
+    together where it is one.
+    """
+    needs = (
+        [_store_needs(config), _clips_needs(config)]
+        if config.clips.enabled
+        else [_store_needs(config)]
+    )
     by_disk: dict[int, list[_Need]] = defaultdict(list)
     for need in needs:
         _write_into(need.key, need.folder)
@@ -145,15 +171,26 @@ def _store_needs(config: Config) -> _Need:
     may_take_mb = chosen.outbox_mb + chosen.history_mb + chosen.ballast_mb
     taken_mb = sum(_size_mb(path.with_name(path.name + suffix)) for suffix in ("", "-ballast"))
     bounds = "store.outbox_mb, store.history_mb"
-    return _Need(key="store.path", folder=path.parent, grows_mb=max(0.0, may_take_mb - taken_mb), bounds=bounds)
+    return _Need(
+        key="store.path",
+        folder=path.parent,
+        grows_mb=max(0.0, may_take_mb - taken_mb),
+        bounds=bounds,
+    )
 
 
 def _clips_needs(config: Config) -> _Need:
     chosen, path = config.clips, Path(config.clips.folder).resolve()
-    folder = next(folder for folder in (path, *path.parents) if folder.exists())  # the rest is made at the first start
+    # the rest is made at the first start
+    folder = next(folder for folder in (path, *path.parents) if folder.exists())
     taken_mb = sum(_size_mb(file) for file in path.glob("*/*"))
     grows_mb = max(0.0, chosen.budget_mb - taken_mb) + chosen.reserve_mb
-    return _Need(key="clips.folder", folder=folder, grows_mb=grows_mb, bounds="clips.budget_mb, clips.reserve_mb")
+    return _Need(
+        key="clips.folder",
+        folder=folder,
+        grows_mb=grows_mb,
+        bounds="clips.budget_mb, clips.reserve_mb",
+    )
 
 
 def _room(needs: list[_Need]) -> str:
@@ -161,7 +198,10 @@ def _room(needs: list[_Need]) -> str:
     folder, wanted_mb = needs[0].folder, sum(need.grows_mb for need in needs)
     free_mb = shutil.disk_usage(folder).free / MB
     if free_mb < wanted_mb:
-        bounds, keys = ", ".join(need.bounds for need in needs), " and ".join(need.key for need in needs)
+        bounds, keys = (
+            ", ".join(need.bounds for need in needs),
+            " and ".join(need.key for need in needs),
+        )
         reason = f"{free_mb:.0f} MB are free, and {wanted_mb:.0f} MB may be needed"
         raise _fault(keys, folder, reason, f"free some, or lower {bounds}")
     return f"{folder}, {free_mb:.0f} MB free, {wanted_mb:.0f} MB may be needed"
@@ -172,7 +212,12 @@ def _write_into(key: str, folder: Path) -> None:
         with tempfile.TemporaryFile(dir=folder) as file:
             file.write(b"edge check")
     except OSError as exc:
-        raise _fault(key, folder, f"cannot be written to: {exc.strerror}", "may this user write there, and is there room?") from exc
+        raise _fault(
+            key,
+            folder,
+            f"cannot be written to: {exc.strerror}",
+            "may this user write there, and is there room?",
+        ) from exc
 
 
 def _size_mb(file: Path) -> float:

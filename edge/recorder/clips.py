@@ -1,4 +1,6 @@
-"""The sound of detections, in files that say what they are, inside a byte budget: a full disk costs clips and nothing else."""
+"""The sound of detections, in files that say what they are, inside a byte budget: a full disk costs
+clips and nothing else.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,9 @@ log = logging.getLogger(__name__)
 
 
 class RecentAudio:
-    """The last `capacity` samples of the stream, by sample index; lost audio is silence in it. Used by the pipeline's thread."""
+    """The last `capacity` samples of the stream, by sample index; lost audio is silence in it. Used
+    by the pipeline's thread.
+    """
 
     def __init__(self, capacity: int) -> None:
         self._ring: Array = np.zeros(capacity, np.float32)
@@ -35,11 +39,16 @@ class RecentAudio:
 
     def push(self, block: AudioBlock) -> None:
         """Take what came, and silence for what did not."""
-        self._put(np.zeros(min(block.start_sample - self._end, len(self._ring)), np.float32), block.start_sample)
+        self._put(
+            np.zeros(min(block.start_sample - self._end, len(self._ring)), np.float32),
+            block.start_sample,
+        )
         self._put(block.samples[-len(self._ring) :], block.end_sample)
 
     def cut(self, start_sample: int, end_sample: int) -> tuple[int, Array]:
-        """What there still is between the two, and the index of its first sample; the receiver owns the array."""
+        """What there still is between the two, and the index of its first sample; the receiver owns
+        the array.
+        """
         start = max(start_sample, self._begin, self._end - len(self._ring))
         end = max(start, min(end_sample, self._end))
         return start, self._ring[np.arange(start, end) % len(self._ring)]
@@ -54,7 +63,9 @@ class RecentAudio:
 
 @dataclass(frozen=True, kw_only=True)
 class ClipSettings:
-    """Where clips lie, in which form, and how much room they may take; `reserve_bytes` of the disk stay free for the store."""
+    """Where clips lie, in which form, and how much room they may take; `reserve_bytes` of the disk
+    stay free for the store.
+    """
 
     folder: Path
     format: Literal["flac", "wav"]
@@ -64,10 +75,12 @@ class ClipSettings:
 
 
 class ClipFolder:
-    """The clips on the disk, one folder a label. Makes room before anything is written; raises OSError for a failing disk.
+    """The clips on the disk, one folder a label. Makes room before anything is written; raises
+    OSError for a failing disk.
 
-    The label with most bytes gives up its oldest clip first, so that rare species stay; unknowns, which nobody can describe
-    afterwards, only when they alone fill half of the budget or nothing else is left.
+    The label with most bytes gives up its oldest clip first, so that rare species stay; unknowns,
+    which nobody can describe afterwards, only when they alone fill half of the budget or nothing
+    else is left.
     """
 
     def __init__(
@@ -81,7 +94,8 @@ class ClipFolder:
         self._free_bytes = free_bytes
         self._on_removed = on_removed
         self._sizes: dict[str, dict[Path, int]] = defaultdict(dict)
-        self.total_bytes = 0  # of all clips; a number of its own, so that another thread can read it
+        # of all clips; a number of its own, so that another thread can read it
+        self.total_bytes = 0
         self._opened = False
         try:
             self._open()
@@ -101,12 +115,16 @@ class ClipFolder:
         self._opened = True
 
     def room_bytes(self) -> int:
-        """What may be added before a clip has to go, of the budget and of the disk; any thread may ask."""
+        """What may be added before a clip has to go, of the budget and of the disk; any thread may
+        ask.
+        """
         free = self._free_bytes(self._settings.folder) - self._settings.reserve_bytes
         return max(0, min(self._settings.budget_bytes - self.total_bytes, free))
 
     def add(self, label: str, name: str, content: bytes) -> Path | None:
-        """Write a whole file, or none: None when there is no room even without the clips that may go."""
+        """Write a whole file, or none: None when there is no room even without the clips that may
+        go.
+        """
         if not self._opened:
             self._open()
         if not self._make_room(len(content)):
@@ -150,10 +168,18 @@ class ClipFolder:
 
 
 class ClipWriter:
-    """Cuts and writes clips on the pipeline's thread; never raises for a disk: `failed` counts what could not be kept."""
+    """Cuts and writes clips on the pipeline's thread; never raises for a disk: `failed` counts what
+    could not be kept.
+    """
 
     def __init__(
-        self, settings: ClipSettings, *, folder: ClipFolder, audio: RecentAudio, provenance: Provenance, device: str
+        self,
+        settings: ClipSettings,
+        *,
+        folder: ClipFolder,
+        audio: RecentAudio,
+        provenance: Provenance,
+        device: str,
     ) -> None:
         self._settings = settings
         self._folder = folder
@@ -173,14 +199,21 @@ class ClipWriter:
         return self._folder.room_bytes()
 
     def write(self, d: Detection, clock: Clock) -> str | None:
-        """Keep the sound of `d` with padding; the file's path below the folder, or None when it could not be kept."""
+        """Keep the sound of `d` with padding; the file's path below the folder, or None when it
+        could not be kept.
+        """
         padding = round(self._settings.padding_s * d.sample_rate_hz)
         start, samples = self._audio.cut(d.start_sample - padding, d.end_sample + padding)
         if not len(samples):
             return None
         stamp = clock.utc(start).strftime("%Y%m%dT%H%M%S.%fZ")
         name = f"{stamp}_{d.id[:12]}.{self._settings.format}"
-        content = encode(samples, d.sample_rate_hz, self._settings.format, self._guano(d, clock, start, len(samples)))
+        content = encode(
+            samples,
+            d.sample_rate_hz,
+            self._settings.format,
+            self._guano(d, clock, start, len(samples)),
+        )
         try:
             file = self._folder.add(d.label or UNKNOWN, name, content)
         except OSError as exc:
@@ -226,7 +259,8 @@ class ClipWriter:
 
 
 def encode(samples: Array, rate_hz: int, form: Literal["flac", "wav"], guano: str) -> bytes:
-    """A whole file in memory, so that its size is known before the disk is touched: samples (n,) as 16 bit, and its metadata.
+    """A whole file in memory, so that its size is known before the disk is touched: samples (n,) as
+    16 bit, and its metadata.
 
     WAV has GUANO's own chunk `guan`; FLAC has no chunks and carries the same text as its comment.
     """
@@ -234,7 +268,8 @@ def encode(samples: Array, rate_hz: int, form: Literal["flac", "wav"], guano: st
     with soundfile.SoundFile(stream, "w", rate_hz, 1, "PCM_16", format=form.upper()) as file:
         if form == "flac":
             file.comment = guano
-        for first in range(0, len(samples), rate_hz):  # a second at a time: copies of a whole minute would be the recorder's peak
+        # a second at a time: copies of a whole minute would be the recorder's peak
+        for first in range(0, len(samples), rate_hz):
             file.write(_pcm(samples[first : first + rate_hz]))
     content = stream.getvalue()
     if form == "flac":
@@ -245,7 +280,11 @@ def encode(samples: Array, rate_hz: int, form: Literal["flac", "wav"], guano: st
 
 
 def _pcm(samples: Array) -> NDArray[np.int16]:
-    """By 32768, so that what came as 16 bit leaves as the same numbers; libsndfile scales by 32767."""
+    """By 32768, so that what came as 16 bit leaves as the same numbers; libsndfile scales by
+    32767.
+    """
     # A sample that is no number is silence: a driver's fault must not cost the clip.
-    pcm: NDArray[np.int16] = np.clip(np.rint(np.nan_to_num(samples) * np.float32(32768)), -32768, 32767).astype(np.int16)
+    pcm: NDArray[np.int16] = np.clip(
+        np.rint(np.nan_to_num(samples) * np.float32(32768)), -32768, 32767
+    ).astype(np.int16)
     return pcm

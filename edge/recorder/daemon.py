@@ -1,6 +1,8 @@
-"""The composition root of `edge run`: builds the parts, starts them in order, stops them in reverse, and answers signals.
+"""The composition root of `edge run`: builds the parts, starts them in order, stops them in
+reverse, and answers signals.
 
-Threads: PortAudio's callback, the pipeline, one per sink, the metrics server; this one only waits for signals.
+Threads: PortAudio's callback, the pipeline, one per sink, the metrics server; this one only waits
+for signals.
 """
 
 from __future__ import annotations
@@ -52,7 +54,9 @@ Deliveries = Callable[[Blueprint, Store, LiveClock, Metrics], list[Delivery]]
 
 
 class Daemon:
-    """A recorder that runs until told to stop. `commands` is where signals are put; `run` belongs to the main thread."""
+    """A recorder that runs until told to stop. `commands` is where signals are put; `run` belongs
+    to the main thread.
+    """
 
     def __init__(
         self,
@@ -78,7 +82,9 @@ class Daemon:
         self._failure: BaseException | None = None
 
     def run(self) -> None:
-        """Build, start, wait, stop. Raises `UserError` for what a person must mend, and whatever ended the pipeline."""
+        """Build, start, wait, stop. Raises `UserError` for what a person must mend, and whatever
+        ended the pipeline.
+        """
         plan = self._blueprint(load_config(self._config_file))
         with ExitStack() as parts:
             parts.callback(self._notifier.close)
@@ -87,7 +93,9 @@ class Daemon:
             self._recorder = self._record(plan, store)
             self._metrics.watch_queue(lambda: self._recorder.microphone.backlog_s)
             self._metrics.watch_clips(lambda: self._recorder.clips)
-            sinks = parts.enter_context(_started(self._deliveries(plan, store, self._clock, self._metrics)))
+            sinks = parts.enter_context(
+                _started(self._deliveries(plan, store, self._clock, self._metrics))
+            )
             pipeline = threading.Thread(target=self._hear, name="pipeline", daemon=True)
             parts.callback(self._stop, pipeline)
             pipeline.start()
@@ -105,7 +113,14 @@ class Daemon:
             raise self._failure
 
     def _record(self, plan: Blueprint, store: Store) -> Recorder:
-        return Recorder(plan, audio=self._audio, store=store, clock=self._clock, notifier=self._notifier, metrics=self._metrics)
+        return Recorder(
+            plan,
+            audio=self._audio,
+            store=store,
+            clock=self._clock,
+            notifier=self._notifier,
+            metrics=self._metrics,
+        )
 
     def _measure(self, plan: Blueprint, store: Store, parts: ExitStack) -> Metrics:
         metrics = Metrics(CollectorRegistry(), labels=plan.model.labels)
@@ -118,7 +133,9 @@ class Daemon:
         Telemetry(metrics.registry, root=self._sysfs)
         if plan.config.metrics.enabled:
             chosen = plan.config.metrics
-            parts.callback(MetricsServer(metrics.registry, address=chosen.address, port=chosen.port).close)
+            parts.callback(
+                MetricsServer(metrics.registry, address=chosen.address, port=chosen.port).close
+            )
         return metrics
 
     def _hear(self) -> None:
@@ -136,7 +153,9 @@ class Daemon:
             self.commands.put("died")
 
     def _reload(self, store: Store, sinks: ExitStack) -> None:
-        """Build and test the new; only then let go of the old. Store and place of the clips change with a restart only."""
+        """Build and test the new; only then let go of the old. Store and place of the clips change
+        with a restart only.
+        """
         self._notifier.reloading()
         try:
             plan = self._blueprint(load_config(self._config_file))
@@ -198,9 +217,16 @@ def open_store(config: Config) -> Store:
 @contextmanager
 def commands_from_signals(commands: queue.SimpleQueue[Command]) -> Iterator[None]:
     """SIGTERM and SIGINT stop, SIGHUP reloads, until the block ends. Main thread only."""
-    wanted: dict[signal.Signals, Command] = {signal.SIGTERM: "stop", signal.SIGINT: "stop", signal.SIGHUP: "reload"}
+    wanted: dict[signal.Signals, Command] = {
+        signal.SIGTERM: "stop",
+        signal.SIGINT: "stop",
+        signal.SIGHUP: "reload",
+    }
     # SimpleQueue.put is reentrant, which is what a signal handler needs.
-    before = {number: signal.signal(number, lambda *_, c=command: commands.put(c)) for number, command in wanted.items()}
+    before = {
+        number: signal.signal(number, lambda *_, c=command: commands.put(c))
+        for number, command in wanted.items()
+    }
     try:
         yield
     finally:
@@ -243,7 +269,13 @@ def _tell(metrics: Metrics, plan: Blueprint) -> None:
 def digests(plan: Blueprint) -> dict[str, str]:
     """What runs, for the metrics."""
     p = plan.provenance
-    return {"bundle": p.bundle, "config": p.config, "code": p.code, "version": program_version(), "device": plan.device}
+    return {
+        "bundle": p.bundle,
+        "config": p.config,
+        "code": p.code,
+        "version": program_version(),
+        "device": plan.device,
+    }
 
 
 def program_version() -> str:

@@ -1,7 +1,9 @@
-"""When a live sample was heard: sample index -> time since boot -> UTC, deaf to jumps of the wall clock.
+"""When a live sample was heard: sample index -> time since boot -> UTC, deaf to jumps of the wall
+clock.
 
-Time since boot never jumps, so that is what samples are tied to. UTC is a constant offset from it: taken at the start, taken once
-more when a time service first vouches for the wall clock, and then left alone. What the wall clock does later shows in `offset_s`.
+Time since boot never jumps, so that is what samples are tied to. UTC is a constant offset from it:
+taken at the start, taken once more when a time service first vouches for the wall clock, and then
+left alone. What the wall clock does later shows in `offset_s`.
 """
 
 from __future__ import annotations
@@ -24,15 +26,19 @@ __all__ = ["LiveClock", "SystemWorld", "TimeWorld", "WallState"]
 
 EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 CAPTURE_S = 0.1  # buffers of card, server and callback, of which nobody tells
-UNSYNCED_S = 366 * 86_400.0  # without a time service and a battery, a clock may stand where it was last switched off
-REANCHOR_S = 0.01  # crystals part by some milliseconds a minute; far less than a hop, so that events keep their order
+# without a time service and a battery, a clock may stand where it was last switched off
+UNSYNCED_S = 366 * 86_400.0
+# crystals part by some milliseconds a minute; far less than a hop, so that events keep their order
+REANCHOR_S = 0.01
 ANCHORS = 4096
 SYNCHRONISED = Path("/run/systemd/timesync/synchronized")
 
 
 @dataclass(frozen=True, kw_only=True)
 class WallState:
-    """What the system says of its wall clock: whether a time service keeps it, and within how many seconds."""
+    """What the system says of its wall clock: whether a time service keeps it, and within how many
+    seconds.
+    """
 
     synced: bool
     uncertainty_s: float
@@ -63,7 +69,9 @@ class TimeWorld(Protocol):
 
 
 class LiveClock:
-    """UTC of the samples of one stream. The pipeline's thread calls `heard`, `poll` and `at`; the rest may be read from any."""
+    """UTC of the samples of one stream. The pipeline's thread calls `heard`, `poll` and `at`; the
+    rest may be read from any.
+    """
 
     def __init__(self, *, sample_rate_hz: int = 1, world: TimeWorld | None = None) -> None:
         self._world = world or SystemWorld()
@@ -91,7 +99,9 @@ class LiveClock:
             self._samples, self._times_us = [0], [self._world.boottime_us()]
 
     def heard(self, sample: int, monotonic_s: float) -> None:
-        """Sample `sample` is due at this monotonic time. A new anchor is set where the old one has drifted off; old times stay."""
+        """Sample `sample` is due at this monotonic time. A new anchor is set where the old one has
+        drifted off; old times stay.
+        """
         us = self._world.boottime_us() - round((self._world.monotonic_s() - monotonic_s) * 1e6)
         with self._lock:
             if sample == 0:
@@ -103,24 +113,39 @@ class LiveClock:
             del self._samples[1:-ANCHORS], self._times_us[1:-ANCHORS]
 
     def at(self, sample: int) -> Clock:
-        """The clock by which an event that begins at `sample` is dated; always the same for the same sample and offset."""
+        """The clock by which an event that begins at `sample` is dated; always the same for the
+        same sample and offset.
+        """
         with self._lock:
             us = self._time_us(sample) + self._offset_us
             synced, uncertainty_s = self.synced, self.uncertainty_s
         start = EPOCH + timedelta(microseconds=us - _duration_us(sample, self._rate_hz))
-        return Clock(start_utc=start, sample_rate_hz=self._rate_hz, source="system", synced=synced, uncertainty_s=uncertainty_s)
+        return Clock(
+            start_utc=start,
+            sample_rate_hz=self._rate_hz,
+            source="system",
+            synced=synced,
+            uncertainty_s=uncertainty_s,
+        )
 
     def dating(self) -> Dating:
         """By what rows written now are dated."""
         with self._lock:
-            return Dating(boot_id=self.boot_id, offset_us=self._offset_us, synced=self.synced, uncertainty_s=self.uncertainty_s)
+            return Dating(
+                boot_id=self.boot_id,
+                offset_us=self._offset_us,
+                synced=self.synced,
+                uncertainty_s=self.uncertainty_s,
+            )
 
     def now_utc(self) -> datetime:
         """The present, by the same offset as the events."""
         return EPOCH + timedelta(microseconds=self._world.boottime_us() + self._offset_us)
 
     def poll(self) -> bool:
-        """Look at the system's clock; True only once, when it became trustworthy and the offset changed with it."""
+        """Look at the system's clock; True only once, when it became trustworthy and the offset
+        changed with it.
+        """
         state = self._world.wall_state()
         with self._lock:
             if self.synced:
@@ -157,14 +182,20 @@ class SystemWorld:
         """See `TimeWorld.utc_us`."""
         return time.time_ns() // 1000
 
-    def wall_state(self, call: Callable[[ctypes.Array[ctypes.c_char]], int] | None = None) -> WallState:
-        """The kernel's own view, as any time service leaves it (adjtimex(2)); else the mark of systemd-timesyncd."""
-        timex = ctypes.create_string_buffer(256)  # struct timex with its spare fields; all zero asks and changes nothing
+    def wall_state(
+        self, call: Callable[[ctypes.Array[ctypes.c_char]], int] | None = None
+    ) -> WallState:
+        """The kernel's own view, as any time service leaves it (adjtimex(2)); else the mark of
+        systemd-timesyncd.
+        """
+        # struct timex with its spare fields; all zero asks and changes nothing
+        timex = ctypes.create_string_buffer(256)
         state = (call or _adjtimex)(timex)
         if state < 0:
             return WallState(synced=SYNCHRONISED.exists(), uncertainty_s=1.0)
         word = ctypes.sizeof(ctypes.c_long)
-        maxerror_us = ctypes.c_long.from_buffer(timex, 3 * word).value  # after modes (padded), offset, freq
+        # after modes (padded), offset, freq
+        maxerror_us = ctypes.c_long.from_buffer(timex, 3 * word).value
         return WallState(synced=state != _TIME_ERROR, uncertainty_s=maxerror_us * 1e-6)
 
 

@@ -1,7 +1,9 @@
-"""Every Prometheus metric of a recorder, in one class: prefix `edge_`, base units, labels only from finite sets.
+"""Every Prometheus metric of a recorder, in one class: prefix `edge_`, base units, labels only from
+finite sets.
 
-Threads: any thread may call any method; the numbers that belong to others (outbox, memory, queue) are read when Prometheus asks, on
-the server's thread. A counter whose truth is kept elsewhere is only ever set forward.
+Threads: any thread may call any method; the numbers that belong to others (outbox, memory, queue)
+are read when Prometheus asks, on the server's thread. A counter whose truth is kept elsewhere is
+only ever set forward.
 """
 
 from __future__ import annotations
@@ -33,37 +35,101 @@ DIGESTS = ("bundle", "config", "code", "version", "device")
 
 
 class Metrics:
-    """The numbers of one recorder in `registry`; `labels` are the species of the bundle, all that a detection can be called."""
+    """The numbers of one recorder in `registry`; `labels` are the species of the bundle, all that a
+    detection can be called.
+    """
 
     def __init__(self, registry: CollectorRegistry, *, labels: Sequence[str]) -> None:
         r = registry
         self.registry = registry
         self._info = Info("edge", "Digests of what this recorder runs.", registry=r)
-        self._engine = Info("edge_engine", "What runs the network, and which of the bundle's networks.", registry=r)
-        self._fallbacks = Gauge("edge_engine_fallbacks", "Better engines that failed at start and were passed over.", registry=r)
-        self._audio = Counter("edge_audio_seconds", "Audio by what became of it; adds up to elapsed time.", ["fate"], registry=r)
+        self._engine = Info(
+            "edge_engine", "What runs the network, and which of the bundle's networks.", registry=r
+        )
+        self._fallbacks = Gauge(
+            "edge_engine_fallbacks",
+            "Better engines that failed at start and were passed over.",
+            registry=r,
+        )
+        self._audio = Counter(
+            "edge_audio_seconds",
+            "Audio by what became of it; adds up to elapsed time.",
+            ["fate"],
+            registry=r,
+        )
         self._windows = Counter("edge_windows", "Windows by outcome.", ["outcome"], registry=r)
-        self._detections = Counter("edge_detections", "Events by species, or unknown.", ["label"], registry=r)
-        self._lost = Counter("edge_detections_lost", "Detections given up while the store failed for too long.", registry=r)
-        self._infer = Histogram("edge_inference_seconds", "Network, per window.", buckets=STAGE_S, registry=r)
-        self._frontend = Histogram("edge_frontend_seconds", "Features, per window.", buckets=STAGE_S, registry=r)
-        self._store = Histogram("edge_capture_to_store_seconds", "End of a window to the store.", buckets=STAGE_S, registry=r)
-        self._puback = Histogram("edge_store_to_puback_seconds", "Store to acknowledgement.", buckets=DELIVERY_S, registry=r)
-        self._rms = Gauge("edge_microphone_rms_dbfs", "RMS of the last window, dB re full scale.", registry=r)
-        self._peak = Gauge("edge_microphone_peak_dbfs", "Peak of the last window, dB re full scale.", registry=r)
-        self._clip = Gauge("edge_microphone_clip_ratio", "Share of clipped samples in the last window.", registry=r)
-        self._dc = Gauge("edge_microphone_dc_ratio", "Offset of the last window, in full scales.", registry=r)
-        self._fault = Gauge("edge_microphone_fault", "1 while the microphone is dead or stuck.", ["fault"], registry=r)
-        self._capture = Counter("edge_capture_faults", "Times that the microphone could not be opened or went away.", registry=r)
+        self._detections = Counter(
+            "edge_detections", "Events by species, or unknown.", ["label"], registry=r
+        )
+        self._lost = Counter(
+            "edge_detections_lost",
+            "Detections given up while the store failed for too long.",
+            registry=r,
+        )
+        self._infer = Histogram(
+            "edge_inference_seconds", "Network, per window.", buckets=STAGE_S, registry=r
+        )
+        self._frontend = Histogram(
+            "edge_frontend_seconds", "Features, per window.", buckets=STAGE_S, registry=r
+        )
+        self._store = Histogram(
+            "edge_capture_to_store_seconds",
+            "End of a window to the store.",
+            buckets=STAGE_S,
+            registry=r,
+        )
+        self._puback = Histogram(
+            "edge_store_to_puback_seconds",
+            "Store to acknowledgement.",
+            buckets=DELIVERY_S,
+            registry=r,
+        )
+        self._rms = Gauge(
+            "edge_microphone_rms_dbfs", "RMS of the last window, dB re full scale.", registry=r
+        )
+        self._peak = Gauge(
+            "edge_microphone_peak_dbfs", "Peak of the last window, dB re full scale.", registry=r
+        )
+        self._clip = Gauge(
+            "edge_microphone_clip_ratio", "Share of clipped samples in the last window.", registry=r
+        )
+        self._dc = Gauge(
+            "edge_microphone_dc_ratio", "Offset of the last window, in full scales.", registry=r
+        )
+        self._fault = Gauge(
+            "edge_microphone_fault",
+            "1 while the microphone is dead or stuck.",
+            ["fault"],
+            registry=r,
+        )
+        self._capture = Counter(
+            "edge_capture_faults",
+            "Times that the microphone could not be opened or went away.",
+            registry=r,
+        )
         self._mqtt = Gauge("edge_mqtt_connected", "1 while connected to the broker.", registry=r)
-        self._mqtt_errors = Counter("edge_mqtt_errors", "Trouble with the broker by reason.", ["reason"], registry=r)
-        self._sent = Counter("edge_messages_sent", "Messages that the broker has acknowledged.", ["kind"], registry=r)
-        self._clips = Counter("edge_clips", "Clips by what became of them.", ["outcome"], registry=r)
+        self._mqtt_errors = Counter(
+            "edge_mqtt_errors", "Trouble with the broker by reason.", ["reason"], registry=r
+        )
+        self._sent = Counter(
+            "edge_messages_sent", "Messages that the broker has acknowledged.", ["kind"], registry=r
+        )
+        self._clips = Counter(
+            "edge_clips", "Clips by what became of them.", ["outcome"], registry=r
+        )
         self._clip_bytes = Counter("edge_clip_bytes", "Bytes of clips written.", registry=r)
-        self._clock = Gauge("edge_clock_offset_seconds", "Wall clock minus the recorder's own time.", registry=r)
-        self._synced = Gauge("edge_clock_synced", "1 once a time service vouches for the clock.", registry=r)
-        self._quarantined = Counter("edge_store_quarantined", "Damaged stores set aside.", registry=r)
-        self._store_errors = Counter("edge_store_errors", "Writes that the store refused.", registry=r)
+        self._clock = Gauge(
+            "edge_clock_offset_seconds", "Wall clock minus the recorder's own time.", registry=r
+        )
+        self._synced = Gauge(
+            "edge_clock_synced", "1 once a time service vouches for the clock.", registry=r
+        )
+        self._quarantined = Counter(
+            "edge_store_quarantined", "Damaged stores set aside.", registry=r
+        )
+        self._store_errors = Counter(
+            "edge_store_errors", "Writes that the store refused.", registry=r
+        )
         self._gauges = _Asked(registry)
         self._totals: dict[Fate, float] = dict.fromkeys(FATES, 0.0)
         self._lock = threading.Lock()
@@ -71,7 +137,9 @@ class Metrics:
         self._show_all(labels)
 
     def _show_all(self, labels: Sequence[str]) -> None:
-        """Have every series there from the start: a rate of something that has not happened yet is 0, not absent."""
+        """Have every series there from the start: a rate of something that has not happened yet is
+        0, not absent.
+        """
         series = {
             self._audio: FATES,
             self._windows: ("judged", "gated", "dropped", "failed"),
@@ -191,8 +259,12 @@ class Metrics:
 
     def watch_store(self, store: Store, *, sink: str = "mqtt") -> None:
         """Show the outbox of `sink`: its depth, and what its bound has cost."""
-        self._gauges.gauge("edge_outbox_rows", "Messages that wait for the broker.", lambda: store.depth(sink)[0])
-        self._gauges.gauge("edge_outbox_bytes", "Bytes that wait for the broker.", lambda: store.depth(sink)[1])
+        self._gauges.gauge(
+            "edge_outbox_rows", "Messages that wait for the broker.", lambda: store.depth(sink)[0]
+        )
+        self._gauges.gauge(
+            "edge_outbox_bytes", "Bytes that wait for the broker.", lambda: store.depth(sink)[1]
+        )
         self._gauges.counter(
             "edge_outbox_dropped",
             "Messages dropped for want of space.",
@@ -201,13 +273,27 @@ class Metrics:
         )
 
     def watch_history(self, store: Store) -> None:
-        """Show what the history of `store` takes, and what more it may take before its oldest rows go."""
-        self._gauges.gauge("edge_history_bytes", "Detections and ledger kept.", lambda: store.history_size()[0])
-        self._gauges.gauge("edge_history_room_bytes", "What the history may still grow by.", lambda: store.history_size()[1])
+        """Show what the history of `store` takes, and what more it may take before its oldest rows
+        go.
+        """
+        self._gauges.gauge(
+            "edge_history_bytes", "Detections and ledger kept.", lambda: store.history_size()[0]
+        )
+        self._gauges.gauge(
+            "edge_history_room_bytes",
+            "What the history may still grow by.",
+            lambda: store.history_size()[1],
+        )
 
     def watch_clips(self, clips: Callable[[], ClipWriter | None]) -> None:
-        """Show what the clips take, and what more they may take before old ones go; nothing where none are kept."""
-        self._gauges.gauge("edge_clips_stored_bytes", "Clips on the disk.", lambda: w.stored_bytes if (w := clips()) else None)
+        """Show what the clips take, and what more they may take before old ones go; nothing where
+        none are kept.
+        """
+        self._gauges.gauge(
+            "edge_clips_stored_bytes",
+            "Clips on the disk.",
+            lambda: w.stored_bytes if (w := clips()) else None,
+        )
         self._gauges.gauge(
             "edge_clips_room_bytes",
             "What the clips may still grow by, of their budget and of the disk.",
@@ -216,17 +302,23 @@ class Metrics:
 
     def watch_queue(self, depth_s: Callable[[], float]) -> None:
         """Show how much audio waits for the model, in seconds."""
-        self._gauges.gauge("edge_queue_seconds", "Captured audio that waits for the model.", depth_s)
+        self._gauges.gauge(
+            "edge_queue_seconds", "Captured audio that waits for the model.", depth_s
+        )
 
 
 class MetricsServer:
-    """Answers Prometheus on `address`:`port` from a thread of its own; raises `ConfigError` when the port is taken."""
+    """Answers Prometheus on `address`:`port` from a thread of its own; raises `ConfigError` when
+    the port is taken.
+    """
 
     def __init__(self, registry: CollectorRegistry, *, address: str, port: int) -> None:
         try:
             self._server, self._thread = start_http_server(port, addr=address, registry=registry)
         except OSError as exc:
-            raise ConfigError(f"metrics.address, metrics.port: {address}:{port}: {exc.strerror or exc}") from exc
+            raise ConfigError(
+                f"metrics.address, metrics.port: {address}:{port}: {exc.strerror or exc}"
+            ) from exc
 
     @property
     def port(self) -> int:
@@ -257,7 +349,9 @@ class _Asked(Collector):
 
         self._read.append(family)
 
-    def counter(self, name: str, text: str, label: str, read: Callable[[], Mapping[str, int]]) -> None:
+    def counter(
+        self, name: str, text: str, label: str, read: Callable[[], Mapping[str, int]]
+    ) -> None:
         def family() -> Metric:
             metric = CounterMetricFamily(name, text, labels=[label])
             for value, count in read().items():
@@ -274,7 +368,8 @@ class _Asked(Collector):
             try:
                 metric = read()
             except (StoreError, OSError):
-                continue  # a failing disk takes its own numbers away, not those that would tell of it
+                # a failing disk takes its own numbers away, not those that would tell of it
+                continue
             if metric is not None:
                 yield metric
 

@@ -1,4 +1,6 @@
-"""Warnings of the hot path, said at once and then seldom: trouble that comes with every window must not fill the journal."""
+"""Warnings of the hot path, said at once and then seldom: trouble that comes with every window must
+not fill the journal.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,9 @@ REPEAT_S = 600.0
 
 @dataclass(kw_only=True)
 class _Trouble:
-    """When it was last told, how often it came since, and whether it goes on as far as the log says."""
+    """When it was last told, how often it came since, and whether it goes on as far as the log
+    says.
+    """
 
     told_s: float
     held: int = 0
@@ -22,10 +26,16 @@ class _Trouble:
 
 
 class Seldom:
-    """At most one line in `every_s` for each `about`, with the number of those kept back. Used by one thread."""
+    """At most one line in `every_s` for each `about`, with the number of those kept back. Used by
+    one thread.
+    """
 
     def __init__(
-        self, log: logging.Logger, *, every_s: float = REPEAT_S, monotonic_s: Callable[[], float] = time.monotonic
+        self,
+        log: logging.Logger,
+        *,
+        every_s: float = REPEAT_S,
+        monotonic_s: Callable[[], float] = time.monotonic,
     ) -> None:
         self._log = log
         self._every_s = every_s
@@ -52,5 +62,10 @@ class Seldom:
         if trouble is not None and now_s - trouble.told_s < self._every_s:
             trouble.held += 1
             return
-        self._log.log(level, "%s%s", text, f" ({trouble.held} more like it)" if trouble is not None and trouble.held else "")
+        self._log.log(
+            level,
+            "%s%s",
+            text,
+            f" ({trouble.held} more like it)" if trouble is not None and trouble.held else "",
+        )
         self._troubles[about] = _Trouble(told_s=now_s)

@@ -1,4 +1,6 @@
-"""One stream of a live recorder, from the microphone to the local store; everything here runs on the pipeline's thread."""
+"""One stream of a live recorder, from the microphone to the local store; everything here runs on
+the pipeline's thread.
+"""
 
 from __future__ import annotations
 
@@ -45,7 +47,9 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class Blueprint:
-    """A configuration that has proved itself: its bundles gave the right answers on their golden windows; `bundle` is the first."""
+    """A configuration that has proved itself: its bundles gave the right answers on their golden
+    windows; `bundle` is the first.
+    """
 
     config: Config
     device: str
@@ -55,14 +59,26 @@ class Blueprint:
 
 
 def draw_up(config: Config) -> Blueprint:
-    """Load and test what `config` names; raises `ConfigError` or `BundleError`, and changes nothing."""
-    bundles = [load_bundle(path) for path in config.model.bundles or (config.model.bundle or default_bundle_path(),)]
+    """Load and test what `config` names; raises `ConfigError` or `BundleError`, and changes
+    nothing.
+    """
+    bundles = [
+        load_bundle(path)
+        for path in config.model.bundles or (config.model.bundle or default_bundle_path(),)
+    ]
     bundle = bundles[0]
     _windower(bundle, config.model.hop_s)  # so that a hop that cannot be is told now
-    model = load_models(bundles, backend=config.model.backend, folder=config.model.engines, limits=config.health_limits)
+    model = load_models(
+        bundles,
+        backend=config.model.backend,
+        folder=config.model.engines,
+        limits=config.health_limits,
+    )
     check_species(config.site.species, model.labels, key="site.species")
     provenance = provenance_of(model, **config.epoch)
-    return Blueprint(config=config, device=config.device_id(), bundle=bundle, model=model, provenance=provenance)
+    return Blueprint(
+        config=config, device=config.device_id(), bundle=bundle, model=model, provenance=provenance
+    )
 
 
 def open_microphone(
@@ -75,9 +91,21 @@ def open_microphone(
 ) -> Microphone:
     """The microphone of the configuration; it is opened when its blocks are asked for."""
     chosen = plan.config.audio
-    settings = MicrophoneSettings(device=chosen.device, channel=chosen.channel, rate_hz=chosen.rate_hz, buffer_s=chosen.buffer_s)
+    settings = MicrophoneSettings(
+        device=chosen.device,
+        channel=chosen.channel,
+        rate_hz=chosen.rate_hz,
+        buffer_s=chosen.buffer_s,
+    )
     rate_hz = plan.bundle.frontend.sample_rate_hz
-    return Microphone(settings, sample_rate_hz=rate_hz, audio=audio, on_gap=on_gap, on_position=on_position, on_fault=on_fault)
+    return Microphone(
+        settings,
+        sample_rate_hz=rate_hz,
+        audio=audio,
+        on_gap=on_gap,
+        on_position=on_position,
+        on_fault=on_fault,
+    )
 
 
 class Recorder:
@@ -102,7 +130,11 @@ class Recorder:
         self._monotonic_s = monotonic_s
         self._seldom = Seldom(log, monotonic_s=monotonic_s)
         self.microphone = open_microphone(
-            plan, audio=audio, on_gap=self._gap, on_position=clock.heard, on_fault=metrics.capture_fault
+            plan,
+            audio=audio,
+            on_gap=self._gap,
+            on_position=clock.heard,
+            on_fault=metrics.capture_fault,
         )
         self.effort = Effort(sample_rate_hz=plan.bundle.frontend.sample_rate_hz)
         self.clips = self._clip_writer()
@@ -120,15 +152,32 @@ class Recorder:
         plan, rate_hz = self.plan, self.plan.bundle.frontend.sample_rate_hz
         self._clock.begin(rate_hz)
         self._metrics.stream_began()
-        # Sample indices begin anew with each stream, so the stream's beginning is part of every event's identity.
-        self._stream = f"{plan.device}|{self._clock.boot_id}|{time.clock_gettime_ns(time.CLOCK_BOOTTIME)}"
+        # Sample indices begin anew with each stream, so the stream's beginning is part of every
+        # event's identity.
+        self._stream = (
+            f"{plan.device}|{self._clock.boot_id}|{time.clock_gettime_ns(time.CLOCK_BOOTTIME)}"
+        )
         identity = f"{self._stream}|{plan.provenance.identity}"
         site = site_of(plan.config.site.species, clock_at=self._clock.at)
-        tracker = Tracker(decision=plan.model.decision, identity=identity, spec=plan.config.tracker_spec, site=site)
+        tracker = Tracker(
+            decision=plan.model.decision,
+            identity=identity,
+            spec=plan.config.tracker_spec,
+            site=site,
+        )
         windower = _windower(plan.bundle, plan.config.model.hop_s)
-        refiner = refiner_of(plan.config.refine_spec, decision=plan.model.decision, sample_rate_hz=rate_hz)
+        refiner = refiner_of(
+            plan.config.refine_spec, decision=plan.model.decision, sample_rate_hz=rate_hz
+        )
         blocks = self.microphone.blocks()
-        for event in detect(blocks, windower=windower, model=plan.model, refiner=refiner, tracker=tracker, meter=self):
+        for event in detect(
+            blocks,
+            windower=windower,
+            model=plan.model,
+            refiner=refiner,
+            tracker=tracker,
+            meter=self,
+        ):
             self._keep(event)
         self._record_effort(self.effort.flush())
         self._tell_audio()
@@ -148,7 +197,9 @@ class Recorder:
 
     def prediction(self, prediction: Prediction) -> None:
         """See `Meter.prediction`."""
-        self.effort.window(prediction.start_sample, prediction.end_sample, gated=prediction.health.gated)
+        self.effort.window(
+            prediction.start_sample, prediction.end_sample, gated=prediction.health.gated
+        )
         self._metrics.window(prediction)
         self._tell_health(prediction.health)
         now_s = self._monotonic_s()
@@ -161,26 +212,43 @@ class Recorder:
             self._metrics.stored(max(0.0, (self._clock.now_utc() - heard).total_seconds()))
 
     def failed(self, window: Window, error: BackendError) -> None:
-        """See `Meter.failed`. What no other window reaches of this one, the ledger will call dropped; the watchdog is not fed."""
+        """See `Meter.failed`. What no other window reaches of this one, the ledger will call
+        dropped; the watchdog is not fed.
+        """
         self._metrics.windows_lost(failed=1)
         self._seldom.warning("model", f"a window was not judged: {error}")
 
     def _tell_health(self, health: SignalHealth) -> None:
         if health.dead:
-            self._seldom.warning("dead", "the microphone is dead, nothing but silence: such windows are not judged")
+            self._seldom.warning(
+                "dead", "the microphone is dead, nothing but silence: such windows are not judged"
+            )
         else:
             self._seldom.over("dead", "the microphone is no longer dead")
         if health.stuck:
-            self._seldom.warning("stuck", "the microphone is stuck, at a constant or at full scale: such windows are not judged")
+            self._seldom.warning(
+                "stuck",
+                (
+                    "the microphone is stuck, at a constant or at full scale: such windows are not "
+                    "judged"
+                ),
+            )
         else:
             self._seldom.over("stuck", "the microphone is no longer stuck")
 
     def _gap(self, gap: Gap) -> None:
         if gap.reason == "dropped":
             self.effort.dropped(gap.start_sample, gap.end_sample)
-            samples, rate_hz = gap.end_sample - gap.start_sample, self.plan.bundle.frontend.sample_rate_hz
-            self._metrics.windows_lost(dropped=math.ceil(samples / (self.plan.config.model.hop_s * rate_hz)))
-            self._seldom.warning("late", f"inference is late: {samples / rate_hz:.1f} s of audio dropped, the oldest")
+            samples, rate_hz = (
+                gap.end_sample - gap.start_sample,
+                self.plan.bundle.frontend.sample_rate_hz,
+            )
+            self._metrics.windows_lost(
+                dropped=math.ceil(samples / (self.plan.config.model.hop_s * rate_hz))
+            )
+            self._seldom.warning(
+                "late", f"inference is late: {samples / rate_hz:.1f} s of audio dropped, the oldest"
+            )
 
     def _every_second(self) -> None:
         self._redate_due |= self._clock.poll()
@@ -197,7 +265,8 @@ class Recorder:
     def _keep(self, event: Detection) -> None:
         if event.label is None and not self.plan.config.events.unknown:
             return
-        # The clip first, so that the message can name it; a clip that fails is None and costs nothing else.
+        # The clip first, so that the message can name it; a clip that fails is None and costs
+        # nothing else.
         clip = None
         if self.clips is not None and event.state == "end":
             clip = self.clips.write(event, self._clock.at(event.start_sample))
@@ -208,7 +277,10 @@ class Recorder:
         if len(self._unstored) == UNSTORED:
             self._metrics.detection_lost()
             oldest = self._unstored[0][0]
-            self._seldom.error("lost", f"detection {oldest.id} {oldest.state} is lost: the store has failed for too long")
+            self._seldom.error(
+                "lost",
+                f"detection {oldest.id} {oldest.state} is lost: the store has failed for too long",
+            )
         self._unstored.append((event, clip))
         self._store_waiting()
 
@@ -238,7 +310,12 @@ class Recorder:
         self._store.record(payload, dating=self._clock.dating(), embedding=event.embedding)
         if event.state == "new":
             self._metrics.detection(event.label)
-            log.info("%s, score %.2f, novelty %.2f", event.label or f"unknown, like {event.nearest}", event.score, event.novelty)
+            log.info(
+                "%s, score %.2f, novelty %.2f",
+                event.label or f"unknown, like {event.nearest}",
+                event.score,
+                event.novelty,
+            )
 
     def _redate(self) -> None:
         try:
@@ -255,11 +332,17 @@ class Recorder:
         while self._minutes:
             minute = self._minutes[0]
             clock = self._clock.at(minute.start_sample)
-            payload = effort_payload(minute, device=self.plan.device, boot_id=self._clock.boot_id, clock=clock)
+            payload = effort_payload(
+                minute, device=self.plan.device, boot_id=self._clock.boot_id, clock=clock
+            )
             try:
-                self._store.record_effort(minute, payload, stream=self._stream, dating=self._clock.dating())
+                self._store.record_effort(
+                    minute, payload, stream=self._stream, dating=self._clock.dating()
+                )
             except StoreError as exc:
-                self._seldom.warning("minutes", f"{exc}; {len(self._minutes)} minutes of the effort ledger wait")
+                self._seldom.warning(
+                    "minutes", f"{exc}; {len(self._minutes)} minutes of the effort ledger wait"
+                )
                 return
             self._minutes.popleft()
 
@@ -267,7 +350,11 @@ class Recorder:
         clock = self._clock.at(prediction.end_sample)
         time_utc = clock.utc(prediction.end_sample)
         payload = health_payload(
-            prediction.health, device=self.plan.device, boot_id=self._clock.boot_id, time=time_utc, clock=clock
+            prediction.health,
+            device=self.plan.device,
+            boot_id=self._clock.boot_id,
+            time=time_utc,
+            clock=clock,
         )
         try:
             self._store.record_health(payload, dating=self._clock.dating())
@@ -286,15 +373,26 @@ class Recorder:
             reserve_bytes=round(chosen.reserve_mb * MB),
         )
         spec, tracker = plan.bundle.frontend, plan.config.tracker_spec
-        # An event is known to have ended after its cool-down and the two windows that smoothing and absence take.
+        # An event is known to have ended after its cool-down and the two windows that smoothing and
+        # absence take.
         lag_s = tracker.cooldown_s + plan.config.refine_spec.slide_s + 4 * spec.window_s
         seconds = tracker.longest_s + 2 * chosen.padding_s + lag_s
         self._recent = RecentAudio(round(seconds * spec.sample_rate_hz))
         folder = ClipFolder(settings, on_removed=self._metrics.clips_removed)
-        return ClipWriter(settings, folder=folder, audio=self._recent, provenance=plan.provenance, device=plan.device)
+        return ClipWriter(
+            settings,
+            folder=folder,
+            audio=self._recent,
+            provenance=plan.provenance,
+            device=plan.device,
+        )
 
 
 def _windower(bundle: Bundle, hop_s: float) -> Windower:
     spec = bundle.frontend
     hop_samples = round(hop_s * spec.sample_rate_hz)
-    return Windower(window_samples=spec.window_samples, hop_samples=hop_samples, sample_rate_hz=spec.sample_rate_hz)
+    return Windower(
+        window_samples=spec.window_samples,
+        hop_samples=hop_samples,
+        sample_rate_hz=spec.sample_rate_hz,
+    )

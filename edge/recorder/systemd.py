@@ -1,4 +1,6 @@
-"""The service manager's watchdog (sd_notify(3)), fed by windows that reached the store and by nothing else."""
+"""The service manager's watchdog (sd_notify(3)), fed by windows that reached the store and by
+nothing else.
+"""
 
 from __future__ import annotations
 
@@ -11,14 +13,25 @@ __all__ = ["Notifier"]
 
 
 class Notifier:
-    """Datagrams to NOTIFY_SOCKET; without one, nothing happens. Any thread; never blocks, and never raises when nobody listens."""
+    """Datagrams to NOTIFY_SOCKET; without one, nothing happens. Any thread; never blocks, and never
+    raises when nobody listens.
+    """
 
-    def __init__(self, *, environ: Mapping[str, str] = os.environ, monotonic_s: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        *,
+        environ: Mapping[str, str] = os.environ,
+        monotonic_s: Callable[[], float] = time.monotonic,
+    ) -> None:
         path = environ.get("NOTIFY_SOCKET", "")
         # A leading @ is how the environment spells the zero byte of Linux's abstract sockets.
         self._address = "\0" + path[1:] if path.startswith("@") else path
         self._monotonic_s = monotonic_s
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) if path else None
+        self._socket = (
+            socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+            if path
+            else None
+        )
         watched = environ.get("WATCHDOG_PID", "") in ("", str(os.getpid()))
         self._interval_s = int(environ.get("WATCHDOG_USEC") or 0) * 1e-6 / 4 if watched else 0.0
         self._fed_s = -float("inf")
@@ -31,7 +44,9 @@ class Notifier:
             self._send("READY=1")
 
     def progress(self) -> None:
-        """A window went all the way to the store: feed the watchdog, four times in its interval at most."""
+        """A window went all the way to the store: feed the watchdog, four times in its interval at
+        most.
+        """
         now_s = self._monotonic_s()
         if self._interval_s and now_s - self._fed_s >= self._interval_s:
             self._fed_s = now_s
@@ -39,11 +54,17 @@ class Notifier:
 
     def reloading(self) -> None:
         """A new configuration is being built."""
-        self._send(f"RELOADING=1\nMONOTONIC_USEC={time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000}")
+        self._send(
+            f"RELOADING=1\nMONOTONIC_USEC={time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000}"
+        )
 
     def reloaded(self, status: str) -> None:
         """Building it has ended, well or not."""
-        self._send(f"READY=1\nSTATUS={_one_line(status)}" if self._is_ready else f"STATUS={_one_line(status)}")
+        self._send(
+            f"READY=1\nSTATUS={_one_line(status)}"
+            if self._is_ready
+            else f"STATUS={_one_line(status)}"
+        )
 
     def status(self, text: str) -> None:
         """One line for `systemctl status`."""

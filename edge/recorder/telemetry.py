@@ -1,7 +1,9 @@
-"""The board's own sensors for Prometheus, read from sysfs when it asks: temperatures, GPU load, power.
+"""The board's own sensors for Prometheus, read from sysfs when it asks: temperatures, GPU load,
+power.
 
-A sensor that is absent, fails to read or answers nonsense is left out: a 0 would be believed. Needs no root and no vendor's
-daemon. NVML does not answer on Orin, and on Thor sysfs does not tell the GPU's load.
+A sensor that is absent, fails to read or answers nonsense is left out: a 0 would be believed. Needs
+no root and no vendor's daemon. NVML does not answer on Orin, and on Thor sysfs does not tell the
+GPU's load.
 """
 
 from __future__ import annotations
@@ -18,14 +20,17 @@ from prometheus_client.registry import Collector
 __all__ = ["SYSFS", "Telemetry"]
 
 SYSFS = Path("/sys")
-GPU = re.compile(r"gpu-gpc-\d+|[0-9a-f]+\.(gpu|gm20b|gp10b|gv11b|ga10b)")  # a devfreq device: Thor's; Orin's and older
+# a devfreq device: Thor's; Orin's and older
+GPU = re.compile(r"gpu-gpc-\d+|[0-9a-f]+\.(gpu|gm20b|gp10b|gv11b|ga10b)")
 CELSIUS = (-55.0, 150.0)  # what silicon and a case can have; a zone that is off says -256
 WATTS = (-1000.0, 1000.0)  # a monitor's offset makes a rail at rest slightly negative
 RAIL = re.compile(r"in(\d+)_label")
 
 
 class Telemetry(Collector):
-    """The sensors below `root`; registers itself. Asked on the metrics server's thread; each answer takes a few milliseconds."""
+    """The sensors below `root`; registers itself. Asked on the metrics server's thread; each answer
+    takes a few milliseconds.
+    """
 
     def __init__(self, registry: CollectorRegistry, *, root: Path = SYSFS) -> None:
         self._root = root
@@ -36,8 +41,12 @@ class Telemetry(Collector):
 
     def collect(self) -> Iterator[Metric]:
         load = GaugeMetricFamily("edge_gpu_load_ratio", "Share of time that the GPU is busy.")
-        temperature = GaugeMetricFamily("edge_temperature_celsius", "Temperature by zone.", labels=["zone"])
-        power = GaugeMetricFamily("edge_power_watts", "Power by rail of the supply.", labels=["rail"])
+        temperature = GaugeMetricFamily(
+            "edge_temperature_celsius", "Temperature by zone.", labels=["zone"]
+        )
+        power = GaugeMetricFamily(
+            "edge_power_watts", "Power by rail of the supply.", labels=["rail"]
+        )
         for ratio in self._loads():
             load.add_metric([], ratio)
             break
@@ -58,7 +67,9 @@ class Telemetry(Collector):
         for zone in _folders(self._root / "class" / "thermal", "thermal_zone*"):
             name = _text(zone / "type")
             if name:
-                yield from ((name, celsius) for celsius in _within(_number(zone / "temp", 1e-3), *CELSIUS))
+                yield from (
+                    (name, celsius) for celsius in _within(_number(zone / "temp", 1e-3), *CELSIUS)
+                )
 
     def _powers(self) -> Iterator[tuple[str, float]]:
         for monitor in _folders(self._root / "class" / "hwmon", "hwmon*"):
@@ -66,7 +77,9 @@ class Telemetry(Collector):
             if chip == "ina3221":
                 rails = _ina3221(monitor)
             elif chip == "ina238":
-                rails = ((_text(monitor / "label"), _number(monitor / "power1_input", 1e-6)) for _ in "1")
+                rails = (
+                    (_text(monitor / "label"), _number(monitor / "power1_input", 1e-6)) for _ in "1"
+                )
             else:
                 continue
             for name, watts in rails:
@@ -75,12 +88,17 @@ class Telemetry(Collector):
 
 
 def _ina3221(monitor: Path) -> Iterator[tuple[str, float]]:
-    """Name and power of each channel. The sum of the shunts has a label too, but no current of its own."""
+    """Name and power of each channel. The sum of the shunts has a label too, but no current of its
+    own.
+    """
     for label in _folders(monitor, "in*_label"):
         found = RAIL.fullmatch(label.name)
         if found:
             channel = found.group(1)
-            volts, amperes = _number(monitor / f"in{channel}_input", 1e-3), _number(monitor / f"curr{channel}_input", 1e-3)
+            volts, amperes = (
+                _number(monitor / f"in{channel}_input", 1e-3),
+                _number(monitor / f"curr{channel}_input", 1e-3),
+            )
             yield _text(label), volts * amperes
 
 
@@ -106,7 +124,9 @@ def _within(value: float, least: float, most: float) -> Iterator[float]:
 
 
 def _number(file: Path, scale: float) -> float:
-    """An integer in a file, times `scale`; NaN where there is none. A zone of a GPU that sleeps raises EAGAIN."""
+    """An integer in a file, times `scale`; NaN where there is none. A zone of a GPU that sleeps
+    raises EAGAIN.
+    """
     try:
         return int(_text(file)) * scale
     except ValueError:

@@ -1,4 +1,6 @@
-"""Where in a recording a network with attention looked (Sevilla and Glotin 2017), for a picture of it."""
+"""Where in a recording a network with attention looked (Sevilla and Glotin 2017), for a picture of
+it.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,8 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, kw_only=True)
 class Attention:
-    """`strength` (bands, columns) over a whole recording, 1 where it is what an even gaze would give, 0 where nobody looked.
+    """`strength` (bands, columns) over a whole recording, 1 where it is what an even gaze would
+    give, 0 where nobody looked.
 
     Band b reaches from `edges_hz[b]` to the next; the columns are of equal length.
     """
@@ -32,28 +35,44 @@ class Attention:
 
 
 def attention_over(file: str, judge: Judge, *, duration_s: float, hop_s: float) -> Attention | None:
-    """Of the windows of `file`, averaged where they overlap; None where the network has no attention, or several judge together.
+    """Of the windows of `file`, averaged where they overlap; None where the network has no
+    attention, or several judge together.
 
-    The recording is heard once more, in windows that overlap by half at most: more looks the same. Memory is that of a picture.
+    The recording is heard once more, in windows that overlap by half at most: more looks the same.
+    Memory is that of a picture.
     """
     if not isinstance(judge, Model) or not judge.bundle.manifest.attention:
         return None
     spec = judge.bundle.frontend
     hop_samples = round(max(hop_s, spec.window_s / 2) * spec.sample_rate_hz)
-    windower = Windower(window_samples=spec.window_samples, hop_samples=hop_samples, sample_rate_hz=spec.sample_rate_hz)
+    windower = Windower(
+        window_samples=spec.window_samples,
+        hop_samples=hop_samples,
+        sample_rate_hz=spec.sample_rate_hz,
+    )
     canvas: Canvas | None = None
-    for block in FileSource(file, sample_rate_hz=spec.sample_rate_hz, block_s=spec.window_s).blocks():
+    for block in FileSource(
+        file, sample_rate_hz=spec.sample_rate_hz, block_s=spec.window_s
+    ).blocks():
         for window in windower.push(block):
             if signal_health(window.samples, judge.limits).gated:
                 continue  # the network was not asked
             (looked,) = judge.outputs(judge.features(window.samples)[0], ("attention",))
-            canvas = canvas or Canvas(looked.shape[1], samples=round(duration_s * spec.sample_rate_hz))
+            canvas = canvas or Canvas(
+                looked.shape[1], samples=round(duration_s * spec.sample_rate_hz)
+            )
             canvas.add(looked[0], start=window.start_sample, length=spec.window_samples)
-    return None if canvas is None else Attention(strength=canvas.mean(), edges_hz=_edges_hz(spec, len(canvas.total)))
+    return (
+        None
+        if canvas is None
+        else Attention(strength=canvas.mean(), edges_hz=_edges_hz(spec, len(canvas.total)))
+    )
 
 
 class Canvas:
-    """Sums over a recording of `samples`, in columns of equal length, and how many samples of windows went into each."""
+    """Sums over a recording of `samples`, in columns of equal length, and how many samples of
+    windows went into each.
+    """
 
     def __init__(self, bands: int, *, samples: int, most: int = COLUMNS) -> None:
         columns = max(1, min(most, samples))
@@ -61,13 +80,21 @@ class Canvas:
         self.total, self.weight = np.zeros((bands, columns)), np.zeros(columns)
 
     def add(self, looked: NDArray[np.float32], *, start: int, length: int) -> None:
-        """One window's attention (bands, parts), each part taken as constant; what lies beyond the recording is its loop."""
+        """One window's attention (bands, parts), each part taken as constant; what lies beyond the
+        recording is its loop.
+        """
         first = max(0, int(np.searchsorted(self.edges, start, side="right")) - 1)
         last = min(len(self.weight), int(np.searchsorted(self.edges, start + length)))
         edges = np.clip(self.edges[first : last + 1], start, start + length)
         borders = start + np.linspace(0, length, looked.shape[1] + 1)
-        summed = np.cumsum(np.pad(looked, ((0, 0), (1, 0))), axis=1, dtype=np.float64) * length * len(looked)
-        self.total[:, first:last] += np.diff([np.interp(edges, borders, band) for band in summed], axis=1)
+        summed = (
+            np.cumsum(np.pad(looked, ((0, 0), (1, 0))), axis=1, dtype=np.float64)
+            * length
+            * len(looked)
+        )
+        self.total[:, first:last] += np.diff(
+            [np.interp(edges, borders, band) for band in summed], axis=1
+        )
         self.weight[first:last] += np.diff(edges)
 
     def mean(self) -> Floats:

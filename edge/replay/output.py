@@ -18,7 +18,8 @@ __all__ = ["atomic_path", "refuse_to_overwrite", "text_output"]
 
 @contextmanager
 def text_output(path: str | None) -> Iterator[TextIO]:
-    """A text stream on standard output, or on the file `path`, which appears only when the block ends without an exception.
+    """A text stream on standard output, or on the file `path`, which appears only when the block
+    ends without an exception.
 
     File names may hold bytes that are not UTF-8; they go out as they came in.
     """
@@ -28,20 +29,27 @@ def text_output(path: str | None) -> Iterator[TextIO]:
         yield sys.stdout
         sys.stdout.flush()
         return
-    with atomic_path(path) as staging, open(staging, "w", encoding="utf-8", errors="surrogateescape", newline="\n") as stream:
+    with (
+        atomic_path(path) as staging,
+        open(staging, "w", encoding="utf-8", errors="surrogateescape", newline="\n") as stream,
+    ):
         yield stream
 
 
 @contextmanager
 def atomic_path(path: str) -> Iterator[Path]:
-    """A temporary file in the folder of `path` that takes its name when the block ends well, and vanishes when it does not."""
+    """A temporary file in the folder of `path` that takes its name when the block ends well, and
+    vanishes when it does not.
+    """
     target = Path(os.path.realpath(path))
     if not target.parent.is_dir():
         raise ConfigError(f"{path}: its folder does not exist")
     if target.exists() and not target.is_file():
         raise ConfigError(f"{path}: is there and not a regular file")
     try:
-        handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=target.suffix, dir=target.parent)
+        handle, name = tempfile.mkstemp(
+            prefix=f".{target.name}.", suffix=target.suffix, dir=target.parent
+        )
     except OSError as exc:
         raise ConfigError(f"{path}: cannot be written ({exc.strerror})") from exc
     os.close(handle)

@@ -22,13 +22,23 @@ if TYPE_CHECKING:
 __all__ = ["draw", "spectrogram"]
 
 AMIN = 1e-5  # -100 dB
-VEIL, THICKEST = (0.2, 1.0, 0.9), 0.6  # of attention: a colour that the spectrogram has not, and how opaque at most
+# of attention: a colour that the spectrogram has not, and how opaque at most
+VEIL, THICKEST = (0.2, 1.0, 0.9), 0.6
 
 
-def draw(heard: Heard, *, path: str, spec: FrontendSpec, provenance: Provenance, attention: Attention | None = None) -> None:
-    """Write a PNG to `path`; it appears when it is complete. Raises `ConfigError` without matplotlib.
+def draw(
+    heard: Heard,
+    *,
+    path: str,
+    spec: FrontendSpec,
+    provenance: Provenance,
+    attention: Attention | None = None,
+) -> None:
+    """Write a PNG to `path`; it appears when it is complete. Raises `ConfigError` without
+    matplotlib.
 
-    `attention` is a veil, the denser the more of it there is; where there is less than an even gaze would give, there is none.
+    `attention` is a veil, the denser the more of it there is; where there is less than an even gaze
+    would give, there is none.
     """
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -59,10 +69,24 @@ def draw(heard: Heard, *, path: str, spec: FrontendSpec, provenance: Provenance,
         axes.axvspan(d.start_s, d.end_s, facecolor=colour, alpha=0.12)
         axes.plot([d.start_s, d.end_s], [height_khz, height_khz], color=colour, linewidth=2)
         name = "unknown" if d.label is None else provenance.common_name(d.label)
-        axes.text(d.start_s, height_khz, f" {name} {d.score:.2f}", color="white", fontsize=8, va="bottom", clip_on=True)
-    axes.set(xlim=(0, heard.duration_s), ylim=(0, top_khz), xlabel="time (s)", ylabel="frequency (kHz)")
+        axes.text(
+            d.start_s,
+            height_khz,
+            f" {name} {d.score:.2f}",
+            color="white",
+            fontsize=8,
+            va="bottom",
+            clip_on=True,
+        )
+    axes.set(
+        xlim=(0, heard.duration_s), ylim=(0, top_khz), xlabel="time (s)", ylabel="frequency (kHz)"
+    )
     # A dollar sign in a file name is not mathematics.
-    axes.set_title(f"{heard.file}   from {rfc3339(heard.clock.start_utc)} ({heard.clock.source})", fontsize=9, parse_math=False)
+    axes.set_title(
+        f"{heard.file}   from {rfc3339(heard.clock.start_utc)} ({heard.clock.source})",
+        fontsize=9,
+        parse_math=False,
+    )
     with atomic_path(path) as staging:
         figure.savefig(staging, format="png")
 
@@ -84,12 +108,18 @@ def _veil(axes: Axes, attention: Attention, duration_s: float) -> None:
 
 
 def spectrogram(heard: Heard, spec: FrontendSpec) -> Array:
-    """Levels (bins, columns) in dB of the whole recording, at most `COLUMNS` wide: each column is the loudest of its frames."""
+    """Levels (bins, columns) in dB of the whole recording, at most `COLUMNS` wide: each column is
+    the loudest of its frames.
+    """
     frontend = Frontend(spec)
     samples = round(heard.duration_s * spec.sample_rate_hz)
     frames = max(1, -(-samples // (COLUMNS * spec.hop_length)))  # of one column
     columns: list[Array] = []
-    source = FileSource(heard.file, sample_rate_hz=spec.sample_rate_hz, block_s=frames * spec.hop_length / spec.sample_rate_hz)
+    source = FileSource(
+        heard.file,
+        sample_rate_hz=spec.sample_rate_hz,
+        block_s=frames * spec.hop_length / spec.sample_rate_hz,
+    )
     for block in source.blocks():
         columns.append(frontend.magnitude(block.samples).max(axis=0))
     levels: Array = 20 * np.log10(np.maximum(np.stack(columns, axis=1), AMIN))

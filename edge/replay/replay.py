@@ -1,4 +1,6 @@
-"""Recordings through the same pipeline as the live recorder: finds them, hears each to its end, isolates the ones that fail."""
+"""Recordings through the same pipeline as the live recorder: finds them, hears each to its end,
+isolates the ones that fail.
+"""
 
 from __future__ import annotations
 
@@ -37,15 +39,17 @@ from edge.types import AudioBlock, Detection, Prediction, Window
 __all__ = ["Outcome", "ReplaySettings", "Replayer", "find_recordings", "replay"]
 
 Outcome = Heard | AudioError
-Progress = Callable[[float], None]  # is told how many files are done, the fraction of the one at hand included
+# is told how many files are done, the fraction of the one at hand included
+Progress = Callable[[float], None]
 
 
 @dataclass(frozen=True, kw_only=True)
 class ReplaySettings:
-    """What decides the result of a replay; `block_s` and `spool` (predictions wanted) do not change what is detected.
+    """What decides the result of a replay; `block_s` and `spool` (predictions wanted) do not change
+    what is detected.
 
-    `more_bundles` judge together with `bundle`.
-    `species` are those expected at the site, None: every label of the bundle; `refine` is done to scores between model and tracker.
+    `more_bundles` judge together with `bundle`. `species` are those expected at the site, None:
+    every label of the bundle; `refine` is done to scores between model and tracker.
     """
 
     bundle: Path
@@ -67,35 +71,61 @@ class ReplaySettings:
 
 
 class Replayer:
-    """One process's model, ready to hear recordings one after another. Raises `BundleError` when the bundle fails its self-test."""
+    """One process's model, ready to hear recordings one after another. Raises `BundleError` when
+    the bundle fails its self-test.
+    """
 
     def __init__(self, settings: ReplaySettings) -> None:
         self.settings = settings
         self.bundle = load_bundle(settings.bundle)
         self._windower()  # so that a hop that cannot be is told before any file is opened
         others = [load_bundle(path) for path in settings.more_bundles]
-        self._model = load_models([self.bundle, *others], backend=settings.backend, folder=settings.engines, limits=settings.limits)
+        self._model = load_models(
+            [self.bundle, *others],
+            backend=settings.backend,
+            folder=settings.engines,
+            limits=settings.limits,
+        )
         check_species(settings.species, self._model.labels, key="--species")
         chosen = chosen_later(species=settings.species, refine=settings.refine)
         self.provenance = provenance_of(
-            self._model, hop_s=settings.hop_s, tracker=settings.tracker, health=settings.limits, **chosen
+            self._model,
+            hop_s=settings.hop_s,
+            tracker=settings.tracker,
+            health=settings.limits,
+            **chosen,
         )
 
-    def hear(self, file: str, *, spool: Path | None = None, progress: Progress = lambda fraction: None) -> Heard:
-        """Hear one recording to its end; `AudioError` where it cannot be read, and nothing of it counts then."""
+    def hear(
+        self, file: str, *, spool: Path | None = None, progress: Progress = lambda fraction: None
+    ) -> Heard:
+        """Hear one recording to its end; `AudioError` where it cannot be read, and nothing of it
+        counts then.
+        """
         rate_hz = self.bundle.frontend.sample_rate_hz
         source = FileSource(file, sample_rate_hz=rate_hz, block_s=self.settings.block_s)
         facts = source.facts
-        clock = file_clock(file, sample_rate_hz=rate_hz, duration_s=facts.duration_s, start=self.settings.start)
+        clock = file_clock(
+            file, sample_rate_hz=rate_hz, duration_s=facts.duration_s, start=self.settings.start
+        )
         with ExitStack() as stack:
             stream = stack.enter_context(spool.open("wb")) if spool else None
             site = site_of(self.settings.species, clock_at=lambda sample: clock)
             meter = _ReplayMeter(duration_s=facts.duration_s, progress=progress)
-            refiner = refiner_of(self.settings.refine, decision=self._model.decision, sample_rate_hz=rate_hz)
+            refiner = refiner_of(
+                self.settings.refine, decision=self._model.decision, sample_rate_hz=rate_hz
+            )
             if stream is not None:
                 refiner = _Spooled(refiner, stream, site)
             tracker, windower = self._tracker(facts.identity, site), self._windower()
-            events = detect(source.blocks(), windower=windower, model=self._model, refiner=refiner, tracker=tracker, meter=meter)
+            events = detect(
+                source.blocks(),
+                windower=windower,
+                model=self._model,
+                refiner=refiner,
+                tracker=tracker,
+                meter=meter,
+            )
             ended = [event for event in events if event.state == "end"]
         return Heard(
             file=file,
@@ -106,10 +136,16 @@ class Replayer:
         )
 
     def attention(self, heard: Heard) -> Attention | None:
-        """Where the network looked in a recording, for a picture of it; None where it does not say."""
-        return attention_over(heard.file, self._model, duration_s=heard.duration_s, hop_s=self.settings.hop_s)
+        """Where the network looked in a recording, for a picture of it; None where it does not
+        say.
+        """
+        return attention_over(
+            heard.file, self._model, duration_s=heard.duration_s, hop_s=self.settings.hop_s
+        )
 
-    def outcome(self, file: str, *, spool: Path | None = None, progress: Progress = lambda fraction: None) -> Outcome:
+    def outcome(
+        self, file: str, *, spool: Path | None = None, progress: Progress = lambda fraction: None
+    ) -> Outcome:
         """As `hear`, with the failure of this one file as a value, so that the others go on."""
         try:
             return self.hear(file, spool=spool, progress=progress)
@@ -123,11 +159,17 @@ class Replayer:
     def _windower(self) -> Windower:
         spec = self.bundle.frontend
         hop_samples = round(self.settings.hop_s * spec.sample_rate_hz)
-        return Windower(window_samples=spec.window_samples, hop_samples=hop_samples, sample_rate_hz=spec.sample_rate_hz)
+        return Windower(
+            window_samples=spec.window_samples,
+            hop_samples=hop_samples,
+            sample_rate_hz=spec.sample_rate_hz,
+        )
 
     def _tracker(self, identity: str, site: Expected) -> Tracker:
         stream = f"{identity}|{self.provenance.identity}"
-        return Tracker(decision=self._model.decision, identity=stream, spec=self.settings.tracker, site=site)
+        return Tracker(
+            decision=self._model.decision, identity=stream, spec=self.settings.tracker, site=site
+        )
 
 
 @dataclass(kw_only=True)
@@ -151,7 +193,9 @@ class _ReplayMeter:
 
 
 class _Spooled:
-    """A stage that keeps on disk what it gives out, as the site has it, for the formats that want windows."""
+    """A stage that keeps on disk what it gives out, as the site has it, for the formats that want
+    windows.
+    """
 
     def __init__(self, stage: Stage, spool: BinaryIO, site: Expected) -> None:
         self._stage = stage
@@ -166,19 +210,25 @@ class _Spooled:
 
     def _kept(self, predictions: Iterable[Prediction]) -> Iterator[Prediction]:
         for p in predictions:
-            pickle.dump(replace(self._site(p), scores=NOTHING, embedding=NOTHING, frames=None), self._spool)
+            pickle.dump(
+                replace(self._site(p), scores=NOTHING, embedding=NOTHING, frames=None), self._spool
+            )
             yield p
 
 
 def find_recordings(paths: Sequence[str]) -> list[str | AudioError]:
-    """The recordings that `paths` name, in order; a folder gives all audio files below it, sorted. Faults keep their place."""
+    """The recordings that `paths` name, in order; a folder gives all audio files below it, sorted.
+    Faults keep their place.
+    """
     found: list[str | AudioError] = []
     for path in paths:
         if not os.path.isdir(path):
             found.append(path)
             continue
         faults: list[OSError] = []
-        inside = sorted(_audio_below(path, faults), key=lambda file: os.path.relpath(file, path).split(os.sep))
+        inside = sorted(
+            _audio_below(path, faults), key=lambda file: os.path.relpath(file, path).split(os.sep)
+        )
         found += inside
         found += [AudioError(f"{fault.filename}: {fault.strerror}") for fault in faults]
         if not inside and not faults:
@@ -195,14 +245,25 @@ def _audio_below(folder: str, faults: list[OSError]) -> Iterator[str]:
 
 
 def replay(
-    replayer: Replayer, recordings: Sequence[str | AudioError], *, workers: int = 1, progress: Progress = lambda fraction: None
+    replayer: Replayer,
+    recordings: Sequence[str | AudioError],
+    *,
+    workers: int = 1,
+    progress: Progress = lambda fraction: None,
 ) -> Iterator[Outcome]:
-    """Outcomes in the order of `recordings`, however many processes hear them; a spool lives until the next is asked for."""
+    """Outcomes in the order of `recordings`, however many processes hear them; a spool lives until
+    the next is asked for.
+    """
     with tempfile.TemporaryDirectory(prefix="edge-replay-") as folder, ExitStack() as stack:
-        spools = [Path(folder, str(i)) if replayer.settings.spool else None for i in range(len(recordings))]
+        spools = [
+            Path(folder, str(i)) if replayer.settings.spool else None
+            for i in range(len(recordings))
+        ]
         workers = min(workers, len(recordings))
         if workers > 1:
-            outcomes = stack.enter_context(_Workers(replayer.settings, workers)).outcomes(recordings, spools)
+            outcomes = stack.enter_context(_Workers(replayer.settings, workers)).outcomes(
+                recordings, spools
+            )
         else:
             outcomes = _outcomes(replayer, recordings, spools, progress)
         for outcome, spool in zip(outcomes, spools, strict=True):
@@ -212,13 +273,18 @@ def replay(
 
 
 def _outcomes(
-    replayer: Replayer, recordings: Sequence[str | AudioError], spools: Sequence[Path | None], progress: Progress
+    replayer: Replayer,
+    recordings: Sequence[str | AudioError],
+    spools: Sequence[Path | None],
+    progress: Progress,
 ) -> Iterator[Outcome]:
     for done, (recording, spool) in enumerate(zip(recordings, spools, strict=True)):
         if isinstance(recording, AudioError):
             yield recording
         else:
-            yield replayer.outcome(recording, spool=spool, progress=partial(_advance, progress, done))
+            yield replayer.outcome(
+                recording, spool=spool, progress=partial(_advance, progress, done)
+            )
 
 
 def _advance(progress: Progress, done: int, fraction: float) -> None:
@@ -226,11 +292,15 @@ def _advance(progress: Progress, done: int, fraction: float) -> None:
 
 
 class _Workers:
-    """Worker processes, each with its own model. Spawned, not forked: ONNX Runtime's threads do not survive a fork."""
+    """Worker processes, each with its own model. Spawned, not forked: ONNX Runtime's threads do not
+    survive a fork.
+    """
 
     def __init__(self, settings: ReplaySettings, workers: int) -> None:
         context = multiprocessing.get_context("spawn")
-        self._pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker, initargs=(settings,))
+        self._pool = ProcessPoolExecutor(
+            workers, mp_context=context, initializer=_start_worker, initargs=(settings,)
+        )
 
     def __enter__(self) -> _Workers:
         return self
@@ -238,9 +308,13 @@ class _Workers:
     def __exit__(self, *exc: object) -> None:
         self._pool.shutdown(cancel_futures=True)
 
-    def outcomes(self, recordings: Sequence[str | AudioError], spools: Sequence[Path | None]) -> Iterator[Outcome]:
+    def outcomes(
+        self, recordings: Sequence[str | AudioError], spools: Sequence[Path | None]
+    ) -> Iterator[Outcome]:
         futures = [
-            None if isinstance(recording, AudioError) else self._pool.submit(_hear_in_worker, recording, spool)
+            None
+            if isinstance(recording, AudioError)
+            else self._pool.submit(_hear_in_worker, recording, spool)
             for recording, spool in zip(recordings, spools, strict=True)
         ]
         for recording, future in zip(recordings, futures, strict=True):
@@ -251,7 +325,10 @@ class _Workers:
             try:
                 outcome = future.result()
             except BrokenProcessPool as exc:
-                raise EdgeError(f"{recording}: a worker process died, perhaps for lack of memory; try fewer --workers") from exc
+                raise EdgeError(
+                    f"{recording}: a worker process died, perhaps for lack of memory; try fewer "
+                    "--workers"
+                ) from exc
             yield outcome
 
 

@@ -1,7 +1,8 @@
 """Counts samples against the monotonic clock: a shortfall that does not catch up is lost audio.
 
-A sound system tells little of what it lost. Samples that come late are harmless, they lie in some buffer; samples that never come
-show as a lateness that stays. While that is open, what arrives is held back, because nobody knows where in it the hole is.
+A sound system tells little of what it lost. Samples that come late are harmless, they lie in some
+buffer; samples that never come show as a lateness that stays. While that is open, what arrives is
+held back, because nobody knows where in it the hole is.
 """
 
 from __future__ import annotations
@@ -17,7 +18,9 @@ __all__ = ["Arrivals", "Piece"]
 
 @dataclass(frozen=True, kw_only=True)
 class Piece:
-    """Unbroken frames (n, channels) after `lost_frames` that the system lost and `dropped_frames` that we were too slow to read."""
+    """Unbroken frames (n, channels) after `lost_frames` that the system lost and `dropped_frames`
+    that we were too slow to read.
+    """
 
     frames: Array
     lost_frames: int = 0
@@ -25,13 +28,22 @@ class Piece:
 
 
 class Arrivals:
-    """Judges the chunks of one stream in order. Lateness is in seconds behind the earliest arrival lately.
+    """Judges the chunks of one stream in order. Lateness is in seconds behind the earliest arrival
+    lately.
 
-    `tolerance_s` is what buffers may delay; a lateness above it that has not shrunk for `settle_s` is a loss. `drift_ppm` is how
-    far the sound card's crystal may be off without being taken for one.
+    `tolerance_s` is what buffers may delay; a lateness above it that has not shrunk for `settle_s`
+    is a loss. `drift_ppm` is how far the sound card's crystal may be off without being taken for
+    one.
     """
 
-    def __init__(self, *, sample_rate_hz: int, tolerance_s: float = 0.15, settle_s: float = 1.0, drift_ppm: float = 500.0) -> None:
+    def __init__(
+        self,
+        *,
+        sample_rate_hz: int,
+        tolerance_s: float = 0.15,
+        settle_s: float = 1.0,
+        drift_ppm: float = 500.0,
+    ) -> None:
         self._rate_hz = sample_rate_hz
         self._tolerance_s = tolerance_s
         self._settle_s = settle_s
@@ -45,7 +57,9 @@ class Arrivals:
 
     @property
     def heard_until_s(self) -> float:
-        """Monotonic time at which the last frame on the timeline arrived, or would have without delay."""
+        """Monotonic time at which the last frame on the timeline arrived, or would have without
+        delay.
+        """
         return (self._baseline_s or 0.0) + self._frames / self._rate_hz
 
     def push(self, chunk: Chunk) -> Iterator[Piece]:

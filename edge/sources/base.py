@@ -11,7 +11,9 @@ __all__ = ["Source"]
 
 
 class Source(Protocol):
-    """One stream of mono audio at a fixed rate. `blocks` may wait for audio; the receiver owns the arrays it is given."""
+    """One stream of mono audio at a fixed rate. `blocks` may wait for audio; the receiver owns the
+    arrays it is given.
+    """
 
     @property
     def sample_rate_hz(self) -> int:
@@ -19,9 +21,10 @@ class Source(Protocol):
         ...
 
     def blocks(self) -> Iterator[AudioBlock]:
-        """Blocks in order of `start_sample`, which jumps where audio was lost; the last one of a recording is marked `last`.
+        """Blocks in order of `start_sample`, which jumps where audio was lost; the last one of a
+        recording is marked `last`.
 
-        A live source that hears nothing says so with blocks without samples, whose start has moved on.
-        Raises `AudioError` when the source cannot be read any further.
+        A live source that hears nothing says so with blocks without samples, whose start has moved
+        on. Raises `AudioError` when the source cannot be read any further.
         """
         ...

@@ -1,4 +1,6 @@
-"""Recordings: anything libsndfile reads, decoded and resampled as a stream, so that a day fits in a few megabytes."""
+"""Recordings: anything libsndfile reads, decoded and resampled as a stream, so that a day fits in a
+few megabytes.
+"""
 
 from __future__ import annotations
 
@@ -27,19 +29,25 @@ AUDIO_SUFFIXES = frozenset(
         *("aif", "aiff", "aifc", "au", "snd", "caf", "voc", "nist", "sph", "ircam"),
     )
 )
-RATES_HZ = (2_000, 768_000)  # from infrasound loggers to the fastest bat recorder; anything else is a damaged header
-LOUDEST = 1e6  # full scale is 1; integer samples stored as float reach 2**31, which overflows powers in float32 further on
+# from infrasound loggers to the fastest bat recorder; anything else is a damaged header
+RATES_HZ = (2_000, 768_000)
+# full scale is 1; integer samples stored as float reach 2**31, which overflows powers in float32
+# further on
+LOUDEST = 1e6
 DECODED_SAMPLES = 1 << 17  # decoded at a time, all channels together: 0.5 MiB
 IDENTITY_BYTES = 1 << 20
-UNKNOWN_FRAMES = 1 << 60  # libsndfile gives its largest count for streams that do not tell their length
+# libsndfile gives its largest count for streams that do not tell their length
+UNKNOWN_FRAMES = 1 << 60
 MP3_SLACK = 4 * 1152  # frames that an MP3 decoder may lose at the ends
 
 
 @dataclass(frozen=True, kw_only=True)
 class AudioFacts:
-    """What a recording's header says; `frames` is None when it does not tell. `identity` is a digest of name, size and content.
+    """What a recording's header says; `frames` is None when it does not tell. `identity` is a
+    digest of name, size and content.
 
-    `counted` is given for an MP3 whose header does not tell the length, or tells one that is too short.
+    `counted` is given for an MP3 whose header does not tell the length, or tells one that is too
+    short.
     """
 
     path: str
@@ -59,8 +67,9 @@ class AudioFacts:
 class _Forward(soundfile.SoundFile):  # type: ignore[misc]
     """Read from beginning to end only.
 
-    python-soundfile seeks after each read of a seekable file. In MP3 that restarts the decoder, so the samples would depend on the
-    sizes of the reads; in Ogg it is slow. One that says it cannot seek is simply read on.
+    python-soundfile seeks after each read of a seekable file. In MP3 that restarts the decoder, so
+    the samples would depend on the sizes of the reads; in Ogg it is slow. One that says it cannot
+    seek is simply read on.
     """
 
     def seekable(self) -> bool:
@@ -68,10 +77,12 @@ class _Forward(soundfile.SoundFile):  # type: ignore[misc]
 
 
 class FileSource:
-    """The recording at `path` as mono blocks of `block_s` at `sample_rate_hz`; channels are averaged.
+    """The recording at `path` as mono blocks of `block_s` at `sample_rate_hz`; channels are
+    averaged.
 
-    Decoding proceeds in pieces of its own size, so `block_s` decides nothing but where the blocks are cut. Raises `AudioError` at
-    construction for what the header shows, and while reading for what only the samples show (cut off, NaN, no audio).
+    Decoding proceeds in pieces of its own size, so `block_s` decides nothing but where the blocks
+    are cut. Raises `AudioError` at construction for what the header shows, and while reading for
+    what only the samples show (cut off, NaN, no audio).
     """
 
     def __init__(self, path: str, *, sample_rate_hz: int, block_s: float = 1.0) -> None:
@@ -90,18 +101,25 @@ class FileSource:
         size, start, pending = self._block_samples, 0, np.empty(0, np.float32)
         for samples in self._resampled():
             pending = np.concatenate([pending, samples])
-            while len(pending) > size:  # not >=: some must remain for the block that is marked as the last
-                yield AudioBlock(start_sample=start, samples=pending[:size], sample_rate_hz=self._sample_rate_hz)
+            # not >=: some must remain for the block that is marked as the last
+            while len(pending) > size:
+                yield AudioBlock(
+                    start_sample=start, samples=pending[:size], sample_rate_hz=self._sample_rate_hz
+                )
                 start, pending = start + size, pending[size:]
         if not start + len(pending):
             raise AudioError(f"{self.path}: holds no audio")
-        yield AudioBlock(start_sample=start, samples=pending, sample_rate_hz=self._sample_rate_hz, last=True)
+        yield AudioBlock(
+            start_sample=start, samples=pending, sample_rate_hz=self._sample_rate_hz, last=True
+        )
 
     def _resampled(self) -> Iterator[Array]:
         if self.facts.sample_rate_hz == self._sample_rate_hz:
             yield from self._decoded()
             return
-        resampler = soxr.ResampleStream(self.facts.sample_rate_hz, self._sample_rate_hz, 1, dtype="float32", quality="HQ")
+        resampler = soxr.ResampleStream(
+            self.facts.sample_rate_hz, self._sample_rate_hz, 1, dtype="float32", quality="HQ"
+        )
         for samples in self._decoded():
             yield resampler.resample_chunk(samples)
         # The filter still holds the last samples.
@@ -116,23 +134,33 @@ class FileSource:
         missing = 0 if facts.frames is None else facts.frames - decoded
         if missing > (MP3_SLACK if facts.container == "MP3" else 0):
             raise AudioError(
-                f"{self.path}: truncated, {_seconds(decoded, facts)} of {_seconds(facts.frames, facts)} can be decoded"
+                f"{self.path}: truncated, {_seconds(decoded, facts)} of "
+                f"{_seconds(facts.frames, facts)} can be decoded"
             )
 
     def _read(self, file: soundfile.SoundFile, decoded: int) -> Array:
         """The next frames (n, channels) float32, checked."""
         try:
             with muted_native_stderr(self.facts.container == "MP3"):
-                frames: Array = file.read(max(1, DECODED_SAMPLES // file.channels), dtype="float32", always_2d=True)
+                frames: Array = file.read(
+                    max(1, DECODED_SAMPLES // file.channels), dtype="float32", always_2d=True
+                )
         except soundfile.LibsndfileError as exc:
             reason = exc.error_string.strip(" .") or "decoder error"
-            raise AudioError(f"{self.path}: truncated or damaged after {_seconds(decoded, self.facts)} ({reason})") from exc
+            raise AudioError(
+                f"{self.path}: truncated or damaged after {_seconds(decoded, self.facts)} "
+                f"({reason})"
+            ) from exc
         # The sum of finite samples below LOUDEST is finite; NaN and Inf do not compare as smaller.
         if len(frames) and not float(np.abs(frames).max()) <= LOUDEST:
             bad = int(np.argmax(~(np.abs(frames) <= LOUDEST).all(axis=1)))
             value = frames[bad][~(np.abs(frames[bad]) <= LOUDEST)][0]
             where = _seconds(decoded + bad, self.facts)
-            what = f"a sample of {value:.3g} where full scale is 1" if np.isfinite(value) else "NaN or infinite samples"
+            what = (
+                f"a sample of {value:.3g} where full scale is 1"
+                if np.isfinite(value)
+                else "NaN or infinite samples"
+            )
             raise AudioError(f"{self.path}: {what} at {where}")
         return frames
 
@@ -141,10 +169,18 @@ def probe(path: str) -> AudioFacts:
     """Read the header; `AudioError` names the file and why it cannot be a recording."""
     size = _check_regular(path)
     with _open(path) as file:
-        rate, channels, container, log = file.samplerate, file.channels, file.format, file.extra_info
+        rate, channels, container, log = (
+            file.samplerate,
+            file.channels,
+            file.format,
+            file.extra_info,
+        )
         frames = file.frames if 0 <= file.frames < UNKNOWN_FRAMES else None
     if not RATES_HZ[0] <= rate <= RATES_HZ[1]:
-        raise AudioError(f"{path}: a sample rate of {rate} Hz makes no sense (expected {RATES_HZ[0]} to {RATES_HZ[1]} Hz)")
+        raise AudioError(
+            f"{path}: a sample rate of {rate} Hz makes no sense (expected {RATES_HZ[0]} to "
+            f"{RATES_HZ[1]} Hz)"
+        )
     if container == "FLAC" and frames == 0:
         frames = None  # 0 is FLAC's way to say unknown
     if frames == 0:
@@ -167,7 +203,9 @@ def probe(path: str) -> AudioFacts:
 def _counted(path: str, frames: int | None) -> Mp3Length | None:
     """The length of an MP3 where the decoder would believe another."""
     length = measure_mp3(path)
-    if length is None or (length.tagged and frames is not None and length.frames <= frames + MP3_SLACK):
+    if length is None or (
+        length.tagged and frames is not None and length.frames <= frames + MP3_SLACK
+    ):
         return None
     return length
 
@@ -196,13 +234,21 @@ def _open(path: str, counted: Mp3Length | None = None) -> soundfile.SoundFile:
         with muted_native_stderr(True):
             return _Forward(name if counted is None else TaggedMp3(name, counted))
     except soundfile.LibsndfileError as exc:
-        raise AudioError(f"{path}: not audio that can be read ({exc.error_string.strip(' .')})") from exc
-    except TypeError as exc:  # python-soundfile takes the suffix .raw as a promise of headerless samples
-        raise AudioError(f"{path}: headerless samples cannot be read, their rate is unknown; convert the file to WAV") from exc
+        raise AudioError(
+            f"{path}: not audio that can be read ({exc.error_string.strip(' .')})"
+        ) from exc
+    # python-soundfile takes the suffix .raw as a promise of headerless samples
+    except TypeError as exc:
+        raise AudioError(
+            f"{path}: headerless samples cannot be read, their rate is unknown; convert the file "
+            "to WAV"
+        ) from exc
 
 
 def _identity(path: str, size: int) -> str:
-    """Digest of name, size, and the first and last MiB: the same after a move to another folder, and cheap for a day of audio."""
+    """Digest of name, size, and the first and last MiB: the same after a move to another folder,
+    and cheap for a day of audio.
+    """
     digest = hashlib.sha256(f"{os.path.basename(path)}|{size}|".encode("utf-8", "surrogateescape"))
     with open(path, "rb") as file:
         digest.update(file.read(IDENTITY_BYTES))

@@ -10,10 +10,14 @@ from contextlib import contextmanager
 
 __all__ = ["missing_from_header", "muted_native_stderr"]
 
-# Sizes that programs write when they do not know how long the stream will be (ffmpeg, sox, arecord into a pipe).
+# Sizes that programs write when they do not know how long the stream will be (ffmpeg, sox, arecord
+# into a pipe).
 UNFINISHED = {0xFFFFFFFF, 0x80000000, 0x7FFFFFFF, 0x7FFFF000}
-# libsndfile cuts its frame count down to what is there without an error; its log keeps both numbers.
-DECLARED = re.compile(r"^\s*(?:data|SSND|riff|Riff size|Data Size)\s*:\s*(\d+)\s*\(should be (\d+)\)", re.MULTILINE)
+# libsndfile cuts its frame count down to what is there without an error; its log keeps both
+# numbers.
+DECLARED = re.compile(
+    r"^\s*(?:data|SSND|riff|Riff size|Data Size)\s*:\s*(\d+)\s*\(should be (\d+)\)", re.MULTILINE
+)
 LARGEST_PAGE = 65_307  # bytes of an Ogg page
 PAGE_HEADER = 27
 END_OF_STREAM = 4
@@ -22,11 +26,14 @@ _stderr_lock = threading.Lock()
 
 
 def missing_from_header(path: str, container: str, log: str) -> str | None:
-    """Why the file at `path` is known to be cut off, from libsndfile's `log` of opening it; None when nothing says so."""
+    """Why the file at `path` is known to be cut off, from libsndfile's `log` of opening it; None
+    when nothing says so.
+    """
     if container == "OGG":
         return _ogg_tail(path)
     for declared, present in DECLARED.findall(log):
-        if int(declared) not in UNFINISHED and int(declared) > int(present) + 8:  # 8: a missing pad byte or empty chunk is no audio
+        # 8: a missing pad byte or empty chunk is no audio
+        if int(declared) not in UNFINISHED and int(declared) > int(present) + 8:
             return f"its header promises {declared} bytes and {present} are there"
     return None
 
@@ -49,9 +56,11 @@ def _ogg_tail(path: str) -> str | None:
 
 @contextmanager
 def muted_native_stderr(muted: bool) -> Iterator[None]:
-    """While `muted`, drop what C libraries print on file descriptor 2 (libmpg123 comments on every damaged frame).
+    """While `muted`, drop what C libraries print on file descriptor 2 (libmpg123 comments on every
+    damaged frame).
 
-    The one line that this program prints instead names the file. Process-wide, hence the lock; held for one library call.
+    The one line that this program prints instead names the file. Process-wide, hence the lock; held
+    for one library call.
     """
     if not muted:
         yield

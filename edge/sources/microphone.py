@@ -1,4 +1,6 @@
-"""A microphone that may be absent, unplugged or stalled: retried for ever, and every sample it did not bring is a gap."""
+"""A microphone that may be absent, unplugged or stalled: retried for ever, and every sample it did
+not bring is a gap.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,8 @@ __all__ = ["Microphone", "MicrophoneSettings", "SystemTimer", "Timer"]
 POLL_S = 0.02
 STALL_S = 2.0  # without a callback
 TELL_S = 1.0  # between blocks that say that nothing is heard
-MIXED_CHANNELS = 8  # a device that offers more is a plug-in of ALSA that invents as many as one likes
+# a device that offers more is a plug-in of ALSA that invents as many as one likes
+MIXED_CHANNELS = 8
 log = logging.getLogger(__name__)
 
 
@@ -54,7 +57,8 @@ class SystemTimer:
 
 @dataclass(frozen=True, kw_only=True)
 class MicrophoneSettings:
-    """Which input: `device` as in `choose`; `channel` counts from 1, or the mean of all. `rate_hz` None is the device's own.
+    """Which input: `device` as in `choose`; `channel` counts from 1, or the mean of all. `rate_hz`
+    None is the device's own.
 
     `buffer_s` of audio wait in memory while inference is late; then the oldest are dropped.
     """
@@ -78,9 +82,10 @@ class _Capture:
 class Microphone:
     """Live audio at `sample_rate_hz`, for as long as nobody calls `stop`. A `Source`.
 
-    `blocks` runs on one thread, and calls `on_gap` there before the block that follows the gap; `stop` may be called from any
-    thread or signal handler. `on_position` is told when samples were heard, for the clock. `problem` is why nothing is heard, None
-    when all is well; `backlog_s` of audio wait to be read.
+    `blocks` runs on one thread, and calls `on_gap` there before the block that follows the gap;
+    `stop` may be called from any thread or signal handler. `on_position` is told when samples were
+    heard, for the clock. `problem` is why nothing is heard, None when all is well; `backlog_s` of
+    audio wait to be read.
     """
 
     def __init__(
@@ -130,7 +135,8 @@ class Microphone:
                         yield from self._listen(capture)
                     finally:
                         capture.stream.close()
-                # Also after a stream that broke: a device may open well and then send nothing, over and over.
+                # Also after a stream that broke: a device may open well and then send nothing, over
+                # and over.
                 yield from self._absent(self._backoff.next_s())
             yield self._block(self._drain(), last=True)
         finally:
@@ -150,9 +156,16 @@ class Microphone:
                 except AudioError as exc:
                     faults.append(str(exc))
                     continue
-                log.info("listening to %s: %d Hz, %d channels", device.stable_name, form.sample_rate_hz, form.channels)
+                log.info(
+                    "listening to %s: %d Hz, %d channels",
+                    device.stable_name,
+                    form.sample_rate_hz,
+                    form.channels,
+                )
                 arrivals = Arrivals(sample_rate_hz=form.sample_rate_hz)
-                return _Capture(stream=stream, ring=ring, arrivals=arrivals, rate_hz=form.sample_rate_hz)
+                return _Capture(
+                    stream=stream, ring=ring, arrivals=arrivals, rate_hz=form.sample_rate_hz
+                )
         except AudioError as exc:
             faults.append(str(exc))
         self._complain(faults[0])
@@ -187,7 +200,9 @@ class Microphone:
         yield from self._flush()
 
     def _begin(self, monotonic_s: float) -> Iterator[AudioBlock]:
-        """The first frame of a device was heard at `monotonic_s`; the very first is sample 0, whatever opening it took."""
+        """The first frame of a device was heard at `monotonic_s`; the very first is sample 0,
+        whatever opening it took.
+        """
         if self._next:
             yield from self._lost_until(monotonic_s)
         else:
@@ -204,7 +219,9 @@ class Microphone:
         samples = _mono(piece.frames, self._settings.channel)
         if capture.rate_hz != self._rate_hz and len(samples):
             if self._resampler is None:
-                self._resampler = soxr.ResampleStream(capture.rate_hz, self._rate_hz, 1, dtype="float32", quality="HQ")
+                self._resampler = soxr.ResampleStream(
+                    capture.rate_hz, self._rate_hz, 1, dtype="float32", quality="HQ"
+                )
             samples = self._resampler.resample_chunk(samples)
         yield self._block(samples)
         # The resampler's delay of some milliseconds is far below what is known of the sound card's.
@@ -224,7 +241,9 @@ class Microphone:
 
     def _skip(self, samples: int, reason: Literal["lost", "dropped"]) -> None:
         if samples:
-            self._on_gap(Gap(start_sample=self._next, end_sample=self._next + samples, reason=reason))
+            self._on_gap(
+                Gap(start_sample=self._next, end_sample=self._next + samples, reason=reason)
+            )
             self._next += samples
 
     def _flush(self) -> Iterator[AudioBlock]:
@@ -241,7 +260,9 @@ class Microphone:
         return tail
 
     def _block(self, samples: Array, *, last: bool = False) -> AudioBlock:
-        block = AudioBlock(start_sample=self._next, samples=samples, sample_rate_hz=self._rate_hz, last=last)
+        block = AudioBlock(
+            start_sample=self._next, samples=samples, sample_rate_hz=self._rate_hz, last=last
+        )
         self._next = block.end_sample
         return block
 
@@ -259,8 +280,17 @@ def formats(device: Device, settings: MicrophoneSettings) -> Iterator[Format]:
     rate_hz = settings.rate_hz or device.sample_rate_hz
     enough = min(device.channels, MIXED_CHANNELS) if settings.channel == "mix" else settings.channel
     if enough > device.channels:
-        raise AudioError(f"{device.stable_name}: has {device.channels} channels, and channel {enough} is wanted")
-    channels = dict.fromkeys([min(enough, 2) if device.channels > MIXED_CHANNELS and settings.channel == "mix" else enough, enough])
+        raise AudioError(
+            f"{device.stable_name}: has {device.channels} channels, and channel {enough} is wanted"
+        )
+    channels = dict.fromkeys(
+        [
+            min(enough, 2)
+            if device.channels > MIXED_CHANNELS and settings.channel == "mix"
+            else enough,
+            enough,
+        ]
+    )
     for count in [*channels, *({device.channels} - channels.keys())]:
         for rate in dict.fromkeys([rate_hz] if settings.rate_hz else [rate_hz, 48_000, 44_100]):
             yield Format(sample_rate_hz=rate, channels=count)
@@ -270,5 +300,7 @@ def _mono(frames: Array, channel: int | Literal["mix"]) -> Array:
     """Frames (n, channels) to samples (n,)."""
     if frames.shape[1] == 1:
         return frames[:, 0]
-    mono: Array = frames.mean(axis=1, dtype=np.float32) if channel == "mix" else frames[:, channel - 1].copy()
+    mono: Array = (
+        frames.mean(axis=1, dtype=np.float32) if channel == "mix" else frames[:, channel - 1].copy()
+    )
     return mono

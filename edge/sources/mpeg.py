@@ -1,9 +1,11 @@
 """How long an MP3 really is, and a way to have libsndfile believe it.
 
-libsndfile takes an MP3's length from the encoder's tag in the first frame, or, where there is none, guesses it from the first
-frame's bit rate, and stops there. A recording of variable bit rate without a tag, or two recordings joined with `cat`, would
-silently lose its end. So the frames are counted, and a tag that tells their number is put before them on the way to the decoder.
-Layout of frame and tag: ISO 11172-3, 2.4.1; the Xing tag is described in "MPEG Audio Frame Header", K. Windszus, 2007.
+libsndfile takes an MP3's length from the encoder's tag in the first frame, or, where there is none,
+guesses it from the first frame's bit rate, and stops there. A recording of variable bit rate
+without a tag, or two recordings joined with `cat`, would silently lose its end. So the frames are
+counted, and a tag that tells their number is put before them on the way to the decoder. Layout of
+frame and tag: ISO 11172-3, 2.4.1; the Xing tag is described in "MPEG Audio Frame Header", K.
+Windszus, 2007.
 """
 
 from __future__ import annotations
@@ -31,7 +33,9 @@ TAG_INDEX = 9  # a bit rate whose frame is large enough for the tag in every ver
 
 @dataclass(frozen=True, kw_only=True)
 class Mp3Length:
-    """`count` frames of `samples` each; `header` is the first one's, at byte `start`. `tagged`: the encoder says a length too."""
+    """`count` frames of `samples` each; `header` is the first one's, at byte `start`. `tagged`: the
+    encoder says a length too.
+    """
 
     count: int
     tagged: bool
@@ -60,11 +64,15 @@ def measure_mp3(path: str) -> Mp3Length | None:
             else:
                 at = _next_frame(data, at + 1)  # a tag or damage between frames
     tagged = b"Xing" in first or b"Info" in first
-    return Mp3Length(count=count, tagged=tagged, samples=_samples(header), header=header, start=start)
+    return Mp3Length(
+        count=count, tagged=tagged, samples=_samples(header), header=header, start=start
+    )
 
 
 class TaggedMp3(io.RawIOBase):
-    """The file at `path` from its first frame on, behind a frame that holds nothing but a tag with its true length."""
+    """The file at `path` from its first frame on, behind a frame that holds nothing but a tag with
+    its true length.
+    """
 
     def __init__(self, path: str | bytes, length: Mp3Length) -> None:
         super().__init__()
@@ -113,12 +121,17 @@ class TaggedMp3(io.RawIOBase):
 def _after_id3(data: mmap.mmap) -> int:
     at = 0
     while data[at : at + 3] == b"ID3" and at + 10 <= len(data):
-        at += 10 + sum((byte & 0x7F) << shift for byte, shift in zip(data[at + 6 : at + 10], (21, 14, 7, 0), strict=True))
+        at += 10 + sum(
+            (byte & 0x7F) << shift
+            for byte, shift in zip(data[at + 6 : at + 10], (21, 14, 7, 0), strict=True)
+        )
     return at
 
 
 def _next_frame(data: mmap.mmap, at: int) -> int:
-    """The next place from which two frames follow each other, or the last one ends the file; -1 when there is none."""
+    """The next place from which two frames follow each other, or the last one ends the file; -1
+    when there is none.
+    """
     while 0 <= (at := data.find(b"\xff", at)) < len(data) - 4:
         length = _frame_length(data, at)
         end = at + length
@@ -137,7 +150,9 @@ def _frame_length(data: mmap.mmap, at: int) -> int:
     rate, bits = (header[2] >> 2) & 3, header[2] >> 4
     if version == 1 or layer != LAYER_3 or rate == 3 or bits in (0, 15):
         return 0
-    return _samples(header) // 8 * KBPS[version][bits] * 1000 // RATES_HZ[version][rate] + ((header[2] >> 1) & 1)
+    return _samples(header) // 8 * KBPS[version][bits] * 1000 // RATES_HZ[version][rate] + (
+        (header[2] >> 1) & 1
+    )
 
 
 def _samples(header: bytes) -> int:
@@ -145,11 +160,20 @@ def _samples(header: bytes) -> int:
 
 
 def _tag_frame(length: Mp3Length, size: int) -> bytes:
-    """A silent frame like the first one, with the tag in the place of its sound; the tag itself is not counted."""
+    """A silent frame like the first one, with the tag in the place of its sound; the tag itself is
+    not counted.
+    """
     first = length.header
-    header = bytes([0xFF, first[1] | 1, (TAG_INDEX << 4) | (first[2] & 0x0C), first[3]])  # no checksum, no padding
+    # no checksum, no padding
+    header = bytes([0xFF, first[1] | 1, (TAG_INDEX << 4) | (first[2] & 0x0C), first[3]])
     version, mono = (first[1] >> 3) & 3, first[3] >> 6 == 3
     side = (17 if mono else 32) if version == 3 else (9 if mono else 17)
-    total = length.samples // 8 * KBPS[version][TAG_INDEX] * 1000 // RATES_HZ[version][(first[2] >> 2) & 3]
+    total = (
+        length.samples
+        // 8
+        * KBPS[version][TAG_INDEX]
+        * 1000
+        // RATES_HZ[version][(first[2] >> 2) & 3]
+    )
     tag = b"Xing" + struct.pack(">III", 0b11, length.count, min(total + size, 0xFFFFFFFF))
     return (header + bytes(side) + tag).ljust(total, b"\0")

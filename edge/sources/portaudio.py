@@ -15,13 +15,17 @@ from edge.errors import AudioError
 __all__ = ["AudioSystem", "Device", "Format", "PortAudio", "Receive", "Stream", "choose"]
 
 HARDWARE = re.compile(r" ?\((?:plug)?hw:(\d+),\d+\)")
-CALLBACK_S = 0.05  # audio per callback: long enough for a busy small computer, short against a window's hop
-Receive = Callable[[bytes, float, bool], None]  # interleaved float32, monotonic seconds, overflow; on the sound system's thread
+# audio per callback: long enough for a busy small computer, short against a window's hop
+CALLBACK_S = 0.05
+# interleaved float32, monotonic seconds, overflow; on the sound system's thread
+Receive = Callable[[bytes, float, bool], None]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Device:
-    """An input. `name` is the system's, `card` the identifier that the kernel gave the card, which outlives a reboot."""
+    """An input. `name` is the system's, `card` the identifier that the kernel gave the card, which
+    outlives a reboot.
+    """
 
     name: str
     card: str
@@ -64,28 +68,41 @@ class AudioSystem(Protocol):
         ...
 
     def open(self, device: Device, form: Format, receive: Receive) -> Stream:
-        """Start `device`; `receive` must not block. Raises `AudioError` when it is gone or refuses the format."""
+        """Start `device`; `receive` must not block. Raises `AudioError` when it is gone or refuses
+        the format.
+        """
         ...
 
 
 def choose(devices: Sequence[Device], wanted: str | None) -> Device:
-    """The device whose name, stable name or card is `wanted`, else the first with it inside its name; None is the default input."""
+    """The device whose name, stable name or card is `wanted`, else the first with it inside its
+    name; None is the default input.
+    """
     if not devices:
         raise AudioError("no audio input on this machine")
     if wanted is None:
         return next((device for device in devices if device.default), devices[0])
     folded = wanted.casefold()
     for device in devices:
-        if folded in (device.name.casefold(), device.stable_name.casefold(), device.card.casefold()):
+        if folded in (
+            device.name.casefold(),
+            device.stable_name.casefold(),
+            device.card.casefold(),
+        ):
             return device
     for device in devices:
         if folded in device.name.casefold():
             return device
-    raise AudioError(f"no audio input is called '{wanted}' (there are: {', '.join(device.stable_name for device in devices)})")
+    raise AudioError(
+        f"no audio input is called '{wanted}' (there are: "
+        f"{', '.join(device.stable_name for device in devices)})"
+    )
 
 
 class PortAudio:
-    """PyAudio in callback mode. PortAudio looks for devices only when it starts, so each call starts an instance of its own."""
+    """PyAudio in callback mode. PortAudio looks for devices only when it starts, so each call
+    starts an instance of its own.
+    """
 
     def devices(self) -> list[Device]:
         """See `AudioSystem.devices`."""
@@ -99,13 +116,17 @@ class PortAudio:
         """See `AudioSystem.open`."""
         import pyaudio
 
-        def callback(data: bytes, frames: int, times: dict[str, float], status: int) -> tuple[None, int]:
+        def callback(
+            data: bytes, frames: int, times: dict[str, float], status: int
+        ) -> tuple[None, int]:
             receive(data, time.monotonic(), bool(status & pyaudio.paInputOverflow))
             return None, pyaudio.paContinue
 
         instance = _instance()
         try:
-            index = next((found.index for found in _inputs(instance) if found.name == device.name), None)
+            index = next(
+                (found.index for found in _inputs(instance) if found.name == device.name), None
+            )
             if index is None:
                 raise AudioError(f"{device.stable_name}: has been unplugged")
             stream = instance.open(
@@ -150,7 +171,9 @@ def _instance() -> Any:
     try:
         import pyaudio
     except ImportError as exc:
-        raise AudioError(f"PyAudio cannot be used ({exc}); install libportaudio2 and edge-monitor[mic]") from exc
+        raise AudioError(
+            f"PyAudio cannot be used ({exc}); install libportaudio2 and edge-monitor[mic]"
+        ) from exc
     _silence_native_libraries()
     return pyaudio.PyAudio()
 
@@ -190,7 +213,9 @@ _muted: list[Any] = []  # keeps the C function alive for as long as the librarie
 
 
 def _silence_native_libraries() -> None:
-    """ALSA and JACK write a page about devices that are not there to standard error each time; errors reach us as codes anyway."""
+    """ALSA and JACK write a page about devices that are not there to standard error each time;
+    errors reach us as codes anyway.
+    """
     if _muted:
         return
     handler = ctypes.CFUNCTYPE(None)(_say_nothing)

@@ -9,12 +9,18 @@ from typing import BinaryIO
 
 __all__ = ["StartTag", "parse_timestamp", "start_tags"]
 
-StartTag = tuple[str, datetime]  # where it was found, and the time, aware where the tag names its zone
+# where it was found, and the time, aware where the tag names its zone
+StartTag = tuple[str, datetime]
 
 CONTAINERS = (b"RIFF", b"RF64")
 LARGEST_CHUNK = 1 << 20  # of metadata; more than that is damage
-TIMESTAMP = re.compile(r"(\d{4})-(\d\d)-(\d\d)[Tt ](\d\d):(\d\d):(\d\d)(\.\d+)?\s*(Z|z|[+-]\d\d:?\d\d)?")
-AUDIOMOTH = re.compile(r"Recorded at (\d\d):(\d\d):(\d\d)(\.\d+)? (\d\d)/(\d\d)/(\d{4}) \(UTC(?:([+-])(\d{1,2})(?::?(\d\d))?)?\)")
+TIMESTAMP = re.compile(
+    r"(\d{4})-(\d\d)-(\d\d)[Tt ](\d\d):(\d\d):(\d\d)(\.\d+)?\s*(Z|z|[+-]\d\d:?\d\d)?"
+)
+AUDIOMOTH = re.compile(
+    r"Recorded at (\d\d):(\d\d):(\d\d)(\.\d+)? (\d\d)/(\d\d)/(\d{4}) "
+    r"\(UTC(?:([+-])(\d{1,2})(?::?(\d\d))?)?\)"
+)
 
 
 def parse_timestamp(text: str) -> datetime | None:
@@ -25,13 +31,17 @@ def parse_timestamp(text: str) -> datetime | None:
     *fields, fraction, zone = match.groups()
     try:
         year, month, day, hour, minute, second = map(int, fields)
-        return datetime(year, month, day, hour, minute, second, _microseconds(fraction), _zone(zone))
+        return datetime(
+            year, month, day, hour, minute, second, _microseconds(fraction), _zone(zone)
+        )
     except ValueError:  # a month 13 or a 30 February
         return None
 
 
 def start_tags(path: str) -> Iterator[StartTag]:
-    """Start times in the metadata of the WAV file `path`, most trusted first; nothing for other files."""
+    """Start times in the metadata of the WAV file `path`, most trusted first; nothing for other
+    files.
+    """
     with open(path, "rb") as file:
         chunks = dict(_chunks(file))
     found = (
@@ -84,7 +94,9 @@ def _audiomoth(chunk: bytes) -> datetime | None:
 
 
 def _bext(chunk: bytes) -> datetime | None:
-    """Origination date and time, 10 and 8 characters after description, originator and reference; any separator is allowed."""
+    """Origination date and time, 10 and 8 characters after description, originator and reference;
+    any separator is allowed.
+    """
     text = chunk[320:338].decode("latin-1")
     digits = re.fullmatch(r"(\d{4})\D(\d\d)\D(\d\d)(\d\d)\D(\d\d)\D(\d\d)", text)
     return parse_timestamp("{}-{}-{}T{}:{}:{}".format(*digits.groups())) if digits else None

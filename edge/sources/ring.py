@@ -1,4 +1,6 @@
-"""Where a sound card's frames wait for the pipeline: memory taken once, one writer that never waits, one reader."""
+"""Where a sound card's frames wait for the pipeline: memory taken once, one writer that never
+waits, one reader.
+"""
 
 from __future__ import annotations
 
@@ -14,10 +16,11 @@ __all__ = ["Chunk", "FrameRing"]
 
 @dataclass(frozen=True, kw_only=True)
 class Chunk:
-    """What one callback brought: frames (n, channels) float32, owned by the receiver, and when, by the monotonic clock.
+    """What one callback brought: frames (n, channels) float32, owned by the receiver, and when, by
+    the monotonic clock.
 
-    `dropped_frames` were overwritten before they could be read; they came directly before this chunk. `overflow`: the system says
-    that it lost an unknown number of frames there.
+    `dropped_frames` were overwritten before they could be read; they came directly before this
+    chunk. `overflow`: the system says that it lost an unknown number of frames there.
     """
 
     frames: Array
@@ -29,8 +32,9 @@ class Chunk:
 class FrameRing:
     """The last `capacity_frames` of a stream, and for each callback its end, time and flag.
 
-    `write` belongs to PortAudio's callback thread, `read` to one other; no lock lies between them. The writer claims its region
-    before it overwrites it and says so again afterwards, and the reader looks at the claim after it has copied.
+    `write` belongs to PortAudio's callback thread, `read` to one other; no lock lies between them.
+    The writer claims its region before it overwrites it and says so again afterwards, and the
+    reader looks at the claim after it has copied.
     """
 
     def __init__(self, *, capacity_frames: int, channels: int, slots: int = 4096) -> None:
@@ -49,7 +53,9 @@ class FrameRing:
         return self._claimed - self._read_frames
 
     def write(self, data: bytes, arrival_s: float, overflow: bool) -> None:
-        """Take interleaved float32 frames; overwrites the oldest. Neither waits nor allocates more than a view."""
+        """Take interleaved float32 frames; overwrites the oldest. Neither waits nor allocates more
+        than a view.
+        """
         fresh = np.frombuffer(data, np.float32).reshape(-1, self._frames.shape[1])
         capacity = len(self._frames)
         start, count = self._claimed, len(fresh)
@@ -61,14 +67,19 @@ class FrameRing:
         self._frames[at : at + first] = fresh[:first]
         self._frames[: count - first] = fresh[first:]
         slot = self._written % len(self._ends)
-        self._ends[slot], self._arrivals[slot], self._flags[slot] = self._claimed, arrival_s, overflow
+        self._ends[slot], self._arrivals[slot], self._flags[slot] = (
+            self._claimed,
+            arrival_s,
+            overflow,
+        )
         self._written += 1  # last: from here on the reader may look
 
     def read(self) -> Chunk | None:
         """The oldest chunk that is still whole, or None when there is none yet."""
         overflow = False
         while self._read < self._written:
-            # A reader so late that its slot has been reused goes on at the oldest slot that has not, with one to spare.
+            # A reader so late that its slot has been reused goes on at the oldest slot that has
+            # not, with one to spare.
             self._read = max(self._read, self._written - len(self._ends) + 1)
             slot, start = self._read % len(self._ends), self._read_frames
             end, arrival_s = int(self._ends[slot]), float(self._arrivals[slot])
@@ -76,10 +87,15 @@ class FrameRing:
             before = int(self._ends[slot - 1]) if self._read else 0
             frames = self._copy(before, end)
             self._read += 1
-            if self._claimed - before > len(self._frames) or self._written - self._read >= len(self._ends) - 1:
+            if (
+                self._claimed - before > len(self._frames)
+                or self._written - self._read >= len(self._ends) - 1
+            ):
                 continue  # overwritten before or while it was copied
             self._read_frames = end
-            return Chunk(frames=frames, arrival_s=arrival_s, overflow=overflow, dropped_frames=before - start)
+            return Chunk(
+                frames=frames, arrival_s=arrival_s, overflow=overflow, dropped_frames=before - start
+            )
         return None
 
     def _copy(self, start: int, end: int) -> Array:

@@ -1,1 +1,3 @@
-"""Room: the local database, which keeps detections, effort and what is still to be sent through a power cut."""
+"""Room: the local database, which keeps detections, effort and what is still to be sent through a
+power cut.
+"""

@@ -1,7 +1,9 @@
-"""Room on the disk for the store alone: a file of nothing beside the database, given up part by part when the disk is full.
+"""Room on the disk for the store alone: a file of nothing beside the database, given up part by
+part when the disk is full.
 
-Whatever else fills a disk, the store goes on in what it is given. What it got it keeps: SQLite's files are not cut back while they
-are open. The file is made whole again when there is plenty of room.
+Whatever else fills a disk, the store goes on in what it is given. What it got it keeps: SQLite's
+files are not cut back while they are open. The file is made whole again when there is plenty of
+room.
 """
 
 from __future__ import annotations
@@ -14,14 +16,21 @@ from pathlib import Path
 
 __all__ = ["Ballast"]
 
-PARTS = 64  # given up one after the other, so that a greedy neighbour on the disk gets one of them at most
+# given up one after the other, so that a greedy neighbour on the disk gets one of them at most
+PARTS = 64
 
 
 class Ballast:
-    """A file at `path` of up to `size_bytes` that are really allocated; none at all for 0. One thread at a time."""
+    """A file at `path` of up to `size_bytes` that are really allocated; none at all for 0. One
+    thread at a time.
+    """
 
     def __init__(
-        self, path: Path, *, size_bytes: int, free_bytes: Callable[[Path], int] = lambda path: shutil.disk_usage(path).free
+        self,
+        path: Path,
+        *,
+        size_bytes: int,
+        free_bytes: Callable[[Path], int] = lambda path: shutil.disk_usage(path).free,
     ) -> None:
         self._path = path
         self._size_bytes = size_bytes
@@ -47,7 +56,9 @@ class Ballast:
         return self._cut(max(0, self.held_bytes - -(-self._size_bytes // PARTS)))
 
     def refill(self) -> bool:
-        """Take back what was given up if as much as the whole is left then; whether it is whole now."""
+        """Take back what was given up if as much as the whole is left then; whether it is whole
+        now.
+        """
         missing = self._size_bytes - self.held_bytes
         with contextlib.suppress(OSError):
             if missing and self._free_bytes(self._path.parent) >= missing + self._size_bytes:

@@ -1,4 +1,6 @@
-"""Opening the store's file: durable settings, an integrity check, and a damaged file set aside so that the daemon goes on."""
+"""Opening the store's file: durable settings, an integrity check, and a damaged file set aside so
+that the daemon goes on.
+"""
 
 from __future__ import annotations
 
@@ -24,8 +26,11 @@ class _NewerError(sqlite3.Error):
     """The file is sound, and not for this program."""
 
 
-def open_database(path: Path, *, tables: str, version: int) -> tuple[sqlite3.Connection, Path | None]:
-    """The database at `path`, made when missing, and where a damaged one was put; raises OSError or `sqlite3.Error`.
+def open_database(
+    path: Path, *, tables: str, version: int
+) -> tuple[sqlite3.Connection, Path | None]:
+    """The database at `path`, made when missing, and where a damaged one was put; raises OSError or
+    `sqlite3.Error`.
 
     The caller shares the connection among threads behind a lock of its own.
     """
@@ -35,12 +40,19 @@ def open_database(path: Path, *, tables: str, version: int) -> tuple[sqlite3.Con
         raise  # a full disk or a missing right: nothing is damaged
     except (sqlite3.DatabaseError, _DamagedError) as exc:
         aside = _set_aside(path)
-        log.error("store %s is damaged (%s): set aside as %s, going on with a fresh one", path, exc, aside.name)
+        log.error(
+            "store %s is damaged (%s): set aside as %s, going on with a fresh one",
+            path,
+            exc,
+            aside.name,
+        )
         return _connect(path, tables, version), aside
 
 
 def disk_is_full(exc: BaseException | None, path: Path) -> bool:
-    """Whether that is why the database at `path` failed; its index in shared memory fails with an I/O error then."""
+    """Whether that is why the database at `path` failed; its index in shared memory fails with an
+    I/O error then.
+    """
     if not isinstance(exc, sqlite3.OperationalError):
         return False
     return "is full" in str(exc) or shutil.disk_usage(path.parent).free < NO_ROOM_BYTES
@@ -49,14 +61,17 @@ def disk_is_full(exc: BaseException | None, path: Path) -> bool:
 def _connect(path: Path, tables: str, version: int) -> sqlite3.Connection:
     db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=10.0)
     try:
-        # Quick: it reads every page, but does not compare indexes with tables, which takes minutes on a memory card.
+        # Quick: it reads every page, but does not compare indexes with tables, which takes minutes
+        # on a memory card.
         faults = db.execute("PRAGMA quick_check(1)").fetchone()
         if faults[0] != "ok":
             raise _DamagedError(faults[0])
-        _ensure_tables(db, tables, version)  # before anything is changed in a file that may not be ours
+        # before anything is changed in a file that may not be ours
+        _ensure_tables(db, tables, version)
         db.execute("PRAGMA journal_mode = WAL").fetchone()
         db.execute("PRAGMA synchronous = FULL")
-        db.execute("PRAGMA temp_store = MEMORY")  # the folder for temporary files may be on the full disk, too
+        # the folder for temporary files may be on the full disk, too
+        db.execute("PRAGMA temp_store = MEMORY")
         db.execute(f"PRAGMA journal_size_limit = {JOURNAL_BYTES}").fetchone()
     except BaseException:
         db.close()
@@ -72,7 +87,10 @@ def _ensure_tables(db: sqlite3.Connection, tables: str, version: int) -> None:
         # One transaction: after a power cut in the middle, the file is still empty.
         db.executescript(f"BEGIN IMMEDIATE; {tables} PRAGMA user_version = {version}; COMMIT;")
     elif found > version:
-        raise _NewerError(f"is of version {found}, newer than this program's {version}: update the program, or move the file away")
+        raise _NewerError(
+            f"is of version {found}, newer than this program's {version}: update the program, or "
+            "move the file away"
+        )
     elif found != version:
         raise _DamagedError(f"it is of version {found}, this program's is {version}")
 

@@ -1,8 +1,10 @@
-"""Listening effort: what became of every second of audio, per minute, so that absence can be told from deafness.
+"""Listening effort: what became of every second of audio, per minute, so that absence can be told
+from deafness.
 
-Each sample of the stream is counted once. It was *lost* when it never arrived; *heard* or *gated* as the first window that reaches
-it was judged or refused; *dropped* when it arrived and no window reached it, or when the queue threw it away. Minutes are counted
-in samples from the start of the stream; heard + gated + dropped + lost is the elapsed audio time, to the sample.
+Each sample of the stream is counted once. It was *lost* when it never arrived; *heard* or *gated*
+as the first window that reaches it was judged or refused; *dropped* when it arrived and no window
+reached it, or when the queue threw it away. Minutes are counted in samples from the start of the
+stream; heard + gated + dropped + lost is the elapsed audio time, to the sample.
 """
 
 from __future__ import annotations
@@ -20,7 +22,9 @@ MINUTE_S = 60
 
 @dataclass(frozen=True, kw_only=True)
 class EffortMinute:
-    """One minute of a stream, or the part of it that there was; counts of samples at `sample_rate_hz`."""
+    """One minute of a stream, or the part of it that there was; counts of samples at
+    `sample_rate_hz`.
+    """
 
     start_sample: int
     end_sample: int
@@ -44,8 +48,8 @@ class EffortMinute:
 class Effort:
     """The ledger of one stream. Used by the pipeline's thread only.
 
-    Audio is settled once nothing can reach it any more: by the windows after it, or by lost audio after it. A minute is given out
-    when all of it is settled.
+    Audio is settled once nothing can reach it any more: by the windows after it, or by lost audio
+    after it. A minute is given out when all of it is settled.
     """
 
     def __init__(self, *, sample_rate_hz: int, start_sample: int = 0) -> None:
@@ -59,7 +63,9 @@ class Effort:
         self._closed: list[EffortMinute] = []
 
     def block(self, start_sample: int, end_sample: int) -> None:
-        """Audio arrived, perhaps none; a jump is lost audio, but for what `dropped` has explained."""
+        """Audio arrived, perhaps none; a jump is lost audio, but for what `dropped` has
+        explained.
+        """
         if start_sample > self._arrived:
             # No window spans a gap, so what arrived before it and was not reached never will be.
             self._settle(self._arrived, "dropped")
@@ -68,7 +74,9 @@ class Effort:
         self._arrived = max(self._arrived, end_sample)
 
     def dropped(self, start_sample: int, end_sample: int) -> None:
-        """Audio came and was thrown away because inference was late; told before the block that follows it."""
+        """Audio came and was thrown away because inference was late; told before the block that
+        follows it.
+        """
         if start_sample > self._arrived:
             self.block(start_sample, start_sample)
         self._settle(self._arrived, "dropped")
@@ -117,7 +125,12 @@ class Effort:
 
     def _close(self) -> None:
         self._closed.append(
-            EffortMinute(start_sample=self._start, end_sample=self._settled, sample_rate_hz=self._rate_hz, **self._samples)
+            EffortMinute(
+                start_sample=self._start,
+                end_sample=self._settled,
+                sample_rate_hz=self._rate_hz,
+                **self._samples,
+            )
         )
         self._start = self._settled
         self._samples = dict.fromkeys(FATES, 0)

@@ -1,7 +1,7 @@
 """What still has to be sent: one outbox per sink, in the store's database, bounded in bytes.
 
-A row leaves when the sink's far end has acknowledged it, or when the bound needs its place: the oldest row that is no detection
-goes first, then the oldest. What was dropped is counted for ever.
+A row leaves when the sink's far end has acknowledged it, or when the bound needs its place: the
+oldest row that is no detection goes first, then the oldest. What was dropped is counted for ever.
 """
 
 from __future__ import annotations
@@ -18,14 +18,16 @@ KINDS: tuple[Kind, ...] = ("detection", "effort", "health")
 
 TABLES = """
 CREATE TABLE outbox (
-    seq INTEGER PRIMARY KEY AUTOINCREMENT, sink TEXT NOT NULL, kind TEXT NOT NULL, key TEXT NOT NULL, payload TEXT NOT NULL,
-    bytes INTEGER NOT NULL, boot_id TEXT NOT NULL, offset_us INTEGER NOT NULL, synced INTEGER NOT NULL,
+    seq INTEGER PRIMARY KEY AUTOINCREMENT, sink TEXT NOT NULL, kind TEXT NOT NULL,
+    key TEXT NOT NULL, payload TEXT NOT NULL, bytes INTEGER NOT NULL,
+    boot_id TEXT NOT NULL, offset_us INTEGER NOT NULL, synced INTEGER NOT NULL,
     run TEXT NOT NULL, stored_us INTEGER NOT NULL);
 CREATE INDEX outbox_order ON outbox (sink, seq);
 CREATE INDEX outbox_kinds ON outbox (sink, kind, seq);
 CREATE INDEX outbox_key ON outbox (kind, key);
 CREATE TABLE outbox_size (sink TEXT PRIMARY KEY, rows INTEGER NOT NULL, bytes INTEGER NOT NULL);
-CREATE TABLE outbox_dropped (sink TEXT NOT NULL, kind TEXT NOT NULL, rows INTEGER NOT NULL, PRIMARY KEY (sink, kind));
+CREATE TABLE outbox_dropped (
+    sink TEXT NOT NULL, kind TEXT NOT NULL, rows INTEGER NOT NULL, PRIMARY KEY (sink, kind));
 CREATE TRIGGER outbox_added AFTER INSERT ON outbox BEGIN
     INSERT INTO outbox_size VALUES (new.sink, 1, new.bytes)
     ON CONFLICT (sink) DO UPDATE SET rows = rows + 1, bytes = bytes + new.bytes;
@@ -38,9 +40,11 @@ END;
 
 @dataclass(frozen=True, kw_only=True)
 class Dating:
-    """How rows are dated: `offset_us` is UTC minus the time since this start of the machine, `boot_id` names that start.
+    """How rows are dated: `offset_us` is UTC minus the time since this start of the machine,
+    `boot_id` names that start.
 
-    `synced` only when a time service vouches for the offset; `uncertainty_s` says how far it may be off.
+    `synced` only when a time service vouches for the offset; `uncertainty_s` says how far it may be
+    off.
     """
 
     boot_id: str
@@ -51,7 +55,9 @@ class Dating:
 
 @dataclass(frozen=True, kw_only=True)
 class OutboxRow:
-    """One message to send; `seq` grows with age. `stored_s` is the monotonic time of storing, None for an earlier process."""
+    """One message to send; `seq` grows with age. `stored_s` is the monotonic time of storing, None
+    for an earlier process.
+    """
 
     seq: int
     kind: Kind
@@ -60,20 +66,39 @@ class OutboxRow:
 
 
 class Outbox:
-    """The outboxes' part of the store. Every method runs inside a transaction that the caller holds."""
+    """The outboxes' part of the store. Every method runs inside a transaction that the caller
+    holds.
+    """
 
     def __init__(self, db: sqlite3.Connection, *, bound_bytes: int, run: str) -> None:
         self._db = db
         self._bound_bytes = bound_bytes
         self._run = run
 
-    def add(self, sink: str, kind: Kind, key: str, payload: str, *, dating: Dating, stored_us: int) -> None:
+    def add(
+        self, sink: str, kind: Kind, key: str, payload: str, *, dating: Dating, stored_us: int
+    ) -> None:
         """Append a row and make it fit; an unsent row of the same key is replaced."""
         size = len(payload.encode())
-        self._db.execute("DELETE FROM outbox WHERE kind = ? AND key = ? AND sink = ?", (kind, key, sink))
-        row = (sink, kind, key, payload, size, dating.boot_id, dating.offset_us, dating.synced, self._run, stored_us)
+        self._db.execute(
+            "DELETE FROM outbox WHERE kind = ? AND key = ? AND sink = ?", (kind, key, sink)
+        )
+        row = (
+            sink,
+            kind,
+            key,
+            payload,
+            size,
+            dating.boot_id,
+            dating.offset_us,
+            dating.synced,
+            self._run,
+            stored_us,
+        )
         columns = "sink, kind, key, payload, bytes, boot_id, offset_us, synced, run, stored_us"
-        self._db.execute(f"INSERT INTO outbox ({columns}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
+        self._db.execute(
+            f"INSERT INTO outbox ({columns}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", row
+        )
         while self.depth(sink)[1] > self._bound_bytes:
             self._drop_one(sink)
 
@@ -82,24 +107,38 @@ class Outbox:
         oldest = [
             (kind == "detection", seq, kind)
             for kind in KINDS
-            for (seq,) in self._db.execute("SELECT min(seq) FROM outbox WHERE sink = ? AND kind = ?", (sink, kind))
+            for (seq,) in self._db.execute(
+                "SELECT min(seq) FROM outbox WHERE sink = ? AND kind = ?", (sink, kind)
+            )
             if seq is not None
         ]
         _, seq, kind = min(oldest)
         self._db.execute("DELETE FROM outbox WHERE seq = ?", (seq,))
         self._db.execute(
-            "INSERT INTO outbox_dropped VALUES (?, ?, 1) ON CONFLICT (sink, kind) DO UPDATE SET rows = rows + 1", (sink, kind)
+            (
+                "INSERT INTO outbox_dropped VALUES (?, ?, 1) ON CONFLICT (sink, kind) DO UPDATE "
+                "SET "
+                "rows = rows + 1"
+            ),
+            (sink, kind),
         )
 
     def pending(self, sink: str, *, limit: int, skip: Set[int], unsynced: bool) -> list[OutboxRow]:
-        """The oldest rows, without those in `skip`, and without those of an unset clock unless `unsynced`."""
+        """The oldest rows, without those in `skip`, and without those of an unset clock unless
+        `unsynced`.
+        """
         rows = self._db.execute(
             "SELECT seq, kind, payload, run, stored_us FROM outbox INDEXED BY outbox_order"
             " WHERE sink = ? AND (synced OR ?) ORDER BY seq LIMIT ?",
             (sink, unsynced, limit + len(skip)),
         )
         return [
-            OutboxRow(seq=seq, kind=kind, payload=payload, stored_s=stored_us / 1e6 if run == self._run else None)
+            OutboxRow(
+                seq=seq,
+                kind=kind,
+                payload=payload,
+                stored_s=stored_us / 1e6 if run == self._run else None,
+            )
             for seq, kind, payload, run, stored_us in rows
             if seq not in skip
         ][:limit]
@@ -107,7 +146,9 @@ class Outbox:
     def done(self, sink: str, seqs: Iterable[int]) -> None:
         """Remove acknowledged rows; what they told of counts as sent."""
         for seq in seqs:
-            row = self._db.execute("SELECT kind, key FROM outbox WHERE seq = ? AND sink = ?", (seq, sink)).fetchone()
+            row = self._db.execute(
+                "SELECT kind, key FROM outbox WHERE seq = ? AND sink = ?", (seq, sink)
+            ).fetchone()
             if row is None:
                 continue  # replaced or dropped while it was on its way
             table = {"detection": "detections", "effort": "effort"}.get(row[0])
@@ -117,9 +158,15 @@ class Outbox:
 
     def depth(self, sink: str) -> tuple[int, int]:
         """Rows and bytes that wait."""
-        row = self._db.execute("SELECT rows, bytes FROM outbox_size WHERE sink = ?", (sink,)).fetchone()
+        row = self._db.execute(
+            "SELECT rows, bytes FROM outbox_size WHERE sink = ?", (sink,)
+        ).fetchone()
         return (row[0], row[1]) if row else (0, 0)
 
     def dropped(self, sink: str) -> dict[str, int]:
         """Rows dropped for want of space, by kind, since the database was made."""
-        return dict(self._db.execute("SELECT kind, rows FROM outbox_dropped WHERE sink = ?", (sink,)).fetchall())
+        return dict(
+            self._db.execute(
+                "SELECT kind, rows FROM outbox_dropped WHERE sink = ?", (sink,)
+            ).fetchall()
+        )

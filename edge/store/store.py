@@ -1,11 +1,14 @@
-"""The local store: detections, embeddings, the effort ledger and the outboxes, in one SQLite file that survives a power cut.
+"""The local store: detections, embeddings, the effort ledger and the outboxes, in one SQLite file
+that survives a power cut.
 
-WAL with `synchronous=FULL`: when a method returns, what it wrote is on the disk, whatever happens next. Rows are idempotent: by the
-id and state of a detection, by stream and start of a minute. A file that is damaged is set aside at opening and a fresh one begun;
-one that a newer program made is left alone and refused. When the disk is full, the ballast beside the file makes room.
+WAL with `synchronous=FULL`: when a method returns, what it wrote is on the disk, whatever happens
+next. Rows are idempotent: by the id and state of a detection, by stream and start of a minute. A
+file that is damaged is set aside at opening and a fresh one begun; one that a newer program made is
+left alone and refused. When the disk is full, the ballast beside the file makes room.
 
-Threads: any thread may call any method. There is one connection behind one lock, so there is a single writer and no `database is
-locked`; a call takes one transaction, a few milliseconds on a memory card. Listeners run on the writing thread, after the commit.
+Threads: any thread may call any method. There is one connection behind one lock, so there is a
+single writer and no `database is locked`; a call takes one transaction, a few milliseconds on a
+memory card. Listeners run on the writing thread, after the commit.
 """
 
 from __future__ import annotations
@@ -41,9 +44,11 @@ T = TypeVar("T")
 
 
 class Store:
-    """The store in the file `path`. `quarantined` is where a damaged one was put; raises `StoreError` when there is no writing.
+    """The store in the file `path`. `quarantined` is where a damaged one was put; raises
+    `StoreError` when there is no writing.
 
-    `ballast_bytes` of the disk are kept for it, and `history_bytes` bound what was sent, with the ledger.
+    `ballast_bytes` of the disk are kept for it, and `history_bytes` bound what was sent, with the
+    ledger.
     """
 
     def __init__(
@@ -64,14 +69,18 @@ class Store:
         self._listeners: list[Callable[[], None]] = []
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._ballast = Ballast(path.with_name(f"{path.name}-ballast"), size_bytes=ballast_bytes)
+            self._ballast = Ballast(
+                path.with_name(f"{path.name}-ballast"), size_bytes=ballast_bytes
+            )
             self._db, self.quarantined = self._open()
         except (OSError, sqlite3.Error) as exc:
             raise StoreError(f"{path}: {exc}") from exc
         self._outbox = Outbox(self._db, bound_bytes=outbox_bytes, run=uuid.uuid4().hex)
         self._history = History(self._db, bound_bytes=history_bytes)
         if not self._ballast.refill():
-            log.warning("store %s: there is no room for its ballast; clear the disk, or ask for less", path)
+            log.warning(
+                "store %s: there is no room for its ballast; clear the disk, or ask for less", path
+            )
 
     def __enter__(self) -> Store:
         return self
@@ -85,7 +94,9 @@ class Store:
             self._db.close()
 
     def listen(self, callback: Callable[[], None]) -> Callable[[], None]:
-        """Have `callback` called after each commit that put something into an outbox; it must not block. The result ends it."""
+        """Have `callback` called after each commit that put something into an outbox; it must not
+        block. The result ends it.
+        """
         with self._lock:
             self._listeners.append(callback)
 
@@ -97,27 +108,36 @@ class Store:
 
     # What the pipeline writes
 
-    def record(self, payload: Mapping[str, Any], *, dating: Dating, embedding: Array | None = None) -> bool:
+    def record(
+        self, payload: Mapping[str, Any], *, dating: Dating, embedding: Array | None = None
+    ) -> bool:
         """Keep a detection and queue it for every sink; whether it was new.
 
-        The same id and state again is nothing new, but for a later `update`, which takes the place of the one before.
+        The same id and state again is nothing new, but for a later `update`, which takes the place
+        of the one before.
         """
         key, text = f"{payload['id']}/{payload['state']}", _json(payload)
 
         def write() -> bool:
-            added = self._history.add_detection(key, payload, text, dating=dating, embedding=embedding)
+            added = self._history.add_detection(
+                key, payload, text, dating=dating, embedding=embedding
+            )
             if added:
                 self._queue("detection", key, text, dating)
             return added
 
         return self._told(self._write(write))
 
-    def record_effort(self, minute: EffortMinute, payload: Mapping[str, Any], *, stream: str, dating: Dating) -> bool:
+    def record_effort(
+        self, minute: EffortMinute, payload: Mapping[str, Any], *, stream: str, dating: Dating
+    ) -> bool:
         """Enter a minute of the stream into the ledger and queue it; whether it was new."""
         key, text = f"{stream}/{minute.start_sample}", _json(payload)
 
         def write() -> bool:
-            added = self._history.add_minute(key, minute, start_utc=payload["start_utc"], dating=dating)
+            added = self._history.add_minute(
+                key, minute, start_utc=payload["start_utc"], dating=dating
+            )
             if added:
                 self._queue("effort", key, text, dating)
             return added
@@ -125,14 +145,18 @@ class Store:
         return self._told(self._write(write))
 
     def record_health(self, payload: Mapping[str, Any], *, dating: Dating) -> None:
-        """Queue the state of the microphone; an unsent older one stays, so that the course of it arrives."""
+        """Queue the state of the microphone; an unsent older one stays, so that the course of it
+        arrives.
+        """
         self._write(lambda: self._queue("health", uuid.uuid4().hex, _json(payload), dating))
         self._told(True)
 
     def redate(self, dating: Dating) -> int:
-        """Correct what this start of the machine recorded before its clock was set and has not sent yet; how many rows to send.
+        """Correct what this start of the machine recorded before its clock was set and has not sent
+        yet; how many rows to send.
 
-        Each row was dated by an offset of its own, kept with it, so a restart of the program in between does no harm.
+        Each row was dated by an offset of its own, kept with it, so a restart of the program in
+        between does no harm.
         """
 
         def write() -> int:
@@ -145,8 +169,12 @@ class Store:
 
     # What sinks read
 
-    def pending(self, sink: str, *, limit: int, skip: Set[int] = frozenset(), unsynced: bool = True) -> list[OutboxRow]:
-        """Up to `limit` rows to send, oldest first, but for those in `skip` and, unless `unsynced`, those of an unset clock."""
+    def pending(
+        self, sink: str, *, limit: int, skip: Set[int] = frozenset(), unsynced: bool = True
+    ) -> list[OutboxRow]:
+        """Up to `limit` rows to send, oldest first, but for those in `skip` and, unless `unsynced`,
+        those of an unset clock.
+        """
         with self._transaction():
             return self._outbox.pending(sink, limit=limit, skip=skip, unsynced=unsynced)
 
@@ -166,7 +194,9 @@ class Store:
             return self._outbox.dropped(sink)
 
     def history_size(self) -> tuple[int, int]:
-        """Bytes that the history takes, about, and by how many it may still grow before its oldest rows go."""
+        """Bytes that the history takes, about, and by how many it may still grow before its oldest
+        rows go.
+        """
         with self._transaction():
             size_bytes = self._history.size_bytes
             return size_bytes, max(0, self._history.bound_bytes - size_bytes)
@@ -193,7 +223,9 @@ class Store:
 
     def _queue(self, kind: Kind, key: str, text: str, dating: Dating) -> None:
         for sink in self._sinks:
-            self._outbox.add(sink, kind, key, text, dating=dating, stored_us=round(self._monotonic() * 1e6))
+            self._outbox.add(
+                sink, kind, key, text, dating=dating, stored_us=round(self._monotonic() * 1e6)
+            )
 
     def _told(self, added: bool) -> bool:
         if added:
@@ -202,7 +234,9 @@ class Store:
         return added
 
     def _write(self, work: Callable[[], T]) -> T:
-        """Do `work` in one transaction, on a full disk again and again while there is ballast to give up for it."""
+        """Do `work` in one transaction, on a full disk again and again while there is ballast to
+        give up for it.
+        """
         with self._lock:
             if not self._ballast.whole and self._ballast.refill():
                 self._history.bound_bytes = self._history_bytes
@@ -222,13 +256,16 @@ class Store:
             return False
         left = self._ballast.held_bytes
         if was_whole or not left:
-            log.warning("store %s: the disk is full; %.1f MB of the ballast are left", self.path, left / 1e6)
+            log.warning(
+                "store %s: the disk is full; %.1f MB of the ballast are left", self.path, left / 1e6
+            )
         return True
 
     def _tighten(self) -> None:
         with contextlib.suppress(sqlite3.Error):
             if self._ballast.half_spent:
-                # From now on the history gives up as much as it gets: the file need not grow while the disk is full.
+                # From now on the history gives up as much as it gets: the file need not grow while
+                # the disk is full.
                 self._history.bound_bytes = min(self._history.bound_bytes, self._history.size_bytes)
             # The log's pages into the file, so that its room, which it keeps, is used again.
             self._db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
@@ -243,7 +280,8 @@ class Store:
             except sqlite3.Error as exc:
                 raise StoreError(f"{self.path}: {exc}") from exc
             finally:
-                with contextlib.suppress(sqlite3.Error):  # the first error is the one to tell; a closed file has nothing to undo
+                # the first error is the one to tell; a closed file has nothing to undo
+                with contextlib.suppress(sqlite3.Error):
                     if self._db.in_transaction:
                         self._db.execute("ROLLBACK")
 

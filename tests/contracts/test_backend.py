@@ -25,27 +25,49 @@ from tests.support.nvidia import Nvidia, on_a_machine, tensorrt_missing
 Make = Callable[[Path, ExitStack], Backend]
 
 
-def on_tensorrt(folder: Path, while_used: ExitStack, *, version: str, cuda_graph: bool = False, named: bool = False) -> Backend:
+def on_tensorrt(
+    folder: Path,
+    while_used: ExitStack,
+    *,
+    version: str,
+    cuda_graph: bool = False,
+    named: bool = False,
+) -> Backend:
     """On a fake of `version`; a batch of 7 is more than goes through at once."""
     while_used.enter_context(on_a_machine(Nvidia(version=version)))
     return compiled(folder, cuda_graph=cuda_graph, named=named)
 
 
 def compiled(folder: Path, *, cuda_graph: bool = False, named: bool = False) -> TensorRtBackend:
-    onnx, plan, options = graph(folder, named=named), folder / "engine.plan", BuildOptions(largest_batch=4)
-    build(Request(onnx=onnx, plan=plan, shape=SPEC.shape, timing_cache=folder / "timing", options=options), lambda what: None)
+    onnx, plan, options = (
+        graph(folder, named=named),
+        folder / "engine.plan",
+        BuildOptions(largest_batch=4),
+    )
+    build(
+        Request(
+            onnx=onnx, plan=plan, shape=SPEC.shape, timing_cache=folder / "timing", options=options
+        ),
+        lambda what: None,
+    )
     return TensorRtBackend(plan.read_bytes(), gpu=open_gpu(), cuda_graph=cuda_graph)
 
 
 def graph(folder: Path, *, named: bool) -> Path:
     """Of two outputs, or with all that a network may have."""
-    bundle = choir_bundle(folder / "choir", frame_threshold=0.5, attention=True) if named else tiny_bundle(folder / "tiny")
+    bundle = (
+        choir_bundle(folder / "choir", frame_threshold=0.5, attention=True)
+        if named
+        else tiny_bundle(folder / "tiny")
+    )
     return bundle.model_path
 
 
 BACKENDS: dict[str, Make] = {
     "onnx": lambda folder, _: OnnxBackend(tiny_bundle(folder / "tiny").model_path),
-    "fixed": lambda folder, _: FixedBackend(channels=SPEC.shape[0], n_mels=SPEC.shape[1], labels=len(LABELS)),
+    "fixed": lambda folder, _: FixedBackend(
+        channels=SPEC.shape[0], n_mels=SPEC.shape[1], labels=len(LABELS)
+    ),
     "tensorrt-10.3": partial(on_tensorrt, version="10.3"),
     "tensorrt-11.4": partial(on_tensorrt, version="11.4"),
     "tensorrt-graph": partial(on_tensorrt, version="10.3", cuda_graph=True),
@@ -60,17 +82,27 @@ NAMED: dict[str, Make] = {
 }
 
 
-def on_a_gpu(folder: Path, _: ExitStack, *, cuda_graph: bool = False, named: bool = False) -> Backend:
+def on_a_gpu(
+    folder: Path, _: ExitStack, *, cuda_graph: bool = False, named: bool = False
+) -> Backend:
     if (reason := tensorrt_missing()) is not None:
         pytest.skip(reason)
     return compiled(folder, cuda_graph=cuda_graph, named=named)
 
 
-ON_A_GPU: dict[str, Make] = {"tensorrt": on_a_gpu, "tensorrt-with-a-graph": partial(on_a_gpu, cuda_graph=True)}
-NAMED_ON_A_GPU: dict[str, Make] = {name: partial(make, named=True) for name, make in ON_A_GPU.items()}  # type: ignore[call-arg]
+ON_A_GPU: dict[str, Make] = {
+    "tensorrt": on_a_gpu,
+    "tensorrt-with-a-graph": partial(on_a_gpu, cuda_graph=True),
+}
+NAMED_ON_A_GPU: dict[str, Make] = {
+    name: partial(make, named=True)  # type: ignore[call-arg]
+    for name, make in ON_A_GPU.items()
+}
 
 
-@pytest.fixture(params=[*BACKENDS, *(pytest.param(name, marks=pytest.mark.gpu) for name in ON_A_GPU)])
+@pytest.fixture(
+    params=[*BACKENDS, *(pytest.param(name, marks=pytest.mark.gpu) for name in ON_A_GPU)]
+)
 def backend(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Backend]:
     with ExitStack() as while_used:
         yield (BACKENDS | ON_A_GPU)[request.param](tmp_path, while_used)
@@ -111,7 +143,9 @@ def test_features_of_another_shape_are_a_backend_error(backend: Backend) -> None
         backend.infer(features(1)[:, :, :-1])
 
 
-@pytest.fixture(params=[*NAMED, *(pytest.param(name, marks=pytest.mark.gpu) for name in NAMED_ON_A_GPU)])
+@pytest.fixture(
+    params=[*NAMED, *(pytest.param(name, marks=pytest.mark.gpu) for name in NAMED_ON_A_GPU)]
+)
 def named(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[NamedBackend]:
     with ExitStack() as while_used:
         opened = (NAMED | NAMED_ON_A_GPU)[request.param](tmp_path, while_used)
@@ -120,19 +154,25 @@ def named(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[NamedBacke
 
 
 @pytest.mark.parametrize("batch", [1, 7])
-def test_outputs_are_named_in_any_order_and_are_what_infer_gives(named: NamedBackend, batch: int) -> None:
+def test_outputs_are_named_in_any_order_and_are_what_infer_gives(
+    named: NamedBackend, batch: int
+) -> None:
     given = features(batch)
     attention, frames, logits = named.infer_named(given, ("attention", "frames", "logits"))
     _, mels, count = SPEC.shape
     assert attention.shape == (batch, mels, count)
     assert frames.shape == (batch, count, len(LABELS))
     assert attention.dtype == frames.dtype == np.float32
-    np.testing.assert_allclose(attention, given[:, 0] / given[:, 0].sum(axis=(1, 2), keepdims=True), rtol=1e-5)
+    np.testing.assert_allclose(
+        attention, given[:, 0] / given[:, 0].sum(axis=(1, 2), keepdims=True), rtol=1e-5
+    )
     np.testing.assert_allclose(frames.mean(axis=1), logits, rtol=1e-3, atol=1e-3)
     embedding, again = named.infer(given)  # which was not asked for before
     np.testing.assert_allclose(np.linalg.norm(embedding, axis=1), 1, rtol=1e-5)
     np.testing.assert_array_equal(again, logits)
-    for mine, theirs in zip(named.infer_named(given, ("embedding", "logits")), (embedding, logits), strict=True):
+    for mine, theirs in zip(
+        named.infer_named(given, ("embedding", "logits")), (embedding, logits), strict=True
+    ):
         np.testing.assert_array_equal(mine, theirs)
     np.testing.assert_array_equal(named.infer_named(given, ("attention",))[0], attention)
 

@@ -1,4 +1,6 @@
-"""What the fakes of NVIDIA's software are made from is what NVIDIA publishes: names, parameters, integers."""
+"""What the fakes of NVIDIA's software are made from is what NVIDIA publishes: names, parameters,
+integers.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,11 @@ from tests.support.bindings import surface_of_bindings
 from tests.support.fake_cuda import PARAMETERS, CUdevice_attribute, CUresult, CUstreamCaptureMode
 from tests.support.fake_tensorrt import VERSIONS, surface
 
-USERS = ("edge/backends/tensorrt.py", "edge/backends/tensorrt_library.py", "deploy/compile/build_engine.py")
+USERS = (
+    "edge/backends/tensorrt.py",
+    "edge/backends/tensorrt_library.py",
+    "deploy/compile/build_engine.py",
+)
 
 
 def real(version: str, root: Path) -> dict[str, Any]:
@@ -36,7 +42,9 @@ def test_the_list_is_what_the_published_bindings_have(version: str, root: Path) 
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-def test_the_parameters_have_the_names_that_the_published_bindings_give_them(version: str, root: Path) -> None:
+def test_the_parameters_have_the_names_that_the_published_bindings_give_them(
+    version: str, root: Path
+) -> None:
     known, found = surface()[version], real(version, root)
     checked = 0
     for name, members in known["classes"].items():
@@ -51,19 +59,27 @@ def test_the_parameters_have_the_names_that_the_published_bindings_give_them(ver
 
 
 def test_the_program_uses_nothing_that_is_in_one_version_only(root: Path) -> None:
-    """Every attribute taken of something whose name is one of TensorRT's is in both lists; the fakes prove it for what they run."""
+    """Every attribute taken of something whose name is one of TensorRT's is in both lists; the
+    fakes prove it for what they run.
+    """
     old, new = ({*known["classes"], *known["enums"]} for known in (surface()[v] for v in VERSIONS))
     used = set()
     for file in USERS:
         for node in ast.walk(ast.parse((root / file).read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "trt":
+            if (
+                isinstance(node, ast.Attribute)
+                and isinstance(node.value, ast.Name)
+                and node.value.id == "trt"
+            ):
                 used.add(node.attr)
     assert used >= {"Builder", "Runtime", "OnnxParser", "MemoryPoolType"}
     assert used <= old & new
 
 
 def test_the_drivers_names_are_those_of_cuda_bindings() -> None:
-    """Where cuda-bindings is installed; its functions say their parameters in the first line of their text."""
+    """Where cuda-bindings is installed; its functions say their parameters in the first line of
+    their text.
+    """
     driver = pytest.importorskip("cuda.bindings.driver", reason="no cuda-bindings on this machine")
     for name, count in PARAMETERS.items():
         signature = getattr(driver, name).__doc__.strip().partition("\n")[0]

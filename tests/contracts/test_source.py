@@ -21,10 +21,16 @@ Make = Callable[[Path, Array], Source]
 
 SOURCES: dict[str, Make] = {
     "file": lambda folder, samples: FileSource(
-        write_audio(folder / "a.wav", samples, RATE_HZ, subtype="FLOAT"), sample_rate_hz=RATE_HZ, block_s=0.1
+        write_audio(folder / "a.wav", samples, RATE_HZ, subtype="FLOAT"),
+        sample_rate_hz=RATE_HZ,
+        block_s=0.1,
     ),
-    "array": lambda folder, samples: ArraySource(runs=[(0, samples)], sample_rate_hz=RATE_HZ, sizes=(800,)),
-    "microphone": lambda folder, samples: listening(samples, rate_hz=RATE_HZ, out_hz=RATE_HZ).source,
+    "array": lambda folder, samples: ArraySource(
+        runs=[(0, samples)], sample_rate_hz=RATE_HZ, sizes=(800,)
+    ),
+    "microphone": lambda folder, samples: (
+        listening(samples, rate_hz=RATE_HZ, out_hz=RATE_HZ).source
+    ),
 }
 
 
@@ -34,7 +40,9 @@ def make(request: pytest.FixtureRequest) -> Make:
 
 
 @pytest.mark.parametrize("seconds", [0.01, 0.1, 0.25, 2.0])
-def test_blocks_follow_each_other_and_only_the_last_says_so(make: Make, tmp_path: Path, seconds: float) -> None:
+def test_blocks_follow_each_other_and_only_the_last_says_so(
+    make: Make, tmp_path: Path, seconds: float
+) -> None:
     samples = noise(seconds, RATE_HZ)
     blocks = list(make(tmp_path, samples).blocks())
     assert blocks[0].start_sample == 0

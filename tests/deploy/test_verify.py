@@ -38,7 +38,9 @@ def test_quiet_says_nothing_of_a_sound_bundle(bundle: Bundle) -> None:
     assert (result.exit_code, result.output) == (0, "")
 
 
-@pytest.mark.parametrize("name", ["model.onnx", "head.npz", "golden.npz", "MODEL_CARD.md", "manifest.json"])
+@pytest.mark.parametrize(
+    "name", ["model.onnx", "head.npz", "golden.npz", "MODEL_CARD.md", "manifest.json"]
+)
 def test_a_damaged_bundle_is_one_line_and_exit_code_2(bundle: Bundle, name: str) -> None:
     file = bundle.path / name
     file.write_bytes(file.read_bytes()[:-5])

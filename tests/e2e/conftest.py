@@ -32,7 +32,9 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 @pytest.fixture(scope="session")
 def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
-    """What a real Prometheus has of a recorder that had every trouble; needs what the marks broker, mount and promtool say."""
+    """What a real Prometheus has of a recorder that had every trouble; needs what the marks broker,
+    mount and promtool say.
+    """
     with troubled_recorder(tmp_path_factory.mktemp("fleet")) as fleet:
         yield fleet
 
@@ -45,10 +47,19 @@ def open_sink(store: Store) -> Iterator[Open]:
     """Sinks that are stopped at the end; settings of the configuration by name."""
     opened: list[MqttSink] = []
 
-    def start(port: int, *, device: str = "r1", meter: Meter | None = None, kept: Store = store, **settings: Any) -> MqttSink:
+    def start(
+        port: int,
+        *,
+        device: str = "r1",
+        meter: Meter | None = None,
+        kept: Store = store,
+        **settings: Any,
+    ) -> MqttSink:
         config = MqttConfig(**{"host": "127.0.0.1", "port": port, "rate_per_s": 1000.0, **settings})
         quick = Backoff(first_s=0.1, longest_s=0.3)
-        sink = MqttSink(config, device=device, store=kept, info=INFO, meter=meter or Meter(), backoff=quick)
+        sink = MqttSink(
+            config, device=device, store=kept, info=INFO, meter=meter or Meter(), backoff=quick
+        )
         sink.start()
         opened.append(sink)
         return sink

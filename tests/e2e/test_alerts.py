@@ -1,4 +1,6 @@
-"""The shipped alerts: each fires on a recorder that has the trouble, says whose it is and what to do, and is silent else."""
+"""The shipped alerts: each fires on a recorder that has the trouble, says whose it is and what to
+do, and is silent else.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,9 @@ pytestmark = [pytest.mark.promtool, pytest.mark.broker, pytest.mark.mount]
 
 def test_promtool_takes_the_rules_and_the_scrape_configuration() -> None:
     for kind, file in (("rules", ALERTS), ("config", ALERTS.with_name("prometheus.yml"))):
-        checked = subprocess.run(["promtool", "check", kind, str(file)], capture_output=True, text=True, check=False)
+        checked = subprocess.run(
+            ["promtool", "check", kind, str(file)], capture_output=True, text=True, check=False
+        )
         assert checked.returncode == 0, checked.stdout + checked.stderr
         assert "SUCCESS" in checked.stdout
 
@@ -63,7 +67,8 @@ WELL = {
     "edge_history_room_bytes": "900x500",
     "edge_store_errors_total": "0x500",
 }
-# What happens from minute 60 on, one value a minute; and the minutes at which the alert does not fire yet, and does.
+# What happens from minute 60 on, one value a minute; and the minutes at which the alert does not
+# fire yet, and does.
 TROUBLE = {
     "EdgeDown": ({"up": "1x59 0x100", 'edge_info{device="pond",bundle="b"}': "1x59 _x100"}, 64, 66),
     "EdgeNoAudio": ({'edge_audio_seconds_total{fate="heard"}': "0+60x59 3540x100"}, 70, 76),
@@ -83,7 +88,11 @@ TROUBLE = {
         362,
     ),
     "EdgeClipsRefused": ({'edge_clips_total{outcome="refused"}': "0x59 1+1x100"}, 59, 62),
-    "EdgeDiskBudget": ({"edge_clips_stored_bytes": "100x59 950x100", "edge_clips_room_bytes": "900x59 50x100"}, 74, 76),
+    "EdgeDiskBudget": (
+        {"edge_clips_stored_bytes": "100x59 950x100", "edge_clips_room_bytes": "900x59 50x100"},
+        74,
+        76,
+    ),
     "EdgeStoreFailing": ({"edge_store_errors_total": "0x59 1+1x100"}, 59, 62),
 }
 FEW_EVENTS = {
@@ -96,12 +105,16 @@ def case(series: dict[str, str], firing: dict[int, str | None]) -> dict[str, Any
     """For `promtool test rules`: the alert that fires at each minute, and no other."""
     return {
         "interval": "1m",
-        "input_series": [{"series": named(name), "values": values} for name, values in (WELL | series).items()],
+        "input_series": [
+            {"series": named(name), "values": values} for name, values in (WELL | series).items()
+        ],
         "promql_expr_test": [
             {
                 "expr": 'count by (alertname, device) (ALERTS{alertstate="firing"})',
                 "eval_time": f"{minute}m",
-                "exp_samples": [{"labels": f'{{alertname="{alert}",device="pond"}}', "value": 1}] if alert else [],
+                "exp_samples": [{"labels": f'{{alertname="{alert}",device="pond"}}', "value": 1}]
+                if alert
+                else [],
             }
             for minute, alert in firing.items()
         ],
@@ -118,11 +131,17 @@ def named(series: str) -> str:
 def test_the_shipped_thresholds_and_durations(tmp_path: Path) -> None:
     """By `promtool test rules`, in hours that take no time."""
     assert set(TROUBLE) == set(alerts())
-    cases = [case(series, {silent: None, fires: name}) for name, (series, silent, fires) in TROUBLE.items()]
+    cases = [
+        case(series, {silent: None, fires: name})
+        for name, (series, silent, fires) in TROUBLE.items()
+    ]
     cases += [case({}, {1: None, 90: None, 390: None}), case(FEW_EVENTS, {362: None, 390: None})]
     content = {"rule_files": [str(ALERTS)], "evaluation_interval": "1m", "tests": cases}
     (tmp_path / "cases.yml").write_text(yaml.safe_dump(content), encoding="utf-8")
     checked = subprocess.run(
-        ["promtool", "test", "rules", str(tmp_path / "cases.yml")], capture_output=True, text=True, check=False
+        ["promtool", "test", "rules", str(tmp_path / "cases.yml")],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert checked.returncode == 0, checked.stdout + checked.stderr

@@ -1,4 +1,6 @@
-"""The microphone as a person meets it: listed, missed, waited for, and ready only once it brings samples."""
+"""The microphone as a person meets it: listed, missed, waited for, and ready only once it brings
+samples.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +35,8 @@ def is_ready(recorder: LiveRecorder) -> bool:
 def test_devices_are_listed_and_checked_by_name(silent_server: SoundServer, tmp_path: Path) -> None:
     silent_server.start()
     listed = edge("devices", environ=silent_server.environ)
-    assert (listed.returncode, listed.stderr) == (0, "")  # ALSA has much to say of devices that are not there
+    # ALSA has much to say of devices that are not there
+    assert (listed.returncode, listed.stderr) == (0, "")
     assert [line.split()[0] for line in listed.stdout.splitlines()] == [DEVICE]
 
     found = edge("check", "--config", str(live_config(tmp_path)), environ=silent_server.environ)
@@ -49,12 +52,15 @@ def test_devices_are_listed_and_checked_by_name(silent_server: SoundServer, tmp_
     assert "barn" in faults[0]
 
 
-def test_a_microphone_that_is_not_there_yet_is_waited_for(silent_server: SoundServer, tmp_path: Path) -> None:
+def test_a_microphone_that_is_not_there_yet_is_waited_for(
+    silent_server: SoundServer, tmp_path: Path
+) -> None:
     silent_server.name("barn")
     with live_recorder(tmp_path, environ=silent_server.environ) as recorder:
         until(lambda: "no audio input on this machine" in recorder.log, 60)  # no server at all
         silent_server.start()
-        until(lambda: f"no audio input is called '{DEVICE}' (there are: barn)" in recorder.log, 60)  # one of another name
+        # one of another name
+        until(lambda: f"no audio input is called '{DEVICE}' (there are: barn)" in recorder.log, 60)
         assert not is_ready(recorder)
         assert recorder.audio_s("heard", "gated") == 0
         silent_server.name(DEVICE)
@@ -64,10 +70,13 @@ def test_a_microphone_that_is_not_there_yet_is_waited_for(silent_server: SoundSe
         recorder.wait_for_audio()
         recorder.stop()
         assert recorder.total_s("heard", "gated") > 0
-        assert len(recorder.log.splitlines()) < 12, recorder.log  # each trouble is said once, by us, and by no library
+        # each trouble is said once, by us, and by no library
+        assert len(recorder.log.splitlines()) < 12, recorder.log
 
 
-def test_a_server_that_answers_nothing_does_not_make_a_recorder_ready(silent_server: SoundServer, tmp_path: Path) -> None:
+def test_a_server_that_answers_nothing_does_not_make_a_recorder_ready(
+    silent_server: SoundServer, tmp_path: Path
+) -> None:
     silent_server.start()
     silent_server.freeze()
     with live_recorder(tmp_path, environ=silent_server.environ) as recorder:

@@ -1,4 +1,6 @@
-"""A recorder whose sound server dies and freezes: it goes on, and its ledger tells how long it heard nothing."""
+"""A recorder whose sound server dies and freezes: it goes on, and its ledger tells how long it
+heard nothing.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,9 @@ from tests.support.soundserver import RATE_HZ, SoundServer, sound_server
 
 pytestmark = pytest.mark.audio
 
-ENOUGH_S = 20.0  # READY comes about 0.1 s after the first sample, which has to be little against the 1 % of the ledger
+# READY comes about 0.1 s after the first sample, which has to be little against the 1 % of the
+# ledger
+ENOUGH_S = 20.0
 
 
 @pytest.fixture
@@ -31,7 +35,9 @@ def assert_accounts_for(recorder: LiveRecorder, elapsed_s: float) -> None:
     """The ledger has every second once, and its rows follow on one another."""
     rows = recorder.ledger()
     assert [row["start_sample"] for row in rows] == [0, *(row["end_sample"] for row in rows[:-1])]
-    assert recorder.total_s() == pytest.approx(rows[-1]["end_sample"] / rows[-1]["sample_rate_hz"], abs=0.001)
+    assert recorder.total_s() == pytest.approx(
+        rows[-1]["end_sample"] / rows[-1]["sample_rate_hz"], abs=0.001
+    )
     assert recorder.total_s() == pytest.approx(elapsed_s, rel=0.01), recorder.log
 
 
@@ -54,7 +60,9 @@ def test_a_sound_server_killed_ten_times(server: SoundServer, tmp_path: Path) ->
         assert recorder.total_s("lost") > 0.9 * down_s
 
 
-def test_what_a_frozen_sound_server_keeps_to_itself_is_lost(server: SoundServer, tmp_path: Path) -> None:
+def test_what_a_frozen_sound_server_keeps_to_itself_is_lost(
+    server: SoundServer, tmp_path: Path
+) -> None:
     wav = Path(write_audio(tmp_path / "whistler.wav", tone(1000, 60, RATE_HZ), RATE_HZ))
     with live_recorder(tmp_path, environ=server.environ) as recorder:
         ready_s = recorder.ready(60)

@@ -1,7 +1,9 @@
-"""The unit under a real systemd: a container is booted, and `systemd/edge.service` lives in it as it would on a recorder.
+"""The unit under a real systemd: a container is booted, and `systemd/edge.service` lives in it as
+it would on a recorder.
 
-The unit is the real one; a drop-in says where Python is, shortens what a test would wait for, and gives the daemon a sound card
-that plays a file. Everything else is as shipped: the default model, the dynamic user, the sandbox, the memory ceiling.
+The unit is the real one; a drop-in says where Python is, shortens what a test would wait for, and
+gives the daemon a sound card that plays a file. Everything else is as shipped: the default model,
+the dynamic user, the sandbox, the memory ceiling.
 """
 
 from __future__ import annotations
@@ -47,7 +49,11 @@ class Recorder:
 
     def __init__(self, container: Container, folder: Path) -> None:
         self.container = container
-        self.units, self.settings, self.card = folder / "units", folder / "settings", folder / "card"
+        self.units, self.settings, self.card = (
+            folder / "units",
+            folder / "settings",
+            folder / "card",
+        )
 
     def systemctl(self, *arguments: str, check: bool = True) -> str:
         return self.container.run("systemctl", *arguments, check=check)
@@ -68,7 +74,9 @@ class Recorder:
         soundfile.write(self.card / "sound.wav", samples, rate_hz)
 
     def with_the_tiny_bundle(self) -> dict[str, object]:
-        """Have it hear what a bundle knows that needs a second of sound, not five; what to configure."""
+        """Have it hear what a bundle knows that needs a second of sound, not five; what to
+        configure.
+        """
         if not (self.settings / "tiny").exists():
             tiny_bundle(self.settings / "tiny")
         self.play(tone(300, 10), SPEC.sample_rate_hz)
@@ -87,7 +95,9 @@ class Recorder:
             "mqtt": {"enabled": False},
             "metrics": {"enabled": False},
         }
-        (self.settings / "edge.yaml").write_text(yaml.safe_dump({**quiet, **sections}), encoding="utf-8")
+        (self.settings / "edge.yaml").write_text(
+            yaml.safe_dump({**quiet, **sections}), encoding="utf-8"
+        )
 
     def drop_in(self, *, fake: bool = True, watchdog_s: int = 0) -> None:
         lines = ["[Service]", f"Environment={ENVIRONMENT}"]
@@ -100,7 +110,9 @@ class Recorder:
             ]
         if watchdog_s:
             lines += [f"WatchdogSec={watchdog_s}", "RestartSec=100ms"]
-        (self.units / "edge.service.d" / "test.conf").write_text("\n".join(lines) + "\n", encoding="utf-8")
+        (self.units / "edge.service.d" / "test.conf").write_text(
+            "\n".join(lines) + "\n", encoding="utf-8"
+        )
         self.systemctl("daemon-reload")
 
     def start(self) -> None:
@@ -114,17 +126,24 @@ class Recorder:
         return self.shown("ActiveState") == "active"
 
     def journal(self) -> str:
-        return self.container.run("journalctl", "--no-pager", "--output=cat", f"--since=@{self.mark}", "--unit=edge")
+        return self.container.run(
+            "journalctl", "--no-pager", "--output=cat", f"--since=@{self.mark}", "--unit=edge"
+        )
 
     def until(self, condition: Callable[[], object]) -> None:
         """Wait for it; a failure shows what the service has said."""
         try:
             until(condition, PATIENCE_S, every_s=LOOK_S)
         except AssertionError:
-            pytest.fail(f"did not happen in time; {self.systemctl('status', 'edge', '--no-pager', check=False)}\n{self.journal()}")
+            pytest.fail(
+                "did not happen in time; "
+                f"{self.systemctl('status', 'edge', '--no-pager', check=False)}\n{self.journal()}"
+            )
 
     def events(self, tmp_path: Path) -> list[dict[str, Any]]:
-        """Detections in the store, oldest first, read from a copy so that the service keeps its files to itself."""
+        """Detections in the store, oldest first, read from a copy so that the service keeps its
+        files to itself.
+        """
         copy = tmp_path / "copy.db"
         for suffix in ("-wal", ""):
             source = self.container.path(f"{STATE}/edge.db{suffix}")
@@ -150,8 +169,14 @@ def booted(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rec
         if part.is_relative_to(tmp_path_factory.getbasetemp().parent):
             part.chmod(0o755)
     shutil.copy(root / "systemd" / "edge.service", folder / "units")
-    seen = {"/etc/systemd/system": folder / "units", "/srv/card": folder / "card", **install(folder / "program", root)}
-    with Container(folder, binds={"/etc/edge-monitor": folder / "settings"}, read_only=seen) as container:
+    seen = {
+        "/etc/systemd/system": folder / "units",
+        "/srv/card": folder / "card",
+        **install(folder / "program", root),
+    }
+    with Container(
+        folder, binds={"/etc/edge-monitor": folder / "settings"}, read_only=seen
+    ) as container:
         yield Recorder(container, folder)
 
 
@@ -162,7 +187,9 @@ def recorder(booted: Recorder) -> Iterator[Recorder]:
     booted.kill()
 
 
-def test_ready_is_when_samples_advance_and_the_sandbox_lets_it_work(recorder: Recorder, tmp_path: Path) -> None:
+def test_ready_is_when_samples_advance_and_the_sandbox_lets_it_work(
+    recorder: Recorder, tmp_path: Path
+) -> None:
     assert not (recorder.settings / "credentials").exists()  # a recorder needs none
     (recorder.card / "absent").touch()
     recorder.start()
@@ -181,9 +208,13 @@ def test_ready_is_when_samples_advance_and_the_sandbox_lets_it_work(recorder: Re
     assert (state.st_uid, state.st_mode & 0o777) == (user, 0o700)
     assert (store.st_uid, store.st_mode & 0o777) == (user, 0o600)
     # Whether or not this machine lets a container limit memory: it would not come near the ceiling.
-    assert 1024 * int(re.findall(r"^VmHWM:\s+(\d+)", status, re.MULTILINE)[0]) < int(recorder.shown("MemoryHigh"))
+    assert 1024 * int(re.findall(r"^VmHWM:\s+(\d+)", status, re.MULTILINE)[0]) < int(
+        recorder.shown("MemoryHigh")
+    )
     said = recorder.journal()
-    assert not re.search(r"Traceback|not permitted|denied|Read-only|cannot cache|[Ww]arning", said), said
+    assert not re.search(
+        r"Traceback|not permitted|denied|Read-only|cannot cache|[Ww]arning", said
+    ), said
 
 
 def test_the_watchdog_restarts_a_frozen_pipeline(recorder: Recorder, tmp_path: Path) -> None:
@@ -209,7 +240,9 @@ def test_the_watchdog_restarts_a_frozen_pipeline(recorder: Recorder, tmp_path: P
     assert recorder.shown("NRestarts") == "1"
 
 
-def test_a_reload_takes_the_new_file_and_refuses_a_bad_one(recorder: Recorder, tmp_path: Path) -> None:
+def test_a_reload_takes_the_new_file_and_refuses_a_bad_one(
+    recorder: Recorder, tmp_path: Path
+) -> None:
     model = recorder.with_the_tiny_bundle()
     recorder.configure(model=model)
     recorder.start()
@@ -224,12 +257,16 @@ def test_a_reload_takes_the_new_file_and_refuses_a_bad_one(recorder: Recorder, t
     recorder.until(lambda: recorder.shown("StatusText").startswith("configuration "))
     digest = recorder.shown("StatusText").removeprefix("configuration ")
     recorder.until(recorder.active)
-    recorder.until(lambda: any(event["config"].startswith(digest) for event in recorder.events(tmp_path)))
+    recorder.until(
+        lambda: any(event["config"].startswith(digest) for event in recorder.events(tmp_path))
+    )
     assert (recorder.shown("MainPID"), recorder.shown("NRestarts")) == (process, "0")
 
 
 @pytest.mark.broker
-def test_credentials_open_the_broker_and_a_stop_says_all_in_less_than_5_seconds(recorder: Recorder, tmp_path: Path) -> None:
+def test_credentials_open_the_broker_and_a_stop_says_all_in_less_than_5_seconds(
+    recorder: Recorder, tmp_path: Path
+) -> None:
     passwords = tmp_path / "passwords"
     subprocess.run(["mosquitto_passwd", "-b", "-c", passwords, "pond", "a secret"], check=True)
     folder = recorder.settings / "credentials"
@@ -237,12 +274,18 @@ def test_credentials_open_the_broker_and_a_stop_says_all_in_less_than_5_seconds(
     for name, secret in (("user", "pond\n"), ("password", "a secret\n")):
         (folder / name).write_text(secret, encoding="utf-8")
         (folder / name).chmod(0o600)
-    with Broker(tmp_path / "broker", "allow_anonymous false", f"password_file {passwords}") as broker:
+    with Broker(
+        tmp_path / "broker", "allow_anonymous false", f"password_file {passwords}"
+    ) as broker:
         files = {"username_file": "edge_user", "password_file": "edge_password"}
         # No time service keeps this clock, and none will.
-        recorder.configure(mqtt={"host": "127.0.0.1", "port": broker.port, "wait_for_sync_s": 0.0, **files})
+        recorder.configure(
+            mqtt={"host": "127.0.0.1", "port": broker.port, "wait_for_sync_s": 0.0, **files}
+        )
         recorder.start()
-        with Subscriber(broker.port, before=lambda client: client.username_pw_set("pond", "a secret")) as subscriber:
+        with Subscriber(
+            broker.port, before=lambda client: client.username_pw_set("pond", "a secret")
+        ) as subscriber:
             recorder.until(lambda: subscriber.detections("pond"))
             assert {event["state"] for event in recorder.events(tmp_path)} <= {"new", "update"}
             began_s = time.monotonic()
@@ -252,7 +295,11 @@ def test_credentials_open_the_broker_and_a_stop_says_all_in_less_than_5_seconds(
             stored = [(event["id"], event["state"]) for event in recorder.events(tmp_path)]
             assert [(d["id"], d["state"]) for d in subscriber.detections("pond")] == stored
     assert (stored[0][1], stored[-1]) == ("new", (stored[0][0], "end"))
-    assert (recorder.shown("Result"), recorder.shown("ExecMainStatus"), recorder.shown("NRestarts")) == ("success", "0", "0")
+    assert (
+        recorder.shown("Result"),
+        recorder.shown("ExecMainStatus"),
+        recorder.shown("NRestarts"),
+    ) == ("success", "0", "0")
     assert "a secret" not in recorder.journal()
 
 

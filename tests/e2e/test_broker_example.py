@@ -1,4 +1,6 @@
-"""The broker of `deploy/mosquitto`: a recorder delivers through it, and nobody does what is not theirs to do."""
+"""The broker of `deploy/mosquitto`: a recorder delivers through it, and nobody does what is not
+theirs to do.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def broker(folder: Path) -> Iterator[Broker]:
-    with Broker(folder / "broker", *example_broker(folder, clients=CLIENTS), mortal=False) as broker:
+    with Broker(
+        folder / "broker", *example_broker(folder, clients=CLIENTS), mortal=False
+    ) as broker:
         yield broker
 
 
@@ -55,18 +59,27 @@ def connected(broker: Broker, folder: Path, name: str) -> Iterator[mqtt.Client]:
 def publishes(client: mqtt.Client, topic: str) -> bool:
     """Whether the broker takes a message."""
     answers: list[bool] = []
-    client.on_publish = lambda client, userdata, mid, reason, properties: answers.append(not reason.is_failure)
+    client.on_publish = lambda client, userdata, mid, reason, properties: answers.append(
+        not reason.is_failure
+    )
     client.publish(topic, b"{}", qos=1)
     until(lambda: answers, 20)
     return answers[0]
 
 
 def test_the_daemon_delivers_through_it_and_a_reader_reads(broker: Broker, folder: Path) -> None:
-    tls = {key: str(value) if isinstance(value, Path) else value for key, value in client_tls(folder, "pond").items()}
+    tls = {
+        key: str(value) if isinstance(value, Path) else value
+        for key, value in client_tls(folder, "pond").items()
+    }
     sink = {"host": "127.0.0.1", "port": broker.port, "wait_for_sync_s": 0.0, **tls}
-    config = write_config(folder, tiny_bundle(folder / "bundle").path, mqtt=sink, clips={"enabled": False})
+    config = write_config(
+        folder, tiny_bundle(folder / "bundle").path, mqtt=sink, clips={"enabled": False}
+    )
     daemon = Daemon(config, audio=RealTimeAudio(tone(300, 2)), deliveries=deliveries)
-    with Subscriber(broker.port, before=lambda client: identify(client, folder, "reader")) as reader:
+    with Subscriber(
+        broker.port, before=lambda client: identify(client, folder, "reader")
+    ) as reader:
         with running(daemon):
             until(lambda: reader.detections("pond"), 60)
         until(lambda: reader.said("edge/pond/status")[-1:] == ["stopped"], 20)
@@ -79,7 +92,13 @@ def test_a_recorder_writes_below_its_own_topic_only(broker: Broker, folder: Path
         Subscriber(broker.port, before=lambda client: identify(client, folder, "reader")) as reader,
         connected(broker, folder, "meadow") as meadow,
     ):
-        for topic in ("edge/pond/status", "edge/pond/detection/forged", "edge/status", "edge/meadow-2/status", "other"):
+        for topic in (
+            "edge/pond/status",
+            "edge/pond/detection/forged",
+            "edge/status",
+            "edge/meadow-2/status",
+            "other",
+        ):
             assert not publishes(meadow, topic), topic
         assert publishes(meadow, "edge/meadow/detection/genuine")
         until(lambda: any(topic.endswith("genuine") for topic, *_ in reader.messages), 20)

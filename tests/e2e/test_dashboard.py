@@ -1,4 +1,6 @@
-"""The dashboard for Grafana: a whole one, and every query of it has an answer from a recorder that ran."""
+"""The dashboard for Grafana: a whole one, and every query of it has an answer from a recorder that
+ran.
+"""
 
 from __future__ import annotations
 
@@ -14,9 +16,19 @@ from tests.support.fleet import Fleet
 FILE = Path(__file__).resolve().parents[2] / "deploy" / "dashboards" / "edge.json"
 DASHBOARD: dict[str, Any] = json.loads(FILE.read_text(encoding="utf-8"))
 PANELS: list[dict[str, Any]] = [panel for panel in DASHBOARD["panels"] if panel["type"] != "row"]
-QUERIES = [(f"{panel['title']} {target['refId']}", target["expr"]) for panel in PANELS for target in panel["targets"]]
+QUERIES = [
+    (f"{panel['title']} {target['refId']}", target["expr"])
+    for panel in PANELS
+    for target in panel["targets"]
+]
 # As Grafana replaces them, but for the hours in which this recorder has not lived.
-VARIABLES = {"$instance": ".*", "$device": ".*", "$__rate_interval": "2m", "[1h]": "[2m]", "[24h]": "[2m]"}
+VARIABLES = {
+    "$instance": ".*",
+    "$device": ".*",
+    "$__rate_interval": "2m",
+    "[1h]": "[2m]",
+    "[24h]": "[2m]",
+}
 
 
 @pytest.mark.promtool
@@ -36,7 +48,10 @@ def test_every_metric_of_a_legend_is_a_label_of_the_answer() -> None:
         for target in panel["targets"]:
             for label in re.findall(r"{{(\w+)}}", target["legendFormat"]):
                 grouped = re.findall(r"by \(([\w, ]+)\)", target["expr"])
-                assert not grouped or any(label in group.split(", ") for group in grouped), (panel["title"], label)
+                assert not grouped or any(label in group.split(", ") for group in grouped), (
+                    panel["title"],
+                    label,
+                )
 
 
 def test_grafana_10_and_later_can_import_it() -> None:
@@ -57,7 +72,11 @@ def test_panels_do_not_overlap() -> None:
     taken: set[tuple[int, int]] = set()
     for panel in DASHBOARD["panels"]:
         place = panel["gridPos"]
-        cells = {(x, y) for x in range(place["x"], place["x"] + place["w"]) for y in range(place["y"], place["y"] + place["h"])}
+        cells = {
+            (x, y)
+            for x in range(place["x"], place["x"] + place["w"])
+            for y in range(place["y"], place["y"] + place["h"])
+        }
         assert place["x"] + place["w"] <= 24
         assert not cells & taken, panel["title"]
         taken |= cells

@@ -44,7 +44,9 @@ def disk(tmp_path: Path) -> Iterator[Path]:
         yield disk
 
 
-def a_daemon(folder: Path, bundle: Bundle, disk: Path, broker: Broker, *, ballast_mb: float) -> Daemon:
+def a_daemon(
+    folder: Path, bundle: Bundle, disk: Path, broker: Broker, *, ballast_mb: float
+) -> Daemon:
     """Its store and clips on `disk`; it tells of an event every second or so."""
     config = write_config(
         folder,
@@ -52,7 +54,13 @@ def a_daemon(folder: Path, bundle: Bundle, disk: Path, broker: Broker, *, ballas
         tracker={"cooldown_s": 0.5, "longest_s": 1.5, "update_s": 0.5},
         store={"path": str(disk / "edge.db"), "ballast_mb": ballast_mb},
         clips={"folder": str(disk / "clips"), "reserve_mb": 1.0, "format": "wav"},
-        mqtt={"enabled": True, "host": "127.0.0.1", "port": broker.port, "rate_per_s": 1000.0, "wait_for_sync_s": 0.0},
+        mqtt={
+            "enabled": True,
+            "host": "127.0.0.1",
+            "port": broker.port,
+            "rate_per_s": 1000.0,
+            "wait_for_sync_s": 0.0,
+        },
     )
     return Daemon(config, audio=RealTimeAudio(soundscape()), deliveries=deliveries)
 
@@ -96,7 +104,10 @@ def test_a_full_disk_costs_clips_and_no_detection(
         with running(daemon):
             until(lambda: len([clip for clip in ended(subscriber).values() if clip]) >= 2, 60)
             neighbour = fill(disk)
-            before, stored = set(subscriber.counted("pond")), counted(daemon, "edge_detections_total")
+            before, stored = (
+                set(subscriber.counted("pond")),
+                counted(daemon, "edge_detections_total"),
+            )
 
             def goes_on() -> bool:
                 fill(disk)  # it takes whatever anyone gives up
@@ -192,7 +203,9 @@ def test_killed_on_a_full_disk_the_store_opens_again_with_all_it_acknowledged(di
     first = refusals = 0
     for turn in range(6):
         command = [sys.executable, "-c", WRITER, str(path), str(first)]
-        with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as writer:
+        with subprocess.Popen(
+            command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        ) as writer:
             assert writer.stdout is not None
             assert writer.stderr is not None
             lines = [writer.stdout.readline()]
@@ -206,7 +219,11 @@ def test_killed_on_a_full_disk_the_store_opens_again_with_all_it_acknowledged(di
             assert "Error" not in writer.stderr.read()
         refusals += "full" in lines
         pairs = [line.split() for line in lines if line.count(" ") == 1]
-        said |= {(event_id(int(number)), state) for number, state in pairs if state.strip() in ("new", "end")}
+        said |= {
+            (event_id(int(number)), state)
+            for number, state in pairs
+            if state.strip() in ("new", "end")
+        }
         first = max([first, *(int(number) for number, _ in pairs)])
         if turn % 2:
             neighbour.unlink()  # there is room for once; else it opens on the disk that is full
@@ -214,7 +231,10 @@ def test_killed_on_a_full_disk_the_store_opens_again_with_all_it_acknowledged(di
         assert store.quarantined is None
         assert store._db.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
         # Of what was sent a full disk may cost the history; here nothing was sent.
-        kept = [(d["id"], d["state"]) for d in (json.loads(row.payload) for row in store.pending("mqtt", limit=10**6))]
+        kept = [
+            (d["id"], d["state"])
+            for d in (json.loads(row.payload) for row in store.pending("mqtt", limit=10**6))
+        ]
     assert said <= set(kept)
     assert len(kept) == len(set(kept))
     assert len(said) > 20

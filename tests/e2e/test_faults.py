@@ -1,6 +1,8 @@
-"""Faults of every kind in a whole recorder: each is survived, and each metric is moved by one of them.
+"""Faults of every kind in a whole recorder: each is survived, and each metric is moved by one of
+them.
 
-Four recorders live through them, each with a module-scoped fixture; what a test needs of one it finds in its `Life`.
+Four recorders live through them, each with a module-scoped fixture; what a test needs of one it
+finds in its `Life`.
 """
 
 from __future__ import annotations
@@ -29,7 +31,15 @@ from edge.types import Array
 from tests.support.audio import noise
 from tests.support.broker import Broker, free_port
 from tests.support.bundles import SPEC, tiny_bundle, tone
-from tests.support.daemons import HandWorld, RealTimeAudio, StalledBackend, running, stallable, until, write_config
+from tests.support.daemons import (
+    HandWorld,
+    RealTimeAudio,
+    StalledBackend,
+    running,
+    stallable,
+    until,
+    write_config,
+)
 from tests.support.disk import fill, small_disk
 from tests.support.faults import Impostor, Watch
 from tests.support.store import SYNCED, health, payload
@@ -67,7 +77,10 @@ class Life:
             return db.execute(query).fetchall()
 
     def payloads(self) -> list[dict[str, Any]]:
-        return [json.loads(text) for (text,) in self.rows("SELECT payload FROM detections ORDER BY number")]
+        return [
+            json.loads(text)
+            for (text,) in self.rows("SELECT payload FROM detections ORDER BY number")
+        ]
 
 
 @pytest.fixture(scope="module")
@@ -89,7 +102,9 @@ def under_load(board: Tree) -> None:
 
 @pytest.fixture(scope="module")
 def of_sound(tmp_path_factory: pytest.TempPathFactory) -> Life:
-    """A microphone that does all that microphones do, a store that was damaged, clips without room, a clock that is set late."""
+    """A microphone that does all that microphones do, a store that was damaged, clips without room,
+    a clock that is set late.
+    """
     folder = tmp_path_factory.mktemp("sound")
     (folder / "edge.db").write_bytes(b"what a failing card makes of a database" * 100)
     port = free_port()
@@ -99,13 +114,27 @@ def of_sound(tmp_path_factory: pytest.TempPathFactory) -> Life:
     spoiled = tiny_bundle(folder / "spoiled", variant_errors={"int8-cpu": 1.0})
 
     def configure(budget_mb: float, hop_s: float = 0.5, bundle: Bundle = quick) -> Path:
-        clips = {"folder": str(folder / "clips"), "reserve_mb": 1.0, "format": "wav", "budget_mb": budget_mb, "padding_s": 0.5}
+        clips = {
+            "folder": str(folder / "clips"),
+            "reserve_mb": 1.0,
+            "format": "wav",
+            "budget_mb": budget_mb,
+            "padding_s": 0.5,
+        }
         model = {"bundle": str(bundle.path), "hop_s": hop_s}
-        return write_config(folder, bundle.path, metrics={"port": port}, tracker=BRIEF, clips=clips, model=model)
+        return write_config(
+            folder, bundle.path, metrics={"port": port}, tracker=BRIEF, clips=clips, model=model
+        )
 
     audio, world, watch = RealTimeAudio(calls()), HandWorld(synced=False), life.watch
     board = orin(folder / "sys")
-    daemon = Daemon(configure(0.08), audio=audio, deliveries=no_deliveries, clock=LiveClock(world=world), sysfs=board.root)
+    daemon = Daemon(
+        configure(0.08),
+        audio=audio,
+        deliveries=no_deliveries,
+        clock=LiveClock(world=world),
+        sysfs=board.root,
+    )
     with running(daemon):
         watch.until("edge_clock_synced", 0.0)
         under_load(board)
@@ -137,12 +166,24 @@ def of_sound(tmp_path_factory: pytest.TempPathFactory) -> Life:
 
 @pytest.fixture(scope="module")
 def of_lateness(tmp_path_factory: pytest.TempPathFactory, bundle: Bundle) -> Life:
-    """A model that stalls for longer than the buffer: 1 kHz when that is overwritten, 3 kHz when it is not."""
+    """A model that stalls for longer than the buffer: 1 kHz when that is overwritten, 3 kHz when it
+    is not.
+    """
     folder, port = tmp_path_factory.mktemp("late"), free_port()
     life, backends = Life(Watch(port), folder / "edge.db"), list[StalledBackend]()
-    config = write_config(folder, bundle.path, metrics={"port": port}, tracker=BRIEF, audio={"buffer_s": 10.0})
+    config = write_config(
+        folder, bundle.path, metrics={"port": port}, tracker=BRIEF, audio={"buffer_s": 10.0}
+    )
     audio, watch = RealTimeAudio(tone(300, 1)), life.watch
-    with running(Daemon(config, audio=audio, deliveries=no_deliveries, blueprint=stallable(backends), sysfs=NO_SENSORS)):
+    with running(
+        Daemon(
+            config,
+            audio=audio,
+            deliveries=no_deliveries,
+            blueprint=stallable(backends),
+            sysfs=NO_SENSORS,
+        )
+    ):
         watch.until('edge_windows_total{outcome="judged"}', 3)
         began_s = time.monotonic()
         backends[0].go.clear()
@@ -165,21 +206,29 @@ def of_lateness(tmp_path_factory: pytest.TempPathFactory, bundle: Bundle) -> Lif
 
 @pytest.fixture(scope="module")
 def of_delivery(tmp_path_factory: pytest.TempPathFactory, bundle: Bundle) -> Life:
-    """Brokers that are away, strangers, mute, mad, choosy, and die; and an outbox that was filled while there was more room."""
+    """Brokers that are away, strangers, mute, mad, choosy, and die; and an outbox that was filled
+    while there was more room.
+    """
     folder, port = tmp_path_factory.mktemp("delivery"), free_port()
     life = Life(Watch(port), folder / "edge.db")
     watch = life.watch
     with Store(life.store, outbox_bytes=FAR, history_bytes=FAR) as store:
         store.record_health(health(), dating=SYNCED)
-        minute = EffortMinute(start_sample=0, end_sample=60 * RATE_HZ, sample_rate_hz=RATE_HZ, heard=60 * RATE_HZ)
-        store.record_effort(minute, {"start_utc": "2024-05-01T05:30:00.000000Z"}, stream="s", dating=SYNCED)
+        minute = EffortMinute(
+            start_sample=0, end_sample=60 * RATE_HZ, sample_rate_hz=RATE_HZ, heard=60 * RATE_HZ
+        )
+        store.record_effort(
+            minute, {"start_utc": "2024-05-01T05:30:00.000000Z"}, stream="s", dating=SYNCED
+        )
         for number in range(150):
             store.record(payload(number, label="low_hummer"), dating=SYNCED)
 
     def configure(broker_port: int, **more: object) -> Path:
         mqtt = {"host": "127.0.0.1", "port": broker_port, "wait_for_sync_s": 0.0, **more}
         kept = {"path": str(life.store), "ballast_mb": 1.0, "outbox_mb": 0.1}
-        return write_config(folder, bundle.path, metrics={"port": port}, tracker=BRIEF, mqtt=mqtt, store=kept)
+        return write_config(
+            folder, bundle.path, metrics={"port": port}, tracker=BRIEF, mqtt=mqtt, store=kept
+        )
 
     def reload(reason: str, broker_port: int, **more: object) -> None:
         configure(broker_port, **more)
@@ -191,7 +240,10 @@ def of_delivery(tmp_path_factory: pytest.TempPathFactory, bundle: Bundle) -> Lif
     daemon = Daemon(configure(free_port()), audio=audio, deliveries=deliveries, sysfs=NO_SENSORS)
     choosy = ("allow_anonymous true", f"acl_file {folder / 'acl'}")
     (folder / "acl").write_text(
-        "".join(f"topic readwrite edge/pond/{topic}\n" for topic in ("status", "info", "health", "effort", "detection/low_hummer"))
+        "".join(
+            f"topic readwrite edge/pond/{topic}\n"
+            for topic in ("status", "info", "health", "effort", "detection/low_hummer")
+        )
     )
     with (
         Impostor(b"\x20\x03\0\0\x05") as mad,  # a CONNACK whose properties end before they begin
@@ -224,9 +276,14 @@ def of_delivery(tmp_path_factory: pytest.TempPathFactory, bundle: Bundle) -> Lif
 
 @pytest.fixture(scope="module")
 def of_disk(tmp_path_factory: pytest.TempPathFactory, bundle: Bundle) -> Iterator[Life]:
-    """A disk without ballast that is full for longer than detections can wait, while a broker takes what is there."""
+    """A disk without ballast that is full for longer than detections can wait, while a broker takes
+    what is there.
+    """
     folder, port = tmp_path_factory.mktemp("disk"), free_port()
-    with small_disk(folder / "disk", megabytes=24) as disk, Broker(folder / "broker", mortal=False) as broker:
+    with (
+        small_disk(folder / "disk", megabytes=24) as disk,
+        Broker(folder / "broker", mortal=False) as broker,
+    ):
         life = Life(Watch(port), disk / "edge.db")
         config = write_config(
             folder,
@@ -235,11 +292,18 @@ def of_disk(tmp_path_factory: pytest.TempPathFactory, bundle: Bundle) -> Iterato
             tracker={"cooldown_s": 0.1, "longest_s": 1.0, "update_s": 0.001},
             store={"path": str(life.store), "ballast_mb": 0.0},
             clips={"enabled": False},
-            mqtt={"host": "127.0.0.1", "port": broker.port, "rate_per_s": 1000.0, "wait_for_sync_s": 0.0},
+            mqtt={
+                "host": "127.0.0.1",
+                "port": broker.port,
+                "rate_per_s": 1000.0,
+                "wait_for_sync_s": 0.0,
+            },
             metrics={"port": port},
         )
         watch = life.watch
-        with running(Daemon(config, audio=RealTimeAudio(calls()), deliveries=deliveries, sysfs=NO_SENSORS)):
+        with running(
+            Daemon(config, audio=RealTimeAudio(calls()), deliveries=deliveries, sysfs=NO_SENSORS)
+        ):
             watch.until('edge_messages_sent_total{kind="detection"}')
             broker.freeze()
             watch.until("edge_outbox_rows", 3)
@@ -254,7 +318,9 @@ def of_disk(tmp_path_factory: pytest.TempPathFactory, bundle: Bundle) -> Iterato
         yield life
 
 
-def test_every_metric_is_moved_by_a_fault(of_sound: Life, of_lateness: Life, of_delivery: Life, of_disk: Life) -> None:
+def test_every_metric_is_moved_by_a_fault(
+    of_sound: Life, of_lateness: Life, of_delivery: Life, of_disk: Life
+) -> None:
     watches = [life.watch for life in (of_sound, of_lateness, of_delivery, of_disk)]
     series = set[str]().union(*(watch.series for watch in watches))
     moved = set[str]().union(*(watch.moved for watch in watches))
@@ -265,46 +331,75 @@ def test_every_metric_is_moved_by_a_fault(of_sound: Life, of_lateness: Life, of_
     assert families - {watch.family(name) for watch in watches for name in watch.moved} == set()
 
 
-def test_promtool_has_nothing_to_say_of_a_recorder_in_trouble(of_sound: Life, of_delivery: Life, of_disk: Life) -> None:
+def test_promtool_has_nothing_to_say_of_a_recorder_in_trouble(
+    of_sound: Life, of_delivery: Life, of_disk: Life
+) -> None:
     for life in (of_sound, of_delivery, of_disk):
-        checked = subprocess.run(["promtool", "check", "metrics"], input=life.watch.text, capture_output=True, check=False)
+        checked = subprocess.run(
+            ["promtool", "check", "metrics"],
+            input=life.watch.text,
+            capture_output=True,
+            check=False,
+        )
         assert (checked.returncode, checked.stdout + checked.stderr) == (0, b"")
 
 
 def test_every_second_of_a_troubled_microphone_is_in_the_ledger(of_sound: Life) -> None:
-    totals = "sum(heard_s), sum(lost_s), sum(gated_s), sum(dropped_s), sum((end_sample - start_sample) / 8000.0)"
-    ((heard_s, lost_s, gated_s, dropped_s, elapsed_s),) = of_sound.rows(f"SELECT {totals} FROM effort")
+    totals = (
+        "sum(heard_s), sum(lost_s), sum(gated_s), sum(dropped_s), sum((end_sample - "
+        "start_sample) / 8000.0)"
+    )
+    ((heard_s, lost_s, gated_s, dropped_s, elapsed_s),) = of_sound.rows(
+        f"SELECT {totals} FROM effort"
+    )
     assert heard_s + lost_s + gated_s + dropped_s == pytest.approx(elapsed_s, abs=1e-3)
     assert min(heard_s, lost_s, gated_s) > 0
-    assert dropped_s > 0  # two windows and more in a row that the model failed on: nobody heard what lay between
+    # two windows and more in a row that the model failed on: nobody heard what lay between
+    assert dropped_s > 0
 
 
-def test_when_inference_is_late_the_oldest_audio_is_dropped_and_the_rest_is_heard(of_lateness: Life) -> None:
+def test_when_inference_is_late_the_oldest_audio_is_dropped_and_the_rest_is_heard(
+    of_lateness: Life,
+) -> None:
     labels = {p["label"] for p in of_lateness.payloads()}
     assert "high_peeper" in labels
     assert "mid_whistler" not in labels
-    totals = "sum(heard_s), sum(lost_s), sum(gated_s), sum(dropped_s), sum(end_sample - start_sample) / 8000.0"
-    ((heard_s, lost_s, gated_s, dropped_s, elapsed_s),) = of_lateness.rows(f"SELECT {totals} FROM effort")
+    totals = (
+        "sum(heard_s), sum(lost_s), sum(gated_s), sum(dropped_s), sum(end_sample - "
+        "start_sample) / 8000.0"
+    )
+    ((heard_s, lost_s, gated_s, dropped_s, elapsed_s),) = of_lateness.rows(
+        f"SELECT {totals} FROM effort"
+    )
     assert heard_s + lost_s + gated_s + dropped_s == pytest.approx(elapsed_s, abs=1e-3)
     assert 1.0 < dropped_s < of_lateness.facts["stalled_s"]
     assert elapsed_s == pytest.approx(of_lateness.facts["played_s"], abs=2.0)
     assert of_lateness.facts["grown_bytes"] < 4e6
 
 
-def test_a_jump_of_the_wall_clock_neither_reorders_nor_redates(tmp_path: Path, bundle: Bundle) -> None:
+def test_a_jump_of_the_wall_clock_neither_reorders_nor_redates(
+    tmp_path: Path, bundle: Bundle
+) -> None:
     port, world = free_port(), HandWorld()
     life = Life(Watch(port), tmp_path / "edge.db")
-    config = write_config(tmp_path, bundle.path, metrics={"port": port}, tracker=BRIEF, clips={"enabled": False})
+    config = write_config(
+        tmp_path, bundle.path, metrics={"port": port}, tracker=BRIEF, clips={"enabled": False}
+    )
     began = datetime.fromtimestamp(world.utc_us() / 1e6).astimezone()
     sound = np.concatenate([tone(300, 2.0), silence(1.0), tone(3000, 2.0), silence(1.0)])
-    daemon = Daemon(config, audio=RealTimeAudio(sound), deliveries=no_deliveries, clock=LiveClock(world=world))
+    daemon = Daemon(
+        config, audio=RealTimeAudio(sound), deliveries=no_deliveries, clock=LiveClock(world=world)
+    )
     with running(daemon):
         for shift_s in (2 * DAY_S, -3600.0):
             count = len(life.payloads()) if life.store.exists() and shift_s < 0 else 0
             # In the middle of an event: it has begun and not ended.
             until(lambda least=count: len(states(life)) > least and states(life)[-1] == "new", 60)  # type: ignore[misc]
             world.shift_s = shift_s
-            until(lambda due=shift_s: abs(life.watch.look()["edge_clock_offset_seconds"] - due) < 1, 60)  # type: ignore[misc]
+            until(
+                lambda due=shift_s: abs(life.watch.look()["edge_clock_offset_seconds"] - due) < 1,  # type: ignore[misc]
+                60,
+            )
         count = len(states(life))
         until(lambda: len(states(life)) >= count + 2 and states(life)[-1] == "end", 60)
     events = life.payloads()
@@ -314,10 +409,18 @@ def test_a_jump_of_the_wall_clock_neither_reorders_nor_redates(tmp_path: Path, b
     assert abs(zeros[0] - began.timestamp()) < 30
     news = [e for e in events if e["state"] == "new"]
     assert [e["start_utc"] for e in news] == sorted(e["start_utc"] for e in news)
-    assert len({e["id"] for e in news}) == len(news) == len([e for e in events if e["state"] == "end"]) >= 3
+    assert (
+        len({e["id"] for e in news})
+        == len(news)
+        == len([e for e in events if e["state"] == "end"])
+        >= 3
+    )
     assert {e["id"] for e in events} == {e["id"] for e in news}
     (effort,) = life.rows("SELECT min(start_utc) FROM effort")[0]
-    assert abs(datetime.fromisoformat(effort.replace("Z", "+00:00")).timestamp() - began.timestamp()) < 30
+    assert (
+        abs(datetime.fromisoformat(effort.replace("Z", "+00:00")).timestamp() - began.timestamp())
+        < 30
+    )
 
 
 def states(life: Life) -> list[str]:

@@ -1,6 +1,8 @@
-"""`edge-deploy install` on a machine with systemd and nothing of ours: a container, in which it runs as root and for real.
+"""`edge-deploy install` on a machine with systemd and nothing of ours: a container, in which it
+runs as root and for real.
 
-The package is a wheel that leads to what runs this test, so that no network is needed; all else is as on a recorder.
+The package is a wheel that leads to what runs this test, so that no network is needed; all else is
+as on a recorder.
 """
 
 from __future__ import annotations
@@ -38,7 +40,10 @@ class Recorder:
 
     def install(self, *options: str, check: bool = True) -> str:
         """Its output; the end of its errors is in the last line."""
-        program = "import sys; sys.path[:0] = ['/srv/checkout', '/srv/packages']; from deploy.cli import main; main()"
+        program = (
+            "import sys; sys.path[:0] = ['/srv/checkout', '/srv/packages']; from deploy.cli "
+            "import main; main()"
+        )
         arguments = [
             "--package",
             "/srv/wheels/edge_monitor-9.9-py3-none-any.whl",
@@ -48,23 +53,31 @@ class Recorder:
             self.python,
         ]
         command = ["env", LIBRARIES, self.python, "-c", program, "install", *arguments, *options]
-        return self.container.run("sh", "-c", 'exec "$@" 2>&1', "sh", *command, check=check, seconds=300)
+        return self.container.run(
+            "sh", "-c", 'exec "$@" 2>&1', "sh", *command, check=check, seconds=300
+        )
 
     def drop_in(self, unit: str, text: str) -> None:
         folder = self.container.path(f"{UNITS}/{unit}.d")
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / "test.conf").write_text(f"[Service]\nEnvironment={LIBRARIES}\n{text}", encoding="utf-8")
+        (folder / "test.conf").write_text(
+            f"[Service]\nEnvironment={LIBRARIES}\n{text}", encoding="utf-8"
+        )
         self.container.run("systemctl", "daemon-reload")
 
     def shown(self, name: str, unit: str = "edge") -> str:
-        return self.container.run("systemctl", "show", unit, f"--property={name}", "--value").strip()
+        return self.container.run(
+            "systemctl", "show", unit, f"--property={name}", "--value"
+        ).strip()
 
     def journal(self, unit: str = "edge") -> str:
         return self.container.run("journalctl", "--no-pager", "--output=cat", f"--unit={unit}")
 
     def listens(self) -> bool:
         """Whether the recorder has got as far as it can without a sound card."""
-        said = self.container.run("journalctl", "--no-pager", "--output=cat", f"_PID={self.shown('MainPID')}")
+        said = self.container.run(
+            "journalctl", "--no-pager", "--output=cat", f"_PID={self.shown('MainPID')}"
+        )
         return "no audio input on this machine" in said
 
 
@@ -84,7 +97,11 @@ def recorder(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[R
     if inside != base:
         seen[str(inside)] = base
     with Container(folder, binds={}, read_only=seen) as container:
-        made = Recorder(container, f"{inside}/bin/python{sys.version_info.major}.{sys.version_info.minor}", bundle)
+        made = Recorder(
+            container,
+            f"{inside}/bin/python{sys.version_info.major}.{sys.version_info.minor}",
+            bundle,
+        )
         made.drop_in("edge.service", "")
         made.drop_in("edge-compile.service", "")
         made.first_run = made.install("--bundle", "/srv/bundles/tiny")
@@ -94,7 +111,10 @@ def recorder(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[R
 def test_one_command_makes_a_recorder_that_listens(recorder: Recorder) -> None:
     assert "still missing: audio" in recorder.first_run
     assert os.readlink(recorder.container.path(CURRENT)) == recorder.bundle.digest
-    assert recorder.container.run("systemctl", "is-enabled", "edge", "edge-compile").split() == ["enabled", "enabled"]
+    assert recorder.container.run("systemctl", "is-enabled", "edge", "edge-compile").split() == [
+        "enabled",
+        "enabled",
+    ]
     until(recorder.listens, PATIENCE_S, every_s=LOOK_S)
     assert recorder.shown("ActiveState") == "activating"  # ready is when samples advance
     # There is no GPU here, so there was nothing to build.
@@ -119,7 +139,9 @@ def test_a_model_that_fails_is_taken_back_while_the_old_one_runs(recorder: Recor
     assert recorder.shown("MainPID") == process
 
 
-def test_an_engine_that_cannot_be_built_does_not_keep_the_recorder_from_starting(recorder: Recorder) -> None:
+def test_an_engine_that_cannot_be_built_does_not_keep_the_recorder_from_starting(
+    recorder: Recorder,
+) -> None:
     process = recorder.shown("MainPID")
     # As if there were a GPU: its builder then fails in earnest, for there is none.
     recorder.drop_in("edge-compile.service", "[Unit]\nConditionPathExistsGlob=\n")
@@ -128,7 +150,8 @@ def test_an_engine_that_cannot_be_built_does_not_keep_the_recorder_from_starting
         until(lambda: recorder.shown("MainPID") not in (process, "0"), PATIENCE_S, every_s=LOOK_S)
         until(recorder.listens, PATIENCE_S, every_s=LOOK_S)
         assert recorder.shown("ExecMainStatus", "edge-compile") == "2"
-        assert recorder.shown("ActiveState", "edge-compile") == "active"  # tried; not again at each restart
+        # tried; not again at each restart
+        assert recorder.shown("ActiveState", "edge-compile") == "active"
         # Before the recorder, and not at the same time.
         built = int(recorder.shown("ExecMainExitTimestampMonotonic", "edge-compile"))
         assert 0 < built <= int(recorder.shown("ExecMainStartTimestampMonotonic"))

@@ -1,7 +1,8 @@
-"""`edge-deploy install` on a recorder that records: it goes from one model to the next, and a build that fails does not stop it.
+"""`edge-deploy install` on a recorder that records: it goes from one model to the next, and a build
+that fails does not stop it.
 
-The environment is made in a container, of a wheel that leads to the packages that run this test; a drop-in gives the daemon a
-sound card that plays a file.
+The environment is made in a container, of a wheel that leads to the packages that run this test; a
+drop-in gives the daemon a sound card that plays a file.
 """
 
 from __future__ import annotations
@@ -62,8 +63,24 @@ class Bare:
     def install(self, bundle: str, *options: str) -> tuple[str, str]:
         """Exit status, and what it said, errors too."""
         settings = ["PYTHONPATH=/srv/checkout:/srv/packages", "LD_LIBRARY_PATH=/srv/python/lib"]
-        wheel = ["--package", "/srv/wheel/edge_monitor-9.9-py3-none-any.whl", "--wheels", "/srv/wheel", "--python", self.python]
-        given = [self.python, "-c", "from deploy.cli import main; main()", "install", "--bundle", bundle, *wheel, *options]
+        wheel = [
+            "--package",
+            "/srv/wheel/edge_monitor-9.9-py3-none-any.whl",
+            "--wheels",
+            "/srv/wheel",
+            "--python",
+            self.python,
+        ]
+        given = [
+            self.python,
+            "-c",
+            "from deploy.cli import main; main()",
+            "install",
+            "--bundle",
+            bundle,
+            *wheel,
+            *options,
+        ]
         told = self.run("env", *settings, "sh", "-c", '"$@" 2>&1; echo "exit $?"', "sh", *given)
         said, _, status = told.rpartition("exit ")
         return status, said
@@ -75,7 +92,16 @@ class Bare:
         try:
             until(condition, PATIENCE_S, every_s=LOOK_S)
         except AssertionError:
-            pytest.fail(self.run("journalctl", "--no-pager", "--output=cat", "--unit=edge", "--unit=edge-compile", "--lines=60"))
+            pytest.fail(
+                self.run(
+                    "journalctl",
+                    "--no-pager",
+                    "--output=cat",
+                    "--unit=edge",
+                    "--unit=edge-compile",
+                    "--lines=60",
+                )
+            )
 
     def active(self) -> bool:
         return self.shown("ActiveState") == "active"
@@ -94,7 +120,10 @@ class Bare:
                 shutil.copyfile(source, f"{copy}{suffix}")
         connection = sqlite3.connect(copy)
         try:
-            return [json.loads(text) for (text,) in connection.execute("SELECT payload FROM detections ORDER BY number")]
+            return [
+                json.loads(text)
+                for (text,) in connection.execute("SELECT payload FROM detections ORDER BY number")
+            ]
         except sqlite3.DatabaseError:
             return []  # not yet made, or written while it was copied
         finally:
@@ -105,11 +134,16 @@ class Bare:
 def bundles(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Bundle]:
     """Two that differ in what they expect of their golden window, though not by much."""
     folder = tmp_path_factory.mktemp("bundles")
-    return {name: tiny_bundle(folder / name, golden_error=error) for name, error in {"old": 0.0, "new": 1e-6}.items()}
+    return {
+        name: tiny_bundle(folder / name, golden_error=error)
+        for name, error in {"old": 0.0, "new": 1e-6}.items()
+    }
 
 
 @pytest.fixture(scope="module")
-def bare(root: Path, tmp_path_factory: pytest.TempPathFactory, bundles: dict[str, Bundle]) -> Iterator[Bare]:
+def bare(
+    root: Path, tmp_path_factory: pytest.TempPathFactory, bundles: dict[str, Bundle]
+) -> Iterator[Bare]:
     folder = tmp_path_factory.mktemp("bare")
     for name in ("card", "wheel", "machine"):
         (folder / name).mkdir()
@@ -129,10 +163,15 @@ def bare(root: Path, tmp_path_factory: pytest.TempPathFactory, bundles: dict[str
         **({} if inside == base else {str(inside): base}),
     }
     with Container(folder / "machine", binds={}, read_only=seen) as container:
-        yield Bare(container, str(inside / "bin" / f"python{sys.version_info.major}.{sys.version_info.minor}"))
+        yield Bare(
+            container,
+            str(inside / "bin" / f"python{sys.version_info.major}.{sys.version_info.minor}"),
+        )
 
 
-def test_a_recorder_goes_from_one_model_to_the_next(bare: Bare, bundles: dict[str, Bundle], tmp_path: Path) -> None:
+def test_a_recorder_goes_from_one_model_to_the_next(
+    bare: Bare, bundles: dict[str, Bundle], tmp_path: Path
+) -> None:
     bare.write("/etc/systemd/system/edge.service.d/card.conf", CARD)
     status, said = bare.install("/srv/bundles/old")
     assert status == "0", said
@@ -144,10 +183,14 @@ def test_a_recorder_goes_from_one_model_to_the_next(bare: Bare, bundles: dict[st
     # The same store goes on.
     bare.until(lambda: bare.hears_with(bundles["new"], tmp_path))
     assert bare.shown("MainPID") != process
-    assert {event["bundle"] for event in bare.events(tmp_path)} == {bundle.digest for bundle in bundles.values()}
+    assert {event["bundle"] for event in bare.events(tmp_path)} == {
+        bundle.digest for bundle in bundles.values()
+    }
 
 
-def test_a_build_that_fails_keeps_nobody_from_recording(bare: Bare, bundles: dict[str, Bundle]) -> None:
+def test_a_build_that_fails_keeps_nobody_from_recording(
+    bare: Bare, bundles: dict[str, Bundle]
+) -> None:
     """It runs before the recorder, as the same user, whose cache both write."""
     bare.write("/etc/systemd/system/edge.service.d/card.conf", CARD)
     status, said = bare.install("/srv/bundles/old")

@@ -31,7 +31,9 @@ PASSWORD = "c0rrect-horse"
 
 
 @pytest.mark.parametrize("protocol", [5, 311])
-def test_a_detection_arrives_and_leaves_the_outbox(broker: Broker, store: Store, open_sink: Open, protocol: int) -> None:
+def test_a_detection_arrives_and_leaves_the_outbox(
+    broker: Broker, store: Store, open_sink: Open, protocol: int
+) -> None:
     meter = Meter()
     with Subscriber(broker.port) as subscriber:
         open_sink(broker.port, protocol=protocol, meter=meter)
@@ -42,8 +44,15 @@ def test_a_detection_arrives_and_leaves_the_outbox(broker: Broker, store: Store,
         assert until(lambda: store.depth("mqtt") == (0, 0))
         assert until(lambda: len(subscriber.detections()) == 2)
         topics = [topic for topic, *_ in subscriber.messages]
-        assert {"edge/r1/detection/low_hummer", "edge/r1/detection/unknown", "edge/r1/health", "edge/r1/info"} <= set(topics)
-        schema = json.loads((ROOT / "config" / "detection.v1.schema.json").read_text(encoding="utf-8"))
+        assert {
+            "edge/r1/detection/low_hummer",
+            "edge/r1/detection/unknown",
+            "edge/r1/health",
+            "edge/r1/info",
+        } <= set(topics)
+        schema = json.loads(
+            (ROOT / "config" / "detection.v1.schema.json").read_text(encoding="utf-8")
+        )
         for detection in subscriber.detections():
             jsonschema.validate(detection, schema)
         assert json.loads(subscriber.said("edge/r1/info")[0]) == INFO
@@ -58,7 +67,11 @@ def test_status_info_and_health_are_retained(broker: Broker, store: Store, open_
     assert until(lambda: store.depth("mqtt")[0] == 0)
     with Subscriber(broker.port) as late:
         assert until(lambda: len(late.messages) == 3)
-        assert {topic for topic, _, retained in late.messages if retained} == {"edge/r1/status", "edge/r1/info", "edge/r1/health"}
+        assert {topic for topic, _, retained in late.messages if retained} == {
+            "edge/r1/status",
+            "edge/r1/info",
+            "edge/r1/health",
+        }
 
 
 def test_a_broker_down_at_boot_is_waited_for(tmp_path: Path, store: Store, open_sink: Open) -> None:
@@ -69,11 +82,14 @@ def test_a_broker_down_at_boot_is_waited_for(tmp_path: Path, store: Store, open_
     assert until(lambda: meter.errors.count("unreachable") >= 3)
     with broker, Subscriber(broker.port) as subscriber:
         assert until(lambda: len(subscriber.counted()) == 30)
-        assert [d["id"] for d in subscriber.detections()] == [event_id(n) for n in range(30)]  # the oldest first
+        # the oldest first
+        assert [d["id"] for d in subscriber.detections()] == [event_id(n) for n in range(30)]
     assert set(meter.errors) <= set(KINDS)
 
 
-def test_broker_killed_and_frozen_under_a_stream_nothing_is_lost(broker: Broker, store: Store, open_sink: Open) -> None:
+def test_broker_killed_and_frozen_under_a_stream_nothing_is_lost(
+    broker: Broker, store: Store, open_sink: Open
+) -> None:
     dice = random.Random(7)
     meter, total = Meter(), 400
 
@@ -112,7 +128,9 @@ def test_the_rate_of_catching_up_is_bounded(broker: Broker, store: Store, open_s
     assert 1.5 < time.monotonic() - began_s < 15  # 20 at once, then 20 a second
 
 
-def test_rows_of_an_unset_clock_wait_for_it_but_not_for_ever(broker: Broker, store: Store, open_sink: Open) -> None:
+def test_rows_of_an_unset_clock_wait_for_it_but_not_for_ever(
+    broker: Broker, store: Store, open_sink: Open
+) -> None:
     store.record(payload(1, synced=False), dating=UNSYNCED)
     with Subscriber(broker.port) as subscriber:
         waiting = open_sink(broker.port, wait_for_sync_s=60.0)
@@ -147,13 +165,24 @@ def test_a_wrong_password_is_told_and_a_right_one_works(
     with Broker(tmp_path / "broker", *passwords(tmp_path)) as broker:
         meter, secret = Meter(), tmp_path / "password"
         shutil.copy(tmp_path / "wrong", secret)
-        open_sink(broker.port, meter=meter, protocol=protocol, username_file=tmp_path / "user", password_file=secret)
+        open_sink(
+            broker.port,
+            meter=meter,
+            protocol=protocol,
+            username_file=tmp_path / "user",
+            password_file=secret,
+        )
         assert until(lambda: meter.errors.count("refused") >= 2)
         told = [r.getMessage() for r in caplog.records if "refuses" in r.getMessage()]
         assert len(told) == 1  # said once, however often it is tried
         assert "Not authorized" in told[0]
         assert "mqtt.password_file" in told[0]
-        config = MqttConfig(host="127.0.0.1", port=broker.port, username_file=tmp_path / "user", password_file=secret)
+        config = MqttConfig(
+            host="127.0.0.1",
+            port=broker.port,
+            username_file=tmp_path / "user",
+            password_file=secret,
+        )
         assert "Not authorized" in (probe(config, device="r1") or "")
         shutil.copy(tmp_path / "right", secret)  # a new password needs no restart
         assert until(lambda: meter.connected)
@@ -166,27 +195,40 @@ def test_what_the_broker_does_not_take_stays_and_holds_up_nothing_else(
     tmp_path: Path, store: Store, open_sink: Open, caplog: pytest.LogCaptureFixture
 ) -> None:
     allowed = ("status", "info", "detection/unknown")
-    (tmp_path / "acl").write_text("".join(f"topic readwrite edge/r1/{topic}\n" for topic in allowed))
-    with Broker(tmp_path / "broker", "allow_anonymous true", f"acl_file {tmp_path / 'acl'}") as broker:
+    (tmp_path / "acl").write_text(
+        "".join(f"topic readwrite edge/r1/{topic}\n" for topic in allowed)
+    )
+    with Broker(
+        tmp_path / "broker", "allow_anonymous true", f"acl_file {tmp_path / 'acl'}"
+    ) as broker:
         meter = Meter()
         store.record(payload(1), dating=SYNCED)
         store.record(payload(3), dating=SYNCED)
         open_sink(broker.port, meter=meter)
         assert until(lambda: "puback" in meter.errors)
-        assert until(lambda: len(meter.delays_s) == 1)  # mosquitto 2.0.11 hangs up as well: the next connection brings it
+        # mosquitto 2.0.11 hangs up as well: the next connection brings it
+        assert until(lambda: len(meter.delays_s) == 1)
         assert "does not take edge/r1/detection/low_hummer: Not authorized" in caplog.text
-        assert [json.loads(row.payload)["id"] for row in store.pending("mqtt", limit=9)] == [event_id(1)]
+        assert [json.loads(row.payload)["id"] for row in store.pending("mqtt", limit=9)] == [
+            event_id(1)
+        ]
         time.sleep(0.5)
         assert meter.errors.count("puback") == 1  # and is not offered again at once
 
 
 @pytest.mark.parametrize("protocol", [5, 311])
-def test_a_broker_that_hangs_up_on_one_message_gets_the_others(store: Store, open_sink: Open, protocol: int) -> None:
+def test_a_broker_that_hangs_up_on_one_message_gets_the_others(
+    store: Store, open_sink: Open, protocol: int
+) -> None:
     with Terse(hangs_up_on="edge/r1/detection/low_hummer") as broker:
         meter = Meter()
         for number in (1, 2, 3, 4, 6):  # every third is unknown
             store.record(payload(number), dating=SYNCED)
-        wanted = {row.seq for row in store.pending("mqtt", limit=9) if json.loads(row.payload)["label"] is None}
+        wanted = {
+            row.seq
+            for row in store.pending("mqtt", limit=9)
+            if json.loads(row.payload)["label"] is None
+        }
         assert len(wanted) == 2
         open_sink(broker.port, protocol=protocol, meter=meter)
         assert until(lambda: len(meter.delays_s) == len(wanted))
@@ -195,7 +237,9 @@ def test_a_broker_that_hangs_up_on_one_message_gets_the_others(store: Store, ope
 
 
 @pytest.mark.parametrize("maximum", [1, 5])
-def test_no_more_is_on_the_way_than_the_broker_asks_for(store: Store, open_sink: Open, maximum: int) -> None:
+def test_no_more_is_on_the_way_than_the_broker_asks_for(
+    store: Store, open_sink: Open, maximum: int
+) -> None:
     with Terse(hangs_up_on="none", receive_maximum=maximum) as broker:
         for number in range(30):
             store.record(payload(number), dating=SYNCED)
@@ -205,7 +249,9 @@ def test_no_more_is_on_the_way_than_the_broker_asks_for(store: Store, open_sink:
         assert broker.most_unanswered == maximum  # at most, and all of it is used
 
 
-def test_tls_with_a_certificate_authority_and_client_certificates(tmp_path: Path, store: Store, open_sink: Open) -> None:
+def test_tls_with_a_certificate_authority_and_client_certificates(
+    tmp_path: Path, store: Store, open_sink: Open
+) -> None:
     """Against the broker that `deploy/mosquitto` configures."""
     with Broker(tmp_path / "broker", *example_broker(tmp_path, clients=("r1",))) as broker:
         config = MqttConfig(host="127.0.0.1", port=broker.port)
@@ -214,7 +260,8 @@ def test_tls_with_a_certificate_authority_and_client_certificates(tmp_path: Path
             "certificate verify failed": {**ours, "ca_file": tmp_path / "certs" / "other.pem"},
             "No such file": {**ours, "ca_file": tmp_path / "none.pem"},
             "mqtt.ca_file": {**ours, "key_file": tmp_path / "certs" / "ca.key"},
-            "lost the broker": {"tls": True, "ca_file": ours["ca_file"]},  # without a certificate of its own the broker hangs up
+            # without a certificate of its own the broker hangs up
+            "lost the broker": {"tls": True, "ca_file": ours["ca_file"]},
         }
         for reason, changed in refusals.items():
             told = probe(config.model_copy(update=changed), device="r1") or ""
@@ -241,7 +288,9 @@ def test_stopping_sends_what_is_left_first(broker: Broker, store: Store, open_si
         assert store.depth("mqtt")[0] == 0
 
 
-def test_a_frozen_broker_delays_neither_the_pipeline_nor_the_stop(broker: Broker, store: Store, open_sink: Open) -> None:
+def test_a_frozen_broker_delays_neither_the_pipeline_nor_the_stop(
+    broker: Broker, store: Store, open_sink: Open
+) -> None:
     meter = Meter()
     sink = open_sink(broker.port, meter=meter)
     assert until(lambda: meter.connected)
@@ -254,7 +303,9 @@ def test_a_frozen_broker_delays_neither_the_pipeline_nor_the_stop(broker: Broker
     assert store.depth("mqtt")[0] == 50
 
 
-def test_a_broker_that_never_answers_does_not_hold_up_the_stop(broker: Broker, open_sink: Open) -> None:
+def test_a_broker_that_never_answers_does_not_hold_up_the_stop(
+    broker: Broker, open_sink: Open
+) -> None:
     broker.freeze()
     sink = open_sink(broker.port)
     time.sleep(0.3)
@@ -264,7 +315,9 @@ def test_a_broker_that_never_answers_does_not_hold_up_the_stop(broker: Broker, o
     assert not sink.alive
 
 
-def test_a_detection_is_acknowledged_soon_after_it_is_stored(broker: Broker, store: Store, open_sink: Open) -> None:
+def test_a_detection_is_acknowledged_soon_after_it_is_stored(
+    broker: Broker, store: Store, open_sink: Open
+) -> None:
     meter = Meter()
     open_sink(broker.port, meter=meter)
     assert until(lambda: meter.connected)
@@ -273,16 +326,24 @@ def test_a_detection_is_acknowledged_soon_after_it_is_stored(broker: Broker, sto
         time.sleep(0.01)
     assert until(lambda: len(meter.delays_s) == 100)
     delays_s = sorted(delay_s for delay_s in meter.delays_s if delay_s is not None)
-    assert delays_s[50] < 0.1  # typically a few milliseconds; the bench measures, this only finds a wait that should not be there
+    # typically a few milliseconds; the bench measures, this only finds a wait that should not be
+    # there
+    assert delays_s[50] < 0.1
 
 
-def test_two_recorders_do_not_evict_each_other(broker: Broker, store: Store, tmp_path: Path, open_sink: Open) -> None:
+def test_two_recorders_do_not_evict_each_other(
+    broker: Broker, store: Store, tmp_path: Path, open_sink: Open
+) -> None:
     one, two = Meter(), Meter()
-    with Store(tmp_path / "two.db", outbox_bytes=10**7, history_bytes=10**7) as other, Subscriber(broker.port) as subscriber:
+    with (
+        Store(tmp_path / "two.db", outbox_bytes=10**7, history_bytes=10**7) as other,
+        Subscriber(broker.port) as subscriber,
+    ):
         sink_two = open_sink(broker.port, device="r2", meter=two, kept=other)
         open_sink(broker.port, device="r1", meter=one)
         assert until(lambda: one.connected and two.connected)
-        assert probe(MqttConfig(host="127.0.0.1", port=broker.port), device="r1") is None  # nor does a check
+        # nor does a check
+        assert probe(MqttConfig(host="127.0.0.1", port=broker.port), device="r1") is None
         for number in range(20):
             store.record(payload(number), dating=SYNCED)
             other.record(payload(number, device="r2"), dating=SYNCED)
@@ -291,14 +352,17 @@ def test_two_recorders_do_not_evict_each_other(broker: Broker, store: Store, tmp
         sink_two.stop()
 
 
-def test_home_assistant_hears_of_the_recorder_at_each_of_its_births(broker: Broker, store: Store, open_sink: Open) -> None:
+def test_home_assistant_hears_of_the_recorder_at_each_of_its_births(
+    broker: Broker, store: Store, open_sink: Open
+) -> None:
     topic = "homeassistant/device/edge_r1/config"
     with Subscriber(broker.port) as subscriber:
         sink = open_sink(broker.port, home_assistant=True)
         assert until(lambda: len(subscriber.said(topic)) == 1)
         config = json.loads(subscriber.said(topic)[0])
         assert config["availability_topic"] == "edge/r1/status"
-        assert "value == 'online'" in config["availability_template"]  # `stopped` is not available either
+        # `stopped` is not available either
+        assert "value == 'online'" in config["availability_template"]
         assert {c["p"] for c in config["cmps"].values()} == {"sensor", "binary_sensor"}
         assert len({c["unique_id"] for c in config["cmps"].values()}) == len(config["cmps"])
         subscriber.publish("homeassistant/status", b"offline")
@@ -313,7 +377,14 @@ def test_home_assistant_hears_of_the_recorder_at_each_of_its_births(broker: Brok
 
 
 @pytest.mark.parametrize(
-    "nonsense", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"\x20\x02\x00", b"\x20\xff\xff\xff\xff\x01", bytes(64), b""]
+    "nonsense",
+    [
+        b"HTTP/1.1 400 Bad Request\r\n\r\n",
+        b"\x20\x02\x00",
+        b"\x20\xff\xff\xff\xff\x01",
+        bytes(64),
+        b"",
+    ],
 )
 def test_what_is_no_broker_is_told_without_a_traceback(nonsense: bytes) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
@@ -333,5 +404,7 @@ def test_what_is_no_broker_is_told_without_a_traceback(nonsense: bytes) -> None:
 
 
 def test_nobody_there_is_told() -> None:
-    assert "Connection refused" in (probe(MqttConfig(host="127.0.0.1", port=free_port()), device="r1") or "")
+    assert "Connection refused" in (
+        probe(MqttConfig(host="127.0.0.1", port=free_port()), device="r1") or ""
+    )
     assert "no connection" in (probe(MqttConfig(host="no-such-host.invalid"), device="r1") or "")

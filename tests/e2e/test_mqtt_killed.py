@@ -1,6 +1,8 @@
-"""The recorder killed with -9 twenty times at random moments, and the broker killed and frozen under it: nothing is lost.
+"""The recorder killed with -9 twenty times at random moments, and the broker killed and frozen
+under it: nothing is lost.
 
-Once its store and sink alone, under a stream far denser than any forest's, and once the whole daemon with microphone and model.
+Once its store and sink alone, under a stream far denser than any forest's, and once the whole
+daemon with microphone and model.
 
 A subscriber that keeps each event once, by id and state, has exactly what the recorder had stored.
 """
@@ -45,7 +47,9 @@ def all_events(count: int) -> set[tuple[str, str]]:
 
 
 def arrives_whole(database: Path, broker: Broker, subscriber: Subscriber, open_sink: Open) -> None:
-    """After a last, peaceful life everything stored is there: each event's payload the same however often it came."""
+    """After a last, peaceful life everything stored is there: each event's payload the same however
+    often it came.
+    """
     assert subscriber.counted()  # the lives were long enough to send something, too
     with Store(database, outbox_bytes=OUTBOX, history_bytes=OUTBOX) as store:
         assert store.quarantined is None
@@ -60,14 +64,17 @@ def arrives_whole(database: Path, broker: Broker, subscriber: Subscriber, open_s
 
 @contextmanager
 def troubled(broker: Broker, subscriber: Subscriber, dice: random.Random) -> Iterator[list[str]]:
-    """The broker killed and frozen at random moments as long as the block lasts; what was done to it."""
+    """The broker killed and frozen at random moments as long as the block lasts; what was done to
+    it.
+    """
     done: list[str] = []
     over = threading.Event()
 
     def trouble() -> None:
         while not over.wait(dice.uniform(0.1, 0.8)):
-            # mosquitto writes what it owes an absent subscriber to disk only after it has acknowledged it. With the subscriber
-            # there it has passed it on before, so that what this finds is the recorder's.
+            # mosquitto writes what it owes an absent subscriber to disk only after it has
+            # acknowledged it. With the subscriber there it has passed it on before, so that what
+            # this finds is the recorder's.
             if not until(lambda: subscriber.connected, 30):
                 return
             if dice.random() < 0.5:
@@ -90,9 +97,14 @@ def troubled(broker: Broker, subscriber: Subscriber, dice: random.Random) -> Ite
         thread.join()
 
 
-def test_the_daemon_killed_twenty_times_loses_nothing_and_leaves_its_will(broker: Broker, tmp_path: Path, open_sink: Open) -> None:
+def test_the_daemon_killed_twenty_times_loses_nothing_and_leaves_its_will(
+    broker: Broker, tmp_path: Path, open_sink: Open
+) -> None:
     dice, database = random.Random(3), tmp_path / "killed.db"
-    with Subscriber(broker.port) as subscriber, Killable("store", str(database), str(broker.port)) as recorder:
+    with (
+        Subscriber(broker.port) as subscriber,
+        Killable("store", str(database), str(broker.port)) as recorder,
+    ):
         for _ in range(DEATHS):
             with recorder.living():
                 time.sleep(dice.uniform(0.0, 0.5))
@@ -104,9 +116,14 @@ def test_the_daemon_killed_twenty_times_loses_nothing_and_leaves_its_will(broker
         assert subscriber.said("edge/r1/status")[0] == "online"
 
 
-def test_broker_and_daemon_killed_and_frozen_together_lose_nothing(broker: Broker, tmp_path: Path, open_sink: Open) -> None:
+def test_broker_and_daemon_killed_and_frozen_together_lose_nothing(
+    broker: Broker, tmp_path: Path, open_sink: Open
+) -> None:
     dice, database = random.Random(9), tmp_path / "killed.db"
-    with Subscriber(broker.port) as subscriber, Killable("store", str(database), str(broker.port)) as recorder:
+    with (
+        Subscriber(broker.port) as subscriber,
+        Killable("store", str(database), str(broker.port)) as recorder,
+    ):
         with troubled(broker, subscriber, random.Random(10)) as done:
             for _ in range(DEATHS):
                 with recorder.living():
@@ -117,26 +134,39 @@ def test_broker_and_daemon_killed_and_frozen_together_lose_nothing(broker: Broke
         assert set(subscriber.counted()) >= all_events(recorder.stored)
 
 
-def test_the_whole_daemon_killed_with_the_broker_loses_nothing_it_stored(broker: Broker, tmp_path: Path) -> None:
+def test_the_whole_daemon_killed_with_the_broker_loses_nothing_it_stored(
+    broker: Broker, tmp_path: Path
+) -> None:
     dice = random.Random(5)
     mqtt = {"host": "127.0.0.1", "port": broker.port, "rate_per_s": 1000.0, "wait_for_sync_s": 0.0}
-    bundle = tiny_bundle(tmp_path / "bundle", spec=replace(SPEC, window_s=0.4)).path  # lives are short
+    # lives are short
+    bundle = tiny_bundle(tmp_path / "bundle", spec=replace(SPEC, window_s=0.4)).path
     brief = {"cooldown_s": 0.2, "longest_s": 1.0, "update_s": 0.1}
     model = {"bundle": str(bundle), "hop_s": 0.1}
     config = write_config(tmp_path, bundle, mqtt=mqtt, tracker=brief, model=model)
     with Subscriber(broker.port) as subscriber:
-        with troubled(broker, subscriber, random.Random(6)) as done, Killable("daemon", str(config)) as recorder:
+        with (
+            troubled(broker, subscriber, random.Random(6)) as done,
+            Killable("daemon", str(config)) as recorder,
+        ):
             for _ in range(DEATHS):
                 with recorder.living():
                     time.sleep(dice.uniform(0.5, 2.9))
         assert {"killed", "frozen"} <= set(done)
         assert subscriber.counted("pond")  # the lives were long enough to send something
-        with running(Daemon(config, audio=RealTimeAudio(np.zeros(SPEC.sample_rate_hz, np.float32)), deliveries=deliveries)):
+        with running(
+            Daemon(
+                config,
+                audio=RealTimeAudio(np.zeros(SPEC.sample_rate_hz, np.float32)),
+                deliveries=deliveries,
+            )
+        ):
             assert until(lambda: asked(tmp_path, "SELECT count(*) FROM outbox") == [(0,)], 60)
         stored = {(id_, state): label for id_, state, label in asked(tmp_path, LABELS_OF_EVENTS)}
         assert until(lambda: set(subscriber.counted("pond")) >= set(stored), 60)
     assert set(subscriber.counted("pond")) == set(stored)
     assert set(stored.values()) == {"low_hummer", "mid_whistler", "high_peeper", None}
     assert sum(state == "end" for _, state in stored) > DEATHS / 2
-    # An event that was open at a death has no end, but no second beginning either: what begins is counted once.
+    # An event that was open at a death has no end, but no second beginning either: what begins is
+    # counted once.
     assert {event for event, _ in stored} == {event for event, state in stored if state == "new"}

@@ -1,4 +1,6 @@
-"""The benchmark measures the front end of any system, with librosa beside it where librosa has one like it."""
+"""The benchmark measures the front end of any system, with librosa beside it where librosa has one
+like it.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,14 @@ from edge.bench import _front_end, synthesise
 from edge.bundle import FrontendSpec
 
 MAX: dict[str, Any] = {"kind": "max"}
-SMALL: dict[str, Any] = {"sample_rate_hz": 8000, "window_s": 1.0, "n_fft": 256, "hop_length": 128, "n_mels": 12, "fmax_hz": 4000.0}
+SMALL: dict[str, Any] = {
+    "sample_rate_hz": 8000,
+    "window_s": 1.0,
+    "n_fft": 256,
+    "hop_length": 128,
+    "n_mels": 12,
+    "fmax_hz": 4000.0,
+}
 
 
 @pytest.mark.parametrize(

@@ -38,20 +38,35 @@ def clock(path: str, start: datetime | None = None) -> Clock:
 )
 def test_start_in_the_name(tmp_path: Path, name: str, start: str, uncertainty_s: float) -> None:
     found = clock(write_audio(tmp_path / name, noise(0.1)))
-    assert (found.source, rfc3339(found.start_utc), found.uncertainty_s) == ("name", start, uncertainty_s)
+    assert (found.source, rfc3339(found.start_utc), found.uncertainty_s) == (
+        "name",
+        start,
+        uncertainty_s,
+    )
     assert not found.synced
 
 
 @pytest.mark.parametrize(
     "name",
-    ["frog.wav", "20241301_053000.wav", "20240501_253000.wav", "120240501_053000.wav", "XC123456.wav", "19000101_000000.wav"],
+    [
+        "frog.wav",
+        "20241301_053000.wav",
+        "20240501_253000.wav",
+        "120240501_053000.wav",
+        "XC123456.wav",
+        "19000101_000000.wav",
+    ],
 )
 def test_without_a_start_the_time_of_the_file_is_its_end(tmp_path: Path, name: str) -> None:
     path = write_audio(tmp_path / name, noise(0.1))
     written = datetime(2024, 5, 1, 5, 31, tzinfo=UTC)
     os.utime(path, (written.timestamp(), written.timestamp()))
     found = clock(path)
-    assert (found.source, rfc3339(found.start_utc), found.uncertainty_s) == ("mtime", MAY, FILE_TIME_S)
+    assert (found.source, rfc3339(found.start_utc), found.uncertainty_s) == (
+        "mtime",
+        MAY,
+        FILE_TIME_S,
+    )
 
 
 def bext(date: bytes, time: bytes) -> bytes:
@@ -70,7 +85,12 @@ MOTH = b"Recorded at 07:30:00 01/05/2024 (UTC%s) by AudioMoth 24F319046430B7B1 a
     ("name", "content", "source", "uncertainty_s"),
     [
         (b"guan", b"GUANO|Version: 1.0\nTimestamp: 2024-05-01T05:30:00Z\nMake: X", "guano", 1.0),
-        (b"guan", b"GUANO|Version: 1.0\r\nTimestamp: 2024-05-01T00:30:00.000-05:00\r\n", "guano", 1.0),
+        (
+            b"guan",
+            b"GUANO|Version: 1.0\r\nTimestamp: 2024-05-01T00:30:00.000-05:00\r\n",
+            "guano",
+            1.0,
+        ),
         (b"guan", b"GUANO|Version: 1.0\nTimestamp: 2024-05-01 05:30:00\n", "guano", ANY_ZONE_S),
         (b"LIST", info(MOTH % b"+2"), "audiomoth", 1.0),
         (b"LIST", info((MOTH % b"").replace(b"07:30", b"05:30")), "audiomoth", 1.0),
@@ -85,7 +105,11 @@ def test_start_in_metadata_comes_before_the_name(
     path = write_audio(tmp_path / "20200101_000000.wav", noise(0.1))
     add_chunk(path, name, content)
     found = clock(path)
-    assert (found.source, rfc3339(found.start_utc), found.uncertainty_s) == (source, MAY, uncertainty_s)
+    assert (found.source, rfc3339(found.start_utc), found.uncertainty_s) == (
+        source,
+        MAY,
+        uncertainty_s,
+    )
 
 
 @pytest.mark.parametrize(
@@ -99,7 +123,9 @@ def test_start_in_metadata_comes_before_the_name(
         (b"LIST", info(b"a comment")),
     ],
 )
-def test_metadata_that_makes_no_sense_is_passed_over(tmp_path: Path, name: bytes, content: bytes) -> None:
+def test_metadata_that_makes_no_sense_is_passed_over(
+    tmp_path: Path, name: bytes, content: bytes
+) -> None:
     path = write_audio(tmp_path / "20240501_053000.wav", noise(0.1))
     add_chunk(path, name, content)
     assert clock(path).source == "name"
@@ -131,7 +157,17 @@ def test_rfc3339(text: str, utc: str) -> None:
     assert rfc3339(parse_start(text)) == utc
 
 
-@pytest.mark.parametrize("text", ["", "now", "2024-05-01", "2024-05-01T05:30:00", "2024-13-01T05:30:00Z", "0001-01-01T00:00:00Z"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "now",
+        "2024-05-01",
+        "2024-05-01T05:30:00",
+        "2024-13-01T05:30:00Z",
+        "0001-01-01T00:00:00Z",
+    ],
+)
 def test_start_must_be_a_time_with_its_zone(text: str) -> None:
     with pytest.raises(ConfigError, match="--start"):
         parse_start(text)
@@ -140,6 +176,8 @@ def test_start_must_be_a_time_with_its_zone(text: str) -> None:
 @given(st.integers(0, 10**11), st.sampled_from([8000, 22_050, 44_100, 48_000]))
 def test_time_is_derived_from_the_sample_to_half_a_microsecond(sample: int, rate_hz: int) -> None:
     start = datetime(2024, 5, 1, tzinfo=UTC)
-    found = Clock(start_utc=start, sample_rate_hz=rate_hz, source="name", synced=False, uncertainty_s=1.0).utc(sample)
+    found = Clock(
+        start_utc=start, sample_rate_hz=rate_hz, source="name", synced=False, uncertainty_s=1.0
+    ).utc(sample)
     microseconds = (found - start) // timedelta(microseconds=1)
     assert abs(2 * (microseconds * rate_hz - sample * 10**6)) <= rate_hz

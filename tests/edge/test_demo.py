@@ -1,4 +1,6 @@
-"""The demonstration soundscape is what its docstring says: the same every time, and every sound where and how it is described."""
+"""The demonstration soundscape is what its docstring says: the same every time, and every sound
+where and how it is described.
+"""
 
 from __future__ import annotations
 
@@ -58,7 +60,11 @@ def test_is_as_long_as_it_says_and_clips_nowhere(samples: Array) -> None:
 
 
 def test_scenes_follow_each_other_with_quiet_between(samples: Array) -> None:
-    edges = [0.0, *(edge for scene in SCHEDULE for edge in (scene.start_s, scene.stop_s)), DURATION_S]
+    edges = [
+        0.0,
+        *(edge for scene in SCHEDULE for edge in (scene.start_s, scene.stop_s)),
+        DURATION_S,
+    ]
     assert edges == sorted(edges)
     for start_s, stop_s in zip(edges[::2], edges[1::2], strict=True):
         quiet = _cut(samples, start_s + 0.5, stop_s)
@@ -88,7 +94,9 @@ def test_is_written_whole_and_byte_for_byte_the_same(tmp_path: Path, samples: Ar
     for name in ("one.wav", "two.wav"):
         write(tmp_path / "folder" / name)
     assert sorted(file.name for file in (tmp_path / "folder").iterdir()) == ["one.wav", "two.wav"]
-    assert (tmp_path / "folder" / "one.wav").read_bytes() == (tmp_path / "folder" / "two.wav").read_bytes()
+    assert (tmp_path / "folder" / "one.wav").read_bytes() == (
+        tmp_path / "folder" / "two.wav"
+    ).read_bytes()
     read, rate_hz = soundfile.read(tmp_path / "folder" / "one.wav", dtype="float32")
     assert rate_hz == SAMPLE_RATE_HZ
     np.testing.assert_allclose(read, samples, atol=1 / 32768)

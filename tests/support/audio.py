@@ -13,14 +13,20 @@ from tests.support.bundles import SPEC, tone
 __all__ = ["add_chunk", "noise", "soundscape", "write_audio"]
 
 
-def noise(seconds: float, rate_hz: int = SPEC.sample_rate_hz, *, level: float = 0.1, seed: int = 0) -> Array:
+def noise(
+    seconds: float, rate_hz: int = SPEC.sample_rate_hz, *, level: float = 0.1, seed: int = 0
+) -> Array:
     """White noise (n,) float32."""
-    result: Array = (level * np.random.default_rng(seed).standard_normal(round(seconds * rate_hz))).astype(np.float32)
+    result: Array = (
+        level * np.random.default_rng(seed).standard_normal(round(seconds * rate_hz))
+    ).astype(np.float32)
     return result
 
 
 def soundscape(rate_hz: int = SPEC.sample_rate_hz) -> Array:
-    """What the tiny bundle knows, does not know, and a dead microphone: hummer, noise, peeper, silence, whistler; 19.3 s."""
+    """What the tiny bundle knows, does not know, and a dead microphone: hummer, noise, peeper,
+    silence, whistler; 19.3 s.
+    """
     return np.concatenate(
         [
             tone(300, 4, rate_hz),
@@ -32,8 +38,12 @@ def soundscape(rate_hz: int = SPEC.sample_rate_hz) -> Array:
     )
 
 
-def write_audio(path: Path, samples: Array, rate_hz: int = SPEC.sample_rate_hz, *, subtype: str | None = None) -> str:
-    """Write samples (n,) or (n, channels) in the container of the suffix; the path as a string, as a person would give it."""
+def write_audio(
+    path: Path, samples: Array, rate_hz: int = SPEC.sample_rate_hz, *, subtype: str | None = None
+) -> str:
+    """Write samples (n,) or (n, channels) in the container of the suffix; the path as a string, as
+    a person would give it.
+    """
     soundfile.write(path, samples, rate_hz, subtype=subtype)
     return str(path)
 

@@ -1,10 +1,12 @@
-"""What the whole recorder costs, measured on this machine: `make bench` runs it after `edge bench`. A benchmark, no test of time.
+"""What the whole recorder costs, measured on this machine: `make bench` runs it after `edge bench`.
+A benchmark, no test of time.
 
 latency     from the end of the window that settled an event to the broker's acknowledgement; real time, real mosquitto
 idle        CPU of one core without the model: capture at 48 kHz, resampling, ring, windows, ledger, store, sink
 soak        resident memory over many windows, as fast as they are judged; the slope of a straight line through it
 
-The sound card is a clock that hands over computed sound; everything after PortAudio's callback is what runs on a recorder.
+The sound card is a clock that hands over computed sound; everything after PortAudio's callback is
+what runs on a recorder.
 """
 
 from __future__ import annotations
@@ -49,7 +51,9 @@ AHEAD_S = 10.0  # of audio that a soak hands over before it waits for the model
 
 
 class SteadyAudio:
-    """A card that hands over `sound` for ever: in real time, or, given `lag_s`, as fast as that stays below `AHEAD_S`."""
+    """A card that hands over `sound` for ever: in real time, or, given `lag_s`, as fast as that
+    stays below `AHEAD_S`.
+    """
 
     def __init__(self, sound: Array, *, lag_s: Callable[[], float] | None = None) -> None:
         self.sound, self.lag_s = sound, lag_s
@@ -102,7 +106,9 @@ class WatchedStore(Store):
 
 
 class WatchedMetrics(Metrics):
-    """Remembers when detections were acknowledged, in the order in which they were stored; counts windows."""
+    """Remembers when detections were acknowledged, in the order in which they were stored; counts
+    windows.
+    """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -143,7 +149,11 @@ class Silent:
     def predict(self, window: Any) -> Prediction:
         self._prediction = self._prediction or self._model.predict(window)
         return dataclasses.replace(
-            self._prediction, start_sample=window.start_sample, end_sample=window.end_sample, label=None, novelty=1.0
+            self._prediction,
+            start_sample=window.start_sample,
+            end_sample=window.end_sample,
+            label=None,
+            novelty=1.0,
         )
 
 
@@ -152,12 +162,23 @@ def recorder_at_work(plan: Blueprint, *, fast: bool) -> Iterator[Running]:
     """Capture to broker, each on its thread, as `edge run` has them."""
     recorder: Recorder | None = None
     sound = synthesise(10.0, RATE_HZ)
-    audio = SteadyAudio(sound, lag_s=(lambda: recorder.microphone.backlog_s if recorder else 0.0) if fast else None)
+    audio = SteadyAudio(
+        sound, lag_s=(lambda: recorder.microphone.backlog_s if recorder else 0.0) if fast else None
+    )
     metrics = WatchedMetrics(CollectorRegistry(), labels=plan.model.labels)
-    store = WatchedStore(Path(plan.config.store.path), outbox_bytes=64 * 10**6, history_bytes=64 * 10**6)
+    store = WatchedStore(
+        Path(plan.config.store.path), outbox_bytes=64 * 10**6, history_bytes=64 * 10**6
+    )
     with store:
         clock = LiveClock()
-        recorder = Recorder(plan, audio=audio, store=store, clock=clock, notifier=Notifier(environ={}), metrics=metrics)
+        recorder = Recorder(
+            plan,
+            audio=audio,
+            store=store,
+            clock=clock,
+            notifier=Notifier(environ={}),
+            metrics=metrics,
+        )
         sinks = deliveries(plan, store, clock, metrics)
         pipeline = threading.Thread(target=recorder.run)
         for sink in sinks:
@@ -193,23 +214,33 @@ def latency(folder: Path, port: int, minutes: float) -> Iterator[str]:
         time.sleep(60 * minutes)
         acknowledged = list(running.metrics.acknowledged_s)
     # The tracker smooths over neighbours: an event is settled by the window after its last one.
-    settled = [None if end_s is None else running.audio.began_s + end_s + hop_s for end_s in running.store.ends_s]
-    late_ms = [1000 * (at - end) for at, end in zip(acknowledged, settled, strict=False) if end is not None]
+    settled = [
+        None if end_s is None else running.audio.began_s + end_s + hop_s
+        for end_s in running.store.ends_s
+    ]
+    late_ms = [
+        1000 * (at - end) for at, end in zip(acknowledged, settled, strict=False) if end is not None
+    ]
     p50, p99 = np.percentile(late_ms, [50, 99])
     judged = judging_ms(plan)
     yield (
-        f"latency     end of window to PUBACK: median {p50:.0f} ms, p99 {p99:.0f} ms over {len(late_ms)} messages; of which judging"
+        f"latency     end of window to PUBACK: median {p50:.0f} ms, p99 {p99:.0f} ms over "
+        f"{len(late_ms)} messages; of which judging"
         f" {judged:.0f} ms: p99 {p99 - judged:.0f} ms beyond it"
     )
 
 
 def judging_ms(plan: Blueprint) -> float:
-    """Wall time of one window through front end, network and head, alone on the machine; median of 20."""
+    """Wall time of one window through front end, network and head, alone on the machine; median of
+    20.
+    """
     from edge.types import Window
 
     spec = plan.bundle.frontend
     samples = synthesise(spec.window_s, spec.sample_rate_hz)
-    window = Window(start_sample=0, end_sample=len(samples), samples=samples, sample_rate_hz=spec.sample_rate_hz)
+    window = Window(
+        start_sample=0, end_sample=len(samples), samples=samples, sample_rate_hz=spec.sample_rate_hz
+    )
 
     def once() -> float:
         began_s = time.perf_counter()
@@ -229,7 +260,11 @@ def idle(folder: Path, port: int, minutes: float) -> Iterator[str]:
         share = (time.process_time() - cpu_s) / (time.monotonic() - began_s)
         windows = running.metrics.windows
     hop_s = plan.config.model.hop_s
-    yield f"idle        {100 * share:.1f} % of one core without the model, at 48 kHz and {hop_s:g} s hop ({windows} windows)"
+    yield (
+        f"idle        {100 * share:.1f} % of one core without the model, at 48 kHz and "
+        f"{hop_s:g} "
+        f"s hop ({windows} windows)"
+    )
 
 
 def soak(folder: Path, port: int, windows: int) -> Iterator[str]:
@@ -239,26 +274,42 @@ def soak(folder: Path, port: int, windows: int) -> Iterator[str]:
     with recorder_at_work(plan, fast=True) as running:
         while (count := running.metrics.windows) < windows:
             if not counts or count // 5000 > counts[-1] // 5000:
-                print(f"soak: {count} of {windows} windows, {resident_mb():.0f} MB", file=sys.stderr, flush=True)
+                print(
+                    f"soak: {count} of {windows} windows, {resident_mb():.0f} MB",
+                    file=sys.stderr,
+                    flush=True,
+                )
             counts.append(count)
             memory_mb.append(resident_mb())
             time.sleep(0.5)
         sent = running.metrics.sent
-    settled = [i for i, count in enumerate(counts) if count > windows / 5]  # the first fifth fills caches and the clips' ring
+    # the first fifth fills caches and the clips' ring
+    settled = [i for i, count in enumerate(counts) if count > windows / 5]
     slope, error = trend(np.array(counts)[settled] / 1e4, np.array(memory_mb)[settled])
     yield (
-        f"soak        {windows} windows, {sent} messages acknowledged; {max(memory_mb):.0f} MB resident at most;"
+        f"soak        {windows} windows, {sent} messages acknowledged; {max(memory_mb):.0f} MB "
+        "resident at most;"
         f" slope {slope:+.2f} ± {error:.2f} MB per 10,000 windows"
     )
     step = max(1, len(counts) // 20)
-    yield "            " + ", ".join(f"{memory:.0f}" for memory in memory_mb[::step]) + " MB on the way"
+    yield (
+        "            "
+        + ", ".join(f"{memory:.0f}" for memory in memory_mb[::step])
+        + " MB on the way"
+    )
 
 
 def trend(x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[float, float]:
-    """Slope of a straight line and its standard error, from the means of 16 stretches: what is read each half second wanders
-    slowly, and taken one by one the readings would pass for far more evidence than they are.
+    """Slope of a straight line and its standard error, from the means of 16 stretches: what is read
+    each half second wanders slowly, and taken one by one the readings would pass for far more
+    evidence than they are.
     """
-    means = np.array([(part_x.mean(), part_y.mean()) for part_x, part_y in zip(*map(stretches, (x, y)), strict=True)])
+    means = np.array(
+        [
+            (part_x.mean(), part_y.mean())
+            for part_x, part_y in zip(*map(stretches, (x, y)), strict=True)
+        ]
+    )
     (slope, _), covariance = np.polyfit(means[:, 0], means[:, 1], 1, cov=True)
     return float(slope), float(np.sqrt(covariance[0, 0]))
 
@@ -275,18 +326,26 @@ def resident_mb() -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("parts", nargs="*", default=PARTS, help=f"of {', '.join(PARTS)}")
-    parser.add_argument("--minutes", type=float, default=3.0, help="of real time for latency, and for idle")
+    parser.add_argument(
+        "--minutes", type=float, default=3.0, help="of real time for latency, and for idle"
+    )
     parser.add_argument("--windows", type=int, default=50_000, help="of the soak")
     options = parser.parse_args()
     if not Path(MOSQUITTO).exists():
         sys.exit("error: no mosquitto on this machine; install the package mosquitto")
-    if len(options.parts) > 1:  # each in a process of its own, or one's memory would be counted as the other's
+    # each in a process of its own, or one's memory would be counted as the other's
+    if len(options.parts) > 1:
         for part in options.parts:
             settings = ["--minutes", str(options.minutes), "--windows", str(options.windows)]
-            subprocess.run([sys.executable, "-m", "tests.support.bench_daemon", part, *settings], check=True)
+            subprocess.run(
+                [sys.executable, "-m", "tests.support.bench_daemon", part, *settings], check=True
+            )
         return
     logging.disable(logging.WARNING)
-    with tempfile.TemporaryDirectory(prefix="edge-bench-") as name, Broker(Path(name, "broker")) as broker:
+    with (
+        tempfile.TemporaryDirectory(prefix="edge-bench-") as name,
+        Broker(Path(name, "broker")) as broker,
+    ):
         folder, (part,) = Path(name, "recorder"), options.parts
         measures = {
             "latency": lambda: latency(folder, broker.port, options.minutes),

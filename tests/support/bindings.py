@@ -1,7 +1,9 @@
-"""NVIDIA's published Python bindings, without NVIDIA's libraries: what they name can be compared with what this program uses.
+"""NVIDIA's published Python bindings, without NVIDIA's libraries: what they name can be compared
+with what this program uses.
 
-The wheels are a megabyte each and are fetched by pip; stub libraries with the few symbols that the bindings link to stand in for
-TensorRT itself. Nothing is called, and it is all done in a process of its own, which may crash.
+The wheels are a megabyte each and are fetched by pip; stub libraries with the few symbols that the
+bindings link to stand in for TensorRT itself. Nothing is called, and it is all done in a process of
+its own, which may crash.
 """
 
 from __future__ import annotations
@@ -18,7 +20,10 @@ from typing import Any
 __all__ = ["surface_of_bindings"]
 
 # What is looked at: distribution and version, and the libraries it links to.
-WHEELS = {"10.3": ("tensorrt-cu12-bindings", "10.3.0", 10), "11.4": ("tensorrt-cu13-bindings", "11.4.0.106", 11)}
+WHEELS = {
+    "10.3": ("tensorrt-cu12-bindings", "10.3.0", 10),
+    "11.4": ("tensorrt-cu13-bindings", "11.4.0.106", 11),
+}
 LIBRARIES = ("nvinfer", "nvonnxparser", "nvinfer_plugin")
 SYMBOLS = (
     "createInferBuilder_INTERNAL", "createInferRefitter_INTERNAL", "createInferRuntime_INTERNAL",
@@ -44,7 +49,9 @@ print(json.dumps(found))
 
 @cache
 def surface_of_bindings(version: str, cached: Path, wanted: str) -> dict[str, Any] | str:
-    """Enums with their integers and classes with the text of each member, for the names in `wanted` (JSON); else why not."""
+    """Enums with their integers and classes with the text of each member, for the names in `wanted`
+    (JSON); else why not.
+    """
     distribution, exact, major = WHEELS[version]
     folder = cached / f"{distribution}-{exact}"
     folder.mkdir(parents=True, exist_ok=True)
@@ -61,7 +68,9 @@ def surface_of_bindings(version: str, cached: Path, wanted: str) -> dict[str, An
         f"{distribution}=={exact}",
     ]
     fetched = (
-        None if list(folder.glob("*.whl")) else subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+        None
+        if list(folder.glob("*.whl"))
+        else subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     )
     wheels = list(folder.glob("*.whl"))
     if not wheels:
@@ -73,9 +82,13 @@ def surface_of_bindings(version: str, cached: Path, wanted: str) -> dict[str, An
         return reason
     environment = {**os.environ, "PYTHONPATH": str(folder), "LD_LIBRARY_PATH": str(folder)}
     command = [sys.executable, "-c", LOOK, wanted]
-    looked = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
+    looked = subprocess.run(
+        command, env=environment, capture_output=True, text=True, timeout=120, check=False
+    )
     if looked.returncode != 0:
-        raise AssertionError(f"the bindings of TensorRT {exact} do not have it: {looked.stderr.strip()}")
+        raise AssertionError(
+            f"the bindings of TensorRT {exact} do not have it: {looked.stderr.strip()}"
+        )
     found: dict[str, Any] = json.loads(looked.stdout)
     return found
 
@@ -85,7 +98,15 @@ def _stubs(folder: Path, major: int) -> str | None:
     source.write_text("".join(f"void {symbol}(void) {{}}\n" for symbol in SYMBOLS))
     for library in LIBRARIES:
         name = f"lib{library}.so.{major}"
-        command = ["cc", "-shared", "-fPIC", f"-Wl,-soname,{name}", "-o", str(folder / name), str(source)]
+        command = [
+            "cc",
+            "-shared",
+            "-fPIC",
+            f"-Wl,-soname,{name}",
+            "-o",
+            str(folder / name),
+            str(source),
+        ]
         try:
             subprocess.run(command, check=True, capture_output=True, timeout=60)
         except (OSError, subprocess.SubprocessError) as exc:

@@ -1,4 +1,6 @@
-"""A real mosquitto on a loopback port, to be killed and frozen, and a subscriber that counts what arrives."""
+"""A real mosquitto on a loopback port, to be killed and frozen, and a subscriber that counts what
+arrives.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,10 @@ from typing import Any
 import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
 
-MOSQUITTO = shutil.which("mosquitto", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin") or "mosquitto"
+MOSQUITTO = (
+    shutil.which("mosquitto", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
+    or "mosquitto"
+)
 
 
 def until(true: Callable[[], bool], timeout_s: float = 20.0) -> bool:
@@ -41,7 +46,8 @@ def free_port() -> int:
 
 
 class Broker:
-    """mosquitto in a folder of its own. What it has acknowledged survives its death, like that of a broker that is worth using.
+    """mosquitto in a folder of its own. What it has acknowledged survives its death, like that of a
+    broker that is worth using.
 
     Where `mortal` is False it is not to be killed, and is quicker.
     """
@@ -97,9 +103,11 @@ class Broker:
 
 
 class Terse:
-    """A broker that accepts everyone and everything, but hangs up without a word on one topic, as MQTT 3.1.1 has it.
+    """A broker that accepts everyone and everything, but hangs up without a word on one topic, as
+    MQTT 3.1.1 has it.
 
-    With a `receive_maximum` it asks for no more messages at once, answers only when it has waited for more, and counts them.
+    With a `receive_maximum` it asks for no more messages at once, answers only when it has waited
+    for more, and counts them.
     """
 
     def __init__(self, *, hangs_up_on: str, receive_maximum: int | None = None) -> None:
@@ -126,12 +134,18 @@ class Terse:
     def _talk(self, connection: socket.socket) -> None:
         kind, body = _packet(connection)
         five = body[6] == 5  # CONNECT: the protocol's name, then its level
-        properties = b"" if self._receive_maximum is None else b"\x21" + self._receive_maximum.to_bytes(2, "big")
+        properties = (
+            b""
+            if self._receive_maximum is None
+            else b"\x21" + self._receive_maximum.to_bytes(2, "big")
+        )
         variable = b"\0\0" + (bytes([len(properties)]) + properties if five else b"")
         connection.sendall(bytes([0x20, len(variable)]) + variable)
         unanswered: list[bytes] = []
         while True:
-            if unanswered and (self._receive_maximum is None or not select.select([connection], [], [], 0.02)[0]):
+            if unanswered and (
+                self._receive_maximum is None or not select.select([connection], [], [], 0.02)[0]
+            ):
                 connection.sendall(b"".join(b"\x40\x02" + mid for mid in unanswered))
                 unanswered.clear()
             kind, body = _packet(connection)
@@ -165,14 +179,24 @@ def _exactly(connection: socket.socket, count: int) -> bytes:
 
 
 class Subscriber:
-    """Everything under a topic, for ever; a session that the broker keeps, so that nothing is missed in between."""
+    """Everything under a topic, for ever; a session that the broker keeps, so that nothing is
+    missed in between.
+    """
 
-    def __init__(self, port: int, topic: str = "#", *, before: Callable[[mqtt.Client], Any] = lambda client: None) -> None:
+    def __init__(
+        self,
+        port: int,
+        topic: str = "#",
+        *,
+        before: Callable[[mqtt.Client], Any] = lambda client: None,
+    ) -> None:
         self.messages: list[tuple[str, bytes, bool]] = []
         self.arrived_s: list[float] = []  # of each message
         self._topic = topic
         self._ready = threading.Event()
-        self._client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id=f"test-{port}", clean_session=False)
+        self._client = mqtt.Client(
+            CallbackAPIVersion.VERSION2, client_id=f"test-{port}", clean_session=False
+        )
         self._client.reconnect_delay_set(1, 1)
         self._client.on_disconnect = lambda *rest: self._ready.clear()
         self._client.on_connect = lambda client, *rest: client.subscribe(self._topic, qos=1)
@@ -205,7 +229,11 @@ class Subscriber:
         self._client.publish(topic, payload, qos=1, retain=retain).wait_for_publish(10)
 
     def detections(self, device: str = "r1") -> list[dict[str, Any]]:
-        return [json.loads(payload) for topic, payload, _ in list(self.messages) if topic.startswith(f"edge/{device}/detection/")]
+        return [
+            json.loads(payload)
+            for topic, payload, _ in list(self.messages)
+            if topic.startswith(f"edge/{device}/detection/")
+        ]
 
     def counted(self, device: str = "r1") -> Counter[tuple[str, str]]:
         return Counter((d["id"], d["state"]) for d in self.detections(device))

@@ -1,4 +1,6 @@
-"""Small bundles with a real ONNX graph that can be reckoned by hand: no training, milliseconds to run."""
+"""Small bundles with a real ONNX graph that can be reckoned by hand: no training, milliseconds to
+run.
+"""
 
 from __future__ import annotations
 
@@ -48,9 +50,13 @@ SPEC = FrontendSpec(
 TONES_HZ = {"low_hummer": 300.0, "mid_whistler": 1000.0, "high_peeper": 3000.0}
 
 
-def tone(hz: float, seconds: float, rate_hz: int = SPEC.sample_rate_hz, *, level: float = 0.3) -> Array:
+def tone(
+    hz: float, seconds: float, rate_hz: int = SPEC.sample_rate_hz, *, level: float = 0.3
+) -> Array:
     """A sine (n,) float32."""
-    result: Array = (level * np.sin(2 * np.pi * hz * np.arange(round(seconds * rate_hz)) / rate_hz)).astype(np.float32)
+    result: Array = (
+        level * np.sin(2 * np.pi * hz * np.arange(round(seconds * rate_hz)) / rate_hz)
+    ).astype(np.float32)
     return result
 
 
@@ -63,18 +69,27 @@ def tiny_bundle(
     labels: Sequence[Label] = LABELS,
     order: Sequence[int] = (0, 1, 2),
 ) -> Bundle:
-    """A bundle that knows three tones and rejects whatever fills the spectrum evenly; `golden_error` spoils its golden window.
+    """A bundle that knows three tones and rejects whatever fills the spectrum evenly;
+    `golden_error` spoils its golden window.
 
-    `variant_errors` names its variants, which are the same network, and says how each golden window is spoiled. They are for ONNX
-    Runtime, but for `int8`. `order` is that of the labels in its outputs.
+    `variant_errors` names its variants, which are the same network, and says how each golden window
+    is spoiled. They are for ONNX Runtime, but for `int8`. `order` is that of the labels in its
+    outputs.
     """
     frontend = Frontend(spec)
     tones = [list(TONES_HZ.values())[i] for i in order]
-    templates = np.stack([_profile(frontend, tone(hz, spec.window_s, spec.sample_rate_hz)) for hz in tones])
+    templates = np.stack(
+        [_profile(frontend, tone(hz, spec.window_s, spec.sample_rate_hz)) for hz in tones]
+    )
     model = _graph(spec, "embedding", 10 * templates.T, np.zeros(len(templates)))
     samples = tone(700.0, spec.window_s, spec.sample_rate_hz)
     embedding, logits = _run(model, frontend(samples)[None], ("embedding", "logits"))
-    golden = Golden(samples=samples, embedding=embedding[0] + np.float32(golden_error), logits=logits[0], tolerance=1e-4)
+    golden = Golden(
+        samples=samples,
+        embedding=embedding[0] + np.float32(golden_error),
+        logits=logits[0],
+        tolerance=1e-4,
+    )
     manifest = Manifest(
         name="tiny", labels=tuple(labels[i] for i in order), frontend=spec, activation="softmax",
         rule="max_logit", threshold=-6.0, scale=1.0,
@@ -87,7 +102,15 @@ def tiny_bundle(
         )
         for name, error in (variant_errors or {}).items()
     }  # fmt: skip
-    return write_bundle(path, manifest, model=model, rule=MaxLogit(), golden=golden, card="# Tiny\n", variants=variants)
+    return write_bundle(
+        path,
+        manifest,
+        model=model,
+        rule=MaxLogit(),
+        golden=golden,
+        card="# Tiny\n",
+        variants=variants,
+    )
 
 
 def choir_bundle(
@@ -98,17 +121,26 @@ def choir_bundle(
     attention: bool = False,
     golden_errors: Mapping[str, float] | None = None,
 ) -> Bundle:
-    """A bundle that hears the three tones each by itself, so that a window may carry several labels; noise is none of them.
+    """A bundle that hears the three tones each by itself, so that a window may carry several
+    labels; noise is none of them.
 
-    With a `frame_threshold` it says so of every frame of its features, too; its `attention` is where its features are loud. Of its
-    golden window, `golden_errors` spoils outputs by name, and leaves out those that are nan.
+    With a `frame_threshold` it says so of every frame of its features, too; its `attention` is
+    where its features are loud. Of its golden window, `golden_errors` spoils outputs by name, and
+    leaves out those that are nan.
     """
     frontend = Frontend(SPEC)
     weights = np.zeros((SPEC.n_mels, len(TONES_HZ)))
     for i, hz in enumerate(TONES_HZ.values()):
         weights[_profile(frontend, tone(hz, 1.0)).argmax(), i] = 20
     weights[7:10] = -20 / 3  # bands that belong to none of the tones
-    model = _graph(SPEC, "flat", weights, np.full(len(TONES_HZ), -10.0), frames=frame_threshold is not None, attention=attention)
+    model = _graph(
+        SPEC,
+        "flat",
+        weights,
+        np.full(len(TONES_HZ), -10.0),
+        frames=frame_threshold is not None,
+        attention=attention,
+    )
     samples = tone(300.0, 1.0) + tone(3000.0, 1.0)
     manifest = Manifest(
         name="choir", labels=LABELS, frontend=SPEC, activation="sigmoid", rule="max_logit", threshold=2.0, scale=1.0,
@@ -116,14 +148,26 @@ def choir_bundle(
         frame_threshold=frame_threshold, attention=attention,
     )  # fmt: skip
     errors = golden_errors or {}
-    names = [name for name in ("embedding", "logits", *manifest.further) if not np.isnan(errors.get(name, 0))]
+    names = [
+        name
+        for name in ("embedding", "logits", *manifest.further)
+        if not np.isnan(errors.get(name, 0))
+    ]
     answers = {
         name: answer[0] + np.float32(errors.get(name, 0))
         for name, answer in zip(names, _run(model, frontend(samples)[None], names), strict=True)
     }
     further = {name: answers[name] for name in names[2:]}
-    golden = Golden(samples=samples, embedding=answers["embedding"], logits=answers["logits"], tolerance=1e-4, further=further)
-    return write_bundle(path, manifest, model=model, rule=MaxLogit(), golden=golden, card="# Choir\n")
+    golden = Golden(
+        samples=samples,
+        embedding=answers["embedding"],
+        logits=answers["logits"],
+        tolerance=1e-4,
+        further=further,
+    )
+    return write_bundle(
+        path, manifest, model=model, rule=MaxLogit(), golden=golden, card="# Choir\n"
+    )
 
 
 def _variant(backend: str) -> Variant:
@@ -146,9 +190,11 @@ def _graph(
     frames: bool = False,
     attention: bool = False,
 ) -> bytes:
-    """Mean over time, `flat` -> L2, `embedding`; of one of the two, a linear layer: matrix (n_mels, K) and bias (K,).
+    """Mean over time, `flat` -> L2, `embedding`; of one of the two, a linear layer: matrix (n_mels,
+    K) and bias (K,).
 
-    With `frames` the same layer of each frame of the features, too; `attention` is the features' share of their sum.
+    With `frames` the same layer of each frame of the features, too; `attention` is the features'
+    share of their sum.
     """
     channels, mels, count = spec.shape
     first = numpy_helper.from_array(np.array([0], np.int64), "first")
@@ -182,14 +228,37 @@ def _graph(
             helper.make_node("MatMul", ["moments", "weights"], ["parts"]),
             helper.make_node("Add", ["parts", "bias"], ["frames"]),
         ]
-    ones, both = (numpy_helper.from_array(np.array(a, np.int64), name) for name, a in (("ones", [1]), ("both", [1, 2])))
+    ones, both = (
+        numpy_helper.from_array(np.array(a, np.int64), name)
+        for name, a in (("ones", [1]), ("both", [1, 2]))
+    )
     graph = helper.make_graph(
         nodes,
         "tiny",
-        [helper.make_tensor_value_info("features", TensorProto.FLOAT, ["batch", channels, mels, count])],
         [
-            *([helper.make_tensor_value_info("frames", TensorProto.FLOAT, ["batch", count, len(bias)])] if frames else []),
-            *([helper.make_tensor_value_info("attention", TensorProto.FLOAT, ["batch", mels, count])] if attention else []),
+            helper.make_tensor_value_info(
+                "features", TensorProto.FLOAT, ["batch", channels, mels, count]
+            )
+        ],
+        [
+            *(
+                [
+                    helper.make_tensor_value_info(
+                        "frames", TensorProto.FLOAT, ["batch", count, len(bias)]
+                    )
+                ]
+                if frames
+                else []
+            ),
+            *(
+                [
+                    helper.make_tensor_value_info(
+                        "attention", TensorProto.FLOAT, ["batch", mels, count]
+                    )
+                ]
+                if attention
+                else []
+            ),
             helper.make_tensor_value_info("embedding", TensorProto.FLOAT, ["batch", mels]),
             helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["batch", len(bias)]),
         ],

@@ -1,7 +1,9 @@
-"""A real systemd, booted within seconds from this machine's own /usr; everything else of the container is fresh and vanishes.
+"""A real systemd, booted within seconds from this machine's own /usr; everything else of the
+container is fresh and vanishes.
 
-`systemd-nspawn --volatile=yes` mounts /usr read-only below an empty tmpfs, so none of the machine's settings, units or data are
-seen or touched, and nothing has to be downloaded. The network is the machine's: a broker on a loopback port can be reached.
+`systemd-nspawn --volatile=yes` mounts /usr read-only below an empty tmpfs, so none of the machine's
+settings, units or data are seen or touched, and nothing has to be downloaded. The network is the
+machine's: a broker on a loopback port can be reached.
 """
 
 from __future__ import annotations
@@ -22,9 +24,18 @@ from tests.support.daemons import until
 
 __all__ = ["ENVIRONMENT", "LOOK_S", "Container", "cannot_boot", "install"]
 
-NSPAWN = ("systemd-nspawn", "--quiet", "--directory=/", "--volatile=yes", "--register=no", "--keep-unit", "--private-users=no")
+NSPAWN = (
+    "systemd-nspawn",
+    "--quiet",
+    "--directory=/",
+    "--volatile=yes",
+    "--register=no",
+    "--keep-unit",
+    "--private-users=no",
+)
 BOOT_S = 60.0
-LOOK_S = 0.2  # between two looks inside: each is a process, and what is waited for needs the processor too
+# between two looks inside: each is a process, and what is waited for needs the processor too
+LOOK_S = 0.2
 
 
 @cache
@@ -37,15 +48,27 @@ def cannot_boot() -> str | None:
     if not Path("/usr/lib/systemd/systemd").exists() and not Path("/lib/systemd/systemd").exists():
         return "no systemd to boot (`make test` installs the package systemd)"
     tried = subprocess.run(
-        [*NSPAWN, "--pipe", "/usr/bin/true"], capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL
+        [*NSPAWN, "--pipe", "/usr/bin/true"],
+        capture_output=True,
+        text=True,
+        check=False,
+        stdin=subprocess.DEVNULL,
     )
-    return None if tried.returncode == 0 else f"systemd-nspawn does not work on this machine: {' '.join(tried.stderr.split())}"
+    return (
+        None
+        if tried.returncode == 0
+        else f"systemd-nspawn does not work on this machine: {' '.join(tried.stderr.split())}"
+    )
 
 
 class Container:
-    """A booted system until the end of the block; `binds` and `read_only` are folders of this machine, by where they are seen."""
+    """A booted system until the end of the block; `binds` and `read_only` are folders of this
+    machine, by where they are seen.
+    """
 
-    def __init__(self, folder: Path, *, binds: Mapping[str, Path], read_only: Mapping[str, Path]) -> None:
+    def __init__(
+        self, folder: Path, *, binds: Mapping[str, Path], read_only: Mapping[str, Path]
+    ) -> None:
         self._console = folder / "console.log"
         self._address = str(folder / "notify")
         self._options = [f"--bind={there}:{here}" for here, there in binds.items()]
@@ -77,13 +100,26 @@ class Container:
             "--link-journal=no",
         ]
         command += [*self._options, "systemd.firstboot=off", "systemd.status_unit_format=name"]
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as told, self._console.open("wb") as console:
+        with (
+            socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as told,
+            self._console.open("wb") as console,
+        ):
             told.bind(self._address)
             told.settimeout(BOOT_S)
-            # One tree of control groups, also where the machine still has one for each controller: killing needs it.
-            environ = {**os.environ, "NOTIFY_SOCKET": self._address, "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1"}
+            # One tree of control groups, also where the machine still has one for each controller:
+            # killing needs it.
+            environ = {
+                **os.environ,
+                "NOTIFY_SOCKET": self._address,
+                "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1",
+            }
             self._nspawn = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=console, stderr=console, env=environ, start_new_session=True
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=console,
+                stderr=console,
+                env=environ,
+                start_new_session=True,
             )
             while not self._leader:
                 for line in told.recv(4096).decode().splitlines():
@@ -91,7 +127,11 @@ class Container:
                     if name == "X_NSPAWN_LEADER_PID":
                         self._leader = int(value)
         until(
-            lambda: self.run("systemctl", "show", "--property=Version", check=False).startswith("Version="), BOOT_S, every_s=LOOK_S
+            lambda: self.run("systemctl", "show", "--property=Version", check=False).startswith(
+                "Version="
+            ),
+            BOOT_S,
+            every_s=LOOK_S,
         )
 
     @property
@@ -101,9 +141,23 @@ class Container:
 
     def run(self, *command: str, check: bool = True, seconds: float = 60.0) -> str:
         """Standard output of a command inside, as root."""
-        # --wd: in the folder of its first process; a folder of ours is nowhere below its root, and some programs do not bear that.
-        enter = ["nsenter", f"--target={self._leader}", "--mount", "--uts", "--ipc", "--pid", "--root", "--wd"]
-        environ = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8", "SYSTEMD_PAGER": "cat"}
+        # --wd: in the folder of its first process; a folder of ours is nowhere below its root, and
+        # some programs do not bear that.
+        enter = [
+            "nsenter",
+            f"--target={self._leader}",
+            "--mount",
+            "--uts",
+            "--ipc",
+            "--pid",
+            "--root",
+            "--wd",
+        ]
+        environ = {
+            "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
+            "LC_ALL": "C.UTF-8",
+            "SYSTEMD_PAGER": "cat",
+        }
         done = subprocess.run(
             [*enter, "--", *command],
             capture_output=True,
@@ -118,7 +172,9 @@ class Container:
         return done.stdout
 
     def path(self, inside: str) -> Path:
-        """A path of the container as this machine sees it; symbolic links that are absolute lead astray."""
+        """A path of the container as this machine sees it; symbolic links that are absolute lead
+        astray.
+        """
         return Path(f"/proc/{self._leader}/root{inside}")
 
     def kill(self) -> None:
@@ -137,10 +193,11 @@ class Container:
 
 
 def install(folder: Path, checkout: Path) -> dict[str, Path]:
-    """The program where the unit looks for it, /opt/edge-monitor, made of what runs this test; what to show read-only, by place.
+    """The program where the unit looks for it, /opt/edge-monitor, made of what runs this test; what
+    to show read-only, by place.
 
-    A virtual environment of its own in `folder`, with the packages of ours; its Python may be below somebody's home, where no
-    service may look, so it is shown below /opt too.
+    A virtual environment of its own in `folder`, with the packages of ours; its Python may be below
+    somebody's home, where no service may look, so it is shown below /opt too.
     """
     venv = "/opt/edge-monitor"
     base = Path(sys.base_prefix)
@@ -149,12 +206,20 @@ def install(folder: Path, checkout: Path) -> dict[str, Path]:
     packages = Path("lib", python.name, "site-packages")
     for part in (Path("bin"), packages, Path("checkout"), Path("python")):
         (folder / part).mkdir(parents=True)
-    (folder / "pyvenv.cfg").write_text(f"home = {python.parent}\ninclude-system-site-packages = false\n", encoding="utf-8")
+    (folder / "pyvenv.cfg").write_text(
+        f"home = {python.parent}\ninclude-system-site-packages = false\n", encoding="utf-8"
+    )
     (folder / "bin" / "python").symlink_to(python)
     command = folder / "bin" / "edge"
-    command.write_text(f"#!{venv}/bin/python\nfrom edge.cli import main\n\nmain()\n", encoding="utf-8")
+    command.write_text(
+        f"#!{venv}/bin/python\nfrom edge.cli import main\n\nmain()\n", encoding="utf-8"
+    )
     command.chmod(0o755)
-    shown = {venv: folder, f"{venv}/{packages}": Path(sysconfig.get_path("purelib")), f"{venv}/checkout": checkout}
+    shown = {
+        venv: folder,
+        f"{venv}/{packages}": Path(sysconfig.get_path("purelib")),
+        f"{venv}/checkout": checkout,
+    }
     return shown if inside == base else {**shown, str(inside): base}
 
 

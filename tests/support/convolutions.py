@@ -1,4 +1,6 @@
-"""A small convolutional network as a bundle, and windows to measure it on: tones it knows, tones it does not, and noise."""
+"""A small convolutional network as a bundle, and windows to measure it on: tones it knows, tones it
+does not, and noise.
+"""
 
 from __future__ import annotations
 
@@ -23,14 +25,16 @@ CARD = "# Small\n\nFor tests.\n\n## Recordings\n\nNone.\n"
 
 
 def convolutional_bundle(path: Path, *, loudest: float = 1.0, deep: bool = True) -> Bundle:
-    """Two convolutions (without `deep` only the one over a single channel), random, and a linear classifier that fits the tones.
+    """Two convolutions (without `deep` only the one over a single channel), random, and a linear
+    classifier that fits the tones.
 
     `loudest` scales the first convolution's results, and the second takes it back.
     """
     weights = _weights(loudest, deep=deep)
     points = _run(_graph(weights, deep=deep), _features((*KNOWN_HZ, *UNKNOWN_HZ, 0.0), 0, 30))[0]
     wanted = np.repeat(20 * np.eye(6, len(LABELS)), 30, axis=0)
-    directions = np.linalg.solve(points.T @ points + 0.1 * np.eye(EMBEDDING), points.T @ wanted)  # ridge regression
+    # ridge regression
+    directions = np.linalg.solve(points.T @ points + 0.1 * np.eye(EMBEDDING), points.T @ wanted)
     model = _graph({**weights, "directions": directions.astype(np.float32)}, deep=deep)
     samples = tone(700.0, SPEC.window_s)
     embedding, logits = _run(model, Frontend(SPEC)(samples)[None])
@@ -45,7 +49,9 @@ def convolutional_bundle(path: Path, *, loudest: float = 1.0, deep: bool = True)
 
 
 def write_windows_file(path: Path, bundle: Bundle, **changed: Any) -> Path:
-    """What `edge-train windows` would write for it: 3 windows a recording, the last one quiet; `changed` replaces arrays."""
+    """What `edge-train windows` would write for it: 3 windows a recording, the last one quiet;
+    `changed` replaces arrays.
+    """
     arrays: dict[str, Any] = {
         "format": np.array(1),
         "frontend": np.array(bundle.frontend.digest),
@@ -56,7 +62,9 @@ def write_windows_file(path: Path, bundle: Bundle, **changed: Any) -> Path:
     for seed, name in ((2, "validation"), (3, "test")):
         arrays |= {f"{name}_{key}": column for key, column in _split(seed).items()}
     with path.open("wb") as file:
-        np.savez(file, **{key: value for key, value in (arrays | changed).items() if value is not None})
+        np.savez(
+            file, **{key: value for key, value in (arrays | changed).items() if value is not None}
+        )
     return path
 
 
@@ -66,7 +74,9 @@ def _split(seed: int, recordings: int = 6, windows: int = 3) -> dict[str, NDArra
     origin = np.repeat([kind for kind, _, _ in kinds], recordings * windows)
     quiet = (np.arange(len(origin)) % windows == windows - 1) & (origin != "noise: hiss")
     return {
-        "features": np.concatenate([_features([hz], seed, recordings * windows) for _, hz, _ in kinds]),
+        "features": np.concatenate(
+            [_features([hz], seed, recordings * windows) for _, hz, _ in kinds]
+        ),
         "recording": np.repeat(np.arange(len(kinds) * recordings), windows),
         "species": np.where(quiet, -1, np.repeat([k for _, _, k in kinds], recordings * windows)),
         "kind": np.where(quiet, "quiet windows", origin),
@@ -75,7 +85,9 @@ def _split(seed: int, recordings: int = 6, windows: int = 3) -> dict[str, NDArra
 
 
 def _features(frequencies: Any, seed: int, each: int) -> Array:
-    """Windows (n, 1, n_mels, frames) of tones a little out of tune in noise; 0 Hz is noise alone."""
+    """Windows (n, 1, n_mels, frames) of tones a little out of tune in noise; 0 Hz is noise
+    alone.
+    """
     rng, frontend, windows = np.random.default_rng(seed), Frontend(SPEC), []
     for hz in frequencies:
         for _ in range(each):
@@ -87,7 +99,10 @@ def _features(frequencies: Any, seed: int, each: int) -> Array:
 
 def _weights(loudest: float, *, deep: bool) -> dict[str, Array]:
     rng = np.random.default_rng(5)
-    first, second = rng.standard_normal((WIDE, 1, 3, 3)), rng.standard_normal((2 * WIDE, WIDE, 3, 3))
+    first, second = (
+        rng.standard_normal((WIDE, 1, 3, 3)),
+        rng.standard_normal((2 * WIDE, WIDE, 3, 3)),
+    )
     flat = 2 * WIDE * (SPEC.n_mels // 2) if deep else WIDE * (SPEC.n_mels // 2)
     plain = {
         "first": loudest * first / 30,
@@ -101,7 +116,9 @@ def _weights(loudest: float, *, deep: bool) -> dict[str, Array]:
 
 
 def _graph(weights: dict[str, Array], *, deep: bool) -> bytes:
-    """Conv -> Relu -> MaxPool -> Conv -> Relu -> mean over time -> embedding, L2 -> logits; the nodes have no names."""
+    """Conv -> Relu -> MaxPool -> Conv -> Relu -> mean over time -> embedding, L2 -> logits; the
+    nodes have no names.
+    """
     nodes = [
         helper.make_node("Conv", ["features", "first", "first_bias"], ["c1"], pads=[1, 1, 1, 1]),
         helper.make_node("Relu", ["c1"], ["r1"]),
@@ -117,7 +134,10 @@ def _graph(weights: dict[str, Array], *, deep: bool) -> bytes:
     ]
     if not deep:
         nodes = nodes[:3] + nodes[5:]
-    axes: dict[str, NDArray[Any]] = {"time": np.array([3], np.int64), "ones": np.array([1], np.int64)}
+    axes: dict[str, NDArray[Any]] = {
+        "time": np.array([3], np.int64),
+        "ones": np.array([1], np.int64),
+    }
     used = {name for node in nodes for name in node.input}
     graph = helper.make_graph(
         nodes,
@@ -127,7 +147,11 @@ def _graph(weights: dict[str, Array], *, deep: bool) -> bytes:
             helper.make_tensor_value_info("embedding", TensorProto.FLOAT, ["batch", EMBEDDING]),
             helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["batch", len(LABELS)]),
         ],
-        initializer=[numpy_helper.from_array(value, name) for name, value in (axes | weights).items() if name in used],
+        initializer=[
+            numpy_helper.from_array(value, name)
+            for name, value in (axes | weights).items()
+            if name in used
+        ],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
     onnx.checker.check_model(model, full_check=True)

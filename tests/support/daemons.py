@@ -23,11 +23,21 @@ from edge.sources.portaudio import Device, Format, Receive
 from edge.types import Array
 from tests.support.bundles import SPEC
 
-__all__ = ["HandWorld", "RealTimeAudio", "StalledBackend", "running", "stallable", "until", "write_config"]
+__all__ = [
+    "HandWorld",
+    "RealTimeAudio",
+    "StalledBackend",
+    "running",
+    "stallable",
+    "until",
+    "write_config",
+]
 
 
 class RealTimeAudio:
-    """Plays `samples`, which may be changed, over and over in real time on a thread of its own; gone while `present` is False."""
+    """Plays `samples`, which may be changed, over and over in real time on a thread of its own;
+    gone while `present` is False.
+    """
 
     def __init__(self, samples: Array, *, rate_hz: int = SPEC.sample_rate_hz) -> None:
         self.samples, self.rate_hz = samples, rate_hz
@@ -36,7 +46,19 @@ class RealTimeAudio:
         self.played = 0  # frames
 
     def devices(self) -> list[Device]:
-        return [Device(name="Fake Microphone", card="", channels=1, sample_rate_hz=self.rate_hz, index=0)] if self.present else []
+        return (
+            [
+                Device(
+                    name="Fake Microphone",
+                    card="",
+                    channels=1,
+                    sample_rate_hz=self.rate_hz,
+                    index=0,
+                )
+            ]
+            if self.present
+            else []
+        )
 
     def open(self, device: Device, form: Format, receive: Receive) -> RealTimeStream:
         if form.sample_rate_hz != self.rate_hz or form.channels != 1:
@@ -62,7 +84,9 @@ class RealTimeStream:
     def _play(self) -> None:
         audio, at, begin_s = self._audio, 0, time.monotonic()
         chunk = audio.rate_hz // 20
-        while not self._closed.wait(max(0.0, begin_s + (at + chunk) / audio.rate_hz - time.monotonic())):
+        while not self._closed.wait(
+            max(0.0, begin_s + (at + chunk) / audio.rate_hz - time.monotonic())
+        ):
             if audio.present:
                 start = at % len(audio.samples)
                 part = audio.samples[start : start + chunk]
@@ -94,7 +118,9 @@ def stallable(backends: list[StalledBackend]) -> Callable[[Config], Blueprint]:
     def blueprint(config: Config) -> Blueprint:
         plan = draw_up(config)
         backends.append(StalledBackend(OnnxBackend(plan.bundle.model_path)))
-        return dataclasses.replace(plan, model=Model(plan.bundle, backends[-1], limits=config.health_limits))
+        return dataclasses.replace(
+            plan, model=Model(plan.bundle, backends[-1], limits=config.health_limits)
+        )
 
     return blueprint
 
@@ -131,7 +157,9 @@ def write_config(folder: Path, bundle: Path, **sections: object) -> Path:
 
 @contextmanager
 def running(daemon: Daemon) -> Iterator[threading.Thread]:
-    """The daemon on a thread; stopped at the end of the block, and whatever it raised is raised here."""
+    """The daemon on a thread; stopped at the end of the block, and whatever it raised is raised
+    here.
+    """
     raised: list[BaseException] = []
 
     def run() -> None:
@@ -153,7 +181,9 @@ def running(daemon: Daemon) -> Iterator[threading.Thread]:
 
 
 def until(condition: Callable[[], object], seconds: float = 15.0, *, every_s: float = 0.02) -> None:
-    """Wait for something that another thread or process does, and ask for it no more often than its answer is worth."""
+    """Wait for something that another thread or process does, and ask for it no more often than its
+    answer is worth.
+    """
     end_s = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end_s, "did not happen in time"

@@ -16,12 +16,18 @@ __all__ = ["RATE_HZ", "name_of", "record_day"]
 
 RATE_HZ = 22_050
 BEGAN = datetime(2024, 5, 1, 5, 30, tzinfo=timezone.utc)
-CLOCK = Clock(start_utc=BEGAN, sample_rate_hz=RATE_HZ, source="system", synced=True, uncertainty_s=0.01)
-QUIET = SignalHealth(rms_dbfs=-50.0, peak_dbfs=-30.0, clip_ratio=0.0, dc=0.0, dead=False, stuck=False)
+CLOCK = Clock(
+    start_utc=BEGAN, sample_rate_hz=RATE_HZ, source="system", synced=True, uncertainty_s=0.01
+)
+QUIET = SignalHealth(
+    rms_dbfs=-50.0, peak_dbfs=-30.0, clip_ratio=0.0, dc=0.0, dead=False, stuck=False
+)
 
 
 def record_day(store: Store, *, seed: int, minutes: int = 1440) -> list[str]:
-    """Detections with their beginnings and ends, and every minute a row of effort and of health; their names, in order."""
+    """Detections with their beginnings and ends, and every minute a row of effort and of health;
+    their names, in order.
+    """
     # What this writes a second apart stands for a day: the disk need not be asked after each.
     store._db.execute("PRAGMA synchronous=OFF")
     dice, names, number = random.Random(seed), [], 0
@@ -36,7 +42,10 @@ def record_day(store: Store, *, seed: int, minutes: int = 1440) -> list[str]:
         health = health_payload(QUIET, device="r1", boot_id=BOOT, time=at, clock=CLOCK)
         store.record_health(health, dating=SYNCED)
         heard = EffortMinute(
-            start_sample=minute * 60 * RATE_HZ, end_sample=(minute + 1) * 60 * RATE_HZ, sample_rate_hz=RATE_HZ, heard=60 * RATE_HZ
+            start_sample=minute * 60 * RATE_HZ,
+            end_sample=(minute + 1) * 60 * RATE_HZ,
+            sample_rate_hz=RATE_HZ,
+            heard=60 * RATE_HZ,
         )
         effort = effort_payload(heard, device="r1", boot_id=BOOT, clock=CLOCK)
         store.record_effort(heard, effort, stream="s", dating=SYNCED)

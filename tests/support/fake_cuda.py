@@ -1,7 +1,9 @@
-"""A CUDA driver that has a device of ordinary memory: what `cuda.bindings.driver` is to `edge.backends.cuda`.
+"""A CUDA driver that has a device of ordinary memory: what `cuda.bindings.driver` is to
+`edge.backends.cuda`.
 
-Strict where the real one is merciless: nothing before `cuInit`, no call from a thread without a context, work in a stream is done
-when somebody waits for it and not before, memory that was given back is gone.
+Strict where the real one is merciless: nothing before `cuInit`, no call from a thread without a
+context, work in a stream is done when somebody waits for it and not before, memory that was given
+back is gone.
 """
 
 # ruff: noqa: N801, N802 - the names are NVIDIA's
@@ -60,7 +62,9 @@ class _Queue:
 
 @dataclass
 class Device:
-    """A GPU. `failing` names calls and the error each is to answer with; `calls` counts those made."""
+    """A GPU. `failing` names calls and the error each is to answer with; `calls` counts those
+    made.
+    """
 
     name: str = "Orin (fake)"
     compute_capability: tuple[int, int] = (8, 7)
@@ -81,7 +85,10 @@ class Device:
 
     def owns(self, address: int, size: int) -> bool:
         """Whether so many bytes from there are of one allocation."""
-        return any(start <= address and address + size <= start + len(block) for start, block in self.memory.items())
+        return any(
+            start <= address and address + size <= start + len(block)
+            for start, block in self.memory.items()
+        )
 
 
 class _Refused(Exception):  # noqa: N818 - a signal within this file
@@ -100,7 +107,9 @@ def fake_driver(device: Device) -> ModuleType:
     return module
 
 
-def _answering(device: Device, name: str, count: int, function: Callable[..., Any]) -> Callable[..., tuple[Any, ...]]:
+def _answering(
+    device: Device, name: str, count: int, function: Callable[..., Any]
+) -> Callable[..., tuple[Any, ...]]:
     def answer(*arguments: Any) -> tuple[Any, ...]:
         if len(arguments) != count:
             raise TypeError(f"{name} takes {count} arguments, not {len(arguments)}")
@@ -109,7 +118,10 @@ def _answering(device: Device, name: str, count: int, function: Callable[..., An
             return (CUresult[device.failing[name]], None)
         if name != "cuInit" and not device.initialised:
             return (CUresult.CUDA_ERROR_NOT_INITIALIZED, None)
-        if not name.startswith(("cuInit", "cuDevice", "cuCtx")) and getattr(device.of_thread, "context", None) != CONTEXT:
+        if (
+            not name.startswith(("cuInit", "cuDevice", "cuCtx"))
+            and getattr(device.of_thread, "context", None) != CONTEXT
+        ):
             return (CUresult.CUDA_ERROR_INVALID_CONTEXT, None)
         try:
             result = function(*arguments)
@@ -143,7 +155,9 @@ class _Functions:
         return self._device.name.encode().ljust(length, b"\0")
 
     def cuDeviceGetAttribute(self, attrib: CUdevice_attribute, dev: int) -> int:
-        return self._device.compute_capability[attrib - CUdevice_attribute.CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR]
+        return self._device.compute_capability[
+            attrib - CUdevice_attribute.CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR
+        ]
 
     def cuDeviceTotalMem(self, dev: int) -> int:
         return self._device.memory_mib << 20

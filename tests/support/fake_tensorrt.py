@@ -1,8 +1,9 @@
-"""A `tensorrt` that builds, keeps and runs engines on the CPU, and knows no name that the real one does not.
+"""A `tensorrt` that builds, keeps and runs engines on the CPU, and knows no name that the real one
+does not.
 
-The names, parameters and integers come from `tensorrt_surface.json`, as version 10.3 and as 11.4. A plan is the ONNX graph behind
-a header that says what it was built by and for; ONNX Runtime runs it. What a real one would answer with a crash is an
-AssertionError here, which no code of ours catches.
+The names, parameters and integers come from `tensorrt_surface.json`, as version 10.3 and as 11.4. A
+plan is the ONNX graph behind a header that says what it was built by and for; ONNX Runtime runs it.
+What a real one would answer with a crash is an AssertionError here, which no code of ours catches.
 """
 
 from __future__ import annotations
@@ -12,7 +13,14 @@ from types import ModuleType
 from typing import Any
 
 from tests.support.fake_cuda import Device
-from tests.support.fake_tensorrt_base import VERSIONS, Behaviour, ILogger, IProgressMonitor, Library, surface
+from tests.support.fake_tensorrt_base import (
+    VERSIONS,
+    Behaviour,
+    ILogger,
+    IProgressMonitor,
+    Library,
+    surface,
+)
 from tests.support.fake_tensorrt_build import Builder, OnnxParser
 from tests.support.fake_tensorrt_run import Runtime
 
@@ -20,15 +28,26 @@ __all__ = ["VERSIONS", "Behaviour", "fake_tensorrt", "surface"]
 
 
 def fake_tensorrt(version: str, device: Device, behaviour: Behaviour | None = None) -> ModuleType:
-    """The module as of `version` "10.3" or "11.4", or as of another version with the names of the nearest."""
+    """The module as of `version` "10.3" or "11.4", or as of another version with the names of the
+    nearest.
+    """
     known = surface()["11.4" if version.startswith("11") else "10.3"]
     module = ModuleType("tensorrt")
     module.__version__ = known["version"] if version in VERSIONS else version  # type: ignore[attr-defined]
-    enums: dict[str, Any] = {name: enum.IntEnum(name.rpartition(".")[2], members) for name, members in known["enums"].items()}
+    enums: dict[str, Any] = {
+        name: enum.IntEnum(name.rpartition(".")[2], members)
+        for name, members in known["enums"].items()
+    }
     for name, kind in enums.items():
         if "." not in name:
             setattr(module, name, kind)
-    context = Library(module=module, enums=enums, device=device, behaviour=behaviour or Behaviour(), version=module.__version__)
+    context = Library(
+        module=module,
+        enums=enums,
+        device=device,
+        behaviour=behaviour or Behaviour(),
+        version=module.__version__,
+    )
     for cls in (ILogger, IProgressMonitor, Builder, OnnxParser, Runtime):
         setattr(module, cls.__name__, context.strict(cls))
     for member in enums["ILogger.Severity"]:

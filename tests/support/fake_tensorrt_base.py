@@ -1,4 +1,6 @@
-"""What all of the fake `tensorrt` stands on: the names that are known, how it is to fail, and classes that take no other name."""
+"""What all of the fake `tensorrt` stands on: the names that are known, how it is to fail, and
+classes that take no other name.
+"""
 
 from __future__ import annotations
 
@@ -34,17 +36,21 @@ MAGIC = b"fake plan\n"
 @cache
 def surface() -> dict[str, Any]:
     """See `tensorrt_surface.json`."""
-    content: dict[str, Any] = json.loads(Path(__file__).with_name("tensorrt_surface.json").read_text(encoding="utf-8"))
+    content: dict[str, Any] = json.loads(
+        Path(__file__).with_name("tensorrt_surface.json").read_text(encoding="utf-8")
+    )
     return content
 
 
 @dataclass
 class Behaviour:
-    """How it is to fail. `deserialize_says`: answer None and log this. `build_says`: the same when building.
+    """How it is to fail. `deserialize_says`: answer None and log this. `build_says`: the same when
+    building.
 
-    `deaf_pools` names memory pools whose limits it does not take. `execute_fails`: `execute_async_v3` answers False.
-    `answers_off_by` is added to what the network gives. `signal_at_step` is sent to the
-    building process at its second step, and `sleeps_s` is how long that step takes.
+    `deaf_pools` names memory pools whose limits it does not take. `execute_fails`:
+    `execute_async_v3` answers False. `answers_off_by` is added to what the network gives.
+    `signal_at_step` is sent to the building process at its second step, and `sleeps_s` is how long
+    that step takes.
     """
 
     deserialize_says: str | None = None
@@ -70,15 +76,21 @@ class Library:
     version: str
 
     def strict(self, cls: type[Any]) -> type[Any]:
-        """The class as of this version: nothing public that the real one has not, with the real one's parameters."""
-        members = surface()["11.4" if self.version.startswith("11") else "10.3"]["classes"][cls.__name__]
+        """The class as of this version: nothing public that the real one has not, with the real
+        one's parameters.
+        """
+        members = surface()["11.4" if self.version.startswith("11") else "10.3"]["classes"][
+            cls.__name__
+        ]
         for name, value in vars(cls).items():
             if name.startswith("_"):
                 continue
             assert name in members, f"{cls.__name__}.{name} is not in TensorRT {self.version}"
             if inspect.isfunction(value):
                 parameters = list(inspect.signature(value).parameters)[1:]
-                assert parameters == [p.rstrip("?") for p in members[name]], f"{cls.__name__}.{name} has other parameters"
+                assert parameters == [p.rstrip("?") for p in members[name]], (
+                    f"{cls.__name__}.{name} has other parameters"
+                )
         return type(cls.__name__, (cls,), {"_lib": self, "_members": members})
 
     def make(self, cls: type[Any], *arguments: Any) -> Any:
@@ -103,12 +115,16 @@ class Strict:
 
     def __getattr__(self, name: str) -> Any:
         if not name.startswith("_") and name in self._members:
-            raise NotImplementedError(f"the fake {type(self).__name__} has no {name} yet, the real one has")
+            raise NotImplementedError(
+                f"the fake {type(self).__name__} has no {name} yet, the real one has"
+            )
         raise AttributeError(f"{type(self).__name__} has no attribute {name}")
 
 
 class ILogger:
-    """To be inherited from; the base's `__init__` has to be called, or pybind refuses the object later."""
+    """To be inherited from; the base's `__init__` has to be called, or pybind refuses the object
+    later.
+    """
 
     _begun = False
 
@@ -142,7 +158,9 @@ def accept(lib: Library, logger: Any) -> Any:
     if not (isinstance(logger, ILogger) and logger._begun):
         raise TypeError("__init__(): incompatible constructor arguments")
     lib.behaviour.loggers.append(logger)
-    assert len({id(given) for given in lib.behaviour.loggers}) == 1, "TensorRT keeps its first logger and complains about others"
+    assert len({id(given) for given in lib.behaviour.loggers}) == 1, (
+        "TensorRT keeps its first logger and complains about others"
+    )
     return logger
 
 
@@ -154,7 +172,8 @@ class IHostMemory(Strict):
     def nbytes(self) -> int:
         return len(self._content)
 
-    def __bytes__(self) -> bytes:  # stands for the buffer protocol, which plain classes have from Python 3.12 on only
+    # stands for the buffer protocol, which plain classes have from Python 3.12 on only
+    def __bytes__(self) -> bytes:
         return self._content
 
 

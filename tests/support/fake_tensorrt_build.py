@@ -31,7 +31,9 @@ class Builder(Strict):
     def build_serialized_network(self, network: Any, config: Any) -> Any:
         lib = self._lib
         strongly = 1 << lib.enums["NetworkDefinitionCreationFlag"].STRONGLY_TYPED
-        assert lib.version.startswith("11") or network._flags & strongly, "this program builds strongly typed networks only"
+        assert lib.version.startswith("11") or network._flags & strongly, (
+            "this program builds strongly typed networks only"
+        )
         assert config._profiles, "a dynamic network without a profile"
         if not self._go_on(config.progress_monitor) or lib.behaviour.build_says is not None:
             lib.error(self._logger, lib.behaviour.build_says or "the build was cancelled")
@@ -134,7 +136,9 @@ class IOptimizationProfile(Strict):
     def _begin(self) -> None:
         self._shapes: dict[str, list[list[int]]] = {}
 
-    def set_shape(self, input: str, min: Sequence[int], opt: Sequence[int], max: Sequence[int]) -> None:
+    def set_shape(
+        self, input: str, min: Sequence[int], opt: Sequence[int], max: Sequence[int]
+    ) -> None:
         if not all(a <= b <= c for a, b, c in zip(min, opt, max, strict=True)):
             raise ValueError("shapes are not in order")
         self._shapes[input] = [list(min), list(opt), list(max)]

@@ -19,7 +19,11 @@ class Runtime(Strict):
 
     def deserialize_cuda_engine(self, serialized_engine: Any) -> Any:
         lib, plan = self._lib, bytes(serialized_engine)
-        complaint = self._complaint(plan) if lib.behaviour.deserialize_says is None else lib.behaviour.deserialize_says
+        complaint = (
+            self._complaint(plan)
+            if lib.behaviour.deserialize_says is None
+            else lib.behaviour.deserialize_says
+        )
         if complaint is not None:
             if complaint:
                 lib.error(self._logger, complaint)
@@ -33,19 +37,30 @@ class Runtime(Strict):
         header, _, onnx = plan[len(MAGIC) :].partition(b"\n")
         if not plan.startswith(MAGIC) or json.loads(header)["size"] != len(onnx):
             return (
-                "Error Code 1: Serialization (Serialization assertion magicTagRead == kMAGIC_TAG failed.Magic tag does not match)"
+                "Error Code 1: Serialization (Serialization assertion magicTagRead == "
+                "kMAGIC_TAG failed.Magic tag does not match)"
             )
         built = json.loads(header)
         if built["platform"] != lib.behaviour.platform:
-            return "IRuntime::deserializeCudaEngine: Error Code 1: Serialization (Platform specific tag mismatch detected.)"
+            return (
+                "IRuntime::deserializeCudaEngine: Error Code 1: Serialization (Platform "
+                "specific tag mismatch detected.)"
+            )
         if built["version"] != lib.version:
             return (
-                "The engine plan file is not compatible with this version of TensorRT, expecting library version "
+                "The engine plan file is not compatible with this version of TensorRT, expecting "
+                "library version "
                 f"{lib.version} got {built['version']}, please rebuild."
             )
         if tuple(built["compute_capability"]) != lib.device.compute_capability:
-            here, there = (".".join(map(str, cc)) for cc in (lib.device.compute_capability, built["compute_capability"]))
-            return f"The engine plan file is generated on an incompatible device, expecting compute {here} got compute {there}"
+            here, there = (
+                ".".join(map(str, cc))
+                for cc in (lib.device.compute_capability, built["compute_capability"])
+            )
+            return (
+                "The engine plan file is generated on an incompatible device, expecting "
+                f"compute {here} got compute {there}"
+            )
         return None
 
 
@@ -53,7 +68,10 @@ class ICudaEngine(Strict):
     def _begin(self, profile: dict[str, list[list[int]]], onnx: bytes) -> None:
         self._profile, self._session = profile, session(onnx)
         self._inputs = {tensor.name: tensor for tensor in self._session.get_inputs()}
-        self._tensors = {**self._inputs, **{tensor.name: tensor for tensor in self._session.get_outputs()}}
+        self._tensors = {
+            **self._inputs,
+            **{tensor.name: tensor for tensor in self._session.get_outputs()},
+        }
 
     @property
     def num_io_tensors(self) -> int:
@@ -66,7 +84,9 @@ class ICudaEngine(Strict):
         return self._lib.enums["TensorIOMode"]["INPUT" if name in self._inputs else "OUTPUT"]
 
     def get_tensor_dtype(self, name: str) -> Any:
-        return self._lib.enums["DataType"]["FLOAT" if self._tensors[name].type == "tensor(float)" else "HALF"]
+        return self._lib.enums["DataType"][
+            "FLOAT" if self._tensors[name].type == "tensor(float)" else "HALF"
+        ]
 
     def get_tensor_profile_shape(self, name: str, profile_index: int) -> list[tuple[int, ...]]:
         assert profile_index == 0
@@ -88,7 +108,9 @@ class IExecutionContext(Strict):
 
     def set_input_shape(self, name: str, shape: tuple[int, ...]) -> bool:
         smallest, _, largest = self._of._profile[name]
-        fits = len(shape) == len(largest) and all(a <= n <= b for a, n, b in zip(smallest, shape, largest, strict=True))
+        fits = len(shape) == len(largest) and all(
+            a <= n <= b for a, n, b in zip(smallest, shape, largest, strict=True)
+        )
         if fits:
             self._shapes[name] = tuple(shape)
         return fits
@@ -107,7 +129,11 @@ class IExecutionContext(Strict):
     def execute_async_v3(self, stream_handle: int) -> bool:
         if self._lib.behaviour.execute_fails or set(self._addresses) != set(self._of._tensors):
             self._lib.error(
-                self._of_logger(), "IExecutionContext::enqueueV3: Error Code 1: Cuda Runtime (an illegal memory access)"
+                self._of_logger(),
+                (
+                    "IExecutionContext::enqueueV3: Error Code 1: Cuda Runtime (an illegal memory "
+                    "access)"
+                ),
             )
             return False
         shapes = {name: self.get_tensor_shape(name) for name in self._of._tensors}
@@ -126,5 +152,7 @@ class IExecutionContext(Strict):
 
     def _view(self, name: str, shape: tuple[int, ...]) -> Any:
         values, address = int(np.prod(shape)), self._addresses[name]
-        assert self._lib.device.owns(address, 4 * values), "an address outside of the device's memory"
+        assert self._lib.device.owns(address, 4 * values), (
+            "an address outside of the device's memory"
+        )
         return np.ctypeslib.as_array((ctypes.c_float * values).from_address(address)).reshape(shape)

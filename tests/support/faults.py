@@ -1,4 +1,6 @@
-"""What a fault-injection test needs: the metrics as Prometheus sees them, what of them has moved, and servers that misbehave."""
+"""What a fault-injection test needs: the metrics as Prometheus sees them, what of them has moved,
+and servers that misbehave.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,9 @@ class Watch:
         with urllib.request.urlopen(f"http://127.0.0.1:{self._port}/metrics", timeout=20) as answer:
             self.text = answer.read()
         lines = self.text.decode().splitlines()
-        self.kinds |= {line.split()[2]: line.split()[3] for line in lines if line.startswith("# TYPE ")}
+        self.kinds |= {
+            line.split()[2]: line.split()[3] for line in lines if line.startswith("# TYPE ")
+        }
         pairs = (line.rpartition(" ")[::2] for line in lines if not line.startswith("#"))
         values = {name: float(value) for name, value in pairs}
         for name, value in values.items():
@@ -49,8 +53,14 @@ class Watch:
 
     @property
     def series(self) -> set[str]:
-        """All series but those that only say when another began, and the single buckets of a histogram."""
-        return {self._plain(name) for name in self._seen if "_created" not in name and "_bucket{" not in name}
+        """All series but those that only say when another began, and the single buckets of a
+        histogram.
+        """
+        return {
+            self._plain(name)
+            for name in self._seen
+            if "_created" not in name and "_bucket{" not in name
+        }
 
     @property
     def families(self) -> set[str]:
@@ -64,10 +74,16 @@ class Watch:
 
     @property
     def moved(self) -> set[str]:
-        """Counters that have counted, gauges that have had two values, and digests that have changed."""
+        """Counters that have counted, gauges that have had two values, and digests that have
+        changed.
+        """
         moved = {self._plain(name) for name, values in self._seen.items() if len(values) > 1}
-        moved |= {name for name, values in self._seen.items() if self._counts(name) and max(values) > 0}
-        return moved | {info for info in INFOS if sum(self._plain(name) == info for name in self._seen) > 1}
+        moved |= {
+            name for name, values in self._seen.items() if self._counts(name) and max(values) > 0
+        }
+        return moved | {
+            info for info in INFOS if sum(self._plain(name) == info for name in self._seen) > 1
+        }
 
     def _plain(self, name: str) -> str:
         family = name.partition("{")[0]

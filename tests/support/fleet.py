@@ -1,7 +1,9 @@
-"""A recorder to which everything happens that an alert tells of, with a real Prometheus that evaluates the shipped rules on it.
+"""A recorder to which everything happens that an alert tells of, with a real Prometheus that
+evaluates the shipped rules on it.
 
-The rules are a copy in which minutes are seconds: `hastened` makes it, and replaces nothing but durations and the least numbers of
-events that make a share. What the shipped durations do is for `promtool test rules`.
+The rules are a copy in which minutes are seconds: `hastened` makes it, and replaces nothing but
+durations and the least numbers of events that make a share. What the shipped durations do is for
+`promtool test rules`.
 """
 
 from __future__ import annotations
@@ -51,7 +53,9 @@ def hastened(text: str) -> str:
     for group in content["groups"]:
         group["interval"] = "1s"
         for rule in group["rules"]:
-            rule["expr"] = re.sub(r"(?<=[\[ ])\d+[smhd]\b", lambda found: HASTENED[found.group()], rule["expr"])
+            rule["expr"] = re.sub(
+                r"(?<=[\[ ])\d+[smhd]\b", lambda found: HASTENED[found.group()], rule["expr"]
+            )
             for many, few in LEAST.items():
                 rule["expr"] = rule["expr"].replace(many, few)
             if "for" in rule:
@@ -61,7 +65,9 @@ def hastened(text: str) -> str:
 
 @dataclass
 class Fleet:
-    """What became of it: alerts that fired with what they said, in calm and in trouble; `at_s` is when its metrics were richest."""
+    """What became of it: alerts that fired with what they said, in calm and in trouble; `at_s` is
+    when its metrics were richest.
+    """
 
     prometheus: Prometheus
     calm: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
@@ -81,18 +87,24 @@ class Fleet:
         try:
             until(have_fired, 60)
         except AssertionError as exc:
-            raise AssertionError(f"did not fire: {sorted(set(names) - set(self.fired))}; {self.ailing}") from exc
+            raise AssertionError(
+                f"did not fire: {sorted(set(names) - set(self.fired))}; {self.ailing}"
+            ) from exc
 
 
 @contextmanager
 def troubled_recorder(folder: Path) -> Iterator[Fleet]:
-    """Let it live and have its troubles; the recorder is gone in the block, and Prometheus still answers."""
+    """Let it live and have its troubles; the recorder is gone in the block, and Prometheus still
+    answers.
+    """
     rules, port = folder / "rules.yml", free_port()
     rules.write_text(hastened(ALERTS.read_text(encoding="utf-8")), encoding="utf-8")
     with ExitStack() as parts:
         disk = parts.enter_context(small_disk(folder / "disk", megabytes=24))
         broker = parts.enter_context(Broker(folder / "broker", mortal=False))
-        fleet = Fleet(parts.enter_context(prometheus(folder / "prometheus", scrapes=port, rules=rules)))
+        fleet = Fleet(
+            parts.enter_context(prometheus(folder / "prometheus", scrapes=port, rules=rules))
+        )
         _Life(folder, disk=disk, port=port, broker=broker, fleet=fleet).live()
         fleet.wait_for("EdgeDown")
         yield fleet
@@ -101,9 +113,21 @@ def troubled_recorder(folder: Path) -> Iterator[Fleet]:
 class _Life:
     """Of the recorder."""
 
-    def __init__(self, folder: Path, *, disk: Path, port: int, broker: Broker, fleet: Fleet) -> None:
-        self.disk, self.port, self.broker, self.fleet, self.folder = disk, port, broker, fleet, folder
-        self.watch, self.world, self.board = Watch(port), HandWorld(synced=False), orin(folder / "sys")
+    def __init__(
+        self, folder: Path, *, disk: Path, port: int, broker: Broker, fleet: Fleet
+    ) -> None:
+        self.disk, self.port, self.broker, self.fleet, self.folder = (
+            disk,
+            port,
+            broker,
+            fleet,
+            folder,
+        )
+        self.watch, self.world, self.board = (
+            Watch(port),
+            HandWorld(synced=False),
+            orin(folder / "sys"),
+        )
         self.audio = RealTimeAudio(_calls(tone(300, 1.0)))
 
     def live(self) -> None:
@@ -131,14 +155,32 @@ class _Life:
             bundle,
             model={"bundle": str(bundle), "hop_s": 0.1},
             tracker={"cooldown_s": 0.1, "longest_s": 5.0, "update_s": 0.2},
-            store={"path": str(self.disk / "edge.db"), "ballast_mb": 0.0, "outbox_mb": 0.1, "history_mb": 100.0},
-            clips={"folder": str(self.disk / "clips"), "reserve_mb": 1.0, "format": "wav", "budget_mb": 0.6, "padding_s": 0.1},
-            mqtt={"host": "127.0.0.1", "port": broker_port, "wait_for_sync_s": 0.0, "rate_per_s": 1000.0},
+            store={
+                "path": str(self.disk / "edge.db"),
+                "ballast_mb": 0.0,
+                "outbox_mb": 0.1,
+                "history_mb": 100.0,
+            },
+            clips={
+                "folder": str(self.disk / "clips"),
+                "reserve_mb": 1.0,
+                "format": "wav",
+                "budget_mb": 0.6,
+                "padding_s": 0.1,
+            },
+            mqtt={
+                "host": "127.0.0.1",
+                "port": broker_port,
+                "wait_for_sync_s": 0.0,
+                "rate_per_s": 1000.0,
+            },
             metrics={"port": self.port},
         )
 
     def _calm(self) -> None:
-        """Known calls, delivered, until there is a day before; the clock is not set yet. Clips fill their budget in small steps."""
+        """Known calls, delivered, until there is a day before; the clock is not set yet. Clips fill
+        their budget in small steps.
+        """
         self.watch.until('edge_messages_sent_total{kind="detection"}', 10)
         self.watch.until('edge_detections_total{label="low_hummer"}', 5)
         until(lambda: self.fleet.prometheus.asked("instance:edge_unknown_events:share1d"), 60)
@@ -148,7 +190,13 @@ class _Life:
         _flood(self.disk / "edge.db")
         self.board.write("class/thermal/thermal_zone2/temp", 96_500)
         self.audio.samples = _calls(noise(1.0))
-        self.fleet.wait_for("EdgeHot", "EdgeEngineFallback", "EdgeUnknownRateJump", "EdgeOutboxGrowing", "EdgeOutboxDropping")
+        self.fleet.wait_for(
+            "EdgeHot",
+            "EdgeEngineFallback",
+            "EdgeUnknownRateJump",
+            "EdgeOutboxGrowing",
+            "EdgeOutboxDropping",
+        )
         self.fleet.wait_for("EdgeDiskBudget")
         self.fleet.at_s = time.time()
 
@@ -161,7 +209,8 @@ class _Life:
 
     def _of_disk(self) -> None:
         fill(self.disk)
-        with contextlib.suppress(StoreError):  # until there is no free page left in the database either
+        # until there is no free page left in the database either
+        with contextlib.suppress(StoreError):
             _flood(self.disk / "edge.db", first=1000, count=100_000)
         self.fleet.wait_for("EdgeClipsRefused", "EdgeStoreFailing")
 
@@ -172,7 +221,9 @@ def _calls(sound: Any) -> Any:
 
 
 def _flood(path: Path, *, first: int = 0, count: int = 250) -> None:
-    """More events than the outbox takes, from outside: the recorder finds them at its next write."""
+    """More events than the outbox takes, from outside: the recorder finds them at its next
+    write.
+    """
     with Store(path, outbox_bytes=10**9, history_bytes=10**9) as store:
         for number in range(first, first + count):
             store.record(payload(number, label="low_hummer"), dating=SYNCED)

@@ -1,6 +1,8 @@
-"""What a microphone brings, for a test to look at: `python -m tests.support.hear DEVICE RATE_HZ OUT.npz`, until its input ends.
+"""What a microphone brings, for a test to look at:
+`python -m tests.support.hear DEVICE RATE_HZ OUT.npz`, until its input ends.
 
-A process of its own, because PortAudio and ALSA read their environment once. Says `hearing` when samples advance.
+A process of its own, because PortAudio and ALSA read their environment once. Says `hearing` when
+samples advance.
 """
 
 from __future__ import annotations

@@ -1,12 +1,14 @@
-"""Recorders that are killed with -9: each a process of its own, started in milliseconds by a parent that has imported everything.
+"""Recorders that are killed with -9: each a process of its own, started in milliseconds by a parent
+that has imported everything.
 
     python -m tests.support.killable store DATABASE PORT
     python -m tests.support.killable daemon CONFIG
 
-reads a number on standard input, forks a recorder, says `pid N` and `dead` when somebody has killed it; then reads the next number.
-The first kind is a store and a sink: it stores events from that number on and says each number whose event is stored. The second is
-the whole daemon, on a sound card that plays all it knows. Only the child opens anything, and the parent has no threads, so the fork
-is as good as a start.
+reads a number on standard input, forks a recorder, says `pid N` and `dead` when somebody has killed
+it; then reads the next number. The first kind is a store and a sink: it stores events from that
+number on and says each number whose event is stored. The second is the whole daemon, on a sound
+card that plays all it knows. Only the child opens anything, and the parent has no threads, so the
+fork is as good as a start.
 """
 
 from __future__ import annotations
@@ -43,14 +45,22 @@ DIES_BY_ITSELF_S = 30.0  # when the test that should kill it is no more
 
 
 class Killable:
-    """One recorder after another on the same database. `stored` is the number of events that were stored whole."""
+    """One recorder after another on the same database. `stored` is the number of events that were
+    stored whole.
+    """
 
     def __init__(self, *arguments: str) -> None:
         self.stored = 0
         command = [sys.executable, "-m", "tests.support.killable", *arguments]
         environ = {**os.environ, "PYTHONPATH": str(ROOT)}
         self._parent = subprocess.Popen(
-            command, cwd=ROOT, env=environ, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True
+            command,
+            cwd=ROOT,
+            env=environ,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
         )
 
     def __enter__(self) -> Killable:
@@ -102,7 +112,9 @@ def _daemon(config: Path) -> None:
     signal.alarm(round(DIES_BY_ITSELF_S))
     rate_hz = SPEC.sample_rate_hz
     sounds = (tone(300, 0.5), tone(1000, 0.5), tone(3000, 0.5), noise(0.5, rate_hz))
-    played = np.concatenate([part for sound in sounds for part in (sound, np.zeros(rate_hz // 2, np.float32))])
+    played = np.concatenate(
+        [part for sound in sounds for part in (sound, np.zeros(rate_hz // 2, np.float32))]
+    )
     # Each life is short, and begins somewhere else.
     audio = RealTimeAudio(np.roll(played, random.Random(os.getpid()).randrange(len(played))))
     Daemon(config, audio=audio, deliveries=deliveries).run()

@@ -1,4 +1,6 @@
-"""A sound system and a clock that tests command: the fakes of the microphone's contract. No thread, no sleeping."""
+"""A sound system and a clock that tests command: the fakes of the microphone's contract. No thread,
+no sleeping.
+"""
 
 from __future__ import annotations
 
@@ -35,15 +37,25 @@ class FakeTimer:
 
 
 class FakeAudio:
-    """A device that plays `samples` in real time. `at` sets what happens when: (seconds since the start, what to do).
+    """A device that plays `samples` in real time. `at` sets what happens when: (seconds since the
+    start, what to do).
 
-    present: plugged in. dead: no callbacks. deaf: callbacks stop and their audio is lost. late: callbacks stop and come later.
+    present: plugged in. dead: no callbacks. deaf: callbacks stop and their audio is lost. late:
+    callbacks stop and come later.
     """
 
-    def __init__(self, timer: FakeTimer, samples: Array, *, rate_hz: int, channels: int = 1, chunk: int = 400) -> None:
+    def __init__(
+        self, timer: FakeTimer, samples: Array, *, rate_hz: int, channels: int = 1, chunk: int = 400
+    ) -> None:
         self.timer, self.rate_hz, self.chunk = timer, rate_hz, chunk
         self.sound = samples if samples.ndim == 2 else np.repeat(samples[:, None], channels, axis=1)
-        self.present, self.dead, self.deaf, self.late, self.overflow = True, False, False, False, False
+        self.present, self.dead, self.deaf, self.late, self.overflow = (
+            True,
+            False,
+            False,
+            False,
+            False,
+        )
         self.refused: list[Format] = []
         self.opened: list[Format] = []
         self.names = ["Field Microphone: USB Audio (hw:1,0)"]
@@ -59,11 +71,16 @@ class FakeAudio:
             return []
         channels = self.sound.shape[1]
         return [
-            Device(name=name, card="", channels=channels, sample_rate_hz=self.rate_hz, index=i) for i, name in enumerate(self.names)
+            Device(name=name, card="", channels=channels, sample_rate_hz=self.rate_hz, index=i)
+            for i, name in enumerate(self.names)
         ]
 
     def open(self, device: Device, form: Format, receive: Receive) -> FakeStream:
-        if form in self.refused or form.sample_rate_hz != self.rate_hz or form.channels > self.sound.shape[1]:
+        if (
+            form in self.refused
+            or form.sample_rate_hz != self.rate_hz
+            or form.channels > self.sound.shape[1]
+        ):
             raise AudioError(f"{device.stable_name}: cannot be opened (Invalid sample rate)")
         if self._start_s is None or self._done >= len(self.sound):
             self._start_s, self._done = self.timer.now_s, 0
@@ -85,7 +102,9 @@ class FakeAudio:
     def _pass(self, now_s: float) -> None:
         if self._start_s is None:
             self._start_s = now_s
-        for _, happen in (happened := list(takewhile(lambda event: now_s - self._begin() >= event[0], self.at))):
+        for _, happen in (
+            happened := list(takewhile(lambda event: now_s - self._begin() >= event[0], self.at))
+        ):
             happen()
         del self.at[: len(happened)]
         if self._done >= len(self.sound):
@@ -98,7 +117,9 @@ class FakeAudio:
             self._done += len(part)
             if self._receive is not None and self.alive() and not self.deaf:
                 channels = self.opened[-1].channels
-                self._receive(np.ascontiguousarray(part[:, :channels]).tobytes(), now_s, self.overflow)
+                self._receive(
+                    np.ascontiguousarray(part[:, :channels]).tobytes(), now_s, self.overflow
+                )
                 self.overflow = False
 
     def _begin(self) -> float:
@@ -120,7 +141,15 @@ class FakeStream:
 class Listening:
     """A microphone on a fake device, and what came of it."""
 
-    def __init__(self, samples: Array, *, rate_hz: int, out_hz: int, channels: int = 1, settings: MicrophoneSettings) -> None:
+    def __init__(
+        self,
+        samples: Array,
+        *,
+        rate_hz: int,
+        out_hz: int,
+        channels: int = 1,
+        settings: MicrophoneSettings,
+    ) -> None:
         self.timer = FakeTimer()
         self.audio = FakeAudio(self.timer, samples, rate_hz=rate_hz, channels=channels)
         self.gaps: list[Gap] = []
@@ -136,7 +165,18 @@ class Listening:
 
 
 def listening(
-    samples: Array, *, rate_hz: int = 8000, out_hz: int = 8000, channels: int = 1, settings: MicrophoneSettings | None = None
+    samples: Array,
+    *,
+    rate_hz: int = 8000,
+    out_hz: int = 8000,
+    channels: int = 1,
+    settings: MicrophoneSettings | None = None,
 ) -> Listening:
     """A microphone that hears `samples` once and then stops."""
-    return Listening(samples, rate_hz=rate_hz, out_hz=out_hz, channels=channels, settings=settings or MicrophoneSettings())
+    return Listening(
+        samples,
+        rate_hz=rate_hz,
+        out_hz=out_hz,
+        channels=channels,
+        settings=settings or MicrophoneSettings(),
+    )

@@ -1,4 +1,6 @@
-"""A machine with NVIDIA's software on it, faked: `import tensorrt` and `import cuda.bindings.driver` find what stands here."""
+"""A machine with NVIDIA's software on it, faked: `import tensorrt` and
+`import cuda.bindings.driver` find what stands here.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,9 @@ __all__ = ["Nvidia", "begin", "for_children", "on_a_machine", "tensorrt_missing"
 
 @dataclass
 class Nvidia:
-    """What is installed: a TensorRT of `version`, a device. `import_errors` gives modules the text their import fails with."""
+    """What is installed: a TensorRT of `version`, a device. `import_errors` gives modules the text
+    their import fails with.
+    """
 
     version: str = "10.3"
     device: Device = field(default_factory=Device)
@@ -58,7 +62,9 @@ class _Finder(importlib.abc.MetaPathFinder):
         if name not in self._modules:
             return None
         return importlib.machinery.ModuleSpec(
-            name, _Loader(self._modules[name]), is_package="cuda.bindings.driver".startswith(f"{name}.")
+            name,
+            _Loader(self._modules[name]),
+            is_package="cuda.bindings.driver".startswith(f"{name}."),
         )
 
 
@@ -75,7 +81,9 @@ class _Loader(importlib.abc.Loader):
 
 @contextmanager
 def on_a_machine(machine: Nvidia) -> Iterator[Nvidia]:
-    """This process runs on `machine` inside of the block; also where there is real software of that name."""
+    """This process runs on `machine` inside of the block; also where there is real software of that
+    name.
+    """
     finder = _Finder(machine)
     before = {name: sys.modules.pop(name) for name in list(sys.modules) if _ours(name)}
     sys.meta_path.insert(0, finder)
@@ -88,11 +96,22 @@ def on_a_machine(machine: Nvidia) -> Iterator[Nvidia]:
         sys.modules.update(before)
 
 
-def for_children(machine: Nvidia, root: Path, path: str = os.environ.get("PYTHONPATH", "")) -> dict[str, str]:
-    """Environment in which a Python started by us runs on `machine`, too: see `tests/support/startup/sitecustomize.py`."""
-    behaviour = {k: v for k, v in asdict(replace(machine.behaviour, loggers=[])).items() if k != "loggers"}
+def for_children(
+    machine: Nvidia, root: Path, path: str = os.environ.get("PYTHONPATH", "")
+) -> dict[str, str]:
+    """Environment in which a Python started by us runs on `machine`, too: see
+    `tests/support/startup/sitecustomize.py`.
+    """
+    behaviour = {
+        k: v for k, v in asdict(replace(machine.behaviour, loggers=[])).items() if k != "loggers"
+    }
     device = {"name": machine.device.name, "compute_capability": machine.device.compute_capability}
-    content = {"version": machine.version, "device": device, "behaviour": behaviour, "import_errors": dict(machine.import_errors)}
+    content = {
+        "version": machine.version,
+        "device": device,
+        "behaviour": behaviour,
+        "import_errors": dict(machine.import_errors),
+    }
     folders = [str(root / "tests" / "support" / "startup"), str(root), *filter(None, [path])]
     return {"FAKE_NVIDIA": json.dumps(content), "PYTHONPATH": os.pathsep.join(folders)}
 
@@ -100,9 +119,19 @@ def for_children(machine: Nvidia, root: Path, path: str = os.environ.get("PYTHON
 def begin(description: str) -> None:
     """Be on the machine that `for_children` has described, from now on."""
     content = json.loads(description)
-    device = Device(name=content["device"]["name"], compute_capability=tuple(content["device"]["compute_capability"]))
-    behaviour = Behaviour(**{**content["behaviour"], "deaf_pools": tuple(content["behaviour"]["deaf_pools"])})
-    machine = Nvidia(version=content["version"], device=device, behaviour=behaviour, import_errors=content["import_errors"])
+    device = Device(
+        name=content["device"]["name"],
+        compute_capability=tuple(content["device"]["compute_capability"]),
+    )
+    behaviour = Behaviour(
+        **{**content["behaviour"], "deaf_pools": tuple(content["behaviour"]["deaf_pools"])}
+    )
+    machine = Nvidia(
+        version=content["version"],
+        device=device,
+        behaviour=behaviour,
+        import_errors=content["import_errors"],
+    )
     sys.meta_path.insert(0, _Finder(machine))
 
 

@@ -28,9 +28,13 @@ class Prometheus:
     port: int
 
     def asked(self, query: str, *, at_s: float | None = None) -> list[dict[str, Any]]:
-        """The vector that a PromQL query gives, now or at a Unix time; empty while there is no answer yet."""
+        """The vector that a PromQL query gives, now or at a Unix time; empty while there is no
+        answer yet.
+        """
         parameters = {"query": query} if at_s is None else {"query": query, "time": f"{at_s:.3f}"}
-        vector: list[dict[str, Any]] = self._get(f"query?{urllib.parse.urlencode(parameters)}").get("result", [])
+        vector: list[dict[str, Any]] = self._get(f"query?{urllib.parse.urlencode(parameters)}").get(
+            "result", []
+        )
         return vector
 
     def firing(self) -> dict[str, list[dict[str, Any]]]:
@@ -44,11 +48,18 @@ class Prometheus:
     def ailing(self) -> dict[str, str]:
         """The last error of each rule that could not be evaluated."""
         groups = self._get("rules").get("groups", [])
-        return {rule["name"]: rule["lastError"] for group in groups for rule in group["rules"] if rule.get("lastError")}
+        return {
+            rule["name"]: rule["lastError"]
+            for group in groups
+            for rule in group["rules"]
+            if rule.get("lastError")
+        }
 
     def _get(self, path: str) -> dict[str, Any]:
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/api/v1/{path}", timeout=10) as answer:
+            with urllib.request.urlopen(
+                f"http://127.0.0.1:{self.port}/api/v1/{path}", timeout=10
+            ) as answer:
                 content = json.load(answer)
         except URLError:
             return {}
@@ -76,7 +87,10 @@ def prometheus(folder: Path, *, scrapes: int, rules: Path | None = None) -> Iter
         f"--storage.tsdb.path={folder / 'data'}",
         f"--web.listen-address=127.0.0.1:{port}",
     ]
-    with (folder / "log").open("wb") as log, subprocess.Popen(command, stdout=log, stderr=log) as server:
+    with (
+        (folder / "log").open("wb") as log,
+        subprocess.Popen(command, stdout=log, stderr=log) as server,
+    ):
         try:
             yield Prometheus(port)
         finally:

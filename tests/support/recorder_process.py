@@ -1,7 +1,9 @@
-"""`edge run` on a fake sound card, everything else as it is: `python -m tests.support.recorder_process --config F --card D`.
+"""`edge run` on a fake sound card, everything else as it is:
+`python -m tests.support.recorder_process --config F --card D`.
 
-The folder D is the hand of the test: `sound.wav` is what the card plays, over and over; while there is a file `absent` the card is
-unplugged, and while there is a file `frozen` whoever asks it something waits.
+The folder D is the hand of the test: `sound.wav` is what the card plays, over and over; while there
+is a file `absent` the card is unplugged, and while there is a file `frozen` whoever asks it
+something waits.
 """
 
 from __future__ import annotations

@@ -14,11 +14,14 @@ import paho.mqtt.client as mqtt
 __all__ = ["client_tls", "example_broker", "identify"]
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "deploy" / "mosquitto"
-OF_THE_TEST = ("listener ", "persistence", "autosave_interval ", "max_queued_messages ")  # `Broker` has its own
+# `Broker` has its own
+OF_THE_TEST = ("listener ", "persistence", "autosave_interval ", "max_queued_messages ")
 
 
 def certificates(folder: Path, names: Iterable[str]) -> None:
-    """A certificate authority, one certificate for each name, and an authority that nobody trusts."""
+    """A certificate authority, one certificate for each name, and an authority that nobody
+    trusts.
+    """
     script = """
     openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=testCA -keyout ca.key -out ca.pem
     openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=otherCA -keyout other.key -out other.pem
@@ -33,11 +36,18 @@ def certificates(folder: Path, names: Iterable[str]) -> None:
 
 
 def example_broker(folder: Path, *, clients: tuple[str, ...]) -> tuple[str, ...]:
-    """Settings for `Broker`: the example's, but for the place of its files and its port. Certificates are in `folder`/certs."""
+    """Settings for `Broker`: the example's, but for the place of its files and its port.
+    Certificates are in `folder`/certs.
+    """
     certificates(folder / "certs", ("broker", *clients))
     shutil.copy(EXAMPLE / "acl", folder / "acl")
     (folder / "acl").chmod(0o600)
-    lines = (EXAMPLE / "mosquitto.conf").read_text(encoding="utf-8").replace("/etc/mosquitto/", f"{folder}/").splitlines()
+    lines = (
+        (EXAMPLE / "mosquitto.conf")
+        .read_text(encoding="utf-8")
+        .replace("/etc/mosquitto/", f"{folder}/")
+        .splitlines()
+    )
     return tuple(line for line in lines if line and not line.startswith(("#", *OF_THE_TEST)))
 
 

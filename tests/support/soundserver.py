@@ -1,4 +1,6 @@
-"""A PulseAudio of the tests' own, with a null sink whose monitor is the microphone: killed, frozen and played into at will."""
+"""A PulseAudio of the tests' own, with a null sink whose monitor is the microphone: killed, frozen
+and played into at will.
+"""
 
 from __future__ import annotations
 
@@ -16,14 +18,16 @@ __all__ = ["DEVICE", "RATE_HZ", "SoundServer", "sound_server"]
 
 DEVICE = "recorder"
 RATE_HZ = 48_000
-# No conversion may take place between the player and us: the sink's own rate, channels and format are those of the files played.
-# A null sink mixes up to 2 s ahead, and takes that back when a player comes; what the monitor had of it is then missing.
+# No conversion may take place between the player and us: the sink's own rate, channels and format
+# are those of the files played. A null sink mixes up to 2 s ahead, and takes that back when a
+# player comes; what the monitor had of it is then missing.
 SCRIPT = """\
 load-module module-native-protocol-unix socket={socket} auth-anonymous=1
 load-module module-null-sink sink_name=field rate={rate} channels=1 channel_map=mono format=s16le norewinds=1
 """
-# ALSA's own file is left out, so that no card, server or setting of this machine has a part in it. PortAudio aborts the program
-# where nothing is called `default`; this one cannot be opened, so it is not an input.
+# ALSA's own file is left out, so that no card, server or setting of this machine has a part in it.
+# PortAudio aborts the program where nothing is called `default`; this one cannot be opened, so it
+# is not an input.
 ALSA = """\
 pcm.{device} {{ type pulse server "unix:{socket}" device "field.monitor" }}
 pcm.default {{ type hw card 31 }}
@@ -31,7 +35,9 @@ pcm.default {{ type hw card 31 }}
 
 
 class SoundServer:
-    """`environ` is what a program needs to find it, and nothing else that sounds; the server runs while `start`ed."""
+    """`environ` is what a program needs to find it, and nothing else that sounds; the server runs
+    while `start`ed.
+    """
 
     def __init__(self, folder: Path, *, device: str = DEVICE) -> None:
         self._folder, self._socket = folder, folder / "native"
@@ -41,7 +47,11 @@ class SoundServer:
         (folder / "client.conf").write_text("autospawn = no\n")
         self.name(device)
         self.environ = {
-            **{name: value for name, value in os.environ.items() if not name.startswith(("PULSE_", "ALSA_", "JACK_"))},
+            **{
+                name: value
+                for name, value in os.environ.items()
+                if not name.startswith(("PULSE_", "ALSA_", "JACK_"))
+            },
             "HOME": str(folder),
             "XDG_RUNTIME_DIR": str(folder),
             "XDG_CONFIG_HOME": str(folder),
@@ -55,7 +65,9 @@ class SoundServer:
         }
 
     def name(self, device: str) -> None:
-        """What the microphone is called from now on; programs that run see it when they look for devices anew."""
+        """What the microphone is called from now on; programs that run see it when they look for
+        devices anew.
+        """
         (self._folder / "asound.conf").write_text(ALSA.format(device=device, socket=self._socket))
 
     @property
@@ -66,14 +78,29 @@ class SoundServer:
     def start(self) -> None:
         """Returns once it answers."""
         assert self._process is None
-        # A server killed in the act leaves its socket behind, which the next one would take for a living one's.
+        # A server killed in the act leaves its socket behind, which the next one would take for a
+        # living one's.
         self._socket.unlink(missing_ok=True)
-        command = ["pulseaudio", "-n", "-F", str(self._folder / "default.pa"), "--daemonize=no", "--use-pid-file=no"]
-        command += ["--exit-idle-time=-1", "--realtime=no", "--high-priority=no", "--log-target=stderr"]
+        command = [
+            "pulseaudio",
+            "-n",
+            "-F",
+            str(self._folder / "default.pa"),
+            "--daemonize=no",
+            "--use-pid-file=no",
+        ]
+        command += [
+            "--exit-idle-time=-1",
+            "--realtime=no",
+            "--high-priority=no",
+            "--log-target=stderr",
+        ]
         with (self._folder / "log").open("ab") as log:
             self._process = subprocess.Popen(command, stdout=log, stderr=log, env=self.environ)
         deadline_s = time.monotonic() + 30
-        while subprocess.run(["pactl", "info"], env=self.environ, capture_output=True, check=False).returncode:
+        while subprocess.run(
+            ["pactl", "info"], env=self.environ, capture_output=True, check=False
+        ).returncode:
             assert self._process.poll() is None, self.log
             assert time.monotonic() < deadline_s, self.log
             time.sleep(0.02)
@@ -97,7 +124,9 @@ class SoundServer:
 
     def play(self, wav: Path) -> subprocess.Popen[bytes]:
         """Play a file into the sink in real time; the player ends by itself."""
-        return subprocess.Popen(["paplay", "--device=field", "--volume=65536", str(wav)], env=self.environ)
+        return subprocess.Popen(
+            ["paplay", "--device=field", "--volume=65536", str(wav)], env=self.environ
+        )
 
 
 @contextmanager

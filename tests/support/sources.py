@@ -1,4 +1,6 @@
-"""A source that plays an array: the fake of the source contract, with losses where a test wants them."""
+"""A source that plays an array: the fake of the source contract, with losses where a test wants
+them.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,9 @@ __all__ = ["ArraySource"]
 
 @dataclass(frozen=True, kw_only=True)
 class ArraySource:
-    """Plays `runs` of samples, each from its start sample, in blocks of `sizes` samples over and over."""
+    """Plays `runs` of samples, each from its start sample, in blocks of `sizes` samples over and
+    over.
+    """
 
     runs: Sequence[tuple[int, Array]]
     sample_rate_hz: int
@@ -27,5 +31,10 @@ class ArraySource:
                 count += 1
                 part = samples[at : at + size]
                 last = i == len(self.runs) - 1 and at + size >= len(samples)
-                yield AudioBlock(start_sample=start + at, samples=part, sample_rate_hz=self.sample_rate_hz, last=last)
+                yield AudioBlock(
+                    start_sample=start + at,
+                    samples=part,
+                    sample_rate_hz=self.sample_rate_hz,
+                    last=last,
+                )
                 at += size

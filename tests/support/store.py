@@ -16,7 +16,9 @@ def event_id(number: int, device: str = "r1") -> str:
     return hashlib.sha256(f"{device}|{number}".encode()).hexdigest()[:32]
 
 
-def payload(number: int, *, state: str = "end", device: str = "r1", synced: bool = True, **changed: Any) -> dict[str, Any]:
+def payload(
+    number: int, *, state: str = "end", device: str = "r1", synced: bool = True, **changed: Any
+) -> dict[str, Any]:
     """A detection in the wire format; `number` decides id and place in the stream."""
     start = number * 22_050
     label = "low_hummer" if number % 3 else None
@@ -41,8 +43,19 @@ def payload(number: int, *, state: str = "end", device: str = "r1", synced: bool
         "start_utc": "2024-05-01T05:30:00.000000Z",
         "end_utc": "2024-05-01T05:30:05.000000Z",
         "windows": 1,
-        "health": {"rms_dbfs": -40.0, "peak_dbfs": -20.0, "clip_ratio": 0.0, "dc": 0.0, "dead": False, "stuck": False},
-        "clock": {"source": "system", "synced": synced, "uncertainty_s": 0.01 if synced else 86_400.0},
+        "health": {
+            "rms_dbfs": -40.0,
+            "peak_dbfs": -20.0,
+            "clip_ratio": 0.0,
+            "dc": 0.0,
+            "dead": False,
+            "stuck": False,
+        },
+        "clock": {
+            "source": "system",
+            "synced": synced,
+            "uncertainty_s": 0.01 if synced else 86_400.0,
+        },
         "bundle": "0" * 64,
         "config": "1" * 64,
         "code": "2" * 64,
@@ -56,4 +69,9 @@ def payload(number: int, *, state: str = "end", device: str = "r1", synced: bool
 
 def health(synced: bool = True) -> dict[str, Any]:
     clock = {"source": "system", "synced": synced, "uncertainty_s": 0.01}
-    return {"time_utc": "2024-05-01T05:30:00.000000Z", "rms_dbfs": -40.0, "dead": False, "clock": clock}
+    return {
+        "time_utc": "2024-05-01T05:30:00.000000Z",
+        "rms_dbfs": -40.0,
+        "dead": False,
+        "clock": clock,
+    }

@@ -1,9 +1,12 @@
-"""Trees of sysfs as two boards have them, and sensors that fail. Links point to the device's own folder, as the kernel has it.
+"""Trees of sysfs as two boards have them, and sensors that fail. Links point to the device's own
+folder, as the kernel has it.
 
-Layouts: devices and `load` in per mille of Orin (17000000.ga10b of JetPack 5, 17000000.gpu of JetPack 6) and the zones of both
-boards are in the power and thermal chapters of NVIDIA's Jetson Linux Developer Guide (r35, r36; r38 for Thor). That Thor has
-gpu-gpc-0 and gpu-nvd-0 without a `load`, and a GPU's zone that cannot be read while it sleeps, is told by its users
-(rbonghi/jetson_stats issue 885). INA3221 and INA238: Documentation/hwmon/ of Linux; zones: Documentation/driver-api/thermal/.
+Layouts: devices and `load` in per mille of Orin (17000000.ga10b of JetPack 5, 17000000.gpu of
+JetPack 6) and the zones of both boards are in the power and thermal chapters of NVIDIA's Jetson
+Linux Developer Guide (r35, r36; r38 for Thor). That Thor has gpu-gpc-0 and gpu-nvd-0 without a
+`load`, and a GPU's zone that cannot be read while it sleeps, is told by its users
+(rbonghi/jetson_stats issue 885). INA3221 and INA238: Documentation/hwmon/ of Linux; zones:
+Documentation/driver-api/thermal/.
 """
 
 from __future__ import annotations
@@ -52,7 +55,9 @@ class Tree:
         self.link(f"class/thermal/thermal_zone{number}", folder)
 
     def ina3221(self, number: int, rails: Mapping[str, tuple[int, int]]) -> None:
-        """A monitor of up to three rails, each with mV and mA; its sum of shunts has a label and no current of its own."""
+        """A monitor of up to three rails, each with mV and mA; its sum of shunts has a label and no
+        current of its own.
+        """
         folder = f"devices/platform/bus@0/c240000.i2c/i2c-1/1-004{number}/hwmon/hwmon{number}"
         self.write(f"{folder}/name", "ina3221")
         for channel, (rail, (millivolt, milliampere)) in enumerate(rails.items(), 1):
@@ -69,7 +74,9 @@ def orin(root: Path, *, gpu: str = "17000000.gpu") -> Tree:
     tree = Tree(root)
     tree.devfreq(gpu, f"devices/platform/{gpu}", load=734)
     tree.devfreq("15340000.vic", "devices/platform/host1x/15340000.vic", load=999)  # another engine
-    for number, (name, millicelsius) in enumerate({"cpu-thermal": 51_250, "gpu-thermal": 49_718, "tj-thermal": 51_250}.items()):
+    for number, (name, millicelsius) in enumerate(
+        {"cpu-thermal": 51_250, "gpu-thermal": 49_718, "tj-thermal": 51_250}.items()
+    ):
         tree.zone(number, name, millicelsius)
     tree.ina3221(0, {"VDD_IN": (5016, 1208), "VDD_CPU_GPU_CV": (5008, 304), "VDD_SOC": (5008, 288)})
     tree.write("class/hwmon/hwmon1/name", "pwmfan")
@@ -81,10 +88,14 @@ def thor(root: Path) -> Tree:
     tree = Tree(root)
     for name in ("gpu-gpc-0", "gpu-nvd-0"):
         tree.devfreq(name, f"devices/platform/bus@0/d0b0000000.pcie/0000:01:00.0/{name}", load=None)
-    for number, name in enumerate(("cpu-thermal", "tj-thermal", "soc012-thermal", "soc345-thermal", "gpu-thermal")):
+    for number, name in enumerate(
+        ("cpu-thermal", "tj-thermal", "soc012-thermal", "soc345-thermal", "gpu-thermal")
+    ):
         tree.zone(number, name, 43_000 + 125 * number)
     tree.fail("devices/virtual/thermal/thermal_zone4/temp")
-    tree.ina3221(0, {"VDD_GPU": (11_912, -33), "VDD_CPU_SOC_MSS": (11_912, 329), "VIN_SYS_5V0": (5032, 1200)})
+    tree.ina3221(
+        0, {"VDD_GPU": (11_912, -33), "VDD_CPU_SOC_MSS": (11_912, 329), "VIN_SYS_5V0": (5032, 1200)}
+    )
     tree.write("class/hwmon/hwmon1/name", "ina238")
     tree.write("class/hwmon/hwmon1/label", "VIN")
     tree.write("class/hwmon/hwmon1/power1_input", 23_125_000)

@@ -1,4 +1,6 @@
-"""Two processes that share the tests: one waits for brokers and sound servers while the other computes."""
+"""Two processes that share the tests: one waits for brokers and sound servers while the other
+computes.
+"""
 
 from __future__ import annotations
 
@@ -14,11 +16,20 @@ __all__ = ["longest_first", "scheduling"]
 
 ONE_AT_A_TIME = "tests/e2e/"
 # What takes longest is begun first, lest one worker is left with it at the end.
-LONG = (ONE_AT_A_TIME, "tests/train/", "tests/test_", "tests/edge/sources/test_fuzz", "tests/edge/mqtt/", "tests/edge/bundle/")
+LONG = (
+    ONE_AT_A_TIME,
+    "tests/train/",
+    "tests/test_",
+    "tests/edge/sources/test_fuzz",
+    "tests/edge/mqtt/",
+    "tests/edge/bundle/",
+)
 
 
 def longest_first(items: list[pytest.Item]) -> None:
-    """Put them into the order in which they are handed out; within a file and a folder they stay as they are."""
+    """Put them into the order in which they are handed out; within a file and a folder they stay as
+    they are.
+    """
 
     def rank(item: pytest.Item) -> int:
         return next((n for n, start in enumerate(LONG) if item.nodeid.startswith(start)), len(LONG))
@@ -27,7 +38,9 @@ def longest_first(items: list[pytest.Item]) -> None:
 
 
 def scheduling(config: pytest.Config, log: Producer) -> LoadFileScheduling:
-    """A file at a time, for its fixtures are made once; whole recorders in real time one after the other, in one process."""
+    """A file at a time, for its fixtures are made once; whole recorders in real time one after the
+    other, in one process.
+    """
     from xdist.scheduler import LoadFileScheduling
 
     class Scheduling(LoadFileScheduling):

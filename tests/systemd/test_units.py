@@ -18,22 +18,34 @@ def units(root: Path, tmp_path: Path) -> Path:
     for name in ("edge.service", "edge-compile.service"):
         text = (root / "systemd" / name).read_text(encoding="utf-8")
         (tmp_path / name).write_text(
-            re.sub(r"^ExecStart=(-?)\S+", r"ExecStart=\1/bin/true", text, flags=re.MULTILINE), encoding="utf-8"
+            re.sub(r"^ExecStart=(-?)\S+", r"ExecStart=\1/bin/true", text, flags=re.MULTILINE),
+            encoding="utf-8",
         )
     (tmp_path / "edge.service.d").mkdir()
-    (tmp_path / "edge.service.d/gpu.conf").write_bytes((root / "systemd/edge-gpu.conf").read_bytes())
+    (tmp_path / "edge.service.d/gpu.conf").write_bytes(
+        (root / "systemd/edge-gpu.conf").read_bytes()
+    )
     return tmp_path
 
 
 @pytest.mark.parametrize("unit", ["edge-compile.service", "edge.service"])
 def test_verify_finds_nothing(units: Path, unit: str) -> None:
-    command, environ = ["systemd-analyze", "verify", unit], {**os.environ, "SYSTEMD_UNIT_PATH": f"{units}:"}
+    command, environ = (
+        ["systemd-analyze", "verify", unit],
+        {**os.environ, "SYSTEMD_UNIT_PATH": f"{units}:"},
+    )
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=environ)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
 def test_the_builder_is_hardened(units: Path) -> None:
-    command = ["systemd-analyze", "security", "--offline=true", "--no-pager", str(units / "edge-compile.service")]
+    command = [
+        "systemd-analyze",
+        "security",
+        "--offline=true",
+        "--no-pager",
+        str(units / "edge-compile.service"),
+    ]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     match = re.search(r"exposure level for edge-compile\.service: ([\d.]+)", done.stdout)
     assert match is not None, done.stderr
@@ -43,15 +55,23 @@ def test_the_builder_is_hardened(units: Path) -> None:
 def test_both_are_one_user_who_shares_one_cache(root: Path) -> None:
     """Two dynamic users would take the folder from each other at each start."""
     recorder, builder = (
-        (root / "systemd" / name).read_text(encoding="utf-8").splitlines() for name in ("edge.service", "edge-compile.service")
+        (root / "systemd" / name).read_text(encoding="utf-8").splitlines()
+        for name in ("edge.service", "edge-compile.service")
     )
-    assert not [line for line in recorder if line.startswith("User=")]  # so it is named after the unit: edge
+    # so it is named after the unit: edge
+    assert not [line for line in recorder if line.startswith("User=")]
     assert {"User=edge", "DynamicUser=yes", "CacheDirectory=edge-monitor"} <= set(builder)
     assert {"DynamicUser=yes", "CacheDirectory=edge-monitor"} <= set(recorder)
 
 
 def test_nothing_needs_the_builder(root: Path) -> None:
     lines = [
-        line for name in ("edge.service", "edge-compile.service") for line in (root / "systemd" / name).read_text().splitlines()
+        line
+        for name in ("edge.service", "edge-compile.service")
+        for line in (root / "systemd" / name).read_text().splitlines()
     ]
-    assert not [line for line in lines if line.startswith(("Requires=", "RequiredBy=", "BindsTo=", "Requisite="))]
+    assert not [
+        line
+        for line in lines
+        if line.startswith(("Requires=", "RequiredBy=", "BindsTo=", "Requisite="))
+    ]

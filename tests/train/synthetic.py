@@ -26,8 +26,14 @@ def recording(role: Role, label: str, number: int, recordist: str = "") -> Recor
 
 
 def corpus(*, species: int = 5, each: int = 10, unknowns: int = 12, seed: int = 1) -> Corpus:
-    """Known species with a recordist per two recordings, unknown species, two noises and a day of background."""
-    known = [recording("known", f"known_{s}", i, f"Recordist {s} {i // 2}") for s in range(species) for i in range(each)]
+    """Known species with a recordist per two recordings, unknown species, two noises and a day of
+    background.
+    """
+    known = [
+        recording("known", f"known_{s}", i, f"Recordist {s} {i // 2}")
+        for s in range(species)
+        for i in range(each)
+    ]
     unknown = [recording("unknown", f"unknown_{s}", i) for s in range(unknowns) for i in range(2)]
     noise = [recording("noise", label, i) for label in ("rain", "speech") for i in range(10)]
     background = [recording("background", "soundscape", i, "recorder") for i in range(20)]
@@ -36,9 +42,17 @@ def corpus(*, species: int = 5, each: int = 10, unknowns: int = 12, seed: int = 
 
 
 def outputs(
-    corpus: Corpus, *, train: bool = False, test: bool = False, spread: float = 0.3, windows: int = 3, seed: int = 1
+    corpus: Corpus,
+    *,
+    train: bool = False,
+    test: bool = False,
+    spread: float = 0.3,
+    windows: int = 3,
+    seed: int = 1,
 ) -> WindowOutputs:
-    """Windows of training, test or (neither) validation: each species' own direction plus noise; logits are cosines."""
+    """Windows of training, test or (neither) validation: each species' own direction plus noise;
+    logits are cosines.
+    """
     rng = np.random.default_rng(seed)
     labels = tuple(label.label for label in corpus.labels)
     chosen = [i for i, r in enumerate(corpus.recordings) if _wanted(r, train=train, test=test)]
@@ -54,7 +68,9 @@ def outputs(
     return WindowOutputs(
         recording=positions.astype(np.int64),
         start_s=np.tile(np.arange(windows) * 2.5, len(chosen)),
-        active=np.tile(np.arange(windows) != windows - 1, len(chosen)) if windows > 1 else np.ones(len(positions), bool),
+        active=np.tile(np.arange(windows) != windows - 1, len(chosen))
+        if windows > 1
+        else np.ones(len(positions), bool),
         embedding=embedding.astype(np.float32),
         logits=(10 * embedding @ directions.T).astype(np.float32),
         labels=labels,

@@ -1,4 +1,6 @@
-"""A collection of recordings that anyone could tell apart: species are tones and rhythms, each by four recordists."""
+"""A collection of recordings that anyone could tell apart: species are tones and rhythms, each by
+four recordists.
+"""
 
 from __future__ import annotations
 
@@ -14,15 +16,24 @@ __all__ = ["SPECIES", "UNKNOWN", "song", "write_collection"]
 RATE_HZ = 16_000
 SPECIES = {"hummer": (400.0, 2.0), "peeper": (3000.0, 1.0), "triller": (1500.0, 12.0)}
 PEOPLE = ("Ada", "Ben", "Cleo", "Dora", "Emil", "Fay")
-UNKNOWN = {"growler": (150.0, 5.0), "clicker": (5500.0, 6.0), "wailer": (800.0, 0.5), "buzzer": (2200.0, 25.0)}
+UNKNOWN = {
+    "growler": (150.0, 5.0),
+    "clicker": (5500.0, 6.0),
+    "wailer": (800.0, 0.5),
+    "buzzer": (2200.0, 25.0),
+}
 
 
 def song(name: str, seconds: float, *, seed: int) -> NDArray[np.float32]:
-    """A tone switched on and off at the species' rhythm, a little out of tune, over a noise floor."""
+    """A tone switched on and off at the species' rhythm, a little out of tune, over a noise
+    floor.
+    """
     frequency, rhythm = {**SPECIES, **UNKNOWN}[name]
     rng = np.random.default_rng(seed)
     t = np.arange(round(seconds * RATE_HZ)) / RATE_HZ
-    tone = np.sin(2 * np.pi * frequency * rng.uniform(0.97, 1.03) * t) * (np.sin(2 * np.pi * rhythm * t + rng.uniform(0, 6)) > 0)
+    tone = np.sin(2 * np.pi * frequency * rng.uniform(0.97, 1.03) * t) * (
+        np.sin(2 * np.pi * rhythm * t + rng.uniform(0, 6)) > 0
+    )
     return (0.3 * tone + 0.01 * rng.standard_normal(len(t))).astype(np.float32)
 
 
@@ -30,21 +41,42 @@ def write_collection(folder: Path, *, species: int = 3) -> Path:
     """Write the recordings and their manifest; returns the manifest's path."""
     rng, rows = np.random.default_rng(5), []
 
-    def add(role: str, label: str, number: int, samples: NDArray[np.float32], recordist: str) -> None:
+    def add(
+        role: str, label: str, number: int, samples: NDArray[np.float32], recordist: str
+    ) -> None:
         path = folder / role / f"{label}_{number}.flac"
         path.parent.mkdir(parents=True, exist_ok=True)
         soundfile.write(path, samples, RATE_HZ)
-        rows.append({"path": path.relative_to(folder).as_posix(), "role": role, "label": label, "recordist": recordist})
+        rows.append(
+            {
+                "path": path.relative_to(folder).as_posix(),
+                "role": role,
+                "label": label,
+                "recordist": recordist,
+            }
+        )
 
     for name in list(SPECIES)[:species]:
         for i in range(8):
-            add("known", name, i, song(name, rng.uniform(3, 7), seed=len(rows)), f"{name} {PEOPLE[i // 2]}")
+            add(
+                "known",
+                name,
+                i,
+                song(name, rng.uniform(3, 7), seed=len(rows)),
+                f"{name} {PEOPLE[i // 2]}",
+            )
     for name in UNKNOWN:
         for i in range(2):
             add("unknown", name, i, song(name, 6, seed=len(rows)), f"{name} {PEOPLE[4 + i]}")
     for i in range(10):
         add("noise", "hiss", i, (0.1 * rng.standard_normal(5 * RATE_HZ)).astype(np.float32), "")
-        add("background", "soundscape", i, (0.002 * rng.standard_normal(6 * RATE_HZ)).astype(np.float32), "")
+        add(
+            "background",
+            "soundscape",
+            i,
+            (0.002 * rng.standard_normal(6 * RATE_HZ)).astype(np.float32),
+            "",
+        )
     manifest = folder / "manifest.csv"
     with manifest.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, ["path", "role", "label", "recordist"])

@@ -1,8 +1,9 @@
-"""`python -m train.commands.bench_torch RUN`: a run's network in PyTorch, eager and as a CUDA graph, at several batch sizes; no
-test.
+"""`python -m train.commands.bench_torch RUN`: a run's network in PyTorch, eager and as a CUDA
+graph, at several batch sizes; no test.
 
-Beside `python -m deploy.compile.bench_gpu`, which measures the engines of a recorder in the same way, from features in memory to
-answers. The ratio to the chip's limit takes what the chip can do from the command line, because no library tells it.
+Beside `python -m deploy.compile.bench_gpu`, which measures the engines of a recorder in the same
+way, from features in memory to answers. The ratio to the chip's limit takes what the chip can do
+from the command line, because no library tells it.
 """
 
 from __future__ import annotations
@@ -28,9 +29,17 @@ Infer = Callable[[Tensor], tuple[Tensor, Tensor]]
 
 @click.command()
 @click.argument("folder", metavar="RUN", type=click.Path(path_type=Path))
-@click.option("--seconds", type=click.FloatRange(min=0.1), default=3.0, show_default=True, help="Time for each measurement.")
 @click.option(
-    "--peak-tflops", type=click.FloatRange(min=0, min_open=True), help="Of this chip in fp32, for the ratio to its limit."
+    "--seconds",
+    type=click.FloatRange(min=0.1),
+    default=3.0,
+    show_default=True,
+    help="Time for each measurement.",
+)
+@click.option(
+    "--peak-tflops",
+    type=click.FloatRange(min=0, min_open=True),
+    help="Of this chip in fp32, for the ratio to its limit.",
 )
 @torch.no_grad()
 def main(folder: Path, seconds: float, peak_tflops: float | None) -> None:
@@ -38,7 +47,9 @@ def main(folder: Path, seconds: float, peak_tflops: float | None) -> None:
     run = load_run(folder)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     network = run.network.to(device).eval()
-    features = torch.from_numpy(np.random.default_rng(0).random((max(BATCHES), *run.recipe.frontend.shape), np.float32))
+    features = torch.from_numpy(
+        np.random.default_rng(0).random((max(BATCHES), *run.recipe.frontend.shape), np.float32)
+    )
     flops = _flops_per_window(network, features[:1].to(device))
     if device.type == "cpu":
         click.echo("not run: CUDA graphs: this machine has no CUDA device", err=True)
@@ -47,11 +58,19 @@ def main(folder: Path, seconds: float, peak_tflops: float | None) -> None:
     for batch in BATCHES:
         for how, infer in _ways(network, features[:batch], device):
             median_s = _median_s(infer, features[:batch], seconds)
-            share = f"{100 * flops * batch / median_s / (peak_tflops * 1e12):.1f} %" if peak_tflops else "–"
-            click.echo(f"| {how} | {batch} | {1000 * median_s:.2f} | {batch / median_s:.0f} | {share} |")
+            share = (
+                f"{100 * flops * batch / median_s / (peak_tflops * 1e12):.1f} %"
+                if peak_tflops
+                else "–"
+            )
+            click.echo(
+                f"| {how} | {batch} | {1000 * median_s:.2f} | {batch / median_s:.0f} | {share} |"
+            )
 
 
-def _ways(network: nn.Module, features: Tensor, device: torch.device) -> Iterator[tuple[str, Infer]]:
+def _ways(
+    network: nn.Module, features: Tensor, device: torch.device
+) -> Iterator[tuple[str, Infer]]:
     def eager(window: Tensor) -> tuple[Tensor, Tensor]:
         embedding, logits = network(window.to(device))
         return embedding.cpu(), logits.cpu()
@@ -62,7 +81,9 @@ def _ways(network: nn.Module, features: Tensor, device: torch.device) -> Iterato
 
 
 def _captured(network: nn.Module, features: Tensor, device: torch.device) -> Infer:
-    """The network recorded once for this batch size and replayed; warmed up on a stream of its own, as capturing asks for."""
+    """The network recorded once for this batch size and replayed; warmed up on a stream of its own,
+    as capturing asks for.
+    """
     given = features.to(device)
     stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
     stream.wait_stream(torch.cuda.current_stream())

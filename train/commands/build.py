@@ -1,4 +1,6 @@
-"""The stages after training as functions of a run folder, and `build`, which is all of them in order."""
+"""The stages after training as functions of a run folder, and `build`, which is all of them in
+order.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,14 @@ from train.learning.fit import TrainedRun, fit, load_run, split_recordings
 from train.learning.members import Report
 from train.recipe.recipe import Recipe
 
-__all__ = ["build_bundle", "calibrate_run", "choose_species", "compare_runs", "evaluate_run", "export_run"]
+__all__ = [
+    "build_bundle",
+    "calibrate_run",
+    "choose_species",
+    "compare_runs",
+    "evaluate_run",
+    "export_run",
+]
 
 CALIBRATION = "calibration.npz"
 
@@ -29,7 +38,9 @@ CALIBRATION = "calibration.npz"
 def calibrate_run(run: TrainedRun, corpus: Corpus, *, acceptance: float = 0.95) -> Calibration:
     """Calibrate on the run's validation fold; kept in the run folder."""
     outputs = run.outputs("train"), run.outputs("validation")
-    calibration = calibrate(corpus, *outputs, activation=run.recipe.activation, acceptance=acceptance)
+    calibration = calibrate(
+        corpus, *outputs, activation=run.recipe.activation, acceptance=acceptance
+    )
     calibration.save(run.folder / CALIBRATION)
     return calibration
 
@@ -38,7 +49,14 @@ def evaluate_run(run: TrainedRun, corpus: Corpus, *, resamples: int = 500) -> di
     """Judge the run on the test split; the report is kept in the run folder."""
     calibration = Calibration.load(run.folder / CALIBRATION)
     outputs, validation = run.outputs("test"), run.outputs("validation")
-    return evaluate(corpus, outputs, calibration, validation=validation, out_dir=run.folder / "report", resamples=resamples)
+    return evaluate(
+        corpus,
+        outputs,
+        calibration,
+        validation=validation,
+        out_dir=run.folder / "report",
+        resamples=resamples,
+    )
 
 
 def export_run(run: TrainedRun, corpus: Corpus, *, path: Path, name: str) -> Bundle:
@@ -53,7 +71,9 @@ def export_run(run: TrainedRun, corpus: Corpus, *, path: Path, name: str) -> Bun
     )
     splits = split_recordings(corpus, fold=run.fold)
     card = render_card(run, corpus, splits, name=name, report=text, notes=run.recipe.notes)
-    return export_bundle(run, head, corpus, path=path, name=name, card=card, metrics=_headline(numbers))
+    return export_bundle(
+        run, head, corpus, path=path, name=name, card=card, metrics=_headline(numbers)
+    )
 
 
 CLAIMS: dict[str, tuple[str, ...]] = {
@@ -67,13 +87,17 @@ CLAIMS: dict[str, tuple[str, ...]] = {
 
 
 def compare_runs(folders: Sequence[Path]) -> str:
-    """A Markdown table of evaluated runs: a row per recipe name, means and (from two runs on) deviations on the test split."""
+    """A Markdown table of evaluated runs: a row per recipe name, means and (from two runs on)
+    deviations on the test split.
+    """
     reports: dict[str, list[dict[str, Any]]] = {}
     for folder in folders:
         file = folder / "report" / "report.json"
         if not file.exists():
             raise UserError(f"{file}: is missing; run 'edge-train evaluate --run {folder}' first")
-        reports.setdefault(load_run(folder).recipe.name, []).append(json.loads(file.read_text(encoding="utf-8")))
+        reports.setdefault(load_run(folder).recipe.name, []).append(
+            json.loads(file.read_text(encoding="utf-8"))
+        )
     rows = []
     for row in compare(reports, CLAIMS):
         cells = [_cell(row[c], row[c + " sd"]) for c in CLAIMS]
@@ -88,12 +112,29 @@ def _cell(mean: float | None, deviation: float | None) -> str:
 
 
 def build_bundle(
-    recipe: Recipe, data: Path, *, out: Path, work: Path, device: str, workers: int, report: Report, say: Callable[[str], None]
+    recipe: Recipe,
+    data: Path,
+    *,
+    out: Path,
+    work: Path,
+    device: str,
+    workers: int,
+    report: Report,
+    say: Callable[[str], None],
 ) -> Bundle:
     """Prepare (unless done), fit (resuming), calibrate, evaluate and export."""
     folder, corpus = work / "run", _prepared(recipe, data, work=work, workers=workers, say=say)
     say(f"training in {folder}")
-    run = fit(recipe, corpus, folder=folder, cache=work / "features", fold=0, device=device, workers=workers, report=report)
+    run = fit(
+        recipe,
+        corpus,
+        folder=folder,
+        cache=work / "features",
+        fold=0,
+        device=device,
+        workers=workers,
+        report=report,
+    )
     say("calibrating and evaluating")
     calibrate_run(run, corpus, acceptance=recipe.acceptance)
     evaluate_run(run, corpus)
@@ -111,26 +152,48 @@ def choose_species(
     report: Report,
     say: Callable[[str], None],
 ) -> tuple[SpeciesScore, ...]:
-    """Learn with each of `folds` validating (resuming), and say how well each species was told from the others there."""
+    """Learn with each of `folds` validating (resuming), and say how well each species was told from
+    the others there.
+    """
     corpus, outputs = _prepared(recipe, data, work=work, workers=workers, say=say), []
     for fold in folds:
         folder = work / f"fold-{fold}"
         say(f"training in {folder}")
-        run = fit(recipe, corpus, folder=folder, cache=work / "features", fold=fold, device=device, workers=workers, report=report)
+        run = fit(
+            recipe,
+            corpus,
+            folder=folder,
+            cache=work / "features",
+            fold=fold,
+            device=device,
+            workers=workers,
+            report=report,
+        )
         outputs.append(run.outputs("validation"))
     return score_species(corpus, outputs)
 
 
-def _prepared(recipe: Recipe, data: Path, *, work: Path, workers: int, say: Callable[[str], None]) -> Corpus:
+def _prepared(
+    recipe: Recipe, data: Path, *, work: Path, workers: int, say: Callable[[str], None]
+) -> Corpus:
     folder, split = work / "corpus", recipe.split
     if not (folder / "corpus.json").exists():
         say(f"preparing {data} in {folder}")
-        prepare(data, folder, test_share=split.test_share, folds=split.folds, seed=split.seed, workers=workers)
+        prepare(
+            data,
+            folder,
+            test_share=split.test_share,
+            folds=split.folds,
+            seed=split.seed,
+            workers=workers,
+        )
     return read_corpus(folder)
 
 
 def _headline(report: dict[str, Any]) -> dict[str, Any]:
-    """The numbers of the report that the manifest carries for programs: point values on the test split."""
+    """The numbers of the report that the manifest carries for programs: point values on the test
+    split.
+    """
     windows, recordings = report["windows"], report["recordings"]
     return {
         "split": report["split"],

@@ -1,4 +1,6 @@
-"""`edge-train segment` and `shift`: the later steps of system S5, each from the run of the one before."""
+"""`edge-train segment` and `shift`: the later steps of system S5, each from the run of the one
+before.
+"""
 
 from __future__ import annotations
 
@@ -20,14 +22,32 @@ __all__ = ["segment", "shift"]
 PATH = click.Path(path_type=Path)
 WORKERS = os.cpu_count() or 1
 OPTIONS = (
-    click.option("--recipe", type=PATH, required=True, help="A file of config/recipes with a pseudo section."),
+    click.option(
+        "--recipe", type=PATH, required=True, help="A file of config/recipes with a pseudo section."
+    ),
     click.option("--corpus", type=PATH, required=True, help="What the earlier run was trained on."),
-    click.option("--from", "earlier", type=PATH, required=True, help="A finished run, whose labels and weights this goes on from."),
-    click.option("--out", type=PATH, required=True, help="Run folder; an interrupted run in it is resumed."),
-    click.option("--cache", type=PATH, default=Path("build/features"), show_default=True, help="As of `fit`."),
+    click.option(
+        "--from",
+        "earlier",
+        type=PATH,
+        required=True,
+        help="A finished run, whose labels and weights this goes on from.",
+    ),
+    click.option(
+        "--out", type=PATH, required=True, help="Run folder; an interrupted run in it is resumed."
+    ),
+    click.option(
+        "--cache", type=PATH, default=Path("build/features"), show_default=True, help="As of `fit`."
+    ),
     click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda."),
     click.option("--workers", type=click.IntRange(1), default=WORKERS, show_default=True),
-    click.option("--set", "overrides", multiple=True, metavar="KEY=YAML", help="Replace a key of the recipe: --set steps=200"),
+    click.option(
+        "--set",
+        "overrides",
+        multiple=True,
+        metavar="KEY=YAML",
+        help="Replace a key of the recipe: --set steps=200",
+    ),
 )
 
 
@@ -50,14 +70,22 @@ def segment(**options: Any) -> None:
 @click.command()
 @_with_options
 def shift(**options: Any) -> None:
-    """As `segment`, with noise and other animals mixed in: from clean recordings towards what a recorder hears."""
+    """As `segment`, with noise and other animals mixed in: from clean recordings towards what a
+    recorder hears.
+    """
     from train.learning.segment import shift as run
 
     _run(run, **options)
 
 
 def _run(
-    run: Callable[..., TrainedRun], *, recipe: Path, corpus: Path, out: Path, overrides: Sequence[str], **options: Any
+    run: Callable[..., TrainedRun],
+    *,
+    recipe: Path,
+    corpus: Path,
+    out: Path,
+    overrides: Sequence[str],
+    **options: Any,
 ) -> None:
     from train.corpus.corpus import read_corpus
 

@@ -1,4 +1,5 @@
-"""Every system of the papers by one command: trained alike on part of a collection, judged alike, exported, and laid side by side.
+"""Every system of the papers by one command: trained alike on part of a collection, judged alike,
+exported, and laid side by side.
 
 out/all, out/corpus            the collection prepared, and the part of it that the plan asks for
 out/<recipe>-<seed>/run        what `edge-train fit` leaves; an interrupted run is resumed
@@ -43,7 +44,9 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, kw_only=True)
 class CorpusPlan:
-    """Which part of a collection: the `species` known from most people, up to `recordings` of each, and outliers of each role."""
+    """Which part of a collection: the `species` known from most people, up to `recordings` of each,
+    and outliers of each role.
+    """
 
     species: int = 8
     recordings: int = 24
@@ -55,14 +58,18 @@ class CorpusPlan:
 
     def __post_init__(self) -> None:
         if self.species < 2 or self.recordings < 4:
-            raise ValueError(f"species {self.species} and recordings {self.recordings}: need at least 2 and 4")
+            raise ValueError(
+                f"species {self.species} and recordings {self.recordings}: need at least 2 and 4"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
 class System:
-    """A line of the table: a recipe file, the keys that the small budget replaces in it, and what a reader should know of it.
+    """A line of the table: a recipe file, the keys that the small budget replaces in it, and what a
+    reader should know of it.
 
-    `after` is the name of the recipe whose run this one goes on from, for `edge-train segment` and `shift`.
+    `after` is the name of the recipe whose run this one goes on from, for `edge-train segment` and
+    `shift`.
     """
 
     name: str
@@ -82,11 +89,19 @@ class Plan:
 
     def recipe(self, system: System, *, seed: int) -> Recipe:
         """The recipe as it is trained here: reduced, from scratch."""
-        return load_recipe(self.file.parent / system.recipe, overrides={**system.set, "seed": seed}, from_scratch=True)
+        return load_recipe(
+            self.file.parent / system.recipe,
+            overrides={**system.set, "seed": seed},
+            from_scratch=True,
+        )
 
     def digest(self, system: System, *, seed: int) -> str:
         """Of what decides the row of a system."""
-        decisive = [dataclasses.asdict(self.corpus), self.recipe(system, seed=seed).digest, system.after]
+        decisive = [
+            dataclasses.asdict(self.corpus),
+            self.recipe(system, seed=seed).digest,
+            system.after,
+        ]
         return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()
 
 
@@ -115,29 +130,50 @@ class Row:
 def load_plan(file: Path) -> Plan:
     """Read a plan and every recipe it names; a mistake is one line that names file and key."""
     values = read_yaml(file, what="plan")
-    if not isinstance(values, dict) or set(values) != {"corpus", "systems"} or not isinstance(values["systems"], list):
-        raise ConfigError(f"{file}: a plan has the keys corpus and systems, a list; see config/systems.yaml")
+    if (
+        not isinstance(values, dict)
+        or set(values) != {"corpus", "systems"}
+        or not isinstance(values["systems"], list)
+    ):
+        raise ConfigError(
+            f"{file}: a plan has the keys corpus and systems, a list; see config/systems.yaml"
+        )
     corpus: CorpusPlan = from_mapping(CorpusPlan, values["corpus"] or {}, where=f"{file}: corpus")
-    systems = tuple(from_mapping(System, each, where=f"{file}: systems[{i}]") for i, each in enumerate(values["systems"]))
+    systems = tuple(
+        from_mapping(System, each, where=f"{file}: systems[{i}]")
+        for i, each in enumerate(values["systems"])
+    )
     plan = Plan(file=file, corpus=corpus, systems=systems)
     names = [plan.recipe(system, seed=0).name for system in systems]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
-        raise ConfigError(f"{file}: two systems have a recipe named {twice[0]}; give one another name: set: {{name: ...}}")
+        raise ConfigError(
+            f"{file}: two systems have a recipe named {twice[0]}; give one another name: set: "
+            "{name: ...}"
+        )
     for i, system in enumerate(systems):
         if system.after and system.after not in names[:i]:
-            raise ConfigError(f"{file}: systems[{i}].after: no system above it has a recipe named {system.after}")
+            raise ConfigError(
+                f"{file}: systems[{i}].after: no system above it has a recipe named {system.after}"
+            )
     return plan
 
 
-def train_systems(plan: Plan, data: Path, *, out: Path, runs: int, jobs: int, say: Say) -> list[Row]:
-    """Train what is missing, `jobs` at once with one thread each; the rows of every system, in the plan's order."""
+def train_systems(
+    plan: Plan, data: Path, *, out: Path, runs: int, jobs: int, say: Say
+) -> list[Row]:
+    """Train what is missing, `jobs` at once with one thread each; the rows of every system, in the
+    plan's order.
+    """
     corpus = _corpus(plan, data, out, workers=jobs, say=say)
     todo = [
         (system, seed)
         for seed in range(runs)
         for system in plan.systems
-        if not _done(run_folder(out, plan.recipe(system, seed=seed).name, seed), plan.digest(system, seed=seed))
+        if not _done(
+            run_folder(out, plan.recipe(system, seed=seed).name, seed),
+            plan.digest(system, seed=seed),
+        )
     ]
     say(f"{len(plan.systems)} systems, {len(corpus.labels)} species; {len(todo)} runs to train")
     while todo:  # a system that goes on from another waits for it
@@ -149,20 +185,27 @@ def train_systems(plan: Plan, data: Path, *, out: Path, runs: int, jobs: int, sa
     return read_rows(plan, out)
 
 
-def _train_all(plan: Plan, todo: Sequence[tuple[System, int]], out: Path, jobs: int) -> Iterator[Row]:
+def _train_all(
+    plan: Plan, todo: Sequence[tuple[System, int]], out: Path, jobs: int
+) -> Iterator[Row]:
     """The rows as they are finished; the first failure is raised when all others are done."""
     if jobs == 1:
         yield from (train_one(plan, system, seed, out) for system, seed in todo)
         return
     failed: list[BaseException] = []
     with ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn")) as pool:
-        for future in as_completed([pool.submit(train_one, plan, system, seed, out) for system, seed in todo]):
+        for future in as_completed(
+            [pool.submit(train_one, plan, system, seed, out) for system, seed in todo]
+        ):
             if (failure := future.exception()) is None:
                 yield future.result()
             else:
                 failed.append(failure)
     if failed and isinstance(failed[0], BrokenProcessPool):
-        raise UserError(f"{out}: a process died, perhaps for lack of memory; run the same command again, with fewer --jobs")
+        raise UserError(
+            f"{out}: a process died, perhaps for lack of memory; run the same command again, with "
+            "fewer --jobs"
+        )
     if failed:
         raise failed[0]
 
@@ -179,10 +222,18 @@ def read_rows(plan: Plan, out: Path) -> list[Row]:
 
 
 def train_one(plan: Plan, system: System, seed: int, out: Path) -> Row:
-    """Train, calibrate, evaluate and export one system with one thread; also writes what `edge-deploy quantize` needs."""
+    """Train, calibrate, evaluate and export one system with one thread; also writes what
+    `edge-deploy quantize` needs.
+    """
     recipe, corpus = plan.recipe(system, seed=seed), read_corpus(out / "corpus")
     folder = run_folder(out, recipe.name, seed)
-    run = _fit(recipe, corpus, folder, out, before=run_folder(out, system.after, seed) if system.after else None)
+    run = _fit(
+        recipe,
+        corpus,
+        folder,
+        out,
+        before=run_folder(out, system.after, seed) if system.after else None,
+    )
     calibrate_run(run, corpus, acceptance=recipe.acceptance)
     report = evaluate_run(run, corpus)
     export_run(run, corpus, path=folder / "bundle", name=recipe.name)
@@ -206,9 +257,18 @@ def train_one(plan: Plan, system: System, seed: int, out: Path) -> Row:
     return row
 
 
-def _fit(recipe: Recipe, corpus: Corpus, folder: Path, out: Path, *, before: Path | None) -> TrainedRun:
-    """`edge-train fit`, or `segment` where the recipe goes on from the run in `before`; keeps the time it took."""
-    options: dict[str, Any] = {"folder": folder / "run", "cache": out / "features", "device": "cpu", "workers": 1}
+def _fit(
+    recipe: Recipe, corpus: Corpus, folder: Path, out: Path, *, before: Path | None
+) -> TrainedRun:
+    """`edge-train fit`, or `segment` where the recipe goes on from the run in `before`; keeps the
+    time it took.
+    """
+    options: dict[str, Any] = {
+        "folder": folder / "run",
+        "cache": out / "features",
+        "device": "cpu",
+        "workers": 1,
+    }
     if before is not None:
         clock = _clock(folder, _seconds(folder) or _seconds(before))
         return segment(recipe, corpus, earlier=before / "run", report=clock, **options)
@@ -217,7 +277,9 @@ def _fit(recipe: Recipe, corpus: Corpus, folder: Path, out: Path, *, before: Pat
 
 
 def _clock(folder: Path, earlier_s: float) -> Report:
-    """Keeps in the folder, after each epoch, the CPU time since now and what there was of it before."""
+    """Keeps in the folder, after each epoch, the CPU time since now and what there was of it
+    before.
+    """
     started = time.process_time()
 
     def keep(_: int, progress: Progress) -> None:
@@ -248,10 +310,19 @@ def _corpus(plan: Plan, data: Path, out: Path, *, workers: int, say: Say) -> Cor
     if there.exists() and json.loads(there.read_text(encoding="utf-8")).get("part") == wanted:
         return read_corpus(out / "corpus")
     if there.exists():
-        raise UserError(f"{out / 'corpus'}: is another part of a collection than {plan.file} asks for; choose another --out")
+        raise UserError(
+            f"{out / 'corpus'}: is another part of a collection than {plan.file} asks for; choose "
+            "another --out"
+        )
     if not (out / "all" / "corpus.json").exists():
         say(f"preparing {data} in {out / 'all'}")
-        prepare(data, out / "all", test_share=plan.corpus.test_share, folds=plan.corpus.folds, workers=workers)
+        prepare(
+            data,
+            out / "all",
+            test_share=plan.corpus.test_share,
+            folds=plan.corpus.folds,
+            workers=workers,
+        )
     whole = read_corpus(out / "all")
     part = Corpus(root=whole.root, recordings=tuple(choose(whole.recordings, plan.corpus)))
     write_corpus(out / "corpus", part, drawn={"part": wanted})
@@ -259,14 +330,24 @@ def _corpus(plan: Plan, data: Path, out: Path, *, workers: int, say: Say) -> Cor
 
 
 def choose(recordings: Sequence[Recording], plan: CorpusPlan) -> list[Recording]:
-    """The part of a collection that the plan asks for; nothing of it depends on how well a system does."""
+    """The part of a collection that the plan asks for; nothing of it depends on how well a system
+    does.
+    """
     people: dict[str, set[str]] = defaultdict(set)
     for r in recordings:
         if r.role == "known":
             people[r.label].add(recordist_key(r.recordist) or r.recording)
     species = sorted(people, key=lambda label: (-len(people[label]), label))[: plan.species]
-    kept = {id(r) for label in species for r in _evenly((r for r in recordings if r.label == label), plan.recordings)}
-    for role, most in (("unknown", plan.unknown), ("noise", plan.noise), ("background", plan.background)):
+    kept = {
+        id(r)
+        for label in species
+        for r in _evenly((r for r in recordings if r.label == label), plan.recordings)
+    }
+    for role, most in (
+        ("unknown", plan.unknown),
+        ("noise", plan.noise),
+        ("background", plan.background),
+    ):
         kept |= {id(r) for r in _evenly((r for r in recordings if r.role == role), most)}
     return [r for r in recordings if id(r) in kept]
 

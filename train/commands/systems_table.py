@@ -1,4 +1,6 @@
-"""The systems side by side, as Markdown: what each cost and what it is worth here, and how large it is as published."""
+"""The systems side by side, as Markdown: what each cost and what it is worth here, and how large it
+is as published.
+"""
 
 from __future__ import annotations
 
@@ -27,34 +29,55 @@ __all__ = ["not_above_chance", "published_sizes", "write_table"]
 
 INT8 = "int8-cpu"
 HEADER = (
-    "system", "runs", "parameters", "multiply-adds", "ms a window", "8 bits", "training", "macro F1", "mAP", "AUROC", "bundle",
+    "system", "runs", "parameters", "multiply-adds", "ms a window", "8 bits", "training", ("macro "
+                                                                                          "F1"), "mAP", "AUROC", "bundle",
 )  # fmt: skip
 
 
 def write_table(plan: Plan, out: Path, *, runs: int) -> str:
-    """Measure the time of every bundle in `out`, and write the table to out/systems.md, which is returned."""
+    """Measure the time of every bundle in `out`, and write the table to out/systems.md, which is
+    returned.
+    """
     rows = read_rows(plan, out)
     if not rows:
-        raise UserError(f"{out}: has no finished run of a system of {plan.file}; run 'edge-train systems' first")
-    lines = [_line(system, list(of_system), out, runs=runs) for system, of_system in groupby(rows, lambda row: row.system)]
+        raise UserError(
+            f"{out}: has no finished run of a system of {plan.file}; run 'edge-train systems' first"
+        )
+    lines = [
+        _line(system, list(of_system), out, runs=runs)
+        for system, of_system in groupby(rows, lambda row: row.system)
+    ]
     text = f"{markdown_table(HEADER, lines)}\n\n{_legend(plan, rows, runs)}\n"
     write_text(out / "systems.md", text)
     return text
 
 
 def not_above_chance(rows: Sequence[Row]) -> list[str]:
-    """A line for each run whose interval of macro F1 does not lie above what guessing gives, 1 / number of species."""
+    """A line for each run whose interval of macro F1 does not lie above what guessing gives, 1 /
+    number of species.
+    """
     return [
-        f"{row.system}, seed {row.seed}: macro F1 {_estimate([row.macro_f1])} is not clearly above chance, {1 / row.species:.3f}"
+        (
+            f"{row.system}, seed {row.seed}: macro F1 {_estimate([row.macro_f1])} is not clearly "
+            "above "
+            f"chance, {1 / row.species:.3f}"
+        )
         for row in rows
         if (row.macro_f1["low"] or 0) <= 1 / row.species
     ]
 
 
 def published_sizes(recipes: Sequence[Path], *, species: int, runs: int) -> str:
-    """A table of the recipes at their own size, with weights at random: what they would cost on this machine."""
-    lines = [_size_of(load_recipe(file, from_scratch=True), species=species, runs=runs) for file in recipes]
-    return markdown_table(("recipe", "input", "parameters", "multiply-adds", "ms a window", "network"), lines)
+    """A table of the recipes at their own size, with weights at random: what they would cost on
+    this machine.
+    """
+    lines = [
+        _size_of(load_recipe(file, from_scratch=True), species=species, runs=runs)
+        for file in recipes
+    ]
+    return markdown_table(
+        ("recipe", "input", "parameters", "multiply-adds", "ms a window", "network"), lines
+    )
 
 
 def _size_of(recipe: Recipe, *, species: int, runs: int) -> list[str]:
@@ -68,7 +91,13 @@ def _size_of(recipe: Recipe, *, species: int, runs: int) -> list[str]:
         file.flush()
         ms = _network_ms(spec, Path(file.name), runs)
     size = (" × ".join(map(str, spec.shape)), _millions(parameters(network)))
-    return [f"`{recipe.name}`", *size, _millions(multiply_adds(network, spec.shape)), f"{ms:.0f}", f"{len(model) / 1e6:.1f} MB"]
+    return [
+        f"`{recipe.name}`",
+        *size,
+        _millions(multiply_adds(network, spec.shape)),
+        f"{ms:.0f}",
+        f"{len(model) / 1e6:.1f} MB",
+    ]
 
 
 def _line(system: str, rows: Sequence[Row], out: Path, *, runs: int) -> list[str]:
@@ -101,14 +130,20 @@ def _network_ms(spec: FrontendSpec, path: Path, runs: int) -> float:
 
 def _estimate(estimates: Sequence[dict[str, float | None]]) -> str:
     """The mean over runs, and in brackets the lowest and highest end of their intervals."""
-    values, lows, highs = ([e[key] or 0.0 for e in estimates if e[key] is not None] for key in ("value", "low", "high"))
+    values, lows, highs = (
+        [e[key] or 0.0 for e in estimates if e[key] is not None] for key in ("value", "low", "high")
+    )
     return f"{statistics.mean(values):.2f} ({min(lows):.2f}–{max(highs):.2f})" if values else "–"
 
 
 def _size(bundle: Bundle) -> int:
     """Bytes of the bundle as exported, without the networks at other precisions."""
     others = {str(name) for name in bundle.manifest.variants}
-    return sum(file.stat().st_size for file in bundle.path.iterdir() if not others & set(file.name.split(".")))
+    return sum(
+        file.stat().st_size
+        for file in bundle.path.iterdir()
+        if not others & set(file.name.split("."))
+    )
 
 
 def _millions(count: int) -> str:
@@ -120,11 +155,17 @@ def _legend(plan: Plan, rows: Sequence[Row], runs: int) -> str:
     part, seeds = plan.corpus, len({row.seed for row in rows})
     packages = ", ".join(f"{name} {version(name)}" for name in ("torch", "onnxruntime", "timm"))
     return (
-        f"{rows[0].species} species, at most {part.recordings} recordings each, {part.test_share:.0%} of them for the test, by "
-        f"recordist; {seeds} run(s) of each system that differ in their seed, from scratch, one thread each. Macro F1 and mAP "
-        "per recording and AUROC of known against unknown species per window: means over runs, in brackets the lowest and the "
-        f"highest end of their 95 % bootstrap intervals over recordings. Guessing gives a macro F1 of {1 / rows[0].species:.3f}. "
-        "Training is CPU time of the network alone; ms a window is CPU time of one core in ONNX Runtime at fp32, median of "
-        f"{runs} × 10 windows; 8 bits: how many times as fast the 8-bit variant is (– where it loses more than half a point). "
+        f"{rows[0].species} species, at most {part.recordings} recordings each, "
+        f"{part.test_share:.0%} of them for the test, by "
+        f"recordist; {seeds} run(s) of each system that differ in their seed, from scratch, one "
+        "thread each. Macro F1 and mAP "
+        "per recording and AUROC of known against unknown species per window: means over runs, in "
+        "brackets the lowest and the "
+        "highest end of their 95 % bootstrap intervals over recordings. Guessing gives a macro F1 "
+        f"of {1 / rows[0].species:.3f}. "
+        "Training is CPU time of the network alone; ms a window is CPU time of one core in ONNX "
+        "Runtime at fp32, median of "
+        f"{runs} × 10 windows; 8 bits: how many times as fast the 8-bit variant is (– where it "
+        "loses more than half a point). "
         f"Measured on {machine()}, {packages}."
     )

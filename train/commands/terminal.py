@@ -1,4 +1,6 @@
-"""What the commands of `edge-train` share: errors in one line, options that replace a recipe's keys, progress on stderr."""
+"""What the commands of `edge-train` share: errors in one line, options that replace a recipe's
+keys, progress on stderr.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,13 @@ class OneLineErrors(click.Group):
         except UserError as exc:
             click.echo(f"error: {exc}", err=True)
         except OSError as exc:
-            if exc.errno not in (errno.ENOSPC, errno.EFBIG, errno.EACCES, errno.EROFS, errno.EDQUOT):
+            if exc.errno not in (
+                errno.ENOSPC,
+                errno.EFBIG,
+                errno.EACCES,
+                errno.EROFS,
+                errno.EDQUOT,
+            ):
                 raise
             click.echo(f"error: {exc.filename or 'writing'}: {exc.strerror}", err=True)
         sys.exit(1)
@@ -50,7 +58,11 @@ def recipe_of(path: Path, overrides: dict[str, Any]) -> Recipe:
     """The recipe with what the command line replaces in it."""
     from train.recipe.recipe import load_recipe
 
-    return load_recipe(path, overrides=overrides, from_scratch=click.get_current_context().meta.get("from_scratch", False))
+    return load_recipe(
+        path,
+        overrides=overrides,
+        from_scratch=click.get_current_context().meta.get("from_scratch", False),
+    )
 
 
 def parse_overrides(overrides: Sequence[str]) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Assign groups of recordings to bins: simulated annealing over which species is where.
 
-An exact answer is a set-cover problem; a few seconds of annealing (Kirkpatrick et al. 1983) reach what 163 recordists allow.
+An exact answer is a set-cover problem; a few seconds of annealing (Kirkpatrick et al. 1983) reach
+what 163 recordists allow.
 """
 
 from __future__ import annotations
@@ -14,20 +15,28 @@ Counts = NDArray[np.int64]
 
 STEPS_PER_GROUP, MOST_STEPS, RESTARTS = 250, 60_000, 2
 HOT, COLD = 4.0, 0.02
-# What it costs a species to be nowhere in training (never accepted), test, validation, or in one more training fold.
+# What it costs a species to be nowhere in training (never accepted), test, validation, or in one
+# more training fold.
 NO_TRAINING, NO_TEST, NO_VALIDATION, NO_FOLD = 1000.0, 10.0, 7.0, 0.3
 OFF_SHARE, EXTRA = 20.0, 1500.0
 
 
-def class_cost(counts: Counts, targets: NDArray[np.float64], extra: NDArray[np.bool_]) -> NDArray[np.float64]:
+def class_cost(
+    counts: Counts, targets: NDArray[np.float64], extra: NDArray[np.bool_]
+) -> NDArray[np.float64]:
     """Cost (C,) of recordings per class and bin (C, 1 + F) against wanted shares (C, 1 + F).
 
     Bins are test, validation, training...; classes marked `extra` (C,) weigh by their shares alone.
     """
     absent = counts == 0
-    cost = NO_TEST * absent[:, 0] * (targets[:, 0] > 0) + NO_VALIDATION * absent[:, 1] + NO_FOLD * absent[:, 2:].sum(1)
+    cost = (
+        NO_TEST * absent[:, 0] * (targets[:, 0] > 0)
+        + NO_VALIDATION * absent[:, 1]
+        + NO_FOLD * absent[:, 2:].sum(1)
+    )
     off = counts / np.maximum(counts.sum(1, keepdims=True), 1) - targets
-    # How a species spreads over the training folds hardly matters; that little of it is left to train on does.
+    # How a species spreads over the training folds hardly matters; that little of it is left to
+    # train on does.
     three_way = np.square(off[:, :2]).sum(1) + np.square(off[:, 2:].sum(1))
     known = cost + NO_TRAINING * absent[:, 2:].all(1) + OFF_SHARE * three_way
     result: NDArray[np.float64] = np.where(extra, EXTRA * np.square(off).sum(1), known)
@@ -42,14 +51,18 @@ def anneal_counts(
     rng: np.random.Generator,
     steps_per_group: int = STEPS_PER_GROUP,
 ) -> Counts:
-    """Bin (G,) of each group: recordings per group and class (G, C) and wanted shares (C, 1 + F) -> the cheapest assignment found.
+    """Bin (G,) of each group: recordings per group and class (G, C) and wanted shares (C, 1 + F) ->
+    the cheapest assignment found.
 
-    The last `extra_classes` need not be anywhere, only near their share. Deterministic for a generator's state.
+    The last `extra_classes` need not be anywhere, only near their share. Deterministic for a
+    generator's state.
     """
     extra = np.arange(counts.shape[1]) >= counts.shape[1] - extra_classes
     best, best_cost = np.zeros(len(counts), np.int64), np.inf
     for _ in range(RESTARTS):
-        bins = _anneal(counts, targets, extra, rng, length=min(MOST_STEPS, steps_per_group * len(counts)))
+        bins = _anneal(
+            counts, targets, extra, rng, length=min(MOST_STEPS, steps_per_group * len(counts))
+        )
         cost = class_cost(_per_bin(counts, bins, targets.shape[1]), targets, extra).sum()
         if cost < best_cost:
             best, best_cost = bins, cost
@@ -64,7 +77,12 @@ def _per_bin(counts: Counts, bins: Counts, n_bins: int) -> Counts:
 
 
 def _anneal(
-    counts: Counts, targets: NDArray[np.float64], extra: NDArray[np.bool_], rng: np.random.Generator, *, length: int
+    counts: Counts,
+    targets: NDArray[np.float64],
+    extra: NDArray[np.bool_],
+    rng: np.random.Generator,
+    *,
+    length: int,
 ) -> Counts:
     n_groups, n_bins = len(counts), targets.shape[1]
     bins = rng.choice(n_bins, n_groups, p=targets[0])
@@ -85,7 +103,9 @@ def _anneal(
 
 
 def _cover_training(counts: Counts, bins: Counts, extra: NDArray[np.bool_]) -> Counts:
-    """Whatever the annealing left, every class trains: the smallest group of one that does not moves to the first training fold."""
+    """Whatever the annealing left, every class trains: the smallest group of one that does not
+    moves to the first training fold.
+    """
     bins = bins.copy()
     for label in np.flatnonzero(~extra):
         members = np.flatnonzero(counts[:, label])

@@ -1,11 +1,13 @@
-"""Stretches of recordings that a person has listened to and marked, in the columns of BirdCLEF 2021's hand labels (system S5, 2.2).
+"""Stretches of recordings that a person has listened to and marked, in the columns of BirdCLEF
+2021's hand labels (system S5, 2.2).
 
 row_id        label/filename of a recording, e.g. whiwre1/XC518092.ogg
 human_voice   1 where the stretches are speech: cut out of what is trained on
 nocall        1 where nothing calls: windows wholly inside lose their labels
 t_range       a list of [start, end] in seconds, e.g. [[1.5, 7]]; an end beyond the recording's means to its end
 
-A line sets one of the two flags; a recording may have several lines. No two stretches of a recording overlap.
+A line sets one of the two flags; a recording may have several lines. No two stretches of a
+recording overlap.
 """
 
 from __future__ import annotations
@@ -22,7 +24,15 @@ from typing import Any, Literal, cast
 
 from train.corpus.tables import Row, read_table
 
-__all__ = ["COLUMNS", "Kind", "Marked", "Stretch", "annotations_table", "read_annotations", "row_id"]
+__all__ = [
+    "COLUMNS",
+    "Kind",
+    "Marked",
+    "Stretch",
+    "annotations_table",
+    "read_annotations",
+    "row_id",
+]
 
 COLUMNS = ("row_id", "human_voice", "nocall", "t_range")
 Kind = Literal["human_voice", "nocall"]
@@ -47,12 +57,20 @@ class Marked:
     rows: tuple[Row, ...]
 
     def within(self, seconds: float) -> tuple[Stretch, ...]:
-        """The stretches of a recording that is so long; one that starts after its end is an error of the file."""
+        """The stretches of a recording that is so long; one that starts after its end is an error
+        of the file.
+        """
         for stretch, row in zip(self.stretches, self.rows, strict=True):
             if stretch.start_s >= seconds:
-                what = f"starts at {stretch.start_s:g} s, but the recording has {seconds:.3f} s; correct or remove it"
+                what = (
+                    f"starts at {stretch.start_s:g} s, but the recording has {seconds:.3f} s; "
+                    "correct or remove it"
+                )
                 raise row.fault("t_range", what)
-        return tuple(Stretch(kind=s.kind, start_s=s.start_s, end_s=min(s.end_s, seconds)) for s in self.stretches)
+        return tuple(
+            Stretch(kind=s.kind, start_s=s.start_s, end_s=min(s.end_s, seconds))
+            for s in self.stretches
+        )
 
 
 def row_id(label: str, path: Path) -> str:
@@ -61,7 +79,9 @@ def row_id(label: str, path: Path) -> str:
 
 
 def read_annotations(table: Path, recordings: Iterable[tuple[str, Path]]) -> dict[Path, Marked]:
-    """Marked stretches by the path of their recording, of a collection's `recordings` (label, path)."""
+    """Marked stretches by the path of their recording, of a collection's `recordings` (label,
+    path).
+    """
     paths: dict[str, list[Path]] = {}
     for label, path in recordings:
         paths.setdefault(row_id(label, path), []).append(path)
@@ -90,9 +110,19 @@ def _recording(row: Row, paths: dict[str, list[Path]]) -> Path:
     name = row.cells["row_id"]
     matches = paths.get(name, [])
     if not matches:
-        raise row.fault("row_id", f"{_short(name)} is no label/filename of the collection; correct or remove the line")
+        raise row.fault(
+            "row_id",
+            f"{_short(name)} is no label/filename of the collection; correct or remove the line",
+        )
     if len(matches) > 1:
-        raise row.fault("row_id", f"{_short(name)} names {len(matches)} recordings of the collection; rename one of the files")
+        raise row.fault(
+            "row_id",
+            (
+                f"{_short(name)} names {len(matches)} recordings of the collection; rename one of "
+                "the "
+                "files"
+            ),
+        )
     return matches[0]
 
 
@@ -103,7 +133,10 @@ def _kind(row: Row) -> Kind:
     told = [flag for flag in KINDS if row.cells[flag] == "1"]
     if len(told) != 1:
         which = "both are 1" if told else "both are 0"
-        raise row.fault("human_voice", f"one of human_voice and nocall must be 1, {which}; write a line for each kind")
+        raise row.fault(
+            "human_voice",
+            f"one of human_voice and nocall must be 1, {which}; write a line for each kind",
+        )
     return told[0]
 
 
@@ -113,8 +146,14 @@ def _stretches(row: Row, kind: Kind) -> list[Stretch]:
         ranges: Any = json.loads(text)
     except (ValueError, RecursionError):
         ranges = None
-    if not isinstance(ranges, list) or not ranges or not all(isinstance(pair, list) and len(pair) == 2 for pair in ranges):
-        raise row.fault("t_range", f"{_short(text)} is not a list of [start, end] in seconds, as in [[1.5, 7]]")
+    if (
+        not isinstance(ranges, list)
+        or not ranges
+        or not all(isinstance(pair, list) and len(pair) == 2 for pair in ranges)
+    ):
+        raise row.fault(
+            "t_range", f"{_short(text)} is not a list of [start, end] in seconds, as in [[1.5, 7]]"
+        )
     return [_stretch(row, kind, pair) for pair in ranges]
 
 
@@ -123,7 +162,10 @@ def _stretch(row: Row, kind: Kind, pair: list[Any]) -> Stretch:
     if start < 0:
         raise row.fault("t_range", f"the start {start:g} is negative; a recording starts at 0")
     if end <= start:
-        raise row.fault("t_range", f"[{start:g}, {end:g}] does not end after its start; exchange or correct the numbers")
+        raise row.fault(
+            "t_range",
+            f"[{start:g}, {end:g}] does not end after its start; exchange or correct the numbers",
+        )
     return Stretch(kind=kind, start_s=start, end_s=end)
 
 
@@ -143,7 +185,8 @@ def _without_overlap(stretches: list[tuple[Stretch, Row]]) -> Marked:
         if after.start_s < before.end_s:
             told = later if later.line >= row.line else row
             what = (
-                f"[{after.start_s:g}, {after.end_s:g}] overlaps [{before.start_s:g}, {before.end_s:g}] of the same recording "
+                f"[{after.start_s:g}, {after.end_s:g}] overlaps [{before.start_s:g}, "
+                f"{before.end_s:g}] of the same recording "
                 f"(lines {row.line} and {later.line}); shorten or remove one"
             )
             raise told.fault("t_range", what)

@@ -1,4 +1,5 @@
-"""The recordings a system is trained and judged on, checked and split; what `edge-train prepare` leaves behind.
+"""The recordings a system is trained and judged on, checked and split; what `edge-train prepare`
+leaves behind.
 
 prepared/recordings.csv    one line per usable recording; paths relative to the corpus's root
 prepared/annotations.csv   what a person marked in them, where anybody did (`train.corpus.annotations`)
@@ -34,9 +35,11 @@ TABLE, ANNOTATIONS, DESCRIPTION = "recordings.csv", "annotations.csv", "corpus.j
 
 @dataclass(frozen=True, kw_only=True)
 class Recording:
-    """One file. `split` is test, dev or unused; `fold` counts the folds of dev from 0 (validation by default), else -1.
+    """One file. `split` is test, dev or unused; `fold` counts the folds of dev from 0 (validation
+    by default), else -1.
 
-    `secondary_labels` are what else its author heard in the background, `stretches` what a person marked in it.
+    `secondary_labels` are what else its author heard in the background, `stretches` what a person
+    marked in it.
     """
 
     path: Path
@@ -58,20 +61,28 @@ class Recording:
 
 @dataclass(frozen=True, kw_only=True)
 class Corpus:
-    """All usable recordings, their paths under `root`. Positions in `recordings` are what `WindowOutputs.recording` holds."""
+    """All usable recordings, their paths under `root`. Positions in `recordings` are what
+    `WindowOutputs.recording` holds.
+    """
 
     root: Path
     recordings: tuple[Recording, ...]
 
     def of(
-        self, *, split: str | None = None, role: Role | None = None, folds: Iterable[int] | None = None
+        self,
+        *,
+        split: str | None = None,
+        role: Role | None = None,
+        folds: Iterable[int] | None = None,
     ) -> tuple[Recording, ...]:
         """The recordings of a split, a role and some folds; None stands for all of them."""
         wanted = None if folds is None else set(folds)
         return tuple(
             r
             for r in self.recordings
-            if (split is None or r.split == split) and (role is None or r.role == role) and (wanted is None or r.fold in wanted)
+            if (split is None or r.split == split)
+            and (role is None or r.role == role)
+            and (wanted is None or r.fold in wanted)
         )
 
     @cached_property
@@ -90,7 +101,8 @@ class Corpus:
 
     @cached_property
     def digest(self) -> str:
-        """sha256 of the sorted (sha256, role, label) of dev, and of secondary labels and annotations where there are any.
+        """sha256 of the sorted (sha256, role, label) of dev, and of secondary labels and
+        annotations where there are any.
 
         Two runs with this digest could see the same recordings and hear the same of them.
         """
@@ -99,21 +111,36 @@ class Corpus:
 
 
 def _told(recording: Recording) -> list[Any]:
-    """What people said of a recording beside its label; nothing where they did not, so that an old corpus keeps its digest."""
+    """What people said of a recording beside its label; nothing where they did not, so that an old
+    corpus keeps its digest.
+    """
     stretches = [[s.kind, s.start_s, s.end_s] for s in recording.stretches]
-    return [list(recording.secondary_labels), stretches] if recording.secondary_labels or stretches else []
+    return (
+        [list(recording.secondary_labels), stretches]
+        if recording.secondary_labels or stretches
+        else []
+    )
 
 
 def recordist_key(name: str) -> str:
-    """One key for the spellings of one person: "(c) Dan Lane, some rights reserved" = "Daniel Lane" = "LANE Daniel"; "" for nobody.
+    """One key for the spellings of one person: "(c) Dan Lane, some rights reserved" = "Daniel Lane"
+    = "LANE Daniel"; "" for nobody.
 
-    Words are cut to three letters and sorted. Two people under one key only make the split stricter; one person under two
-    keys would be heard in training and in the test.
+    Words are cut to three letters and sorted. Two people under one key only make the split
+    stricter; one person under two keys would be heard in training and in the test.
     """
     plain = unicodedata.normalize("NFKD", name.casefold())
-    plain = re.sub(r"^\s*(\(c\)|©|copyright)\s*|,\s*(some|all|no) rights reserved.*$|\s*/\s*inaturalist.*$", "", plain)
+    plain = re.sub(
+        r"^\s*(\(c\)|©|copyright)\s*|,\s*(some|all|no) rights reserved.*$|\s*/\s*inaturalist.*$",
+        "",
+        plain,
+    )
     words = re.findall(r"\w+", "".join(c for c in plain if not unicodedata.combining(c)))
-    return " ".join(words) if len(words) < 2 else " ".join(sorted(word[:3] if word.isalpha() else word for word in words))
+    return (
+        " ".join(words)
+        if len(words) < 2
+        else " ".join(sorted(word[:3] if word.isalpha() else word for word in words))
+    )
 
 
 COLUMNS = tuple(f.name for f in dataclasses.fields(Recording) if f.name != "stretches")
@@ -146,16 +173,26 @@ def read_corpus(prepared: Path | str, *, root: Path | str | None = None) -> Corp
         base = Path(root if root is not None else description["root"])
         with (prepared / TABLE).open(encoding="utf-8", newline="") as file:
             rows = list(csv.DictReader(file))
-        recordings = _annotated(prepared / ANNOTATIONS, tuple(_recording(row, base) for row in rows))
+        recordings = _annotated(
+            prepared / ANNOTATIONS, tuple(_recording(row, base) for row in rows)
+        )
     except FileNotFoundError as exc:
         missing = Path(exc.filename).name
-        raise UserError(f"{prepared}: not a prepared corpus ({missing} is missing); run 'edge-train prepare'") from exc
+        raise UserError(
+            f"{prepared}: not a prepared corpus ({missing} is missing); run 'edge-train prepare'"
+        ) from exc
     except (OSError, ValueError, KeyError, TypeError) as exc:
-        raise UserError(f"{prepared}: cannot be read as a prepared corpus ({exc}); run 'edge-train prepare' again") from exc
+        raise UserError(
+            f"{prepared}: cannot be read as a prepared corpus ({exc}); run 'edge-train prepare' "
+            "again"
+        ) from exc
     corpus = Corpus(root=base, recordings=recordings)
     if corpus.digest != description.get("digest"):
         files = f"{TABLE} or {ANNOTATIONS}" if any(r.stretches for r in recordings) else TABLE
-        raise UserError(f"{prepared}: {files} was edited after 'edge-train prepare' (the digest does not match); prepare it again")
+        raise UserError(
+            f"{prepared}: {files} was edited after 'edge-train prepare' (the digest does not "
+            "match); prepare it again"
+        )
     return corpus
 
 
@@ -163,7 +200,8 @@ def _recording(row: dict[str, Any], root: Path) -> Recording:
     if row["role"] not in ROLES:
         raise ValueError(f"role '{row['role']}' is none of {', '.join(ROLES)}")
     typed = {"path": root / row["path"], "seconds": float(row["seconds"]), "fold": int(row["fold"])}
-    secondary = tuple(filter(None, (row.get("secondary_labels") or "").split(";")))  # a corpus of before there were any has none
+    # a corpus of before there were any has none
+    secondary = tuple(filter(None, (row.get("secondary_labels") or "").split(";")))
     return Recording(**{**row, **typed, "secondary_labels": secondary})
 
 
@@ -171,4 +209,9 @@ def _annotated(table: Path, recordings: tuple[Recording, ...]) -> tuple[Recordin
     if not table.exists():
         return recordings
     marked = read_annotations(table, [(r.label, r.path) for r in recordings])
-    return tuple(dataclasses.replace(r, stretches=marked[r.path].within(r.seconds)) if r.path in marked else r for r in recordings)
+    return tuple(
+        dataclasses.replace(r, stretches=marked[r.path].within(r.seconds))
+        if r.path in marked
+        else r
+        for r in recordings
+    )

@@ -58,14 +58,20 @@ def prepare(
     workers: int = 2,
     annotations: Path | None = None,
 ) -> Prepared:
-    """Read the collection `source`, check every file, split by recordist, and write the folder `prepared`.
+    """Read the collection `source`, check every file, split by recordist, and write the folder
+    `prepared`.
 
-    `annotations` is a table of what a person marked in some of the recordings (`train.corpus.annotations`).
+    `annotations` is a table of what a person marked in some of the recordings
+    (`train.corpus.annotations`).
     """
     plan, prepared = SplitPlan(test_share=test_share, folds=folds, seed=seed), Path(prepared)
     listing = read_listing(source, layout=layout)
     _refuse_contradictions(listing)
-    marked = read_annotations(annotations, [(r.label, r.path) for r in listing.recordings]) if annotations else {}
+    marked = (
+        read_annotations(annotations, [(r.label, r.path) for r in listing.recordings])
+        if annotations
+        else {}
+    )
     checked = _check(listing.recordings, workers=workers)
     usable, quarantine = _sort_out(listing.recordings, checked)
     usable = _annotate(usable, marked)
@@ -80,43 +86,72 @@ def prepare(
 
 def _annotate(recordings: Sequence[Recording], marked: Mapping[Path, Marked]) -> list[Recording]:
     """The recordings with what was marked in them; only now is their length known."""
-    return [dataclasses.replace(r, stretches=marked[r.path].within(r.seconds)) if r.path in marked else r for r in recordings]
+    return [
+        dataclasses.replace(r, stretches=marked[r.path].within(r.seconds))
+        if r.path in marked
+        else r
+        for r in recordings
+    ]
 
 
 def _refuse_contradictions(listing: Listing) -> None:
     known = {r.label for r in listing.recordings if r.role == "known"}
     both = sorted(known & {r.label for r in listing.recordings if r.role == "unknown"})
     if both:
-        raise UserError(f"{listing.root}: '{both[0]}' is listed both as a known and as an unknown species")
+        raise UserError(
+            f"{listing.root}: '{both[0]}' is listed both as a known and as an unknown species"
+        )
 
 
 def _check(recordings: Sequence[Recording], *, workers: int) -> list[Checked]:
     console = Console(stderr=True)
     checks = check_files([r.path for r in recordings], workers=workers)
-    bar = track(checks, "checking recordings", total=len(recordings), console=console, disable=not console.is_terminal)
+    bar = track(
+        checks,
+        "checking recordings",
+        total=len(recordings),
+        console=console,
+        disable=not console.is_terminal,
+    )
     return list(bar)
 
 
-def _sort_out(recordings: Sequence[Recording], checked: Sequence[Checked]) -> tuple[list[Recording], tuple[Rejected, ...]]:
-    """Usable recordings with measured length and sha256; the second of two equal files is a duplicate."""
+def _sort_out(
+    recordings: Sequence[Recording], checked: Sequence[Checked]
+) -> tuple[list[Recording], tuple[Rejected, ...]]:
+    """Usable recordings with measured length and sha256; the second of two equal files is a
+    duplicate.
+    """
     usable: dict[str, Recording] = {}
     quarantine = []
     for recording, result in zip(recordings, checked, strict=True):
         first = usable.get(result.sha256)
-        reason = result.fault or (f"duplicate (same content as {first.path.name}, {first.role} {first.label})" if first else "")
+        reason = result.fault or (
+            f"duplicate (same content as {first.path.name}, {first.role} {first.label})"
+            if first
+            else ""
+        )
         if reason:
             quarantine.append(Rejected(recording=recording, reason=reason))
         else:
-            usable[result.sha256] = dataclasses.replace(recording, sha256=result.sha256, seconds=round(result.seconds, 3))
+            usable[result.sha256] = dataclasses.replace(
+                recording, sha256=result.sha256, seconds=round(result.seconds, 3)
+            )
     return list(usable.values()), tuple(quarantine)
 
 
-def _refuse_hopeless(source: Path | str, usable: Sequence[Recording], quarantine: Sequence[Rejected]) -> None:
+def _refuse_hopeless(
+    source: Path | str, usable: Sequence[Recording], quarantine: Sequence[Rejected]
+) -> None:
     known = {r.label for r in usable if r.role == "known"}
     if len(known) >= 2:
         return
     what = f"only one known species ('{known.pop()}')" if known else "no known species"
-    why = f"; {len(quarantine)} files cannot be used, the first: {quarantine[0].reason}" if quarantine else ""
+    why = (
+        f"; {len(quarantine)} files cannot be used, the first: {quarantine[0].reason}"
+        if quarantine
+        else ""
+    )
     raise UserError(f"{source}: has usable recordings of {what}, at least two are needed{why}")
 
 
@@ -125,5 +160,12 @@ def _write_quarantine(path: Path, quarantine: Sequence[Rejected], root: Path) ->
     writer = csv.writer(table, lineterminator="\n")
     writer.writerow(["path", "role", "label", "reason"])
     for q in quarantine:
-        writer.writerow([q.recording.path.relative_to(root).as_posix(), q.recording.role, q.recording.label, q.reason])
+        writer.writerow(
+            [
+                q.recording.path.relative_to(root).as_posix(),
+                q.recording.role,
+                q.recording.label,
+                q.reason,
+            ]
+        )
     write_text(path, table.getvalue())

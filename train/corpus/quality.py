@@ -53,7 +53,9 @@ def check_file(path: Path) -> Checked:
 
 
 def _measure(path: Path) -> tuple[float, float, bool]:
-    """Decoded seconds, peak of the absolute sample (NaN or infinite if any sample is), and whether the header's length came out."""
+    """Decoded seconds, peak of the absolute sample (NaN or infinite if any sample is), and whether
+    the header's length came out.
+    """
     frames, peak = 0, 0.0
     with soundfile.SoundFile(path) as file:
         for block in file.blocks(blocksize=BLOCK, dtype="float32", always_2d=True):

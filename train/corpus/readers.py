@@ -1,8 +1,9 @@
-"""Ways to say what is in a collection of recordings: a manifest, a folder per class, or BirdCLEF's metadata.
+"""Ways to say what is in a collection of recordings: a manifest, a folder per class, or BirdCLEF's
+metadata.
 
-Each reader gives `Recording`s that nobody has looked at yet: the files may be missing or broken (`train.corpus.quality`). A
-manifest may have a column secondary_labels, parted by semicolons: what else is heard in the background. BirdCLEF's is a list as in
-Python.
+Each reader gives `Recording`s that nobody has looked at yet: the files may be missing or broken
+(`train.corpus.quality`). A manifest may have a column secondary_labels, parted by semicolons: what
+else is heard in the background. BirdCLEF's is a list as in Python.
 """
 
 from __future__ import annotations
@@ -27,9 +28,15 @@ __all__ = ["Layout", "Listing", "read_listing", "read_species"]
 Layout = Literal["auto", "manifest", "folders", "birdclef"]
 MANIFEST, METADATA = "manifest.csv", "train_metadata.csv"
 BIRDCLEF_AUDIO = ("train_audio", "train_short_audio")
-# Where this project keeps the names that manifests lack; absent from an installed package, which then goes without.
+# Where this project keeps the names that manifests lack; absent from an installed package, which
+# then goes without.
 SPECIES = Path(__file__).resolve().parents[2] / "config" / "species.csv"
-SUFFIXES = {f".{name.lower()}" for name in soundfile.available_formats()} | {".mp3", ".opus", ".oga", ".aif"}
+SUFFIXES = {f".{name.lower()}" for name in soundfile.available_formats()} | {
+    ".mp3",
+    ".opus",
+    ".oga",
+    ".aif",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,8 +48,12 @@ class Listing:
     recordings: tuple[Recording, ...]
 
 
-def read_listing(source: Path | str, *, layout: Layout = "auto", species: Path | None = None) -> Listing:
-    """List the recordings of a CSV file or a folder; `species` is a CSV of names that beats the collection's own."""
+def read_listing(
+    source: Path | str, *, layout: Layout = "auto", species: Path | None = None
+) -> Listing:
+    """List the recordings of a CSV file or a folder; `species` is a CSV of names that beats the
+    collection's own.
+    """
     source = Path(source).resolve()
     if not source.exists():
         raise UserError(f"{source}: no such file or folder")
@@ -51,11 +62,16 @@ def read_listing(source: Path | str, *, layout: Layout = "auto", species: Path |
     match layout:
         case "manifest":
             table = source / MANIFEST if source.is_dir() else source
-            rows = (_from_manifest(row, table.parent) for row in _rows(table, needed=("path", "label")))
+            rows = (
+                _from_manifest(row, table.parent) for row in _rows(table, needed=("path", "label"))
+            )
         case "birdclef":
             table = source / METADATA if source.is_dir() else source
             audio = _birdclef_audio(table)
-            rows = (_from_birdclef(row, audio) for row in _rows(table, needed=("primary_label", "filename")))
+            rows = (
+                _from_birdclef(row, audio)
+                for row in _rows(table, needed=("primary_label", "filename"))
+            )
         case _:
             table = source
             rows = _from_folders(source)
@@ -63,7 +79,9 @@ def read_listing(source: Path | str, *, layout: Layout = "auto", species: Path |
     recordings = tuple(_named(recording, names) for recording in rows)
     if not recordings:
         raise UserError(f"{table}: lists no recordings")
-    return Listing(root=table if table.is_dir() else table.parent, layout=layout, recordings=recordings)
+    return Listing(
+        root=table if table.is_dir() else table.parent, layout=layout, recordings=recordings
+    )
 
 
 def read_species(table: Path) -> dict[str, tuple[str, str]]:
@@ -89,7 +107,10 @@ def _rows(table: Path, needed: tuple[str, ...]) -> Iterator[dict[str, str]]:
             reader = csv.DictReader(file)
             missing = [name for name in needed if name not in (reader.fieldnames or ())]
             if missing:
-                raise UserError(f"{table}: column '{missing[0]}' is missing (found: {', '.join(reader.fieldnames or ['nothing'])})")
+                raise UserError(
+                    f"{table}: column '{missing[0]}' is missing (found: "
+                    f"{', '.join(reader.fieldnames or ['nothing'])})"
+                )
             for row in reader:
                 values = {key: (value or "").strip() for key, value in row.items() if key}
                 empty = [name for name in needed[:2] if not values[name]]
@@ -105,8 +126,11 @@ def _rows(table: Path, needed: tuple[str, ...]) -> Iterator[dict[str, str]]:
 def _from_manifest(row: Mapping[str, str], root: Path) -> Recording:
     role = row.get("role") or "known"
     if role not in ROLES:
-        raise UserError(f"{root / MANIFEST}: {row['path']}: role '{role}' is none of {', '.join(ROLES)}")
-    path = Path(os.path.normpath(root / row["path"]))  # not resolve(): a link into another disk is fine
+        raise UserError(
+            f"{root / MANIFEST}: {row['path']}: role '{role}' is none of {', '.join(ROLES)}"
+        )
+    # not resolve(): a link into another disk is fine
+    path = Path(os.path.normpath(root / row["path"]))
     if root not in path.parents:
         raise UserError(f"{root / MANIFEST}: {row['path']}: lies outside the manifest's folder")
     return Recording(
@@ -149,13 +173,16 @@ def _python_list(text: str, name: str) -> list[str]:
         labels = None
     if not isinstance(labels, list) or not all(isinstance(label, str) for label in labels):
         raise UserError(
-            f"{METADATA}: {name}: column secondary_labels: {text[:60]!r} is no list of labels, as in ['comrav', 'norcar']"
+            f"{METADATA}: {name}: column secondary_labels: {text[:60]!r} is no list of labels, as "
+            "in ['comrav', 'norcar']"
         )
     return labels
 
 
 def _several(labels: Iterable[str], primary: str) -> tuple[str, ...]:
-    """Labels without blanks, empty ones, repetitions and the primary one; a ; would part one in two in the prepared corpus."""
+    """Labels without blanks, empty ones, repetitions and the primary one; a ; would part one in two
+    in the prepared corpus.
+    """
     told = dict.fromkeys(part.strip() for label in labels for part in label.split(";"))
     return tuple(label for label in told if label and label != primary)
 
@@ -164,11 +191,15 @@ def _birdclef_audio(table: Path) -> Path:
     for name in BIRDCLEF_AUDIO:
         if (table.parent / name).is_dir():
             return table.parent / name
-    raise UserError(f"{table.parent}: has neither {' nor '.join(BIRDCLEF_AUDIO)} beside {table.name}")
+    raise UserError(
+        f"{table.parent}: has neither {' nor '.join(BIRDCLEF_AUDIO)} beside {table.name}"
+    )
 
 
 def _from_folders(root: Path) -> Iterator[Recording]:
-    """`<label>/<file>` is known; `noise/<label>/<file>`, or `noise/<file>`, and so on for the other roles."""
+    """`<label>/<file>` is known; `noise/<label>/<file>`, or `noise/<file>`, and so on for the other
+    roles.
+    """
     if not root.is_dir():
         raise UserError(f"{root}: a folder per class is needed, this is a file")
     for path in sorted(p for p in root.rglob("*") if p.is_file() and p.suffix.lower() in SUFFIXES):

@@ -1,4 +1,5 @@
-"""Who is heard where: test and dev, and the folds of dev, so that nobody is judged on a recordist they trained on.
+"""Who is heard where: test and dev, and the folds of dev, so that nobody is judged on a recordist
+they trained on.
 
 Bins are numbered 0 = test, 1 + f = fold f of dev; fold 0 is validation unless said otherwise. The laws, whatever the data:
 - a recordist (`recordist_key`; without one, a recording) of known or unknown species is in one bin;
@@ -26,13 +27,17 @@ from train.corpus.corpus import Recording, Role, recordist_key
 __all__ = ["SplitPlan", "group_of", "split_recordings", "unsplittable"]
 
 TEST, VALIDATION = 0, 1
-UNKNOWN_TEST_SHARE = 1 / 3  # of unknown species: the open-set numbers are only as good as the variety of what is rejected
-BACKGROUND_ROUNDS = 2  # stretches of the day a bin gets, so that it is neither all night nor all noon
+# of unknown species: the open-set numbers are only as good as the variety of what is rejected
+UNKNOWN_TEST_SHARE = 1 / 3
+# stretches of the day a bin gets, so that it is neither all night nor all noon
+BACKGROUND_ROUNDS = 2
 
 
 @dataclass(frozen=True, kw_only=True)
 class SplitPlan:
-    """How to draw the split: share of known recordings in test, number of folds of the rest, seed."""
+    """How to draw the split: share of known recordings in test, number of folds of the rest,
+    seed.
+    """
 
     test_share: float = 0.2
     folds: int = 5
@@ -42,7 +47,9 @@ class SplitPlan:
         if not 0 <= self.test_share < 1:
             raise ConfigError(f"test share {self.test_share}: needs 0 <= share < 1")
         if self.folds < 2:
-            raise ConfigError(f"{self.folds} folds: needs at least 2, one to validate and one to train")
+            raise ConfigError(
+                f"{self.folds} folds: needs at least 2, one to validate and one to train"
+            )
 
     def targets(self, test_share: float) -> NDArray[np.float64]:
         """Wanted share of each bin (1 + folds,)."""
@@ -50,9 +57,15 @@ class SplitPlan:
 
 
 def group_of(recording: Recording) -> str:
-    """What must not be torn apart: the recordist of a species, the recording of a noise or when nobody is named."""
+    """What must not be torn apart: the recordist of a species, the recording of a noise or when
+    nobody is named.
+    """
     person = recordist_key(recording.recordist) if recording.role in ("known", "unknown") else ""
-    return f"recordist {person}" if person else f"recording {recording.recording or recording.path.as_posix()}"
+    return (
+        f"recordist {person}"
+        if person
+        else f"recording {recording.recording or recording.path.as_posix()}"
+    )
 
 
 def split_recordings(recordings: Sequence[Recording], plan: SplitPlan) -> tuple[Recording, ...]:
@@ -78,13 +91,21 @@ def unsplittable(recordings: Sequence[Recording]) -> dict[str, str]:
     for r in recordings:
         if r.role == "known":
             groups[r.label].add(group_of(r))
-            places[r.label].add("test" if r.split == "test" else "validation" if r.fold == 0 else "training")
+            places[r.label].add(
+                "test" if r.split == "test" else "validation" if r.fold == 0 else "training"
+            )
     reasons = {}
     for label in sorted(groups):
-        absent = [place for place in ("test", "validation", "training") if place not in places[label]]
+        absent = [
+            place for place in ("test", "validation", "training") if place not in places[label]
+        ]
         if absent:
             count = len(groups[label])
-            why = f"only {count} recordist{'s' * (count > 1)}" if count < 3 else f"its {count} recordists were needed elsewhere"
+            why = (
+                f"only {count} recordist{'s' * (count > 1)}"
+                if count < 3
+                else f"its {count} recordists were needed elsewhere"
+            )
             reasons[label] = f"not in {' or '.join(absent)}: {why}"
     return reasons
 
@@ -103,12 +124,17 @@ def _numbered(keys: Sequence[Hashable]) -> tuple[list[Hashable], NDArray[np.int6
 
 
 def _place_known(
-    recordings: Sequence[Recording], known: list[int], unknown: list[int], plan: SplitPlan, rng: np.random.Generator
+    recordings: Sequence[Recording],
+    known: list[int],
+    unknown: list[int],
+    plan: SplitPlan,
+    rng: np.random.Generator,
 ) -> dict[str, int]:
     """Bin of every group with a known recording.
 
-    Two more classes keep the whole in proportion: all known recordings together, else the wish to test every species takes a third
-    of the corpus from training, and the groups' unknown recordings, of which the test needs its share.
+    Two more classes keep the whole in proportion: all known recordings together, else the wish to
+    test every species takes a third of the corpus from training, and the groups' unknown
+    recordings, of which the test needs its share.
     """
     if not known:
         return {}
@@ -135,7 +161,9 @@ def _place_unknown(
     rng: np.random.Generator,
     bins: NDArray[np.int64],
 ) -> None:
-    """Fill the bins of unknown species: each species goes where most of its recordings can, then where recordings lack."""
+    """Fill the bins of unknown species: each species goes where most of its recordings can, then
+    where recordings lack.
+    """
     wanted = plan.targets(UNKNOWN_TEST_SHARE) * len(unknown)
     kept = np.zeros(len(wanted))
     people = dict(people)
@@ -146,7 +174,9 @@ def _place_unknown(
     # Species tied to one bin come first: the free ones then even out what those left.
     order.sort(key=lambda label: not all(group_of(recordings[i]) in people for i in species[label]))
     for label in order:
-        tied = Counter(people[group] for i in species[label] if (group := group_of(recordings[i])) in people)
+        tied = Counter(
+            people[group] for i in species[label] if (group := group_of(recordings[i])) in people
+        )
         free = sum(group_of(recordings[i]) not in people for i in species[label])
         keeps = np.array([tied[b] + free for b in range(len(wanted))])
         lack = (wanted - kept) / np.maximum(wanted, 1e-9)
@@ -158,7 +188,11 @@ def _place_unknown(
 
 
 def _deal_noise(
-    recordings: Sequence[Recording], noise: list[int], plan: SplitPlan, rng: np.random.Generator, bins: NDArray[np.int64]
+    recordings: Sequence[Recording],
+    noise: list[int],
+    plan: SplitPlan,
+    rng: np.random.Generator,
+    bins: NDArray[np.int64],
 ) -> None:
     """Deal groups of each label, largest first, to the bin that lacks most of that label."""
     targets = plan.targets(plan.test_share)
@@ -178,9 +212,15 @@ def _deal_noise(
 
 
 def _cut_background(
-    recordings: Sequence[Recording], background: list[int], plan: SplitPlan, rng: np.random.Generator, bins: NDArray[np.int64]
+    recordings: Sequence[Recording],
+    background: list[int],
+    plan: SplitPlan,
+    rng: np.random.Generator,
+    bins: NDArray[np.int64],
 ) -> None:
-    """Cut each recorder's sequence into `BACKGROUND_ROUNDS` rounds of one contiguous run per bin, in another order each round."""
+    """Cut each recorder's sequence into `BACKGROUND_ROUNDS` rounds of one contiguous run per bin,
+    in another order each round.
+    """
     recorders: dict[tuple[str, str], dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
     for i in background:
         r = recordings[i]

@@ -24,17 +24,26 @@ def summarise(corpus: Corpus, quarantine: Mapping[str, int]) -> str:
         f"Digest of what may be trained on: `{corpus.digest}`",
         "## By role",
         markdown_table(
-            ("role", "labels", "recordings", "minutes", "groups"), (_counts(role, corpus.of(role=role)) for role in ROLES)
+            ("role", "labels", "recordings", "minutes", "groups"),
+            (_counts(role, corpus.of(role=role)) for role in ROLES),
         ),
         "## By split",
-        "Cells are recordings / labels. A group is a recordist, or a recording where nobody is named; it is in one column only.",
+        (
+            "Cells are recordings / labels. A group is a recordist, or a recording where nobody is "
+            "named; it is in one column only."
+        ),
         _split_table(corpus),
         "## Known species",
         _species_table(corpus),
         "## Species that are not in test, validation and training",
         _bullets(f"{label}: {reason}" for label, reason in unsplittable(corpus.recordings).items()),
         "## Left out",
-        _bullets([*(f"{reason}: {count}" for reason, count in sorted(quarantine.items())), *_unused(corpus)]),
+        _bullets(
+            [
+                *(f"{reason}: {count}" for reason, count in sorted(quarantine.items())),
+                *_unused(corpus),
+            ]
+        ),
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -46,7 +55,13 @@ def _places(corpus: Corpus) -> dict[str, tuple[Recording, ...]]:
 
 def _counts(name: str, recordings: Sequence[Recording]) -> tuple[object, ...]:
     minutes = sum(r.seconds for r in recordings) / 60
-    return name, len({r.label for r in recordings}), len(recordings), f"{minutes:.1f}", len({group_of(r) for r in recordings})
+    return (
+        name,
+        len({r.label for r in recordings}),
+        len(recordings),
+        f"{minutes:.1f}",
+        len({group_of(r) for r in recordings}),
+    )
 
 
 def _split_table(corpus: Corpus) -> str:
@@ -55,18 +70,30 @@ def _split_table(corpus: Corpus) -> str:
     def cells(name: str, chosen: Mapping[str, Sequence[Recording]]) -> list[str]:
         return [name, *(f"{len(rs)} / {len({r.label for r in rs})}" for rs in chosen.values())]
 
-    rows = [cells(role, {name: [r for r in rs if r.role == role] for name, rs in places.items()}) for role in ROLES]
+    rows = [
+        cells(role, {name: [r for r in rs if r.role == role] for name, rs in places.items()})
+        for role in ROLES
+    ]
     minutes = ["minutes", *(f"{sum(r.seconds for r in rs) / 60:.1f}" for rs in places.values())]
     recordists = ["groups", *(str(len({group_of(r) for r in rs})) for rs in places.values())]
     return markdown_table(["role", *places], [*rows, minutes, recordists])
 
 
 def _species_table(corpus: Corpus) -> str:
-    places = {name: Counter(r.label for r in rs if r.role == "known") for name, rs in _places(corpus).items()}
+    places = {
+        name: Counter(r.label for r in rs if r.role == "known")
+        for name, rs in _places(corpus).items()
+    }
     rows = []
     for label in corpus.labels:
         own = [r for r in corpus.of(role="known") if r.label == label.label]
-        rows.append([label.common_name, *_counts("", own)[2:], *(counts[label.label] for counts in places.values())])
+        rows.append(
+            [
+                label.common_name,
+                *_counts("", own)[2:],
+                *(counts[label.label] for counts in places.values()),
+            ]
+        )
     return markdown_table(["species", "recordings", "minutes", "groups", *places], rows)
 
 

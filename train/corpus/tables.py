@@ -1,4 +1,6 @@
-"""Small tables that people write or mend by hand: every fault is one line with the file, the line and the column."""
+"""Small tables that people write or mend by hand: every fault is one line with the file, the line
+and the column.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,9 @@ class Row:
 
 
 def read_table(table: Path, columns: Sequence[str]) -> Iterator[Row]:
-    """The lines of a CSV file that has exactly `columns`, in any order; blank lines are passed over."""
+    """The lines of a CSV file that has exactly `columns`, in any order; blank lines are passed
+    over.
+    """
     try:
         with table.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.reader(file)
@@ -36,10 +40,21 @@ def read_table(table: Path, columns: Sequence[str]) -> Iterator[Row]:
             for cells in reader:
                 if not cells:
                     continue
-                row = Row(table=table, line=reader.line_num, cells=dict(zip(header, map(str.strip, cells), strict=False)))
+                row = Row(
+                    table=table,
+                    line=reader.line_num,
+                    cells=dict(zip(header, map(str.strip, cells), strict=False)),
+                )
                 if len(cells) != len(header):
                     where = header[min(len(cells), len(header) - 1)]
-                    raise row.fault(where, f"the line has {len(cells)} cells, the header {len(header)}; quote a cell with commas")
+                    raise row.fault(
+                        where,
+                        (
+                            f"the line has {len(cells)} cells, the header {len(header)}; quote a "
+                            "cell "
+                            "with commas"
+                        ),
+                    )
                 yield row
     except FileNotFoundError as exc:
         raise UserError(f"{table}: no such file") from exc
@@ -53,9 +68,13 @@ def _check_header(table: Path, header: Sequence[str], columns: Sequence[str]) ->
     for name in header:
         if name not in columns:
             meant = difflib.get_close_matches(name, columns, n=1)
-            hint = f"did you mean '{meant[0]}'?" if meant else f"the columns are {', '.join(columns)}"
+            hint = (
+                f"did you mean '{meant[0]}'?" if meant else f"the columns are {', '.join(columns)}"
+            )
             raise UserError(f"{table}, line 1: unknown column {name!r}; {hint}")
     for name in columns:
         if header.count(name) != 1:
             what = "missing" if name not in header else "there twice"
-            raise UserError(f"{table}, line 1: column '{name}' is {what}; the columns are {', '.join(columns)}")
+            raise UserError(
+                f"{table}, line 1: column '{name}' is {what}; the columns are {', '.join(columns)}"
+            )

@@ -1,4 +1,6 @@
-"""The model card: what a bundle knows, what it was trained and tested on, and what it must not be used for."""
+"""The model card: what a bundle knows, what it was trained and tested on, and what it must not be
+used for.
+"""
 
 from __future__ import annotations
 
@@ -26,24 +28,43 @@ MUST_NOT = """\
 - A score is a score. It orders detections; it is not a probability, and thresholds are not transferable between bundles."""
 
 
-def render_card(run: TrainedRun, corpus: Corpus, splits: Splits, *, name: str, report: str, notes: str) -> str:
-    """The card as Markdown; `report` is what `evaluate` wrote and `notes` says, by hand, how the recipe came about."""
+def render_card(
+    run: TrainedRun, corpus: Corpus, splits: Splits, *, name: str, report: str, notes: str
+) -> str:
+    """The card as Markdown; `report` is what `evaluate` wrote and `notes` says, by hand, how the
+    recipe came about.
+    """
     known = {label.label: label for label in corpus.labels}
-    left_out = [label for label in known if label not in run.labels and label not in run.recipe.withheld]
+    left_out = [
+        label for label in known if label not in run.labels and label not in run.recipe.withheld
+    ]
     parts = [
         f"# {name}",
         f"{len(run.labels)} species by sound, with open-set rejection. {_size(run)}",
         MUST_NOT,
         "## Species",
         markdown_table(
-            ("label", "common name", "scientific name", "recordings trained on", "validated on", "tested on"),
-            [[k, known[k].common_name, f"*{known[k].scientific_name}*", *_counts(k, splits)] for k in run.labels],
+            (
+                "label",
+                "common name",
+                "scientific name",
+                "recordings trained on",
+                "validated on",
+                "tested on",
+            ),
+            [
+                [k, known[k].common_name, f"*{known[k].scientific_name}*", *_counts(k, splits)]
+                for k in run.labels
+            ],
         ),
     ]
     if left_out:
         parts += ["## Left out", _left_out(left_out, corpus)]
     if run.recipe.withheld:
-        parts.append(f"Learnt, but answered with `unknown` (see below why): {', '.join(run.recipe.withheld)}.")
+        parts.append(
+            "Learnt, but answered with `unknown` (see below why): "
+            f"{', '.join(run.recipe.withheld)}."
+        )
     parts += [notes, re.sub(r"^#", "##", report, flags=re.MULTILINE).strip()]
     parts += ["## Recordings", _sources(splits)]
     return "\n\n".join(part.strip() for part in parts if part.strip()) + "\n"
@@ -51,19 +72,25 @@ def render_card(run: TrainedRun, corpus: Corpus, splits: Splits, *, name: str, r
 
 def _size(run: TrainedRun) -> str:
     count = parameters(run.network)
-    text = f"Recipe `{run.recipe.name}`, {run.recipe.members} network(s), {count:,} parameters in all"
+    text = (
+        f"Recipe `{run.recipe.name}`, {run.recipe.members} network(s), {count:,} parameters in all"
+    )
     return f"{text} (the paper's network: {PAPER_PARAMETERS:,})."
 
 
 def _counts(label: str, splits: Splits) -> list[int]:
-    return [sum(r.role == "known" and r.label == label for r in use) for use in (splits.train, splits.validation, splits.test)]
+    return [
+        sum(r.role == "known" and r.label == label for r in use)
+        for use in (splits.train, splits.validation, splits.test)
+    ]
 
 
 def _left_out(labels: Sequence[str], corpus: Corpus) -> str:
     count = Counter(r.label for r in corpus.of(role="known"))
     names = ", ".join(f"{label} ({count[label]})" for label in labels)
     return (
-        "Species of the collection that validation on recordists not heard in training showed it cannot tell, with their number of "
+        "Species of the collection that validation on recordists not heard in training showed it "
+        "cannot tell, with their number of "
         f"recordings. They are trained to be answered with `unknown`: {names}."
     )
 
@@ -71,7 +98,11 @@ def _left_out(labels: Sequence[str], corpus: Corpus) -> str:
 def _sources(splits: Splits) -> str:
     """Every recording used, by use, with its licence; the audio itself is not distributed."""
     parts = ["The audio is not distributed with the model. Licences are the recordings' own."]
-    for use, recordings in (("trained on", splits.train), ("validated on", splits.validation), ("tested on", splits.test)):
+    for use, recordings in (
+        ("trained on", splits.train),
+        ("validated on", splits.validation),
+        ("tested on", splits.test),
+    ):
         licences: dict[str, list[Recording]] = {}
         for r in recordings:
             licences.setdefault(f"{r.source}; {r.licence}", []).append(r)

@@ -1,4 +1,6 @@
-"""From a finished run and its calibration to a bundle: ONNX, golden window, head, card; refused where torch and ONNX disagree."""
+"""From a finished run and its calibration to a bundle: ONNX, golden window, head, card; refused
+where torch and ONNX disagree.
+"""
 
 from __future__ import annotations
 
@@ -22,18 +24,33 @@ from edge.errors import UserError
 from train.corpus.corpus import Corpus
 from train.learning.fit import TrainedRun
 
-__all__ = ["OPSET", "code_version", "export_bundle", "further_outputs", "golden_samples", "to_onnx", "verify_onnx"]
+__all__ = [
+    "OPSET",
+    "code_version",
+    "export_bundle",
+    "further_outputs",
+    "golden_samples",
+    "to_onnx",
+    "verify_onnx",
+]
 
 OPSET = 18  # the newest that TensorRT 10.3's parser is known to take
 TOLERANCE = 1e-4
-# A window's logit is a soft maximum of those of its frames, which the largest is never below: with the threshold of the labels
-# themselves, a window that carries a label has a frame that does.
+# A window's logit is a soft maximum of those of its frames, which the largest is never below: with
+# the threshold of the labels themselves, a window that carries a label has a frame that does.
 FRAME_THRESHOLD = SCORE_THRESHOLD
 Array = NDArray[np.float32]
 
 
 def export_bundle(
-    run: TrainedRun, head: Head, corpus: Corpus, *, path: Path, name: str, card: str, metrics: dict[str, Any]
+    run: TrainedRun,
+    head: Head,
+    corpus: Corpus,
+    *,
+    path: Path,
+    name: str,
+    card: str,
+    metrics: dict[str, Any],
 ) -> Bundle:
     """Write the bundle at `path`; `UserError` when the graph does not give what torch gives."""
     spec = run.recipe.frontend
@@ -68,7 +85,9 @@ def export_bundle(
 
 
 def to_onnx(network: nn.Module, spec: FrontendSpec) -> bytes:
-    """The network as ONNX: input `features` (batch, C, F, T), outputs `embedding`, `logits`, perhaps more; any batch size."""
+    """The network as ONNX: input `features` (batch, C, F, T), outputs `embedding`, `logits`,
+    perhaps more; any batch size.
+    """
     network = _answering(network)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the exporter warns about its own internals
@@ -104,27 +123,45 @@ def _answering(network: nn.Module) -> nn.Module:
 
 
 def _further(network: nn.Module) -> tuple[str, ...]:
-    """Names of the outputs beside embedding and logits that it has: `with_further` gives them in this order."""
+    """Names of the outputs beside embedding and logits that it has: `with_further` gives them in
+    this order.
+    """
     names: tuple[str, ...] = getattr(network, "further", ())
     return names
 
 
 def further_outputs(network: nn.Module, head: Head) -> tuple[str, ...]:
-    """Names of those beside embedding and logits that mean something with this head: frames are scores of labels by themselves."""
-    return tuple(name for name in _further(network) if name != "frames" or head.activation == "sigmoid")
+    """Names of those beside embedding and logits that mean something with this head: frames are
+    scores of labels by themselves.
+    """
+    return tuple(
+        name for name in _further(network) if name != "frames" or head.activation == "sigmoid"
+    )
 
 
 def _without_traces(model: onnx.ModelProto) -> onnx.ModelProto:
-    """The exporter notes on every node which file and line it came from: paths of the machine that trained."""
+    """The exporter notes on every node which file and line it came from: paths of the machine that
+    trained.
+    """
     graph = model.graph
-    for part in (model, graph, *graph.node, *graph.initializer, *graph.value_info, *graph.input, *graph.output):
+    for part in (
+        model,
+        graph,
+        *graph.node,
+        *graph.initializer,
+        *graph.value_info,
+        *graph.input,
+        *graph.output,
+    ):
         part.ClearField("doc_string")
         part.ClearField("metadata_props")
     return model
 
 
 def verify_onnx(model: bytes, network: nn.Module, features: Array) -> dict[str, Array]:
-    """Run both on features (B, C, F, T): what ONNX Runtime says, or a `UserError` when torch differs by more than 1e-4."""
+    """Run both on features (B, C, F, T): what ONNX Runtime says, or a `UserError` when torch
+    differs by more than 1e-4.
+    """
     names, whole = ("embedding", "logits", *_further(network)), _answering(network)
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # read when the library is loaded
     import onnxruntime
@@ -136,17 +173,29 @@ def verify_onnx(model: bytes, network: nn.Module, features: Array) -> dict[str, 
     for what, ours, theirs in zip(names, outputs, expected, strict=True):
         worst = float(np.abs(ours - theirs).max())
         if not worst <= TOLERANCE:
-            raise UserError(f"export refused: ONNX Runtime and torch differ in {what} by {worst:.2g}, more than {TOLERANCE:g}")
+            raise UserError(
+                f"export refused: ONNX Runtime and torch differ in {what} by {worst:.2g}, more "
+                f"than {TOLERANCE:g}"
+            )
     return dict(zip(names, outputs, strict=True))
 
 
 def golden_samples(spec: FrontendSpec) -> Array:
-    """One window that exercises the whole frontend, made here so that no recording travels: whistle, clicks, trill, noise."""
+    """One window that exercises the whole frontend, made here so that no recording travels:
+    whistle, clicks, trill, noise.
+    """
     rng = np.random.default_rng(20190328)
     t = np.arange(spec.window_samples) / spec.sample_rate_hz
     whistle = 0.3 * np.sin(2 * np.pi * (2500 * t + 60 * t**2)) * (np.sin(2 * np.pi * 0.7 * t) > 0.3)
-    trill = 0.2 * np.sin(2 * np.pi * 1700 * t) * (np.sin(2 * np.pi * 34 * t) > 0) * (t > 0.6 * spec.window_s)
-    clicks = np.where(np.arange(len(t)) % (spec.sample_rate_hz // 3) < 40, rng.uniform(-0.5, 0.5, len(t)), 0)
+    trill = (
+        0.2
+        * np.sin(2 * np.pi * 1700 * t)
+        * (np.sin(2 * np.pi * 34 * t) > 0)
+        * (t > 0.6 * spec.window_s)
+    )
+    clicks = np.where(
+        np.arange(len(t)) % (spec.sample_rate_hz // 3) < 40, rng.uniform(-0.5, 0.5, len(t)), 0
+    )
     return (whistle + trill + clicks + 0.003 * rng.standard_normal(len(t))).astype(np.float32)
 
 
@@ -155,7 +204,14 @@ def code_version() -> str:
     version = metadata.version("edge-monitor")
     try:
         command = ["git", "describe", "--always", "--dirty", "--exclude", "*"]
-        found = subprocess.run(command, cwd=Path(__file__).parent, capture_output=True, text=True, timeout=10, check=True)
+        found = subprocess.run(
+            command,
+            cwd=Path(__file__).parent,
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=True,
+        )
     except (OSError, subprocess.SubprocessError):
         return version
     return f"{version}+{found.stdout.strip()}"

@@ -26,14 +26,18 @@ def parameters(network: nn.Module) -> int:
 
 
 def multiply_adds(network: nn.Module, shape: tuple[int, int, int]) -> int:
-    """Multiply-adds of convolutions and matrix products for one window of `shape` (channels, n_mels, frames)."""
+    """Multiply-adds of convolutions and matrix products for one window of `shape` (channels,
+    n_mels, frames).
+    """
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         network.eval()(torch.zeros(1, *shape))
     return int(counter.get_total_flops() // 2)
 
 
 def onnx_ms(model: Path, features: NDArray[np.float32], *, runs: int) -> float:
-    """CPU milliseconds of ONNX Runtime with one thread for `features` (B, C, F, T): the median of `runs`, of ten calls each."""
+    """CPU milliseconds of ONNX Runtime with one thread for `features` (B, C, F, T): the median of
+    `runs`, of ten calls each.
+    """
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # read when the library is loaded
     import onnxruntime
 
@@ -51,7 +55,16 @@ def onnx_ms(model: Path, features: NDArray[np.float32], *, runs: int) -> float:
 
 
 def machine() -> str:
-    """What this was measured on, e.g. '2 cores of Intel(R) Xeon(R) Processor @ 2.50GHz (x86_64)'."""
+    """What this was measured on, e.g. '2 cores of Intel(R) Xeon(R) Processor @ 2.50GHz
+    (x86_64)'.
+    """
     file = Path("/proc/cpuinfo")
-    named = re.search(r"^(?:model name|Model)\s*: (.+)$", file.read_text(encoding="utf-8") if file.exists() else "", re.MULTILINE)
-    return f"{os.cpu_count()} cores of {named[1] if named else platform.processor()} ({platform.machine()})"
+    named = re.search(
+        r"^(?:model name|Model)\s*: (.+)$",
+        file.read_text(encoding="utf-8") if file.exists() else "",
+        re.MULTILINE,
+    )
+    return (
+        f"{os.cpu_count()} cores of {named[1] if named else platform.processor()} "
+        f"({platform.machine()})"
+    )

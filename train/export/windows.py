@@ -1,6 +1,8 @@
-"""Real windows as data, for whoever measures a bundle's network without the training code: `edge-deploy quantize`.
+"""Real windows as data, for whoever measures a bundle's network without the training code:
+`edge-deploy quantize`.
 
-One .npz, whole or not at all, features as the network takes them (float32, n x channels x n_mels x frames):
+One .npz, whole or not at all, features as the network takes them (float32, n x channels x n_mels x
+frames):
 
 format                          1
 frontend, training_data         digests: of the spec the features were made with, of the recordings trained on
@@ -34,8 +36,12 @@ FORMAT = 1
 Columns = dict[str, NDArray[Any]]
 
 
-def write_windows(run: TrainedRun, corpus: Corpus, path: Path, *, cache: Path, most: int = 512, workers: int = 1) -> dict[str, int]:
-    """Write the file at `path`, with at most `most` windows to calibrate on; how many windows each part has."""
+def write_windows(
+    run: TrainedRun, corpus: Corpus, path: Path, *, cache: Path, most: int = 512, workers: int = 1
+) -> dict[str, int]:
+    """Write the file at `path`, with at most `most` windows to calibrate on; how many windows each
+    part has.
+    """
     splits, spec = split_recordings(corpus, fold=run.fold), run.recipe.frontend
     arrays: Columns = {
         "format": np.array(FORMAT),
@@ -52,10 +58,16 @@ def write_windows(run: TrainedRun, corpus: Corpus, path: Path, *, cache: Path, m
     return {name: len(arrays[f"{name}_features"]) for name in ("train", "validation", "test")}
 
 
-def _one_each(recordings: Sequence[Recording], spec: FrontendSpec, cache: Path, most: int) -> NDArray[np.float32]:
-    """A window of each of at most `most` recordings, drawn among those in which something is heard; the same every time."""
+def _one_each(
+    recordings: Sequence[Recording], spec: FrontendSpec, cache: Path, most: int
+) -> NDArray[np.float32]:
+    """A window of each of at most `most` recordings, drawn among those in which something is heard;
+    the same every time.
+    """
     if not recordings:
-        raise UserError("the corpus has no recordings to train on: there are no windows to calibrate with")
+        raise UserError(
+            "the corpus has no recordings to train on: there are no windows to calibrate with"
+        )
     rng = np.random.default_rng(0)
     chosen = [recordings[i] for i in np.sort(rng.permutation(len(recordings))[:most])]
     windows = []
@@ -66,15 +78,26 @@ def _one_each(recordings: Sequence[Recording], spec: FrontendSpec, cache: Path, 
     return np.stack(windows)
 
 
-def _all_of(run: TrainedRun, corpus: Corpus, recordings: Sequence[Recording], cache: Path, workers: int) -> Columns:
+def _all_of(
+    run: TrainedRun, corpus: Corpus, recordings: Sequence[Recording], cache: Path, workers: int
+) -> Columns:
     """Every window of `recordings` and its truth."""
     position = {r.path: i for i, r in enumerate(corpus.recordings)}
-    heard = list(hear_all(recordings, spec=run.recipe.frontend, hop_s=HOP_S, cache=cache, workers=workers))
+    heard = list(
+        hear_all(recordings, spec=run.recipe.frontend, hop_s=HOP_S, cache=cache, workers=workers)
+    )
     if not heard:
-        raise UserError("the corpus leaves a split without recordings; prepare it with other shares or folds")
+        raise UserError(
+            "the corpus leaves a split without recordings; prepare it with other shares or folds"
+        )
     count = sum(len(windows.start_s) for windows in heard)
     windows = WindowOutputs(
-        recording=np.concatenate([np.full(len(w.start_s), position[r.path]) for r, w in zip(recordings, heard, strict=True)]),
+        recording=np.concatenate(
+            [
+                np.full(len(w.start_s), position[r.path])
+                for r, w in zip(recordings, heard, strict=True)
+            ]
+        ),
         start_s=np.concatenate([w.start_s for w in heard]),
         active=np.concatenate([w.active for w in heard]),
         embedding=np.zeros((count, 0), np.float32),

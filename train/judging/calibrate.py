@@ -1,7 +1,9 @@
-"""Fit every rejection rule, and choose one on unknown species of the validation split, never on those of the test split.
+"""Fit every rejection rule, and choose one on unknown species of the validation split, never on
+those of the test split.
 
-What a rule is lives in `edge.bundle.heads`; here are its numbers: class means from training windows, spreads and thresholds from
-validation windows. Only active windows count as a species (`train.judging.truth`).
+What a rule is lives in `edge.bundle.heads`; here are its numbers: class means from training
+windows, spreads and thresholds from validation windows. Only active windows count as a species
+(`train.judging.truth`).
 """
 
 from __future__ import annotations
@@ -34,7 +36,9 @@ TIE = 1e-3  # of AUROC
 
 @dataclass(frozen=True, kw_only=True)
 class Calibration:
-    """Every rule with its threshold, the one that was chosen, and why: `table` has a row per rule, validation numbers."""
+    """Every rule with its threshold, the one that was chosen, and why: `table` has a row per rule,
+    validation numbers.
+    """
 
     labels: tuple[str, ...]
     activation: Activation
@@ -50,8 +54,14 @@ class Calibration:
 
     def save(self, path: Path) -> None:
         """Write one .npz, whole or not at all."""
-        heads = {name: {"threshold": head.threshold, "scale": head.scale} for name, head in self.heads.items()}
-        plain = {name: getattr(self, name) for name in ("labels", "activation", "acceptance", "chosen", "table")}
+        heads = {
+            name: {"threshold": head.threshold, "scale": head.scale}
+            for name, head in self.heads.items()
+        }
+        plain = {
+            name: getattr(self, name)
+            for name in ("labels", "activation", "acceptance", "chosen", "table")
+        }
         arrays: dict[str, NDArray[Any]] = {"json": np.array(json.dumps({**plain, "heads": heads}))}
         for i, head in enumerate(self.heads.values()):
             arrays |= rule_arrays(head.rule, f"head.{i}.")
@@ -66,7 +76,11 @@ class Calibration:
                 arrays = dict(npz)
             plain = json.loads(str(arrays["json"]))
             heads = {
-                name: Head(activation=plain["activation"], rule=rule_from_arrays(arrays, f"head.{i}."), **numbers)
+                name: Head(
+                    activation=plain["activation"],
+                    rule=rule_from_arrays(arrays, f"head.{i}."),
+                    **numbers,
+                )
                 for i, (name, numbers) in enumerate(plain.pop("heads").items())
             }
             return Calibration(**{**plain, "labels": tuple(plain["labels"])}, heads=heads)
@@ -87,20 +101,27 @@ def calibrate(
 ) -> Calibration:
     """Fit all rules and choose the one with the largest AUROC on validation.
 
-    `train` and `validation` are windows of dev; the threshold of each rule lets `acceptance` of the known validation windows
-    pass, but for the paper's rule, which keeps its own.
+    `train` and `validation` are windows of dev; the threshold of each rule lets `acceptance` of the
+    known validation windows pass, but for the paper's rule, which keeps its own.
     """
     if not 0 < acceptance < 1:
         raise UserError(f"acceptance {acceptance}: needs a share between 0 and 1")
     if train.labels != validation.labels:
-        raise UserError("training and validation outputs have different labels; run 'edge-train fit' again")
+        raise UserError(
+            "training and validation outputs have different labels; run 'edge-train fit' again"
+        )
     truth = judge_truth(corpus, validation)
     _refuse_unfit(corpus, train, validation, truth)
     train_truth, groups = judge_truth(corpus, train), _groups(corpus, validation)
     rules: dict[str, Rule] = dict(fit_rules(train_truth, train, truth, validation, seed=seed))
-    members = {name: rule for name, rule in rules.items() if name in _blend_members(rules, truth, validation)}
+    members = {
+        name: rule
+        for name, rule in rules.items()
+        if name in _blend_members(rules, truth, validation)
+    }
     rules["blend"] = fit_blend(members, truth, validation)
-    # What was fitted to validation windows is ranked on windows it has not seen; logits and neighbours have nothing fitted to them.
+    # What was fitted to validation windows is ranked on windows it has not seen; logits and
+    # neighbours have nothing fitted to them.
     held_out = held_out_gaussians(train_truth, train, truth, validation, groups)
     held_out["blend"] = held_out_blend(members, truth, validation, groups)
     heads, rows = {}, []
@@ -110,20 +131,37 @@ def calibrate(
         rows.append(_row(name, heads[name], truth, validation, held_out.get(name, novelty)))
     chosen = choose(rows)
     return Calibration(
-        labels=validation.labels, activation=activation, acceptance=acceptance, chosen=chosen, heads=heads, table=rows
+        labels=validation.labels,
+        activation=activation,
+        acceptance=acceptance,
+        chosen=chosen,
+        heads=heads,
+        table=rows,
     )
 
 
 def choose(rows: Sequence[Mapping[str, Any]]) -> str:
-    """The rule with the largest AUROC; of those within `TIE` of it, the smallest FPR. The paper's own threshold is never chosen."""
+    """The rule with the largest AUROC; of those within `TIE` of it, the smallest FPR. The paper's
+    own threshold is never chosen.
+    """
     eligible = [row for row in rows if row["rule"] != PAPER]
     best = max(row["auroc"] for row in eligible)
-    return str(min((row for row in eligible if row["auroc"] >= best - TIE), key=lambda row: row["fpr95"])["rule"])
+    return str(
+        min((row for row in eligible if row["auroc"] >= best - TIE), key=lambda row: row["fpr95"])[
+            "rule"
+        ]
+    )
 
 
 def macro_auroc(novelty: NDArray[Any], truth: Truth) -> tuple[float, float]:
-    """AUROC and FPR95 of knowns against outliers: half unknown species, half the mean over kinds of noise and background."""
-    per_kind = {kind: _against(novelty, truth, truth.kind == kind) for kind in truth.kinds if kind in _outlier_kinds(truth)}
+    """AUROC and FPR95 of knowns against outliers: half unknown species, half the mean over kinds of
+    noise and background.
+    """
+    per_kind = {
+        kind: _against(novelty, truth, truth.kind == kind)
+        for kind in truth.kinds
+        if kind in _outlier_kinds(truth)
+    }
     species = [per_kind.pop(UNKNOWN)] if UNKNOWN in per_kind else []
     halves = [np.mean(half, axis=0) for half in (species, list(per_kind.values())) if half]
     auroc, fpr = np.mean(halves, axis=0)
@@ -134,22 +172,37 @@ def _outlier_kinds(truth: Truth) -> set[str]:
     return {UNKNOWN, *np.unique(truth.kind[truth.noise]).tolist()}
 
 
-def _against(novelty: NDArray[Any], truth: Truth, outliers: NDArray[np.bool_]) -> tuple[float, float]:
+def _against(
+    novelty: NDArray[Any], truth: Truth, outliers: NDArray[np.bool_]
+) -> tuple[float, float]:
     chosen = truth.known | outliers
-    open_set = OpenSet(novelty[chosen].astype(np.float64), truth.known[chosen], np.zeros(chosen.sum(), bool))
+    open_set = OpenSet(
+        novelty[chosen].astype(np.float64), truth.known[chosen], np.zeros(chosen.sum(), bool)
+    )
     once = np.ones((1, int(chosen.sum())))
     numbers = open_set.numbers(once)
     return float(numbers["auroc"][0]), float(numbers["fpr95"][0])
 
 
-def _row(name: str, head: Head, truth: Truth, outputs: WindowOutputs, novelty: NDArray[Any]) -> dict[str, Any]:
+def _row(
+    name: str, head: Head, truth: Truth, outputs: WindowOutputs, novelty: NDArray[Any]
+) -> dict[str, Any]:
     auroc, fpr = macro_auroc(novelty, truth)
     accepted = _novelty(head.rule, outputs) <= head.threshold
     predicted = np.where(accepted, outputs.logits.argmax(1), -1)
     counted = truth.known | truth.unknown | truth.noise
-    f1 = macro_f1(truth.species[counted], predicted[counted], np.ones((1, counted.sum())), classes=len(outputs.labels))
+    f1 = macro_f1(
+        truth.species[counted],
+        predicted[counted],
+        np.ones((1, counted.sum())),
+        classes=len(outputs.labels),
+    )
     kinds = {"unknown species": truth.unknown, "noise and background": truth.noise}
-    rejected = {f"rejected {kind}": round(float(np.mean(~accepted[mask])), 4) for kind, mask in kinds.items() if mask.any()}
+    rejected = {
+        f"rejected {kind}": round(float(np.mean(~accepted[mask])), 4)
+        for kind, mask in kinds.items()
+        if mask.any()
+    }
     return {
         "rule": name,
         "auroc": auroc,
@@ -160,23 +213,35 @@ def _row(name: str, head: Head, truth: Truth, outputs: WindowOutputs, novelty: N
     }
 
 
-def _head(name: str, rule: Rule, known: NDArray[Any], activation: Activation, acceptance: float) -> Head:
+def _head(
+    name: str, rule: Rule, known: NDArray[Any], activation: Activation, acceptance: float
+) -> Head:
     # "higher": at least `acceptance` of the knowns pass, whatever the number of windows
-    threshold = PAPER_THRESHOLD if name == PAPER else float(np.quantile(known, acceptance, method="higher"))
+    threshold = (
+        PAPER_THRESHOLD if name == PAPER else float(np.quantile(known, acceptance, method="higher"))
+    )
     scale = max(float(known.std()), 1e-6)
     return Head(activation=activation, rule=rule, threshold=threshold, scale=scale)
 
 
 def _blend_members(rules: Mapping[str, Rule], truth: Truth, validation: WindowOutputs) -> set[str]:
-    """Rules that see different things: the best of the neighbours, the class's own tail, and the logits."""
+    """Rules that see different things: the best of the neighbours, the class's own tail, and the
+    logits.
+    """
     neighbours = [name for name in rules if name.startswith("knn")]
-    best = max(neighbours, key=lambda name: macro_auroc(_novelty(rules[name], validation), truth)[0])
+    best = max(
+        neighbours, key=lambda name: macro_auroc(_novelty(rules[name], validation), truth)[0]
+    )
     return {best, "gaussian_tail", "max_logit", "energy"}
 
 
 def _groups(corpus: Corpus, outputs: WindowOutputs) -> NDArray[np.str_]:
-    """What must not be in two parts when weights are judged (W,): an unknown species, else a recordist or a recording."""
-    names = [f"species {r.label}" if r.role == "unknown" else group_of(r) for r in corpus.recordings]
+    """What must not be in two parts when weights are judged (W,): an unknown species, else a
+    recordist or a recording.
+    """
+    names = [
+        f"species {r.label}" if r.role == "unknown" else group_of(r) for r in corpus.recordings
+    ]
     return np.array(names, np.str_)[outputs.recording]
 
 
@@ -184,12 +249,19 @@ def _novelty(rule: Rule, outputs: WindowOutputs) -> NDArray[np.float64]:
     return np.asarray(rule.novelty(outputs.embedding, outputs.logits), np.float64)
 
 
-def _refuse_unfit(corpus: Corpus, train: WindowOutputs, validation: WindowOutputs, truth: Truth) -> None:
+def _refuse_unfit(
+    corpus: Corpus, train: WindowOutputs, validation: WindowOutputs, truth: Truth
+) -> None:
     for outputs in (train, validation):
         splits = {corpus.recordings[i].split for i in np.unique(outputs.recording)}
         if "test" in splits:
             raise UserError("calibration was given windows of the test split; it may only see dev")
     if not truth.known.any():
-        raise UserError("validation has no known windows: prepare with other folds, or give more recordings")
+        raise UserError(
+            "validation has no known windows: prepare with other folds, or give more recordings"
+        )
     if not (truth.unknown.any() or truth.noise.any()):
-        raise UserError(f"validation has no {UNKNOWN}, noise or {BACKGROUND}: a rejection rule cannot be chosen against nothing")
+        raise UserError(
+            f"validation has no {UNKNOWN}, noise or {BACKGROUND}: a rejection rule cannot be "
+            "chosen against nothing"
+        )

@@ -1,7 +1,8 @@
-"""How good a system is, on recordings of people it has never heard: closed set, open set, kind by kind, rule by rule.
+"""How good a system is, on recordings of people it has never heard: closed set, open set, kind by
+kind, rule by rule.
 
-Windows in which nothing stands out are neither the species nor an outlier; they are reported apart. Every number comes with a
-bootstrap interval over recordings (`train.judging.metrics.Bootstrap`).
+Windows in which nothing stands out are neither the species nor an outlier; they are reported apart.
+Every number comes with a bootstrap interval over recordings (`train.judging.metrics.Bootstrap`).
 """
 
 from __future__ import annotations
@@ -45,19 +46,27 @@ def evaluate(
     resamples: int = 500,
     seed: int = 0,
 ) -> Report:
-    """Judge `outputs` of a split; writes report.json, report.md, lists.csv and plots into `out_dir` when one is given.
+    """Judge `outputs` of a split; writes report.json, report.md, lists.csv and plots into `out_dir`
+    when one is given.
 
-    Plain JSON types; an estimate is {"value", "low", "high"}, null where it is undefined. Rows are judged where outputs of the
-    `validation` split are given, which their thresholds come from.
+    Plain JSON types; an estimate is {"value", "low", "high"}, null where it is undefined. Rows are
+    judged where outputs of the `validation` split are given, which their thresholds come from.
     """
-    outputs = outputs.select(np.array([corpus.recordings[i].split == split for i in outputs.recording], bool))
+    outputs = outputs.select(
+        np.array([corpus.recordings[i].split == split for i in outputs.recording], bool)
+    )
     truth = judge_truth(corpus, outputs)
     if not truth.known.any():
         raise UserError(f"no known windows of the split '{split}' in these outputs")
     if not outputs.labels == calibration.labels == (validation or outputs).labels:
         raise UserError("outputs and calibration have different labels; calibrate this run again")
-    windows = {name: judge_windows(outputs, truth, head) for name, head in calibration.heads.items()}
-    chosen, recordings = windows[calibration.chosen], judge_recordings(outputs, truth, calibration.head)
+    windows = {
+        name: judge_windows(outputs, truth, head) for name, head in calibration.heads.items()
+    }
+    chosen, recordings = (
+        windows[calibration.chosen],
+        judge_recordings(outputs, truth, calibration.head),
+    )
     draw = _bootstraps(chosen, recordings, resamples, seed)
     report: Report = {
         "split": split,
@@ -69,24 +78,32 @@ def evaluate(
         "counted": _counted(chosen, recordings),
         "windows": _level(chosen, draw[0], len(outputs.labels)),
         "recordings": _level(recordings, draw[1], len(outputs.labels)),
-        "rules": [_rule(name, judged, draw[0], len(outputs.labels)) for name, judged in windows.items()],
+        "rules": [
+            _rule(name, judged, draw[0], len(outputs.labels)) for name, judged in windows.items()
+        ],
         "against_paper": _against_paper(chosen, windows[PAPER], draw[0], len(outputs.labels)),
         "by_species": _by_species(corpus, outputs, chosen, recordings),
         "calibration": list(calibration.table),
     }
     if validation is not None:
-        rows = judge_rows(corpus, validation, outputs, calibration.head.scores, resamples=resamples, seed=seed)
+        rows = judge_rows(
+            corpus, validation, outputs, calibration.head.scores, resamples=resamples, seed=seed
+        )
         report["rows"] = {**rows, "variants": [_rounded(variant) for variant in rows["variants"]]}
     if out_dir is not None:
-        _write(report, corpus, outputs, {"windows": chosen, "recordings": recordings}, Path(out_dir))
+        _write(
+            report, corpus, outputs, {"windows": chosen, "recordings": recordings}, Path(out_dir)
+        )
     return report
 
 
-def compare(reports: Mapping[str, Sequence[Report]], metrics: Mapping[str, Sequence[str]]) -> list[dict[str, Any]]:
+def compare(
+    reports: Mapping[str, Sequence[Report]], metrics: Mapping[str, Sequence[str]]
+) -> list[dict[str, Any]]:
     """Rows for a table of claims: per system its runs' mean and standard deviation of some numbers.
 
-    `metrics` maps a column to the path of an estimate in the report, e.g. {"AUROC": ("windows", "open", "unknown species",
-    "auroc")}. The deviation of a single run is null.
+    `metrics` maps a column to the path of an estimate in the report, e.g. {"AUROC": ("windows",
+    "open", "unknown species", "auroc")}. The deviation of a single run is null.
     """
     rows = []
     for system, runs in reports.items():
@@ -94,7 +111,9 @@ def compare(reports: Mapping[str, Sequence[Report]], metrics: Mapping[str, Seque
         for column, path in metrics.items():
             values = [value for run in runs if (value := _follow(run, path)) is not None]
             row[column] = round(float(np.mean(values)), 4) if values else None
-            row[f"{column} sd"] = round(float(np.std(values, ddof=1)), 4) if len(values) > 1 else None
+            row[f"{column} sd"] = (
+                round(float(np.std(values, ddof=1)), 4) if len(values) > 1 else None
+            )
         rows.append(row)
     return rows
 
@@ -109,16 +128,22 @@ def _follow(report: Report, path: Sequence[str]) -> float | None:
     return None if value is None else float(value)
 
 
-def _bootstraps(windows: Judged, recordings: Judged, resamples: int, seed: int) -> tuple[Bootstrap, Bootstrap]:
+def _bootstraps(
+    windows: Judged, recordings: Judged, resamples: int, seed: int
+) -> tuple[Bootstrap, Bootstrap]:
     first, second = (
-        Bootstrap(recording=j.recording, stratum=j.stratum, resamples=resamples, seed=seed) for j in (windows, recordings)
+        Bootstrap(recording=j.recording, stratum=j.stratum, resamples=resamples, seed=seed)
+        for j in (windows, recordings)
     )
     return first, second
 
 
 def _counted(windows: Judged, recordings: Judged) -> dict[str, dict[str, int]]:
     return {
-        kind: {"windows": int((windows.truth.kind == kind).sum()), "recordings": int((recordings.truth.kind == kind).sum())}
+        kind: {
+            "windows": int((windows.truth.kind == kind).sum()),
+            "recordings": int((recordings.truth.kind == kind).sum()),
+        }
         for kind in windows.truth.kinds
     }
 
@@ -130,18 +155,28 @@ def _level(judged: Judged, draw: Bootstrap, classes: int) -> Report:
     known_only = np.where(truth.known, judged.closed, -1)
     return {
         "closed": {
-            "macro_f1": _plain(draw.estimate(lambda w: macro_f1(truth.species, known_only, w * truth.known, classes=classes))),
+            "macro_f1": _plain(
+                draw.estimate(
+                    lambda w: macro_f1(truth.species, known_only, w * truth.known, classes=classes)
+                )
+            ),
             "top1": _plain(draw.estimate(lambda w: share(right, w, among=truth.known))),
             **_average_precision(judged, draw),
         },
-        "open": {name: _open_set(judged, draw, weight) for name, weight in _contrasts(truth).items()},
-        "macro_f1_with_rejection": _plain(draw.estimate(lambda w: _macro_f1_with_rejection(judged, w, classes))),
+        "open": {
+            name: _open_set(judged, draw, weight) for name, weight in _contrasts(truth).items()
+        },
+        "macro_f1_with_rejection": _plain(
+            draw.estimate(lambda w: _macro_f1_with_rejection(judged, w, classes))
+        ),
         "accepted": _accepted(judged, draw),
     }
 
 
 def _average_precision(judged: Judged, draw: Bootstrap) -> Report:
-    """Over knowns: class-wise and sample-wise on lists of `TOP`, as BirdCLEF 2020 has it, and sample-wise on whole lists (2017)."""
+    """Over knowns: class-wise and sample-wise on lists of `TOP`, as BirdCLEF 2020 has it, and
+    sample-wise on whole lists (2017).
+    """
     known = judged.truth.known
     species, scores = judged.truth.species[known], judged.scores[known]
 
@@ -158,7 +193,9 @@ def _average_precision(judged: Judged, draw: Bootstrap) -> Report:
 
 def _contrasts(truth: Truth) -> dict[str, Floats]:
     """Weights (N,) of knowns and outliers for each comparison that the data allow."""
-    known, unknown, noise = (mask.astype(np.float64) for mask in (truth.known, truth.unknown, truth.noise))
+    known, unknown, noise = (
+        mask.astype(np.float64) for mask in (truth.known, truth.unknown, truth.noise)
+    )
     contrasts = {}
     if unknown.any():
         contrasts[UNKNOWNS] = known + unknown
@@ -166,18 +203,25 @@ def _contrasts(truth: Truth) -> dict[str, Floats]:
         contrasts[NOISES] = known + noise
     if unknown.any() and noise.any():
         kinds = np.unique(truth.kind[truth.noise])
-        evenly = sum((truth.kind == kind) / ((truth.kind == kind).sum() * len(kinds)) for kind in kinds)
+        evenly = sum(
+            (truth.kind == kind) / ((truth.kind == kind).sum() * len(kinds)) for kind in kinds
+        )
         contrasts[ALL] = known + len(known) * (unknown / unknown.sum() + evenly)
     return contrasts
 
 
 def _open_set(judged: Judged, draw: Bootstrap, weight: Floats) -> Report:
     curves = OpenSet(judged.novelty, judged.truth.known, judged.closed == judged.truth.species)
-    return {name: _plain(estimate) for name, estimate in draw.estimates(lambda w: curves.numbers(w * weight)).items()}
+    return {
+        name: _plain(estimate)
+        for name, estimate in draw.estimates(lambda w: curves.numbers(w * weight)).items()
+    }
 
 
 def _macro_f1_with_rejection(judged: Judged, weights: Floats, classes: int) -> Floats:
-    """Over knowns, unknown species and noise together: an accepted outlier costs precision, a rejected known costs recall."""
+    """Over knowns, unknown species and noise together: an accepted outlier costs precision, a
+    rejected known costs recall.
+    """
     counted = judged.truth.known | judged.truth.unknown | judged.truth.noise
     return macro_f1(judged.truth.species, judged.opened, weights * counted, classes=classes)
 
@@ -196,11 +240,20 @@ def _accepted(judged: Judged, draw: Bootstrap) -> dict[str, Any]:
 
 
 def _rule(name: str, judged: Judged, draw: Bootstrap, classes: int) -> Report:
-    accepted = {kind: share for kind, share in _accepted(judged, draw).items() if not kind.startswith("noise: ")}
+    accepted = {
+        kind: share
+        for kind, share in _accepted(judged, draw).items()
+        if not kind.startswith("noise: ")
+    }
     return {
         "rule": name,
-        "open": {contrast: _open_set(judged, draw, weight) for contrast, weight in _contrasts(judged.truth).items()},
-        "macro_f1_with_rejection": _plain(draw.estimate(lambda w: _macro_f1_with_rejection(judged, w, classes))),
+        "open": {
+            contrast: _open_set(judged, draw, weight)
+            for contrast, weight in _contrasts(judged.truth).items()
+        },
+        "macro_f1_with_rejection": _plain(
+            draw.estimate(lambda w: _macro_f1_with_rejection(judged, w, classes))
+        ),
         "accepted": accepted,
     }
 
@@ -212,16 +265,28 @@ def _against_paper(chosen: Judged, paper: Judged, draw: Bootstrap, classes: int)
         return draw.estimate(lambda w: one.auroc(w * weight) - other.auroc(w * weight))
 
     correct = chosen.closed == chosen.truth.species
-    ours, theirs = (OpenSet(judged.novelty, judged.truth.known, correct) for judged in (chosen, paper))
-    differences = {f"auroc, {name}": minus(ours, theirs, weight) for name, weight in _contrasts(chosen.truth).items()}
+    ours, theirs = (
+        OpenSet(judged.novelty, judged.truth.known, correct) for judged in (chosen, paper)
+    )
+    differences = {
+        f"auroc, {name}": minus(ours, theirs, weight)
+        for name, weight in _contrasts(chosen.truth).items()
+    }
     differences["macro_f1_with_rejection"] = draw.estimate(
-        lambda w: _macro_f1_with_rejection(chosen, w, classes) - _macro_f1_with_rejection(paper, w, classes)
+        lambda w: (
+            _macro_f1_with_rejection(chosen, w, classes)
+            - _macro_f1_with_rejection(paper, w, classes)
+        )
     )
     return {name: _plain(difference) for name, difference in differences.items()}
 
 
-def _by_species(corpus: Corpus, outputs: WindowOutputs, windows: Judged, recordings: Judged) -> list[dict[str, Any]]:
-    """A row per species: its recordings without rejection, and its F1 with rejection among everything."""
+def _by_species(
+    corpus: Corpus, outputs: WindowOutputs, windows: Judged, recordings: Judged
+) -> list[dict[str, Any]]:
+    """A row per species: its recordings without rejection, and its F1 with rejection among
+    everything.
+    """
     classes, truth = len(outputs.labels), recordings.truth
     once = np.ones((1, len(recordings.recording)))
     known_only = np.where(truth.known, recordings.closed, -1)
@@ -245,7 +310,10 @@ def _by_species(corpus: Corpus, outputs: WindowOutputs, windows: Judged, recordi
 
 def _rounded(numbers: Mapping[str, Any]) -> Report:
     """A row of a table, with its estimates as plain types."""
-    return {name: _plain(value) if isinstance(value, Estimate) else value for name, value in numbers.items()}
+    return {
+        name: _plain(value) if isinstance(value, Estimate) else value
+        for name, value in numbers.items()
+    }
 
 
 def _plain(estimate: Estimate) -> dict[str, float | None]:
@@ -256,11 +324,25 @@ def _number(value: float) -> float | None:
     return round(float(value), 4) if np.isfinite(value) else None
 
 
-def _write(report: Report, corpus: Corpus, outputs: WindowOutputs, judged: Mapping[str, Judged], out_dir: Path) -> None:
+def _write(
+    report: Report,
+    corpus: Corpus,
+    outputs: WindowOutputs,
+    judged: Mapping[str, Judged],
+    out_dir: Path,
+) -> None:
     from train.judging.plots import draw_plots  # matplotlib is slow to import
 
     names = {label.label: label.common_name for label in corpus.labels}
-    draw_plots(outputs, judged["windows"], judged["recordings"], names=[names[label] for label in outputs.labels], out_dir=out_dir)
+    draw_plots(
+        outputs,
+        judged["windows"],
+        judged["recordings"],
+        names=[names[label] for label in outputs.labels],
+        out_dir=out_dir,
+    )
     files = [corpus.recordings[i].path.name for i in outputs.recording]
-    write_lists(out_dir / "lists.csv", files, outputs.start_s, outputs.labels, judged["windows"].scores)
+    write_lists(
+        out_dir / "lists.csv", files, outputs.start_s, outputs.labels, judged["windows"].scores
+    )
     write_report(report, out_dir)

@@ -1,4 +1,6 @@
-"""What a system with its rejection rule says of windows, and of whole recordings, beside what they are."""
+"""What a system with its rejection rule says of windows, and of whole recordings, beside what they
+are.
+"""
 
 from __future__ import annotations
 
@@ -16,8 +18,9 @@ __all__ = ["Judged", "judge_recordings", "judge_windows"]
 
 @dataclass(frozen=True, kw_only=True)
 class Judged:
-    """N windows or recordings: their `recording` (N,) and `truth`, the label without rejection `closed` (N,), with it `opened`
-    (N,; -1 is a rejection), the raw `novelty` (N,) that ranks them, and the `scores` (N, K) of the labels.
+    """N windows or recordings: their `recording` (N,) and `truth`, the label without rejection
+    `closed` (N,), with it `opened` (N,; -1 is a rejection), the raw `novelty` (N,) that ranks them,
+    and the `scores` (N, K) of the labels.
     """
 
     recording: NDArray[np.int64]
@@ -56,8 +59,9 @@ def judge_windows(outputs: WindowOutputs, truth: Truth, head: Head) -> Judged:
 def judge_recordings(outputs: WindowOutputs, truth: Truth, head: Head) -> Judged:
     """Every recording by its windows in which something is heard.
 
-    Without rejection: the label with the largest mean score. With it: the label with the largest summed score among the accepted
-    windows; a recording none of whose windows is accepted is rejected. Its novelty is that of its least novel window.
+    Without rejection: the label with the largest mean score. With it: the label with the largest
+    summed score among the accepted windows; a recording none of whose windows is accepted is
+    rejected. Its novelty is that of its least novel window.
     """
     heard = _heard(outputs, truth)
     names, position = np.unique(outputs.recording[heard], return_inverse=True)
@@ -72,7 +76,11 @@ def judge_recordings(outputs: WindowOutputs, truth: Truth, head: Head) -> Judged
     any_accepted = np.bincount(position, weights=accepted, minlength=len(names)) > 0
     return Judged(
         recording=names,
-        truth=Truth(species=_species(outputs, truth)[first], kind=truth.origin[first], origin=truth.origin[first]),
+        truth=Truth(
+            species=_species(outputs, truth)[first],
+            kind=truth.origin[first],
+            origin=truth.origin[first],
+        ),
         closed=mean.argmax(1),
         opened=np.where(any_accepted, among_accepted.argmax(1), -1),
         novelty=novelty,
@@ -81,7 +89,9 @@ def judge_recordings(outputs: WindowOutputs, truth: Truth, head: Head) -> Judged
 
 
 def _heard(outputs: WindowOutputs, truth: Truth) -> NDArray[np.bool_]:
-    """Windows (W,) that speak for their recording: those that are not quiet; all of a recording that is quiet throughout."""
+    """Windows (W,) that speak for their recording: those that are not quiet; all of a recording
+    that is quiet throughout.
+    """
     loud = truth.kind != QUIET
     heard: NDArray[np.bool_] = loud | ~np.isin(outputs.recording, outputs.recording[loud])
     return heard

@@ -1,7 +1,8 @@
 """Numbers for closed-set and open-set recognition, each with a bootstrap interval over recordings.
 
-Every metric takes `weights` (B, W): how much each of W windows counts in each of B resamples; it returns (B,). The plain number
-is the metric under weights of one. Novelty grows as a window looks less known.
+Every metric takes `weights` (B, W): how much each of W windows counts in each of B resamples; it
+returns (B,). The plain number is the metric under weights of one. Novelty grows as a window looks
+less known.
 """
 
 from __future__ import annotations
@@ -38,12 +39,15 @@ class Estimate:
 
 @dataclass(frozen=True, kw_only=True)
 class Bootstrap:
-    """Reweights whole recordings: windows of one recording are not independent, so they count more or less together.
+    """Reweights whole recordings: windows of one recording are not independent, so they count more
+    or less together.
 
-    `recording` (W,) names each window's recording, `stratum` (W,) a number per recording's kind: each kind keeps its total weight.
-    The weights are those of the Bayesian bootstrap (Rubin 1981): drawing with replacement would lose the species with one or two
-    recordings from a third of the resamples, and with them the low F1 that they often have. What is left of that bias in a mean
-    over species is taken out of the interval: it is the percentile interval moved so that its median is the plain number.
+    `recording` (W,) names each window's recording, `stratum` (W,) a number per recording's kind:
+    each kind keeps its total weight. The weights are those of the Bayesian bootstrap (Rubin 1981):
+    drawing with replacement would lose the species with one or two recordings from a third of the
+    resamples, and with them the low F1 that they often have. What is left of that bias in a mean
+    over species is taken out of the interval: it is the percentile interval moved so that its
+    median is the plain number.
     """
 
     recording: Ints
@@ -56,14 +60,21 @@ class Bootstrap:
         """Each of several numbers with its interval (percentiles); nan where it is undefined."""
         plain = metrics(np.ones((1, len(self.recording))))
         chunks = [metrics(weights) for weights in self._weights()]
-        return {name: _interval(float(value[0]), [chunk[name] for chunk in chunks]) for name, value in plain.items()}
+        return {
+            name: _interval(float(value[0]), [chunk[name] for chunk in chunks])
+            for name, value in plain.items()
+        }
 
     def estimate(self, metric: Callable[[Floats], Floats]) -> Estimate:
-        """One number with its interval. Equal objects draw equal weights, so a difference of two systems is paired."""
+        """One number with its interval. Equal objects draw equal weights, so a difference of two
+        systems is paired.
+        """
         return self.estimates(lambda weights: {"": metric(weights)})[""]
 
     def _weights(self) -> Iterator[Floats]:
-        """Weights (B, W) of the resamples, `CHUNK` at a time; kept when they are small, since every number asks for them."""
+        """Weights (B, W) of the resamples, `CHUNK` at a time; kept when they are small, since every
+        number asks for them.
+        """
         if self.resamples * len(self.recording) <= self.most_kept:
             yield from self._kept
         else:
@@ -75,12 +86,16 @@ class Bootstrap:
 
     def _drawn(self) -> Iterator[Floats]:
         names, first, position = np.unique(self.recording, return_index=True, return_inverse=True)
-        strata = [np.flatnonzero(self.stratum[first] == stratum) for stratum in np.unique(self.stratum)]
+        strata = [
+            np.flatnonzero(self.stratum[first] == stratum) for stratum in np.unique(self.stratum)
+        ]
         rng = np.random.default_rng(self.seed)
         for start in range(0, self.resamples, CHUNK):
             weights = np.zeros((min(CHUNK, self.resamples - start), len(names)))
             for members in strata:
-                weights[:, members] = rng.dirichlet(np.ones(len(members)), size=len(weights)) * len(members)
+                weights[:, members] = rng.dirichlet(np.ones(len(members)), size=len(weights)) * len(
+                    members
+                )
             yield weights[:, position]
 
 
@@ -92,12 +107,17 @@ def _interval(value: float, chunks: Sequence[Floats]) -> Estimate:
     low, middle, high = np.percentile(values, [2.5, 50, 97.5])
     # the move must not leave the range of a share, or of a difference of shares
     least = 0.0 if values.min() >= 0 else -1.0
-    return Estimate(value=value, low=max(least, float(value + low - middle)), high=min(1.0, float(value + high - middle)))
+    return Estimate(
+        value=value,
+        low=max(least, float(value + low - middle)),
+        high=min(1.0, float(value + high - middle)),
+    )
 
 
 @dataclass(frozen=True)
 class OpenSet:
-    """Knowns against outliers, ranked by novelty: `novelty` (W,), `known` (W,), `correct` (W,) where the label is right.
+    """Knowns against outliers, ranked by novelty: `novelty` (W,), `known` (W,), `correct` (W,)
+    where the label is right.
 
     All curves are read at every distinct novelty; ties count half.
     """
@@ -113,10 +133,16 @@ class OpenSet:
     @cached_property
     def _starts(self) -> Ints:
         ranked = self.novelty[self._order]
-        return np.flatnonzero(np.r_[True, ranked[1:] != ranked[:-1]]) if len(ranked) else np.empty(0, np.int64)
+        return (
+            np.flatnonzero(np.r_[True, ranked[1:] != ranked[:-1]])
+            if len(ranked)
+            else np.empty(0, np.int64)
+        )
 
     def _accepted(self, weights: Floats, mask: Bools, total: Floats) -> Floats:
-        """Share (B, 1 + L) of `total` (B, 1) that is accepted with the threshold at each of L levels, after none at all."""
+        """Share (B, 1 + L) of `total` (B, 1) that is accepted with the threshold at each of L
+        levels, after none at all.
+        """
         levels = (weights * mask)[:, self._order]
         if len(self._starts) < levels.shape[1]:  # ties; without them this is a slow copy
             levels = np.add.reduceat(levels, self._starts, axis=1)
@@ -126,12 +152,14 @@ class OpenSet:
     def numbers(self, weights: Floats, *, acceptance: float = 0.95) -> dict[str, Floats]:
         """The three at once, each (B,).
 
-        auroc: chance that an outlier is more novel than a known window. fpr95: share of outliers accepted where 95 % of the known
-        windows are. oscr: area under correct classification rate against false positive rate (Dhamija et al. 2018, reducing
-        network agnostophobia).
+        auroc: chance that an outlier is more novel than a known window. fpr95: share of outliers
+        accepted where 95 % of the known windows are. oscr: area under correct classification rate
+        against false positive rate (Dhamija et al. 2018, reducing network agnostophobia).
         """
         known, outliers = self._curve(weights, self.known), self._curve(weights, ~self.known)
-        correct = self._accepted(weights, self.known & self.correct, self._total(weights, self.known))
+        correct = self._accepted(
+            weights, self.known & self.correct, self._total(weights, self.known)
+        )
         # a cumulative sum that should end at 0.95 may be a rounding error below it
         at = np.argmax(known >= acceptance - 1e-9, axis=1)
         fpr = np.take_along_axis(outliers, at[:, None], axis=1)[:, 0]
@@ -159,15 +187,21 @@ class OpenSet:
         return area
 
 
-def class_scores(truth: Ints, predicted: Ints, weights: Floats, *, classes: int) -> tuple[Floats, Floats, Floats]:
-    """Precision, recall and F1 (B, K) of labels (W,); -1 is an outlier as truth and a rejection as prediction.
+def class_scores(
+    truth: Ints, predicted: Ints, weights: Floats, *, classes: int
+) -> tuple[Floats, Floats, Floats]:
+    """Precision, recall and F1 (B, K) of labels (W,); -1 is an outlier as truth and a rejection as
+    prediction.
 
     Precision is nan where a class was never predicted, recall and F1 where it never occurs.
     """
     names = np.arange(classes)
     is_true, is_predicted = truth[:, None] == names, predicted[:, None] == names
     hits = weights @ (is_true & is_predicted).astype(np.float64)
-    support, claimed = weights @ is_true.astype(np.float64), weights @ is_predicted.astype(np.float64)
+    support, claimed = (
+        weights @ is_true.astype(np.float64),
+        weights @ is_predicted.astype(np.float64),
+    )
     with np.errstate(invalid="ignore", divide="ignore"):
         precision = hits / claimed
         recall = hits / support
@@ -176,7 +210,9 @@ def class_scores(truth: Ints, predicted: Ints, weights: Floats, *, classes: int)
 
 
 def macro_f1(truth: Ints, predicted: Ints, weights: Floats, *, classes: int) -> Floats:
-    """Mean F1 over the classes that occur (B,). An accepted outlier is a false positive of the class it is taken for."""
+    """Mean F1 over the classes that occur (B,). An accepted outlier is a false positive of the
+    class it is taken for.
+    """
     f1 = class_scores(truth, predicted, weights, classes=classes)[2]
     occurs = np.isfinite(f1)
     return _divide(np.where(occurs, f1, 0).sum(1), occurs.sum(1))

@@ -1,8 +1,10 @@
-"""The measure of BirdCLEF 2021: micro F1 of rows of 5 s, in which hearing nothing is an answer of its own, `nocall`.
+"""The measure of BirdCLEF 2021: micro F1 of rows of 5 s, in which hearing nothing is an answer of
+its own, `nocall`.
 
-A row says the labels whose scores pass a threshold, else nocall; the threshold is the best one of the validation split. What
-post-processing adds (Shugayev et al. 2021, 2.5) is told beside it: a sliding window, as the recorder has it, and a correction by
-the whole recording, which only someone who has heard it to its end can make.
+A row says the labels whose scores pass a threshold, else nocall; the threshold is the best one of
+the validation split. What post-processing adds (Shugayev et al. 2021, 2.5) is told beside it: a
+sliding window, as the recorder has it, and a correction by the whole recording, which only someone
+who has heard it to its end can make.
 """
 
 from __future__ import annotations
@@ -19,7 +21,16 @@ from train.judging.metrics import Bootstrap, Estimate
 from train.judging.truth import judge_truth
 from train.windows.outputs import HOP_S, WindowOutputs
 
-__all__ = ["VARIANTS", "Rows", "best_threshold", "corrected", "judge_rows", "micro_f1", "rows_of", "slid"]
+__all__ = [
+    "VARIANTS",
+    "Rows",
+    "best_threshold",
+    "corrected",
+    "judge_rows",
+    "micro_f1",
+    "rows_of",
+    "slid",
+]
 
 PASSED, GAIN = 0.5, 1.3
 Floats = NDArray[np.float64]
@@ -28,8 +39,8 @@ Scores = Callable[[NDArray[np.float32]], NDArray[Any]]  # a head's, of logits
 
 @dataclass(frozen=True, kw_only=True)
 class Rows:
-    """N rows: their `recording` (N,) and a number for its kind `stratum` (N,), the position of their label `species` (N,; -1 is
-    nocall), and `scores` (N, K).
+    """N rows: their `recording` (N,) and a number for its kind `stratum` (N,), the position of
+    their label `species` (N,; -1 is nocall), and `scores` (N, K).
     """
 
     recording: NDArray[np.int64]
@@ -39,9 +50,16 @@ class Rows:
 
 
 def judge_rows(
-    corpus: Corpus, validation: WindowOutputs, test: WindowOutputs, scores: Scores, *, resamples: int, seed: int
+    corpus: Corpus,
+    validation: WindowOutputs,
+    test: WindowOutputs,
+    scores: Scores,
+    *,
+    resamples: int,
+    seed: int,
 ) -> dict[str, Any]:
-    """For the report: how many rows there are, and of each way of post-processing its threshold, F1, and gain over none.
+    """For the report: how many rows there are, and of each way of post-processing its threshold,
+    F1, and gain over none.
 
     Estimates are not rounded yet; those of the gain are of the same resamples.
     """
@@ -53,7 +71,9 @@ def judge_rows(
         {
             "post_processing": name,
             "threshold": threshold,
-            "validation": float(micro_f1(learnt[name], threshold, np.ones((1, len(learnt[name].species))))[0]),
+            "validation": float(
+                micro_f1(learnt[name], threshold, np.ones((1, len(learnt[name].species))))[0]
+            ),
             **_estimates(judged[name], threshold, raw, thresholds["none"], draw),
         }
         for name, threshold in thresholds.items()
@@ -62,7 +82,9 @@ def judge_rows(
 
 
 def rows_of(corpus: Corpus, outputs: WindowOutputs, scores: Floats) -> Rows:
-    """Windows that do not overlap, every second one, of `scores` (W, K). Noise, unknown species and quiet windows are nocall."""
+    """Windows that do not overlap, every second one, of `scores` (W, K). Noise, unknown species and
+    quiet windows are nocall.
+    """
     truth = judge_truth(corpus, outputs)
     place = _places(outputs)
     _, first = np.unique(np.stack([outputs.recording, place]), axis=1, return_index=True)
@@ -76,11 +98,12 @@ def rows_of(corpus: Corpus, outputs: WindowOutputs, scores: Floats) -> Rows:
 
 
 def slid(outputs: WindowOutputs, scores: Floats) -> Floats:
-    """p(t) = 0.5 p(t) + 0.25 p(t - 2.5 s) + 0.25 p(t + 2.5 s), in shares of what is there of the three, as `edge.detect.smoothing`
-    has it.
+    """p(t) = 0.5 p(t) + 0.25 p(t - 2.5 s) + 0.25 p(t + 2.5 s), in shares of what is there of the
+    three, as `edge.detect.smoothing` has it.
     """
     place = _places(outputs)
-    keys = outputs.recording * (place.max(initial=0) + 2) + place + 1  # the one before the first is no other recording's
+    # the one before the first is no other recording's
+    keys = outputs.recording * (place.max(initial=0) + 2) + place + 1
     order = np.argsort(keys, kind="stable")
     total, weight = 0.5 * scores, np.full((len(scores), 1), 0.5)
     for step in (-1, 1):
@@ -93,7 +116,9 @@ def slid(outputs: WindowOutputs, scores: Floats) -> Floats:
 
 
 def corrected(outputs: WindowOutputs, scores: Floats) -> Floats:
-    """1.3 times the scores of a label that passes 0.5 anywhere in the recording, 1 at most; not causal."""
+    """1.3 times the scores of a label that passes 0.5 anywhere in the recording, 1 at most; not
+    causal.
+    """
     names, position = np.unique(outputs.recording, return_inverse=True)
     most = np.zeros((len(names), scores.shape[1]))
     np.maximum.at(most, position, scores)
@@ -116,17 +141,21 @@ VARIANTS: Mapping[str, Callable[[WindowOutputs, Floats], Floats]] = {
 def micro_f1(rows: Rows, threshold: float, weights: Floats) -> Floats:
     """Of all pairs of a row and a label, nocall among the labels, under weights (B, N): (B,)."""
     hit, said = _counts(rows, threshold)
-    result: Floats = 2 * (weights @ hit) / (weights @ said + weights.sum(axis=1))  # a row has one true label
+    # a row has one true label
+    result: Floats = 2 * (weights @ hit) / (weights @ said + weights.sum(axis=1))
     return result
 
 
 def best_threshold(rows: Rows) -> float:
-    """The score from which labels are best said; the highest of equally good ones. It may be above every score."""
+    """The score from which labels are best said; the highest of equally good ones. It may be above
+    every score.
+    """
     largest = rows.scores.max(axis=1)
     known = rows.species >= 0
     own = rows.scores[known, rows.species[known]]
     never = np.nextafter(largest.max(initial=0.0), np.inf)
-    # A higher threshold says less, and costs a hit only where it passes a true label's score: the best is one of those, or none.
+    # A higher threshold says less, and costs a hit only where it passes a true label's score: the
+    # best is one of those, or none.
     tried = np.unique(np.append(own, never))
 
     def at_least(values: Floats) -> Floats:
@@ -140,20 +169,28 @@ def best_threshold(rows: Rows) -> float:
 
 
 def _counts(rows: Rows, threshold: float) -> tuple[Floats, Floats]:
-    """Of each row (N,) whether what is true is said, and how many labels are said; nocall is one."""
+    """Of each row (N,) whether what is true is said, and how many labels are said; nocall is
+    one.
+    """
     passes = rows.scores >= threshold
     count = passes.sum(axis=1)
     known = rows.species >= 0
     own = passes[np.arange(len(count)), np.maximum(rows.species, 0)]
-    return np.where(known, own, count == 0).astype(np.float64), np.maximum(count, 1).astype(np.float64)
+    return np.where(known, own, count == 0).astype(np.float64), np.maximum(count, 1).astype(
+        np.float64
+    )
 
 
 def _variants(corpus: Corpus, outputs: WindowOutputs, scores: Scores) -> dict[str, Rows]:
     given = np.asarray(scores(outputs.logits), np.float64)
-    return {name: rows_of(corpus, outputs, refine(outputs, given)) for name, refine in VARIANTS.items()}
+    return {
+        name: rows_of(corpus, outputs, refine(outputs, given)) for name, refine in VARIANTS.items()
+    }
 
 
-def _estimates(rows: Rows, threshold: float, raw: Rows, raw_threshold: float, draw: Bootstrap) -> dict[str, Estimate]:
+def _estimates(
+    rows: Rows, threshold: float, raw: Rows, raw_threshold: float, draw: Bootstrap
+) -> dict[str, Estimate]:
     def numbers(weights: Floats) -> dict[str, Floats]:
         f1 = micro_f1(rows, threshold, weights)
         return {"micro_f1": f1, "gain": f1 - micro_f1(raw, raw_threshold, weights)}
@@ -162,5 +199,7 @@ def _estimates(rows: Rows, threshold: float, raw: Rows, raw_threshold: float, dr
 
 
 def _places(outputs: WindowOutputs) -> NDArray[np.int64]:
-    """Which window of its recording each one is (W,), counted in hops; a hop is rounded to whole frames of the frontend."""
+    """Which window of its recording each one is (W,), counted in hops; a hop is rounded to whole
+    frames of the frontend.
+    """
     return np.rint(outputs.start_s / HOP_S).astype(np.int64)

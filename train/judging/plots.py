@@ -21,11 +21,26 @@ if TYPE_CHECKING:
 __all__ = ["confusion", "draw_plots"]
 
 MAPPED = 2000  # windows on the embedding map: more are slow to place and hide each other
-COLOURS = {KNOWN: "#1b7837", UNKNOWN: "#c51b7d", "noise": "#4575b4", BACKGROUND: "#8c6d31", QUIET: "#999999"}
+COLOURS = {
+    KNOWN: "#1b7837",
+    UNKNOWN: "#c51b7d",
+    "noise": "#4575b4",
+    BACKGROUND: "#8c6d31",
+    QUIET: "#999999",
+}
 
 
-def draw_plots(outputs: WindowOutputs, windows: Judged, recordings: Judged, *, names: Sequence[str], out_dir: Path) -> None:
-    """Write confusion.png, roc.png, novelty.png and embeddings.png into `out_dir`; `names` are the labels' common names."""
+def draw_plots(
+    outputs: WindowOutputs,
+    windows: Judged,
+    recordings: Judged,
+    *,
+    names: Sequence[str],
+    out_dir: Path,
+) -> None:
+    """Write confusion.png, roc.png, novelty.png and embeddings.png into `out_dir`; `names` are the
+    labels' common names.
+    """
     pictures = {
         "confusion": _draw_confusion(recordings, names),
         "roc": _draw_roc(windows),
@@ -38,7 +53,9 @@ def draw_plots(outputs: WindowOutputs, windows: Judged, recordings: Judged, *, n
 
 
 def confusion(judged: Judged, classes: int) -> NDArray[np.int64]:
-    """Recordings by truth and verdict (K + 2, K + 1): rows are species, unknown species, noise; the last column is rejected."""
+    """Recordings by truth and verdict (K + 2, K + 1): rows are species, unknown species, noise; the
+    last column is rejected.
+    """
     truth = judged.truth
     rows = np.where(truth.unknown, classes, np.where(truth.noise, classes + 1, truth.species))
     columns = np.where(judged.accepted, judged.opened, classes)
@@ -66,7 +83,11 @@ def _draw_confusion(recordings: Judged, names: Sequence[str]) -> Figure:
     image = axes.imshow(shares, cmap="Greens", vmin=0, vmax=1, aspect="auto")
     rows, columns = [*names, "unknown species", "noise, background"], [*names, "rejected"]
     axes.set_xticks(np.arange(len(columns)), columns, rotation=90, fontsize=7)
-    axes.set_yticks(np.arange(len(rows)), [f"{r} ({n})" for r, n in zip(rows, table.sum(1), strict=True)], fontsize=7)
+    axes.set_yticks(
+        np.arange(len(rows)),
+        [f"{r} ({n})" for r, n in zip(rows, table.sum(1), strict=True)],
+        fontsize=7,
+    )
     axes.hlines(len(names) - 0.5, -0.5, len(names) + 0.5, color="black", linewidth=0.8)
     axes.vlines(len(names) - 0.5, -0.5, len(names) + 1.5, color="black", linewidth=0.8)
     axes.set_xticks(np.arange(len(columns)) - 0.5, minor=True)
@@ -75,9 +96,19 @@ def _draw_confusion(recordings: Judged, names: Sequence[str]) -> Figure:
     axes.tick_params(which="both", length=0)
     for row, column in zip(*np.nonzero(table), strict=True):
         dark = shares[row, column] > 0.6
-        axes.text(column, row, str(table[row, column]), ha="center", va="center", fontsize=5.5, color="white" if dark else "black")
+        axes.text(
+            column,
+            row,
+            str(table[row, column]),
+            ha="center",
+            va="center",
+            fontsize=5.5,
+            color="white" if dark else "black",
+        )
     axes.set(
-        xlabel="heard as", ylabel="is (recordings)", title="Recordings, with rejection: number, and share of the row as colour"
+        xlabel="heard as",
+        ylabel="is (recordings)",
+        title="Recordings, with rejection: number, and share of the row as colour",
     )
     figure.colorbar(image, ax=axes, shrink=0.4, pad=0.01)
     return figure
@@ -111,7 +142,11 @@ def _draw_roc(windows: Judged) -> Figure:
         axes.plot(false_rate, true_rate, color=COLOURS[kind], label=f"{kind}: AUROC {area:.3f}")
     axes.plot([0, 1], [0, 1], color="#bbbbbb", linewidth=0.8, linestyle=":")
     axes.axhline(0.95, color="#bbbbbb", linewidth=0.8)
-    axes.set(xlabel="outlier windows accepted", ylabel="known windows accepted", title="Known against outliers, per window")
+    axes.set(
+        xlabel="outlier windows accepted",
+        ylabel="known windows accepted",
+        title="Known against outliers, per window",
+    )
     if len(axes.lines) > 2:  # with nothing to reject there are only the guide lines
         axes.legend(loc="lower right", fontsize=8)
     return figure
@@ -128,9 +163,18 @@ def _draw_novelty(windows: Judged) -> Figure:
         axes = figure.add_subplot(len(groups), 1, i + 1, sharex=first)
         first = first or axes
         weights = np.full(mask.sum(), 1 / mask.sum())
-        axes.hist(np.clip(windows.novelty[mask], low, high), edges.tolist(), weights=weights, color=COLOURS[kind])
+        axes.hist(
+            np.clip(windows.novelty[mask], low, high),
+            edges.tolist(),
+            weights=weights,
+            color=COLOURS[kind],
+        )
         axes.axvline(threshold, color="black", linewidth=1, linestyle="--")
-        axes.set_title(f"{kind}: {windows.accepted[mask].mean():.1%} of {mask.sum()} windows accepted", fontsize=9, loc="left")
+        axes.set_title(
+            f"{kind}: {windows.accepted[mask].mean():.1%} of {mask.sum()} windows accepted",
+            fontsize=9,
+            loc="left",
+        )
         axes.set_yticks([])
         axes.tick_params(labelbottom=i == len(groups) - 1)
     figure.supxlabel("raw novelty (dashed: threshold; accepted to its left)", fontsize=9)
@@ -147,26 +191,65 @@ def _draw_embeddings(outputs: WindowOutputs, windows: Judged, names: Sequence[st
     axes = figure.add_subplot()
     for kind, mask in kinds.items():
         if kind != KNOWN and mask.any():
-            axes.scatter(place[mask, 0], place[mask, 1], s=6, color=COLOURS[kind], alpha=0.35, label=kind, linewidths=0)
+            axes.scatter(
+                place[mask, 0],
+                place[mask, 1],
+                s=6,
+                color=COLOURS[kind],
+                alpha=0.35,
+                label=kind,
+                linewidths=0,
+            )
     species = windows.truth.species[shown]
     colours = _colours(len(names))
     for k, name in enumerate(names):
         own = place[species == k]
         for x, y in own:
-            axes.text(x, y, str(k + 1), color=colours[k], fontsize=5, ha="center", va="center", clip_on=True)
-        axes.plot([], [], linestyle="", marker="s", markersize=4, color=colours[k], label=f"{k + 1} {name}")
+            axes.text(
+                x,
+                y,
+                str(k + 1),
+                color=colours[k],
+                fontsize=5,
+                ha="center",
+                va="center",
+                clip_on=True,
+            )
+        axes.plot(
+            [],
+            [],
+            linestyle="",
+            marker="s",
+            markersize=4,
+            color=colours[k],
+            label=f"{k + 1} {name}",
+        )
     axes.update_datalim(place)
     axes.autoscale_view()
     axes.set(
-        xticks=[], yticks=[], title="Embeddings of windows (t-SNE): neighbours are alike, distances across the map mean little"
+        xticks=[],
+        yticks=[],
+        title=(
+            "Embeddings of windows (t-SNE): neighbours are alike, distances across the map mean "
+            "little"
+        ),
     )
     columns = 1 + len(names) // 40
-    axes.legend(loc="upper left", bbox_to_anchor=(1, 1), fontsize=5.5, ncols=columns, frameon=False, handletextpad=0.3)
+    axes.legend(
+        loc="upper left",
+        bbox_to_anchor=(1, 1),
+        fontsize=5.5,
+        ncols=columns,
+        frameon=False,
+        handletextpad=0.3,
+    )
     return figure
 
 
 def _place(embedding: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Two coordinates (N, 2): principal components, then t-SNE when there are enough windows for it to mean something."""
+    """Two coordinates (N, 2): principal components, then t-SNE when there are enough windows for it
+    to mean something.
+    """
     from sklearn.decomposition import PCA
     from sklearn.manifold import TSNE
     from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # comes with scikit-learn
@@ -175,7 +258,8 @@ def _place(embedding: NDArray[np.float64]) -> NDArray[np.float64]:
     if len(reduced) < 50:
         return np.asarray(np.pad(reduced, ((0, 0), (0, 2)))[:, :2], np.float64)
     tsne = TSNE(perplexity=min(30, len(reduced) / 4), init="pca", max_iter=500, random_state=0)
-    with threadpool_limits(1):  # its threads wait for each other: on a machine that also trains, minutes instead of seconds
+    # its threads wait for each other: on a machine that also trains, minutes instead of seconds
+    with threadpool_limits(1):
         placed = tsne.fit_transform(reduced)
     return np.asarray(placed, np.float64)
 
@@ -184,4 +268,7 @@ def _colours(count: int) -> list[tuple[float, float, float]]:
     """Distinct colours of similar darkness, neighbours in the list far apart in hue."""
     import colorsys
 
-    return [colorsys.hls_to_rgb((i * 0.381966) % 1, 0.32 + 0.14 * (i % 3) / 2, 0.75) for i in range(count)]
+    return [
+        colorsys.hls_to_rgb((i * 0.381966) % 1, 0.32 + 0.14 * (i % 3) / 2, 0.75)
+        for i in range(count)
+    ]

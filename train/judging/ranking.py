@@ -1,7 +1,9 @@
-"""Mean average precision, the measure of the BirdCLEF evaluations, over lists of species ordered by score.
+"""Mean average precision, the measure of the BirdCLEF evaluations, over lists of species ordered by
+score.
 
-As in `train.judging.metrics`, `weights` (B, N) say how much each of N windows or recordings counts in each of B resamples. Truth
-(N,) is one species each; the average precision of a list is then 1 / rank of that species, 0 where the list does not name it.
+As in `train.judging.metrics`, `weights` (B, N) say how much each of N windows or recordings counts
+in each of B resamples. Truth (N,) is one species each; the average precision of a list is then 1 /
+rank of that species, 0 where the list does not name it.
 """
 
 from __future__ import annotations
@@ -24,46 +26,72 @@ TOP = 10  # species of a list, as the submissions of BirdCLEF 2020 had
 
 
 def ranks(scores: NDArray[Any]) -> Ints:
-    """Rank (N, K) of every species in its row of scores (N, K), 0 is the first; ties go by position."""
+    """Rank (N, K) of every species in its row of scores (N, K), 0 is the first; ties go by
+    position.
+    """
     order = np.argsort(-scores, axis=1, kind="stable")
     places = np.empty_like(order)
     np.put_along_axis(places, order, np.arange(scores.shape[1])[None], axis=1)
     return places
 
 
-def sample_wise_map(truth: Ints, scores: NDArray[Any], weights: Floats, *, top: int | None = None) -> Floats:
+def sample_wise_map(
+    truth: Ints, scores: NDArray[Any], weights: Floats, *, top: int | None = None
+) -> Floats:
     """r-mAP (B,): the mean over rows of their list's average precision. `top` cuts the lists."""
     place = np.take_along_axis(ranks(scores), truth[:, None], axis=1)[:, 0]
     precision = np.where(place < (scores.shape[1] if top is None else top), 1 / (1 + place), 0)
     return _divide(weights @ precision, weights.sum(axis=1))
 
 
-def class_wise_map(truth: Ints, scores: NDArray[Any], weights: Floats, *, top: int | None = None) -> Floats:
-    """c-mAP (B,): for each species the average precision of the rows that list it, by score; the mean over species that occur."""
+def class_wise_map(
+    truth: Ints, scores: NDArray[Any], weights: Floats, *, top: int | None = None
+) -> Floats:
+    """c-mAP (B,): for each species the average precision of the rows that list it, by score; the
+    mean over species that occur.
+    """
     listed = ranks(scores) < (scores.shape[1] if top is None else top)
-    precisions = np.stack([_class_precision(truth == c, scores[:, c], listed[:, c], weights) for c in range(scores.shape[1])])
+    precisions = np.stack(
+        [
+            _class_precision(truth == c, scores[:, c], listed[:, c], weights)
+            for c in range(scores.shape[1])
+        ]
+    )
     occurs = np.isfinite(precisions)
     return _divide(np.where(occurs, precisions, 0).sum(axis=0), occurs.sum(axis=0))
 
 
-def _class_precision(relevant: NDArray[np.bool_], score: NDArray[Any], listed: NDArray[np.bool_], weights: Floats) -> Floats:
-    """Average precision (B,) of the rows in `listed` (N,) by score (N,); nan where nothing is relevant."""
+def _class_precision(
+    relevant: NDArray[np.bool_], score: NDArray[Any], listed: NDArray[np.bool_], weights: Floats
+) -> Floats:
+    """Average precision (B,) of the rows in `listed` (N,) by score (N,); nan where nothing is
+    relevant.
+    """
     order = np.flatnonzero(listed)
     order = order[np.argsort(-score[order], kind="stable")]
     counted = weights[:, order]
     hits = counted * relevant[order]
-    precision = np.divide(hits.cumsum(axis=1), counted.cumsum(axis=1), out=np.zeros_like(hits), where=hits > 0)
+    precision = np.divide(
+        hits.cumsum(axis=1), counted.cumsum(axis=1), out=np.zeros_like(hits), where=hits > 0
+    )
     return _divide((precision * hits).sum(axis=1), weights @ relevant.astype(np.float64))
 
 
-def write_lists(path: Path, names: Sequence[str], start_s: Floats, labels: Sequence[str], scores: NDArray[Any]) -> None:
-    """The `TOP` likeliest species of each window, a line each: file, seconds from its start, rank, label, score."""
+def write_lists(
+    path: Path, names: Sequence[str], start_s: Floats, labels: Sequence[str], scores: NDArray[Any]
+) -> None:
+    """The `TOP` likeliest species of each window, a line each: file, seconds from its start, rank,
+    label, score.
+    """
     order = np.argsort(-scores, axis=1, kind="stable")[:, :TOP]
     with replacing(path) as staged, staged.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(("file", "start_s", "rank", "label", "score"))
         for name, start, row, best in zip(names, start_s, scores, order, strict=True):
-            writer.writerows((name, f"{start:.2f}", 1 + i, labels[c], f"{row[c]:.4f}") for i, c in enumerate(best))
+            writer.writerows(
+                (name, f"{start:.2f}", 1 + i, labels[c], f"{row[c]:.4f}")
+                for i, c in enumerate(best)
+            )
 
 
 def _divide(part: NDArray[Any], whole: NDArray[Any]) -> Floats:

@@ -1,4 +1,6 @@
-"""The report of `train.judging.evaluate` as files: report.json for programs, report.md for people and for the model card."""
+"""The report of `train.judging.evaluate` as files: report.json for programs, report.md for people
+and for the model card.
+"""
 
 from __future__ import annotations
 
@@ -31,27 +33,34 @@ def render_report(report: Mapping[str, Any]) -> str:
     """The report as Markdown. Brackets are 95 % bootstrap intervals over recordings."""
     parts = [
         f"# Evaluation on the split '{report['split']}'",
-        f"{report['species']} species, rule `{report['rule']}`, its threshold at {report['acceptance_wanted']:.0%} acceptance of "
-        f"known validation windows. Brackets: 95 % bootstrap intervals over recordings, {report['resamples']} resamples.",
+        f"{report['species']} species, rule `{report['rule']}`, its threshold at "
+        f"{report['acceptance_wanted']:.0%} acceptance of "
+        "known validation windows. Brackets: 95 % bootstrap intervals over recordings, "
+        f"{report['resamples']} resamples.",
         "## Known species, no rejection",
         _closed(report),
         "## Known against unknown",
         "Novelty ranks windows; a recording has the novelty of its least novel window.",
         _open(report),
         "## Accepted as a species",
-        "At the operating threshold. Known species should be accepted, everything else rejected. Quiet windows are those of an "
+        "At the operating threshold. Known species should be accepted, everything else rejected. "
+        "Quiet windows are those of an "
         "animal's recording in which nothing stands out.",
         _accepted(report),
         "## Rejection rules, per window",
         _rules(report),
         f"Rule `{report['rule']}` minus the paper's, on the same resamples: "
-        + "; ".join(f"{_text(name)} {_cell(value, sign=True)}" for name, value in report["against_paper"].items())
+        + "; ".join(
+            f"{_text(name)} {_cell(value, sign=True)}"
+            for name, value in report["against_paper"].items()
+        )
         + ".",
         *_rows(report),
         "## How the rule was chosen (validation)",
         _calibration(report["calibration"]),
         "## By species",
-        "Recordings of the species; precision, recall and F1 among recordings of known species without rejection, then F1 among "
+        "Recordings of the species; precision, recall and F1 among recordings of known species "
+        "without rejection, then F1 among "
         "all recordings with rejection.",
         _species(report["by_species"]),
     ]
@@ -64,7 +73,11 @@ def _cell(estimate: Any, *, sign: bool = False) -> str:
     if estimate["value"] is None:
         return "–"
     value = f"{estimate['value']:+.3f}" if sign else f"{estimate['value']:.3f}"
-    return value if estimate["low"] is None else f"{value} [{estimate['low']:.3f}, {estimate['high']:.3f}]"
+    return (
+        value
+        if estimate["low"] is None
+        else f"{value} [{estimate['low']:.3f}, {estimate['high']:.3f}]"
+    )
 
 
 def _text(name: str) -> str:
@@ -74,8 +87,17 @@ def _text(name: str) -> str:
 
 
 def _closed(report: Mapping[str, Any]) -> str:
-    columns = {"macro_f1": "macro F1", "top1": "top-1", "c_map": "c-mAP, lists of 10", "r_map": "r-mAP, lists of 10", "map": "MAP"}
-    rows = [[level, *(_cell(report[level]["closed"][key]) for key in columns)] for level in ("windows", "recordings")]
+    columns = {
+        "macro_f1": "macro F1",
+        "top1": "top-1",
+        "c_map": "c-mAP, lists of 10",
+        "r_map": "r-mAP, lists of 10",
+        "map": "MAP",
+    }
+    rows = [
+        [level, *(_cell(report[level]["closed"][key]) for key in columns)]
+        for level in ("windows", "recordings")
+    ]
     return markdown_table(("per", *columns.values()), rows)
 
 
@@ -86,7 +108,10 @@ def _open(report: Mapping[str, Any]) -> str:
         for outliers, numbers in report[level]["open"].items()
     ]
     table = markdown_table(("per", "outliers", "AUROC", TEXT["fpr95"], "OSCR"), rows)
-    f1 = "; ".join(f"{level} {_cell(report[level]['macro_f1_with_rejection'])}" for level in ("windows", "recordings"))
+    f1 = "; ".join(
+        f"{level} {_cell(report[level]['macro_f1_with_rejection'])}"
+        for level in ("windows", "recordings")
+    )
     return f"{table}\n\nMacro F1 with rejection, among all knowns and outliers: {f1}."
 
 
@@ -95,23 +120,55 @@ def _accepted(report: Mapping[str, Any]) -> str:
     for kind, windows in report["windows"]["accepted"].items():
         counted = report["counted"].get(kind, {})
         recordings = report["recordings"]["accepted"].get(kind)
-        rows.append([kind, counted.get("windows", ""), counted.get("recordings", ""), _cell(windows), _cell(recordings)])
-    return markdown_table(("kind", "windows", "recordings", "share of windows accepted", "share of recordings accepted"), rows)
+        rows.append(
+            [
+                kind,
+                counted.get("windows", ""),
+                counted.get("recordings", ""),
+                _cell(windows),
+                _cell(recordings),
+            ]
+        )
+    return markdown_table(
+        (
+            "kind",
+            "windows",
+            "recordings",
+            "share of windows accepted",
+            "share of recordings accepted",
+        ),
+        rows,
+    )
 
 
 def _rules(report: Mapping[str, Any]) -> str:
     contrasts = list(report["windows"]["open"])
     first = contrasts[0] if contrasts else None
-    header = ["rule", *(f"AUROC, {c}" for c in contrasts), f"OSCR, {first}", "macro F1 with rejection"]
+    header = [
+        "rule",
+        *(f"AUROC, {c}" for c in contrasts),
+        f"OSCR, {first}",
+        "macro F1 with rejection",
+    ]
     kinds = [
-        kind for kind in ("known species", "unknown species", "noise and background") if kind in report["rules"][0]["accepted"]
+        kind
+        for kind in ("known species", "unknown species", "noise and background")
+        if kind in report["rules"][0]["accepted"]
     ]
     rows = []
     for rule in report["rules"]:
         name = f"**{rule['rule']}**" if rule["rule"] == report["rule"] else rule["rule"]
         oscr = _cell(rule["open"][first]["oscr"]) if first else "–"
         curves = [_cell(rule["open"][c]["auroc"]) for c in contrasts]
-        rows.append([name, *curves, oscr, _cell(rule["macro_f1_with_rejection"]), *(_cell(rule["accepted"][k]) for k in kinds)])
+        rows.append(
+            [
+                name,
+                *curves,
+                oscr,
+                _cell(rule["macro_f1_with_rejection"]),
+                *(_cell(rule["accepted"][k]) for k in kinds),
+            ]
+        )
     return markdown_table([*header, *(f"{kind} accepted" for kind in kinds)], rows)
 
 
@@ -121,16 +178,27 @@ def _rows(report: Mapping[str, Any]) -> tuple[str, ...]:
         return ()
     rows = report["rows"]
     table = [
-        [row["post_processing"], f"{row['threshold']:.3g}", f"{row['validation']:.3f}", _cell(row["micro_f1"]), _gain(row)]
+        [
+            row["post_processing"],
+            f"{row['threshold']:.3g}",
+            f"{row['validation']:.3f}",
+            _cell(row["micro_f1"]),
+            _gain(row),
+        ]
         for row in rows["variants"]
     ]
     return (
         "## Rows of 5 s, nocall included",
-        f"Micro F1 over {rows['rows']} rows that do not overlap, {rows['nocall']} of them nocall: noise, unknown species, and "
-        f"where nothing stands out. Saying nothing anywhere would give {rows['nocall'] / rows['rows']:.3f}. Each threshold is the "
-        "best of validation. The sliding window is what `slide_s: 2.5` does; the global correction knows the whole recording, and "
+        f"Micro F1 over {rows['rows']} rows that do not overlap, {rows['nocall']} of them nocall: "
+        "noise, unknown species, and "
+        "where nothing stands out. Saying nothing anywhere would give "
+        f"{rows['nocall'] / rows['rows']:.3f}. Each threshold is the "
+        "best of validation. The sliding window is what `slide_s: 2.5` does; the global correction "
+        "knows the whole recording, and "
         "no recorder can have it.",
-        markdown_table(("post-processing", "threshold", "validation", "test", "gain over none"), table),
+        markdown_table(
+            ("post-processing", "threshold", "validation", "test", "gain over none"), table
+        ),
     )
 
 
@@ -140,13 +208,24 @@ def _gain(row: Mapping[str, Any]) -> str:
 
 def _calibration(table: Sequence[Mapping[str, Any]]) -> str:
     columns = list(table[0])
-    rows = [[f"{row[c]:.3f}" if isinstance(row[c], float) else row[c] for c in columns] for row in table]
+    rows = [
+        [f"{row[c]:.3f}" if isinstance(row[c], float) else row[c] for c in columns] for row in table
+    ]
     return markdown_table([_text(c) for c in columns], rows)
 
 
 def _species(rows: Sequence[Mapping[str, Any]]) -> str:
     cells = [
-        [row["common_name"], row["recordings"], *(_cell(row[k]) for k in ("precision", "recall", "f1", "f1_with_rejection"))]
-        for row in sorted(rows, key=lambda row: (-(row["f1"] if row["f1"] is not None else -1), row["common_name"]))
+        [
+            row["common_name"],
+            row["recordings"],
+            *(_cell(row[k]) for k in ("precision", "recall", "f1", "f1_with_rejection")),
+        ]
+        for row in sorted(
+            rows,
+            key=lambda row: (-(row["f1"] if row["f1"] is not None else -1), row["common_name"]),
+        )
     ]
-    return markdown_table(("species", "recordings", "precision", "recall", "F1", "F1 with rejection"), cells)
+    return markdown_table(
+        ("species", "recordings", "precision", "recall", "F1", "F1 with rejection"), cells
+    )

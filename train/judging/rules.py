@@ -8,7 +8,15 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.bundle.heads import Blend, Energy, GaussianDensity, GaussianTail, KnnDistance, MaxLogit, Rule
+from edge.bundle.heads import (
+    Blend,
+    Energy,
+    GaussianDensity,
+    GaussianTail,
+    KnnDistance,
+    MaxLogit,
+    Rule,
+)
 from edge.errors import UserError
 from train.judging.truth import Truth
 from train.windows.outputs import WindowOutputs
@@ -21,13 +29,16 @@ Array = NDArray[np.float32]
 
 PAPER = "paper"  # the Gaussian density with the paper's own threshold
 NEIGHBOURS = (1, 5, 20)
-POINTS = 2000  # training embeddings kept for the nearest-neighbour rule: 1 MB of a bundle at 128 dimensions
+# training embeddings kept for the nearest-neighbour rule: 1 MB of a bundle at 128 dimensions
+POINTS = 2000
 FEWEST = 3  # validation windows that define a class's own Gaussian
 PRIOR = 5.0  # windows that the pooled spread weighs in a class's own, for the one-sided rule
 PARTS = 5
 
 
-def fit_rules(train_truth: Truth, train: WindowOutputs, truth: Truth, validation: WindowOutputs, *, seed: int) -> dict[str, Rule]:
+def fit_rules(
+    train_truth: Truth, train: WindowOutputs, truth: Truth, validation: WindowOutputs, *, seed: int
+) -> dict[str, Rule]:
     """Every rule but the blend, by the name it has in tables."""
     density, tail = _fit_gaussians(_class_means(train_truth, train), truth, validation, truth.known)
     points = _balanced_points(train_truth, train, np.random.default_rng(seed))
@@ -42,23 +53,35 @@ def fit_rules(train_truth: Truth, train: WindowOutputs, truth: Truth, validation
 
 
 def held_out_gaussians(
-    train_truth: Truth, train: WindowOutputs, truth: Truth, outputs: WindowOutputs, groups: NDArray[np.str_]
+    train_truth: Truth,
+    train: WindowOutputs,
+    truth: Truth,
+    outputs: WindowOutputs,
+    groups: NDArray[np.str_],
 ) -> dict[str, NDArray[np.float64]]:
     """Novelty (W,) of each window under Gaussians fitted without its group, by the rules' names.
 
-    The spreads come from the very validation windows that rank the rules; in sample they flatter themselves.
+    The spreads come from the very validation windows that rank the rules; in sample they flatter
+    themselves.
     """
     means, part = _class_means(train_truth, train), _parts(groups, truth)
     density_novelty, tail_novelty = np.zeros(len(outputs)), np.zeros(len(outputs))
     for p in np.unique(part):
         others, mine = truth.known & (part != p), part == p
         if not others.any():
-            log.warning("too few groups in validation to judge the Gaussian rules on unseen ones: their numbers are optimistic")
+            log.warning(
+                "too few groups in validation to judge the Gaussian rules on unseen ones: their "
+                "numbers are optimistic"
+            )
             others = truth.known
         density, tail = _fit_gaussians(means, truth, outputs, others)
         density_novelty[mine] = density.novelty(outputs.embedding[mine], outputs.logits[mine])
         tail_novelty[mine] = tail.novelty(outputs.embedding[mine], outputs.logits[mine])
-    return {PAPER: density_novelty, "gaussian_density": density_novelty, "gaussian_tail": tail_novelty}
+    return {
+        PAPER: density_novelty,
+        "gaussian_density": density_novelty,
+        "gaussian_tail": tail_novelty,
+    }
 
 
 def _fit_gaussians(
@@ -69,22 +92,30 @@ def _fit_gaussians(
     distance = np.linalg.norm(outputs.embedding[fitted] - means[species], axis=1)
     mu, sigma = _gaussians(distance, species, len(means), prior=0)
     soft_mu, soft_sigma = _gaussians(distance, species, len(means), prior=PRIOR)
-    return GaussianDensity(means=means, mu=mu, sigma=sigma), GaussianTail(means=means, mu=soft_mu, sigma=soft_sigma)
+    return GaussianDensity(means=means, mu=mu, sigma=sigma), GaussianTail(
+        means=means, mu=soft_mu, sigma=soft_sigma
+    )
 
 
 def _class_means(truth: Truth, train: WindowOutputs) -> Array:
     """Mean training embedding of each class (K, D)."""
     counts = np.bincount(truth.species[truth.known], minlength=len(train.labels))
     if (counts == 0).any():
-        raise UserError(f"no training window of '{train.labels[int(np.argmin(counts))]}': a rejection rule needs at least one")
+        raise UserError(
+            f"no training window of '{train.labels[int(np.argmin(counts))]}': a rejection rule "
+            "needs at least one"
+        )
     sums = np.zeros((len(train.labels), train.embedding.shape[1]))
     np.add.at(sums, truth.species[truth.known], train.embedding[truth.known])
     means: Array = (sums / counts[:, None]).astype(np.float32)
     return means
 
 
-def _gaussians(distance: NDArray[np.floating], species: NDArray[np.int64], classes: int, *, prior: float) -> tuple[Array, Array]:
-    """Mean and deviation (K,) of each class's distances, by maximum likelihood; `prior` windows of the pooled ones are mixed in.
+def _gaussians(
+    distance: NDArray[np.floating], species: NDArray[np.int64], classes: int, *, prior: float
+) -> tuple[Array, Array]:
+    """Mean and deviation (K,) of each class's distances, by maximum likelihood; `prior` windows of
+    the pooled ones are mixed in.
 
     Classes with fewer than `FEWEST` windows get the pooled Gaussian.
     """
@@ -101,7 +132,9 @@ def _gaussians(distance: NDArray[np.floating], species: NDArray[np.int64], class
 
 
 def _balanced_points(truth: Truth, train: WindowOutputs, rng: np.random.Generator) -> Array:
-    """At most `POINTS` training embeddings (N, D), as many of each class as there are, up to its share."""
+    """At most `POINTS` training embeddings (N, D), as many of each class as there are, up to its
+    share.
+    """
     each = max(1, POINTS // len(train.labels))
     chosen = []
     for k in range(len(train.labels)):
@@ -112,7 +145,9 @@ def _balanced_points(truth: Truth, train: WindowOutputs, rng: np.random.Generato
 
 
 def fit_blend(members: Mapping[str, Rule], truth: Truth, outputs: WindowOutputs) -> Blend:
-    """Weights of the members' novelties that best tell knowns from outliers; the standardisation is folded into them."""
+    """Weights of the members' novelties that best tell knowns from outliers; the standardisation is
+    folded into them.
+    """
     novelty, usable = _member_novelty(members, outputs), truth.known | truth.unknown | truth.noise
     weights, _ = _logistic(novelty[usable], ~truth.known[usable], _balance(truth)[usable])
     return Blend(weights=weights.astype(np.float32), rules=tuple(members.values()))
@@ -121,15 +156,24 @@ def fit_blend(members: Mapping[str, Rule], truth: Truth, outputs: WindowOutputs)
 def held_out_blend(
     members: Mapping[str, Rule], truth: Truth, outputs: WindowOutputs, groups: NDArray[np.str_]
 ) -> NDArray[np.float64]:
-    """Novelty (W,) of each window under weights fitted without its group: an honest number for a rule fitted on outliers."""
-    novelty, usable, weight = _member_novelty(members, outputs), truth.known | truth.unknown | truth.noise, _balance(truth)
+    """Novelty (W,) of each window under weights fitted without its group: an honest number for a
+    rule fitted on outliers.
+    """
+    novelty, usable, weight = (
+        _member_novelty(members, outputs),
+        truth.known | truth.unknown | truth.noise,
+        _balance(truth),
+    )
     part = _parts(groups, truth)
     result = np.zeros(len(outputs))
     for p in np.unique(part):
         fitted = usable & (part != p)
         outlier = ~truth.known[fitted]
         if outlier.all() or not outlier.any():
-            log.warning("too few groups in validation to judge the blend on unseen ones: its number is optimistic")
+            log.warning(
+                "too few groups in validation to judge the blend on unseen ones: its number is "
+                "optimistic"
+            )
             fitted, outlier = usable, ~truth.known[usable]
         coefficients, intercept = _logistic(novelty[fitted], outlier, weight[fitted])
         result[part == p] = novelty[part == p] @ coefficients + intercept
@@ -137,7 +181,9 @@ def held_out_blend(
 
 
 def _parts(groups: NDArray[np.str_], truth: Truth) -> NDArray[np.int64]:
-    """Deal groups to `PARTS` parts (W,), kind by kind, so that every part has knowns and outliers."""
+    """Deal groups to `PARTS` parts (W,), kind by kind, so that every part has knowns and
+    outliers.
+    """
     part = np.zeros(len(groups), np.int64)
     names, first = np.unique(groups, return_index=True)
     order = np.lexsort((names, truth.kind[first]))
@@ -148,14 +194,26 @@ def _parts(groups: NDArray[np.str_], truth: Truth) -> NDArray[np.int64]:
 
 def _member_novelty(members: Mapping[str, Rule], outputs: WindowOutputs) -> NDArray[np.float64]:
     """Novelties (W, M) of every member."""
-    return np.stack([np.asarray(r.novelty(outputs.embedding, outputs.logits), np.float64) for r in members.values()], axis=1)
+    return np.stack(
+        [
+            np.asarray(r.novelty(outputs.embedding, outputs.logits), np.float64)
+            for r in members.values()
+        ],
+        axis=1,
+    )
 
 
 def _balance(truth: Truth) -> NDArray[np.float64]:
-    """Weight (W,) of each window: knowns half in all; the outliers half, of which unknown species half, noises evenly by kind."""
+    """Weight (W,) of each window: knowns half in all; the outliers half, of which unknown species
+    half, noises evenly by kind.
+    """
     noises = np.unique(truth.kind[truth.noise])
     weight = np.zeros(len(truth.kind))
-    for mask, total in [(truth.known, 2.0), (truth.unknown, 1.0), *((truth.kind == kind, 1 / len(noises)) for kind in noises)]:
+    for mask, total in [
+        (truth.known, 2.0),
+        (truth.unknown, 1.0),
+        *((truth.kind == kind, 1 / len(noises)) for kind in noises),
+    ]:
         weight[mask] = total / max(1, mask.sum())
     scaled: NDArray[np.float64] = weight * len(weight) / max(weight.sum(), 1e-12)
     return scaled
@@ -166,7 +224,8 @@ def _logistic(
 ) -> tuple[NDArray[np.float64], float]:
     """Coefficients (M,) >= 0 on raw novelties, and the intercept.
 
-    A member with a negative weight would call windows *less* novel for looking odd to it: it is left out, and the rest refitted.
+    A member with a negative weight would call windows *less* novel for looking odd to it: it is
+    left out, and the rest refitted.
     """
     from sklearn.linear_model import LogisticRegression  # slow to import
 
@@ -174,7 +233,9 @@ def _logistic(
     standard = (novelty - mean) / spread
     kept = np.arange(novelty.shape[1])
     while True:
-        model = LogisticRegression(C=1.0, max_iter=1000).fit(standard[:, kept], outlier, sample_weight=weight)
+        model = LogisticRegression(C=1.0, max_iter=1000).fit(
+            standard[:, kept], outlier, sample_weight=weight
+        )
         weights = model.coef_[0]
         if len(kept) == 1 or (weights >= 0).all():
             break

@@ -1,4 +1,6 @@
-"""Which species a default should know: those that validation shows can be told apart; the others are better left to 'unknown'."""
+"""Which species a default should know: those that validation shows can be told apart; the others
+are better left to 'unknown'.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,9 @@ __all__ = ["SpeciesScore", "score_species", "select_species"]
 
 @dataclass(frozen=True, kw_only=True)
 class SpeciesScore:
-    """Of one species over all validation folds given: recordings, precision, recall and F1 per recording, none rejected."""
+    """Of one species over all validation folds given: recordings, precision, recall and F1 per
+    recording, none rejected.
+    """
 
     label: str
     recordings: int
@@ -26,9 +30,11 @@ class SpeciesScore:
 
 
 def score_species(corpus: Corpus, folds: Sequence[WindowOutputs]) -> tuple[SpeciesScore, ...]:
-    """Pool the validation outputs of runs on several folds; a recording is named by the largest mean softmax of its active windows.
+    """Pool the validation outputs of runs on several folds; a recording is named by the largest
+    mean softmax of its active windows.
 
-    A run counts for the species it learned; one that no fold validates scores 0, since nothing shows that it can be told apart.
+    A run counts for the species it learned; one that no fold validates scores 0, since nothing
+    shows that it can be told apart.
     """
     true, named = [], []
     for outputs in folds:
@@ -38,17 +44,31 @@ def score_species(corpus: Corpus, folds: Sequence[WindowOutputs]) -> tuple[Speci
             if recording.role == "known" and recording.label in outputs.labels and len(windows):
                 powers = np.exp(windows - windows.max(axis=1, keepdims=True))
                 true.append(recording.label)
-                named.append(outputs.labels[int((powers / powers.sum(axis=1, keepdims=True)).mean(axis=0).argmax())])
+                named.append(
+                    outputs.labels[
+                        int((powers / powers.sum(axis=1, keepdims=True)).mean(axis=0).argmax())
+                    ]
+                )
     labels = sorted({label for outputs in folds for label in outputs.labels})
-    precision, recall, f1, support = precision_recall_fscore_support(true, named, labels=labels, zero_division=0)
+    precision, recall, f1, support = precision_recall_fscore_support(
+        true, named, labels=labels, zero_division=0
+    )
     return tuple(
-        SpeciesScore(label=label, recordings=int(support[i]), precision=precision[i], recall=recall[i], f1=f1[i])
+        SpeciesScore(
+            label=label,
+            recordings=int(support[i]),
+            precision=precision[i],
+            recall=recall[i],
+            f1=f1[i],
+        )
         for i, label in enumerate(labels)
     )
 
 
 def select_species(scores: Sequence[SpeciesScore], *, at_least: int, f1: float) -> tuple[str, ...]:
-    """Labels, in order, of the species with at least this F1; the best `at_least` of them when fewer reach it."""
+    """Labels, in order, of the species with at least this F1; the best `at_least` of them when
+    fewer reach it.
+    """
     ranked = sorted(scores, key=lambda s: (-s.f1, -s.recordings, s.label))
     count = max(at_least, sum(s.f1 >= f1 for s in scores))
     return tuple(sorted(s.label for s in ranked[:count]))

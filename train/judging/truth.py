@@ -15,16 +15,19 @@ from train.windows.outputs import WindowOutputs
 __all__ = ["BACKGROUND", "KNOWN", "LEFT_OUT", "QUIET", "UNKNOWN", "Truth", "judge_truth"]
 
 KNOWN, UNKNOWN, BACKGROUND = "known species", "unknown species", "background"
-# A species of the corpus that this system was not taught: an outlier, but one that training may have heard.
+# A species of the corpus that this system was not taught: an outlier, but one that training may
+# have heard.
 LEFT_OUT = "species left out"
-# A window of an animal's recording in which nothing stands out: neither the species nor an outlier. Counted apart.
+# A window of an animal's recording in which nothing stands out: neither the species nor an outlier.
+# Counted apart.
 QUIET = "quiet windows"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Truth:
-    """Of W windows: `species` (W,) position in the system's labels, -1 for everything else; `kind` (W,) in words; `origin` (W,),
-    the kind of the recording, which differs from `kind` where the window is quiet.
+    """Of W windows: `species` (W,) position in the system's labels, -1 for everything else; `kind`
+    (W,) in words; `origin` (W,), the kind of the recording, which differs from `kind` where the
+    window is quiet.
     """
 
     species: NDArray[np.int64]
@@ -51,7 +54,9 @@ class Truth:
 
     @property
     def kinds(self) -> tuple[str, ...]:
-        """The kinds that occur, knowns first, then unknown species, the noises by name, and what is counted apart."""
+        """The kinds that occur, knowns first, then unknown species, the noises by name, and what is
+        counted apart.
+        """
         first, last = (KNOWN, UNKNOWN), (BACKGROUND, LEFT_OUT, QUIET)
         present = set(np.unique(self.kind).tolist())
         middle = sorted(present - {*first, *last})
@@ -59,12 +64,22 @@ class Truth:
 
 
 def judge_truth(corpus: Corpus, outputs: WindowOutputs) -> Truth:
-    """The truth of every window of `outputs`, whose recordings are positions in `corpus.recordings`."""
-    if len(outputs) and not 0 <= outputs.recording.min() <= outputs.recording.max() < len(corpus.recordings):
-        raise UserError("these window outputs belong to another prepared corpus; run 'edge-train fit' on this one")
+    """The truth of every window of `outputs`, whose recordings are positions in
+    `corpus.recordings`.
+    """
+    if len(outputs) and not 0 <= outputs.recording.min() <= outputs.recording.max() < len(
+        corpus.recordings
+    ):
+        raise UserError(
+            "these window outputs belong to another prepared corpus; run 'edge-train fit' on this "
+            "one"
+        )
     positions = {label: i for i, label in enumerate(outputs.labels)}
     animals = np.array([r.role in ("known", "unknown") for r in corpus.recordings], bool)
-    species = np.array([positions.get(r.label, -1) if r.role == "known" else -1 for r in corpus.recordings], np.int64)
+    species = np.array(
+        [positions.get(r.label, -1) if r.role == "known" else -1 for r in corpus.recordings],
+        np.int64,
+    )
     kinds = np.array([_kind(r, positions) for r in corpus.recordings], np.str_)
     quiet = animals[outputs.recording] & ~outputs.active
     return Truth(

@@ -1,4 +1,6 @@
-"""The second stage: from frozen embeddings to species, by an MLP (Thakur et al. 2019, II.B.2) or by `train.learning.heads`."""
+"""The second stage: from frozen embeddings to species, by an MLP (Thakur et al. 2019, II.B.2) or by
+`train.learning.heads`.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,9 @@ BATCH = 256
 
 
 class EmbedThenClassify(nn.Module):
-    """An embedding network followed by a classifier of its embeddings: (B, C, F, T) -> embedding (B, D), logits (B, K)."""
+    """An embedding network followed by a classifier of its embeddings: (B, C, F, T) -> embedding
+    (B, D), logits (B, K).
+    """
 
     def __init__(self, embedder: nn.Module, classifier: nn.Module) -> None:
         super().__init__()
@@ -33,7 +37,9 @@ def build_classifier(inputs: int, classes: int, hidden: int, dropout: float = 0.
     return nn.Sequential(nn.Linear(inputs, hidden), nn.ReLU(), *between, nn.Linear(hidden, classes))
 
 
-def read_classifier(spec: ClassifierSpec | KnnSpec | ForestSpec, state: dict[str, Tensor], *, count: int) -> nn.Module:
+def read_classifier(
+    spec: ClassifierSpec | KnnSpec | ForestSpec, state: dict[str, Tensor], *, count: int
+) -> nn.Module:
     """A classifier of `spec` with the sizes, and the tables, of its saved `state`."""
     match spec:
         case KnnSpec():
@@ -63,12 +69,21 @@ def fit_head(
 
 
 def fit_classifier(
-    embedding: NDArray[np.float32], classes: NDArray[np.int64], *, count: int, spec: ClassifierSpec, seed: int
+    embedding: NDArray[np.float32],
+    classes: NDArray[np.int64],
+    *,
+    count: int,
+    spec: ClassifierSpec,
+    seed: int,
 ) -> nn.Sequential:
-    """Train the MLP on embeddings (W, D) of classes (W,); species are weighted equally, whatever their number of windows."""
+    """Train the MLP on embeddings (W, D) of classes (W,); species are weighted equally, whatever
+    their number of windows.
+    """
     torch.manual_seed(seed)
     network = build_classifier(embedding.shape[1], count, spec.hidden, spec.dropout)
-    optimiser = torch.optim.Adam(network.parameters(), lr=spec.learning_rate, weight_decay=spec.weight_decay)
+    optimiser = torch.optim.Adam(
+        network.parameters(), lr=spec.learning_rate, weight_decay=spec.weight_decay
+    )
     points, targets = torch.from_numpy(embedding), torch.from_numpy(classes)
     frequency = torch.bincount(targets, minlength=count).clamp(min=1).float()
     loss_function = nn.CrossEntropyLoss(weight=frequency.mean() / frequency)

@@ -1,6 +1,8 @@
-"""Classifiers of frozen embeddings that are looked up rather than trained by gradient; part of the exported graph like any other.
+"""Classifiers of frozen embeddings that are looked up rather than trained by gradient; part of the
+exported graph like any other.
 
-Their logits are logarithms of votes, so that a softmax gives the share of votes, and every rejection rule works with them.
+Their logits are logarithms of votes, so that a softmax gives the share of votes, and every
+rejection rule works with them.
 """
 
 from __future__ import annotations
@@ -18,16 +20,19 @@ __all__ = ["Forest", "Neighbours", "fit_forest", "fit_neighbours"]
 
 Floats = NDArray[np.float32]
 Classes = NDArray[np.int64]
-LEAST_SPREAD = 0.2  # of distances: where the nearest points are nearer to each other than that, votes are lost
+# of distances: where the nearest points are nearer to each other than that, votes are lost
+LEAST_SPREAD = 0.2
 LEAST_SHARE = 1e-3  # of votes for a species that no tree votes for
 
 
 class Neighbours(nn.Module):
-    """Embeddings (B, D) of unit length -> logits (B, K): the logarithm of the votes of the `k` nearest points.
+    """Embeddings (B, D) of unit length -> logits (B, K): the logarithm of the votes of the `k`
+    nearest points.
 
-    The nearer a point, the more of the votes it has, down to none at the distance of the first not among them (Dudani 1976).
-    So no vote comes or goes at once, and two engines that differ in the last digit agree. Each species adds at most a half by how
-    near its own nearest point is, exp(-distance) / 2, which ranks the species that got no vote.
+    The nearer a point, the more of the votes it has, down to none at the distance of the first not
+    among them (Dudani 1976). So no vote comes or goes at once, and two engines that differ in the
+    last digit agree. Each species adds at most a half by how near its own nearest point is,
+    exp(-distance) / 2, which ranks the species that got no vote.
     """
 
     points: Tensor
@@ -42,22 +47,28 @@ class Neighbours(nn.Module):
 
     def forward(self, embedding: Tensor) -> Tensor:
         species, each, _ = self.points.shape
-        # not by a product of unit vectors: where an embedding has hardly spread, that is all rounding
+        # not by a product of unit vectors: where an embedding has hardly spread, that is all
+        # rounding
         distance = (embedding[:, None] - self.points.flatten(0, 1)).square().sum(dim=2).sqrt()
-        distance = distance + 4 * (1 - self.there.flatten())  # no distance of unit vectors is above 2
+        # no distance of unit vectors is above 2
+        distance = distance + 4 * (1 - self.there.flatten())
         nearest, index = distance.topk(self.k + 1, dim=1, largest=False)
         beyond = nearest[:, -1:]
         weight = (beyond - nearest) / (beyond - nearest[:, :1]).clamp(min=LEAST_SPREAD)
         weight = weight * self.k / weight.sum(dim=1, keepdim=True).clamp(min=1)
-        votes = (torch.eye(species, device=embedding.device)[index // each] * weight[:, :, None]).sum(dim=1)
+        votes = (
+            torch.eye(species, device=embedding.device)[index // each] * weight[:, :, None]
+        ).sum(dim=1)
         own = distance.reshape(-1, species, each).amin(dim=2)
         return torch.log(votes + 0.5 * torch.exp(-own))
 
 
 class Forest(nn.Module):
-    """Embeddings (B, D) -> logits (B, K): the logarithm of the trees' mean shares. Trees are tables of nodes, walked side by side.
+    """Embeddings (B, D) -> logits (B, K): the logarithm of the trees' mean shares. Trees are tables
+    of nodes, walked side by side.
 
-    `feature`, `threshold`, `left` and `right` are (trees, nodes), `shares` (trees, nodes, K); a leaf leads to itself.
+    `feature`, `threshold`, `left` and `right` are (trees, nodes), `shares` (trees, nodes, K); a
+    leaf leads to itself.
     """
 
     feature: Tensor
@@ -84,8 +95,12 @@ class Forest(nn.Module):
         return torch.log(self.shares.flatten(0, 1)[at].mean(dim=1) + LEAST_SHARE)
 
 
-def fit_neighbours(embedding: Floats, classes: Classes, *, count: int, spec: KnnSpec, seed: int) -> Neighbours:
-    """Keep as many embeddings (W, D) of each species as there are, up to its share of `spec.points`."""
+def fit_neighbours(
+    embedding: Floats, classes: Classes, *, count: int, spec: KnnSpec, seed: int
+) -> Neighbours:
+    """Keep as many embeddings (W, D) of each species as there are, up to its share of
+    `spec.points`.
+    """
     rng, share = np.random.default_rng(seed), max(1, spec.points // count)
     kept = [np.sort(rng.permutation(np.flatnonzero(classes == c))[:share]) for c in range(count)]
     points = np.zeros((count, max(map(len, kept)), embedding.shape[1]), np.float32)
@@ -95,31 +110,51 @@ def fit_neighbours(embedding: Floats, classes: Classes, *, count: int, spec: Knn
     return Neighbours(torch.from_numpy(points), torch.from_numpy(there), k=spec.k)
 
 
-def fit_forest(embedding: Floats, classes: Classes, *, count: int, spec: ForestSpec, seed: int) -> Forest:
+def fit_forest(
+    embedding: Floats, classes: Classes, *, count: int, spec: ForestSpec, seed: int
+) -> Forest:
     """Grow the trees with scikit-learn and lay them out as tables."""
     from sklearn.ensemble import RandomForestClassifier  # slow to import
 
     grown = RandomForestClassifier(
-        spec.trees, min_samples_leaf=spec.smallest_leaf, class_weight="balanced", random_state=seed, n_jobs=1
+        spec.trees,
+        min_samples_leaf=spec.smallest_leaf,
+        class_weight="balanced",
+        random_state=seed,
+        n_jobs=1,
     ).fit(embedding, classes)
-    return Forest(_tables([estimator.tree_ for estimator in grown.estimators_], grown.classes_, count))
+    return Forest(
+        _tables([estimator.tree_ for estimator in grown.estimators_], grown.classes_, count)
+    )
 
 
 def _tables(trees: list[Any], there: Classes, count: int) -> dict[str, Tensor]:
     nodes = max(tree.node_count for tree in trees)
     feature, left, right = np.zeros((3, len(trees), nodes), np.int64)
-    threshold, shares = np.zeros((len(trees), nodes), np.float32), np.zeros((len(trees), nodes, count), np.float32)
+    threshold, shares = (
+        np.zeros((len(trees), nodes), np.float32),
+        np.zeros((len(trees), nodes, count), np.float32),
+    )
     for i, tree in enumerate(trees):
         n = tree.node_count
         leaf = tree.children_left < 0
         feature[i, :n] = np.where(leaf, 0, tree.feature)
-        # a float32 just below the float64 threshold of scikit-learn decides the same for float32 embeddings
+        # a float32 just below the float64 threshold of scikit-learn decides the same for float32
+        # embeddings
         rounded = tree.threshold.astype(np.float32)
-        threshold[i, :n] = np.where(rounded > tree.threshold, np.nextafter(rounded, np.float32(-np.inf)), rounded)
+        threshold[i, :n] = np.where(
+            rounded > tree.threshold, np.nextafter(rounded, np.float32(-np.inf)), rounded
+        )
         left[i, :n] = np.where(leaf, np.arange(n), tree.children_left)
         right[i, :n] = np.where(leaf, np.arange(n), tree.children_right)
         value = tree.value[:, 0]
         shares[i, :n, there] = (value / value.sum(axis=1, keepdims=True)).T
-    tables = {"feature": feature, "threshold": threshold, "left": left, "right": right, "shares": shares}
+    tables = {
+        "feature": feature,
+        "threshold": threshold,
+        "left": left,
+        "right": right,
+        "shares": shares,
+    }
     depth = np.array(max(tree.max_depth for tree in trees), np.int64)
     return {name: torch.from_numpy(table) for name, table in {**tables, "depth": depth}.items()}

@@ -1,4 +1,6 @@
-"""Run a network over recordings the way the device does: the frontend itself on every window, nothing cached or cropped."""
+"""Run a network over recordings the way the device does: the frontend itself on every window,
+nothing cached or cropped.
+"""
 
 from __future__ import annotations
 
@@ -25,12 +27,15 @@ from train.windows.outputs import WindowOutputs
 __all__ = ["HeardWindows", "hear", "run_network"]
 
 Array = NDArray[np.float32]
-Network = Callable[[Array], tuple[Array, Array]]  # features (B, C, F, T) -> embedding (B, D), logits (B, K)
+# features (B, C, F, T) -> embedding (B, D), logits (B, K)
+Network = Callable[[Array], tuple[Array, Array]]
 
 
 @dataclass(frozen=True, kw_only=True)
 class HeardWindows:
-    """The windows of one recording: features (W, C, F, T), starts in seconds (W,), and which are acoustically active (W,) bool."""
+    """The windows of one recording: features (W, C, F, T), starts in seconds (W,), and which are
+    acoustically active (W,) bool.
+    """
 
     features: Array
     start_s: NDArray[np.float64]
@@ -38,7 +43,9 @@ class HeardWindows:
 
 
 def hear(recording: Recording, *, spec: FrontendSpec, hop_s: float, cache: Path) -> HeardWindows:
-    """Windows of a recording every `hop_s`, computed once: kept in `cache` by the digest of the spec and of the recording."""
+    """Windows of a recording every `hop_s`, computed once: kept in `cache` by the digest of the
+    spec and of the recording.
+    """
     file = cache / f"windows-{spec.digest[:16]}-{hop_s:g}" / f"{recording.sha256}.npz"
     if file.exists():
         with np.load(file) as arrays:
@@ -50,7 +57,9 @@ def hear(recording: Recording, *, spec: FrontendSpec, hop_s: float, cache: Path)
 
 
 def _as_marked(recording: Recording, windows: HeardWindows, spec: FrontendSpec) -> HeardWindows:
-    """A window with speech in it, or one in which a person heard no call, is not taken as the species, however much is heard."""
+    """A window with speech in it, or one in which a person heard no call, is not taken as the
+    species, however much is heard.
+    """
     active = windows.active.copy()
     for stretch in recording.stretches:
         start, end = windows.start_s, windows.start_s + spec.window_s
@@ -61,18 +70,29 @@ def _as_marked(recording: Recording, windows: HeardWindows, spec: FrontendSpec) 
 
 
 def cut_windows(path: Path, *, spec: FrontendSpec, hop_s: float) -> HeardWindows:
-    """Cut a recording into windows every `hop_s` and compute their features; a short recording is looped to one window."""
-    frontend, length, mel = Frontend(spec), spec.window_samples, dataclasses.replace(spec, channels=spec.channels[:1])
+    """Cut a recording into windows every `hop_s` and compute their features; a short recording is
+    looped to one window.
+    """
+    frontend, length, mel = (
+        Frontend(spec),
+        spec.window_samples,
+        dataclasses.replace(spec, channels=spec.channels[:1]),
+    )
     samples = loop_to(read_audio(path, spec.sample_rate_hz, max_s=MAX_S), length)
-    # the hop in whole frames, so that activity, measured on the recording's frames, is that of the very window
+    # the hop in whole frames, so that activity, measured on the recording's frames, is that of the
+    # very window
     hop_frames = max(1, round(hop_s * spec.frames_per_second))
     activity = measure_activity(
-        power_to_db(Frontend(mel).components(samples)[0]), window_frames=spec.component_frames - 1, hop_frames=hop_frames
+        power_to_db(Frontend(mel).components(samples)[0]),
+        window_frames=spec.component_frames - 1,
+        hop_frames=hop_frames,
     )
     starts = activity.starts * spec.hop_length
     fits = starts + length <= len(samples)
     features = np.stack([frontend(samples[s : s + length]) for s in starts[fits]])
-    return HeardWindows(features=features, start_s=starts[fits] / spec.sample_rate_hz, active=activity.active[fits])
+    return HeardWindows(
+        features=features, start_s=starts[fits] / spec.sample_rate_hz, active=activity.active[fits]
+    )
 
 
 def run_network(
@@ -88,7 +108,9 @@ def run_network(
 ) -> WindowOutputs:
     """Embedding and logits of every window of `recordings`, which are some of the corpus's."""
     position = {r.path: i for i, r in enumerate(corpus.recordings)}
-    columns: dict[str, list[NDArray[np.generic]]] = {k: [] for k in ("recording", "start_s", "active", "embedding", "logits")}
+    columns: dict[str, list[NDArray[np.generic]]] = {
+        k: [] for k in ("recording", "start_s", "active", "embedding", "logits")
+    }
     heard = hear_all(recordings, spec=spec, hop_s=hop_s, cache=cache, workers=workers)
     for recording, windows in zip(recordings, heard, strict=True):
         embedding, logits = network(windows.features)

@@ -1,4 +1,6 @@
-"""The members of an ensemble: each a network trained for itself, on a CPU side by side in processes of their own."""
+"""The members of an ensemble: each a network trained for itself, on a CPU side by side in processes
+of their own.
+"""
 
 from __future__ import annotations
 
@@ -29,9 +31,18 @@ from train.windows.dataset import TrainingWindows, most_active_window
 from train.windows.pseudo import PseudoLabels
 from train.windows.sampling import Sampling
 
-__all__ = ["MemberTask", "Report", "Splits", "check_network", "member_network", "run_batches", "train_members"]
+__all__ = [
+    "MemberTask",
+    "Report",
+    "Splits",
+    "check_network",
+    "member_network",
+    "run_batches",
+    "train_members",
+]
 
-AT_ONCE = 8_000_000  # numbers of input that are run at once: large images fill memory with what lies between the layers
+# numbers of input that are run at once: large images fill memory with what lies between the layers
+AT_ONCE = 8_000_000
 Report = Callable[[int, Progress], None]
 
 
@@ -63,15 +74,26 @@ class MemberTask:
     @property
     def pseudo(self) -> PseudoLabels | None:
         """The pseudo labels of a training that follows an earlier one."""
-        return PseudoLabels(folder=self.folder / "labels", labels=self.labels) if self.earlier else None
+        return (
+            PseudoLabels(folder=self.folder / "labels", labels=self.labels)
+            if self.earlier
+            else None
+        )
 
 
 def check_network(task: MemberTask) -> None:
-    """Build the network, and fetch its published weights, once: what cannot work fails here, before features are computed."""
+    """Build the network, and fetch its published weights, once: what cannot work fails here, before
+    features are computed.
+    """
     network = member_network(task.recipe, task.labels)
     check_stages(network, task.recipe.network.kind, task.recipe.stages)
-    if task.recipe.head_rate != 1 and not any(isinstance(part, Backbone) for part in network.modules()):
-        raise SpecError(f"head_rate: network {task.recipe.network.kind} has no published trunk beside a head; leave it out")
+    if task.recipe.head_rate != 1 and not any(
+        isinstance(part, Backbone) for part in network.modules()
+    ):
+        raise SpecError(
+            f"head_rate: network {task.recipe.network.kind} has no published trunk beside a head; "
+            "leave it out"
+        )
     if not (task.folder / "member-0" / "checkpoint.pt").exists():
         _give_first_weights(network, task, 0)
 
@@ -79,16 +101,23 @@ def check_network(task: MemberTask) -> None:
 def _give_first_weights(network: nn.Module, task: MemberTask, member: int) -> None:
     """What training starts from: an earlier run, published weights, or as the network was made."""
     if task.earlier is not None:
-        folder = task.earlier / f"member-{member % load_recipe(task.earlier / 'recipe.yaml').members}"
+        folder = (
+            task.earlier / f"member-{member % load_recipe(task.earlier / 'recipe.yaml').members}"
+        )
         if not (folder / "checkpoint.pt").exists():
-            raise UserError(f"{folder}: checkpoint.pt is missing, whose weights this training would start from; give a whole run")
+            raise UserError(
+                f"{folder}: checkpoint.pt is missing, whose weights this training would start "
+                "from; give a whole run"
+            )
         load_trained(network, folder=folder)
     elif task.recipe.network.pretrained:
         load_published(network)
 
 
 def train_members(task: MemberTask, report: Report) -> list[nn.Module]:
-    """Train the members, on a CPU side by side with one thread each: faster than one after the other with all threads."""
+    """Train the members, on a CPU side by side with one thread each: faster than one after the
+    other with all threads.
+    """
     count = task.recipe.members
     if count == 1 or pick_device(task.device).type != "cpu":
         torch.set_num_threads(task.threads)
@@ -99,7 +128,8 @@ def train_members(task: MemberTask, report: Report) -> list[nn.Module]:
         reader, writer = context.Pipe(duplex=False)
         processes.append(context.Process(target=_member_process, args=(task, i, writer)))
         processes[-1].start()
-        writer.close()  # the member's own is the only one left, so that its death is the end of the stream
+        # the member's own is the only one left, so that its death is the end of the stream
+        writer.close()
         readers.append(reader)
     while readers:
         for ready in wait(readers):
@@ -111,8 +141,13 @@ def train_members(task: MemberTask, report: Report) -> list[nn.Module]:
     for process in processes:
         process.join()
     if any(process.exitcode for process in processes):
-        raise UserError(f"{task.folder}: training was interrupted; run the same command again to resume")
-    return [load_trained(member_network(task.recipe, task.labels), folder=task.folder / f"member-{i}") for i in range(count)]
+        raise UserError(
+            f"{task.folder}: training was interrupted; run the same command again to resume"
+        )
+    return [
+        load_trained(member_network(task.recipe, task.labels), folder=task.folder / f"member-{i}")
+        for i in range(count)
+    ]
 
 
 def _member_process(task: MemberTask, member: int, reports: Connection) -> None:
@@ -129,9 +164,13 @@ def _train_member(task: MemberTask, member: int, report: Report) -> nn.Module:
     network = member_network(recipe, task.labels)
     if not (folder / "checkpoint.pt").exists():
         _give_first_weights(network, task, member)
-    windows = TrainingWindows(task.splits.train, cache=task.cache, labels=task.labels, sampling=_sampling(task))
+    windows = TrainingWindows(
+        task.splits.train, cache=task.cache, labels=task.labels, sampling=_sampling(task)
+    )
     objective = build_objective(recipe.objective, Batches(windows, recipe.augment), device)
-    trainer = Trainer(recipe, network, objective, folder=folder, device=device, seed=recipe.seed + member)
+    trainer = Trainer(
+        recipe, network, objective, folder=folder, device=device, seed=recipe.seed + member
+    )
     board = SummaryWriter(str(folder))
 
     def log(progress: Progress) -> None:
@@ -152,13 +191,20 @@ def _sampling(task: MemberTask) -> Sampling:
 
 
 def _validation(task: MemberTask) -> Callable[[nn.Module], dict[str, float]]:
-    """Top-1 over one window of each validation recording: cheap, to see the curve; calibrate and evaluate say what it is worth."""
+    """Top-1 over one window of each validation recording: cheap, to see the curve; calibrate and
+    evaluate say what it is worth.
+    """
     known = [r for r in task.splits.validation if r.role == "known" and r.label in task.labels]
     if task.recipe.classifier is not None or not known:
         return lambda network: {}
     frontend = Frontend(task.recipe.frontend)
     targets = np.array([task.labels.index(r.label) for r in known])
-    inputs = np.stack([frontend.levels(most_active_window(task.cache.load(r), task.recipe.frontend)) for r in known])
+    inputs = np.stack(
+        [
+            frontend.levels(most_active_window(task.cache.load(r), task.recipe.frontend))
+            for r in known
+        ]
+    )
 
     def top1(network: nn.Module) -> dict[str, float]:
         logits = run_batches(network, inputs)[1]
@@ -168,17 +214,27 @@ def _validation(task: MemberTask) -> Callable[[nn.Module], dict[str, float]]:
 
 
 def member_network(recipe: Recipe, labels: Sequence[str]) -> nn.Module:
-    """A fresh network of the recipe; without class scores where a classifier is trained on top of it."""
+    """A fresh network of the recipe; without class scores where a classifier is trained on top of
+    it.
+    """
     classes = None if recipe.classifier is not None else len(labels)
-    return build_network(recipe.network.kind, recipe.network.options, shape=recipe.frontend.shape, classes=classes)
+    return build_network(
+        recipe.network.kind, recipe.network.options, shape=recipe.frontend.shape, classes=classes
+    )
 
 
 @torch.no_grad()
-def run_batches(network: nn.Module, features: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Embedding (n, d) and logits (n, classes) of `features` (n, channels, bands, frames), in evaluation mode."""
+def run_batches(
+    network: nn.Module, features: NDArray[np.float32]
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Embedding (n, d) and logits (n, classes) of `features` (n, channels, bands, frames), in
+    evaluation mode.
+    """
     network.eval()
     device = next(network.parameters()).device
     together = max(1, min(64, AT_ONCE // features[0].size)) if len(features) else 1
-    parts = [network(chunk.to(device)) for chunk in torch.split(torch.from_numpy(features), together)]
+    parts = [
+        network(chunk.to(device)) for chunk in torch.split(torch.from_numpy(features), together)
+    ]
     embedding, logits = (torch.cat(column).cpu().numpy() for column in zip(*parts, strict=True))
     return embedding, logits

@@ -1,4 +1,6 @@
-"""One iteration of training for each objective: draw, forward, loss, update. Their state is small and goes into the checkpoint."""
+"""One iteration of training for each objective: draw, forward, loss, update. Their state is small
+and goes into the checkpoint.
+"""
 
 from __future__ import annotations
 
@@ -11,9 +13,22 @@ import torch
 from torch import Tensor, nn
 
 from train.learning.focal import FocalObjective
-from train.learning.losses import DynamicMargin, Triplets, cross_entropy_with_other, mine_semihard, triplet_loss
+from train.learning.losses import (
+    DynamicMargin,
+    Triplets,
+    cross_entropy_with_other,
+    mine_semihard,
+    triplet_loss,
+)
 from train.networks.spherical import SphericalKMeans
-from train.recipe.sections import CrossEntropySpec, FocalSpec, KMeansSpec, ObjectiveSpec, SemihardSpec, TripletSpec
+from train.recipe.sections import (
+    CrossEntropySpec,
+    FocalSpec,
+    KMeansSpec,
+    ObjectiveSpec,
+    SemihardSpec,
+    TripletSpec,
+)
 from train.windows.batches import Batches
 
 __all__ = [
@@ -30,11 +45,15 @@ Update = Callable[[Tensor], None]  # backward and optimiser step on a loss
 
 
 class Objective(Protocol):
-    """Runs iterations on a network; single-threaded, owns no random state. `batch`: its windows at a time, where free."""
+    """Runs iterations on a network; single-threaded, owns no random state. `batch`: its windows at
+    a time, where free.
+    """
 
     batch: int
 
-    def iterate(self, network: nn.Module, update: Update, rng: np.random.Generator) -> dict[str, float]:
+    def iterate(
+        self, network: nn.Module, update: Update, rng: np.random.Generator
+    ) -> dict[str, float]:
         """One mini-batch; returns the numbers to log, `loss` among them."""
         ...
 
@@ -54,9 +73,10 @@ class Objective(Protocol):
 class TripletObjective:
     """Algorithm 1 of Thakur et al. 2019.
 
-    Embed a mini-batch of `per_class` windows a species, mine its semi-hard triplets, present them `triplets_per_step` at a time,
-    each presentation a fresh forward pass and an update; then let the margin grow when the harvest was poor. Reading taken: one
-    semi-hard negative, drawn at random, for each anchor-positive pair (as FaceNet, the paper's reference 35), so a harvest is at
+    Embed a mini-batch of `per_class` windows a species, mine its semi-hard triplets, present them
+    `triplets_per_step` at a time, each presentation a fresh forward pass and an update; then let
+    the margin grow when the harvest was poor. Reading taken: one semi-hard negative, drawn at
+    random, for each anchor-positive pair (as FaceNet, the paper's reference 35), so a harvest is at
     most species x per_class x (per_class - 1) triplets.
     """
 
@@ -64,17 +84,24 @@ class TripletObjective:
         self.spec, self.batches, self.device = spec, batches, device
         self.batch = spec.triplets_per_step
         self.margin = DynamicMargin(
-            margin=spec.margin, step=spec.margin_step, maximum=spec.margin_maximum, scarce=spec.scarce, patience=spec.patience
+            margin=spec.margin,
+            step=spec.margin_step,
+            maximum=spec.margin_maximum,
+            scarce=spec.scarce,
+            patience=spec.patience,
         )
         self._recent_loss = float("inf")
 
-    def iterate(self, network: nn.Module, update: Update, rng: np.random.Generator) -> dict[str, float]:
+    def iterate(
+        self, network: nn.Module, update: Update, rng: np.random.Generator
+    ) -> dict[str, float]:
         features, classes = self.batches.per_class(rng, self.spec.per_class)
         inputs, targets = torch.from_numpy(features), torch.from_numpy(classes)
         margin = self.margin.margin
         mined = one_negative_each(mine_semihard(self._embed(network, inputs), targets, margin), rng)
         losses = [
-            self._present(network, update, inputs, targets, chunk, margin) for chunk in _chunks(mined, self.spec.triplets_per_step)
+            self._present(network, update, inputs, targets, chunk, margin)
+            for chunk in _chunks(mined, self.spec.triplets_per_step)
         ]
         self._recent_loss = float(np.mean(losses)) if losses else 0.0
         self.margin.update(len(mined[0]))
@@ -91,7 +118,9 @@ class TripletObjective:
         self._recent_loss = state["recent_loss"]
 
     def _embed(self, network: nn.Module, inputs: Tensor) -> Tensor:
-        """Embeddings for mining, without dropout and without gradients, in chunks that fit a small machine."""
+        """Embeddings for mining, without dropout and without gradients, in chunks that fit a small
+        machine.
+        """
         network.eval()
         with torch.no_grad():
             parts = [network(chunk.to(self.device))[0].cpu() for chunk in torch.split(inputs, 64)]
@@ -99,12 +128,21 @@ class TripletObjective:
         return torch.cat(parts)
 
     def _present(
-        self, network: nn.Module, update: Update, inputs: Tensor, targets: Tensor, triplets: Triplets, margin: float
+        self,
+        network: nn.Module,
+        update: Update,
+        inputs: Tensor,
+        targets: Tensor,
+        triplets: Triplets,
+        margin: float,
     ) -> float:
-        used, positions = torch.unique(torch.cat(triplets), return_inverse=True)  # a window in several triplets is computed once
+        # a window in several triplets is computed once
+        used, positions = torch.unique(torch.cat(triplets), return_inverse=True)
         anchors, positives, negatives = positions.view(3, -1).to(self.device)
         embeddings = network(inputs[used].to(self.device))[0]
-        loss = triplet_loss(embeddings, targets[used].to(self.device), (anchors, positives, negatives), margin)
+        loss = triplet_loss(
+            embeddings, targets[used].to(self.device), (anchors, positives, negatives), margin
+        )
         update(loss)
         return float(loss.detach())
 
@@ -124,14 +162,20 @@ class _Stateless:
 
 
 class SemihardObjective(_Stateless):
-    """One step on all semi-hard triplets of a batch, as many as there are; a batch without any is passed over."""
+    """One step on all semi-hard triplets of a batch, as many as there are; a batch without any is
+    passed over.
+    """
 
     def __init__(self, spec: SemihardSpec, batches: Batches, device: torch.device) -> None:
         self.spec, self.batches, self.device = spec, batches, device
         self.batch = spec.batch
 
-    def iterate(self, network: nn.Module, update: Update, rng: np.random.Generator) -> dict[str, float]:
-        features, classes = self.batches.per_class(rng, self.spec.per_class, max(2, self.batch // self.spec.per_class))
+    def iterate(
+        self, network: nn.Module, update: Update, rng: np.random.Generator
+    ) -> dict[str, float]:
+        features, classes = self.batches.per_class(
+            rng, self.spec.per_class, max(2, self.batch // self.spec.per_class)
+        )
         embeddings = network(torch.from_numpy(features).to(self.device))[0]
         targets = torch.from_numpy(classes).to(self.device)
         mined = mine_semihard(embeddings.detach(), targets, self.spec.margin)
@@ -143,13 +187,17 @@ class SemihardObjective(_Stateless):
 
 
 class KMeansObjective(_Stateless):
-    """Mini-batch spherical k-means of the network's own frames; the loss is 1 minus the mean cosine to the nearest base."""
+    """Mini-batch spherical k-means of the network's own frames; the loss is 1 minus the mean cosine
+    to the nearest base.
+    """
 
     def __init__(self, spec: KMeansSpec, batches: Batches, device: torch.device) -> None:
         self.spec, self.batches, self.device = spec, batches, device
         self.batch = spec.batch
 
-    def iterate(self, network: nn.Module, update: Update, rng: np.random.Generator) -> dict[str, float]:
+    def iterate(
+        self, network: nn.Module, update: Update, rng: np.random.Generator
+    ) -> dict[str, float]:
         assert isinstance(network, SphericalKMeans), "the recipe was checked"
         if not network.whitened:
             windows, _, _ = self.batches.classification(rng, self.spec.whitening_windows, 0)
@@ -159,19 +207,29 @@ class KMeansObjective(_Stateless):
 
 
 class CrossEntropyObjective(_Stateless):
-    """Cross-entropy on balanced batches; optionally against 'other', and with batch-hard triplets beside it."""
+    """Cross-entropy on balanced batches; optionally against 'other', and with batch-hard triplets
+    beside it.
+    """
 
     def __init__(self, spec: CrossEntropySpec, batches: Batches, device: torch.device) -> None:
         self.spec, self.batches, self.device = spec, batches, device
         self.batch = spec.batch
 
-    def iterate(self, network: nn.Module, update: Update, rng: np.random.Generator) -> dict[str, float]:
-        features, targets, classes = self.batches.classification(rng, self.batch, self.spec.outlier_share)
+    def iterate(
+        self, network: nn.Module, update: Update, rng: np.random.Generator
+    ) -> dict[str, float]:
+        features, targets, classes = self.batches.classification(
+            rng, self.batch, self.spec.outlier_share
+        )
         embeddings, logits, *auxiliary = network(torch.from_numpy(features).to(self.device))
         wanted = torch.from_numpy(targets).to(self.device)
-        loss = self._loss(logits, wanted) + self.spec.auxiliary_weight * sum(self._loss(part, wanted) for part in auxiliary)
+        loss = self._loss(logits, wanted) + self.spec.auxiliary_weight * sum(
+            self._loss(part, wanted) for part in auxiliary
+        )
         if self.spec.triplet_weight:
-            loss = loss + self.spec.triplet_weight * batch_hard(embeddings, torch.from_numpy(classes), self.spec.triplet_margin)
+            loss = loss + self.spec.triplet_weight * batch_hard(
+                embeddings, torch.from_numpy(classes), self.spec.triplet_margin
+            )
         update(loss)
         return {"loss": float(loss.detach())}
 
@@ -201,13 +259,17 @@ def one_negative_each(triplets: Triplets, rng: np.random.Generator) -> Triplets:
     anchors, positives, _ = (t.numpy() for t in triplets)
     order = rng.permutation(len(anchors))
     pairs = np.stack([anchors[order], positives[order]], axis=1)
-    _, first = np.unique(pairs, axis=0, return_index=True) if len(pairs) else (None, np.zeros(0, int))
+    _, first = (
+        np.unique(pairs, axis=0, return_index=True) if len(pairs) else (None, np.zeros(0, int))
+    )
     kept = torch.from_numpy(order[rng.permutation(first)])
     return triplets[0][kept], triplets[1][kept], triplets[2][kept]
 
 
 def batch_hard(embeddings: Tensor, classes: Tensor, margin: float) -> Tensor:
-    """Batch-hard triplet loss (Hermans et al. 2017) over the pure windows of a batch (classes >= 0); 0 when no pair exists."""
+    """Batch-hard triplet loss (Hermans et al. 2017) over the pure windows of a batch (classes >=
+    0); 0 when no pair exists.
+    """
     pure = classes >= 0
     points, labels = embeddings[pure.to(embeddings.device)], classes[pure].to(embeddings.device)
     if len(points) < 2:

@@ -1,9 +1,11 @@
-"""Train, segment, shift: a training that goes on from an earlier run and from what that heard when (BirdCLEF 2021, section 2.4).
+"""Train, segment, shift: a training that goes on from an earlier run and from what that heard when
+(BirdCLEF 2021, section 2.4).
 
-Both later steps are this: the earlier run's network listens to every training recording whole, its pseudo labels are written down,
-and training goes on with windows that hold a call, and with a loss of the time steps the network was sure of. They differ in their
-recipes: the last mixes noise and other animals in. Reading taken where the paper is silent: a step starts from the weights of the
-one before. Killed, it goes on where it stopped: labels that are written stay, checkpoints are resumed.
+Both later steps are this: the earlier run's network listens to every training recording whole, its
+pseudo labels are written down, and training goes on with windows that hold a call, and with a loss
+of the time steps the network was sure of. They differ in their recipes: the last mixes noise and
+other animals in. Reading taken where the paper is silent: a step starts from the weights of the one
+before. Killed, it goes on where it stopped: labels that are written stay, checkpoints are resumed.
 """
 
 from __future__ import annotations
@@ -22,7 +24,14 @@ from edge.bundle import Frontend
 from edge.errors import ConfigError
 from train.corpus.corpus import Corpus
 from train.files import write_text
-from train.learning.fit import TrainedRun, load_run, species_to_learn, split_recordings, start_task, train_task
+from train.learning.fit import (
+    TrainedRun,
+    load_run,
+    species_to_learn,
+    split_recordings,
+    start_task,
+    train_task,
+)
 from train.learning.members import MemberTask, Report
 from train.learning.trainer import pick_device
 from train.networks import Ensemble
@@ -50,12 +59,21 @@ def segment(
     workers: int,
     report: Report,
 ) -> TrainedRun:
-    """Label the training recordings with the run `earlier` and train on in `folder` (resuming what is there)."""
+    """Label the training recordings with the run `earlier` and train on in `folder` (resuming what
+    is there).
+    """
     run = load_run(earlier)
     _check(recipe, run, corpus, folder)
     _remember(recipe, run, folder)
     task = start_task(
-        recipe, corpus, folder=folder, cache=cache, fold=run.fold, device=device, workers=workers, earlier=earlier.resolve()
+        recipe,
+        corpus,
+        folder=folder,
+        cache=cache,
+        fold=run.fold,
+        device=device,
+        workers=workers,
+        earlier=earlier.resolve(),
     )
     write_labels(run, task)
     return train_task(task, corpus, report)
@@ -66,7 +84,8 @@ def shift(recipe: Recipe, corpus: Corpus, **options: object) -> TrainedRun:
     augment = recipe.augment
     if not (augment.noise_share or augment.coloured_share or augment.animals_share):
         raise ConfigError(
-            f"recipe {recipe.name}: nothing is mixed in: shift needs augment.noise_share, coloured_share or animals_share above 0"
+            f"recipe {recipe.name}: nothing is mixed in: shift needs augment.noise_share, "
+            "coloured_share or animals_share above 0"
         )
     return segment(recipe, corpus, **options)  # type: ignore[arg-type]  # the same options
 
@@ -79,33 +98,51 @@ def write_labels(run: TrainedRun, task: MemberTask) -> None:
     pseudo.explain()
     known = [r for r in task.splits.train if r.role == "known" and r.label in task.labels]
     missing = [r for r in known if not pseudo.path(r).exists()]
-    log.info("%s: %d recordings are labelled, %d to go", pseudo.folder, len(known) - len(missing), len(missing))
+    log.info(
+        "%s: %d recordings are labelled, %d to go",
+        pseudo.folder,
+        len(known) - len(missing),
+        len(missing),
+    )
     if not missing:
         return
     device = pick_device(task.device)
     network, frontend = run.network.to(device), Frontend(spec)
-    components = ComponentCache(folder=task.cache.folder, spec=spec)  # of the earlier run's frontend
+    # of the earlier run's frontend
+    components = ComponentCache(folder=task.cache.folder, spec=spec)
     components.fill(missing, workers=task.threads)
     nowhere = 0
     for count, recording in enumerate(missing, start=1):
         scores = frame_scores(network, frontend.levels(to_power(components.load(recording))))
-        found = find_stretches(scores, recording, labels=run.labels, spec=spec, pseudo=task.recipe.pseudo)
+        found = find_stretches(
+            scores, recording, labels=run.labels, spec=spec, pseudo=task.recipe.pseudo
+        )
         pseudo.write(recording, found)
         nowhere += all(heard.state != "present" for heard in found)
         if count % SAY_EVERY == 0 or count == len(missing):
-            log.info("%s: %d of %d labelled, in %d of them no call is present", pseudo.folder, count, len(missing), nowhere)
+            log.info(
+                "%s: %d of %d labelled, in %d of them no call is present",
+                pseudo.folder,
+                count,
+                len(missing),
+                nowhere,
+            )
     run.network.cpu()
 
 
 @torch.no_grad()
 def frame_scores(network: nn.Module, features: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Scores 0..1 (T', K) of the time steps of a recording's features (C, F, T); members of an ensemble are averaged as logits.
+    """Scores 0..1 (T', K) of the time steps of a recording's features (C, F, T); members of an
+    ensemble are averaged as logits.
 
-    The whole recording is one input, so its level is one, and all of it attends to all of it, as in the paper.
+    The whole recording is one input, so its level is one, and all of it attends to all of it, as in
+    the paper.
     """
     members = list(network.members) if isinstance(network, Ensemble) else [network]
     x = torch.from_numpy(features)[None].to(next(network.parameters()).device)
-    logits = torch.stack([_segmentation(member).eval().frame_logits(x)[0] for member in members]).mean(dim=0)
+    logits = torch.stack(
+        [_segmentation(member).eval().frame_logits(x)[0] for member in members]
+    ).mean(dim=0)
     scores: NDArray[np.float32] = torch.sigmoid(logits).cpu().numpy()
     return scores
 
@@ -119,31 +156,44 @@ def _check(recipe: Recipe, run: TrainedRun, corpus: Corpus, folder: Path) -> Non
     """`ConfigError` where the earlier run and the recipe do not go together."""
     before = run.recipe
     if recipe.pseudo is None:
-        raise ConfigError(f"recipe {recipe.name}: has no pseudo section: train it with edge-train fit")
+        raise ConfigError(
+            f"recipe {recipe.name}: has no pseudo section: train it with edge-train fit"
+        )
     if folder.resolve() == run.folder.resolve():
         raise ConfigError(f"{folder}: is the run to start from; choose another folder for --out")
     if before.network.kind != recipe.network.kind:
         raise ConfigError(
-            f"{run.folder}: its network {before.network.kind} is not the {recipe.network.kind} of recipe {recipe.name}"
+            f"{run.folder}: its network {before.network.kind} is not the {recipe.network.kind} of "
+            f"recipe {recipe.name}"
         )
     if before.network.options != recipe.network.options:
-        raise ConfigError(f"{run.folder}: its network.options are not those of recipe {recipe.name}, which starts from its weights")
+        raise ConfigError(
+            f"{run.folder}: its network.options are not those of recipe {recipe.name}, which "
+            "starts from its weights"
+        )
     if before.frontend.shape[:2] != recipe.frontend.shape[:2]:
         raise ConfigError(
-            f"{run.folder}: its frontend has channels and bands {before.frontend.shape[:2]}, that of recipe {recipe.name} has "
+            f"{run.folder}: its frontend has channels and bands {before.frontend.shape[:2]}, that "
+            f"of recipe {recipe.name} has "
             f"{recipe.frontend.shape[:2]}: the weights do not fit"
         )
     if before.frontend.stack != 1 or before.frontend.frames is not None:
         raise ConfigError(
-            f"{run.folder}: its frontend stacks or resizes time (stack, frames): its steps are at no time of their own"
+            f"{run.folder}: its frontend stacks or resizes time (stack, frames): its steps are at "
+            "no time of their own"
         )
     facts = json.loads((run.folder / "run.json").read_text(encoding="utf-8"))
     if facts["corpus"] != corpus.digest:
-        raise ConfigError(f"{run.folder}: was trained on another prepared corpus; give the one it was trained on")
+        raise ConfigError(
+            f"{run.folder}: was trained on another prepared corpus; give the one it was trained on"
+        )
     labels = species_to_learn(recipe, corpus, split_recordings(corpus, fold=run.fold))
     if labels != run.labels:
         other = sorted(set(labels) ^ set(run.labels))[0]
-        raise ConfigError(f"{run.folder}: learnt other species than recipe {recipe.name} names: '{other}' is not in both")
+        raise ConfigError(
+            f"{run.folder}: learnt other species than recipe {recipe.name} names: '{other}' is not "
+            "in both"
+        )
 
 
 def _remember(recipe: Recipe, run: TrainedRun, folder: Path) -> None:
@@ -153,5 +203,8 @@ def _remember(recipe: Recipe, run: TrainedRun, folder: Path) -> None:
     made = {"model": model, "present": recipe.pseudo.present, "absent": recipe.pseudo.absent}
     file = folder / MADE
     if file.exists() and json.loads(file.read_text(encoding="utf-8")) != made:
-        raise ConfigError(f"{folder}: its labels are of another run or of other thresholds; choose another --out or delete it")
+        raise ConfigError(
+            f"{folder}: its labels are of another run or of other thresholds; choose another --out "
+            "or delete it"
+        )
     write_text(file, json.dumps(made, indent=1) + "\n")

@@ -1,4 +1,6 @@
-"""Training in stages: new layers first, then more of the network, then all of it (Sevilla and Glotin 2017, section 3.3)."""
+"""Training in stages: new layers first, then more of the network, then all of it (Sevilla and
+Glotin 2017, section 3.3).
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,9 @@ class _Staged(Protocol):
 
 
 def stage_at(stages: Sequence[StageSpec], step: int) -> StageSpec | None:
-    """The stage that iteration `step` belongs to; the last one to the end; None when there are none."""
+    """The stage that iteration `step` belongs to; the last one to the end; None when there are
+    none.
+    """
     end = 0
     for stage in stages:
         end += stage.steps
@@ -33,14 +37,21 @@ def check_stages(network: nn.Module, kind: str, stages: Sequence[StageSpec]) -> 
     """`SpecError` when the network has no such layers."""
     for stage in stages:
         if not hasattr(network, "stage_modules"):
-            raise SpecError(f"stages: network {kind} has no parts that are trained apart; leave the section out")
+            raise SpecError(
+                f"stages: network {kind} has no parts that are trained apart; leave the section out"
+            )
         there = cast(_Staged, network).stage_modules()
         if stage.layers not in there:
-            raise SpecError(f"stages: layers '{stage.layers}' is none of {', '.join(there)} that network {kind} has")
+            raise SpecError(
+                f"stages: layers '{stage.layers}' is none of {', '.join(there)} that network "
+                f"{kind} has"
+            )
 
 
 def move_only(network: nn.Module, stage: StageSpec | None) -> None:
-    """Let training move the stage's layers only. Frozen batch normalisation keeps its statistics too."""
+    """Let training move the stage's layers only. Frozen batch normalisation keeps its statistics
+    too.
+    """
     network.train()
     if stage is None:
         return

@@ -1,4 +1,6 @@
-"""Which optimiser and learning rate suit a recipe: train with each, and compare what validation says (the sweep of system S3)."""
+"""Which optimiser and learning rate suit a recipe: train with each, and compare what validation
+says (the sweep of system S3).
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,9 @@ __all__ = ["Trial", "sweep"]
 
 @dataclass(frozen=True, kw_only=True)
 class Trial:
-    """One cell: the accuracy over one window of each validation recording after the last epoch, and the best of any epoch."""
+    """One cell: the accuracy over one window of each validation recording after the last epoch, and
+    the best of any epoch.
+    """
 
     optimiser: str
     learning_rate: float
@@ -43,12 +47,16 @@ def sweep(
     report: Report,
     say: Callable[[str], None],
 ) -> str:
-    """Train every pair in a folder of its own (resuming); writes sweep.csv and sweep.png, returns the table, best first.
+    """Train every pair in a folder of its own (resuming); writes sweep.csv and sweep.png, returns
+    the table, best first.
 
     `start` is what `train.learning.fit.start_task` does, on some corpus.
     """
     if recipe.classifier is not None:
-        raise UserError(f"recipe {recipe.name}: a sweep compares what a network says of species, and this one only embeds")
+        raise UserError(
+            f"recipe {recipe.name}: a sweep compares what a network says of species, and this one "
+            "only embeds"
+        )
     trials = []
     for optimiser in optimisers:
         for rate in rates:
@@ -58,8 +66,13 @@ def sweep(
             train_members(start(one, place), report)
             trials.append(_trial(place, optimiser, rate))
     _write(trials, folder)
-    rows = [(t.optimiser, f"{t.learning_rate:g}", f"{t.last:.3f}", f"{t.best:.3f}") for t in sorted(trials, key=lambda t: -t.last)]
-    return markdown_table(("optimiser", "learning rate", "validation accuracy", "best of any epoch"), rows)
+    rows = [
+        (t.optimiser, f"{t.learning_rate:g}", f"{t.last:.3f}", f"{t.best:.3f}")
+        for t in sorted(trials, key=lambda t: -t.last)
+    ]
+    return markdown_table(
+        ("optimiser", "learning rate", "validation accuracy", "best of any epoch"), rows
+    )
 
 
 def _trial(run: Path, optimiser: str, rate: float) -> Trial:
@@ -69,7 +82,10 @@ def _trial(run: Path, optimiser: str, rate: float) -> Trial:
 
 
 def _write(trials: Sequence[Trial], folder: Path) -> None:
-    with replacing(folder / "sweep.csv") as staged, staged.open("w", newline="", encoding="utf-8") as file:
+    with (
+        replacing(folder / "sweep.csv") as staged,
+        staged.open("w", newline="", encoding="utf-8") as file,
+    ):
         writer = csv.DictWriter(file, [f.name for f in dataclasses.fields(Trial)])
         writer.writeheader()
         writer.writerows(dataclasses.asdict(t) for t in trials)
@@ -79,7 +95,9 @@ def _write(trials: Sequence[Trial], folder: Path) -> None:
 
 
 def _draw(trials: Sequence[Trial]) -> Any:
-    """A row per optimiser and rate, as on the slides; a bar ends at the last epoch, a dot is the best of any."""
+    """A row per optimiser and rate, as on the slides; a bar ends at the last epoch, a dot is the
+    best of any.
+    """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 

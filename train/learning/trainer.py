@@ -1,4 +1,6 @@
-"""The training loop: iterations, moving average, and checkpoints that survive a kill and resume to the same curve."""
+"""The training loop: iterations, moving average, and checkpoints that survive a kill and resume to
+the same curve.
+"""
 
 from __future__ import annotations
 
@@ -41,7 +43,9 @@ OPTIMISERS: dict[str, Callable[..., Any]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Progress:
-    """After each epoch: where training stands. `left_s` is the time the remaining steps need at the pace so far."""
+    """After each epoch: where training stands. `left_s` is the time the remaining steps need at the
+    pace so far.
+    """
 
     step: int
     steps: int
@@ -54,17 +58,29 @@ def pick_device(name: str) -> torch.device:
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if name == "cuda" and not torch.cuda.is_available():
-        raise ConfigError("device cuda: no GPU that PyTorch can use on this machine; leave --device out or say cpu")
+        raise ConfigError(
+            "device cuda: no GPU that PyTorch can use on this machine; leave --device out or say "
+            "cpu"
+        )
     if name not in ("cpu", "cuda"):
         raise ConfigError(f"device '{name}' is none of auto, cpu, cuda")
     return torch.device(name)
 
 
 class Trainer:
-    """Trains `network` in `folder`; call `run` again after a crash and it continues from the last finished epoch."""
+    """Trains `network` in `folder`; call `run` again after a crash and it continues from the last
+    finished epoch.
+    """
 
     def __init__(
-        self, recipe: Recipe, network: nn.Module, objective: Objective, *, folder: Path, device: torch.device, seed: int
+        self,
+        recipe: Recipe,
+        network: nn.Module,
+        objective: Objective,
+        *,
+        folder: Path,
+        device: torch.device,
+        seed: int,
     ) -> None:
         self.recipe, self.objective, self.folder, self.device = recipe, objective, folder, device
         self.network = network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -73,13 +89,19 @@ class Trainer:
         self.average = copy.deepcopy(self.network) if decay else self.network
         self.rng, self.step, self.history = np.random.default_rng(seed), 0, []  # type: tuple[np.random.Generator, int, list[dict[str, float]]]
         self._optimiser: Any = OPTIMISERS[recipe.optimiser](
-            _groups(self.network, recipe.head_rate), lr=recipe.learning_rate, weight_decay=recipe.weight_decay
+            _groups(self.network, recipe.head_rate),
+            lr=recipe.learning_rate,
+            weight_decay=recipe.weight_decay,
         )
         self._batch = objective.batch
         folder.mkdir(parents=True, exist_ok=True)
 
-    def run(self, validate: Callable[[nn.Module], dict[str, float]], report: Callable[[Progress], None]) -> nn.Module:
-        """Train to the end; `validate` is called after each epoch. Returns the network to use (the moving average, if any)."""
+    def run(
+        self, validate: Callable[[nn.Module], dict[str, float]], report: Callable[[Progress], None]
+    ) -> nn.Module:
+        """Train to the end; `validate` is called after each epoch. Returns the network to use (the
+        moving average, if any).
+        """
         self._resume()
         started, first = time.monotonic(), self.step
         while self.step < self.recipe.steps and not self.objective.finished():
@@ -89,7 +111,10 @@ class Trainer:
             pace = (time.monotonic() - started) / (self.step - first)
             report(
                 Progress(
-                    step=self.step, steps=self.recipe.steps, numbers=self.history[-1], left_s=pace * (self.recipe.steps - self.step)
+                    step=self.step,
+                    steps=self.recipe.steps,
+                    numbers=self.history[-1],
+                    left_s=pace * (self.recipe.steps - self.step),
                 )
             )
         trained: nn.Module = self.average.eval()
@@ -104,7 +129,9 @@ class Trainer:
                 stage = now
                 self._enter(stage)
             for group in self._optimiser.param_groups:
-                rate = self._learning_rate((stage and stage.learning_rate) or self.recipe.learning_rate)
+                rate = self._learning_rate(
+                    (stage and stage.learning_rate) or self.recipe.learning_rate
+                )
                 group["lr"] = rate * group.get("times", 1.0)
             rows.append(self.objective.iterate(self.network, self._update, self.rng))
             self.step += 1
@@ -124,8 +151,11 @@ class Trainer:
 
     @torch.no_grad()
     def _move_average(self) -> None:
-        decay = min(self._decay, (1 + self.step) / (10 + self.step))  # a young average forgets its random start
-        for mean, value in zip(self.average.state_dict().values(), self.network.state_dict().values(), strict=True):
+        # a young average forgets its random start
+        decay = min(self._decay, (1 + self.step) / (10 + self.step))
+        for mean, value in zip(
+            self.average.state_dict().values(), self.network.state_dict().values(), strict=True
+        ):
             if mean.dtype.is_floating_point:
                 mean.lerp_(value, 1 - decay)
             else:
@@ -135,7 +165,9 @@ class Trainer:
         if self.recipe.schedule == "constant":
             return full
         warm = min(1.0, (self.step + 1) / WARM_UP_STEPS)
-        return full * warm * max(0.005, 0.5 * (1 + math.cos(math.pi * self.step / self.recipe.steps)))
+        return (
+            full * warm * max(0.005, 0.5 * (1 + math.cos(math.pi * self.step / self.recipe.steps)))
+        )
 
     def _save(self) -> None:
         state = {
@@ -158,7 +190,10 @@ class Trainer:
             return
         state = torch.load(file, map_location=self.device, weights_only=True)
         if state["recipe"] != self.recipe.digest:
-            raise ConfigError(f"{file}: was written by another recipe; choose another run folder or delete this one")
+            raise ConfigError(
+                f"{file}: was written by another recipe; choose another run folder or delete this "
+                "one"
+            )
         self.network.load_state_dict(state["network"])
         self.average.load_state_dict(state["average"])
         self._optimiser.load_state_dict(state["optimiser"])
@@ -170,10 +205,14 @@ class Trainer:
 
 
 def _groups(network: nn.Module, head_rate: float) -> list[dict[str, Any]]:
-    """Parameters with how many times the learning rate they have: 1 for a published trunk, `head_rate` for the layers behind it."""
+    """Parameters with how many times the learning rate they have: 1 for a published trunk,
+    `head_rate` for the layers behind it.
+    """
     if head_rate == 1:
         return [{"params": list(network.parameters())}]
-    trunk = [p for part in network.modules() if isinstance(part, Backbone) for p in part.parameters()]
+    trunk = [
+        p for part in network.modules() if isinstance(part, Backbone) for p in part.parameters()
+    ]
     inside = {id(p) for p in trunk}
     head = [p for p in network.parameters() if id(p) not in inside]
     return [{"params": trunk, "times": 1.0}, {"params": head, "times": head_rate}]
@@ -187,7 +226,9 @@ def load_trained(network: nn.Module, *, folder: Path) -> nn.Module:
 
 
 def save_torch(file: Path, state: Any) -> None:
-    """Write `state` whole or not at all, through to the disk; torch's own writer hides a full disk behind a RuntimeError."""
+    """Write `state` whole or not at all, through to the disk; torch's own writer hides a full disk
+    behind a RuntimeError.
+    """
     buffer = io.BytesIO()
     torch.save(state, buffer)
     with replacing(file) as staged, staged.open("wb") as stream:

@@ -20,8 +20,12 @@ OF_TIMM = ("mobilenet", "resnet18", "resnest50", "soundception", "segmentation")
 KINDS = ("mscnn", "compact", *EMBED, *OF_TIMM)  # the first either classifies or embeds
 
 
-def build_network(kind: str, options: dict[str, Any], *, shape: tuple[int, int, int], classes: int | None) -> nn.Module:
-    """A network for features of `shape` (channels, n_mels, frames); `classes` is None when it only embeds."""
+def build_network(
+    kind: str, options: dict[str, Any], *, shape: tuple[int, int, int], classes: int | None
+) -> nn.Module:
+    """A network for features of `shape` (channels, n_mels, frames); `classes` is None when it only
+    embeds.
+    """
     if kind not in KINDS:
         raise SpecError(f"network kind '{kind}' is none of {', '.join(KINDS)}")
     try:
@@ -32,9 +36,14 @@ def build_network(kind: str, options: dict[str, Any], *, shape: tuple[int, int, 
         raise SpecError(f"network {kind}: {exc}") from exc
 
 
-def _embedder(kind: str, options: dict[str, Any], shape: tuple[int, int, int], classes: int | None) -> nn.Module:
+def _embedder(
+    kind: str, options: dict[str, Any], shape: tuple[int, int, int], classes: int | None
+) -> nn.Module:
     if classes is not None:
-        raise SpecError(f"network {kind} only embeds: add a classifier section, and use an objective for embeddings")
+        raise SpecError(
+            f"network {kind} only embeds: add a classifier section, and use an objective for "
+            "embeddings"
+        )
     match kind:
         case "mscnn":
             return MsCnn(shape[0], **options)
@@ -42,22 +51,31 @@ def _embedder(kind: str, options: dict[str, Any], shape: tuple[int, int, int], c
             return TripletCnn(shape[0], kind, **options)
         case "spherical_kmeans":
             return SphericalKMeans(shape[0], shape[1], **options)
-    raise SpecError(f"network {kind} has logits of its own: use objective cross_entropy, without a classifier section")
+    raise SpecError(
+        f"network {kind} has logits of its own: use objective cross_entropy, without a classifier "
+        "section"
+    )
 
 
-def _classifier(kind: str, options: dict[str, Any], shape: tuple[int, int, int], classes: int) -> nn.Module:
+def _classifier(
+    kind: str, options: dict[str, Any], shape: tuple[int, int, int], classes: int
+) -> nn.Module:
     channels, bands, _ = shape
     match kind:
         case "mscnn":
             return MsCnn(channels, classes, **options)
         case "compact":
             if bands % 16:
-                raise SpecError(f"network compact needs a multiple of 16 mel bands, the frontend has {bands}")
+                raise SpecError(
+                    f"network compact needs a multiple of 16 mel bands, the frontend has {bands}"
+                )
             return CompactCnn(channels, bands, classes, **options)
     raise AssertionError(kind)
 
 
-def _of_timm(kind: str, options: dict[str, Any], shape: tuple[int, int, int], classes: int) -> nn.Module:
+def _of_timm(
+    kind: str, options: dict[str, Any], shape: tuple[int, int, int], classes: int
+) -> nn.Module:
     """Networks made of timm's parts, which import slowly."""
     from train.networks.mobilenet import ReducedMobileNet
     from train.networks.segmentation import Segmentation
@@ -73,7 +91,9 @@ def _of_timm(kind: str, options: dict[str, Any], shape: tuple[int, int, int], cl
         case "resnet18":
             return Transfer(channels, classes, backbone="resnet18", **options)
         case "resnest50":
-            return Transfer(channels, classes, backbone="resnest50d", **{"widen": "average", **options})
+            return Transfer(
+                channels, classes, backbone="resnest50d", **{"widen": "average", **options}
+            )
         case "segmentation":
             return Segmentation(channels, bands, classes, **options)
     raise AssertionError(kind)

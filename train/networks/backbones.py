@@ -1,7 +1,7 @@
 """Convolutional trunks from timm, with the weights that were published for them.
 
-A network holds its trunk as a `Backbone`; `load_published` fills every one in it. Weights are fetched when a training starts, never
-when a finished run is read.
+A network holds its trunk as a `Backbone`; `load_published` fills every one in it. Weights are
+fetched when a training starts, never when a finished run is read.
 """
 
 from __future__ import annotations
@@ -31,9 +31,10 @@ _declared: list[torch.library.Library] = []  # a declaration lasts as long as it
 def import_timm() -> ModuleType:
     """Import timm where torchvision's compiled part cannot be loaded.
 
-    timm imports torchvision, whose common wheel is linked against CUDA and does not load beside a CPU build of torch; its import
-    then fails for two operators (of box detection, which nothing here calls) that it describes without having them. Their schemas
-    are enough. Where the compiled part loads it brings the operators itself, and they must not be declared twice.
+    timm imports torchvision, whose common wheel is linked against CUDA and does not load beside a
+    CPU build of torch; its import then fails for two operators (of box detection, which nothing
+    here calls) that it describes without having them. Their schemas are enough. Where the compiled
+    part loads it brings the operators itself, and they must not be declared twice.
     """
     if not _declared and not _torchvision_loads():
         library = torch.library.Library("torchvision", "DEF")  # type: ignore[no-untyped-call]
@@ -61,16 +62,20 @@ def _torchvision_loads() -> bool:
 class Backbone(nn.Module):
     """A timm model without its classifier: (B, inputs, F, T) -> feature maps (B, width, F', T').
 
-    `widen` says how published weights of three colours become those of `inputs` channels; `size` goes to timm and makes a network
-    that no published weights fit.
+    `widen` says how published weights of three colours become those of `inputs` channels; `size`
+    goes to timm and makes a network that no published weights fit.
     """
 
-    def __init__(self, name: str, *, inputs: int, widen: Widen = "repeat", size: dict[str, Any] | None = None) -> None:
+    def __init__(
+        self, name: str, *, inputs: int, widen: Widen = "repeat", size: dict[str, Any] | None = None
+    ) -> None:
         super().__init__()
         if widen not in ("repeat", "average"):
             raise SpecError(f"network option widen: '{widen}' is none of repeat, average")
         self.name, self.widen, self.published_size = name, widen, not size
-        self.model: Any = import_timm().create_model(name, in_chans=inputs, num_classes=0, **(size or {}))
+        self.model: Any = import_timm().create_model(
+            name, in_chans=inputs, num_classes=0, **(size or {})
+        )
         self.width: int = self.model.num_features
 
     def forward(self, x: Tensor) -> Tensor:
@@ -79,27 +84,32 @@ class Backbone(nn.Module):
 
 
 def load_published(network: nn.Module) -> None:
-    """Give every `Backbone` in `network` its published ImageNet weights; `UserError` when they are not to be had."""
+    """Give every `Backbone` in `network` its published ImageNet weights; `UserError` when they are
+    not to be had.
+    """
     for backbone in network.modules():
         if isinstance(backbone, Backbone):
             if not backbone.published_size:
                 raise SpecError(
-                    f"network {backbone.name}: the published weights fit its full size only; leave its size options out, or train "
+                    f"network {backbone.name}: the published weights fit its full size only; leave "
+                    "its size options out, or train "
                     "without them (--from-scratch, or network.pretrained: false)"
                 )
             state = _published_state(backbone.name)
             own = backbone.model.state_dict()
-            first = next(name for name, value in own.items() if value.dim() == 4)  # the first convolution sees the channels
+            # the first convolution sees the channels
+            first = next(name for name, value in own.items() if value.dim() == 4)
             state[first] = widen_first_layer(state[first], own[first].shape[1], backbone.widen)
             backbone.model.load_state_dict({name: state[name] for name in own})
             log.info("%s starts from the published weights", backbone.name)
 
 
 def widen_first_layer(weight: Tensor, channels: int, how: Widen) -> Tensor:
-    """Weights (O, 3, k, k) of three colours as (O, channels, k, k): repeated in turn, or all of them the colours' mean.
+    """Weights (O, 3, k, k) of three colours as (O, channels, k, k): repeated in turn, or all of
+    them the colours' mean.
 
-    Scaled by 3 / channels, so that an input which is the same in all channels gives what it gave before; the slides of system S3
-    are silent on this.
+    Scaled by 3 / channels, so that an input which is the same in all channels gives what it gave
+    before; the slides of system S3 are silent on this.
     """
     colours = weight.shape[1]
     if how == "repeat":
@@ -111,23 +121,33 @@ def widen_first_layer(weight: Tensor, channels: int, how: Widen) -> Tensor:
 
 
 def _published_state(name: str) -> dict[str, Tensor]:
-    """Weights of the published model for three colours, from the cache or the net; a machine without either is told in seconds."""
+    """Weights of the published model for three colours, from the cache or the net; a machine
+    without either is told in seconds.
+    """
     timm = import_timm()
     from huggingface_hub import constants, try_to_load_from_cache
 
     repository = str(timm.get_pretrained_cfg(name).hf_hub_id)
-    cached = [try_to_load_from_cache(repository, file) for file in ("model.safetensors", "pytorch_model.bin")]
+    cached = [
+        try_to_load_from_cache(repository, file)
+        for file in ("model.safetensors", "pytorch_model.bin")
+    ]
     if not any(isinstance(file, str) for file in cached) and not _answers(constants.ENDPOINT):
         # the library itself would try for a minute
         raise UserError(
-            f"network {name}: its published weights are neither in {constants.HF_HUB_CACHE} nor can they be downloaded now; "
-            "connect this machine, or train without them: --from-scratch (network.pretrained: false)"
+            f"network {name}: its published weights are neither in {constants.HF_HUB_CACHE} nor "
+            "can they be downloaded now; "
+            "connect this machine, or train without them: --from-scratch (network.pretrained: "
+            "false)"
         )
     try:
-        state: dict[str, Tensor] = timm.create_model(name, pretrained=True, num_classes=0).state_dict()
+        state: dict[str, Tensor] = timm.create_model(
+            name, pretrained=True, num_classes=0
+        ).state_dict()
     except (OSError, RuntimeError) as exc:
         raise UserError(
-            f"network {name}: its published weights cannot be read ({' '.join(str(exc).split())}); try again, or train without "
+            f"network {name}: its published weights cannot be read ({' '.join(str(exc).split())}); "
+            "try again, or train without "
             "them: --from-scratch (network.pretrained: false)"
         ) from exc
     return state
@@ -136,7 +156,9 @@ def _published_state(name: str) -> dict[str, Tensor]:
 def _answers(address: str) -> bool:
     """Whether anything answers at `address`, through the machine's proxy if it has one."""
     try:
-        with urllib.request.urlopen(urllib.request.Request(address, method="HEAD"), timeout=PROBE_S):
+        with urllib.request.urlopen(
+            urllib.request.Request(address, method="HEAD"), timeout=PROBE_S
+        ):
             return True
     except urllib.error.HTTPError:
         return True

@@ -1,8 +1,10 @@
-"""The default's network: a narrow convolutional trunk, pooled early, whose embedding is trained with margin and with outliers.
+"""The default's network: a narrow convolutional trunk, pooled early, whose embedding is trained
+with margin and with outliers.
 
-Departs from MS-CNN: batch normalisation, of every mel band at the input and after each convolution; the frequency axis is kept to
-the end (pitch tells species apart) and collapsed by a learned convolution; mean and maximum over time (a call may fill a tenth of
-the window). Logits are scaled cosines of the embedding to one direction per species, plus a bias, against an 'other' of 0.
+Departs from MS-CNN: batch normalisation, of every mel band at the input and after each convolution;
+the frequency axis is kept to the end (pitch tells species apart) and collapsed by a learned
+convolution; mean and maximum over time (a call may fill a tenth of the window). Logits are scaled
+cosines of the embedding to one direction per species, plus a bias, against an 'other' of 0.
 """
 
 from __future__ import annotations
@@ -23,9 +25,13 @@ def _conv(inputs: int, outputs: int, kernel: int = 3, stride: int = 1) -> nn.Seq
 
 
 class CompactCnn(nn.Module):
-    """(B, channels, n_mels, frames) -> embedding (B, 128) of unit length and logits (B, classes)."""
+    """(B, channels, n_mels, frames) -> embedding (B, 128) of unit length and logits (B,
+    classes).
+    """
 
-    def __init__(self, channels: int, n_mels: int, classes: int, *, width: int = 24, dropout: float = 0.3) -> None:
+    def __init__(
+        self, channels: int, n_mels: int, classes: int, *, width: int = 24, dropout: float = 0.3
+    ) -> None:
         super().__init__()
         self.band_norm = nn.BatchNorm1d(channels * n_mels)
         self.trunk = nn.Sequential(
@@ -40,7 +46,9 @@ class CompactCnn(nn.Module):
             _conv(4 * width, 6 * width),
         )
         self.collapse = nn.Sequential(
-            nn.Conv2d(6 * width, 256, (n_mels // 16, 1), bias=False), nn.BatchNorm2d(256), nn.ReLU(inplace=True)
+            nn.Conv2d(6 * width, 256, (n_mels // 16, 1), bias=False),
+            nn.BatchNorm2d(256),
+            nn.ReLU(inplace=True),
         )
         self.frame_dropout, self.dropout = nn.Dropout(0.1), nn.Dropout(dropout)
         self.embed = nn.Linear(2 * 256, 128)
@@ -57,7 +65,9 @@ class CompactCnn(nn.Module):
 
 
 class Ensemble(nn.Module):
-    """Several networks of the same frontend and labels as one: embeddings concatenated and normalised, logits averaged."""
+    """Several networks of the same frontend and labels as one: embeddings concatenated and
+    normalised, logits averaged.
+    """
 
     def __init__(self, members: list[nn.Module]) -> None:
         super().__init__()
@@ -65,4 +75,6 @@ class Ensemble(nn.Module):
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         embeddings, logits = zip(*(member(x) for member in self.members), strict=True)
-        return functional.normalize(torch.cat(embeddings, dim=1), dim=1), torch.stack(logits).mean(dim=0)
+        return functional.normalize(torch.cat(embeddings, dim=1), dim=1), torch.stack(logits).mean(
+            dim=0
+        )

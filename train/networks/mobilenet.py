@@ -1,4 +1,6 @@
-"""The reduced MobileNetV2 of system S3: two of the seven rows of Sandler et al. 2018 are left out, two are shortened."""
+"""The reduced MobileNetV2 of system S3: two of the seven rows of Sandler et al. 2018 are left out,
+two are shortened.
+"""
 
 from __future__ import annotations
 
@@ -17,19 +19,31 @@ ROWS = ((1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 2, 2), (6, 64, 1, 1
 
 
 class ReducedMobileNet(nn.Module):
-    """(B, channels, F, T) -> embedding (B, features) of unit length, the pooled features, and logits (B, classes).
+    """(B, channels, F, T) -> embedding (B, features) of unit length, the pooled features, and
+    logits (B, classes).
 
-    Reading taken where the slides are silent: stem of 32 and last 1x1 convolution of 1280 channels as in MobileNetV2, no published
-    weights. `width` multiplies the channels.
+    Reading taken where the slides are silent: stem of 32 and last 1x1 convolution of 1280 channels
+    as in MobileNetV2, no published weights. `width` multiplies the channels.
     """
 
-    def __init__(self, channels: int, classes: int, *, width: float = 1.0, features: int = 1280, dropout: float = 0.0) -> None:
+    def __init__(
+        self,
+        channels: int,
+        classes: int,
+        *,
+        width: float = 1.0,
+        features: int = 1280,
+        dropout: float = 0.0,
+    ) -> None:
         super().__init__()
         import_timm()
         from timm.models._efficientnet_builder import decode_arch_def, round_channels
         from timm.models.efficientnet import EfficientNet
 
-        rows = [[f"ds_r{n}_k3_s{s}_c{c}" if t == 1 else f"ir_r{n}_k3_s{s}_e{t}_c{c}"] for t, c, n, s in ROWS]
+        rows = [
+            [f"ds_r{n}_k3_s{s}_c{c}" if t == 1 else f"ir_r{n}_k3_s{s}_e{t}_c{c}"]
+            for t, c, n, s in ROWS
+        ]
         self.trunk: Any = EfficientNet(
             decode_arch_def(rows),  # type: ignore[no-untyped-call]
             num_classes=0,

@@ -1,7 +1,9 @@
-"""The segmentation network of system S5 (BirdCLEF 2021): a sequence of species scores, learnt from labels of whole clips.
+"""The segmentation network of system S5 (BirdCLEF 2021): a sequence of species scores, learnt from
+labels of whole clips.
 
-Readings taken: log-sum-exp is a mean in its exponent, so that a constant sequence gives that constant for any length, and is taken
-of the logits, so that a sigmoid of what comes out is a score like any other; the embedding is the mean of the attended sequence.
+Readings taken: log-sum-exp is a mean in its exponent, so that a constant sequence gives that
+constant for any length, and is taken of the logits, so that a sigmoid of what comes out is a score
+like any other; the embedding is the mean of the attended sequence.
 """
 
 from __future__ import annotations
@@ -24,13 +26,19 @@ SOFT_MAXIMUM, SOFT_MINIMUM = 5.0, -1.0
 
 
 def log_mean_exp(x: Tensor, temperature: float) -> Tensor:
-    """Log-sum-exp pooling of the last axis (Pinheiro and Collobert 2015): about the maximum, or if negative the minimum."""
-    pooled: Tensor = (torch.logsumexp(temperature * x, dim=-1) - math.log(x.shape[-1])) / temperature
+    """Log-sum-exp pooling of the last axis (Pinheiro and Collobert 2015): about the maximum, or if
+    negative the minimum.
+    """
+    pooled: Tensor = (
+        torch.logsumexp(temperature * x, dim=-1) - math.log(x.shape[-1])
+    ) / temperature
     return pooled
 
 
 class SelfAttention(nn.Module):
-    """All time steps (B, T, D) look at all others and are added to what they see: no normalisation, no dense part."""
+    """All time steps (B, T, D) look at all others and are added to what they see: no normalisation,
+    no dense part.
+    """
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
@@ -40,29 +48,47 @@ class SelfAttention(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         batch, steps, width = x.shape
-        parts = self.query_key_value(x).reshape(batch, steps, 3, self.heads, width // self.heads).permute(2, 0, 3, 1, 4)
+        parts = (
+            self.query_key_value(x)
+            .reshape(batch, steps, 3, self.heads, width // self.heads)
+            .permute(2, 0, 3, 1, 4)
+        )
         seen = functional.scaled_dot_product_attention(parts[0], parts[1], parts[2])
         joined: Tensor = x + self.out(seen.transpose(1, 2).reshape(batch, steps, width))
         return joined
 
 
 class Segmentation(nn.Module):
-    """(B, channels, F, T) -> embedding (B, width) of unit length and logits (B, classes), a soft maximum over time.
+    """(B, channels, F, T) -> embedding (B, width) of unit length and logits (B, classes), a soft
+    maximum over time.
 
-    In training also the soft minimum (B, classes). One time step is 32 frames: 0.3 s at hops of 10 ms. `frame_logits` is the
-    sequence itself, for audio of any length; F is fixed by the constructor.
+    In training also the soft minimum (B, classes). One time step is 32 frames: 0.3 s at hops of 10
+    ms. `frame_logits` is the sequence itself, for audio of any length; F is fixed by the
+    constructor.
     """
 
     further = ("frames",)
 
     def __init__(
-        self, channels: int, bands: int, classes: int, *, width: int = 512, heads: int = 8, size: dict[str, Any] | None = None
+        self,
+        channels: int,
+        bands: int,
+        classes: int,
+        *,
+        width: int = 512,
+        heads: int = 8,
+        size: dict[str, Any] | None = None,
     ) -> None:
         super().__init__()
         if bands % SCALE:
-            raise SpecError(f"network segmentation needs a multiple of {SCALE} mel bands, the frontend has {bands}")
+            raise SpecError(
+                f"network segmentation needs a multiple of {SCALE} mel bands, the frontend has "
+                f"{bands}"
+            )
         if width % heads:
-            raise SpecError(f"network segmentation: width {width} is not a multiple of heads {heads}")
+            raise SpecError(
+                f"network segmentation: width {width} is not a multiple of heads {heads}"
+            )
         self.trunk = Backbone(BACKBONE, inputs=channels, widen="average", size=size)
         self.compress = nn.Conv2d(self.trunk.width, width, (bands // SCALE, 1))
         self.attention = nn.Sequential(SelfAttention(width, heads), SelfAttention(width, heads))

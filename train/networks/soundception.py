@@ -1,8 +1,10 @@
-"""Soundception (Sevilla and Glotin 2017, BirdCLEF): Inception-v4, convolutional in time, that learns where to look.
+"""Soundception (Sevilla and Glotin 2017, BirdCLEF): Inception-v4, convolutional in time, that
+learns where to look.
 
-Readings taken: the auxiliary branch leaves after the last Inception-B block, as in Inception-v4, with its pooling 3x3 of stride 3
-and without padding; its detector is one weight per time step, from the branch's own last features. The detector of the main branch
-is a 1x1 convolution to one map; softmax over all its positions makes the product a weighted mean of the features. The auxiliary
+Readings taken: the auxiliary branch leaves after the last Inception-B block, as in Inception-v4,
+with its pooling 3x3 of stride 3 and without padding; its detector is one weight per time step, from
+the branch's own last features. The detector of the main branch is a 1x1 convolution to one map;
+softmax over all its positions makes the product a weighted mean of the features. The auxiliary
 logits count in training only, as Inception's do.
 """
 
@@ -25,28 +27,46 @@ STEM = 6
 
 
 class Soundception(nn.Module):
-    """(B, channels, F, T) -> embedding (B, 1536) of unit length, the attended features, and logits (B, classes).
+    """(B, channels, F, T) -> embedding (B, 1536) of unit length, the attended features, and logits
+    (B, classes).
 
-    In training also the auxiliary branch's logits (B, classes). F is fixed by the constructor, T is free. Fewer `blocks` than
-    (4, 7, 3) make it smaller; published weights fit the whole only.
+    In training also the auxiliary branch's logits (B, classes). F is fixed by the constructor, T is
+    free. Fewer `blocks` than (4, 7, 3) make it smaller; published weights fit the whole only.
     """
 
     further = ("attention",)
 
     def __init__(
-        self, channels: int, bands: int, frames: int, classes: int, *, blocks: Sequence[int] = BLOCKS, dropout: float = 0.2
+        self,
+        channels: int,
+        bands: int,
+        frames: int,
+        classes: int,
+        *,
+        blocks: Sequence[int] = BLOCKS,
+        dropout: float = 0.2,
     ) -> None:
         super().__init__()
         if min(bands, frames) < SMALLEST:
             raise SpecError(
-                f"network soundception needs at least {SMALLEST} bands and frames, the frontend has {bands} and {frames}"
+                f"network soundception needs at least {SMALLEST} bands and frames, the frontend "
+                f"has {bands} and {frames}"
             )
-        if len(blocks) != len(BLOCKS) or any(not 0 <= b <= most for b, most in zip(blocks, BLOCKS, strict=True)):
-            raise SpecError(f"network soundception: blocks {list(blocks)} are three numbers up to {list(BLOCKS)}")
+        if len(blocks) != len(BLOCKS) or any(
+            not 0 <= b <= most for b, most in zip(blocks, BLOCKS, strict=True)
+        ):
+            raise SpecError(
+                f"network soundception: blocks {list(blocks)} are three numbers up to "
+                f"{list(BLOCKS)}"
+            )
         self.trunk = Backbone("inception_v4", inputs=channels)
         self.trunk.published_size = tuple(blocks) == BLOCKS
         self.trunk.model.features, self.split = _keep(self.trunk.model.features, blocks)
-        self.auxiliary = nn.Sequential(nn.AvgPool2d(3, 3), _conv(1024, 128, 1), _conv(128, 768, (_bands_of_auxiliary(bands), 1)))
+        self.auxiliary = nn.Sequential(
+            nn.AvgPool2d(3, 3),
+            _conv(1024, 128, 1),
+            _conv(128, 768, (_bands_of_auxiliary(bands), 1)),
+        )
         self.time_detector = nn.Conv2d(768, 1, 1)
         self.detector = nn.Conv2d(self.trunk.width, 1, 1)
         self.dropout = nn.Dropout(dropout)
@@ -56,7 +76,11 @@ class Soundception(nn.Module):
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         middle = self.trunk.model.features[: self.split](x)
         embedding, logits, _ = self._main_branch(middle)
-        return (embedding, logits, self._auxiliary_logits(middle)) if self.training else (embedding, logits)
+        return (
+            (embedding, logits, self._auxiliary_logits(middle))
+            if self.training
+            else (embedding, logits)
+        )
 
     def with_further(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Embedding, logits and the attention (B, F', T'), in one pass."""
@@ -70,25 +94,39 @@ class Soundception(nn.Module):
         return functional.normalize(pooled, dim=1), self.classify(self.dropout(pooled)), attention
 
     def attention(self, features: Tensor) -> Tensor:
-        """Softmax over time and frequency of the detector's map: (B, 1, F', T'), each adds up to 1."""
+        """Softmax over time and frequency of the detector's map: (B, 1, F', T'), each adds up to
+        1.
+        """
         scores = self.detector(features)
         return torch.softmax(scores.flatten(1), dim=1).reshape(scores.shape)
 
     def _auxiliary_logits(self, middle: Tensor) -> Tensor:
         """Features of each time step times the sigmoid of their detector, averaged over time."""
         steps = self.auxiliary(middle)
-        logits: Tensor = self.classify_auxiliary((steps * torch.sigmoid(self.time_detector(steps))).mean(dim=(2, 3)))
+        logits: Tensor = self.classify_auxiliary(
+            (steps * torch.sigmoid(self.time_detector(steps))).mean(dim=(2, 3))
+        )
         return logits
 
     def stage_modules(self) -> dict[str, list[nn.Module]]:
-        """What a stage of training moves: `top` the layers to species, `last` also detectors and all after the split, or `all`."""
+        """What a stage of training moves: `top` the layers to species, `last` also detectors and
+        all after the split, or `all`.
+        """
         top: list[nn.Module] = [self.classify, self.classify_auxiliary]
-        last = [*top, self.detector, self.time_detector, self.auxiliary, self.trunk.model.features[self.split :]]
+        last = [
+            *top,
+            self.detector,
+            self.time_detector,
+            self.auxiliary,
+            self.trunk.model.features[self.split :],
+        ]
         return {"top": top, "last": last, "all": [self]}
 
 
 def _keep(features: nn.Sequential, blocks: Sequence[int]) -> tuple[nn.Sequential, int]:
-    """The stem, the two reductions and the first `blocks` of each kind; and how many layers come before the second reduction."""
+    """The stem, the two reductions and the first `blocks` of each kind; and how many layers come
+    before the second reduction.
+    """
     layers = list(features)
     kept, start = layers[:STEM], STEM
     for kind, (count, there) in enumerate(zip(blocks, BLOCKS, strict=True)):
@@ -102,7 +140,9 @@ def _keep(features: nn.Sequential, blocks: Sequence[int]) -> tuple[nn.Sequential
 
 
 def _bands_of_auxiliary(bands: int) -> int:
-    """Bands left of `bands` after the stem, the first reduction and the pooling of the auxiliary branch."""
+    """Bands left of `bands` after the stem, the first reduction and the pooling of the auxiliary
+    branch.
+    """
     left = (bands - 3) // 2 + 1 - 2  # two convolutions, the first of stride 2
     left = (left - 3) // 2 + 1 - 2  # Mixed-3a and the valid convolution of 4a
     for _ in range(2):  # Mixed-5a and the reduction
@@ -111,4 +151,8 @@ def _bands_of_auxiliary(bands: int) -> int:
 
 
 def _conv(inputs: int, outputs: int, kernel: int | tuple[int, int]) -> nn.Sequential:
-    return nn.Sequential(nn.Conv2d(inputs, outputs, kernel, bias=False), nn.BatchNorm2d(outputs), nn.ReLU(inplace=True))
+    return nn.Sequential(
+        nn.Conv2d(inputs, outputs, kernel, bias=False),
+        nn.BatchNorm2d(outputs),
+        nn.ReLU(inplace=True),
+    )

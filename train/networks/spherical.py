@@ -1,8 +1,10 @@
-"""Features learnt without labels: spherical k-means on whitened frames (Stowell and Plumbley 2014), a comparator of system S1.
+"""Features learnt without labels: spherical k-means on whitened frames (Stowell and Plumbley 2014),
+a comparator of system S1.
 
-Readings taken: the frames of all channels side by side are whitened by their principal components; a frame's activations are its
-cosines to the bases, rectified; a window is their mean and standard deviation over time. Bases are learnt batch by batch, each
-moved to the direction of all the frames it has been given so far.
+Readings taken: the frames of all channels side by side are whitened by their principal components;
+a frame's activations are its cosines to the bases, rectified; a window is their mean and standard
+deviation over time. Bases are learnt batch by batch, each moved to the direction of all the frames
+it has been given so far.
 """
 
 from __future__ import annotations
@@ -20,7 +22,9 @@ LEAST_VARIANCE = 1e-3  # of the first component's: whitening must not blow up wh
 
 
 class SphericalKMeans(nn.Module):
-    """(B, channels, F, T) -> embedding (B, 2 * bases) of unit length, twice. Its parameters move in `start` and `learn` only."""
+    """(B, channels, F, T) -> embedding (B, 2 * bases) of unit length, twice. Its parameters move in
+    `start` and `learn` only.
+    """
 
     mean: Tensor
     whiten: Tensor
@@ -53,13 +57,17 @@ class SphericalKMeans(nn.Module):
         frames = x.flatten(1, 2).transpose(1, 2).flatten(0, 1).double()
         self.mean.copy_(frames.mean(dim=0))
         variance, directions = torch.linalg.eigh(torch.cov(frames.T))
-        self.whiten.copy_(directions / variance.clamp(min=LEAST_VARIANCE * float(variance[-1])).sqrt())
+        self.whiten.copy_(
+            directions / variance.clamp(min=LEAST_VARIANCE * float(variance[-1])).sqrt()
+        )
         chosen = torch.from_numpy(rng.permutation(len(frames))[: len(self.bases)])
         self.bases[: len(chosen)] = self._frames(x).flatten(0, 1)[chosen]
 
     @torch.no_grad()
     def learn(self, x: Tensor) -> float:
-        """Move every base towards its frames of the windows x; returns the mean cosine of frames to their base before that."""
+        """Move every base towards its frames of the windows x; returns the mean cosine of frames to
+        their base before that.
+        """
         frames = self._frames(x).flatten(0, 1)
         cosine, nearest = (frames @ self.bases.T).max(dim=1)
         sums = torch.zeros_like(self.bases).index_add_(0, nearest, frames)

@@ -1,4 +1,6 @@
-"""Image networks with a new last layer: ResNet-18 (He et al. 2016), ResNeSt-50 (Zhang et al. 2020), pooled over the whole image."""
+"""Image networks with a new last layer: ResNet-18 (He et al. 2016), ResNeSt-50 (Zhang et al. 2020),
+pooled over the whole image.
+"""
 
 from __future__ import annotations
 
@@ -13,9 +15,11 @@ __all__ = ["Transfer"]
 
 
 class Transfer(nn.Module):
-    """(B, channels, F, T) -> embedding (B, width) of unit length, the pooled features, and logits (B, classes).
+    """(B, channels, F, T) -> embedding (B, width) of unit length, the pooled features, and logits
+    (B, classes).
 
-    `widen` is how the published first layer takes other than three channels; `size` goes to timm, e.g. {channels: [8, 16, 32, 64]}.
+    `widen` is how the published first layer takes other than three channels; `size` goes to timm,
+    e.g. {channels: [8, 16, 32, 64]}.
     """
 
     def __init__(

@@ -1,4 +1,6 @@
-"""The two embedding networks of Clementino and Colonna 2020 (BirdCLEF), made of MS-CNN's modules."""
+"""The two embedding networks of Clementino and Colonna 2020 (BirdCLEF), made of MS-CNN's
+modules.
+"""
 
 from __future__ import annotations
 
@@ -16,25 +18,37 @@ DROPOUT = {"cnn1": 0.5, "cnn2": 0.0}
 
 
 class TripletCnn(nn.Module):
-    """(B, channels, n_mels, frames) -> embedding (B, 128) of unit length, and the same before normalisation in place of logits.
+    """(B, channels, n_mels, frames) -> embedding (B, 128) of unit length, and the same before
+    normalisation in place of logits.
 
-    Table 2 of the paper: `cnn1` has two multiscale modules and dropout after the dense layers, `cnn2` four and none; dense layers
-    256, 256, 128, the last linear. Reading taken where the paper is silent: as in MS-CNN, with ReLU after the first two dense; the
-    embedding is normalised, which the margins of 0.5 and 1.0 on squared distances presume (they end at 4).
+    Table 2 of the paper: `cnn1` has two multiscale modules and dropout after the dense layers,
+    `cnn2` four and none; dense layers 256, 256, 128, the last linear. Reading taken where the paper
+    is silent: as in MS-CNN, with ReLU after the first two dense; the embedding is normalised, which
+    the margins of 0.5 and 1.0 on squared distances presume (they end at 4).
     """
 
     def __init__(
-        self, channels: int, variant: str = "cnn2", *, width: int = 64, dropout: float | None = None, time_pool: int = 1
+        self,
+        channels: int,
+        variant: str = "cnn2",
+        *,
+        width: int = 64,
+        dropout: float | None = None,
+        time_pool: int = 1,
     ) -> None:
         super().__init__()
         if variant not in STRIDES:
-            raise SpecError(f"network triplet_cnn: variant '{variant}' is none of {', '.join(STRIDES)}")
+            raise SpecError(
+                f"network triplet_cnn: variant '{variant}' is none of {', '.join(STRIDES)}"
+            )
         strides = STRIDES[variant]
         rate = DROPOUT[variant] if dropout is None else dropout
         self.time_pool = time_pool
         self.first = nn.Conv2d(channels, width, 3, padding=1)
         self.modules_ = nn.ModuleList(MultiscaleModule(width) for _ in strides)
-        self.bottlenecks = nn.ModuleList(nn.Conv2d(4 * width, width, 3, stride=(s, 1), padding=1) for s in strides)
+        self.bottlenecks = nn.ModuleList(
+            nn.Conv2d(4 * width, width, 3, stride=(s, 1), padding=1) for s in strides
+        )
         self.dense = nn.Sequential(
             nn.Linear(width, 256),
             nn.ReLU(),

@@ -1,9 +1,11 @@
 """Where in a weakly labelled recording something is heard.
 
-A label says that the species is *somewhere* in the file. Frames are measured by how far their four loudest mel bands stand above
-each band's own background (its 10th percentile over the recording); a window by the 85th percentile of its frames. Windows within
-`ACTIVE` of the recording's best are taken as the species. Windows below `QUIET` of it, in a recording whose best stands `CLEAR_DB`
-above the background, are taken as nothing: they train rejection. A steady chorus has no quiet windows: all of it is active.
+A label says that the species is *somewhere* in the file. Frames are measured by how far their four
+loudest mel bands stand above each band's own background (its 10th percentile over the recording); a
+window by the 85th percentile of its frames. Windows within `ACTIVE` of the recording's best are
+taken as the species. Windows below `QUIET` of it, in a recording whose best stands `CLEAR_DB` above
+the background, are taken as nothing: they train rejection. A steady chorus has no quiet windows:
+all of it is active.
 """
 
 from __future__ import annotations
@@ -21,7 +23,9 @@ LOUDEST_BANDS, FRAME_PERCENTILE, BACKGROUND_PERCENTILE = 4, 85, 10
 
 @dataclass(frozen=True, kw_only=True)
 class Activity:
-    """Window starts in frames: `starts` (W,) with `level_db` (W,), and which of them are `active` or `quiet`, (W,) bool."""
+    """Window starts in frames: `starts` (W,) with `level_db` (W,), and which of them are `active`
+    or `quiet`, (W,) bool.
+    """
 
     starts: NDArray[np.int64]
     level_db: NDArray[np.float32]
@@ -30,18 +34,28 @@ class Activity:
 
 
 def frame_activity(mel_db: NDArray[np.floating]) -> NDArray[np.float32]:
-    """How far each frame's loudest bands stand above background, in dB: mel dB (n_mels, frames) -> (frames,) float32."""
+    """How far each frame's loudest bands stand above background, in dB: mel dB (n_mels, frames) ->
+    (frames,) float32.
+    """
     mel = mel_db.astype(np.float32)
     above = mel - np.percentile(mel, BACKGROUND_PERCENTILE, axis=1, keepdims=True)
-    loudest: NDArray[np.float32] = np.partition(above, -LOUDEST_BANDS, axis=0)[-LOUDEST_BANDS:].mean(axis=0)
+    loudest: NDArray[np.float32] = np.partition(above, -LOUDEST_BANDS, axis=0)[
+        -LOUDEST_BANDS:
+    ].mean(axis=0)
     return loudest
 
 
-def measure_activity(mel_db: NDArray[np.floating], *, window_frames: int, hop_frames: int) -> Activity:
-    """Activity of the windows that start every `hop_frames` of mel dB (n_mels, frames >= window_frames)."""
+def measure_activity(
+    mel_db: NDArray[np.floating], *, window_frames: int, hop_frames: int
+) -> Activity:
+    """Activity of the windows that start every `hop_frames` of mel dB (n_mels, frames >=
+    window_frames).
+    """
     frames = frame_activity(mel_db)
     starts = np.arange(0, max(1, len(frames) - window_frames + 1), hop_frames)
-    level = np.array([np.percentile(frames[s : s + window_frames], FRAME_PERCENTILE) for s in starts], np.float32)
+    level = np.array(
+        [np.percentile(frames[s : s + window_frames], FRAME_PERCENTILE) for s in starts], np.float32
+    )
     best = level.max()
     return Activity(
         starts=starts,

@@ -19,12 +19,16 @@ def read_audio(path: Path, sample_rate_hz: int, *, max_s: float | None = None) -
     with soundfile.SoundFile(path) as file:
         frames = -1 if max_s is None else round(max_s * file.samplerate)
         samples = file.read(frames, dtype="float32", always_2d=True).mean(axis=1)
-        resampled: Array = soxr.resample(samples, file.samplerate, sample_rate_hz).astype(np.float32)
+        resampled: Array = soxr.resample(samples, file.samplerate, sample_rate_hz).astype(
+            np.float32
+        )
     return resampled
 
 
 def loop_to(samples: Array, length: int) -> Array:
-    """Repeat from the beginning until `length` samples are there (Thakur et al. 2019); a longer recording is returned as it is."""
+    """Repeat from the beginning until `length` samples are there (Thakur et al. 2019); a longer
+    recording is returned as it is.
+    """
     if len(samples) >= length:
         return samples
     return np.tile(samples, -(-length // len(samples)))[:length]

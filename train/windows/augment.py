@@ -1,6 +1,8 @@
-"""Augmentation of mel power: what changes between a quiet studio recording and a microphone in a forest.
+"""Augmentation of mel power: what changes between a quiet studio recording and a microphone in a
+forest.
 
-Mixing happens in the power domain, where independent sounds add; arrays are (channels, n_mels, frames) float32.
+Mixing happens in the power domain, where independent sounds add; arrays are (channels, n_mels,
+frames) float32.
 """
 
 from __future__ import annotations
@@ -17,18 +19,26 @@ Array = NDArray[np.float32]
 
 
 def to_peak_band(power: Array) -> Array:
-    """Scale so that the loudest mel band of the first channel has mean power 1: makes 'SNR' mean the same for any recording."""
+    """Scale so that the loudest mel band of the first channel has mean power 1: makes 'SNR' mean
+    the same for any recording.
+    """
     scaled: Array = power / (power[0].mean(axis=1).max() + np.float32(1e-12))
     return scaled
 
 
 def mix(power: Array, other: Array, *, other_db: float) -> Array:
-    """`power` with `other` under it at `other_db` relative to it, both first brought to the same peak band."""
+    """`power` with `other` under it at `other_db` relative to it, both first brought to the same
+    peak band.
+    """
     return to_peak_band(power) + to_peak_band(other) * np.float32(10 ** (other_db / 10))
 
 
-def augment(power: Array, *, spec: AugmentSpec, windows: TrainingWindows, rng: np.random.Generator) -> Array:
-    """One random draw of everything `spec` asks for, in the order a sound meets it: place, air, microphone, gain."""
+def augment(
+    power: Array, *, spec: AugmentSpec, windows: TrainingWindows, rng: np.random.Generator
+) -> Array:
+    """One random draw of everything `spec` asks for, in the order a sound meets it: place, air,
+    microphone, gain.
+    """
     if windows.has_outliers and rng.random() < spec.noise_share:
         power = mix(power, windows.interference(rng), other_db=-rng.uniform(*spec.noise_snr_db))
     if spec.animals_share and windows.has_animals and rng.random() < spec.animals_share:
@@ -42,12 +52,16 @@ def augment(power: Array, *, spec: AugmentSpec, windows: TrainingWindows, rng: n
     if spec.equaliser_db:
         power = power * _response(power.shape[1], spec.equaliser_db, rng)[None, :, None]
     if spec.gain_db:
-        power = to_peak_band(power) * np.float32(10 ** (rng.uniform(-spec.gain_db, spec.gain_db) / 10))
+        power = to_peak_band(power) * np.float32(
+            10 ** (rng.uniform(-spec.gain_db, spec.gain_db) / 10)
+        )
     return power
 
 
 def mask(features: Array, *, count: int, rng: np.random.Generator) -> Array:
-    """SpecAugment on finished features: `count` masks up to a tenth of the bands, and `count` up to a ninth of the frames."""
+    """SpecAugment on finished features: `count` masks up to a tenth of the bands, and `count` up to
+    a ninth of the frames.
+    """
     _, bands, frames = features.shape
     for _ in range(count):
         width, height = int(rng.integers(frames // 9)), int(rng.integers(1 + bands // 10))
@@ -64,13 +78,21 @@ def _stretch(power: Array, factor: float) -> Array:
 
 
 def _shift_bands(power: Array, bands: int) -> Array:
-    """Shift along mel; the vacated edge repeats the last band rather than wrapping low rumble to the top."""
+    """Shift along mel; the vacated edge repeats the last band rather than wrapping low rumble to
+    the top.
+    """
     index = np.clip(np.arange(power.shape[1]) - bands, 0, power.shape[1] - 1)
     return power[:, index]
 
 
 def _response(bands: int, depth_db: float, rng: np.random.Generator) -> Array:
-    """A smooth random frequency response: 3 to 6 support points, linear in dB between them; (bands,) power gains."""
+    """A smooth random frequency response: 3 to 6 support points, linear in dB between them;
+    (bands,) power gains.
+    """
     points = int(rng.integers(3, 7))
-    db = np.interp(np.linspace(0, points - 1, bands), np.arange(points), rng.uniform(-depth_db, depth_db, points))
+    db = np.interp(
+        np.linspace(0, points - 1, bands),
+        np.arange(points),
+        rng.uniform(-depth_db, depth_db, points),
+    )
     return np.power(10, db / 10).astype(np.float32)

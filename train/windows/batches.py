@@ -21,7 +21,9 @@ Array = NDArray[np.float32]
 
 @dataclass(frozen=True, kw_only=True)
 class _Example:
-    """A window as the network sees it, with shares of a mixture (K + 1,), the last 'other', and labels (K,) and steps (T', K)."""
+    """A window as the network sees it, with shares of a mixture (K + 1,), the last 'other', and
+    labels (K,) and steps (T', K).
+    """
 
     features: Array
     shares: Array
@@ -30,7 +32,9 @@ class _Example:
 
 
 def either(one: Array | None, other: Array | None) -> Array | None:
-    """Time steps (T', K) of a mixture: present where either is, else unsure (NaN) where either is, else absent."""
+    """Time steps (T', K) of a mixture: present where either is, else unsure (NaN) where either is,
+    else absent.
+    """
     if one is None or other is None:
         return None
     mixed: Array = np.where((one == 1) | (other == 1), np.float32(1), one + other)
@@ -45,67 +49,112 @@ class Batches:
         self._frontend = Frontend(windows.spec)
         self._noise = ColouredNoise(self._frontend)
 
-    def per_class(self, rng: np.random.Generator, per_class: int, species: int | None = None) -> tuple[Array, NDArray[np.int64]]:
-        """`per_class` windows of every species (Algorithm 1's mini-batch), or of `species` of them drawn at random.
+    def per_class(
+        self, rng: np.random.Generator, per_class: int, species: int | None = None
+    ) -> tuple[Array, NDArray[np.int64]]:
+        """`per_class` windows of every species (Algorithm 1's mini-batch), or of `species` of them
+        drawn at random.
 
         Features (B, C, F, T) and classes (B,).
         """
         count = len(self.windows.labels)
-        drawn = np.arange(count) if species is None or species >= count else np.sort(rng.permutation(count)[:species])
+        drawn = (
+            np.arange(count)
+            if species is None or species >= count
+            else np.sort(rng.permutation(count)[:species])
+        )
         classes = np.repeat(drawn, per_class)
-        return np.stack([self._features(rng, self.windows.known(rng, int(c))) for c in classes]), classes
+        return np.stack(
+            [self._features(rng, self.windows.known(rng, int(c))) for c in classes]
+        ), classes
 
-    def classification(self, rng: np.random.Generator, size: int, outlier_share: float) -> tuple[Array, Array, NDArray[np.int64]]:
-        """Features (B, C, F, T), soft targets (B, K + 1), last column 'other', and classes (B,), -1 where not pure."""
+    def classification(
+        self, rng: np.random.Generator, size: int, outlier_share: float
+    ) -> tuple[Array, Array, NDArray[np.int64]]:
+        """Features (B, C, F, T), soft targets (B, K + 1), last column 'other', and classes (B,), -1
+        where not pure.
+        """
         examples = self._draw(rng, size, outlier_share)
-        features, targets = np.stack([e.features for e in examples]), np.stack([e.shares for e in examples])
+        features, targets = (
+            np.stack([e.features for e in examples]),
+            np.stack([e.shares for e in examples]),
+        )
         pure = (targets[:, :-1].max(axis=1) == 1) & (targets[:, -1] == 0)
         return features, targets, np.where(pure, targets.argmax(axis=1), -1)
 
-    def labelled(self, rng: np.random.Generator, size: int, outlier_share: float) -> tuple[Array, Array, Array | None]:
-        """Features (B, C, F, T), labels (B, K) of all that is heard, and with pseudo labels those of time steps (B, T', K).
+    def labelled(
+        self, rng: np.random.Generator, size: int, outlier_share: float
+    ) -> tuple[Array, Array, Array | None]:
+        """Features (B, C, F, T), labels (B, K) of all that is heard, and with pseudo labels those
+        of time steps (B, T', K).
 
-        A mixture has the labels of both its parts. A step is 1 where a species is present, 0 where absent, NaN where unsure.
+        A mixture has the labels of both its parts. A step is 1 where a species is present, 0 where
+        absent, NaN where unsure.
         """
         examples = self._draw(rng, size, outlier_share)
         steps = [e.steps for e in examples if e.steps is not None]
-        features, labels = np.stack([e.features for e in examples]), np.stack([e.labels for e in examples])
+        features, labels = (
+            np.stack([e.features for e in examples]),
+            np.stack([e.labels for e in examples]),
+        )
         return features, labels, np.stack(steps) if steps else None
 
     def _draw(self, rng: np.random.Generator, size: int, outlier_share: float) -> list[_Example]:
         others = self.windows.has_outliers and outlier_share > 0
-        return [self._outlier(rng) if others and rng.random() < outlier_share else self._known(rng) for _ in range(size)]
+        return [
+            self._outlier(rng) if others and rng.random() < outlier_share else self._known(rng)
+            for _ in range(size)
+        ]
 
     def _outlier(self, rng: np.random.Generator) -> _Example:
         shares = np.zeros(len(self.windows.labels) + 1, np.float32)
         shares[-1] = 1
         features = self._features(rng, self.windows.outlier(rng))
-        return _Example(features=features, shares=shares, labels=np.zeros_like(shares[:-1]), steps=self.windows.nothing())
+        return _Example(
+            features=features,
+            shares=shares,
+            labels=np.zeros_like(shares[:-1]),
+            steps=self.windows.nothing(),
+        )
 
     def _known(self, rng: np.random.Generator) -> _Example:
         species = len(self.windows.labels)
         label = int(rng.integers(species))
         first = self.windows.labelled(rng, label)
-        power, labels, steps, shares = first.power, first.labels, first.steps, np.zeros(species + 1, np.float32)
+        power, labels, steps, shares = (
+            first.power,
+            first.labels,
+            first.steps,
+            np.zeros(species + 1, np.float32),
+        )
         shares[label if labels[label] else -1] = 1  # a marked pause is 'other'
         if rng.random() < self.augmentation.mixup_share:
             share, other = self._share(rng), int(rng.integers(species))
             second = self.windows.labelled(rng, other)
-            # shares of amplitude, so of power squared: at share 0.8 the second species is 12 dB down and still counts 0.2
+            # shares of amplitude, so of power squared: at share 0.8 the second species is 12 dB
+            # down and still counts 0.2
             power = mix(power, second.power, other_db=float(20 * np.log10((1 - share) / share)))
             shares *= np.float32(share)
             shares[other if second.labels[other] else -1] += np.float32(1 - share)
             labels, steps = np.maximum(labels, second.labels), either(steps, second.steps)
-        return _Example(features=self._features(rng, power), shares=shares, labels=labels, steps=steps)
+        return _Example(
+            features=self._features(rng, power), shares=shares, labels=labels, steps=steps
+        )
 
     def _share(self, rng: np.random.Generator) -> float:
-        """What the first species has of a mixture; never all or nothing, as the labels of both are to be true."""
+        """What the first species has of a mixture; never all or nothing, as the labels of both are
+        to be true.
+        """
         alpha = self.augmentation.mixup_alpha
-        return float(np.clip(rng.beta(alpha, alpha), 0.01, 0.99)) if alpha else rng.uniform(0.2, 0.8)
+        return (
+            float(np.clip(rng.beta(alpha, alpha), 0.01, 0.99)) if alpha else rng.uniform(0.2, 0.8)
+        )
 
     def _features(self, rng: np.random.Generator, power: Array) -> Array:
         spec = self.augmentation
         if spec.coloured_share and rng.random() < spec.coloured_share:
             power = mix(power, self._noise.draw(rng), other_db=-rng.uniform(*spec.coloured_snr_db))
         power = augment(power, spec=spec, windows=self.windows, rng=rng)
-        return mask(distort(self._frontend.levels(power), spec=spec, rng=rng), count=spec.masks, rng=rng)
+        return mask(
+            distort(self._frontend.levels(power), spec=spec, rng=rng), count=spec.masks, rng=rng
+        )

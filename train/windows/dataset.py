@@ -1,6 +1,8 @@
-"""What a training step sees: windows drawn from weakly labelled recordings, balanced by species, then by recording.
+"""What a training step sees: windows drawn from weakly labelled recordings, balanced by species,
+then by recording.
 
-Every draw takes the generator as an argument: its state is in the checkpoint, so a resumed run sees the same windows.
+Every draw takes the generator as an argument: its state is in the checkpoint, so a resumed run sees
+the same windows.
 """
 
 from __future__ import annotations
@@ -28,18 +30,21 @@ log = logging.getLogger(__name__)
 Array = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 HOP_FRAMES = 20
-# What an outlier is drawn from, where there is any: other species matter most, they are what a recorder hears.
+# What an outlier is drawn from, where there is any: other species matter most, they are what a
+# recorder hears.
 OUTLIER_SHARES = {"unknown": 0.6, "noise": 0.2, "background": 0.1, "quiet": 0.1}
 INTERFERENCE_SHARES = {"background": 0.5, "noise": 0.3, "quiet": 0.2}
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Windows:
-    """Components of one recording (channels, n_mels, frames) float16 dB, and where its windows may start.
+    """Components of one recording (channels, n_mels, frames) float16 dB, and where its windows may
+    start.
 
-    `silent` (frames,) says in which frames a person heard no call, and windows wholly inside may start at `silent_starts`;
-    `targets` are pseudo labels (frames,) by species, and `calls` (N, 2) the frames from which to which its own is present.
-    `ends_heard`: its beginning and end are those of a recording for smart crops.
+    `silent` (frames,) says in which frames a person heard no call, and windows wholly inside may
+    start at `silent_starts`; `targets` are pseudo labels (frames,) by species, and `calls` (N, 2)
+    the frames from which to which its own is present. `ends_heard`: its beginning and end are those
+    of a recording for smart crops.
     """
 
     components: NDArray[np.float16]
@@ -53,30 +58,54 @@ class _Windows:
 
 
 class TrainingWindows:
-    """The training recordings in memory. `labels` are the known species; known recordings of any other label are outliers."""
+    """The training recordings in memory. `labels` are the known species; known recordings of any
+    other label are outliers.
+    """
 
     def __init__(
-        self, recordings: Iterable[Recording], *, cache: ComponentCache, labels: Sequence[str], sampling: Sampling | None = None
+        self,
+        recordings: Iterable[Recording],
+        *,
+        cache: ComponentCache,
+        labels: Sequence[str],
+        sampling: Sampling | None = None,
     ) -> None:
         self.spec: FrontendSpec = cache.spec
         self.labels = tuple(labels)
         self.sampling = sampling or Sampling()
         self._known: dict[str, list[_Windows]] = {label: [] for label in labels}
-        self._others: dict[str, dict[str, list[_Windows]]] = {"unknown": {}, "noise": {}, "background": {}, "quiet": {}}
+        self._others: dict[str, dict[str, list[_Windows]]] = {
+            "unknown": {},
+            "noise": {},
+            "background": {},
+            "quiet": {},
+        }
         kept = short_enough(recordings, self.sampling.crop, self._known)
         for recording in kept:
             self._add(recording, cache.load(recording))
-        self._weights = {label: _recording_weights(label, windows) for label, windows in self._known.items()}
+        self._weights = {
+            label: _recording_weights(label, windows) for label, windows in self._known.items()
+        }
         pseudo = self.sampling.pseudo
-        self.told = pseudo.digest([r for r in kept if self._is_known(r)]) if pseudo else ""  # names the pseudo labels, if any
+        # names the pseudo labels, if any
+        self.told = pseudo.digest([r for r in kept if self._is_known(r)]) if pseudo else ""
 
     def known(self, rng: np.random.Generator, label: int) -> Array:
-        """Mel power (channels, n_mels, frames) of a window of species number `label` in which it is heard."""
+        """Mel power (channels, n_mels, frames) of a window of species number `label` in which it is
+        heard.
+        """
         windows = self._recording(rng, label)
-        return self._cut(windows, self._start(rng, windows, windows.starts if len(windows.starts) else windows.silent_starts))
+        return self._cut(
+            windows,
+            self._start(
+                rng, windows, windows.starts if len(windows.starts) else windows.silent_starts
+            ),
+        )
 
     def labelled(self, rng: np.random.Generator, label: int) -> Drawn:
-        """A window of a recording of species number `label`, with what is true of it; some are of its marked pauses."""
+        """A window of a recording of species number `label`, with what is true of it; some are of
+        its marked pauses.
+        """
         windows = self._recording(rng, label)
         start = self._start(rng, windows, np.concatenate([windows.starts, windows.silent_starts]))
         end = start + self.spec.component_frames
@@ -89,13 +118,17 @@ class TrainingWindows:
         return Drawn(power=self._cut(windows, start), labels=labels, steps=steps)
 
     def nothing(self) -> Array | None:
-        """The time steps (T', K) of a window that has none of the species; None without pseudo labels."""
+        """The time steps (T', K) of a window that has none of the species; None without pseudo
+        labels.
+        """
         if self.sampling.pseudo is None:
             return None
         return np.zeros((-(-self.spec.component_frames // SCALE), len(self.labels)), np.float32)
 
     def outlier(self, rng: np.random.Generator) -> Array:
-        """Mel power of a window that is none of the species: another species, noise, background, or a pause in a recording."""
+        """Mel power of a window that is none of the species: another species, noise, background, or
+        a pause in a recording.
+        """
         return self._other(rng, OUTLIER_SHARES)
 
     def interference(self, rng: np.random.Generator) -> Array:
@@ -129,10 +162,18 @@ class TrainingWindows:
         return self._cut(windows, self._near(rng, windows, windows.starts))
 
     def _start(self, rng: np.random.Generator, windows: _Windows, starts: NDArray[np.int64]) -> int:
-        """The first frame of a window of a species: at an end of the recording, around a call, or where something is heard."""
-        crop, last = self.sampling.crop, int(windows.components.shape[2]) - self.spec.component_frames
+        """The first frame of a window of a species: at an end of the recording, around a call, or
+        where something is heard.
+        """
+        crop, last = (
+            self.sampling.crop,
+            int(windows.components.shape[2]) - self.spec.component_frames,
+        )
         if crop is not None and windows.ends_heard and rng.random() < crop.ends_share:
-            inwards = min(round(rng.uniform(crop.shift_s[0], crop.shift_s[1]) * self.spec.frames_per_second), last)
+            inwards = min(
+                round(rng.uniform(crop.shift_s[0], crop.shift_s[1]) * self.spec.frames_per_second),
+                last,
+            )
             return inwards if rng.random() < 0.5 else last - inwards
         if len(windows.calls):
             first, end = windows.calls[rng.integers(len(windows.calls))]
@@ -162,13 +203,17 @@ class TrainingWindows:
     def _add(self, recording: Recording, components: NDArray[np.float16]) -> None:
         frames = trained_frames(recording, self.spec, components.shape[2])
         if not len(frames):
-            log.warning("%s: is left out, nearly all of it is marked as human_voice", recording.path)
+            log.warning(
+                "%s: is left out, nearly all of it is marked as human_voice", recording.path
+            )
             return
         silent = marked_frames(recording, self.spec, components.shape[2], "nocall")[frames]
         targets = self._targets(recording, components.shape[2], frames, silent)
         if len(frames) != components.shape[2] or (np.diff(frames) != 1).any():
             components = components[:, :, frames]
-        activity = measure_activity(components[0], window_frames=self.spec.component_frames, hop_frames=HOP_FRAMES)
+        activity = measure_activity(
+            components[0], window_frames=self.spec.component_frames, hop_frames=HOP_FRAMES
+        )
         windows = self._windows(recording, components, activity, silent, targets)
         if self._is_known(recording):
             self._known[recording.label].append(windows)
@@ -196,14 +241,22 @@ class TrainingWindows:
             starts=activity.starts[active if active.any() else ~inside],
             silent=silent if silent.any() else None,
             silent_starts=activity.starts[inside],
-            secondary=tuple(self.labels.index(name) for name in recording.secondary_labels if name in self.labels),
+            secondary=tuple(
+                self.labels.index(name)
+                for name in recording.secondary_labels
+                if name in self.labels
+            ),
             targets=targets,
             calls=runs(own == 1) if own is not None else np.zeros((0, 2), np.int64),
             ends_heard=crop is not None and recording.seconds <= crop.longest_s,
         )
 
-    def _targets(self, recording: Recording, total: int, frames: NDArray[np.int64], silent: Mask) -> dict[int, Array]:
-        """Pseudo labels of a recording of a species, at the frames that are trained on; what a person heard is above them."""
+    def _targets(
+        self, recording: Recording, total: int, frames: NDArray[np.int64], silent: Mask
+    ) -> dict[int, Array]:
+        """Pseudo labels of a recording of a species, at the frames that are trained on; what a
+        person heard is above them.
+        """
         pseudo = self.sampling.pseudo
         if pseudo is None or not self._is_known(recording):
             return {}
@@ -214,7 +267,10 @@ class TrainingWindows:
 
     def _inside(self, activity: Activity, frames: Mask) -> Mask:
         """Which windows are wholly inside the marked `frames`."""
-        return np.array([frames[start : start + self.spec.component_frames].all() for start in activity.starts], bool)
+        return np.array(
+            [frames[start : start + self.spec.component_frames].all() for start in activity.starts],
+            bool,
+        )
 
     def _touch(self, activity: Activity, targets: Mapping[int, Array]) -> Mask:
         """In which windows a species may be heard by the pseudo labels."""
@@ -233,8 +289,13 @@ def most_active_window(components: NDArray[np.float16], spec: FrontendSpec) -> A
 
 
 def _recording_weights(label: str, windows: list[_Windows]) -> NDArray[np.float64]:
-    """Square root of the number of active windows: a long recording counts more than a short one, but not in proportion."""
+    """Square root of the number of active windows: a long recording counts more than a short one,
+    but not in proportion.
+    """
     if not windows:
-        raise UserError(f"species '{label}': nothing is left of its training recordings without what is marked as human_voice")
+        raise UserError(
+            f"species '{label}': nothing is left of its training recordings without what is marked "
+            "as human_voice"
+        )
     weights: NDArray[np.float64] = np.sqrt([len(w.starts) + len(w.silent_starts) for w in windows])
     return np.asarray(weights / weights.sum(), np.float64)

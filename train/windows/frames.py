@@ -1,6 +1,8 @@
-"""Seconds of a recording as frames of its components, for what people or networks said of parts of it.
+"""Seconds of a recording as frames of its components, for what people or networks said of parts of
+it.
 
-A recording shorter than a window is repeated to fill one (`train.windows.audio.loop_to`), and so is what was said of it.
+A recording shorter than a window is repeated to fill one (`train.windows.audio.loop_to`), and so is
+what was said of it.
 """
 
 from __future__ import annotations
@@ -28,18 +30,26 @@ def frame_times(recording: Recording, spec: FrontendSpec, frames: int) -> NDArra
     return times
 
 
-def marked_frames(recording: Recording, spec: FrontendSpec, frames: int, kind: Kind, *, margin_s: float = 0.0) -> Mask:
+def marked_frames(
+    recording: Recording, spec: FrontendSpec, frames: int, kind: Kind, *, margin_s: float = 0.0
+) -> Mask:
     """Frames (frames,) whose middle is in a stretch of `kind`, or less than `margin_s` from it."""
     times = frame_times(recording, spec, frames)
-    return _within(times, ((s.start_s - margin_s, s.end_s + margin_s) for s in recording.stretches if s.kind == kind))
+    return _within(
+        times,
+        ((s.start_s - margin_s, s.end_s + margin_s) for s in recording.stretches if s.kind == kind),
+    )
 
 
 def trained_frames(recording: Recording, spec: FrontendSpec, frames: int) -> NDArray[np.int64]:
-    """Which of a recording's `frames` are left when speech is cut out, repeated to fill a window; none if next to none are left.
+    """Which of a recording's `frames` are left when speech is cut out, repeated to fill a window;
+    none if next to none are left.
 
     A frame reaches half a transform to both sides of its middle.
     """
-    margin_s = max(channel.n_fft or spec.n_fft for channel in spec.channels) / 2 / spec.sample_rate_hz
+    margin_s = (
+        max(channel.n_fft or spec.n_fft for channel in spec.channels) / 2 / spec.sample_rate_hz
+    )
     kept = np.flatnonzero(~marked_frames(recording, spec, frames, "human_voice", margin_s=margin_s))
     if len(kept) < min(frames, SHORTEST_S * spec.frames_per_second):
         return kept[:0]

@@ -1,9 +1,11 @@
-"""Augmentation of finished features as if they were an image: what Sevilla and Glotin 2017 (section 2.2, system S4) do in training.
+"""Augmentation of finished features as if they were an image: what Sevilla and Glotin 2017 (section
+2.2, system S4) do in training.
 
-Arrays are (channels, bands, frames) float32, scaled by the levels to 0..1. The paper runs "the Inception preprocessing" on three
-scales as red, green and blue; that is TensorFlow's: brightness 32/255, contrast and saturation 0.5, hue 0.2, in any order. Two
-readings are ours: grey is the mean of the channels, and hue turns the channels about the grey axis, which needs no detour by HSV
-and leaves the mean as it is.
+Arrays are (channels, bands, frames) float32, scaled by the levels to 0..1. The paper runs "the
+Inception preprocessing" on three scales as red, green and blue; that is TensorFlow's: brightness
+32/255, contrast and saturation 0.5, hue 0.2, in any order. Two readings are ours: grey is the mean
+of the channels, and hue turns the channels about the grey axis, which needs no detour by HSV and
+leaves the mean as it is.
 """
 
 from __future__ import annotations
@@ -21,15 +23,19 @@ Array = NDArray[np.float32]
 
 
 def distort(features: Array, *, spec: AugmentSpec, rng: np.random.Generator) -> Array:
-    """One random draw of what `spec` asks for: crop in frequency, colour, grain; clipped to the range that features have.
+    """One random draw of what `spec` asks for: crop in frequency, colour, grain; clipped to the
+    range that features have.
 
-    Where nothing is asked for, nothing is drawn: a recipe without these keys sees the same windows as before there were any.
+    Where nothing is asked for, nothing is drawn: a recipe without these keys sees the same windows
+    as before there were any.
     """
     ceiling = max(1.0, float(features.max()))  # PCEN may exceed 1
     if spec.crop_top or spec.crop_bottom:
         top, bottom = 1 - rng.uniform(0, spec.crop_top), rng.uniform(0, spec.crop_bottom)
         features = crop_height(features, top=top, bottom=bottom)
-    depths = [(change, getattr(spec, name)) for name, change in COLOURS.items() if getattr(spec, name)]
+    depths = [
+        (change, getattr(spec, name)) for name, change in COLOURS.items() if getattr(spec, name)
+    ]
     for i in rng.permutation(len(depths)) if depths else ():
         change, depth = depths[i]
         features = change(features, rng.uniform(-depth, depth))
@@ -39,9 +45,13 @@ def distort(features: Array, *, spec: AugmentSpec, rng: np.random.Generator) -> 
 
 
 def crop_height(features: Array, *, top: float, bottom: float) -> Array:
-    """The bands between the shares `bottom` and `top` of the height, resized bilinearly to all of it; frames stay."""
+    """The bands between the shares `bottom` and `top` of the height, resized bilinearly to all of
+    it; frames stay.
+    """
     bands = features.shape[1]
-    centres = np.clip((np.arange(bands) + 0.5) * (top - bottom) + bottom * bands - 0.5, 0, bands - 1)
+    centres = np.clip(
+        (np.arange(bands) + 0.5) * (top - bottom) + bottom * bands - 0.5, 0, bands - 1
+    )
     below = np.floor(centres).astype(int)
     share = (centres - below).astype(np.float32)[:, None]
     lower, upper = features[:, below], features[:, np.minimum(below + 1, bands - 1)]
@@ -50,9 +60,12 @@ def crop_height(features: Array, *, top: float, bottom: float) -> Array:
 
 
 def turn_hue(features: Array, turn: float) -> Array:
-    """Three channels turned about the grey axis by `turn` of a circle (a third of it: each becomes the next); their mean stays."""
+    """Three channels turned about the grey axis by `turn` of a circle (a third of it: each becomes
+    the next); their mean stays.
+    """
     angle = 2 * np.pi * turn
-    # Rodrigues' rotation about (1, 1, 1): a circulant matrix, its first row for angles a third of a circle apart
+    # Rodrigues' rotation about (1, 1, 1): a circulant matrix, its first row for angles a third of a
+    # circle apart
     row = (1 + 2 * np.cos(angle + 2 * np.pi / 3 * np.arange(3))) / 3
     rotation = np.stack([np.roll(row, i) for i in range(3)]).astype(np.float32)
     turned: Array = np.einsum("ij,jbt->ibt", rotation, features)
@@ -85,10 +98,14 @@ COLOURS: dict[str, Callable[[Array, float], Array]] = {
 
 
 def _grain(features: Array, depth: float, rng: np.random.Generator) -> Array:
-    """The paper's "random noise or local brightness": independent noise, or as often a brightness that changes slowly with time."""
+    """The paper's "random noise or local brightness": independent noise, or as often a brightness
+    that changes slowly with time.
+    """
     if rng.random() < 0.5:
         noise = rng.standard_normal(features.shape, np.float32)
         return features + np.float32(rng.uniform(0, depth)) * noise
     points, frames = int(rng.integers(3, 7)), features.shape[2]
-    slow = np.interp(np.linspace(0, points - 1, frames), np.arange(points), rng.uniform(-depth, depth, points))
+    slow = np.interp(
+        np.linspace(0, points - 1, frames), np.arange(points), rng.uniform(-depth, depth, points)
+    )
     return features + slow.astype(np.float32)

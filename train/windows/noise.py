@@ -1,7 +1,8 @@
-"""White and pink noise as any frontend hears it, to be mixed under windows (BirdCLEF 2021, section 2.1, system S5).
+"""White and pink noise as any frontend hears it, to be mixed under windows (BirdCLEF 2021, section
+2.1, system S5).
 
-Noise is made as samples and goes through the frontend's own components, so that its spectrogram fluctuates, and is split into
-harmonic and percussive parts, as that of a microphone.
+Noise is made as samples and goes through the frontend's own components, so that its spectrogram
+fluctuates, and is split into harmonic and percussive parts, as that of a microphone.
 """
 
 from __future__ import annotations
@@ -16,18 +17,23 @@ from edge.bundle.features import Frontend
 __all__ = ["ColouredNoise", "make_noise"]
 
 Array = NDArray[np.float32]
-SLOPES = {"white": 0.0, "pink": 0.5}  # amplitude falls with frequency to this power: power falls by 0 or 3 dB an octave
+# amplitude falls with frequency to this power: power falls by 0 or 3 dB an octave
+SLOPES = {"white": 0.0, "pink": 0.5}
 WINDOWS = 4  # made once and cut at random: noise of which two cuts overlap is still another input
 
 
 class ColouredNoise:
-    """Draws windows of noise for one frontend; what is drawn depends on the generator alone, so a resumed run hears the same."""
+    """Draws windows of noise for one frontend; what is drawn depends on the generator alone, so a
+    resumed run hears the same.
+    """
 
     def __init__(self, frontend: Frontend) -> None:
         self._frontend = frontend
 
     def draw(self, rng: np.random.Generator) -> Array:
-        """Band power (channels, n_mels, component frames) of white or of pink noise, at no level in particular."""
+        """Band power (channels, n_mels, component frames) of white or of pink noise, at no level in
+        particular.
+        """
         colours = self._components
         noise = colours[list(colours)[rng.integers(len(colours))]]
         frames = self._frontend.spec.component_frames
@@ -37,11 +43,16 @@ class ColouredNoise:
     @cached_property
     def _components(self) -> dict[str, Array]:
         length, rng = WINDOWS * self._frontend.spec.window_samples, np.random.default_rng(0)
-        return {name: self._frontend.components(make_noise(length, slope=slope, rng=rng)) for name, slope in SLOPES.items()}
+        return {
+            name: self._frontend.components(make_noise(length, slope=slope, rng=rng))
+            for name, slope in SLOPES.items()
+        }
 
 
 def make_noise(length: int, *, slope: float, rng: np.random.Generator) -> Array:
-    """Gaussian noise (length,) float32 with mean power 0.01, its amplitude falling with frequency to the power `slope`; no mean."""
+    """Gaussian noise (length,) float32 with mean power 0.01, its amplitude falling with frequency
+    to the power `slope`; no mean.
+    """
     spectrum = np.fft.rfft(rng.standard_normal(length))
     spectrum[0] = 0
     spectrum[1:] *= np.arange(1, len(spectrum)) ** -slope

@@ -1,4 +1,6 @@
-"""What a trained network says of many windows: the currency between training, calibration and evaluation."""
+"""What a trained network says of many windows: the currency between training, calibration and
+evaluation.
+"""
 
 from __future__ import annotations
 
@@ -23,8 +25,9 @@ COLUMNS = ("recording", "start_s", "active", "embedding", "logits")
 
 @dataclass(frozen=True, kw_only=True)
 class WindowOutputs:
-    """W windows of a corpus: position of their recording in `Corpus.recordings` (W,), start in it in seconds (W,), whether
-    something is heard in them (W,) bool, embedding (W, D) and logits (W, K) float32 in the order of `labels`.
+    """W windows of a corpus: position of their recording in `Corpus.recordings` (W,), start in it
+    in seconds (W,), whether something is heard in them (W,) bool, embedding (W, D) and logits (W,
+    K) float32 in the order of `labels`.
 
     A window that is not active is taken as nothing, not as the species its file is labelled with.
     """
@@ -38,8 +41,15 @@ class WindowOutputs:
 
     def __post_init__(self) -> None:
         lengths = {name: len(getattr(self, name)) for name in COLUMNS}
-        if len(set(lengths.values())) != 1 or self.embedding.ndim != 2 or self.logits.shape[1:] != (len(self.labels),):
-            raise ValueError(f"outputs do not fit together: {lengths}, logits {self.logits.shape}, {len(self.labels)} labels")
+        if (
+            len(set(lengths.values())) != 1
+            or self.embedding.ndim != 2
+            or self.logits.shape[1:] != (len(self.labels),)
+        ):
+            raise ValueError(
+                f"outputs do not fit together: {lengths}, logits {self.logits.shape}, "
+                f"{len(self.labels)} labels"
+            )
 
     def __len__(self) -> int:
         return len(self.recording)
@@ -60,7 +70,9 @@ class WindowOutputs:
         try:
             with Path(path).open("rb") as file, np.load(file, allow_pickle=False) as arrays:
                 columns = {name: arrays[name] for name in COLUMNS}
-                return WindowOutputs(**columns, labels=tuple(str(label) for label in arrays["labels"]))
+                return WindowOutputs(
+                    **columns, labels=tuple(str(label) for label in arrays["labels"])
+                )
         except FileNotFoundError as exc:
             raise UserError(f"{path}: no such file; 'edge-train fit' writes it") from exc
         except (OSError, ValueError, KeyError, zipfile.BadZipFile) as exc:

@@ -1,12 +1,14 @@
-"""Pseudo labels: what a segmentation network says is heard when in the recordings it is trained on (BirdCLEF 2021, 2.4; system S5).
+"""Pseudo labels: what a segmentation network says is heard when in the recordings it is trained on
+(BirdCLEF 2021, 2.4; system S5).
 
 run/labels/<recording>-<sha256>.csv   one file per recording of a species, for people too: label, start_s, end_s, state, score
 run/labels/README.md                  how to read them
 run/labels.json                       the run that made them, and the thresholds
 
-A line is a stretch of time steps with one state; `score` is their mean. What is not listed is absent. Readings taken where the
-paper is silent: only the species that a recording names, its own and those in the background, can be present; where the network is
-as sure of another it is unsure, for the loss of whole windows calls it absent. And a recording in which its own species is present
+A line is a stretch of time steps with one state; `score` is their mean. What is not listed is
+absent. Readings taken where the paper is silent: only the species that a recording names, its own
+and those in the background, can be present; where the network is as sure of another it is unsure,
+for the loss of whole windows calls it absent. And a recording in which its own species is present
 nowhere is unsure of it everywhere: its author heard it, so the network does not know where it is.
 """
 
@@ -66,7 +68,9 @@ class Heard:
 
 @dataclass(frozen=True, kw_only=True)
 class PseudoLabels:
-    """The folder of pseudo labels of one training; `labels` are the species it learns, in the order of its logits."""
+    """The folder of pseudo labels of one training; `labels` are the species it learns, in the order
+    of its logits.
+    """
 
     folder: Path
     labels: tuple[str, ...]
@@ -82,7 +86,9 @@ class PseudoLabels:
         writer = csv.writer(table, lineterminator="\n")
         writer.writerow(COLUMNS)
         for s in stretches:
-            writer.writerow([s.label, f"{s.start_s:.3f}", f"{s.end_s:.3f}", s.state, f"{s.score:.3f}"])
+            writer.writerow(
+                [s.label, f"{s.start_s:.3f}", f"{s.end_s:.3f}", s.state, f"{s.score:.3f}"]
+            )
         write_text(self.path(recording), table.getvalue())
 
     def explain(self) -> None:
@@ -94,18 +100,24 @@ class PseudoLabels:
         return tuple(_heard(row, self.labels) for row in read_table(self.path(recording), COLUMNS))
 
     def targets(self, recording: Recording, spec: FrontendSpec, frames: int) -> dict[int, Array]:
-        """Of each species listed, by its position: (frames,) 1 where present, 0 where absent, NaN where unsure."""
+        """Of each species listed, by its position: (frames,) 1 where present, 0 where absent, NaN
+        where unsure.
+        """
         times = frame_times(recording, spec, frames)
         targets: dict[int, Array] = {}
         for heard in self.read(recording):
-            states = targets.setdefault(self.labels.index(heard.label), np.zeros(frames, np.float32))
+            states = targets.setdefault(
+                self.labels.index(heard.label), np.zeros(frames, np.float32)
+            )
             # the last frame's middle may be at the very end
             ends = times < heard.end_s if heard.end_s < recording.seconds else np.ones(frames, bool)
             states[(times >= heard.start_s) & ends] = TARGETS[heard.state]
         return targets
 
     def digest(self, recordings: Sequence[Recording]) -> str:
-        """sha256 of the files of `recordings`: a training that was interrupted goes on with these labels only."""
+        """sha256 of the files of `recordings`: a training that was interrupted goes on with these
+        labels only.
+        """
         whole = hashlib.sha256()
         for path in sorted(self.path(r) for r in recordings):
             whole.update(path.read_bytes())
@@ -113,15 +125,24 @@ class PseudoLabels:
 
 
 def find_stretches(
-    scores: Array, recording: Recording, *, labels: Sequence[str], spec: FrontendSpec, pseudo: PseudoSpec
+    scores: Array,
+    recording: Recording,
+    *,
+    labels: Sequence[str],
+    spec: FrontendSpec,
+    pseudo: PseudoSpec,
 ) -> list[Heard]:
-    """The lines of a recording's file, from scores (steps, K): all of the species it names, of others what is unsure.
+    """The lines of a recording's file, from scores (steps, K): all of the species it names, of
+    others what is unsure.
 
-    A step of the network is about a frame that is a multiple of `SCALE`, so it reaches half of that to both sides.
+    A step of the network is about a frame that is a multiple of `SCALE`, so it reaches half of that
+    to both sides.
     """
     middles = np.arange(len(scores)) * SCALE / spec.frames_per_second
     scores = scores[middles < recording.seconds]  # of a looped recording, its first time
-    borders = np.clip((np.arange(len(scores) + 1) - 0.5) * SCALE / spec.frames_per_second, 0, recording.seconds)
+    borders = np.clip(
+        (np.arange(len(scores) + 1) - 0.5) * SCALE / spec.frames_per_second, 0, recording.seconds
+    )
     named = {recording.label, *recording.secondary_labels}
     found = []
     for k, label in enumerate(labels):
@@ -130,14 +151,22 @@ def find_stretches(
         for start, end in zip(starts, np.r_[starts[1:], len(states)], strict=True):
             if label in named or states[start] != "absent":
                 mean, state = float(scores[start:end, k].mean()), str(states[start])
-                heard = Heard(label=label, start_s=borders[start], end_s=borders[end], state=state, score=mean)  # type: ignore[arg-type]  # one of the three
+                heard = Heard(
+                    label=label,
+                    start_s=borders[start],
+                    end_s=borders[end],
+                    state=state,  # type: ignore[arg-type]
+                    score=mean,
+                )  # one of the three
                 found.append(heard)
     return found
 
 
 def _states(scores: Array, pseudo: PseudoSpec, *, named: bool, own: bool) -> NDArray[np.str_]:
     """State of each step (steps,) of one species."""
-    states = np.where(scores >= pseudo.present, "present", np.where(scores <= pseudo.absent, "absent", "unsure"))
+    states = np.where(
+        scores >= pseudo.present, "present", np.where(scores <= pseudo.absent, "absent", "unsure")
+    )
     if not named:
         states[states == "present"] = "unsure"
     if own and not (states == "present").any():
@@ -148,7 +177,10 @@ def _states(scores: Array, pseudo: PseudoSpec, *, named: bool, own: bool) -> NDA
 def _heard(row: Row, labels: Sequence[str]) -> Heard:
     label, state = row.cells["label"], row.cells["state"]
     if label not in labels:
-        raise row.fault("label", f"{label!r} is none of the species that are trained; correct or remove the line")
+        raise row.fault(
+            "label",
+            f"{label!r} is none of the species that are trained; correct or remove the line",
+        )
     if state not in TARGETS:
         raise row.fault("state", f"{state!r} is none of {', '.join(TARGETS)}")
     numbers = {}
@@ -158,5 +190,7 @@ def _heard(row: Row, labels: Sequence[str]) -> Heard:
         except ValueError:
             raise row.fault(name, f"{row.cells[name]!r} is no number") from None
     if not 0 <= numbers["start_s"] < numbers["end_s"] < math.inf:
-        raise row.fault("end_s", "a stretch starts at 0 or later and ends after its start; correct the numbers")
+        raise row.fault(
+            "end_s", "a stretch starts at 0 or later and ends after its start; correct the numbers"
+        )
     return Heard(label=label, state=state, **numbers)  # type: ignore[arg-type]  # one of the three

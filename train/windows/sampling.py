@@ -21,7 +21,9 @@ Array = NDArray[np.float32]
 
 @dataclass(frozen=True, kw_only=True)
 class Sampling:
-    """What a recipe says of where windows are cut and what is true of them; by default, that a window has its recording's label."""
+    """What a recipe says of where windows are cut and what is true of them; by default, that a
+    window has its recording's label.
+    """
 
     crop: CropSpec | None = None
     secondary: float = 0.0
@@ -30,10 +32,12 @@ class Sampling:
 
 @dataclass(frozen=True, kw_only=True)
 class Drawn:
-    """A window of a recording of a species: mel power (channels, n_mels, frames) and what is heard in it.
+    """A window of a recording of a species: mel power (channels, n_mels, frames) and what is heard
+    in it.
 
-    `labels` (K,): 1 for the species, less for one in the background, all 0 where a person heard no call. `steps` (T', K), where
-    there are pseudo labels: 1 where a species is present, 0 where it is absent, NaN where that is unsure.
+    `labels` (K,): 1 for the species, less for one in the background, all 0 where a person heard no
+    call. `steps` (T', K), where there are pseudo labels: 1 where a species is present, 0 where it
+    is absent, NaN where that is unsure.
     """
 
     power: Array
@@ -41,19 +45,31 @@ class Drawn:
     steps: Array | None
 
 
-def short_enough(recordings: Iterable[Recording], crop: CropSpec | None, labels: Iterable[str]) -> list[Recording]:
-    """Without the recordings of species that are too long for smart crops, but for a species that has no other."""
+def short_enough(
+    recordings: Iterable[Recording], crop: CropSpec | None, labels: Iterable[str]
+) -> list[Recording]:
+    """Without the recordings of species that are too long for smart crops, but for a species that
+    has no other.
+    """
     everything = list(recordings)
     if crop is None:
         return everything
     known = set(labels)
     fits = {r.label for r in everything if r.role == "known" and r.seconds <= crop.longest_s}
     for label in sorted({r.label for r in everything if r.role == "known"} & known - fits):
-        log.warning("%s has no recording of up to %g s: its longer ones are kept", label, crop.longest_s)
-    return [r for r in everything if r.role != "known" or r.label not in known & fits or r.seconds <= crop.longest_s]
+        log.warning(
+            "%s has no recording of up to %g s: its longer ones are kept", label, crop.longest_s
+        )
+    return [
+        r
+        for r in everything
+        if r.role != "known" or r.label not in known & fits or r.seconds <= crop.longest_s
+    ]
 
 
 def runs(mask: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """First frame and the one after the last of each stretch in which `mask` (frames,) is true, (N, 2)."""
+    """First frame and the one after the last of each stretch in which `mask` (frames,) is true, (N,
+    2).
+    """
     borders = np.flatnonzero(np.diff(np.r_[False, mask, False]))
     return borders.reshape(-1, 2).astype(np.int64)

@@ -1,4 +1,6 @@
-"""Plug point: forms of a replay's results, each a file here and a line in `open_sink`; see `base`."""
+"""Plug point: forms of a replay's results, each a file here and a line in `open_sink`; see
+`base`.
+"""
 
 from __future__ import annotations
 

@@ -16,7 +16,9 @@ __all__ = ["Heard", "Sink"]
 
 @dataclass(frozen=True, kw_only=True)
 class Heard:
-    """One recording, heard to its end. `file` is the path as it was given; `spool` holds its predictions where they were wanted."""
+    """One recording, heard to its end. `file` is the path as it was given; `spool` holds its
+    predictions where they were wanted.
+    """
 
     file: str
     duration_s: float
@@ -25,7 +27,9 @@ class Heard:
     spool: Path | None = None
 
     def predictions(self) -> Iterator[Prediction]:
-        """Its predictions, one per window, in order; read from the spool, because a day has 86 400 of them."""
+        """Its predictions, one per window, in order; read from the spool, because a day has 86 400
+        of them.
+        """
         if self.spool is None:
             return
         with self.spool.open("rb") as file:
@@ -37,7 +41,9 @@ class Heard:
 
 
 class Sink(Protocol):
-    """Writes whole recordings in the order given. Not thread-safe; `close` completes the output but leaves the stream open."""
+    """Writes whole recordings in the order given. Not thread-safe; `close` completes the output but
+    leaves the stream open.
+    """
 
     def write(self, heard: Heard) -> None:
         """Add one recording."""

@@ -21,7 +21,9 @@ class DetectionLines:
 
     def write(self, heard: Heard) -> None:
         for d in heard.detections:
-            payload = detection_payload(d, source=heard.file, clock=heard.clock, provenance=self._provenance)
+            payload = detection_payload(
+                d, source=heard.file, clock=heard.clock, provenance=self._provenance
+            )
             _line(self._stream, payload)
 
     def close(self) -> None:

@@ -85,10 +85,14 @@ class CsvTable:
 
 
 class RavenTable:
-    """A Raven selection table. Raven opens several files as one sequence: begin times run on, the file offset is within a file."""
+    """A Raven selection table. Raven opens several files as one sequence: begin times run on, the
+    file offset is within a file.
+    """
 
     def __init__(self, stream: TextIO, provenance: Provenance) -> None:
-        self._rows = csv.writer(stream, delimiter="\t", lineterminator="\n", quoting=csv.QUOTE_NONE, escapechar="\\")
+        self._rows = csv.writer(
+            stream, delimiter="\t", lineterminator="\n", quoting=csv.QUOTE_NONE, escapechar="\\"
+        )
         self._provenance = provenance
         self._selection = 0
         self._begin_s = 0.0
@@ -100,7 +104,12 @@ class RavenTable:
             times = (f"{self._begin_s + d.start_s:.6f}", f"{self._begin_s + d.end_s:.6f}")
             band = (f"{BAND_HZ:.1f}", f"{d.sample_rate_hz / 2:.1f}")
             where = (heard.file, f"{d.start_s:.6f}")
-            what = (species(d, self._provenance), d.label or "unknown", f"{d.score:.4f}", f"{d.novelty:.4f}")
+            what = (
+                species(d, self._provenance),
+                d.label or "unknown",
+                f"{d.score:.4f}",
+                f"{d.novelty:.4f}",
+            )
             self._rows.writerow([self._selection, "Spectrogram 1", 1, *times, *band, *where, *what])
         self._begin_s += heard.duration_s
 
@@ -109,7 +118,9 @@ class RavenTable:
 
 
 class AudacityLabels:
-    """An Audacity label track: start, end, text. Times are within each recording; the text names it once there are several."""
+    """An Audacity label track: start, end, text. Times are within each recording; the text names it
+    once there are several.
+    """
 
     def __init__(self, stream: TextIO, provenance: Provenance, *, several: bool) -> None:
         self._stream = stream
@@ -128,13 +139,17 @@ class AudacityLabels:
 
 
 class TerminalTable:
-    """A table to read: the recordings' names as headings, and a last line that says how much was heard and by which clock."""
+    """A table to read: the recordings' names as headings, and a last line that says how much was
+    heard and by which clock.
+    """
 
     def __init__(self, stream: TextIO, provenance: Provenance) -> None:
         from rich.console import Console
 
         width = None if stream.isatty() else PIPE_WIDTH
-        self._console = Console(file=stream, width=width, highlight=False, markup=False, emoji=False)
+        self._console = Console(
+            file=stream, width=width, highlight=False, markup=False, emoji=False
+        )
         self._provenance = provenance
         self._groups: list[tuple[str, list[tuple[str, ...]]]] = []
         self._files = 0
@@ -154,7 +169,10 @@ class TerminalTable:
             self._console.print(self._table())
         rows = sum(len(rows) for _, rows in self._groups)
         heard = f"{clock_time(self._heard_s)} of audio in {_count(self._files, 'file')}"
-        self._console.print(f"{_count(rows, 'detection')} in {heard}; start times from: {', '.join(self._clocks)}", soft_wrap=True)
+        self._console.print(
+            f"{_count(rows, 'detection')} in {heard}; start times from: {', '.join(self._clocks)}",
+            soft_wrap=True,
+        )
 
     def _row(self, d: Detection, heard: Heard) -> tuple[str, ...]:
         time = f"{clock_time(d.start_s):>9} - {clock_time(d.end_s)}"
@@ -162,7 +180,9 @@ class TerminalTable:
         return time, utc, species(d, self._provenance), f"{d.score:.2f}", f"{d.novelty:.2f}"
 
     def _table(self) -> RenderableType:
-        """One grid for all recordings, so that columns stay in line; the names stand between its parts."""
+        """One grid for all recordings, so that columns stay in line; the names stand between its
+        parts.
+        """
         from rich.console import Group
         from rich.table import Table
         from rich.text import Text

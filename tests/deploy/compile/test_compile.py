@@ -49,7 +49,9 @@ def on(root: Path, monkeypatch: pytest.MonkeyPatch) -> On:
 
 
 def compiled(bundle: Bundle, engines: Path, *arguments: str) -> Result:
-    return CliRunner().invoke(main, ["compile", str(bundle.path), "--engines", str(engines), *arguments])
+    return CliRunner().invoke(
+        main, ["compile", str(bundle.path), "--engines", str(engines), *arguments]
+    )
 
 
 def whole(engines: Path) -> list[Path]:
@@ -68,7 +70,9 @@ def test_without_a_driver_it_is_one_line_and_exit_code_2(bundle: Bundle, engines
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-def test_an_engine_is_built_proved_and_taken(bundle: Bundle, engines: Path, on: On, version: str) -> None:
+def test_an_engine_is_built_proved_and_taken(
+    bundle: Bundle, engines: Path, on: On, version: str
+) -> None:
     with on(Nvidia(version=version)):
         result = compiled(bundle, engines)
         assert result.exit_code == 0, result.output
@@ -96,7 +100,9 @@ def test_what_is_there_is_proved_again_and_kept(bundle: Bundle, engines: Path, o
     assert (first / "engine.plan").stat().st_mtime_ns == written
 
 
-def test_an_engine_that_answers_wrongly_is_set_aside_with_its_report(bundle: Bundle, engines: Path, on: On) -> None:
+def test_an_engine_that_answers_wrongly_is_set_aside_with_its_report(
+    bundle: Bundle, engines: Path, on: On
+) -> None:
     with on(Nvidia(behaviour=Behaviour(answers_off_by=0.01))):
         result = compiled(bundle, engines)
     assert result.exit_code == 1
@@ -105,12 +111,19 @@ def test_an_engine_that_answers_wrongly_is_set_aside_with_its_report(bundle: Bun
     assert not json.loads((engines / "set-aside.1" / "parity.json").read_text())["passed"]
 
 
-def test_what_a_network_answers_further_is_proved_and_used(tmp_path: Path, engines: Path, on: On) -> None:
+def test_what_a_network_answers_further_is_proved_and_used(
+    tmp_path: Path, engines: Path, on: On
+) -> None:
     framed = choir_bundle(tmp_path / "framed", frame_threshold=0.5, attention=True)
-    off = choir_bundle(tmp_path / "off", frame_threshold=0.4, attention=True, golden_errors={"attention": 0.1})
+    off = choir_bundle(
+        tmp_path / "off", frame_threshold=0.4, attention=True, golden_errors={"attention": 0.1}
+    )
     with on(Nvidia()):
         assert compiled(framed, engines).exit_code == 0
-        model, plain = load_model(framed, folder=engines), load_model(framed, folder=engines, backend="cpu")
+        model, plain = (
+            load_model(framed, folder=engines),
+            load_model(framed, folder=engines, backend="cpu"),
+        )
         features = plain.features(tone(1000.0, 1.0))[0]
         frames, ours = (m.verdict(features).frames for m in (plain, model))
         (looked,), (expected,) = (m.outputs(features, ("attention",)) for m in (model, plain))
@@ -125,7 +138,9 @@ def test_what_a_network_answers_further_is_proved_and_used(tmp_path: Path, engin
     assert "differs by 0.1" in refused.stderr
 
 
-def test_a_truncated_plan_is_set_aside_and_built_again(bundle: Bundle, engines: Path, on: On) -> None:
+def test_a_truncated_plan_is_set_aside_and_built_again(
+    bundle: Bundle, engines: Path, on: On
+) -> None:
     with on(Nvidia()):
         compiled(bundle, engines)
         (folder,) = whole(engines)
@@ -139,7 +154,9 @@ def test_a_truncated_plan_is_set_aside_and_built_again(bundle: Bundle, engines: 
         assert load_model(bundle, folder=engines).backend_name == "tensorrt"
 
 
-def test_after_an_upgrade_the_reason_is_told_and_an_engine_is_built_beside(bundle: Bundle, engines: Path, on: On) -> None:
+def test_after_an_upgrade_the_reason_is_told_and_an_engine_is_built_beside(
+    bundle: Bundle, engines: Path, on: On
+) -> None:
     with on(Nvidia(version="10.3")):
         compiled(bundle, engines)
     with on(Nvidia(version="11.4")):
@@ -154,12 +171,18 @@ def test_after_an_upgrade_the_reason_is_told_and_an_engine_is_built_beside(bundl
 @pytest.mark.parametrize(
     ("behaviour", "said"),
     [
-        (Behaviour(signal_at_step=signal.SIGSEGV), "the builder crashed with SIGSEGV while it was at 'Tactics'"),
+        (
+            Behaviour(signal_at_step=signal.SIGSEGV),
+            "the builder crashed with SIGSEGV while it was at 'Tactics'",
+        ),
         (
             Behaviour(signal_at_step=signal.SIGKILL),
             "the builder was killed while it was at 'Tactics', most likely for want of memory",
         ),
-        (Behaviour(build_says="Error Code 2: OutOfMemory (Requested size was 536870912 bytes.)"), "GPU's memory was not enough"),
+        (
+            Behaviour(build_says="Error Code 2: OutOfMemory (Requested size was 536870912 bytes.)"),
+            "GPU's memory was not enough",
+        ),
         (
             Behaviour(build_says="Could not find any implementation for node conv1"),
             "could not build the engine (Could not find any",
@@ -194,7 +217,9 @@ def test_a_limit_that_is_not_taken_is_told(bundle: Bundle, engines: Path, on: On
     assert "warning: TensorRT limits TACTIC_DRAM to 65536 MiB, not to the 512 MiB" in result.stderr
 
 
-def test_a_timing_cache_of_another_version_is_begun_anew(bundle: Bundle, engines: Path, on: On) -> None:
+def test_a_timing_cache_of_another_version_is_begun_anew(
+    bundle: Bundle, engines: Path, on: On
+) -> None:
     engines.mkdir()
     (engines / "timing.cache").write_bytes(b"tactics of 9.9")
     with on(Nvidia()):
@@ -204,7 +229,9 @@ def test_a_timing_cache_of_another_version_is_begun_anew(bundle: Bundle, engines
     assert (engines / "timing.cache").read_bytes() == b"tactics of 10.3.0"
 
 
-def test_the_fastest_that_gives_the_right_answers_is_enough(tmp_path: Path, engines: Path, on: On) -> None:
+def test_the_fastest_that_gives_the_right_answers_is_enough(
+    tmp_path: Path, engines: Path, on: On
+) -> None:
     bundle = tiny_bundle(tmp_path / "variants", variant_errors={"int8": 0.5})
     with on(Nvidia()):
         result = compiled(bundle, engines)
@@ -214,7 +241,9 @@ def test_the_fastest_that_gives_the_right_answers_is_enough(tmp_path: Path, engi
     assert (model.backend_name, model.network.name) == ("tensorrt", "fp32")
 
 
-def test_the_configuration_says_what_is_compiled_and_where(bundle: Bundle, tmp_path: Path, on: On) -> None:
+def test_the_configuration_says_what_is_compiled_and_where(
+    bundle: Bundle, tmp_path: Path, on: On
+) -> None:
     file = tmp_path / "edge.yaml"
     file.write_text(f"model:\n  bundle: {bundle.path}\n  engines: {tmp_path / 'there'}\n")
     with on(Nvidia()):
@@ -231,14 +260,36 @@ def test_the_configuration_says_what_is_compiled_and_where(bundle: Bundle, tmp_p
     [
         (Nvidia(version="8.6.2"), "TensorRT 8.6.2 is too old"),
         (Nvidia(version="12.0.1"), "TensorRT 12.0.1 is newer than this program"),
-        (Nvidia(import_errors={"tensorrt": "No module named 'tensorrt'"}), "--system-site-packages"),
         (
-            Nvidia(import_errors={"tensorrt": "libnvdla_compiler.so: cannot open shared object file: No such file or directory"}),
-            "libnvdla_compiler.so: cannot open shared object file: No such file or directory (install nvidia-l4t-dla-compiler",
+            Nvidia(import_errors={"tensorrt": "No module named 'tensorrt'"}),
+            "--system-site-packages",
         ),
-        (Nvidia(device=Device(failing={"cuInit": "CUDA_ERROR_NO_DEVICE"})), "no NVIDIA GPU: CUDA: cuInit: CUDA_ERROR_NO_DEVICE"),
-        (Nvidia(device=Device(failing={"cuInit": "CUDA_ERROR_SYSTEM_DRIVER_MISMATCH"})), "DRIVER_MISMATCH"),
-        (Nvidia(device=Device(failing={"cuDevicePrimaryCtxRetain": "CUDA_ERROR_OUT_OF_MEMORY"})), "OUT_OF_MEMORY"),
+        (
+            Nvidia(
+                import_errors={
+                    "tensorrt": (
+                        "libnvdla_compiler.so: cannot open shared object file: No such "
+                        "file or directory"
+                    )
+                }
+            ),
+            (
+                "libnvdla_compiler.so: cannot open shared object file: No such file or directory "
+                "(install nvidia-l4t-dla-compiler"
+            ),
+        ),
+        (
+            Nvidia(device=Device(failing={"cuInit": "CUDA_ERROR_NO_DEVICE"})),
+            "no NVIDIA GPU: CUDA: cuInit: CUDA_ERROR_NO_DEVICE",
+        ),
+        (
+            Nvidia(device=Device(failing={"cuInit": "CUDA_ERROR_SYSTEM_DRIVER_MISMATCH"})),
+            "DRIVER_MISMATCH",
+        ),
+        (
+            Nvidia(device=Device(failing={"cuDevicePrimaryCtxRetain": "CUDA_ERROR_OUT_OF_MEMORY"})),
+            "OUT_OF_MEMORY",
+        ),
     ],
 )
 def test_a_machine_that_cannot_compile_says_why_in_one_line(

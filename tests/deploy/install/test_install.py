@@ -1,6 +1,8 @@
-"""`edge-deploy install` into a folder: what it leaves there, that it can be run again, and that a failure leaves what ran before.
+"""`edge-deploy install` into a folder: what it leaves there, that it can be run again, and that a
+failure leaves what ran before.
 
-The program is a script that answers `edge check` as the test says, but where the test says that it is the real one.
+The program is a script that answers `edge check` as the test says, but where the test says that it
+is the real one.
 """
 
 from __future__ import annotations
@@ -60,7 +62,16 @@ class Machine:
         (self.root / "status").write_text(f"{status}\n", encoding="utf-8")
 
     def install(self, *options: str) -> Result:
-        arguments = ["install", "--root", str(self.root), "--package", str(self.package), "--python", str(PYTHON), *options]
+        arguments = [
+            "install",
+            "--root",
+            str(self.root),
+            "--package",
+            str(self.package),
+            "--python",
+            str(PYTHON),
+            *options,
+        ]
         return CliRunner().invoke(main, arguments)
 
     def installs(self, *options: str) -> str:
@@ -75,7 +86,9 @@ class Machine:
         return result.stderr
 
     def files(self) -> dict[str, str]:
-        """Everything that is there, by path: content, or where a link leads. Without what the checking script notes."""
+        """Everything that is there, by path: content, or where a link leads. Without what the
+        checking script notes.
+        """
         found = {}
         for path in sorted(self.root.rglob("*")):
             name = str(path.relative_to(self.root))
@@ -110,7 +123,9 @@ def other(tmp_path: Path) -> Bundle:
     return tiny_bundle(tmp_path / "other", golden_error=0.5)
 
 
-def test_a_recorder_is_made_and_a_second_run_finds_nothing_to_do(machine: Machine, bundle: Bundle) -> None:
+def test_a_recorder_is_made_and_a_second_run_finds_nothing_to_do(
+    machine: Machine, bundle: Bundle
+) -> None:
     said = machine.installs("--bundle", str(bundle.path))
     layout = machine.layout
     assert machine.current == bundle.digest
@@ -118,8 +133,12 @@ def test_a_recorder_is_made_and_a_second_run_finds_nothing_to_do(machine: Machin
     assert load_config(machine.config).model.bundle == layout.current
     assert (layout.settings / "credentials").stat().st_mode & 0o777 == 0o700
     for unit in ("edge.service", "edge-compile.service"):
-        assert (layout.units / unit).read_text(encoding="utf-8") == layout.placed(shipped(f"systemd/{unit}"))
-    assert (machine.root / "asked").read_text(encoding="utf-8") == f"check --config {machine.config}\n"
+        assert (layout.units / unit).read_text(encoding="utf-8") == layout.placed(
+            shipped(f"systemd/{unit}")
+        )
+    assert (machine.root / "asked").read_text(
+        encoding="utf-8"
+    ) == f"check --config {machine.config}\n"
     assert said.splitlines()[-1].startswith("run `edge check` of the installed program")
     before = machine.files()
     assert machine.installs("--bundle", str(bundle.path)) == "nothing has to be done\n"
@@ -128,7 +147,9 @@ def test_a_recorder_is_made_and_a_second_run_finds_nothing_to_do(machine: Machin
     assert (machine.root / "asked").read_text(encoding="utf-8").count("\n") == 1
 
 
-def test_a_dry_run_says_just_what_is_then_done_and_does_nothing(machine: Machine, bundle: Bundle) -> None:
+def test_a_dry_run_says_just_what_is_then_done_and_does_nothing(
+    machine: Machine, bundle: Bundle
+) -> None:
     before = machine.files()
     said = machine.installs("--dry-run", "--bundle", str(bundle.path))
     assert machine.files() == before
@@ -155,39 +176,64 @@ def test_what_the_service_reads_can_be_read_by_its_user(machine: Machine, bundle
         assert path.stat().st_mode & 0o777 == 0o755, path
 
 
-@pytest.mark.parametrize("fault", ["model: model.bundle = current: golden window differs", "configuration: modle: unknown key"])
-def test_a_bundle_that_the_check_refuses_is_taken_back(machine: Machine, bundle: Bundle, other: Bundle, fault: str) -> None:
+@pytest.mark.parametrize(
+    "fault",
+    ["model: model.bundle = current: golden window differs", "configuration: modle: unknown key"],
+)
+def test_a_bundle_that_the_check_refuses_is_taken_back(
+    machine: Machine, bundle: Bundle, other: Bundle, fault: str
+) -> None:
     machine.installs("--bundle", str(bundle.path))
     before = machine.files()
     machine.answers(f"ok     audio: card\nFAULT  {fault}", status=1)
     said = machine.refuses("--bundle", str(other.path))
-    assert said == f"edge-deploy: install: {fault}; all was taken back, and what ran before is in place\n"
+    assert (
+        said
+        == f"edge-deploy: install: {fault}; all was taken back, and what ran before is in place\n"
+    )
     assert machine.files() == before
 
 
-def test_a_refused_first_installation_leaves_nothing_that_could_start(machine: Machine, bundle: Bundle) -> None:
+def test_a_refused_first_installation_leaves_nothing_that_could_start(
+    machine: Machine, bundle: Bundle
+) -> None:
     before = machine.files()
     machine.answers("FAULT  model: cannot be", status=1)
     machine.refuses("--bundle", str(bundle.path))
     assert machine.files() == before
 
 
-@pytest.mark.parametrize(("text", "status", "named"), [("", 139, "ended with 139"), ("ok     model: tiny", 2, "ended with 2")])
-def test_a_check_that_breaks_is_no_consent(machine: Machine, bundle: Bundle, text: str, status: int, named: str) -> None:
+@pytest.mark.parametrize(
+    ("text", "status", "named"),
+    [("", 139, "ended with 139"), ("ok     model: tiny", 2, "ended with 2")],
+)
+def test_a_check_that_breaks_is_no_consent(
+    machine: Machine, bundle: Bundle, text: str, status: int, named: str
+) -> None:
     before = machine.files()
     machine.answers(text, status=status)
     assert named in machine.refuses("--bundle", str(bundle.path))
     assert machine.files() == before
 
 
-def test_what_no_bundle_can_mend_is_told_and_the_bundle_stays(machine: Machine, bundle: Bundle) -> None:
-    machine.answers("FAULT  audio: no audio input on this machine\nok     model: tiny\nFAULT  broker: refused", status=1)
+def test_what_no_bundle_can_mend_is_told_and_the_bundle_stays(
+    machine: Machine, bundle: Bundle
+) -> None:
+    machine.answers(
+        "FAULT  audio: no audio input on this machine\nok     model: tiny\nFAULT  broker: refused",
+        status=1,
+    )
     said = machine.installs("--bundle", str(bundle.path)).splitlines()
-    assert said[-2:] == ["still missing: audio: no audio input on this machine", "still missing: broker: refused"]
+    assert said[-2:] == [
+        "still missing: audio: no audio input on this machine",
+        "still missing: broker: refused",
+    ]
     assert machine.current == bundle.digest
 
 
-def test_old_bundles_are_kept_and_one_can_go_back_to_them(machine: Machine, bundle: Bundle, other: Bundle) -> None:
+def test_old_bundles_are_kept_and_one_can_go_back_to_them(
+    machine: Machine, bundle: Bundle, other: Bundle
+) -> None:
     machine.installs("--bundle", str(bundle.path))
     said = machine.installs("--bundle", str(other.path))
     assert f"in use is {other.digest[:12]}; kept in {machine.layout.bundles}: 1 more" in said
@@ -196,7 +242,9 @@ def test_old_bundles_are_kept_and_one_can_go_back_to_them(machine: Machine, bund
     assert machine.current == bundle.digest
 
 
-def test_a_damaged_bundle_is_refused_before_anything_is_done(machine: Machine, bundle: Bundle) -> None:
+def test_a_damaged_bundle_is_refused_before_anything_is_done(
+    machine: Machine, bundle: Bundle
+) -> None:
     before = machine.files()
     (bundle.path / "head.npz").write_bytes(b"")
     assert "head.npz: is damaged" in machine.refuses("--bundle", str(bundle.path))
@@ -209,7 +257,9 @@ def test_a_copy_that_has_rotted_is_made_again(machine: Machine, bundle: Bundle) 
     (machine.layout.bundles / bundle.digest / "model.onnx").write_bytes(b"")
     assert "copy the bundle tiny" in machine.installs("--bundle", str(bundle.path))
     assert machine.current == bundle.digest
-    assert sorted(path.name for path in machine.layout.bundles.iterdir()) == sorted(["current", bundle.digest])
+    assert sorted(path.name for path in machine.layout.bundles.iterdir()) == sorted(
+        ["current", bundle.digest]
+    )
 
 
 def test_a_configuration_that_was_edited_stays(machine: Machine, bundle: Bundle) -> None:
@@ -223,14 +273,19 @@ def test_a_configuration_that_was_edited_stays(machine: Machine, bundle: Bundle)
     pristine.write_text("device: {}\n", encoding="utf-8")
     said = machine.installs()
     assert [line for line in said.splitlines() if "edge.yaml" in line] == [
-        f"write {machine.config}.new ({machine.config} was edited and stays; this is the new default to compare it with)"
+        (
+            f"write {machine.config}.new ({machine.config} was edited and stays; this is the new "
+            "default to compare it with)"
+        )
     ]
     assert machine.config.read_text(encoding="utf-8") == edited
     assert machine.config.with_name("edge.yaml.new").read_text(encoding="utf-8") == default
     assert machine.installs() == "nothing has to be done\n"
 
 
-def test_a_configuration_that_nobody_edited_follows_the_default(machine: Machine, bundle: Bundle) -> None:
+def test_a_configuration_that_nobody_edited_follows_the_default(
+    machine: Machine, bundle: Bundle
+) -> None:
     machine.installs("--bundle", str(bundle.path))
     default = machine.config.read_text(encoding="utf-8")
     for file in (machine.config, machine.layout.kept / "edge.yaml.shipped"):
@@ -240,14 +295,21 @@ def test_a_configuration_that_nobody_edited_follows_the_default(machine: Machine
     assert not machine.config.with_name("edge.yaml.new").exists()
 
 
-def test_a_configuration_that_does_not_use_the_bundle_is_told(machine: Machine, bundle: Bundle) -> None:
+def test_a_configuration_that_does_not_use_the_bundle_is_told(
+    machine: Machine, bundle: Bundle
+) -> None:
     machine.layout.settings.mkdir(parents=True)
     machine.config.write_text("model: {hop_s: 2.0}\n", encoding="utf-8")
     said = machine.installs("--bundle", str(bundle.path))
-    assert f"model.bundle = null, so the installed bundle is not used; its link is {machine.layout.current}" in said
+    assert (
+        "model.bundle = null, so the installed bundle is not used; its link is "
+        f"{machine.layout.current}"
+    ) in said
 
 
-def test_an_environment_made_by_hand_is_set_aside_and_comes_back_when_it_fails(machine: Machine, bundle: Bundle) -> None:
+def test_an_environment_made_by_hand_is_set_aside_and_comes_back_when_it_fails(
+    machine: Machine, bundle: Bundle
+) -> None:
     (machine.layout.program / "bin").mkdir(parents=True)
     (machine.layout.program / "bin/edge").touch()
     before = machine.files()
@@ -276,11 +338,15 @@ def test_jetpack_6_0_is_refused_before_anything_is_done(machine: Machine) -> Non
     (machine.root / "etc").mkdir()
     (machine.root / "etc/nv_tegra_release").write_text(RELEASE.format(36, "3.0"), encoding="utf-8")
     before = machine.files()
-    assert machine.refuses().startswith("edge-deploy: L4T 36.3.0 is JetPack 6.0 with TensorRT 8, and TensorRT 10.3 or newer")
+    assert machine.refuses().startswith(
+        "edge-deploy: L4T 36.3.0 is JetPack 6.0 with TensorRT 8, and TensorRT 10.3 or newer"
+    )
     assert machine.files() == before
 
 
-def test_on_a_jetson_the_environment_sees_the_systems_tensorrt(machine: Machine, bundle: Bundle) -> None:
+def test_on_a_jetson_the_environment_sees_the_systems_tensorrt(
+    machine: Machine, bundle: Bundle
+) -> None:
     (machine.root / "etc").mkdir()
     (machine.root / "etc/nv_tegra_release").write_text(RELEASE.format(36, "4.3"), encoding="utf-8")
     said = machine.installs("--dry-run", "--bundle", str(bundle.path))
@@ -306,17 +372,27 @@ def test_another_python_is_named_when_it_is_not_there(machine: Machine) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["config/edge.yaml", "systemd/edge.service", "systemd/edge-compile.service", "systemd/edge-gpu.conf"]
+    "name",
+    [
+        "config/edge.yaml",
+        "systemd/edge.service",
+        "systemd/edge-compile.service",
+        "systemd/edge-gpu.conf",
+    ],
 )
 def test_what_it_installs_comes_with_the_package(root: Path, name: str) -> None:
     """A wheel puts them below PREFIX/share, where they are looked for when there is no checkout."""
     project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))
-    patterns = project["tool"]["setuptools"]["data-files"][f"share/edge-monitor/{Path(name).parent}"]
+    patterns = project["tool"]["setuptools"]["data-files"][
+        f"share/edge-monitor/{Path(name).parent}"
+    ]
     assert root / name in [file for pattern in patterns for file in root.glob(pattern)]
     assert shipped(name) == (root / name).read_text(encoding="utf-8")
 
 
-def test_the_real_program_is_installed_and_its_check_decides(tmp_path: Path, root: Path, bundle: Bundle, other: Bundle) -> None:
+def test_the_real_program_is_installed_and_its_check_decides(
+    tmp_path: Path, root: Path, bundle: Bundle, other: Bundle
+) -> None:
     machine = Machine(tmp_path)
     machine.package = linked_wheel(tmp_path, here(root))
     machine.installs("--wheels", str(tmp_path), "--bundle", str(bundle.path))
@@ -339,7 +415,16 @@ def test_what_a_power_cut_left_unchecked_is_not_taken_for_installed(
     script = machine.layout.root / next(machine.root.glob("opt/edge-monitor.*/bin/edge"))
     whole = script.read_text(encoding="utf-8")
     script.write_text("#!/bin/sh\nkill -KILL $PPID\n", encoding="utf-8")
-    options = ["--root", str(machine.root), "--package", str(machine.package), "--python", str(PYTHON), "--bundle", str(other.path)]
+    options = [
+        "--root",
+        str(machine.root),
+        "--package",
+        str(machine.package),
+        "--python",
+        str(PYTHON),
+        "--bundle",
+        str(other.path),
+    ]
     command = [sys.executable, "-c", "from deploy.cli import main; main()", "install", *options]
     killed = subprocess.run(command, cwd=root, capture_output=True, check=False)
     assert killed.returncode == -9, killed.stderr

@@ -10,7 +10,9 @@ from deploy.install.jetpack import Jetson, jetson_of, refuse_what_cannot_work
 from edge.errors import ConfigError
 
 RELEASE = (
-    "# R{major} (release), REVISION: {minor}, GCID: 36923193, BOARD: generic, EABI: aarch64, DATE: Fri Jul 19 23:24:25 UTC 2024\n"
+    "# R{major} (release), REVISION: {minor}, GCID: 36923193, BOARD: generic, EABI: "
+    "aarch64, "
+    "DATE: Fri Jul 19 23:24:25 UTC 2024\n"
 )
 STATUS = """Package: python3
 Status: install ok installed
@@ -30,7 +32,9 @@ Version: 8.6.2.3-1+cuda12.2
 def _board(root: Path, release: str, tensorrt: str = "") -> Path:
     major, _, minor = release.partition(".")
     (root / "etc").mkdir()
-    (root / "etc/nv_tegra_release").write_text(RELEASE.format(major=major, minor=minor), encoding="utf-8")
+    (root / "etc/nv_tegra_release").write_text(
+        RELEASE.format(major=major, minor=minor), encoding="utf-8"
+    )
     if tensorrt:
         (root / "var/lib/dpkg").mkdir(parents=True)
         (root / "var/lib/dpkg/status").write_text(STATUS.format(version=tensorrt), encoding="utf-8")
@@ -46,7 +50,9 @@ def _board(root: Path, release: str, tensorrt: str = "") -> Path:
         ("38.4.0", "", "JetPack 7 or newer", "cuda-bindings>=13,<14"),
     ],
 )
-def test_boards_that_can_work(tmp_path: Path, release: str, tensorrt: str, jetpack: str, bindings: str) -> None:
+def test_boards_that_can_work(
+    tmp_path: Path, release: str, tensorrt: str, jetpack: str, bindings: str
+) -> None:
     jetson = jetson_of(_board(tmp_path, release, tensorrt))
     assert jetson is not None
     refuse_what_cannot_work(jetson)
@@ -63,7 +69,9 @@ def test_boards_that_can_work(tmp_path: Path, release: str, tensorrt: str, jetpa
         ("35.4.1", "8.5.2-1+cuda11.4", "JetPack 5 or older with TensorRT 8.5.2"),
     ],
 )
-def test_jetpack_6_0_is_refused_with_the_reason_and_the_way_out(tmp_path: Path, release: str, tensorrt: str, named: str) -> None:
+def test_jetpack_6_0_is_refused_with_the_reason_and_the_way_out(
+    tmp_path: Path, release: str, tensorrt: str, named: str
+) -> None:
     jetson = jetson_of(_board(tmp_path, release, tensorrt))
     assert jetson is not None
     with pytest.raises(ConfigError) as refusal:
@@ -75,7 +83,10 @@ def test_jetpack_6_0_is_refused_with_the_reason_and_the_way_out(tmp_path: Path, 
 
 
 def test_an_old_tensorrt_on_a_new_system_is_refused() -> None:
-    with pytest.raises(ConfigError, match=r"TensorRT 8\.6\.2 is installed, and 10\.3 or newer is needed; .*nvidia-jetpack"):
+    with pytest.raises(
+        ConfigError,
+        match=r"TensorRT 8\.6\.2 is installed, and 10\.3 or newer is needed; .*nvidia-jetpack",
+    ):
         refuse_what_cannot_work(Jetson(l4t=(36, 4, 3), tensorrt=(8, 6, 2)))
 
 

@@ -1,4 +1,6 @@
-"""The numbers of `deploy.quantize.accuracy` are those of `edge-train evaluate`; a threshold is carried over by what it accepts."""
+"""The numbers of `deploy.quantize.accuracy` are those of `edge-train evaluate`; a threshold is
+carried over by what it accepts.
+"""
 
 from __future__ import annotations
 
@@ -25,9 +27,13 @@ CALIBRATION = calibrate(CORPUS, outputs(CORPUS, train=True), outputs(CORPUS), ac
 @pytest.mark.parametrize("rule", ["max_logit", "gaussian_tail"])
 def test_they_are_those_of_evaluate(spread: float, rule: str) -> None:
     said = outputs(CORPUS, test=True, spread=spread)
-    said = said.select(np.arange(len(said)) % 7 != 0)  # so that some recordings have no quiet window, and some fewer others
-    loudly_wrong = 5 * np.roll(said.logits, 1, axis=1)  # what is said of quiet windows must not count for their recording
-    said = dataclasses.replace(said, logits=np.where(said.active[:, None], said.logits, loudly_wrong))
+    # so that some recordings have no quiet window, and some fewer others
+    said = said.select(np.arange(len(said)) % 7 != 0)
+    # what is said of quiet windows must not count for their recording
+    loudly_wrong = 5 * np.roll(said.logits, 1, axis=1)
+    said = dataclasses.replace(
+        said, logits=np.where(said.active[:, None], said.logits, loudly_wrong)
+    )
     calibration = dataclasses.replace(CALIBRATION, chosen=rule)
     report = evaluate(CORPUS, said, calibration, resamples=2)
     truth = judge_truth(CORPUS, said)
@@ -50,15 +56,21 @@ def test_they_are_those_of_evaluate(spread: float, rule: str) -> None:
 
 
 @given(st.lists(st.floats(-50, 50), min_size=1, max_size=40), st.data())
-def test_a_threshold_lets_at_least_as_many_pass_and_more_only_by_a_tie(novelty: list[float], data: st.DataObject) -> None:
+def test_a_threshold_lets_at_least_as_many_pass_and_more_only_by_a_tie(
+    novelty: list[float], data: st.DataObject
+) -> None:
     wanted = data.draw(st.integers(1, len(novelty)))
     values = np.array(novelty)
     threshold, scale = rethreshold(values, wanted)
     assert np.sum(values < threshold) < wanted <= np.sum(values <= threshold)
-    Head(activation="softmax", rule=CALIBRATION.head.rule, threshold=threshold, scale=scale)  # takes them
+    # takes them
+    Head(activation="softmax", rule=CALIBRATION.head.rule, threshold=threshold, scale=scale)
 
 
 def test_what_must_not_get_worse_is_named() -> None:
     before = Accuracy(macro_f1=0.6, top1=0.7, auroc={"unknown species": 0.8}, accepted={})
     after = Accuracy(macro_f1=0.5, top1=0.6, auroc={"unknown species": 0.9}, accepted={})
-    assert losses(before, after) == {"macro F1 per recording": (0.6, 0.5), "AUROC, unknown species": (0.8, 0.9)}
+    assert losses(before, after) == {
+        "macro F1 per recording": (0.6, 0.5),
+        "AUROC, unknown species": (0.8, 0.9),
+    }

@@ -1,4 +1,6 @@
-"""What an exported network answers beside embedding and logits, and in 8 bits: frames and attention of the papers' networks."""
+"""What an exported network answers beside embedding and logits, and in 8 bits: frames and attention
+of the papers' networks.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,12 @@ from train.networks import build_network
 from train.networks.segmentation import Segmentation
 from train.networks.soundception import Soundception
 
-SMALL_RESNEXT = {"layers": [1, 1, 1, 1], "channels": [8, 8, 16, 16], "cardinality": 1, "base_width": 64}
+SMALL_RESNEXT = {
+    "layers": [1, 1, 1, 1],
+    "channels": [8, 8, 16, 16],
+    "cardinality": 1,
+    "base_width": 64,
+}
 SPECS = {
     "segmentation": FrontendSpec(sample_rate_hz=8000, window_s=1.0, n_fft=256, hop_length=50, n_mels=32, fmax_hz=4000.0,
                                  channels=(ChannelSpec(component="mel", level=MaxLevel()),)),
@@ -49,10 +56,16 @@ def network(kind: str) -> nn.Module:
 
 
 def exported(folder: Path, kind: str, activation: Activation) -> Bundle:
-    run = SimpleNamespace(recipe=SimpleNamespace(frontend=SPECS[kind]), network=network(kind), labels=LABELS)
-    corpus = SimpleNamespace(labels=[Label(label=label, common_name=label.title()) for label in LABELS], digest="0" * 64)
+    run = SimpleNamespace(
+        recipe=SimpleNamespace(frontend=SPECS[kind]), network=network(kind), labels=LABELS
+    )
+    corpus = SimpleNamespace(
+        labels=[Label(label=label, common_name=label.title()) for label in LABELS], digest="0" * 64
+    )
     head = Head(activation=activation, rule=MaxLogit(), threshold=5.0, scale=1.0)
-    return export_bundle(cast(Any, run), head, cast(Any, corpus), path=folder, name=kind, card="# Card\n", metrics={})
+    return export_bundle(
+        cast(Any, run), head, cast(Any, corpus), path=folder, name=kind, card="# Card\n", metrics={}
+    )
 
 
 @pytest.fixture(scope="module", params=list(OUTPUTS))
@@ -63,7 +76,9 @@ def bundle(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 def test_the_bundle_has_the_output_and_its_golden_window_holds_it(bundle: Bundle) -> None:
     name = OUTPUTS[bundle.manifest.name]
     assert bundle.manifest.further == (name,)
-    assert (bundle.manifest.frame_threshold, bundle.manifest.attention) == ((0.5, False) if name == "frames" else (None, True))
+    assert (bundle.manifest.frame_threshold, bundle.manifest.attention) == (
+        (0.5, False) if name == "frames" else (None, True)
+    )
     load_model(bundle)  # which proves itself
     if name == "attention":
         assert bundle.golden.further[name].sum() == pytest.approx(1, abs=1e-4)
@@ -91,7 +106,11 @@ def test_any_batch_gives_what_one_pass_of_torch_gives(bundle: Bundle) -> None:
 
 def test_frames_of_a_softmax_head_mean_nothing() -> None:
     heads = [Head(activation=a, rule=MaxLogit(), threshold=1.0, scale=1.0) for a in ACTIVATIONS]
-    assert [further_outputs(network("segmentation"), head) for head in heads] == [("frames",), (), ()]
+    assert [further_outputs(network("segmentation"), head) for head in heads] == [
+        ("frames",),
+        (),
+        (),
+    ]
     assert [further_outputs(nn.Identity(), head) for head in heads] == [(), (), ()]
 
 
@@ -110,7 +129,10 @@ class Off(nn.Module):
 
 def test_a_further_output_that_differs_is_refused(bundle: Bundle) -> None:
     name = OUTPUTS[bundle.manifest.name]
-    off, x = Off(network(bundle.manifest.name), name), np.ones((2, *bundle.frontend.shape), np.float32)
+    off, x = (
+        Off(network(bundle.manifest.name), name),
+        np.ones((2, *bundle.frontend.shape), np.float32),
+    )
     with pytest.raises(UserError, match=rf"ONNX Runtime and torch differ in {name} by 0.01"):
         verify_onnx(bundle.model_path.read_bytes(), off, x)
 
@@ -121,19 +143,30 @@ def windows_file(path: Path, bundle: Bundle) -> Path:
     patterns = rng.random((5, *bundle.frontend.shape), np.float32)
 
     def windows(of: NDArray[np.int64]) -> NDArray[np.float32]:
-        mixed: NDArray[np.float32] = 0.8 * patterns[of] + 0.2 * rng.random((len(of), *bundle.frontend.shape), np.float32)
+        mixed: NDArray[np.float32] = 0.8 * patterns[of] + 0.2 * rng.random(
+            (len(of), *bundle.frontend.shape), np.float32
+        )
         return mixed
 
     of = np.repeat(np.arange(5), 4)
     kind = np.array(["known species"] * 3 + ["unknown species", "noise: hiss"])[of]
-    split = {"recording": np.arange(len(of)), "species": np.where(of < 3, of, -1), "kind": kind, "origin": kind}
+    split = {
+        "recording": np.arange(len(of)),
+        "species": np.where(of < 3, of, -1),
+        "kind": kind,
+        "origin": kind,
+    }
     arrays: dict[str, Any] = {
         "format": np.array(1),
         "frontend": np.array(bundle.frontend.digest),
         "training_data": np.array(bundle.manifest.training_data),
         "labels": np.array(LABELS),
         "train_features": windows(of),
-        **{f"{name}_{key}": column for name in ("validation", "test") for key, column in split.items()},
+        **{
+            f"{name}_{key}": column
+            for name in ("validation", "test")
+            for key, column in split.items()
+        },
         **{f"{name}_features": windows(of) for name in ("validation", "test")},
     }
     np.savez(path, **arrays)
@@ -141,7 +174,17 @@ def windows_file(path: Path, bundle: Bundle) -> Path:
 
 
 def quantize(bundle: Path, windows: Path, *arguments: str) -> Result:
-    command = ["quantize", str(bundle), "--windows", str(windows), "--precision", "int8", "--for", "onnx", *arguments]
+    command = [
+        "quantize",
+        str(bundle),
+        "--windows",
+        str(windows),
+        "--precision",
+        "int8",
+        "--for",
+        "onnx",
+        *arguments,
+    ]
     return CliRunner().invoke(main, command)
 
 
@@ -156,7 +199,8 @@ def test_eight_bits_keep_what_the_network_answers_further(bundle: Bundle, tmp_pa
         result = quantize(copy, windows, "--allow-loss")
     assert result.exit_code == 0, result.output
     variant = load_bundle(copy).networks["int8-cpu"]
-    assert load_model(load_bundle(copy)).variant == "int8-cpu"  # it has proved itself, this output included
+    # it has proved itself, this output included
+    assert load_model(load_bundle(copy)).variant == "int8-cpu"
     ours, fp32 = variant.golden.further[name], bundle.golden.further[name]
     np.testing.assert_allclose(ours, fp32, atol=0.2 * np.abs(fp32).max())
     assert name == "frames" or ours.sum() == pytest.approx(1, abs=1e-4)

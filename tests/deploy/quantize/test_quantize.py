@@ -1,4 +1,6 @@
-"""`edge-deploy quantize`: variants that are measured before they are kept, refused whole, and the same every time."""
+"""`edge-deploy quantize`: variants that are measured before they are kept, refused whole, and the
+same every time.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,9 @@ EVERYTHING = ("fp16", "int8", "int8+fp16", "int8-cpu")
 
 
 def quantize(bundle: Path, windows: Path, *arguments: str) -> Result:
-    result = CliRunner().invoke(main, ["quantize", str(bundle), "--windows", str(windows), *arguments])
+    result = CliRunner().invoke(
+        main, ["quantize", str(bundle), "--windows", str(windows), *arguments]
+    )
     if result.exception and not isinstance(result.exception, SystemExit):
         raise result.exception
     return result
@@ -71,7 +75,9 @@ def graph(bundle: Bundle, name: str) -> onnx.ModelProto:
     return onnx.load(str(bundle.networks[name].path))
 
 
-def test_every_variant_stands_in_the_bundle_beside_an_unchanged_fp32(full: Bundle, plain: tuple[Path, Path]) -> None:
+def test_every_variant_stands_in_the_bundle_beside_an_unchanged_fp32(
+    full: Bundle, plain: tuple[Path, Path]
+) -> None:
     before = load_bundle(plain[0])
     assert tuple(full.manifest.variants) == EVERYTHING
     assert full.manifest.files["model.onnx"] == before.manifest.files["model.onnx"]
@@ -92,7 +98,12 @@ def test_the_manifest_has_its_accuracy_beside_that_of_fp32(full: Bundle, name: s
     for sort, value in metrics["fp32"]["auroc"].items():
         assert 0.8 < value <= 1
         assert value - metrics["auroc"][sort] <= 0.005
-    assert 0.99 < metrics["embedding_cosine"]["least"] <= metrics["embedding_cosine"]["mean"] <= 1.00001
+    assert (
+        0.99
+        < metrics["embedding_cosine"]["least"]
+        <= metrics["embedding_cosine"]["mean"]
+        <= 1.00001
+    )
     acceptance = metrics["validation_acceptance"]
     assert 0 < acceptance["fp32"] < 1
     assert acceptance["with its own"] == acceptance["fp32"]
@@ -107,7 +118,12 @@ def test_a_variants_threshold_is_its_own(full: Bundle) -> None:
 def test_the_card_has_a_row_for_each_and_nothing_twice(full: Bundle) -> None:
     card = (full.path / "MODEL_CARD.md").read_text(encoding="utf-8")
     assert re.findall(r"^## (.*)", card, re.MULTILINE) == ["Precisions", "Recordings"]
-    rows = {row[0]: row for row in (line.strip("| ").split(" | ") for line in card.splitlines() if line.startswith("| `"))}
+    rows = {
+        row[0]: row
+        for row in (
+            line.strip("| ").split(" | ") for line in card.splitlines() if line.startswith("| `")
+        )
+    }
     assert set(rows) == {"`fp32`", *(f"`{name}`" for name in EVERYTHING)}
     for name, variant in full.manifest.variants.items():
         row = rows[f"`{name}`"]
@@ -129,13 +145,18 @@ def test_a_recorder_runs_the_one_for_its_processor(full: Bundle) -> None:
 def test_for_tensorrt_every_zero_point_is_zero(full: Bundle, name: str) -> None:
     model = graph(full, name)
     constants = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
-    pairs = [node for node in model.graph.node if node.op_type in ("QuantizeLinear", "DequantizeLinear")]
+    pairs = [
+        node for node in model.graph.node if node.op_type in ("QuantizeLinear", "DequantizeLinear")
+    ]
     assert len(pairs) >= 4
     for node in pairs:
         assert constants[node.input[2]].dtype == np.int8
         assert not constants[node.input[2]].any()
-    weights = [node for node in pairs if node.op_type == "QuantizeLinear" and node.input[0] in constants]
-    assert weights  # a weight goes in as it is and is quantised in the graph, a scale for each channel
+    weights = [
+        node for node in pairs if node.op_type == "QuantizeLinear" and node.input[0] in constants
+    ]
+    # a weight goes in as it is and is quantised in the graph, a scale for each channel
+    assert weights
     assert all(constants[node.input[1]].ndim == 1 for node in weights)
 
 
@@ -143,7 +164,11 @@ def test_for_a_processor_activations_are_unsigned_and_weights_have_seven_bits(fu
     model = graph(full, "int8-cpu")
     kinds = {tensor.data_type for tensor in model.graph.initializer if "zero_point" in tensor.name}
     assert TensorProto.UINT8 in kinds
-    weights = [numpy_helper.to_array(t) for t in model.graph.initializer if t.data_type == TensorProto.INT8 and len(t.dims) == 4]
+    weights = [
+        numpy_helper.to_array(t)
+        for t in model.graph.initializer
+        if t.data_type == TensorProto.INT8 and len(t.dims) == 4
+    ]
     assert weights
     assert all(np.abs(w.astype(int)).max() in (63, 64) for w in weights)
 
@@ -157,7 +182,10 @@ def test_a_convolution_over_one_channel_stays_as_it_is(full: Bundle) -> None:
 @pytest.mark.parametrize("name", ["fp16", "int8+fp16"])
 def test_only_the_body_is_in_fp16(full: Bundle, name: str) -> None:
     model = onnx.shape_inference.infer_shapes(graph(full, name), strict_mode=True)
-    outer = {value.name: value.type.tensor_type.elem_type for value in [*model.graph.input, *model.graph.output]}
+    outer = {
+        value.name: value.type.tensor_type.elem_type
+        for value in [*model.graph.input, *model.graph.output]
+    }
     assert set(outer.values()) == {TensorProto.FLOAT}
     inner = {value.name: value.type.tensor_type.elem_type for value in model.graph.value_info}
     makers = {node.output[0]: node.op_type for node in model.graph.node}
@@ -172,9 +200,13 @@ def test_only_the_body_is_in_fp16(full: Bundle, name: str) -> None:
 
 @pytest.mark.parametrize("name", ["fp16", "int8+fp16"])
 def test_what_was_measured_is_what_the_graph_says(full: Bundle, name: str) -> None:
-    """The accuracy is that of a simulation in fp32; ONNX's own reference runs the shipped graph in real fp16."""
+    """The accuracy is that of a simulation in fp32; ONNX's own reference runs the shipped graph in
+    real fp16.
+    """
     features = Frontend(full.frontend)(full.golden.samples)[None]
-    outputs: Any = ReferenceEvaluator(graph(full, name)).run(["embedding", "logits"], {"features": features})
+    outputs: Any = ReferenceEvaluator(graph(full, name)).run(
+        ["embedding", "logits"], {"features": features}
+    )
     embedding, logits = outputs
     golden = full.networks[name].golden
     assert float(np.abs(full.golden.logits - golden.logits).max()) > 1e-6
@@ -182,14 +214,21 @@ def test_what_was_measured_is_what_the_graph_says(full: Bundle, name: str) -> No
     assert np.abs(logits[0] - golden.logits).max() <= golden.tolerance
 
 
-def test_a_right_engine_passes_the_golden_window_and_one_whose_sums_are_cut_off_does_not(full: Bundle) -> None:
+def test_a_right_engine_passes_the_golden_window_and_one_whose_sums_are_cut_off_does_not(
+    full: Bundle,
+) -> None:
     network = full.networks["int8-cpu"]
     features = Frontend(full.frontend)(full.golden.samples)[None]
     literal = run_to_the_letter(network.path.read_bytes(), features)[0]
     assert np.abs(literal.logits[0] - network.golden.logits).max() <= network.golden.tolerance
-    # Sums that stop at 32767 are too small where weights are large; here that comes of weights cut off at half their size.
+    # Sums that stop at 32767 are too small where weights are large; here that comes of weights cut
+    # off at half their size.
     model = load_onnx(network.path.read_bytes())
-    overflowing = [tensor for tensor in model.graph.initializer if tensor.data_type == TensorProto.INT8 and len(tensor.dims) == 4]
+    overflowing = [
+        tensor
+        for tensor in model.graph.initializer
+        if tensor.data_type == TensorProto.INT8 and len(tensor.dims) == 4
+    ]
     for tensor in overflowing:
         values = numpy_helper.to_array(tensor)
         tensor.CopyFrom(numpy_helper.from_array(np.clip(values, -32, 32), tensor.name))
@@ -218,11 +257,15 @@ def _shuffled(windows: Path, bundle: Path, path: Path) -> Path:
     return write_windows_file(path, load_bundle(bundle), train_features=quiet)
 
 
-def test_a_variant_that_loses_too_much_is_refused_with_the_figures(small: tuple[Path, Path], tmp_path: Path) -> None:
+def test_a_variant_that_loses_too_much_is_refused_with_the_figures(
+    small: tuple[Path, Path], tmp_path: Path
+) -> None:
     before = {file.name: file.read_bytes() for file in small[0].iterdir()}
     windows = _shuffled(small[1], small[0], tmp_path / "quiet.npz")
     line = refused(quantize(small[0], windows, "--precision", "int8"))
-    assert re.search(r"int8(-cpu)?: (macro F1 per recording|AUROC, [a-z ,]+) [01]\.\d{4} -> 0\.\d{4}", line)
+    assert re.search(
+        r"int8(-cpu)?: (macro F1 per recording|AUROC, [a-z ,]+) [01]\.\d{4} -> 0\.\d{4}", line
+    )
     assert "0.5 points" in line
     assert "--allow-loss" in line
     assert {file.name: file.read_bytes() for file in small[0].iterdir()} == before
@@ -243,7 +286,9 @@ def test_activations_too_large_for_fp16_are_refused(tmp_path: Path) -> None:
 def test_weights_too_large_for_fp16_are_refused(tmp_path: Path) -> None:
     bundle = convolutional_bundle(tmp_path / "loud", loudest=3e6)
     windows = write_windows_file(tmp_path / "windows.npz", bundle)
-    assert "which fp16 cannot hold" in refused(quantize(bundle.path, windows, "--precision", "fp16"))
+    assert "which fp16 cannot hold" in refused(
+        quantize(bundle.path, windows, "--precision", "fp16")
+    )
 
 
 def test_a_network_without_a_convolution_worth_it_is_refused(tmp_path: Path) -> None:
@@ -254,7 +299,9 @@ def test_a_network_without_a_convolution_worth_it_is_refused(tmp_path: Path) -> 
 
 @pytest.mark.parametrize("precision", ["fp16", "int8+fp16"])
 def test_fp16_is_not_for_onnx_runtime(small: tuple[Path, Path], precision: str) -> None:
-    assert "in fp32; use int8 there" in refused(quantize(*small, "--precision", precision, "--for", "onnx"))
+    assert "in fp32; use int8 there" in refused(
+        quantize(*small, "--precision", precision, "--for", "onnx")
+    )
 
 
 @pytest.mark.parametrize(
@@ -266,24 +313,37 @@ def test_fp16_is_not_for_onnx_runtime(small: tuple[Path, Path], precision: str) 
         ({"format": np.array(2)}, "format 2, this program reads 1"),
         ({"test_kind": None}, "test_kind is missing"),
         ({"train_features": np.zeros((4, 1, 5, 5), np.float32)}, "windows of shape (4, 1, 5, 5)"),
-        ({"validation_kind": np.array(["quiet windows"] * 108)}, "no known species is heard in its validation windows"),
+        (
+            {"validation_kind": np.array(["quiet windows"] * 108)},
+            "no known species is heard in its validation windows",
+        ),
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
 )
-def test_other_windows_are_refused_by_name(small: tuple[Path, Path], tmp_path: Path, changed: dict[str, Any], said: str) -> None:
+def test_other_windows_are_refused_by_name(
+    small: tuple[Path, Path], tmp_path: Path, changed: dict[str, Any], said: str
+) -> None:
     windows = write_windows_file(tmp_path / "other.npz", load_bundle(small[0]), **changed)
     line = refused(quantize(small[0], windows, "--precision", "fp16"))
     assert said in line
     assert "other.npz" in line
 
 
-def test_a_file_that_is_none_or_missing_is_one_line(small: tuple[Path, Path], tmp_path: Path) -> None:
-    assert "no such file; 'edge-train windows' writes it" in refused(quantize(small[0], tmp_path / "no", "--precision", "fp16"))
+def test_a_file_that_is_none_or_missing_is_one_line(
+    small: tuple[Path, Path], tmp_path: Path
+) -> None:
+    assert "no such file; 'edge-train windows' writes it" in refused(
+        quantize(small[0], tmp_path / "no", "--precision", "fp16")
+    )
     (tmp_path / "text").write_text("not arrays")
-    assert "cannot be read as windows" in refused(quantize(small[0], tmp_path / "text", "--precision", "fp16"))
+    assert "cannot be read as windows" in refused(
+        quantize(small[0], tmp_path / "text", "--precision", "fp16")
+    )
 
 
-def test_windows_on_which_the_bundle_is_not_what_it_claims(small: tuple[Path, Path], tmp_path: Path) -> None:
+def test_windows_on_which_the_bundle_is_not_what_it_claims(
+    small: tuple[Path, Path], tmp_path: Path
+) -> None:
     manifest = json.loads((small[0] / "manifest.json").read_text())
     bundle = load_bundle(small[0])
     from dataclasses import replace
@@ -295,10 +355,18 @@ def test_windows_on_which_the_bundle_is_not_what_it_claims(small: tuple[Path, Pa
         rule=bundle.head.rule, golden=bundle.golden, card="# Small\n",
     )  # fmt: skip
     assert manifest["metrics"] == {}
-    assert "1.0000 on these windows, 0.5000 in manifest.json" in refused(quantize(*small, "--precision", "fp16"))
+    assert "1.0000 on these windows, 0.5000 in manifest.json" in refused(
+        quantize(*small, "--precision", "fp16")
+    )
 
 
 def test_help_reads_well() -> None:
     shown = CliRunner().invoke(main, ["quantize", "--help"]).output
-    for word in ("fp16|int8|int8+fp16", "--windows", "edge-train windows", "--allow-loss", "0.5 points"):
+    for word in (
+        "fp16|int8|int8+fp16",
+        "--windows",
+        "edge-train windows",
+        "--allow-loss",
+        "0.5 points",
+    ):
         assert word in shown

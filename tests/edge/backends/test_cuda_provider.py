@@ -1,4 +1,6 @@
-"""ONNX Runtime's CUDA provider: used where it works, noticed where it has silently become the CPU."""
+"""ONNX Runtime's CUDA provider: used where it works, noticed where it has silently become the
+CPU.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,9 @@ def bundle(tmp_path: Path) -> Bundle:
 
 @contextmanager
 def onnxruntime_gpu(*, works: bool) -> Iterator[None]:
-    """The installed ONNX Runtime as the build with CUDA would be: it says what it runs on, which need not be what was asked."""
+    """The installed ONNX Runtime as the build with CUDA would be: it says what it runs on, which
+    need not be what was asked.
+    """
     import onnxruntime as real
 
     class Session(real.InferenceSession):  # type: ignore[misc]
@@ -40,7 +44,9 @@ def onnxruntime_gpu(*, works: bool) -> Iterator[None]:
 
     module = ModuleType("onnxruntime")
     module.__dict__.update({k: v for k, v in vars(real).items() if not k.startswith("__")})
-    module.__dict__.update(InferenceSession=Session, get_available_providers=lambda: [CUDA, "CPUExecutionProvider"])
+    module.__dict__.update(
+        InferenceSession=Session, get_available_providers=lambda: [CUDA, "CPUExecutionProvider"]
+    )
     sys.modules["onnxruntime"] = module
     try:
         yield
@@ -58,15 +64,21 @@ def test_it_comes_between_tensorrt_and_the_cpu(bundle: Bundle, tmp_path: Path) -
         names = [engine.name for engine in engines(bundle, folder=tmp_path)]
         model = load_model(bundle, folder=tmp_path)
     assert names == ["onnxruntime-cuda/fp32", "onnxruntime-cpu/fp32"]
-    assert (model.backend_name, model.passed_over) == ("onnxruntime-cuda", 1)  # TensorRT is there and nothing was compiled for it
+    # TensorRT is there and nothing was compiled for it
+    assert (model.backend_name, model.passed_over) == ("onnxruntime-cuda", 1)
 
 
 def test_a_fall_back_to_the_cpu_is_noticed(bundle: Bundle, tmp_path: Path) -> None:
-    with on_a_machine(Nvidia(device=Device(failing={"cuInit": "CUDA_ERROR_NO_DEVICE"}))), onnxruntime_gpu(works=False):
+    with (
+        on_a_machine(Nvidia(device=Device(failing={"cuInit": "CUDA_ERROR_NO_DEVICE"}))),
+        onnxruntime_gpu(works=False),
+    ):
         model = load_model(bundle, folder=tmp_path)
         assert (model.backend_name, model.passed_over) == ("onnxruntime-cpu", 1)
         assert "fallen back to the CPU" in model.why_not[-1]
-        with pytest.raises(ConfigError, match=r"backend cuda cannot run here: .*fallen back to the CPU"):
+        with pytest.raises(
+            ConfigError, match=r"backend cuda cannot run here: .*fallen back to the CPU"
+        ):
             load_model(bundle, backend="cuda", folder=tmp_path)
 
 

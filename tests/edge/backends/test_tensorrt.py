@@ -1,4 +1,6 @@
-"""TensorRT as a recorder meets it: each way it can fail is one clear line and the next best engine."""
+"""TensorRT as a recorder meets it: each way it can fail is one clear line and the next best
+engine.
+"""
 
 from __future__ import annotations
 
@@ -25,12 +27,20 @@ from tests.support.fake_cuda import Device
 from tests.support.fake_tensorrt import VERSIONS, Behaviour
 from tests.support.nvidia import Nvidia, on_a_machine
 
-OLD_PLAN = "The engine plan file is not compatible with this version of TensorRT, expecting library version 10.3.0 got 10.0.1"
+OLD_PLAN = (
+    "The engine plan file is not compatible with this version of TensorRT, expecting "
+    "library version 10.3.0 got 10.0.1"
+)
 REFUSALS = {
     OLD_PLAN: "built by another version",
-    "The engine plan file is generated on an incompatible device, expecting compute 8.7 got compute 7.2": "another kind of GPU",
+    (
+        "The engine plan file is generated on an incompatible device, expecting compute 8.7 got "
+        "compute 7.2"
+    ): "another kind of GPU",
     "Error Code 1: Serialization (Platform specific tag mismatch detected.)": "another platform",
-    "Serialization assertion magicTagRead == kMAGIC_TAG failed.": "truncated, damaged, or of a newer layout",
+    "Serialization assertion magicTagRead == kMAGIC_TAG failed.": (
+        "truncated, damaged, or of a newer layout"
+    ),
     "": "TensorRT does not take it",
 }
 
@@ -43,7 +53,13 @@ def bundle(tmp_path: Path) -> Bundle:
 def plan_of(bundle: Bundle, folder: Path) -> bytes:
     file = folder / "engine.plan"
     options = BuildOptions(largest_batch=4)
-    request = Request(onnx=bundle.model_path, plan=file, shape=SPEC.shape, timing_cache=folder / "timing", options=options)
+    request = Request(
+        onnx=bundle.model_path,
+        plan=file,
+        shape=SPEC.shape,
+        timing_cache=folder / "timing",
+        options=options,
+    )
     build(request, lambda what: None)
     return file.read_bytes()
 
@@ -61,7 +77,12 @@ def kept(bundle: Bundle, folder: Path) -> EngineCache:
         plan_of(bundle, staged)
         (staged / "timing").unlink()
         onnx = bundle.manifest.files["model.onnx"]
-        key = EngineKey(onnx_sha256=onnx, profile=options.profile(SPEC.shape), options=options.names, machine=machine)
+        key = EngineKey(
+            onnx_sha256=onnx,
+            profile=options.profile(SPEC.shape),
+            options=options.names,
+            machine=machine,
+        )
         cache.keep(staged, key, build_s=1.0, parity={"passed": True})
     return cache
 
@@ -72,7 +93,9 @@ def features(batch: int) -> Array:
 
 @pytest.mark.parametrize("version", VERSIONS)
 @pytest.mark.parametrize("graph", [False, True])
-def test_it_answers_as_onnx_runtime_does(bundle: Bundle, tmp_path: Path, version: str, graph: bool) -> None:
+def test_it_answers_as_onnx_runtime_does(
+    bundle: Bundle, tmp_path: Path, version: str, graph: bool
+) -> None:
     expected = OnnxBackend(bundle.model_path).infer(features(7))
     with on_a_machine(Nvidia(version=version)):
         backend = TensorRtBackend(plan_of(bundle, tmp_path), gpu=open_gpu(), cuda_graph=graph)
@@ -111,14 +134,19 @@ def test_a_plan_that_is_not_taken_is_set_aside_and_the_next_engine_serves(
     folder = tmp_path / "engines"
     with on_a_machine(Nvidia()):
         kept(bundle, folder)
-    with on_a_machine(Nvidia(behaviour=Behaviour(deserialize_says=says))), caplog.at_level(logging.WARNING):
+    with (
+        on_a_machine(Nvidia(behaviour=Behaviour(deserialize_says=says))),
+        caplog.at_level(logging.WARNING),
+    ):
         model = load_model(bundle, folder=folder)
         assert (model.backend_name, model.passed_over) == ("onnxruntime-cpu", 1)
         told = model.why_not[0]
         assert reason in told
         assert "\n" not in told
         assert [path.name for path in folder.iterdir()] == ["set-aside.1"]
-        assert [r.message for r in caplog.records if "passed over" in r.message] == [f"tensorrt/fp32 is passed over: {told[15:]}"]
+        assert [r.message for r in caplog.records if "passed over" in r.message] == [
+            f"tensorrt/fp32 is passed over: {told[15:]}"
+        ]
 
 
 def test_a_lack_of_memory_sets_nothing_aside(bundle: Bundle, tmp_path: Path) -> None:
@@ -144,12 +172,16 @@ def test_an_engine_that_answers_wrongly_is_passed_over(bundle: Bundle, tmp_path:
         assert "golden window" in model.why_not[0]
 
 
-def test_a_run_that_fails_is_a_backend_error_with_what_tensorrt_said(bundle: Bundle, tmp_path: Path) -> None:
+def test_a_run_that_fails_is_a_backend_error_with_what_tensorrt_said(
+    bundle: Bundle, tmp_path: Path
+) -> None:
     behaviour = Behaviour()
     with on_a_machine(Nvidia(behaviour=behaviour)):
         backend = TensorRtBackend(plan_of(bundle, tmp_path), gpu=open_gpu())
         behaviour.execute_fails = True
-        with pytest.raises(BackendError, match=r"could not run the engine \(.*illegal memory access"):
+        with pytest.raises(
+            BackendError, match=r"could not run the engine \(.*illegal memory access"
+        ):
             backend.infer(features(1))
         behaviour.execute_fails = False
         backend.infer(features(1))
@@ -168,10 +200,15 @@ def test_a_device_that_falls_off_the_bus_is_a_backend_error(bundle: Bundle, tmp_
     ("machine", "reason"),
     [
         (Nvidia(device=Device(failing={"cuInit": "CUDA_ERROR_NO_DEVICE"})), "CUDA_ERROR_NO_DEVICE"),
-        (Nvidia(import_errors={"cuda.bindings.driver": "libcuda.so.1 is not here"}), "no NVIDIA GPU|cuda-bindings cannot be used"),
+        (
+            Nvidia(import_errors={"cuda.bindings.driver": "libcuda.so.1 is not here"}),
+            "no NVIDIA GPU|cuda-bindings cannot be used",
+        ),
     ],
 )
-def test_where_there_is_no_gpu_tensorrt_is_never_touched(bundle: Bundle, tmp_path: Path, machine: Nvidia, reason: str) -> None:
+def test_where_there_is_no_gpu_tensorrt_is_never_touched(
+    bundle: Bundle, tmp_path: Path, machine: Nvidia, reason: str
+) -> None:
     with on_a_machine(machine):
         offered = [engine.name for engine in engines(bundle, folder=tmp_path / "engines")]
         assert "tensorrt" not in sys.modules
@@ -180,7 +217,9 @@ def test_where_there_is_no_gpu_tensorrt_is_never_touched(bundle: Bundle, tmp_pat
     assert offered[-1] == "onnxruntime-cpu/fp32"
 
 
-def test_a_machine_without_a_gpu_has_fallen_back_from_nothing(bundle: Bundle, tmp_path: Path) -> None:
+def test_a_machine_without_a_gpu_has_fallen_back_from_nothing(
+    bundle: Bundle, tmp_path: Path
+) -> None:
     with on_a_machine(Nvidia(device=Device(failing={"cuInit": "CUDA_ERROR_NO_DEVICE"}))):
         with pytest.raises(NoGpuError):
             open_gpu()
@@ -196,8 +235,15 @@ def test_a_gpu_without_an_engine_is_told_and_counted(bundle: Bundle, tmp_path: P
     assert "run `edge-deploy compile`" in model.why_not[0]
 
 
-def test_a_backend_that_was_chosen_and_cannot_run_is_an_error_with_the_reason(bundle: Bundle, tmp_path: Path) -> None:
-    with on_a_machine(Nvidia()), pytest.raises(ConfigError, match=r"backend tensorrt cannot run here: .*edge-deploy compile"):
+def test_a_backend_that_was_chosen_and_cannot_run_is_an_error_with_the_reason(
+    bundle: Bundle, tmp_path: Path
+) -> None:
+    with (
+        on_a_machine(Nvidia()),
+        pytest.raises(
+            ConfigError, match=r"backend tensorrt cannot run here: .*edge-deploy compile"
+        ),
+    ):
         load_model(bundle, backend="tensorrt", folder=tmp_path / "engines")
     with on_a_machine(Nvidia(behaviour=Behaviour(answers_off_by=0.01))):
         kept(bundle, tmp_path / "engines")
@@ -229,7 +275,10 @@ def test_engines_set_aside_do_not_fill_the_disk(bundle: Bundle, tmp_path: Path) 
 @pytest.mark.parametrize(
     ("release", "l4t"),
     [
-        ("# R36 (release), REVISION: 4.3, GCID: 38968081, BOARD: generic, EABI: aarch64\n", "R36 (release), REVISION: 4.3"),
+        (
+            "# R36 (release), REVISION: 4.3, GCID: 38968081, BOARD: generic, EABI: aarch64\n",
+            "R36 (release), REVISION: 4.3",
+        ),
         (None, ""),
     ],
 )

@@ -1,4 +1,6 @@
-"""A bundle comes back as it was written, or not at all: one clear error that names the file and the reason."""
+"""A bundle comes back as it was written, or not at all: one clear error that names the file and the
+reason.
+"""
 
 from __future__ import annotations
 
@@ -22,10 +24,16 @@ from edge.errors import BundleError
 FILES = ("manifest.json", "model.onnx", "head.npz", "golden.npz", "MODEL_CARD.md")
 SPEC = FrontendSpec(window_s=0.1)
 LABELS = (
-    Label(label="spring_peeper", common_name="Spring Peeper", scientific_name="Pseudacris crucifer"),
-    Label(label="american_toad", common_name="American Toad", scientific_name="Anaxyrus americanus"),
+    Label(
+        label="spring_peeper", common_name="Spring Peeper", scientific_name="Pseudacris crucifer"
+    ),
+    Label(
+        label="american_toad", common_name="American Toad", scientific_name="Anaxyrus americanus"
+    ),
 )
-RULE = GaussianTail(means=np.eye(2, 4, dtype=np.float32), mu=np.ones(2, np.float32), sigma=np.ones(2, np.float32))
+RULE = GaussianTail(
+    means=np.eye(2, 4, dtype=np.float32), mu=np.ones(2, np.float32), sigma=np.ones(2, np.float32)
+)
 
 
 def _manifest(**changes: Any) -> Manifest:
@@ -53,9 +61,16 @@ def _golden(outputs: int = 2, samples: int = SPEC.window_samples) -> Golden:
     )
 
 
-def _write(path: Path, *, manifest: Manifest | None = None, golden: Golden | None = None, rule: Rule = RULE) -> Bundle:
+def _write(
+    path: Path, *, manifest: Manifest | None = None, golden: Golden | None = None, rule: Rule = RULE
+) -> Bundle:
     return write_bundle(
-        path, manifest or _manifest(), model=b"a graph" * 99, rule=rule, golden=golden or _golden(), card="# Two frogs\n"
+        path,
+        manifest or _manifest(),
+        model=b"a graph" * 99,
+        rule=rule,
+        golden=golden or _golden(),
+        card="# Two frogs\n",
     )
 
 
@@ -65,7 +80,11 @@ def bundle(tmp_path: Path) -> Path:
 
 
 def _contents(path: Path) -> dict[str, bytes]:
-    return {str(file.relative_to(path)): file.read_bytes() for file in sorted(path.rglob("*")) if file.is_file()}
+    return {
+        str(file.relative_to(path)): file.read_bytes()
+        for file in sorted(path.rglob("*"))
+        if file.is_file()
+    }
 
 
 def test_a_bundle_comes_back_as_it_was_written(bundle: Path) -> None:
@@ -73,12 +92,18 @@ def test_a_bundle_comes_back_as_it_was_written(bundle: Path) -> None:
     assert loaded.labels == LABELS
     assert loaded.frontend == SPEC
     assert loaded.model_path.read_bytes() == b"a graph" * 99
-    assert (loaded.head.activation, loaded.head.threshold, loaded.head.scale) == ("sigmoid", 1.5, 0.25)
+    assert (loaded.head.activation, loaded.head.threshold, loaded.head.scale) == (
+        "sigmoid",
+        1.5,
+        0.25,
+    )
     assert loaded.golden.tolerance == 1e-3
     np.testing.assert_array_equal(loaded.golden.samples, _golden().samples)
     np.testing.assert_array_equal(loaded.golden.logits, _golden().logits)
     embedding, logits = np.eye(4, dtype=np.float32), np.eye(4, 2, dtype=np.float32)
-    np.testing.assert_array_equal(loaded.head.rule.novelty(embedding, logits), RULE.novelty(embedding, logits))
+    np.testing.assert_array_equal(
+        loaded.head.rule.novelty(embedding, logits), RULE.novelty(embedding, logits)
+    )
     assert dataclasses.replace(loaded.manifest, files={}) == _manifest()
 
 
@@ -115,19 +140,39 @@ def _truncate(name: str) -> Callable[[Path], object]:
         (_truncate("model.onnx"), "model.onnx", "damaged or was edited"),
         (_truncate("head.npz"), "head.npz", "damaged or was edited"),
         (_truncate("manifest.json"), "manifest.json", "cannot be read as JSON"),
-        (lambda b: (b / "MODEL_CARD.md").write_text("better\n"), "MODEL_CARD.md", "damaged or was edited"),
+        (
+            lambda b: (b / "MODEL_CARD.md").write_text("better\n"),
+            "MODEL_CARD.md",
+            "damaged or was edited",
+        ),
         (lambda b: (b / "model.onnx").unlink(), "model.onnx", "is missing"),
         (lambda b: (b / "golden.npz").unlink(), "golden.npz", "is missing"),
         (lambda b: [f.unlink() for f in b.iterdir()], "frogs", "not a bundle"),
-        (lambda b: (b / "manifest.json").write_text("pickle"), "manifest.json", "cannot be read as JSON"),
-        (lambda b: (b / "manifest.json").write_bytes(b"\xff\xfe{}"), "manifest.json", "cannot be read as JSON"),
+        (
+            lambda b: (b / "manifest.json").write_text("pickle"),
+            "manifest.json",
+            "cannot be read as JSON",
+        ),
+        (
+            lambda b: (b / "manifest.json").write_bytes(b"\xff\xfe{}"),
+            "manifest.json",
+            "cannot be read as JSON",
+        ),
         (lambda b: (b / "manifest.json").write_text("[]"), "manifest.json", "not a JSON object"),
         (lambda b: (b / "manifest.json").write_text("{}"), "manifest.json", "format version None"),
-        (_edit(lambda m: m.update(format_version=FORMAT_VERSION + 1)), "manifest.json", "update the program"),
+        (
+            _edit(lambda m: m.update(format_version=FORMAT_VERSION + 1)),
+            "manifest.json",
+            "update the program",
+        ),
         (_edit(lambda m: m.update(threshold=9.0)), "manifest.json", "edited after export"),
         (_edit(lambda m: m["labels"].reverse()), "manifest.json", "edited after export"),
         (_edit(lambda m: m.pop("digest")), "manifest.json", "edited after export"),
-        (_edit(lambda m: m["metrics"].update(macro_f1=0.99)), "manifest.json", "edited after export"),
+        (
+            _edit(lambda m: m["metrics"].update(macro_f1=0.99)),
+            "manifest.json",
+            "edited after export",
+        ),
         (_edit(lambda m: m.pop("threshold")), "manifest.json", "'threshold' is missing"),
         (_edit(lambda m: m.update(thresold=1)), "manifest.json", "unknown key 'thresold'"),
         (_edit(lambda m: m["labels"].clear()), "manifest.json", "labels must be present"),
@@ -135,7 +180,11 @@ def _truncate(name: str) -> Callable[[Path], object]:
         (_edit(lambda m: m["labels"].append("frog")), "manifest.json", "labels"),
         (_edit(lambda m: m.update(labels=None)), "manifest.json", "wrong type"),
         (_edit(lambda m: m["frontend"].update(n_mels="many")), "manifest.json", "frontend"),
-        (_edit(lambda m: m["frontend"].update(colour="blue")), "manifest.json", "unknown key 'colour'"),
+        (
+            _edit(lambda m: m["frontend"].update(colour="blue")),
+            "manifest.json",
+            "unknown key 'colour'",
+        ),
         (_edit(lambda m: m.update(frontend=None)), "manifest.json", "wrong type"),
         (_edit(lambda m: m.update(files=None)), "manifest.json", "files|edited"),
     ],
@@ -183,9 +232,13 @@ def _means_something_else(one: bytes, other: bytes) -> bool:
 
 
 def _signed_again(bundle: Path) -> Path:
-    """Sign whatever the files hold now: what a wrong exporter would write, not what an accident leaves behind."""
+    """Sign whatever the files hold now: what a wrong exporter would write, not what an accident
+    leaves behind.
+    """
     mapping = json.loads((bundle / "manifest.json").read_text(encoding="utf-8"))
-    mapping["files"] = {name: hashlib.sha256((bundle / name).read_bytes()).hexdigest() for name in FILES[1:]}
+    mapping["files"] = {
+        name: hashlib.sha256((bundle / name).read_bytes()).hexdigest() for name in FILES[1:]
+    }
     mapping["digest"] = Manifest.parse(mapping, where="here").digest
     (bundle / "manifest.json").write_text(json.dumps(mapping), encoding="utf-8")
     return bundle
@@ -193,7 +246,9 @@ def _signed_again(bundle: Path) -> Path:
 
 @pytest.mark.parametrize("name", ["head.npz", "golden.npz"])
 @pytest.mark.parametrize("content", ["text", "pickle", "one array", "no array"])
-def test_signed_files_that_hold_something_else_are_refused(bundle: Path, name: str, content: str) -> None:
+def test_signed_files_that_hold_something_else_are_refused(
+    bundle: Path, name: str, content: str
+) -> None:
     file = bundle / name
     match content:
         case "text":
@@ -231,7 +286,8 @@ def test_a_failing_write_leaves_the_old_bundle(bundle: Path, golden: Golden | No
         with pytest.raises(BundleError):
             _write(bundle, golden=golden)
     else:
-        with pytest.raises(TypeError):  # the model cannot be written: what a full disk does, half-way
+        # the model cannot be written: what a full disk does, half-way
+        with pytest.raises(TypeError):
             write_bundle(bundle, _manifest(), model=None, rule=RULE, golden=_golden(), card="")  # type: ignore[arg-type]
     assert _contents(bundle) == before
     assert [p.name for p in bundle.parent.iterdir()] == ["frogs"]

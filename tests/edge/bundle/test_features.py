@@ -41,7 +41,9 @@ def _clicks() -> Array:
 
 
 def _noise(seed: int = 0) -> Array:
-    return (0.1 * np.random.default_rng(seed).standard_normal(SPEC.window_samples)).astype(np.float32)
+    return (0.1 * np.random.default_rng(seed).standard_normal(SPEC.window_samples)).astype(
+        np.float32
+    )
 
 
 SIGNALS: dict[str, Array] = {
@@ -59,11 +61,21 @@ SIGNALS: dict[str, Array] = {
 
 def _librosa_components(samples: Array, spec: FrontendSpec) -> Array:
     """The same three mel powers by librosa's own functions, (3, n_mels, frames)."""
-    complex_spectrum = librosa.stft(samples, n_fft=spec.n_fft, hop_length=spec.hop_length, window=spec.window_function)
+    complex_spectrum = librosa.stft(
+        samples, n_fft=spec.n_fft, hop_length=spec.hop_length, window=spec.window_function
+    )
     magnitude = np.abs(complex_spectrum)
-    parts = (magnitude, *librosa.decompose.hpss(magnitude, kernel_size=spec.hpss_kernel, power=spec.hpss_power))
+    parts = (
+        magnitude,
+        *librosa.decompose.hpss(magnitude, kernel_size=spec.hpss_kernel, power=spec.hpss_power),
+    )
     basis: dict[str, Any] = {"n_mels": spec.n_mels, "fmin": spec.fmin_hz, "fmax": spec.fmax_hz}
-    return np.stack([librosa.feature.melspectrogram(S=np.square(p), sr=spec.sample_rate_hz, **basis) for p in parts])
+    return np.stack(
+        [
+            librosa.feature.melspectrogram(S=np.square(p), sr=spec.sample_rate_hz, **basis)
+            for p in parts
+        ]
+    )
 
 
 def _assert_equal_in_db(samples: Array, spec: FrontendSpec = SPEC) -> None:
@@ -80,13 +92,24 @@ def test_components_are_librosas(name: str) -> None:
 @pytest.mark.parametrize(
     "spec",
     [
-        FrontendSpec(sample_rate_hz=32_000, n_fft=2048, hop_length=320, n_mels=128, fmin_hz=50.0, fmax_hz=14_000.0),
-        FrontendSpec(window_s=1.0, n_fft=512, hop_length=128, n_mels=20, hpss_kernel=17, hpss_power=1.5),
+        FrontendSpec(
+            sample_rate_hz=32_000,
+            n_fft=2048,
+            hop_length=320,
+            n_mels=128,
+            fmin_hz=50.0,
+            fmax_hz=14_000.0,
+        ),
+        FrontendSpec(
+            window_s=1.0, n_fft=512, hop_length=128, n_mels=20, hpss_kernel=17, hpss_power=1.5
+        ),
     ],
     ids=["32 kHz, 128 mels", "1 s, power 1.5"],
 )
 def test_other_specs_are_librosas_too(spec: FrontendSpec) -> None:
-    samples = (0.1 * np.random.default_rng(3).standard_normal(spec.window_samples)).astype(np.float32)
+    samples = (0.1 * np.random.default_rng(3).standard_normal(spec.window_samples)).astype(
+        np.float32
+    )
     _assert_equal_in_db(samples, spec)
 
 
@@ -128,7 +151,9 @@ def test_pcen_streams_exactly(seed: int, cuts: list[int]) -> None:
     np.testing.assert_array_equal(np.concatenate(blocks, axis=1), whole)
 
 
-@pytest.mark.parametrize("level", [PcenLevel(), PcenLevel(time_constant_s=0.06, gain=0.8, bias=10.0, power=0.25)])
+@pytest.mark.parametrize(
+    "level", [PcenLevel(), PcenLevel(time_constant_s=0.06, gain=0.8, bias=10.0, power=0.25)]
+)
 def test_pcen_is_librosas(level: PcenLevel) -> None:
     power = FRONTEND.components(SIGNALS["noise"])[0]
     with warnings.catch_warnings():
@@ -163,13 +188,17 @@ def test_levels_are_finite_float32_in_range(name: str, level: Level) -> None:
 def test_max_level_ignores_gain_and_fixed_level_keeps_it() -> None:
     loud, soft = SIGNALS["noise"], 0.1 * SIGNALS["noise"]
     np.testing.assert_allclose(FRONTEND(loud), FRONTEND(soft), atol=1e-4)
-    spec = FrontendSpec(channels=(ChannelSpec(component="mel", level=FixedLevel(floor_db=-100, ceiling_db=100)),))
+    spec = FrontendSpec(
+        channels=(ChannelSpec(component="mel", level=FixedLevel(floor_db=-100, ceiling_db=100)),)
+    )
     difference_db = 200 * (Frontend(spec)(loud) - Frontend(spec)(soft))
     np.testing.assert_allclose(difference_db, 20, atol=0.01)
 
 
 def test_floor_level_removes_a_steady_background() -> None:
-    spec = FrontendSpec(channels=(ChannelSpec(component="mel", level=FloorLevel(below_db=10, above_db=50)),))
+    spec = FrontendSpec(
+        channels=(ChannelSpec(component="mel", level=FloorLevel(below_db=10, above_db=50)),)
+    )
     medians = np.median(Frontend(spec)(SIGNALS["noise"]), axis=-1)
     np.testing.assert_allclose(medians, 10 / 60, atol=1e-6)
 
@@ -182,7 +211,11 @@ def test_components_of_a_window_do_not_depend_on_what_was_computed_before(name: 
 
 
 def test_components_take_any_length_and_a_window_only_its_own() -> None:
-    assert FRONTEND.components(np.zeros(3 * SPEC.sample_rate_hz + 1, np.float32)).shape == (3, 40, 130)
+    assert FRONTEND.components(np.zeros(3 * SPEC.sample_rate_hz + 1, np.float32)).shape == (
+        3,
+        40,
+        130,
+    )
     with pytest.raises(ValueError, match="a window has 110250 samples"):
         FRONTEND(np.zeros(100, np.float32))
 
@@ -196,22 +229,36 @@ def test_components_take_any_length_and_a_window_only_its_own() -> None:
         (192_000, 2048, 64, 10_000, 90_000),
     ],
 )
-def test_the_mel_filters_are_librosas(rate_hz: int, n_fft: int, n_mels: int, fmin_hz: float, fmax_hz: float | None) -> None:
-    expected = librosa.filters.mel(sr=rate_hz, n_fft=n_fft, n_mels=n_mels, fmin=fmin_hz, fmax=fmax_hz)
-    ours = mel_filters(sample_rate_hz=rate_hz, n_fft=n_fft, n_mels=n_mels, fmin_hz=fmin_hz, fmax_hz=fmax_hz)
+def test_the_mel_filters_are_librosas(
+    rate_hz: int, n_fft: int, n_mels: int, fmin_hz: float, fmax_hz: float | None
+) -> None:
+    expected = librosa.filters.mel(
+        sr=rate_hz, n_fft=n_fft, n_mels=n_mels, fmin=fmin_hz, fmax=fmax_hz
+    )
+    ours = mel_filters(
+        sample_rate_hz=rate_hz, n_fft=n_fft, n_mels=n_mels, fmin_hz=fmin_hz, fmax_hz=fmax_hz
+    )
     assert ours.shape == expected.shape
     np.testing.assert_allclose(ours, expected, rtol=0, atol=2e-7 * expected.max())
 
 
 def test_the_taper_is_scipys() -> None:
-    np.testing.assert_array_equal(Frontend(FrontendSpec())._tapers[1024], scipy.signal.get_window("hann", FrontendSpec().n_fft))
+    np.testing.assert_array_equal(
+        Frontend(FrontendSpec())._tapers[1024],
+        scipy.signal.get_window("hann", FrontendSpec().n_fft),
+    )
 
 
 def test_judging_a_window_brings_no_compiler_along() -> None:
     program = (
-        "import sys, edge.recorder.daemon; from edge.detect.engines import load_model; from edge.bundle import load_bundle;"
-        "from edge.models import default_bundle_path; load_model(load_bundle(default_bundle_path()));"
-        "print([name for name in ('librosa', 'numba', 'scipy.signal', 'torch', 'matplotlib') if name in sys.modules])"
+        "import sys, edge.recorder.daemon; from edge.detect.engines import load_model; from "
+        "edge.bundle import load_bundle;"
+        "from edge.models import default_bundle_path; "
+        "load_model(load_bundle(default_bundle_path()));"
+        "print([name for name in ('librosa', 'numba', 'scipy.signal', 'torch', 'matplotlib') if "
+        "name in sys.modules])"
     )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
     assert done.stdout.strip() == "[]"

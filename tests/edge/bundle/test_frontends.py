@@ -1,4 +1,6 @@
-"""The frontends of the other papers: values of `FrontendSpec`, computed by the same code; PyTorch and librosa are the oracles."""
+"""The frontends of the other papers: values of `FrontendSpec`, computed by the same code; PyTorch
+and librosa are the oracles.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,13 @@ MAX: dict[str, Any] = {"kind": "max"}
 TRIPLET = FrontendSpec.parse({"frames": 200})
 # The stack of ten short spectrograms of 128 x 321.
 STACKED = FrontendSpec.parse(
-    {"n_mels": 128, "hop_length": 128, "stack": 10, "frames": 321, "channels": [{"component": "mel", "level": MAX}]}
+    {
+        "n_mels": 128,
+        "hop_length": 128,
+        "stack": 10,
+        "frames": 321,
+        "channels": [{"component": "mel", "level": MAX}],
+    }
 )
 # Sevilla and Glotin 2017: three scales, 299 bands, 200 frames a second.
 SCALES = FrontendSpec.parse(
@@ -30,15 +38,27 @@ SCALES = FrontendSpec.parse(
         "n_mels": 299,
         "hop_length": 110,
         "frames": 997,
-        "channels": [{"component": "linear", "level": {"kind": "quantile"}, "n_fft": n} for n in (128, 512, 2048)],
+        "channels": [
+            {"component": "linear", "level": {"kind": "quantile"}, "n_fft": n}
+            for n in (128, 512, 2048)
+        ],
     }
 )
 # The weak-label segmentation system of BirdCLEF 2021.
 SEGMENTATION = FrontendSpec.parse(
-    {"n_mels": 128, "n_fft": 2048, "channels": [{"component": "mel", "level": {"kind": "fixed", "ceiling_db": 20.0}}]}
+    {
+        "n_mels": 128,
+        "n_fft": 2048,
+        "channels": [{"component": "mel", "level": {"kind": "fixed", "ceiling_db": 20.0}}],
+    }
 )
 SPECS = {"triplet": TRIPLET, "stacked": STACKED, "scales": SCALES, "segmentation": SEGMENTATION}
-SHAPES = {"triplet": (3, 40, 200), "stacked": (10, 128, 321), "scales": (3, 299, 997), "segmentation": (1, 128, 216)}
+SHAPES = {
+    "triplet": (3, 40, 200),
+    "stacked": (10, 128, 321),
+    "scales": (3, 299, 997),
+    "segmentation": (1, 128, 216),
+}
 
 
 def sound(seconds: float = 5.0) -> Array:
@@ -73,29 +93,44 @@ def test_what_a_frontend_does_not_use_is_not_in_its_digest() -> None:
 
 
 def test_stretches_and_frames_are_made_after_the_components() -> None:
-    assert dataclasses.replace(TRIPLET, frames=None).component_digest == TRIPLET.component_digest == FrontendSpec().component_digest
+    assert (
+        dataclasses.replace(TRIPLET, frames=None).component_digest
+        == TRIPLET.component_digest
+        == FrontendSpec().component_digest
+    )
     assert dataclasses.replace(TRIPLET, frames=None).digest != TRIPLET.digest
-    other = dataclasses.replace(SCALES, channels=(dataclasses.replace(SCALES.channels[0], n_fft=256), *SCALES.channels[1:]))
+    other = dataclasses.replace(
+        SCALES, channels=(dataclasses.replace(SCALES.channels[0], n_fft=256), *SCALES.channels[1:])
+    )
     assert other.component_digest != SCALES.component_digest
 
 
-@pytest.mark.parametrize(("before", "after"), [(65, 299), (257, 299), (1025, 299), (216, 200), (86, 321), (7, 7)])
+@pytest.mark.parametrize(
+    ("before", "after"), [(65, 299), (257, 299), (1025, 299), (216, 200), (86, 321), (7, 7)]
+)
 def test_resizing_is_pytorchs_with_antialiasing(before: int, after: int) -> None:
     values = np.random.default_rng(0).random((4, before), np.float32)
     image = torch.from_numpy(values)[None, None]
-    oracle = F.interpolate(image, (4, after), mode="bilinear", antialias=True, align_corners=False)[0, 0].numpy()
+    oracle = F.interpolate(image, (4, after), mode="bilinear", antialias=True, align_corners=False)[
+        0, 0
+    ].numpy()
     np.testing.assert_allclose(values @ resampling(before, after).T, oracle, atol=1e-5)
 
 
 @pytest.mark.parametrize("n_fft", [128, 512, 2048])
 def test_linear_bands_are_librosas_spectrogram_resized(n_fft: int) -> None:
     samples = sound(1.0)
-    spec = dataclasses.replace(SCALES, channels=(ChannelSpec(component="linear", level=MaxLevel(), n_fft=n_fft),))
+    spec = dataclasses.replace(
+        SCALES, channels=(ChannelSpec(component="linear", level=MaxLevel(), n_fft=n_fft),)
+    )
     power = np.abs(librosa.stft(samples, n_fft=n_fft, hop_length=110, pad_mode="constant")) ** 2
     image = torch.from_numpy(power).double()[None, None]
-    oracle = F.interpolate(image, (299, power.shape[1]), mode="bilinear", antialias=True, align_corners=False)[0, 0].numpy()
+    oracle = F.interpolate(
+        image, (299, power.shape[1]), mode="bilinear", antialias=True, align_corners=False
+    )[0, 0].numpy()
     ours = Frontend(spec).components(samples)[0]
-    np.testing.assert_allclose(power_to_db(ours), power_to_db(oracle), atol=0.01)  # weights of single precision
+    # weights of single precision
+    np.testing.assert_allclose(power_to_db(ours), power_to_db(oracle), atol=0.01)
 
 
 def test_a_stack_is_the_window_in_order() -> None:
@@ -114,7 +149,10 @@ def test_loudness_does_not_matter(name: str) -> None:
 
 def test_outliers_are_clipped_and_the_rest_keeps_its_place() -> None:
     spec = dataclasses.replace(
-        SCALES, channels=(ChannelSpec(component="linear", level=QuantileLevel(low=0.1, high=0.9), n_fft=512),)
+        SCALES,
+        channels=(
+            ChannelSpec(component="linear", level=QuantileLevel(low=0.1, high=0.9), n_fft=512),
+        ),
     )
     frontend = Frontend(dataclasses.replace(spec, frames=None))
     components = frontend.components(sound())
@@ -132,10 +170,23 @@ def test_outliers_are_clipped_and_the_rest_keeps_its_place() -> None:
         ({"stack": 0}, "stack: 0"),
         ({"stack": 500}, "stack: 500 stretches"),
         ({"frames": 0}, "frames: 0"),
-        ({"channels": [{"component": "harmonic", "level": MAX, "n_fft": 512}]}, "of a component mel or linear"),
+        (
+            {"channels": [{"component": "harmonic", "level": MAX, "n_fft": 512}]},
+            "of a component mel or linear",
+        ),
         ({"channels": [{"component": "linear", "level": MAX, "n_fft": 256}]}, "sound is skipped"),
-        ({"channels": [{"component": "linear", "level": {"kind": "quantile", "low": 0.9, "high": 0.1}}]}, "need 0 <= low < high"),
-        ({"channels": [{"component": "linear", "level": MAX, "hop": 3}]}, "may have n_fft, has component, hop, level"),
+        (
+            {
+                "channels": [
+                    {"component": "linear", "level": {"kind": "quantile", "low": 0.9, "high": 0.1}}
+                ]
+            },
+            "need 0 <= low < high",
+        ),
+        (
+            {"channels": [{"component": "linear", "level": MAX, "hop": 3}]},
+            "may have n_fft, has component, hop, level",
+        ),
     ],
 )
 def test_what_cannot_be_is_told_in_a_line(changes: dict[str, Any], reason: str) -> None:

@@ -65,28 +65,41 @@ EVERY_RULE: tuple[Rule, ...] = (*MEMBERS, BLEND, JointEnergy())
 
 def _distance_to_predicted_mean() -> tuple[Array, Array]:
     predicted = LOGITS.argmax(axis=1)
-    distance = [np.sqrt(((e - GAUSSIANS["means"][k]) ** 2).sum()) for e, k in zip(EMBEDDING, predicted, strict=True)]
+    distance = [
+        np.sqrt(((e - GAUSSIANS["means"][k]) ** 2).sum())
+        for e, k in zip(EMBEDDING, predicted, strict=True)
+    ]
     return np.array(distance), predicted
 
 
 def test_gaussian_density_is_scipys() -> None:
     distance, predicted = _distance_to_predicted_mean()
-    expected = -scipy.stats.norm.logpdf(distance, GAUSSIANS["mu"][predicted], GAUSSIANS["sigma"][predicted])
-    np.testing.assert_allclose(MEMBERS[0].novelty(EMBEDDING, LOGITS), expected, rtol=1e-4, atol=1e-5)
+    expected = -scipy.stats.norm.logpdf(
+        distance, GAUSSIANS["mu"][predicted], GAUSSIANS["sigma"][predicted]
+    )
+    np.testing.assert_allclose(
+        MEMBERS[0].novelty(EMBEDDING, LOGITS), expected, rtol=1e-4, atol=1e-5
+    )
 
 
 def test_the_papers_threshold_is_a_density_of_a_half() -> None:
     """Reject when the density is below 0.5, that is when minus its logarithm is above log 2."""
     head = Head(activation="softmax", rule=MEMBERS[0], threshold=float(np.log(2)), scale=1.0)
     distance, predicted = _distance_to_predicted_mean()
-    density = scipy.stats.norm.pdf(distance, GAUSSIANS["mu"][predicted], GAUSSIANS["sigma"][predicted])
+    density = scipy.stats.norm.pdf(
+        distance, GAUSSIANS["mu"][predicted], GAUSSIANS["sigma"][predicted]
+    )
     np.testing.assert_array_equal(head(EMBEDDING, LOGITS).accepted, density >= 0.5)
 
 
 def test_gaussian_tail_orders_a_class_as_its_survival_function() -> None:
     distance, predicted = _distance_to_predicted_mean()
-    survival = scipy.stats.norm.sf(distance, GAUSSIANS["mu"][predicted], GAUSSIANS["sigma"][predicted])
-    np.testing.assert_allclose(scipy.stats.norm.sf(MEMBERS[1].novelty(EMBEDDING, LOGITS)), survival, rtol=1e-3, atol=1e-12)
+    survival = scipy.stats.norm.sf(
+        distance, GAUSSIANS["mu"][predicted], GAUSSIANS["sigma"][predicted]
+    )
+    np.testing.assert_allclose(
+        scipy.stats.norm.sf(MEMBERS[1].novelty(EMBEDDING, LOGITS)), survival, rtol=1e-3, atol=1e-12
+    )
 
 
 def test_gaussian_tail_does_not_reject_the_very_typical() -> None:
@@ -110,16 +123,22 @@ def test_knn_is_scikit_learns() -> None:
 
 def test_knn_with_fewer_points_than_neighbours_takes_the_farthest() -> None:
     rule = KnnDistance(points=KNN.points[:3], k=5)
-    np.testing.assert_allclose(rule.novelty(EMBEDDING, LOGITS), distances(EMBEDDING, KNN.points[:3]).max(axis=1))
+    np.testing.assert_allclose(
+        rule.novelty(EMBEDDING, LOGITS), distances(EMBEDDING, KNN.points[:3]).max(axis=1)
+    )
 
 
 def test_logit_rules_are_the_textbooks() -> None:
     np.testing.assert_array_equal(MaxLogit().novelty(EMBEDDING, LOGITS), -LOGITS.max(axis=1))
-    np.testing.assert_allclose(Energy().novelty(EMBEDDING, LOGITS), -scipy.special.logsumexp(LOGITS, axis=1), rtol=1e-5)
+    np.testing.assert_allclose(
+        Energy().novelty(EMBEDDING, LOGITS), -scipy.special.logsumexp(LOGITS, axis=1), rtol=1e-5
+    )
 
 
 def test_energy_of_huge_logits_does_not_overflow() -> None:
-    assert Energy().novelty(EMBEDDING[:1], np.full((1, 3), 1e4, np.float32))[0] == pytest.approx(-1e4 - np.log(3))
+    assert Energy().novelty(EMBEDDING[:1], np.full((1, 3), 1e4, np.float32))[0] == pytest.approx(
+        -1e4 - np.log(3)
+    )
 
 
 def test_blend_is_the_decision_function_of_logistic_regression() -> None:
@@ -146,11 +165,15 @@ def test_a_rule_survives_a_file_of_arrays(rule: Rule, tmp_path: Path) -> None:
 @pytest.mark.parametrize("rule", EVERY_RULE, ids=lambda rule: rule.kind)
 def test_windows_are_judged_one_by_one(rule: Rule) -> None:
     """A batch gives what its windows give alone: no rule looks at its neighbours."""
-    alone = np.concatenate([rule.novelty(EMBEDDING[i : i + 1], LOGITS[i : i + 1]) for i in range(len(EMBEDDING))])
+    alone = np.concatenate(
+        [rule.novelty(EMBEDDING[i : i + 1], LOGITS[i : i + 1]) for i in range(len(EMBEDDING))]
+    )
     np.testing.assert_allclose(alone, rule.novelty(EMBEDDING, LOGITS), rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize(("missing", "kind"), [("means", "gaussian_tail"), ("points", "knn"), ("weights", "blend")])
+@pytest.mark.parametrize(
+    ("missing", "kind"), [("means", "gaussian_tail"), ("points", "knn"), ("weights", "blend")]
+)
 def test_a_missing_array_is_named(missing: str, kind: str) -> None:
     arrays = rule_arrays(next(rule for rule in EVERY_RULE if rule.kind == kind))
     del arrays[missing]
@@ -168,7 +191,9 @@ def test_an_unknown_rule_is_named() -> None:
     threshold=st.floats(-20, 20),
     scale=st.floats(0.01, 10),
 )
-def test_novelty_grows_with_the_raw_value_and_is_a_half_at_the_threshold(raw: list[float], threshold: float, scale: float) -> None:
+def test_novelty_grows_with_the_raw_value_and_is_a_half_at_the_threshold(
+    raw: list[float], threshold: float, scale: float
+) -> None:
     head = Head(activation="softmax", rule=MaxLogit(), threshold=threshold, scale=scale)
     logits = -np.sort(np.array(raw, np.float32))[:, None]
     verdicts = head(EMBEDDING[: len(raw)], logits)
@@ -177,7 +202,9 @@ def test_novelty_grows_with_the_raw_value_and_is_a_half_at_the_threshold(raw: li
     assert (verdicts.accepted == (-logits[:, 0] <= np.float64(threshold))).all()
     assert (verdicts.novelty[verdicts.accepted] <= 0.5).all()
     at_threshold = Head(activation="softmax", rule=MaxLogit(), threshold=float(raw[0]), scale=scale)
-    np.testing.assert_array_equal(at_threshold(EMBEDDING[:1], -np.array([[raw[0]]], np.float32)).novelty, 0.5)
+    np.testing.assert_array_equal(
+        at_threshold(EMBEDDING[:1], -np.array([[raw[0]]], np.float32)).novelty, 0.5
+    )
 
 
 def _with_other(logits: Array) -> Array:
@@ -197,8 +224,14 @@ SCORES: dict[Activation, Callable[[Array], Array]] = {
 @pytest.mark.parametrize("activation", get_args(Activation))
 def test_scores_are_the_activation_even_of_huge_logits(activation: Activation) -> None:
     head = Head(activation=activation, rule=MaxLogit(), threshold=0.0, scale=1.0)
-    for logits in (LOGITS, LOGITS - 20, np.array([[1e4, -1e4, 0.0], [-1e4, -1e4, -1e4]], np.float32)):
-        np.testing.assert_allclose(head.scores(logits), SCORES[activation](logits), rtol=1e-5, atol=1e-7)
+    for logits in (
+        LOGITS,
+        LOGITS - 20,
+        np.array([[1e4, -1e4, 0.0], [-1e4, -1e4, -1e4]], np.float32),
+    ):
+        np.testing.assert_allclose(
+            head.scores(logits), SCORES[activation](logits), rtol=1e-5, atol=1e-7
+        )
 
 
 @pytest.mark.parametrize(
@@ -212,4 +245,12 @@ def test_scores_are_the_activation_even_of_huge_logits(activation: Activation) -
 )
 def test_an_unusable_head_is_refused(change: dict[str, Any], named: str) -> None:
     with pytest.raises(SpecError, match=named):
-        Head(**{"activation": "softmax", "rule": MaxLogit(), "threshold": 0.0, "scale": 1.0, **change})
+        Head(
+            **{
+                "activation": "softmax",
+                "rule": MaxLogit(),
+                "threshold": 0.0,
+                "scale": 1.0,
+                **change,
+            }
+        )

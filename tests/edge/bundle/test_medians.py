@@ -14,7 +14,9 @@ from edge.bundle.medians import running_median
 kernels = st.integers(0, 20).map(lambda n: 2 * n + 1)
 # Few distinct values, so that ties are common.
 spectrograms = arrays.arrays(
-    np.float32, arrays.array_shapes(min_dims=2, max_dims=2, max_side=40), elements=st.integers(0, 9).map(np.float32)
+    np.float32,
+    arrays.array_shapes(min_dims=2, max_dims=2, max_side=40),
+    elements=st.integers(0, 9).map(np.float32),
 )
 
 

@@ -10,10 +10,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.bundle.spec import ChannelSpec, FixedLevel, FloorLevel, FrontendSpec, Level, MaxLevel, PcenLevel
+from edge.bundle.spec import (
+    ChannelSpec,
+    FixedLevel,
+    FloorLevel,
+    FrontendSpec,
+    Level,
+    MaxLevel,
+    PcenLevel,
+)
 from edge.errors import SpecError
 
-LEVELS: tuple[Level, ...] = (MaxLevel(), FixedLevel(floor_db=-70), FloorLevel(above_db=40), PcenLevel(gain=0.8))
+LEVELS: tuple[Level, ...] = (
+    MaxLevel(),
+    FixedLevel(floor_db=-70),
+    FloorLevel(above_db=40),
+    PcenLevel(gain=0.8),
+)
 
 specs = st.builds(
     FrontendSpec,
@@ -22,7 +35,11 @@ specs = st.builds(
     n_mels=st.integers(1, 128),
     hpss_kernel=st.integers(0, 40).map(lambda n: 2 * n + 1),
     channels=st.lists(
-        st.builds(ChannelSpec, component=st.sampled_from(["mel", "harmonic", "percussive"]), level=st.sampled_from(LEVELS)),
+        st.builds(
+            ChannelSpec,
+            component=st.sampled_from(["mel", "harmonic", "percussive"]),
+            level=st.sampled_from(LEVELS),
+        ),
         min_size=1,
         max_size=4,
     ).map(tuple),
@@ -49,7 +66,16 @@ def test_the_default_is_the_paper_on_five_seconds() -> None:
     assert [c.component for c in spec.channels] == ["mel", "harmonic", "percussive"]
 
 
-@pytest.mark.parametrize("change", [{"n_mels": 41}, {"hop_length": 256}, {"hpss_power": 1.0}, {"fmin_hz": 50.0}, {"window_s": 3.0}])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"n_mels": 41},
+        {"hop_length": 256},
+        {"hpss_power": 1.0},
+        {"fmin_hz": 50.0},
+        {"window_s": 3.0},
+    ],
+)
 def test_every_value_is_in_both_digests(change: dict[str, Any]) -> None:
     plain, changed = FrontendSpec(), dataclasses.replace(FrontendSpec(), **change)
     assert plain.digest != changed.digest
@@ -57,7 +83,9 @@ def test_every_value_is_in_both_digests(change: dict[str, Any]) -> None:
 
 
 def test_levels_are_not_in_the_component_digest() -> None:
-    changed = FrontendSpec(channels=tuple(dataclasses.replace(c, level=PcenLevel()) for c in FrontendSpec().channels))
+    changed = FrontendSpec(
+        channels=tuple(dataclasses.replace(c, level=PcenLevel()) for c in FrontendSpec().channels)
+    )
     assert changed.digest != FrontendSpec().digest
     assert changed.component_digest == FrontendSpec().component_digest
 
@@ -75,10 +103,18 @@ def test_levels_are_not_in_the_component_digest() -> None:
         ({"n_mel": 40}, "unknown key 'n_mel'"),
         ({"channels": [{"component": "bass", "level": {"kind": "max"}}]}, "component 'bass'"),
         ({"channels": [{"component": "mel"}]}, r"channels\[0\]"),
-        ({"channels": [{"component": "mel", "level": {"kind": "loud"}}]}, r"channels\[0\].level.kind: 'loud'"),
-        ({"channels": [{"component": "mel", "level": {"kind": "max", "depth": 1}}]}, "unknown key 'depth'"),
+        (
+            {"channels": [{"component": "mel", "level": {"kind": "loud"}}]},
+            r"channels\[0\].level.kind: 'loud'",
+        ),
+        (
+            {"channels": [{"component": "mel", "level": {"kind": "max", "depth": 1}}]},
+            "unknown key 'depth'",
+        ),
     ],
 )
-def test_an_unusable_spec_is_refused_by_the_name_of_its_key(change: dict[str, Any], named: str) -> None:
+def test_an_unusable_spec_is_refused_by_the_name_of_its_key(
+    change: dict[str, Any], named: str
+) -> None:
     with pytest.raises(SpecError, match=named):
         FrontendSpec.parse({**FrontendSpec().as_mapping(), **change})

@@ -44,7 +44,9 @@ def test_the_file_is_the_code(tmp_path: Path) -> None:
 
 
 def test_every_key_says_its_default_in_one_comment() -> None:
-    lines = [line for line in FILE.read_text(encoding="utf-8").splitlines() if line.startswith("  ")]
+    lines = [
+        line for line in FILE.read_text(encoding="utf-8").splitlines() if line.startswith("  ")
+    ]
     assert len(lines) == len(leaves(Config().model_dump()))
     for line in lines:
         match = re.fullmatch(r"  (\w+): (\S+) +# default (.+)", line)
@@ -58,9 +60,20 @@ def test_every_key_says_its_default_in_one_comment() -> None:
 
 
 def test_all_faults_are_told_at_once(tmp_path: Path) -> None:
-    text = "modle: {}\nmodel:\n  hop_sec: 1\naudio:\n  channel: left\nmqtt:\n  port: 70000\n  protocol: 4\nclips: 3\nhop_s: 2\n"
+    text = (
+        "modle: {}\nmodel:\n  hop_sec: 1\naudio:\n  channel: left\nmqtt:\n  port: 70000\n  "
+        "protocol: 4\nclips: 3\nhop_s: 2\n"
+    )
     fault = {f.key: f for f in faults(tmp_path, text).faults}
-    assert set(fault) == {"modle", "model.hop_sec", "audio.channel", "mqtt.port", "mqtt.protocol", "clips", "hop_s"}
+    assert set(fault) == {
+        "modle",
+        "model.hop_sec",
+        "audio.channel",
+        "mqtt.port",
+        "mqtt.protocol",
+        "clips",
+        "hop_s",
+    }
     assert fault["modle"].suggestion == "did you mean model?"
     assert fault["model.hop_sec"].suggestion == "did you mean model.hop_s?"
     assert fault["hop_s"].suggestion == "did you mean model.hop_s?"
@@ -92,7 +105,9 @@ def test_all_faults_are_told_at_once(tmp_path: Path) -> None:
         ("mqtt:\n  port: true\n", "mqtt.port = True: should be a valid integer"),
     ],
 )
-def test_a_fault_is_one_line_with_its_reason(tmp_path: Path, text: str | bytes, reason: str) -> None:
+def test_a_fault_is_one_line_with_its_reason(
+    tmp_path: Path, text: str | bytes, reason: str
+) -> None:
     line = str(faults(tmp_path, text))
     assert reason in line
     assert "\n" not in line
@@ -121,7 +136,11 @@ def test_a_password_in_the_wrong_place_is_not_shown(tmp_path: Path) -> None:
 def test_secrets_come_from_files_and_are_never_shown(tmp_path: Path) -> None:
     (tmp_path / "user").write_text("recorder\n")
     (tmp_path / "password").write_text("hunter2\n")
-    config = load(tmp_path, "mqtt:\n  username_file: user\n  password_file: password\n", CREDENTIALS_DIRECTORY=str(tmp_path))
+    config = load(
+        tmp_path,
+        "mqtt:\n  username_file: user\n  password_file: password\n",
+        CREDENTIALS_DIRECTORY=str(tmp_path),
+    )
     credentials = config.mqtt.credentials()
     assert (credentials.username, credentials.password) == ("recorder", "hunter2")
     assert "hunter2" not in repr(credentials) + str(credentials) + repr(config) + str(config)
@@ -137,8 +156,12 @@ def test_relative_paths_are_below_the_state_directory(tmp_path: Path) -> None:
     config = load(tmp_path, "store:\n  path: a.db\n", STATE_DIRECTORY="/var/lib/edge:/x")
     assert config.store.path == Path("/var/lib/edge/a.db")
     assert config.clips.folder == Path("/var/lib/edge/clips")
-    assert load(tmp_path, "", CACHE_DIRECTORY="/var/cache/edge").model.engines == Path("/var/cache/edge/engines")
-    assert load(tmp_path, "store:\n  path: /a.db\n", STATE_DIRECTORY="/var/lib/edge").store.path == Path("/a.db")
+    assert load(tmp_path, "", CACHE_DIRECTORY="/var/cache/edge").model.engines == Path(
+        "/var/cache/edge/engines"
+    )
+    assert load(
+        tmp_path, "store:\n  path: /a.db\n", STATE_DIRECTORY="/var/lib/edge"
+    ).store.path == Path("/a.db")
 
 
 def test_the_parts_get_what_they_take() -> None:
@@ -189,20 +212,32 @@ def told(file: Path) -> bool:
 
 @settings(max_examples=50)
 @given(st.binary(max_size=200) | st.text(max_size=200).map(str.encode))
-def test_any_bytes_are_a_configuration_or_faults(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
+def test_any_bytes_are_a_configuration_or_faults(
+    tmp_path_factory: pytest.TempPathFactory, content: bytes
+) -> None:
     file = tmp_path_factory.getbasetemp() / "fuzzed.yaml"
     file.write_bytes(content)
     assert told(file)
 
 
 PLAIN = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20)
-VALUES = st.recursive(PLAIN, lambda v: st.lists(v, max_size=3) | st.dictionaries(st.text(max_size=5), v, max_size=3), max_leaves=5)
-SECTION = st.dictionaries(st.sampled_from([k.partition(".")[2] for k in sorted(leaves(Config().model_dump()))]), VALUES, max_size=4)
+VALUES = st.recursive(
+    PLAIN,
+    lambda v: st.lists(v, max_size=3) | st.dictionaries(st.text(max_size=5), v, max_size=3),
+    max_leaves=5,
+)
+SECTION = st.dictionaries(
+    st.sampled_from([k.partition(".")[2] for k in sorted(leaves(Config().model_dump()))]),
+    VALUES,
+    max_size=4,
+)
 
 
 @settings(max_examples=50)
 @given(st.dictionaries(st.sampled_from(sorted(Config.model_fields)), SECTION | VALUES, max_size=4))
-def test_any_values_are_a_configuration_or_faults(tmp_path_factory: pytest.TempPathFactory, content: dict[str, Any]) -> None:
+def test_any_values_are_a_configuration_or_faults(
+    tmp_path_factory: pytest.TempPathFactory, content: dict[str, Any]
+) -> None:
     file = tmp_path_factory.getbasetemp() / "values.yaml"
     file.write_text(yaml.safe_dump(content), encoding="utf-8")
     assert told(file)

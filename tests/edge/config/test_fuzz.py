@@ -1,4 +1,6 @@
-"""Whatever stands in a configuration file: one clear line for each fault, or a recorder; never a traceback."""
+"""Whatever stands in a configuration file: one clear line for each fault, or a recorder; never a
+traceback.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +33,24 @@ KEYS = sorted(f"{section}.{key}" for section, keys in Config().model_dump().item
 # What YAML can hold and no key wants, and what some key wants but cannot be used.
 ODD: st.SearchStrategy[Any] = st.sampled_from(
     [
-        *(0, -1, 1, 10**400, -(2**63), 2**64, 1e308, 5e-324, float("nan"), float("inf"), True, None, [], {}, [[]], {"a": {}}),
+        *(
+            0,
+            -1,
+            1,
+            10**400,
+            -(2**63),
+            2**64,
+            1e308,
+            5e-324,
+            float("nan"),
+            float("inf"),
+            True,
+            None,
+            [],
+            {},
+            [[]],
+            {"a": {}},
+        ),
         *(
             "",
             " ",
@@ -67,12 +86,23 @@ ODD: st.SearchStrategy[Any] = st.sampled_from(
     ]
 )
 ANY = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20) | st.binary(max_size=5) | st.dates(),
-    lambda inside: st.lists(inside, max_size=3) | st.dictionaries(st.text(max_size=5) | st.integers(), inside, max_size=3),
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(max_size=20)
+    | st.binary(max_size=5)
+    | st.dates(),
+    lambda inside: (
+        st.lists(inside, max_size=3)
+        | st.dictionaries(st.text(max_size=5) | st.integers(), inside, max_size=3)
+    ),
     max_leaves=5,
 )
 CUTS = st.tuples(
-    st.integers(0, len(WHOLE)), st.integers(0, 40), st.binary(max_size=12) | st.sampled_from([b"\t", b"\0", b"&a *a", b"!!x "])
+    st.integers(0, len(WHOLE)),
+    st.integers(0, 40),
+    st.binary(max_size=12) | st.sampled_from([b"\t", b"\0", b"&a *a", b"!!x "]),
 )
 
 
@@ -135,18 +165,29 @@ def test_a_sound_recorder_with_odd_values_is_checked_to_the_end(
     assert found
     assert all(one_line(finding.subject) for finding in found)
     # As the command shows it: the name of a microphone may be looked for with a line break in it.
-    assert all(one_line(" ".join(finding.detail.split() if finding.fault is None else finding.fault.split())) for finding in found)
+    assert all(
+        one_line(
+            " ".join(finding.detail.split() if finding.fault is None else finding.fault.split())
+        )
+        for finding in found
+    )
     assert not list(folder.glob("edge.db*")), "a check leaves nothing behind"
 
 
-@pytest.mark.parametrize("key", [key for key in KEYS if key.endswith(("path", "folder", "bundle", "_file"))])
-def test_a_path_that_cannot_be_is_no_traceback(folder: Path, sound: dict[str, dict[str, Any]], key: str) -> None:
+@pytest.mark.parametrize(
+    "key", [key for key in KEYS if key.endswith(("path", "folder", "bundle", "_file"))]
+)
+def test_a_path_that_cannot_be_is_no_traceback(
+    folder: Path, sound: dict[str, dict[str, Any]], key: str
+) -> None:
     section, _, name = key.partition(".")
     audio = FakeAudio(FakeTimer(), np.zeros(100, np.float32), rate_hz=48_000)
     for path in ("", "\0", "a\nb", "\ud800", "\udcff", "a" * 300, "/dev/null/x", "/" + "a/" * 3000):
         changed = {**sound, section: {**sound.get(section, {}), name: path}}
         (folder / "path.yaml").write_text(yaml.safe_dump(changed), encoding="utf-8")
-        shown = [finding.fault or finding.detail for finding in check(folder / "path.yaml", audio=audio)]
+        shown = [
+            finding.fault or finding.detail for finding in check(folder / "path.yaml", audio=audio)
+        ]
         assert all(one_line(line) for line in shown), path
 
 
@@ -172,7 +213,13 @@ def files(folder: Path) -> Iterator[Path]:
     for name, content in contents.items():
         (folder / name).write_bytes(content)
         yield folder / name
-    yield from (folder, folder / "none", folder / "empty" / "below", Path("/dev/null"), Path("\udcff"))
+    yield from (
+        folder,
+        folder / "none",
+        folder / "empty" / "below",
+        Path("/dev/null"),
+        Path("\udcff"),
+    )
 
 
 def test_the_command_says_one_line_for_each_fault(tmp_path: Path) -> None:
@@ -186,7 +233,10 @@ def test_the_command_says_one_line_for_each_fault(tmp_path: Path) -> None:
             assert "Traceback" not in result.output
             assert "hunter2" not in result.output
             lines = result.output.splitlines()
-            assert all(line.startswith(("FAULT  ", "ok     ", "error: ")) for line in lines), (file, lines)
+            assert all(line.startswith(("FAULT  ", "ok     ", "error: ")) for line in lines), (
+                file,
+                lines,
+            )
             assert lines[0].startswith(("FAULT  configuration: ", "error: ")), (file, lines)
 
 
@@ -200,13 +250,26 @@ def faults_told(file: Path) -> bool:
 @pytest.mark.parametrize("command", ["check", "run"])
 def test_a_process_of_its_own_shows_no_traceback(tmp_path: Path, command: str) -> None:
     file = tmp_path / "edge.yaml"
-    file.write_bytes(b'device: {site: "\\ud800"}\nmodel: {hop_s: .nan}\nstore: {path: "a\\0b"}\nmqqt: {}\n')
+    file.write_bytes(
+        b'device: {site: "\\ud800"}\nmodel: {hop_s: .nan}\nstore: {path: "a\\0b"}\nmqqt: {}\n'
+    )
     told = subprocess.run(
-        [sys.executable, "-m", "edge.cli", command, "--config", str(file)], cwd=ROOT, capture_output=True, text=True, check=False
+        [sys.executable, "-m", "edge.cli", command, "--config", str(file)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert told.returncode == (1 if command == "check" else 2)
     assert "Traceback" not in told.stdout + told.stderr
     # What else is checked is told after it.
-    lines = [line for line in (told.stdout + told.stderr).splitlines() if line.startswith(("FAULT  configuration: ", "error: "))]
+    lines = [
+        line
+        for line in (told.stdout + told.stderr).splitlines()
+        if line.startswith(("FAULT  configuration: ", "error: "))
+    ]
     assert len(lines) == (4 if command == "check" else 1)
-    assert all(key in told.stdout + told.stderr for key in ("device.site", "model.hop_s", "store.path", "mqqt"))
+    assert all(
+        key in told.stdout + told.stderr
+        for key in ("device.site", "model.hop_s", "store.path", "mqqt")
+    )

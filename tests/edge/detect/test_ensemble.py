@@ -1,4 +1,6 @@
-"""Several bundles that judge together: the power average of their scores, and one line where they do not go together."""
+"""Several bundles that judge together: the power average of their scores, and one line where they
+do not go together.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +38,9 @@ FINE = dataclasses.replace(SPEC, hop_length=64)
 @pytest.fixture(scope="module")
 def other(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     """Another frontend, so other scores; the same window."""
-    return tiny_bundle(tmp_path_factory.mktemp("bundle") / "fine", spec=dataclasses.replace(FINE, n_mels=16))
+    return tiny_bundle(
+        tmp_path_factory.mktemp("bundle") / "fine", spec=dataclasses.replace(FINE, n_mels=16)
+    )
 
 
 @pytest.fixture(scope="module")
@@ -70,9 +74,15 @@ def test_a_bundle_with_itself_says_what_it_says_alone(bundle: Bundle) -> None:
 
 
 def test_labels_may_stand_in_another_order(bundle: Bundle, shuffled: Bundle) -> None:
-    assert [label.label for label in shuffled.labels] == ["high_peeper", "low_hummer", "mid_whistler"]
+    assert [label.label for label in shuffled.labels] == [
+        "high_peeper",
+        "low_hummer",
+        "mid_whistler",
+    ]
     together = load_models([bundle, shuffled]).predict(window(tone(700, 1)))
-    np.testing.assert_allclose(together.scores, load_model(bundle).predict(window(tone(700, 1))).scores, rtol=1e-5)
+    np.testing.assert_allclose(
+        together.scores, load_model(bundle).predict(window(tone(700, 1))).scores, rtol=1e-5
+    )
 
 
 class Counting(Model):
@@ -112,7 +122,9 @@ def test_several_labels_are_averaged_too(tmp_path: Path) -> None:
 
 def replayed(recording: str, *bundles: Bundle, form: str = "jsonl") -> Result:
     options = [word for bundle in bundles for word in ("--bundle", str(bundle.path))]
-    return CliRunner().invoke(main, ["replay", *options, "--hop-s", "0.5", "--format", form, recording])
+    return CliRunner().invoke(
+        main, ["replay", *options, "--hop-s", "0.5", "--format", form, recording]
+    )
 
 
 def lines(result: Result) -> list[dict[str, Any]]:
@@ -120,8 +132,13 @@ def lines(result: Result) -> list[dict[str, Any]]:
     return [json.loads(line) for line in result.stdout.splitlines()]
 
 
-def test_a_replay_by_two_bundles_has_a_digest_of_its_own(bundle: Bundle, other: Bundle, recording: str) -> None:
-    found = [lines(replayed(recording, *bundles)) for bundles in ((bundle,), (other,), (bundle, other), (other, bundle))]
+def test_a_replay_by_two_bundles_has_a_digest_of_its_own(
+    bundle: Bundle, other: Bundle, recording: str
+) -> None:
+    found = [
+        lines(replayed(recording, *bundles))
+        for bundles in ((bundle,), (other,), (bundle, other), (other, bundle))
+    ]
     assert [d["label"] for d in found[2]] == ["low_hummer", None, "high_peeper", "mid_whistler"]
     assert len({d["bundle"] for part in found for d in part}) == 4
     assert {(d["variant"], d["backend"]) for d in found[2]} == {("fp32", "onnxruntime-cpu")}
@@ -129,17 +146,23 @@ def test_a_replay_by_two_bundles_has_a_digest_of_its_own(bundle: Bundle, other: 
 
 def test_any_block_gives_the_same(bundle: Bundle, other: Bundle, recording: str) -> None:
     def heard(block_s: float) -> object:
-        chosen = ReplaySettings(bundle=bundle.path, more_bundles=(other.path,), hop_s=0.5, block_s=block_s)
+        chosen = ReplaySettings(
+            bundle=bundle.path, more_bundles=(other.path,), hop_s=0.5, block_s=block_s
+        )
         return Replayer(chosen).hear(recording)
 
     assert heard(0.013) == heard(60.0)
 
 
-def test_members_that_do_not_go_together_are_one_line(bundle: Bundle, tmp_path: Path, recording: str) -> None:
+def test_members_that_do_not_go_together_are_one_line(
+    bundle: Bundle, tmp_path: Path, recording: str
+) -> None:
     strangers = (*LABELS[:2], Label(label="odd_croaker", common_name="Odd Croaker"))
     cases = {
         "it lacks high_peeper and": tiny_bundle(tmp_path / "strange", labels=strangers),
-        "hears 0.5 s at 8000 Hz, but": tiny_bundle(tmp_path / "short", spec=dataclasses.replace(SPEC, window_s=0.5)),
+        "hears 0.5 s at 8000 Hz, but": tiny_bundle(
+            tmp_path / "short", spec=dataclasses.replace(SPEC, window_s=0.5)
+        ),
         "gives several labels a window, but": choir_bundle(tmp_path / "choir"),
     }
     for told, strange in cases.items():
@@ -153,7 +176,9 @@ def test_members_that_do_not_go_together_are_one_line(bundle: Bundle, tmp_path: 
 
 
 def test_the_configuration_names_them(tmp_path: Path, bundle: Bundle, other: Bundle) -> None:
-    config = load_config(write_config(tmp_path, bundle.path, model={"bundles": [str(bundle.path), str(other.path)]}))
+    config = load_config(
+        write_config(tmp_path, bundle.path, model={"bundles": [str(bundle.path), str(other.path)]})
+    )
     plan = draw_up(config)
     assert isinstance(plan.model, Ensemble)
     assert plan.provenance.bundle == plan.model.digest not in (bundle.digest, other.digest)
@@ -166,15 +191,25 @@ def test_the_configuration_names_them(tmp_path: Path, bundle: Bundle, other: Bun
 
 def test_check_says_which_do_not_go_together(tmp_path: Path, bundle: Bundle) -> None:
     choir = choir_bundle(tmp_path / "choir")
-    fault = findings(tmp_path, {"model": {"bundle": None, "bundles": [str(bundle.path), str(choir.path)]}})["model"]
+    fault = findings(
+        tmp_path, {"model": {"bundle": None, "bundles": [str(bundle.path), str(choir.path)]}}
+    )["model"]
     assert fault is not None
-    assert fault.startswith(f"model.bundles = {bundle.path}, {choir.path}: {choir.path}: gives several labels a window")
+    assert fault.startswith(
+        f"model.bundles = {bundle.path}, {choir.path}: {choir.path}: gives several labels a window"
+    )
 
 
 def test_a_running_daemon_hears_with_both(tmp_path: Path, bundle: Bundle, other: Bundle) -> None:
     model = {"bundles": [str(bundle.path), str(other.path)], "hop_s": 0.5}
     config = write_config(tmp_path, bundle.path, model=model)
-    with running(Daemon(config, audio=RealTimeAudio(tone(300, 2)), deliveries=lambda plan, store, clock, metrics: [])):
+    with running(
+        Daemon(
+            config,
+            audio=RealTimeAudio(tone(300, 2)),
+            deliveries=lambda plan, store, clock, metrics: [],
+        )
+    ):
         until(lambda: ("low_hummer", "new") in states(tmp_path))
     digests = rows(tmp_path, "SELECT DISTINCT json_extract(payload, '$.bundle') FROM detections")
     assert digests == [(draw_up(load_config(config)).model.digest,)]

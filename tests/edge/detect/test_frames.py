@@ -1,4 +1,6 @@
-"""Networks that hear in frames: an event begins and ends with its own label's frames, inside its windows."""
+"""Networks that hear in frames: an event begins and ends with its own label's frames, inside its
+windows.
+"""
 
 from __future__ import annotations
 
@@ -58,7 +60,11 @@ def model(framed: Bundle) -> Model:
 
 
 def spans(detections: list[Detection]) -> dict[str, tuple[float, float]]:
-    return {d.label: (d.start_s, d.end_s) for d in detections if d.state == "end" and d.label is not None}
+    return {
+        d.label: (d.start_s, d.end_s)
+        for d in detections
+        if d.state == "end" and d.label is not None
+    }
 
 
 def test_a_span_is_from_the_first_to_the_last_part() -> None:
@@ -99,7 +105,9 @@ def test_any_partition_gives_the_same(model: Model, sizes: tuple[int, ...]) -> N
 
 def test_a_replay_has_the_tight_times(framed: Bundle, tmp_path: Path) -> None:
     file = write_audio(tmp_path / "calls.wav", CALLS)
-    result = CliRunner().invoke(main, ["replay", "--bundle", str(framed.path), "--hop-s", "0.5", "--format", "jsonl", file])
+    result = CliRunner().invoke(
+        main, ["replay", "--bundle", str(framed.path), "--hop-s", "0.5", "--format", "jsonl", file]
+    )
     assert result.exit_code == 0, result.output
     found = [json.loads(line) for line in result.stdout.splitlines()]
     times = {d["label"]: (d["start_s"], d["end_s"]) for d in found if d["label"]}
@@ -113,7 +121,9 @@ def test_a_recording_shorter_than_a_window_keeps_within_itself(model: Model) -> 
     assert 0 < end.end_sample <= round(0.4 * RATE_HZ)
 
 
-def test_it_is_told_in_the_manifest_and_old_bundles_know_nothing_of_it(framed: Bundle, plain: Bundle) -> None:
+def test_it_is_told_in_the_manifest_and_old_bundles_know_nothing_of_it(
+    framed: Bundle, plain: Bundle
+) -> None:
     assert load_bundle(framed.path).manifest.frame_threshold == 0.5
     assert framed.manifest.format_version == 3
     assert "frame_threshold" not in plain.manifest.as_mapping()
@@ -127,10 +137,16 @@ def test_a_threshold_that_cannot_be_is_told(tmp_path: Path, threshold: float) ->
 
 
 @pytest.mark.parametrize("name", ["frames", "attention"])
-def test_the_self_test_holds_every_output_against_the_golden_window(tmp_path: Path, name: str) -> None:
-    off = choir_bundle(tmp_path / "off", frame_threshold=0.5, attention=True, golden_errors={name: 0.1})
+def test_the_self_test_holds_every_output_against_the_golden_window(
+    tmp_path: Path, name: str
+) -> None:
+    off = choir_bundle(
+        tmp_path / "off", frame_threshold=0.5, attention=True, golden_errors={name: 0.1}
+    )
     assert off.golden.expected.keys() == {"embedding", "logits", "frames", "attention"}
-    with pytest.raises(BundleError, match=rf"on the golden window {name} differs by 0\.1, more than its tolerance"):
+    with pytest.raises(
+        BundleError, match=rf"on the golden window {name} differs by 0\.1, more than its tolerance"
+    ):
         load_model(off)
 
 
@@ -153,8 +169,12 @@ def test_golden_outputs_that_cannot_be_are_told(tmp_path: Path) -> None:
     seeing = choir_bundle(tmp_path / "seeing", attention=True)
     golden = dataclasses.replace(seeing.golden, further={"attention": np.zeros(3, np.float32)})
     model, rule = seeing.model_path.read_bytes(), seeing.head.rule
-    with pytest.raises(BundleError, match=r"golden\.npz: attention has shape \(3,\), which cannot be"):
-        write_bundle(tmp_path / "odd", seeing.manifest, model=model, rule=rule, golden=golden, card="# Odd\n")
+    with pytest.raises(
+        BundleError, match=r"golden\.npz: attention has shape \(3,\), which cannot be"
+    ):
+        write_bundle(
+            tmp_path / "odd", seeing.manifest, model=model, rule=rule, golden=golden, card="# Odd\n"
+        )
     with pytest.raises(ValueError, match="attention: 'yes' is neither true nor false"):
         dataclasses.replace(seeing.manifest, attention="yes")  # type: ignore[arg-type]
 
@@ -182,10 +202,18 @@ def test_a_graph_without_the_output_is_told(plain: Bundle, framed: Bundle) -> No
 def test_a_running_daemon_stores_tight_times(tmp_path: Path, framed: Bundle) -> None:
     call = np.concatenate([noise(2.3, level=1e-4), tone(300, 1.2), noise(2.5, level=1e-4)])
     daemon = Daemon(
-        write_config(tmp_path, framed.path), audio=RealTimeAudio(call), deliveries=lambda plan, store, clock, metrics: []
+        write_config(tmp_path, framed.path),
+        audio=RealTimeAudio(call),
+        deliveries=lambda plan, store, clock, metrics: [],
     )
     with running(daemon):
         until(lambda: ("low_hummer", "end") in states(tmp_path))
-    query = "SELECT json_extract(payload, '$.end_s') - json_extract(payload, '$.start_s') FROM detections WHERE state = 'end'"
-    lengths = [row[0] for row in rows(tmp_path, query + " AND json_extract(payload, '$.label') = 'low_hummer'")]
+    query = (
+        "SELECT json_extract(payload, '$.end_s') - json_extract(payload, '$.start_s') FROM "
+        "detections WHERE state = 'end'"
+    )
+    lengths = [
+        row[0]
+        for row in rows(tmp_path, query + " AND json_extract(payload, '$.label') = 'low_hummer'")
+    ]
     assert lengths[0] == pytest.approx(1.2, abs=2 * FRAME_S)

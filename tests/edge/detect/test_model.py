@@ -19,7 +19,12 @@ from tests.support.bundles import LABELS, SPEC, tiny_bundle, tone
 
 
 def window(samples: Array) -> Window:
-    return Window(start_sample=80, end_sample=80 + len(samples), samples=samples, sample_rate_hz=SPEC.sample_rate_hz)
+    return Window(
+        start_sample=80,
+        end_sample=80 + len(samples),
+        samples=samples,
+        sample_rate_hz=SPEC.sample_rate_hz,
+    )
 
 
 def test_a_known_sound_is_named(bundle: Bundle) -> None:
@@ -58,13 +63,18 @@ def test_a_gated_window_is_not_shown_to_the_network(bundle: Bundle, level: float
 
 def test_a_bundle_that_answers_differently_on_its_golden_window_is_refused(tmp_path: Path) -> None:
     spoiled = tiny_bundle(tmp_path / "spoiled", golden_error=1e-3)
-    with pytest.raises(BundleError, match=r"golden window embedding differs by 0\.001, more than its tolerance 0\.0001"):
+    with pytest.raises(
+        BundleError,
+        match=r"golden window embedding differs by 0\.001, more than its tolerance 0\.0001",
+    ):
         load_model(spoiled)
 
 
 def test_a_backend_of_another_shape_is_refused(bundle: Bundle) -> None:
     with pytest.raises(BundleError, match="embedding has shape"):
-        Model(bundle, FixedBackend(channels=1, n_mels=SPEC.n_mels, labels=len(LABELS), dimensions=5))
+        Model(
+            bundle, FixedBackend(channels=1, n_mels=SPEC.n_mels, labels=len(LABELS), dimensions=5)
+        )
 
 
 def test_a_graph_that_does_not_load_is_a_bundle_error(bundle: Bundle, tmp_path: Path) -> None:

@@ -1,4 +1,6 @@
-"""Several labels at once: one window carries them all, each has its own event, and they overlap in time."""
+"""Several labels at once: one window carries them all, each has its own event, and they overlap in
+time.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +40,9 @@ Found = list[tuple[str | None, float, float]]
 
 
 def choir() -> Array:
-    """Hummer from 0 to 6 s, peeper from 2 to 8 s, both from 2 to 6 s; noise to 12 s; whistler and hummer to 15 s."""
+    """Hummer from 0 to 6 s, peeper from 2 to 8 s, both from 2 to 6 s; noise to 12 s; whistler and
+    hummer to 15 s.
+    """
     first = np.concatenate([tone(300, 6), np.zeros(2 * RATE_HZ, np.float32)])
     first[2 * RATE_HZ :] += tone(3000, 6)
     return np.concatenate([first, noise(4), tone(300, 3) + tone(1000, 3)])
@@ -63,7 +67,9 @@ def singing(tmp_path: Path) -> str:
 
 
 def replayed(bundle: Bundle, *args: str) -> str:
-    result = CliRunner().invoke(main, ["replay", "--bundle", str(bundle.path), "--hop-s", "0.5", *args])
+    result = CliRunner().invoke(
+        main, ["replay", "--bundle", str(bundle.path), "--hop-s", "0.5", *args]
+    )
     assert result.exit_code == 0, result.output
     return result.stdout
 
@@ -76,18 +82,25 @@ def ended(detections: list[Detection]) -> Found:
     return sorted(((d.label, d.start_s, d.end_s) for d in detections if d.state == "end"), key=str)
 
 
-def decided(scores: list[float], *, novelty: float = 0.2, thresholds: list[float] | None = None) -> Prediction:
+def decided(
+    scores: list[float], *, novelty: float = 0.2, thresholds: list[float] | None = None
+) -> Prediction:
     decision = Decision(labels=LABELS, thresholds=np.array(thresholds or [0.5] * 3, np.float32))
     blank = prediction(0, "a")
-    return decision(blank, scores=np.array(scores, np.float32), novelty=novelty, accepted=novelty <= 0.5)
+    return decision(
+        blank, scores=np.array(scores, np.float32), novelty=novelty, accepted=novelty <= 0.5
+    )
 
 
 def test_every_label_that_reaches_its_threshold_is_given_best_first() -> None:
     p = decided([0.6, 0.5, 0.9])
     assert [s.label for s in p.accepted] == ["cat", "ant", "bee"]
     assert (p.label, p.nearest, round(p.score, 6), p.novelty) == ("cat", "cat", 0.9, 0.2)
-    assert [s.label for s in decided([0.6, 0.5, 0.9], thresholds=[0.7, 0.4, 0.95]).accepted] == ["bee"]
-    assert decided([0.6, 0.5, 0.9], thresholds=[0.7, 0.4, 0.95]).nearest == "bee"  # score and nearest are of the label given
+    assert [s.label for s in decided([0.6, 0.5, 0.9], thresholds=[0.7, 0.4, 0.95]).accepted] == [
+        "bee"
+    ]
+    # score and nearest are of the label given
+    assert decided([0.6, 0.5, 0.9], thresholds=[0.7, 0.4, 0.95]).nearest == "bee"
 
 
 def test_a_window_that_reaches_no_threshold_is_unknown_and_more_so_the_farther_it_is() -> None:
@@ -115,7 +128,12 @@ def test_two_tones_at_once_are_two_labels(model: Model) -> None:
 def test_each_label_has_one_event_and_they_overlap(model: Model) -> None:
     detections, _ = run(played(CHOIR, (1000,)), model)
     found = [d for d in ended(detections) if d[0] is not None]
-    expected = [("high_peeper", 2, 8), ("low_hummer", 0, 6), ("low_hummer", 12, 15), ("mid_whistler", 12, 15)]
+    expected = [
+        ("high_peeper", 2, 8),
+        ("low_hummer", 0, 6),
+        ("low_hummer", 12, 15),
+        ("mid_whistler", 12, 15),
+    ]
     assert [label for label, *_ in found] == [label for label, *_ in expected]
     for (_, start, end), (_, true_start, true_end) in zip(found, expected, strict=True):
         assert start == pytest.approx(true_start, abs=0.6)
@@ -142,28 +160,44 @@ def carrying(start_sample: int, scores: dict[str, float]) -> Prediction:
 
 def track(story: list[dict[str, float]]) -> list[Detection]:
     """Windows that touch and do not overlap, so that nothing is smoothed."""
-    tracker = Tracker(decision=Decision(labels=LABELS, thresholds=np.full(3, 0.5, np.float32)), identity="test")
+    tracker = Tracker(
+        decision=Decision(labels=LABELS, thresholds=np.full(3, 0.5, np.float32)), identity="test"
+    )
     found = [d for i, scores in enumerate(story) for d in tracker.push(carrying(500 * i, scores))]
     return found + list(tracker.flush())
 
 
 def test_each_event_peaks_where_its_own_label_is_strongest() -> None:
     both = [{"ant": 0.9, "bee": 0.6}, {"ant": 0.7, "bee": 0.8}]
-    peaks = {d.label: (d.peak_sample, round(d.score, 3), d.nearest, d.windows) for d in track(both) if d.state == "end"}
+    peaks = {
+        d.label: (d.peak_sample, round(d.score, 3), d.nearest, d.windows)
+        for d in track(both)
+        if d.state == "end"
+    }
     assert peaks == {"ant": (0, 0.9, "ant", 2), "bee": (500, 0.8, "bee", 2)}
 
 
 def test_an_unknown_stands_only_where_no_label_does() -> None:
     story = [{"ant": 0.9, "bee": 0.9}, {"bee": 0.9}, {}, {}, {"cat": 0.9}]
     found = [(d.label, d.start_sample, d.end_sample) for d in track(story) if d.state == "end"]
-    assert sorted(found, key=str) == [("ant", 0, 500), ("bee", 0, 1000), ("cat", 2000, 2500), (None, 1000, 2000)]
+    assert sorted(found, key=str) == [
+        ("ant", 0, 500),
+        ("bee", 0, 1000),
+        ("cat", 2000, 2500),
+        (None, 1000, 2000),
+    ]
 
 
 def test_every_event_is_told_as_new_once_and_ended_once() -> None:
     states_of: dict[str, list[str]] = {}
-    for d in track([{"ant": 0.9, "bee": 0.8}, {"bee": 0.9, "cat": 0.6}, {"cat": 0.9, "ant": 0.7}, {}]):
+    for d in track(
+        [{"ant": 0.9, "bee": 0.8}, {"bee": 0.9, "cat": 0.6}, {"cat": 0.9, "ant": 0.7}, {}]
+    ):
         states_of.setdefault(d.id, []).append(d.state)
-    assert all(s[0] == "new" and s[-1] == "end" and s.count("new") == s.count("end") == 1 for s in states_of.values())
+    assert all(
+        s[0] == "new" and s[-1] == "end" and s.count("new") == s.count("end") == 1
+        for s in states_of.values()
+    )
 
 
 def test_a_site_withholds_some_of_the_labels_of_a_window() -> None:
@@ -180,7 +214,9 @@ def test_a_site_withholds_some_of_the_labels_of_a_window() -> None:
     assert none.novelty > 0.5
 
 
-def test_windows_name_all_labels_in_a_field_of_their_own(many: Bundle, bundle: Bundle, singing: str) -> None:
+def test_windows_name_all_labels_in_a_field_of_their_own(
+    many: Bundle, bundle: Bundle, singing: str
+) -> None:
     found = lines(replayed(many, "--format", "windows", singing))
     (both,) = (w for w in found if w["start_s"] == 3.5)
     assert both["label"] == both["labels"][0]["label"]
@@ -192,18 +228,26 @@ def test_windows_name_all_labels_in_a_field_of_their_own(many: Bundle, bundle: B
 
 
 @pytest.mark.parametrize("form", ["table", "jsonl", "csv", "raven", "audacity"])
-def test_every_format_has_a_row_for_each_of_two_at_once(many: Bundle, singing: str, form: str) -> None:
+def test_every_format_has_a_row_for_each_of_two_at_once(
+    many: Bundle, singing: str, form: str
+) -> None:
     text = replayed(many, "--format", form, singing)
     names = {"table": ("Low Hummer", "High Peeper"), "audacity": ("Low Hummer", "High Peeper")}
     low, high = names.get(form, ("low_hummer", "high_peeper"))
-    rows_of = [line for line in text.splitlines() if low in line.split('"top"')[0] or high in line.split('"top"')[0]]
+    rows_of = [
+        line
+        for line in text.splitlines()
+        if low in line.split('"top"')[0] or high in line.split('"top"')[0]
+    ]
     assert len(rows_of) >= 3
 
 
 def test_a_threshold_of_ones_own(tmp_path: Path, singing: str) -> None:
     strict = choir_bundle(tmp_path / "strict", label_thresholds={"high_peeper": 1.0})
     assert load_bundle(strict.path).manifest.format_version == 3
-    assert "high_peeper" not in {d["label"] for d in lines(replayed(strict, "--format", "jsonl", singing))}
+    assert "high_peeper" not in {
+        d["label"] for d in lines(replayed(strict, "--format", "jsonl", singing))
+    }
 
 
 @pytest.mark.parametrize(
@@ -214,7 +258,9 @@ def test_a_threshold_of_ones_own(tmp_path: Path, singing: str) -> None:
         ({"low_hummer": float("nan")}, "label_thresholds: low_hummer: nan is not"),
     ],
 )
-def test_thresholds_that_cannot_be_are_told(tmp_path: Path, thresholds: dict[str, float], told: str) -> None:
+def test_thresholds_that_cannot_be_are_told(
+    tmp_path: Path, thresholds: dict[str, float], told: str
+) -> None:
     with pytest.raises((BundleError, ValueError), match=told):
         choir_bundle(tmp_path / "bad", label_thresholds=thresholds)
 
@@ -235,7 +281,9 @@ def test_joint_energy_adds_up_over_labels() -> None:
     novelty = JointEnergy().novelty(np.zeros((4, 1), np.float32), logits)
     assert novelty[1] < novelty[0] < novelty[2] < 0
     assert np.isfinite(novelty).all()
-    np.testing.assert_allclose(novelty[0], -np.log((1 + np.exp(5.0)) * (1 + np.exp(-5.0))), rtol=1e-6)
+    np.testing.assert_allclose(
+        novelty[0], -np.log((1 + np.exp(5.0)) * (1 + np.exp(-5.0))), rtol=1e-6
+    )
 
 
 def test_a_running_daemon_keeps_both_with_a_clip_each(tmp_path: Path, many: Bundle) -> None:
@@ -246,7 +294,12 @@ def test_a_running_daemon_keeps_both_with_a_clip_each(tmp_path: Path, many: Bund
     with running(daemon):
         until(lambda: {("low_hummer", "new"), ("high_peeper", "new")} <= set(states(tmp_path)))
     found = rows(
-        tmp_path, "SELECT json_extract(payload, '$.label'), json_extract(payload, '$.clip') FROM detections WHERE state = 'end'"
+        tmp_path,
+        (
+            "SELECT json_extract(payload, '$.label'), json_extract(payload, '$.clip') FROM "
+            "detections "
+            "WHERE state = 'end'"
+        ),
     )
     assert sorted(str(label) for label, _ in found) == ["high_peeper", "low_hummer"]
     clips = {str(clip) for _, clip in found}
@@ -267,6 +320,9 @@ def test_the_daemon_withholds_what_a_site_does_not_expect(tmp_path: Path, many: 
     assert ("high_peeper", "new") not in states(tmp_path)
     nearest = rows(
         tmp_path,
-        "SELECT DISTINCT json_extract(payload, '$.nearest') FROM detections WHERE json_extract(payload, '$.label') IS NULL",
+        (
+            "SELECT DISTINCT json_extract(payload, '$.nearest') FROM detections WHERE "
+            "json_extract(payload, '$.label') IS NULL"
+        ),
     )
     assert nearest == [("high_peeper",)]

@@ -52,9 +52,20 @@ def run(source: Source, model: Judge) -> tuple[list[Detection], Ledger]:
     ledger = Ledger()
     spec = model.bundle.frontend
     rate_hz = spec.sample_rate_hz
-    windower = Windower(window_samples=spec.window_samples, hop_samples=rate_hz // 2, sample_rate_hz=rate_hz)
+    windower = Windower(
+        window_samples=spec.window_samples, hop_samples=rate_hz // 2, sample_rate_hz=rate_hz
+    )
     tracker = Tracker(decision=model.decision, identity="test")
-    return list(detect(source.blocks(), windower=windower, model=model, tracker=tracker, refiner=AsJudged(), meter=ledger)), ledger
+    return list(
+        detect(
+            source.blocks(),
+            windower=windower,
+            model=model,
+            tracker=tracker,
+            refiner=AsJudged(),
+            meter=ledger,
+        )
+    ), ledger
 
 
 @pytest.fixture(scope="module")
@@ -73,11 +84,15 @@ def test_any_partition_gives_the_same_detections(model: Model, sizes: tuple[int,
     whole, expected = run(played(SOUNDS, (len(SOUNDS),)), model)
     assert detections == whole
     assert ledger.predictions == expected.predictions
-    assert all(np.array_equal(a.embedding, b.embedding) for a, b in zip(detections, whole, strict=True))
+    assert all(
+        np.array_equal(a.embedding, b.embedding) for a, b in zip(detections, whole, strict=True)
+    )
 
 
 @pytest.mark.parametrize("block_s", [0.013, 0.5, 60.0])
-def test_a_file_gives_what_the_live_audio_gave(model: Model, recording: str, block_s: float) -> None:
+def test_a_file_gives_what_the_live_audio_gave(
+    model: Model, recording: str, block_s: float
+) -> None:
     source = FileSource(recording, sample_rate_hz=RATE_HZ, block_s=block_s)
     samples = np.concatenate([b.samples for b in source.blocks()])
     assert run(source, model)[0] == run(played(samples, (777,)), model)[0]
@@ -109,15 +124,24 @@ def test_the_meter_sees_all_audio_and_every_window(model: Model) -> None:
 def test_known_unknown_and_dead_audio(model: Model) -> None:
     detections, _ = run(played(SOUNDS, (1000,)), model)
     ended = [(d.label, round(d.start_s), round(d.end_s)) for d in detections if d.state == "end"]
-    assert ended == [("low_hummer", 0, 4), (None, 4, 10), ("high_peeper", 10, 14), ("mid_whistler", 16, 19)]
+    assert ended == [
+        ("low_hummer", 0, 4),
+        (None, 4, 10),
+        ("high_peeper", 10, 14),
+        ("mid_whistler", 16, 19),
+    ]
 
 
 def test_no_prediction_spans_lost_audio(model: Model) -> None:
     lost = range(30_000, 31_000)
     runs = [(0, SOUNDS[: lost.start]), (lost.stop, SOUNDS[lost.stop :])]
     _, ledger = run(ArraySource(runs=runs, sample_rate_hz=RATE_HZ, sizes=(900,)), model)
-    assert all(p.end_sample <= lost.start or p.start_sample >= lost.stop for p in ledger.predictions)
-    assert {lost.start, lost.stop} <= {p.end_sample for p in ledger.predictions} | {p.start_sample for p in ledger.predictions}
+    assert all(
+        p.end_sample <= lost.start or p.start_sample >= lost.stop for p in ledger.predictions
+    )
+    assert {lost.start, lost.stop} <= {p.end_sample for p in ledger.predictions} | {
+        p.start_sample for p in ledger.predictions
+    }
 
 
 class Faulty:
@@ -133,14 +157,22 @@ class Faulty:
         if call == self._error:
             raise BackendError("out of memory")
         embedding, logits = self._inner.infer(features)
-        return (embedding, logits * np.float32(np.nan)) if call == self._nothing else (embedding, logits)
+        return (
+            (embedding, logits * np.float32(np.nan))
+            if call == self._nothing
+            else (embedding, logits)
+        )
 
 
 def test_a_window_that_fails_costs_itself_and_nothing_else(model: Model, bundle: Bundle) -> None:
-    detections, ledger = run(played(SOUNDS, (1000,)), Model(bundle, Faulty(bundle, error=3, nothing=14)))
+    detections, ledger = run(
+        played(SOUNDS, (1000,)), Model(bundle, Faulty(bundle, error=3, nothing=14))
+    )
     assert ledger.failures == [3 * RATE_HZ // 2, 14 * RATE_HZ // 2]
     _, whole = run(played(SOUNDS, (1000,)), model)
-    assert ledger.predictions == [p for p in whole.predictions if p.start_sample not in ledger.failures]
+    assert ledger.predictions == [
+        p for p in whole.predictions if p.start_sample not in ledger.failures
+    ]
     labels = [d.label for d in detections if d.state == "end"]
     assert labels == ["low_hummer", None, "high_peeper", "mid_whistler"]
 
@@ -151,7 +183,11 @@ def test_samples_that_are_no_numbers_fail_their_windows_only(model: Model) -> No
     spoilt[-1] = np.inf
     _, ledger = run(played(spoilt, (1000,)), model)
     _, whole = run(played(SOUNDS, (1000,)), model)
-    hit = {p.start_sample for p in whole.predictions if p.start_sample <= 2 * RATE_HZ < p.end_sample or p.end_sample == len(SOUNDS)}
+    hit = {
+        p.start_sample
+        for p in whole.predictions
+        if p.start_sample <= 2 * RATE_HZ < p.end_sample or p.end_sample == len(SOUNDS)
+    }
     assert set(ledger.failures) == hit
     assert ledger.predictions == [p for p in whole.predictions if p.start_sample not in hit]
 

@@ -22,8 +22,18 @@ RAILED = np.sign(tone(50, 1)).astype(np.float32)
         pytest.param(np.full(N, -1.0, np.float32), False, True, id="at the rail"),
         pytest.param(RAILED, False, True, id="railed hum"),
         pytest.param(noise(1, N, level=10 ** (-85 / 20)), False, False, id="quiet night"),
-        pytest.param(noise(1, N, level=10 ** (-85 / 20)) + np.float32(0.1), False, False, id="quiet with offset"),
-        pytest.param(np.eye(1, N, dtype=np.float32)[0] * np.float32(0.5), False, False, id="one click in silence"),
+        pytest.param(
+            noise(1, N, level=10 ** (-85 / 20)) + np.float32(0.1),
+            False,
+            False,
+            id="quiet with offset",
+        ),
+        pytest.param(
+            np.eye(1, N, dtype=np.float32)[0] * np.float32(0.5),
+            False,
+            False,
+            id="one click in silence",
+        ),
         pytest.param(tone(300, 1), False, False, id="tone"),
     ],
 )

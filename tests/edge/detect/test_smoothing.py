@@ -1,4 +1,6 @@
-"""The sliding average and the boost: causal, hardly moved by the hop, ended by whatever breaks the hearing."""
+"""The sliding average and the boost: causal, hardly moved by the hop, ended by whatever breaks the
+hearing.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +38,9 @@ DECISION = Decision(labels=LABELS, thresholds=np.full(3, 0.5, np.float32))
 
 def window(start_sample: int, *scores: float, novelty: float = 0.1) -> Prediction:
     p = prediction(start_sample, "a")
-    return DECISION(p, scores=np.array(scores, np.float32), novelty=novelty, accepted=novelty <= 0.5)
+    return DECISION(
+        p, scores=np.array(scores, np.float32), novelty=novelty, accepted=novelty <= 0.5
+    )
 
 
 def refined(windows: Iterable[Prediction], **spec: float) -> list[Prediction]:
@@ -49,7 +53,10 @@ def ants(predictions: Iterable[Prediction]) -> list[float]:
 
 
 def test_the_average_takes_a_half_and_a_quarter_of_each_neighbour() -> None:
-    story = [window(250 * i, score, 0, 0, novelty=0.1 * i) for i, score in enumerate((0.0, 0.8, 0.4, 1.0))]
+    story = [
+        window(250 * i, score, 0, 0, novelty=0.1 * i)
+        for i, score in enumerate((0.0, 0.8, 0.4, 1.0))
+    ]
     found = refined(story, slide_s=2.5)
     # At the ends, where there is one neighbour, the weights of what is there add up to 1.
     assert ants(found) == [0.2667, 0.5, 0.65, 0.8]
@@ -73,7 +80,9 @@ def test_an_answer_comes_so_much_later_and_not_more() -> None:
 
 
 @settings(max_examples=8)
-@given(hops=st.tuples(st.sampled_from([10, 25, 50, 125, 250]), st.sampled_from([10, 25, 50, 125, 250])))
+@given(
+    hops=st.tuples(st.sampled_from([10, 25, 50, 125, 250]), st.sampled_from([10, 25, 50, 125, 250]))
+)
 def test_the_hop_does_not_matter_where_scores_run_straight(hops: tuple[int, int]) -> None:
     def ramp(hop: int) -> dict[int, float]:
         story = [window(at, at / 4000, 1 - at / 4000, 0) for at in range(0, 4000, hop)]
@@ -87,7 +96,12 @@ def test_the_hop_does_not_matter_where_scores_run_straight(hops: tuple[int, int]
 
 
 def test_a_label_heard_well_is_boosted_for_a_while() -> None:
-    story = [window(0, 0.6, 0.45, 0), window(500, 0.4, 0.45, 0), window(1000, 0.4, 0.45, 0), window(1500, 0.4, 0.45, 0)]
+    story = [
+        window(0, 0.6, 0.45, 0),
+        window(500, 0.4, 0.45, 0),
+        window(1000, 0.4, 0.45, 0),
+        window(1500, 0.4, 0.45, 0),
+    ]
     found = refined(story, boost=1.3, boost_s=10)
     assert ants(found) == [0.78, 0.52, 0.52, 0.4]
     assert [[s.label for s in p.accepted] for p in found] == [["ant"], ["ant"], ["ant"], []]
@@ -155,13 +169,19 @@ def many(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
 
 @pytest.fixture
 def fading(tmp_path: Path) -> str:
-    """A hummer, then noise, then a hummer with so much noise that its score is a little short of the threshold."""
+    """A hummer, then noise, then a hummer with so much noise that its score is a little short of
+    the threshold.
+    """
     faint = tone(300, 4, level=0.05) + noise(4, level=0.013)
-    return write_audio(tmp_path / "20240501_053000.wav", np.concatenate([tone(300, 4), noise(4), faint, noise(2)]))
+    return write_audio(
+        tmp_path / "20240501_053000.wav", np.concatenate([tone(300, 4), noise(4), faint, noise(2)])
+    )
 
 
 def replayed(bundle: Bundle, *args: str) -> Result:
-    return CliRunner().invoke(main, ["replay", "--bundle", str(bundle.path), "--hop-s", "0.5", *args])
+    return CliRunner().invoke(
+        main, ["replay", "--bundle", str(bundle.path), "--hop-s", "0.5", *args]
+    )
 
 
 def lines(result: Result) -> list[dict[str, Any]]:
@@ -183,20 +203,36 @@ def test_a_replay_averages_and_boosts(many: Bundle, fading: str) -> None:
 
     a, b = (scores(windows, "low_hummer") for windows in (plain, slid))
     assert b[4] == pytest.approx(0.5 * a[4] + 0.25 * a[2] + 0.25 * a[6], abs=2e-6)
-    boosted = lines(replayed(many, "--format", "jsonl", "--boost", "1.3", "--boost-s", "60", fading))
-    assert len({d["config"] for d in boosted + lines(replayed(many, "--format", "jsonl", fading))}) == 2
+    boosted = lines(
+        replayed(many, "--format", "jsonl", "--boost", "1.3", "--boost-s", "60", fading)
+    )
+    assert (
+        len({d["config"] for d in boosted + lines(replayed(many, "--format", "jsonl", fading))})
+        == 2
+    )
 
 
-@pytest.mark.parametrize("refine", [RefineSpec(slide_s=2.5), RefineSpec(boost=1.3), RefineSpec(slide_s=0.7, boost=2.0, boost_s=3)])
+@pytest.mark.parametrize(
+    "refine",
+    [RefineSpec(slide_s=2.5), RefineSpec(boost=1.3), RefineSpec(slide_s=0.7, boost=2.0, boost_s=3)],
+)
 def test_any_block_gives_the_same(many: Bundle, fading: str, refine: RefineSpec) -> None:
     def heard(block_s: float) -> object:
-        return Replayer(ReplaySettings(bundle=many.path, hop_s=0.5, refine=refine, block_s=block_s)).hear(fading)
+        return Replayer(
+            ReplaySettings(bundle=many.path, hop_s=0.5, refine=refine, block_s=block_s)
+        ).hear(fading)
 
     assert heard(0.013) == heard(0.7) == heard(60.0)
 
 
 def test_options_that_cannot_be_are_one_line(many: Bundle, fading: str) -> None:
-    for option in (("--slide-s", "-1"), ("--slide-s", "nan"), ("--boost", "0.5"), ("--boost-s", "nan"), ("--boost", "x")):
+    for option in (
+        ("--slide-s", "-1"),
+        ("--slide-s", "nan"),
+        ("--boost", "0.5"),
+        ("--boost-s", "nan"),
+        ("--boost", "x"),
+    ):
         result = replayed(many, *option, fading)
         assert result.exit_code == 2
         assert result.stdout == ""
@@ -212,25 +248,45 @@ def test_it_is_part_of_the_configuration_where_it_is_on(tmp_path: Path) -> None:
         return load_config(file, environ={})
 
     assert config(boost_s=60.0).digest == Config().digest
-    assert len({config(**m).digest for m in ({}, {"slide_s": 2.5}, {"boost": 1.3}, {"boost": 1.3, "boost_s": 60.0})}) == 4
-    assert config(slide_s=2.5, boost=1.3).refine_spec == RefineSpec(slide_s=2.5, boost=1.3, boost_s=600.0)
+    assert (
+        len(
+            {
+                config(**m).digest
+                for m in ({}, {"slide_s": 2.5}, {"boost": 1.3}, {"boost": 1.3, "boost_s": 60.0})
+            }
+        )
+        == 4
+    )
+    assert config(slide_s=2.5, boost=1.3).refine_spec == RefineSpec(
+        slide_s=2.5, boost=1.3, boost_s=600.0
+    )
 
 
 def test_run_and_replay_agree(tmp_path: Path, many: Bundle) -> None:
-    """A daemon that heard a sound of its own stops; what it stored is what a replay of that sound finds, but for the start."""
+    """A daemon that heard a sound of its own stops; what it stored is what a replay of that sound
+    finds, but for the start.
+    """
     sound = np.concatenate([tone(300, 2), noise(2), tone(3000, 2) + tone(300, 2), noise(2)])
     audio = RealTimeAudio(sound)
     model = {"bundle": str(many.path), "hop_s": 0.5, "slide_s": 1.0, "boost": 1.3, "boost_s": 5.0}
-    daemon = Daemon(write_config(tmp_path, many.path, model=model), audio=audio, deliveries=lambda plan, store, clock, metrics: [])
+    daemon = Daemon(
+        write_config(tmp_path, many.path, model=model),
+        audio=audio,
+        deliveries=lambda plan, store, clock, metrics: [],
+    )
     with running(daemon):
         until(lambda: ("high_peeper", "end") in states(tmp_path))
     query = (
-        "SELECT json_extract(payload, '$.start_sample'), json_extract(payload, '$.score') FROM detections WHERE state = 'end' AND "
+        "SELECT json_extract(payload, '$.start_sample'), json_extract(payload, '$.score') "
+        "FROM "
+        "detections WHERE state = 'end' AND "
     )
     live = rows(tmp_path, query + "json_extract(payload, '$.label') = 'high_peeper'")[0]
     file = write_audio(tmp_path / "played.wav", np.concatenate([sound, sound]), subtype="FLOAT")
     spec = load_config(tmp_path / "edge.yaml")
-    settings_of = ReplaySettings(bundle=many.path, hop_s=0.5, refine=spec.refine_spec, tracker=spec.tracker_spec)
+    settings_of = ReplaySettings(
+        bundle=many.path, hop_s=0.5, refine=spec.refine_spec, tracker=spec.tracker_spec
+    )
     first = next(d for d in Replayer(settings_of).hear(file).detections if d.label == "high_peeper")
     assert live == (first.start_sample, pytest.approx(first.score, abs=1e-4))
     assert dataclasses.replace(first, state="new").label == "high_peeper"

@@ -15,16 +15,32 @@ from edge.types import Detection, Prediction, SignalHealth
 RATE_HZ = 100
 WINDOW = 500
 LABELS = ("ant", "bee", "cat")
-FINE = SignalHealth(rms_dbfs=-30.0, peak_dbfs=-20.0, clip_ratio=0.0, dc=0.0, dead=False, stuck=False)
-DEAD = SignalHealth(rms_dbfs=-200.0, peak_dbfs=-200.0, clip_ratio=0.0, dc=0.0, dead=True, stuck=False)
+FINE = SignalHealth(
+    rms_dbfs=-30.0, peak_dbfs=-20.0, clip_ratio=0.0, dc=0.0, dead=False, stuck=False
+)
+DEAD = SignalHealth(
+    rms_dbfs=-200.0, peak_dbfs=-200.0, clip_ratio=0.0, dc=0.0, dead=True, stuck=False
+)
 
 
 def prediction(start_sample: int, what: str, *, score: float = 0.8) -> Prediction:
     """`what`: a for ant known, A for ant rejected, . for a dead microphone."""
-    common: dict[str, Any] = {"start_sample": start_sample, "end_sample": start_sample + WINDOW, "sample_rate_hz": RATE_HZ}
+    common: dict[str, Any] = {
+        "start_sample": start_sample,
+        "end_sample": start_sample + WINDOW,
+        "sample_rate_hz": RATE_HZ,
+    }
     if what == ".":
         return Prediction(
-            **common, label=None, nearest=None, score=0, novelty=1, top=(), health=DEAD, scores=NOTHING, embedding=NOTHING
+            **common,
+            label=None,
+            nearest=None,
+            score=0,
+            novelty=1,
+            top=(),
+            health=DEAD,
+            scores=NOTHING,
+            embedding=NOTHING,
         )
     scores = np.full(3, (1 - score) / 2, np.float32)
     scores["abc".index(what.lower())] = score
@@ -51,9 +67,15 @@ def track(story: str, *, hop: int = WINDOW, spec: TrackerSpec | None = None) -> 
     return found + list(tracker.flush())
 
 
-def ended(story: str, *, hop: int = WINDOW, spec: TrackerSpec | None = None) -> list[tuple[str | None, int, int]]:
+def ended(
+    story: str, *, hop: int = WINDOW, spec: TrackerSpec | None = None
+) -> list[tuple[str | None, int, int]]:
     """Label and bounds, in windows of `hop`, of the events that ended."""
-    return [(d.label, d.start_sample // hop, d.end_sample // hop) for d in track(story, hop=hop, spec=spec) if d.state == "end"]
+    return [
+        (d.label, d.start_sample // hop, d.end_sample // hop)
+        for d in track(story, hop=hop, spec=spec)
+        if d.state == "end"
+    ]
 
 
 @pytest.mark.parametrize(
@@ -99,7 +121,11 @@ def test_two_species_can_be_open_at_once() -> None:
 
 
 def test_long_events_are_cut() -> None:
-    assert ended("aaaaa", spec=TrackerSpec(longest_s=10.0)) == [("ant", 0, 2), ("ant", 2, 4), ("ant", 4, 5)]
+    assert ended("aaaaa", spec=TrackerSpec(longest_s=10.0)) == [
+        ("ant", 0, 2),
+        ("ant", 2, 4),
+        ("ant", 4, 5),
+    ]
 
 
 def test_an_event_keeps_its_id_from_new_through_update_to_end() -> None:
@@ -145,5 +171,9 @@ def test_an_unknown_carries_nearest_label_and_novelty() -> None:
 def test_windows_across_lost_audio_are_not_smoothed_together() -> None:
     tracker = Tracker(decision=Decision(labels=LABELS), identity="test")
     story = ((0, "A"), (100, "A"), (700, "a"), (1300, "A"))
-    found = [d for start, what in story for d in tracker.push(prediction(start, what))] + list(tracker.flush())
-    assert [(d.start_sample, d.end_sample) for d in found if d.label == "ant" and d.state == "end"] == [(700, 1200)]
+    found = [d for start, what in story for d in tracker.push(prediction(start, what))] + list(
+        tracker.flush()
+    )
+    assert [
+        (d.start_sample, d.end_sample) for d in found if d.label == "ant" and d.state == "end"
+    ] == [(700, 1200)]

@@ -49,7 +49,9 @@ def broken_streams(draw: st.DrawFn) -> Runs:
 
 @given(broken_streams(), st.lists(st.integers(1, 40), min_size=1, max_size=5), st.integers(1, 10))
 def test_any_partition_gives_the_same_windows(runs: Runs, sizes: list[int], hop: int) -> None:
-    assert [key(w) for w in windows(runs, sizes, hop=hop)] == [key(w) for w in windows(runs, [10_000], hop=hop)]
+    assert [key(w) for w in windows(runs, sizes, hop=hop)] == [
+        key(w) for w in windows(runs, [10_000], hop=hop)
+    ]
 
 
 @given(broken_streams(), st.integers(1, 10))
@@ -65,7 +67,12 @@ def test_no_window_spans_lost_audio(runs: Runs, hop: int) -> None:
 def test_everything_heard_is_in_a_window_or_counted(runs: Runs, hop: int) -> None:
     windower = Windower(window_samples=10, hop_samples=hop, sample_rate_hz=RATE_HZ)
     blocks = ArraySource(runs=runs, sample_rate_hz=RATE_HZ, sizes=[9]).blocks()
-    covered = {i for block in blocks for w in windower.push(block) for i in range(w.start_sample, w.end_sample)}
+    covered = {
+        i
+        for block in blocks
+        for w in windower.push(block)
+        for i in range(w.start_sample, w.end_sample)
+    }
     assert len(covered) + windower.skipped_samples == sum(len(samples) for _, samples in runs)
 
 
@@ -84,7 +91,12 @@ def test_a_short_recording_is_looped_from_its_beginning() -> None:
 
 
 def test_after_a_loss_windows_start_where_audio_starts_again() -> None:
-    assert bounds(windows([ramp(0, 12), ramp(20, 14)], [5])) == [(0, 10), (2, 12), (20, 30), (24, 34)]
+    assert bounds(windows([ramp(0, 12), ramp(20, 14)], [5])) == [
+        (0, 10),
+        (2, 12),
+        (20, 30),
+        (24, 34),
+    ]
 
 
 def test_the_window_belongs_to_its_receiver() -> None:

@@ -1,4 +1,6 @@
-"""What strangers can say to the MQTT sink: on the topic it listens to, and in place of a broker. It tells, counts, and goes on."""
+"""What strangers can say to the MQTT sink: on the topic it listens to, and in place of a broker. It
+tells, counts, and goes on.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,8 @@ BIRTH = "homeassistant/status"
 ANNOUNCEMENT = "homeassistant/device/edge_r1/config"
 
 CONNACK = {5: b"\x20\x03\0\0\0", 311: b"\x20\x02\0\0"}
-# Packets as a broker sends them, to be cut and changed: answers, what it has for a subscriber, and good-byes.
+# Packets as a broker sends them, to be cut and changed: answers, what it has for a subscriber, and
+# good-byes.
 PACKETS = st.sampled_from(
     [
         *(
@@ -56,7 +59,17 @@ PACKETS = st.sampled_from(
             b"\x34\x09\0\1a\0\7\0xyz",
             b"\x62\x02\0\7",
         ),
-        *(b"\xd0\0", b"\xe0\0", b"\xe0\1\x8e", b"\xe0\2\x95\0", b"\xf0\0", b"\0\0", b"\x10\0", b"\x50\x02\0\1", b"\x70\x02\0\1"),
+        *(
+            b"\xd0\0",
+            b"\xe0\0",
+            b"\xe0\1\x8e",
+            b"\xe0\2\x95\0",
+            b"\xf0\0",
+            b"\0\0",
+            b"\x10\0",
+            b"\x50\x02\0\1",
+            b"\x70\x02\0\1",
+        ),
         *(
             b"\xff\xff\xff\xff\x7f",
             b"\x30\xff\xff\xff\x7f",
@@ -113,13 +126,21 @@ def test_what_answers_in_place_of_a_broker_is_told_in_one_line(
 
 @settings(max_examples=120)
 @given(STREAMS, st.sampled_from([5, 311]))
-def test_nonsense_on_a_connection_ends_it_and_nothing_else(impostor: Impostor, stream: bytes, protocol: Literal[5, 311]) -> None:
+def test_nonsense_on_a_connection_ends_it_and_nothing_else(
+    impostor: Impostor, stream: bytes, protocol: Literal[5, 311]
+) -> None:
     impostor.says = CONNACK[protocol] + stream
     ours, theirs = socket.socketpair()
     with ours, theirs:
         config = MqttConfig(host="127.0.0.1", port=impostor.port, protocol=protocol)
         heard: list[bytes] = []
-        session = Session(config, client_id="edge-r1", wake=ours, will=("edge/r1/status", "offline"), on_message=heard.append)
+        session = Session(
+            config,
+            client_id="edge-r1",
+            wake=ours,
+            will=("edge/r1/status", "offline"),
+            on_message=heard.append,
+        )
         with pytest.raises(DeliveryError) as ended:  # noqa: PT012 - where it ends depends on what was said
             session.open()
             session.subscribe(BIRTH)
@@ -144,7 +165,11 @@ def test_the_sink_outlives_impostors_and_delivers_when_the_broker_is_back(tmp_pa
         store.record(payload(1), dating=SYNCED)
         sink = MqttSink(config, device="r1", store=store, info={}, meter=meter, backoff=quick())
         sink.start()
-        for says in (b"HTTP/1.1 400 Bad Request\r\n\r\n", CONNACK[5] + b"\x30\xff\xff\xff\x7f", CONNACK[5] + b"\x32\x02\xff\xff"):
+        for says in (
+            b"HTTP/1.1 400 Bad Request\r\n\r\n",
+            CONNACK[5] + b"\x30\xff\xff\xff\x7f",
+            CONNACK[5] + b"\x32\x02\xff\xff",
+        ):
             tried = len(meter.errors)
             with socket.create_server(("127.0.0.1", broker.port)) as server:
                 connection, _ = server.accept()
@@ -178,7 +203,11 @@ def test_whatever_is_said_on_the_birth_topic_detections_go_on(tmp_path: Path) ->
 
         @settings(max_examples=40)
         @given(
-            st.lists(st.binary(max_size=200) | st.sampled_from([b"online", b"offline", b"", b"online\n"]), max_size=5),
+            st.lists(
+                st.binary(max_size=200)
+                | st.sampled_from([b"online", b"offline", b"", b"online\n"]),
+                max_size=5,
+            ),
             st.booleans(),
         )
         def said(messages: list[bytes], retain: bool) -> None:
@@ -193,7 +222,8 @@ def test_whatever_is_said_on_the_birth_topic_detections_go_on(tmp_path: Path) ->
         for _ in range(200):
             subscriber.publish(BIRTH, b"online")
         heard = len(subscriber.said(ANNOUNCEMENT))
-        assert until(lambda: len(subscriber.said(ANNOUNCEMENT)) > heard)  # the last one is answered, too
+        # the last one is answered, too
+        assert until(lambda: len(subscriber.said(ANNOUNCEMENT)) > heard)
         assert sink.alive
         assert meter.errors == []
         span_s = subscriber.arrived_s[-1] - subscriber.arrived_s[0]
@@ -205,8 +235,13 @@ def test_the_command_tells_of_an_impostor_in_one_line(impostor: Impostor, tmp_pa
     impostor.says = b"\x20\xff\xff\xff\xff\x01"
     (tmp_path / "password").write_text("hunter2\n")
     bundle = tiny_bundle(tmp_path / "bundle")
-    secret = {"username_file": str(tmp_path / "password"), "password_file": str(tmp_path / "password")}
-    file = write_config(tmp_path, bundle.path, mqtt={"host": "127.0.0.1", "port": impostor.port, **secret})
+    secret = {
+        "username_file": str(tmp_path / "password"),
+        "password_file": str(tmp_path / "password"),
+    }
+    file = write_config(
+        tmp_path, bundle.path, mqtt={"host": "127.0.0.1", "port": impostor.port, **secret}
+    )
     result = CliRunner().invoke(main, ["check", "--config", str(file)])
     assert result.exit_code == 1
     assert isinstance(result.exception, SystemExit)

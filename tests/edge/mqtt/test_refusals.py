@@ -1,4 +1,6 @@
-"""One message that a broker does not take must not hold up the others, and a broker that only restarts must refuse nothing."""
+"""One message that a broker does not take must not hold up the others, and a broker that only
+restarts must refuse nothing.
+"""
 
 from __future__ import annotations
 

@@ -27,7 +27,12 @@ def all_findings(tmp_path: Path, change: Change, *, present: bool = True) -> lis
     values: dict[str, Any] = {
         "device": {"id": "ridge-7"},
         "model": {"bundle": str(tiny_bundle(tmp_path / "bundle").path)},
-        "store": {"path": str(tmp_path / "edge.db"), "outbox_mb": 1, "history_mb": 1, "ballast_mb": 1},
+        "store": {
+            "path": str(tmp_path / "edge.db"),
+            "outbox_mb": 1,
+            "history_mb": 1,
+            "ballast_mb": 1,
+        },
         "clips": {"folder": str(tmp_path / "clips"), "budget_mb": 1, "reserve_mb": 1},
         "mqtt": {"enabled": False},
     }
@@ -42,20 +47,34 @@ def all_findings(tmp_path: Path, change: Change, *, present: bool = True) -> lis
 
 def findings(tmp_path: Path, change: Change, *, present: bool = True) -> dict[str, str | None]:
     """Faults by subject."""
-    return {finding.subject: finding.fault for finding in all_findings(tmp_path, change, present=present)}
+    return {
+        finding.subject: finding.fault
+        for finding in all_findings(tmp_path, change, present=present)
+    }
 
 
 def test_a_sound_recorder_has_no_fault(tmp_path: Path) -> None:
-    assert findings(tmp_path, {}) == {"configuration": None, "audio": None, "model": None, "disk": None}
+    assert findings(tmp_path, {}) == {
+        "configuration": None,
+        "audio": None,
+        "model": None,
+        "disk": None,
+    }
 
 
 def test_what_runs_the_network_is_told_and_why_nothing_better_does(tmp_path: Path) -> None:
     with on_a_machine(Nvidia()):
-        (told,) = [f.detail for f in all_findings(tmp_path, {"model": {"engines": str(tmp_path)}}) if f.subject == "model"]
+        (told,) = [
+            f.detail
+            for f in all_findings(tmp_path, {"model": {"engines": str(tmp_path)}})
+            if f.subject == "model"
+        ]
         found = findings(tmp_path, {"model": {"backend": "tensorrt", "engines": str(tmp_path)}})
     assert "run by onnxruntime-cpu/fp32 (not by tensorrt: " in told
     assert "run `edge-deploy compile`" in told
-    assert (found["model"] or "").startswith("model.backend = tensorrt: backend tensorrt cannot run here: tensorrt: ")
+    assert (found["model"] or "").startswith(
+        "model.backend = tensorrt: backend tensorrt cannot run here: tensorrt: "
+    )
 
 
 def test_every_fault_is_told_at_once(tmp_path: Path) -> None:
@@ -87,7 +106,10 @@ def test_each_fault_has_its_key_value_reason_and_a_suggestion(tmp_path: Path) ->
     named = {
         "audio": "audio.device = Ultrasonic: no audio input is called 'Ultrasonic' (there are: ",
         "model": f"model.bundle = {tmp_path}/none: ",
-        "disk": f"store.path = {tmp_path}/nowhere/edge.db: the folder {tmp_path}/nowhere does not exist (make it)",
+        "disk": (
+            f"store.path = {tmp_path}/nowhere/edge.db: the folder {tmp_path}/nowhere does not "
+            "exist (make it)"
+        ),
         "broker": f"mqtt.host = 127.0.0.1:{port}: ",
     }
     found = findings(tmp_path, broken)
@@ -125,7 +147,9 @@ def test_faults_of_the_configuration_do_not_hide_what_else_is_wrong(tmp_path: Pa
 def test_what_is_no_configuration_is_told_alone(tmp_path: Path) -> None:
     file = tmp_path / "edge.yaml"
     file.write_text("device: [\n")
-    (finding,) = check(file, audio=FakeAudio(FakeTimer(), np.zeros(100, np.float32), rate_hz=48_000))
+    (finding,) = check(
+        file, audio=FakeAudio(FakeTimer(), np.zeros(100, np.float32), rate_hz=48_000)
+    )
     assert "is not YAML" in str(finding.fault)
 
 
@@ -134,13 +158,22 @@ def test_the_command_says_all_of_it_and_nothing_secret(tmp_path: Path) -> None:
     (tmp_path / "user").write_text("recorder")
     (tmp_path / "password").write_text("hunter2")
     secrets = {"username_file": str(tmp_path / "user"), "password_file": str(tmp_path / "password")}
-    change = {"mqtt": {"enabled": True, "host": "127.0.0.1", "port": free_port(), **secrets}, "password": "hunter3"}
+    change = {
+        "mqtt": {"enabled": True, "host": "127.0.0.1", "port": free_port(), **secrets},
+        "password": "hunter3",
+    }
     all_findings(tmp_path, change)  # writes the file
     result = CliRunner().invoke(main, ["check", "--config", str(tmp_path / "edge.yaml")])
     assert result.exit_code == 1
     lines = result.output.splitlines()
     assert all(line.startswith(("ok     ", "FAULT  ")) for line in lines)
-    assert [line.split()[1] for line in lines] == ["configuration:", "audio:", "model:", "disk:", "broker:"]
+    assert [line.split()[1] for line in lines] == [
+        "configuration:",
+        "audio:",
+        "model:",
+        "disk:",
+        "broker:",
+    ]
     assert "password: unknown key" in lines[0]
     assert "hunter" not in result.output
 
@@ -150,7 +183,9 @@ def test_the_command_ends_with_0_when_all_is_well(tmp_path: Path) -> None:
     audio = FakeAudio(FakeTimer(), np.zeros(100, np.float32), rate_hz=48_000)
     result = CliRunner().invoke(main, ["check", "--config", str(tmp_path / "edge.yaml")], obj=audio)
     assert result.exit_code == 0, result.output
-    assert [line.split()[:2] for line in result.output.splitlines()] == [["ok", f"{s}:"] for s in SUBJECTS]
+    assert [line.split()[:2] for line in result.output.splitlines()] == [
+        ["ok", f"{s}:"] for s in SUBJECTS
+    ]
 
 
 @pytest.mark.mount
@@ -159,16 +194,29 @@ def test_a_disk_is_tried_by_writing_and_must_hold_what_may_come(tmp_path: Path) 
         store, clips = {"path": str(disk / "edge.db")}, {"folder": str(disk / "deep" / "clips")}
         assert findings(tmp_path, {"store": store, "clips": clips})["disk"] is None
         # Each fits for itself.
-        fault = str(findings(tmp_path, {"store": {**store, "history_mb": 3}, "clips": {**clips, "budget_mb": 3}})["disk"])
-        assert fault.startswith(f"store.path and clips.folder = {disk}: 8 MB are free, and 9 MB may be needed (free some")
+        fault = str(
+            findings(
+                tmp_path, {"store": {**store, "history_mb": 3}, "clips": {**clips, "budget_mb": 3}}
+            )["disk"]
+        )
+        assert fault.startswith(
+            f"store.path and clips.folder = {disk}: 8 MB are free, and 9 MB may be needed (free "
+            "some"
+        )
         # What is there already may stay.
         (disk / "deep" / "clips" / "peeper").mkdir(parents=True)
         (disk / "deep" / "clips" / "peeper" / "one.wav").write_bytes(bytes(2_000_000))
-        assert findings(tmp_path, {"store": store, "clips": {**clips, "budget_mb": 3}})["disk"] is None
+        assert (
+            findings(tmp_path, {"store": store, "clips": {**clips, "budget_mb": 3}})["disk"] is None
+        )
         fill(disk)
-        assert "cannot be written to: No space left" in str(findings(tmp_path, {"store": store})["disk"])
+        assert "cannot be written to: No space left" in str(
+            findings(tmp_path, {"store": store})["disk"]
+        )
         subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
-        assert "cannot be written to: Read-only file system" in str(findings(tmp_path, {"clips": clips})["disk"])
+        assert "cannot be written to: Read-only file system" in str(
+            findings(tmp_path, {"clips": clips})["disk"]
+        )
 
 
 def test_keys_and_devices_that_cannot_be_are_named(tmp_path: Path) -> None:

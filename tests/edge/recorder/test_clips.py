@@ -1,4 +1,6 @@
-"""Clips hold the call, say what they are, stay in their budget, and a full disk costs nothing else."""
+"""Clips hold the call, say what they are, stay in their budget, and a full disk costs nothing
+else.
+"""
 
 from __future__ import annotations
 
@@ -18,14 +20,28 @@ from edge.types import Array, AudioBlock, Detection, SignalHealth
 
 RATE = 8000
 CLOCK = Clock(
-    start_utc=datetime(2024, 5, 1, 5, 30, tzinfo=timezone.utc), sample_rate_hz=RATE, source="system", synced=True, uncertainty_s=0.1
+    start_utc=datetime(2024, 5, 1, 5, 30, tzinfo=timezone.utc),
+    sample_rate_hz=RATE,
+    source="system",
+    synced=True,
+    uncertainty_s=0.1,
 )
-PROVENANCE = Provenance(bundle="b" * 64, config="c" * 64, code="d" * 64, labels={}, backend="none", variant="fp32")
+PROVENANCE = Provenance(
+    bundle="b" * 64, config="c" * 64, code="d" * 64, labels={}, backend="none", variant="fp32"
+)
 HEALTH = SignalHealth(rms_dbfs=-20, peak_dbfs=-10, clip_ratio=0, dc=0, dead=False, stuck=False)
 
 
-def settings(folder: Path, *, form: str = "wav", budget: int = 10**6, reserve: int = 0) -> ClipSettings:
-    return ClipSettings(folder=folder, format=form, padding_s=0.5, budget_bytes=budget, reserve_bytes=reserve)  # type: ignore[arg-type]
+def settings(
+    folder: Path, *, form: str = "wav", budget: int = 10**6, reserve: int = 0
+) -> ClipSettings:
+    return ClipSettings(
+        folder=folder,
+        format=form,  # type: ignore[arg-type]
+        padding_s=0.5,
+        budget_bytes=budget,
+        reserve_bytes=reserve,
+    )
 
 
 def detection(start: int, end: int, label: str | None = "peeper", number: int = 0) -> Detection:
@@ -46,7 +62,9 @@ def ramp(start: int, end: int) -> Array:
 
 def writer(folder: Path, *, form: str = "wav") -> tuple[ClipWriter, RecentAudio]:
     chosen, audio = settings(folder, form=form), RecentAudio(10 * RATE)
-    return ClipWriter(chosen, folder=ClipFolder(chosen), audio=audio, provenance=PROVENANCE, device="pond"), audio
+    return ClipWriter(
+        chosen, folder=ClipFolder(chosen), audio=audio, provenance=PROVENANCE, device="pond"
+    ), audio
 
 
 @pytest.mark.parametrize("form", ["wav", "flac"])
@@ -75,7 +93,9 @@ def test_metadata_is_guano_that_replay_reads(tmp_path: Path) -> None:
 
 def _flac(folder: Path, clips: ClipWriter, audio: RecentAudio) -> str:
     path = folder / "x.flac"
-    path.write_bytes(encode(ramp(0, RATE), RATE, "flac", "GUANO|Version: 1.0\nSpecies Auto ID: peeper\n"))
+    path.write_bytes(
+        encode(ramp(0, RATE), RATE, "flac", "GUANO|Version: 1.0\nSpecies Auto ID: peeper\n")
+    )
     return str(path)
 
 
@@ -97,10 +117,16 @@ def test_the_budget_holds_before_each_write_and_rare_ones_stay(tmp_path: Path) -
     folder.add("unknown", "001", b"x" * 100)
     for i in range(2, 50):
         assert folder.add("common", f"{i:03d}", b"x" * 100)
-        assert sum(file.stat().st_size for file in tmp_path.rglob("*") if file.is_file()) == folder.total_bytes <= 1000
+        assert (
+            sum(file.stat().st_size for file in tmp_path.rglob("*") if file.is_file())
+            == folder.total_bytes
+            <= 1000
+        )
     assert (tmp_path / "rare" / "000").exists()
     assert (tmp_path / "unknown" / "001").exists()
-    assert sorted(file.name for file in (tmp_path / "common").iterdir()) == [f"{i:03d}" for i in range(42, 50)]
+    assert sorted(file.name for file in (tmp_path / "common").iterdir()) == [
+        f"{i:03d}" for i in range(42, 50)
+    ]
 
 
 def test_unknowns_alone_do_not_fill_the_disk(tmp_path: Path) -> None:
@@ -148,18 +174,24 @@ def test_a_full_disk_costs_clips_only(tmp_path: Path, caplog: pytest.LogCaptureF
         def add(self, label: str, name: str, content: bytes) -> Path | None:
             raise OSError(errno.ENOSPC, "No space left on device")
 
-    clips = ClipWriter(chosen, folder=FullDisk(chosen), audio=audio, provenance=PROVENANCE, device="pond")
+    clips = ClipWriter(
+        chosen, folder=FullDisk(chosen), audio=audio, provenance=PROVENANCE, device="pond"
+    )
     audio.push(block(0, ramp(0, 4 * RATE)))
     assert [clips.write(detection(0, RATE, number=i), CLOCK) for i in range(100)] == [None] * 100
     assert (clips.failed, clips.written) == (100, 0)
     assert len(caplog.records) == 7  # 1, 2, 4, ... 64
 
 
-def test_a_folder_that_cannot_be_made_yet_is_made_when_it_can(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_folder_that_cannot_be_made_yet_is_made_when_it_can(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     disk = tmp_path / "disk"
     disk.write_text("not mounted yet")
     chosen, audio = settings(disk / "clips"), RecentAudio(10 * RATE)
-    clips = ClipWriter(chosen, folder=ClipFolder(chosen), audio=audio, provenance=PROVENANCE, device="pond")
+    clips = ClipWriter(
+        chosen, folder=ClipFolder(chosen), audio=audio, provenance=PROVENANCE, device="pond"
+    )
     assert "no clips for now" in caplog.text
     audio.push(block(0, ramp(0, 4 * RATE)))
     assert clips.write(detection(0, RATE), CLOCK) is None

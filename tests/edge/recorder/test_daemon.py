@@ -1,4 +1,6 @@
-"""The daemon as a whole, on a sound card that a test holds in its hand: start, stop, reload, absence, a failing disk."""
+"""The daemon as a whole, on a sound card that a test holds in its hand: start, stop, reload,
+absence, a failing disk.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,9 @@ from tests.support.daemons import RealTimeAudio, running, until, write_config
 
 
 def daemon(config: Path, audio: RealTimeAudio, notifier: Notifier | None = None) -> Daemon:
-    return Daemon(config, audio=audio, deliveries=lambda plan, store, clock, metrics: [], notifier=notifier)
+    return Daemon(
+        config, audio=audio, deliveries=lambda plan, store, clock, metrics: [], notifier=notifier
+    )
 
 
 def rows(folder: Path, query: str) -> list[tuple[object, ...]]:
@@ -45,13 +49,19 @@ def rows(folder: Path, query: str) -> list[tuple[object, ...]]:
 
 
 def states(folder: Path) -> list[tuple[object, ...]]:
-    return rows(folder, "SELECT json_extract(payload, '$.label'), state FROM detections ORDER BY number")
+    return rows(
+        folder, "SELECT json_extract(payload, '$.label'), state FROM detections ORDER BY number"
+    )
 
 
-def test_a_sound_is_detected_and_stopping_ends_it_within_5_seconds(tmp_path: Path, bundle: Bundle) -> None:
+def test_a_sound_is_detected_and_stopping_ends_it_within_5_seconds(
+    tmp_path: Path, bundle: Bundle
+) -> None:
     config = write_config(tmp_path, bundle.path)
     manager = Manager(str(tmp_path / "notify"))
-    notifier = Notifier(environ={"NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "100000"})
+    notifier = Notifier(
+        environ={"NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "100000"}
+    )
     told: list[str] = []
     recorder = daemon(config, RealTimeAudio(tone(300, 2)), notifier)
     with running(recorder) as thread:
@@ -64,11 +74,16 @@ def test_a_sound_is_detected_and_stopping_ends_it_within_5_seconds(tmp_path: Pat
     assert states(tmp_path)[-1] == ("low_hummer", "end")
     assert told[0] == "READY=1"
     assert "WATCHDOG=1" in told
-    assert "STOPPING=1" in manager.told()  # perhaps not the last word: what had been heard may still feed the watchdog
+    # perhaps not the last word: what had been heard may still feed the watchdog
+    assert "STOPPING=1" in manager.told()
     manager.close()
-    ((clip,),) = rows(tmp_path, "SELECT json_extract(payload, '$.clip') FROM detections WHERE state = 'end'")
+    ((clip,),) = rows(
+        tmp_path, "SELECT json_extract(payload, '$.clip') FROM detections WHERE state = 'end'"
+    )
     assert soundfile.info(str(tmp_path / "clips" / str(clip))).samplerate == SPEC.sample_rate_hz
-    ((heard, elapsed),) = rows(tmp_path, "SELECT sum(heard_s), sum(end_sample - start_sample) / 8000.0 FROM effort")
+    ((heard, elapsed),) = rows(
+        tmp_path, "SELECT sum(heard_s), sum(end_sample - start_sample) / 8000.0 FROM effort"
+    )
     assert heard == pytest.approx(elapsed, abs=1.0)
 
 
@@ -76,7 +91,11 @@ def test_ready_waits_for_sound(tmp_path: Path, bundle: Bundle) -> None:
     manager = Manager(str(tmp_path / "notify"))
     audio = RealTimeAudio(tone(300, 2))
     audio.present = False
-    recorder = daemon(write_config(tmp_path, bundle.path), audio, Notifier(environ={"NOTIFY_SOCKET": str(tmp_path / "notify")}))
+    recorder = daemon(
+        write_config(tmp_path, bundle.path),
+        audio,
+        Notifier(environ={"NOTIFY_SOCKET": str(tmp_path / "notify")}),
+    )
     with running(recorder):
         until((tmp_path / "edge.db").exists)
         time.sleep(0.5)
@@ -86,7 +105,9 @@ def test_ready_waits_for_sound(tmp_path: Path, bundle: Bundle) -> None:
     manager.close()
 
 
-def test_a_reload_swaps_and_a_bad_file_keeps_the_old(tmp_path: Path, bundle: Bundle, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_reload_swaps_and_a_bad_file_keeps_the_old(
+    tmp_path: Path, bundle: Bundle, caplog: pytest.LogCaptureFixture
+) -> None:
     config = write_config(tmp_path, bundle.path)
     audio = RealTimeAudio(tone(300, 2))
     recorder = daemon(config, audio)
@@ -106,17 +127,27 @@ def test_a_reload_swaps_and_a_bad_file_keeps_the_old(tmp_path: Path, bundle: Bun
         config.write_text(good.replace("hop_s: 0.5", "hop_s: 1.0"))
         recorder.commands.put("reload")
         until(lambda: audio.opened == 2)
-        until(lambda: len(set(rows(tmp_path, "SELECT json_extract(payload, '$.config') FROM detections"))) == 2)
+        until(
+            lambda: (
+                len(set(rows(tmp_path, "SELECT json_extract(payload, '$.config') FROM detections")))
+                == 2
+            )
+        )
     assert states(tmp_path).count(("low_hummer", "end")) == 2
 
 
-def test_a_fault_of_the_configuration_is_told_before_anything_starts(tmp_path: Path, bundle: Bundle) -> None:
+def test_a_fault_of_the_configuration_is_told_before_anything_starts(
+    tmp_path: Path, bundle: Bundle
+) -> None:
     audio = RealTimeAudio(tone(300, 2))
     spoilt = tiny_bundle(tmp_path / "spoilt", golden_error=1.0)
     with pytest.raises(BundleError, match="golden"):
         daemon(write_config(tmp_path, spoilt.path), audio).run()
     with pytest.raises(ConfigError, match="hop"):
-        daemon(write_config(tmp_path, bundle.path, model={"bundle": str(bundle.path), "hop_s": 7.0}), audio).run()
+        daemon(
+            write_config(tmp_path, bundle.path, model={"bundle": str(bundle.path), "hop_s": 7.0}),
+            audio,
+        ).run()
     assert audio.opened == 0
 
 
@@ -141,7 +172,9 @@ def test_detections_wait_while_the_disk_fails(tmp_path: Path, bundle: Bundle) ->
             return super().record(*args, **more)  # type: ignore[arg-type]
 
     manager = Manager(str(tmp_path / "notify"))
-    notifier = Notifier(environ={"NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "100000"})
+    notifier = Notifier(
+        environ={"NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "100000"}
+    )
     failing = FailingStore(tmp_path / "edge.db", sinks=(), outbox_bytes=10**6, history_bytes=10**6)
     with failing as store:
         recorder = Recorder(

@@ -34,10 +34,14 @@ class LateWorld(SystemWorld):
         return WallState(synced=self.synced, uncertainty_s=0.01)
 
 
-def test_a_damaged_store_is_set_aside_and_the_recorder_goes_on(tmp_path: Path, bundle: Bundle) -> None:
+def test_a_damaged_store_is_set_aside_and_the_recorder_goes_on(
+    tmp_path: Path, bundle: Bundle
+) -> None:
     (tmp_path / "edge.db").write_bytes(b"what a failing card makes of a database" * 100)
     config = write_config(tmp_path, bundle.path)
-    recorder = Daemon(config, audio=RealTimeAudio(tone(300, 2)), deliveries=lambda plan, store, clock, metrics: [])
+    recorder = Daemon(
+        config, audio=RealTimeAudio(tone(300, 2)), deliveries=lambda plan, store, clock, metrics: []
+    )
     with running(recorder):
         until((tmp_path / "edge.db-wal").exists)
         until(lambda: rows(tmp_path, "SELECT state FROM detections"), 60)
@@ -45,8 +49,12 @@ def test_a_damaged_store_is_set_aside_and_the_recorder_goes_on(tmp_path: Path, b
     assert len(list(tmp_path.glob("edge.db.damaged-*"))) == 1
 
 
-def test_minutes_and_the_right_time_wait_while_the_disk_fails(tmp_path: Path, bundle: Bundle) -> None:
-    """The clock is set once; a disk that is full at that moment ends nothing and forgets nothing."""
+def test_minutes_and_the_right_time_wait_while_the_disk_fails(
+    tmp_path: Path, bundle: Bundle
+) -> None:
+    """The clock is set once; a disk that is full at that moment ends nothing and forgets
+    nothing.
+    """
 
     class FailingStore(Store):
         failing = True
@@ -77,7 +85,9 @@ def test_minutes_and_the_right_time_wait_while_the_disk_fails(tmp_path: Path, bu
             until(lambda: recorder.effort.total_s("heard") > 0)
             world.synced = True
             until(lambda: store.asked >= 2, 60)
-            recorder._minutes.append(EffortMinute(start_sample=FAR, end_sample=FAR + 60, sample_rate_hz=1, lost=60))
+            recorder._minutes.append(
+                EffortMinute(start_sample=FAR, end_sample=FAR + 60, sample_rate_hz=1, lost=60)
+            )
             store.failing = False
             until(lambda: not recorder._redate_due and not recorder._minutes, 60)
         finally:

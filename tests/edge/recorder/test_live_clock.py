@@ -53,7 +53,9 @@ def clock(world: FakeWorld) -> LiveClock:
 
 
 @pytest.mark.parametrize("jump", [timedelta(days=2), timedelta(hours=-1)])
-def test_a_jump_of_the_wall_clock_moves_nothing(world: FakeWorld, clock: LiveClock, jump: timedelta) -> None:
+def test_a_jump_of_the_wall_clock_moves_nothing(
+    world: FakeWorld, clock: LiveClock, jump: timedelta
+) -> None:
     before = clock.at(10 * RATE).utc(10 * RATE)
     world.wait(20)
     world.wall += jump
@@ -82,7 +84,9 @@ def test_the_first_synchronisation_corrects_once(world: FakeWorld) -> None:
     assert clock.at(0).source == "system"
 
 
-def test_a_crystal_that_drifts_is_followed_and_the_past_stays(world: FakeWorld, clock: LiveClock) -> None:
+def test_a_crystal_that_drifts_is_followed_and_the_past_stays(
+    world: FakeWorld, clock: LiveClock
+) -> None:
     """100 ppm fast: a day later the sample index is 8.64 s ahead of itself."""
     times = []
     for minute in range(1, 24 * 60):

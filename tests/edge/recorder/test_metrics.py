@@ -1,4 +1,6 @@
-"""Metrics: every one of them moves, has a base unit and a finite set of labels, and promtool has nothing to say."""
+"""Metrics: every one of them moves, has a base unit and a finite set of labels, and promtool has
+nothing to say.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,9 @@ from edge.store.store import Store
 from edge.types import Prediction, SignalHealth
 from tests.support.store import SYNCED, health, payload
 
-HEALTH = SignalHealth(rms_dbfs=-40.0, peak_dbfs=-20.0, clip_ratio=0.25, dc=0.01, dead=False, stuck=False)
+HEALTH = SignalHealth(
+    rms_dbfs=-40.0, peak_dbfs=-20.0, clip_ratio=0.25, dc=0.01, dead=False, stuck=False
+)
 JUDGED = Prediction(
     start_sample=0, end_sample=8000, sample_rate_hz=8000, label=None, nearest="low_hummer", score=0.4, novelty=0.9, top=(),
     health=HEALTH, scores=NOTHING, embedding=NOTHING, frontend_s=0.01, network_s=0.02,
@@ -82,8 +86,11 @@ def test_every_metric_moves(store: Store) -> None:
     live(metrics, store)
     after = samples(metrics)
     still = {name for name, value in after.items() if before.get(name) == value}
-    # A histogram's lower buckets, and two messages of a kind that never had to be dropped, may rest; memory may be level.
-    still = {name for name in still if "_bucket" not in name and name != "edge_resident_memory_bytes"}
+    # A histogram's lower buckets, and two messages of a kind that never had to be dropped, may
+    # rest; memory may be level.
+    still = {
+        name for name in still if "_bucket" not in name and name != "edge_resident_memory_bytes"
+    }
     assert still == {'edge_outbox_dropped_total{kind="effort"}'}
     assert after["edge_resident_memory_bytes"] > 1e6
 
@@ -101,7 +108,11 @@ def test_series_are_there_before_anything_happens(store: Store) -> None:
     metrics = make(store)
     before = set(samples(metrics))
     live(metrics, store)
-    assert {name for name in set(samples(metrics)) - before if not name.startswith(("edge_info", "edge_engine_info"))} == set()
+    assert {
+        name
+        for name in set(samples(metrics)) - before
+        if not name.startswith(("edge_info", "edge_engine_info"))
+    } == set()
 
 
 def test_names_have_the_prefix_and_base_units(store: Store) -> None:
@@ -136,14 +147,19 @@ def test_a_failing_store_takes_only_its_own_numbers_away(store: Store) -> None:
 def test_the_info_is_of_digests(store: Store) -> None:
     metrics = make(store)
     metrics.digests(bundle="b", config="c")
-    assert 'edge_info{bundle="b",code="",config="c",device="",version=""} 1.0' in generate_latest(metrics.registry).decode()
+    assert (
+        'edge_info{bundle="b",code="",config="c",device="",version=""} 1.0'
+        in generate_latest(metrics.registry).decode()
+    )
 
 
 def test_served_on_the_loopback_only(store: Store) -> None:
     metrics = make(store)
     server = MetricsServer(metrics.registry, address="127.0.0.1", port=0)
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{server.port}/metrics", timeout=10) as answer:
+        with urllib.request.urlopen(
+            f"http://127.0.0.1:{server.port}/metrics", timeout=10
+        ) as answer:
             assert b"edge_windows_total" in answer.read()
         with pytest.raises(ConfigError, match=r"metrics\.port"):
             MetricsServer(metrics.registry, address="127.0.0.1", port=server.port)
@@ -156,5 +172,7 @@ def test_promtool_has_nothing_to_say(store: Store) -> None:
     metrics = make(store)
     live(metrics, store)
     text = generate_latest(metrics.registry)
-    checked = subprocess.run(["promtool", "check", "metrics"], input=text, capture_output=True, check=False)
+    checked = subprocess.run(
+        ["promtool", "check", "metrics"], input=text, capture_output=True, check=False
+    )
     assert (checked.returncode, checked.stdout + checked.stderr) == (0, b"")

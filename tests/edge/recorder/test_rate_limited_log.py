@@ -29,7 +29,9 @@ def said(caplog: pytest.LogCaptureFixture) -> list[str]:
     return [line.getMessage() for line in caplog.records]
 
 
-def test_the_same_trouble_is_said_once_in_a_while_and_counted(caplog: pytest.LogCaptureFixture) -> None:
+def test_the_same_trouble_is_said_once_in_a_while_and_counted(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     hand = Hand()
     seldom = Seldom(log, every_s=600.0, monotonic_s=hand)
     for _ in range(1000):
@@ -37,10 +39,15 @@ def test_the_same_trouble_is_said_once_in_a_while_and_counted(caplog: pytest.Log
         hand.now_s += 1.0
     assert said(caplog) == ["the disk is full", "the disk is full (599 more like it)"]
     seldom.error("other", "another trouble")
-    assert (caplog.records[-1].levelname, caplog.records[-1].getMessage()) == ("ERROR", "another trouble")
+    assert (caplog.records[-1].levelname, caplog.records[-1].getMessage()) == (
+        "ERROR",
+        "another trouble",
+    )
 
 
-def test_the_end_of_a_trouble_is_said_when_its_beginning_was(caplog: pytest.LogCaptureFixture) -> None:
+def test_the_end_of_a_trouble_is_said_when_its_beginning_was(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     hand = Hand()
     seldom = Seldom(log, every_s=600.0, monotonic_s=hand)
     seldom.over("disk", "never said")

@@ -84,7 +84,9 @@ def test_an_abstract_socket() -> None:
     manager.close()
 
 
-@pytest.mark.parametrize("environ", [{}, {"NOTIFY_SOCKET": "/nonexistent/notify"}, {"NOTIFY_SOCKET": ""}])
+@pytest.mark.parametrize(
+    "environ", [{}, {"NOTIFY_SOCKET": "/nonexistent/notify"}, {"NOTIFY_SOCKET": ""}]
+)
 def test_nobody_listening_is_no_fault(environ: dict[str, str]) -> None:
     notifier = Notifier(environ=environ)
     notifier.ready()

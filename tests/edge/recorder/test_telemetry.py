@@ -17,7 +17,10 @@ def told(root: Path) -> dict[str, float]:
     registry = CollectorRegistry()
     Telemetry(registry, root=root)
     lines = generate_latest(registry).decode().splitlines()
-    return {name: float(value) for name, _, value in (line.rpartition(" ") for line in lines if not line.startswith("#"))}
+    return {
+        name: float(value)
+        for name, _, value in (line.rpartition(" ") for line in lines if not line.startswith("#"))
+    }
 
 
 def zone(name: str) -> str:
@@ -71,7 +74,14 @@ ORIN_FILES = {
     "current": ("class/hwmon/hwmon0/curr2_input", rail("VDD_CPU_GPU_CV")),
     "rail": ("class/hwmon/hwmon0/in2_label", rail("VDD_CPU_GPU_CV")),
 }
-NONSENSE = {"load": "1001", "temperature": "-256000", "zone": "\a", "voltage": "much", "current": "99999999", "rail": "NC"}
+NONSENSE = {
+    "load": "1001",
+    "temperature": "-256000",
+    "zone": "\a",
+    "voltage": "much",
+    "current": "99999999",
+    "rail": "NC",
+}
 Spoil = Callable[[Tree, str, str], None]
 
 
@@ -97,7 +107,9 @@ def _nonsense(tree: Tree, file: str, sensor: str) -> None:
 
 @pytest.mark.parametrize("spoil", [_gone, _fails, _empty, _binary, _nonsense])
 @pytest.mark.parametrize("sensor", ORIN_FILES)
-def test_a_sensor_that_fails_is_left_out_and_costs_no_other(tmp_path: Path, sensor: str, spoil: Spoil) -> None:
+def test_a_sensor_that_fails_is_left_out_and_costs_no_other(
+    tmp_path: Path, sensor: str, spoil: Spoil
+) -> None:
     tree = orin(tmp_path)
     whole = told(tree.root)
     file, series = ORIN_FILES[sensor]

@@ -35,9 +35,13 @@ def run(bundle: Bundle) -> Run:
 def site(tmp_path: Path) -> str:
     """A folder as it comes from a field trip."""
     folder = tmp_path / "site"
-    for i, name in enumerate(("b/20240501_060000.wav", "b/20240501_053000.flac", "a.ogg", "b.wav", "c/d/e.WAV")):
+    for i, name in enumerate(
+        ("b/20240501_060000.wav", "b/20240501_053000.flac", "a.ogg", "b.wav", "c/d/e.WAV")
+    ):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        write_audio(folder / name, np.concatenate([tone(300 + 1350 * (i % 3), 2.5), noise(1.5, seed=i)]))
+        write_audio(
+            folder / name, np.concatenate([tone(300 + 1350 * (i % 3), 2.5), noise(1.5, seed=i)])
+        )
     (folder / "notes.txt").write_text("frogs heard")
     (folder / "b" / "._20240501_060000.wav").write_bytes(b"\0\5\x16\7")
     return str(folder)
@@ -52,7 +56,11 @@ def test_formats_of_the_command_line_are_those_of_the_sinks() -> None:
 
 
 def test_backends_of_the_command_line_are_those_of_the_configuration() -> None:
-    assert BACKENDS == get_args(BackendChoice) == get_args(ModelConfig.model_fields["backend"].annotation)
+    assert (
+        BACKENDS
+        == get_args(BackendChoice)
+        == get_args(ModelConfig.model_fields["backend"].annotation)
+    )
 
 
 def test_the_cpu_may_be_chosen(run: Run, recording: str, tmp_path: Path) -> None:
@@ -76,7 +84,9 @@ def test_windows_have_a_line_each_with_the_path_as_it_was_given(run: Run, record
 
 
 def test_a_short_recording_has_one_window_that_ends_where_it_ends(run: Run, tmp_path: Path) -> None:
-    (window,) = lines(run(write_audio(tmp_path / "a.wav", tone(1000, 0.25)), "--format", "windows").stdout)
+    (window,) = lines(
+        run(write_audio(tmp_path / "a.wav", tone(1000, 0.25)), "--format", "windows").stdout
+    )
     assert (window["start_s"], window["end_s"], window["label"]) == (0.0, 0.25, "mid_whistler")
 
 
@@ -96,7 +106,9 @@ def test_workers_change_nothing_but_the_time(bundle: Bundle, site: str, tmp_path
 
     def told(workers: int) -> list[tuple[str, list[Any]]]:
         return [
-            (o.file, [*o.detections, *o.predictions(), o.clock]) if isinstance(o, Heard) else (str(o), [])
+            (o.file, [*o.detections, *o.predictions(), o.clock])
+            if isinstance(o, Heard)
+            else (str(o), [])
             for o in hear_all(replayer, recordings, workers=workers)
         ]
 
@@ -115,18 +127,25 @@ def test_ids_are_of_the_recording_not_of_its_place(run: Run, site: str) -> None:
 
 
 def test_settings_that_change_results_change_config_and_ids(run: Run, recording: str) -> None:
-    one, other = (lines(run(recording, "--format", "jsonl", "--hop-s", hop).stdout)[0] for hop in ("1.0", "0.5"))
+    one, other = (
+        lines(run(recording, "--format", "jsonl", "--hop-s", hop).stdout)[0]
+        for hop in ("1.0", "0.5")
+    )
     assert one["config"] != other["config"]
     assert one["id"] != other["id"]
 
 
 def test_start_is_where_times_come_from(run: Run, recording: str) -> None:
-    first = lines(run(recording, "--format", "jsonl", "--start", "2020-02-29T23:59:59.5-01:00").stdout)[0]
+    first = lines(
+        run(recording, "--format", "jsonl", "--start", "2020-02-29T23:59:59.5-01:00").stdout
+    )[0]
     assert first["start_utc"] == "2020-03-01T00:59:59.500000Z"
     assert first["clock"] == {"source": "option", "synced": True, "uncertainty_s": 0.0}
 
 
-def test_bad_recordings_are_told_in_one_line_each_and_the_others_are_heard(run: Run, tmp_path: Path, recording: str) -> None:
+def test_bad_recordings_are_told_in_one_line_each_and_the_others_are_heard(
+    run: Run, tmp_path: Path, recording: str
+) -> None:
     text, empty, spoiled = tmp_path / "text.wav", tmp_path / "empty.flac", tmp_path / "spoiled.wav"
     text.write_text("not audio\n" * 50)
     empty.touch()
@@ -182,11 +201,15 @@ def test_when_nothing_could_be_heard_the_output_stays_as_it_was(run: Run, tmp_pa
         assert before is None or out.read_text() == before
 
 
-def test_a_failure_half_way_leaves_nothing_half_written(run: Run, recording: str, tmp_path: Path) -> None:
+def test_a_failure_half_way_leaves_nothing_half_written(
+    run: Run, recording: str, tmp_path: Path
+) -> None:
     results = tmp_path / "results"
     results.mkdir()
     # The plot fails after the first recording has been written to the temporary file.
-    result = run(recording, "--out", str(results / "out.txt"), "--plot", str(tmp_path / "nowhere" / "a.png"))
+    result = run(
+        recording, "--out", str(results / "out.txt"), "--plot", str(tmp_path / "nowhere" / "a.png")
+    )
     assert result.exit_code == 2
     assert os.listdir(results) == []
 
@@ -202,7 +225,11 @@ def test_a_failure_half_way_leaves_nothing_half_written(run: Run, recording: str
         (["--workers", "0"], 2, "Invalid value for '--workers'"),
         (["--format", "xml"], 2, "Invalid value for '--format'"),
         (["--backend", "gpu"], 2, "Invalid value for '--backend'"),
-        (["--backend", "cuda"], 2, "backend cuda cannot run here: cuda: this ONNX Runtime was built without CUDA"),
+        (
+            ["--backend", "cuda"],
+            2,
+            "backend cuda cannot run here: cuda: this ONNX Runtime was built without CUDA",
+        ),
         (["--colour"], 2, "No such option"),
         (["--out", "{tmp}/no/out.csv"], 2, "{tmp}/no/out.csv: its folder does not exist"),
         (["--out", "{tmp}"], 2, "{tmp}: is there and not a regular file"),
@@ -211,7 +238,9 @@ def test_a_failure_half_way_leaves_nothing_half_written(run: Run, recording: str
         (["{recording}", "--plot", "a.png"], 2, "--plot: draws one recording, and 2 were given"),
     ],
 )
-def test_faults_of_options_are_one_line(run: Run, recording: str, tmp_path: Path, args: list[str], code: int, message: str) -> None:
+def test_faults_of_options_are_one_line(
+    run: Run, recording: str, tmp_path: Path, args: list[str], code: int, message: str
+) -> None:
     places = {"tmp": tmp_path, "recording": recording}
     before = Path(recording).read_bytes()
     result = run(recording, *(a.format(**places) for a in args))
@@ -237,18 +266,30 @@ def test_info_tells_what_a_bundle_is(bundle: Bundle) -> None:
 
 
 def test_info_tells_outputs_thresholds_and_variants(tmp_path: Path) -> None:
-    seeing = choir_bundle(tmp_path / "seeing", frame_threshold=0.4, attention=True, label_thresholds={"mid_whistler": 0.7})
+    seeing = choir_bundle(
+        tmp_path / "seeing",
+        frame_threshold=0.4,
+        attention=True,
+        label_thresholds={"mid_whistler": 0.7},
+    )
     result = CliRunner().invoke(main, ["info", "--bundle", str(seeing.path)])
     assert result.exit_code == 0
     for line in (
         "head       sigmoid, rejects by max_logit above 2",
         "window     carries every label from a score of 0.5, but for those that name their own",
-        "outputs    embedding 12, logits 3, frames 63 (heard from a score of 0.4), attention 12 bands x 63 parts",
+        (
+            "outputs    embedding 12, logits 3, frames 63 (heard from a score of 0.4), attention "
+            "12 "
+            "bands x 63 parts"
+        ),
         "  mid_whistler: Mid Whistler (Sibilus medius), from a score of 0.7",
     ):
         assert line in result.stdout.splitlines()
     old = choir_bundle(tmp_path / "old", frame_threshold=0.4, golden_errors={"frames": np.nan})
-    assert "frames (heard from a score of 0.4)" in CliRunner().invoke(main, ["info", "--bundle", str(old.path)]).stdout
+    assert (
+        "frames (heard from a score of 0.4)"
+        in CliRunner().invoke(main, ["info", "--bundle", str(old.path)]).stdout
+    )
     several = tiny_bundle(tmp_path / "several", variant_errors={"int8-cpu": 0.0})
     said = CliRunner().invoke(main, ["info", "--bundle", str(several.path)]).stdout
     assert "variant    int8-cpu: int8 for onnx" in said
@@ -256,7 +297,9 @@ def test_info_tells_outputs_thresholds_and_variants(tmp_path: Path) -> None:
 
 
 def test_bench_measures(bundle: Bundle) -> None:
-    result = CliRunner().invoke(main, ["bench", "--bundle", str(bundle.path), "--runs", "1", "--minutes", "0.5"])
+    result = CliRunner().invoke(
+        main, ["bench", "--bundle", str(bundle.path), "--runs", "1", "--minutes", "0.5"]
+    )
     assert result.exit_code == 0, result.output
     for what in ("front end", "network", "audio seconds per CPU second", "MiB", "librosa"):
         assert what in result.stdout

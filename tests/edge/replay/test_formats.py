@@ -43,9 +43,22 @@ def test_csv(two: list[Heard], replayer: Replayer) -> None:
 
 def test_raven(two: list[Heard], replayer: Replayer) -> None:
     rows = list(
-        csv.DictReader(io.StringIO(rendered("raven", two, replayer)), delimiter="\t", quoting=csv.QUOTE_NONE, escapechar="\\")
+        csv.DictReader(
+            io.StringIO(rendered("raven", two, replayer)),
+            delimiter="\t",
+            quoting=csv.QUOTE_NONE,
+            escapechar="\\",
+        )
     )
-    needed = ("Selection", "View", "Channel", "Begin Time (s)", "End Time (s)", "Low Freq (Hz)", "High Freq (Hz)")
+    needed = (
+        "Selection",
+        "View",
+        "Channel",
+        "Begin Time (s)",
+        "End Time (s)",
+        "Low Freq (Hz)",
+        "High Freq (Hz)",
+    )
     assert tuple(rows[0])[:7] == needed
     assert [r["Selection"] for r in rows] == [str(i) for i in range(1, 9)]
     assert {(r["View"], r["Channel"]) for r in rows} == {("Spectrogram 1", "1")}
@@ -79,16 +92,23 @@ def test_the_table_is_for_people(two: list[Heard], replayer: Replayer) -> None:
 
 def test_nothing_detected_is_said(replayer: Replayer, tmp_path: Path) -> None:
     silent = replayer.hear(write_audio(tmp_path / "20240501_053000.wav", soundscape() * 0))
-    assert rendered("table", [silent], replayer) == "0 detections in 0:19.3 of audio in 1 file; start times from: name\n"
+    assert (
+        rendered("table", [silent], replayer)
+        == "0 detections in 0:19.3 of audio in 1 file; start times from: name\n"
+    )
     assert rendered("jsonl", [silent], replayer) == ""
     assert rendered("csv", [silent], replayer).count("\n") == 1
 
 
 @pytest.mark.parametrize("form", FORMATS)
-def test_the_same_recordings_give_the_same_bytes(form: Format, two: list[Heard], replayer: Replayer) -> None:
+def test_the_same_recordings_give_the_same_bytes(
+    form: Format, two: list[Heard], replayer: Replayer
+) -> None:
     assert rendered(form, two, replayer) == rendered(form, two, replayer)
 
 
-@pytest.mark.parametrize(("seconds", "text"), [(0, "0:00.0"), (59.96, "1:00.0"), (83.25, "1:23.2"), (3600, "1:00:00.0")])
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0, "0:00.0"), (59.96, "1:00.0"), (83.25, "1:23.2"), (3600, "1:00:00.0")]
+)
 def test_clock_time(seconds: float, text: str) -> None:
     assert clock_time(seconds) == text

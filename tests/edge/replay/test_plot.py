@@ -22,7 +22,9 @@ PNG = b"\x89PNG\r\n\x1a\n"
 
 
 @pytest.mark.parametrize("name", ["20240501_053000.wav", "a $\\frac$ [b].wav"])
-def test_plot_is_a_png_and_the_output_is_as_without(bundle: Bundle, tmp_path: Path, name: str) -> None:
+def test_plot_is_a_png_and_the_output_is_as_without(
+    bundle: Bundle, tmp_path: Path, name: str
+) -> None:
     recording = write_audio(tmp_path / name, soundscape())
     plot = tmp_path / "plot.png"
     command = ["replay", recording, "--bundle", str(bundle.path), "--format", "jsonl"]
@@ -35,12 +37,17 @@ def test_plot_is_a_png_and_the_output_is_as_without(bundle: Bundle, tmp_path: Pa
 
 def test_a_bad_recording_leaves_no_plot(bundle: Bundle, tmp_path: Path) -> None:
     plot = tmp_path / "plot.png"
-    result = CliRunner().invoke(main, ["replay", str(tmp_path / "no.wav"), "--bundle", str(bundle.path), "--plot", str(plot)])
+    result = CliRunner().invoke(
+        main,
+        ["replay", str(tmp_path / "no.wav"), "--bundle", str(bundle.path), "--plot", str(plot)],
+    )
     assert result.exit_code == 1
     assert not plot.exists()
 
 
-def test_the_spectrogram_shows_what_was_played_and_stays_narrow(replayer: Replayer, tmp_path: Path) -> None:
+def test_the_spectrogram_shows_what_was_played_and_stays_narrow(
+    replayer: Replayer, tmp_path: Path
+) -> None:
     heard = replayer.hear(write_audio(tmp_path / "a.wav", tone(1000, 90)))
     levels = spectrogram(heard, SPEC)
     assert levels.shape[0] == 1 + SPEC.n_fft // 2
@@ -52,7 +59,9 @@ def test_the_spectrogram_shows_what_was_played_and_stays_narrow(replayer: Replay
 @pytest.fixture(scope="module")
 def seeing(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     """It looks where it is loud."""
-    return choir_bundle(tmp_path_factory.mktemp("bundle") / "seeing", frame_threshold=0.5, attention=True)
+    return choir_bundle(
+        tmp_path_factory.mktemp("bundle") / "seeing", frame_threshold=0.5, attention=True
+    )
 
 
 def melody() -> np.ndarray[tuple[int], np.dtype[np.float32]]:
@@ -60,14 +69,21 @@ def melody() -> np.ndarray[tuple[int], np.dtype[np.float32]]:
     return np.concatenate([tone(300, 3), tone(3000, 3)]) + noise(6, level=1e-3)
 
 
-def test_attention_lies_over_the_spectrogram_where_the_network_looks(seeing: Bundle, tmp_path: Path) -> None:
+def test_attention_lies_over_the_spectrogram_where_the_network_looks(
+    seeing: Bundle, tmp_path: Path
+) -> None:
     import matplotlib.image
 
     recording = write_audio(tmp_path / "melody.wav", melody())
     pictures = {}
-    for name, path in (("with", seeing.path), ("without", choir_bundle(tmp_path / "blind", frame_threshold=0.5).path)):
+    for name, path in (
+        ("with", seeing.path),
+        ("without", choir_bundle(tmp_path / "blind", frame_threshold=0.5).path),
+    ):
         plot = tmp_path / f"{name}.png"
-        result = CliRunner().invoke(main, ["replay", recording, "--bundle", str(path), "--plot", str(plot)])
+        result = CliRunner().invoke(
+            main, ["replay", recording, "--bundle", str(path), "--plot", str(plot)]
+        )
         assert result.exit_code == 0, result.output
         pictures[name] = matplotlib.image.imread(plot)[..., :3]
     changed = np.abs(pictures["with"] - pictures["without"]).max(axis=2) > 0.05
@@ -76,8 +92,14 @@ def test_attention_lies_over_the_spectrogram_where_the_network_looks(seeing: Bun
     # 3000 Hz lies at 3/4 of the height and 300 Hz near its bottom; borders and labels take a tenth
     parts = {
         (when, where): changed[rows, columns].mean()
-        for when, columns in (("early", slice(width // 8, width * 3 // 8)), ("late", slice(width * 5 // 8, width * 7 // 8)))
-        for where, rows in (("low", slice(height * 3 // 4, height * 9 // 10)), ("high", slice(height // 6, height * 2 // 5)))
+        for when, columns in (
+            ("early", slice(width // 8, width * 3 // 8)),
+            ("late", slice(width * 5 // 8, width * 7 // 8)),
+        )
+        for where, rows in (
+            ("low", slice(height * 3 // 4, height * 9 // 10)),
+            ("high", slice(height // 6, height * 2 // 5)),
+        )
     }
     assert parts["early", "low"] > 5 * parts["late", "low"]
     assert parts["late", "high"] > 5 * parts["early", "high"]
@@ -89,7 +111,9 @@ def test_attention_is_the_mean_of_the_windows_that_overlap(seeing: Bundle, tmp_p
     looked = attention_over(file, judge, duration_s=6.0, hop_s=0.5)
     assert looked is not None
     assert looked.strength.shape == (SPEC.n_mels, COLUMNS)
-    assert looked.strength.mean() == pytest.approx(1, abs=1e-3), "what all windows see adds up to an even gaze"
+    assert looked.strength.mean() == pytest.approx(1, abs=1e-3), (
+        "what all windows see adds up to an even gaze"
+    )
     low, high = (int(np.searchsorted(looked.edges_hz, hz)) - 1 for hz in (300, 3000))
     early, late = slice(100, 900), slice(1100, 1900)
     assert looked.strength[low, early].mean() > 2
@@ -111,7 +135,9 @@ def test_where_two_windows_overlap_their_attention_is_averaged() -> None:
     np.testing.assert_allclose(wide.weight, [2, 4, 2])
 
 
-def test_a_network_without_attention_and_silence_have_no_veil(bundle: Bundle, seeing: Bundle, tmp_path: Path) -> None:
+def test_a_network_without_attention_and_silence_have_no_veil(
+    bundle: Bundle, seeing: Bundle, tmp_path: Path
+) -> None:
     melodious = write_audio(tmp_path / "a.wav", melody())
     silent = write_audio(tmp_path / "b.wav", np.zeros(16_000, np.float32))
     assert attention_over(melodious, load_model(bundle), duration_s=6.0, hop_s=1.0) is None

@@ -29,12 +29,20 @@ main()
 
 
 def python(code: str, *args: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-c", code, *args], cwd=ROOT, capture_output=True, text=True, check=False)
+    return subprocess.run(
+        [sys.executable, "-c", code, *args], cwd=ROOT, capture_output=True, text=True, check=False
+    )
 
 
 def test_two_hours_need_less_than_300_mib(tmp_path: Path) -> None:
     spec = FrontendSpec(
-        sample_rate_hz=4000, window_s=5.0, n_fft=256, hop_length=256, n_mels=12, fmax_hz=2000.0, channels=SPEC.channels
+        sample_rate_hz=4000,
+        window_s=5.0,
+        n_fft=256,
+        hop_length=256,
+        n_mels=12,
+        fmax_hz=2000.0,
+        channels=SPEC.channels,
     )
     long_windows = tiny_bundle(tmp_path / "bundle", spec=spec)
     file = tmp_path / "20240501_000000.wav"
@@ -43,8 +51,20 @@ def test_two_hours_need_less_than_300_mib(tmp_path: Path) -> None:
         for _ in range(120):
             out.write(minute)
     measured = python(
-        f"{MAIN}; main(standalone_mode=False); from edge.bench import peak_rss_mib; print(peak_rss_mib())",
-        *("replay", str(file), "--bundle", str(long_windows.path), "--hop-s", "5", "--format", "windows"),
+        (
+            f"{MAIN}; main(standalone_mode=False); from edge.bench import peak_rss_mib; "
+            "print(peak_rss_mib())"
+        ),
+        *(
+            "replay",
+            str(file),
+            "--bundle",
+            str(long_windows.path),
+            "--hop-s",
+            "5",
+            "--format",
+            "windows",
+        ),
     )
     assert measured.returncode == 0, measured.stderr
     *windows, peak_mib = measured.stdout.splitlines()
@@ -64,18 +84,39 @@ def test_replay_needs_neither_torch_nor_matplotlib(bundle: Bundle, recording: st
     assert "High Peeper" in done.stdout
 
 
-def test_without_matplotlib_the_plot_says_what_to_install(bundle: Bundle, recording: str, tmp_path: Path) -> None:
-    done = python(MAIN + WITHOUT, "replay", recording, "--bundle", str(bundle.path), "--plot", str(tmp_path / "a.png"))
+def test_without_matplotlib_the_plot_says_what_to_install(
+    bundle: Bundle, recording: str, tmp_path: Path
+) -> None:
+    done = python(
+        MAIN + WITHOUT,
+        "replay",
+        recording,
+        "--bundle",
+        str(bundle.path),
+        "--plot",
+        str(tmp_path / "a.png"),
+    )
     assert done.returncode == 2
     assert "edge-monitor[plot]" in done.stderr.splitlines()[-1]
 
 
-def test_a_replay_that_is_stopped_leaves_nothing_behind(bundle: Bundle, recording: str, tmp_path: Path) -> None:
+def test_a_replay_that_is_stopped_leaves_nothing_behind(
+    bundle: Bundle, recording: str, tmp_path: Path
+) -> None:
     results, spools = tmp_path / "results", tmp_path / "spools"
     results.mkdir()
     spools.mkdir()
     # A hop so short that it is stopped long before its end.
-    options = ("--bundle", str(bundle.path), "--format", "windows", "--hop-s", "0.0002", "--out", str(results / "out.jsonl"))
+    options = (
+        "--bundle",
+        str(bundle.path),
+        "--format",
+        "windows",
+        "--hop-s",
+        "0.0002",
+        "--out",
+        str(results / "out.jsonl"),
+    )
     command = [sys.executable, "-m", "edge.cli", "replay", recording, *options]
     process = subprocess.Popen(command, cwd=ROOT, env={**os.environ, "TMPDIR": str(spools)})
     while process.poll() is None and not any(f.stat().st_size for f in spools.glob("*/*")):
@@ -88,6 +129,11 @@ def test_a_replay_that_is_stopped_leaves_nothing_behind(bundle: Bundle, recordin
 
 
 def test_a_reader_that_leaves_early_is_no_traceback(bundle: Bundle, recording: str) -> None:
-    command = f'"{sys.executable}" -m edge.cli replay "{recording}" --bundle "{bundle.path}" --format windows | true'
-    done = subprocess.run(["sh", "-c", command], cwd=ROOT, capture_output=True, text=True, check=False)
+    command = (
+        f'"{sys.executable}" -m edge.cli replay "{recording}" --bundle "{bundle.path}" '
+        "--format windows | true"
+    )
+    done = subprocess.run(
+        ["sh", "-c", command], cwd=ROOT, capture_output=True, text=True, check=False
+    )
     assert "Traceback" not in done.stderr

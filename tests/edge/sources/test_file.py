@@ -20,7 +20,9 @@ RATE_HZ = 22_050
 
 
 def heard(path: str, *, rate_hz: int = RATE_HZ, block_s: float = 1.0) -> Array:
-    return np.concatenate([b.samples for b in FileSource(path, sample_rate_hz=rate_hz, block_s=block_s).blocks()])
+    return np.concatenate(
+        [b.samples for b in FileSource(path, sample_rate_hz=rate_hz, block_s=block_s).blocks()]
+    )
 
 
 @pytest.mark.parametrize("suffix", ["wav", "flac", "ogg", "mp3", "aiff", "au", "caf", "w64"])
@@ -34,7 +36,9 @@ def test_every_container_is_decoded_whole(tmp_path: Path, suffix: str, channels:
         np.testing.assert_allclose(result, samples[:, 0], atol=2e-4)
 
 
-@pytest.mark.parametrize("rate_hz", [2_000, 8_000, 16_000, 24_000, 32_000, 44_100, 48_000, 96_000, 250_000, 384_000])
+@pytest.mark.parametrize(
+    "rate_hz", [2_000, 8_000, 16_000, 24_000, 32_000, 44_100, 48_000, 96_000, 250_000, 384_000]
+)
 def test_streamed_resampling_equals_resampling_the_whole(tmp_path: Path, rate_hz: int) -> None:
     samples = noise(2.345, rate_hz)
     path = write_audio(tmp_path / "a.wav", samples, rate_hz, subtype="FLOAT")
@@ -51,7 +55,9 @@ def test_the_size_of_blocks_changes_no_sample(tmp_path: Path, suffix: str) -> No
 
 def test_channels_are_averaged(tmp_path: Path) -> None:
     left, right = noise(1, RATE_HZ, seed=1), noise(1, RATE_HZ, seed=2)
-    path = write_audio(tmp_path / "a.wav", np.stack([left, right], axis=1), RATE_HZ, subtype="FLOAT")
+    path = write_audio(
+        tmp_path / "a.wav", np.stack([left, right], axis=1), RATE_HZ, subtype="FLOAT"
+    )
     np.testing.assert_allclose(heard(path), (left + right) / 2, atol=1e-7)
 
 
@@ -99,24 +105,41 @@ BAD: dict[str, tuple[Callable[[Path], str], str]] = {
     "half a header": (lambda p: cut(write_audio(p / "a.wav", noise(1)), 0.0012), "not audio"),
     "only a header": (lambda p: write_audio(p / "a.wav", noise(1)[:0]), "no audio"),
     "truncated wav": (lambda p: cut(write_audio(p / "a.wav", noise(9)), 0.6), "truncated"),
-    "truncated float wav": (lambda p: cut(write_audio(p / "a.wav", noise(9), subtype="FLOAT"), 0.6), "truncated"),
+    "truncated float wav": (
+        lambda p: cut(write_audio(p / "a.wav", noise(9), subtype="FLOAT"), 0.6),
+        "truncated",
+    ),
     "truncated flac": (lambda p: cut(write_audio(p / "a.flac", noise(9)), 0.6), "truncated"),
     "truncated ogg": (lambda p: cut(write_audio(p / "a.ogg", noise(9)), 0.6), "truncated"),
-    "truncated mp3": (lambda p: cut(write_audio(p / "a.mp3", noise(9, 16_000), 16_000), 0.6), "truncated"),
+    "truncated mp3": (
+        lambda p: cut(write_audio(p / "a.mp3", noise(9, 16_000), 16_000), 0.6),
+        "truncated",
+    ),
     "truncated aiff": (lambda p: cut(write_audio(p / "a.aiff", noise(9)), 0.6), "truncated"),
     "truncated w64": (lambda p: cut(write_audio(p / "a.w64", noise(9)), 0.6), "truncated"),
     "truncated rf64": (lambda p: cut(write_audio(p / "a.rf64", noise(9)), 0.6), "truncated"),
     "truncated au": (lambda p: cut(write_audio(p / "a.au", noise(9)), 0.6), "truncated"),
     "nan": (lambda p: spoiled(p / "a.wav", float("nan")), "NaN or infinite samples at 20.00 s"),
-    "infinite": (lambda p: spoiled(p / "a.wav", float("-inf")), "NaN or infinite samples at 20.00 s"),
-    "far beyond full scale": (lambda p: spoiled(p / "a.wav", 1e30), "a sample of 1e.30 where full scale is 1 at 20.00 s"),
+    "infinite": (
+        lambda p: spoiled(p / "a.wav", float("-inf")),
+        "NaN or infinite samples at 20.00 s",
+    ),
+    "far beyond full scale": (
+        lambda p: spoiled(p / "a.wav", 1e30),
+        "a sample of 1e.30 where full scale is 1 at 20.00 s",
+    ),
     "1 Hz": (lambda p: raw_header(p / "a.wav", 1), "sample rate of 1 Hz makes no sense"),
-    "4 GHz": (lambda p: raw_header(p / "a.wav", 2_000_000_000), "sample rate of 2000000000 Hz makes no sense"),
+    "4 GHz": (
+        lambda p: raw_header(p / "a.wav", 2_000_000_000),
+        "sample rate of 2000000000 Hz makes no sense",
+    ),
 }
 
 
 @pytest.mark.parametrize("case", BAD)
-def test_bad_input_is_one_line_that_names_file_and_reason(tmp_path: Path, case: str, capfd: pytest.CaptureFixture[str]) -> None:
+def test_bad_input_is_one_line_that_names_file_and_reason(
+    tmp_path: Path, case: str, capfd: pytest.CaptureFixture[str]
+) -> None:
     make, reason = BAD[case]
     path = make(tmp_path)
     with pytest.raises(AudioError, match=reason) as caught:
@@ -138,7 +161,12 @@ def test_a_wav_of_unknown_length_is_read_to_its_end(tmp_path: Path) -> None:
 
 def test_facts_of_the_header(tmp_path: Path) -> None:
     facts = probe(write_audio(tmp_path / "a.flac", np.zeros((48_000, 2), np.float32), 48_000))
-    assert (facts.sample_rate_hz, facts.channels, facts.frames, facts.duration_s) == (48_000, 2, 48_000, 1.0)
+    assert (facts.sample_rate_hz, facts.channels, facts.frames, facts.duration_s) == (
+        48_000,
+        2,
+        48_000,
+        1.0,
+    )
 
 
 def test_identity_is_of_name_and_content_not_of_place(tmp_path: Path) -> None:
@@ -150,4 +178,6 @@ def test_identity_is_of_name_and_content_not_of_place(tmp_path: Path) -> None:
 
 
 def test_libsndfile_reads_what_this_project_promises() -> None:
-    assert {"WAV", "FLAC", "OGG", "MP3", "AIFF", "W64", "RF64", "CAF"} <= set(soundfile.available_formats())
+    assert {"WAV", "FLAC", "OGG", "MP3", "AIFF", "W64", "RF64", "CAF"} <= set(
+        soundfile.available_formats()
+    )

@@ -1,4 +1,6 @@
-"""Headers of recordings that lie, are cut off or changed: one clear line, or a right result; nothing half-written."""
+"""Headers of recordings that lie, are cut off or changed: one clear line, or a right result;
+nothing half-written.
+"""
 
 from __future__ import annotations
 
@@ -25,10 +27,32 @@ ROOT = Path(__file__).resolve().parents[3]
 SCHEMA = json.loads((ROOT / "config" / "detection.v1.schema.json").read_text(encoding="utf-8"))
 HEADER = 200  # bytes in which the changes are: all of a WAV's header, and of a FLAC's
 SECONDS = 1.5
-NUMBERS = st.sampled_from([0, 1, 2, 3, 7, 8, 0x7F, 0xFF, 0x7FFF, 0x8000, 0xFFFE, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF])
+NUMBERS = st.sampled_from(
+    [
+        0,
+        1,
+        2,
+        3,
+        7,
+        8,
+        0x7F,
+        0xFF,
+        0x7FFF,
+        0x8000,
+        0xFFFE,
+        0xFFFF,
+        0x7FFFFFFF,
+        0x80000000,
+        0xFFFFFFFF,
+    ]
+)
 CHANGES = st.one_of(
     st.tuples(st.just("bytes"), st.integers(0, HEADER), st.binary(min_size=1, max_size=4)),
-    st.tuples(st.just("number"), st.integers(0, HEADER // 2).map(lambda n: 2 * n), NUMBERS.map(lambda n: n.to_bytes(4, "little"))),
+    st.tuples(
+        st.just("number"),
+        st.integers(0, HEADER // 2).map(lambda n: 2 * n),
+        NUMBERS.map(lambda n: n.to_bytes(4, "little")),
+    ),
     st.tuples(st.just("insert"), st.integers(0, HEADER), st.binary(min_size=1, max_size=9)),
     st.tuples(st.just("remove"), st.integers(0, HEADER), st.binary(min_size=1, max_size=9)),
     st.tuples(st.just("cut"), st.integers(0, 12_000), st.just(b"")),
@@ -54,13 +78,20 @@ class Originals(dict[str, bytes]):
     """Files by name."""
 
     def __repr__(self) -> str:
-        return f"Originals({', '.join(self)})"  # a failure tells how a file was changed, not all of its bytes
+        # a failure tells how a file was changed, not all of its bytes
+        return f"Originals({', '.join(self)})"
 
 
 @pytest.fixture(scope="module")
 def originals(folder: Path) -> Originals:
     """Real files of the kinds that recorders write, by name."""
-    kinds = {"pcm.wav": "PCM_16", "float.wav": "FLOAT", "small.wav": "MS_ADPCM", "pcm.flac": "PCM_16", "pcm.rf64": "PCM_24"}
+    kinds = {
+        "pcm.wav": "PCM_16",
+        "float.wav": "FLOAT",
+        "small.wav": "MS_ADPCM",
+        "pcm.flac": "PCM_16",
+        "pcm.rf64": "PCM_24",
+    }
     whole = Originals()
     for name, subtype in kinds.items():
         path = folder / f"original-{name}"
@@ -92,7 +123,11 @@ def changed(content: bytes, changes: list[tuple[str, int, bytes]]) -> bytes:
 @example(name="pcm.rf64", changes=[("bytes", 34, b"\0\x80")])  # 2^63 bytes of sound
 @given(NAMES, st.lists(CHANGES, min_size=1, max_size=3))
 def test_a_changed_header_is_heard_or_told_in_one_line(
-    folder: Path, replayer: Replayer, originals: Originals, name: str, changes: list[tuple[str, int, bytes]]
+    folder: Path,
+    replayer: Replayer,
+    originals: Originals,
+    name: str,
+    changes: list[tuple[str, int, bytes]],
 ) -> None:
     path = folder / f"changed-{name}"
     path.write_bytes(changed(originals[name], changes))
@@ -102,7 +137,8 @@ def test_a_changed_header_is_heard_or_told_in_one_line(
         assert len(str(outcome).splitlines()) == 1
         return
     assert isinstance(outcome, Heard)
-    # Whatever the header says, there cannot be more sound than there are bytes: ADPCM has two samples in each, at 2 kHz or more.
+    # Whatever the header says, there cannot be more sound than there are bytes: ADPCM has two
+    # samples in each, at 2 kHz or more.
     assert 0 < outcome.duration_s <= 2 * path.stat().st_size / 2_000
     assert all(0 <= d.start_sample < d.end_sample for d in outcome.detections)
 
@@ -110,13 +146,26 @@ def test_a_changed_header_is_heard_or_told_in_one_line(
 @settings(max_examples=40)
 @given(NAMES, st.lists(CHANGES, min_size=1, max_size=2))
 def test_the_command_writes_all_or_nothing(
-    folder: Path, bundle: Bundle, originals: Originals, name: str, changes: list[tuple[str, int, bytes]]
+    folder: Path,
+    bundle: Bundle,
+    originals: Originals,
+    name: str,
+    changes: list[tuple[str, int, bytes]],
 ) -> None:
     path, results = folder / f"written-{name}", folder / "results"
     path.write_bytes(changed(originals[name], changes))
     results.mkdir(exist_ok=True)
     out = results / "out.jsonl"
-    options = ("--bundle", str(bundle.path), "--hop-s", "0.5", "--format", "jsonl", "--out", str(out))
+    options = (
+        "--bundle",
+        str(bundle.path),
+        "--hop-s",
+        "0.5",
+        "--format",
+        "jsonl",
+        "--out",
+        str(out),
+    )
     result = CliRunner().invoke(main, ["replay", *options, str(path)])
     assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
     assert result.stdout == ""
@@ -132,7 +181,9 @@ def test_the_command_writes_all_or_nothing(
     assert not list(results.iterdir())
 
 
-def test_a_process_of_its_own_goes_on_after_each_bad_file(bundle: Bundle, tmp_path: Path, originals: Originals) -> None:
+def test_a_process_of_its_own_goes_on_after_each_bad_file(
+    bundle: Bundle, tmp_path: Path, originals: Originals
+) -> None:
     """What the decoders' C code says for itself is not on the terminal either."""
     bad = {
         "a.wav": originals["pcm.wav"][:30],
@@ -148,7 +199,17 @@ def test_a_process_of_its_own_goes_on_after_each_bad_file(bundle: Bundle, tmp_pa
     for name, content in bad.items():
         (tmp_path / name).write_bytes(content)
     good = write_audio(tmp_path / "z.wav", soundscape())
-    command = [sys.executable, "-m", "edge.cli", "replay", "--bundle", str(bundle.path), "--format", "jsonl", str(tmp_path)]
+    command = [
+        sys.executable,
+        "-m",
+        "edge.cli",
+        "replay",
+        "--bundle",
+        str(bundle.path),
+        "--format",
+        "jsonl",
+        str(tmp_path),
+    ]
     told = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert told.returncode == 1
     lines = told.stderr.splitlines()

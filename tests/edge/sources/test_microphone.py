@@ -1,4 +1,6 @@
-"""A microphone in the field: absent, unplugged, stalled, late; every sample it did not bring is a gap in the right place."""
+"""A microphone in the field: absent, unplugged, stalled, late; every sample it did not bring is a
+gap in the right place.
+"""
 
 from __future__ import annotations
 
@@ -44,7 +46,11 @@ def windows(blocks: list[AudioBlock]) -> list[Window]:
 
 def whole(blocks: list[AudioBlock]) -> bool:
     """Whether every window holds consecutive samples of the sound."""
-    return all((np.diff(names(window)) == 1).all() for window in windows(blocks) if window.end_sample - window.start_sample == RATE)
+    return all(
+        (np.diff(names(window)) == 1).all()
+        for window in windows(blocks)
+        if window.end_sample - window.start_sample == RATE
+    )
 
 
 def lost(heard: Listening) -> int:
@@ -53,7 +59,10 @@ def lost(heard: Listening) -> int:
 
 def test_a_stall_that_loses_audio_in_silence_is_a_gap_of_its_length() -> None:
     heard = listening(count(20))
-    heard.audio.at = [(5.0, lambda: setattr(heard.audio, "deaf", True)), (6.5, lambda: setattr(heard.audio, "deaf", False))]
+    heard.audio.at = [
+        (5.0, lambda: setattr(heard.audio, "deaf", True)),
+        (6.5, lambda: setattr(heard.audio, "deaf", False)),
+    ]
     blocks = hear(heard)
     # What came while it was unsure is given up: the stall of 1.5 s and the second that proved it.
     assert 1.5 * RATE <= lost(heard) <= 2.8 * RATE
@@ -64,7 +73,10 @@ def test_a_stall_that_loses_audio_in_silence_is_a_gap_of_its_length() -> None:
 
 def test_audio_that_comes_late_is_not_lost() -> None:
     heard = listening(count(10))
-    heard.audio.at = [(4.0, lambda: setattr(heard.audio, "late", True)), (5.0, lambda: setattr(heard.audio, "late", False))]
+    heard.audio.at = [
+        (4.0, lambda: setattr(heard.audio, "late", True)),
+        (5.0, lambda: setattr(heard.audio, "late", False)),
+    ]
     blocks = hear(heard)
     assert not heard.gaps
     np.testing.assert_array_equal(np.concatenate([names(b) for b in blocks]), np.arange(10 * RATE))
@@ -122,7 +134,9 @@ def test_a_refused_format_is_tried_otherwise_and_for_ever() -> None:
 def test_channel(channel: int, factor: float) -> None:
     samples = np.stack([count(1), 3 * count(1)], axis=1)
     heard = listening(samples, settings=MicrophoneSettings(channel=channel))
-    np.testing.assert_allclose(np.concatenate([b.samples for b in heard.blocks()]), factor * count(1), rtol=1e-6)
+    np.testing.assert_allclose(
+        np.concatenate([b.samples for b in heard.blocks()]), factor * count(1), rtol=1e-6
+    )
 
 
 def test_resampling_as_a_stream_is_resampling_at_once() -> None:
@@ -131,7 +145,9 @@ def test_resampling_as_a_stream_is_resampling_at_once() -> None:
     samples = noise(3, 48_000)
     heard = listening(samples, rate_hz=48_000, out_hz=22_050)
     np.testing.assert_allclose(
-        np.concatenate([b.samples for b in heard.blocks()]), soxr.resample(samples, 48_000, 22_050, quality="HQ"), atol=1e-6
+        np.concatenate([b.samples for b in heard.blocks()]),
+        soxr.resample(samples, 48_000, 22_050, quality="HQ"),
+        atol=1e-6,
     )
     assert not heard.gaps
 
@@ -144,7 +160,9 @@ def test_a_reader_that_is_too_late_drops_the_oldest() -> None:
         if 5 * RATE <= block.start_sample < 5 * RATE + 400:
             heard.timer.wait(heard.source._stop, 6.0)  # slow inference
     dropped = [gap for gap in heard.gaps if gap.reason == "dropped"]
-    assert sum(gap.end_sample - gap.start_sample for gap in dropped) == pytest.approx(4 * RATE, abs=0.3 * RATE)
+    assert sum(gap.end_sample - gap.start_sample for gap in dropped) == pytest.approx(
+        4 * RATE, abs=0.3 * RATE
+    )
     assert whole(blocks)
 
 
@@ -165,15 +183,28 @@ def test_stop_ends_even_when_there_is_no_microphone() -> None:
 
 
 def device(name: str, *, channels: int = 1, card: str = "", default: bool = False) -> Device:
-    return Device(name=name, card=card, channels=channels, sample_rate_hz=48_000, index=0, default=default)
+    return Device(
+        name=name, card=card, channels=channels, sample_rate_hz=48_000, index=0, default=default
+    )
 
 
-DEVICES = [device("HDA Intel (hw:0,0)", card="PCH"), device("USB Mic: Audio (hw:2,0)", card="Mic"), device("USB Mic 2: A (hw:3,0)")]
+DEVICES = [
+    device("HDA Intel (hw:0,0)", card="PCH"),
+    device("USB Mic: Audio (hw:2,0)", card="Mic"),
+    device("USB Mic 2: A (hw:3,0)"),
+]
 
 
 @pytest.mark.parametrize(
     ("wanted", "index"),
-    [("USB Mic: Audio", 1), ("usb mic", 1), ("Mic", 1), ("mic 2", 2), ("USB Mic: Audio (hw:2,0)", 1), (None, 0)],
+    [
+        ("USB Mic: Audio", 1),
+        ("usb mic", 1),
+        ("Mic", 1),
+        ("mic 2", 2),
+        ("USB Mic: Audio (hw:2,0)", 1),
+        (None, 0),
+    ],
 )
 def test_a_device_is_chosen_by_a_name_that_lasts(wanted: str | None, index: int) -> None:
     assert choose(DEVICES, wanted) is DEVICES[index]

@@ -19,9 +19,18 @@ SECONDS = 24
 
 def variable_mp3(path: Path, rate_hz: int, channels: int) -> Path:
     """Near silence, then noise: a variable bit rate that its first frames misjudge by far."""
-    samples = np.concatenate([tone(440, SECONDS - 8, rate_hz, level=1e-4), noise(8, rate_hz, level=0.3)])
+    samples = np.concatenate(
+        [tone(440, SECONDS - 8, rate_hz, level=1e-4), noise(8, rate_hz, level=0.3)]
+    )
     frames = np.repeat(samples[:, np.newaxis], channels, axis=1)
-    soundfile.write(path, frames, rate_hz, subtype="MPEG_LAYER_III", bitrate_mode="VARIABLE", compression_level=0.3)
+    soundfile.write(
+        path,
+        frames,
+        rate_hz,
+        subtype="MPEG_LAYER_III",
+        bitrate_mode="VARIABLE",
+        compression_level=0.3,
+    )
     return path
 
 
@@ -46,7 +55,9 @@ def seconds(path: Path) -> float:
 
 @pytest.mark.parametrize("rate_hz", [11_025, 16_000, 22_050, 32_000, 44_100, 48_000])
 @pytest.mark.parametrize("channels", [1, 2])
-def test_a_variable_bit_rate_without_a_tag_is_heard_to_its_end(tmp_path: Path, rate_hz: int, channels: int) -> None:
+def test_a_variable_bit_rate_without_a_tag_is_heard_to_its_end(
+    tmp_path: Path, rate_hz: int, channels: int
+) -> None:
     tagged = variable_mp3(tmp_path / "a.mp3", rate_hz, channels)
     assert probe(str(tagged)).counted is None
     bare = without_tag(tagged)
@@ -57,7 +68,8 @@ def test_a_variable_bit_rate_without_a_tag_is_heard_to_its_end(tmp_path: Path, r
 def test_recordings_joined_with_cat_are_both_heard(tmp_path: Path) -> None:
     data = variable_mp3(tmp_path / "a.mp3", 44_100, 1).read_bytes()
     joined = tmp_path / "joined.mp3"
-    joined.write_bytes(data + b"TAG".ljust(128, b"\0") + data)  # with the ID3v1 tag of the first between them
+    # with the ID3v1 tag of the first between them
+    joined.write_bytes(data + b"TAG".ljust(128, b"\0") + data)
     assert seconds(joined) == pytest.approx(2 * SECONDS, abs=0.3)
 
 
@@ -71,7 +83,10 @@ def test_tags_before_the_sound_are_no_sound(tmp_path: Path) -> None:
 def test_the_size_of_blocks_changes_no_sample(tmp_path: Path) -> None:
     bare = str(without_tag(variable_mp3(tmp_path / "a.mp3", 44_100, 1)))
     whole, parts = (
-        np.concatenate([b.samples for b in FileSource(bare, sample_rate_hz=22_050, block_s=s).blocks()]) for s in (100.0, 0.37)
+        np.concatenate(
+            [b.samples for b in FileSource(bare, sample_rate_hz=22_050, block_s=s).blocks()]
+        )
+        for s in (100.0, 0.37)
     )
     np.testing.assert_array_equal(parts, whole)
 

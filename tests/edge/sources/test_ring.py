@@ -1,4 +1,6 @@
-"""The ring between callback and pipeline: order, wrap-around, and what an overtaken reader is told."""
+"""The ring between callback and pipeline: order, wrap-around, and what an overtaken reader is
+told.
+"""
 
 from __future__ import annotations
 
@@ -13,18 +15,24 @@ from edge.sources.ring import FrameRing
 
 
 @given(st.lists(st.tuples(st.integers(1, 7), st.booleans()), max_size=60), st.integers(1, 2))
-def test_frames_come_out_in_order_and_every_missing_one_is_counted(steps: list[tuple[int, bool]], channels: int) -> None:
+def test_frames_come_out_in_order_and_every_missing_one_is_counted(
+    steps: list[tuple[int, bool]], channels: int
+) -> None:
     ring = FrameRing(capacity_frames=12, channels=channels, slots=8)
     written = at = 0
     for size, read in [*steps, *[(1, True)] * 40]:
         if len(steps):
             steps = steps[1:]
-            frames = np.repeat(np.arange(written, written + size, dtype=np.float32)[:, None], channels, axis=1)
+            frames = np.repeat(
+                np.arange(written, written + size, dtype=np.float32)[:, None], channels, axis=1
+            )
             ring.write(frames.tobytes(), 0.0, False)
             written += size
         while read and (chunk := ring.read()) is not None:
             at += chunk.dropped_frames
-            np.testing.assert_array_equal(chunk.frames, np.arange(at, at + len(chunk.frames))[:, None].repeat(channels, 1))
+            np.testing.assert_array_equal(
+                chunk.frames, np.arange(at, at + len(chunk.frames))[:, None].repeat(channels, 1)
+            )
             at += len(chunk.frames)
     assert at == written
 

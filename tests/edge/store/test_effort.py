@@ -1,4 +1,6 @@
-"""The law of the ledger: heard, lost, gated and dropped are all there is, and each sample is one of them."""
+"""The law of the ledger: heard, lost, gated and dropped are all there is, and each sample is one of
+them.
+"""
 
 from __future__ import annotations
 
@@ -13,10 +15,14 @@ MINUTE = 60 * RATE_HZ
 
 
 def whole(minute: EffortMinute) -> bool:
-    return bool(sum(getattr(minute, fate) for fate in FATES) == minute.end_sample - minute.start_sample)
+    return bool(
+        sum(getattr(minute, fate) for fate in FATES) == minute.end_sample - minute.start_sample
+    )
 
 
-def stream(effort: Effort, *, seconds: int, gated: range = range(0), late: range = range(0)) -> None:
+def stream(
+    effort: Effort, *, seconds: int, gated: range = range(0), late: range = range(0)
+) -> None:
     """Blocks of a second; a window of 5 s at the end of each, but for those in `late`."""
     for end_s in range(1, seconds + 1):
         effort.block((end_s - 1) * RATE_HZ, end_s * RATE_HZ)
@@ -28,7 +34,10 @@ def test_all_heard() -> None:
     effort = Effort(sample_rate_hz=RATE_HZ)
     stream(effort, seconds=130)
     minutes = effort.minutes()
-    assert [(m.start_sample, m.end_sample, m.heard) for m in minutes] == [(0, MINUTE, MINUTE), (MINUTE, 2 * MINUTE, MINUTE)]
+    assert [(m.start_sample, m.end_sample, m.heard) for m in minutes] == [
+        (0, MINUTE, MINUTE),
+        (MINUTE, 2 * MINUTE, MINUTE),
+    ]
     (rest,) = effort.flush()
     assert (rest.elapsed_s, rest.seconds("heard")) == (10.0, 10.0)
     assert not effort.flush()
@@ -51,7 +60,8 @@ def test_windows_late_for_longer_than_a_window_drop_audio() -> None:
     effort = Effort(sample_rate_hz=RATE_HZ)
     stream(effort, seconds=60, late=range(20, 30))
     (minute,) = effort.minutes()
-    assert (minute.seconds("dropped"), minute.seconds("heard")) == (6.0, 54.0)  # the window ending at 30 reaches back to 25
+    # the window ending at 30 reaches back to 25
+    assert (minute.seconds("dropped"), minute.seconds("heard")) == (6.0, 54.0)
 
 
 def test_a_jump_is_lost_and_what_no_window_can_reach_before_it_is_dropped() -> None:
@@ -82,14 +92,18 @@ def test_what_the_queue_threw_away_is_dropped_not_lost() -> None:
 
 
 STEP = st.tuples(
-    st.sampled_from(["block", "jump", "dropped", "window", "gated"]), st.integers(0, 3 * MINUTE), st.integers(0, 2 * MINUTE)
+    st.sampled_from(["block", "jump", "dropped", "window", "gated"]),
+    st.integers(0, 3 * MINUTE),
+    st.integers(0, 2 * MINUTE),
 )
 
 
 @pytest.mark.parametrize("start", [0, 12_345])
 @given(steps=st.lists(STEP, max_size=30))
 def test_the_law(start: int, steps: list[tuple[str, int, int]]) -> None:
-    """Whatever happens, in any order, the ledger accounts for all elapsed audio time, minute by minute and in total."""
+    """Whatever happens, in any order, the ledger accounts for all elapsed audio time, minute by
+    minute and in total.
+    """
     effort = Effort(sample_rate_hz=RATE_HZ, start_sample=start)
     end, minutes = start, []
     for kind, ahead, length in steps:

@@ -57,8 +57,12 @@ def test_durable_settings(path: Path) -> None:
 
 def test_id_and_state_are_kept_once(path: Path) -> None:
     with open_store(path) as store:
-        assert [store.record(payload(1, state=s), dating=SYNCED) for s in ("new", "update", "end")] == [True] * 3
-        assert [store.record(payload(1, state=s), dating=SYNCED) for s in ("new", "update", "end")] == [False] * 3
+        assert [
+            store.record(payload(1, state=s), dating=SYNCED) for s in ("new", "update", "end")
+        ] == [True] * 3
+        assert [
+            store.record(payload(1, state=s), dating=SYNCED) for s in ("new", "update", "end")
+        ] == [False] * 3
         assert store.depth("mqtt")[0] == len(list(store.detections())) == 3
 
 
@@ -68,7 +72,11 @@ def test_a_later_update_takes_the_place_of_an_earlier(path: Path) -> None:
         (old,) = store.pending("mqtt", limit=1)
         assert store.record(payload(1, state="update", end_sample=500_000), dating=SYNCED)
         store.done("mqtt", [old.seq])  # its acknowledgement was on the way
-        assert [p["end_sample"] for p in waiting(store)] == [p["end_sample"] for p in store.detections()] == [500_000]
+        assert (
+            [p["end_sample"] for p in waiting(store)]
+            == [p["end_sample"] for p in store.detections()]
+            == [500_000]
+        )
 
 
 def test_a_row_leaves_when_acknowledged_and_stays_in_the_history(path: Path) -> None:
@@ -92,7 +100,9 @@ def test_rows_survive_the_process_and_lose_only_their_age(path: Path) -> None:
         assert [row.stored_s for row in store.pending("mqtt", limit=9)] == [None]
 
 
-def test_a_full_outbox_drops_what_is_no_detection_first_then_the_oldest_and_counts(path: Path) -> None:
+def test_a_full_outbox_drops_what_is_no_detection_first_then_the_oldest_and_counts(
+    path: Path,
+) -> None:
     size = len(json.dumps(payload(1), ensure_ascii=False))
     with open_store(path, outbox_bytes=4 * size) as store:
         store.record(payload(0), dating=SYNCED)
@@ -103,8 +113,12 @@ def test_a_full_outbox_drops_what_is_no_detection_first_then_the_oldest_and_coun
         assert store.dropped("mqtt") == {"health": 2, "detection": 2}
         assert [p["id"] for p in waiting(store)] == [event_id(n) for n in (2, 3, 4, 5)]
         rows, used = store.depth("mqtt")
-        assert (rows, used) == (4, sum(len(json.dumps(p, ensure_ascii=False)) for p in waiting(store)))
-        assert len(list(store.detections())) == 6  # the bound of the outbox costs nothing of the history
+        assert (rows, used) == (
+            4,
+            sum(len(json.dumps(p, ensure_ascii=False)) for p in waiting(store)),
+        )
+        # the bound of the outbox costs nothing of the history
+        assert len(list(store.detections())) == 6
     with open_store(path) as store:
         assert store.dropped("mqtt") == {"health": 2, "detection": 2}
 
@@ -123,7 +137,12 @@ def test_the_history_is_bounded_and_the_outbox_keeps_its_own(path: Path) -> None
 
 
 def minute_at(number: int) -> EffortMinute:
-    return EffortMinute(start_sample=number * 60_000, end_sample=(number + 1) * 60_000, sample_rate_hz=1000, heard=60_000)
+    return EffortMinute(
+        start_sample=number * 60_000,
+        end_sample=(number + 1) * 60_000,
+        sample_rate_hz=1000,
+        heard=60_000,
+    )
 
 
 A_DAY = """
@@ -139,15 +158,25 @@ def test_a_year_of_minutes_stays_in_the_bound_of_the_history(path: Path) -> None
     with open_store(path, sinks=(), history_bytes=bound) as store:
         store._db.execute("PRAGMA synchronous = OFF")  # 730 commits, and no power cut
         sizes = set()
-        for first in range(0, year, day):  # all but the last of a day at once: a commit for each would take the disk an hour
-            store._db.execute(A_DAY, (first, first + day - 2, first, f"pond|{BOOT}|123456789012/", BOOT))
-            store.record_effort(minute_at(first + day - 1), sent, stream=f"pond|{BOOT}|123456789012", dating=SYNCED)
+        # all but the last of a day at once: a commit for each would take the disk an hour
+        for first in range(0, year, day):
+            store._db.execute(
+                A_DAY, (first, first + day - 2, first, f"pond|{BOOT}|123456789012/", BOOT)
+            )
+            store.record_effort(
+                minute_at(first + day - 1), sent, stream=f"pond|{BOOT}|123456789012", dating=SYNCED
+            )
             sizes.add(store._history.size_bytes <= bound)
-        rows, oldest = store._db.execute("SELECT count(*), min(start_sample) FROM effort").fetchone()
+        rows, oldest = store._db.execute(
+            "SELECT count(*), min(start_sample) FROM effort"
+        ).fetchone()
         assert rows > 1000
         assert oldest == (year - rows) * 60_000
         assert sizes == {True}
-        assert store._db.execute("SELECT sum(bytes) FROM effort").fetchone()[0] == store._history.size_bytes
+        assert (
+            store._db.execute("SELECT sum(bytes) FROM effort").fetchone()[0]
+            == store._history.size_bytes
+        )
     assert path.stat().st_size < 2 * bound
 
 
@@ -159,13 +188,17 @@ def test_the_oldest_goes_first_whatever_it_tells(path: Path) -> None:
             store.record(payload(number), dating=SYNCED, embedding=vector)
             store.record_effort(minute_at(number), sent, stream="a", dating=SYNCED)
         detections = [p["id"] for p in store.detections()]
-        minutes = [row[0] // 60_000 for row in store._db.execute("SELECT start_sample FROM effort ORDER BY number")]
+        minutes = [
+            row[0] // 60_000
+            for row in store._db.execute("SELECT start_sample FROM effort ORDER BY number")
+        ]
         assert 5 < len(detections) < 30
         assert detections == [event_id(n) for n in range(60 - len(detections), 60)]
         assert minutes == list(range(60 - len(minutes), 60))
         assert len(minutes) - len(detections) in (0, 1)
         assert store._db.execute("SELECT count(*) FROM embeddings").fetchone()[0] == len(detections)
-        assert store.depth("mqtt")[0] == 120  # what is still to be sent is not the history's to forget
+        # what is still to be sent is not the history's to forget
+        assert store.depth("mqtt")[0] == 120
     with open_store(path, history_bytes=0) as store:  # less is asked for from now on
         store.record(payload(60), dating=SYNCED)
         assert store._history.size_bytes == 0
@@ -173,14 +206,17 @@ def test_the_oldest_goes_first_whatever_it_tells(path: Path) -> None:
 
 
 def test_the_ledger_is_kept_once_per_minute(path: Path) -> None:
-    minute = EffortMinute(start_sample=0, end_sample=60_000, sample_rate_hz=1000, heard=50_000, lost=10_000)
+    minute = EffortMinute(
+        start_sample=0, end_sample=60_000, sample_rate_hz=1000, heard=50_000, lost=10_000
+    )
     sent = {"start_utc": "2024-05-01T05:30:00.000000Z", "clock": {"synced": True}}
     with open_store(path) as store:
         assert store.record_effort(minute, sent, stream="a", dating=SYNCED)
         assert not store.record_effort(minute, sent, stream="a", dating=SYNCED)
         assert store.record_effort(minute, sent, stream="b", dating=SYNCED)
         assert (
-            store._db.execute("SELECT heard_s, lost_s, gated_s, dropped_s FROM effort").fetchall() == [(50.0, 10.0, 0.0, 0.0)] * 2
+            store._db.execute("SELECT heard_s, lost_s, gated_s, dropped_s FROM effort").fetchall()
+            == [(50.0, 10.0, 0.0, 0.0)] * 2
         )
 
 
@@ -193,15 +229,24 @@ def test_rows_from_before_the_clock_was_set_are_corrected_once_unless_sent(path:
         store.done("mqtt", [store.pending("mqtt", limit=1)[0].seq])
         other = Dating(boot_id="another start", offset_us=0, synced=False, uncertainty_s=1.0)
         store.record(payload(3, synced=False), dating=other)
-        store.record_effort(minute, {"start_utc": "2024-05-01T05:30:00.000000Z", "clock": clock}, stream="a", dating=UNSYNCED)
+        store.record_effort(
+            minute,
+            {"start_utc": "2024-05-01T05:30:00.000000Z", "clock": clock},
+            stream="a",
+            dating=UNSYNCED,
+        )
         assert not store.pending("mqtt", limit=9, unsynced=False)
-    with open_store(path) as store:  # the program was restarted, and dates by another wrong clock now
+    # the program was restarted, and dates by another wrong clock now
+    with open_store(path) as store:
         restarted = Dating(boot_id=BOOT, offset_us=60_000_000, synced=False, uncertainty_s=1.0)
         store.record(payload(4, synced=False), dating=restarted)
         right = Dating(boot_id=BOOT, offset_us=3_600_500_000, synced=True, uncertainty_s=0.02)
         assert store.redate(right) == 3
         assert store.redate(right) == 0
-        starts = {p.get("id", "minute"): (p["start_utc"][11:], p["clock"]["synced"]) for p in waiting(store)}
+        starts = {
+            p.get("id", "minute"): (p["start_utc"][11:], p["clock"]["synced"])
+            for p in waiting(store)
+        }
         assert starts == {
             event_id(2): ("06:30:00.500000Z", True),
             event_id(3): ("05:30:00.000000Z", False),
@@ -211,7 +256,9 @@ def test_rows_from_before_the_clock_was_set_are_corrected_once_unless_sent(path:
         history = {p["id"]: p["start_utc"][11:] for p in store.detections()}
         assert history[event_id(1)] == "05:30:00.000000Z"  # it was sent so, and stays so
         assert history[event_id(2)] == "06:30:00.500000Z"
-        assert store._db.execute("SELECT start_utc FROM effort").fetchall() == [("2024-05-01T06:30:00.500000Z",)]
+        assert store._db.execute("SELECT start_utc FROM effort").fetchall() == [
+            ("2024-05-01T06:30:00.500000Z",)
+        ]
         assert len(store.pending("mqtt", limit=9, unsynced=False)) == 3
 
 
@@ -229,7 +276,9 @@ def test_listeners_hear_of_new_rows_only(path: Path) -> None:
 
 
 def test_any_thread_may_call(path: Path) -> None:
-    """Four writers of overlapping detections and two sinks that acknowledge: each row is kept once and sent once to each sink."""
+    """Four writers of overlapping detections and two sinks that acknowledge: each row is kept once
+    and sent once to each sink.
+    """
     sent: dict[str, list[str]] = {"a": [], "b": []}
     with open_store(path, sinks=("a", "b")) as store:
 
@@ -251,7 +300,12 @@ def test_any_thread_may_call(path: Path) -> None:
         for thread in threads:
             thread.join()
         everything = sorted(event_id(n) for n in range(100))
-        assert sorted(p["id"] for p in store.detections()) == sorted(sent["a"]) == sorted(sent["b"]) == everything
+        assert (
+            sorted(p["id"] for p in store.detections())
+            == sorted(sent["a"])
+            == sorted(sent["b"])
+            == everything
+        )
 
 
 def other_version(path: Path, version: int) -> None:
@@ -293,7 +347,8 @@ def test_a_store_of_a_newer_program_is_refused_and_left_alone(tmp_path: Path) ->
     other_version(path, 99)
     before = path.read_bytes()
     with pytest.raises(
-        StoreError, match=r"edge\.db: is of version 99, newer than this program's \d+: update the program"
+        StoreError,
+        match=r"edge\.db: is of version 99, newer than this program's \d+: update the program",
     ) as caught:
         open_store(path)
     assert "\n" not in str(caught.value)
@@ -349,7 +404,8 @@ def test_the_ballast_is_really_there_given_up_in_parts_and_taken_back(tmp_path: 
     free[0] = 2_000_000
     assert ballast.refill()
     assert open_ballast(1_000_000).whole
-    assert open_ballast(500_000).held_bytes == path.stat().st_size == 500_000  # the configuration asks for less
+    # the configuration asks for less
+    assert open_ballast(500_000).held_bytes == path.stat().st_size == 500_000
     none = open_ballast(0)
     assert none.whole
     assert not none.release()
@@ -381,8 +437,11 @@ def test_killed_at_any_moment_nothing_acknowledged_is_lost_and_nothing_doubled(p
             time.sleep(dice.uniform(0.0, 0.15))
             writer.send_signal(signal.SIGKILL)
             lines += writer.stdout.read().splitlines()
-        pairs = [words for line in lines if len(words := line.split()) == 2]  # the kill may cut the last line short
-        said |= {(event_id(int(number)), state) for number, state in pairs if state in ("new", "end")}
+        # the kill may cut the last line short
+        pairs = [words for line in lines if len(words := line.split()) == 2]
+        said |= {
+            (event_id(int(number)), state) for number, state in pairs if state in ("new", "end")
+        }
         first = max(0, int(pairs[-1][0]) - 1)  # the last ones are recorded again after the restart
     with open_store(path) as store:
         assert store.quarantined is None

@@ -1,4 +1,6 @@
-"""Read by every Python that starts with this folder on its path: it is on the machine that FAKE_NVIDIA describes."""
+"""Read by every Python that starts with this folder on its path: it is on the machine that
+FAKE_NVIDIA describes.
+"""
 
 from __future__ import annotations
 

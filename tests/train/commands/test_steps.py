@@ -1,4 +1,6 @@
-"""System S5 from marked recordings to a bundle that replays: train, segment (killed and resumed), shift."""
+"""System S5 from marked recordings to a bundle that replays: train, segment (killed and resumed),
+shift.
+"""
 
 from __future__ import annotations
 
@@ -31,8 +33,18 @@ TRAIN: dict[str, Any] = {
         "n_mels": 32,
         "channels": [{"component": "mel", "level": {"kind": "max"}}],
     },
-    "network": {"kind": "segmentation", "pretrained": False, "options": {"width": 16, "heads": 2, "size": SIZE}},
-    "objective": {"kind": "focal", "batch": 12, "outlier_share": 0.2, "minimum_weight": 0.1, "secondary": 0.995},
+    "network": {
+        "kind": "segmentation",
+        "pretrained": False,
+        "options": {"width": 16, "heads": 2, "size": SIZE},
+    },
+    "objective": {
+        "kind": "focal",
+        "batch": 12,
+        "outlier_share": 0.2,
+        "minimum_weight": 0.1,
+        "secondary": 0.995,
+    },
     "learning_rate": 0.003,
     "head_rate": 3,
     "schedule": "constant",
@@ -48,7 +60,12 @@ SEGMENT = {
     "steps": 12,
     "steps_per_epoch": 4,
 }
-SHIFT = {**SEGMENT, "name": "shift", "steps": 4, "augment": {"coloured_share": 0.5, "noise_share": 0.5, "animals_share": 0.5}}
+SHIFT = {
+    **SEGMENT,
+    "name": "shift",
+    "steps": 4,
+    "augment": {"coloured_share": 0.5, "noise_share": 0.5, "animals_share": 0.5},
+}
 
 
 def edge_train(*arguments: object) -> Result:
@@ -74,8 +91,16 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ranges.write_text("\n".join(("row_id,human_voice,nocall,t_range", *lines)), encoding="utf-8")
     for recipe in (TRAIN, SEGMENT, SHIFT):
         write_recipe(folder, recipe)
-    done(edge_train("prepare", manifest, "--out", folder / "corpus", "--folds", 3, "--annotations", ranges))
-    done(edge_train("fit", "--recipe", folder / "train.yaml", *options(folder), "--out", folder / "run1"))
+    done(
+        edge_train(
+            "prepare", manifest, "--out", folder / "corpus", "--folds", 3, "--annotations", ranges
+        )
+    )
+    done(
+        edge_train(
+            "fit", "--recipe", folder / "train.yaml", *options(folder), "--out", folder / "run1"
+        )
+    )
     return folder
 
 
@@ -90,9 +115,24 @@ def done(result: Result) -> None:
 def test_three_steps_go_from_marked_recordings_to_a_bundle_that_replays(place: Path) -> None:
     run1, run2, run3, whole = (place / name for name in ("run1", "run2", "run3", "whole"))
 
-    command = [str(a) for a in ("segment", "--recipe", place / "segment.yaml", *options(place), "--from", run1, "--out", run2)]
+    command = [
+        str(a)
+        for a in (
+            "segment",
+            "--recipe",
+            place / "segment.yaml",
+            *options(place),
+            "--from",
+            run1,
+            "--out",
+            run2,
+        )
+    ]
     with subprocess.Popen(
-        [sys.executable, "-u", "-m", "train.commands.cli", *command], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+        [sys.executable, "-u", "-m", "train.commands.cli", *command],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
     ) as killed:
         assert killed.stderr is not None
         said = next((line for line in killed.stderr if "step 4/12" in line), "")
@@ -108,11 +148,17 @@ def test_three_steps_go_from_marked_recordings_to_a_bundle_that_replays(place: P
     files[0].unlink()  # as if it had been killed before
     done(edge_train(*command))
     assert files[0].read_text(encoding="utf-8") == text
-    assert {file: file.stat().st_mtime_ns for file in files[1:]} == written, "what is there is not made again"
+    assert {file: file.stat().st_mtime_ns for file in files[1:]} == written, (
+        "what is there is not made again"
+    )
     done(edge_train(*command[:-1], whole))
     first, second = (torch.load(run / "model.pt", weights_only=True) for run in (run2, whole))
-    assert all(torch.equal(first[key], second[key]) for key in second), "a killed run comes to the same result"
-    assert "What is not listed is absent." in (run2 / "labels" / "README.md").read_text(encoding="utf-8")
+    assert all(torch.equal(first[key], second[key]) for key in second), (
+        "a killed run comes to the same result"
+    )
+    assert "What is not listed is absent." in (run2 / "labels" / "README.md").read_text(
+        encoding="utf-8"
+    )
     with files[0].open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     assert {row["state"] for row in rows} <= {"present", "absent", "unsure"}
@@ -120,38 +166,123 @@ def test_three_steps_go_from_marked_recordings_to_a_bundle_that_replays(place: P
     with (run2 / "member-0" / "history.csv").open(encoding="utf-8") as file:
         assert all(float(row["loss_of_steps"]) > 0 for row in csv.DictReader(file))
 
-    done(edge_train("shift", "--recipe", place / "shift.yaml", *options(place), "--from", run2, "--out", run3))
+    done(
+        edge_train(
+            "shift",
+            "--recipe",
+            place / "shift.yaml",
+            *options(place),
+            "--from",
+            run2,
+            "--out",
+            run3,
+        )
+    )
     done(edge_train("calibrate", "--corpus", place / "corpus", "--run", run3))
     done(edge_train("evaluate", "--corpus", place / "corpus", "--run", run3, "--resamples", 10))
-    done(edge_train("export", "--corpus", place / "corpus", "--run", run3, "--out", place / "bundle"))
+    done(
+        edge_train("export", "--corpus", place / "corpus", "--run", run3, "--out", place / "bundle")
+    )
     assert load_bundle(place / "bundle").manifest.training_data == corpus.digest
     for species in SPECIES:
         soundfile.write(place / f"{species}.wav", song(species, 6, seed=99), RATE_HZ)
-    replay = ["replay", *(str(place / f"{species}.wav") for species in SPECIES), "--bundle", str(place / "bundle")]
+    replay = [
+        "replay",
+        *(str(place / f"{species}.wav") for species in SPECIES),
+        "--bundle",
+        str(place / "bundle"),
+    ]
     heard = CliRunner().invoke(edge.cli.main, [*replay, "--format", "windows"])
     assert heard.exit_code == 0, heard.output
-    assert {Path(json.loads(line)["file"]).stem for line in heard.stdout.splitlines()} == set(SPECIES)
+    assert {Path(json.loads(line)["file"]).stem for line in heard.stdout.splitlines()} == set(
+        SPECIES
+    )
 
 
 @pytest.mark.parametrize(
     ("command", "start", "recipe", "change", "said"),
     [
-        ("segment", "run1", "train", {}, "recipe train: has no pseudo section: train it with edge-train fit"),
+        (
+            "segment",
+            "run1",
+            "train",
+            {},
+            "recipe train: has no pseudo section: train it with edge-train fit",
+        ),
         ("segment", "none", "segment", {}, "none: not a finished run"),
-        ("segment", "run1", "segment", {}, "run1: is the run to start from; choose another folder for --out"),
-        ("segment", "run1", "segment", {"network": {"kind": "resnest50"}}, "has no time steps to label: use network segmentation"),
-        ("segment", "run1", "segment", {"network": {"kind": "segmentation"}}, "run1: its network.options are not those of recipe"),
-        ("segment", "run1", "segment", {"frontend": {"n_mels": 64, "channels": TRAIN["frontend"]["channels"]}}, "do not fit"),
-        ("segment", "run1", "segment", {"species": ["hummer", "peeper"]}, "'triller' is not in both"),
-        ("shift", "run1", "segment", {"augment": {"mixup_share": 0.5}}, "recipe segment: nothing is mixed in: shift needs"),
-        ("fit", "", "segment", {}, "recipe segment: its pseudo labels are an earlier run's: use edge-train segment or shift"),
-        ("fit", "", "train", {"network": {"kind": "compact"}}, "head_rate: network compact has no published trunk"),
+        (
+            "segment",
+            "run1",
+            "segment",
+            {},
+            "run1: is the run to start from; choose another folder for --out",
+        ),
+        (
+            "segment",
+            "run1",
+            "segment",
+            {"network": {"kind": "resnest50"}},
+            "has no time steps to label: use network segmentation",
+        ),
+        (
+            "segment",
+            "run1",
+            "segment",
+            {"network": {"kind": "segmentation"}},
+            "run1: its network.options are not those of recipe",
+        ),
+        (
+            "segment",
+            "run1",
+            "segment",
+            {"frontend": {"n_mels": 64, "channels": TRAIN["frontend"]["channels"]}},
+            "do not fit",
+        ),
+        (
+            "segment",
+            "run1",
+            "segment",
+            {"species": ["hummer", "peeper"]},
+            "'triller' is not in both",
+        ),
+        (
+            "shift",
+            "run1",
+            "segment",
+            {"augment": {"mixup_share": 0.5}},
+            "recipe segment: nothing is mixed in: shift needs",
+        ),
+        (
+            "fit",
+            "",
+            "segment",
+            {},
+            (
+                "recipe segment: its pseudo labels are an earlier run's: use edge-train segment or "
+                "shift"
+            ),
+        ),
+        (
+            "fit",
+            "",
+            "train",
+            {"network": {"kind": "compact"}},
+            "head_rate: network compact has no published trunk",
+        ),
     ],
 )
 def test_steps_that_do_not_fit_are_one_line(
-    command: str, start: str, recipe: str, change: dict[str, Any], said: str, place: Path, tmp_path: Path
+    command: str,
+    start: str,
+    recipe: str,
+    change: dict[str, Any],
+    said: str,
+    place: Path,
+    tmp_path: Path,
 ) -> None:
-    path = write_recipe(tmp_path, {**yaml.safe_load((place / f"{recipe}.yaml").read_text()), **change})
+    path = write_recipe(
+        tmp_path, {**yaml.safe_load((place / f"{recipe}.yaml").read_text()), **change}
+    )
     earlier = ["--from", place / start] if start else []
     out = tmp_path / "out" if change or start != "run1" or recipe != "segment" else place / "run1"
     result = edge_train(command, "--recipe", path, *options(place), *earlier, "--out", out)
@@ -163,26 +294,53 @@ def test_steps_that_do_not_fit_are_one_line(
 
 def test_another_corpus_is_refused(place: Path, tmp_path: Path) -> None:
     done(edge_train("prepare", place / "collection", "--out", tmp_path / "corpus", "--folds", 3))
-    arguments = ["--recipe", place / "segment.yaml", "--corpus", tmp_path / "corpus", "--from", place / "run1"]
-    result = edge_train("segment", *arguments, "--out", tmp_path / "run", "--cache", place / "cache", "--workers", 1)
+    arguments = [
+        "--recipe",
+        place / "segment.yaml",
+        "--corpus",
+        tmp_path / "corpus",
+        "--from",
+        place / "run1",
+    ]
+    result = edge_train(
+        "segment", *arguments, "--out", tmp_path / "run", "--cache", place / "cache", "--workers", 1
+    )
     assert (result.exit_code, result.output.strip()) == (
         1,
-        f"error: {place / 'run1'}: was trained on another prepared corpus; give the one it was trained on",
+        (
+            f"error: {place / 'run1'}: was trained on another prepared corpus; give the one it was "
+            "trained on"
+        ),
     )
 
 
 def test_labels_of_other_thresholds_are_refused(place: Path, tmp_path: Path) -> None:
-    (tmp_path / "labels.json").write_text(json.dumps({"model": "another", "present": 0.4, "absent": 0.15}))
-    arguments = ["--recipe", place / "segment.yaml", *options(place), "--from", place / "run1", "--out", tmp_path]
+    (tmp_path / "labels.json").write_text(
+        json.dumps({"model": "another", "present": 0.4, "absent": 0.15})
+    )
+    arguments = [
+        "--recipe",
+        place / "segment.yaml",
+        *options(place),
+        "--from",
+        place / "run1",
+        "--out",
+        tmp_path,
+    ]
     result = edge_train("segment", *arguments)
     assert result.exit_code == 1
-    assert "its labels are of another run or of other thresholds; choose another --out or delete it" in result.output
+    assert (
+        "its labels are of another run or of other thresholds; choose another --out or delete it"
+        in result.output
+    )
 
 
 def test_a_head_learns_so_many_times_faster_than_its_trunk(place: Path) -> None:
     state = torch.load(place / "run1" / "member-0" / "checkpoint.pt", weights_only=True)
     trunk, head = state["optimiser"]["param_groups"]
     assert (trunk["lr"], head["lr"]) == (pytest.approx(0.003), pytest.approx(0.009))
-    named = [name for name in state["network"] if "running" not in name and "num_batches" not in name]
+    named = [
+        name for name in state["network"] if "running" not in name and "num_batches" not in name
+    ]
     assert len(trunk["params"]) == sum(name.startswith("trunk.") for name in named)
     assert len(trunk["params"]) + len(head["params"]) == len(named)

@@ -1,4 +1,6 @@
-"""Every system of the papers, made tiny, by the one command that makes README's table: recordings to bundles that replay."""
+"""Every system of the papers, made tiny, by the one command that makes README's table: recordings
+to bundles that replay.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,9 @@ from train.commands.systems import Plan, load_plan, read_rows
 from train.corpus.corpus import read_corpus
 
 MEL = {"component": "mel", "level": {"kind": "max"}}
-IMAGE = [{"component": "linear", "n_fft": n, "level": {"kind": "quantile"}} for n in (1024, 2048, 4096)]
+IMAGE = [
+    {"component": "linear", "n_fft": n, "level": {"kind": "quantile"}} for n in (1024, 2048, 4096)
+]
 STACK = {"n_mels": 32, "hop_length": 512, "stack": 5, "frames": 40, "channels": [MEL]}
 BANDS = {"n_mels": 32, "hop_length": 441, "channels": [MEL]}
 MS_CNN = {"kind": "mscnn", "options": {"width": 8, "dropout": 0.1, "time_pool": 8}}
@@ -38,7 +42,12 @@ SEGMENTATION = {
         "options": {
             "width": 16,
             "heads": 4,
-            "size": {"layers": [1, 1, 1, 1], "channels": [8, 8, 16, 16], "cardinality": 1, "base_width": 64},
+            "size": {
+                "layers": [1, 1, 1, 1],
+                "channels": [8, 8, 16, 16],
+                "cardinality": 1,
+                "base_width": 64,
+            },
         },
     },
     "objective": {"kind": "focal", "batch": 8, "outlier_share": 0.1},
@@ -75,7 +84,9 @@ TINY: dict[str, dict[str, Any]] = {
         "frontend": BANDS,
         "network": {
             "kind": "resnest50",
-            "options": {"size": {"layers": [1, 1, 1, 1], "channels": [8, 8, 16, 16], "stem_width": 8}},
+            "options": {
+                "size": {"layers": [1, 1, 1, 1], "channels": [8, 8, 16, 16], "stem_width": 8}
+            },
         },
         "objective": {"kind": "focal", "batch": 8, "outlier_share": 0.1},
     },
@@ -87,7 +98,15 @@ TINY: dict[str, dict[str, Any]] = {
     },
 }
 LEARNT = ("s1-spherical-kmeans-forest", "s2-cnn1-knn")  # with so little
-PART = {"species": 3, "recordings": 8, "unknown": 8, "noise": 8, "background": 8, "test_share": 0.25, "folds": 3}
+PART = {
+    "species": 3,
+    "recordings": 8,
+    "unknown": 8,
+    "noise": 8,
+    "background": 8,
+    "test_share": 0.25,
+    "folds": 3,
+}
 
 
 def plan_file(folder: Path, root: Path, systems: dict[str, dict[str, Any]]) -> Path:
@@ -118,7 +137,9 @@ def collection(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def trained(plan: Plan, collection: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("systems") / "out"
-    result = edge_train("systems", "--data", collection, "--plan", plan.file, "--out", out, "--jobs", 2)
+    result = edge_train(
+        "systems", "--data", collection, "--plan", plan.file, "--out", out, "--jobs", 2
+    )
     assert result.exit_code == 0, result.output
     return out
 
@@ -142,7 +163,10 @@ def test_a_system_is_a_bundle_that_replays(name: str, trained: Path, songs: Path
     assert "c-mAP" in (folder / "run" / "report" / "report.md").read_text(encoding="utf-8")
     with (folder / "run" / "report" / "lists.csv").open(encoding="utf-8") as file:
         assert {row["rank"] for row in csv.DictReader(file)} == {"1", "2", "3"}
-    heard = CliRunner().invoke(edge.cli.main, ["replay", str(songs), "--bundle", str(folder / "bundle"), "--format", "windows"])
+    heard = CliRunner().invoke(
+        edge.cli.main,
+        ["replay", str(songs), "--bundle", str(folder / "bundle"), "--format", "windows"],
+    )
     assert heard.exit_code == 0, heard.output
     rows = [json.loads(line) for line in heard.stdout.splitlines()]
     assert {Path(row["file"]).stem for row in rows} == set(SPECIES)
@@ -152,8 +176,18 @@ def test_the_table_has_a_line_for_each(plan: Plan, trained: Path) -> None:
     rows = {row.recipe: row for row in read_rows(plan, trained)}
     assert set(rows) == set(TINY)
     assert all(row.train_s > 0 and row.multiply_adds > 1000 for row in rows.values())
-    quantised = ["quantize", str(trained / "s2-cnn1-knn-0" / "bundle"), "--precision", "int8", "--for", "onnx", "--allow-loss"]
-    result = CliRunner().invoke(deploy.cli.main, [*quantised, "--windows", str(trained / "s2-cnn1-knn-0" / "windows.npz")])
+    quantised = [
+        "quantize",
+        str(trained / "s2-cnn1-knn-0" / "bundle"),
+        "--precision",
+        "int8",
+        "--for",
+        "onnx",
+        "--allow-loss",
+    ]
+    result = CliRunner().invoke(
+        deploy.cli.main, [*quantised, "--windows", str(trained / "s2-cnn1-knn-0" / "windows.npz")]
+    )
     assert result.exit_code == 0, result.output
     result = edge_train("systems-table", "--plan", plan.file, "--out", trained, "--runs", 1)
     text = (trained / "systems.md").read_text(encoding="utf-8")
@@ -172,7 +206,9 @@ def test_the_table_has_a_line_for_each(plan: Plan, trained: Path) -> None:
 def test_what_is_done_is_not_done_again(plan: Plan, collection: Path, trained: Path) -> None:
     before = {file: file.stat().st_mtime_ns for file in trained.glob("*/run/model.pt")}
     assert len(before) == len(TINY)
-    result = edge_train("systems", "--data", collection, "--plan", plan.file, "--out", trained, "--jobs", 1)
+    result = edge_train(
+        "systems", "--data", collection, "--plan", plan.file, "--out", trained, "--jobs", 1
+    )
     assert "0 runs to train" in result.output
     assert before == {file: file.stat().st_mtime_ns for file in trained.glob("*/run/model.pt")}
 
@@ -180,7 +216,9 @@ def test_what_is_done_is_not_done_again(plan: Plan, collection: Path, trained: P
 def test_the_part_of_a_collection_is_chosen_by_who_was_heard(trained: Path) -> None:
     corpus = read_corpus(trained / "corpus")
     assert len(corpus.labels) == 3
-    assert {role: len(corpus.of(role=role)) for role in ("known", "unknown", "noise", "background")} == {
+    assert {
+        role: len(corpus.of(role=role)) for role in ("known", "unknown", "noise", "background")
+    } == {
         "known": 24,
         "unknown": 8,
         "noise": 8,
@@ -189,7 +227,10 @@ def test_the_part_of_a_collection_is_chosen_by_who_was_heard(trained: Path) -> N
 
 
 def test_recipes_at_their_own_size(root: Path) -> None:
-    files = [root / "config" / "recipes" / f"{name}.yaml" for name in ("s1-spherical-kmeans-forest", "s3-mobilenet")]
+    files = [
+        root / "config" / "recipes" / f"{name}.yaml"
+        for name in ("s1-spherical-kmeans-forest", "s3-mobilenet")
+    ]
     result = edge_train("published-sizes", *files, "--species", 6, "--runs", 1)
     assert result.exit_code == 0, result.output
     assert "| `s3-mobilenet` | 10 × 128 × 321 | 0.28 M |" in result.output
@@ -221,8 +262,13 @@ def test_two_systems_of_one_name_are_refused(root: Path, tmp_path: Path) -> None
 
 
 def test_a_system_after_one_that_is_not_there_is_refused(root: Path, tmp_path: Path) -> None:
-    file = plan_file(tmp_path, root, {"s5-segment": TINY["s5-segment"], "s5-segmentation": SEGMENTATION})
-    with pytest.raises(ConfigError, match=r"systems\[0\].after: no system above it has a recipe named s5-segmentation"):
+    file = plan_file(
+        tmp_path, root, {"s5-segment": TINY["s5-segment"], "s5-segmentation": SEGMENTATION}
+    )
+    with pytest.raises(
+        ConfigError,
+        match=r"systems\[0\].after: no system above it has a recipe named s5-segmentation",
+    ):
         load_plan(file)
 
 
@@ -234,4 +280,10 @@ def test_a_later_step_counts_what_came_before(plan: Plan, trained: Path) -> None
 
 def test_the_plan_of_readme_is_sound(root: Path) -> None:
     plan = load_plan(root / "config" / "systems.yaml")
-    assert {plan.recipe(system, seed=0).name[:2] for system in plan.systems} == {"s1", "s2", "s3", "s4", "s5"}
+    assert {plan.recipe(system, seed=0).name[:2] for system in plan.systems} == {
+        "s1",
+        "s2",
+        "s3",
+        "s4",
+        "s5",
+    }

@@ -40,8 +40,17 @@ def collection(tmp_path: Path) -> Path:
     for s in range(2):
         for i in range(6):
             path = sing(tmp_path / "audio" / f"bird{s}_{i}.wav", seed=10 * s + i)
-            rows.append({"path": f"audio/{path.name}", "role": "known", "label": f"bird_{s}", "recordist": f"Person {s}{i // 2}"})
-    for seed, (kind, label) in enumerate([("unknown", "owl"), ("unknown", "crow"), ("noise", "rain")]):
+            rows.append(
+                {
+                    "path": f"audio/{path.name}",
+                    "role": "known",
+                    "label": f"bird_{s}",
+                    "recordist": f"Person {s}{i // 2}",
+                }
+            )
+    for seed, (kind, label) in enumerate(
+        [("unknown", "owl"), ("unknown", "crow"), ("noise", "rain")]
+    ):
         sing(tmp_path / "audio" / f"{label}.flac", seed=100 + seed)
         rows.append({"path": f"audio/{label}.flac", "role": kind, "label": label, "recordist": ""})
     manifest(tmp_path, rows)
@@ -53,7 +62,9 @@ def broken(folder: Path) -> dict[str, str]:
     audio = folder / "audio"
     (audio / "empty.wav").touch()
     (audio / "text.wav").write_text("this is no audio")
-    soundfile.write(audio / "nan.wav", np.r_[np.zeros(4000), np.nan, np.ones(10)], RATE, subtype="FLOAT")
+    soundfile.write(
+        audio / "nan.wav", np.r_[np.zeros(4000), np.nan, np.ones(10)], RATE, subtype="FLOAT"
+    )
     soundfile.write(audio / "inf.wav", np.r_[np.zeros(4000), np.inf], RATE, subtype="FLOAT")
     sing(audio / "silent.wav", seed=1, gain=1e-6)
     sing(audio / "short.wav", seed=2, seconds=0.05)
@@ -72,20 +83,26 @@ def broken(folder: Path) -> dict[str, str]:
     }
 
 
-def test_a_prepared_corpus_reads_back_and_says_what_was_found(collection: Path, tmp_path: Path) -> None:
+def test_a_prepared_corpus_reads_back_and_says_what_was_found(
+    collection: Path, tmp_path: Path
+) -> None:
     prepared = prepare(collection, tmp_path / "prepared")
     corpus = read_corpus(tmp_path / "prepared")
     assert corpus == prepared.corpus
     assert [label.label for label in corpus.labels] == ["bird_0", "bird_1"]
     assert len(corpus.recordings) == 15
-    assert all(r.path.is_file() and len(r.sha256) == 64 and r.seconds == 0.5 for r in corpus.recordings)
+    assert all(
+        r.path.is_file() and len(r.sha256) == 64 and r.seconds == 0.5 for r in corpus.recordings
+    )
     summary = (tmp_path / "prepared" / "summary.md").read_text()
     assert "| known | 2 | 12 | 0.1 | 6 |" in summary
     assert (tmp_path / "prepared" / "quarantine.csv").read_text() == "path,role,label,reason\n"
     assert not [p for p in (tmp_path / "prepared").iterdir() if p.name.startswith(".")]
 
 
-def test_broken_files_go_to_quarantine_with_the_reason_and_the_run_goes_on(collection: Path, tmp_path: Path) -> None:
+def test_broken_files_go_to_quarantine_with_the_reason_and_the_run_goes_on(
+    collection: Path, tmp_path: Path
+) -> None:
     reasons = broken(collection)
     with (collection / "manifest.csv").open("a") as file:
         file.writelines(f"audio/{name},known,bird_0,Someone Else\n" for name in reasons)
@@ -109,7 +126,9 @@ def test_a_file_cut_short_is_found_where_its_header_tells(tmp_path: Path) -> Non
     assert check_file(tmp_path / "cut.flac").fault.startswith(("truncated", "unreadable"))
 
 
-def test_the_audio_may_be_moved_and_the_digest_names_what_may_be_trained_on(collection: Path, tmp_path: Path) -> None:
+def test_the_audio_may_be_moved_and_the_digest_names_what_may_be_trained_on(
+    collection: Path, tmp_path: Path
+) -> None:
     prepare(collection, tmp_path / "prepared", seed=0)
     corpus = read_corpus(tmp_path / "prepared", root="/elsewhere")
     assert corpus.recordings[0].path == Path("/elsewhere/audio/bird0_0.wav")
@@ -126,7 +145,9 @@ def test_a_folder_that_was_not_prepared_is_one_clear_line(tmp_path: Path) -> Non
 
 
 def test_a_folder_per_class(tmp_path: Path) -> None:
-    for i, folder in enumerate(["Great Tit", "great_owl", "noise/rain", "noise", "unknown/Crow", "background"]):
+    for i, folder in enumerate(
+        ["Great Tit", "great_owl", "noise/rain", "noise", "unknown/Crow", "background"]
+    ):
         sing(tmp_path / folder / f"{i}.wav", seed=i)
     (tmp_path / "Great Tit" / "notes.txt").write_text("not audio")
     listing = read_listing(tmp_path)
@@ -149,8 +170,13 @@ def test_birdclefs_layout(year: int, tmp_path: Path) -> None:
     audio = "train_short_audio" if year == 2021 else "train_audio"
     sing(tmp_path / audio / "norrav" / "XC1.ogg", seed=1)
     name = "XC1.ogg" if year == 2021 else "norrav/XC1.ogg"
-    header = "primary_label,secondary_labels,common_name,scientific_name,author,filename,license,url"
-    row = f"norrav,\"['comrav', 'x']\",Common Raven,Corvus corax,Jo Doe,{name},CC BY,https://xeno-canto.org/1"
+    header = (
+        "primary_label,secondary_labels,common_name,scientific_name,author,filename,license,url"
+    )
+    row = (
+        f"norrav,\"['comrav', 'x']\",Common Raven,Corvus corax,Jo Doe,{name},CC "
+        "BY,https://xeno-canto.org/1"
+    )
     (tmp_path / "train_metadata.csv").write_text(f"{header}\n{row}\n")
     for source in (tmp_path, tmp_path / "train_metadata.csv"):
         listing = read_listing(source)
@@ -177,7 +203,9 @@ def test_birdclefs_layout(year: int, tmp_path: Path) -> None:
         ),
     ],
 )
-def test_what_is_wrong_with_a_manifest_is_one_line(rows: list[dict[str, str]], said: str, tmp_path: Path) -> None:
+def test_what_is_wrong_with_a_manifest_is_one_line(
+    rows: list[dict[str, str]], said: str, tmp_path: Path
+) -> None:
     with pytest.raises(UserError, match=said) as error:
         prepare(manifest(tmp_path, rows), tmp_path / "prepared")
     assert "\n" not in str(error.value)
@@ -185,7 +213,11 @@ def test_what_is_wrong_with_a_manifest_is_one_line(rows: list[dict[str, str]], s
 
 
 def test_one_species_only_is_refused(collection: Path, tmp_path: Path) -> None:
-    kept = [line for line in (collection / "manifest.csv").read_text().splitlines() if "bird_1" not in line]
+    kept = [
+        line
+        for line in (collection / "manifest.csv").read_text().splitlines()
+        if "bird_1" not in line
+    ]
     (collection / "manifest.csv").write_text("\n".join(kept))
     with pytest.raises(UserError, match=r"only one known species \('bird_0'\)"):
         prepare(collection, tmp_path / "prepared")
@@ -203,11 +235,18 @@ def test_the_real_manifest_splits_by_the_laws(recordings: Path) -> None:
     from train.corpus.splits import SplitPlan, split_recordings, unsplittable
 
     listed = read_listing(recordings).recordings
-    assert Counter(r.role for r in listed) == {"known": 588, "unknown": 206, "noise": 428, "background": 96}
+    assert Counter(r.role for r in listed) == {
+        "known": 588,
+        "unknown": 206,
+        "noise": 428,
+        "background": 96,
+    }
     known = {r.label for r in listed if r.role == "known"}
     names = read_species(SPECIES)
     assert known == names.keys()
-    assert all(r.scientific_name and r.common_name[0].isupper() for r in listed if r.role == "known")
+    assert all(
+        r.scientific_name and r.common_name[0].isupper() for r in listed if r.role == "known"
+    )
     split = split_recordings(listed, SplitPlan())
     places: dict[str, set[tuple[str, int]]] = {}
     for r in split:

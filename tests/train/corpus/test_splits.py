@@ -15,13 +15,27 @@ from train.corpus.corpus import Recording, recordist_key
 from train.corpus.splits import SplitPlan, group_of, split_recordings, unsplittable
 
 people = st.sampled_from(["", *(f"person{i}" for i in range(12))])
-animals = st.lists(st.tuples(st.sampled_from(["known", "known", "unknown"]), st.integers(0, 5), people), min_size=4, max_size=60)
+animals = st.lists(
+    st.tuples(st.sampled_from(["known", "known", "unknown"]), st.integers(0, 5), people),
+    min_size=4,
+    max_size=60,
+)
 sounds = st.lists(st.tuples(st.sampled_from(["rain", "dog"]), st.integers(0, 15)), max_size=30)
-plans = st.builds(SplitPlan, test_share=st.sampled_from([0.0, 0.2, 0.4]), folds=st.integers(2, 5), seed=st.integers(0, 9))
+plans = st.builds(
+    SplitPlan,
+    test_share=st.sampled_from([0.0, 0.2, 0.4]),
+    folds=st.integers(2, 5),
+    seed=st.integers(0, 9),
+)
 
 
-def build(animals: list[tuple[str, int, str]], sounds: list[tuple[str, int]], hours: int) -> list[Recording]:
-    listed = [recording(role, f"{role}_{k}", i, person) for i, (role, k, person) in enumerate(animals)]  # type: ignore[arg-type]
+def build(
+    animals: list[tuple[str, int, str]], sounds: list[tuple[str, int]], hours: int
+) -> list[Recording]:
+    listed = [
+        recording(role, f"{role}_{k}", i, person)  # type: ignore[arg-type]
+        for i, (role, k, person) in enumerate(animals)
+    ]
     listed += [recording("noise", label, i) for label, i in dict.fromkeys(sounds)]
     return listed + [recording("background", "forest", i, "recorder") for i in range(hours)]
 
@@ -57,7 +71,11 @@ def test_the_laws_of_a_split(
 
 
 def many(groups_each: int, *, each: int = 2) -> list[Recording]:
-    return [recording("known", f"species_{s}", i, f"Anna {s} {i // each}") for s in range(6) for i in range(groups_each * each)]
+    return [
+        recording("known", f"species_{s}", i, f"Anna {s} {i // each}")
+        for s in range(6)
+        for i in range(groups_each * each)
+    ]
 
 
 def test_enough_recordists_put_every_species_everywhere_near_its_share() -> None:
@@ -67,7 +85,10 @@ def test_enough_recordists_put_every_species_everywhere_near_its_share() -> None
     assert 0.15 <= share <= 0.25
 
 
-@pytest.mark.parametrize(("groups", "reason"), [(1, "test or validation: only 1 recordist"), (2, "validation: only 2 recordists")])
+@pytest.mark.parametrize(
+    ("groups", "reason"),
+    [(1, "test or validation: only 1 recordist"), (2, "validation: only 2 recordists")],
+)
 def test_a_species_that_cannot_be_split_is_named(groups: int, reason: str) -> None:
     rare = [recording("known", "rare", 100 + i, f"Only {i}") for i in range(groups)]
     reasons = unsplittable(split_recordings([*many(8), *rare], SplitPlan(seed=1)))
@@ -78,7 +99,9 @@ def test_unknown_species_follow_their_recordists_or_are_left_out() -> None:
     known = many(10)
     # one unknown species heard by everybody: it has one place, so only those there keep it
     everybody = {r.recordist for r in known}
-    unknown = [recording("unknown", "mystery", i, person) for i, person in enumerate(sorted(everybody))]
+    unknown = [
+        recording("unknown", "mystery", i, person) for i, person in enumerate(sorted(everybody))
+    ]
     split = split_recordings([*known, *unknown], SplitPlan())
     kept = [r for r in split if r.role == "unknown" and r.split != "unused"]
     assert 0 < len(kept) < len(unknown)
@@ -96,12 +119,18 @@ def test_every_fold_has_every_noise() -> None:
     noise = [recording("noise", label, i) for label in ("rain", "dog", "speech") for i in range(30)]
     split = split_recordings([*many(4), *noise], SplitPlan())
     for fold in range(-1, 5):
-        assert {r.label for r in split if r.role == "noise" and r.fold == fold} == {"rain", "dog", "speech"}
+        assert {r.label for r in split if r.role == "noise" and r.fold == fold} == {
+            "rain",
+            "dog",
+            "speech",
+        }
 
 
 def test_background_is_cut_in_few_runs() -> None:
     day = [recording("background", "forest", i, "recorder") for i in range(96)]
-    split = [place(r) for r in split_recordings([*many(4), *day], SplitPlan()) if r.role == "background"]
+    split = [
+        place(r) for r in split_recordings([*many(4), *day], SplitPlan()) if r.role == "background"
+    ]
     borders = sum(a != b for a, b in itertools.pairwise(split))
     assert borders <= 2 * 6 - 1
     assert len(set(split)) == 6
@@ -141,5 +170,7 @@ def test_every_class_trains_even_when_the_annealing_had_no_time() -> None:
     counts = counts[:, counts.any(0)]
     targets = np.tile([0.5, 0.3, 0.1, 0.1], (counts.shape[1], 1))
     for seed in range(20):
-        bins = anneal_counts(counts, targets, extra_classes=0, rng=np.random.default_rng(seed), steps_per_group=0)
+        bins = anneal_counts(
+            counts, targets, extra_classes=0, rng=np.random.default_rng(seed), steps_per_group=0
+        )
         assert counts[bins >= 2].any(0).all()

@@ -24,7 +24,9 @@ def calibration() -> Calibration:
     return calibrate(CORPUS, TRAIN, VALIDATION, activation="softmax")
 
 
-def test_the_papers_rule_rejects_where_scipys_density_is_below_a_half(calibration: Calibration) -> None:
+def test_the_papers_rule_rejects_where_scipys_density_is_below_a_half(
+    calibration: Calibration,
+) -> None:
     head = calibration.heads[PAPER]
     rule = head.rule
     assert isinstance(rule, GaussianDensity)
@@ -34,8 +36,12 @@ def test_the_papers_rule_rejects_where_scipys_density_is_below_a_half(calibratio
     validation = VALIDATION.select(judge_truth(CORPUS, VALIDATION).species == 2)
     mu, sigma = scipy.stats.norm.fit(np.linalg.norm(validation.embedding - own.mean(0), axis=1))
     predicted = VALIDATION.select(VALIDATION.logits.argmax(1) == 2)
-    density = scipy.stats.norm.pdf(np.linalg.norm(predicted.embedding - own.mean(0), axis=1), mu, sigma)
-    np.testing.assert_array_equal(head(predicted.embedding, predicted.logits).accepted, density >= 0.5)
+    density = scipy.stats.norm.pdf(
+        np.linalg.norm(predicted.embedding - own.mean(0), axis=1), mu, sigma
+    )
+    np.testing.assert_array_equal(
+        head(predicted.embedding, predicted.logits).accepted, density >= 0.5
+    )
 
 
 def test_thresholds_let_the_wanted_share_of_known_windows_pass(calibration: Calibration) -> None:
@@ -93,7 +99,9 @@ def test_the_best_rule_is_chosen_and_ties_go_to_the_lower_false_acceptance() -> 
     assert choose([row(PAPER, 0.99, 0.1), row("blend", 0.9, 0.5)]) == "blend"
 
 
-def test_the_blend_is_no_worse_than_chance_allows_and_its_weights_are_positive(calibration: Calibration) -> None:
+def test_the_blend_is_no_worse_than_chance_allows_and_its_weights_are_positive(
+    calibration: Calibration,
+) -> None:
     rows = {row["rule"]: row for row in calibration.table}
     assert rows["blend"]["auroc"] > 0.9
     weights = calibration.heads["blend"].rule.weights  # type: ignore[attr-defined]
@@ -110,7 +118,9 @@ def test_saving_and_loading_keeps_every_verdict(activation: str, tmp_path: Path)
     assert loaded.chosen == calibration.chosen
     assert list(loaded.heads) == list(calibration.heads)
     for name, head in calibration.heads.items():
-        ours, theirs = (h(VALIDATION.embedding, VALIDATION.logits) for h in (head, loaded.heads[name]))
+        ours, theirs = (
+            h(VALIDATION.embedding, VALIDATION.logits) for h in (head, loaded.heads[name])
+        )
         np.testing.assert_array_equal(ours.novelty, theirs.novelty)
         np.testing.assert_array_equal(ours.scores, theirs.scores)
 
@@ -138,7 +148,9 @@ def test_a_class_without_training_windows_is_named() -> None:
 
 
 def test_a_species_the_system_was_not_taught_is_neither_known_nor_unknown() -> None:
-    fewer = dataclasses.replace(VALIDATION, labels=VALIDATION.labels[:4], logits=VALIDATION.logits[:, :4])
+    fewer = dataclasses.replace(
+        VALIDATION, labels=VALIDATION.labels[:4], logits=VALIDATION.logits[:, :4]
+    )
     truth = judge_truth(CORPUS, fewer)
     assert set(truth.kind[truth.species < 0]) == {
         "species left out", "quiet windows", UNKNOWN, "noise: rain", "noise: speech", BACKGROUND,

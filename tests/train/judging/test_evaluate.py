@@ -22,7 +22,9 @@ from train.windows.outputs import WindowOutputs
 
 CORPUS = corpus()
 TEST = outputs(CORPUS, test=True)
-CALIBRATION: Calibration = calibrate(CORPUS, outputs(CORPUS, train=True), outputs(CORPUS), activation="softmax")
+CALIBRATION: Calibration = calibrate(
+    CORPUS, outputs(CORPUS, train=True), outputs(CORPUS), activation="softmax"
+)
 
 
 @pytest.fixture(scope="module")
@@ -43,9 +45,17 @@ def test_window_numbers_are_scikit_learns(report: dict[str, Any]) -> None:
     judged = judge_windows(TEST, truth, CALIBRATION.head)
     chosen = known | truth.unknown
     area = roc_auc_score(~known[chosen], judged.novelty[chosen])
-    assert report["windows"]["open"]["unknown species"]["auroc"]["value"] == pytest.approx(area, abs=1e-4)
+    assert report["windows"]["open"]["unknown species"]["auroc"]["value"] == pytest.approx(
+        area, abs=1e-4
+    )
     counted = chosen | truth.noise
-    f1 = f1_score(truth.species[counted], judged.opened[counted], labels=occurring, average="macro", zero_division=0)
+    f1 = f1_score(
+        truth.species[counted],
+        judged.opened[counted],
+        labels=occurring,
+        average="macro",
+        zero_division=0,
+    )
     assert report["windows"]["macro_f1_with_rejection"]["value"] == pytest.approx(f1, abs=1e-4)
 
 
@@ -68,8 +78,12 @@ def test_a_recordings_label_is_its_accepted_windows_largest_sum() -> None:
         heard = (TEST.recording == name) & (truth.kind != QUIET)
         assert judged.closed[i] == verdicts.scores[heard].mean(0).argmax()
         accepted = heard & verdicts.accepted
-        assert judged.opened[i] == (verdicts.scores[accepted].sum(0).argmax() if accepted.any() else -1)
-        assert judged.novelty[i] == pytest.approx(judge_windows(TEST, truth, CALIBRATION.head).novelty[heard].min())
+        assert judged.opened[i] == (
+            verdicts.scores[accepted].sum(0).argmax() if accepted.any() else -1
+        )
+        assert judged.novelty[i] == pytest.approx(
+            judge_windows(TEST, truth, CALIBRATION.head).novelty[heard].min()
+        )
 
 
 def test_a_recording_that_is_quiet_throughout_still_has_a_verdict() -> None:
@@ -77,7 +91,9 @@ def test_a_recording_that_is_quiet_throughout_still_has_a_verdict() -> None:
     truth = judge_truth(CORPUS, quiet)
     judged = judge_recordings(quiet, truth, CALIBRATION.head)
     assert set(judged.recording) == set(TEST.recording)
-    assert judged.truth.known.sum() == sum(CORPUS.recordings[i].role == "known" for i in judged.recording)
+    assert judged.truth.known.sum() == sum(
+        CORPUS.recordings[i].role == "known" for i in judged.recording
+    )
 
 
 def test_every_rule_is_judged_beside_the_papers(report: dict[str, Any]) -> None:
@@ -87,13 +103,17 @@ def test_every_rule_is_judged_beside_the_papers(report: dict[str, Any]) -> None:
         rows[report["rule"]]["open"]["unknown species"]["auroc"]["value"]
         - rows["paper"]["open"]["unknown species"]["auroc"]["value"]
     )
-    assert report["against_paper"]["auroc, unknown species"]["value"] == pytest.approx(difference, abs=2e-4)
+    assert report["against_paper"]["auroc, unknown species"]["value"] == pytest.approx(
+        difference, abs=2e-4
+    )
 
 
 def test_the_species_table_has_a_row_per_label(report: dict[str, Any]) -> None:
     rows = report["by_species"]
     assert [row["label"] for row in rows] == list(TEST.labels)
-    assert sum(row["recordings"] for row in rows) == sum(r.role == "known" for r in CORPUS.of(split="test"))
+    assert sum(row["recordings"] for row in rows) == sum(
+        r.role == "known" for r in CORPUS.of(split="test")
+    )
     assert np.mean([row["f1"] for row in rows if row["f1"] is not None]) == pytest.approx(
         report["recordings"]["closed"]["macro_f1"]["value"], abs=1e-3
     )
@@ -167,5 +187,7 @@ def test_a_rejected_window_has_no_say_in_its_recordings_label() -> None:
     judged = judge_recordings(windows, judge_truth(CORPUS, windows), head)
     assert judged.closed.tolist() == [0]
     assert judged.opened.tolist() == [1]
-    deaf = judge_recordings(windows, judge_truth(CORPUS, windows), dataclasses.replace(head, threshold=-1.0))
+    deaf = judge_recordings(
+        windows, judge_truth(CORPUS, windows), dataclasses.replace(head, threshold=-1.0)
+    )
     assert deaf.opened.tolist() == [-1]

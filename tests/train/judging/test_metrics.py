@@ -11,7 +11,9 @@ from train.judging.metrics import Bootstrap, OpenSet, class_scores, macro_f1, sh
 ONCE = np.ones((1, 200))
 
 
-def windows(seed: int, *, ties: bool = False) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+def windows(
+    seed: int, *, ties: bool = False
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Novelty, known, truth and predicted of 200 windows of 6 classes."""
     rng = np.random.default_rng(seed)
     known = rng.random(200) < 0.6
@@ -28,7 +30,9 @@ def test_auroc_and_fpr_are_scikit_learns(seed: int, ties: bool) -> None:
     curves = OpenSet(novelty, known, truth == predicted)
     assert curves.numbers(ONCE)["auroc"][0] == pytest.approx(roc_auc_score(~known, novelty))
     false_rate, true_rate, _ = roc_curve(known, -novelty, drop_intermediate=False)
-    assert curves.numbers(ONCE)["fpr95"][0] == pytest.approx(false_rate[np.argmax(true_rate >= 0.95)])
+    assert curves.numbers(ONCE)["fpr95"][0] == pytest.approx(
+        false_rate[np.argmax(true_rate >= 0.95)]
+    )
 
 
 def test_weights_are_repetitions() -> None:
@@ -42,16 +46,21 @@ def test_weights_are_repetitions() -> None:
         assert curves.auroc(weights)[i] == pytest.approx(roc_auc_score(~k, n))
         for name, numbers in curves.numbers(weights).items():
             assert numbers[i] == pytest.approx(repeated.numbers(once)[name][0]), name
-        assert macro_f1(truth, predicted, weights, classes=6)[i] == pytest.approx(macro_f1(t, p, once, classes=6)[0])
+        assert macro_f1(truth, predicted, weights, classes=6)[i] == pytest.approx(
+            macro_f1(t, p, once, classes=6)[0]
+        )
 
 
 def test_oscr_by_hand_and_its_two_limits() -> None:
     novelty = np.array([0.1, 0.2, 0.3, 0.4, 0.5])
     known = np.array([True, False, True, True, False])
-    # accepting one by one: CCR 1/3 at FPR 0, then 1/3 at 1/2, then 1/3 (a wrong known), 2/3, then 2/3 at 1
+    # accepting one by one: CCR 1/3 at FPR 0, then 1/3 at 1/2, then 1/3 (a wrong known), 2/3, then
+    # 2/3 at 1
     by_hand = 0.5 * (1 / 3) + 0.5 * (2 / 3)
     once = np.ones((1, 5))
-    assert OpenSet(novelty, known, np.array([True, False, False, True, False])).numbers(once)["oscr"][0] == pytest.approx(by_hand)
+    assert OpenSet(novelty, known, np.array([True, False, False, True, False])).numbers(once)[
+        "oscr"
+    ][0] == pytest.approx(by_hand)
     all_right = OpenSet(novelty, known, np.ones(5, bool)).numbers(once)
     assert all_right["oscr"][0] == pytest.approx(all_right["auroc"][0])
     assert OpenSet(novelty, known, np.zeros(5, bool)).numbers(once)["oscr"][0] == 0
@@ -61,7 +70,9 @@ def test_oscr_by_hand_and_its_two_limits() -> None:
 def test_class_scores_are_scikit_learns(seed: int) -> None:
     _, known, truth, predicted = windows(seed)
     precision, recall, f1 = class_scores(truth, predicted, ONCE, classes=6)
-    expected = precision_recall_fscore_support(truth, predicted, labels=range(6), zero_division=np.nan)
+    expected = precision_recall_fscore_support(
+        truth, predicted, labels=range(6), zero_division=np.nan
+    )
     np.testing.assert_allclose(precision[0], expected[0])
     np.testing.assert_allclose(recall[0], expected[1])
     np.testing.assert_allclose(f1[0, :5], expected[2][:5])
@@ -81,7 +92,9 @@ def test_one_sided_windows_have_no_open_set_number() -> None:
 def test_resamples_keep_recordings_whole_and_the_weight_of_each_kind(kept: bool) -> None:
     recording = np.repeat(np.arange(30), 4)
     stratum = np.where(recording < 20, 0, 1)
-    draw = Bootstrap(recording=recording, stratum=stratum, resamples=120, seed=3, most_kept=10**6 if kept else 0)
+    draw = Bootstrap(
+        recording=recording, stratum=stratum, resamples=120, seed=3, most_kept=10**6 if kept else 0
+    )
     seen: list[np.ndarray] = []
 
     def metric(weights: np.ndarray) -> np.ndarray:
@@ -112,8 +125,11 @@ def test_a_species_with_one_recording_does_not_pull_the_interval_off_the_number(
 
 def test_the_interval_of_a_mean_is_as_wide_as_theory_says() -> None:
     rng = np.random.default_rng(0)
-    value = np.repeat(rng.standard_normal(100), 5)  # five windows a recording that agree: 100 facts, not 500
-    draw = Bootstrap(recording=np.repeat(np.arange(100), 5), stratum=np.zeros(500, int), resamples=2000)
+    # five windows a recording that agree: 100 facts, not 500
+    value = np.repeat(rng.standard_normal(100), 5)
+    draw = Bootstrap(
+        recording=np.repeat(np.arange(100), 5), stratum=np.zeros(500, int), resamples=2000
+    )
     estimate = draw.estimate(lambda w: (w @ value) / w.sum(1))
     assert estimate.value == pytest.approx(value.mean())
     standard_error = value.std() / np.sqrt(100)

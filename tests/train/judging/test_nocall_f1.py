@@ -15,7 +15,16 @@ from tests.train.synthetic import corpus, outputs
 from train.corpus.corpus import Corpus
 from train.judging.calibrate import calibrate
 from train.judging.evaluate import evaluate
-from train.judging.nocall_f1 import VARIANTS, Rows, best_threshold, corrected, judge_rows, micro_f1, rows_of, slid
+from train.judging.nocall_f1 import (
+    VARIANTS,
+    Rows,
+    best_threshold,
+    corrected,
+    judge_rows,
+    micro_f1,
+    rows_of,
+    slid,
+)
 from train.judging.report import render_report
 from train.judging.truth import judge_truth
 from train.windows.outputs import WindowOutputs
@@ -45,7 +54,9 @@ def pairs(rows: Rows, threshold: float) -> tuple[NDArray[Any], NDArray[Any]]:
     return np.eye(said.shape[1] + 1, dtype=bool)[truth], np.column_stack([said, ~said.any(axis=1)])
 
 
-def three(scores: Floats, *, starts: tuple[float, ...] = (0.0, 2.5, 5.0), species: int = 0) -> tuple[Corpus, WindowOutputs]:
+def three(
+    scores: Floats, *, starts: tuple[float, ...] = (0.0, 2.5, 5.0), species: int = 0
+) -> tuple[Corpus, WindowOutputs]:
     """Windows of one recording of a known species, all active, whose logits nobody looks at."""
     position = next(i for i, r in enumerate(CORPUS.recordings) if r.label == f"known_{species}")
     count = len(scores)
@@ -64,20 +75,28 @@ def three(scores: Floats, *, starts: tuple[float, ...] = (0.0, 2.5, 5.0), specie
 def test_micro_f1_is_scikit_learns(scores: Any, threshold: float) -> None:
     rows = rows_of(CORPUS, TEST, scores(TEST.logits))
     truth, said = pairs(rows, threshold)
-    assert micro_f1(rows, threshold, ones(rows))[0] == pytest.approx(f1_score(truth, said, average="micro"))
+    assert micro_f1(rows, threshold, ones(rows))[0] == pytest.approx(
+        f1_score(truth, said, average="micro")
+    )
 
 
 @pytest.mark.parametrize("scores", [sigmoid, softmax])
 def test_no_threshold_is_better_than_the_one_chosen(scores: Any) -> None:
     rows = rows_of(CORPUS, VALIDATION, scores(VALIDATION.logits))
     best = micro_f1(rows, best_threshold(rows), ones(rows))[0]
-    everywhere = [micro_f1(rows, t, ones(rows))[0] for t in (*np.unique(rows.scores), np.nextafter(rows.scores.max(), 2), 0.0)]
+    everywhere = [
+        micro_f1(rows, t, ones(rows))[0]
+        for t in (*np.unique(rows.scores), np.nextafter(rows.scores.max(), 2), 0.0)
+    ]
     assert best == pytest.approx(max(everywhere), abs=1e-12)
 
 
 def test_where_nothing_is_ever_right_it_is_best_to_say_nothing() -> None:
     rows = Rows(
-        recording=np.arange(3), stratum=np.zeros(3, np.int64), species=np.array([-1, -1, 0]), scores=np.array([[0.9], [0.8], [0.1]])
+        recording=np.arange(3),
+        stratum=np.zeros(3, np.int64),
+        species=np.array([-1, -1, 0]),
+        scores=np.array([[0.9], [0.8], [0.1]]),
     )
     threshold = best_threshold(rows)
     assert threshold > 0.9
@@ -102,7 +121,9 @@ def test_the_sliding_window_takes_what_is_there() -> None:
     expected = [[(0.4 + 0.1) / 0.75, 0.1 / 0.75], [0.4, 0.4], [0.1 / 0.75, (0.4 + 0.1) / 0.75]]
     np.testing.assert_allclose(slid(windows, scores), expected)
     shuffled = np.array([2, 0, 1])
-    np.testing.assert_allclose(slid(windows.select(shuffled), scores[shuffled]), np.array(expected)[shuffled])
+    np.testing.assert_allclose(
+        slid(windows.select(shuffled), scores[shuffled]), np.array(expected)[shuffled]
+    )
     _, apart = three(scores, starts=(0.0, 5.0, 10.0))
     np.testing.assert_array_equal(slid(apart, scores), scores)
     other = dataclasses.replace(windows, recording=np.array([3, 4, 5]))
@@ -123,9 +144,14 @@ def test_each_way_has_its_threshold_from_validation_and_an_interval() -> None:
     learnt, judged = (rows_of(CORPUS, part, sigmoid(part.logits)) for part in (VALIDATION, TEST))
     raw = found["variants"][0]
     assert raw["threshold"] == best_threshold(learnt)
-    assert raw["micro_f1"].value == pytest.approx(micro_f1(judged, raw["threshold"], ones(judged))[0])
+    assert raw["micro_f1"].value == pytest.approx(
+        micro_f1(judged, raw["threshold"], ones(judged))[0]
+    )
     assert raw["gain"].value == raw["gain"].low == raw["gain"].high == 0
-    assert (found["rows"], found["nocall"]) == (len(judged.species), int((judged.species < 0).sum()))
+    assert (found["rows"], found["nocall"]) == (
+        len(judged.species),
+        int((judged.species < 0).sum()),
+    )
     for row in found["variants"]:
         assert row["micro_f1"].low < row["micro_f1"].value < row["micro_f1"].high
         assert row["gain"].value == pytest.approx(row["micro_f1"].value - raw["micro_f1"].value)
@@ -137,7 +163,9 @@ def test_the_report_has_them_where_validation_is_given() -> None:
     text = render_report(report)
     assert "## Rows of 5 s, nocall included" in text
     for row in report["rows"]["variants"]:
-        (line,) = [line for line in text.splitlines() if line.startswith(f"| {row['post_processing']} |")]
+        (line,) = [
+            line for line in text.splitlines() if line.startswith(f"| {row['post_processing']} |")
+        ]
         assert f"{row['micro_f1']['value']:.3f} [{row['micro_f1']['low']:.3f}" in line
     without = evaluate(CORPUS, TEST, calibration, resamples=5)
     assert "rows" not in without

@@ -18,7 +18,9 @@ ONCE = np.ones((1, 4))
 def test_a_list_counts_one_over_the_rank_of_its_species() -> None:
     assert ranks(SCORES)[:, 0].tolist() == [0, 2, 1, 2]
     assert sample_wise_map(TRUTH, SCORES, ONCE) == pytest.approx([(1 + 1 / 3 + 1 + 1) / 4])
-    assert sample_wise_map(TRUTH, SCORES, ONCE, top=2) == pytest.approx([3 / 4]), "a list that ends before its species counts 0"
+    assert sample_wise_map(TRUTH, SCORES, ONCE, top=2) == pytest.approx([3 / 4]), (
+        "a list that ends before its species counts 0"
+    )
 
 
 def test_class_wise_is_scikit_learns_average_precision() -> None:
@@ -27,23 +29,37 @@ def test_class_wise_is_scikit_learns_average_precision() -> None:
     rng = np.random.default_rng(0)
     scores, truth, weights = rng.random((60, 5)), rng.integers(5, size=60), rng.random((3, 60))
     for b, value in enumerate(class_wise_map(truth, scores, weights)):
-        each = [average_precision_score(truth == c, scores[:, c], sample_weight=weights[b]) for c in range(5)]
+        each = [
+            average_precision_score(truth == c, scores[:, c], sample_weight=weights[b])
+            for c in range(5)
+        ]
         assert value == pytest.approx(np.mean(each), abs=1e-9)
 
 
 def test_a_species_is_only_ranked_where_a_list_names_it() -> None:
-    # by hand, lists of one: species 0 is listed in row 0 (right), 1 in rows 1 (wrong) and 2 (right), 2 in row 3 (right)
+    # by hand, lists of one: species 0 is listed in row 0 (right), 1 in rows 1 (wrong) and 2
+    # (right), 2 in row 3 (right)
     assert class_wise_map(TRUTH, SCORES, ONCE, top=1) == pytest.approx([(1 / 2 + 1 / 2 + 1) / 3])
 
 
 def test_a_species_that_does_not_occur_is_left_out_of_the_mean() -> None:
-    assert class_wise_map(TRUTH[:3], SCORES[:3], ONCE[:, :3]) == pytest.approx([((1 + 2 / 3) / 2 + 1 / 2) / 2])
+    assert class_wise_map(TRUTH[:3], SCORES[:3], ONCE[:, :3]) == pytest.approx(
+        [((1 + 2 / 3) / 2 + 1 / 2) / 2]
+    )
     assert np.isnan(sample_wise_map(TRUTH, SCORES, 0 * ONCE)).all()
 
 
 def test_lists_are_files_that_people_can_read(tmp_path: Path) -> None:
-    write_lists(tmp_path / "lists.csv", ["a.wav", "b.wav"], np.array([0, 2.5]), ("x", "y", "z"), SCORES[:2])
+    write_lists(
+        tmp_path / "lists.csv", ["a.wav", "b.wav"], np.array([0, 2.5]), ("x", "y", "z"), SCORES[:2]
+    )
     with (tmp_path / "lists.csv").open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     assert [row["label"] for row in rows] == ["x", "y", "z", "y", "z", "x"]
-    assert rows[3] == {"file": "b.wav", "start_s": "2.50", "rank": "1", "label": "y", "score": "0.5000"}
+    assert rows[3] == {
+        "file": "b.wav",
+        "start_s": "2.50",
+        "rank": "1",
+        "label": "y",
+        "score": "0.5000",
+    }

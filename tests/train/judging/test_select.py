@@ -13,7 +13,8 @@ def test_confused_species_score_low_and_are_left_out() -> None:
     corpus = synthetic.corpus(species=5)
     outputs = synthetic.outputs(corpus, spread=0.01)
     logits = outputs.logits.copy()
-    logits[:, 3] = logits[:, 4] = logits[:, [3, 4]].max(axis=1)  # 3 and 4 cannot be told apart, argmax names 3
+    # 3 and 4 cannot be told apart, argmax names 3
+    logits[:, 3] = logits[:, 4] = logits[:, [3, 4]].max(axis=1)
     confused = WindowOutputs(**{**vars(outputs), "logits": logits})
     scores = score_species(corpus, [confused])
     heard = {s.label: s for s in scores if s.recordings}

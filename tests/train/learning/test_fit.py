@@ -1,4 +1,6 @@
-"""Training from recordings to a bundle that replays, what a kill does to it, and what a person is told when it cannot run."""
+"""Training from recordings to a bundle that replays, what a kill does to it, and what a person is
+told when it cannot run.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +39,14 @@ TINY = {
     "learning_rate": 0.003,
     "steps": 60,
     "steps_per_epoch": 20,
-    "augment": {"noise_share": 0.3, "gain_db": 10, "equaliser_db": 3, "time_shift_share": 0.5, "masks": 1, "mixup_share": 0.2},
+    "augment": {
+        "noise_share": 0.3,
+        "gain_db": 10,
+        "equaliser_db": 3,
+        "time_shift_share": 0.5,
+        "masks": 1,
+        "mixup_share": 0.2,
+    },
     "split": {"test_share": 0.25, "folds": 3},
 }
 TRIPLET = {
@@ -76,7 +85,9 @@ def collection(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def corpus(collection: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     prepared = tmp_path_factory.mktemp("prepared")
-    result = edge_train("prepare", collection, "--out", prepared, "--test-share", 0.25, "--folds", 3)
+    result = edge_train(
+        "prepare", collection, "--out", prepared, "--test-share", 0.25, "--folds", 3
+    )
     assert result.exit_code == 0, result.output
     return prepared
 
@@ -108,29 +119,58 @@ def cache(built: Path) -> Path:
     return built / "work" / "features"
 
 
-def test_build_gives_a_bundle_that_names_tones_and_admits_ignorance(built: Path, tmp_path: Path) -> None:
+def test_build_gives_a_bundle_that_names_tones_and_admits_ignorance(
+    built: Path, tmp_path: Path
+) -> None:
     import soundfile
 
     for name in ("peeper", "triller"):
         soundfile.write(tmp_path / f"{name}.wav", song(name, 6, seed=99), RATE_HZ)
-    soundfile.write(tmp_path / "hiss.wav", 0.1 * np.random.default_rng(9).standard_normal(6 * RATE_HZ), RATE_HZ)
-    result = CliRunner().invoke(edge.cli.main, ["replay", str(tmp_path), "--bundle", str(built / "bundle"), "--format", "windows"])
+    soundfile.write(
+        tmp_path / "hiss.wav", 0.1 * np.random.default_rng(9).standard_normal(6 * RATE_HZ), RATE_HZ
+    )
+    result = CliRunner().invoke(
+        edge.cli.main,
+        ["replay", str(tmp_path), "--bundle", str(built / "bundle"), "--format", "windows"],
+    )
     assert result.exit_code == 0, result.output
-    labels = {Path(row["file"]).stem: row["label"] for row in map(json.loads, result.stdout.splitlines())}
+    labels = {
+        Path(row["file"]).stem: row["label"] for row in map(json.loads, result.stdout.splitlines())
+    }
     assert labels == {"peeper": "peeper", "triller": "triller", "hiss": None}
 
 
-def test_its_windows_measure_variants_without_the_training_code(built: Path, tmp_path: Path) -> None:
+def test_its_windows_measure_variants_without_the_training_code(
+    built: Path, tmp_path: Path
+) -> None:
     """What `edge-deploy quantize` finds of fp32 is what `evaluate` found."""
     work, windows = built / "work", tmp_path / "windows.npz"
-    command = ("windows", "--corpus", work / "corpus", "--run", work / "run", "--cache", work / "features", "--out", windows)
+    command = (
+        "windows",
+        "--corpus",
+        work / "corpus",
+        "--run",
+        work / "run",
+        "--cache",
+        work / "features",
+        "--out",
+        windows,
+    )
     written = edge_train(*command, "--workers", 1, "--calibration", 16)
     assert "16 windows of train" in written.output
     first = windows.read_bytes()
     edge_train(*command, "--workers", 1, "--calibration", 16)
     assert windows.read_bytes() == first
     shutil.copytree(built / "bundle", tmp_path / "bundle")
-    options = ["quantize", str(tmp_path / "bundle"), "--windows", str(windows), "--precision", "int8", "--allow-loss"]
+    options = [
+        "quantize",
+        str(tmp_path / "bundle"),
+        "--windows",
+        str(windows),
+        "--precision",
+        "int8",
+        "--allow-loss",
+    ]
     result = CliRunner().invoke(deploy.cli.main, options)
     assert result.exit_code == 0, result.output
     bundle = load_bundle(tmp_path / "bundle")
@@ -184,7 +224,9 @@ def test_build_again_gives_the_same_bundle(built: Path, collection: Path) -> Non
 def whole(built: Path, corpus: Path, cache: Path) -> dict[str, Path]:
     """Runs that were not interrupted, by the name of their recipe."""
     options = ["--corpus", corpus, "--cache", cache, "--workers", 1]
-    result = edge_train("fit", "--recipe", write_recipe(built, TRIPLET), *options, "--out", built / "triplet")
+    result = edge_train(
+        "fit", "--recipe", write_recipe(built, TRIPLET), *options, "--out", built / "triplet"
+    )
     assert result.exit_code == 0, result.output
     return {"tiny": built / "work" / "run", "tiny-triplet": built / "triplet"}
 
@@ -194,10 +236,21 @@ def test_a_killed_run_resumes_to_the_same_curve(
     recipe: dict[str, object], whole: dict[str, Path], corpus: Path, cache: Path, tmp_path: Path
 ) -> None:
     run = tmp_path / "run"
-    options = ["--recipe", str(write_recipe(tmp_path, recipe)), "--corpus", str(corpus), "--cache", str(cache), "--workers", "1"]
+    options = [
+        "--recipe",
+        str(write_recipe(tmp_path, recipe)),
+        "--corpus",
+        str(corpus),
+        "--cache",
+        str(cache),
+        "--workers",
+        "1",
+    ]
     command = ["fit", *options, "--out", str(run)]
     process = [sys.executable, "-u", "-m", "train.commands.cli", *command]
-    with subprocess.Popen(process, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as killed:
+    with subprocess.Popen(
+        process, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    ) as killed:
         assert killed.stderr is not None
         assert any("step" in line for line in killed.stderr)
         time.sleep(0.1)  # somewhere inside the second epoch
@@ -206,28 +259,57 @@ def test_a_killed_run_resumes_to_the_same_curve(
     result = edge_train(*command)
     assert result.exit_code == 0, result.output
     assert history(run) == history(whole[str(recipe["name"])])
-    first, second = (torch.load(folder / "model.pt", weights_only=True) for folder in (run, whole[str(recipe["name"])]))
+    first, second = (
+        torch.load(folder / "model.pt", weights_only=True)
+        for folder in (run, whole[str(recipe["name"])])
+    )
     assert all(torch.equal(first[key], second[key]) for key in second)
 
 
-def test_a_killed_member_ends_the_run_with_one_line(corpus: Path, cache: Path, tmp_path: Path) -> None:
+def test_a_killed_member_ends_the_run_with_one_line(
+    corpus: Path, cache: Path, tmp_path: Path
+) -> None:
     path = write_recipe(tmp_path, {**TINY, "members": 2, "steps": 30, "steps_per_epoch": 10})
-    options = ["--recipe", str(path), "--corpus", str(corpus), "--cache", str(cache), "--out", str(tmp_path / "run")]
+    options = [
+        "--recipe",
+        str(path),
+        "--corpus",
+        str(corpus),
+        "--cache",
+        str(cache),
+        "--out",
+        str(tmp_path / "run"),
+    ]
     command = [sys.executable, "-u", "-m", "train.commands.cli", "fit", *options, "--workers", "1"]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as run:
+    with subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    ) as run:
         assert run.stderr is not None
         assert any("step" in line for line in run.stderr)
         os.kill(members_of(run.pid)[1], signal.SIGKILL)  # as the kernel does when memory runs out
         errors = [line for line in run.stderr.read().splitlines() if "error" in line]
     assert run.returncode == 1
-    assert errors == [f"error: {tmp_path / 'run'}: training was interrupted; run the same command again to resume"]
+    assert errors == [
+        f"error: {tmp_path / 'run'}: training was interrupted; run the same command again to resume"
+    ]
 
 
-def test_the_species_to_learn_are_named_by_one_command(collection: Path, cache: Path, tmp_path: Path) -> None:
+def test_the_species_to_learn_are_named_by_one_command(
+    collection: Path, cache: Path, tmp_path: Path
+) -> None:
     recipe = write_recipe(tmp_path, {**TINY, "species": ["peeper", "triller"], "steps": 10})
     (tmp_path / "work").mkdir()
     (tmp_path / "work" / "features").symlink_to(cache)
-    options = ["--recipe", recipe, "--data", collection, "--work", tmp_path / "work", "--workers", 1]
+    options = [
+        "--recipe",
+        recipe,
+        "--data",
+        collection,
+        "--work",
+        tmp_path / "work",
+        "--workers",
+        1,
+    ]
     result = edge_train("species", *options, "--folds", 0, "--folds", 1, "--at-least", 2, "--f1", 0)
     assert result.exit_code == 0, result.output
     named = yaml.safe_load(result.stdout)["species"]
@@ -238,7 +320,11 @@ def test_the_species_to_learn_are_named_by_one_command(collection: Path, cache: 
 def members_of(pid: int) -> list[int]:
     """Processes that `multiprocessing` has spawned."""
     children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    return [int(child) for child in children if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes()]
+    return [
+        int(child)
+        for child in children
+        if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes()
+    ]
 
 
 def history(run: Path) -> list[dict[str, str]]:
@@ -248,8 +334,15 @@ def history(run: Path) -> list[dict[str, str]]:
     return rows
 
 
-def test_triplet_training_moves_the_margin_and_reports_the_harvest(corpus: Path, cache: Path, tmp_path: Path) -> None:
-    easy = {**TRIPLET, "objective": {"kind": "triplet", "scarce": 10_000}, "steps": 9, "steps_per_epoch": 9}
+def test_triplet_training_moves_the_margin_and_reports_the_harvest(
+    corpus: Path, cache: Path, tmp_path: Path
+) -> None:
+    easy = {
+        **TRIPLET,
+        "objective": {"kind": "triplet", "scarce": 10_000},
+        "steps": 9,
+        "steps_per_epoch": 9,
+    }
     result = edge_train(
         "fit",
         "--recipe",
@@ -269,8 +362,17 @@ def test_triplet_training_moves_the_margin_and_reports_the_harvest(corpus: Path,
 
 
 def test_another_recipe_does_not_continue_a_run(built: Path, collection: Path) -> None:
-    options = ["--corpus", built / "work" / "corpus", "--out", built / "work" / "run", "--cache", built / "work" / "features"]
-    result = edge_train("fit", "--recipe", built / "tiny.yaml", *options, "--set", "seed=7", "--workers", 1)
+    options = [
+        "--corpus",
+        built / "work" / "corpus",
+        "--out",
+        built / "work" / "run",
+        "--cache",
+        built / "work" / "features",
+    ]
+    result = edge_train(
+        "fit", "--recipe", built / "tiny.yaml", *options, "--set", "seed=7", "--workers", 1
+    )
     assert result.exit_code == 1
     assert "was written by another recipe" in result.output
 
@@ -285,7 +387,17 @@ def test_one_class_only_is_one_line(tmp_path: Path) -> None:
 
 def test_a_recipe_that_leaves_one_class_is_one_line(corpus: Path, tmp_path: Path) -> None:
     recipe = write_recipe(tmp_path, {**TINY, "species": ["peeper"]})
-    result = edge_train("fit", "--recipe", recipe, "--corpus", corpus, "--out", tmp_path / "run", "--cache", tmp_path / "c")
+    result = edge_train(
+        "fit",
+        "--recipe",
+        recipe,
+        "--corpus",
+        corpus,
+        "--out",
+        tmp_path / "run",
+        "--cache",
+        tmp_path / "c",
+    )
     assert result.exit_code == 1
     assert "1 known species to learn; at least two are needed" in result.output
 
@@ -294,7 +406,10 @@ def test_a_recipe_that_leaves_one_class_is_one_line(corpus: Path, tmp_path: Path
     ("change", "reason"),
     [
         ({"stepz": 3}, "unknown key 'stepz'"),
-        ({"objective": {"kind": "hinge"}}, "objective.kind: 'hinge' is none of triplet, semihard, cross_entropy, focal"),
+        (
+            {"objective": {"kind": "hinge"}},
+            "objective.kind: 'hinge' is none of triplet, semihard, cross_entropy, focal",
+        ),
         ({"objective": {"kind": "triplet"}}, "add a classifier section"),
         ({"network": {"kind": "compact", "options": {"widht": 3}}}, "widht"),
         ({"frontend": {"n_mels": 40}}, "multiple of 16 mel bands"),
@@ -303,12 +418,24 @@ def test_a_recipe_that_leaves_one_class_is_one_line(corpus: Path, tmp_path: Path
         ({"steps": 0}, "at least 1"),
         ({"optimiser": "lion"}, "optimiser: 'lion' is none of"),
         ({"classifier": {"kind": "svm"}}, "classifier.kind: 'svm' is none of mlp, knn, forest"),
-        ({"stages": [{"layers": "top", "steps": 20}]}, "stages: their steps add up to 20, but steps is 60"),
-        ({"objective": {"kind": "semihard", "batch": 4}}, "objective: batch 4 and per_class 4: need two windows each of two"),
-        ({"classifier": {"kind": "knn", "k": 0}}, "classifier: k 0 and points 4000: need 1 <= k <= points"),
+        (
+            {"stages": [{"layers": "top", "steps": 20}]},
+            "stages: their steps add up to 20, but steps is 60",
+        ),
+        (
+            {"objective": {"kind": "semihard", "batch": 4}},
+            "objective: batch 4 and per_class 4: need two windows each of two",
+        ),
+        (
+            {"classifier": {"kind": "knn", "k": 0}},
+            "classifier: k 0 and points 4000: need 1 <= k <= points",
+        ),
         ({"stages": [{"layers": "top", "step": 60}]}, "stages[0]: unknown key 'step'"),
         ({"network": {"kind": "spherical_kmeans"}}, "need each other"),
-        ({"network": {"kind": "soundception"}}, "at least 75 bands and frames, the frontend has 32"),
+        (
+            {"network": {"kind": "soundception"}},
+            "at least 75 bands and frames, the frontend has 32",
+        ),
     ],
 )
 def test_a_wrong_recipe_is_one_line_that_names_the_key(
@@ -316,7 +443,17 @@ def test_a_wrong_recipe_is_one_line_that_names_the_key(
 ) -> None:
     recipe = write_recipe(tmp_path, {**TINY, **change})
     result = edge_train(
-        "fit", "--recipe", recipe, "--corpus", corpus, "--out", tmp_path / "run", "--cache", tmp_path / "c", "--workers", 1
+        "fit",
+        "--recipe",
+        recipe,
+        "--corpus",
+        corpus,
+        "--out",
+        tmp_path / "run",
+        "--cache",
+        tmp_path / "c",
+        "--workers",
+        1,
     )
     assert result.exit_code == 1
     line = result.output.strip().splitlines()[-1]
@@ -324,16 +461,25 @@ def test_a_wrong_recipe_is_one_line_that_names_the_key(
     assert reason in line
 
 
-@pytest.mark.parametrize(("command", "reason"), [("calibrate", "not a finished run"), ("evaluate", "not a finished run")])
-def test_stages_out_of_order_say_what_is_missing(command: str, reason: str, corpus: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("command", "reason"), [("calibrate", "not a finished run"), ("evaluate", "not a finished run")]
+)
+def test_stages_out_of_order_say_what_is_missing(
+    command: str, reason: str, corpus: Path, tmp_path: Path
+) -> None:
     result = edge_train(command, "--corpus", corpus, "--run", tmp_path)
     assert result.exit_code == 1
     assert reason in result.output
 
 
 def test_missing_files_are_one_line(tmp_path: Path) -> None:
-    result = edge_train("fit", "--recipe", tmp_path / "none.yaml", "--corpus", tmp_path, "--out", tmp_path / "run")
-    assert (result.exit_code, result.output.strip()) == (1, f"error: {tmp_path / 'none.yaml'}: no such recipe")
+    result = edge_train(
+        "fit", "--recipe", tmp_path / "none.yaml", "--corpus", tmp_path, "--out", tmp_path / "run"
+    )
+    assert (result.exit_code, result.output.strip()) == (
+        1,
+        f"error: {tmp_path / 'none.yaml'}: no such recipe",
+    )
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a CUDA device")
@@ -345,15 +491,36 @@ def test_a_gpu_that_is_not_there_is_not_silently_a_cpu() -> None:
 
 @pytest.mark.gpu
 def test_training_on_a_gpu(corpus: Path, tmp_path: Path) -> None:
-    options = ["--corpus", corpus, "--out", tmp_path / "run", "--cache", tmp_path / "c", "--device", "cuda"]
+    options = [
+        "--corpus",
+        corpus,
+        "--out",
+        tmp_path / "run",
+        "--cache",
+        tmp_path / "c",
+        "--device",
+        "cuda",
+    ]
     assert edge_train("fit", "--recipe", write_recipe(tmp_path, TINY), *options).exit_code == 0
 
 
-def test_a_full_disk_is_one_line_and_leaves_no_half_checkpoint(corpus: Path, cache: Path, tmp_path: Path) -> None:
+def test_a_full_disk_is_one_line_and_leaves_no_half_checkpoint(
+    corpus: Path, cache: Path, tmp_path: Path
+) -> None:
     """A file-size limit stands for the full disk: the write fails in the middle of a checkpoint."""
     recipe = write_recipe(tmp_path, {**TINY, "steps_per_epoch": 1})
     options = ["--recipe", str(recipe), "--corpus", str(corpus), "--cache", str(cache)]
-    command = [sys.executable, "-m", "train.commands.cli", "fit", *options, "--out", str(tmp_path / "run"), "--workers", "1"]
+    command = [
+        sys.executable,
+        "-m",
+        "train.commands.cli",
+        "fit",
+        *options,
+        "--out",
+        str(tmp_path / "run"),
+        "--workers",
+        "1",
+    ]
 
     def limit() -> None:
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
@@ -378,7 +545,13 @@ def test_a_run_of_another_corpus_is_refused() -> None:
 
 
 def test_the_network_of_a_run_is_timed_in_pytorch(built: Path) -> None:
-    result = CliRunner().invoke(bench_torch, [str(built / "work" / "run"), "--seconds", "0.1", "--peak-tflops", "1"])
+    result = CliRunner().invoke(
+        bench_torch, [str(built / "work" / "run"), "--seconds", "0.1", "--peak-tflops", "1"]
+    )
     assert result.exit_code == 0, result.output
     assert "multiply-adds a window" in result.output
-    assert [line.split(" | ")[1] for line in result.output.splitlines() if line.startswith("| PyTorch, eager")] == ["1", "8", "64"]
+    assert [
+        line.split(" | ")[1]
+        for line in result.output.splitlines()
+        if line.startswith("| PyTorch, eager")
+    ] == ["1", "8", "64"]

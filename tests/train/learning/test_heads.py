@@ -1,4 +1,6 @@
-"""Classifiers of embeddings that are looked up: they decide as the library's do, and their graphs say the same."""
+"""Classifiers of embeddings that are looked up: they decide as the library's do, and their graphs
+say the same.
+"""
 
 from __future__ import annotations
 
@@ -16,10 +18,14 @@ from train.learning.heads import fit_forest, fit_neighbours
 from train.recipe.recipe import ForestSpec, KnnSpec
 
 
-def clusters(each: int = 20, classes: int = 4, seed: int = 0) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+def clusters(
+    each: int = 20, classes: int = 4, seed: int = 0
+) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     """Unit vectors (W, 8) about one direction per class, some of them on the wrong side."""
     rng, labels = np.random.default_rng(seed), np.repeat(np.arange(classes), each)
-    points = 1.2 * np.random.default_rng(9).standard_normal((classes, 8))[labels] + rng.standard_normal((len(labels), 8))
+    points = 1.2 * np.random.default_rng(9).standard_normal((classes, 8))[
+        labels
+    ] + rng.standard_normal((len(labels), 8))
     return (points / np.linalg.norm(points, axis=1, keepdims=True)).astype(np.float32), labels
 
 
@@ -27,14 +33,20 @@ def test_neighbours_vote_as_scikit_learns_do() -> None:
     from sklearn.neighbors import KNeighborsClassifier
 
     def dudani(distances: NDArray[np.float64]) -> NDArray[np.float64]:
-        weight = (distances[:, -1:] - distances) / np.maximum(distances[:, -1:] - distances[:, :1], 0.2)
+        weight = (distances[:, -1:] - distances) / np.maximum(
+            distances[:, -1:] - distances[:, :1], 0.2
+        )
         return np.asarray(5 * weight / np.maximum(weight.sum(axis=1, keepdims=True), 1))
 
     embedding, classes = clusters()
     asked, _ = clusters(seed=1)
-    ours = fit_neighbours(embedding, classes, count=4, spec=KnnSpec(k=5, points=10_000), seed=0)(torch.from_numpy(asked))
+    ours = fit_neighbours(embedding, classes, count=4, spec=KnnSpec(k=5, points=10_000), seed=0)(
+        torch.from_numpy(asked)
+    )
     theirs = KNeighborsClassifier(6, weights=dudani).fit(embedding, classes)
-    votes = theirs.predict_proba(asked) * dudani(theirs.kneighbors(asked)[0]).sum(axis=1, keepdims=True)
+    votes = theirs.predict_proba(asked) * dudani(theirs.kneighbors(asked)[0]).sum(
+        axis=1, keepdims=True
+    )
     extra = np.exp(ours.numpy()) - votes
     assert (extra > 0).all()
     assert (extra <= 0.5 + 1e-5).all()
@@ -42,7 +54,9 @@ def test_neighbours_vote_as_scikit_learns_do() -> None:
 
 
 def test_votes_do_not_hang_on_the_last_digit() -> None:
-    """Points at nearly one distance: which of them is the fifth is decided by rounding, and must not matter."""
+    """Points at nearly one distance: which of them is the fifth is decided by rounding, and must
+    not matter.
+    """
     rng = np.random.default_rng(4)
     embedding = np.concatenate([np.eye(8), -np.eye(8)]).astype(np.float32)
     head = fit_neighbours(embedding, np.arange(16) % 4, count=4, spec=KnnSpec(k=5), seed=0)
@@ -73,7 +87,9 @@ def test_a_far_window_has_less_energy_than_a_near_one() -> None:
     """What lets the open-set rules on logits work with this head."""
     embedding, classes = clusters()
     head = fit_neighbours(embedding, classes, count=4, spec=KnnSpec(), seed=0)
-    asked = np.stack([embedding[0], -embedding.mean(axis=0) / np.linalg.norm(embedding.mean(axis=0))])
+    asked = np.stack(
+        [embedding[0], -embedding.mean(axis=0) / np.linalg.norm(embedding.mean(axis=0))]
+    )
     logits = head(torch.from_numpy(asked)).numpy()
     verdicts = Head(activation="softmax", rule=Energy(), threshold=-1.7, scale=0.1)(asked, logits)
     assert verdicts.novelty[0] < verdicts.novelty[1]
@@ -86,10 +102,18 @@ def test_the_forest_is_scikit_learns() -> None:
     embedding, classes = clusters()
     asked, _ = clusters(seed=1)
     spec = ForestSpec(trees=30, smallest_leaf=2)
-    ours = fit_forest(embedding, classes, count=5, spec=spec, seed=3)(torch.from_numpy(asked)).exp().numpy()
-    theirs = RandomForestClassifier(30, min_samples_leaf=2, class_weight="balanced", random_state=3).fit(embedding, classes)
+    ours = (
+        fit_forest(embedding, classes, count=5, spec=spec, seed=3)(torch.from_numpy(asked))
+        .exp()
+        .numpy()
+    )
+    theirs = RandomForestClassifier(
+        30, min_samples_leaf=2, class_weight="balanced", random_state=3
+    ).fit(embedding, classes)
     assert ours[:, :4] - 1e-3 == pytest.approx(theirs.predict_proba(asked), abs=1e-5)
-    assert ours[:, 4] == pytest.approx(np.full(len(asked), 1e-3), abs=1e-6), "a species that no tree has seen"
+    assert ours[:, 4] == pytest.approx(np.full(len(asked), 1e-3), abs=1e-6), (
+        "a species that no tree has seen"
+    )
 
 
 class Embed(nn.Module):

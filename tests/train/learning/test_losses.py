@@ -6,7 +6,13 @@ import numpy as np
 import pytest
 import torch
 
-from train.learning.losses import DynamicMargin, binary_focal, cross_entropy_with_other, mine_semihard, triplet_loss
+from train.learning.losses import (
+    DynamicMargin,
+    binary_focal,
+    cross_entropy_with_other,
+    mine_semihard,
+    triplet_loss,
+)
 from train.learning.objectives import batch_hard, one_negative_each
 
 
@@ -18,7 +24,9 @@ def random_embeddings(count: int, classes: int) -> tuple[torch.Tensor, torch.Ten
 
 def test_margin_grows_after_three_poor_harvests_in_a_row() -> None:
     margin = DynamicMargin()
-    assert [margin.update(n) for n in (14, 14, 15, 14, 14)] == [0.2] * 5, "a rich harvest starts the count again"
+    assert [margin.update(n) for n in (14, 14, 15, 14, 14)] == [0.2] * 5, (
+        "a rich harvest starts the count again"
+    )
     assert margin.update(0) == pytest.approx(0.25)
     assert [margin.update(0) for _ in range(3)] == pytest.approx([0.25, 0.25, 0.3])
 
@@ -40,9 +48,14 @@ def test_mined_triplets_are_exactly_the_semihard_ones(alpha: float) -> None:
         for a in range(12)
         for p in range(12)
         for n in range(12)
-        if a != p and classes[a] == classes[p] != classes[n] and squared[a, p] < squared[a, n] < squared[a, p] + alpha
+        if a != p
+        and classes[a] == classes[p] != classes[n]
+        and squared[a, p] < squared[a, n] < squared[a, p] + alpha
     }
-    mined = {(int(a), int(p), int(n)) for a, p, n in zip(*mine_semihard(points, classes, alpha), strict=True)}
+    mined = {
+        (int(a), int(p), int(n))
+        for a, p, n in zip(*mine_semihard(points, classes, alpha), strict=True)
+    }
     assert expected
     assert mined == expected
 
@@ -52,7 +65,9 @@ def test_triplet_loss_is_equation_2_over_its_triplets() -> None:
     triplets = mine_semihard(points, classes, 0.4)
     a, p, n = (points[i] for i in triplets)
     expected = ((a - p).square().sum(1) - (a - n).square().sum(1) + 0.4).clamp(min=0).mean()
-    assert float(triplet_loss(points, classes, triplets, 0.4)) == pytest.approx(float(expected), abs=1e-6)
+    assert float(triplet_loss(points, classes, triplets, 0.4)) == pytest.approx(
+        float(expected), abs=1e-6
+    )
 
 
 def test_one_negative_is_kept_of_each_pair() -> None:
@@ -62,7 +77,9 @@ def test_one_negative_is_kept_of_each_pair() -> None:
     pairs = list(zip(kept[0].tolist(), kept[1].tolist(), strict=True))
     assert len(pairs) == len(set(pairs))
     assert set(pairs) == set(zip(mined[0].tolist(), mined[1].tolist(), strict=True))
-    assert set(zip(*(t.tolist() for t in kept), strict=True)) <= set(zip(*(t.tolist() for t in mined), strict=True))
+    assert set(zip(*(t.tolist() for t in kept), strict=True)) <= set(
+        zip(*(t.tolist() for t in mined), strict=True)
+    )
 
 
 def test_no_triplets_give_no_triplets() -> None:
@@ -73,12 +90,18 @@ def test_no_triplets_give_no_triplets() -> None:
 def test_cross_entropy_with_other_is_cross_entropy_with_a_zero_column() -> None:
     logits = torch.tensor([[2.0, -1.0], [-3.0, -4.0]])
     targets = torch.tensor([[1.0, 0.0, 0.0], [0.0, 0.0, 1.0]])
-    expected = torch.nn.functional.cross_entropy(torch.cat([logits, torch.zeros(2, 1)], 1), torch.tensor([0, 2]))
-    assert float(cross_entropy_with_other(logits, targets)) == pytest.approx(float(expected), abs=1e-6)
+    expected = torch.nn.functional.cross_entropy(
+        torch.cat([logits, torch.zeros(2, 1)], 1), torch.tensor([0, 2])
+    )
+    assert float(cross_entropy_with_other(logits, targets)) == pytest.approx(
+        float(expected), abs=1e-6
+    )
 
 
 def test_batch_hard_takes_the_farthest_positive_and_the_nearest_negative() -> None:
-    points = torch.nn.functional.normalize(torch.tensor([[1.0, 0.0], [0.8, 0.6], [0.6, 0.8], [0.0, 1.0]]), dim=1)
+    points = torch.nn.functional.normalize(
+        torch.tensor([[1.0, 0.0], [0.8, 0.6], [0.6, 0.8], [0.0, 1.0]]), dim=1
+    )
     classes = torch.tensor([0, 0, 1, -1])
     squared = torch.cdist(points, points).square()
     pure = [
@@ -91,8 +114,14 @@ def test_batch_hard_takes_the_farthest_positive_and_the_nearest_negative() -> No
 
 
 def test_focal_loss_is_its_definition_and_cross_entropy_at_gamma_0() -> None:
-    logits, targets = torch.tensor([[2.0, -1.0], [0.5, 3.0]]), torch.tensor([[1.0, 0.0], [0.0, 0.0]])
-    p = torch.where(targets > 0, torch.sigmoid(logits), 1 - torch.sigmoid(logits))  # probability of the truth
+    logits, targets = (
+        torch.tensor([[2.0, -1.0], [0.5, 3.0]]),
+        torch.tensor([[1.0, 0.0], [0.0, 0.0]]),
+    )
+    # probability of the truth
+    p = torch.where(targets > 0, torch.sigmoid(logits), 1 - torch.sigmoid(logits))
     expected = (-((1 - p) ** 2) * p.log()).sum(1).mean()
     assert float(binary_focal(logits, targets, 2.0)) == pytest.approx(float(expected), abs=1e-6)
-    assert float(binary_focal(logits, targets, 0.0)) == pytest.approx(float(-p.log().sum(1).mean()), abs=1e-6)
+    assert float(binary_focal(logits, targets, 0.0)) == pytest.approx(
+        float(-p.log().sum(1).mean()), abs=1e-6
+    )

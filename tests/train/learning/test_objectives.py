@@ -1,4 +1,6 @@
-"""Objectives that need no network of the house: fixed-margin triplets, spherical k-means, auxiliary logits, training in stages."""
+"""Objectives that need no network of the house: fixed-margin triplets, spherical k-means, auxiliary
+logits, training in stages.
+"""
 
 from __future__ import annotations
 
@@ -20,14 +22,20 @@ CPU = torch.device("cpu")
 
 
 class FourTones:
-    """Stands for `train.windows.batches.Batches`: species c is band c of 8, one channel, 6 frames."""
+    """Stands for `train.windows.batches.Batches`: species c is band c of 8, one channel, 6
+    frames.
+    """
 
-    def per_class(self, rng: np.random.Generator, per_class: int, species: int | None = None) -> tuple[Array, NDArray[np.int64]]:
+    def per_class(
+        self, rng: np.random.Generator, per_class: int, species: int | None = None
+    ) -> tuple[Array, NDArray[np.int64]]:
         self.asked = (per_class, species)
         classes = np.repeat(rng.permutation(4)[: species or 4], per_class)
         return self._features(rng, classes), classes
 
-    def classification(self, rng: np.random.Generator, size: int, outlier_share: float) -> tuple[Array, Array, NDArray[np.int64]]:
+    def classification(
+        self, rng: np.random.Generator, size: int, outlier_share: float
+    ) -> tuple[Array, Array, NDArray[np.int64]]:
         classes = rng.integers(4, size=size)
         return self._features(rng, classes), np.eye(5, dtype=np.float32)[classes], classes
 
@@ -38,7 +46,9 @@ class FourTones:
 
 
 class Linear(nn.Module):
-    """Embedding (B, 4) of unit length and logits of flattened features; in training also a second opinion."""
+    """Embedding (B, 4) of unit length and logits of flattened features; in training also a second
+    opinion.
+    """
 
     def __init__(self, auxiliary: bool = False) -> None:
         super().__init__()
@@ -48,10 +58,14 @@ class Linear(nn.Module):
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         last = self.body(x.flatten(1))
         outputs = (nn.functional.normalize(last, dim=1), last)
-        return (*outputs, self.second(x.flatten(1))) if self.auxiliary and self.training else outputs
+        return (
+            (*outputs, self.second(x.flatten(1))) if self.auxiliary and self.training else outputs
+        )
 
 
-def train(network: nn.Module, objective: SemihardObjective | CrossEntropyObjective, steps: int) -> list[float]:
+def train(
+    network: nn.Module, objective: SemihardObjective | CrossEntropyObjective, steps: int
+) -> list[float]:
     optimiser = torch.optim.Adam(network.parameters(), lr=0.01)
 
     def update(loss: Tensor) -> None:
@@ -71,7 +85,11 @@ def test_a_batch_of_triplets_is_so_many_windows_of_species_drawn_at_random() -> 
 
 def test_fixed_margin_triplets_draw_species_apart() -> None:
     batches, network = FourTones(), Linear()
-    train(network, SemihardObjective(SemihardSpec(batch=32, per_class=8, margin=0.5), batches, CPU), 60)  # type: ignore[arg-type]
+    train(
+        network,
+        SemihardObjective(SemihardSpec(batch=32, per_class=8, margin=0.5), batches, CPU),  # type: ignore[arg-type]
+        60,
+    )
     features, classes = batches.per_class(np.random.default_rng(1), 10)
     embedding = network(torch.from_numpy(features))[0].detach()
     nearest = (torch.cdist(embedding, embedding) + 9 * torch.eye(40)).argmin(dim=1)
@@ -80,7 +98,11 @@ def test_fixed_margin_triplets_draw_species_apart() -> None:
 
 def test_auxiliary_logits_count_by_their_weight_in_training() -> None:
     losses = [
-        train(Linear(auxiliary), CrossEntropyObjective(CrossEntropySpec(auxiliary_weight=weight), FourTones(), CPU), 1)[0]  # type: ignore[arg-type]
+        train(
+            Linear(auxiliary),
+            CrossEntropyObjective(CrossEntropySpec(auxiliary_weight=weight), FourTones(), CPU),  # type: ignore[arg-type]
+            1,
+        )[0]
         for auxiliary, weight in ((False, 0.4), (True, 0.0), (True, 1.0))
     ]
     assert losses[0] == losses[1] < losses[2]
@@ -89,9 +111,14 @@ def test_auxiliary_logits_count_by_their_weight_in_training() -> None:
 def test_spherical_kmeans_finds_the_tones() -> None:
     torch.manual_seed(0)
     network = SphericalKMeans(1, 8, bases=12)
-    objective, rng = KMeansObjective(KMeansSpec(batch=20, whitening_windows=60), FourTones(), CPU), np.random.default_rng(0)  # type: ignore[arg-type]
+    objective, rng = (
+        KMeansObjective(KMeansSpec(batch=20, whitening_windows=60), FourTones(), CPU),  # type: ignore[arg-type]
+        np.random.default_rng(0),
+    )
     losses = [objective.iterate(network, lambda loss: None, rng)["loss"] for _ in range(10)]
-    assert max(losses[3:]) < 0.35 < losses[0], "where bases stay what they start as, it stays about 0.4"
+    assert max(losses[3:]) < 0.35 < losses[0], (
+        "where bases stay what they start as, it stays about 0.4"
+    )
     assert network.bases.norm(dim=1).tolist() == pytest.approx([1.0] * 12, abs=1e-5)
     features, classes = FourTones().per_class(np.random.default_rng(2), 10)
     embedding = network(torch.from_numpy(features))[0].detach()
@@ -100,11 +127,17 @@ def test_spherical_kmeans_finds_the_tones() -> None:
     assert (torch.cdist(embedding, means).argmin(dim=1).numpy() == classes).all()
 
 
-STAGES = (StageSpec(layers="top", steps=2, batch=16), StageSpec(layers="last", steps=3), StageSpec(layers="all", steps=1))
+STAGES = (
+    StageSpec(layers="top", steps=2, batch=16),
+    StageSpec(layers="last", steps=3),
+    StageSpec(layers="all", steps=1),
+)
 
 
 def test_stages_follow_one_another_and_the_last_one_stays() -> None:
-    assert [stage.layers for step in range(8) if (stage := stage_at(STAGES, step))] == ["top"] * 2 + ["last"] * 3 + ["all"] * 3
+    assert [stage.layers for step in range(8) if (stage := stage_at(STAGES, step))] == [
+        "top"
+    ] * 2 + ["last"] * 3 + ["all"] * 3
     assert stage_at((), 5) is None
 
 
@@ -122,18 +155,32 @@ def test_a_stage_moves_its_layers_only() -> None:
         optimiser.zero_grad()
         torch.as_tensor(loss).backward()  # type: ignore[no-untyped-call]
         optimiser.step()
-        return {key.split(".")[0] for key, value in network.state_dict().items() if not torch.equal(value, before[key])}
+        return {
+            key.split(".")[0]
+            for key, value in network.state_dict().items()
+            if not torch.equal(value, before[key])
+        }
 
     assert moved(STAGES[0]) == {"classify", "classify_auxiliary"}
     assert {"classify", "auxiliary", "time_detector", "trunk"} <= moved(STAGES[1])
-    assert torch.equal(network.state_dict()["trunk.model.features.0.conv.weight"], before["trunk.model.features.0.conv.weight"])
+    assert torch.equal(
+        network.state_dict()["trunk.model.features.0.conv.weight"],
+        before["trunk.model.features.0.conv.weight"],
+    )
     moved(STAGES[2])
-    assert not torch.equal(network.state_dict()["trunk.model.features.0.conv.weight"], before["trunk.model.features.0.conv.weight"])
+    assert not torch.equal(
+        network.state_dict()["trunk.model.features.0.conv.weight"],
+        before["trunk.model.features.0.conv.weight"],
+    )
 
 
 def test_layers_that_a_network_does_not_have_are_one_line() -> None:
     with pytest.raises(SpecError, match="network compact has no parts that are trained apart"):
         check_stages(build_network("compact", {}, shape=(1, 64, 40), classes=3), "compact", STAGES)
-    network = build_network("resnet18", {"size": {"channels": [8, 8, 8, 8]}}, shape=(3, 64, 40), classes=3)
-    with pytest.raises(SpecError, match="layers 'last' is none of top, all that network resnet18 has"):
+    network = build_network(
+        "resnet18", {"size": {"channels": [8, 8, 8, 8]}}, shape=(3, 64, 40), classes=3
+    )
+    with pytest.raises(
+        SpecError, match="layers 'last' is none of top, all that network resnet18 has"
+    ):
         check_stages(network, "resnet18", STAGES)

@@ -1,4 +1,6 @@
-"""What training of the papers' systems has besides `fit`: the sweep of optimisers, and published weights."""
+"""What training of the papers' systems has besides `fit`: the sweep of optimisers, and published
+weights.
+"""
 
 from __future__ import annotations
 
@@ -43,10 +45,25 @@ def features(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("features")
 
 
-def test_a_sweep_tries_every_pair_and_draws_it(collection: Path, features: Path, tmp_path: Path) -> None:
-    assert edge_train("prepare", collection, "--out", tmp_path / "corpus", "--folds", 3).exit_code == 0
-    recipe = write_recipe(tmp_path, {"name": "s3", **BASE, **SYSTEMS["s3"], "steps": 4, "steps_per_epoch": 2})
-    options = ["--corpus", tmp_path / "corpus", "--out", tmp_path / "sweep", "--cache", features, "--workers", 1]
+def test_a_sweep_tries_every_pair_and_draws_it(
+    collection: Path, features: Path, tmp_path: Path
+) -> None:
+    assert (
+        edge_train("prepare", collection, "--out", tmp_path / "corpus", "--folds", 3).exit_code == 0
+    )
+    recipe = write_recipe(
+        tmp_path, {"name": "s3", **BASE, **SYSTEMS["s3"], "steps": 4, "steps_per_epoch": 2}
+    )
+    options = [
+        "--corpus",
+        tmp_path / "corpus",
+        "--out",
+        tmp_path / "sweep",
+        "--cache",
+        features,
+        "--workers",
+        1,
+    ]
     pairs = ["--optimiser", "adamw", "--optimiser", "sgd", "--rate", 0.01, "--rate", 0.001]
     result = edge_train("sweep", "--recipe", recipe, *options, *pairs)
     assert result.exit_code == 0, result.output
@@ -61,29 +78,68 @@ def test_a_sweep_tries_every_pair_and_draws_it(collection: Path, features: Path,
     assert all(0 <= float(row["last"]) <= float(row["best"]) <= 1 for row in rows)
     assert "| sgd | 0.001 |" in result.output
     assert (tmp_path / "sweep" / "sweep.png").read_bytes().startswith(b"\x89PNG")
-    files = [tmp_path / "sweep" / run / "member-0" / "checkpoint.pt" for run in ("sgd-0.01", "adamw-0.01")]
-    first, second = (torch.load(file, weights_only=True)["network"]["classify.weight"] for file in files)
+    files = [
+        tmp_path / "sweep" / run / "member-0" / "checkpoint.pt"
+        for run in ("sgd-0.01", "adamw-0.01")
+    ]
+    first, second = (
+        torch.load(file, weights_only=True)["network"]["classify.weight"] for file in files
+    )
     assert not torch.equal(first, second)
 
 
 def test_a_sweep_of_what_only_embeds_is_one_line(collection: Path, tmp_path: Path) -> None:
-    assert edge_train("prepare", collection, "--out", tmp_path / "corpus", "--folds", 3).exit_code == 0
+    assert (
+        edge_train("prepare", collection, "--out", tmp_path / "corpus", "--folds", 3).exit_code == 0
+    )
     recipe = write_recipe(tmp_path, {"name": "s2", **BASE, **SYSTEMS["s2"]})
-    result = edge_train("sweep", "--recipe", recipe, "--corpus", tmp_path / "corpus", "--out", tmp_path / "sweep")
+    result = edge_train(
+        "sweep", "--recipe", recipe, "--corpus", tmp_path / "corpus", "--out", tmp_path / "sweep"
+    )
     assert result.exit_code == 1
     assert "only embeds" in result.output
-    result = edge_train("sweep", "--recipe", recipe, "--corpus", tmp_path / "corpus", "--out", tmp_path, "--optimiser", "lion")
+    result = edge_train(
+        "sweep",
+        "--recipe",
+        recipe,
+        "--corpus",
+        tmp_path / "corpus",
+        "--out",
+        tmp_path,
+        "--optimiser",
+        "lion",
+    )
     assert "'lion' is none of adagrad" in result.output
 
 
-def test_a_network_without_its_published_weights_is_asked_for_by_name(collection: Path, tmp_path: Path) -> None:
-    assert edge_train("prepare", collection, "--out", tmp_path / "corpus", "--folds", 3).exit_code == 0
-    tiny = {"kind": "resnet18", "options": {"size": {"channels": [8, 8, 8, 8]}}}  # published weights are wanted unless it says no
-    recipe = write_recipe(tmp_path, {"name": "resnet", **BASE, "network": tiny, "steps": 2, "steps_per_epoch": 2})
-    options = ["--recipe", recipe, "--corpus", tmp_path / "corpus", "--cache", tmp_path / "cache", "--workers", 1]
+def test_a_network_without_its_published_weights_is_asked_for_by_name(
+    collection: Path, tmp_path: Path
+) -> None:
+    assert (
+        edge_train("prepare", collection, "--out", tmp_path / "corpus", "--folds", 3).exit_code == 0
+    )
+    # published weights are wanted unless it says no
+    tiny = {"kind": "resnet18", "options": {"size": {"channels": [8, 8, 8, 8]}}}
+    recipe = write_recipe(
+        tmp_path, {"name": "resnet", **BASE, "network": tiny, "steps": 2, "steps_per_epoch": 2}
+    )
+    options = [
+        "--recipe",
+        recipe,
+        "--corpus",
+        tmp_path / "corpus",
+        "--cache",
+        tmp_path / "cache",
+        "--workers",
+        1,
+    ]
     refused = edge_train("fit", *options, "--out", tmp_path / "run")
     assert refused.exit_code == 1
-    assert refused.output.strip().splitlines()[-1].startswith("error: network resnet18: the published weights fit")
+    assert (
+        refused.output.strip()
+        .splitlines()[-1]
+        .startswith("error: network resnet18: the published weights fit")
+    )
     assert not (tmp_path / "cache").exists(), "it is said before any features are computed"
     trained = edge_train("fit", *options, "--out", tmp_path / "run", "--from-scratch")
     assert trained.exit_code == 0, trained.output

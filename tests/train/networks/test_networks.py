@@ -1,4 +1,6 @@
-"""Networks: shapes, unit embeddings, parameter counts, and that torch and ONNX Runtime agree on each."""
+"""Networks: shapes, unit embeddings, parameter counts, and that torch and ONNX Runtime agree on
+each.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,9 @@ SMALL_MSCNN: dict[str, object] = {"width": 8, "time_pool": 4}
 
 def small_networks() -> list[tuple[str, torch.nn.Module, FrontendSpec]]:
     torch.manual_seed(0)
-    compact = [build_network("compact", {"width": 8}, shape=MEL64.shape, classes=5) for _ in range(2)]
+    compact = [
+        build_network("compact", {"width": 8}, shape=MEL64.shape, classes=5) for _ in range(2)
+    ]
     embedder = build_network("mscnn", SMALL_MSCNN, shape=S1.shape, classes=None)
     return [
         ("compact", compact[0], MEL64),
@@ -35,19 +39,27 @@ def small_networks() -> list[tuple[str, torch.nn.Module, FrontendSpec]]:
 
 def test_the_papers_network_has_the_parameters_of_our_reading() -> None:
     count = sum(p.numel() for p in MsCnn(3).parameters())
-    assert count == 1_380_224, "the paper states 1,286,410; the reading is in train/networks/mscnn.py"
+    assert count == 1_380_224, (
+        "the paper states 1,286,410; the reading is in train/networks/mscnn.py"
+    )
 
 
 def test_the_mel_axis_is_down_to_one_band_before_pooling() -> None:
     network = MsCnn(3, width=8)
     seen: list[torch.Size] = []
-    network.bottlenecks[-1].register_forward_hook(lambda module, inputs, output: seen.append(output.shape))
+    network.bottlenecks[-1].register_forward_hook(
+        lambda module, inputs, output: seen.append(output.shape)
+    )
     network(torch.zeros(1, *S1.shape))
     assert seen == [torch.Size([1, 8, 1, S1.shape[2]])]
 
 
-@pytest.mark.parametrize(("name", "network", "spec"), small_networks(), ids=lambda v: v if isinstance(v, str) else "")
-def test_torch_equals_onnx_for_any_batch(name: str, network: torch.nn.Module, spec: FrontendSpec) -> None:
+@pytest.mark.parametrize(
+    ("name", "network", "spec"), small_networks(), ids=lambda v: v if isinstance(v, str) else ""
+)
+def test_torch_equals_onnx_for_any_batch(
+    name: str, network: torch.nn.Module, spec: FrontendSpec
+) -> None:
     model = to_onnx(network, spec)
     proto = onnx.load_from_string(model)
     onnx.checker.check_model(proto, full_check=True)
@@ -86,6 +98,8 @@ def test_golden_samples_exercise_every_band_and_repeat() -> None:
         ("compact", {}, "multiple of 16 mel bands, the frontend has 40"),
     ],
 )
-def test_a_network_that_cannot_be_built_says_why(kind: str, options: dict[str, object], reason: str) -> None:
+def test_a_network_that_cannot_be_built_says_why(
+    kind: str, options: dict[str, object], reason: str
+) -> None:
     with pytest.raises(SpecError, match=reason):
         build_network(kind, options, shape=S1.shape, classes=4)

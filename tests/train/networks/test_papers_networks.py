@@ -1,4 +1,6 @@
-"""The networks of systems S2 to S5: sizes beside the papers', gradients, published weights, and ONNX of a tiny one each."""
+"""The networks of systems S2 to S5: sizes beside the papers', gradients, published weights, and
+ONNX of a tiny one each.
+"""
 
 from __future__ import annotations
 
@@ -24,15 +26,28 @@ from train.networks.soundception import Soundception
 
 Shape = tuple[int, int, int]
 S2, S3, S4, S5 = (3, 40, 200), (10, 128, 321), (3, 299, 997), (1, 128, 501)
-SMALL_RESNEXT = {"layers": [1, 1, 1, 1], "channels": [8, 8, 16, 16], "cardinality": 1, "base_width": 64}
+SMALL_RESNEXT = {
+    "layers": [1, 1, 1, 1],
+    "channels": [8, 8, 16, 16],
+    "cardinality": 1,
+    "base_width": 64,
+}
 # kind, options, shape of the features: each trains in seconds
 TINY: dict[str, tuple[str, dict[str, object], Shape]] = {
     "cnn1": ("cnn1", {"width": 8, "time_pool": 4}, S2),
     "cnn2": ("cnn2", {"width": 8, "time_pool": 4}, S2),
     "mobilenet": ("mobilenet", {"width": 0.25, "features": 64}, (10, 64, 80)),
     "resnet18": ("resnet18", {"size": {"channels": [8, 16, 16, 32]}}, (10, 64, 80)),
-    "resnest50": ("resnest50", {"size": {"layers": [1, 1, 1, 1], "channels": [8, 8, 16, 16], "stem_width": 8}}, (1, 64, 80)),
-    "segmentation": ("segmentation", {"width": 16, "heads": 4, "size": SMALL_RESNEXT}, (1, 64, 160)),
+    "resnest50": (
+        "resnest50",
+        {"size": {"layers": [1, 1, 1, 1], "channels": [8, 8, 16, 16], "stem_width": 8}},
+        (1, 64, 80),
+    ),
+    "segmentation": (
+        "segmentation",
+        {"width": 16, "heads": 4, "size": SMALL_RESNEXT},
+        (1, 64, 160),
+    ),
     "soundception": ("soundception", {"blocks": [0, 1, 0]}, (3, 76, 130)),
 }
 EXPORTED = {
@@ -47,11 +62,15 @@ EXPORTED = {
 def tiny(name: str) -> tuple[nn.Module, Shape]:
     kind, options, shape = TINY[name]
     torch.manual_seed(0)
-    return build_network(kind, options, shape=shape, classes=None if kind.startswith("cnn") else 5), shape
+    return build_network(
+        kind, options, shape=shape, classes=None if kind.startswith("cnn") else 5
+    ), shape
 
 
 def parameters(kind: str, shape: Shape, classes: int | None) -> int:
-    return sum(p.numel() for p in build_network(kind, {}, shape=shape, classes=classes).parameters())
+    return sum(
+        p.numel() for p in build_network(kind, {}, shape=shape, classes=classes).parameters()
+    )
 
 
 @pytest.mark.parametrize(
@@ -66,22 +85,34 @@ def parameters(kind: str, shape: Shape, classes: int | None) -> int:
         ("soundception", S4, 1500, 45_228_506),  # Inception-v4 without its classifier: 41,142,816
     ],
 )
-def test_the_full_networks_have_the_parameters_of_our_reading(kind: str, shape: Shape, classes: int | None, count: int) -> None:
-    assert parameters(kind, shape, classes) == count, "the papers state none; the readings are in the networks' files"
+def test_the_full_networks_have_the_parameters_of_our_reading(
+    kind: str, shape: Shape, classes: int | None, count: int
+) -> None:
+    assert parameters(kind, shape, classes) == count, (
+        "the papers state none; the readings are in the networks' files"
+    )
 
 
 @pytest.mark.parametrize("name", TINY)
 def test_embeddings_are_unit_vectors_and_gradients_reach_every_weight(name: str) -> None:
     network, shape = tiny(name)
     for norm in (m for m in network.modules() if isinstance(m, nn.BatchNorm2d)):
-        nn.init.ones_(norm.weight)  # residual blocks start at nothing: their first step moves the last norm only
+        # residual blocks start at nothing: their first step moves the last norm only
+        nn.init.ones_(norm.weight)
     x = torch.randn(3, *shape, generator=torch.Generator().manual_seed(1))
     embedding, *logits = network.train()(x)
     assert embedding.norm(dim=1).tolist() == pytest.approx([1.0] * 3, abs=1e-5)
     targets = torch.arange(3)
-    loss = sum(nn.functional.cross_entropy(part, targets) for part in logits) + (embedding[0] - embedding[1]).square().sum()
+    loss = (
+        sum(nn.functional.cross_entropy(part, targets) for part in logits)
+        + (embedding[0] - embedding[1]).square().sum()
+    )
     torch.as_tensor(loss).backward()  # type: ignore[no-untyped-call]
-    still = [key for key, value in network.named_parameters() if value.grad is None or not value.grad.abs().sum() > 0]
+    still = [
+        key
+        for key, value in network.named_parameters()
+        if value.grad is None or not value.grad.abs().sum() > 0
+    ]
     assert still == []
 
 
@@ -90,7 +121,8 @@ def test_torch_equals_onnx_for_any_batch(name: str) -> None:
     network, shape = tiny(name)
     model = graph_of(network, shape)
     assert {o.domain: o.version for o in onnx.load_from_string(model).opset_import}[""] == OPSET
-    width = 128 if name == "cnn2" else 5  # one that only embeds gives its embedding before normalisation
+    # one that only embeds gives its embedding before normalisation
+    width = 128 if name == "cnn2" else 5
     for batch in (1, 3):
         x = np.random.default_rng(batch).random((batch, *shape), dtype=np.float32)
         answers = verify_onnx(model, network, x)
@@ -129,7 +161,9 @@ def test_log_mean_exp_is_a_soft_maximum_and_a_soft_minimum() -> None:
     assert float(log_mean_exp(x, 50)) == pytest.approx(4, abs=0.05)
     assert float(log_mean_exp(x, -50)) == pytest.approx(0, abs=0.05)
     assert log_mean_exp(torch.full((1, 7), 2.5), 5).tolist() == pytest.approx([2.5])
-    assert float(log_mean_exp(x, 5)) == pytest.approx(math.log((1 + math.exp(5) + math.exp(20)) / 3) / 5, abs=1e-5)
+    assert float(log_mean_exp(x, 5)) == pytest.approx(
+        math.log((1 + math.exp(5) + math.exp(20)) / 3) / 5, abs=1e-5
+    )
 
 
 def test_soundception_in_training_also_says_what_its_auxiliary_branch_thinks() -> None:
@@ -147,7 +181,9 @@ def test_a_first_layer_is_widened_as_the_slides_say() -> None:
     grey = torch.randn(1, 1, 20, 20)
     before = nn.functional.conv2d(grey.expand(-1, 3, -1, -1), colours)
     after = nn.functional.conv2d(grey.expand(-1, 10, -1, -1), averaged)
-    assert torch.allclose(before, after, atol=1e-3), "an input equal in all channels gives what it gave"
+    assert torch.allclose(before, after, atol=1e-3), (
+        "an input equal in all channels gives what it gave"
+    )
 
 
 @pytest.fixture
@@ -176,11 +212,25 @@ print(network.trunk.model.conv1.weight.sum().item(), network.trunk.model.layer4[
 
 def start(cache: Path) -> subprocess.CompletedProcess[str]:
     # an address that answers nobody, whatever net this machine has
-    environment = {**os.environ, "HF_HUB_CACHE": str(cache), "HF_ENDPOINT": "http://127.0.0.1:9", "HF_HUB_OFFLINE": "0"}
-    return subprocess.run([sys.executable, "-c", START], env=environment, capture_output=True, text=True, check=False, timeout=400)
+    environment = {
+        **os.environ,
+        "HF_HUB_CACHE": str(cache),
+        "HF_ENDPOINT": "http://127.0.0.1:9",
+        "HF_HUB_OFFLINE": "0",
+    }
+    return subprocess.run(
+        [sys.executable, "-c", START],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=400,
+    )
 
 
-def test_published_weights_fill_the_trunk_with_its_first_layer_widened(weights_of_resnet18: Path) -> None:
+def test_published_weights_fill_the_trunk_with_its_first_layer_widened(
+    weights_of_resnet18: Path,
+) -> None:
     torch.manual_seed(5)
     published = import_timm().create_model("resnet18")
     done = start(weights_of_resnet18)
@@ -196,11 +246,15 @@ def test_without_a_net_the_missing_weights_are_one_line_at_once(tmp_path: Path) 
     line = done.stderr.strip().splitlines()[-1]
     assert "network resnet18: its published weights are neither in" in line
     assert "--from-scratch" in line
-    assert "Retry" not in done.stderr, "the library by itself tries for most of a minute, and says so"
+    assert "Retry" not in done.stderr, (
+        "the library by itself tries for most of a minute, and says so"
+    )
 
 
 def test_published_weights_do_not_fit_a_smaller_network() -> None:
-    with pytest.raises(SpecError, match=r"published weights fit its full size only.*--from-scratch"):
+    with pytest.raises(
+        SpecError, match=r"published weights fit its full size only.*--from-scratch"
+    ):
         load_published(tiny("resnet18")[0])
     with pytest.raises(UserError, match="full size only"):
         load_published(tiny("soundception")[0])
@@ -214,7 +268,13 @@ def test_published_weights_do_not_fit_a_smaller_network() -> None:
         ("resnet18", {"widen": "stretch"}, S3, 4, "widen: 'stretch' is none of repeat, average"),
         ("mobilenet", {"rows": 3}, S3, 4, "network mobilenet: .*rows"),
         ("segmentation", {}, (1, 40, 216), 4, "multiple of 32 mel bands, the frontend has 40"),
-        ("soundception", {}, (3, 64, 997), 4, "at least 75 bands and frames, the frontend has 64 and 997"),
+        (
+            "soundception",
+            {},
+            (3, 64, 997),
+            4,
+            "at least 75 bands and frames, the frontend has 64 and 997",
+        ),
         ("soundception", {"blocks": [1, 2]}, S4, 4, r"blocks \[1, 2\] are three numbers up to"),
     ],
 )

@@ -27,5 +27,7 @@ def test_probabilities_of_kept_species_do_not_change() -> None:
 
 
 def test_a_window_of_a_withheld_species_is_none_of_these() -> None:
-    _, kept = Withheld(_Fixed(), kept=[0, 2], withheld=[1, 3])(torch.tensor([[-4.0, 9.0, -2.0, -3.0]]))
+    _, kept = Withheld(_Fixed(), kept=[0, 2], withheld=[1, 3])(
+        torch.tensor([[-4.0, 9.0, -2.0, -3.0]])
+    )
     assert (kept < -10).all()

@@ -25,7 +25,14 @@ from train.windows.dataset import TrainingWindows, most_active_window
 SPEC = FrontendSpec(n_mels=32)
 FRAMES = SPEC.shape[2]
 EVERYTHING = AugmentSpec(
-    noise_share=1, gain_db=20, equaliser_db=8, stretch=0.1, shift_bands=1, time_shift_share=1, masks=2, mixup_share=1
+    noise_share=1,
+    gain_db=20,
+    equaliser_db=8,
+    stretch=0.1,
+    shift_bands=1,
+    time_shift_share=1,
+    masks=2,
+    mixup_share=1,
 )
 
 
@@ -53,8 +60,12 @@ def test_a_short_recording_is_repeated_from_its_beginning() -> None:
 
 def test_the_call_is_active_and_the_pause_is_quiet() -> None:
     call = song("peeper", 6, seed=1)
-    samples = np.concatenate([0.002 * np.random.default_rng(0).standard_normal(20 * RATE_HZ).astype(np.float32), call])
-    mel = Frontend(dataclasses.replace(SPEC, sample_rate_hz=RATE_HZ, fmax_hz=8000)).components(samples)[0]
+    samples = np.concatenate(
+        [0.002 * np.random.default_rng(0).standard_normal(20 * RATE_HZ).astype(np.float32), call]
+    )
+    mel = Frontend(dataclasses.replace(SPEC, sample_rate_hz=RATE_HZ, fmax_hz=8000)).components(
+        samples
+    )[0]
     activity = measure_activity(power_to_db(mel), window_frames=156, hop_frames=15)
     seconds = activity.starts * 512 / RATE_HZ
     assert activity.active[seconds > 18].all()
@@ -79,12 +90,22 @@ def test_the_cache_holds_what_the_frontend_computes(corpus: Corpus, cache: Compo
     assert cache.path(recording).stat().st_mtime_ns == before
 
 
-def test_another_spec_is_another_cache_but_another_level_is_not(cache: ComponentCache, corpus: Corpus) -> None:
+def test_another_spec_is_another_cache_but_another_level_is_not(
+    cache: ComponentCache, corpus: Corpus
+) -> None:
     recording = corpus.recordings[0]
     fixed = tuple(ChannelSpec(component=c.component, level=FixedLevel()) for c in SPEC.channels)
-    others = [dataclasses.replace(SPEC, **change) for change in ({"n_mels": 64}, {"window_s": 3.0}, {"channels": fixed})]
-    same = [ComponentCache(folder=cache.folder, spec=spec).path(recording) == cache.path(recording) for spec in others]
-    assert same == [False, False, True], "the length of a window decides how far a short recording is looped"
+    others = [
+        dataclasses.replace(SPEC, **change)
+        for change in ({"n_mels": 64}, {"window_s": 3.0}, {"channels": fixed})
+    ]
+    same = [
+        ComponentCache(folder=cache.folder, spec=spec).path(recording) == cache.path(recording)
+        for spec in others
+    ]
+    assert same == [False, False, True], (
+        "the length of a window decides how far a short recording is looped"
+    )
 
 
 def test_windows_are_drawn_of_the_species_asked_for(windows: TrainingWindows) -> None:
@@ -92,7 +113,12 @@ def test_windows_are_drawn_of_the_species_asked_for(windows: TrainingWindows) ->
     for label, low_hz, high_hz in ((0, 300, 500), (1, 2700, 3300)):
         loudest = [windows.known(rng, label)[0].mean(1).argmax() for _ in range(5)]
         edges = np.array([low_hz, high_hz])
-        bands = 2595 * np.log10(1 + edges / 700) / (2595 * np.log10(1 + SPEC.fmax_hz / 700)) * SPEC.n_mels
+        bands = (
+            2595
+            * np.log10(1 + edges / 700)
+            / (2595 * np.log10(1 + SPEC.fmax_hz / 700))
+            * SPEC.n_mels
+        )
         assert (np.abs(np.array(loudest) - bands.mean()) <= 4).all()
 
 
@@ -109,7 +135,10 @@ def test_mixing_is_at_the_level_asked_for(windows: TrainingWindows) -> None:
 
 def test_augmentation_keeps_shape_and_stays_finite_and_repeats(windows: TrainingWindows) -> None:
     power = windows.known(np.random.default_rng(1), 0)
-    first, second = (augment(power, spec=EVERYTHING, windows=windows, rng=np.random.default_rng(3)) for _ in range(2))
+    first, second = (
+        augment(power, spec=EVERYTHING, windows=windows, rng=np.random.default_rng(3))
+        for _ in range(2)
+    )
     assert first.shape == power.shape
     assert first.dtype == np.float32
     assert np.isfinite(first).all()
@@ -117,12 +146,16 @@ def test_augmentation_keeps_shape_and_stays_finite_and_repeats(windows: Training
     assert np.array_equal(first, second)
 
 
-def test_no_augmentation_is_the_frontend_itself(corpus: Corpus, cache: ComponentCache, windows: TrainingWindows) -> None:
+def test_no_augmentation_is_the_frontend_itself(
+    corpus: Corpus, cache: ComponentCache, windows: TrainingWindows
+) -> None:
     features, classes = Batches(windows, AugmentSpec()).per_class(np.random.default_rng(0), 5)
     assert classes.tolist() == [0] * 5 + [1] * 5
     assert features.shape == (10, *SPEC.shape)
     assert features.min() >= 0
-    assert features.max(axis=(2, 3)) == pytest.approx(np.ones((10, 3))), "level max: every channel's maximum is 1"
+    assert features.max(axis=(2, 3)) == pytest.approx(np.ones((10, 3))), (
+        "level max: every channel's maximum is 1"
+    )
 
 
 def test_masks_hide_and_do_not_invent() -> None:
@@ -130,7 +163,9 @@ def test_masks_hide_and_do_not_invent() -> None:
     masked = mask(features.copy(), count=2, rng=np.random.default_rng(0))
     changed = masked != features
     assert changed.any()
-    assert np.unique(masked[changed].round(3)).max() <= 0.7, "a mask is the mean, not a value of its own"
+    assert np.unique(masked[changed].round(3)).max() <= 0.7, (
+        "a mask is the mean, not a value of its own"
+    )
 
 
 def test_targets_share_one_and_outliers_are_other(windows: TrainingWindows) -> None:

@@ -1,4 +1,6 @@
-"""Augmentation of features as images, noise of two colours, and mixtures with the labels of both: laws, and PyTorch as oracle."""
+"""Augmentation of features as images, noise of two colours, and mixtures with the labels of both:
+laws, and PyTorch as oracle.
+"""
 
 from __future__ import annotations
 
@@ -27,8 +29,15 @@ from train.windows.images import crop_height, distort, turn_hue
 from train.windows.noise import ColouredNoise, make_noise
 
 MEL: dict[str, Any] = {"component": "mel", "level": {"kind": "max"}}
-THREE = FrontendSpec.parse({"n_mels": 32, "channels": [{**MEL, "n_fft": n} for n in (512, 1024, 2048)]})
-INCEPTION: dict[str, float] = {"brightness": 32 / 255, "contrast": 0.5, "saturation": 0.5, "hue": 0.2}
+THREE = FrontendSpec.parse(
+    {"n_mels": 32, "channels": [{**MEL, "n_fft": n} for n in (512, 1024, 2048)]}
+)
+INCEPTION: dict[str, float] = {
+    "brightness": 32 / 255,
+    "contrast": 0.5,
+    "saturation": 0.5,
+    "hue": 0.2,
+}
 SOUNDCEPTION = AugmentSpec(crop_top=0.04, crop_bottom=0.01, grain=0.05, **INCEPTION)  # type: ignore[arg-type]
 
 
@@ -53,7 +62,9 @@ def windows(corpus: Corpus, folder: Path) -> TrainingWindows:
 
 
 def calls(channels: int, seed: int) -> Array:
-    """Five soft blobs: what a spectrogram has, and independent pixels have not, is that neighbours are alike."""
+    """Five soft blobs: what a spectrogram has, and independent pixels have not, is that neighbours
+    are alike.
+    """
     rng, blobs = np.random.default_rng(seed), np.zeros((channels, 100, 40), np.float32)
     band, frame = np.mgrid[:100, :40]
     for _ in range(5):
@@ -85,7 +96,9 @@ def test_a_crop_at_the_top_moves_what_is_heard_up_and_one_at_the_bottom_down() -
 def test_hue_keeps_the_mean_and_a_third_of_a_turn_makes_each_channel_the_next() -> None:
     features = image()
     for turn in (-0.2, 0.07, 0.2):
-        np.testing.assert_allclose(turn_hue(features, turn).mean(axis=0), features.mean(axis=0), atol=1e-5)
+        np.testing.assert_allclose(
+            turn_hue(features, turn).mean(axis=0), features.mean(axis=0), atol=1e-5
+        )
         np.testing.assert_allclose(turn_hue(turn_hue(features, turn), -turn), features, atol=1e-5)
     third = turn_hue(features, 1 / 3)
     assert min(np.abs(third - np.roll(features, shift, axis=0)).max() for shift in (1, 2)) < 1e-5
@@ -112,20 +125,29 @@ def test_each_colour_changes_one_thing(key: str, kept: Any) -> None:
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("seed", range(8))
 def test_distorted_features_stay_features(channels: int, seed: int) -> None:
-    spec = AugmentSpec(crop_top=0.04, crop_bottom=0.01, brightness=0.3, contrast=0.5, saturation=0.5, grain=0.2)
+    spec = AugmentSpec(
+        crop_top=0.04, crop_bottom=0.01, brightness=0.3, contrast=0.5, saturation=0.5, grain=0.2
+    )
     features = calls(channels, seed)
-    changed, again = (distort(features, spec=spec, rng=np.random.default_rng(seed)) for _ in range(2))
+    changed, again = (
+        distort(features, spec=spec, rng=np.random.default_rng(seed)) for _ in range(2)
+    )
     assert changed.shape == features.shape
     assert changed.dtype == np.float32
     assert 0 <= changed.min() <= changed.max() <= 1
-    assert np.corrcoef(changed.ravel(), features.ravel())[0, 1] > 0.5, "what is heard is still there"
+    assert np.corrcoef(changed.ravel(), features.ravel())[0, 1] > 0.5, (
+        "what is heard is still there"
+    )
     np.testing.assert_array_equal(changed, again)
 
 
 def test_grain_is_noise_or_a_slow_change_of_brightness() -> None:
     features, kinds = np.full((3, 100, 40), 0.5, np.float32), set()
     for seed in range(12):
-        change = distort(features, spec=AugmentSpec(grain=0.1), rng=np.random.default_rng(seed)) - features
+        change = (
+            distort(features, spec=AugmentSpec(grain=0.1), rng=np.random.default_rng(seed))
+            - features
+        )
         kinds.add("slow" if np.abs(change - change[:1, :1]).max() < 1e-6 else "noise")
     assert kinds == {"slow", "noise"}
 
@@ -139,7 +161,14 @@ def test_what_is_not_asked_for_draws_nothing() -> None:
 
 @pytest.mark.parametrize(("slope", "octave_db"), [(0.0, 0.0), (0.5, -3.01)], ids=["white", "pink"])
 def test_noise_falls_by_its_decibels_an_octave(slope: float, octave_db: float) -> None:
-    power = np.abs(np.fft.rfft(make_noise(1 << 18, slope=slope, rng=np.random.default_rng(0)).astype(np.float64))) ** 2
+    power = (
+        np.abs(
+            np.fft.rfft(
+                make_noise(1 << 18, slope=slope, rng=np.random.default_rng(0)).astype(np.float64)
+            )
+        )
+        ** 2
+    )
     octaves = [10 * np.log10(power[1 << n : 2 << n].mean()) for n in range(8, 16)]
     np.testing.assert_allclose(np.diff(octaves), octave_db, atol=0.7)
     assert power[0] < 1e-6 * power[1:].mean(), "no direct current"
@@ -150,40 +179,69 @@ def test_noise_is_what_the_frontend_hears_and_repeats() -> None:
     first, second = (ColouredNoise(frontend).draw(np.random.default_rng(5)) for _ in range(2))
     assert first.shape == (3, 32, THREE.component_frames)
     np.testing.assert_array_equal(first, second)
-    drawn = [power_to_db(ColouredNoise(frontend).draw(np.random.default_rng(seed))[0]).mean(axis=1) for seed in range(6)]
+    drawn = [
+        power_to_db(ColouredNoise(frontend).draw(np.random.default_rng(seed))[0]).mean(axis=1)
+        for seed in range(6)
+    ]
     fall = [bands[:8].mean() - bands[-8:].mean() for bands in drawn]
     assert min(fall) < 5, "white is drawn"
     assert max(fall) > 12, "pink is drawn"
 
 
 def test_coloured_noise_is_mixed_at_the_level_asked_for(corpus: Corpus, folder: Path) -> None:
-    level = {"kind": "fixed", "floor_db": -150.0, "ceiling_db": 150.0}  # clips nothing, so that it can be undone
-    spec = FrontendSpec.parse({**THREE.as_mapping(), "channels": [{**c.as_mapping(), "level": level} for c in THREE.channels]})
+    # clips nothing, so that it can be undone
+    level = {"kind": "fixed", "floor_db": -150.0, "ceiling_db": 150.0}
+    spec = FrontendSpec.parse(
+        {
+            **THREE.as_mapping(),
+            "channels": [{**c.as_mapping(), "level": level} for c in THREE.channels],
+        }
+    )
     windows = windows_of(corpus, folder, spec)
     noisy, clean = (
-        Batches(windows, AugmentSpec(coloured_share=share, coloured_snr_db=(6.0, 6.0))).per_class(np.random.default_rng(2), 1)[0][0]
+        Batches(windows, AugmentSpec(coloured_share=share, coloured_snr_db=(6.0, 6.0))).per_class(
+            np.random.default_rng(2), 1
+        )[0][0]
         for share in (1.0, 0.0)
     )
     power = np.power(10, (noisy.astype(np.float64) * 300 - 150) / 10)
-    alone = to_peak_band(np.power(10, (clean.astype(np.float64) * 300 - 150) / 10).astype(np.float32))
+    alone = to_peak_band(
+        np.power(10, (clean.astype(np.float64) * 300 - 150) / 10).astype(np.float32)
+    )
     assert 10 * np.log10((power - alone)[0].mean(axis=1).max()) == pytest.approx(-6, abs=0.05)
 
 
 def test_mixtures_have_the_labels_of_both_in_much_the_same_share(windows: TrainingWindows) -> None:
-    batches, rng = Batches(windows, AugmentSpec(mixup_share=1.0, mixup_alpha=5.0)), np.random.default_rng(0)
+    batches, rng = (
+        Batches(windows, AugmentSpec(mixup_share=1.0, mixup_alpha=5.0)),
+        np.random.default_rng(0),
+    )
     _, targets, _ = batches.classification(rng, 40, 0.0)
     assert set((targets > 0).sum(axis=1)) == {1, 2}, "of two species one may be drawn twice"
     np.testing.assert_allclose(targets.sum(axis=1), 1, atol=1e-6)
     shares = np.array([batches._share(rng) for _ in range(2000)])
     assert shares.mean() == pytest.approx(0.5, abs=0.02)
-    assert shares.std() == pytest.approx(1 / (2 * np.sqrt(11)), abs=0.01), "the deviation of Beta(5, 5)"
+    assert shares.std() == pytest.approx(1 / (2 * np.sqrt(11)), abs=0.01), (
+        "the deviation of Beta(5, 5)"
+    )
     plain = Batches(windows, AugmentSpec(mixup_share=1.0))
     assert all(0.2 <= plain._share(rng) <= 0.8 for _ in range(100))
 
 
 def test_everything_of_both_papers_at_once_makes_batches(windows: TrainingWindows) -> None:
-    spec = AugmentSpec(**{**vars(SOUNDCEPTION), "coloured_share": 0.5, "mixup_share": 0.5, "mixup_alpha": 4.5, "stretch": 0.05})
-    first, second = (Batches(windows, spec).classification(np.random.default_rng(7), 12, 0.2)[0] for _ in range(2))
+    spec = AugmentSpec(
+        **{
+            **vars(SOUNDCEPTION),
+            "coloured_share": 0.5,
+            "mixup_share": 0.5,
+            "mixup_alpha": 4.5,
+            "stretch": 0.05,
+        }
+    )
+    first, second = (
+        Batches(windows, spec).classification(np.random.default_rng(7), 12, 0.2)[0]
+        for _ in range(2)
+    )
     assert first.shape == (12, *THREE.shape)
     assert np.isfinite(first).all()
     assert 0 <= first.min() <= first.max() <= 1
@@ -199,7 +257,10 @@ def test_everything_of_both_papers_at_once_makes_batches(windows: TrainingWindow
         ({"mixup_alpha": -1}, "mixup_alpha: -1 is outside"),
         ({"coloured_snr_db": [20, 5]}, "coloured_snr_db: 20 to 5 dB is no range"),
         ({"sharpness": 1}, "unknown key 'sharpness'"),
-        ({"hue": 0.2}, "augment.hue needs three channels to turn into each other, the frontend has 1"),
+        (
+            {"hue": 0.2},
+            "augment.hue needs three channels to turn into each other, the frontend has 1",
+        ),
     ],
 )
 def test_what_cannot_be_is_told_in_a_line(changes: dict[str, Any], reason: str) -> None:
