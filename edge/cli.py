@@ -170,7 +170,7 @@ def replay(  # noqa: PLR0913 - one for each option
     """Detect animals in recordings: files, or folders with all the audio below them."""
     from edge.clock import parse_start
     from edge.detect.site import read_species
-    from edge.detect.smoothing import RefineSpec
+    from edge.detect.smoothing import SmoothingConfig
     from edge.replay.output import refuse_to_overwrite
     from edge.replay.replay import Replayer, ReplaySettings, find_recordings
 
@@ -182,7 +182,7 @@ def replay(  # noqa: PLR0913 - one for each option
         hop_s=hop_s,
         start=start_utc,
         species=expected,
-        refine=RefineSpec(**refine),
+        refine=SmoothingConfig(**refine),
         spool=form == "windows",
         backend=backend,
         engines=_engines(engines),
@@ -206,7 +206,7 @@ def _write(
 ) -> bool:
     """Hear and write all recordings; whether every one could be."""
     from edge.replay.formats import open_sink
-    from edge.replay.formats.base import Heard
+    from edge.replay.formats.base import ReplayResult
     from edge.replay.output import text_output
     from edge.replay.replay import replay as outcomes
 
@@ -220,7 +220,7 @@ def _write(
                 outcomes(replayer, recordings, workers=workers, progress=advance), 1
             ):
                 advance(done)
-                if not isinstance(outcome, Heard):
+                if not isinstance(outcome, ReplayResult):
                     complain(str(outcome))
                     failed += 1
                     continue
@@ -237,11 +237,11 @@ def _write(
     return not failed
 
 
-def _draw(replayer: Replayer, heard: Any, plot: str) -> None:
+def _draw(replayer: Replayer, result: Any, plot: str) -> None:
     from edge.replay.plot import draw
 
-    spec, attention = replayer.bundle.frontend, replayer.attention(heard)
-    draw(heard, path=plot, spec=spec, provenance=replayer.provenance, attention=attention)
+    spec, attention = replayer.bundle.frontend, replayer.attention(result)
+    draw(result, path=plot, spec=spec, provenance=replayer.provenance, attention=attention)
 
 
 @contextmanager

@@ -61,12 +61,12 @@ def _outputs(b: Bundle) -> Iterator[str]:
     yield f"embedding {len(golden.embedding)}"
     yield f"logits {len(golden.logits)}"
     if threshold is not None:
-        frames = golden.further.get("frames")
+        frames = golden.extra_outputs.get("frames")
         yield (
             "frames" if frames is None else f"frames {len(frames)}"
         ) + f" (heard from a score of {threshold:g})"
     if b.manifest.attention:
-        bands, parts = golden.further["attention"].shape
+        bands, parts = golden.extra_outputs["attention"].shape
         yield f"attention {bands} bands x {parts} parts"
 
 

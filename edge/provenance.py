@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from edge.bundle import FP32, Label
-from edge.detect.model import Judge
+from edge.detect.model import Classifier
 from edge.detect.site import SpeciesList
-from edge.detect.smoothing import RefineSpec
+from edge.detect.smoothing import SmoothingConfig
 
 __all__ = ["Provenance", "chosen_later", "code_digest", "config_digest", "provenance_of"]
 
@@ -47,7 +47,7 @@ class Provenance:
         return self.labels[label].common_name
 
 
-def provenance_of(model: Judge, **settings: Any) -> Provenance:
+def provenance_of(model: Classifier, **settings: Any) -> Provenance:
     """Provenance of results of `model` under `settings`; together they are all that decides what is
     detected.
     """
@@ -62,7 +62,7 @@ def provenance_of(model: Judge, **settings: Any) -> Provenance:
     )
 
 
-def chosen_later(*, species: SpeciesList | None, refine: RefineSpec) -> dict[str, Any]:
+def chosen_later(*, species: SpeciesList | None, refine: SmoothingConfig) -> dict[str, Any]:
     """Settings that came after the first recorders: only where they were chosen, so that other
     configurations keep their digest.
     """

@@ -29,7 +29,7 @@ from edge.backends.cuda import Gpu, open_gpu
 from edge.backends.enginecache import (
     PLAN,
     BuildOptions,
-    Engine,
+    CompiledEngine,
     EngineCache,
     EngineKey,
     machine_of,
@@ -54,7 +54,7 @@ class Outcome:
     """What became of one network; `engine` None when it failed for `reason`."""
 
     network: str
-    engine: Engine | None
+    engine: CompiledEngine | None
     reason: str = ""
     parity: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 

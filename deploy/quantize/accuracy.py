@@ -42,12 +42,12 @@ class Outputs:
 
     embedding: Array
     logits: Array
-    further: Mapping[str, Array] = field(default_factory=dict)
+    extra_outputs: Mapping[str, Array] = field(default_factory=dict)
 
     @property
     def every(self) -> tuple[Array, ...]:
         """All of them, in their order."""
-        return (self.embedding, self.logits, *self.further.values())
+        return (self.embedding, self.logits, *self.extra_outputs.values())
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -75,22 +75,24 @@ def body(model: onnx.ModelProto) -> list[str]:
     return names
 
 
-def run_as_recorded(model: bytes, features: Array, further: Sequence[str] = ()) -> Outputs:
+def run_as_recorded(model: bytes, features: Array, extra_outputs: Sequence[str] = ()) -> Outputs:
     """Outputs (n, ...) to features (n, C, F, T) from the engine that a recorder uses, with the
     kernels of this machine.
 
-    `further` names what is wanted beside embedding and logits.
+    `extra_outputs` names what is wanted beside embedding and logits.
     """
     with tempfile.TemporaryDirectory(prefix="edge-quantize-") as folder:
         file = Path(folder, "model.onnx")
         file.write_bytes(model)
         backend = OnnxBackend(file, threads=os.cpu_count() or 1)
-        parts = [backend.infer_named(batch, (*OUTPUTS, *further)) for batch in batches(features)]
-    return _outputs(parts, further)
+        parts = [
+            backend.infer_named(batch, (*OUTPUTS, *extra_outputs)) for batch in batches(features)
+        ]
+    return _outputs(parts, extra_outputs)
 
 
 def run_to_the_letter(
-    model: bytes, features: Array, further: Sequence[str] = (), also: tuple[str, ...] = ()
+    model: bytes, features: Array, extra_outputs: Sequence[str] = (), also: tuple[str, ...] = ()
 ) -> tuple[Outputs, dict[str, float]]:
     """Outputs with every operator by itself and none fused: quantised numbers are reckoned with in
     float, so that no kernel's shortcut is measured. Of the scalars named `also`, the largest over
@@ -108,7 +110,7 @@ def run_to_the_letter(
         raise BundleError(
             f"ONNX Runtime cannot load the converted network ({str(exc).splitlines()[0]})"
         ) from exc
-    arrays = [*OUTPUTS, *further]
+    arrays = [*OUTPUTS, *extra_outputs]
     name = session.get_inputs()[0].name
     parts: list[list[Any]] = [
         session.run([*arrays, *also], {name: batch}) for batch in batches(features)
@@ -116,14 +118,16 @@ def run_to_the_letter(
     scalars = zip(*(part[len(arrays) :] for part in parts), strict=True)
     # a nan stays one
     largest = {name: float(np.max(values)) for name, values in zip(also, scalars, strict=True)}
-    return _outputs([part[: len(arrays)] for part in parts], further), largest
+    return _outputs([part[: len(arrays)] for part in parts], extra_outputs), largest
 
 
-def _outputs(parts: Sequence[Sequence[Array]], further: Sequence[str]) -> Outputs:
+def _outputs(parts: Sequence[Sequence[Array]], extra_outputs: Sequence[str]) -> Outputs:
     """The batches as one."""
     embedding, logits, *others = (np.concatenate(column) for column in zip(*parts, strict=True))
     return Outputs(
-        embedding=embedding, logits=logits, further=dict(zip(further, others, strict=True))
+        embedding=embedding,
+        logits=logits,
+        extra_outputs=dict(zip(extra_outputs, others, strict=True)),
     )
 
 

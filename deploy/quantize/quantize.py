@@ -122,7 +122,7 @@ def quantize(
 def _as_recorded(bundle: Bundle) -> Callable[[Array], Outputs]:
     """The network as it was trained, as a recorder's engine runs it."""
     model = bundle.model_path.read_bytes()
-    return lambda features: run_as_recorded(model, features, bundle.manifest.further)
+    return lambda features: run_as_recorded(model, features, bundle.manifest.extra_outputs)
 
 
 def _answers(bundle: Bundle, windows: Windows, answer: Callable[[Array], Outputs]) -> _Answers:
@@ -183,7 +183,7 @@ def _make(
         embedding=golden.embedding[0],
         logits=golden.logits[0],
         tolerance=tolerance,
-        further={name: answer[0] for name, answer in golden.further.items()},
+        extra_outputs={name: answer[0] for name, answer in golden.extra_outputs.items()},
     )
     return new, after
 
@@ -237,32 +237,36 @@ def _convert(bundle: Bundle, windows: Windows, kind: Kind) -> _Graph:
     model = load_onnx(bundle.model_path.read_bytes())
     from deploy.quantize.integers import quantised  # these need the package onnx
 
-    inside, further = body(model), bundle.manifest.further
+    inside, extra_outputs = body(model), bundle.manifest.extra_outputs
     if kind.precision == "fp16":
-        return _half(model, inside, further, kind)
+        return _half(model, inside, extra_outputs, kind)
     if kind.precision == "int8+fp16":
         model = _at_opset(model, WHOLE_AND_HALF_OPSET)
         return _half(
-            quantised(model, inside, windows.calibration, runs_on="tensorrt"), inside, further, kind
+            quantised(model, inside, windows.calibration, runs_on="tensorrt"),
+            inside,
+            extra_outputs,
+            kind,
         )
     whole = _serialised(quantised(model, inside, windows.calibration, runs_on=kind.runs_on))
     if kind.runs_on == "tensorrt":
         return _Graph(
-            model=whole, answer=lambda features: run_to_the_letter(whole, features, further)[0]
+            model=whole,
+            answer=lambda features: run_to_the_letter(whole, features, extra_outputs)[0],
         )
     few = windows.calibration[:128]
     spread = _distance(
-        run_as_recorded(whole, few, further), run_to_the_letter(whole, few, further)[0]
+        run_as_recorded(whole, few, extra_outputs), run_to_the_letter(whole, few, extra_outputs)[0]
     )
     return _Graph(
         model=whole,
-        answer=lambda features: run_as_recorded(whole, features, further),
+        answer=lambda features: run_as_recorded(whole, features, extra_outputs),
         spread=spread,
     )
 
 
 def _half(
-    model: onnx.ModelProto, inside: Sequence[str], further: Sequence[str], kind: Kind
+    model: onnx.ModelProto, inside: Sequence[str], extra_outputs: Sequence[str], kind: Kind
 ) -> _Graph:
     from deploy.quantize.half import LARGEST, halved, peaks_of, rounded
 
@@ -270,7 +274,7 @@ def _half(
     simulated = probe.SerializeToString()
 
     def answer(features: Array) -> Outputs:
-        outputs, magnitudes = run_to_the_letter(simulated, features, further, also=peaks)
+        outputs, magnitudes = run_to_the_letter(simulated, features, extra_outputs, also=peaks)
         name, worst = max(
             magnitudes.items(),
             key=lambda item: (not np.isfinite(item[1]), item[1]),
@@ -348,5 +352,5 @@ def _kept(bundle: Bundle, name: str) -> NewVariant:
         embedding=golden.embedding,
         logits=golden.logits,
         tolerance=golden.tolerance,
-        further=golden.further,
+        extra_outputs=golden.extra_outputs,
     )

@@ -26,7 +26,7 @@ from typing import Any
 from edge.backends.cuda import Gpu
 from edge.errors import EngineError
 
-__all__ = ["BuildOptions", "Engine", "EngineCache", "EngineKey", "Machine", "machine_of"]
+__all__ = ["BuildOptions", "CompiledEngine", "EngineCache", "EngineKey", "Machine", "machine_of"]
 
 PLAN, KEY, PARITY = "engine.plan", "engine.json", "parity.json"
 SET_ASIDE = "set-aside."
@@ -98,7 +98,7 @@ class EngineKey:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Engine:
+class CompiledEngine:
     """One that is in the cache, whole and of this machine."""
 
     key: EngineKey
@@ -113,7 +113,7 @@ class EngineCache:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def find(self, onnx: Path, machine: Machine) -> Engine:
+    def find(self, onnx: Path, machine: Machine) -> CompiledEngine:
         """The newest engine of the graph for this very machine; raises `EngineError` saying why
         there is none.
 
@@ -139,7 +139,7 @@ class EngineCache:
             "compile`"
         )
 
-    def holds(self, key: EngineKey) -> Engine | None:
+    def holds(self, key: EngineKey) -> CompiledEngine | None:
         """The engine of exactly this key, or None; one that is damaged is set aside."""
         folder = self.place(key)
         if not folder.is_dir():
@@ -166,7 +166,7 @@ class EngineCache:
 
     def keep(
         self, staged: Path, key: EngineKey, *, build_s: float, parity: Mapping[str, Any]
-    ) -> Engine:
+    ) -> CompiledEngine:
         """Put the plan that was built and proved in `staged` into place, on the disk before it is
         seen.
         """
@@ -212,7 +212,7 @@ class EngineCache:
         found = [path.parent for path in self.folder.glob(f"[0-9a-f]*/{KEY}")]
         return sorted(found, key=lambda folder: folder.stat().st_mtime, reverse=True)
 
-    def _load(self, folder: Path) -> Engine:
+    def _load(self, folder: Path) -> CompiledEngine:
         try:
             sidecar = json.loads((folder / KEY).read_text(encoding="utf-8"))
             parity = json.loads((folder / PARITY).read_text(encoding="utf-8"))
@@ -231,7 +231,7 @@ class EngineCache:
             raise EngineError("its key was edited, or it was copied from elsewhere")
         if not passed:
             raise EngineError("it did not give the bundle's answers")
-        return Engine(key=key, folder=folder, plan=plan, build_s=build_s)
+        return CompiledEngine(key=key, folder=folder, plan=plan, build_s=build_s)
 
     def _prune(self) -> None:
         for folder in self._folders()[KEPT_ENGINES:]:

@@ -26,20 +26,20 @@ class Golden:
     """One window with its expected outputs: samples (n,), embedding (D,), logits (K,); outputs may
     differ by `tolerance`.
 
-    `further` are those of `Manifest.further`: frames (T, K), attention (F', T'). A bundle of format
-    3 may lack its frames.
+    `extra_outputs` are those of `Manifest.extra_outputs`: frames (T, K), attention (F', T'). A
+    bundle of format 3 may lack its frames.
     """
 
     samples: Array
     embedding: Array
     logits: Array
     tolerance: float
-    further: Mapping[str, Array] = field(default_factory=dict)
+    extra_outputs: Mapping[str, Array] = field(default_factory=dict)
 
     @property
     def expected(self) -> dict[str, Array]:
         """All outputs by name."""
-        return {"embedding": self.embedding, "logits": self.logits, **self.further}
+        return {"embedding": self.embedding, "logits": self.logits, **self.extra_outputs}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +51,7 @@ class NewVariant:
     embedding: Array
     logits: Array
     tolerance: float
-    further: Mapping[str, Array] = field(default_factory=dict)
+    extra_outputs: Mapping[str, Array] = field(default_factory=dict)
 
 
 def write_golden(file: Path, golden: Golden | NewVariant, **samples: Array) -> None:
@@ -61,7 +61,7 @@ def write_golden(file: Path, golden: Golden | NewVariant, **samples: Array) -> N
         "logits": golden.logits,
         "tolerance": np.float64(golden.tolerance),
     }
-    np.savez_compressed(file, **samples, **outputs, **golden.further)  # type: ignore[arg-type]
+    np.savez_compressed(file, **samples, **outputs, **golden.extra_outputs)  # type: ignore[arg-type]
 
 
 def load_arrays(file: Path) -> dict[str, NDArray[Any]]:
@@ -86,15 +86,15 @@ def read_golden(file: Path, known: Mapping[str, Array], manifest: Manifest) -> G
             embedding=arrays["embedding"],
             logits=arrays["logits"],
             tolerance=float(arrays["tolerance"]),
-            further={
+            extra_outputs={
                 name: arrays[name]
-                for name in manifest.further
+                for name in manifest.extra_outputs
                 if name in arrays or name != "frames"
             },
         )
     except KeyError as exc:
         raise BundleError(f"{file}: array {exc} is missing; export the bundle again") from exc
-    for name, expected in golden.further.items():
+    for name, expected in golden.extra_outputs.items():
         if expected.ndim != 2 or (name == "frames" and expected.shape[1] != len(manifest.labels)):
             raise BundleError(
                 f"{file}: {name} has shape {expected.shape}, which cannot be; export the bundle "

@@ -151,7 +151,7 @@ class Manifest:
             )
 
     @property
-    def further(self) -> tuple[str, ...]:
+    def extra_outputs(self) -> tuple[str, ...]:
         """Outputs of the graph beside embedding and logits."""
         frames = ("frames",) if self.frame_threshold is not None else ()
         return (*frames, "attention") if self.attention else frames

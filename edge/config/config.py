@@ -35,7 +35,7 @@ from edge.config.sections import (
     TrackerConfig,
 )
 from edge.detect.signal_health import HealthLimits
-from edge.detect.smoothing import RefineSpec
+from edge.detect.smoothing import SmoothingConfig
 from edge.detect.tracker import TrackerSpec
 from edge.errors import ConfigError, Fault, FaultyConfigError
 from edge.provenance import chosen_later, config_digest
@@ -77,9 +77,9 @@ class Config(Section):
         return TrackerSpec(**self.tracker.model_dump())
 
     @property
-    def refine_spec(self) -> RefineSpec:
+    def smoothing(self) -> SmoothingConfig:
         """For the stage between model and tracker."""
-        return RefineSpec(
+        return SmoothingConfig(
             slide_s=self.model.slide_s, boost=self.model.boost, boost_s=self.model.boost_s
         )
 
@@ -94,7 +94,7 @@ class Config(Section):
         about delivery or storage.
         """
         return {
-            **chosen_later(species=self.site.species, refine=self.refine_spec),
+            **chosen_later(species=self.site.species, refine=self.smoothing),
             "hop_s": self.model.hop_s,
             "tracker": self.tracker_spec,
             "health": self.health_limits,

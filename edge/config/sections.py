@@ -11,7 +11,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 
 from edge.detect.signal_health import HealthLimits
 from edge.detect.site import SpeciesList, parse_species
-from edge.detect.smoothing import RefineSpec
+from edge.detect.smoothing import SmoothingConfig
 from edge.detect.tracker import TrackerSpec
 
 __all__ = [
@@ -84,7 +84,7 @@ class AudioConfig(Section):
 
 class ModelConfig(Section):
     """Which bundle, or which together (None: the one that ships), how often it is asked, what runs
-    it; and as `RefineSpec`.
+    it; and as `SmoothingConfig`.
     """
 
     bundle: FilePath | None = None
@@ -93,9 +93,9 @@ class ModelConfig(Section):
         | None
     ) = None
     hop_s: Annotated[float, Field(gt=0, le=60)] = 1.0
-    slide_s: Annotated[float, Field(ge=0, le=60)] = RefineSpec.slide_s
-    boost: Annotated[float, Field(ge=1, le=10)] = RefineSpec.boost
-    boost_s: Annotated[float, Field(ge=0, le=86_400)] = RefineSpec.boost_s
+    slide_s: Annotated[float, Field(ge=0, le=60)] = SmoothingConfig.slide_s
+    boost: Annotated[float, Field(ge=1, le=10)] = SmoothingConfig.boost
+    boost_s: Annotated[float, Field(ge=0, le=86_400)] = SmoothingConfig.boost_s
     backend: Literal["auto", "tensorrt", "cuda", "cpu"] = "auto"
     engines: FilePath = Path("engines")
 

@@ -17,17 +17,16 @@ from typing import Literal
 
 from edge.backends.base import Backend
 from edge.backends.cuda import Gpu, open_gpu
-from edge.backends.enginecache import Engine as CompiledEngine
-from edge.backends.enginecache import EngineCache, machine_of
+from edge.backends.enginecache import CompiledEngine, EngineCache, machine_of
 from edge.backends.onnx import OnnxBackend, cuda_provider_missing
 from edge.backends.tensorrt_library import import_tensorrt
 from edge.bundle import Bundle, Network
 from edge.detect.ensemble import Ensemble
-from edge.detect.model import Judge, Model
+from edge.detect.model import Classifier, Model
 from edge.detect.signal_health import HealthLimits
 from edge.errors import BackendError, BundleError, ConfigError, EngineError, NoGpuError
 
-__all__ = ["FOLDER", "BackendChoice", "Engine", "engines", "load_model", "load_models"]
+__all__ = ["FOLDER", "BackendChoice", "EngineCandidate", "engines", "load_model", "load_models"]
 
 BackendChoice = Literal["auto", "tensorrt", "cuda", "cpu"]
 Kind = Literal["tensorrt", "cuda", "cpu"]
@@ -37,7 +36,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Engine:
+class EngineCandidate:
     """A way to run one network: the backend's name for people, and how to open it."""
 
     backend: str
@@ -118,7 +117,7 @@ def load_models(
     backend: BackendChoice = "auto",
     folder: Path = FOLDER,
     limits: HealthLimits | None = None,
-) -> Judge:
+) -> Classifier:
     """As `load_model`; several bundles judge together."""
     models = [
         load_model(bundle, backend=backend, folder=folder, limits=limits) for bundle in bundles
@@ -128,7 +127,7 @@ def load_models(
 
 def engines(
     bundle: Bundle, *, backend: BackendChoice = "auto", folder: Path = FOLDER, threads: int = 1
-) -> Iterator[Engine]:
+) -> Iterator[EngineCandidate]:
     """Every engine of this machine for the bundle, best first; the last is the fp32 network on the
     CPU, which is always there.
     """
@@ -137,7 +136,7 @@ def engines(
 
 def _offered(
     bundle: Bundle, backend: BackendChoice, folder: Path, threads: int, record: _Record
-) -> Iterator[Engine]:
+) -> Iterator[EngineCandidate]:
     """What there is, best first; what kinds there are not goes into `record`. Opens nothing, but
     may set a damaged engine aside.
     """
@@ -155,7 +154,7 @@ def _offered(
             record.passed_over(kind, exc)
 
 
-def _tensorrt(bundle: Bundle, folder: Path, threads: int) -> list[Engine]:
+def _tensorrt(bundle: Bundle, folder: Path, threads: int) -> list[EngineCandidate]:
     """A network for which nothing was compiled is not missed when another was:
     `edge-deploy compile` has chosen.
     """
@@ -170,7 +169,7 @@ def _tensorrt(bundle: Bundle, folder: Path, threads: int) -> list[Engine]:
             reason = reason or exc
             continue
         found.append(
-            Engine(
+            EngineCandidate(
                 backend="tensorrt",
                 network=network.name,
                 open=partial(_open_compiled, cache, compiled, gpu),
@@ -191,7 +190,7 @@ def _open_compiled(cache: EngineCache, compiled: CompiledEngine, gpu: Gpu) -> Ba
         raise
 
 
-def _cuda(bundle: Bundle, folder: Path, threads: int) -> list[Engine]:
+def _cuda(bundle: Bundle, folder: Path, threads: int) -> list[EngineCandidate]:
     """fp16 is for it as it is for TensorRT; 8-bit graphs it would compute in fp32, only slower."""
     reason = cuda_provider_missing()
     if reason is not None:
@@ -203,17 +202,17 @@ def _cuda(bundle: Bundle, folder: Path, threads: int) -> list[Engine]:
         if n.name not in variants or variants[n.name].precision == "fp16"
     ]
     return [
-        Engine(
+        EngineCandidate(
             backend="onnxruntime-cuda", network=n.name, open=partial(_open_onnx, n, threads, "cuda")
         )
         for n in networks
     ]
 
 
-def _cpu(bundle: Bundle, folder: Path, threads: int) -> list[Engine]:
+def _cpu(bundle: Bundle, folder: Path, threads: int) -> list[EngineCandidate]:
     networks = bundle.networks_for("onnx")
     return [
-        Engine(
+        EngineCandidate(
             backend="onnxruntime-cpu", network=n.name, open=partial(_open_onnx, n, threads, "cpu")
         )
         for n in networks
@@ -224,7 +223,7 @@ def _open_onnx(network: Network, threads: int, provider: Literal["cpu", "cuda"])
     return OnnxBackend(network.path, threads=threads, provider=provider)
 
 
-_OF_KIND: dict[Kind, Callable[[Bundle, Path, int], list[Engine]]] = {
+_OF_KIND: dict[Kind, Callable[[Bundle, Path, int], list[EngineCandidate]]] = {
     "tensorrt": _tensorrt,
     "cuda": _cuda,
     "cpu": _cpu,

@@ -10,7 +10,7 @@ import numpy as np
 
 from edge.bundle import Bundle
 from edge.detect.decision import Decision
-from edge.detect.model import Model, Verdict, heard
+from edge.detect.model import Model, Verdict, unjudged
 from edge.errors import BundleError
 from edge.types import Array, Prediction, Window
 
@@ -69,12 +69,12 @@ class Ensemble:
 
     @property
     def why_not(self) -> tuple[str, ...]:
-        """See `Judge.why_not`."""
+        """See `Classifier.why_not`."""
         return tuple(dict.fromkeys(reason for member in self._members for reason in member.why_not))
 
     def predict(self, window: Window) -> Prediction:
-        """See `Judge.predict`."""
-        p = heard(window, self._members[0].limits)
+        """See `Classifier.predict`."""
+        p = unjudged(window, self._members[0].limits)
         if p.health.gated:
             return p
         features: dict[int, tuple[Array, float]] = {}

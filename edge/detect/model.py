@@ -17,7 +17,7 @@ from edge.detect.signal_health import HealthLimits, signal_health
 from edge.errors import BackendError, BundleError
 from edge.types import Array, Frames, Prediction, Window
 
-__all__ = ["NOTHING", "Judge", "Model", "Verdict", "heard"]
+__all__ = ["NOTHING", "Classifier", "Model", "Verdict", "unjudged"]
 
 NOTHING = np.empty(0, np.float32)
 
@@ -47,7 +47,7 @@ class Verdict:
     frames: Frames | None = None
 
 
-class Judge(Protocol):
+class Classifier(Protocol):
     """Judges windows: a `Model`, or several as one. Used by one thread. `bundle` is the first of
     several.
     """
@@ -93,8 +93,8 @@ class Judge(Protocol):
         ...
 
     def predict(self, window: Window) -> Prediction:
-        """Judge one window; a dead or stuck one is not shown to the network. Raises `BackendError`
-        when there is no answer.
+        """Classify one window; a dead or stuck one is not shown to the network. Raises
+        `BackendError` when there is no answer.
         """
         ...
 
@@ -133,17 +133,17 @@ class Model:
 
     @property
     def digest(self) -> str:
-        """See `Judge.digest`."""
+        """See `Classifier.digest`."""
         return self.bundle.digest
 
     @property
     def variant(self) -> str:
-        """See `Judge.variant`."""
+        """See `Classifier.variant`."""
         return self.network.name
 
     def predict(self, window: Window) -> Prediction:
-        """See `Judge.predict`."""
-        p = heard(window, self.limits)
+        """See `Classifier.predict`."""
+        p = unjudged(window, self.limits)
         if p.health.gated:
             return p
         features, frontend_s = self.features(window.samples)
@@ -238,7 +238,7 @@ class Model:
                 )
 
 
-def heard(window: Window, limits: HealthLimits) -> Prediction:
+def unjudged(window: Window, limits: HealthLimits) -> Prediction:
     """The window before anyone has judged it, which is all there is to say of a gated one; raises
     `BackendError` for no sound.
     """

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Protocol
 
-from edge.detect.model import Judge
-from edge.detect.smoothing import Stage
+from edge.detect.model import Classifier
+from edge.detect.smoothing import Smoothing
 from edge.detect.tracker import Tracker
 from edge.detect.windows import Windower
 from edge.errors import BackendError
@@ -36,8 +36,8 @@ def detect(
     blocks: Iterable[AudioBlock],
     *,
     windower: Windower,
-    model: Judge,
-    refiner: Stage,
+    model: Classifier,
+    smoothing: Smoothing,
     tracker: Tracker,
     meter: Meter,
 ) -> Iterator[Detection]:
@@ -46,14 +46,14 @@ def detect(
         meter.block(block)
         for window in windower.push(block):
             for judged in _judged(window, model, meter):
-                for prediction in refiner.push(judged):
+                for prediction in smoothing.push(judged):
                     yield from tracker.push(prediction)
-    for prediction in refiner.flush():
+    for prediction in smoothing.flush():
         yield from tracker.push(prediction)
     yield from tracker.flush()
 
 
-def _judged(window: Window, model: Judge, meter: Meter) -> Iterator[Prediction]:
+def _judged(window: Window, model: Classifier, meter: Meter) -> Iterator[Prediction]:
     """The prediction of a window, if there is one: one bad window must not end a year of
     listening.
     """

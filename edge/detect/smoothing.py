@@ -22,14 +22,14 @@ from edge.detect.decision import Decision
 from edge.errors import ConfigError
 from edge.types import Array, Prediction
 
-__all__ = ["AsJudged", "RefineSpec", "Refiner", "Stage", "refiner_of"]
+__all__ = ["NoSmoothing", "SlidingAverage", "Smoothing", "SmoothingConfig", "smoothing_of"]
 
 PASSED = 0.5  # a score above it is a label heard well
 NEVER = -(2**62)
 
 
 @dataclass(frozen=True, kw_only=True)
-class RefineSpec:
+class SmoothingConfig:
     """`slide_s`: d of the sliding average, 0: none. `boost`: factor of the scores, 1: none,
     `boost_s` after one above 0.5.
     """
@@ -49,7 +49,7 @@ class RefineSpec:
         return self.slide_s > 0 or self.boost > 1
 
 
-class Stage(Protocol):
+class Smoothing(Protocol):
     """Predictions in, as many out, in their order, perhaps later. One stream, one thread."""
 
     def push(self, prediction: Prediction) -> Iterable[Prediction]:
@@ -61,22 +61,22 @@ class Stage(Protocol):
         ...
 
 
-class AsJudged:
+class NoSmoothing:
     """Every prediction as it came."""
 
     def push(self, prediction: Prediction) -> Iterable[Prediction]:
-        """See `Stage.push`."""
+        """See `Smoothing.push`."""
         return (prediction,)
 
     def flush(self) -> Iterable[Prediction]:
-        """See `Stage.flush`."""
+        """See `Smoothing.flush`."""
         return ()
 
 
-class Refiner:
+class SlidingAverage:
     """Works `slide_s` behind the model, because the average needs what comes after."""
 
-    def __init__(self, *, decision: Decision, spec: RefineSpec, sample_rate_hz: int) -> None:
+    def __init__(self, *, decision: Decision, spec: SmoothingConfig, sample_rate_hz: int) -> None:
         self._decision = decision
         self._boost = spec.boost
         self._slide = round(spec.slide_s * sample_rate_hz)
@@ -84,7 +84,7 @@ class Refiner:
         self._begin()
 
     def push(self, prediction: Prediction) -> Iterator[Prediction]:
-        """See `Stage.push`."""
+        """See `Smoothing.push`."""
         if self._run and (
             prediction.health.gated or prediction.start_sample > self._run[-1].end_sample
         ):
@@ -97,12 +97,12 @@ class Refiner:
             self._next < len(self._run)
             and self._run[self._next].start_sample + self._slide <= prediction.start_sample
         ):
-            yield self._refined()
+            yield self._smoothed()
 
     def flush(self) -> Iterator[Prediction]:
-        """See `Stage.flush`."""
+        """See `Smoothing.flush`."""
         while self._next < len(self._run):
-            yield self._refined()
+            yield self._smoothed()
         self._begin()
 
     def _begin(self) -> None:
@@ -112,7 +112,7 @@ class Refiner:
         # (K,) start of the last window heard well
         self._passed = np.full(len(self._decision.labels), NEVER, np.int64)
 
-    def _refined(self) -> Prediction:
+    def _smoothed(self) -> Prediction:
         p = self._run[self._next]
         scores, novelty = self._average(p) if self._slide else (p.scores, p.rule_novelty)
         if self._boost > 1:
@@ -175,10 +175,10 @@ class Refiner:
             self._next -= older
 
 
-def refiner_of(spec: RefineSpec, *, decision: Decision, sample_rate_hz: int) -> Stage:
+def smoothing_of(spec: SmoothingConfig, *, decision: Decision, sample_rate_hz: int) -> Smoothing:
     """What `spec` asks for."""
     return (
-        Refiner(decision=decision, spec=spec, sample_rate_hz=sample_rate_hz)
+        SlidingAverage(decision=decision, spec=spec, sample_rate_hz=sample_rate_hz)
         if spec.on
-        else AsJudged()
+        else NoSmoothing()
     )

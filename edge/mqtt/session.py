@@ -27,9 +27,9 @@ from paho.mqtt.reasoncodes import ReasonCode
 from edge.config.sections import MqttConfig
 from edge.errors import DeliveryError
 
-__all__ = ["KINDS", "Ack", "Session", "probe"]
+__all__ = ["ERROR_REASONS", "Ack", "Session", "probe"]
 
-KINDS = (
+ERROR_REASONS = (
     "unreachable",
     "tls",
     "credentials",

@@ -47,7 +47,7 @@ class MqttMeter(Protocol):
         """The connection came or went."""
 
     def mqtt_error(self, kind: str) -> None:
-        """Trouble, of one of `edge.mqtt.session.KINDS`."""
+        """Trouble, of one of `edge.mqtt.session.ERROR_REASONS`."""
 
     def mqtt_acknowledged(self, kind: str, delay_s: float | None) -> None:
         """A row of a kind of message was delivered, so long after it was stored; None when that was

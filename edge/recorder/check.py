@@ -14,7 +14,7 @@ from pathlib import Path
 from edge.config.config import Config, load_config
 from edge.errors import Fault, FaultyConfigError, UserError
 from edge.mqtt.sink import probe
-from edge.recorder.recorder import draw_up
+from edge.recorder.recorder import make_plan
 from edge.sources.portaudio import AudioSystem, choose
 
 __all__ = ["Finding", "check"]
@@ -128,7 +128,7 @@ def _device(config: Config, audio: AudioSystem) -> str:
 
 def _model(config: Config) -> str:
     try:
-        plan = draw_up(config)
+        plan = make_plan(config)
     except UserError as exc:
         if str(exc).startswith(("device.id", "site.species")):
             raise

@@ -24,7 +24,7 @@ from edge.errors import EdgeError, UserError
 from edge.mqtt.sink import MqttSink
 from edge.recorder.live_clock import LiveClock
 from edge.recorder.metrics import Metrics, MetricsServer
-from edge.recorder.recorder import Blueprint, Recorder, draw_up
+from edge.recorder.recorder import Recorder, RecorderPlan, make_plan
 from edge.recorder.systemd import Notifier
 from edge.recorder.telemetry import SYSFS, Telemetry
 from edge.sources.portaudio import AudioSystem
@@ -50,7 +50,7 @@ class Delivery(Protocol):
         ...
 
 
-Deliveries = Callable[[Blueprint, Store, LiveClock, Metrics], list[Delivery]]
+Deliveries = Callable[[RecorderPlan, Store, LiveClock, Metrics], list[Delivery]]
 
 
 class Daemon:
@@ -66,7 +66,7 @@ class Daemon:
         deliveries: Deliveries,
         clock: LiveClock | None = None,
         notifier: Notifier | None = None,
-        blueprint: Callable[[Config], Blueprint] = draw_up,
+        plan_of: Callable[[Config], RecorderPlan] = make_plan,
         sysfs: Path = SYSFS,
     ) -> None:
         self.commands: queue.SimpleQueue[Command] = queue.SimpleQueue()
@@ -75,7 +75,7 @@ class Daemon:
         self._deliveries = deliveries
         self._clock = clock or LiveClock()
         self._notifier = notifier or Notifier()
-        self._blueprint = blueprint
+        self._make_plan = plan_of
         self._sysfs = sysfs
         self._swap = threading.Lock()  # over which recorder is at work and which is next
         self._next: Recorder | None = None
@@ -85,7 +85,7 @@ class Daemon:
         """Build, start, wait, stop. Raises `UserError` for what a person must mend, and whatever
         ended the pipeline.
         """
-        plan = self._blueprint(load_config(self._config_file))
+        plan = self._make_plan(load_config(self._config_file))
         with ExitStack() as parts:
             parts.callback(self._notifier.close)
             store = parts.enter_context(open_store(plan.config))
@@ -112,7 +112,7 @@ class Daemon:
         if self._failure is not None:
             raise self._failure
 
-    def _record(self, plan: Blueprint, store: Store) -> Recorder:
+    def _record(self, plan: RecorderPlan, store: Store) -> Recorder:
         return Recorder(
             plan,
             audio=self._audio,
@@ -122,7 +122,7 @@ class Daemon:
             metrics=self._metrics,
         )
 
-    def _measure(self, plan: Blueprint, store: Store, parts: ExitStack) -> Metrics:
+    def _measure(self, plan: RecorderPlan, store: Store, parts: ExitStack) -> Metrics:
         metrics = Metrics(CollectorRegistry(), labels=plan.model.labels)
         _tell(metrics, plan)
         if store.quarantined is not None:
@@ -158,7 +158,7 @@ class Daemon:
         """
         self._notifier.reloading()
         try:
-            plan = self._blueprint(load_config(self._config_file))
+            plan = self._make_plan(load_config(self._config_file))
             recorder = self._record(plan, store)
             deliveries = self._deliveries(plan, store, self._clock, self._metrics)
         except (EdgeError, OSError) as exc:
@@ -244,7 +244,9 @@ def run(config_file: Path | None) -> None:
         daemon.run()
 
 
-def deliveries(plan: Blueprint, store: Store, clock: LiveClock, metrics: Metrics) -> list[Delivery]:
+def deliveries(
+    plan: RecorderPlan, store: Store, clock: LiveClock, metrics: Metrics
+) -> list[Delivery]:
     """The sinks that the configuration enables."""
     config = plan.config
     if not config.mqtt.enabled:
@@ -260,13 +262,13 @@ def deliveries(plan: Blueprint, store: Store, clock: LiveClock, metrics: Metrics
     return [MqttSink(config.mqtt, device=plan.device, store=store, info=info, meter=metrics)]
 
 
-def _tell(metrics: Metrics, plan: Blueprint) -> None:
+def _tell(metrics: Metrics, plan: RecorderPlan) -> None:
     metrics.digests(**digests(plan))
     p = plan.provenance
     metrics.engine(backend=p.backend, variant=p.variant, passed_over=plan.model.passed_over)
 
 
-def digests(plan: Blueprint) -> dict[str, str]:
+def digests(plan: RecorderPlan) -> dict[str, str]:
     """What runs, for the metrics."""
     p = plan.provenance
     return {

@@ -19,16 +19,15 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from edge.errors import ConfigError, StoreError
-from edge.mqtt.session import KINDS
+from edge.mqtt.session import ERROR_REASONS
 from edge.recorder.clips import ClipWriter
 from edge.store.effort import FATES, Fate
-from edge.store.outbox import Kind
+from edge.store.outbox import MESSAGE_KINDS
 from edge.store.store import Store
 from edge.types import Prediction
 
 __all__ = ["Metrics", "MetricsServer"]
 
-MESSAGES: tuple[Kind, ...] = ("detection", "effort", "health")
 STAGE_S = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 DELIVERY_S = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 5.0, 60.0, 3600.0, 86_400.0)
 DIGESTS = ("bundle", "config", "code", "version", "device")
@@ -145,8 +144,8 @@ class Metrics:
             self._windows: ("judged", "gated", "dropped", "failed"),
             self._detections: (*labels, "unknown"),
             self._fault: ("dead", "stuck"),
-            self._mqtt_errors: KINDS,
-            self._sent: MESSAGES,
+            self._mqtt_errors: ERROR_REASONS,
+            self._sent: MESSAGE_KINDS,
             self._clips: ("written", "refused", "removed"),
         }
         for metric, values in series.items():
@@ -269,7 +268,7 @@ class Metrics:
             "edge_outbox_dropped",
             "Messages dropped for want of space.",
             "kind",
-            lambda: dict.fromkeys(MESSAGES, 0) | store.dropped(sink),
+            lambda: dict.fromkeys(MESSAGE_KINDS, 0) | store.dropped(sink),
         )
 
     def watch_history(self, store: Store) -> None:

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-__all__ = ["REPEAT_S", "Seldom"]
+__all__ = ["REPEAT_S", "RateLimitedLog"]
 
 REPEAT_S = 600.0
 
@@ -25,7 +25,7 @@ class _Trouble:
     goes_on: bool = True
 
 
-class Seldom:
+class RateLimitedLog:
     """At most one line in `every_s` for each `about`, with the number of those kept back. Used by
     one thread.
     """
@@ -50,7 +50,7 @@ class Seldom:
         """Trouble that has cost something for good."""
         self._say(logging.ERROR, about, text)
 
-    def over(self, about: str, text: str) -> None:
+    def recovered(self, about: str, text: str) -> None:
         """The trouble has ended; said only when its beginning was."""
         trouble = self._troubles.get(about)
         if trouble is not None and trouble.goes_on:

@@ -15,10 +15,10 @@ from pathlib import Path
 from edge.bundle import Bundle, load_bundle
 from edge.config.config import Config
 from edge.detect.engines import load_models
-from edge.detect.model import Judge
+from edge.detect.model import Classifier
 from edge.detect.pipeline import detect
 from edge.detect.site import check_species, site_of
-from edge.detect.smoothing import refiner_of
+from edge.detect.smoothing import smoothing_of
 from edge.detect.tracker import Tracker
 from edge.detect.windows import Windower
 from edge.errors import BackendError, StoreError
@@ -27,7 +27,7 @@ from edge.provenance import Provenance, provenance_of
 from edge.recorder.clips import ClipFolder, ClipSettings, ClipWriter, RecentAudio
 from edge.recorder.live_clock import LiveClock
 from edge.recorder.metrics import Metrics
-from edge.recorder.rate_limited_log import Seldom
+from edge.recorder.rate_limited_log import RateLimitedLog
 from edge.recorder.systemd import Notifier
 from edge.sources.microphone import Microphone, MicrophoneSettings
 from edge.sources.portaudio import AudioSystem
@@ -36,7 +36,7 @@ from edge.store.store import Store
 from edge.types import AudioBlock, Detection, Gap, Prediction, SignalHealth, Window
 from edge.wire import effort_payload, health_payload, recorder_payload
 
-__all__ = ["Blueprint", "Recorder", "draw_up", "open_microphone"]
+__all__ = ["Recorder", "RecorderPlan", "make_plan", "open_microphone"]
 
 HEALTH_EVERY_S = 60.0
 POLL_EVERY_S = 1.0
@@ -46,7 +46,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Blueprint:
+class RecorderPlan:
     """A configuration that has proved itself: its bundles gave the right answers on their golden
     windows; `bundle` is the first.
     """
@@ -54,11 +54,11 @@ class Blueprint:
     config: Config
     device: str
     bundle: Bundle
-    model: Judge
+    model: Classifier
     provenance: Provenance
 
 
-def draw_up(config: Config) -> Blueprint:
+def make_plan(config: Config) -> RecorderPlan:
     """Load and test what `config` names; raises `ConfigError` or `BundleError`, and changes
     nothing.
     """
@@ -76,13 +76,13 @@ def draw_up(config: Config) -> Blueprint:
     )
     check_species(config.site.species, model.labels, key="site.species")
     provenance = provenance_of(model, **config.epoch)
-    return Blueprint(
+    return RecorderPlan(
         config=config, device=config.device_id(), bundle=bundle, model=model, provenance=provenance
     )
 
 
 def open_microphone(
-    plan: Blueprint,
+    plan: RecorderPlan,
     *,
     audio: AudioSystem,
     on_gap: Callable[[Gap], None],
@@ -113,7 +113,7 @@ class Recorder:
 
     def __init__(
         self,
-        plan: Blueprint,
+        plan: RecorderPlan,
         *,
         audio: AudioSystem,
         store: Store,
@@ -128,7 +128,7 @@ class Recorder:
         self._notifier = notifier
         self._metrics = metrics
         self._monotonic_s = monotonic_s
-        self._seldom = Seldom(log, monotonic_s=monotonic_s)
+        self._limited = RateLimitedLog(log, monotonic_s=monotonic_s)
         self.microphone = open_microphone(
             plan,
             audio=audio,
@@ -166,15 +166,15 @@ class Recorder:
             site=site,
         )
         windower = _windower(plan.bundle, plan.config.model.hop_s)
-        refiner = refiner_of(
-            plan.config.refine_spec, decision=plan.model.decision, sample_rate_hz=rate_hz
+        smoothing = smoothing_of(
+            plan.config.smoothing, decision=plan.model.decision, sample_rate_hz=rate_hz
         )
         blocks = self.microphone.blocks()
         for event in detect(
             blocks,
             windower=windower,
             model=plan.model,
-            refiner=refiner,
+            smoothing=smoothing,
             tracker=tracker,
             meter=self,
         ):
@@ -216,17 +216,17 @@ class Recorder:
         dropped; the watchdog is not fed.
         """
         self._metrics.windows_lost(failed=1)
-        self._seldom.warning("model", f"a window was not judged: {error}")
+        self._limited.warning("model", f"a window was not judged: {error}")
 
     def _tell_health(self, health: SignalHealth) -> None:
         if health.dead:
-            self._seldom.warning(
+            self._limited.warning(
                 "dead", "the microphone is dead, nothing but silence: such windows are not judged"
             )
         else:
-            self._seldom.over("dead", "the microphone is no longer dead")
+            self._limited.recovered("dead", "the microphone is no longer dead")
         if health.stuck:
-            self._seldom.warning(
+            self._limited.warning(
                 "stuck",
                 (
                     "the microphone is stuck, at a constant or at full scale: such windows are not "
@@ -234,7 +234,7 @@ class Recorder:
                 ),
             )
         else:
-            self._seldom.over("stuck", "the microphone is no longer stuck")
+            self._limited.recovered("stuck", "the microphone is no longer stuck")
 
     def _gap(self, gap: Gap) -> None:
         if gap.reason == "dropped":
@@ -246,7 +246,7 @@ class Recorder:
             self._metrics.windows_lost(
                 dropped=math.ceil(samples / (self.plan.config.model.hop_s * rate_hz))
             )
-            self._seldom.warning(
+            self._limited.warning(
                 "late", f"inference is late: {samples / rate_hz:.1f} s of audio dropped, the oldest"
             )
 
@@ -277,7 +277,7 @@ class Recorder:
         if len(self._unstored) == UNSTORED:
             self._metrics.detection_lost()
             oldest = self._unstored[0][0]
-            self._seldom.error(
+            self._limited.error(
                 "lost",
                 f"detection {oldest.id} {oldest.state} is lost: the store has failed for too long",
             )
@@ -292,10 +292,10 @@ class Recorder:
                 self._store_event(event, clip)
             except StoreError as exc:
                 self._metrics.store_error()
-                self._seldom.warning("detections", f"{exc}; {len(self._unstored)} detections wait")
+                self._limited.warning("detections", f"{exc}; {len(self._unstored)} detections wait")
                 return
             self._unstored.popleft()
-            self._seldom.over("detections", "the store takes detections again")
+            self._limited.recovered("detections", "the store takes detections again")
 
     def _store_event(self, event: Detection, clip: str | None) -> None:
         payload = recorder_payload(
@@ -321,7 +321,7 @@ class Recorder:
         try:
             moved = self._store.redate(self._clock.dating())
         except StoreError as exc:
-            self._seldom.warning("dating", f"{exc}; dating anew waits")
+            self._limited.warning("dating", f"{exc}; dating anew waits")
             return
         self._redate_due = False
         log.info("the clock is synchronised; %d rows were dated anew", moved)
@@ -340,7 +340,7 @@ class Recorder:
                     minute, payload, stream=self._stream, dating=self._clock.dating()
                 )
             except StoreError as exc:
-                self._seldom.warning(
+                self._limited.warning(
                     "minutes", f"{exc}; {len(self._minutes)} minutes of the effort ledger wait"
                 )
                 return
@@ -359,7 +359,7 @@ class Recorder:
         try:
             self._store.record_health(payload, dating=self._clock.dating())
         except StoreError as exc:
-            self._seldom.warning("health", f"the state of the microphone was not stored: {exc}")
+            self._limited.warning("health", f"the state of the microphone was not stored: {exc}")
 
     def _clip_writer(self) -> ClipWriter | None:
         chosen, plan = self.plan.config.clips, self.plan
@@ -375,7 +375,7 @@ class Recorder:
         spec, tracker = plan.bundle.frontend, plan.config.tracker_spec
         # An event is known to have ended after its cool-down and the two windows that smoothing and
         # absence take.
-        lag_s = tracker.cooldown_s + plan.config.refine_spec.slide_s + 4 * spec.window_s
+        lag_s = tracker.cooldown_s + plan.config.smoothing.slide_s + 4 * spec.window_s
         seconds = tracker.longest_s + 2 * chosen.padding_s + lag_s
         self._recent = RecentAudio(round(seconds * spec.sample_rate_hz))
         folder = ClipFolder(settings, on_removed=self._metrics.clips_removed)

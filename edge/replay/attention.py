@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from edge.bundle import FrontendSpec
 from edge.bundle.mel import hz_between
-from edge.detect.model import Judge, Model
+from edge.detect.model import Classifier, Model
 from edge.detect.signal_health import signal_health
 from edge.detect.windows import Windower
 from edge.sources.file import FileSource
@@ -34,7 +34,9 @@ class Attention:
     edges_hz: Floats
 
 
-def attention_over(file: str, judge: Judge, *, duration_s: float, hop_s: float) -> Attention | None:
+def attention_over(
+    file: str, judge: Classifier, *, duration_s: float, hop_s: float
+) -> Attention | None:
     """Of the windows of `file`, averaged where they overlap; None where the network has no
     attention, or several judge together.
 

@@ -11,7 +11,7 @@ from edge.clock import rfc3339
 from edge.errors import ConfigError
 from edge.provenance import Provenance
 from edge.replay.attention import COLUMNS, Attention
-from edge.replay.formats.base import Heard
+from edge.replay.formats.base import ReplayResult
 from edge.replay.output import atomic_path
 from edge.sources.file import FileSource
 from edge.types import Array
@@ -27,7 +27,7 @@ VEIL, THICKEST = (0.2, 1.0, 0.9), 0.6
 
 
 def draw(
-    heard: Heard,
+    result: ReplayResult,
     *,
     path: str,
     spec: FrontendSpec,
@@ -45,7 +45,7 @@ def draw(
         from matplotlib.figure import Figure
     except ImportError as exc:
         raise ConfigError("--plot: needs matplotlib, pip install 'edge-monitor[plot]'") from exc
-    levels_db = spectrogram(heard, spec)
+    levels_db = spectrogram(result, spec)
     figure = Figure(figsize=(14, 5), dpi=110, layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
@@ -55,14 +55,14 @@ def draw(
         origin="lower",
         aspect="auto",
         cmap="magma",
-        extent=(0, heard.duration_s, 0, top_khz),
+        extent=(0, result.duration_s, 0, top_khz),
         # Percentiles: a click or the hum at the bottom would otherwise take all the contrast.
         vmin=float(np.percentile(levels_db, 5)),
         vmax=float(np.percentile(levels_db, 99.9)),
     )
     if attention is not None:
-        _veil(axes, attention, heard.duration_s)
-    for i, d in enumerate(heard.detections):
+        _veil(axes, attention, result.duration_s)
+    for i, d in enumerate(result.detections):
         colour = "white" if d.label is None else f"C{_colour(d.label, provenance)}"
         # Two heights, so that names of neighbours stay readable.
         height_khz = top_khz * (0.90 - 0.08 * (i % 2))
@@ -79,11 +79,11 @@ def draw(
             clip_on=True,
         )
     axes.set(
-        xlim=(0, heard.duration_s), ylim=(0, top_khz), xlabel="time (s)", ylabel="frequency (kHz)"
+        xlim=(0, result.duration_s), ylim=(0, top_khz), xlabel="time (s)", ylabel="frequency (kHz)"
     )
     # A dollar sign in a file name is not mathematics.
     axes.set_title(
-        f"{heard.file}   from {rfc3339(heard.clock.start_utc)} ({heard.clock.source})",
+        f"{result.file}   from {rfc3339(result.clock.start_utc)} ({result.clock.source})",
         fontsize=9,
         parse_math=False,
     )
@@ -107,16 +107,16 @@ def _veil(axes: Axes, attention: Attention, duration_s: float) -> None:
     )
 
 
-def spectrogram(heard: Heard, spec: FrontendSpec) -> Array:
+def spectrogram(result: ReplayResult, spec: FrontendSpec) -> Array:
     """Levels (bins, columns) in dB of the whole recording, at most `COLUMNS` wide: each column is
     the loudest of its frames.
     """
     frontend = Frontend(spec)
-    samples = round(heard.duration_s * spec.sample_rate_hz)
+    samples = round(result.duration_s * spec.sample_rate_hz)
     frames = max(1, -(-samples // (COLUMNS * spec.hop_length)))  # of one column
     columns: list[Array] = []
     source = FileSource(
-        heard.file,
+        result.file,
         sample_rate_hz=spec.sample_rate_hz,
         block_s=frames * spec.hop_length / spec.sample_rate_hz,
     )

@@ -26,19 +26,19 @@ from edge.detect.model import NOTHING
 from edge.detect.pipeline import detect
 from edge.detect.signal_health import HealthLimits
 from edge.detect.site import Expected, SpeciesList, check_species, site_of
-from edge.detect.smoothing import RefineSpec, Stage, refiner_of
+from edge.detect.smoothing import Smoothing, SmoothingConfig, smoothing_of
 from edge.detect.tracker import Tracker, TrackerSpec
 from edge.detect.windows import Windower
 from edge.errors import AudioError, BackendError, ConfigError, EdgeError
 from edge.provenance import chosen_later, provenance_of
 from edge.replay.attention import Attention, attention_over
-from edge.replay.formats.base import Heard
+from edge.replay.formats.base import ReplayResult
 from edge.sources.file import AUDIO_SUFFIXES, FileSource
 from edge.types import AudioBlock, Detection, Prediction, Window
 
 __all__ = ["Outcome", "ReplaySettings", "Replayer", "find_recordings", "replay"]
 
-Outcome = Heard | AudioError
+Outcome = ReplayResult | AudioError
 # is told how many files are done, the fraction of the one at hand included
 Progress = Callable[[float], None]
 
@@ -59,7 +59,7 @@ class ReplaySettings:
     tracker: TrackerSpec = field(default_factory=TrackerSpec)
     limits: HealthLimits = field(default_factory=HealthLimits)
     species: SpeciesList | None = None
-    refine: RefineSpec = field(default_factory=RefineSpec)
+    refine: SmoothingConfig = field(default_factory=SmoothingConfig)
     block_s: float = 1.0
     spool: bool = False
     backend: BackendChoice = "auto"
@@ -98,7 +98,7 @@ class Replayer:
 
     def hear(
         self, file: str, *, spool: Path | None = None, progress: Progress = lambda fraction: None
-    ) -> Heard:
+    ) -> ReplayResult:
         """Hear one recording to its end; `AudioError` where it cannot be read, and nothing of it
         counts then.
         """
@@ -112,22 +112,22 @@ class Replayer:
             stream = stack.enter_context(spool.open("wb")) if spool else None
             site = site_of(self.settings.species, clock_at=lambda sample: clock)
             meter = _ReplayMeter(duration_s=facts.duration_s, progress=progress)
-            refiner = refiner_of(
+            smoothing = smoothing_of(
                 self.settings.refine, decision=self._model.decision, sample_rate_hz=rate_hz
             )
             if stream is not None:
-                refiner = _Spooled(refiner, stream, site)
+                smoothing = _Spooled(smoothing, stream, site)
             tracker, windower = self._tracker(facts.identity, site), self._windower()
             events = detect(
                 source.blocks(),
                 windower=windower,
                 model=self._model,
-                refiner=refiner,
+                smoothing=smoothing,
                 tracker=tracker,
                 meter=meter,
             )
             ended = [event for event in events if event.state == "end"]
-        return Heard(
+        return ReplayResult(
             file=file,
             duration_s=meter.heard_samples / rate_hz,
             clock=clock,
@@ -135,12 +135,12 @@ class Replayer:
             spool=spool,
         )
 
-    def attention(self, heard: Heard) -> Attention | None:
+    def attention(self, result: ReplayResult) -> Attention | None:
         """Where the network looked in a recording, for a picture of it; None where it does not
         say.
         """
         return attention_over(
-            heard.file, self._model, duration_s=heard.duration_s, hop_s=self.settings.hop_s
+            result.file, self._model, duration_s=result.duration_s, hop_s=self.settings.hop_s
         )
 
     def outcome(
@@ -197,7 +197,7 @@ class _Spooled:
     windows.
     """
 
-    def __init__(self, stage: Stage, spool: BinaryIO, site: Expected) -> None:
+    def __init__(self, stage: Smoothing, spool: BinaryIO, site: Expected) -> None:
         self._stage = stage
         self._spool = spool
         self._site = site

@@ -14,7 +14,7 @@ from typing import Literal
 __all__ = ["TABLES", "Dating", "Kind", "Outbox", "OutboxRow"]
 
 Kind = Literal["detection", "effort", "health"]
-KINDS: tuple[Kind, ...] = ("detection", "effort", "health")
+MESSAGE_KINDS: tuple[Kind, ...] = ("detection", "effort", "health")
 
 TABLES = """
 CREATE TABLE outbox (
@@ -106,7 +106,7 @@ class Outbox:
         # Kind by kind, so that each is one step in an index however much is waiting.
         oldest = [
             (kind == "detection", seq, kind)
-            for kind in KINDS
+            for kind in MESSAGE_KINDS
             for (seq,) in self._db.execute(
                 "SELECT min(seq) FROM outbox WHERE sink = ? AND kind = ?", (sink, kind)
             )

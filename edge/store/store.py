@@ -126,7 +126,7 @@ class Store:
                 self._queue("detection", key, text, dating)
             return added
 
-        return self._told(self._write(write))
+        return self._notify_listeners(self._write(write))
 
     def record_effort(
         self, minute: EffortMinute, payload: Mapping[str, Any], *, stream: str, dating: Dating
@@ -142,14 +142,14 @@ class Store:
                 self._queue("effort", key, text, dating)
             return added
 
-        return self._told(self._write(write))
+        return self._notify_listeners(self._write(write))
 
     def record_health(self, payload: Mapping[str, Any], *, dating: Dating) -> None:
         """Queue the state of the microphone; an unsent older one stays, so that the course of it
         arrives.
         """
         self._write(lambda: self._queue("health", uuid.uuid4().hex, _json(payload), dating))
-        self._told(True)
+        self._notify_listeners(True)
 
     def redate(self, dating: Dating) -> int:
         """Correct what this start of the machine recorded before its clock was set and has not sent
@@ -164,7 +164,7 @@ class Store:
             return shift(self._db, "outbox", "seq", "NOT synced", dating)
 
         shifted = self._write(write)
-        self._told(True)
+        self._notify_listeners(True)
         return shifted
 
     # What sinks read
@@ -227,7 +227,7 @@ class Store:
                 sink, kind, key, text, dating=dating, stored_us=round(self._monotonic() * 1e6)
             )
 
-    def _told(self, added: bool) -> bool:
+    def _notify_listeners(self, added: bool) -> bool:
         if added:
             for listener in list(self._listeners):
                 listener()

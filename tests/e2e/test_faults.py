@@ -22,7 +22,7 @@ import numpy as np
 import pytest
 
 from edge.bundle import Bundle
-from edge.mqtt.session import KINDS
+from edge.mqtt.session import ERROR_REASONS
 from edge.recorder.daemon import Daemon, deliveries
 from edge.recorder.live_clock import LiveClock
 from edge.store.effort import EffortMinute
@@ -180,7 +180,7 @@ def of_lateness(tmp_path_factory: pytest.TempPathFactory, bundle: Bundle) -> Lif
             config,
             audio=audio,
             deliveries=no_deliveries,
-            blueprint=stallable(backends),
+            plan_of=stallable(backends),
             sysfs=NO_SENSORS,
         )
     ):
@@ -324,7 +324,7 @@ def test_every_metric_is_moved_by_a_fault(
     watches = [life.watch for life in (of_sound, of_lateness, of_delivery, of_disk)]
     series = set[str]().union(*(watch.series for watch in watches))
     moved = set[str]().union(*(watch.moved for watch in watches))
-    assert series >= {f'edge_mqtt_errors_total{{reason="{kind}"}}' for kind in KINDS}
+    assert series >= {f'edge_mqtt_errors_total{{reason="{kind}"}}' for kind in ERROR_REASONS}
     assert series - moved == set()
     # A metric whose label has never had a value shows no series at all.
     families = {name for watch in watches for name in watch.families}

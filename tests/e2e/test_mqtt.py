@@ -16,7 +16,7 @@ import jsonschema
 import pytest
 
 from edge.config.sections import MqttConfig
-from edge.mqtt.session import KINDS
+from edge.mqtt.session import ERROR_REASONS
 from edge.mqtt.sink import probe
 from edge.store.store import Store
 from tests.e2e.conftest import INFO, Open
@@ -84,7 +84,7 @@ def test_a_broker_down_at_boot_is_waited_for(tmp_path: Path, store: Store, open_
         assert until(lambda: len(subscriber.counted()) == 30)
         # the oldest first
         assert [d["id"] for d in subscriber.detections()] == [event_id(n) for n in range(30)]
-    assert set(meter.errors) <= set(KINDS)
+    assert set(meter.errors) <= set(ERROR_REASONS)
 
 
 def test_broker_killed_and_frozen_under_a_stream_nothing_is_lost(

@@ -36,7 +36,7 @@ from edge.config.config import load_config
 from edge.recorder.daemon import deliveries
 from edge.recorder.live_clock import LiveClock
 from edge.recorder.metrics import Metrics
-from edge.recorder.recorder import Blueprint, Recorder, draw_up
+from edge.recorder.recorder import Recorder, RecorderPlan, make_plan
 from edge.recorder.systemd import Notifier
 from edge.sources.portaudio import CALLBACK_S, Device, Format, Receive
 from edge.store.store import Store
@@ -158,7 +158,7 @@ class Silent:
 
 
 @contextmanager
-def recorder_at_work(plan: Blueprint, *, fast: bool) -> Iterator[Running]:
+def recorder_at_work(plan: RecorderPlan, *, fast: bool) -> Iterator[Running]:
     """Capture to broker, each on its thread, as `edge run` has them."""
     recorder: Recorder | None = None
     sound = synthesise(10.0, RATE_HZ)
@@ -193,7 +193,7 @@ def recorder_at_work(plan: Blueprint, *, fast: bool) -> Iterator[Running]:
                 sink.stop()
 
 
-def plan_for(folder: Path, port: int, *, update_s: float = 1.0) -> Blueprint:
+def plan_for(folder: Path, port: int, *, update_s: float = 1.0) -> RecorderPlan:
     """The default model at 1 s hop, an update of each event every `update_s`, and this broker."""
     folder.mkdir()
     content = {
@@ -204,7 +204,7 @@ def plan_for(folder: Path, port: int, *, update_s: float = 1.0) -> Blueprint:
         "mqtt": {"host": "127.0.0.1", "port": port, "wait_for_sync_s": 0.0, "rate_per_s": 1000.0},
     }
     (folder / "edge.yaml").write_text(yaml.safe_dump(content), encoding="utf-8")
-    return draw_up(load_config(folder / "edge.yaml"))
+    return make_plan(load_config(folder / "edge.yaml"))
 
 
 def latency(folder: Path, port: int, minutes: float) -> Iterator[str]:
@@ -230,7 +230,7 @@ def latency(folder: Path, port: int, minutes: float) -> Iterator[str]:
     )
 
 
-def judging_ms(plan: Blueprint) -> float:
+def judging_ms(plan: RecorderPlan) -> float:
     """Wall time of one window through front end, network and head, alone on the machine; median of
     20.
     """

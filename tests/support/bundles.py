@@ -150,20 +150,20 @@ def choir_bundle(
     errors = golden_errors or {}
     names = [
         name
-        for name in ("embedding", "logits", *manifest.further)
+        for name in ("embedding", "logits", *manifest.extra_outputs)
         if not np.isnan(errors.get(name, 0))
     ]
     answers = {
         name: answer[0] + np.float32(errors.get(name, 0))
         for name, answer in zip(names, _run(model, frontend(samples)[None], names), strict=True)
     }
-    further = {name: answers[name] for name in names[2:]}
+    extra_outputs = {name: answers[name] for name in names[2:]}
     golden = Golden(
         samples=samples,
         embedding=answers["embedding"],
         logits=answers["logits"],
         tolerance=1e-4,
-        further=further,
+        extra_outputs=extra_outputs,
     )
     return write_bundle(
         path, manifest, model=model, rule=MaxLogit(), golden=golden, card="# Choir\n"

@@ -18,7 +18,7 @@ from edge.detect.model import Model
 from edge.errors import AudioError
 from edge.recorder.daemon import Daemon
 from edge.recorder.live_clock import SystemWorld, WallState
-from edge.recorder.recorder import Blueprint, draw_up
+from edge.recorder.recorder import RecorderPlan, make_plan
 from edge.sources.portaudio import Device, Format, Receive
 from edge.types import Array
 from tests.support.bundles import SPEC
@@ -112,17 +112,17 @@ class StalledBackend:
         return self._inner.infer(features)
 
 
-def stallable(backends: list[StalledBackend]) -> Callable[[Config], Blueprint]:
+def stallable(backends: list[StalledBackend]) -> Callable[[Config], RecorderPlan]:
     """Blueprints for a daemon whose engine a test can stall; each engine is added to `backends`."""
 
-    def blueprint(config: Config) -> Blueprint:
-        plan = draw_up(config)
+    def plan(config: Config) -> RecorderPlan:
+        plan = make_plan(config)
         backends.append(StalledBackend(OnnxBackend(plan.bundle.model_path)))
         return dataclasses.replace(
             plan, model=Model(plan.bundle, backends[-1], limits=config.health_limits)
         )
 
-    return blueprint
+    return plan
 
 
 class HandWorld(SystemWorld):

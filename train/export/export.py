@@ -28,7 +28,7 @@ __all__ = [
     "OPSET",
     "code_version",
     "export_bundle",
-    "further_outputs",
+    "extra_outputs_of",
     "golden_samples",
     "to_onnx",
     "verify_onnx",
@@ -58,7 +58,7 @@ def export_bundle(
     features = Frontend(spec)(samples)[None]
     model = to_onnx(run.network, spec)
     answers = verify_onnx(model, run.network, np.concatenate([features, np.zeros_like(features)]))
-    further = further_outputs(run.network, head)
+    extra_outputs = extra_outputs_of(run.network, head)
     known = {label.label: label for label in corpus.labels}
     manifest = Manifest(
         name=name,
@@ -71,15 +71,15 @@ def export_bundle(
         training_data=corpus.digest,
         code=code_version(),
         metrics=metrics,
-        frame_threshold=FRAME_THRESHOLD if "frames" in further else None,
-        attention="attention" in further,
+        frame_threshold=FRAME_THRESHOLD if "frames" in extra_outputs else None,
+        attention="attention" in extra_outputs,
     )
     golden = Golden(
         samples=samples,
         embedding=answers["embedding"][0],
         logits=answers["logits"][0],
         tolerance=10 * TOLERANCE,
-        further={name: answers[name][0] for name in further},
+        extra_outputs={name: answers[name][0] for name in extra_outputs},
     )
     return write_bundle(path, manifest, model=model, rule=head.rule, golden=golden, card=card)
 
@@ -95,7 +95,7 @@ def to_onnx(network: nn.Module, spec: FrontendSpec) -> bytes:
             network.eval(),
             (torch.zeros(2, *spec.shape),),
             input_names=["features"],
-            output_names=["embedding", "logits", *_further(network)],
+            output_names=["embedding", "logits", *_extra_outputs(network)],
             dynamic_shapes=({0: torch.export.Dim("batch", min=1)},),
             opset_version=OPSET,
             dynamo=True,
@@ -110,32 +110,32 @@ class _Answering(nn.Module):
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
-        self.network, self.further = network, _further(network)
+        self.network, self.extra_outputs = network, _extra_outputs(network)
 
     def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        answers: tuple[torch.Tensor, ...] = self.network.with_further(x)  # type: ignore[operator]
+        answers: tuple[torch.Tensor, ...] = self.network.with_extra_outputs(x)  # type: ignore[operator]
         return answers
 
 
 def _answering(network: nn.Module) -> nn.Module:
     """The network as it is exported."""
-    return _Answering(network) if _further(network) else network
+    return _Answering(network) if _extra_outputs(network) else network
 
 
-def _further(network: nn.Module) -> tuple[str, ...]:
-    """Names of the outputs beside embedding and logits that it has: `with_further` gives them in
-    this order.
+def _extra_outputs(network: nn.Module) -> tuple[str, ...]:
+    """Names of the outputs beside embedding and logits that it has: `with_extra_outputs` gives them
+    in this order.
     """
-    names: tuple[str, ...] = getattr(network, "further", ())
+    names: tuple[str, ...] = getattr(network, "extra_outputs", ())
     return names
 
 
-def further_outputs(network: nn.Module, head: Head) -> tuple[str, ...]:
+def extra_outputs_of(network: nn.Module, head: Head) -> tuple[str, ...]:
     """Names of those beside embedding and logits that mean something with this head: frames are
     scores of labels by themselves.
     """
     return tuple(
-        name for name in _further(network) if name != "frames" or head.activation == "sigmoid"
+        name for name in _extra_outputs(network) if name != "frames" or head.activation == "sigmoid"
     )
 
 
@@ -162,7 +162,7 @@ def verify_onnx(model: bytes, network: nn.Module, features: Array) -> dict[str, 
     """Run both on features (B, C, F, T): what ONNX Runtime says, or a `UserError` when torch
     differs by more than 1e-4.
     """
-    names, whole = ("embedding", "logits", *_further(network)), _answering(network)
+    names, whole = ("embedding", "logits", *_extra_outputs(network)), _answering(network)
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # read when the library is loaded
     import onnxruntime
 

@@ -67,7 +67,7 @@ class Segmentation(nn.Module):
     constructor.
     """
 
-    further = ("frames",)
+    extra_outputs = ("frames",)
 
     def __init__(
         self,
@@ -95,10 +95,10 @@ class Segmentation(nn.Module):
         self.classify = nn.Linear(width, classes)
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
-        embedding, logits, frames = self.with_further(x)
+        embedding, logits, frames = self.with_extra_outputs(x)
         return (embedding, logits, self.pool(frames)[1]) if self.training else (embedding, logits)
 
-    def with_further(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def with_extra_outputs(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Embedding, logits and those of every time step (B, T', classes), in one pass."""
         steps = self._steps(x)
         frames = self.classify(steps)

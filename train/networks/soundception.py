@@ -34,7 +34,7 @@ class Soundception(nn.Module):
     free. Fewer `blocks` than (4, 7, 3) make it smaller; published weights fit the whole only.
     """
 
-    further = ("attention",)
+    extra_outputs = ("attention",)
 
     def __init__(
         self,
@@ -82,7 +82,7 @@ class Soundception(nn.Module):
             else (embedding, logits)
         )
 
-    def with_further(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def with_extra_outputs(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Embedding, logits and the attention (B, F', T'), in one pass."""
         embedding, logits, attention = self._main_branch(self.trunk.model.features[: self.split](x))
         return embedding, logits, attention.squeeze(1)

@@ -11,11 +11,11 @@ from typing import Protocol
 from edge.clock import Clock
 from edge.types import Detection, Prediction
 
-__all__ = ["Heard", "Sink"]
+__all__ = ["ReplayResult", "Sink"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Heard:
+class ReplayResult:
     """One recording, heard to its end. `file` is the path as it was given; `spool` holds its
     predictions where they were wanted.
     """
@@ -45,7 +45,7 @@ class Sink(Protocol):
     leaves the stream open.
     """
 
-    def write(self, heard: Heard) -> None:
+    def write(self, result: ReplayResult) -> None:
         """Add one recording."""
         ...
 

@@ -6,7 +6,7 @@ import json
 from typing import Any, TextIO
 
 from edge.provenance import Provenance
-from edge.replay.formats.base import Heard
+from edge.replay.formats.base import ReplayResult
 from edge.wire import detection_payload, window_payload
 
 __all__ = ["DetectionLines", "WindowLines"]
@@ -19,10 +19,10 @@ class DetectionLines:
         self._stream = stream
         self._provenance = provenance
 
-    def write(self, heard: Heard) -> None:
-        for d in heard.detections:
+    def write(self, result: ReplayResult) -> None:
+        for d in result.detections:
             payload = detection_payload(
-                d, source=heard.file, clock=heard.clock, provenance=self._provenance
+                d, source=result.file, clock=result.clock, provenance=self._provenance
             )
             _line(self._stream, payload)
 
@@ -37,9 +37,9 @@ class WindowLines:
         self._stream = stream
         self._several = provenance.several
 
-    def write(self, heard: Heard) -> None:
-        for p in heard.predictions():
-            _line(self._stream, window_payload(p, file=heard.file, several=self._several))
+    def write(self, result: ReplayResult) -> None:
+        for p in result.predictions():
+            _line(self._stream, window_payload(p, file=result.file, several=self._several))
 
     def close(self) -> None:
         pass

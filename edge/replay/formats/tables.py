@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from edge.clock import rfc3339
 from edge.provenance import Provenance
-from edge.replay.formats.base import Heard
+from edge.replay.formats.base import ReplayResult
 from edge.types import Detection
 
 if TYPE_CHECKING:
@@ -59,23 +59,23 @@ class CsvTable:
         self._provenance = provenance
         self._rows.writerow(CSV_COLUMNS)
 
-    def write(self, heard: Heard) -> None:
-        for d in heard.detections:
+    def write(self, result: ReplayResult) -> None:
+        for d in result.detections:
             named = self._provenance.labels[d.label] if d.label is not None else None
             self._rows.writerow(
                 [
-                    heard.file,
+                    result.file,
                     f"{d.start_s:.3f}",
                     f"{d.end_s:.3f}",
-                    rfc3339(heard.clock.utc(d.start_sample)),
-                    rfc3339(heard.clock.utc(d.end_sample)),
+                    rfc3339(result.clock.utc(d.start_sample)),
+                    rfc3339(result.clock.utc(d.end_sample)),
                     d.label or "",
                     named.common_name if named else "",
                     named.scientific_name if named else "",
                     d.nearest,
                     f"{d.score:.4f}",
                     f"{d.novelty:.4f}",
-                    heard.clock.source,
+                    result.clock.source,
                     d.id,
                 ]
             )
@@ -98,12 +98,12 @@ class RavenTable:
         self._begin_s = 0.0
         self._rows.writerow(RAVEN_COLUMNS)
 
-    def write(self, heard: Heard) -> None:
-        for d in heard.detections:
+    def write(self, result: ReplayResult) -> None:
+        for d in result.detections:
             self._selection += 1
             times = (f"{self._begin_s + d.start_s:.6f}", f"{self._begin_s + d.end_s:.6f}")
             band = (f"{BAND_HZ:.1f}", f"{d.sample_rate_hz / 2:.1f}")
-            where = (heard.file, f"{d.start_s:.6f}")
+            where = (result.file, f"{d.start_s:.6f}")
             what = (
                 species(d, self._provenance),
                 d.label or "unknown",
@@ -111,7 +111,7 @@ class RavenTable:
                 f"{d.novelty:.4f}",
             )
             self._rows.writerow([self._selection, "Spectrogram 1", 1, *times, *band, *where, *what])
-        self._begin_s += heard.duration_s
+        self._begin_s += result.duration_s
 
     def close(self) -> None:
         pass
@@ -127,10 +127,10 @@ class AudacityLabels:
         self._provenance = provenance
         self._several = several
 
-    def write(self, heard: Heard) -> None:
-        for d in heard.detections:
+    def write(self, result: ReplayResult) -> None:
+        for d in result.detections:
             text = f"{species(d, self._provenance)} {d.score:.2f}"
-            text = f"{heard.file}: {text}" if self._several else text
+            text = f"{result.file}: {text}" if self._several else text
             text = " ".join(text.split())  # a tab or line break would be another column or label
             self._stream.write(f"{d.start_s:.6f}\t{d.end_s:.6f}\t{text}\n")
 
@@ -156,13 +156,13 @@ class TerminalTable:
         self._heard_s = 0.0
         self._clocks: dict[str, None] = {}
 
-    def write(self, heard: Heard) -> None:
-        rows = [self._row(d, heard) for d in heard.detections]
+    def write(self, result: ReplayResult) -> None:
+        rows = [self._row(d, result) for d in result.detections]
         if rows:
-            self._groups.append((heard.file, rows))
+            self._groups.append((result.file, rows))
         self._files += 1
-        self._heard_s += heard.duration_s
-        self._clocks[heard.clock.source] = None
+        self._heard_s += result.duration_s
+        self._clocks[result.clock.source] = None
 
     def close(self) -> None:
         if self._groups:
@@ -174,9 +174,9 @@ class TerminalTable:
             soft_wrap=True,
         )
 
-    def _row(self, d: Detection, heard: Heard) -> tuple[str, ...]:
+    def _row(self, d: Detection, result: ReplayResult) -> tuple[str, ...]:
         time = f"{clock_time(d.start_s):>9} - {clock_time(d.end_s)}"
-        utc = f"{heard.clock.utc(d.start_sample):%Y-%m-%d %H:%M:%S}"
+        utc = f"{result.clock.utc(d.start_sample):%Y-%m-%d %H:%M:%S}"
         return time, utc, species(d, self._provenance), f"{d.score:.2f}", f"{d.novelty:.2f}"
 
     def _table(self) -> RenderableType:

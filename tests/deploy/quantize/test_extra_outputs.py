@@ -24,7 +24,7 @@ from edge.bundle.heads import Activation, Head, MaxLogit
 from edge.bundle.spec import MaxLevel
 from edge.detect.engines import load_model
 from edge.errors import UserError
-from train.export.export import export_bundle, further_outputs, verify_onnx
+from train.export.export import export_bundle, extra_outputs_of, verify_onnx
 from train.networks import build_network
 from train.networks.segmentation import Segmentation
 from train.networks.soundception import Soundception
@@ -75,17 +75,17 @@ def bundle(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 
 def test_the_bundle_has_the_output_and_its_golden_window_holds_it(bundle: Bundle) -> None:
     name = OUTPUTS[bundle.manifest.name]
-    assert bundle.manifest.further == (name,)
+    assert bundle.manifest.extra_outputs == (name,)
     assert (bundle.manifest.frame_threshold, bundle.manifest.attention) == (
         (0.5, False) if name == "frames" else (None, True)
     )
     load_model(bundle)  # which proves itself
     if name == "attention":
-        assert bundle.golden.further[name].sum() == pytest.approx(1, abs=1e-4)
-        assert (bundle.golden.further[name] >= 0).all()
+        assert bundle.golden.extra_outputs[name].sum() == pytest.approx(1, abs=1e-4)
+        assert (bundle.golden.extra_outputs[name] >= 0).all()
     else:
         _, _, count = SPECS["segmentation"].shape
-        assert bundle.golden.further[name].shape == (-(-count // 32), len(LABELS))
+        assert bundle.golden.extra_outputs[name].shape == (-(-count // 32), len(LABELS))
 
 
 def test_any_batch_gives_what_one_pass_of_torch_gives(bundle: Bundle) -> None:
@@ -97,7 +97,7 @@ def test_any_batch_gives_what_one_pass_of_torch_gives(bundle: Bundle) -> None:
         x = np.random.default_rng(batch).random((batch, *bundle.frontend.shape), np.float32)
         answers = OnnxBackend(bundle.model_path).infer_named(x, ("embedding", "logits", name))
         with torch.no_grad():
-            expected = twin.with_further(torch.from_numpy(x))
+            expected = twin.with_extra_outputs(torch.from_numpy(x))
             for mine, theirs in zip(expected, twin(torch.from_numpy(x)), strict=False):
                 assert torch.equal(mine, theirs)
         for got, wanted in zip(answers, expected, strict=True):
@@ -106,25 +106,25 @@ def test_any_batch_gives_what_one_pass_of_torch_gives(bundle: Bundle) -> None:
 
 def test_frames_of_a_softmax_head_mean_nothing() -> None:
     heads = [Head(activation=a, rule=MaxLogit(), threshold=1.0, scale=1.0) for a in ACTIVATIONS]
-    assert [further_outputs(network("segmentation"), head) for head in heads] == [
+    assert [extra_outputs_of(network("segmentation"), head) for head in heads] == [
         ("frames",),
         (),
         (),
     ]
-    assert [further_outputs(nn.Identity(), head) for head in heads] == [(), (), ()]
+    assert [extra_outputs_of(nn.Identity(), head) for head in heads] == [(), (), ()]
 
 
 class Off(nn.Module):
     """The same network, but for what it answers further."""
 
-    def __init__(self, inner: nn.Module, further: str) -> None:
+    def __init__(self, inner: nn.Module, extra_outputs: str) -> None:
         super().__init__()
-        self.inner, self.further = inner, (further,)
+        self.inner, self.extra_outputs = inner, (extra_outputs,)
 
-    def with_further(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def with_extra_outputs(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         assert isinstance(self.inner, Segmentation | Soundception)
-        embedding, logits, further = self.inner.with_further(x)
-        return embedding, logits, further + 0.01
+        embedding, logits, extra_outputs = self.inner.with_extra_outputs(x)
+        return embedding, logits, extra_outputs + 0.01
 
 
 def test_a_further_output_that_differs_is_refused(bundle: Bundle) -> None:
@@ -201,7 +201,7 @@ def test_eight_bits_keep_what_the_network_answers_further(bundle: Bundle, tmp_pa
     variant = load_bundle(copy).networks["int8-cpu"]
     # it has proved itself, this output included
     assert load_model(load_bundle(copy)).variant == "int8-cpu"
-    ours, fp32 = variant.golden.further[name], bundle.golden.further[name]
+    ours, fp32 = variant.golden.extra_outputs[name], bundle.golden.extra_outputs[name]
     np.testing.assert_allclose(ours, fp32, atol=0.2 * np.abs(fp32).max())
     assert name == "frames" or ours.sum() == pytest.approx(1, abs=1e-4)
     assert "QuantizeLinear" in {node.op_type for node in onnx.load(str(variant.path)).graph.node}

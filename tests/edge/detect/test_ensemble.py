@@ -22,7 +22,7 @@ from edge.detect.ensemble import Ensemble
 from edge.detect.model import Model
 from edge.errors import BundleError, FaultyConfigError
 from edge.recorder.daemon import Daemon
-from edge.recorder.recorder import draw_up
+from edge.recorder.recorder import make_plan
 from edge.replay.replay import Replayer, ReplaySettings
 from edge.types import Array, Window
 from tests.edge.detect.test_pipeline import SOUNDS, played, run
@@ -179,7 +179,7 @@ def test_the_configuration_names_them(tmp_path: Path, bundle: Bundle, other: Bun
     config = load_config(
         write_config(tmp_path, bundle.path, model={"bundles": [str(bundle.path), str(other.path)]})
     )
-    plan = draw_up(config)
+    plan = make_plan(config)
     assert isinstance(plan.model, Ensemble)
     assert plan.provenance.bundle == plan.model.digest not in (bundle.digest, other.digest)
     for bundles in ([], "x", [1], [""]):
@@ -212,4 +212,4 @@ def test_a_running_daemon_hears_with_both(tmp_path: Path, bundle: Bundle, other:
     ):
         until(lambda: ("low_hummer", "new") in states(tmp_path))
     digests = rows(tmp_path, "SELECT DISTINCT json_extract(payload, '$.bundle') FROM detections")
-    assert digests == [(draw_up(load_config(config)).model.digest,)]
+    assert digests == [(make_plan(load_config(config)).model.digest,)]

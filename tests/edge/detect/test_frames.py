@@ -152,14 +152,14 @@ def test_the_self_test_holds_every_output_against_the_golden_window(
 
 def test_a_bundle_from_before_the_frames_were_golden_is_taken(tmp_path: Path) -> None:
     old = choir_bundle(tmp_path / "old", frame_threshold=0.5, golden_errors={"frames": np.nan})
-    assert old.golden.further == {}
+    assert old.golden.extra_outputs == {}
     assert old.manifest.format_version == 3
     assert spans(run(played(CALLS, (1000,)), load_model(old))[0]).keys() == TRUE.keys()
 
 
 def test_attention_is_told_in_the_manifest_and_has_to_be_golden(tmp_path: Path) -> None:
     seeing = choir_bundle(tmp_path / "seeing", attention=True)
-    assert (seeing.manifest.format_version, seeing.manifest.further) == (4, ("attention",))
+    assert (seeing.manifest.format_version, seeing.manifest.extra_outputs) == (4, ("attention",))
     assert "attention" not in choir_bundle(tmp_path / "plain").manifest.as_mapping()
     with pytest.raises(BundleError, match=r"golden\.npz: array 'attention' is missing"):
         choir_bundle(tmp_path / "lacking", attention=True, golden_errors={"attention": np.nan})
@@ -167,7 +167,9 @@ def test_attention_is_told_in_the_manifest_and_has_to_be_golden(tmp_path: Path) 
 
 def test_golden_outputs_that_cannot_be_are_told(tmp_path: Path) -> None:
     seeing = choir_bundle(tmp_path / "seeing", attention=True)
-    golden = dataclasses.replace(seeing.golden, further={"attention": np.zeros(3, np.float32)})
+    golden = dataclasses.replace(
+        seeing.golden, extra_outputs={"attention": np.zeros(3, np.float32)}
+    )
     model, rule = seeing.model_path.read_bytes(), seeing.head.rule
     with pytest.raises(
         BundleError, match=r"golden\.npz: attention has shape \(3,\), which cannot be"

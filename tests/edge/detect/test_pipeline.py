@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from edge.backends.onnx import OnnxBackend
 from edge.bundle import Bundle, FrontendSpec
 from edge.detect.engines import load_model
-from edge.detect.model import Judge, Model
+from edge.detect.model import Classifier, Model
 from edge.detect.pipeline import detect
-from edge.detect.smoothing import AsJudged
+from edge.detect.smoothing import NoSmoothing
 from edge.detect.tracker import Tracker
 from edge.detect.windows import Windower
 from edge.errors import BackendError
@@ -48,7 +48,7 @@ class Ledger:
         self.failures.append(window.start_sample)
 
 
-def run(source: Source, model: Judge) -> tuple[list[Detection], Ledger]:
+def run(source: Source, model: Classifier) -> tuple[list[Detection], Ledger]:
     ledger = Ledger()
     spec = model.bundle.frontend
     rate_hz = spec.sample_rate_hz
@@ -62,7 +62,7 @@ def run(source: Source, model: Judge) -> tuple[list[Detection], Ledger]:
             windower=windower,
             model=model,
             tracker=tracker,
-            refiner=AsJudged(),
+            smoothing=NoSmoothing(),
             meter=ledger,
         )
     ), ledger

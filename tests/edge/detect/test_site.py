@@ -22,7 +22,7 @@ from edge.detect.decision import Decision
 from edge.detect.site import Site, parse_species
 from edge.detect.tracker import Tracker
 from edge.errors import ConfigError, FaultyConfigError
-from edge.recorder.recorder import draw_up
+from edge.recorder.recorder import make_plan
 from edge.replay.replay import Replayer, ReplaySettings
 from tests.edge.detect.test_tracker import LABELS, WINDOW, prediction
 from tests.support.daemons import write_config
@@ -199,7 +199,7 @@ def test_labels_that_the_bundle_has_not_are_told_with_what_was_meant(
         ConfigError,
         match=r"^site.species: .*'low_humer' \(did you mean low_hummer\?\), 'zzz'; `edge info`",
     ):
-        draw_up(config)
+        make_plan(config)
 
 
 def test_a_replay_withholds_by_list_and_month(

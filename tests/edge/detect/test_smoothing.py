@@ -21,7 +21,7 @@ from edge.bundle import Bundle
 from edge.cli import main
 from edge.config.config import Config, load_config
 from edge.detect.decision import Decision
-from edge.detect.smoothing import AsJudged, Refiner, RefineSpec, refiner_of
+from edge.detect.smoothing import NoSmoothing, SlidingAverage, SmoothingConfig, smoothing_of
 from edge.errors import ConfigError
 from edge.recorder.daemon import Daemon
 from edge.replay.replay import Replayer, ReplaySettings
@@ -44,8 +44,10 @@ def window(start_sample: int, *scores: float, novelty: float = 0.1) -> Predictio
 
 
 def refined(windows: Iterable[Prediction], **spec: float) -> list[Prediction]:
-    refiner = Refiner(decision=DECISION, spec=RefineSpec(**spec), sample_rate_hz=RATE_HZ)
-    return [q for p in windows for q in refiner.push(p)] + list(refiner.flush())
+    smoothing = SlidingAverage(
+        decision=DECISION, spec=SmoothingConfig(**spec), sample_rate_hz=RATE_HZ
+    )
+    return [q for p in windows for q in smoothing.push(p)] + list(smoothing.flush())
 
 
 def ants(predictions: Iterable[Prediction]) -> list[float]:
@@ -71,12 +73,14 @@ def test_between_two_windows_scores_lie_on_the_line() -> None:
 
 
 def test_an_answer_comes_so_much_later_and_not_more() -> None:
-    refiner = Refiner(decision=DECISION, spec=RefineSpec(slide_s=2.5), sample_rate_hz=RATE_HZ)
+    smoothing = SlidingAverage(
+        decision=DECISION, spec=SmoothingConfig(slide_s=2.5), sample_rate_hz=RATE_HZ
+    )
     behind = []
     for i in range(40):
-        behind += [100 * i - q.start_sample for q in refiner.push(window(100 * i, 0.5, 0, 0))]
+        behind += [100 * i - q.start_sample for q in smoothing.push(window(100 * i, 0.5, 0, 0))]
     assert set(behind) == {300}  # the first whole hop after 2.5 s
-    assert len(refiner._run) < 8
+    assert len(smoothing._run) < 8
 
 
 @settings(max_examples=8)
@@ -120,8 +124,10 @@ def test_the_average_decides_what_is_boosted() -> None:
 
 def test_boosting_looks_at_the_past_only() -> None:
     story = [window(100 * i, score, 0, 0) for i, score in enumerate((0.4, 0.45, 0.9, 0.45))]
-    refiner = Refiner(decision=DECISION, spec=RefineSpec(boost=1.3), sample_rate_hz=RATE_HZ)
-    assert [len(list(refiner.push(p))) for p in story] == [1, 1, 1, 1]
+    smoothing = SlidingAverage(
+        decision=DECISION, spec=SmoothingConfig(boost=1.3), sample_rate_hz=RATE_HZ
+    )
+    assert [len(list(smoothing.push(p))) for p in story] == [1, 1, 1, 1]
     assert ants(refined(story, boost=1.3))[:2] == [0.4, 0.45]
 
 
@@ -143,7 +149,9 @@ def test_windows_that_touch_are_unbroken() -> None:
 
 
 def test_off_it_is_not_there() -> None:
-    assert isinstance(refiner_of(RefineSpec(), decision=DECISION, sample_rate_hz=RATE_HZ), AsJudged)
+    assert isinstance(
+        smoothing_of(SmoothingConfig(), decision=DECISION, sample_rate_hz=RATE_HZ), NoSmoothing
+    )
     p = window(0, 0.9, 0, 0)
     assert refined([p], slide_s=2.5, boost=1.0) == [p]
     assert next(iter(refined([p], slide_s=2.5))) is p
@@ -151,9 +159,11 @@ def test_off_it_is_not_there() -> None:
 
 def test_a_single_label_bundle_is_decided_as_ever() -> None:
     one = Decision(labels=LABELS)
-    refiner = Refiner(decision=one, spec=RefineSpec(slide_s=2.5), sample_rate_hz=RATE_HZ)
+    smoothing = SlidingAverage(
+        decision=one, spec=SmoothingConfig(slide_s=2.5), sample_rate_hz=RATE_HZ
+    )
     story = [prediction(250 * i, what) for i, what in enumerate("aaaBBBb")]
-    found = [q for p in story for q in refiner.push(p)] + list(refiner.flush())
+    found = [q for p in story for q in smoothing.push(p)] + list(smoothing.flush())
     assert [p.label for p in found[:2]] == ["ant", "ant"]
     assert [p.label for p in found[4:5]] == [None]
     assert all(p.others == () for p in found)
@@ -214,9 +224,13 @@ def test_a_replay_averages_and_boosts(many: Bundle, fading: str) -> None:
 
 @pytest.mark.parametrize(
     "refine",
-    [RefineSpec(slide_s=2.5), RefineSpec(boost=1.3), RefineSpec(slide_s=0.7, boost=2.0, boost_s=3)],
+    [
+        SmoothingConfig(slide_s=2.5),
+        SmoothingConfig(boost=1.3),
+        SmoothingConfig(slide_s=0.7, boost=2.0, boost_s=3),
+    ],
 )
-def test_any_block_gives_the_same(many: Bundle, fading: str, refine: RefineSpec) -> None:
+def test_any_block_gives_the_same(many: Bundle, fading: str, refine: SmoothingConfig) -> None:
     def heard(block_s: float) -> object:
         return Replayer(
             ReplaySettings(bundle=many.path, hop_s=0.5, refine=refine, block_s=block_s)
@@ -238,7 +252,7 @@ def test_options_that_cannot_be_are_one_line(many: Bundle, fading: str) -> None:
         assert result.stdout == ""
         assert result.stderr.count("\n") == 1
     with pytest.raises(ConfigError, match="boost: inf is not a finite number"):
-        RefineSpec(boost=float("inf"))
+        SmoothingConfig(boost=float("inf"))
 
 
 def test_it_is_part_of_the_configuration_where_it_is_on(tmp_path: Path) -> None:
@@ -257,7 +271,7 @@ def test_it_is_part_of_the_configuration_where_it_is_on(tmp_path: Path) -> None:
         )
         == 4
     )
-    assert config(slide_s=2.5, boost=1.3).refine_spec == RefineSpec(
+    assert config(slide_s=2.5, boost=1.3).smoothing == SmoothingConfig(
         slide_s=2.5, boost=1.3, boost_s=600.0
     )
 
@@ -285,7 +299,7 @@ def test_run_and_replay_agree(tmp_path: Path, many: Bundle) -> None:
     file = write_audio(tmp_path / "played.wav", np.concatenate([sound, sound]), subtype="FLOAT")
     spec = load_config(tmp_path / "edge.yaml")
     settings_of = ReplaySettings(
-        bundle=many.path, hop_s=0.5, refine=spec.refine_spec, tracker=spec.tracker_spec
+        bundle=many.path, hop_s=0.5, refine=spec.smoothing, tracker=spec.tracker_spec
     )
     first = next(d for d in Replayer(settings_of).hear(file).detections if d.label == "high_peeper")
     assert live == (first.start_sample, pytest.approx(first.score, abs=1e-4))

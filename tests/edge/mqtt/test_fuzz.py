@@ -20,7 +20,7 @@ from edge.backoff import Backoff
 from edge.cli import main
 from edge.config.sections import MqttConfig
 from edge.errors import DeliveryError
-from edge.mqtt.session import KINDS, Session
+from edge.mqtt.session import ERROR_REASONS, Session
 from edge.mqtt.sink import MqttSink, probe
 from edge.store.store import Store
 from tests.support.broker import Broker, Meter, Subscriber, until
@@ -147,7 +147,7 @@ def test_nonsense_on_a_connection_ends_it_and_nothing_else(
             sent = [session.publish("edge/r1/effort", str(number)) for number in range(3)]
             while True:
                 session.step(5.0)
-        assert ended.value.kind in KINDS
+        assert ended.value.kind in ERROR_REASONS
         assert len(str(ended.value).splitlines()) == 1
         acknowledged = [ack.mid for ack in session.acks()]
         assert set(acknowledged) <= set(sent if acknowledged else [])
@@ -183,7 +183,7 @@ def test_the_sink_outlives_impostors_and_delivers_when_the_broker_is_back(tmp_pa
             assert until(lambda: store.depth("mqtt") == (0, 0))
             assert until(lambda: len(subscriber.detections()) == 1)
             sink.stop()
-    assert set(meter.errors) <= set(KINDS)
+    assert set(meter.errors) <= set(ERROR_REASONS)
 
 
 @pytest.mark.broker

@@ -21,7 +21,7 @@ from edge.errors import BundleError, ConfigError, StoreError
 from edge.recorder.daemon import Daemon, commands_from_signals
 from edge.recorder.live_clock import LiveClock
 from edge.recorder.metrics import Metrics
-from edge.recorder.recorder import Recorder, draw_up
+from edge.recorder.recorder import Recorder, make_plan
 from edge.recorder.systemd import Notifier
 from edge.store.store import Store
 from tests.edge.recorder.test_systemd import Manager
@@ -178,7 +178,7 @@ def test_detections_wait_while_the_disk_fails(tmp_path: Path, bundle: Bundle) ->
     failing = FailingStore(tmp_path / "edge.db", sinks=(), outbox_bytes=10**6, history_bytes=10**6)
     with failing as store:
         recorder = Recorder(
-            draw_up(config), audio=RealTimeAudio(soundscape()), store=store, clock=LiveClock(), notifier=notifier,
+            make_plan(config), audio=RealTimeAudio(soundscape()), store=store, clock=LiveClock(), notifier=notifier,
             metrics=Metrics(CollectorRegistry(), labels=[]),
         )  # fmt: skip
         from threading import Thread

@@ -13,7 +13,7 @@ from edge.errors import StoreError
 from edge.recorder.daemon import Daemon
 from edge.recorder.live_clock import LiveClock, SystemWorld, WallState
 from edge.recorder.metrics import Metrics
-from edge.recorder.recorder import Recorder, draw_up
+from edge.recorder.recorder import Recorder, make_plan
 from edge.recorder.systemd import Notifier
 from edge.store.effort import EffortMinute
 from edge.store.store import Dating, Store
@@ -76,7 +76,7 @@ def test_minutes_and_the_right_time_wait_while_the_disk_fails(
     store = FailingStore(tmp_path / "edge.db", sinks=(), outbox_bytes=10**6, history_bytes=10**6)
     with store:
         recorder = Recorder(
-            draw_up(config), audio=RealTimeAudio(soundscape()), store=store, clock=LiveClock(world=world),
+            make_plan(config), audio=RealTimeAudio(soundscape()), store=store, clock=LiveClock(world=world),
             notifier=Notifier(environ={}), metrics=Metrics(CollectorRegistry(), labels=[]),
         )  # fmt: skip
         thread = threading.Thread(target=recorder.run)

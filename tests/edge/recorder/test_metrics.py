@@ -16,7 +16,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 
 from edge.detect.model import NOTHING
 from edge.errors import ConfigError
-from edge.mqtt.session import KINDS
+from edge.mqtt.session import ERROR_REASONS
 from edge.recorder.metrics import Metrics, MetricsServer
 from edge.store.store import Store
 from edge.types import Prediction, SignalHealth
@@ -71,7 +71,7 @@ def live(metrics: Metrics, store: Store) -> None:
     metrics.clip_refused()
     metrics.clips_removed(2)
     metrics.mqtt_connected(True)
-    for kind in KINDS:
+    for kind in ERROR_REASONS:
         metrics.mqtt_error(kind)
     for kind in ("detection", "effort", "health"):
         metrics.mqtt_acknowledged(kind, 0.01)

@@ -1,4 +1,4 @@
-"""Warnings of the hot path: at once, then seldom, and never more than that."""
+"""Warnings of the hot path: at once, then limited, and never more than that."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import logging
 
 import pytest
 
-from edge.recorder.rate_limited_log import Seldom
+from edge.recorder.rate_limited_log import RateLimitedLog
 
 log = logging.getLogger("edge.test")
 
@@ -33,12 +33,12 @@ def test_the_same_trouble_is_said_once_in_a_while_and_counted(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     hand = Hand()
-    seldom = Seldom(log, every_s=600.0, monotonic_s=hand)
+    limited = RateLimitedLog(log, every_s=600.0, monotonic_s=hand)
     for _ in range(1000):
-        seldom.warning("disk", "the disk is full")
+        limited.warning("disk", "the disk is full")
         hand.now_s += 1.0
     assert said(caplog) == ["the disk is full", "the disk is full (599 more like it)"]
-    seldom.error("other", "another trouble")
+    limited.error("other", "another trouble")
     assert (caplog.records[-1].levelname, caplog.records[-1].getMessage()) == (
         "ERROR",
         "another trouble",
@@ -49,14 +49,14 @@ def test_the_end_of_a_trouble_is_said_when_its_beginning_was(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     hand = Hand()
-    seldom = Seldom(log, every_s=600.0, monotonic_s=hand)
-    seldom.over("disk", "never said")
+    limited = RateLimitedLog(log, every_s=600.0, monotonic_s=hand)
+    limited.recovered("disk", "never said")
     for _ in range(50):  # trouble that comes and goes
-        seldom.warning("disk", "the disk is full")
-        seldom.over("disk", "there is room again")
+        limited.warning("disk", "the disk is full")
+        limited.recovered("disk", "there is room again")
         hand.now_s += 1.0
     assert said(caplog) == ["the disk is full", "there is room again"]
     hand.now_s += 600.0
-    seldom.warning("disk", "the disk is full")
-    seldom.over("disk", "there is room again")
+    limited.warning("disk", "the disk is full")
+    limited.recovered("disk", "there is room again")
     assert said(caplog)[2:] == ["the disk is full (49 more like it)", "there is room again"]

@@ -17,7 +17,7 @@ from edge.cli import BACKENDS, FORMATS, main
 from edge.config.sections import ModelConfig
 from edge.detect.engines import BackendChoice
 from edge.replay.formats import FORMATS as SINK_FORMATS
-from edge.replay.formats.base import Heard
+from edge.replay.formats.base import ReplayResult
 from edge.replay.replay import Replayer, ReplaySettings, find_recordings
 from edge.replay.replay import replay as hear_all
 from tests.support.audio import noise, soundscape, write_audio
@@ -107,7 +107,7 @@ def test_workers_change_nothing_but_the_time(bundle: Bundle, site: str, tmp_path
     def told(workers: int) -> list[tuple[str, list[Any]]]:
         return [
             (o.file, [*o.detections, *o.predictions(), o.clock])
-            if isinstance(o, Heard)
+            if isinstance(o, ReplayResult)
             else (str(o), [])
             for o in hear_all(replayer, recordings, workers=workers)
         ]

@@ -9,28 +9,28 @@ from pathlib import Path
 import pytest
 
 from edge.replay.formats import FORMATS, Format, open_sink
-from edge.replay.formats.base import Heard
+from edge.replay.formats.base import ReplayResult
 from edge.replay.formats.tables import clock_time
 from edge.replay.replay import Replayer
 from tests.support.audio import soundscape, write_audio
 
 
 @pytest.fixture
-def two(replayer: Replayer, tmp_path: Path) -> list[Heard]:
+def two(replayer: Replayer, tmp_path: Path) -> list[ReplayResult]:
     names = ("20240501_053000.wav", "frog [pond]\t1.wav")
     return [replayer.hear(write_audio(tmp_path / name, soundscape())) for name in names]
 
 
-def rendered(form: Format, heard: list[Heard], replayer: Replayer) -> str:
+def rendered(form: Format, results: list[ReplayResult], replayer: Replayer) -> str:
     stream = io.StringIO()
-    sink = open_sink(form, stream, replayer.provenance, several=len(heard) > 1)
-    for h in heard:
+    sink = open_sink(form, stream, replayer.provenance, several=len(results) > 1)
+    for h in results:
         sink.write(h)
     sink.close()
     return stream.getvalue()
 
 
-def test_csv(two: list[Heard], replayer: Replayer) -> None:
+def test_csv(two: list[ReplayResult], replayer: Replayer) -> None:
     rows = list(csv.DictReader(io.StringIO(rendered("csv", two, replayer))))
     assert len(rows) == 8
     assert rows[0]["file"] == two[0].file
@@ -41,7 +41,7 @@ def test_csv(two: list[Heard], replayer: Replayer) -> None:
     assert len({r["id"] for r in rows}) == 8
 
 
-def test_raven(two: list[Heard], replayer: Replayer) -> None:
+def test_raven(two: list[ReplayResult], replayer: Replayer) -> None:
     rows = list(
         csv.DictReader(
             io.StringIO(rendered("raven", two, replayer)),
@@ -68,20 +68,22 @@ def test_raven(two: list[Heard], replayer: Replayer) -> None:
     assert rows[1]["Common Name"] == "unknown (nearest: Low Hummer)"
 
 
-def test_audacity_of_one_recording(two: list[Heard], replayer: Replayer) -> None:
+def test_audacity_of_one_recording(two: list[ReplayResult], replayer: Replayer) -> None:
     lines = [line.split("\t") for line in rendered("audacity", two[:1], replayer).splitlines()]
     assert [len(line) for line in lines] == [3] * 4
     assert [float(line[0]) for line in lines] == sorted(float(line[0]) for line in lines)
     assert lines[0][2] == "Low Hummer 1.00"
 
 
-def test_audacity_of_several_names_the_recording(two: list[Heard], replayer: Replayer) -> None:
+def test_audacity_of_several_names_the_recording(
+    two: list[ReplayResult], replayer: Replayer
+) -> None:
     lines = rendered("audacity", two, replayer).splitlines()
     assert [line.count("\t") for line in lines] == [2] * 8
     assert "frog [pond] 1.wav: Low Hummer" in lines[4]
 
 
-def test_the_table_is_for_people(two: list[Heard], replayer: Replayer) -> None:
+def test_the_table_is_for_people(two: list[ReplayResult], replayer: Replayer) -> None:
     text = rendered("table", two, replayer)
     assert "Low Hummer" in text
     assert "unknown (nearest: Low Hummer)" in text
@@ -102,7 +104,7 @@ def test_nothing_detected_is_said(replayer: Replayer, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("form", FORMATS)
 def test_the_same_recordings_give_the_same_bytes(
-    form: Format, two: list[Heard], replayer: Replayer
+    form: Format, two: list[ReplayResult], replayer: Replayer
 ) -> None:
     assert rendered(form, two, replayer) == rendered(form, two, replayer)
 

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from edge.bundle import Bundle
 from edge.cli import main
 from edge.errors import AudioError
-from edge.replay.formats.base import Heard
+from edge.replay.formats.base import ReplayResult
 from edge.replay.replay import Replayer, ReplaySettings
 from tests.support.audio import add_chunk, soundscape, write_audio
 from tests.support.bundles import tiny_bundle, tone
@@ -136,7 +136,7 @@ def test_a_changed_header_is_heard_or_told_in_one_line(
         assert str(outcome).startswith(f"{path}: ")
         assert len(str(outcome).splitlines()) == 1
         return
-    assert isinstance(outcome, Heard)
+    assert isinstance(outcome, ReplayResult)
     # Whatever the header says, there cannot be more sound than there are bytes: ADPCM has two
     # samples in each, at 2 kHz or more.
     assert 0 < outcome.duration_s <= 2 * path.stat().st_size / 2_000

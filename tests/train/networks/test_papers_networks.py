@@ -126,7 +126,7 @@ def test_torch_equals_onnx_for_any_batch(name: str) -> None:
     for batch in (1, 3):
         x = np.random.default_rng(batch).random((batch, *shape), dtype=np.float32)
         answers = verify_onnx(model, network, x)
-        assert tuple(answers) == ("embedding", "logits", *getattr(network, "further", ()))
+        assert tuple(answers) == ("embedding", "logits", *getattr(network, "extra_outputs", ()))
         embedding, logits = answers["embedding"], answers["logits"]
         assert logits.shape == (batch, width)
         assert np.linalg.norm(embedding, axis=1) == pytest.approx(np.ones(batch), abs=1e-5)
