@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from edge.errors import ConfigError, EdgeError
+from edge.errors import ConfigError, one_line
+from edge.terminal import OneLineErrors, complain
 
 if TYPE_CHECKING:
     from edge.replay.replay import Replayer
@@ -32,31 +33,7 @@ REDRAW_S = 0.1  # drawing takes as long as hearing a second of audio
 NUMERIC_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
-class _OneLineErrors(click.Group):
-    """Every expected failure is one line on standard error and an exit code; a traceback is a
-    bug.
-    """
-
-    def invoke(self, ctx: click.Context) -> Any:
-        try:
-            return super().invoke(ctx)
-        except click.UsageError as exc:
-            command = exc.ctx.command_path if exc.ctx else "edge"
-            _complain(f"{exc.format_message()} See '{command} --help'.")
-            ctx.exit(2)
-        except EdgeError as exc:
-            _complain(str(exc))
-            ctx.exit(2 if isinstance(exc, ConfigError) else 1)
-        except BrokenPipeError:
-            raise  # click ends quietly when the reader of a pipe has gone
-        except OSError as exc:  # a full disk, a pulled card: the system's words say it best
-            _complain(
-                f"{exc.filename}: {exc.strerror}" if exc.filename else str(exc.strerror or exc)
-            )
-            ctx.exit(1)
-
-
-@click.group(cls=_OneLineErrors, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=OneLineErrors, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="edge-monitor", prog_name="edge")
 def main() -> None:
     """Named animals and honest unknowns, from recordings."""
@@ -173,6 +150,7 @@ def replay(  # noqa: PLR0913 - one for each option
     from edge.detect.smoothing import SmoothingConfig
     from edge.replay.output import refuse_to_overwrite
     from edge.replay.replay import Replayer, ReplaySettings, find_recordings
+    from edge.section import section_of_options
 
     start_utc = parse_start(start) if start is not None else None
     expected = read_species(Path(species), key="--species") if species is not None else None
@@ -182,7 +160,7 @@ def replay(  # noqa: PLR0913 - one for each option
         hop_s=hop_s,
         start=start_utc,
         species=expected,
-        refine=SmoothingConfig(**refine),
+        refine=section_of_options(SmoothingConfig, refine),
         spool=form == "windows",
         backend=backend,
         engines=_engines(engines),
@@ -254,7 +232,7 @@ def _progress(
     too.
     """
     if not sys.stderr.isatty() or (streaming and sys.stdout.isatty()):
-        yield (lambda done: None), _complain
+        yield (lambda done: None), complain
         return
     from rich.console import Console
     from rich.progress import (
@@ -287,7 +265,7 @@ def _progress(
                     task, completed=done, files=f"{int(done)}/{files} files", refresh=True
                 )
 
-        yield advance, lambda message: console.print(f"error: {_one_line(message)}", soft_wrap=True)
+        yield advance, lambda message: console.print(f"error: {one_line(message)}", soft_wrap=True)
 
 
 @main.command()
@@ -335,7 +313,7 @@ def check(sound: AudioSystem | None, file: Path | None) -> None:
         if finding.fault is None:
             click.echo(f"ok     {finding.subject}: {finding.detail}")
         else:
-            click.echo(f"FAULT  {finding.subject}: {_one_line(finding.fault)}")
+            click.echo(f"FAULT  {finding.subject}: {one_line(finding.fault)}")
             faults += 1
     if faults:
         raise click.exceptions.Exit(1)
@@ -394,14 +372,6 @@ def _engines(folder: str | None) -> Path:
 def _terminate(*_: object) -> None:
     """End as by an exception, so that temporary files are removed."""
     sys.exit(128 + signal.SIGTERM)
-
-
-def _complain(message: str) -> None:
-    click.echo(f"error: {_one_line(message)}", err=True)
-
-
-def _one_line(message: str) -> str:
-    return " ".join(message.split())
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ EdgeError
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 __all__ = [
     "AudioError",
@@ -33,35 +33,58 @@ __all__ = [
     "SpecError",
     "StoreError",
     "UserError",
+    "one_line",
 ]
+
+
+def one_line(text: str) -> str:
+    """Return `text` with every run of blanks and line breaks as one blank."""
+    return " ".join(text.split())
 
 
 class EdgeError(Exception):
     """Base of everything this project raises on purpose."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Fault:
+    """One thing that is wrong: the dotted `key` or the option, its `value` as written (never a
+    secret), the reason, and a suggestion; what is not known is empty.
+
+    Programs read these fields. The text is for people, and nothing looks for words in it.
+    """
+
+    key: str = ""
+    value: str = ""
+    reason: str
+    suggestion: str = ""
+
+    def __str__(self) -> str:
+        if not self.key:
+            return "; ".join(filter(None, [self.reason, self.suggestion]))
+        shown = f"{self.key} = {self.value}" if self.value else self.key
+        return f"{shown}: {self.reason}" + (f" ({self.suggestion})" if self.suggestion else "")
+
+    def of(self, key: str, value: object = "", suggestion: str = "") -> Fault:
+        """Return the same fault as one of `key`; a suggestion of its own is the better one."""
+        return replace(self, key=key, value=str(value), suggestion=self.suggestion or suggestion)
+
+
 class UserError(EdgeError):
-    """What is wrong and what to do, in one line that names the file, key or device."""
+    """What is wrong and what to do, in one line that names the file, key or device.
+
+    `fault` holds the same in fields.
+    """
+
+    def __init__(
+        self, reason: str, *, key: str = "", value: object = "", suggestion: str = ""
+    ) -> None:
+        self.fault = Fault(key=key, value=str(value), reason=reason, suggestion=suggestion)
+        super().__init__(str(self.fault))
 
 
 class ConfigError(UserError):
     """A key or value of the configuration, or a command-line option, is wrong."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Fault:
-    """One thing wrong with a configuration: the dotted `key`, the `value` as written (never a
-    secret), why, and what to do.
-    """
-
-    key: str
-    value: str
-    reason: str
-    suggestion: str
-
-    def __str__(self) -> str:
-        shown = f"{self.key} = {self.value}" if self.value else self.key
-        return f"{shown}: {self.reason}" + (f" ({self.suggestion})" if self.suggestion else "")
 
 
 class FaultyConfigError(ConfigError):
@@ -88,10 +111,10 @@ class AudioError(UserError):
 
 
 class DeliveryError(EdgeError):
-    """Sending failed; `kind` is one of a few words, for a metric, and the message says more."""
+    """Sending failed; `reason` is one of a few words, for a metric, and the message says more."""
 
-    def __init__(self, kind: str, message: str) -> None:
-        self.kind = kind
+    def __init__(self, reason: str, message: str) -> None:
+        self.reason = reason
         super().__init__(message)
 
 

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -14,9 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from edge.bundle import FP32, Label
+from edge.bundle.digest import canonical_digest
 from edge.detect.model import Classifier
 from edge.detect.site import SpeciesList
 from edge.detect.smoothing import SmoothingConfig
+from edge.section import Section
 
 __all__ = ["Provenance", "chosen_later", "code_digest", "config_digest", "provenance_of"]
 
@@ -71,12 +72,14 @@ def chosen_later(*, species: SpeciesList | None, refine: SmoothingConfig) -> dic
 
 
 def config_digest(**settings: Any) -> str:
-    """sha256 of the canonical JSON of plain values and dataclasses."""
-    plain = {
-        k: dataclasses.asdict(v) if dataclasses.is_dataclass(v) else v  # type: ignore[arg-type]
-        for k, v in settings.items()
-    }
-    return hashlib.sha256(json.dumps(plain, sort_keys=True, allow_nan=False).encode()).hexdigest()
+    """Return the canonical digest of plain values, dataclasses and sections."""
+    return canonical_digest({key: _plain(value) for key, value in settings.items()})
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Section):
+        return value.model_dump()
+    return dataclasses.asdict(value) if dataclasses.is_dataclass(value) else value  # type: ignore[arg-type]
 
 
 @cache

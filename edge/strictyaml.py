@@ -1,5 +1,5 @@
-"""YAML as a configuration should be read: duplicate keys and aliases are faults, and nothing a file
-holds gives a traceback.
+"""The one YAML reader, of configurations, recipes and plans: plain values only, duplicate keys and
+aliases are faults, and nothing that a file holds gives a traceback.
 """
 
 from __future__ import annotations
@@ -9,11 +9,17 @@ from typing import Any
 
 import yaml
 
-from edge.errors import Fault, FaultyConfigError
+from edge.errors import Fault, FaultyConfigError, one_line
 
-__all__ = ["read_any", "read_yaml"]
+__all__ = ["parse_yaml", "read_any", "read_yaml"]
 
 LARGEST_BYTES = 1_000_000
+# PyYAML lets these escape for the 13th month, numbers of 5000 digits, odd tags and a thousand
+# brackets.
+ESCAPED = (
+    *(yaml.YAMLError, ValueError, TypeError, KeyError),
+    *(AttributeError, IndexError, RecursionError),
+)
 
 
 class _Loader(yaml.SafeLoader):
@@ -39,50 +45,47 @@ class _Loader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
-def read_yaml(path: Path) -> dict[str, Any]:
-    """The mapping in `path`, empty for an empty file; raises `FaultyConfigError` naming the
-    line.
+def read_yaml(path: Path, *, see: str = "config/edge.yaml") -> dict[str, Any]:
+    """Return the mapping in `path`, empty for an empty file.
+
+    Raises `FaultyConfigError`, which names the line; `see` is where a sound file is to be seen.
     """
     content = read_any(path)
     if content is None:
         return {}
     if not isinstance(content, dict):
-        raise _faulty(path, "", "must be keys with values", "see config/edge.yaml")
+        raise _faulty(path, "", "must be keys with values", f"see {see}")
     return content
 
 
 def read_any(path: Path) -> object:
-    """What the file `path` holds, None for an empty one; raises `FaultyConfigError` naming the
-    line.
-    """
+    """Return what the file `path` holds, None for an empty one; raises `FaultyConfigError`."""
     try:
         if path.stat().st_size > LARGEST_BYTES:
             raise _faulty(path, "", "is too large to be a configuration")
-        # a SafeLoader
-        content: object = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
+        text = path.read_text(encoding="utf-8")
     except OSError as exc:
         raise _faulty(path, "", f"cannot be read: {exc.strerror}") from exc
     except UnicodeDecodeError as exc:
         raise _faulty(path, "", "is not UTF-8 text") from exc
+    return parse_yaml(text, source=path)
+
+
+def parse_yaml(text: str, *, source: Path | str) -> object:
+    """Return the value that `text` is, None for an empty one; raises `FaultyConfigError`.
+
+    `source` names the file or the option for the error.
+    """
+    try:
+        content: object = yaml.load(text, Loader=_Loader)  # a SafeLoader
     except yaml.MarkedYAMLError as exc:
         where = f"line {exc.problem_mark.line + 1}" if exc.problem_mark else ""
-        raise _faulty(path, where, f"is not YAML: {exc.problem or exc.context}") from exc
-    except (
-        yaml.YAMLError,
-        ValueError,
-        TypeError,
-        KeyError,
-        AttributeError,
-        IndexError,
-        RecursionError,
-    ) as exc:
-        # PyYAML lets these escape for the 13th month, numbers of 5000 digits, odd tags and a
-        # thousand brackets.
-        raise _faulty(path, "", f"is not YAML: {' '.join(str(exc).split())[:200]}") from exc
+        raise _faulty(source, where, f"is not YAML: {exc.problem or exc.context}") from exc
+    except ESCAPED as exc:
+        raise _faulty(source, "", f"is not YAML: {one_line(str(exc))[:200]}") from exc
     return content
 
 
-def _faulty(path: Path, where: str, reason: str, suggestion: str = "") -> FaultyConfigError:
-    return FaultyConfigError(
-        str(path), [Fault(key=where or "file", value="", reason=reason, suggestion=suggestion)]
-    )
+def _faulty(source: Path | str, where: str, reason: str, suggestion: str = "") -> FaultyConfigError:
+    fault = Fault(key=where or "file", reason=reason, suggestion=suggestion)
+    return FaultyConfigError(str(source), [fault])

@@ -17,9 +17,10 @@ from pathlib import Path
 from typing import Any
 
 from edge.backends.cuda import open_gpu
-from edge.backends.enginecache import BuildOptions, write_durably
+from edge.backends.enginecache import BuildOptions
 from edge.backends.tensorrt_library import import_tensorrt, library_log
 from edge.errors import BackendError
+from edge.files import write_whole
 
 __all__ = ["Request", "build", "main"]
 
@@ -78,9 +79,10 @@ def build(request: Request, tell: Tell) -> None:
     plan = builder.build_serialized_network(network, config)
     if plan is None:
         raise BackendError(_why_not_built(said.taken()))
-    write_durably(request.plan, bytes(plan))
+    write_whole(request.plan, bytes(plan), durable=True)
     if cache is not None:
-        write_durably(request.timing_cache, bytes(config.get_timing_cache().serialize()))
+        timing_cache = bytes(config.get_timing_cache().serialize())
+        write_whole(request.timing_cache, timing_cache, durable=True)
 
 
 def _limit(trt: Any, config: Any, options: BuildOptions, tell: Tell) -> None:

@@ -34,12 +34,12 @@ from edge.backends.enginecache import (
     EngineKey,
     machine_of,
     sha256_of,
-    write_durably,
 )
 from edge.backends.tensorrt import TensorRtBackend
 from edge.backends.tensorrt_library import import_tensorrt
 from edge.bundle import Bundle, Frontend, Network
 from edge.errors import BackendError, EngineError
+from edge.files import write_whole
 
 __all__ = ["Compiler", "Outcome", "trtexec"]
 
@@ -163,10 +163,8 @@ class Compiler:
             build_s = time.monotonic() - began_s
             parity = self._parity((staged / PLAN).read_bytes(), bundle, network)
             if not parity["passed"]:
-                write_durably(
-                    staged / "parity.json",
-                    (json.dumps(parity, indent=1, sort_keys=True) + "\n").encode(),
-                )
+                text = json.dumps(parity, indent=1, sort_keys=True)
+                write_whole(staged / "parity.json", f"{text}\n", durable=True)
                 aside = self.cache.set_aside(staged)
                 return Outcome(
                     network=network.name,

@@ -15,7 +15,6 @@ import dataclasses
 import hashlib
 import json
 import logging
-import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -24,7 +23,9 @@ from pathlib import Path
 from typing import Any
 
 from edge.backends.cuda import Gpu
+from edge.bundle.digest import canonical_digest
 from edge.errors import EngineError
+from edge.files import sync, write_whole
 
 __all__ = ["BuildOptions", "CompiledEngine", "EngineCache", "EngineKey", "Machine", "machine_of"]
 
@@ -80,9 +81,7 @@ class EngineKey:
     @property
     def digest(self) -> str:
         """sha256 of the canonical JSON."""
-        return hashlib.sha256(
-            json.dumps(dataclasses.asdict(self), sort_keys=True).encode()
-        ).hexdigest()
+        return canonical_digest(dataclasses.asdict(self))
 
     @staticmethod
     def parse(mapping: Mapping[str, Any]) -> EngineKey:
@@ -176,8 +175,8 @@ class EngineCache:
             "sha256": sha256_of(plan),
             "build_s": round(build_s, 1),
         }
-        write_durably(staged / KEY, _json(sidecar))
-        write_durably(staged / PARITY, _json(parity))
+        write_whole(staged / KEY, _json(sidecar), durable=True)
+        write_whole(staged / PARITY, _json(parity), durable=True)
         sync(staged / PLAN)
         place = self.place(key)
         if place.exists():
@@ -258,24 +257,6 @@ def machine_of(gpu: Gpu, tensorrt_version: str, *, l4t: Path = L4T) -> Machine:
 def sha256_of(content: bytes) -> str:
     """In hexadecimal."""
     return hashlib.sha256(content).hexdigest()
-
-
-def write_durably(file: Path, content: bytes) -> None:
-    """All of it or nothing, and on the disk: a temporary file beside it, synced and renamed."""
-    temporary = file.with_name(f".{file.name}.{os.getpid()}")
-    temporary.write_bytes(content)
-    sync(temporary)
-    temporary.replace(file)
-    sync(file.parent)
-
-
-def sync(path: Path) -> None:
-    """Have a file, or a folder's entries, on the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _json(content: Mapping[str, Any]) -> bytes:

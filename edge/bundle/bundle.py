@@ -16,8 +16,6 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import shutil
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,6 +36,7 @@ from edge.bundle.manifest import (
 )
 from edge.bundle.spec import FrontendSpec
 from edge.errors import BundleError, SpecError
+from edge.files import replacing_folder
 
 __all__ = ["Bundle", "Golden", "Network", "NewVariant", "load_bundle", "write_bundle"]
 
@@ -146,11 +145,7 @@ def write_bundle(
     It has exactly the `variants` given, whatever the manifest said before.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    staging = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
-    retired = staging.with_name(f"{staging.name}.old")
-    try:
-        staging.chmod(0o755)
+    with replacing_folder(path) as staging:
         (staging / MODEL).write_bytes(model)
         (staging / CARD).write_text(card, encoding="utf-8")
         np.savez_compressed(staging / HEAD, **rule_arrays(rule))  # type: ignore[arg-type]
@@ -170,15 +165,6 @@ def write_bundle(
         )
         (staging / "manifest.json").write_text(text + "\n", encoding="utf-8")
         load_bundle(staging)
-        # two renames, because a directory that is not empty cannot be replaced by one
-        if path.exists():
-            path.rename(retired)
-        staging.rename(path)
-    finally:
-        if retired.exists() and not path.exists():
-            retired.rename(path)
-        shutil.rmtree(staging, ignore_errors=True)
-        shutil.rmtree(retired, ignore_errors=True)
     return load_bundle(path)
 
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from edge.bundle.digest import canonical_digest
 from edge.bundle.spec import FrontendSpec, from_mapping
 from edge.errors import SpecError
 
@@ -161,7 +160,7 @@ class Manifest:
         """sha256 of the canonical JSON, which holds every other file's sha256: the identity of the
         whole bundle.
         """
-        return hashlib.sha256(json.dumps(self.as_mapping(), sort_keys=True).encode()).hexdigest()
+        return canonical_digest(self.as_mapping())
 
 
 def _plain(variant: Variant) -> dict[str, Any]:

@@ -8,12 +8,11 @@ names a *component* of the spectrogram and the *level* that compresses it (table
 from __future__ import annotations
 
 import dataclasses
-import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from edge.bundle.digest import canonical_digest
 from edge.errors import SpecError
 
 __all__ = [
@@ -299,7 +298,7 @@ class FrontendSpec:
     @property
     def digest(self) -> str:
         """sha256 of the canonical JSON: two specs with the same digest make the same features."""
-        return hashlib.sha256(json.dumps(self.as_mapping(), sort_keys=True).encode()).hexdigest()
+        return canonical_digest(self.as_mapping())
 
     @property
     def component_digest(self) -> str:
@@ -310,4 +309,4 @@ class FrontendSpec:
             key: value for key, value in self.as_mapping().items() if key not in ("stack", "frames")
         }
         plain["channels"] = [c.component_key for c in self.channels]
-        return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
+        return canonical_digest(plain)

@@ -20,25 +20,23 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from edge.config.sections import (
-    AudioConfig,
     ClipsConfig,
     Credentials,
     DeviceConfig,
     EventsConfig,
-    HealthConfig,
     MetricsConfig,
     ModelConfig,
     MqttConfig,
-    Section,
     SiteConfig,
     StoreConfig,
-    TrackerConfig,
 )
-from edge.detect.signal_health import HealthLimits
+from edge.detect.signal_health import HealthConfig
 from edge.detect.smoothing import SmoothingConfig
-from edge.detect.tracker import TrackerSpec
+from edge.detect.tracker import TrackerConfig
 from edge.errors import ConfigError, Fault, FaultyConfigError
 from edge.provenance import chosen_later, config_digest
+from edge.section import Section
+from edge.sources.microphone import AudioConfig
 from edge.strictyaml import read_yaml
 
 __all__ = [
@@ -72,21 +70,11 @@ class Config(Section):
     metrics: MetricsConfig = MetricsConfig()
 
     @property
-    def tracker_spec(self) -> TrackerSpec:
-        """For the tracker."""
-        return TrackerSpec(**self.tracker.model_dump())
-
-    @property
     def smoothing(self) -> SmoothingConfig:
         """For the stage between model and tracker."""
         return SmoothingConfig(
             slide_s=self.model.slide_s, boost=self.model.boost, boost_s=self.model.boost_s
         )
-
-    @property
-    def health_limits(self) -> HealthLimits:
-        """For the model."""
-        return HealthLimits(**self.health.model_dump())
 
     @property
     def epoch(self) -> dict[str, Any]:
@@ -96,8 +84,8 @@ class Config(Section):
         return {
             **chosen_later(species=self.site.species, refine=self.smoothing),
             "hop_s": self.model.hop_s,
-            "tracker": self.tracker_spec,
-            "health": self.health_limits,
+            "tracker": self.tracker,
+            "health": self.health,
             "audio": self.audio.model_dump(exclude={"buffer_s"}),
             "events": self.events.model_dump(),
         }

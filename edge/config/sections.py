@@ -9,25 +9,21 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from edge.detect.signal_health import HealthLimits
 from edge.detect.site import SpeciesList, parse_species
 from edge.detect.smoothing import SmoothingConfig
-from edge.detect.tracker import TrackerSpec
+from edge.section import Section
 
 __all__ = [
-    "AudioConfig",
+    "MB",
     "ClipsConfig",
     "Credentials",
     "DeviceConfig",
     "EventsConfig",
-    "HealthConfig",
     "MetricsConfig",
     "ModelConfig",
     "MqttConfig",
-    "Section",
     "SiteConfig",
     "StoreConfig",
-    "TrackerConfig",
 ]
 
 MB = 1_000_000
@@ -48,14 +44,7 @@ def _tuple(value: object) -> object:
 
 FilePath = Annotated[Path, BeforeValidator(_path)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]  # of one level of a topic
-Seconds = Annotated[float, Field(gt=0, le=86_400)]
 Port = Annotated[int, Field(ge=1, le=65_535)]
-
-
-class Section(BaseModel):
-    """Frozen, without keys that nobody knows, and without guessing: "1" is no number."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
 class DeviceConfig(Section):
@@ -71,20 +60,9 @@ class SiteConfig(Section):
     species: Annotated[SpeciesList, BeforeValidator(parse_species)] | None = None
 
 
-class AudioConfig(Section):
-    """Which microphone, by a part of its name; channels count from 1; `rate_hz` None is the
-    device's own.
-    """
-
-    device: Annotated[str, Field(min_length=1)] | None = None
-    channel: Annotated[int, Field(ge=1, le=64)] | Literal["mix"] = "mix"
-    rate_hz: Annotated[int, Field(ge=8_000, le=384_000)] | None = None
-    buffer_s: Annotated[float, Field(ge=10, le=3600)] = 120.0
-
-
-class ModelConfig(Section):
+class ModelConfig(SmoothingConfig):
     """Which bundle, or which together (None: the one that ships), how often it is asked, what runs
-    it; and as `SmoothingConfig`.
+    it; and how its scores are smoothed.
     """
 
     bundle: FilePath | None = None
@@ -93,9 +71,6 @@ class ModelConfig(Section):
         | None
     ) = None
     hop_s: Annotated[float, Field(gt=0, le=60)] = 1.0
-    slide_s: Annotated[float, Field(ge=0, le=60)] = SmoothingConfig.slide_s
-    boost: Annotated[float, Field(ge=1, le=10)] = SmoothingConfig.boost
-    boost_s: Annotated[float, Field(ge=0, le=86_400)] = SmoothingConfig.boost_s
     backend: Literal["auto", "tensorrt", "cuda", "cpu"] = "auto"
     engines: FilePath = Path("engines")
 
@@ -104,23 +79,6 @@ class ModelConfig(Section):
         if self.bundle is not None and self.bundles is not None:
             raise ValueError("bundle and bundles exclude each other")
         return self
-
-
-class TrackerConfig(Section):
-    """As `TrackerSpec`."""
-
-    cooldown_s: Annotated[float, Field(ge=0, le=3600)] = TrackerSpec.cooldown_s
-    longest_s: Seconds = TrackerSpec.longest_s
-    update_s: Seconds = TrackerSpec.update_s
-
-
-class HealthConfig(Section):
-    """As `HealthLimits`."""
-
-    dead_dbfs: Annotated[float, Field(ge=-200, le=0)] = HealthLimits.dead_dbfs
-    stuck_dc: Annotated[float, Field(gt=0, le=1)] = HealthLimits.stuck_dc
-    clip_level: Annotated[float, Field(gt=0, le=1)] = HealthLimits.clip_level
-    railed_ratio: Annotated[float, Field(gt=0, le=1)] = HealthLimits.railed_ratio
 
 
 class EventsConfig(Section):
@@ -164,6 +122,16 @@ class ClipsConfig(Section):
     reserve_mb: Annotated[float, Field(ge=0, le=10_000_000)] = 512.0
     padding_s: Annotated[float, Field(ge=0, le=30)] = 2.0
     format: Literal["flac", "wav"] = "flac"
+
+    @property
+    def budget_bytes(self) -> int:
+        """Bound of all clips together."""
+        return round(self.budget_mb * MB)
+
+    @property
+    def reserve_bytes(self) -> int:
+        """Room on the disk that clips leave to the store."""
+        return round(self.reserve_mb * MB)
 
 
 class Credentials(BaseModel):

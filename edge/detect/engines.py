@@ -23,7 +23,7 @@ from edge.backends.tensorrt_library import import_tensorrt
 from edge.bundle import Bundle, Network
 from edge.detect.ensemble import Ensemble
 from edge.detect.model import Classifier, Model
-from edge.detect.signal_health import HealthLimits
+from edge.detect.signal_health import HealthConfig
 from edge.errors import BackendError, BundleError, ConfigError, EngineError, NoGpuError
 
 __all__ = ["FOLDER", "BackendChoice", "EngineCandidate", "engines", "load_model", "load_models"]
@@ -80,7 +80,7 @@ def load_model(
     backend: BackendChoice = "auto",
     folder: Path = FOLDER,
     threads: int = 1,
-    limits: HealthLimits | None = None,
+    limits: HealthConfig | None = None,
 ) -> Model:
     """The bundle on the best engine that proves itself here; `folder` has the compiled ones.
 
@@ -116,7 +116,7 @@ def load_models(
     *,
     backend: BackendChoice = "auto",
     folder: Path = FOLDER,
-    limits: HealthLimits | None = None,
+    limits: HealthConfig | None = None,
 ) -> Classifier:
     """As `load_model`; several bundles judge together."""
     models = [

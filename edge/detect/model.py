@@ -13,7 +13,7 @@ import numpy as np
 from edge.backends.base import Backend, NamedBackend
 from edge.bundle import FP32, Bundle, Frontend
 from edge.detect.decision import Decision
-from edge.detect.signal_health import HealthLimits, signal_health
+from edge.detect.signal_health import HealthConfig, signal_health
 from edge.errors import BackendError, BundleError
 from edge.types import Array, Frames, Prediction, Window
 
@@ -117,7 +117,7 @@ class Model:
         backend_name: str = "",
         passed_over: int = 0,
         why_not: tuple[str, ...] = (),
-        limits: HealthLimits | None = None,
+        limits: HealthConfig | None = None,
     ) -> None:
         self.bundle = bundle
         self.backend_name = backend_name
@@ -128,7 +128,7 @@ class Model:
         self.decision = Decision(labels=self.labels, thresholds=bundle.label_thresholds)
         self._backend = backend
         self._frontend = Frontend(bundle.frontend)
-        self.limits = limits or HealthLimits()
+        self.limits = limits or HealthConfig()
         self._self_test()
 
     @property
@@ -238,7 +238,7 @@ class Model:
                 )
 
 
-def unjudged(window: Window, limits: HealthLimits) -> Prediction:
+def unjudged(window: Window, limits: HealthConfig) -> Prediction:
     """The window before anyone has judged it, which is all there is to say of a gated one; raises
     `BackendError` for no sound.
     """

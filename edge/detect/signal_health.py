@@ -2,30 +2,31 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
+from pydantic import Field
 
+from edge.section import Section
 from edge.types import Array, SignalHealth
 
-__all__ = ["HealthLimits", "signal_health"]
+__all__ = ["HealthConfig", "signal_health"]
 
 SILENCE = 1e-10  # -200 dBFS: keeps the level of digital silence a number
 
 
-@dataclass(frozen=True, kw_only=True)
-class HealthLimits:
+class HealthConfig(Section):
     """When a window is dead or stuck. A 16-bit recording's own rounding noise is near -101 dBFS;
     microphones are above -90.
     """
 
-    dead_dbfs: float = -100.0
-    stuck_dc: float = 1e-3
-    clip_level: float = 0.99
-    railed_ratio: float = 0.5
+    dead_dbfs: Annotated[float, Field(ge=-200, le=0)] = -100.0
+    stuck_dc: Annotated[float, Field(gt=0, le=1)] = 1e-3
+    clip_level: Annotated[float, Field(gt=0, le=1)] = 0.99
+    railed_ratio: Annotated[float, Field(gt=0, le=1)] = 0.5
 
 
-def signal_health(samples: Array, limits: HealthLimits) -> SignalHealth:
+def signal_health(samples: Array, limits: HealthConfig) -> SignalHealth:
     """Measure samples (n,) float32, full scale 1; the RMS level is without the DC offset."""
     magnitude = np.abs(samples)
     dc = float(np.mean(samples, dtype=np.float64))

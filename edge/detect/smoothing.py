@@ -10,16 +10,14 @@ nothing is carried over it.
 
 from __future__ import annotations
 
-import dataclasses
-import math
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from typing import Protocol
+from typing import Annotated, Protocol
 
 import numpy as np
+from pydantic import Field
 
 from edge.detect.decision import Decision
-from edge.errors import ConfigError
+from edge.section import Section
 from edge.types import Array, Prediction
 
 __all__ = ["NoSmoothing", "SlidingAverage", "Smoothing", "SmoothingConfig", "smoothing_of"]
@@ -28,20 +26,14 @@ PASSED = 0.5  # a score above it is a label heard well
 NEVER = -(2**62)
 
 
-@dataclass(frozen=True, kw_only=True)
-class SmoothingConfig:
+class SmoothingConfig(Section):
     """`slide_s`: d of the sliding average, 0: none. `boost`: factor of the scores, 1: none,
     `boost_s` after one above 0.5.
     """
 
-    slide_s: float = 0.0
-    boost: float = 1.0
-    boost_s: float = 600.0
-
-    def __post_init__(self) -> None:
-        for name, value in dataclasses.asdict(self).items():
-            if not math.isfinite(value):  # the command line takes nan for a number within any range
-                raise ConfigError(f"{name}: {value} is not a finite number")
+    slide_s: Annotated[float, Field(ge=0, le=60)] = 0.0
+    boost: Annotated[float, Field(ge=1, le=10)] = 1.0
+    boost_s: Annotated[float, Field(ge=0, le=86_400)] = 600.0
 
     @property
     def on(self) -> bool:
@@ -76,11 +68,11 @@ class NoSmoothing:
 class SlidingAverage:
     """Works `slide_s` behind the model, because the average needs what comes after."""
 
-    def __init__(self, *, decision: Decision, spec: SmoothingConfig, sample_rate_hz: int) -> None:
+    def __init__(self, *, decision: Decision, config: SmoothingConfig, sample_rate_hz: int) -> None:
         self._decision = decision
-        self._boost = spec.boost
-        self._slide = round(spec.slide_s * sample_rate_hz)
-        self._boost_samples = round(spec.boost_s * sample_rate_hz)
+        self._boost = config.boost
+        self._slide = round(config.slide_s * sample_rate_hz)
+        self._boost_samples = round(config.boost_s * sample_rate_hz)
         self._begin()
 
     def push(self, prediction: Prediction) -> Iterator[Prediction]:
@@ -175,10 +167,10 @@ class SlidingAverage:
             self._next -= older
 
 
-def smoothing_of(spec: SmoothingConfig, *, decision: Decision, sample_rate_hz: int) -> Smoothing:
-    """What `spec` asks for."""
+def smoothing_of(config: SmoothingConfig, *, decision: Decision, sample_rate_hz: int) -> Smoothing:
+    """What `config` asks for."""
     return (
-        SlidingAverage(decision=decision, spec=spec, sample_rate_hz=sample_rate_hz)
-        if spec.on
+        SlidingAverage(decision=decision, config=config, sample_rate_hz=sample_rate_hz)
+        if config.on
         else NoSmoothing()
     )

@@ -13,24 +13,26 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
+from pydantic import Field
 
 from edge.detect.decision import Decision
+from edge.section import Seconds, Section
 from edge.types import Detection, EventState, Prediction
 
-__all__ = ["Tracker", "TrackerSpec"]
+__all__ = ["Tracker", "TrackerConfig"]
 
 
-@dataclass(frozen=True, kw_only=True)
-class TrackerSpec:
-    """When events end: after `cooldown_s` of audio without the label, or at `longest_s`; every
-    `update_s` an open one is told.
+class TrackerConfig(Section):
+    """When events end: after `cooldown_s` of audio without the label, or at `longest_s`. An open
+    event is sent as an update every `update_s`.
     """
 
-    cooldown_s: float = 3.0
-    longest_s: float = 60.0
-    update_s: float = 10.0
+    cooldown_s: Annotated[float, Field(ge=0, le=3600)] = 3.0
+    longest_s: Seconds = 60.0
+    update_s: Seconds = 10.0
 
 
 @dataclass(kw_only=True)
@@ -101,12 +103,12 @@ class Tracker:
         *,
         decision: Decision,
         identity: str,
-        spec: TrackerSpec | None = None,
+        config: TrackerConfig | None = None,
         site: Callable[[Prediction], Prediction] = lambda p: p,
     ) -> None:
         self._decision = decision
         self._identity = identity
-        self._spec = spec or TrackerSpec()
+        self._config = config or TrackerConfig()
         self._site = site
         self._before: Prediction | None = None
         self._held: Prediction | None = None
@@ -178,9 +180,10 @@ class Tracker:
         return _Event(id=digest, start_sample=p.start_sample, end_sample=p.end_sample, peak=p)
 
     def _is_over(self, event: _Event, p: Prediction, *, present: bool) -> bool:
-        absent = p.start_sample - event.end_sample > self._spec.cooldown_s * p.sample_rate_hz
+        absent = p.start_sample - event.end_sample > self._config.cooldown_s * p.sample_rate_hz
         too_long = (
-            present and p.end_sample - event.start_sample > self._spec.longest_s * p.sample_rate_hz
+            present
+            and p.end_sample - event.start_sample > self._config.longest_s * p.sample_rate_hz
         )
         return absent or too_long
 
@@ -194,7 +197,7 @@ class Tracker:
                 return
             event.announced, event.told_sample = True, p.end_sample
             yield event.detection("new")
-        elif p.end_sample - event.told_sample >= self._spec.update_s * p.sample_rate_hz:
+        elif p.end_sample - event.told_sample >= self._config.update_s * p.sample_rate_hz:
             event.told_sample = p.end_sample
             yield event.detection("update")
 

@@ -141,7 +141,7 @@ class MqttSink:
                 self._connection()
             except DeliveryError as exc:
                 if not self._stopping.is_set():  # else it is the stop that ended it
-                    self._trouble(exc.kind, str(exc))
+                    self._trouble(exc.reason, str(exc))
                     self._ended()
             except StoreError as exc:
                 self._trouble("store", str(exc))

@@ -12,14 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edge.config.config import Config, load_config
+from edge.config.sections import MB
 from edge.errors import Fault, FaultyConfigError, UserError
 from edge.mqtt.sink import probe
 from edge.recorder.recorder import make_plan
 from edge.sources.portaudio import AudioSystem, choose
 
 __all__ = ["Finding", "check"]
-
-MB = 10**6
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,11 +6,9 @@ from __future__ import annotations
 
 import io
 import logging
-import os
 import shutil
 from collections import defaultdict
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -19,10 +17,12 @@ import soundfile
 from numpy.typing import NDArray
 
 from edge.clock import Clock, rfc3339
+from edge.config.sections import ClipsConfig
+from edge.files import write_whole
 from edge.provenance import Provenance
 from edge.types import Array, AudioBlock, Detection
 
-__all__ = ["ClipFolder", "ClipSettings", "ClipWriter", "RecentAudio"]
+__all__ = ["ClipFolder", "ClipWriter", "ClipsConfig", "RecentAudio"]
 
 UNKNOWN = "unknown"
 log = logging.getLogger(__name__)
@@ -61,19 +61,6 @@ class RecentAudio:
         self._end = end_sample
 
 
-@dataclass(frozen=True, kw_only=True)
-class ClipSettings:
-    """Where clips lie, in which form, and how much room they may take; `reserve_bytes` of the disk
-    stay free for the store.
-    """
-
-    folder: Path
-    format: Literal["flac", "wav"]
-    padding_s: float
-    budget_bytes: int
-    reserve_bytes: int
-
-
 class ClipFolder:
     """The clips on the disk, one folder a label. Makes room before anything is written; raises
     OSError for a failing disk.
@@ -85,12 +72,12 @@ class ClipFolder:
 
     def __init__(
         self,
-        settings: ClipSettings,
+        config: ClipsConfig,
         *,
         free_bytes: Callable[[Path], int] = lambda path: shutil.disk_usage(path).free,
         on_removed: Callable[[int], None] = lambda count: None,
     ) -> None:
-        self._settings = settings
+        self._config = config
         self._free_bytes = free_bytes
         self._on_removed = on_removed
         self._sizes: dict[str, dict[Path, int]] = defaultdict(dict)
@@ -100,13 +87,13 @@ class ClipFolder:
         try:
             self._open()
         except OSError as exc:  # a disk that is not mounted yet: tried again with each clip
-            log.warning("no clips for now: %s: %s", settings.folder, exc.strerror)
+            log.warning("no clips for now: %s: %s", config.folder, exc.strerror)
 
     def _open(self) -> None:
         """Count what an earlier run has left, and remove its scraps."""
         self._sizes.clear()
-        self._settings.folder.mkdir(parents=True, exist_ok=True)
-        for file in sorted(self._settings.folder.glob("*/*"), key=lambda path: path.name):
+        self._config.folder.mkdir(parents=True, exist_ok=True)
+        for file in sorted(self._config.folder.glob("*/*"), key=lambda path: path.name):
             if file.name.startswith("."):
                 file.unlink(missing_ok=True)  # begun when the power went
             elif file.is_file():
@@ -118,8 +105,8 @@ class ClipFolder:
         """What may be added before a clip has to go, of the budget and of the disk; any thread may
         ask.
         """
-        free = self._free_bytes(self._settings.folder) - self._settings.reserve_bytes
-        return max(0, min(self._settings.budget_bytes - self.total_bytes, free))
+        free = self._free_bytes(self._config.folder) - self._config.reserve_bytes
+        return max(0, min(self._config.budget_bytes - self.total_bytes, free))
 
     def add(self, label: str, name: str, content: bytes) -> Path | None:
         """Write a whole file, or none: None when there is no room even without the clips that may
@@ -129,23 +116,17 @@ class ClipFolder:
             self._open()
         if not self._make_room(len(content)):
             return None
-        target = self._settings.folder / label / name
-        staging = target.with_name(f".{name}")
-        try:
-            target.parent.mkdir(exist_ok=True)
-            staging.write_bytes(content)
-            os.replace(staging, target)
-        except OSError:
-            staging.unlink(missing_ok=True)
-            raise
+        target = self._config.folder / label / name
+        target.parent.mkdir(exist_ok=True)  # not its parents: the disk may have been taken out
+        write_whole(target, content, durable=True)  # the stored detection names it
         self._sizes[label][target] = len(content)
         self.total_bytes += len(content)
         return target
 
     def _make_room(self, size: int) -> bool:
-        if size > self._settings.budget_bytes or self._short_of(size - self.total_bytes):
+        if size > self._config.budget_bytes or self._short_of(size - self.total_bytes):
             return False  # nothing is given up in vain
-        while self.total_bytes + size > self._settings.budget_bytes or self._short_of(size):
+        while self.total_bytes + size > self._config.budget_bytes or self._short_of(size):
             label = self._poorest()
             if label is None:
                 return False
@@ -156,13 +137,13 @@ class ClipFolder:
         return True
 
     def _short_of(self, size: int) -> bool:
-        return self._free_bytes(self._settings.folder) - size < self._settings.reserve_bytes
+        return self._free_bytes(self._config.folder) - size < self._config.reserve_bytes
 
     def _poorest(self) -> str | None:
         """The label whose clips are worth least."""
         totals = {label: sum(sizes.values()) for label, sizes in self._sizes.items() if sizes}
         species = {label: total for label, total in totals.items() if label != UNKNOWN}
-        if totals.get(UNKNOWN, 0) > self._settings.budget_bytes / 2 or not species:
+        if totals.get(UNKNOWN, 0) > self._config.budget_bytes / 2 or not species:
             return UNKNOWN if UNKNOWN in totals else None
         return max(species, key=lambda label: (species[label], label))
 
@@ -174,14 +155,14 @@ class ClipWriter:
 
     def __init__(
         self,
-        settings: ClipSettings,
+        config: ClipsConfig,
         *,
         folder: ClipFolder,
         audio: RecentAudio,
         provenance: Provenance,
         device: str,
     ) -> None:
-        self._settings = settings
+        self._config = config
         self._folder = folder
         self._audio = audio
         self._provenance = provenance
@@ -202,16 +183,16 @@ class ClipWriter:
         """Keep the sound of `d` with padding; the file's path below the folder, or None when it
         could not be kept.
         """
-        padding = round(self._settings.padding_s * d.sample_rate_hz)
+        padding = round(self._config.padding_s * d.sample_rate_hz)
         start, samples = self._audio.cut(d.start_sample - padding, d.end_sample + padding)
         if not len(samples):
             return None
         stamp = clock.utc(start).strftime("%Y%m%dT%H%M%S.%fZ")
-        name = f"{stamp}_{d.id[:12]}.{self._settings.format}"
+        name = f"{stamp}_{d.id[:12]}.{self._config.format}"
         content = encode(
             samples,
             d.sample_rate_hz,
-            self._settings.format,
+            self._config.format,
             self._guano(d, clock, start, len(samples)),
         )
         try:
@@ -227,7 +208,7 @@ class ClipWriter:
             return None
         self.written += 1
         self.last_bytes = len(content)
-        return str(file.relative_to(self._settings.folder))
+        return str(file.relative_to(self._config.folder))
 
     def _lament(self, reason: str) -> None:
         # At 1, 2, 4, 8 ... losses: a full disk stays full.

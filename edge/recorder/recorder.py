@@ -10,7 +10,6 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 from edge.bundle import Bundle, load_bundle
 from edge.config.config import Config
@@ -24,12 +23,12 @@ from edge.detect.windows import Windower
 from edge.errors import BackendError, StoreError
 from edge.models import default_bundle_path
 from edge.provenance import Provenance, provenance_of
-from edge.recorder.clips import ClipFolder, ClipSettings, ClipWriter, RecentAudio
+from edge.recorder.clips import ClipFolder, ClipWriter, RecentAudio
 from edge.recorder.live_clock import LiveClock
 from edge.recorder.metrics import Metrics
 from edge.recorder.rate_limited_log import RateLimitedLog
 from edge.recorder.systemd import Notifier
-from edge.sources.microphone import Microphone, MicrophoneSettings
+from edge.sources.microphone import Microphone
 from edge.sources.portaudio import AudioSystem
 from edge.store.effort import FATES, Effort, EffortMinute
 from edge.store.store import Store
@@ -41,7 +40,6 @@ __all__ = ["Recorder", "RecorderPlan", "make_plan", "open_microphone"]
 HEALTH_EVERY_S = 60.0
 POLL_EVERY_S = 1.0
 UNSTORED = 512  # detections that wait in memory while the disk fails
-MB = 10**6
 log = logging.getLogger(__name__)
 
 
@@ -72,7 +70,7 @@ def make_plan(config: Config) -> RecorderPlan:
         bundles,
         backend=config.model.backend,
         folder=config.model.engines,
-        limits=config.health_limits,
+        limits=config.health,
     )
     check_species(config.site.species, model.labels, key="site.species")
     provenance = provenance_of(model, **config.epoch)
@@ -90,16 +88,9 @@ def open_microphone(
     on_fault: Callable[[], None],
 ) -> Microphone:
     """The microphone of the configuration; it is opened when its blocks are asked for."""
-    chosen = plan.config.audio
-    settings = MicrophoneSettings(
-        device=chosen.device,
-        channel=chosen.channel,
-        rate_hz=chosen.rate_hz,
-        buffer_s=chosen.buffer_s,
-    )
     rate_hz = plan.bundle.frontend.sample_rate_hz
     return Microphone(
-        settings,
+        plan.config.audio,
         sample_rate_hz=rate_hz,
         audio=audio,
         on_gap=on_gap,
@@ -162,7 +153,7 @@ class Recorder:
         tracker = Tracker(
             decision=plan.model.decision,
             identity=identity,
-            spec=plan.config.tracker_spec,
+            config=plan.config.tracker,
             site=site,
         )
         windower = _windower(plan.bundle, plan.config.model.hop_s)
@@ -365,22 +356,15 @@ class Recorder:
         chosen, plan = self.plan.config.clips, self.plan
         if not chosen.enabled:
             return None
-        settings = ClipSettings(
-            folder=Path(chosen.folder),
-            format=chosen.format,
-            padding_s=chosen.padding_s,
-            budget_bytes=round(chosen.budget_mb * MB),
-            reserve_bytes=round(chosen.reserve_mb * MB),
-        )
-        spec, tracker = plan.bundle.frontend, plan.config.tracker_spec
+        spec, tracker = plan.bundle.frontend, plan.config.tracker
         # An event is known to have ended after its cool-down and the two windows that smoothing and
         # absence take.
         lag_s = tracker.cooldown_s + plan.config.smoothing.slide_s + 4 * spec.window_s
         seconds = tracker.longest_s + 2 * chosen.padding_s + lag_s
         self._recent = RecentAudio(round(seconds * spec.sample_rate_hz))
-        folder = ClipFolder(settings, on_removed=self._metrics.clips_removed)
+        folder = ClipFolder(chosen, on_removed=self._metrics.clips_removed)
         return ClipWriter(
-            settings,
+            chosen,
             folder=folder,
             audio=self._recent,
             provenance=plan.provenance,

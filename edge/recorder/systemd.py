@@ -9,6 +9,8 @@ import socket
 import time
 from collections.abc import Callable, Mapping
 
+from edge.errors import one_line
+
 __all__ = ["Notifier"]
 
 
@@ -61,14 +63,14 @@ class Notifier:
     def reloaded(self, status: str) -> None:
         """Building it has ended, well or not."""
         self._send(
-            f"READY=1\nSTATUS={_one_line(status)}"
+            f"READY=1\nSTATUS={one_line(status)}"
             if self._is_ready
-            else f"STATUS={_one_line(status)}"
+            else f"STATUS={one_line(status)}"
         )
 
     def status(self, text: str) -> None:
         """One line for `systemctl status`."""
-        self._send(f"STATUS={_one_line(text)}")
+        self._send(f"STATUS={one_line(text)}")
 
     def stopping(self) -> None:
         """The end has begun."""
@@ -87,7 +89,3 @@ class Notifier:
             self._socket.sendto(message.encode(), self._address)
         except OSError:
             return  # the service manager has gone or is swamped; a recorder goes on without it
-
-
-def _one_line(text: str) -> str:
-    return " ".join(text.split())

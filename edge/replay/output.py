@@ -1,19 +1,19 @@
-"""Output that is whole or not there: written beside its place and renamed."""
+"""Where the results of a replay go: the screen, or a file that is whole or not there."""
 
 from __future__ import annotations
 
 import io
 import os
 import sys
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
 from edge.errors import ConfigError
+from edge.files import new_beside, placing
 
-__all__ = ["atomic_path", "refuse_to_overwrite", "text_output"]
+__all__ = ["output_file", "refuse_to_overwrite", "text_output"]
 
 
 @contextmanager
@@ -30,16 +30,16 @@ def text_output(path: str | None) -> Iterator[TextIO]:
         sys.stdout.flush()
         return
     with (
-        atomic_path(path) as staging,
+        output_file(path) as staging,
         open(staging, "w", encoding="utf-8", errors="surrogateescape", newline="\n") as stream,
     ):
         yield stream
 
 
 @contextmanager
-def atomic_path(path: str) -> Iterator[Path]:
-    """A temporary file in the folder of `path` that takes its name when the block ends well, and
-    vanishes when it does not.
+def output_file(path: str) -> Iterator[Path]:
+    """Give a file beside `path` that takes its name when the block ends well, and vanishes when it
+    does not; raises `ConfigError` where there cannot be one.
     """
     target = Path(os.path.realpath(path))
     if not target.parent.is_dir():
@@ -47,21 +47,11 @@ def atomic_path(path: str) -> Iterator[Path]:
     if target.exists() and not target.is_file():
         raise ConfigError(f"{path}: is there and not a regular file")
     try:
-        handle, name = tempfile.mkstemp(
-            prefix=f".{target.name}.", suffix=target.suffix, dir=target.parent
-        )
+        staging = new_beside(target)
     except OSError as exc:
         raise ConfigError(f"{path}: cannot be written ({exc.strerror})") from exc
-    os.close(handle)
-    staging = Path(name)
-    try:
+    with placing(staging, target):
         yield staging
-        umask = os.umask(0)
-        os.umask(umask)
-        staging.chmod(0o666 & ~umask)
-        staging.replace(target)
-    finally:
-        staging.unlink(missing_ok=True)
 
 
 def refuse_to_overwrite(outputs: Sequence[str | None], recordings: Sequence[str]) -> None:

@@ -12,7 +12,7 @@ from edge.errors import ConfigError
 from edge.provenance import Provenance
 from edge.replay.attention import COLUMNS, Attention
 from edge.replay.formats.base import ReplayResult
-from edge.replay.output import atomic_path
+from edge.replay.output import output_file
 from edge.sources.file import FileSource
 from edge.types import Array
 
@@ -87,7 +87,7 @@ def draw(
         fontsize=9,
         parse_math=False,
     )
-    with atomic_path(path) as staging:
+    with output_file(path) as staging:
         figure.savefig(staging, format="png")
 
 

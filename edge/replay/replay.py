@@ -24,10 +24,10 @@ from edge.clock import file_clock
 from edge.detect.engines import FOLDER, BackendChoice, load_models
 from edge.detect.model import NOTHING
 from edge.detect.pipeline import detect
-from edge.detect.signal_health import HealthLimits
+from edge.detect.signal_health import HealthConfig
 from edge.detect.site import Expected, SpeciesList, check_species, site_of
 from edge.detect.smoothing import Smoothing, SmoothingConfig, smoothing_of
-from edge.detect.tracker import Tracker, TrackerSpec
+from edge.detect.tracker import Tracker, TrackerConfig
 from edge.detect.windows import Windower
 from edge.errors import AudioError, BackendError, ConfigError, EdgeError
 from edge.provenance import chosen_later, provenance_of
@@ -56,8 +56,8 @@ class ReplaySettings:
     more_bundles: tuple[Path, ...] = ()
     hop_s: float = 1.0
     start: datetime | None = None
-    tracker: TrackerSpec = field(default_factory=TrackerSpec)
-    limits: HealthLimits = field(default_factory=HealthLimits)
+    tracker: TrackerConfig = field(default_factory=TrackerConfig)
+    limits: HealthConfig = field(default_factory=HealthConfig)
     species: SpeciesList | None = None
     refine: SmoothingConfig = field(default_factory=SmoothingConfig)
     block_s: float = 1.0
@@ -168,7 +168,7 @@ class Replayer:
     def _tracker(self, identity: str, site: Expected) -> Tracker:
         stream = f"{identity}|{self.provenance.identity}"
         return Tracker(
-            decision=self._model.decision, identity=stream, spec=self.settings.tracker, site=site
+            decision=self._model.decision, identity=stream, config=self.settings.tracker, site=site
         )
 
 

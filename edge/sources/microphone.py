@@ -9,19 +9,21 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Annotated, Literal, Protocol
 
 import numpy as np
 import soxr
+from pydantic import Field
 
 from edge.backoff import Backoff
 from edge.errors import AudioError
+from edge.section import Section
 from edge.sources.arrivals import Arrivals, Piece
 from edge.sources.portaudio import CALLBACK_S, AudioSystem, Device, Format, Stream, choose
 from edge.sources.ring import FrameRing
 from edge.types import Array, AudioBlock, Gap
 
-__all__ = ["Microphone", "MicrophoneSettings", "SystemTimer", "Timer"]
+__all__ = ["AudioConfig", "Microphone", "SystemTimer", "Timer"]
 
 POLL_S = 0.02
 STALL_S = 2.0  # without a callback
@@ -55,18 +57,17 @@ class SystemTimer:
         return stop.wait(seconds)
 
 
-@dataclass(frozen=True, kw_only=True)
-class MicrophoneSettings:
+class AudioConfig(Section):
     """Which input: `device` as in `choose`; `channel` counts from 1, or the mean of all. `rate_hz`
     None is the device's own.
 
     `buffer_s` of audio wait in memory while inference is late; then the oldest are dropped.
     """
 
-    device: str | None = None
-    channel: int | Literal["mix"] = "mix"
-    rate_hz: int | None = None
-    buffer_s: float = 120.0
+    device: Annotated[str, Field(min_length=1)] | None = None
+    channel: Annotated[int, Field(ge=1, le=64)] | Literal["mix"] = "mix"
+    rate_hz: Annotated[int, Field(ge=8_000, le=384_000)] | None = None
+    buffer_s: Annotated[float, Field(ge=10, le=3600)] = 120.0
 
 
 @dataclass(kw_only=True)
@@ -90,7 +91,7 @@ class Microphone:
 
     def __init__(
         self,
-        settings: MicrophoneSettings,
+        config: AudioConfig,
         *,
         sample_rate_hz: int,
         audio: AudioSystem,
@@ -100,7 +101,7 @@ class Microphone:
         on_position: Callable[[int, float], None] = lambda sample, monotonic_s: None,
         on_fault: Callable[[], None] = lambda: None,
     ) -> None:
-        self._settings = settings
+        self._config = config
         self._rate_hz = sample_rate_hz
         self._audio = audio
         self._timer = timer or SystemTimer()
@@ -146,10 +147,10 @@ class Microphone:
         """Try each format that may do; None, and the reason in `problem`, when none did."""
         faults: list[str] = []
         try:
-            device = choose(self._audio.devices(), self._settings.device)
-            for form in formats(device, self._settings):
-                capacity = max(1, round(self._settings.buffer_s * form.sample_rate_hz))
-                slots = round(2 * self._settings.buffer_s / CALLBACK_S) + 16
+            device = choose(self._audio.devices(), self._config.device)
+            for form in formats(device, self._config):
+                capacity = max(1, round(self._config.buffer_s * form.sample_rate_hz))
+                slots = round(2 * self._config.buffer_s / CALLBACK_S) + 16
                 ring = FrameRing(capacity_frames=capacity, channels=form.channels, slots=slots)
                 try:
                     stream = self._audio.open(device, form, ring.write)
@@ -216,7 +217,7 @@ class Microphone:
             yield from self._flush()
             self._skip(self._samples(piece.lost_frames, capture), "lost")
             self._skip(self._samples(piece.dropped_frames, capture), "dropped")
-        samples = _mono(piece.frames, self._settings.channel)
+        samples = _mono(piece.frames, self._config.channel)
         if capture.rate_hz != self._rate_hz and len(samples):
             if self._resampler is None:
                 self._resampler = soxr.ResampleStream(
@@ -275,10 +276,10 @@ class Microphone:
             self._fault = fault
 
 
-def formats(device: Device, settings: MicrophoneSettings) -> Iterator[Format]:
+def formats(device: Device, config: AudioConfig) -> Iterator[Format]:
     """Formats worth trying, best first: the device's own rate and as few channels as will do."""
-    rate_hz = settings.rate_hz or device.sample_rate_hz
-    enough = min(device.channels, MIXED_CHANNELS) if settings.channel == "mix" else settings.channel
+    rate_hz = config.rate_hz or device.sample_rate_hz
+    enough = min(device.channels, MIXED_CHANNELS) if config.channel == "mix" else config.channel
     if enough > device.channels:
         raise AudioError(
             f"{device.stable_name}: has {device.channels} channels, and channel {enough} is wanted"
@@ -286,13 +287,13 @@ def formats(device: Device, settings: MicrophoneSettings) -> Iterator[Format]:
     channels = dict.fromkeys(
         [
             min(enough, 2)
-            if device.channels > MIXED_CHANNELS and settings.channel == "mix"
+            if device.channels > MIXED_CHANNELS and config.channel == "mix"
             else enough,
             enough,
         ]
     )
     for count in [*channels, *({device.channels} - channels.keys())]:
-        for rate in dict.fromkeys([rate_hz] if settings.rate_hz else [rate_hz, 48_000, 44_100]):
+        for rate in dict.fromkeys([rate_hz] if config.rate_hz else [rate_hz, 48_000, 44_100]):
             yield Format(sample_rate_hz=rate, channels=count)
 
 

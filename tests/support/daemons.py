@@ -119,7 +119,7 @@ def stallable(backends: list[StalledBackend]) -> Callable[[Config], RecorderPlan
         plan = make_plan(config)
         backends.append(StalledBackend(OnnxBackend(plan.bundle.model_path)))
         return dataclasses.replace(
-            plan, model=Model(plan.bundle, backends[-1], limits=config.health_limits)
+            plan, model=Model(plan.bundle, backends[-1], limits=config.health)
         )
 
     return plan

@@ -13,15 +13,15 @@ from pathlib import Path
 
 import numpy as np
 
-from edge.sources.microphone import Microphone, MicrophoneSettings
+from edge.sources.microphone import AudioConfig, Microphone
 from edge.sources.portaudio import PortAudio
 from edge.types import AudioBlock, Gap
 
 
 def main(device: str, rate_hz: int, out: Path) -> None:
     gaps: list[Gap] = []
-    settings = MicrophoneSettings(device=device, channel=1, rate_hz=rate_hz)
-    microphone = Microphone(settings, sample_rate_hz=rate_hz, audio=PortAudio(), on_gap=gaps.append)
+    config = AudioConfig(device=device, channel=1, rate_hz=rate_hz)
+    microphone = Microphone(config, sample_rate_hz=rate_hz, audio=PortAudio(), on_gap=gaps.append)
     threading.Thread(target=_stop_at_the_end_of_input, args=(microphone,), daemon=True).start()
     blocks: list[AudioBlock] = []
     for block in microphone.blocks():

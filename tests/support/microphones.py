@@ -12,7 +12,7 @@ import numpy as np
 
 from edge.backoff import Backoff
 from edge.errors import AudioError
-from edge.sources.microphone import Microphone, MicrophoneSettings
+from edge.sources.microphone import AudioConfig, Microphone
 from edge.sources.portaudio import Device, Format, Receive
 from edge.types import Array, AudioBlock, Gap
 
@@ -148,14 +148,14 @@ class Listening:
         rate_hz: int,
         out_hz: int,
         channels: int = 1,
-        settings: MicrophoneSettings,
+        config: AudioConfig,
     ) -> None:
         self.timer = FakeTimer()
         self.audio = FakeAudio(self.timer, samples, rate_hz=rate_hz, channels=channels)
         self.gaps: list[Gap] = []
         self.positions: list[tuple[int, float]] = []
         self.source = Microphone(
-            settings, sample_rate_hz=out_hz, audio=self.audio, timer=self.timer, backoff=Backoff(chance=lambda: 0.0),
+            config, sample_rate_hz=out_hz, audio=self.audio, timer=self.timer, backoff=Backoff(chance=lambda: 0.0),
             on_gap=self.gaps.append, on_position=lambda sample, at_s: self.positions.append((sample, at_s)),
         )  # fmt: skip
         self.audio.at_end = self.source.stop
@@ -170,7 +170,7 @@ def listening(
     rate_hz: int = 8000,
     out_hz: int = 8000,
     channels: int = 1,
-    settings: MicrophoneSettings | None = None,
+    config: AudioConfig | None = None,
 ) -> Listening:
     """A microphone that hears `samples` once and then stops."""
     return Listening(
@@ -178,5 +178,5 @@ def listening(
         rate_hz=rate_hz,
         out_hz=out_hz,
         channels=channels,
-        settings=settings or MicrophoneSettings(),
+        config=config or AudioConfig(),
     )

@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge.config.config import Config, load_config
-from edge.detect.signal_health import HealthLimits
-from edge.detect.tracker import TrackerSpec
+from edge.detect.signal_health import HealthConfig
+from edge.detect.tracker import TrackerConfig
 from edge.errors import ConfigError, FaultyConfigError
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -165,8 +165,8 @@ def test_relative_paths_are_below_the_state_directory(tmp_path: Path) -> None:
 
 
 def test_the_parts_get_what_they_take() -> None:
-    assert Config().tracker_spec == TrackerSpec()
-    assert Config().health_limits == HealthLimits()
+    assert Config().tracker == TrackerConfig()
+    assert Config().health == HealthConfig()
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from edge.detect.signal_health import HealthLimits, signal_health
+from edge.detect.signal_health import HealthConfig, signal_health
 from edge.types import Array
 from tests.support.audio import noise
 from tests.support.bundles import tone
@@ -38,13 +38,13 @@ RAILED = np.sign(tone(50, 1)).astype(np.float32)
     ],
 )
 def test_dead_and_stuck(samples: Array, dead: bool, stuck: bool) -> None:
-    health = signal_health(samples, HealthLimits())
+    health = signal_health(samples, HealthConfig())
     assert (health.dead, health.stuck) == (dead, stuck)
     assert health.gated == (dead or stuck)
 
 
 def test_levels_of_a_sine() -> None:
-    health = signal_health(tone(100, 1, level=0.5) + np.float32(0.25), HealthLimits())
+    health = signal_health(tone(100, 1, level=0.5) + np.float32(0.25), HealthConfig())
     assert health.rms_dbfs == pytest.approx(20 * np.log10(0.5 / np.sqrt(2)), abs=0.01)
     assert health.peak_dbfs == pytest.approx(20 * np.log10(0.75), abs=0.01)
     assert health.dc == pytest.approx(0.25, abs=1e-4)
@@ -54,9 +54,9 @@ def test_levels_of_a_sine() -> None:
 def test_clip_ratio_counts_samples_at_full_scale() -> None:
     samples = noise(1, N)
     samples[:800] = 1.0
-    assert signal_health(samples, HealthLimits()).clip_ratio == pytest.approx(0.1)
+    assert signal_health(samples, HealthConfig()).clip_ratio == pytest.approx(0.1)
 
 
 def test_levels_of_silence_are_numbers() -> None:
-    health = signal_health(np.zeros(N, np.float32), HealthLimits())
+    health = signal_health(np.zeros(N, np.float32), HealthConfig())
     assert np.isfinite([health.rms_dbfs, health.peak_dbfs]).all()

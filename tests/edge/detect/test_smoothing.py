@@ -25,6 +25,7 @@ from edge.detect.smoothing import NoSmoothing, SlidingAverage, SmoothingConfig, 
 from edge.errors import ConfigError
 from edge.recorder.daemon import Daemon
 from edge.replay.replay import Replayer, ReplaySettings
+from edge.section import section_of_options
 from edge.types import Prediction
 from tests.edge.detect.test_tracker import LABELS, prediction
 from tests.edge.recorder.test_daemon import rows, states
@@ -45,7 +46,7 @@ def window(start_sample: int, *scores: float, novelty: float = 0.1) -> Predictio
 
 def refined(windows: Iterable[Prediction], **spec: float) -> list[Prediction]:
     smoothing = SlidingAverage(
-        decision=DECISION, spec=SmoothingConfig(**spec), sample_rate_hz=RATE_HZ
+        decision=DECISION, config=SmoothingConfig(**spec), sample_rate_hz=RATE_HZ
     )
     return [q for p in windows for q in smoothing.push(p)] + list(smoothing.flush())
 
@@ -74,7 +75,7 @@ def test_between_two_windows_scores_lie_on_the_line() -> None:
 
 def test_an_answer_comes_so_much_later_and_not_more() -> None:
     smoothing = SlidingAverage(
-        decision=DECISION, spec=SmoothingConfig(slide_s=2.5), sample_rate_hz=RATE_HZ
+        decision=DECISION, config=SmoothingConfig(slide_s=2.5), sample_rate_hz=RATE_HZ
     )
     behind = []
     for i in range(40):
@@ -125,7 +126,7 @@ def test_the_average_decides_what_is_boosted() -> None:
 def test_boosting_looks_at_the_past_only() -> None:
     story = [window(100 * i, score, 0, 0) for i, score in enumerate((0.4, 0.45, 0.9, 0.45))]
     smoothing = SlidingAverage(
-        decision=DECISION, spec=SmoothingConfig(boost=1.3), sample_rate_hz=RATE_HZ
+        decision=DECISION, config=SmoothingConfig(boost=1.3), sample_rate_hz=RATE_HZ
     )
     assert [len(list(smoothing.push(p))) for p in story] == [1, 1, 1, 1]
     assert ants(refined(story, boost=1.3))[:2] == [0.4, 0.45]
@@ -160,7 +161,7 @@ def test_off_it_is_not_there() -> None:
 def test_a_single_label_bundle_is_decided_as_ever() -> None:
     one = Decision(labels=LABELS)
     smoothing = SlidingAverage(
-        decision=one, spec=SmoothingConfig(slide_s=2.5), sample_rate_hz=RATE_HZ
+        decision=one, config=SmoothingConfig(slide_s=2.5), sample_rate_hz=RATE_HZ
     )
     story = [prediction(250 * i, what) for i, what in enumerate("aaaBBBb")]
     found = [q for p in story for q in smoothing.push(p)] + list(smoothing.flush())
@@ -251,8 +252,8 @@ def test_options_that_cannot_be_are_one_line(many: Bundle, fading: str) -> None:
         assert result.exit_code == 2
         assert result.stdout == ""
         assert result.stderr.count("\n") == 1
-    with pytest.raises(ConfigError, match="boost: inf is not a finite number"):
-        SmoothingConfig(boost=float("inf"))
+    with pytest.raises(ConfigError, match=r"--boost-s = inf: .*finite number"):
+        section_of_options(SmoothingConfig, {"boost_s": float("inf")})
 
 
 def test_it_is_part_of_the_configuration_where_it_is_on(tmp_path: Path) -> None:
@@ -299,7 +300,7 @@ def test_run_and_replay_agree(tmp_path: Path, many: Bundle) -> None:
     file = write_audio(tmp_path / "played.wav", np.concatenate([sound, sound]), subtype="FLOAT")
     spec = load_config(tmp_path / "edge.yaml")
     settings_of = ReplaySettings(
-        bundle=many.path, hop_s=0.5, refine=spec.smoothing, tracker=spec.tracker_spec
+        bundle=many.path, hop_s=0.5, refine=spec.smoothing, tracker=spec.tracker
     )
     first = next(d for d in Replayer(settings_of).hear(file).detections if d.label == "high_peeper")
     assert live == (first.start_sample, pytest.approx(first.score, abs=1e-4))

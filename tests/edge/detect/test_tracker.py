@@ -9,7 +9,7 @@ import pytest
 
 from edge.detect.decision import Decision, best
 from edge.detect.model import NOTHING
-from edge.detect.tracker import Tracker, TrackerSpec
+from edge.detect.tracker import Tracker, TrackerConfig
 from edge.types import Detection, Prediction, SignalHealth
 
 RATE_HZ = 100
@@ -59,8 +59,8 @@ def prediction(start_sample: int, what: str, *, score: float = 0.8) -> Predictio
     )
 
 
-def track(story: str, *, hop: int = WINDOW, spec: TrackerSpec | None = None) -> list[Detection]:
-    tracker = Tracker(decision=Decision(labels=LABELS), identity="test", spec=spec)
+def track(story: str, *, hop: int = WINDOW, config: TrackerConfig | None = None) -> list[Detection]:
+    tracker = Tracker(decision=Decision(labels=LABELS), identity="test", config=config)
     found = []
     for i, what in enumerate(story):
         found += list(tracker.push(prediction(i * hop, what)))
@@ -68,12 +68,12 @@ def track(story: str, *, hop: int = WINDOW, spec: TrackerSpec | None = None) -> 
 
 
 def ended(
-    story: str, *, hop: int = WINDOW, spec: TrackerSpec | None = None
+    story: str, *, hop: int = WINDOW, config: TrackerConfig | None = None
 ) -> list[tuple[str | None, int, int]]:
     """Label and bounds, in windows of `hop`, of the events that ended."""
     return [
         (d.label, d.start_sample // hop, d.end_sample // hop)
-        for d in track(story, hop=hop, spec=spec)
+        for d in track(story, hop=hop, config=config)
         if d.state == "end"
     ]
 
@@ -107,21 +107,21 @@ def test_one_rejected_window_among_overlapping_ones_breaks_no_event() -> None:
 
 def test_a_label_that_comes_back_within_the_cool_down_continues_its_event() -> None:
     # Two windows' worth of silence between the ends of the bees, then six.
-    spec = TrackerSpec(cooldown_s=10.0)
-    assert ended("bAAb", spec=spec) == [("bee", 0, 4)]
-    assert [label for label, *_ in ended("bAAAAAAb", spec=spec)] == ["bee", None, "bee"]
+    config = TrackerConfig(cooldown_s=10.0)
+    assert ended("bAAb", config=config) == [("bee", 0, 4)]
+    assert [label for label, *_ in ended("bAAAAAAb", config=config)] == ["bee", None, "bee"]
 
 
 def test_an_unknown_between_two_species_is_an_event_of_its_own() -> None:
-    assert (None, 1, 2) in ended("aCb", spec=TrackerSpec(cooldown_s=60.0))
+    assert (None, 1, 2) in ended("aCb", config=TrackerConfig(cooldown_s=60.0))
 
 
 def test_two_species_can_be_open_at_once() -> None:
-    assert ended("abab", spec=TrackerSpec(cooldown_s=5.0)) == [("ant", 0, 3), ("bee", 1, 4)]
+    assert ended("abab", config=TrackerConfig(cooldown_s=5.0)) == [("ant", 0, 3), ("bee", 1, 4)]
 
 
 def test_long_events_are_cut() -> None:
-    assert ended("aaaaa", spec=TrackerSpec(longest_s=10.0)) == [
+    assert ended("aaaaa", config=TrackerConfig(longest_s=10.0)) == [
         ("ant", 0, 2),
         ("ant", 2, 4),
         ("ant", 4, 5),
@@ -129,7 +129,7 @@ def test_long_events_are_cut() -> None:
 
 
 def test_an_event_keeps_its_id_from_new_through_update_to_end() -> None:
-    found = track("aaaaaa", spec=TrackerSpec(update_s=10.0))
+    found = track("aaaaaa", config=TrackerConfig(update_s=10.0))
     assert [d.state for d in found] == ["new", "update", "update", "end"]
     assert len({d.id for d in found}) == 1
     assert [d.windows for d in found] == [1, 3, 5, 6]

@@ -13,8 +13,9 @@ import pytest
 import soundfile
 
 from edge.clock import Clock, rfc3339
+from edge.config.sections import MB, ClipsConfig
 from edge.provenance import Provenance
-from edge.recorder.clips import ClipFolder, ClipSettings, ClipWriter, RecentAudio, encode
+from edge.recorder.clips import ClipFolder, ClipWriter, RecentAudio, encode
 from edge.sources.riff import start_tags
 from edge.types import Array, AudioBlock, Detection, SignalHealth
 
@@ -34,13 +35,13 @@ HEALTH = SignalHealth(rms_dbfs=-20, peak_dbfs=-10, clip_ratio=0, dc=0, dead=Fals
 
 def settings(
     folder: Path, *, form: str = "wav", budget: int = 10**6, reserve: int = 0
-) -> ClipSettings:
-    return ClipSettings(
+) -> ClipsConfig:
+    return ClipsConfig(
         folder=folder,
         format=form,  # type: ignore[arg-type]
         padding_s=0.5,
-        budget_bytes=budget,
-        reserve_bytes=reserve,
+        budget_mb=budget / MB,
+        reserve_mb=reserve / MB,
     )
 
 

@@ -13,7 +13,7 @@ import pytest
 from edge.backoff import Backoff
 from edge.detect.windows import Windower
 from edge.errors import AudioError
-from edge.sources.microphone import MicrophoneSettings, formats
+from edge.sources.microphone import AudioConfig, formats
 from edge.sources.portaudio import Device, Format, choose
 from edge.types import Array, AudioBlock, Window
 from tests.support.audio import noise
@@ -123,7 +123,7 @@ def test_absent_at_boot_is_waited_for() -> None:
 
 
 def test_a_refused_format_is_tried_otherwise_and_for_ever() -> None:
-    heard = listening(count(4), channels=2, settings=MicrophoneSettings(channel=1))
+    heard = listening(count(4), channels=2, config=AudioConfig(channel=1))
     heard.audio.refused = [Format(sample_rate_hz=RATE, channels=1)]
     blocks = hear(heard)
     assert heard.audio.opened[0].channels == 2
@@ -133,7 +133,7 @@ def test_a_refused_format_is_tried_otherwise_and_for_ever() -> None:
 @pytest.mark.parametrize(("channel", "factor"), [(1, 1.0), (2, 3.0), ("mix", 2.0)])
 def test_channel(channel: int, factor: float) -> None:
     samples = np.stack([count(1), 3 * count(1)], axis=1)
-    heard = listening(samples, settings=MicrophoneSettings(channel=channel))
+    heard = listening(samples, config=AudioConfig(channel=channel))
     np.testing.assert_allclose(
         np.concatenate([b.samples for b in heard.blocks()]), factor * count(1), rtol=1e-6
     )
@@ -153,7 +153,9 @@ def test_resampling_as_a_stream_is_resampling_at_once() -> None:
 
 
 def test_a_reader_that_is_too_late_drops_the_oldest() -> None:
-    heard = listening(count(20), settings=MicrophoneSettings(buffer_s=2.0))
+    heard = listening(
+        count(20), config=AudioConfig.model_construct(buffer_s=2.0)
+    )  # less than may be configured
     blocks = []
     for block in heard.blocks():
         blocks.append(block)
@@ -217,7 +219,7 @@ def test_none_of_that_name_tells_which_there_are() -> None:
 
 def test_formats() -> None:
     def tried(channels: int, **settings: object) -> list[tuple[int, int]]:
-        found = formats(device("x", channels=channels), MicrophoneSettings(**settings))  # type: ignore[arg-type]
+        found = formats(device("x", channels=channels), AudioConfig(**settings))  # type: ignore[arg-type]
         return [(form.sample_rate_hz, form.channels) for form in found]
 
     assert tried(1)[:2] == [(48_000, 1), (44_100, 1)]
