@@ -57,17 +57,17 @@ def provenance_of(model: Classifier, **settings: Any) -> Provenance:
         config=config_digest(**settings),
         code=code_digest(),
         labels={label.label: label for label in model.bundle.labels},
-        backend=model.backend_name,
-        variant=model.variant,
+        backend=model.engine.backend,
+        variant=model.engine.variant,
         several=model.decision.thresholds is not None,
     )
 
 
-def chosen_later(*, species: SpeciesList | None, refine: SmoothingConfig) -> dict[str, Any]:
+def chosen_later(*, species: SpeciesList | None, smoothing: SmoothingConfig) -> dict[str, Any]:
     """Settings that came after the first recorders: only where they were chosen, so that other
     configurations keep their digest.
     """
-    chosen = {"species": species, "refine": refine if refine.on else None}
+    chosen = {"species": species, "refine": smoothing if smoothing.on else None}
     return {key: value for key, value in chosen.items() if value is not None}
 
 

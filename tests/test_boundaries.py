@@ -38,18 +38,19 @@ MAY_IMPORT: dict[str, dict[str, str]] = {
         "config": "detect errors provenance section sources strictyaml",
         "store": "clock errors types",
         "wire": "clock provenance store types",
-        "mqtt": "backoff config errors store",
+        "threads": "errors",
+        "mqtt": "backoff config errors store threads",
         "recorder": (
-            "bundle clock config detect errors files models mqtt provenance sources store types "
-            "wire"
+            "bundle clock config detect errors files models mqtt provenance sources store threads "
+            "types wire"
         ),
-        "replay": "bundle clock detect errors files provenance sources types wire",
+        "replay": (
+            "bundle clock config detect errors files models provenance section sources terminal "
+            "types wire"
+        ),
         "info": "bundle",
         "bench": "backends bundle replay types",
-        "cli": (
-            "bench bundle clock config detect errors info models recorder replay "
-            "section sources terminal"
-        ),
+        "cli": "bench bundle errors info models recorder replay sources terminal",
     },
     "train": {
         "corpus": "files",

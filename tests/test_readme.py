@@ -17,7 +17,7 @@ import pytest
 from edge.config.sections import MqttConfig
 from edge.mqtt.sink import MqttSink
 from edge.store.store import Store
-from tests.support.broker import Broker, Meter, Subscriber, until
+from tests.support.broker import Broker, Meter, Subscriber, unexpected, until
 from tests.support.store import SYNCED, payload
 
 pytestmark = pytest.mark.broker
@@ -65,7 +65,7 @@ def send(broker: Broker, folder: Path) -> None:
         for number, state in ((1, "new"), (1, "end"), (3, "end")):
             store.record(payload(number, state=state, device="pond"), dating=SYNCED)
         config = MqttConfig(host="127.0.0.1", port=broker.port)
-        sink = MqttSink(config, device="pond", store=store, info={}, meter=Meter())
+        sink = MqttSink(config, device="pond", store=store, info={}, meter=Meter(), died=unexpected)
         sink.start()
         assert until(lambda: store.depth("mqtt") == (0, 0))
         sink.stop()

@@ -82,7 +82,7 @@ class Config(Section):
         about delivery or storage.
         """
         return {
-            **chosen_later(species=self.site.species, refine=self.smoothing),
+            **chosen_later(species=self.site.species, smoothing=self.smoothing),
             "hop_s": self.model.hop_s,
             "tracker": self.tracker,
             "health": self.health,

@@ -38,7 +38,7 @@ def replay(*arguments: object) -> str:
 
 
 def test_it_proves_itself_on_its_golden_window(default: Bundle) -> None:
-    assert len(load_model(default).labels) == len(default.labels) >= 25
+    assert len(load_model(default).decision.labels) == len(default.labels) >= 25
 
 
 def test_it_is_at_most_8_mb(default: Bundle) -> None:
