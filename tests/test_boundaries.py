@@ -18,7 +18,7 @@ SHARED = ("edge.errors", "edge.files", "edge.strictyaml", "edge.terminal")
 # Tests of everything; the others stand in a folder named as what they test.
 OF_ALL_PACKAGES = {
     "test_boundaries.py",
-    "test_readme.py",
+    "test_documents.py",
     "test_repository.py",
     "test_without_torch.py",
 }
