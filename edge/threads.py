@@ -1,4 +1,4 @@
-"""Threads whose end is noticed: by a fault, or although nobody asked for it."""
+"""Threads whose end is noticed when it is a fault."""
 
 from __future__ import annotations
 

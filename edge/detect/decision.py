@@ -1,4 +1,4 @@
-"""From scores and novelty to the labels of a window, for the model and for what smooths it."""
+"""How scores and novelty of a window become labels, for the model and for what smooths it."""
 
 from __future__ import annotations
 

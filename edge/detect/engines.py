@@ -67,7 +67,7 @@ class Record:
     failed: int = 0
 
     def absent(self, what: str, reason: BackendError) -> None:
-        """Note an engine that nobody would expect on this machine."""
+        """Note an engine that is not expected on this machine."""
         log.info("no %s: %s", what, reason)
         self.reasons.append(f"{what}: {reason}")
 
@@ -88,7 +88,7 @@ class Record:
 
 
 class _NotHereError(BackendError):
-    """An engine that nobody would expect on this machine."""
+    """An engine that is not expected on this machine."""
 
 
 def load_model(
@@ -144,11 +144,10 @@ def candidates(
     threads: int = 1,
     record: Record | None = None,
 ) -> Iterator[EngineCandidate]:
-    """Yield every engine of this machine for the bundle, best first, and note in `record` what is
-    missing.
+    """Yield every engine of this machine for the bundle, best first.
 
-    The last is the fp32 network on the CPU, which is always there. Opens nothing, but may set a
-    damaged engine aside.
+    `record` takes notes of what is missing. The last is the fp32 network on the CPU, which is
+    always there. Opens nothing, but may set a damaged engine aside.
     """
     record = record or Record()
     without_gpu = False

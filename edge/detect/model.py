@@ -38,8 +38,9 @@ class EngineChoice:
 
 @dataclass(frozen=True, kw_only=True)
 class _Answer:
-    """The network's outputs for one window: embedding (1, D), logits (1, K), perhaps frames
-    (1, T, K).
+    """The network's outputs for one window.
+
+    They are embedding (1, D), logits (1, K), and of some networks frames (1, T, K).
     """
 
     embedding: Array
@@ -216,7 +217,7 @@ class Model:
 
 
 def unjudged(window: Window, limits: HealthConfig) -> Prediction:
-    """Return the prediction of a window that nobody has judged: all there is of a gated one.
+    """Return the prediction of a window before it is judged: all that there is of a gated one.
 
     Raises `BackendError` for samples that are NaN or infinite.
     """

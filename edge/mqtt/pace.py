@@ -11,7 +11,10 @@ LONGEST_WAIT_S = 1.0
 
 
 class Pace:
-    """At most `rate_per_s` messages a second, after a rest as many at once. One thread only."""
+    """Lets at most `rate_per_s` messages go a second, after a rest as many at once.
+
+    One thread only.
+    """
 
     def __init__(
         self, rate_per_s: float, *, monotonic_s: Callable[[], float] = time.monotonic

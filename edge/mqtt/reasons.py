@@ -18,8 +18,12 @@ ERROR_REASONS = (
     "store",
 )
 # Reason codes of MQTT 5 (section 2.4), into which paho turns those of MQTT 3.1.1 as well.
-UNSPECIFIED, PROTOCOL_ERROR, UNSUPPORTED_VERSION = 0x80, 0x82, 0x84
-BAD_CREDENTIALS, NOT_AUTHORISED, TAKEN_OVER = 0x86, 0x87, 0x8E
+UNSPECIFIED = 0x80
+PROTOCOL_ERROR = 0x82
+UNSUPPORTED_VERSION = 0x84
+BAD_CREDENTIALS = 0x86
+NOT_AUTHORISED = 0x87
+TAKEN_OVER = 0x8E
 HINTS = {
     NOT_AUTHORISED: (
         "check mqtt.username_file and mqtt.password_file, and what the broker lets this user do"

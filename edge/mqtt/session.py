@@ -29,7 +29,7 @@ from edge.errors import DeliveryError
 from edge.mqtt.reasons import PROTOCOL_ERROR, UNSPECIFIED, explained
 from edge.mqtt.security import HANDSHAKE_S, secure
 
-__all__ = ["Ack", "Session", "probe"]
+__all__ = ["Ack", "Session"]
 
 CONNACK_S = 10.0
 IN_FLIGHT = 20  # messages without an answer; MQTT 5 brokers may ask for fewer
@@ -57,8 +57,9 @@ class Ack:
 
 
 class Session:
-    """A connection under `client_id`. One thread only; `wake` is a socket that ends a wait early
-    when it can be read.
+    """A connection under `client_id`. One thread only.
+
+    `wake` is a socket that ends a wait early when it can be read.
     """
 
     def __init__(
@@ -95,47 +96,49 @@ class Session:
             self._client.will_set(*will, qos=1, retain=True)
 
     def open(self, *, cancelled: Callable[[], bool] = lambda: False) -> None:
-        """Connect and wait for the broker's word, until `cancelled`; raises `DeliveryError` with
-        the reason.
+        """Connect and wait for the broker's word, until `cancelled`.
+
+        Raises `DeliveryError` with the reason.
         """
-        config = self._config
-        where = f"{config.host}:{config.port}"
-        secure(self._client, config)
-        try:
-            # A client's first connection begins clean: the outbox remembers, not the broker.
-            limits = None
-            if config.protocol == 5:
-                limits = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
-                limits.MaximumPacketSize = LARGEST_BYTES
-            self._client.connect(config.host, config.port, config.keepalive_s, properties=limits)
-        except ssl.SSLError as exc:
-            raise DeliveryError(
-                "tls", f"no TLS with the broker {where}: {exc.reason or exc}"
-            ) from exc
-        except (OSError, UnicodeError) as exc:
-            raise DeliveryError(
-                "unreachable",
-                f"no connection to the broker {where}: {getattr(exc, 'strerror', None) or exc}",
-            ) from exc
+        where = f"{self._config.host}:{self._config.port}"
+        secure(self._client, self._config)
+        self._connect(where)
         deadline_s = time.monotonic() + CONNACK_S
         while self._connack is None:
             if time.monotonic() > deadline_s or cancelled():
                 raise DeliveryError("timeout", f"the broker {where} does not answer")
             self.exchange(0.2)
         if self._connack.is_failure:
-            raise DeliveryError(
-                "refused", f"the broker {where} refuses: {explained(self._connack)}"
-            )
+            reason = f"the broker {where} refuses: {explained(self._connack)}"
+            raise DeliveryError("refused", reason)
+
+    def _connect(self, where: str) -> None:
+        config = self._config
+        # A client's first connection begins clean: the outbox remembers, not the broker.
+        limits = None
+        if config.protocol == 5:
+            limits = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
+            limits.MaximumPacketSize = LARGEST_BYTES
+        try:
+            self._client.connect(config.host, config.port, config.keepalive_s, properties=limits)
+        except ssl.SSLError as exc:
+            reason = f"no TLS with the broker {where}: {exc.reason or exc}"
+            raise DeliveryError("tls", reason) from exc
+        except (OSError, UnicodeError) as exc:
+            reason = getattr(exc, "strerror", None) or str(exc)
+            text = f"no connection to the broker {where}: {reason}"
+            raise DeliveryError("unreachable", text) from exc
 
     @property
     def room(self) -> int:
-        """How many more messages the broker takes before it has answered; the caller keeps to it,
-        since paho does not.
+        """How many more messages the broker takes before it has answered.
+
+        The caller keeps to it, since paho does not.
         """
         return self._at_once - self._unanswered
 
     def publish(self, topic: str, payload: str, *, retain: bool = False) -> int:
-        """Send with QoS 1; the message's id, which an `Ack` will carry."""
+        """Send with QoS 1; return the message's id, which an `Ack` will carry."""
         self._unanswered += 1
         return self._client.publish(topic, payload.encode(), qos=1, retain=retain).mid
 
@@ -144,30 +147,17 @@ class Session:
         self._client.subscribe(topic, qos=1)
 
     def exchange(self, timeout_s: float) -> None:
-        """Read and write what there is, waiting up to `timeout_s`; raises `DeliveryError` when the
-        connection has ended.
+        """Read and write, waiting up to `timeout_s` for something to read.
+
+        Raises `DeliveryError` when the connection has ended.
         """
         sock = self._client.socket()
         if sock is not None:
-            # TLS may have decrypted more than was asked for, of which select knows nothing.
-            waiting = isinstance(sock, ssl.SSLSocket) and sock.pending() > 0
             try:
-                writers = [sock] if self._client.want_write() else []
-                readable, writable, _ = select.select(
-                    [sock, self._wake], writers, [], 0 if waiting else timeout_s
-                )
-                if self._wake in readable:
-                    self._wake.recv(4096)
-                if waiting or sock in readable:
-                    self._client.loop_read(2 * IN_FLIGHT)
-                if writable:
-                    self._client.loop_write()
-                self._client.loop_misc()
+                self._loop(sock, timeout_s)
             except NONSENSE as exc:
-                raise DeliveryError(
-                    "protocol",
-                    f"the broker sent something that is not MQTT: {type(exc).__name__} {exc}",
-                ) from exc
+                text = f"the broker sent something that is not MQTT: {type(exc).__name__} {exc}"
+                raise DeliveryError("protocol", text) from exc
             except OSError as exc:
                 raise DeliveryError("lost", f"lost the broker: {exc.strerror or exc}") from exc
         refused = self._connack is not None and self._connack.is_failure
@@ -175,13 +165,14 @@ class Session:
             raise self._lost()
 
     def acks(self) -> list[Ack]:
-        """Answers since the last call."""
+        """Return the answers since the last call."""
         acks, self._acks = self._acks, []
         return acks
 
     def close(self) -> None:
-        """Say goodbye, so that the broker does not send the will; harmless when the connection is
-        gone.
+        """Say goodbye, so that the broker does not send the will.
+
+        It is harmless when the connection is gone.
         """
         with contextlib.suppress(OSError, *NONSENSE):
             self._client.disconnect()
@@ -194,8 +185,22 @@ class Session:
             with contextlib.suppress(OSError):
                 sock.close()
 
+    def _loop(self, sock: Any, timeout_s: float) -> None:
+        # TLS may have decrypted more than was asked for, of which select knows nothing.
+        decrypted = isinstance(sock, ssl.SSLSocket) and sock.pending() > 0
+        writers = [sock] if self._client.want_write() else []
+        wait_s = 0.0 if decrypted else timeout_s
+        readable, writable, _ = select.select([sock, self._wake], writers, [], wait_s)
+        if self._wake in readable:
+            self._wake.recv(4096)
+        if decrypted or sock in readable:
+            self._client.loop_read(2 * IN_FLIGHT)
+        if writable:
+            self._client.loop_write()
+        self._client.loop_misc()
+
     def _lost(self) -> DeliveryError:
-        """Return why the connection has ended, as far as anybody has said."""
+        """Return why the connection has ended, as far as it is known."""
         reason = self._ended_by
         if reason is None or reason.value == UNSPECIFIED:  # paho's words for a mere end
             return DeliveryError("lost", "lost the broker: connection closed")
@@ -224,26 +229,3 @@ class Session:
 
     def _message(self, client: mqtt.Client, userdata: Any, message: mqtt.MQTTMessage) -> None:
         self._on_message(bytes(message.payload))
-
-
-def probe(config: MqttConfig, *, device: str) -> DeliveryError | None:
-    """Return why the broker cannot be used, or None.
-
-    It connects under a client id of its own, so that a running recorder keeps its connection.
-    """
-    ours, theirs = socket.socketpair()
-    with ours, theirs:
-        session = Session(
-            config,
-            client_id=f"edge-{device}-check",
-            wake=ours,
-            will=None,
-            on_message=lambda payload: None,
-        )
-        try:
-            session.open()
-        except DeliveryError as exc:
-            session.abort()
-            return exc
-        session.close()
-    return None

@@ -64,9 +64,7 @@ class AskedMetrics(Collector):
         )
 
     def watch_history(self, store: Store) -> None:
-        """Show what the history of `store` takes, and what more it may take before its oldest rows
-        go.
-        """
+        """Show what the history takes, and what more it may take before its oldest rows go."""
         self.gauge(
             "edge_history_bytes", "Detections and ledger kept.", lambda: store.history_size()[0]
         )

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from edge.config.config import Config, load_config
 from edge.errors import ConfigError, Fault, FaultyConfigError, UserError, blamed_on
-from edge.mqtt.session import probe
+from edge.mqtt.probe import probe
 from edge.recorder.disk_room import room_on_the_disks
 from edge.recorder.plan import make_plan
 from edge.sources.portaudio import AudioSystem, choose

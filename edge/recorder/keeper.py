@@ -1,4 +1,4 @@
-"""From what was found to the local store: what the disk refuses now waits in memory, bounded."""
+"""Stores what was found; what the disk refuses now waits in memory, within a bound."""
 
 from __future__ import annotations
 

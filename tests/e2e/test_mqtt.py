@@ -16,8 +16,8 @@ import jsonschema
 import pytest
 
 from edge.config.sections import MqttConfig
+from edge.mqtt.probe import probe
 from edge.mqtt.reasons import ERROR_REASONS
-from edge.mqtt.session import probe
 from edge.store.store import Store
 from tests.e2e.conftest import INFO, Open
 from tests.support.broker import Broker, Meter, Subscriber, Terse, free_port, until

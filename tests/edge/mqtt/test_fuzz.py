@@ -20,8 +20,9 @@ from edge.backoff import Backoff
 from edge.cli import main
 from edge.config.sections import MqttConfig
 from edge.errors import DeliveryError
+from edge.mqtt.probe import probe
 from edge.mqtt.reasons import ERROR_REASONS
-from edge.mqtt.session import Session, probe
+from edge.mqtt.session import Session
 from edge.mqtt.sink import MqttSink
 from edge.store.store import Store
 from tests.support.broker import Broker, Meter, Subscriber, unexpected, until
