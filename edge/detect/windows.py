@@ -31,6 +31,7 @@ class Windower:
                 f"must be above 0 and at most the window of {window_s:g} s",
                 key="hop_s",
                 value=f"{hop_samples / sample_rate_hz:g}",
+                suggestion="no audio may lie between two windows",
             )
         self.window_samples = window_samples
         self.hop_samples = hop_samples

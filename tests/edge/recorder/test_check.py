@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,10 @@ import yaml
 from click.testing import CliRunner
 
 from edge.cli import main
+from edge.errors import AudioError
 from edge.recorder.check import Finding, check
-from tests.support.broker import free_port
+from edge.sources.portaudio import Device
+from tests.support.broker import Broker, free_port
 from tests.support.bundles import tiny_bundle
 from tests.support.disk import fill, small_disk
 from tests.support.microphones import FakeAudio, FakeTimer
@@ -118,6 +121,78 @@ def test_each_fault_has_its_key_value_reason_and_a_suggestion(tmp_path: Path) ->
         assert fault.startswith(begin)
         assert fault.endswith(")")
         assert "\n" not in fault
+
+
+@pytest.mark.parametrize(
+    ("change", "key"),
+    [
+        ({"model": {"bundle": "backend models"}}, "model.bundle"),
+        ({"model": {"bundle": "hop: what"}}, "model.bundle"),
+        ({"model": {"bundle": "device.id"}}, "model.bundle"),
+        ({"model": {"bundle": None, "bundles": ["site.species", "device.id"]}}, "model.bundles"),
+        ({"model": {"hop_s": 7.0}}, "model.hop_s"),
+        ({"model": {"backend": "cuda"}}, "model.backend"),
+        ({"site": {"species": ["model.backend"]}}, "site.species"),
+        ({"audio": {"device": "null"}}, "audio.device"),
+        ({"audio": {"channel": 9}}, "audio.channel"),
+    ],
+)
+def test_the_key_of_a_fault_is_a_field_whatever_its_text_says(
+    tmp_path: Path, change: Change, key: str
+) -> None:
+    (fault,) = [f.fault for f in all_findings(tmp_path, change) if f.fault is not None]
+    assert fault.key == key
+    assert fault.reason
+    assert fault.suggestion
+
+
+class WithoutPyAudio(FakeAudio):
+    def devices(self) -> list[Device]:
+        raise AudioError(
+            "PyAudio cannot be used (No module named 'pyaudio')", suggestion="install it"
+        )
+
+
+def test_a_missing_library_is_not_a_device_that_is_not_plugged_in(tmp_path: Path) -> None:
+    all_findings(tmp_path, {})  # writes the file
+    audio = WithoutPyAudio(FakeTimer(), np.zeros(100, np.float32), rate_hz=48_000)
+    found = {f.subject: f for f in check(tmp_path / "edge.yaml", audio=audio)}
+    fault = found["audio"].fault
+    assert fault is not None
+    assert (fault.key, fault.suggestion) == ("", "install it")
+    assert "plugged" not in found["audio"].text
+
+
+@pytest.mark.broker
+def test_a_broker_that_refuses_is_not_one_that_is_away(tmp_path: Path) -> None:
+    with Broker(tmp_path / "broker", "allow_anonymous false") as broker:
+        mqtt = {"enabled": True, "host": "127.0.0.1", "port": broker.port}
+        found = {f.subject: f for f in all_findings(tmp_path, {"mqtt": mqtt})}
+    fault = found["broker"].fault
+    assert fault is not None
+    assert fault.key == "mqtt.username_file"
+    assert "running" not in fault.suggestion
+
+
+def test_programs_read_fields(tmp_path: Path) -> None:
+    """What `edge-deploy install` decides by."""
+    all_findings(tmp_path, {"model": {"bundle": str(tmp_path / "none")}, "modle": {"hop_s": 1}})
+    audio = FakeAudio(FakeTimer(), np.zeros(100, np.float32), rate_hz=48_000)
+    command = ["check", "--json", "--config", str(tmp_path / "edge.yaml")]
+    result = CliRunner().invoke(main, command, obj=audio)
+    assert result.exit_code == 1
+    found = {line["subject"]: line for line in map(json.loads, result.output.splitlines())}
+    assert found["configuration"]["fault"] == {
+        "key": "modle",
+        "value": "",
+        "reason": "unknown key",
+        "suggestion": "did you mean model?",
+    }
+    assert found["configuration"]["text"] == "modle: unknown key (did you mean model?)"
+    assert found["model"]["fault"]["key"] == "model.bundle"
+    assert found["disk"]["fault"] is None
+    assert found["disk"]["text"] == ""
+    assert "MB free" in found["disk"]["detail"]
 
 
 def test_faults_of_the_configuration_do_not_hide_what_else_is_wrong(tmp_path: Path) -> None:

@@ -49,9 +49,21 @@ def settings(
 
 def detection(start: int, end: int, label: str | None = "peeper", number: int = 0) -> Detection:
     return Detection(
-        id=f"{number:032x}", state="end", label=label, nearest="peeper", score=0.9, novelty=0.1, top=(), start_sample=start,
-        end_sample=end, peak_sample=start, sample_rate_hz=RATE, windows=3, health=HEALTH, embedding=np.zeros(4, np.float32),
-    )  # fmt: skip
+        id=f"{number:032x}",
+        state="end",
+        label=label,
+        nearest="peeper",
+        score=0.9,
+        novelty=0.1,
+        top=(),
+        start_sample=start,
+        end_sample=end,
+        peak_sample=start,
+        sample_rate_hz=RATE,
+        windows=3,
+        health=HEALTH,
+        embedding=np.zeros(4, np.float32),
+    )
 
 
 def block(start: int, samples: Array) -> AudioBlock:

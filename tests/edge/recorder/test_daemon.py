@@ -281,9 +281,13 @@ def test_detections_wait_while_the_disk_fails(tmp_path: Path, bundle: Bundle) ->
     failing = FailingStore(tmp_path / "edge.db", sinks=(), outbox_bytes=10**6, history_bytes=10**6)
     with failing as store:
         recorder = Recorder(
-            make_plan(config), audio=RealTimeAudio(soundscape()), store=store, clock=LiveClock(), notifier=notifier,
+            make_plan(config),
+            audio=RealTimeAudio(soundscape()),
+            store=store,
+            clock=LiveClock(),
+            notifier=notifier,
             metrics=Metrics(CollectorRegistry(), labels=[]),
-        )  # fmt: skip
+        )
         from threading import Thread
 
         thread = Thread(target=recorder.run)

@@ -75,9 +75,13 @@ def test_minutes_and_the_right_time_wait_while_the_disk_fails(
     store = FailingStore(tmp_path / "edge.db", sinks=(), outbox_bytes=10**6, history_bytes=10**6)
     with store:
         recorder = Recorder(
-            make_plan(config), audio=RealTimeAudio(soundscape()), store=store, clock=LiveClock(world=world),
-            notifier=Notifier(environ={}), metrics=Metrics(CollectorRegistry(), labels=[]),
-        )  # fmt: skip
+            make_plan(config),
+            audio=RealTimeAudio(soundscape()),
+            store=store,
+            clock=LiveClock(world=world),
+            notifier=Notifier(environ={}),
+            metrics=Metrics(CollectorRegistry(), labels=[]),
+        )
         thread = threading.Thread(target=recorder.run)
         thread.start()
         try:

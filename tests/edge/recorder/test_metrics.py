@@ -29,9 +29,20 @@ HEALTH = SignalHealth(
     rms_dbfs=-40.0, peak_dbfs=-20.0, clip_ratio=0.25, dc=0.01, dead=False, stuck=False
 )
 JUDGED = Prediction(
-    start_sample=0, end_sample=8000, sample_rate_hz=8000, label=None, nearest="low_hummer", score=0.4, novelty=0.9, top=(),
-    health=HEALTH, scores=NOTHING, embedding=NOTHING, frontend_s=0.01, network_s=0.02,
-)  # fmt: skip
+    start_sample=0,
+    end_sample=8000,
+    sample_rate_hz=8000,
+    label=None,
+    nearest="low_hummer",
+    score=0.4,
+    novelty=0.9,
+    top=(),
+    health=HEALTH,
+    scores=NOTHING,
+    embedding=NOTHING,
+    frontend_s=0.01,
+    network_s=0.02,
+)
 
 
 @pytest.fixture
