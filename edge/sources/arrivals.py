@@ -1,8 +1,8 @@
-"""Counts samples against the monotonic clock: a shortfall that does not catch up is lost audio.
+"""Count samples against the monotonic clock: a shortfall that does not catch up is lost audio.
 
-A sound system tells little of what it lost. Samples that come late are harmless, they lie in some
-buffer; samples that never come show as a lateness that stays. While that is open, what arrives is
-held back, because nobody knows where in it the hole is.
+A sound system says little about what it lost. Samples that come late are harmless, they wait in
+some buffer; samples that never come show as a lateness that stays. While that is undecided, what
+arrives is held back, because the hole may be anywhere in it.
 """
 
 from __future__ import annotations
@@ -18,8 +18,9 @@ __all__ = ["Arrivals", "Piece"]
 
 @dataclass(frozen=True, kw_only=True)
 class Piece:
-    """Unbroken frames (n, channels) after `lost_frames` that the system lost and `dropped_frames`
-    that we were too slow to read.
+    """Unbroken frames (n, channels) and what is missing before them.
+
+    The system lost `lost_frames`; `dropped_frames` were overwritten, because inference was late.
     """
 
     frames: Array
@@ -28,12 +29,11 @@ class Piece:
 
 
 class Arrivals:
-    """Judges the chunks of one stream in order. Lateness is in seconds behind the earliest arrival
-    lately.
+    """The judge of one stream's chunks, in order.
 
-    `tolerance_s` is what buffers may delay; a lateness above it that has not shrunk for `settle_s`
-    is a loss. `drift_ppm` is how far the sound card's crystal may be off without being taken for
-    one.
+    Lateness is in seconds behind the earliest recent arrival. `tolerance_s` is what buffers may
+    delay; a lateness above it that has not shrunk for `settle_s` is a loss. `drift_ppm` is how far
+    off the sound card's crystal may be without counting as a loss.
     """
 
     def __init__(
@@ -56,14 +56,12 @@ class Arrivals:
         self._improved_s = 0.0
 
     @property
-    def heard_until_s(self) -> float:
-        """Monotonic time at which the last frame on the timeline arrived, or would have without
-        delay.
-        """
+    def arrived_until_s(self) -> float:
+        """Monotonic time at which the last frame on the timeline arrived, any delay left out."""
         return (self._baseline_s or 0.0) + self._frames / self._rate_hz
 
     def push(self, chunk: Chunk) -> Iterator[Piece]:
-        """What is now known to be sound."""
+        """Yield what is unbroken for certain now that `chunk` has arrived."""
         lost = 0
         if chunk.dropped_frames:
             lost = self._discard()
@@ -95,7 +93,7 @@ class Arrivals:
         return due_s - self._baseline_s
 
     def _follow(self, arrival_s: float, late_s: float) -> None:
-        """Let the baseline drift with the crystals, slower than any loss."""
+        """Have the baseline drift with the crystals, slower than any loss."""
         assert self._baseline_s is not None
         self._baseline_s += min(late_s, self._drift * (arrival_s - self._steady_s))
         self._steady_s = arrival_s
@@ -110,7 +108,7 @@ class Arrivals:
             yield Piece(frames=chunk.frames[:0], lost_frames=self._discard() + missing)
 
     def _discard(self) -> int:
-        """Give up what is held; the number of its frames."""
+        """Discard what is held; return the number of its frames."""
         count = sum(len(chunk.frames) for chunk in self._held)
         self._held = []
         return count
