@@ -24,7 +24,6 @@ __all__ = ["Buffer", "Gpu", "Stream", "open_gpu"]
 
 DRIVER_LIBRARY = "libcuda.so.1"
 FLOAT_BYTES = 4
-MIB = 1 << 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +35,6 @@ class Gpu:
 
     name: str
     compute_capability: str
-    memory_mib: int
     driver: Any
     context: Any
 
@@ -146,7 +144,6 @@ def open_gpu() -> Gpu:
     gpu = Gpu(
         name=_device_name(driver, device),
         compute_capability=_compute_capability(driver, device),
-        memory_mib=int(_called(driver, "cuDeviceTotalMem", device)) // MIB,
         driver=driver,
         context=_called(driver, "cuDevicePrimaryCtxRetain", device),
     )

@@ -87,7 +87,7 @@ def _session(model_path: Path | str, threads: int, *, on_gpu: bool) -> Any:
     options.inter_op_num_threads = 1
     options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
     options.use_deterministic_compute = True
-    options.log_severity_level = 3  # warnings about the graph are for whoever exported it
+    options.log_severity_level = 3  # warnings about the graph concern its exporter
     # The arena never gives memory back; a window at a time needs little, and the daemon runs for
     # years.
     options.enable_cpu_mem_arena = False

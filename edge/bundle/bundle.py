@@ -121,7 +121,7 @@ class Bundle:
 
     @property
     def label_thresholds(self) -> Array | None:
-        """Least score (K,) of each label for a window to carry it, perhaps beside others.
+        """Least score (K,) at which a window carries each label.
 
         None where a window carries one label at most.
         """

@@ -17,7 +17,7 @@ __all__ = ["BACKENDS", "FORMAT_VERSION", "FP32", "PRECISIONS", "Label", "Manifes
 
 # The newest that is read. 2 brought variants, 3 several labels in a window and frames, 4 attention.
 FORMAT_VERSION = 4
-SCORE_THRESHOLD = 0.5  # of a label with none of its own, in a bundle of several labels a window
+SCORE_THRESHOLD = 0.5  # of labels without a threshold of their own, where a window carries several
 FP32 = "fp32"  # the network as it was trained; every bundle has it
 PRECISIONS = ("int8", "int8+fp16", "fp16")  # of variants, fastest first
 BACKENDS: tuple[str, ...] = ("onnx", "tensorrt")
@@ -170,7 +170,7 @@ def _plain(variant: Variant) -> dict[str, Any]:
 
 
 def _variant_name(name: str, where: str) -> str:
-    # it becomes a part of file names
+    # The name becomes a part of file names.
     if not re.fullmatch(r"[a-z0-9]+([+-][a-z0-9]+)*", name) or name == FP32:
         raise SpecError(f"{where}: '{name}' cannot be the name of a variant")
     return name

@@ -26,13 +26,13 @@ def running_median(rows: Array, kernel: int) -> Array:
     Rows (n, m), n >= 1 and without NaN, become (n, m). The result equals
     `scipy.ndimage.median_filter(rows, size=(kernel, 1), mode="reflect")`, bit for bit.
     """
-    # g, the largest power of two that leaves at least g rows in common
+    # This is g: the largest power of two that leaves at least g rows in common.
     shared = 1 << ((kernel + 1) // 2).bit_length() - 1
-    # the last group may reach past the end; its surplus is cut off again below
+    # The last group may reach past the end; its surplus is cut off again below.
     groups = -(-len(rows) // shared)
     sources = np.pad(np.arange(len(rows)), kernel // 2, mode="symmetric")
     sources = np.pad(sources, (0, groups * shared - len(rows)))
-    # the first row of each group, as an index into `sources`
+    # The first row of each group, as an index into `sources`.
     first: NDArray[np.intp] = shared * np.arange(groups)
 
     common = _sorted([rows[sources[first + shared - 1 + j]] for j in range(kernel - shared + 1)])

@@ -15,6 +15,11 @@ from edge.types import Array
 
 __all__ = ["Arrivals", "Piece"]
 
+TOLERANCE_S = 0.15  # what buffers may delay
+SETTLE_S = 1.0
+SHRUNK_S = 0.02  # less than this is not a change of lateness
+DRIFT = 500e-6  # how far off a sound card's crystal may be without counting as a loss
+
 
 @dataclass(frozen=True, kw_only=True)
 class Piece:
@@ -31,23 +36,12 @@ class Piece:
 class Arrivals:
     """The judge of one stream's chunks, in order.
 
-    Lateness is in seconds behind the earliest recent arrival. `tolerance_s` is what buffers may
-    delay; a lateness above it that has not shrunk for `settle_s` is a loss. `drift_ppm` is how far
-    off the sound card's crystal may be without counting as a loss.
+    Lateness is in seconds behind the earliest recent arrival. One above `TOLERANCE_S` that has not
+    shrunk for `SETTLE_S` is a loss.
     """
 
-    def __init__(
-        self,
-        *,
-        sample_rate_hz: int,
-        tolerance_s: float = 0.15,
-        settle_s: float = 1.0,
-        drift_ppm: float = 500.0,
-    ) -> None:
+    def __init__(self, *, sample_rate_hz: int) -> None:
         self._rate_hz = sample_rate_hz
-        self._tolerance_s = tolerance_s
-        self._settle_s = settle_s
-        self._drift = drift_ppm * 1e-6
         self._frames = 0  # on the timeline, the missing ones included
         self._baseline_s: float | None = None
         self._steady_s = 0.0
@@ -70,14 +64,14 @@ class Arrivals:
         late_s = self._lateness_s(chunk.arrival_s)
         if chunk.overflow:
             held = self._discard()
-            missing = max(1, round(late_s * self._rate_hz)) if late_s > self._tolerance_s else 1
+            missing = max(1, round(late_s * self._rate_hz)) if late_s > TOLERANCE_S else 1
             self._frames += missing
             lost += held + missing
             late_s = self._lateness_s(chunk.arrival_s)
         if lost or chunk.dropped_frames:
             yield Piece(frames=chunk.frames, lost_frames=lost, dropped_frames=chunk.dropped_frames)
             return
-        if late_s <= self._tolerance_s:
+        if late_s <= TOLERANCE_S:
             self._follow(chunk.arrival_s, late_s)
             yield from (Piece(frames=late.frames) for late in self._held)
             self._held = []
@@ -95,14 +89,15 @@ class Arrivals:
     def _follow(self, arrival_s: float, late_s: float) -> None:
         """Have the baseline drift with the crystals, slower than any loss."""
         assert self._baseline_s is not None
-        self._baseline_s += min(late_s, self._drift * (arrival_s - self._steady_s))
+        self._baseline_s += min(late_s, DRIFT * (arrival_s - self._steady_s))
         self._steady_s = arrival_s
 
     def _suspect(self, chunk: Chunk, late_s: float) -> Iterator[Piece]:
-        if not self._held or late_s < self._least_s - 0.02:
+        """Yield a loss once the lateness has settled; until then `chunk` is held back."""
+        if not self._held or late_s < self._least_s - SHRUNK_S:
             self._least_s, self._improved_s = late_s, chunk.arrival_s
         self._held.append(chunk)
-        if chunk.arrival_s - self._improved_s >= self._settle_s:
+        if chunk.arrival_s - self._improved_s >= SETTLE_S:
             missing = round(self._least_s * self._rate_hz)
             self._frames += missing
             yield Piece(frames=chunk.frames[:0], lost_frames=self._discard() + missing)

@@ -10,8 +10,7 @@ from contextlib import contextmanager
 
 __all__ = ["missing_from_header", "muted_native_stderr"]
 
-# Sizes that programs write who do not know the length of the stream (ffmpeg, sox and arecord into a
-# pipe).
+# What ffmpeg, sox and arecord write into a pipe as a size that they do not know yet.
 UNFINISHED = {0xFFFFFFFF, 0x80000000, 0x7FFFFFFF, 0x7FFFF000}
 # libsndfile cuts its frame count down to what is there without an error; its log keeps both
 # numbers.

@@ -26,7 +26,7 @@ from edge.types import Array, AudioBlock, Gap
 __all__ = ["AudioConfig", "Microphone"]
 
 POLL_S = 0.02
-STALL_S = 2.0  # without a callback, after which the stream is opened anew
+STALL_S = 2.0  # without a callback, after which the stream is opened again
 SILENCE_S = 1.0  # between blocks without samples, while there is no device
 log = logging.getLogger(__name__)
 
@@ -84,7 +84,7 @@ class Microphone:
         self._stop.set()
 
     def blocks(self) -> Iterator[AudioBlock]:
-        """See `Source.blocks`; each call listens anew, from sample 0."""
+        """See `Source.blocks`; each call begins again, at sample 0."""
         self._next = 0
         self._next_s = self._timer.monotonic_s()
         self._resampler: soxr.ResampleStream | None = None

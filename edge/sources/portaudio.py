@@ -63,7 +63,7 @@ class Stream(Protocol):
 
 
 class AudioSystem(Protocol):
-    """The inputs of this machine; used by one thread. Each call looks at the machine afresh."""
+    """The inputs of this machine; used by one thread. Each call looks at the machine again."""
 
     def devices(self) -> list[Device]:
         """Return the inputs that are there now; raises `AudioError`."""

@@ -33,9 +33,9 @@ class Chunk:
 class FrameRing:
     """The last `capacity_frames` of a stream, and for each callback its end, time and flag.
 
-    `write` belongs to PortAudio's callback thread, `read` to one other; no lock lies between them.
-    The writer claims its region before it overwrites it and says so again afterwards, and the
-    reader looks at the claim after it has copied.
+    `write` belongs to PortAudio's callback thread, `read` to one other thread, without a lock. The
+    writer claims its region before it overwrites it and counts it as written afterwards; the reader
+    looks at the claim after it has copied.
     """
 
     def __init__(self, *, capacity_frames: int, channels: int, slots: int = 4096) -> None:

@@ -285,7 +285,7 @@ def test_a_failing_write_leaves_the_old_bundle(bundle: Path, golden: Golden | No
         with pytest.raises(BundleError):
             _write(bundle, golden=golden)
     else:
-        # the model cannot be written: what a full disk does, half-way
+        # The model cannot be written, as on a full disk.
         with pytest.raises(TypeError):
             _write(bundle, model=None)  # type: ignore[arg-type]
     assert _contents(bundle) == before

@@ -128,7 +128,7 @@ def test_linear_bands_are_librosas_spectrogram_resized(n_fft: int) -> None:
         image, (299, power.shape[1]), mode="bilinear", antialias=True, align_corners=False
     )[0, 0].numpy()
     ours = Frontend(spec).components(samples)[0]
-    # weights of single precision
+    # The weights are of single precision.
     np.testing.assert_allclose(power_to_db(ours), power_to_db(oracle), atol=0.01)
 
 

@@ -69,7 +69,7 @@ def test_a_variable_bit_rate_without_a_tag_is_heard_to_its_end(
 def test_recordings_joined_with_cat_are_both_heard(tmp_path: Path) -> None:
     data = variable_mp3(tmp_path / "a.mp3", 44_100, 1).read_bytes()
     joined = tmp_path / "joined.mp3"
-    # with the ID3v1 tag of the first between them
+    # The ID3v1 tag of the first is between them.
     joined.write_bytes(data + b"TAG".ljust(128, b"\0") + data)
     assert seconds(joined) == pytest.approx(2 * SECONDS, abs=0.3)
 
