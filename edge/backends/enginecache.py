@@ -104,7 +104,7 @@ class EngineCache:
         return self.folder / key.digest[:32]
 
     def staging(self) -> tempfile.TemporaryDirectory[str]:
-        """Make a folder on the same disk to build in, which is removed at the end of the block."""
+        """Make a folder on the same disk to build in; what `keep` has not moved goes at the end."""
         self.folder.mkdir(parents=True, exist_ok=True)
         for stale in self.folder.glob(".new.*"):  # of a build that was killed
             shutil.rmtree(stale, ignore_errors=True)

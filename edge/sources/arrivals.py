@@ -16,9 +16,9 @@ from edge.types import Array
 __all__ = ["Arrivals", "Piece"]
 
 TOLERANCE_S = 0.15  # what buffers may delay
-SETTLE_S = 1.0
-SHRUNK_S = 0.02  # less than this is not a change of lateness
-DRIFT = 500e-6  # how far off a sound card's crystal may be without counting as a loss
+SETTLE_S = 1.0  # how long a lateness must stay to be a loss
+SHRUNK_S = 0.02  # a lateness that shrinks by less stays
+DRIFT = 500e-6  # how far off a sound card's crystal may be, as a share, without being a loss
 
 
 @dataclass(frozen=True, kw_only=True)

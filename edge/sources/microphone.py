@@ -42,7 +42,7 @@ class _Capture:
 
 
 class Microphone:
-    """Live audio at `sample_rate_hz` until `stop` is called. A `Source`.
+    """Live audio at `sample_rate_hz` until `stop` is called, as a `Source`.
 
     `blocks` runs on one thread, and calls `on_gap` there before the block that follows the gap.
     `on_position` gets a sample and the monotonic time at which it was recorded, for the clock, and
