@@ -139,8 +139,8 @@ def test_the_command_writes_all_or_nothing(
     results = folder / "results"
     results.mkdir(exist_ok=True)
     out = results / "out.jsonl"
-    options = f"--hop-s 0.5 --format jsonl --bundle {bundle.path} --out {out}".split()
-    result = CliRunner().invoke(main, ["replay", *options, str(path)])
+    options = ["--hop-s", "0.5", "--format", "jsonl", "--bundle", str(bundle.path)]
+    result = CliRunner().invoke(main, ["replay", *options, "--out", str(out), str(path)])
     assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
     assert result.stdout == ""
     if result.exit_code == 0:
