@@ -1,4 +1,4 @@
-"""How long to wait before trying again, for ever, without fifty recorders knocking at once."""
+"""How long to wait before trying again, so that fifty recorders do not try at the same moment."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ __all__ = ["Backoff"]
 
 
 class Backoff:
-    """Seconds to wait before the next attempt: doubling to `longest_s`, each shortened by up to
-    half, so that recorders part.
+    """The wait before each attempt, which doubles from `first_s` up to `longest_s`.
+
+    Each is shortened by up to a half, at random, so that recorders do not stay in step.
     """
 
     def __init__(
@@ -25,10 +26,10 @@ class Backoff:
         self._chance = chance
 
     def next_s(self) -> float:
-        """The next wait."""
+        """Return the next wait in seconds."""
         wait_s, self._next_s = self._next_s, min(2 * self._next_s, self._longest_s)
         return wait_s * (1 - self._chance() / 2)
 
     def reset(self) -> None:
-        """It worked: begin anew."""
+        """Begin with the first wait again, after a success."""
         self._next_s = self._first_s

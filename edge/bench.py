@@ -1,5 +1,6 @@
-"""How fast this machine is with a bundle: front end and network apart, and a whole replay. A
-benchmark, never a test of time.
+"""How fast this machine is with a bundle: a whole replay, and front end and network apart.
+
+It is a benchmark, never a test.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ PER_RUN = 10  # windows measured in one run
 
 
 def report(bundle_path: Path, *, runs: int, minutes: float) -> Iterator[str]:
-    """Lines to print, as they are measured; medians of `runs`."""
+    """Yield lines to print as they are measured, with medians of `runs`."""
     yield from _machine()
     bundle = load_bundle(bundle_path)
     spec = bundle.frontend
@@ -38,7 +39,7 @@ def report(bundle_path: Path, *, runs: int, minutes: float) -> Iterator[str]:
         f"at {spec.sample_rate_hz} Hz"
     )
     yield from _replays(bundle, minutes=minutes, runs=runs)
-    # before librosa's path loads what a recorder never does
+    # Before the path of librosa loads what a recorder never loads.
     yield f"memory      {peak_rss_mib():.0f} MiB at most"
     yield from _network(bundle, window, runs)
     yield from _front_end("front end", spec, window, runs)
@@ -58,12 +59,10 @@ def _machine() -> Iterator[str]:
 
 
 def _front_end(name: str, spec: FrontendSpec, window: Array, runs: int) -> Iterator[str]:
-    """The bundle's own front end, and the one of mel, harmonic and percussive parts, each against
-    librosa in the same run.
-    """
+    """Yield the time of a front end, against librosa in the same run where it has one like it."""
     frontend = Frontend(spec)
     ours = _median_ms(lambda: frontend(window), runs)
-    # librosa's documentation has no path like these
+    # librosa's documentation has nothing like these.
     if any(c.component == "linear" or c.n_fft for c in spec.channels):
         yield f"{name:11} {ours:.1f} ms a window"
         return
@@ -75,7 +74,7 @@ def _front_end(name: str, spec: FrontendSpec, window: Array, runs: int) -> Itera
 
 
 def _network(bundle: Bundle, window: Array, runs: int) -> Iterator[str]:
-    """At fp32, and as each variant made for ONNX Runtime against it, in the same run."""
+    """Yield the time at fp32, and that of each variant for ONNX Runtime against it."""
     features = Frontend(bundle.frontend)(window)[np.newaxis]
     plain = _network_ms(bundle.model_path, features, runs)
     yield f"network     {plain:.1f} ms a window"
@@ -108,7 +107,7 @@ def _replays(bundle: Bundle, *, minutes: float, runs: int) -> Iterator[str]:
 
 
 def plain_librosa(spec: FrontendSpec, window: Array) -> Array:
-    """The front end as librosa's documentation would have it: (channels, n_mels, frames) in dB."""
+    """Return features (channels, n_mels, frames) in dB as librosa's documentation makes them."""
     import librosa
 
     stft = np.abs(
@@ -121,7 +120,7 @@ def plain_librosa(spec: FrontendSpec, window: Array) -> Array:
         )
     )
     parts = {"mel": stft}
-    # or the comparison would flatter us
+    # Only where needed, or the comparison would flatter this program.
     if any(c.component in ("harmonic", "percussive") for c in spec.channels):
         parts["harmonic"], parts["percussive"] = librosa.decompose.hpss(
             stft, kernel_size=spec.hpss_kernel, power=spec.hpss_power
@@ -140,7 +139,7 @@ def plain_librosa(spec: FrontendSpec, window: Array) -> Array:
 
 
 def synthesise(seconds: float, rate_hz: int) -> Array:
-    """Noise with a chirp once a second, (n,) float32: nothing that a front end could skip."""
+    """Return noise with a chirp once a second, (n,) float32: nothing that a front end can skip."""
     t = np.arange(round(seconds * rate_hz)) / rate_hz
     chirp = 0.2 * np.sin(2 * np.pi * (2000 + 500 * (t % 1)) * t) * (t % 1 < 0.3)
     noise = 0.02 * np.random.default_rng(0).standard_normal(len(t))
@@ -149,7 +148,7 @@ def synthesise(seconds: float, rate_hz: int) -> Array:
 
 
 def _write_recording(file: str, minutes: float) -> None:
-    """At 48 kHz, as most recorders do, so that resampling is measured too."""
+    """Write a recording at 48 kHz, as most recorders do, so that resampling is measured, too."""
     import soundfile
 
     minute = synthesise(60.0, 48_000)
@@ -188,8 +187,10 @@ def _cpu_model() -> str:
 
 
 def peak_rss_mib() -> float:
-    """Of this process. Not `getrusage` where there is /proc: Linux hands the peak of the parent
-    down to what it starts.
+    """Return the largest memory in use by this process so far, in MiB.
+
+    Where /proc exists it is preferred to `getrusage`, because a process on Linux inherits the peak
+    of its parent there.
     """
     status = Path("/proc/self/status")
     if status.exists():

@@ -1,5 +1,6 @@
-"""Sample index to UTC. Wall time is derived from the sample index, never added up; where the start
-came from is always told.
+"""Sample index to UTC.
+
+Wall time is derived from the sample index, never added up, and says where its start comes from.
 """
 
 from __future__ import annotations
@@ -15,27 +16,30 @@ from edge.sources.riff import parse_timestamp, start_tags
 
 __all__ = ["Clock", "ClockSource", "file_clock", "parse_start", "rfc3339"]
 
-# system: a live recorder's own clock
+# `system` is a live recorder's own clock.
 ClockSource = Literal["option", "guano", "audiomoth", "bext", "name", "mtime", "system"]
 
 TO_THE_SECOND_S = 1.0
 ANY_ZONE_S = 14 * 3600.0  # a local time of an unknown zone is at most so far from UTC
-FILE_TIME_S = 24 * 3600.0  # of a file that was never copied without its time
+FILE_TIME_S = 24 * 3600.0  # what the time of a file may be off, if copies have kept it
 YEARS = range(1970, 2200)
 
 # AudioMoth: 20240501_053000.WAV, optionally T for triggered, in UTC; with its 16-digit device id
 # before it. Song Meter: PREFIX_20240501_053000.wav, local time, with the zone appended by some
 # models (-0500).
 NAME = re.compile(
-    r"(?P<prefix>.*?)(?<!\d)(?P<date>\d{8})[_T$](?P<time>\d{6})(?P<fraction>\.\d{1,6})?(?P<zone>Z|[+-]\d{4})?(?!\d)"
+    r"(?P<prefix>.*?)(?<!\d)(?P<date>\d{8})[_T$](?P<time>\d{6})"
+    r"(?P<fraction>\.\d{1,6})?(?P<zone>Z|[+-]\d{4})?(?!\d)"
 )
 AUDIOMOTH_PREFIX = re.compile(r"(?:[0-9A-F]{16}_)?")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Clock:
-    """UTC of a stream's samples. `synced` only when a person or a time service vouches for it;
-    `uncertainty_s` is of the start.
+    """The UTC of a stream's samples.
+
+    `synced` only when a person or a time service vouches for the start, which is known to within
+    `uncertainty_s`.
     """
 
     start_utc: datetime
@@ -45,19 +49,19 @@ class Clock:
     uncertainty_s: float
 
     def utc(self, sample: int) -> datetime:
-        """Time of a sample, in whole arithmetic, so that it is the same from any block."""
+        """Return the time of a sample, in integers, so that it is the same from any block."""
         return self.start_utc + timedelta(
             microseconds=(2_000_000 * sample + self.sample_rate_hz) // (2 * self.sample_rate_hz)
         )
 
 
 def rfc3339(time: datetime) -> str:
-    """UTC with microseconds and Z."""
+    """Return `time` in UTC, with microseconds and Z."""
     return time.astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 def parse_start(text: str) -> datetime:
-    """The value of `--start`: RFC 3339 with its zone; raises `ConfigError`."""
+    """Parse the value of `--start`, RFC 3339 with its zone; raises `ConfigError`."""
     time = parse_timestamp(text)
     if time is None or time.tzinfo is None or time.year not in YEARS:
         raise ConfigError(
@@ -70,8 +74,9 @@ def parse_start(text: str) -> datetime:
 def file_clock(
     path: str, *, sample_rate_hz: int, duration_s: float | None, start: datetime | None = None
 ) -> Clock:
-    """Clock of a recording: from `start`, else its metadata, else its name, else the file's time,
-    which is its end.
+    """Return the clock of a recording, from the best source there is.
+
+    That is `start`, else its metadata, else its name, else the time of the file, which is its end.
     """
     if start is not None:
         return Clock(
@@ -81,20 +86,9 @@ def file_clock(
             synced=True,
             uncertainty_s=0.0,
         )
-    source, time = _recorded(path)
-    uncertainty_s = TO_THE_SECOND_S
-    if time is None:
-        written = datetime.fromtimestamp(os.stat(path).st_mtime, timezone.utc)
-        source, time, uncertainty_s = (
-            "mtime",
-            written - timedelta(seconds=duration_s or 0.0),
-            FILE_TIME_S,
-        )
-    elif time.tzinfo is None:
-        time, uncertainty_s = time.replace(tzinfo=timezone.utc), ANY_ZONE_S
-    utc = time.astimezone(timezone.utc)
+    source, time, uncertainty_s = _start(path, duration_s)
     return Clock(
-        start_utc=utc,
+        start_utc=time.astimezone(timezone.utc),
         sample_rate_hz=sample_rate_hz,
         source=source,
         synced=False,
@@ -102,8 +96,19 @@ def file_clock(
     )
 
 
+def _start(path: str, duration_s: float | None) -> tuple[ClockSource, datetime, float]:
+    """Return the start by the file itself, where it is from, and its uncertainty in seconds."""
+    source, time = _recorded(path)
+    if time is None:
+        written = datetime.fromtimestamp(os.stat(path).st_mtime, timezone.utc)
+        return "mtime", written - timedelta(seconds=duration_s or 0.0), FILE_TIME_S
+    if time.tzinfo is None:
+        return source, time.replace(tzinfo=timezone.utc), ANY_ZONE_S
+    return source, time, TO_THE_SECOND_S
+
+
 def _recorded(path: str) -> tuple[ClockSource, datetime | None]:
-    """Start from metadata or name, aware where the zone is known."""
+    """Return the start by metadata or name, aware where the zone is known."""
     for source, time in start_tags(path):
         if time.year in YEARS:
             return cast(ClockSource, source), time
@@ -111,11 +116,13 @@ def _recorded(path: str) -> tuple[ClockSource, datetime | None]:
 
 
 def name_time(name: str) -> datetime | None:
-    """Start time in an AudioMoth or Song Meter file name."""
+    """Return the start time in an AudioMoth or Song Meter file name, None for other names."""
     match = NAME.match(name)
     if not match:
         return None
-    date, time, zone = match["date"], match["time"], match["zone"]
+    date = match["date"]
+    time = match["time"]
+    zone = match["zone"]
     if zone is None and AUDIOMOTH_PREFIX.fullmatch(match["prefix"]):
         zone = "Z"
     parsed = parse_timestamp(

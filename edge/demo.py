@@ -1,9 +1,8 @@
-"""The demonstration soundscape: synthesised here from published descriptions, the same samples
-every time. No recording is in it.
+"""The demonstration soundscape, synthesised from published descriptions without any recording.
 
-It shows the program at work without anybody's recordings. It says nothing about how well the model
-does in the field, and it is never training material. What each sound imitates, and where its
-numbers come from:
+The samples are the same every time. It shows the program at work without anybody's recordings, says
+nothing about how well the model does in the field, and is never training material. What each sound
+imitates, and where its numbers come from:
 
 spring peeper   a tonal whistle of 0.1-0.2 s near 2.9 kHz that rises a little, about once a second;
                 neighbours call in alternation (Forester and Czarnowsky 1985, Behaviour 92;
@@ -43,8 +42,9 @@ Signal = NDArray[np.float64]
 
 @dataclass(frozen=True, kw_only=True)
 class Scene:
-    """What sounds from `start_s` to `stop_s`; `label` is the species it imitates, None for what
-    should stay unknown.
+    """A sound from `start_s` to `stop_s`; `label` is the species that it imitates.
+
+    The label is None for a sound that the model does not know.
     """
 
     sound: str
@@ -65,7 +65,7 @@ SCHEDULE = (
 
 
 def soundscape() -> Array:
-    """All scenes over wind: (DURATION_S * SAMPLE_RATE_HZ,) float32, peak 0.5 of full scale."""
+    """Return all scenes over wind: (DURATION_S * SAMPLE_RATE_HZ,) float32, with a peak of 0.5."""
     rng = np.random.default_rng(SEED)
     mixture = 0.02 * _wind(rng, DURATION_S)
     for scene in SCHEDULE:
@@ -92,13 +92,13 @@ def _time(duration_s: float) -> Signal:
 
 
 def _fades(t: Signal, share: float) -> Signal:
-    """A window that is 1 but for raised-cosine fades, which together take `share` of it."""
+    """Return a window of 1 with raised-cosine fades, which together take `share` of it."""
     window: Signal = scipy.signal.windows.tukey(len(t), share)
     return window
 
 
 def _peeper(rng: np.random.Generator, duration_s: float) -> Signal:
-    """A near male, and a fainter neighbour half a period behind him."""
+    """Return a near male, and a fainter neighbour half a period behind him."""
     chorus = np.zeros(round(duration_s * SAMPLE_RATE_HZ))
     for loudness, low_hz, first_s in ((1.0, 2800.0, 0.15), (0.3, 2950.0, 0.65)):
         for nominal_s in np.arange(first_s, duration_s - 0.4, 1.0):
@@ -111,8 +111,9 @@ def _peeper(rng: np.random.Generator, duration_s: float) -> Signal:
 
 
 def _peep(duration_s: float, low_hz: float) -> Signal:
-    """One whistle that rises by 250 Hz: quick attack, even top, quick release; a faint second
-    harmonic.
+    """Return one whistle that rises by 250 Hz, with a faint second harmonic.
+
+    Attack and release are quick, the top is even.
     """
     t = _time(duration_s)
     phase = 2 * np.pi * (low_hz * t + 125.0 * t**2 / duration_s)
@@ -121,9 +122,7 @@ def _peep(duration_s: float, low_hz: float) -> Signal:
 
 
 def _toad(rng: np.random.Generator, duration_s: float) -> Signal:
-    """A trill: rounded pulses of a steady carrier, 36 a second, louder over the first two
-    seconds.
-    """
+    """Return a trill: 36 rounded pulses a second of a steady carrier, swelling for two seconds."""
     t = _time(duration_s)
     pulses = (t * 36.0) % 1.0
     envelope = np.where(pulses < 0.7, np.sin(np.pi * pulses / 0.7) ** 2, 0.0)
@@ -137,9 +136,7 @@ def _toad(rng: np.random.Generator, duration_s: float) -> Signal:
 
 
 def _motor(rng: np.random.Generator, duration_s: float) -> Signal:
-    """60 firings a second, every second one a little stronger, with exhaust noise in the same
-    rhythm.
-    """
+    """Return 60 firings a second, every second one stronger, with exhaust noise in that rhythm."""
     t = _time(duration_s)
     turns = np.cumsum(30.0 + 0.4 * np.sin(2 * np.pi * 0.3 * t)) / SAMPLE_RATE_HZ
     tones = sum(
@@ -157,7 +154,7 @@ VOWELS_HZ = ((730.0, 1090.0, 2440.0), (270.0, 2290.0, 3010.0), (300.0, 870.0, 22
 
 
 def _voice(rng: np.random.Generator, duration_s: float) -> Signal:
-    """Syllables of half a second with gaps, the pitch falling from 140 to 110 Hz in each."""
+    """Return syllables of half a second, in each of which the pitch falls from 140 to 110 Hz."""
     speech = np.zeros(round(duration_s * SAMPLE_RATE_HZ))
     for number, nominal_s in enumerate(np.arange(0.1, duration_s - 0.6, 0.7)):
         syllable = _syllable(VOWELS_HZ[number % len(VOWELS_HZ)], 0.45 + 0.05 * rng.random())
@@ -179,9 +176,7 @@ def _syllable(formants_hz: tuple[float, ...], duration_s: float) -> Signal:
 
 
 def _wind(rng: np.random.Generator, duration_s: float) -> Signal:
-    """Noise through a one-pole low-pass at 50 Hz under slow gusts, with a floor of hiss as every
-    microphone has.
-    """
+    """Return noise through a one-pole low-pass at 50 Hz under slow gusts, over a floor of hiss."""
     n = round(duration_s * SAMPLE_RATE_HZ)
     rumble = scipy.signal.lfilter([0.01], [1, -0.99], rng.standard_normal(n))
     knots = rng.uniform(0.3, 1.0, int(duration_s / 3) + 2)
@@ -191,9 +186,7 @@ def _wind(rng: np.random.Generator, duration_s: float) -> Signal:
 
 
 def _outdoors(rng: np.random.Generator, dry: Signal) -> Signal:
-    """Scatter from trees and ground: a quarter of a second of decaying noise, 20 dB below the
-    direct sound.
-    """
+    """Add scatter from trees and ground: 0.25 s of decaying noise, 20 dB below the direct sound."""
     t = _time(0.25)
     tail = rng.standard_normal(len(t)) * np.exp(-t / 0.05)
     tail *= 0.1 / np.sqrt(np.square(tail).sum())

@@ -1,5 +1,7 @@
-"""The one YAML reader, of configurations, recipes and plans: plain values only, duplicate keys and
-aliases are faults, and nothing that a file holds gives a traceback.
+"""The one YAML reader, of configurations, recipes and plans.
+
+Only plain values are read; duplicate keys and aliases are faults, and no content of a file gives a
+traceback.
 """
 
 from __future__ import annotations
@@ -14,8 +16,7 @@ from edge.errors import Fault, FaultyConfigError, one_line
 __all__ = ["parse_yaml", "read_any", "read_yaml"]
 
 LARGEST_BYTES = 1_000_000
-# PyYAML lets these escape for the 13th month, numbers of 5000 digits, odd tags and a thousand
-# brackets.
+# What PyYAML raises for the 13th month, numbers of 5000 digits, odd tags and a thousand brackets.
 ESCAPED = (
     *(yaml.YAMLError, ValueError, TypeError, KeyError),
     *(AttributeError, IndexError, RecursionError),
@@ -23,11 +24,11 @@ ESCAPED = (
 
 
 class _Loader(yaml.SafeLoader):
-    """Plain values only. PyYAML itself would let the last of two equal keys win in silence."""
+    """A loader of plain values that refuses a duplicate key, of which PyYAML takes the last."""
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         if self.check_event(yaml.AliasEvent):
-            # A few lines of aliases can stand for gigabytes, and a configuration has no use for
+            # A few lines of aliases can stand for gigabytes, and a configuration does not need
             # them.
             mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
             raise yaml.constructor.ConstructorError(None, None, "aliases are not used here", mark)
@@ -48,7 +49,7 @@ class _Loader(yaml.SafeLoader):
 def read_yaml(path: Path, *, see: str = "config/edge.yaml") -> dict[str, Any]:
     """Return the mapping in `path`, empty for an empty file.
 
-    Raises `FaultyConfigError`, which names the line; `see` is where a sound file is to be seen.
+    Raises `FaultyConfigError`, which names the line; `see` names a file that shows how.
     """
     content = read_any(path)
     if content is None:
@@ -72,7 +73,7 @@ def read_any(path: Path) -> object:
 
 
 def parse_yaml(text: str, *, source: Path | str) -> object:
-    """Return the value that `text` is, None for an empty one; raises `FaultyConfigError`.
+    """Return the value that `text` holds, None for an empty one; raises `FaultyConfigError`.
 
     `source` names the file or the option for the error.
     """

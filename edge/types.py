@@ -1,4 +1,4 @@
-"""What flows between the stages: frozen values, a unit on every number, a shape on every array.
+"""The values between the stages: frozen, with a unit on every number, a shape on every array.
 
 AudioBlock -> Window -> Prediction (one per window) -> Detection (one per event)
 """
@@ -30,11 +30,10 @@ EventState = Literal["new", "update", "end"]
 
 @dataclass(frozen=True, kw_only=True)
 class AudioBlock:
-    """Consecutive mono samples (n,) float32, full scale 1; `start_sample` counts from the start of
-    the stream.
+    """Consecutive mono samples (n,) float32, full scale 1.
 
-    A jump of `start_sample` past the previous block's end is lost audio. `last` says that the
-    recording ends with this block.
+    `start_sample` counts from the start of the stream; a jump past the previous block's end is lost
+    audio. `last` says that the recording ends with this block.
     """
 
     start_sample: int
@@ -50,8 +49,9 @@ class AudioBlock:
 
 @dataclass(frozen=True, kw_only=True)
 class Gap:
-    """Samples that nobody heard: `lost` by the sound card or its server, or `dropped` by us,
-    because inference was late.
+    """Samples that are missing from the stream.
+
+    They were `lost` by the sound card or its server, or `dropped` here because inference was late.
     """
 
     start_sample: int
@@ -61,11 +61,10 @@ class Gap:
 
 @dataclass(frozen=True, kw_only=True)
 class Window:
-    """What the model hears at once: samples (window,) float32, never across lost audio; the
-    receiver owns the array.
+    """What the model judges at once: samples (window,) float32, never across lost audio.
 
-    `end_sample` is the end of the audio heard: for a recording shorter than a window, which is
-    looped, it is the recording's end.
+    The receiver owns the array. `end_sample` is the end of the audio in it: that of the recording
+    where this is shorter than a window and repeated to fill it.
     """
 
     start_sample: int
@@ -76,11 +75,11 @@ class Window:
 
 @dataclass(frozen=True, kw_only=True)
 class SignalHealth:
-    """State of the signal in one window. Levels in dB re full scale, `dc` in full scales,
-    `clip_ratio` in 0..1 of the samples.
+    """The state of the signal in one window.
 
-    `dead`: nothing but silence. `stuck`: a constant offset, or railed at full scale. Either one
-    gates the window.
+    Levels are in dB re full scale, `dc` is in full scales, and `clip_ratio` is the share of clipped
+    samples, 0..1. `dead` means nothing but silence, `stuck` a constant offset or a signal railed at
+    full scale. Either one gates the window.
     """
 
     rms_dbfs: float
@@ -106,37 +105,40 @@ class Score:
 
 @dataclass(frozen=True, kw_only=True)
 class Frames:
-    """When in a window each label is heard: `active` (T, K), whether it is in each of T equal parts
-    of `window_samples`.
+    """When in a window each label is present.
+
+    `active` (T, K) says for each of T equal parts of `window_samples` whether label k is in it.
     """
 
     active: NDArray[np.bool_]
     window_samples: int
 
     def span(self, k: int) -> tuple[int, int] | None:
-        """First sample of the first part and end of the last with label `k`, from the start of the
-        window; None without one.
+        """Return where label `k` begins and ends, or None where it is absent.
+
+        Both are samples from the start of the window, at the edges of its first and last part.
         """
-        parts, count = np.flatnonzero(self.active[:, k]), len(self.active)
+        parts = np.flatnonzero(self.active[:, k])
         if not len(parts):
             return None
-        return int(parts[0]) * self.window_samples // count, (
-            int(parts[-1]) + 1
-        ) * self.window_samples // count
+        count = len(self.active)
+        start = int(parts[0]) * self.window_samples // count
+        end = (int(parts[-1]) + 1) * self.window_samples // count
+        return start, end
 
 
 @dataclass(frozen=True, kw_only=True)
 class Prediction:
-    """What the model says of one window. `label` is None when rejected; `nearest` is then the label
-    it resembles most.
+    """What the model says about one window; `label` is None when it is rejected.
 
-    A bundle that gives several labels at once puts the best first, as `label`, and the `others`
-    after it, best first. `score` in 0..1 belongs to `nearest`; `novelty` in 0..1 is above 0.5 when
-    rejected; `top` are the best labels, best first. A gated window has neither label nor nearest,
-    score 0, novelty 1 and empty arrays. `scores` (K,), `embedding` (D,) float32. `open_novelty` is
-    what the open-set rule alone said, where `novelty` says that no label reached its threshold;
-    else None. `frontend_s` and `network_s` are the time that features and network took; they belong
-    to this run, not to the sound.
+    `nearest` is the label that the window resembles most, and `score` in 0..1 is that label's;
+    `novelty` in 0..1 is above 0.5 when the window is rejected; `top` are the best labels, best
+    first. A bundle that gives several labels at once puts the best first, as `label`, and the
+    `others` after it, best first. A gated window has neither label nor nearest, score 0, novelty 1
+    and empty arrays. `scores` (K,) and `embedding` (D,) are float32. `open_novelty` is the result
+    of the open-set rule alone where `novelty` says that no label reached its threshold, else None.
+    `frontend_s` and `network_s` are the time that features and network took; they belong to this
+    run, not to the sound.
     """
 
     start_sample: int
@@ -158,20 +160,18 @@ class Prediction:
 
     @property
     def rule_novelty(self) -> float:
-        """Of the open-set rule alone: what windows are averaged by."""
+        """Novelty by the open-set rule alone, which is what is averaged over windows."""
         return self.novelty if self.open_novelty is None else self.open_novelty
 
     @property
     def accepted(self) -> tuple[Score, ...]:
         """All labels that the window carries, best first."""
-        return (
-            (Score(label=self.label, score=self.score), *self.others)
-            if self.label is not None
-            else ()
-        )
+        if self.label is None:
+            return ()
+        return (Score(label=self.label, score=self.score), *self.others)
 
     def carrying(self, accepted: tuple[Score, ...]) -> Prediction:
-        """The same window with these labels only, of which there must be one."""
+        """Return the same window with these labels only, of which there must be one."""
         first, *others = accepted
         return replace(
             self, label=first.label, nearest=first.label, score=first.score, others=tuple(others)
@@ -190,12 +190,12 @@ class Prediction:
 
 @dataclass(frozen=True, kw_only=True)
 class Detection:
-    """An event: consecutive windows that agree. One `id` through its states new, update, end.
+    """An event: consecutive windows that agree, with one `id` through the states new, update, end.
 
     Score, novelty, nearest, top, health and embedding are those of its peak window, which starts at
     `peak_sample`: the one with the highest score of a species, or with the highest novelty of an
-    unknown (`label` None). Start and end are those of its windows, or within them, where the bundle
-    hears in frames; the start may move with the states then.
+    unknown (`label` None). Start and end are those of its windows, or within them where the bundle
+    has frames; the start may then move with the states.
     """
 
     id: str

@@ -1,8 +1,7 @@
-"""The frozen form of a detection outside this program: `config/detection.v1.schema.json` describes
-it.
+"""The frozen form of what leaves this program.
 
-A field is never renamed, removed or given another meaning within a schema version; consumers ignore
-fields they do not know.
+`config/detection.v1.schema.json` describes detections. A field is never renamed, removed or given
+another meaning within a schema version; consumers ignore fields that they do not know.
 """
 
 from __future__ import annotations
@@ -33,18 +32,16 @@ DIGITS = 6  # decimals of scores and seconds: finer than a sample at 22 050 Hz
 def detection_payload(
     d: Detection, *, source: str, clock: Clock, provenance: Provenance
 ) -> dict[str, Any]:
-    """The wire format, version 1. `source` is the recording as its path was given, or the
-    recorder's name.
+    """Return a detection in version 1 of the wire format.
+
+    `source` is the recording as its path was given, or the recorder's name.
     """
-    named = provenance.labels[d.label] if d.label is not None else None
     return {
         "schema_version": SCHEMA_VERSION,
         "id": d.id,
         "state": d.state,
         "source": source,
-        "label": d.label,
-        "common_name": named.common_name if named else None,
-        "scientific_name": (named.scientific_name or None) if named else None,
+        **_label(d.label, provenance),
         "nearest": d.nearest,
         "score": round(d.score, DIGITS),
         "novelty": round(d.novelty, DIGITS),
@@ -60,11 +57,7 @@ def detection_payload(
         "windows": d.windows,
         "health": _health(d.health),
         "clock": _clock(clock),
-        "bundle": provenance.bundle,
-        "variant": provenance.variant,
-        "backend": provenance.backend,
-        "config": provenance.config,
-        "code": provenance.code,
+        **_origin(provenance),
     }
 
 
@@ -78,8 +71,10 @@ def recorder_payload(
     clock: Clock,
     provenance: Provenance,
 ) -> dict[str, Any]:
-    """A detection of a live recorder: which one, where it stands, since which start of the machine,
-    and the file of its sound.
+    """Return a detection of a live recorder.
+
+    It adds the recorder, the place it stands at, the start of the machine and the file of the
+    sound.
     """
     payload = detection_payload(d, source=device, clock=clock, provenance=provenance)
     return {**payload, "device": device, "site": site, "boot_id": boot_id, "clip": clip}
@@ -88,7 +83,7 @@ def recorder_payload(
 def effort_payload(
     minute: EffortMinute, *, device: str, boot_id: str, clock: Clock
 ) -> dict[str, Any]:
-    """What became of a minute of audio; the four kinds of seconds add up to its length."""
+    """Return what became of a minute of audio; its four kinds of seconds add up to its length."""
     return {
         "schema_version": SCHEMA_VERSION,
         "device": device,
@@ -109,7 +104,7 @@ def effort_payload(
 def health_payload(
     health: SignalHealth, *, device: str, boot_id: str, time: datetime, clock: Clock
 ) -> dict[str, Any]:
-    """The state of the microphone in the window that ended at `time`."""
+    """Return the state of the microphone in the window that ended at `time`."""
     head = {
         "schema_version": SCHEMA_VERSION,
         "device": device,
@@ -122,26 +117,23 @@ def health_payload(
 def info_payload(
     *, device: str, site: str, boot_id: str, version: str, provenance: Provenance, started: datetime
 ) -> dict[str, Any]:
-    """Who the recorder is and what it runs; nothing secret."""
+    """Return who the recorder is and what it runs; nothing of it is secret."""
     return {
         "schema_version": SCHEMA_VERSION,
         "device": device,
         "site": site,
         "boot_id": boot_id,
         "version": version,
-        "bundle": provenance.bundle,
-        "variant": provenance.variant,
-        "backend": provenance.backend,
-        "config": provenance.config,
-        "code": provenance.code,
+        **_origin(provenance),
         "labels": sorted(provenance.labels),
         "started_utc": rfc3339(started),
     }
 
 
 def window_payload(p: Prediction, *, file: str, several: bool = False) -> dict[str, Any]:
-    """One window of a replay; frozen like the detection. `several`: the bundle gives several
-    labels; all are in `labels`.
+    """Return one window of a replay; its fields are frozen like those of a detection.
+
+    Where the bundle gives `several` labels at once, `labels` has all of them.
     """
     payload = {
         "file": file,
@@ -154,6 +146,25 @@ def window_payload(p: Prediction, *, file: str, several: bool = False) -> dict[s
         "top": _top(p.top),
     }
     return {**payload, "labels": _top(p.accepted)} if several else payload
+
+
+def _label(label: str | None, provenance: Provenance) -> dict[str, Any]:
+    named = provenance.labels[label] if label is not None else None
+    return {
+        "label": label,
+        "common_name": named.common_name if named else None,
+        "scientific_name": (named.scientific_name or None) if named else None,
+    }
+
+
+def _origin(provenance: Provenance) -> dict[str, Any]:
+    return {
+        "bundle": provenance.bundle,
+        "variant": provenance.variant,
+        "backend": provenance.backend,
+        "config": provenance.config,
+        "code": provenance.code,
+    }
 
 
 def _top(top: Iterable[Score]) -> list[dict[str, Any]]:

@@ -1,3 +1,1 @@
-"""Plug point: what runs a network, ONNX Runtime, CUDA or TensorRT, behind the protocol
-`base.Backend`.
-"""
+"""Plug point: what runs a network, ONNX Runtime or TensorRT, behind `base.Backend`."""

@@ -13,15 +13,17 @@ OUTPUTS = ("embedding", "logits")  # of every network
 
 
 class Backend(Protocol):
-    """Runs the network. Used by one thread at a time; blocks until the result is there; keeps no
-    reference to its input.
+    """What runs a network.
+
+    One thread at a time uses it. A call blocks until the result is there and keeps no reference to
+    its input.
     """
 
     def infer(self, features: Array) -> tuple[Array, Array]:
-        """Features (B, channels, n_mels, frames) float32 -> embedding (B, D), L2-normalised, and
-        logits (B, K), float32.
+        """Return embeddings (B, D), L2-normalised, and logits (B, K), both float32.
 
-        Equal input gives bit-equal output. Raises `BackendError` when the engine fails.
+        The features are (B, channels, n_mels, frames) float32. Equal input gives bit-equal output.
+        Raises `BackendError` when the engine fails.
         """
         ...
 
@@ -31,7 +33,8 @@ class NamedBackend(Backend, Protocol):
     """A backend that also runs networks with more outputs than two."""
 
     def infer_named(self, features: Array, names: Sequence[str]) -> tuple[Array, ...]:
-        """As `infer`, but the outputs that are named, (B, ...) float32; a name that the network
-        lacks is a `BackendError`.
+        """Return the outputs called `names`, each (B, ...) float32, as `infer` would.
+
+        Raises `BackendError` also for a name that the network lacks.
         """
         ...

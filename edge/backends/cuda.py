@@ -1,10 +1,9 @@
-"""The few calls of the CUDA driver that an inference engine needs, over `cuda-bindings`: no torch,
-no runtime library.
+"""The few calls of the CUDA driver that an inference engine needs, over `cuda-bindings`.
 
-Every function of the bindings answers with a tuple that begins with an error code, or raises when
-the driver's library is not there; here both are a `BackendError`, and before there is a device at
-all a `NoGpuError`. `cuInit` comes before everything: TensorRT without a driver takes the process
-down with it.
+Neither torch nor CUDA's runtime library is needed. Every function of the bindings returns a tuple
+that begins with an error code, or raises when the driver's library is missing; here both are a
+`BackendError`, and before a device is found a `NoGpuError`. `cuInit` comes before everything else,
+because TensorRT ends the process where the driver is missing.
 """
 
 from __future__ import annotations
@@ -25,30 +24,31 @@ __all__ = ["Buffer", "Gpu", "Stream", "open_gpu"]
 
 DRIVER_LIBRARY = "libcuda.so.1"
 FLOAT_BYTES = 4
-MIB = 1 << 20
 
 
 @dataclass(frozen=True, kw_only=True)
 class Gpu:
-    """The first device. Its primary context is kept for the life of the process, as CUDA's own
-    runtime does.
+    """The first device; its primary context is kept for the life of the process.
+
+    CUDA's own runtime does the same.
     """
 
     name: str
     compute_capability: str
-    memory_mib: int
     driver: Any
     context: Any
 
     def make_current(self) -> None:
-        """Tie the context to the calling thread; every thread that calls CUDA has to, and it costs
-        next to nothing.
+        """Make the context that of the calling thread.
+
+        Every thread that calls CUDA needs it, and it costs next to nothing.
         """
         self.call("cuCtxSetCurrent", self.context)
 
     def call(self, name: str, *arguments: Any) -> Any:
-        """One function of the driver: its result, a tuple where there are several, None where there
-        is none.
+        """Call a function of the driver; return its result, a tuple of several, or None.
+
+        Raises `BackendError`.
         """
         return _called(self.driver, name, *arguments)
 
@@ -63,12 +63,13 @@ class Stream:
         _released_with(self, gpu, "cuStreamDestroy", self.handle)
 
     def wait(self) -> None:
-        """Until everything in it is done; what failed in it is raised here."""
+        """Wait until everything in the stream is done; raises `BackendError` for what failed."""
         self._gpu.call("cuStreamSynchronize", self.handle)
 
     def recorded(self, work: Callable[[], None]) -> Callable[[], None]:
-        """What `work` puts into this stream as a CUDA graph: calling the result does the same in
-        one launch.
+        """Record what `work` puts into this stream as a CUDA graph.
+
+        Calling the result does the same in one launch.
         """
         mode = self._gpu.driver.CUstreamCaptureMode.CU_STREAM_CAPTURE_MODE_THREAD_LOCAL
         self._gpu.call("cuStreamBeginCapture", self.handle, mode)
@@ -86,7 +87,9 @@ class _Graph:
     """A recorded piece of work, ready to be launched."""
 
     def __init__(self, gpu: Gpu, executable: Any, stream: Stream) -> None:
-        self._gpu, self._executable, self._stream = gpu, executable, stream
+        self._gpu = gpu
+        self._executable = executable
+        self._stream = stream
         _released_with(self, gpu, "cuGraphExecDestroy", executable)
 
     def __call__(self) -> None:
@@ -94,8 +97,9 @@ class _Graph:
 
 
 class Buffer:
-    """Memory for `values` float32 on the device, and as much pinned on the host; `host` (values,)
-    is a view of the latter.
+    """Memory for `values` float32 on the device, and as much pinned on the host.
+
+    `host` (values,) is a view of the pinned memory.
     """
 
     def __init__(self, gpu: Gpu, values: int) -> None:
@@ -111,21 +115,22 @@ class Buffer:
         )
 
     def upload(self, values: int, stream: Stream) -> None:
-        """Put the copy of the first `values` from host to device into the stream."""
+        """Put a copy of the first `values` from host to device into the stream."""
         self._gpu.call(
             "cuMemcpyHtoDAsync", self.device, self._pinned, values * FLOAT_BYTES, stream.handle
         )
 
     def download(self, values: int, stream: Stream) -> None:
-        """The other way."""
+        """Put a copy of the first `values` from device to host into the stream."""
         self._gpu.call(
             "cuMemcpyDtoHAsync", self._pinned, self.device, values * FLOAT_BYTES, stream.handle
         )
 
 
 def open_gpu() -> Gpu:
-    """The first CUDA device; raises `NoGpuError` where there is none, `BackendError` where there is
-    one that cannot be used.
+    """Return the first CUDA device, ready for use by this thread.
+
+    Raises `NoGpuError` where there is none, and `BackendError` where it cannot be used.
     """
     driver = _bindings()
     try:
@@ -134,27 +139,11 @@ def open_gpu() -> Gpu:
     except BackendError as exc:
         raise NoGpuError(f"no NVIDIA GPU: {exc}") from exc
     if count < 1:
-        raise NoGpuError("no NVIDIA GPU: the driver knows of no device")
+        raise NoGpuError("no NVIDIA GPU: the driver finds no device")
     device = _called(driver, "cuDeviceGet", 0)
-    attribute = driver.CUdevice_attribute
-    major = _called(
-        driver,
-        "cuDeviceGetAttribute",
-        attribute.CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR,
-        device,
-    )
-    minor = _called(
-        driver,
-        "cuDeviceGetAttribute",
-        attribute.CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR,
-        device,
-    )
     gpu = Gpu(
-        name=bytes(_called(driver, "cuDeviceGetName", 128, device))
-        .partition(b"\0")[0]
-        .decode("utf-8", "replace"),
-        compute_capability=f"{major}.{minor}",
-        memory_mib=int(_called(driver, "cuDeviceTotalMem", device)) // MIB,
+        name=_device_name(driver, device),
+        compute_capability=_compute_capability(driver, device),
         driver=driver,
         context=_called(driver, "cuDevicePrimaryCtxRetain", device),
     )
@@ -162,10 +151,27 @@ def open_gpu() -> Gpu:
     return gpu
 
 
+def _device_name(driver: ModuleType, device: Any) -> str:
+    name = bytes(_called(driver, "cuDeviceGetName", 128, device))
+    return name.partition(b"\0")[0].decode("utf-8", "replace")
+
+
+def _compute_capability(driver: ModuleType, device: Any) -> str:
+    attribute = driver.CUdevice_attribute
+    major, minor = (
+        _called(driver, "cuDeviceGetAttribute", wanted, device)
+        for wanted in (
+            attribute.CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR,
+            attribute.CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR,
+        )
+    )
+    return f"{major}.{minor}"
+
+
 def _bindings() -> ModuleType:
     try:
         import cuda.bindings.driver
-    # they look for the driver's library while they are imported, or later
+    # The bindings look for the driver's library while they are imported, or later.
     except (ImportError, OSError, RuntimeError) as exc:
         if not _driver_is_installed():
             raise NoGpuError(f"no NVIDIA GPU: this machine has no {DRIVER_LIBRARY}") from exc
@@ -189,20 +195,17 @@ def _driver_is_installed() -> bool:
 def _called(driver: Any, name: str, *arguments: Any) -> Any:
     try:
         code, *results = getattr(driver, name)(*arguments)
-    # the bindings' own: of many kinds when the driver's library cannot be found or is too old
+    # The bindings raise many kinds when the driver's library cannot be found or is too old.
     except Exception as exc:
-        raise BackendError(
-            f"CUDA: {name}: {str(exc).strip().partition(chr(10))[0] or type(exc).__name__}"
-        ) from exc
+        reason = str(exc).strip().partition("\n")[0] or type(exc).__name__
+        raise BackendError(f"CUDA: {name}: {reason}") from exc
     if int(code) != 0:
         raise BackendError(f"CUDA: {name}: {getattr(code, 'name', code)}")
     return results[0] if len(results) == 1 else tuple(results) or None
 
 
 def _released_with(owner: object, gpu: Gpu, name: str, handle: Any) -> None:
-    """Give `handle` back when `owner` goes; not at exit, when the driver may have gone before
-    us.
-    """
+    """Release `handle` when `owner` is collected, but not at exit: the driver may be gone then."""
     weakref.finalize(owner, _release, gpu, name, handle).atexit = False
 
 
@@ -211,4 +214,4 @@ def _release(gpu: Gpu, name: str, handle: Any) -> None:
         gpu.make_current()
         gpu.call(name, handle)
     except BackendError:
-        pass  # a device that has failed answers every call so; there is nothing to give back to it
+        pass  # a device that has failed refuses every call; there is nothing left to release

@@ -1,5 +1,6 @@
-"""ONNX Runtime: on the CPU the reference engine, and the only one the base install needs; on an
-NVIDIA GPU by its CUDA provider.
+"""ONNX Runtime, on the CPU or on an NVIDIA GPU by its CUDA provider.
+
+On the CPU it is the reference engine, and the only one that the base install needs.
 """
 
 from __future__ import annotations
@@ -15,8 +16,9 @@ from edge.types import Array
 
 __all__ = ["OnnxBackend", "cuda_provider_missing"]
 
-CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
-# Equal input is to give equal output, and fp32 is to be fp32; memory is taken as it is needed.
+CPU = "CPUExecutionProvider"
+CUDA = "CUDAExecutionProvider"
+# Equal input gives equal output, fp32 stays fp32, and memory is taken as it is needed.
 CUDA_OPTIONS = {
     "use_tf32": "0",
     "cudnn_conv_algo_search": "DEFAULT",
@@ -25,10 +27,10 @@ CUDA_OPTIONS = {
 
 
 class OnnxBackend:
-    """The graph at `model_path` on `threads` CPU threads; one thread, so that a recorder's other
-    work keeps its cores.
+    """The graph at `model_path`, run on `threads` CPU threads or, by `provider` cuda, on the GPU.
 
-    With `provider` cuda on the GPU; raises `BackendError` where it would run on the CPU after all.
+    One thread leaves a recorder's other work its cores. Raises `BundleError` for a graph that
+    cannot be loaded, and `BackendError` where `cuda` would run on the CPU after all.
     """
 
     def __init__(
@@ -36,31 +38,8 @@ class OnnxBackend:
     ) -> None:
         if provider == "cuda" and (reason := cuda_provider_missing()) is not None:
             raise BackendError(reason)
-        onnxruntime = _onnxruntime()
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.inter_op_num_threads = 1
-        options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
-        options.use_deterministic_compute = True
-        options.log_severity_level = 3  # warnings about the graph are for whoever exported it
-        # The arena never gives memory back; a window at a time needs little, and the daemon runs
-        # for years.
-        options.enable_cpu_mem_arena = False
-        providers: list[Any] = [CPU] if provider == "cpu" else [(CUDA, CUDA_OPTIONS), CPU]
-        try:
-            self._session = onnxruntime.InferenceSession(
-                str(model_path), options, providers=providers
-            )
-        except Exception as exc:  # ONNX Runtime's exceptions share no base class of their own
-            if provider == "cuda":
-                raise BackendError(
-                    f"ONNX Runtime cannot load {model_path} on the GPU ({_first_line(exc)})"
-                ) from exc
-            raise BundleError(
-                f"{model_path}: ONNX Runtime cannot load it ({_first_line(exc)}); export the "
-                "bundle again"
-            ) from exc
-        # it says so on standard error, and goes on
+        self._session = _session(model_path, threads, on_gpu=provider == "cuda")
+        # ONNX Runtime reports this on standard error only, and goes on.
         if provider == "cuda" and CUDA not in self._session.get_providers():
             raise BackendError(
                 "ONNX Runtime has fallen back to the CPU: are the CUDA and cuDNN libraries those "
@@ -70,7 +49,8 @@ class OnnxBackend:
         if not {"embedding", "logits"} <= outputs:
             raise BundleError(
                 f"{model_path}: its outputs are {', '.join(sorted(outputs))}, not embedding and "
-                "logits"
+                "logits",
+                suggestion="export the bundle again",
             )
         self._input = self._session.get_inputs()[0].name
 
@@ -86,15 +66,13 @@ class OnnxBackend:
     def _run(self, outputs: list[str], features: Array) -> list[Array]:
         try:
             results: list[Array] = self._session.run(outputs, {self._input: features})
-        except Exception as exc:  # as above
+        except Exception as exc:  # ONNX Runtime's exceptions share no base class of their own
             raise BackendError(f"ONNX Runtime: {_first_line(exc)}") from exc
         return results
 
 
 def cuda_provider_missing() -> str | None:
-    """Why there is no CUDA provider here, or None; that there is one does not mean that it
-    works.
-    """
+    """Return why this ONNX Runtime has no CUDA provider, or None; one may still fail to work."""
     if CUDA in _onnxruntime().get_available_providers():
         return None
     return (
@@ -102,12 +80,37 @@ def cuda_provider_missing() -> str | None:
     )
 
 
+def _session(model_path: Path | str, threads: int, *, on_gpu: bool) -> Any:
+    onnxruntime = _onnxruntime()
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
+    options.use_deterministic_compute = True
+    options.log_severity_level = 3  # warnings about the graph concern its exporter
+    # The arena never gives memory back; a window at a time needs little, and the daemon runs for
+    # years.
+    options.enable_cpu_mem_arena = False
+    providers: list[Any] = [(CUDA, CUDA_OPTIONS), CPU] if on_gpu else [CPU]
+    try:
+        return onnxruntime.InferenceSession(str(model_path), options, providers=providers)
+    except Exception as exc:  # ONNX Runtime's exceptions share no base class of their own
+        reason = _first_line(exc)
+        if on_gpu:
+            raise BackendError(
+                f"ONNX Runtime cannot load {model_path} on the GPU ({reason})"
+            ) from exc
+        raise BundleError(
+            f"{model_path}: ONNX Runtime cannot load it ({reason})",
+            suggestion="export the bundle again",
+        ) from exc
+
+
 def _onnxruntime() -> Any:
-    # ONNX Runtime reports its use to its maker over the network unless it is told not to before it
-    # is loaded.
+    # ONNX Runtime reports its use to its maker over the network unless this is set before it is
+    # loaded.
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
-    # here, because it takes longer to import than the command line may take to start
-    import onnxruntime
+    import onnxruntime  # late: it takes longer than the command line may take to start
 
     return onnxruntime
 

@@ -1,5 +1,6 @@
-"""TensorRT on an NVIDIA GPU: runs an engine that was compiled on this very device. Needs neither
-torch nor a CUDA toolkit.
+"""TensorRT on an NVIDIA GPU: runs an engine that was compiled on this very device.
+
+Neither torch nor a CUDA toolkit is needed.
 """
 
 from __future__ import annotations
@@ -19,11 +20,12 @@ __all__ = ["TensorRtBackend"]
 
 
 class TensorRtBackend:
-    """The engine in `plan` on `gpu`. Buffers of its largest batch are pinned once; a larger batch
-    goes through in parts.
+    """The engine in `plan`, run on `gpu`.
 
+    Buffers for its largest batch are pinned once; a larger batch goes through in parts.
     `cuda_graph` launches all that a batch takes as one piece of work, which pays where thousands of
-    windows are judged a second.
+    windows are judged a second. Raises `EngineError` for a plan that cannot be used here, and
+    `BackendError` where memory is short.
     """
 
     def __init__(self, plan: bytes, *, gpu: Gpu, cuda_graph: bool = False) -> None:
@@ -32,14 +34,16 @@ class TensorRtBackend:
         gpu.make_current()
         self._log = library_log(trt)
         self._log.taken()
-        self._runtime = trt.Runtime(self._log.logger)  # is to outlive its engine
+        self._runtime = trt.Runtime(self._log.logger)  # must outlive its engine
         self._engine = self._runtime.deserialize_cuda_engine(plan)
         if self._engine is None:
             raise refusal(self._log.taken())
         self._input, self._shape, self._outputs = self._check_tensors(trt)
         self._context = self._engine.create_execution_context()
         if self._context is None:
-            raise self._failure("has not the memory to run the engine; end what else uses it")
+            raise self._failure(
+                "has not the memory to run the engine; end other programs that use it"
+            )
         self._stream = Stream(gpu)
         self._buffers = self._place_buffers()
         self._batch = 0
@@ -48,7 +52,7 @@ class TensorRtBackend:
 
     @property
     def largest_batch(self) -> int:
-        """Windows that go through at once."""
+        """Most windows that go through at once."""
         return self._shape[0]
 
     def infer(self, features: Array) -> tuple[Array, Array]:
@@ -57,9 +61,16 @@ class TensorRtBackend:
         return embedding, logits
 
     def infer_named(self, features: Array, names: Sequence[str]) -> tuple[Array, ...]:
-        """See `NamedBackend.infer_named`; the engine reckons all outputs, but only these are copied
-        from the device.
-        """
+        """See `NamedBackend.infer_named`; only the outputs called `names` are copied back."""
+        self._check_request(features, names)
+        # The thread that infers need not be the one that loaded the engine.
+        self._gpu.make_current()
+        wanted = tuple(names)
+        step = self.largest_batch
+        parts = [self._infer(features[i : i + step], wanted) for i in range(0, len(features), step)]
+        return tuple(np.concatenate(outputs) for outputs in zip(*parts, strict=True))
+
+    def _check_request(self, features: Array, names: Sequence[str]) -> None:
         for name in names:
             if name not in self._outputs:
                 raise BackendError(
@@ -75,11 +86,6 @@ class TensorRtBackend:
                 f"TensorRT: features of shape {features.shape} do not fit the engine, which takes "
                 f"(B, {takes})"
             )
-        # the thread that infers need not be the one that loaded the engine
-        self._gpu.make_current()
-        wanted, step = tuple(names), self.largest_batch
-        parts = [self._infer(features[i : i + step], wanted) for i in range(0, len(features), step)]
-        return tuple(np.concatenate(outputs) for outputs in zip(*parts, strict=True))
 
     def _infer(self, features: Array, wanted: tuple[str, ...]) -> list[Array]:
         batch = len(features)
@@ -112,16 +118,17 @@ class TensorRtBackend:
             return enqueue()
         # One at a time: a change of shape may move what it points to.
         if self._recorded is None or self._recorded[:2] != (batch, wanted):
-            # TensorRT settles what depends on the shape at the first run, which a recording must
-            # not contain
+            # At its first run TensorRT settles what depends on the shape, which must not be a part
+            # of the recording.
             enqueue()
             self._stream.wait()
             self._recorded = batch, wanted, self._stream.recorded(enqueue)
         return self._recorded[2]()
 
     def _check_tensors(self, trt: Any) -> tuple[str, tuple[int, ...], tuple[str, ...]]:
-        """Name and largest shape of the input, and the outputs' names; raises `EngineError` where
-        the engine is not one of ours.
+        """Return name and largest shape of the input, and the outputs' names.
+
+        Raises `EngineError` where the engine was not made from a bundle.
         """
         engine = self._engine
         names = [engine.get_tensor_name(i) for i in range(engine.num_io_tensors)]
@@ -141,14 +148,13 @@ class TensorRtBackend:
         return inputs[0], tuple(int(n) for n in largest), outputs
 
     def _place_buffers(self) -> dict[str, Buffer]:
-        """One for each tensor, large enough for the largest batch, and told to the context."""
+        """Allocate a buffer for each tensor's largest batch, and give the context its address."""
         if not self._context.set_input_shape(self._input, self._shape):
             raise self._failure("does not take the largest batch of its own profile")
         buffers = {}
         for name in (self._input, *self._outputs):
-            buffers[name] = Buffer(
-                self._gpu, int(np.prod([int(n) for n in self._context.get_tensor_shape(name)]))
-            )
+            values = int(np.prod([int(n) for n in self._context.get_tensor_shape(name)]))
+            buffers[name] = Buffer(self._gpu, values)
             if not self._context.set_tensor_address(name, int(buffers[name].device)):
                 raise self._failure(f"does not take the address of {name}")
         return buffers

@@ -1,7 +1,6 @@
-"""NVIDIA's `tensorrt` module as this program uses it: importing it, its version, what it logs and
-what that means.
+"""NVIDIA's `tensorrt` module: importing it, its version, and the meaning of what it logs.
 
-From 10.3 to 11.x. Integers of enums moved between the two, so that flags are always
+Versions 10.3 to 11.x work. Integers of enums moved between the two, so that flags are always
 `1 << int(member)` and names are what is written down; everything used here is in both.
 """
 
@@ -23,49 +22,60 @@ NEWEST_MAJOR = 11
 KEPT_LINES = 20
 log = logging.getLogger(__name__)
 
-# What the text of a failed import contains -> what to do.
-HINTS = (
-    ("No module named 'tensorrt'", ("install edge-monitor[tensorrt]; on JetPack the environment "
-                                   "needs --system-site-packages")),
-    ("No module named 'tensorrt", ("it was made for another Python; use the one that JetPack came "
-                                  "with")),
-    ("libnvdla_compiler", ("install nvidia-l4t-dla-compiler; in a container, start it with the "
-                          "NVIDIA runtime")),
-    ("libnvinfer", ("TensorRT's libraries are not where the loader looks; install them again, or "
-                   "set LD_LIBRARY_PATH")),
-    ("libnvonnxparser", "TensorRT's ONNX parser is not installed; install libnvonnxparsers"),
-    ("libcud", ("the CUDA libraries do not belong to this TensorRT; install those of the same "
-               "JetPack")),
-    ("libcublas", ("the CUDA libraries do not belong to this TensorRT; install those of the same "
-                  "JetPack")),
-    ("numpy", "this TensorRT is too old for the installed numpy; 10.3 is the oldest that works"),
-)  # fmt: skip
+OTHER_CUDA = "the CUDA libraries do not belong to this TensorRT; install those of the same JetPack"
+# What the text of a failed import contains -> what to do; the first that fits. The loader names a
+# missing library in the text only.
+HINTS = {
+    "No module named 'tensorrt'": (
+        "install edge-monitor[tensorrt]; on JetPack the environment needs --system-site-packages"
+    ),
+    "No module named 'tensorrt": (
+        "it was made for another Python; use the one that JetPack came with"
+    ),
+    "libnvdla_compiler": (
+        "install nvidia-l4t-dla-compiler; in a container, start it with the NVIDIA runtime"
+    ),
+    "libnvinfer": (
+        "TensorRT's libraries are not where the loader looks; install them again, or set "
+        "LD_LIBRARY_PATH"
+    ),
+    "libnvonnxparser": "TensorRT's ONNX parser is not installed; install libnvonnxparsers",
+    "libcud": OTHER_CUDA,
+    "libcublas": OTHER_CUDA,
+    "numpy": "this TensorRT is too old for the installed numpy; 10.3 is the oldest that works",
+}
 HINT = "install TensorRT again, of the version that belongs to this JetPack"
 
-# What TensorRT logs when it does not take a plan -> what that means; the first that fits.
-MEANINGS = (
-    ("not compatible with this version of tensorrt", "it was built by another version of TensorRT"),
-    ("generated on an incompatible device", "it was built on another kind of GPU"),
-    ("platform specific tag mismatch", "it was built on another platform"),
-    ("magictag", "it is truncated, damaged, or of a newer layout"),
-)
+# What TensorRT logs when it refuses a plan -> what that means; the first that fits. A refusal has
+# no other form than this text.
+MEANINGS = {
+    "not compatible with this version of tensorrt": "it was built by another version of TensorRT",
+    "generated on an incompatible device": "it was built on another kind of GPU",
+    "platform specific tag mismatch": "it was built on another platform",
+    "magictag": "it is truncated, damaged, or of a newer layout",
+}
 MEMORY = ("out of memory", "outofmemory", "failed_allocation")
 
 
 def import_tensorrt() -> ModuleType:
-    """The module, of a version that this program knows; raises `BackendError` with the reason and a
-    hint.
+    """Import the module, of a version that this program knows.
 
-    Only to be called where `open_gpu` has succeeded: without a driver TensorRT may end the process.
+    Raises `BackendError` with the reason and a hint. Call it only after `open_gpu` has succeeded:
+    without a driver TensorRT may end the process.
     """
     try:
         import tensorrt
-    # AttributeError: an old one on a new numpy
+    # An old TensorRT on a new numpy raises AttributeError.
     except (ImportError, OSError, AttributeError) as exc:
         reason = str(exc).strip().partition("\n")[0]
-        hint = next((hint for text, hint in HINTS if text in reason), HINT)
+        hint = next((hint for text, hint in HINTS.items() if text in reason), HINT)
         raise BackendError(f"tensorrt cannot be imported: {reason} ({hint})") from exc
-    version = str(getattr(tensorrt, "__version__", ""))
+    _check_version(str(getattr(tensorrt, "__version__", "")))
+    module: ModuleType = tensorrt
+    return module
+
+
+def _check_version(version: str) -> None:
     known = re.match(r"(\d+)\.(\d+)", version)
     if known is None:
         raise BackendError(f"tensorrt does not say which version it is ({HINT})")
@@ -80,13 +90,12 @@ def import_tensorrt() -> ModuleType:
             f"TensorRT {version} is newer than this program, which knows 10.3 to {NEWEST_MAJOR}.x; "
             "update the program"
         )
-    module: ModuleType = tensorrt
-    return module
 
 
 class TensorRtLog:
-    """What TensorRT said last, for when a call answers None; `logger` is what its classes are made
-    with.
+    """The last warnings and errors of TensorRT, whose calls only return None when they fail.
+
+    `logger` is what TensorRT's classes take at their construction.
     """
 
     def __init__(self, trt: ModuleType) -> None:
@@ -98,15 +107,15 @@ class TensorRtLog:
                 trt.ILogger.__init__(self)
 
             def log(self, severity: Any, msg: str) -> None:
-                worth = int(severity) <= int(trt.ILogger.WARNING)
-                log.log(logging.WARNING if worth else logging.DEBUG, "TensorRT: %s", msg)
-                if worth:
+                serious = int(severity) <= int(trt.ILogger.WARNING)
+                log.log(logging.WARNING if serious else logging.DEBUG, "TensorRT: %s", msg)
+                if serious:
                     lines.append(" ".join(msg.split()))
 
         self.logger = Logger()
 
     def taken(self) -> list[str]:
-        """The last warnings and errors, oldest first, and forget them."""
+        """Return the last warnings and errors, oldest first, and forget them."""
         lines = list(self._lines)
         self._lines.clear()
         return lines
@@ -114,23 +123,26 @@ class TensorRtLog:
 
 @cache
 def library_log(trt: ModuleType) -> TensorRtLog:
-    """One for the process: TensorRT keeps the first logger that it is given and complains about
-    every other.
+    """Return the log of the process, of which there is one.
+
+    TensorRT keeps the first logger that it is given and warns about every other.
     """
     return TensorRtLog(trt)
 
 
 def refusal(lines: list[str]) -> BackendError:
-    """Why a plan was not taken, from the lines that TensorRT logged; an `EngineError` unless it may
-    well be taken another time.
+    """Return the error for a plan that TensorRT refused, from the lines that it logged.
+
+    It is an `EngineError`, unless the plan may well be accepted another time.
     """
     text = " ".join(lines).lower()
     said = f" ({lines[-1]})" if lines else ""
     if any(sign in text for sign in MEMORY):
         return BackendError(
-            f"TensorRT has not the memory to load the engine; end what else uses it{said}"
+            "TensorRT has not enough memory to load the engine; end other programs that use it"
+            f"{said}"
         )
     meaning = next(
-        (meaning for sign, meaning in MEANINGS if sign in text), "TensorRT does not take it"
+        (meaning for sign, meaning in MEANINGS.items() if sign in text), "TensorRT refuses it"
     )
     return EngineError(f"{meaning}; compile it again with `edge-deploy compile`{said}")

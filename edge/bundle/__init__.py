@@ -1,12 +1,14 @@
-"""Room: the contract between training and device, frontend spec, features, heads, and the bundle
-that carries them.
-"""
+"""Room: the contract between training and device, which is a bundle and all that it holds."""
 
-from edge.bundle.bundle import Bundle, Golden, Network, NewVariant, load_bundle, write_bundle
+from edge.bundle.bundle import Bundle, Network
+from edge.bundle.channels import ChannelSpec
 from edge.bundle.features import Frontend
+from edge.bundle.golden import Golden, NewVariant
 from edge.bundle.heads import Head, Verdicts
 from edge.bundle.manifest import FP32, Label, Manifest, Variant
-from edge.bundle.spec import ChannelSpec, FrontendSpec
+from edge.bundle.reading import load_bundle
+from edge.bundle.spec import FrontendSpec
+from edge.bundle.writing import write_bundle
 
 __all__ = [
     "FP32",

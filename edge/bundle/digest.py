@@ -1,11 +1,16 @@
-"""The one way to name a value by its content: sha256 of its canonical JSON."""
+"""The one way to name a value or a file by its content: sha256, of canonical JSON for a value."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 
-__all__ = ["canonical_digest"]
+__all__ = ["canonical_digest", "sha256_of"]
+
+
+def sha256_of(content: bytes) -> str:
+    """Return the sha256 of `content` in hexadecimal."""
+    return hashlib.sha256(content).hexdigest()
 
 
 def canonical_digest(value: object) -> str:
@@ -13,5 +18,4 @@ def canonical_digest(value: object) -> str:
 
     Raises ValueError for NaN and infinity, which JSON does not have, and TypeError for other types.
     """
-    canonical = json.dumps(value, sort_keys=True, allow_nan=False)
-    return hashlib.sha256(canonical.encode()).hexdigest()
+    return sha256_of(json.dumps(value, sort_keys=True, allow_nan=False).encode())

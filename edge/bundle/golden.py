@@ -1,6 +1,4 @@
-"""The golden window of a bundle: one window of samples, and what each of its networks must
-answer.
-"""
+"""The golden window of a bundle, and the outputs that each of its networks must give for it."""
 
 from __future__ import annotations
 
@@ -23,11 +21,11 @@ Array = NDArray[np.float32]
 
 @dataclass(frozen=True, kw_only=True)
 class Golden:
-    """One window with its expected outputs: samples (n,), embedding (D,), logits (K,); outputs may
-    differ by `tolerance`.
+    """One window with its expected outputs: samples (n,), embedding (D,), logits (K,).
 
-    `extra_outputs` are those of `Manifest.extra_outputs`: frames (T, K), attention (F', T'). A
-    bundle of format 3 may lack its frames.
+    A network's outputs may differ from these by `tolerance`. `extra_outputs` are those of
+    `Manifest.extra_outputs`: frames (T, K), attention (F', T'). A bundle of format 3 may lack its
+    frames.
     """
 
     samples: Array
@@ -44,7 +42,7 @@ class Golden:
 
 @dataclass(frozen=True, kw_only=True)
 class NewVariant:
-    """A variant to be written: its graph, and its outputs of the golden window, as in `Golden`."""
+    """A variant to be written: its graph, and its outputs for the golden window as in `Golden`."""
 
     variant: Variant
     model: bytes
@@ -55,29 +53,32 @@ class NewVariant:
 
 
 def write_golden(file: Path, golden: Golden | NewVariant, **samples: Array) -> None:
-    """Write the outputs, and `samples` where it is the window's own file."""
-    outputs = {
+    """Write the outputs to `file`, with the window's `samples` where they belong into it."""
+    arrays: dict[str, Any] = {
+        **samples,
         "embedding": golden.embedding,
         "logits": golden.logits,
         "tolerance": np.float64(golden.tolerance),
+        **golden.extra_outputs,
     }
-    np.savez_compressed(file, **samples, **outputs, **golden.extra_outputs)  # type: ignore[arg-type]
+    np.savez_compressed(file, **arrays)
 
 
 def load_arrays(file: Path) -> dict[str, NDArray[Any]]:
-    """All arrays of an .npz; `BundleError` names it where it is none."""
+    """Return all arrays of an .npz; raises `BundleError`, which names a file that is not one."""
     try:
         with np.load(file, allow_pickle=False) as arrays:
             return dict(arrays)
     except (OSError, ValueError, TypeError, zipfile.BadZipFile) as exc:
         raise BundleError(
-            f"{file}: is not a file of named arrays ({exc}); export the bundle again"
+            f"{file}: is not a file of named arrays ({exc})", suggestion="export the bundle again"
         ) from exc
 
 
 def read_golden(file: Path, known: Mapping[str, Array], manifest: Manifest) -> Golden:
-    """The inverse of `write_golden`; `known` are arrays from elsewhere. `BundleError` names what is
-    missing or misshapen.
+    """Read what `write_golden` wrote; `known` are arrays that another file holds.
+
+    Raises `BundleError`, which names an array that is missing or misshapen.
     """
     arrays = {**load_arrays(file), **known}
     try:
@@ -93,11 +94,17 @@ def read_golden(file: Path, known: Mapping[str, Array], manifest: Manifest) -> G
             },
         )
     except KeyError as exc:
-        raise BundleError(f"{file}: array {exc} is missing; export the bundle again") from exc
+        raise BundleError(
+            f"{file}: array {exc} is missing", suggestion="export the bundle again"
+        ) from exc
+    _check_shapes(file, golden, manifest)
+    return golden
+
+
+def _check_shapes(file: Path, golden: Golden, manifest: Manifest) -> None:
     for name, expected in golden.extra_outputs.items():
         if expected.ndim != 2 or (name == "frames" and expected.shape[1] != len(manifest.labels)):
             raise BundleError(
-                f"{file}: {name} has shape {expected.shape}, which cannot be; export the bundle "
-                "again"
+                f"{file}: {name} has shape {expected.shape}, which cannot be right",
+                suggestion="export the bundle again",
             )
-    return golden

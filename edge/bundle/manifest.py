@@ -1,4 +1,4 @@
-"""What a bundle says of itself: `manifest.json` as a value."""
+"""What a bundle says about itself: `manifest.json` as a value."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from edge.bundle.digest import canonical_digest
-from edge.bundle.spec import FrontendSpec, from_mapping
+from edge.bundle.mapping import from_mapping
+from edge.bundle.spec import FrontendSpec
 from edge.errors import SpecError
 
 __all__ = ["BACKENDS", "FORMAT_VERSION", "FP32", "PRECISIONS", "Label", "Manifest", "Variant"]
 
-# the newest that is read; 1 is a bundle without variants, 2 one of a single label a window, 4 has
-# attention
+# The newest that is read. 2 brought variants, 3 several labels in a window and frames, 4 attention.
 FORMAT_VERSION = 4
-SCORE_THRESHOLD = 0.5  # of a label with none of its own, in a bundle of several labels a window
+SCORE_THRESHOLD = 0.5  # of labels without a threshold of their own, where a window carries several
 FP32 = "fp32"  # the network as it was trained; every bundle has it
 PRECISIONS = ("int8", "int8+fp16", "fp16")  # of variants, fastest first
 BACKENDS: tuple[str, ...] = ("onnx", "tensorrt")
@@ -25,8 +25,9 @@ BACKENDS: tuple[str, ...] = ("onnx", "tensorrt")
 
 @dataclass(frozen=True, kw_only=True)
 class Label:
-    """One species: `label` is the stable key (and topic slug), the names are for people; scientific
-    may be empty.
+    """One species: `label` is the stable key and topic slug, the names are for people.
+
+    The scientific name may be empty.
     """
 
     label: str
@@ -36,10 +37,11 @@ class Label:
 
 @dataclass(frozen=True, kw_only=True)
 class Variant:
-    """The same network at another precision, for the backends it was made for (`onnx`, `tensorrt`).
+    """The same network at another precision.
 
-    Its scores differ a little, and so it has a `threshold` and `scale` of its own. `metrics` are
-    those of the evaluation split, `note` is for people: what was quantised, and how.
+    `runs_on` names the backends it was made for (`onnx`, `tensorrt`). Its scores differ a little,
+    and so it has a `threshold` and `scale` of its own. `metrics` are those of the evaluation split,
+    `note` is for people: what was quantised, and how.
     """
 
     precision: str
@@ -63,15 +65,16 @@ class Variant:
 
 @dataclass(frozen=True, kw_only=True)
 class Manifest:
-    """What `manifest.json` holds. `training_data` is the digest of the training recordings, `code`
-    the version that trained.
+    """What `manifest.json` holds.
+
+    `training_data` is the digest of the training recordings, `code` the version that trained.
 
     With the activation `sigmoid` a window carries every label whose score reaches its own of
     `label_thresholds`, or 0.5. With a `frame_threshold` the graph has a third output, `frames` (B,
     T, K): logits of T equal parts of the window. An event then reaches from the first to the last
     part in which the score of its label is at least the threshold. With `attention` the graph has
-    an output of that name, (B, F', T'): where in F' bands, lowest first, and T' parts of the window
-    it looks; each adds up to 1.
+    an output of that name, (B, F', T'): where it looks, in F' bands, lowest first, and T' parts of
+    the window; each window's adds up to 1.
     """
 
     name: str
@@ -92,24 +95,22 @@ class Manifest:
     format_version: int = 1
 
     def as_mapping(self) -> dict[str, Any]:
-        """Plain JSON types; the inverse of `parse`."""
+        """Return plain JSON types; `parse` is the inverse."""
         plain = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
         plain["labels"] = [dataclasses.asdict(label) for label in self.labels]
         plain["frontend"] = self.frontend.as_mapping()
         plain["variants"] = {name: _plain(variant) for name, variant in self.variants.items()}
-        if not self.variants:  # as before there were any, so that an old bundle keeps its digest
-            del plain["variants"]
-        if not self.label_thresholds:
-            del plain["label_thresholds"]
+        # Left out when unused, so that bundles from before they existed keep their digest.
+        for name in ("variants", "label_thresholds", "attention"):
+            if not plain[name]:
+                del plain[name]
         if self.frame_threshold is None:
             del plain["frame_threshold"]
-        if not self.attention:
-            del plain["attention"]
         return plain
 
     @staticmethod
     def parse(mapping: Mapping[str, Any], *, where: str) -> Manifest:
-        """Build from JSON; raises `SpecError` naming the key."""
+        """Build from JSON types; raises `SpecError`, which names the key."""
         values = {k: v for k, v in mapping.items() if k != "digest"}
         values["frontend"] = FrontendSpec.parse(
             values.get("frontend", {}), where=f"{where}: frontend"
@@ -126,19 +127,7 @@ class Manifest:
         return manifest
 
     def __post_init__(self) -> None:
-        strange = sorted(set(self.label_thresholds) - {label.label for label in self.labels})
-        if self.label_thresholds and (strange or self.activation != "sigmoid"):
-            which = (
-                f"for the label '{strange[0]}'"
-                if strange
-                else f"with the activation {self.activation}"
-            )
-            raise SpecError(f"label_thresholds: have no meaning {which}")
-        for label, threshold in self.label_thresholds.items():
-            if not 0 < threshold <= 1:
-                raise SpecError(
-                    f"label_thresholds: {label}: {threshold} is not above 0 and at most 1"
-                )
+        self._check_label_thresholds()
         if not isinstance(self.attention, bool):
             raise SpecError(f"attention: {self.attention!r} is neither true nor false")
         if self.frame_threshold is not None and not (
@@ -149,16 +138,29 @@ class Manifest:
                 "activation sigmoid"
             )
 
+    def _check_label_thresholds(self) -> None:
+        strange = sorted(set(self.label_thresholds) - {label.label for label in self.labels})
+        if self.label_thresholds and (strange or self.activation != "sigmoid"):
+            label = f"for the label '{strange[0]}'" if strange else ""
+            which = label or f"with the activation {self.activation}"
+            raise SpecError(f"label_thresholds: have no meaning {which}")
+        for label, threshold in self.label_thresholds.items():
+            if not 0 < threshold <= 1:
+                raise SpecError(
+                    f"label_thresholds: {label}: {threshold} is not above 0 and at most 1"
+                )
+
     @property
     def extra_outputs(self) -> tuple[str, ...]:
-        """Outputs of the graph beside embedding and logits."""
+        """Names of the graph's outputs beside embedding and logits."""
         frames = ("frames",) if self.frame_threshold is not None else ()
         return (*frames, "attention") if self.attention else frames
 
     @property
     def digest(self) -> str:
-        """sha256 of the canonical JSON, which holds every other file's sha256: the identity of the
-        whole bundle.
+        """The identity of the whole bundle.
+
+        It is the sha256 of the canonical JSON, which holds the sha256 of every other file.
         """
         return canonical_digest(self.as_mapping())
 
@@ -168,9 +170,9 @@ def _plain(variant: Variant) -> dict[str, Any]:
 
 
 def _variant_name(name: str, where: str) -> str:
-    # it becomes a part of file names
+    # The name becomes a part of file names.
     if not re.fullmatch(r"[a-z0-9]+([+-][a-z0-9]+)*", name) or name == FP32:
-        raise SpecError(f"{where}: '{name}' is no name for a variant")
+        raise SpecError(f"{where}: '{name}' cannot be the name of a variant")
     return name
 
 

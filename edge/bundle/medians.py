@@ -1,12 +1,11 @@
-"""Running medians by minima and maxima of whole rows: what harmonic-percussive separation spends
-its time on.
+"""Running medians by minima and maxima of whole rows.
 
-A heap per value (`bottleneck.move_median`) costs 90 ns a median whatever the machine's vector units
-can do; this costs 45 ns. Neighbouring windows share the work, as in hierarchical sorting filters
-(Adams 2021, Fast median filters using separable sorting networks): g windows in a row have k - g +
-1 rows in common; sort those once, keep the g ranks that can still be a median, then halve g and add
-the rows that each half has more. Every step is a compare-exchange, so the result is one of the
-inputs, exactly.
+Harmonic-percussive separation spends its time here. A heap per value (`bottleneck.move_median`)
+costs 90 ns a median whatever the machine's vector units can do; this costs 45 ns. Neighbouring
+windows share the work, as in hierarchical sorting filters (Adams 2021, Fast median filters using
+separable sorting networks): g windows in a row have k - g + 1 rows in common; sort those once, keep
+the g ranks that can still be a median, then halve g and add the rows that each half has more. Every
+step is a compare-exchange, so the result is exactly one of the inputs.
 """
 
 from __future__ import annotations
@@ -22,18 +21,18 @@ Array = NDArray[np.float32]
 
 
 def running_median(rows: Array, kernel: int) -> Array:
-    """Median of the `kernel` (odd) neighbours along axis 0, edges mirrored: (n, m) -> (n, m), n >=
-    1, without NaN.
+    """Return the medians of `kernel` (odd) neighbours along axis 0, with mirrored edges.
 
-    Equal to `scipy.ndimage.median_filter(rows, size=(kernel, 1), mode="reflect")`, bit for bit.
+    Rows (n, m), n >= 1 and without NaN, become (n, m). The result equals
+    `scipy.ndimage.median_filter(rows, size=(kernel, 1), mode="reflect")`, bit for bit.
     """
-    # g: the largest power of two that leaves at least g rows in common
+    # This is g: the largest power of two that leaves at least g rows in common.
     shared = 1 << ((kernel + 1) // 2).bit_length() - 1
-    # the last group may reach past the end; its surplus is cut off again below
+    # The last group may reach past the end; its surplus is cut off again below.
     groups = -(-len(rows) // shared)
     sources = np.pad(np.arange(len(rows)), kernel // 2, mode="symmetric")
     sources = np.pad(sources, (0, groups * shared - len(rows)))
-    # of each group, as an index into `sources`
+    # The first row of each group, as an index into `sources`.
     first: NDArray[np.intp] = shared * np.arange(groups)
 
     common = _sorted([rows[sources[first + shared - 1 + j]] for j in range(kernel - shared + 1)])
@@ -51,11 +50,11 @@ def running_median(rows: Array, kernel: int) -> Array:
 
 
 def _middle(ranks: list[Array], added: list[Array]) -> list[Array]:
-    """The middle third of 2 h sorted `ranks`, h arrays (groups, m) each half, and h sorted `added`,
-    (groups, 2, m); reuses `added`.
+    """Return the middle third of 2 h sorted `ranks` and h sorted `added`, whose memory is reused.
 
-    Neither the lowest nor the highest third of these 3 h values can be the median: `larger` drops
-    the one, the minima the other.
+    The ranks are h arrays (groups, m) in each half, the added ones (groups, 2, m). Neither the
+    lowest nor the highest third of these 3 h values can be the median: `larger` drops the lowest,
+    the minima drop the highest.
     """
     h = len(added)
     larger = _sorted(
@@ -85,18 +84,23 @@ def _sorted(rows: list[Array]) -> list[Array]:
 
 @cache
 def _comparators(n: int) -> tuple[tuple[int, int], ...]:
-    """A sorting network for n values: Batcher's merge exchange (Knuth, The Art of Computer
-    Programming 3, algorithm 5.2.2M).
+    """Return the pairs to compare, in order, that sort n values: Batcher's merge exchange.
+
+    Source: Knuth, The Art of Computer Programming 3, algorithm 5.2.2M, whose names these are.
     """
     pairs = []
     top = 1 << max(n - 1, 1).bit_length() - 1
     p = top
     while p > 0:
-        q, r, d = top, 0, p
+        q = top
+        r = 0
+        d = p
         while True:
             pairs += [(i, i + d) for i in range(n - d) if i & p == r]
             if q == p:
                 break
-            q, r, d = q // 2, p, q - p
+            d = q - p
+            q //= 2
+            r = p
         p //= 2
     return tuple(pairs)

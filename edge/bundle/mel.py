@@ -1,9 +1,9 @@
-"""The mel scale and its filters, as librosa has them by default: Slaney's scale, triangles of equal
-area.
+"""The mel scale and its filters, as librosa has them by default.
 
-librosa is the oracle here too. It is not called, because importing it takes longer than a minute of
-audio and more memory than the rest of a recorder: it brings a compiler along. Source: M. Slaney,
-Auditory Toolbox, version 2, Interval Research technical report 1998-010.
+Slaney's scale, and triangles of equal area. librosa is the oracle of the tests. It is not called,
+because importing it takes longer than judging a minute of audio and more memory than the rest of a
+recorder: it brings a compiler along. Source: M. Slaney, Auditory Toolbox, version 2, Interval
+Research technical report 1998-010.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from numpy.typing import ArrayLike, NDArray
 
 __all__ = ["hz_between", "mel_filters"]
 
-LINEAR_HZ = 200 / 3  # a mel below the knee
-KNEE_HZ = 1000.0  # from here on the scale is logarithmic
+LINEAR_HZ = 200 / 3  # width of a mel below the knee
+KNEE_HZ = 1000.0  # above it the scale is logarithmic
 KNEE_MEL = KNEE_HZ / LINEAR_HZ
 LOG_STEP = np.log(6.4) / 27  # 27 mels from 1 kHz to 6.4 kHz
 
@@ -22,22 +22,23 @@ LOG_STEP = np.log(6.4) / 27  # 27 mels from 1 kHz to 6.4 kHz
 def mel_filters(
     *, sample_rate_hz: int, n_fft: int, n_mels: int, fmin_hz: float, fmax_hz: float | None
 ) -> NDArray[np.float32]:
-    """Weights (n_mels, 1 + n_fft // 2) of the bins of a power spectrum in each band from `fmin_hz`
-    to `fmax_hz` (None: all).
+    """Return the weights (n_mels, 1 + n_fft // 2) of a power spectrum's bins in each band.
+
+    The bands reach from `fmin_hz` to `fmax_hz` (None: half the sample rate).
     """
     top_hz = sample_rate_hz / 2 if fmax_hz is None else fmax_hz
     corners = _hz(np.linspace(_mel(fmin_hz), _mel(top_hz), n_mels + 2))[:, np.newaxis]
-    lower, centre, upper = corners[:-2], corners[1:-1], corners[2:]
+    lower = corners[:-2]
+    centre = corners[1:-1]
+    upper = corners[2:]
     bins = np.linspace(0, sample_rate_hz / 2, 1 + n_fft // 2)
     triangles = np.minimum((bins - lower) / (centre - lower), (upper - bins) / (upper - centre))
-    weights: NDArray[np.float32] = (np.maximum(triangles, 0) * 2 / (upper - lower)).astype(
-        np.float32
-    )
-    return weights
+    weights: NDArray[np.float64] = np.maximum(triangles, 0) * 2 / (upper - lower)
+    return weights.astype(np.float32)
 
 
 def hz_between(low_hz: float, high_hz: float, shares: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Frequencies at `shares`, 0..1, of the way from one to the other on the mel scale."""
+    """Return the frequencies at `shares`, 0..1, of the way from low to high on the mel scale."""
     return _hz(_mel(low_hz) + shares * (_mel(high_hz) - _mel(low_hz)))
 
 

@@ -1,1 +1,1 @@
-"""Plug point: where audio comes from, a microphone or a file, behind the protocol `base.Source`."""
+"""Plug point: where audio comes from, a microphone or a file, behind `base.Source`."""

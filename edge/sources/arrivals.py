@@ -1,8 +1,8 @@
-"""Counts samples against the monotonic clock: a shortfall that does not catch up is lost audio.
+"""Count samples against the monotonic clock: a shortfall that does not catch up is lost audio.
 
-A sound system tells little of what it lost. Samples that come late are harmless, they lie in some
-buffer; samples that never come show as a lateness that stays. While that is open, what arrives is
-held back, because nobody knows where in it the hole is.
+A sound system says little about what it lost. Samples that come late are harmless, they wait in
+some buffer; samples that never come show as a lateness that stays. While that is undecided, what
+arrives is held back, because the hole may be anywhere in it.
 """
 
 from __future__ import annotations
@@ -15,11 +15,17 @@ from edge.types import Array
 
 __all__ = ["Arrivals", "Piece"]
 
+TOLERANCE_S = 0.15  # what buffers may delay
+SETTLE_S = 1.0  # how long a lateness must stay to be a loss
+SHRUNK_S = 0.02  # a lateness that shrinks by less stays
+DRIFT = 500e-6  # how far off a sound card's crystal may be, as a share, without being a loss
+
 
 @dataclass(frozen=True, kw_only=True)
 class Piece:
-    """Unbroken frames (n, channels) after `lost_frames` that the system lost and `dropped_frames`
-    that we were too slow to read.
+    """Unbroken frames (n, channels) and what is missing before them.
+
+    The system lost `lost_frames`; `dropped_frames` were overwritten, because inference was late.
     """
 
     frames: Array
@@ -28,26 +34,14 @@ class Piece:
 
 
 class Arrivals:
-    """Judges the chunks of one stream in order. Lateness is in seconds behind the earliest arrival
-    lately.
+    """The judge of one stream's chunks, in order.
 
-    `tolerance_s` is what buffers may delay; a lateness above it that has not shrunk for `settle_s`
-    is a loss. `drift_ppm` is how far the sound card's crystal may be off without being taken for
-    one.
+    Lateness is in seconds behind the earliest recent arrival. One above `TOLERANCE_S` that has not
+    shrunk for `SETTLE_S` is a loss.
     """
 
-    def __init__(
-        self,
-        *,
-        sample_rate_hz: int,
-        tolerance_s: float = 0.15,
-        settle_s: float = 1.0,
-        drift_ppm: float = 500.0,
-    ) -> None:
+    def __init__(self, *, sample_rate_hz: int) -> None:
         self._rate_hz = sample_rate_hz
-        self._tolerance_s = tolerance_s
-        self._settle_s = settle_s
-        self._drift = drift_ppm * 1e-6
         self._frames = 0  # on the timeline, the missing ones included
         self._baseline_s: float | None = None
         self._steady_s = 0.0
@@ -56,14 +50,12 @@ class Arrivals:
         self._improved_s = 0.0
 
     @property
-    def heard_until_s(self) -> float:
-        """Monotonic time at which the last frame on the timeline arrived, or would have without
-        delay.
-        """
+    def arrived_until_s(self) -> float:
+        """Monotonic time at which the last frame on the timeline arrived, any delay left out."""
         return (self._baseline_s or 0.0) + self._frames / self._rate_hz
 
     def push(self, chunk: Chunk) -> Iterator[Piece]:
-        """What is now known to be sound."""
+        """Yield what is unbroken for certain now that `chunk` has arrived."""
         lost = 0
         if chunk.dropped_frames:
             lost = self._discard()
@@ -72,14 +64,14 @@ class Arrivals:
         late_s = self._lateness_s(chunk.arrival_s)
         if chunk.overflow:
             held = self._discard()
-            missing = max(1, round(late_s * self._rate_hz)) if late_s > self._tolerance_s else 1
+            missing = max(1, round(late_s * self._rate_hz)) if late_s > TOLERANCE_S else 1
             self._frames += missing
             lost += held + missing
             late_s = self._lateness_s(chunk.arrival_s)
         if lost or chunk.dropped_frames:
             yield Piece(frames=chunk.frames, lost_frames=lost, dropped_frames=chunk.dropped_frames)
             return
-        if late_s <= self._tolerance_s:
+        if late_s <= TOLERANCE_S:
             self._follow(chunk.arrival_s, late_s)
             yield from (Piece(frames=late.frames) for late in self._held)
             self._held = []
@@ -95,22 +87,23 @@ class Arrivals:
         return due_s - self._baseline_s
 
     def _follow(self, arrival_s: float, late_s: float) -> None:
-        """Let the baseline drift with the crystals, slower than any loss."""
+        """Have the baseline drift with the crystals, slower than any loss."""
         assert self._baseline_s is not None
-        self._baseline_s += min(late_s, self._drift * (arrival_s - self._steady_s))
+        self._baseline_s += min(late_s, DRIFT * (arrival_s - self._steady_s))
         self._steady_s = arrival_s
 
     def _suspect(self, chunk: Chunk, late_s: float) -> Iterator[Piece]:
-        if not self._held or late_s < self._least_s - 0.02:
+        """Yield a loss once the lateness has settled; until then `chunk` is held back."""
+        if not self._held or late_s < self._least_s - SHRUNK_S:
             self._least_s, self._improved_s = late_s, chunk.arrival_s
         self._held.append(chunk)
-        if chunk.arrival_s - self._improved_s >= self._settle_s:
+        if chunk.arrival_s - self._improved_s >= SETTLE_S:
             missing = round(self._least_s * self._rate_hz)
             self._frames += missing
             yield Piece(frames=chunk.frames[:0], lost_frames=self._discard() + missing)
 
     def _discard(self) -> int:
-        """Give up what is held; the number of its frames."""
+        """Discard what is held; return the number of its frames."""
         count = sum(len(chunk.frames) for chunk in self._held)
         self._held = []
         return count

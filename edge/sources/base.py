@@ -1,4 +1,4 @@
-"""What every source of audio must do."""
+"""The protocol of every source of audio."""
 
 from __future__ import annotations
 
@@ -11,20 +11,21 @@ __all__ = ["Source"]
 
 
 class Source(Protocol):
-    """One stream of mono audio at a fixed rate. `blocks` may wait for audio; the receiver owns the
-    arrays it is given.
+    """One stream of mono audio at a fixed rate.
+
+    `blocks` may wait for audio; the receiver owns the arrays that it gets.
     """
 
     @property
     def sample_rate_hz(self) -> int:
-        """Rate of the samples given out."""
+        """Rate of the samples in the blocks."""
         ...
 
     def blocks(self) -> Iterator[AudioBlock]:
-        """Blocks in order of `start_sample`, which jumps where audio was lost; the last one of a
-        recording is marked `last`.
+        """Yield blocks in order of `start_sample`, which jumps where audio was lost.
 
-        A live source that hears nothing says so with blocks without samples, whose start has moved
-        on. Raises `AudioError` when the source cannot be read any further.
+        The last one of a recording is marked `last`. A live source without audio yields blocks
+        without samples, whose start has moved on. Raises `AudioError` when the source cannot be
+        read any further.
         """
         ...

@@ -1,26 +1,22 @@
-"""Recordings: anything libsndfile reads, decoded and resampled as a stream, so that a day fits in a
-few megabytes.
+"""Recordings: anything that libsndfile reads, decoded and resampled as a stream.
+
+So a day of audio fits in a few megabytes of memory.
 """
 
 from __future__ import annotations
 
-import hashlib
-import os
-import stat
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import soundfile
 import soxr
 
 from edge.errors import AudioError
-from edge.sources.integrity import missing_from_header, muted_native_stderr
-from edge.sources.mpeg import Mp3Length, TaggedMp3, measure_mp3
+from edge.sources.header import MP3_SLACK, AudioFacts, open_recording, probe
+from edge.sources.integrity import muted_native_stderr
 from edge.types import Array, AudioBlock
 
-__all__ = ["AUDIO_SUFFIXES", "AudioFacts", "FileSource", "probe"]
+__all__ = ["AUDIO_SUFFIXES", "FileSource"]
 
 AUDIO_SUFFIXES = frozenset(
     f".{suffix}"
@@ -29,60 +25,18 @@ AUDIO_SUFFIXES = frozenset(
         *("aif", "aiff", "aifc", "au", "snd", "caf", "voc", "nist", "sph", "ircam"),
     )
 )
-# from infrasound loggers to the fastest bat recorder; anything else is a damaged header
-RATES_HZ = (2_000, 768_000)
-# full scale is 1; integer samples stored as float reach 2**31, which overflows powers in float32
-# further on
+# Full scale is 1; integer samples stored as float reach 2**31, which overflows powers in float32
+# further on.
 LOUDEST = 1e6
 DECODED_SAMPLES = 1 << 17  # decoded at a time, all channels together: 0.5 MiB
-IDENTITY_BYTES = 1 << 20
-# libsndfile gives its largest count for streams that do not tell their length
-UNKNOWN_FRAMES = 1 << 60
-MP3_SLACK = 4 * 1152  # frames that an MP3 decoder may lose at the ends
-
-
-@dataclass(frozen=True, kw_only=True)
-class AudioFacts:
-    """What a recording's header says; `frames` is None when it does not tell. `identity` is a
-    digest of name, size and content.
-
-    `counted` is given for an MP3 whose header does not tell the length, or tells one that is too
-    short.
-    """
-
-    path: str
-    sample_rate_hz: int
-    channels: int
-    frames: int | None
-    container: str
-    identity: str
-    counted: Mp3Length | None = None
-
-    @property
-    def duration_s(self) -> float | None:
-        """Length by the header, in seconds."""
-        return None if self.frames is None else self.frames / self.sample_rate_hz
-
-
-class _Forward(soundfile.SoundFile):  # type: ignore[misc]
-    """Read from beginning to end only.
-
-    python-soundfile seeks after each read of a seekable file. In MP3 that restarts the decoder, so
-    the samples would depend on the sizes of the reads; in Ogg it is slow. One that says it cannot
-    seek is simply read on.
-    """
-
-    def seekable(self) -> bool:
-        return False
 
 
 class FileSource:
-    """The recording at `path` as mono blocks of `block_s` at `sample_rate_hz`; channels are
-    averaged.
+    """The recording at `path` as mono blocks of `block_s` at `sample_rate_hz`.
 
-    Decoding proceeds in pieces of its own size, so `block_s` decides nothing but where the blocks
-    are cut. Raises `AudioError` at construction for what the header shows, and while reading for
-    what only the samples show (cut off, NaN, no audio).
+    Channels are averaged. Decoding proceeds in pieces of its own size, so that `block_s` decides
+    nothing but where the blocks are cut. Raises `AudioError` at construction for what the header
+    shows, and while reading for what only the samples show (cut off, NaN, no audio).
     """
 
     def __init__(self, path: str, *, sample_rate_hz: int, block_s: float = 1.0) -> None:
@@ -93,24 +47,28 @@ class FileSource:
 
     @property
     def sample_rate_hz(self) -> int:
-        """Rate of the samples given out."""
+        """Rate of the samples in the blocks."""
         return self._sample_rate_hz
 
     def blocks(self) -> Iterator[AudioBlock]:
         """See `Source.blocks`; each call reads the file from its beginning."""
-        size, start, pending = self._block_samples, 0, np.empty(0, np.float32)
+        size = self._block_samples
+        start = 0
+        pending = np.empty(0, np.float32)
         for samples in self._resampled():
             pending = np.concatenate([pending, samples])
-            # not >=: some must remain for the block that is marked as the last
+            # Not >=: some must remain for the block that is marked as the last.
             while len(pending) > size:
-                yield AudioBlock(
-                    start_sample=start, samples=pending[:size], sample_rate_hz=self._sample_rate_hz
-                )
-                start, pending = start + size, pending[size:]
+                yield self._block(start, pending[:size])
+                start += size
+                pending = pending[size:]
         if not start + len(pending):
             raise AudioError(f"{self.path}: holds no audio")
-        yield AudioBlock(
-            start_sample=start, samples=pending, sample_rate_hz=self._sample_rate_hz, last=True
+        yield self._block(start, pending, last=True)
+
+    def _block(self, start: int, samples: Array, *, last: bool = False) -> AudioBlock:
+        return AudioBlock(
+            start_sample=start, samples=samples, sample_rate_hz=self._sample_rate_hz, last=last
         )
 
     def _resampled(self) -> Iterator[Array]:
@@ -126,20 +84,24 @@ class FileSource:
         yield resampler.resample_chunk(np.empty(0, np.float32), last=True)
 
     def _decoded(self) -> Iterator[Array]:
-        decoded, facts = 0, self.facts
-        with _open(self.path, facts.counted) as file:
+        decoded = 0
+        with open_recording(self.path, self.facts.counted) as file:
             while len(frames := self._read(file, decoded)):
                 decoded += len(frames)
                 yield frames.mean(axis=1, dtype=np.float32)
-        missing = 0 if facts.frames is None else facts.frames - decoded
-        if missing > (MP3_SLACK if facts.container == "MP3" else 0):
+        self._check_whole(decoded)
+
+    def _check_whole(self, decoded: int) -> None:
+        facts = self.facts
+        slack = MP3_SLACK if facts.container == "MP3" else 0
+        if facts.frames is not None and facts.frames - decoded > slack:
             raise AudioError(
                 f"{self.path}: truncated, {_seconds(decoded, facts)} of "
                 f"{_seconds(facts.frames, facts)} can be decoded"
             )
 
     def _read(self, file: soundfile.SoundFile, decoded: int) -> Array:
-        """The next frames (n, channels) float32, checked."""
+        """Return the next frames (n, channels) float32, checked, after `decoded` others."""
         try:
             with muted_native_stderr(self.facts.container == "MP3"):
                 frames: Array = file.read(
@@ -153,109 +115,19 @@ class FileSource:
             ) from exc
         # The sum of finite samples below LOUDEST is finite; NaN and Inf do not compare as smaller.
         if len(frames) and not float(np.abs(frames).max()) <= LOUDEST:
-            bad = int(np.argmax(~(np.abs(frames) <= LOUDEST).all(axis=1)))
-            value = frames[bad][~(np.abs(frames[bad]) <= LOUDEST)][0]
-            where = _seconds(decoded + bad, self.facts)
-            what = (
-                f"a sample of {value:.3g} where full scale is 1"
-                if np.isfinite(value)
-                else "NaN or infinite samples"
-            )
-            raise AudioError(f"{self.path}: {what} at {where}")
+            raise self._beyond_full_scale(frames, decoded)
         return frames
 
-
-def probe(path: str) -> AudioFacts:
-    """Read the header; `AudioError` names the file and why it cannot be a recording."""
-    size = _check_regular(path)
-    with _open(path) as file:
-        rate, channels, container, log = (
-            file.samplerate,
-            file.channels,
-            file.format,
-            file.extra_info,
-        )
-        frames = file.frames if 0 <= file.frames < UNKNOWN_FRAMES else None
-    if not RATES_HZ[0] <= rate <= RATES_HZ[1]:
-        raise AudioError(
-            f"{path}: a sample rate of {rate} Hz makes no sense (expected {RATES_HZ[0]} to "
-            f"{RATES_HZ[1]} Hz)"
-        )
-    if container == "FLAC" and frames == 0:
-        frames = None  # 0 is FLAC's way to say unknown
-    if frames == 0:
-        raise AudioError(f"{path}: holds no audio, only a header")
-    missing = missing_from_header(path, container, log)
-    if missing:
-        raise AudioError(f"{path}: truncated, {missing}")
-    counted = _counted(path, frames) if container == "MP3" else None
-    return AudioFacts(
-        path=path,
-        sample_rate_hz=rate,
-        channels=channels,
-        frames=frames if counted is None else counted.frames,
-        container=container,
-        identity=_identity(path, size),
-        counted=counted,
-    )
+    def _beyond_full_scale(self, frames: Array, decoded: int) -> AudioError:
+        """Return the error that names the first sample that is not within LOUDEST."""
+        bad = ~(np.abs(frames) <= LOUDEST)
+        row = int(np.argmax(bad.any(axis=1)))
+        value = frames[row][bad[row]][0]
+        what = "NaN or infinite samples"
+        if np.isfinite(value):
+            what = f"a sample of {value:.3g} where full scale is 1"
+        return AudioError(f"{self.path}: {what} at {_seconds(decoded + row, self.facts)}")
 
 
-def _counted(path: str, frames: int | None) -> Mp3Length | None:
-    """The length of an MP3 where the decoder would believe another."""
-    length = measure_mp3(path)
-    if length is None or (
-        length.tagged and frames is not None and length.frames <= frames + MP3_SLACK
-    ):
-        return None
-    return length
-
-
-def _check_regular(path: str) -> int:
-    """Size in bytes of the regular, non-empty file `path`."""
-    try:
-        status = os.stat(path)
-        if not stat.S_ISREG(status.st_mode):
-            raise AudioError(f"{path}: not a regular file")
-        with open(path, "rb"):
-            pass
-    except FileNotFoundError as exc:
-        raise AudioError(f"{path}: no such file or directory") from exc
-    except (OSError, ValueError) as exc:
-        reason = getattr(exc, "strerror", None) or str(exc)
-        raise AudioError(f"{path}: cannot be opened ({reason})") from exc
-    if status.st_size == 0:
-        raise AudioError(f"{path}: is empty (0 bytes)")
-    return status.st_size
-
-
-def _open(path: str, counted: Mp3Length | None = None) -> soundfile.SoundFile:
-    name = os.fsencode(path)  # as bytes, for names that are not UTF-8
-    try:
-        with muted_native_stderr(True):
-            return _Forward(name if counted is None else TaggedMp3(name, counted))
-    except soundfile.LibsndfileError as exc:
-        raise AudioError(
-            f"{path}: not audio that can be read ({exc.error_string.strip(' .')})"
-        ) from exc
-    # python-soundfile takes the suffix .raw as a promise of headerless samples
-    except TypeError as exc:
-        raise AudioError(
-            f"{path}: headerless samples cannot be read, their rate is unknown; convert the file "
-            "to WAV"
-        ) from exc
-
-
-def _identity(path: str, size: int) -> str:
-    """Digest of name, size, and the first and last MiB: the same after a move to another folder,
-    and cheap for a day of audio.
-    """
-    digest = hashlib.sha256(f"{os.path.basename(path)}|{size}|".encode("utf-8", "surrogateescape"))
-    with open(path, "rb") as file:
-        digest.update(file.read(IDENTITY_BYTES))
-        file.seek(max(0, size - IDENTITY_BYTES))
-        digest.update(file.read(IDENTITY_BYTES))
-    return digest.hexdigest()
-
-
-def _seconds(frames: Any, facts: AudioFacts) -> str:
+def _seconds(frames: int, facts: AudioFacts) -> str:
     return f"{frames / facts.sample_rate_hz:.2f} s"

@@ -10,8 +10,7 @@ from contextlib import contextmanager
 
 __all__ = ["missing_from_header", "muted_native_stderr"]
 
-# Sizes that programs write when they do not know how long the stream will be (ffmpeg, sox, arecord
-# into a pipe).
+# What ffmpeg, sox and arecord write into a pipe as a size that they do not know yet.
 UNFINISHED = {0xFFFFFFFF, 0x80000000, 0x7FFFFFFF, 0x7FFFF000}
 # libsndfile cuts its frame count down to what is there without an error; its log keeps both
 # numbers.
@@ -26,20 +25,24 @@ _stderr_lock = threading.Lock()
 
 
 def missing_from_header(path: str, container: str, log: str) -> str | None:
-    """Why the file at `path` is known to be cut off, from libsndfile's `log` of opening it; None
-    when nothing says so.
+    """Return why the file at `path` is known to be cut off, or None when nothing says so.
+
+    `container` and `log` are libsndfile's, from opening the file.
     """
     if container == "OGG":
         return _ogg_tail(path)
     for declared, present in DECLARED.findall(log):
-        # 8: a missing pad byte or empty chunk is no audio
+        # 8 bytes are a missing pad byte or an empty chunk, not audio.
         if int(declared) not in UNFINISHED and int(declared) > int(present) + 8:
             return f"its header promises {declared} bytes and {present} are there"
     return None
 
 
 def _ogg_tail(path: str) -> str | None:
-    """An Ogg stream is whole when its last page is, and says that it ends the stream."""
+    """Return what is missing at the end of an Ogg stream, or None.
+
+    It is whole when its last page is whole and marked as the end of the stream.
+    """
     with open(path, "rb") as file:
         size = file.seek(0, os.SEEK_END)
         file.seek(max(0, size - 2 * LARGEST_PAGE))
@@ -56,11 +59,11 @@ def _ogg_tail(path: str) -> str | None:
 
 @contextmanager
 def muted_native_stderr(muted: bool) -> Iterator[None]:
-    """While `muted`, drop what C libraries print on file descriptor 2 (libmpg123 comments on every
-    damaged frame).
+    """Discard what C libraries print on file descriptor 2 in this block, if `muted`.
 
-    The one line that this program prints instead names the file. Process-wide, hence the lock; held
-    for one library call.
+    libmpg123 comments on every damaged frame; the one line that this program prints instead names
+    the file. The descriptor belongs to the whole process, hence the lock, which is held for one
+    library call.
     """
     if not muted:
         yield

@@ -1,11 +1,11 @@
-"""How long an MP3 really is, and a way to have libsndfile believe it.
+"""How long an MP3 really is, and a way to have libsndfile decode all of it.
 
-libsndfile takes an MP3's length from the encoder's tag in the first frame, or, where there is none,
+libsndfile takes an MP3's length from the encoder's tag in the first frame, or, without a tag,
 guesses it from the first frame's bit rate, and stops there. A recording of variable bit rate
 without a tag, or two recordings joined with `cat`, would silently lose its end. So the frames are
-counted, and a tag that tells their number is put before them on the way to the decoder. Layout of
-frame and tag: ISO 11172-3, 2.4.1; the Xing tag is described in "MPEG Audio Frame Header", K.
-Windszus, 2007.
+counted, and a tag with their number is put before them on the way to the decoder. Layout of frame
+and tag: ISO 11172-3, 2.4.1; the Xing tag is described in "MPEG Audio Frame Header", K. Windszus,
+2007.
 """
 
 from __future__ import annotations
@@ -33,8 +33,10 @@ TAG_INDEX = 9  # a bit rate whose frame is large enough for the tag in every ver
 
 @dataclass(frozen=True, kw_only=True)
 class Mp3Length:
-    """`count` frames of `samples` each; `header` is the first one's, at byte `start`. `tagged`: the
-    encoder says a length too.
+    """The length of an MP3: `count` frames of `samples` each.
+
+    `header` is that of the first frame, which begins at byte `start`. `tagged` says that the
+    encoder has written a length, too.
     """
 
     count: int
@@ -50,12 +52,13 @@ class Mp3Length:
 
 
 def measure_mp3(path: str) -> Mp3Length | None:
-    """Count the frames of the file at `path`; None when it is not MPEG audio layer III."""
+    """Count the frames of the file at `path`; return None when it is not MPEG audio layer III."""
     with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
         at = start = _next_frame(data, _after_id3(data))
         if start < 0:
             return None
-        header, count = data[start : start + 4], 0
+        header = data[start : start + 4]
+        count = 0
         first = data[start : start + _frame_length(data, start)]
         while at >= 0:
             length = _frame_length(data, at)
@@ -70,9 +73,7 @@ def measure_mp3(path: str) -> Mp3Length | None:
 
 
 class TaggedMp3(io.RawIOBase):
-    """The file at `path` from its first frame on, behind a frame that holds nothing but a tag with
-    its true length.
-    """
+    """The file at `path` from its first frame on, behind a frame with a tag of its true length."""
 
     def __init__(self, path: str | bytes, length: Mp3Length) -> None:
         super().__init__()
@@ -84,15 +85,15 @@ class TaggedMp3(io.RawIOBase):
         self._at = 0
 
     def readable(self) -> bool:
-        """True."""
+        """Return True."""
         return True
 
     def seekable(self) -> bool:
-        """True."""
+        """Return True."""
         return True
 
     def tell(self) -> int:
-        """Position, in bytes."""
+        """Return the position in bytes."""
         return self._at
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
@@ -113,7 +114,7 @@ class TaggedMp3(io.RawIOBase):
         return len(data)
 
     def close(self) -> None:
-        """Close the file below."""
+        """Close the stream and the file that it reads."""
         self._file.close()
         super().close()
 
@@ -129,9 +130,7 @@ def _after_id3(data: mmap.mmap) -> int:
 
 
 def _next_frame(data: mmap.mmap, at: int) -> int:
-    """The next place from which two frames follow each other, or the last one ends the file; -1
-    when there is none.
-    """
+    """Return the next place where two frames follow each other, or one ends the file; else -1."""
     while 0 <= (at := data.find(b"\xff", at)) < len(data) - 4:
         length = _frame_length(data, at)
         end = at + length
@@ -142,7 +141,7 @@ def _next_frame(data: mmap.mmap, at: int) -> int:
 
 
 def _frame_length(data: mmap.mmap, at: int) -> int:
-    """Bytes of the layer III frame at `at`; 0 when there is none."""
+    """Return the bytes of the layer III frame at `at`; 0 when no frame begins there."""
     header = data[at : at + 4]
     if len(header) < 4 or header[0] != 0xFF or header[1] & 0xE0 != 0xE0:
         return 0
@@ -150,9 +149,13 @@ def _frame_length(data: mmap.mmap, at: int) -> int:
     rate, bits = (header[2] >> 2) & 3, header[2] >> 4
     if version == 1 or layer != LAYER_3 or rate == 3 or bits in (0, 15):
         return 0
-    return _samples(header) // 8 * KBPS[version][bits] * 1000 // RATES_HZ[version][rate] + (
-        (header[2] >> 1) & 1
-    )
+    padding = (header[2] >> 1) & 1
+    return _unpadded(_samples(header), KBPS[version][bits], RATES_HZ[version][rate]) + padding
+
+
+def _unpadded(samples: int, kbps: int, rate_hz: int) -> int:
+    """Return the bytes of a frame of `samples` without padding."""
+    return samples // 8 * kbps * 1000 // rate_hz
 
 
 def _samples(header: bytes) -> int:
@@ -160,20 +163,16 @@ def _samples(header: bytes) -> int:
 
 
 def _tag_frame(length: Mp3Length, size: int) -> bytes:
-    """A silent frame like the first one, with the tag in the place of its sound; the tag itself is
-    not counted.
+    """Return a silent frame like the first one, with the tag in the place of its sound.
+
+    The tag does not count its own frame.
     """
     first = length.header
-    # no checksum, no padding
+    # Neither checksum nor padding.
     header = bytes([0xFF, first[1] | 1, (TAG_INDEX << 4) | (first[2] & 0x0C), first[3]])
     version, mono = (first[1] >> 3) & 3, first[3] >> 6 == 3
     side = (17 if mono else 32) if version == 3 else (9 if mono else 17)
-    total = (
-        length.samples
-        // 8
-        * KBPS[version][TAG_INDEX]
-        * 1000
-        // RATES_HZ[version][(first[2] >> 2) & 3]
-    )
+    rate_hz = RATES_HZ[version][(first[2] >> 2) & 3]
+    total = _unpadded(length.samples, KBPS[version][TAG_INDEX], rate_hz)
     tag = b"Xing" + struct.pack(">III", 0b11, length.count, min(total + size, 0xFFFFFFFF))
     return (header + bytes(side) + tag).ljust(total, b"\0")

@@ -14,17 +14,19 @@ from edge.errors import AudioError
 
 __all__ = ["AudioSystem", "Device", "Format", "PortAudio", "Receive", "Stream", "choose"]
 
+PLUGGED_IN = "is it plugged in? `edge devices` lists the inputs"
 HARDWARE = re.compile(r" ?\((?:plug)?hw:(\d+),\d+\)")
-# audio per callback: long enough for a busy small computer, short against a window's hop
+# Audio per callback: long enough for a busy small computer, short against a window's hop.
 CALLBACK_S = 0.05
-# interleaved float32, monotonic seconds, overflow; on the sound system's thread
+# Takes interleaved float32, monotonic seconds and overflow, on the sound system's thread.
 Receive = Callable[[bytes, float, bool], None]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Device:
-    """An input. `name` is the system's, `card` the identifier that the kernel gave the card, which
-    outlives a reboot.
+    """An input of this machine.
+
+    `name` is the system's; `card` is the kernel's identifier of the card, which outlives a reboot.
     """
 
     name: str
@@ -52,56 +54,57 @@ class Stream(Protocol):
     """An open input."""
 
     def active(self) -> bool:
-        """Whether the sound system still calls back, as far as it says."""
+        """Return whether the sound system still calls back, as far as it says."""
         ...
 
     def close(self) -> None:
-        """End it; no callback comes after this. Never raises."""
+        """End the stream; no callback comes after this. Never raises."""
         ...
 
 
 class AudioSystem(Protocol):
-    """Inputs of this machine. Each call looks at the machine afresh. Used by one thread."""
+    """The inputs of this machine; used by one thread. Each call looks at the machine again."""
 
     def devices(self) -> list[Device]:
-        """Inputs there are now; raises `AudioError`."""
+        """Return the inputs that are there now; raises `AudioError`."""
         ...
 
     def open(self, device: Device, form: Format, receive: Receive) -> Stream:
-        """Start `device`; `receive` must not block. Raises `AudioError` when it is gone or refuses
-        the format.
+        """Start `device`, whose frames go to `receive`, which must not block.
+
+        Raises `AudioError` when the device is gone or refuses the format.
         """
         ...
 
 
 def choose(devices: Sequence[Device], wanted: str | None) -> Device:
-    """The device whose name, stable name or card is `wanted`, else the first with it inside its
-    name; None is the default input.
+    """Return the device that is called `wanted`; None is the default input.
+
+    A name, stable name or card that equals `wanted` comes before a name that contains it. Raises
+    `AudioError`.
     """
     if not devices:
-        raise AudioError("no audio input on this machine")
+        raise AudioError("no audio input on this machine", suggestion=PLUGGED_IN)
     if wanted is None:
         return next((device for device in devices if device.default), devices[0])
     folded = wanted.casefold()
     for device in devices:
-        if folded in (
-            device.name.casefold(),
-            device.stable_name.casefold(),
-            device.card.casefold(),
-        ):
+        own = (device.name, device.stable_name, device.card)
+        if folded in (name.casefold() for name in own):
             return device
     for device in devices:
         if folded in device.name.casefold():
             return device
+    names = ", ".join(device.stable_name for device in devices)
     raise AudioError(
-        f"no audio input is called '{wanted}' (there are: "
-        f"{', '.join(device.stable_name for device in devices)})"
+        f"no audio input is called '{wanted}' (there are: {names})", suggestion=PLUGGED_IN
     )
 
 
 class PortAudio:
-    """PyAudio in callback mode. PortAudio looks for devices only when it starts, so each call
-    starts an instance of its own.
+    """The inputs as PortAudio finds them, by PyAudio in callback mode.
+
+    PortAudio looks for devices only when it starts, so each call starts an instance of its own.
     """
 
     def devices(self) -> list[Device]:
@@ -124,17 +127,12 @@ class PortAudio:
 
         instance = _instance()
         try:
-            index = next(
-                (found.index for found in _inputs(instance) if found.name == device.name), None
-            )
-            if index is None:
-                raise AudioError(f"{device.stable_name}: has been unplugged")
             stream = instance.open(
                 rate=form.sample_rate_hz,
                 channels=form.channels,
                 format=pyaudio.paFloat32,
                 input=True,
-                input_device_index=index,
+                input_device_index=_index(instance, device),
                 frames_per_buffer=round(CALLBACK_S * form.sample_rate_hz),
                 stream_callback=callback,
             )
@@ -145,6 +143,14 @@ class PortAudio:
             instance.terminate()
             raise
         return _PyAudioStream(instance, stream)
+
+
+def _index(instance: Any, device: Device) -> int:
+    """Return the number of `device` in this instance; raises `AudioError` when it is gone."""
+    for found in _inputs(instance):
+        if found.name == device.name:
+            return found.index
+    raise AudioError(f"{device.stable_name}: has been unplugged")
 
 
 class _PyAudioStream:
@@ -172,7 +178,8 @@ def _instance() -> Any:
         import pyaudio
     except ImportError as exc:
         raise AudioError(
-            f"PyAudio cannot be used ({exc}); install libportaudio2 and edge-monitor[mic]"
+            f"PyAudio cannot be used ({exc})",
+            suggestion="install libportaudio2 and edge-monitor[mic]",
         ) from exc
     _silence_native_libraries()
     return pyaudio.PyAudio()
@@ -205,7 +212,7 @@ def _card(name: str) -> str:
 
 
 def _reason(exc: Exception) -> str:
-    # PyAudio gives (number, text) in either order.
+    # PyAudio's errors have a number and a text, in either order.
     return next((arg for arg in exc.args if isinstance(arg, str)), str(exc))
 
 
@@ -213,8 +220,9 @@ _muted: list[Any] = []  # keeps the C function alive for as long as the librarie
 
 
 def _silence_native_libraries() -> None:
-    """ALSA and JACK write a page about devices that are not there to standard error each time;
-    errors reach us as codes anyway.
+    """Silence ALSA and JACK, which print a page about absent devices on standard error each time.
+
+    Their errors reach this program as codes.
     """
     if _muted:
         return
@@ -232,4 +240,4 @@ def _silence_native_libraries() -> None:
 
 
 def _say_nothing() -> None:
-    """Take the message of a C library; the caller clears its arguments away."""
+    """Take the message of a C library; the caller removes its arguments from the stack."""

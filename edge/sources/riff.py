@@ -9,7 +9,7 @@ from typing import BinaryIO
 
 __all__ = ["StartTag", "parse_timestamp", "start_tags"]
 
-# where it was found, and the time, aware where the tag names its zone
+# Where it was found, and the time, aware where the tag names its zone.
 StartTag = tuple[str, datetime]
 
 CONTAINERS = (b"RIFF", b"RF64")
@@ -24,7 +24,7 @@ AUDIOMOTH = re.compile(
 
 
 def parse_timestamp(text: str) -> datetime | None:
-    """A date and time as in RFC 3339, aware where a zone is given; None when it is not one."""
+    """Return a date and time as in RFC 3339, aware where it has a zone; None for anything else."""
     match = TIMESTAMP.fullmatch(text.strip())
     if not match:
         return None
@@ -39,8 +39,9 @@ def parse_timestamp(text: str) -> datetime | None:
 
 
 def start_tags(path: str) -> Iterator[StartTag]:
-    """Start times in the metadata of the WAV file `path`, most trusted first; nothing for other
-    files.
+    """Yield start times from the metadata of the WAV file `path`, the most trusted first.
+
+    Other files have none.
     """
     with open(path, "rb") as file:
         chunks = dict(_chunks(file))
@@ -53,7 +54,7 @@ def start_tags(path: str) -> Iterator[StartTag]:
 
 
 def _chunks(file: BinaryIO) -> Iterator[tuple[bytes, bytes]]:
-    """Name and content of the metadata chunks; audio is stepped over."""
+    """Yield name and content of the metadata chunks; audio is skipped."""
     end = file.seek(0, 2)
     file.seek(0)
     head = file.read(12)
@@ -71,7 +72,7 @@ def _chunks(file: BinaryIO) -> Iterator[tuple[bytes, bytes]]:
         else:
             size = data_size if size == 0xFFFFFFFF else size  # RF64 keeps the true size in ds64
             if file.tell() + size > end:
-                return  # a header that lies: 2^64 bytes cannot even be stepped over
+                return  # a false header: not even a seek over 2^64 bytes is possible
             file.seek(size + size % 2, 1)
 
 
@@ -94,8 +95,9 @@ def _audiomoth(chunk: bytes) -> datetime | None:
 
 
 def _bext(chunk: bytes) -> datetime | None:
-    """Origination date and time, 10 and 8 characters after description, originator and reference;
-    any separator is allowed.
+    """Return origination date and time: 10 and 8 characters, with any separator.
+
+    They stand behind description, originator and reference.
     """
     text = chunk[320:338].decode("latin-1")
     digits = re.fullmatch(r"(\d{4})\D(\d\d)\D(\d\d)(\d\d)\D(\d\d)\D(\d\d)", text)

@@ -1,5 +1,6 @@
-"""Where a sound card's frames wait for the pipeline: memory taken once, one writer that never
-waits, one reader.
+"""Where a sound card's frames wait for the pipeline.
+
+The memory is allocated once. There is one writer, which never waits, and one reader.
 """
 
 from __future__ import annotations
@@ -16,11 +17,11 @@ __all__ = ["Chunk", "FrameRing"]
 
 @dataclass(frozen=True, kw_only=True)
 class Chunk:
-    """What one callback brought: frames (n, channels) float32, owned by the receiver, and when, by
-    the monotonic clock.
+    """What one callback brought: frames (n, channels) float32, which the receiver owns.
 
-    `dropped_frames` were overwritten before they could be read; they came directly before this
-    chunk. `overflow`: the system says that it lost an unknown number of frames there.
+    They arrived at `arrival_s` of the monotonic clock. `dropped_frames`, which came directly before
+    this chunk, were overwritten before they could be read. `overflow` says that the system lost an
+    unknown number of frames there.
     """
 
     frames: Array
@@ -32,9 +33,9 @@ class Chunk:
 class FrameRing:
     """The last `capacity_frames` of a stream, and for each callback its end, time and flag.
 
-    `write` belongs to PortAudio's callback thread, `read` to one other; no lock lies between them.
-    The writer claims its region before it overwrites it and says so again afterwards, and the
-    reader looks at the claim after it has copied.
+    `write` belongs to PortAudio's callback thread, `read` to one other thread, without a lock. The
+    writer claims its region before it overwrites it and counts it as written afterwards; the reader
+    looks at the claim after it has copied.
     """
 
     def __init__(self, *, capacity_frames: int, channels: int, slots: int = 4096) -> None:
@@ -53,29 +54,28 @@ class FrameRing:
         return self._claimed - self._read_frames
 
     def write(self, data: bytes, arrival_s: float, overflow: bool) -> None:
-        """Take interleaved float32 frames; overwrites the oldest. Neither waits nor allocates more
-        than a view.
+        """Take interleaved float32 frames, in the place of the oldest.
+
+        Neither waits nor allocates more than a view.
         """
         fresh = np.frombuffer(data, np.float32).reshape(-1, self._frames.shape[1])
         capacity = len(self._frames)
-        start, count = self._claimed, len(fresh)
-        self._claimed = start + count
-        if count > capacity:
-            fresh, start, count = fresh[-capacity:], start + count - capacity, capacity
+        self._claimed += len(fresh)
+        fresh = fresh[-capacity:]
+        count = len(fresh)
+        start = self._claimed - count
         at = start % capacity
         first = min(count, capacity - at)
         self._frames[at : at + first] = fresh[:first]
         self._frames[: count - first] = fresh[first:]
         slot = self._written % len(self._ends)
-        self._ends[slot], self._arrivals[slot], self._flags[slot] = (
-            self._claimed,
-            arrival_s,
-            overflow,
-        )
+        self._ends[slot] = self._claimed
+        self._arrivals[slot] = arrival_s
+        self._flags[slot] = overflow
         self._written += 1  # last: from here on the reader may look
 
     def read(self) -> Chunk | None:
-        """The oldest chunk that is still whole, or None when there is none yet."""
+        """Return the oldest chunk that is still whole, or None when nothing waits."""
         overflow = False
         while self._read < self._written:
             # A reader so late that its slot has been reused goes on at the oldest slot that has
@@ -87,16 +87,19 @@ class FrameRing:
             before = int(self._ends[slot - 1]) if self._read else 0
             frames = self._copy(before, end)
             self._read += 1
-            if (
-                self._claimed - before > len(self._frames)
-                or self._written - self._read >= len(self._ends) - 1
-            ):
+            if self._overtaken(before):
                 continue  # overwritten before or while it was copied
             self._read_frames = end
             return Chunk(
                 frames=frames, arrival_s=arrival_s, overflow=overflow, dropped_frames=before - start
             )
         return None
+
+    def _overtaken(self, start: int) -> bool:
+        """Return whether the writer has reached the frame `start` or its slot again."""
+        if self._claimed - start > len(self._frames):
+            return True
+        return self._written - self._read >= len(self._ends) - 1
 
     def _copy(self, start: int, end: int) -> Array:
         capacity = len(self._frames)

@@ -1,3 +1,1 @@
-"""Room: the local database, which keeps detections, effort and what is still to be sent through a
-power cut.
-"""
+"""Room: the local database of detections, effort and messages to send, safe from power cuts."""

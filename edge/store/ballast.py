@@ -1,9 +1,8 @@
-"""Room on the disk for the store alone: a file of nothing beside the database, given up part by
-part when the disk is full.
+"""Room on the disk for the store alone: a file beside the database that only takes space.
 
-Whatever else fills a disk, the store goes on in what it is given. What it got it keeps: SQLite's
-files are not cut back while they are open. The file is made whole again when there is plenty of
-room.
+When the disk is full, the file is given up part by part, and the store goes on in that room. It
+keeps the room, because SQLite's files are not cut back while they are open. The file is made whole
+again when there is plenty of room.
 """
 
 from __future__ import annotations
@@ -16,13 +15,14 @@ from pathlib import Path
 
 __all__ = ["Ballast"]
 
-# given up one after the other, so that a greedy neighbour on the disk gets one of them at most
+# Given up one after the other, so that another program that fills the disk gets one at most.
 PARTS = 64
 
 
 class Ballast:
-    """A file at `path` of up to `size_bytes` that are really allocated; none at all for 0. One
-    thread at a time.
+    """A file at `path` of up to `size_bytes` that are really allocated; there is none for 0.
+
+    One thread at a time uses it.
     """
 
     def __init__(
@@ -41,24 +41,22 @@ class Ballast:
 
     @property
     def whole(self) -> bool:
-        """Whether nothing of it is given up."""
+        """Whether no part is given up."""
         return self.held_bytes == self._size_bytes
 
     @property
     def half_spent(self) -> bool:
-        """Whether half of it is given up."""
+        """Whether at least half is given up."""
         return 2 * self.held_bytes <= self._size_bytes
 
     def release(self) -> bool:
-        """Give up a part; False when there is none left, or the file system does not let go."""
+        """Give up a part; return False when none is left or the file system refuses."""
         if not self.held_bytes:
             return False
         return self._cut(max(0, self.held_bytes - -(-self._size_bytes // PARTS)))
 
     def refill(self) -> bool:
-        """Take back what was given up if as much as the whole is left then; whether it is whole
-        now.
-        """
+        """Take back what was given up, if as much as the whole stays free; return whether whole."""
         missing = self._size_bytes - self.held_bytes
         with contextlib.suppress(OSError):
             if missing and self._free_bytes(self._path.parent) >= missing + self._size_bytes:

@@ -1,5 +1,6 @@
-"""Opening the store's file: durable settings, an integrity check, and a damaged file set aside so
-that the daemon goes on.
+"""Opening the store's file, with durable settings and a check of its integrity.
+
+A damaged file is set aside, so that the daemon goes on.
 """
 
 from __future__ import annotations
@@ -7,6 +8,7 @@ from __future__ import annotations
 import logging
 import shutil
 import sqlite3
+import sys
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -15,24 +17,24 @@ __all__ = ["disk_is_full", "open_database"]
 log = logging.getLogger(__name__)
 
 JOURNAL_BYTES = 8_000_000  # what the write-ahead log is cut back to after a burst
-NO_ROOM_BYTES = 64 * 1024  # with less free, any failure is the disk's
+NO_ROOM_BYTES = 64 * 1024  # with less free, any failure is taken for that of a full disk
 
 
 class _DamagedError(Exception):
-    """The file is not, or is no longer, a database of this version."""
+    """The file is not a database of this version, or has been damaged since."""
 
 
 class _NewerError(sqlite3.Error):
-    """The file is sound, and not for this program."""
+    """The file is sound, but a newer program made it."""
 
 
 def open_database(
     path: Path, *, tables: str, version: int
 ) -> tuple[sqlite3.Connection, Path | None]:
-    """The database at `path`, made when missing, and where a damaged one was put; raises OSError or
-    `sqlite3.Error`.
+    """Open the database at `path`, made when missing; return it, and where a damaged one was put.
 
-    The caller shares the connection among threads behind a lock of its own.
+    The caller shares the connection among threads behind a lock of its own. Raises OSError or
+    `sqlite3.Error`.
     """
     try:
         return _connect(path, tables, version), None
@@ -50,27 +52,35 @@ def open_database(
 
 
 def disk_is_full(exc: BaseException | None, path: Path) -> bool:
-    """Whether that is why the database at `path` failed; its index in shared memory fails with an
-    I/O error then.
+    """Return whether the database at `path` failed because the disk is full.
+
+    Its index in shared memory then fails with an I/O error, hence the look at the disk.
     """
     if not isinstance(exc, sqlite3.OperationalError):
         return False
-    return "is full" in str(exc) or shutil.disk_usage(path.parent).free < NO_ROOM_BYTES
+    return _says_full(exc) or shutil.disk_usage(path.parent).free < NO_ROOM_BYTES
+
+
+def _says_full(exc: sqlite3.OperationalError) -> bool:
+    if sys.version_info >= (3, 11):
+        return getattr(exc, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL
+    # The exceptions of Python 3.10 have no code, only SQLite's text.
+    return "database or disk is full" in str(exc)
 
 
 def _connect(path: Path, tables: str, version: int) -> sqlite3.Connection:
     db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=10.0)
     try:
-        # Quick: it reads every page, but does not compare indexes with tables, which takes minutes
-        # on a memory card.
+        # The quick check reads every page, but does not compare indexes with tables, which takes
+        # minutes on a memory card.
         faults = db.execute("PRAGMA quick_check(1)").fetchone()
         if faults[0] != "ok":
             raise _DamagedError(faults[0])
-        # before anything is changed in a file that may not be ours
+        # Before anything is changed in a file that may belong to another program.
         _ensure_tables(db, tables, version)
         db.execute("PRAGMA journal_mode = WAL").fetchone()
         db.execute("PRAGMA synchronous = FULL")
-        # the folder for temporary files may be on the full disk, too
+        # The folder for temporary files may be on the full disk, too.
         db.execute("PRAGMA temp_store = MEMORY")
         db.execute(f"PRAGMA journal_size_limit = {JOURNAL_BYTES}").fetchone()
     except BaseException:
@@ -80,7 +90,7 @@ def _connect(path: Path, tables: str, version: int) -> sqlite3.Connection:
 
 
 def _ensure_tables(db: sqlite3.Connection, tables: str, version: int) -> None:
-    """Make the tables of an empty file; refuse a file of anything else."""
+    """Make the tables of an empty file; raises for a file of another version or kind."""
     found = db.execute("PRAGMA user_version").fetchone()[0]
     empty = not db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
     if empty and found == 0:
@@ -96,7 +106,7 @@ def _ensure_tables(db: sqlite3.Connection, tables: str, version: int) -> None:
 
 
 def _set_aside(path: Path) -> Path:
-    """Rename the file, and its log with it, to a name with the time in it that nothing has yet."""
+    """Rename the file, and its log with it, to a new name with the time in it; return that."""
     stamp = datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%SZ")
     aside = path.with_name(f"{path.name}.damaged-{stamp}")
     number = 1

@@ -1,10 +1,10 @@
-"""Listening effort: what became of every second of audio, per minute, so that absence can be told
-from deafness.
+"""Listening effort: what became of every second of audio, per minute.
 
-Each sample of the stream is counted once. It was *lost* when it never arrived; *heard* or *gated*
-as the first window that reaches it was judged or refused; *dropped* when it arrived and no window
-reached it, or when the queue threw it away. Minutes are counted in samples from the start of the
-stream; heard + gated + dropped + lost is the elapsed audio time, to the sample.
+It distinguishes a quiet night from a recorder that could not hear. Each sample of the stream is
+counted once. It was *lost* when it never arrived; *heard* or *gated* as the first window that
+reaches it was judged or refused; *dropped* when it arrived and no window reached it, or when the
+queue threw it away. Minutes are counted in samples from the start of the stream; heard + gated +
+dropped + lost is the elapsed audio time, to the sample.
 """
 
 from __future__ import annotations
@@ -22,8 +22,9 @@ MINUTE_S = 60
 
 @dataclass(frozen=True, kw_only=True)
 class EffortMinute:
-    """One minute of a stream, or the part of it that there was; counts of samples at
-    `sample_rate_hz`.
+    """One minute of a stream, or a part of one at its ends.
+
+    `heard`, `lost`, `gated` and `dropped` count samples at `sample_rate_hz`.
     """
 
     start_sample: int
@@ -35,26 +36,21 @@ class EffortMinute:
     dropped: int = 0
 
     def seconds(self, fate: Fate) -> float:
-        """Seconds of one fate."""
+        """Return the seconds of one fate."""
         samples: int = getattr(self, fate)
         return samples / self.sample_rate_hz
 
-    @property
-    def elapsed_s(self) -> float:
-        """Seconds of audio time from start to end."""
-        return (self.end_sample - self.start_sample) / self.sample_rate_hz
-
 
 class Effort:
-    """The ledger of one stream. Used by the pipeline's thread only.
+    """The ledger of one stream; only the pipeline's thread uses it.
 
-    Audio is settled once nothing can reach it any more: by the windows after it, or by lost audio
-    after it. A minute is given out when all of it is settled.
+    Audio is settled once no window can reach it any more: by the windows after it, or by lost audio
+    after it. A minute is complete when all of it is settled.
     """
 
     def __init__(self, *, sample_rate_hz: int, start_sample: int = 0) -> None:
         self._rate_hz = sample_rate_hz
-        self._arrived = start_sample  # end of what is known, arrived or not
+        self._arrived = start_sample  # end of all audio that was entered, arrived or not
         self._settled = start_sample
         self._dropped_until = start_sample
         self._start = start_sample  # of the open minute
@@ -63,8 +59,9 @@ class Effort:
         self._closed: list[EffortMinute] = []
 
     def block(self, start_sample: int, end_sample: int) -> None:
-        """Audio arrived, perhaps none; a jump is lost audio, but for what `dropped` has
-        explained.
+        """Enter audio that arrived, perhaps none; a jump before it is lost audio.
+
+        What `dropped` has entered of the jump is not lost.
         """
         if start_sample > self._arrived:
             # No window spans a gap, so what arrived before it and was not reached never will be.
@@ -74,8 +71,9 @@ class Effort:
         self._arrived = max(self._arrived, end_sample)
 
     def dropped(self, start_sample: int, end_sample: int) -> None:
-        """Audio came and was thrown away because inference was late; told before the block that
-        follows it.
+        """Enter audio that was thrown away because inference was late.
+
+        To be called before the block that follows it.
         """
         if start_sample > self._arrived:
             self.block(start_sample, start_sample)
@@ -84,24 +82,24 @@ class Effort:
         self._settle(self._arrived, "dropped")
 
     def window(self, start_sample: int, end_sample: int, *, gated: bool) -> None:
-        """A window was judged, or gated; what it skipped was dropped with the windows before it."""
+        """Enter a window that was judged, or `gated`; what was skipped before it is dropped."""
         self._settle(min(start_sample, self._arrived), "dropped")
         self._settle(min(end_sample, self._arrived), "gated" if gated else "heard")
 
     def minutes(self) -> list[EffortMinute]:
-        """The minutes completed since the last call."""
+        """Return the minutes completed since the last call."""
         closed, self._closed = self._closed, []
         return closed
 
     def flush(self) -> list[EffortMinute]:
-        """End of the stream: settle what is left, and give out the open minute too."""
+        """End the stream: settle what is left, and return the open minute, too."""
         self._settle(self._arrived, "dropped")
         if self._settled > self._start:
             self._close()
         return self.minutes()
 
     def total_s(self, fate: Fate) -> float:
-        """Seconds of one fate since the start of the stream."""
+        """Return the seconds of one fate since the start of the stream."""
         return self._totals[fate] / self._rate_hz
 
     def _settle(self, end_sample: int, fate: Fate) -> None:
@@ -114,7 +112,7 @@ class Effort:
                 self._close()
 
     def _parts(self, end_sample: int) -> Iterator[int]:
-        """Lengths from what is settled to `end_sample`, cut at the ends of minutes."""
+        """Yield lengths from what is settled to `end_sample`, cut at the ends of minutes."""
         while self._settled < end_sample:
             yield min(end_sample, self._minute_end) - self._settled
 

@@ -1,8 +1,7 @@
-"""What was heard, kept after it was sent: detections, embeddings and the effort ledger, in the
-store's database, bounded in bytes.
+"""Detections, embeddings and the effort ledger, kept in the database after they were sent.
 
-The oldest row goes first, whatever it tells. An outbox has its own copy of what it still has to
-send, so the bound costs no message.
+They are bounded in bytes, and the oldest row goes first, whatever its kind. An outbox has its own
+copy of what it still has to send, so the bound costs no message.
 """
 
 from __future__ import annotations
@@ -10,17 +9,15 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterator, Mapping
-from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import numpy as np
 
-from edge.clock import rfc3339
-from edge.store.effort import EffortMinute
-from edge.store.outbox import Dating
+from edge.store.dating import Dating, moved, shift
+from edge.store.effort import FATES, EffortMinute
 from edge.types import Array
 
-__all__ = ["TABLES", "History", "shift"]
+__all__ = ["TABLES", "History"]
 
 # `number` grows with age across both tables, so that the oldest of all is known.
 TABLES = """
@@ -64,25 +61,53 @@ CREATE TRIGGER detections_removed AFTER DELETE ON detections BEGIN
     WHERE id = old.id AND NOT EXISTS (SELECT 1 FROM detections WHERE id = old.id);
 END;
 """
-TIMES = ("start_utc", "end_utc", "time_utc")
-# numbers, indexes and the room that a page of the file leaves, over the text of a row
+ADD_DETECTION = """
+INSERT INTO detections (number, key, id, state, payload, bytes, start_sample, end_sample,
+                        boot_id, offset_us, synced)
+VALUES ((SELECT next FROM history), :key, :id, :state, :payload, :bytes, :start_sample, :end_sample,
+        :boot_id, :offset_us, :synced)
+"""
+ADD_MINUTE = """
+INSERT OR IGNORE INTO effort
+VALUES ((SELECT next FROM history), :key, :bytes, :start_utc, :start_sample, :end_sample,
+        :sample_rate_hz, :heard_s, :lost_s, :gated_s, :dropped_s,
+        :boot_id, :offset_us, :synced, 0)
+"""
+UNDATED_MINUTES = """
+SELECT number, start_utc, offset_us FROM effort WHERE boot_id = ? AND NOT synced AND NOT sent
+"""
+DROP_MINUTES = """
+DELETE FROM effort
+WHERE number IN (SELECT number FROM effort WHERE number < ? ORDER BY number LIMIT ?)
+"""
+# What a row takes beside its text: numbers, indexes and the room that a page of the file leaves.
 ROW_BYTES = 150
-# rows; a bound that was lowered is reached over some writes, none of which takes long
+# Rows; a bound that was lowered is reached over several writes, none of which takes long.
 PRUNED_AT_ONCE = 1000
 
 
 class History:
-    """The history's part of the store. Every method runs inside a transaction that the caller
-    holds.
+    """The history's part of the store; the caller holds a transaction around every method.
+
+    `bound_bytes` is what it may take now.
     """
 
     def __init__(self, db: sqlite3.Connection, *, bound_bytes: int) -> None:
         self._db = db
+        self._configured_bytes = bound_bytes
         self.bound_bytes = bound_bytes
+
+    def stop_growing(self) -> None:
+        """Have the history give up as much as it gets, so that the file need not grow."""
+        self.bound_bytes = min(self.bound_bytes, self.size_bytes)
+
+    def resume_growing(self) -> None:
+        """Return to the bound that was configured."""
+        self.bound_bytes = self._configured_bytes
 
     @property
     def size_bytes(self) -> int:
-        """What the rows take in the file, about."""
+        """About how many bytes the rows take in the file."""
         return int(self._db.execute("SELECT bytes FROM history").fetchone()[0])
 
     def add_detection(
@@ -94,97 +119,83 @@ class History:
         dating: Dating,
         embedding: Array | None = None,
     ) -> bool:
-        """Keep `payload`, which is `text` as JSON, under its id and state; False when it is known,
-        and no later `update`.
+        """Keep `payload`, which is `text` as JSON, under `key`, its id and state.
+
+        Returns False when it is known already, unless it is a later `update`.
         """
-        known = self._db.execute(
-            "SELECT end_sample FROM detections WHERE key = ?", (key,)
-        ).fetchone()
-        if known is not None:
-            if payload["state"] != "update" or payload["end_sample"] <= known[0]:
-                return False
-            self._db.execute("DELETE FROM detections WHERE key = ?", (key,))
-        row = (
-            key,
-            payload["id"],
-            payload["state"],
-            text,
-            len(text.encode()) + 2 * len(key) + ROW_BYTES,
-        )
-        samples = (payload["start_sample"], payload["end_sample"])
-        self._db.execute(
-            "INSERT INTO detections (number, key, id, state, payload, bytes, start_sample, "
-            "end_sample, boot_id, offset_us, synced)"
-            " VALUES ((SELECT next FROM history), ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (*row, *samples, dating.boot_id, dating.offset_us, dating.synced),
-        )
+        if not self._removed_for(key, payload):
+            return False
+        row = {
+            "key": key,
+            "id": payload["id"],
+            "state": payload["state"],
+            "payload": text,
+            "bytes": len(text.encode()) + 2 * len(key) + ROW_BYTES,
+            "start_sample": payload["start_sample"],
+            "end_sample": payload["end_sample"],
+        }
+        self._db.execute(ADD_DETECTION, {**row, **_columns(dating)})
         if embedding is not None:
-            # Not REPLACE, which removes without the trigger that counts.
-            self._db.execute("DELETE FROM embeddings WHERE id = ?", (payload["id"],))
-            vector = np.ascontiguousarray(embedding, "<f4").tobytes()
-            self._db.execute("INSERT INTO embeddings VALUES (?, ?)", (payload["id"], vector))
+            self._keep_embedding(payload["id"], embedding)
         self._prune()
         return True
 
+    def _removed_for(self, key: str, payload: Mapping[str, Any]) -> bool:
+        """Remove the row of `key` if `payload` is a later update; return whether none is left."""
+        known = self._db.execute(
+            "SELECT end_sample FROM detections WHERE key = ?", (key,)
+        ).fetchone()
+        if known is None:
+            return True
+        if payload["state"] != "update" or payload["end_sample"] <= known[0]:
+            return False
+        self._db.execute("DELETE FROM detections WHERE key = ?", (key,))
+        return True
+
+    def _keep_embedding(self, id: str, embedding: Array) -> None:
+        # Not REPLACE, which removes without the trigger that counts.
+        self._db.execute("DELETE FROM embeddings WHERE id = ?", (id,))
+        vector = np.ascontiguousarray(embedding, "<f4").tobytes()
+        self._db.execute("INSERT INTO embeddings VALUES (?, ?)", (id, vector))
+
     def add_minute(self, key: str, minute: EffortMinute, *, start_utc: str, dating: Dating) -> bool:
-        """Enter a minute into the ledger; whether it was new."""
-        seconds = [
-            minute.seconds("heard"),
-            minute.seconds("lost"),
-            minute.seconds("gated"),
-            minute.seconds("dropped"),
-        ]
-        size = 2 * len(key) + len(start_utc) + len(dating.boot_id) + ROW_BYTES
-        row = (
-            key,
-            size,
-            start_utc,
-            minute.start_sample,
-            minute.end_sample,
-            minute.sample_rate_hz,
-            *seconds,
-        )
-        added = self._db.execute(
-            (
-                "INSERT OR IGNORE INTO effort VALUES ((SELECT next FROM history), ?, ?, ?, ?, ?, "
-                "?, "
-                "?, "
-                "?, ?, ?, ?, ?, ?, 0)"
-            ),
-            (*row, dating.boot_id, dating.offset_us, dating.synced),
-        )
+        """Enter a minute into the ledger; return whether it was new."""
+        row = {
+            "key": key,
+            "bytes": 2 * len(key) + len(start_utc) + len(dating.boot_id) + ROW_BYTES,
+            "start_utc": start_utc,
+            "start_sample": minute.start_sample,
+            "end_sample": minute.end_sample,
+            "sample_rate_hz": minute.sample_rate_hz,
+            **{f"{fate}_s": minute.seconds(fate) for fate in FATES},
+        }
+        added = self._db.execute(ADD_MINUTE, {**row, **_columns(dating)})
         if added.rowcount == 0:
             return False
         self._prune()
         return True
 
     def redate(self, dating: Dating) -> None:
-        """Correct the times of this start of the machine that were not vouched for and are not
-        sent.
+        """Correct the times of this start of the machine, where the clock was not set yet.
+
+        What was sent stays as it was sent.
         """
         shift(self._db, "detections", "number", "NOT synced AND NOT sent", dating)
-        rows = self._db.execute(
-            (
-                "SELECT number, start_utc, offset_us FROM effort WHERE boot_id = ? AND NOT synced "
-                "AND "
-                "NOT sent"
-            ),
-            (dating.boot_id,),
-        ).fetchall()
+        rows = self._db.execute(UNDATED_MINUTES, (dating.boot_id,)).fetchall()
         for number, start_utc, offset_us in rows:
-            start = _moved(start_utc, dating.offset_us - offset_us)
+            start = moved(start_utc, dating.offset_us - offset_us)
             self._db.execute(
                 "UPDATE effort SET start_utc = ?, offset_us = ?, synced = 1 WHERE number = ?",
                 (start, dating.offset_us, number),
             )
 
     def detections(self) -> Iterator[dict[str, Any]]:
-        """Payloads, oldest first."""
+        """Return the payloads, oldest first."""
         rows = self._db.execute("SELECT payload FROM detections ORDER BY number").fetchall()
         return (json.loads(payload) for (payload,) in rows)
 
     def embedding(self, id: str) -> Array | None:
-        """Embedding (D,) float32 of an event."""
+        """Return the embedding (D,) float32 of an event, or None."""
         row = self._db.execute("SELECT vector FROM embeddings WHERE id = ?", (id,)).fetchone()
         return np.frombuffer(row[0], "<f4").astype(np.float32) if row else None
 
@@ -198,51 +209,15 @@ class History:
                 "SELECT number, bytes FROM effort ORDER BY number LIMIT 1"
             ).fetchone()
             if minute is not None and (first is None or minute[0] < first):
-                # Minutes are alike: as many at once as it takes, up to the next detection.
-                self._db.execute(
-                    (
-                        "DELETE FROM effort WHERE number IN (SELECT number FROM effort WHERE "
-                        "number < "
-                        "? ORDER BY number LIMIT ?)"
-                    ),
-                    (
-                        minute[0] + PRUNED_AT_ONCE if first is None else first,
-                        min(PRUNED_AT_ONCE, -(-excess // minute[1])),
-                    ),
-                )
+                # Minutes are alike: as many at once as are needed, up to the next detection.
+                before = minute[0] + PRUNED_AT_ONCE if first is None else first
+                count = min(PRUNED_AT_ONCE, -(-excess // minute[1]))
+                self._db.execute(DROP_MINUTES, (before, count))
             elif first is not None:
                 self._db.execute("DELETE FROM detections WHERE number = ?", (first,))
             else:
                 return
 
 
-def shift(db: sqlite3.Connection, table: str, column: str, which: str, dating: Dating) -> int:
-    """Move the times in the payloads of a table to `dating`; how many rows."""
-    rows = db.execute(
-        f"SELECT {column}, payload, offset_us FROM {table} WHERE boot_id = ? AND {which}",
-        (dating.boot_id,),
-    ).fetchall()
-    for row_id, payload, offset_us in rows:
-        text = _redated(payload, dating.offset_us - offset_us, dating)
-        db.execute(
-            f"UPDATE {table} SET payload = ?, offset_us = ?, synced = 1 WHERE {column} = ?",
-            (text, dating.offset_us, row_id),
-        )
-    return len(rows)
-
-
-def _moved(time_utc: str, by_us: int) -> str:
-    moved = datetime.fromisoformat(time_utc.replace("Z", "+00:00")) + timedelta(microseconds=by_us)
-    return rfc3339(moved.astimezone(timezone.utc))
-
-
-def _redated(payload: str, by_us: int, dating: Dating) -> str:
-    """A payload with its times moved and its clock vouched for."""
-    content = json.loads(payload)
-    content.update({key: _moved(content[key], by_us) for key in TIMES if key in content})
-    content["clock"] = {
-        **content["clock"],
-        "synced": dating.synced,
-        "uncertainty_s": dating.uncertainty_s,
-    }
-    return json.dumps(content, allow_nan=False, ensure_ascii=False)
+def _columns(dating: Dating) -> dict[str, Any]:
+    return {"boot_id": dating.boot_id, "offset_us": dating.offset_us, "synced": dating.synced}

@@ -1,7 +1,8 @@
 """What still has to be sent: one outbox per sink, in the store's database, bounded in bytes.
 
-A row leaves when the sink's far end has acknowledged it, or when the bound needs its place: the
-oldest row that is no detection goes first, then the oldest. What was dropped is counted for ever.
+A row leaves when the sink's far end has acknowledged it, or when the bound needs its place: then
+the oldest row of another kind than detections goes first, and then the oldest detection. What was
+dropped is counted for ever.
 """
 
 from __future__ import annotations
@@ -11,7 +12,9 @@ from collections.abc import Iterable, Set
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["TABLES", "Dating", "Kind", "Outbox", "OutboxRow"]
+from edge.store.dating import Dating
+
+__all__ = ["MESSAGE_KINDS", "TABLES", "Dating", "Kind", "Outbox", "OutboxRow"]
 
 Kind = Literal["detection", "effort", "health"]
 MESSAGE_KINDS: tuple[Kind, ...] = ("detection", "effort", "health")
@@ -36,27 +39,16 @@ CREATE TRIGGER outbox_removed AFTER DELETE ON outbox BEGIN
     UPDATE outbox_size SET rows = rows - 1, bytes = bytes - old.bytes WHERE sink = old.sink;
 END;
 """
-
-
-@dataclass(frozen=True, kw_only=True)
-class Dating:
-    """How rows are dated: `offset_us` is UTC minus the time since this start of the machine,
-    `boot_id` names that start.
-
-    `synced` only when a time service vouches for the offset; `uncertainty_s` says how far it may be
-    off.
-    """
-
-    boot_id: str
-    offset_us: int
-    synced: bool
-    uncertainty_s: float
+COUNT_DROPPED = """
+INSERT INTO outbox_dropped VALUES (?, ?, 1) ON CONFLICT (sink, kind) DO UPDATE SET rows = rows + 1
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
 class OutboxRow:
-    """One message to send; `seq` grows with age. `stored_s` is the monotonic time of storing, None
-    for an earlier process.
+    """One message to send; the older of two has the smaller `seq`.
+
+    `stored_s` is the monotonic time of storing, None for a row of an earlier process.
     """
 
     seq: int
@@ -66,8 +58,9 @@ class OutboxRow:
 
 
 class Outbox:
-    """The outboxes' part of the store. Every method runs inside a transaction that the caller
-    holds.
+    """The outboxes' part of the store; the caller holds a transaction around every method.
+
+    `bound_bytes` is for each sink, `run` names this process.
     """
 
     def __init__(self, db: sqlite3.Connection, *, bound_bytes: int, run: str) -> None:
@@ -79,26 +72,24 @@ class Outbox:
         self, sink: str, kind: Kind, key: str, payload: str, *, dating: Dating, stored_us: int
     ) -> None:
         """Append a row and make it fit; an unsent row of the same key is replaced."""
-        size = len(payload.encode())
         self._db.execute(
             "DELETE FROM outbox WHERE kind = ? AND key = ? AND sink = ?", (kind, key, sink)
         )
-        row = (
-            sink,
-            kind,
-            key,
-            payload,
-            size,
-            dating.boot_id,
-            dating.offset_us,
-            dating.synced,
-            self._run,
-            stored_us,
-        )
-        columns = "sink, kind, key, payload, bytes, boot_id, offset_us, synced, run, stored_us"
-        self._db.execute(
-            f"INSERT INTO outbox ({columns}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", row
-        )
+        row = {
+            "sink": sink,
+            "kind": kind,
+            "key": key,
+            "payload": payload,
+            "bytes": len(payload.encode()),
+            "boot_id": dating.boot_id,
+            "offset_us": dating.offset_us,
+            "synced": dating.synced,
+            "run": self._run,
+            "stored_us": stored_us,
+        }
+        names = ", ".join(row)
+        places = ", ".join(f":{name}" for name in row)
+        self._db.execute(f"INSERT INTO outbox ({names}) VALUES ({places})", row)
         while self.depth(sink)[1] > self._bound_bytes:
             self._drop_one(sink)
 
@@ -114,18 +105,12 @@ class Outbox:
         ]
         _, seq, kind = min(oldest)
         self._db.execute("DELETE FROM outbox WHERE seq = ?", (seq,))
-        self._db.execute(
-            (
-                "INSERT INTO outbox_dropped VALUES (?, ?, 1) ON CONFLICT (sink, kind) DO UPDATE "
-                "SET "
-                "rows = rows + 1"
-            ),
-            (sink, kind),
-        )
+        self._db.execute(COUNT_DROPPED, (sink, kind))
 
     def pending(self, sink: str, *, limit: int, skip: Set[int], unsynced: bool) -> list[OutboxRow]:
-        """The oldest rows, without those in `skip`, and without those of an unset clock unless
-        `unsynced`.
+        """Return the oldest rows, without those in `skip`.
+
+        Unless `unsynced`, those dated by a clock that was not set are left out, too.
         """
         rows = self._db.execute(
             "SELECT seq, kind, payload, run, stored_us FROM outbox INDEXED BY outbox_order"
@@ -144,7 +129,7 @@ class Outbox:
         ][:limit]
 
     def done(self, sink: str, seqs: Iterable[int]) -> None:
-        """Remove acknowledged rows; what they told of counts as sent."""
+        """Remove acknowledged rows; the detections and minutes in them count as sent."""
         for seq in seqs:
             row = self._db.execute(
                 "SELECT kind, key FROM outbox WHERE seq = ? AND sink = ?", (seq, sink)
@@ -157,14 +142,14 @@ class Outbox:
             self._db.execute("DELETE FROM outbox WHERE seq = ?", (seq,))
 
     def depth(self, sink: str) -> tuple[int, int]:
-        """Rows and bytes that wait."""
+        """Return rows and bytes that wait."""
         row = self._db.execute(
             "SELECT rows, bytes FROM outbox_size WHERE sink = ?", (sink,)
         ).fetchone()
         return (row[0], row[1]) if row else (0, 0)
 
     def dropped(self, sink: str) -> dict[str, int]:
-        """Rows dropped for want of space, by kind, since the database was made."""
+        """Return how many rows the bound has cost, by kind, since the database was made."""
         return dict(
             self._db.execute(
                 "SELECT kind, rows FROM outbox_dropped WHERE sink = ?", (sink,)

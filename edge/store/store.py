@@ -1,9 +1,8 @@
-"""The local store: detections, embeddings, the effort ledger and the outboxes, in one SQLite file
-that survives a power cut.
+"""The local store: detections, embeddings, effort and outboxes, in one file of SQLite.
 
 WAL with `synchronous=FULL`: when a method returns, what it wrote is on the disk, whatever happens
 next. Rows are idempotent: by the id and state of a detection, by stream and start of a minute. A
-file that is damaged is set aside at opening and a fresh one begun; one that a newer program made is
+file that is damaged is set aside at opening and a new one begun; one that a newer program made is
 left alone and refused. When the disk is full, the ballast beside the file makes room.
 
 Threads: any thread may call any method. There is one connection behind one lock, so there is a
@@ -13,10 +12,7 @@ memory card. Listeners run on the writing thread, after the commit.
 
 from __future__ import annotations
 
-import contextlib
 import json
-import logging
-import sqlite3
 import threading
 import time
 import uuid
@@ -24,19 +20,16 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from pathlib import Path
 from typing import Any, TypeVar
 
-from edge.errors import StoreError
-from edge.store.ballast import Ballast
-from edge.store.database import disk_is_full, open_database
+from edge.store.connection import SharedConnection
+from edge.store.dating import Dating, shift
 from edge.store.effort import EffortMinute
 from edge.store.history import TABLES as HISTORY_TABLES
-from edge.store.history import History, shift
+from edge.store.history import History
 from edge.store.outbox import TABLES as OUTBOX_TABLES
-from edge.store.outbox import Dating, Kind, Outbox, OutboxRow
+from edge.store.outbox import Kind, Outbox, OutboxRow
 from edge.types import Array
 
 __all__ = ["Dating", "OutboxRow", "Store"]
-
-log = logging.getLogger(__name__)
 
 VERSION = 2
 TABLES = HISTORY_TABLES + OUTBOX_TABLES
@@ -44,11 +37,12 @@ T = TypeVar("T")
 
 
 class Store:
-    """The store in the file `path`. `quarantined` is where a damaged one was put; raises
-    `StoreError` when there is no writing.
+    """The store in the file `path`.
 
-    `ballast_bytes` of the disk are kept for it, and `history_bytes` bound what was sent, with the
-    ledger.
+    `quarantined` is where a damaged file was put, None when the file was sound. `ballast_bytes` of
+    the disk are kept for the store, `outbox_bytes` bound what each sink has still to send, and
+    `history_bytes` bound detections and ledger, sent or not. Every method raises `StoreError` when
+    the file cannot be written.
     """
 
     def __init__(
@@ -63,24 +57,16 @@ class Store:
     ) -> None:
         self.path = path
         self._sinks = sinks
-        self._history_bytes = history_bytes
         self._monotonic = monotonic
-        self._lock = threading.RLock()
+        self._listening = threading.Lock()
         self._listeners: list[Callable[[], None]] = []
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._ballast = Ballast(
-                path.with_name(f"{path.name}-ballast"), size_bytes=ballast_bytes
-            )
-            self._db, self.quarantined = self._open()
-        except (OSError, sqlite3.Error) as exc:
-            raise StoreError(f"{path}: {exc}") from exc
+        self._shared = SharedConnection(
+            path, tables=TABLES, version=VERSION, ballast_bytes=ballast_bytes
+        )
+        self.quarantined = self._shared.quarantined
+        self._db = self._shared.db
         self._outbox = Outbox(self._db, bound_bytes=outbox_bytes, run=uuid.uuid4().hex)
         self._history = History(self._db, bound_bytes=history_bytes)
-        if not self._ballast.refill():
-            log.warning(
-                "store %s: there is no room for its ballast; clear the disk, or ask for less", path
-            )
 
     def __enter__(self) -> Store:
         return self
@@ -89,19 +75,19 @@ class Store:
         self.close()
 
     def close(self) -> None:
-        """Nothing can be called afterwards."""
-        with self._lock:
-            self._db.close()
+        """Close the file; no method works afterwards."""
+        self._shared.close()
 
     def listen(self, callback: Callable[[], None]) -> Callable[[], None]:
-        """Have `callback` called after each commit that put something into an outbox; it must not
-        block. The result ends it.
+        """Have `callback` called after each commit that put something into an outbox.
+
+        It must not block. Calling the result ends it.
         """
-        with self._lock:
+        with self._listening:
             self._listeners.append(callback)
 
         def end() -> None:
-            with self._lock:
+            with self._listening:
                 self._listeners.remove(callback)
 
         return end
@@ -111,12 +97,13 @@ class Store:
     def record(
         self, payload: Mapping[str, Any], *, dating: Dating, embedding: Array | None = None
     ) -> bool:
-        """Keep a detection and queue it for every sink; whether it was new.
+        """Keep a detection and queue it for every sink; return whether it was new.
 
-        The same id and state again is nothing new, but for a later `update`, which takes the place
+        The same id and state again is not new, except for a later `update`, which takes the place
         of the one before.
         """
-        key, text = f"{payload['id']}/{payload['state']}", _json(payload)
+        key = f"{payload['id']}/{payload['state']}"
+        text = _json(payload)
 
         def write() -> bool:
             added = self._history.add_detection(
@@ -131,8 +118,9 @@ class Store:
     def record_effort(
         self, minute: EffortMinute, payload: Mapping[str, Any], *, stream: str, dating: Dating
     ) -> bool:
-        """Enter a minute of the stream into the ledger and queue it; whether it was new."""
-        key, text = f"{stream}/{minute.start_sample}", _json(payload)
+        """Enter a minute of `stream` into the ledger and queue it; return whether it was new."""
+        key = f"{stream}/{minute.start_sample}"
+        text = _json(payload)
 
         def write() -> bool:
             added = self._history.add_minute(
@@ -145,18 +133,15 @@ class Store:
         return self._notify_listeners(self._write(write))
 
     def record_health(self, payload: Mapping[str, Any], *, dating: Dating) -> None:
-        """Queue the state of the microphone; an unsent older one stays, so that the course of it
-        arrives.
-        """
+        """Queue the state of the microphone; older ones stay, so that its course is sent, too."""
         self._write(lambda: self._queue("health", uuid.uuid4().hex, _json(payload), dating))
         self._notify_listeners(True)
 
     def redate(self, dating: Dating) -> int:
-        """Correct what this start of the machine recorded before its clock was set and has not sent
-        yet; how many rows to send.
+        """Correct what was recorded before the clock was set; return how many unsent rows changed.
 
-        Each row was dated by an offset of its own, kept with it, so a restart of the program in
-        between does no harm.
+        Only rows of this start of the machine that are not sent yet are corrected. Each was dated
+        by an offset of its own, kept with it, so a restart of the program in between does no harm.
         """
 
         def write() -> int:
@@ -172,54 +157,48 @@ class Store:
     def pending(
         self, sink: str, *, limit: int, skip: Set[int] = frozenset(), unsynced: bool = True
     ) -> list[OutboxRow]:
-        """Up to `limit` rows to send, oldest first, but for those in `skip` and, unless `unsynced`,
-        those of an unset clock.
+        """Return up to `limit` rows to send, oldest first.
+
+        Rows in `skip` are left out and, unless `unsynced`, those dated by a clock that was not set.
         """
-        with self._transaction():
+        with self._shared.transaction():
             return self._outbox.pending(sink, limit=limit, skip=skip, unsynced=unsynced)
 
     def done(self, sink: str, seqs: Iterable[int]) -> None:
-        """The far end of `sink` has acknowledged these rows."""
+        """Remove rows that the far end of `sink` has acknowledged."""
         acknowledged = tuple(seqs)
         self._write(lambda: self._outbox.done(sink, acknowledged))
 
     def depth(self, sink: str) -> tuple[int, int]:
-        """Rows and bytes in the outbox."""
-        with self._transaction():
+        """Return rows and bytes in the outbox of `sink`."""
+        with self._shared.transaction():
             return self._outbox.depth(sink)
 
     def dropped(self, sink: str) -> dict[str, int]:
-        """Rows that the outbox's bound has cost, by kind."""
-        with self._transaction():
+        """Return how many rows the bound of the outbox has cost, by kind."""
+        with self._shared.transaction():
             return self._outbox.dropped(sink)
 
     def history_size(self) -> tuple[int, int]:
-        """Bytes that the history takes, about, and by how many it may still grow before its oldest
-        rows go.
+        """Return about how many bytes the history takes, and how many it may still grow by.
+
+        At 0 its oldest rows go.
         """
-        with self._transaction():
+        with self._shared.transaction():
             size_bytes = self._history.size_bytes
             return size_bytes, max(0, self._history.bound_bytes - size_bytes)
 
     def detections(self) -> Iterator[dict[str, Any]]:
-        """Payloads of all detections kept, oldest first."""
-        with self._transaction():
+        """Return the payloads of all detections kept, oldest first."""
+        with self._shared.transaction():
             return self._history.detections()
 
     def embedding(self, id: str) -> Array | None:
-        """Embedding (D,) float32 of the peak window of an event."""
-        with self._transaction():
+        """Return the embedding (D,) float32 of an event's peak window, None when there is none."""
+        with self._shared.transaction():
             return self._history.embedding(id)
 
     # Inside
-
-    def _open(self) -> tuple[sqlite3.Connection, Path | None]:
-        while True:
-            try:
-                return open_database(self.path, tables=TABLES, version=VERSION)
-            except sqlite3.OperationalError as exc:
-                if not (disk_is_full(exc, self.path) and self._give_way()):
-                    raise
 
     def _queue(self, kind: Kind, key: str, text: str, dating: Dating) -> None:
         for sink in self._sinks:
@@ -234,56 +213,7 @@ class Store:
         return added
 
     def _write(self, work: Callable[[], T]) -> T:
-        """Do `work` in one transaction, on a full disk again and again while there is ballast to
-        give up for it.
-        """
-        with self._lock:
-            if not self._ballast.whole and self._ballast.refill():
-                self._history.bound_bytes = self._history_bytes
-                log.info("store %s: its ballast is whole again", self.path)
-            while True:
-                try:
-                    with self._transaction():
-                        return work()
-                except StoreError as exc:
-                    if not (disk_is_full(exc.__cause__, self.path) and self._give_way()):
-                        raise
-                    self._tighten()
-
-    def _give_way(self) -> bool:
-        was_whole = self._ballast.whole
-        if not self._ballast.release():
-            return False
-        left = self._ballast.held_bytes
-        if was_whole or not left:
-            log.warning(
-                "store %s: the disk is full; %.1f MB of the ballast are left", self.path, left / 1e6
-            )
-        return True
-
-    def _tighten(self) -> None:
-        with contextlib.suppress(sqlite3.Error):
-            if self._ballast.half_spent:
-                # From now on the history gives up as much as it gets: the file need not grow while
-                # the disk is full.
-                self._history.bound_bytes = min(self._history.bound_bytes, self._history.size_bytes)
-            # The log's pages into the file, so that its room, which it keeps, is used again.
-            self._db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
-
-    @contextlib.contextmanager
-    def _transaction(self) -> Iterator[None]:
-        with self._lock:
-            try:
-                self._db.execute("BEGIN IMMEDIATE")
-                yield
-                self._db.execute("COMMIT")
-            except sqlite3.Error as exc:
-                raise StoreError(f"{self.path}: {exc}") from exc
-            finally:
-                # the first error is the one to tell; a closed file has nothing to undo
-                with contextlib.suppress(sqlite3.Error):
-                    if self._db.in_transaction:
-                        self._db.execute("ROLLBACK")
+        return self._shared.write(work, history=self._history)
 
 
 def _json(payload: Mapping[str, Any]) -> str:

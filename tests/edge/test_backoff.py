@@ -1,4 +1,4 @@
-"""Waiting grows, ends at its limit, differs between recorders, and begins anew after success."""
+"""Waiting grows, ends at its limit, differs between recorders, and begins again after success."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""The benchmark measures the front end of any system, with librosa beside it where librosa has one
-like it.
-"""
+"""The benchmark measures any front end, against librosa where librosa has one like it."""
 
 from __future__ import annotations
 

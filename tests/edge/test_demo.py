@@ -1,6 +1,4 @@
-"""The demonstration soundscape is what its docstring says: the same every time, and every sound
-where and how it is described.
-"""
+"""The demonstration soundscape is the same every time, and its sounds are as described."""
 
 from __future__ import annotations
 
@@ -40,7 +38,7 @@ def _peak_hz(samples: Array) -> float:
 
 
 def _rhythm_hz(samples: Array, low_hz: float, high_hz: float) -> float:
-    """The strongest period of the loudness between two rates."""
+    """Return the strongest rate at which the loudness varies, between two rates."""
     envelope = scipy.signal.decimate(np.abs(samples).astype(np.float64), 100, ftype="fir")
     rate_hz = SAMPLE_RATE_HZ / 100
     power = np.abs(np.fft.rfft(envelope - envelope.mean()))

@@ -25,43 +25,24 @@ ROOT = Path(__file__).resolve().parents[2]
 SCHEMA = json.loads((ROOT / "config" / "detection.v1.schema.json").read_text(encoding="utf-8"))
 
 DETECTION_FIELDS = (
-    *(
-        "schema_version",
-        "id",
-        "state",
-        "source",
-        "label",
-        "common_name",
-        "scientific_name",
-        "nearest",
-        "score",
-        "novelty",
-        "top",
-    ),
-    *(
-        "start_sample",
-        "end_sample",
-        "peak_sample",
-        "sample_rate_hz",
-        "start_s",
-        "end_s",
-        "start_utc",
-        "end_utc",
-        "windows",
-    ),
+    *("schema_version", "id", "state", "source", "label", "common_name", "scientific_name"),
+    *("nearest", "score", "novelty", "top"),
+    *("start_sample", "end_sample", "peak_sample", "sample_rate_hz"),
+    *("start_s", "end_s", "start_utc", "end_utc", "windows"),
     *("health", "clock", "bundle", "variant", "backend", "config", "code"),
 )
-ADDED_FIELDS = {"variant", "backend"}  # that messages kept from before do not have
+ADDED_FIELDS = {"variant", "backend"}  # messages that were kept from before do not have them
 RECORDER_FIELDS = ("device", "site", "boot_id", "clip")
+LEVELS = ("rms_dbfs", "peak_dbfs", "clip_ratio", "dc", "dead", "stuck")
 WINDOW_FIELDS = ("file", "start_s", "end_s", "label", "nearest", "score", "novelty", "top")
 
 
 @pytest.fixture
 def payloads(replayer: Replayer, recording: str) -> list[dict[str, Any]]:
-    heard = replayer.hear(recording)
+    result = replayer.hear(recording)
     return [
-        detection_payload(d, source=heard.file, clock=heard.clock, provenance=replayer.provenance)
-        for d in heard.detections
+        detection_payload(d, source=result.file, clock=result.clock, provenance=replayer.provenance)
+        for d in result.detections
     ]
 
 
@@ -82,14 +63,7 @@ def test_the_fields_of_version_1_are_frozen(payloads: list[dict[str, Any]]) -> N
     assert SCHEMA["required"] == [name for name in DETECTION_FIELDS if name not in ADDED_FIELDS]
     assert tuple(SCHEMA["properties"]) == DETECTION_FIELDS + RECORDER_FIELDS
     assert tuple(payloads[0]["clock"]) == ("source", "synced", "uncertainty_s")
-    assert tuple(payloads[0]["health"]) == (
-        "rms_dbfs",
-        "peak_dbfs",
-        "clip_ratio",
-        "dc",
-        "dead",
-        "stuck",
-    )
+    assert tuple(payloads[0]["health"]) == LEVELS
 
 
 @pytest.mark.parametrize(
@@ -110,14 +84,14 @@ def test_the_schema_refuses(payloads: list[dict[str, Any]], spoil: dict[str, Any
 
 
 def test_a_recorder_adds_who_it_is(replayer: Replayer, recording: str) -> None:
-    heard = replayer.hear(recording)
+    result = replayer.hear(recording)
     payload = recorder_payload(
-        heard.detections[0],
+        result.detections[0],
         device="r1",
         site="",
         boot_id="b",
         clip=None,
-        clock=heard.clock,
+        clock=result.clock,
         provenance=replayer.provenance,
     )
     assert tuple(payload) == DETECTION_FIELDS + RECORDER_FIELDS
@@ -125,10 +99,7 @@ def test_a_recorder_adds_who_it_is(replayer: Replayer, recording: str) -> None:
     assert payload["source"] == "r1"
 
 
-def test_the_fields_of_effort_health_and_info_are_frozen(
-    replayer: Replayer, recording: str
-) -> None:
-    heard = replayer.hear(recording)
+def test_the_fields_of_effort_are_frozen(replayer: Replayer, recording: str) -> None:
     minute = EffortMinute(
         start_sample=0,
         end_sample=60_000,
@@ -138,38 +109,34 @@ def test_the_fields_of_effort_health_and_info_are_frozen(
         gated=15_000,
         dropped=5000,
     )
-    effort = effort_payload(minute, device="r1", boot_id="b", clock=heard.clock)
+    clock = replayer.hear(recording).clock
+    effort = effort_payload(minute, device="r1", boot_id="b", clock=clock)
     seconds = ("heard_s", "lost_s", "gated_s", "dropped_s")
     where = ("start_utc", "end_utc", "start_sample", "end_sample", "sample_rate_hz")
     assert tuple(effort) == ("schema_version", "device", "boot_id", *where, *seconds, "clock")
     assert [effort[key] for key in seconds] == [30.0, 10.0, 15.0, 5.0]
-    time = heard.clock.utc(0)
+
+
+def test_the_fields_of_health_and_info_are_frozen(replayer: Replayer, recording: str) -> None:
+    result = replayer.hear(recording)
+    time = result.clock.utc(0)
     health = health_payload(
-        heard.detections[0].health, device="r1", boot_id="b", time=time, clock=heard.clock
+        result.detections[0].health, device="r1", boot_id="b", time=time, clock=result.clock
     )
-    levels = ("rms_dbfs", "peak_dbfs", "clip_ratio", "dc", "dead", "stuck")
-    assert tuple(health) == ("schema_version", "device", "boot_id", "time_utc", *levels, "clock")
+    assert tuple(health) == ("schema_version", "device", "boot_id", "time_utc", *LEVELS, "clock")
     info = info_payload(
         device="r1", site="", boot_id="b", version="1", provenance=replayer.provenance, started=time
     )
+    recorder = ("device", "site", "boot_id", "version")
     digests = ("bundle", "variant", "backend", "config", "code")
-    assert tuple(info) == (
-        "schema_version",
-        "device",
-        "site",
-        "boot_id",
-        "version",
-        *digests,
-        "labels",
-        "started_utc",
-    )
+    assert tuple(info) == ("schema_version", *recorder, *digests, "labels", "started_utc")
 
 
 def test_the_fields_of_a_window_are_frozen(
     replayer: Replayer, recording: str, tmp_path: Path
 ) -> None:
-    heard = replayer.hear(recording, spool=tmp_path / "spool")
-    lines = [window_payload(p, file=heard.file) for p in heard.predictions()]
+    result = replayer.hear(recording, spool=tmp_path / "spool")
+    lines = [window_payload(p, file=result.file) for p in result.predictions()]
     assert lines
     for line in lines:
         assert tuple(line) == WINDOW_FIELDS

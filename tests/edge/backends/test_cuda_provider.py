@@ -1,6 +1,4 @@
-"""ONNX Runtime's CUDA provider: used where it works, noticed where it has silently become the
-CPU.
-"""
+"""ONNX Runtime's CUDA provider: used where it works; a silent change to the CPU is noticed."""
 
 from __future__ import annotations
 
@@ -29,8 +27,9 @@ def bundle(tmp_path: Path) -> Bundle:
 
 @contextmanager
 def onnxruntime_gpu(*, works: bool) -> Iterator[None]:
-    """The installed ONNX Runtime as the build with CUDA would be: it says what it runs on, which
-    need not be what was asked.
+    """Have the installed ONNX Runtime behave as the build with CUDA does in this block.
+
+    It says what it runs on, which is not what was asked for unless it `works`.
     """
     import onnxruntime as real
 
@@ -54,7 +53,7 @@ def onnxruntime_gpu(*, works: bool) -> Iterator[None]:
         sys.modules["onnxruntime"] = real
 
 
-def test_a_build_without_cuda_is_told() -> None:
+def test_a_build_without_cuda_is_reported() -> None:
     with pytest.raises(BackendError, match="built without CUDA; onnxruntime-gpu"):
         OnnxBackend("model.onnx", provider="cuda")
 
@@ -64,7 +63,7 @@ def test_it_comes_between_tensorrt_and_the_cpu(bundle: Bundle, tmp_path: Path) -
         names = [engine.name for engine in candidates(bundle, folder=tmp_path)]
         model = load_model(bundle, folder=tmp_path)
     assert names == ["onnxruntime-cuda/fp32", "onnxruntime-cpu/fp32"]
-    # TensorRT is there and nothing was compiled for it
+    # TensorRT is installed, but nothing was compiled for it.
     assert (model.engine.backend, model.engine.passed_over) == ("onnxruntime-cuda", 1)
 
 

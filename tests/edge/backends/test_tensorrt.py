@@ -1,6 +1,4 @@
-"""TensorRT as a recorder meets it: each way it can fail is one clear line and the next best
-engine.
-"""
+"""TensorRT as a recorder meets it: each failure is one clear line and the next best engine."""
 
 from __future__ import annotations
 
@@ -15,7 +13,8 @@ import pytest
 
 from deploy.compile.build_engine import Request, build
 from edge.backends.cuda import open_gpu
-from edge.backends.enginecache import BuildOptions, EngineCache, EngineKey, machine_of
+from edge.backends.enginecache import EngineCache
+from edge.backends.enginekey import BuildOptions, EngineKey, machine_of
 from edge.backends.onnx import OnnxBackend
 from edge.backends.tensorrt import TensorRtBackend
 from edge.bundle import Bundle
@@ -41,7 +40,7 @@ REFUSALS = {
     "Serialization assertion magicTagRead == kMAGIC_TAG failed.": (
         "truncated, damaged, or of a newer layout"
     ),
-    "": "TensorRT does not take it",
+    "": "TensorRT refuses it",
 }
 
 
@@ -65,7 +64,7 @@ def plan_of(bundle: Bundle, folder: Path) -> bytes:
 
 
 def kept(bundle: Bundle, folder: Path) -> EngineCache:
-    """A cache with an engine for the machine that this is."""
+    """Return a cache with an engine for this machine."""
     import tensorrt
 
     cache = EngineCache(folder)
@@ -114,7 +113,7 @@ def test_another_thread_may_use_it(bundle: Bundle, tmp_path: Path) -> None:
     assert len(answers) == 1
 
 
-def test_what_it_took_of_the_device_is_given_back(bundle: Bundle, tmp_path: Path) -> None:
+def test_all_memory_of_the_device_is_released(bundle: Bundle, tmp_path: Path) -> None:
     machine = Nvidia()
     with on_a_machine(machine):
         plan, gpu = plan_of(bundle, tmp_path), open_gpu()
@@ -140,22 +139,23 @@ def test_a_plan_that_is_not_taken_is_set_aside_and_the_next_engine_serves(
     ):
         model = load_model(bundle, folder=folder)
         assert (model.engine.backend, model.engine.passed_over) == ("onnxruntime-cpu", 1)
-        told = model.engine.why_not[0]
-        assert reason in told
-        assert "\n" not in told
+        why_not = model.engine.why_not[0]
+        assert reason in why_not
+        assert "\n" not in why_not
         assert [path.name for path in folder.iterdir()] == ["set-aside.1"]
         assert [r.message for r in caplog.records if "passed over" in r.message] == [
-            f"tensorrt/fp32 is passed over: {told[15:]}"
+            f"tensorrt/fp32 is passed over: {why_not[15:]}"
         ]
 
 
 def test_a_lack_of_memory_sets_nothing_aside(bundle: Bundle, tmp_path: Path) -> None:
-    folder, says = tmp_path / "engines", "Error Code 2: OutOfMemory (no further information)"
+    folder = tmp_path / "engines"
+    says = "Error Code 2: OutOfMemory (no further information)"
     with on_a_machine(Nvidia()):
         kept(bundle, folder)
     with on_a_machine(Nvidia(behaviour=Behaviour(deserialize_says=says))):
         model = load_model(bundle, folder=folder)
-        assert "has not the memory" in model.engine.why_not[0]
+        assert "has not enough memory" in model.engine.why_not[0]
     with on_a_machine(Nvidia(device=Device(failing={"cuMemAlloc": "CUDA_ERROR_OUT_OF_MEMORY"}))):
         assert "CUDA_ERROR_OUT_OF_MEMORY" in load_model(bundle, folder=folder).engine.why_not[0]
     with on_a_machine(Nvidia()):
@@ -228,7 +228,7 @@ def test_a_machine_without_a_gpu_has_fallen_back_from_nothing(
     assert model.engine.why_not[0].startswith("tensorrt: no NVIDIA GPU")
 
 
-def test_a_gpu_without_an_engine_is_told_and_counted(bundle: Bundle, tmp_path: Path) -> None:
+def test_a_gpu_without_an_engine_is_reported_and_counted(bundle: Bundle, tmp_path: Path) -> None:
     with on_a_machine(Nvidia()):
         model = load_model(bundle, folder=tmp_path / "engines")
     assert (model.engine.backend, model.engine.passed_over) == ("onnxruntime-cpu", 1)

@@ -1,6 +1,4 @@
-"""A bundle comes back as it was written, or not at all: one clear error that names the file and the
-reason.
-"""
+"""A bundle comes back as it was written, or there is one error that names file and reason."""
 
 from __future__ import annotations
 
@@ -22,6 +20,7 @@ from edge.bundle.manifest import FORMAT_VERSION
 from edge.errors import BundleError
 
 FILES = ("manifest.json", "model.onnx", "head.npz", "golden.npz", "MODEL_CARD.md")
+GRAPH = b"a graph" * 99
 SPEC = FrontendSpec(window_s=0.1)
 LABELS = (
     Label(
@@ -62,12 +61,17 @@ def _golden(outputs: int = 2, samples: int = SPEC.window_samples) -> Golden:
 
 
 def _write(
-    path: Path, *, manifest: Manifest | None = None, golden: Golden | None = None, rule: Rule = RULE
+    path: Path,
+    *,
+    manifest: Manifest | None = None,
+    golden: Golden | None = None,
+    rule: Rule = RULE,
+    model: bytes = GRAPH,
 ) -> Bundle:
     return write_bundle(
         path,
         manifest or _manifest(),
-        model=b"a graph" * 99,
+        model=model,
         rule=rule,
         golden=golden or _golden(),
         card="# Two frogs\n",
@@ -91,12 +95,9 @@ def test_a_bundle_comes_back_as_it_was_written(bundle: Path) -> None:
     loaded = load_bundle(bundle)
     assert loaded.labels == LABELS
     assert loaded.frontend == SPEC
-    assert loaded.model_path.read_bytes() == b"a graph" * 99
-    assert (loaded.head.activation, loaded.head.threshold, loaded.head.scale) == (
-        "sigmoid",
-        1.5,
-        0.25,
-    )
+    assert loaded.model_path.read_bytes() == GRAPH
+    assert loaded.head.activation == "sigmoid"
+    assert (loaded.head.threshold, loaded.head.scale) == (1.5, 0.25)
     assert loaded.golden.tolerance == 1e-3
     np.testing.assert_array_equal(loaded.golden.samples, _golden().samples)
     np.testing.assert_array_equal(loaded.golden.logits, _golden().logits)
@@ -120,7 +121,7 @@ def test_nothing_but_the_bundle_is_left(bundle: Path, tmp_path: Path) -> None:
 
 
 def _edit(change: Callable[[dict[str, Any]], object]) -> Callable[[Path], object]:
-    """Change the manifest by hand, as a person with an editor would."""
+    """Return a change to the manifest, as a person with an editor would make it."""
 
     def damage(bundle: Path) -> object:
         mapping = json.loads((bundle / "manifest.json").read_text(encoding="utf-8"))
@@ -200,7 +201,7 @@ def test_a_bad_bundle_is_one_error_that_names_the_file_and_the_reason(
     assert "\n" not in message
 
 
-def test_what_is_no_directory_is_no_bundle(tmp_path: Path) -> None:
+def test_a_bundle_is_a_directory_with_a_manifest(tmp_path: Path) -> None:
     (tmp_path / "model.zip").write_bytes(b"PK")
     for path in (tmp_path / "nowhere", tmp_path / "model.zip"):
         with pytest.raises(BundleError, match=path.name):
@@ -232,9 +233,7 @@ def _means_something_else(one: bytes, other: bytes) -> bool:
 
 
 def _signed_again(bundle: Path) -> Path:
-    """Sign whatever the files hold now: what a wrong exporter would write, not what an accident
-    leaves behind.
-    """
+    """Write the digests of what the files hold now, as a faulty exporter would; return the path."""
     mapping = json.loads((bundle / "manifest.json").read_text(encoding="utf-8"))
     mapping["files"] = {
         name: hashlib.sha256((bundle / name).read_bytes()).hexdigest() for name in FILES[1:]
@@ -286,9 +285,9 @@ def test_a_failing_write_leaves_the_old_bundle(bundle: Path, golden: Golden | No
         with pytest.raises(BundleError):
             _write(bundle, golden=golden)
     else:
-        # the model cannot be written: what a full disk does, half-way
+        # The model cannot be written, as on a full disk.
         with pytest.raises(TypeError):
-            write_bundle(bundle, _manifest(), model=None, rule=RULE, golden=_golden(), card="")  # type: ignore[arg-type]
+            _write(bundle, model=None)  # type: ignore[arg-type]
     assert _contents(bundle) == before
     assert [p.name for p in bundle.parent.iterdir()] == ["frogs"]
     load_bundle(bundle)

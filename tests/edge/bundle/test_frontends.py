@@ -1,6 +1,4 @@
-"""The frontends of the other papers: values of `FrontendSpec`, computed by the same code; PyTorch
-and librosa are the oracles.
-"""
+"""The frontends of the other papers, against PyTorch and librosa: only values, no further code."""
 
 from __future__ import annotations
 
@@ -14,7 +12,8 @@ import torch
 import torch.nn.functional as F
 
 from edge.bundle import Frontend, FrontendSpec
-from edge.bundle.features import power_to_db, resampling
+from edge.bundle.compression import power_to_db
+from edge.bundle.features import resampling
 from edge.bundle.spec import ChannelSpec, MaxLevel, QuantileLevel
 from edge.errors import SpecError
 from edge.types import Array
@@ -62,7 +61,7 @@ SHAPES = {
 
 
 def sound(seconds: float = 5.0) -> Array:
-    """A falling chirp in noise."""
+    """Return a falling chirp in noise."""
     time_s = np.arange(round(seconds * 22_050)) / 22_050
     chirp = 0.3 * np.sin(2 * np.pi * (6000 * time_s - 500 * time_s**2))
     return (chirp + 0.01 * np.random.default_rng(0).standard_normal(len(time_s))).astype(np.float32)
@@ -129,7 +128,7 @@ def test_linear_bands_are_librosas_spectrogram_resized(n_fft: int) -> None:
         image, (299, power.shape[1]), mode="bilinear", antialias=True, align_corners=False
     )[0, 0].numpy()
     ours = Frontend(spec).components(samples)[0]
-    # weights of single precision
+    # The weights are of single precision.
     np.testing.assert_allclose(power_to_db(ours), power_to_db(oracle), atol=0.01)
 
 
@@ -189,7 +188,9 @@ def test_outliers_are_clipped_and_the_rest_keeps_its_place() -> None:
         ),
     ],
 )
-def test_what_cannot_be_is_told_in_a_line(changes: dict[str, Any], reason: str) -> None:
+def test_an_impossible_frontend_is_refused_in_one_line(
+    changes: dict[str, Any], reason: str
+) -> None:
     with pytest.raises(SpecError, match=reason) as caught:
         FrontendSpec.parse(changes)
     assert "\n" not in str(caught.value)

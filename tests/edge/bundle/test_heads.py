@@ -15,14 +15,13 @@ from hypothesis import strategies as st
 from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import NearestNeighbors
 
-from edge.bundle.heads import (
+from edge.bundle.heads import Activation, Head
+from edge.bundle.rules import (
     RULES,
-    Activation,
     Blend,
     Energy,
     GaussianDensity,
     GaussianTail,
-    Head,
     JointEnergy,
     KnnDistance,
     MaxLogit,
@@ -110,7 +109,7 @@ def test_gaussian_tail_does_not_reject_the_very_typical() -> None:
 
 
 def _at_distance(distance: float) -> Array:
-    """A point at `distance` from the mean of class 0."""
+    """Return a point at `distance` from the mean of class 0."""
     step = np.zeros((1, DIMENSIONS), np.float32)
     step[0, 0] = distance
     return GAUSSIANS["means"][:1] + step
@@ -208,7 +207,7 @@ def test_novelty_grows_with_the_raw_value_and_is_a_half_at_the_threshold(
 
 
 def _with_other(logits: Array) -> Array:
-    """Softmax with one more logit of 0, whose own share is left out."""
+    """Return the softmax with one more logit of 0, whose own share is left out."""
     with_zero = np.concatenate([logits, np.zeros((len(logits), 1), np.float32)], axis=1)
     shares: Array = scipy.special.softmax(with_zero, axis=1)[:, :-1]
     return shares

@@ -1,6 +1,4 @@
-"""Headers of recordings that lie, are cut off or changed: one clear line, or a right result;
-nothing half-written.
-"""
+"""Headers that are false, cut off or changed: one clear line or a right result."""
 
 from __future__ import annotations
 
@@ -27,25 +25,9 @@ ROOT = Path(__file__).resolve().parents[3]
 SCHEMA = json.loads((ROOT / "config" / "detection.v1.schema.json").read_text(encoding="utf-8"))
 HEADER = 200  # bytes in which the changes are: all of a WAV's header, and of a FLAC's
 SECONDS = 1.5
-NUMBERS = st.sampled_from(
-    [
-        0,
-        1,
-        2,
-        3,
-        7,
-        8,
-        0x7F,
-        0xFF,
-        0x7FFF,
-        0x8000,
-        0xFFFE,
-        0xFFFF,
-        0x7FFFFFFF,
-        0x80000000,
-        0xFFFFFFFF,
-    ]
-)
+SMALL = [0, 1, 2, 3, 7, 8, 0x7F, 0xFF]
+LARGE = [0x7FFF, 0x8000, 0xFFFE, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF]
+NUMBERS = st.sampled_from(SMALL + LARGE)
 CHANGES = st.one_of(
     st.tuples(st.just("bytes"), st.integers(0, HEADER), st.binary(min_size=1, max_size=4)),
     st.tuples(
@@ -78,13 +60,13 @@ class Originals(dict[str, bytes]):
     """Files by name."""
 
     def __repr__(self) -> str:
-        # a failure tells how a file was changed, not all of its bytes
+        # A failure shows how a file was changed, not all of its bytes.
         return f"Originals({', '.join(self)})"
 
 
 @pytest.fixture(scope="module")
 def originals(folder: Path) -> Originals:
-    """Real files of the kinds that recorders write, by name."""
+    """Return files of the kinds that recorders write, by name."""
     kinds = {
         "pcm.wav": "PCM_16",
         "float.wav": "FLOAT",
@@ -122,7 +104,7 @@ def changed(content: bytes, changes: list[tuple[str, int, bytes]]) -> bytes:
 @settings(max_examples=200)
 @example(name="pcm.rf64", changes=[("bytes", 34, b"\0\x80")])  # 2^63 bytes of sound
 @given(NAMES, st.lists(CHANGES, min_size=1, max_size=3))
-def test_a_changed_header_is_heard_or_told_in_one_line(
+def test_a_changed_header_gives_a_result_or_one_line(
     folder: Path,
     replayer: Replayer,
     originals: Originals,
@@ -152,21 +134,13 @@ def test_the_command_writes_all_or_nothing(
     name: str,
     changes: list[tuple[str, int, bytes]],
 ) -> None:
-    path, results = folder / f"written-{name}", folder / "results"
+    path = folder / f"written-{name}"
     path.write_bytes(changed(originals[name], changes))
+    results = folder / "results"
     results.mkdir(exist_ok=True)
     out = results / "out.jsonl"
-    options = (
-        "--bundle",
-        str(bundle.path),
-        "--hop-s",
-        "0.5",
-        "--format",
-        "jsonl",
-        "--out",
-        str(out),
-    )
-    result = CliRunner().invoke(main, ["replay", *options, str(path)])
+    options = ["--hop-s", "0.5", "--format", "jsonl", "--bundle", str(bundle.path)]
+    result = CliRunner().invoke(main, ["replay", *options, "--out", str(out), str(path)])
     assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
     assert result.stdout == ""
     if result.exit_code == 0:
@@ -184,7 +158,7 @@ def test_the_command_writes_all_or_nothing(
 def test_a_process_of_its_own_goes_on_after_each_bad_file(
     bundle: Bundle, tmp_path: Path, originals: Originals
 ) -> None:
-    """What the decoders' C code says for itself is not on the terminal either."""
+    """Nothing that the decoders' C code prints is on the terminal either."""
     bad = {
         "a.wav": originals["pcm.wav"][:30],
         "b.wav": changed(originals["pcm.wav"], [("number", 40, b"\xff\xff\xff\x0f")]),
@@ -199,20 +173,11 @@ def test_a_process_of_its_own_goes_on_after_each_bad_file(
     for name, content in bad.items():
         (tmp_path / name).write_bytes(content)
     good = write_audio(tmp_path / "z.wav", soundscape())
-    command = [
-        sys.executable,
-        "-m",
-        "edge.cli",
-        "replay",
-        "--bundle",
-        str(bundle.path),
-        "--format",
-        "jsonl",
-        str(tmp_path),
-    ]
-    told = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert told.returncode == 1
-    lines = told.stderr.splitlines()
+    replay = [sys.executable, "-m", "edge.cli", "replay", "--bundle", str(bundle.path)]
+    command = [*replay, "--format", "jsonl", str(tmp_path)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    lines = done.stderr.splitlines()
     assert [line.split(":")[1].rpartition("/")[2] for line in lines] == sorted(bad)
     assert all(line.startswith("error: ") for line in lines)
-    assert {json.loads(line)["source"] for line in told.stdout.splitlines()} == {good}
+    assert {json.loads(line)["source"] for line in done.stdout.splitlines()} == {good}

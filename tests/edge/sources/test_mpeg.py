@@ -1,4 +1,4 @@
-"""MP3s whose header does not tell how long they are: nothing of their end may be lost."""
+"""MP3s whose header does not give their length: their end must not be lost."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from edge.sources.file import FileSource, probe
+from edge.sources.file import FileSource
+from edge.sources.header import probe
 from edge.sources.mpeg import TaggedMp3, measure_mp3
 from tests.support.audio import noise
 from tests.support.bundles import tone
@@ -18,7 +19,7 @@ SECONDS = 24
 
 
 def variable_mp3(path: Path, rate_hz: int, channels: int) -> Path:
-    """Near silence, then noise: a variable bit rate that its first frames misjudge by far."""
+    """Write near silence, then noise: its first frames are far from its mean bit rate."""
     samples = np.concatenate(
         [tone(440, SECONDS - 8, rate_hz, level=1e-4), noise(8, rate_hz, level=0.3)]
     )
@@ -48,9 +49,9 @@ def without_tag(path: Path) -> Path:
 def seconds(path: Path) -> float:
     source = FileSource(str(path), sample_rate_hz=22_050)
     assert source.facts.duration_s is not None
-    heard = sum(len(block.samples) for block in source.blocks()) / 22_050
-    assert heard == pytest.approx(source.facts.duration_s, abs=0.2)
-    return heard
+    decoded_s = sum(len(block.samples) for block in source.blocks()) / 22_050
+    assert decoded_s == pytest.approx(source.facts.duration_s, abs=0.2)
+    return decoded_s
 
 
 @pytest.mark.parametrize("rate_hz", [11_025, 16_000, 22_050, 32_000, 44_100, 48_000])
@@ -68,12 +69,12 @@ def test_a_variable_bit_rate_without_a_tag_is_heard_to_its_end(
 def test_recordings_joined_with_cat_are_both_heard(tmp_path: Path) -> None:
     data = variable_mp3(tmp_path / "a.mp3", 44_100, 1).read_bytes()
     joined = tmp_path / "joined.mp3"
-    # with the ID3v1 tag of the first between them
+    # The ID3v1 tag of the first is between them.
     joined.write_bytes(data + b"TAG".ljust(128, b"\0") + data)
     assert seconds(joined) == pytest.approx(2 * SECONDS, abs=0.3)
 
 
-def test_tags_before_the_sound_are_no_sound(tmp_path: Path) -> None:
+def test_tags_before_the_sound_are_skipped(tmp_path: Path) -> None:
     bare = without_tag(variable_mp3(tmp_path / "a.mp3", 44_100, 1))
     titled = tmp_path / "titled.mp3"
     titled.write_bytes(b"ID3\x04\0\0\0\0\x02\0" + b"\xff\xfb\x90" * 85 + b"\0" + bare.read_bytes())
@@ -108,6 +109,6 @@ def test_the_tagged_stream_reads_like_a_file(tmp_path: Path) -> None:
         assert stream.read(1) == whole[13:14]
 
 
-def test_no_mp3_has_no_length(tmp_path: Path) -> None:
+def test_bytes_that_are_not_mp3_have_no_length(tmp_path: Path) -> None:
     (tmp_path / "a.mp3").write_bytes(b"\xff\xfb\x90\xc4 and then no frame" * 9)
     assert measure_mp3(str(tmp_path / "a.mp3")) is None

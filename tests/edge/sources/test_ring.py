@@ -1,6 +1,4 @@
-"""The ring between callback and pipeline: order, wrap-around, and what an overtaken reader is
-told.
-"""
+"""The ring between callback and pipeline: order, wrap-around, and a reader that is overtaken."""
 
 from __future__ import annotations
 

@@ -1,0 +1,151 @@
+"""The channels of a frontend as data: which part of the sound, and the level that compresses it."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from edge.bundle.mapping import from_mapping
+from edge.errors import SpecError
+
+__all__ = [
+    "COMPONENT_NAMES",
+    "WHOLE",
+    "ChannelSpec",
+    "FixedLevel",
+    "FloorLevel",
+    "Level",
+    "MaxLevel",
+    "PcenLevel",
+    "QuantileLevel",
+]
+
+COMPONENT_NAMES = ("mel", "harmonic", "percussive", "linear")
+# Components that hold all of the sound, and may have a transform of their own.
+WHOLE = ("mel", "linear")
+
+
+@dataclass(frozen=True, kw_only=True)
+class MaxLevel:
+    """dB below the channel's own maximum in the window, scaled to 0..1.
+
+    The scale is `range_db` deep (Thakur et al. 2019, II.A).
+    """
+
+    kind: ClassVar[str] = "max"
+    range_db: float = 80.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class FixedLevel:
+    """dB re full scale between two fixed levels, scaled to 0..1.
+
+    It keeps loudness, so that silence looks like silence.
+    """
+
+    kind: ClassVar[str] = "fixed"
+    floor_db: float = -80.0
+    ceiling_db: float = 40.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class FloorLevel:
+    """dB above each band's own background, scaled to 0..1.
+
+    The background is the band's median over the window, so that steady noise is removed.
+    """
+
+    kind: ClassVar[str] = "floor"
+    below_db: float = 10.0
+    above_db: float = 50.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class PcenLevel:
+    """Per-channel energy normalisation, with librosa's parameters and definition.
+
+    Source: Wang et al. 2017, Trainable frontend for robust and far-field keyword spotting.
+    """
+
+    kind: ClassVar[str] = "pcen"
+    time_constant_s: float = 0.4
+    gain: float = 0.98
+    bias: float = 2.0
+    power: float = 0.5
+    eps: float = 1e-6
+
+
+@dataclass(frozen=True, kw_only=True)
+class QuantileLevel:
+    """dB between two quantiles of the channel's own values in the window, scaled to 0..1.
+
+    What lies outside is clipped. This is the removal of outliers of Sevilla and Glotin 2017
+    (section 2.1, step 7), who do not say how it is done.
+    """
+
+    kind: ClassVar[str] = "quantile"
+    low: float = 0.01
+    high: float = 0.999
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.low < self.high <= 1:
+            raise SpecError(f"low {self.low} and high {self.high}: need 0 <= low < high <= 1")
+
+
+Level = MaxLevel | FixedLevel | FloorLevel | PcenLevel | QuantileLevel
+_LEVELS: dict[str, type[Any]] = {
+    cls.kind: cls for cls in (MaxLevel, FixedLevel, FloorLevel, PcenLevel, QuantileLevel)
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChannelSpec:
+    """One input channel: a component of the spectrogram and how its power is compressed.
+
+    `mel` and `linear` are the whole sound in bands of the mel scale or of equal width, `harmonic`
+    and `percussive` its parts in mel bands. `linear` resizes the power of the bins to the bands,
+    before the level: Sevilla and Glotin 2017 resize in dB, but power is what training can mix.
+    `n_fft` is a transform of its own (None: the frontend's), for systems that look at several
+    scales.
+    """
+
+    component: str
+    level: Level
+    n_fft: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.component not in COMPONENT_NAMES:
+            raise SpecError(f"component '{self.component}' is none of {', '.join(COMPONENT_NAMES)}")
+        if self.n_fft is not None and (self.n_fft < 16 or self.component not in WHOLE):
+            raise SpecError(
+                f"n_fft {self.n_fft}: must be at least 16, and of a component {' or '.join(WHOLE)}"
+            )
+
+    @staticmethod
+    def parse(mapping: Mapping[str, Any], *, where: str) -> ChannelSpec:
+        """Build from `{component: mel, level: {kind: max, range_db: 80}}`; raises `SpecError`."""
+        if not {"component", "level"} <= set(mapping) <= {"component", "level", "n_fft"}:
+            raise SpecError(
+                f"{where}: needs the keys component and level, may have n_fft, has "
+                f"{', '.join(sorted(mapping))}"
+            )
+        level = dict(mapping["level"])
+        kind = level.pop("kind", None)
+        if kind not in _LEVELS:
+            raise SpecError(f"{where}.level.kind: '{kind}' is none of {', '.join(_LEVELS)}")
+        parsed = from_mapping(_LEVELS[kind], level, where=f"{where}.level")
+        channel: ChannelSpec = from_mapping(ChannelSpec, {**mapping, "level": parsed}, where=where)
+        return channel
+
+    def as_mapping(self) -> dict[str, Any]:
+        """Return plain JSON/YAML types; `parse` is the inverse."""
+        level = {"kind": self.level.kind, **dataclasses.asdict(self.level)}
+        own = {} if self.n_fft is None else {"n_fft": self.n_fft}
+        return {"component": self.component, "level": level, **own}
+
+    @property
+    def component_key(self) -> str:
+        """Name of what is computed before the level."""
+        return self.component if self.n_fft is None else f"{self.component}/{self.n_fft}"

@@ -1,0 +1,75 @@
+"""Writing a bundle: whole, verified and in place, or not at all."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from edge.bundle.bundle import CARD, HEAD, MANIFEST, Bundle, file_names, golden_file, graph_file
+from edge.bundle.digest import sha256_of
+from edge.bundle.golden import Golden, NewVariant, write_golden
+from edge.bundle.manifest import FP32, Manifest, Variant
+from edge.bundle.reading import load_bundle
+from edge.bundle.rules import Rule, rule_arrays
+from edge.files import replacing_folder
+
+__all__ = ["write_bundle"]
+
+
+def write_bundle(
+    path: Path | str,
+    manifest: Manifest,
+    *,
+    model: bytes,
+    rule: Rule,
+    golden: Golden,
+    card: str,
+    variants: Mapping[str, NewVariant] | None = None,
+) -> Bundle:
+    """Write a bundle beside `path`, verify it, and rename it into place.
+
+    A bundle that was there is replaced whole. The new one has exactly the `variants` given,
+    whatever the manifest said before. Raises OSError, and `BundleError` for parts that do not
+    belong together.
+    """
+    path = Path(path)
+    with replacing_folder(path) as staging:
+        (staging / graph_file(FP32)).write_bytes(model)
+        (staging / CARD).write_text(card, encoding="utf-8")
+        np.savez_compressed(staging / HEAD, **rule_arrays(rule))  # type: ignore[arg-type]
+        write_golden(staging / golden_file(FP32), golden, samples=golden.samples)
+        for name, variant in (variants or {}).items():
+            (staging / graph_file(name)).write_bytes(variant.model)
+            write_golden(staging / golden_file(name), variant)
+        described = {name: new.variant for name, new in (variants or {}).items()}
+        _write_manifest(staging, manifest, described)
+        load_bundle(staging)
+    return load_bundle(path)
+
+
+def _write_manifest(folder: Path, manifest: Manifest, variants: dict[str, Variant]) -> None:
+    complete = dataclasses.replace(
+        manifest,
+        files={name: sha256_of((folder / name).read_bytes()) for name in file_names(variants)},
+        variants=variants,
+        format_version=_format_version(manifest, variants),
+    )
+    content = {"digest": complete.digest, **complete.as_mapping()}
+    text = json.dumps(content, indent=1, sort_keys=True)
+    (folder / MANIFEST).write_text(text + "\n", encoding="utf-8")
+
+
+def _format_version(manifest: Manifest, variants: Mapping[str, Variant]) -> int:
+    """Return the version of the oldest program that understands the bundle.
+
+    So a bundle without anything new keeps its digest when it is written again.
+    """
+    if manifest.attention:
+        return 4
+    if manifest.label_thresholds or manifest.frame_threshold is not None:
+        return 3
+    return 2 if variants else 1

@@ -1,0 +1,65 @@
+"""How rows are dated, and how they are corrected once the machine's clock is set."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
+
+from edge.clock import rfc3339
+
+__all__ = ["Dating", "moved", "shift"]
+
+TIMES = ("start_utc", "end_utc", "time_utc")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dating:
+    """How rows are dated: `offset_us` is UTC minus the time since the machine started.
+
+    `boot_id` names that start. `synced` only when a time service vouches for the offset;
+    `uncertainty_s` says how far it may be off.
+    """
+
+    boot_id: str
+    offset_us: int
+    synced: bool
+    uncertainty_s: float
+
+
+def shift(db: sqlite3.Connection, table: str, column: str, which: str, dating: Dating) -> int:
+    """Move the times in the payloads of a table to `dating`; return how many rows there were.
+
+    Rows of this start of the machine that fulfil the condition `which` are corrected; `column`
+    identifies a row.
+    """
+    rows = db.execute(
+        f"SELECT {column}, payload, offset_us FROM {table} WHERE boot_id = ? AND {which}",
+        (dating.boot_id,),
+    ).fetchall()
+    for row_id, payload, offset_us in rows:
+        text = _redated(payload, dating.offset_us - offset_us, dating)
+        db.execute(
+            f"UPDATE {table} SET payload = ?, offset_us = ?, synced = 1 WHERE {column} = ?",
+            (text, dating.offset_us, row_id),
+        )
+    return len(rows)
+
+
+def moved(time_utc: str, by_us: int) -> str:
+    """Return a time of RFC 3339 moved by microseconds."""
+    time = datetime.fromisoformat(time_utc.replace("Z", "+00:00")) + timedelta(microseconds=by_us)
+    return rfc3339(time.astimezone(timezone.utc))
+
+
+def _redated(payload: str, by_us: int, dating: Dating) -> str:
+    """Return a payload with its times moved and its clock as in `dating`."""
+    content = json.loads(payload)
+    content.update({key: moved(content[key], by_us) for key in TIMES if key in content})
+    content["clock"] = {
+        **content["clock"],
+        "synced": dating.synced,
+        "uncertainty_s": dating.uncertainty_s,
+    }
+    return json.dumps(content, allow_nan=False, ensure_ascii=False)
