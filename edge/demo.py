@@ -19,7 +19,6 @@ wind            noise that falls by 6 dB an octave, in gusts
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -29,6 +28,8 @@ import numpy as np
 import scipy.signal
 import soundfile
 from numpy.typing import NDArray
+
+from edge.files import replacing
 
 __all__ = ["DURATION_S", "SAMPLE_RATE_HZ", "SCHEDULE", "Scene", "soundscape", "write"]
 
@@ -78,13 +79,8 @@ def soundscape() -> Array:
 
 def write(path: Path) -> None:
     """Write the soundscape to `path` as 16 bit WAV, whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        soundfile.write(unfinished, soundscape(), SAMPLE_RATE_HZ, subtype="PCM_16", format="WAV")
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    with replacing(path) as staging:
+        soundfile.write(staging, soundscape(), SAMPLE_RATE_HZ, subtype="PCM_16", format="WAV")
 
 
 def _time(duration_s: float) -> Signal:

@@ -33,6 +33,7 @@ MAY_IMPORT: dict[str, dict[str, str]] = {
         "backends": "bundle errors files types",
         "sources": "backoff errors section types",
         "clock": "errors sources",
+        "demo": "files",
         "detect": "backends bundle clock errors section strictyaml types",
         "provenance": "bundle detect section",
         "config": "detect errors provenance section sources strictyaml",

@@ -47,7 +47,7 @@ class Microphone:
     `blocks` runs on one thread, and calls `on_gap` there before the block that follows the gap.
     `on_position` gets a sample and the monotonic time at which it was recorded, for the clock, and
     `on_fault` is called when a device is missing or fails. `stop` may be called from any thread or
-    signal handler. `backlog_s` of audio wait to be read.
+    signal handler.
     """
 
     def __init__(
@@ -72,12 +72,18 @@ class Microphone:
         self._on_fault = on_fault
         self._stop = threading.Event()
         self._fault = ""  # why no audio comes; empty when all is well
-        self.backlog_s = 0.0
+        self._current: _Capture | None = None
 
     @property
     def sample_rate_hz(self) -> int:
         """Rate of the samples in the blocks."""
         return self._rate_hz
+
+    @property
+    def backlog_s(self) -> float:
+        """Seconds of audio that wait to be read; any thread may ask, also while no one reads."""
+        capture = self._current
+        return 0.0 if capture is None else capture.ring.waiting_frames / capture.rate_hz
 
     def stop(self) -> None:
         """Have `blocks` end soon."""
@@ -90,11 +96,12 @@ class Microphone:
         self._resampler: soxr.ResampleStream | None = None
         try:
             while not self._stop.is_set():
-                capture = self._open()
+                capture = self._current = self._open()
                 if capture is not None:
                     try:
                         yield from self._listen(capture)
                     finally:
+                        self._current = None
                         capture.stream.close()
                 # Also after a stream that broke: a device may open well and then send nothing, over
                 # and over.
@@ -147,7 +154,6 @@ class Microphone:
         first = True
         while not self._stop.is_set():
             chunk = capture.ring.read()
-            self.backlog_s = capture.ring.lag_frames / capture.rate_hz
             if chunk is None:
                 silent_s = self._timer.monotonic_s() - arrived_s
                 if silent_s > STALL_S or not capture.stream.active():

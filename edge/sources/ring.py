@@ -49,9 +49,9 @@ class FrameRing:
         self._read_frames = 0
 
     @property
-    def lag_frames(self) -> int:
-        """Frames written and not yet read."""
-        return self._claimed - self._read_frames
+    def waiting_frames(self) -> int:
+        """How many frames are written, not yet read, and not yet overwritten."""
+        return min(self._claimed - self._read_frames, len(self._frames))
 
     def write(self, data: bytes, arrival_s: float, overflow: bool) -> None:
         """Take interleaved float32 frames, in the place of the oldest.

@@ -195,9 +195,9 @@ def of_lateness(tmp_path_factory: pytest.TempPathFactory, bundle: Bundle) -> Lif
             until(lambda due=played + seconds * RATE_HZ: audio.played >= due, 60)  # type: ignore[misc]
         life.facts["grown_bytes"] = watch.look()["edge_resident_memory_bytes"] - memory_bytes
         life.facts["stalled_s"] = time.monotonic() - began_s
+        watch.until("edge_queue_seconds", 9.0)  # also while nothing reads it
         backends[0].go.set()
         watch.until('edge_windows_total{outcome="dropped"}')
-        watch.until("edge_queue_seconds", 1.0)
         until(lambda: watch.look()["edge_queue_seconds"] < 1.0, 60)
         judged = watch.look()['edge_windows_total{outcome="judged"}']
         watch.until('edge_windows_total{outcome="judged"}', judged + 4)

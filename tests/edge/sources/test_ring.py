@@ -46,7 +46,7 @@ def test_a_writer_on_another_thread_never_hands_out_torn_frames() -> None:
     writer = threading.Thread(target=write)
     writer.start()
     at = 0
-    while writer.is_alive() or ring.lag_frames:
+    while writer.is_alive() or ring.waiting_frames:
         chunk = ring.read()
         if chunk is None:
             if not writer.is_alive():
