@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -11,25 +10,23 @@ import click
 
 from deploy.compile.command import compile_command
 from edge.bundle import Bundle, FrontendSpec, load_bundle
-from edge.errors import UserError
+from edge.errors import EdgeError, UserError
+from edge.terminal import OneLineErrors, aside
 
 __all__ = ["main"]
 
 
-class _OneLineErrors(click.Group):
-    """A command group that ends with one line and exit code 2 when a person has to change
-    something.
-    """
-
-    def invoke(self, ctx: click.Context) -> object:
-        try:
-            return super().invoke(ctx)
-        except UserError as exc:
-            click.echo(f"edge-deploy: {exc}", err=True)
-            sys.exit(2)
+def _exit_status(error: EdgeError) -> int:
+    """Return 2 for what a person has to change, and 1 for any other error."""
+    return 2 if isinstance(error, UserError) else 1
 
 
-@click.group(cls=_OneLineErrors, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=OneLineErrors,
+    status_of=_exit_status,
+    prefix="edge-deploy",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 @click.version_option(package_name="edge-monitor", prog_name="edge-deploy")
 def main() -> None:
     """Putting a bundle on recorders."""
@@ -85,7 +82,7 @@ def quantize_(
 
     loaded, kinds = load_bundle(bundle), kinds_for(precision, backend)
     written = quantize(
-        loaded, read_windows(windows, loaded), kinds, allow_loss=allow_loss, say=_aside
+        loaded, read_windows(windows, loaded), kinds, allow_loss=allow_loss, say=aside
     )
     for kind in kinds:
         click.echo(f"{kind.name}: {_accuracy(written.manifest.variants[kind.name].metrics)}")
@@ -100,10 +97,6 @@ def _accuracy(metrics: Mapping[str, Any]) -> str:
         (f"AUROC {name}", value, metrics["auroc"][name]) for name, value in before["auroc"].items()
     ]
     return ", ".join(f"{name} {was:.4f} -> {now:.4f}" for name, was, now in pairs)
-
-
-def _aside(line: str) -> None:
-    click.echo(line, err=True)
 
 
 @main.command()

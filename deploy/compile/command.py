@@ -13,6 +13,7 @@ from edge.backends.enginecache import BuildOptions
 from edge.bundle import Bundle, load_bundle
 from edge.config.config import load_config
 from edge.errors import BackendError, ConfigError, NoGpuError
+from edge.terminal import aside
 
 __all__ = ["compile_command"]
 
@@ -99,7 +100,7 @@ def compile_command(  # noqa: PLR0913 - one for each option
         compiler = Compiler(
             engines or chosen.engines,
             options=options,
-            say=_say,
+            say=aside,
             progress=_progress(),
             timeout_s=timeout_s,
         )
@@ -151,10 +152,6 @@ def _refuse_unknown(bundle: Bundle, names: tuple[str, ...]) -> None:
             )
 
 
-def _say(line: str) -> None:
-    click.echo(line, err=True)
-
-
 def _progress() -> Callable[[float, float, str], None]:
     """Told now and then, as lines: the journal keeps them, too."""
     told_s = -SAY_EVERY_S
@@ -170,7 +167,7 @@ def _progress() -> Callable[[float, float, str], None]:
                 if done > 0.02
                 else ", this takes minutes"
             )
-            _say(f"{done:4.0%} after {since_s:.0f} s{left}: {phase}")
+            aside(f"{done:4.0%} after {since_s:.0f} s{left}: {phase}")
 
     return progress
 

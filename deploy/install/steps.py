@@ -12,6 +12,8 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
+from edge.files import write_whole
+
 __all__ = ["Step", "Undo", "carry_out", "folder", "link", "point", "remove", "text_file", "write"]
 
 Undo = Callable[[], object]
@@ -94,17 +96,7 @@ def link(path: Path, target: str, why: str) -> Step:
 def write(path: Path, content: bytes, *, mode: int = 0o644) -> Undo:
     """Replace `path` whole: at no moment is there half a file, not even after a power cut."""
     before = _held(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    staging = _beside(path)
-    try:
-        with staging.open("xb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        staging.chmod(mode)
-        staging.replace(path)
-    finally:
-        staging.unlink(missing_ok=True)
+    write_whole(path, content, durable=True, mode=mode)
     if before is None:
         return lambda: path.unlink(missing_ok=True)
     return lambda: write(path, before, mode=mode)
