@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
-from deploy.quantize.windows import KNOWN, LEFT_OUT, QUIET, UNKNOWN, Split
 from edge.bundle import Head
+from edge.bundle.windows import KNOWN, LEFT_OUT, QUIET, UNKNOWN, Split
 
 __all__ = [
     "ALL",

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from deploy.quantize.accuracy import ALL, NOISES, UNKNOWNS
-from deploy.quantize.windows import KNOWN
 from edge.bundle import FP32, Variant
+from edge.bundle.windows import KNOWN
 
 __all__ = ["with_precisions"]
 

@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from deploy.quantize.accuracy import Accuracy, Outputs, judge, losses, novelty_of, rethreshold
 from deploy.quantize.card import with_precisions
 from deploy.quantize.graphs import body, load_onnx, name_nodes, run_as_recorded, run_to_the_letter
-from deploy.quantize.windows import Windows
 from edge.bundle import FP32, Bundle, Frontend, Head, NewVariant, Variant, write_bundle
+from edge.bundle.windows import Windows
 from edge.errors import UserError
 
 if TYPE_CHECKING:

@@ -14,6 +14,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from edge.bundle import Bundle, Frontend, Golden, Manifest, write_bundle
 from edge.bundle.heads import MaxLogit
+from edge.bundle.windows import KNOWN, QUIET, UNKNOWN, Split, Windows, write
 from edge.types import Array
 from tests.support.bundles import LABELS, SPEC, tone
 
@@ -49,39 +50,40 @@ def convolutional_bundle(path: Path, *, loudest: float = 1.0, deep: bool = True)
 
 
 def write_windows_file(path: Path, bundle: Bundle, **changed: Any) -> Path:
-    """What `edge-train windows` would write for it: 3 windows a recording, the last one quiet;
-    `changed` replaces arrays.
+    """Write windows as `edge-train windows` does: 3 of each recording, the last one quiet.
+
+    `changed` replaces arrays of the file by their names, or leaves one out with None.
     """
-    arrays: dict[str, Any] = {
-        "format": np.array(1),
-        "frontend": np.array(bundle.frontend.digest),
-        "training_data": np.array(bundle.manifest.training_data),
-        "labels": np.array([label.label for label in bundle.labels]),
-        "train_features": _features((*KNOWN_HZ, *UNKNOWN_HZ), 1, 8),
-    }
-    for seed, name in ((2, "validation"), (3, "test")):
-        arrays |= {f"{name}_{key}": column for key, column in _split(seed).items()}
-    with path.open("wb") as file:
-        np.savez(
-            file, **{key: value for key, value in (arrays | changed).items() if value is not None}
-        )
+    windows = Windows(
+        frontend=bundle.frontend.digest,
+        training_data=bundle.manifest.training_data,
+        labels=tuple(label.label for label in bundle.labels),
+        calibration=_features((*KNOWN_HZ, *UNKNOWN_HZ), 1, 8),
+        validation=_split(2),
+        test=_split(3),
+    )
+    write(path, windows)
+    if changed:
+        with np.load(path) as written:
+            arrays = {**written, **changed}
+        np.savez(path, **{name: array for name, array in arrays.items() if array is not None})
     return path
 
 
-def _split(seed: int, recordings: int = 6, windows: int = 3) -> dict[str, NDArray[Any]]:
-    kinds = [("known species", hz, k) for k, hz in enumerate(KNOWN_HZ)]
-    kinds += [("unknown species", hz, -1) for hz in UNKNOWN_HZ] + [("noise: hiss", 0.0, -1)]
+def _split(seed: int, recordings: int = 6, windows: int = 3) -> Split:
+    kinds = [(KNOWN, hz, k) for k, hz in enumerate(KNOWN_HZ)]
+    kinds += [(UNKNOWN, hz, -1) for hz in UNKNOWN_HZ] + [("noise: hiss", 0.0, -1)]
     origin = np.repeat([kind for kind, _, _ in kinds], recordings * windows)
     quiet = (np.arange(len(origin)) % windows == windows - 1) & (origin != "noise: hiss")
-    return {
-        "features": np.concatenate(
+    return Split(
+        features=np.concatenate(
             [_features([hz], seed, recordings * windows) for _, hz, _ in kinds]
         ),
-        "recording": np.repeat(np.arange(len(kinds) * recordings), windows),
-        "species": np.where(quiet, -1, np.repeat([k for _, _, k in kinds], recordings * windows)),
-        "kind": np.where(quiet, "quiet windows", origin),
-        "origin": origin,
-    }
+        recording=np.repeat(np.arange(len(kinds) * recordings), windows),
+        species=np.where(quiet, -1, np.repeat([k for _, _, k in kinds], recordings * windows)),
+        kind=np.where(quiet, QUIET, origin),
+        origin=origin,
+    )
 
 
 def _features(frequencies: Any, seed: int, each: int) -> Array:

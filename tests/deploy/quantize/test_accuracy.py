@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from deploy.quantize.accuracy import Accuracy, Outputs, judge, losses, rethreshold
-from deploy.quantize.windows import Split
 from edge.bundle import Head
+from edge.bundle.windows import Split
 from tests.train.synthetic import corpus, outputs
 from train.judging.calibrate import calibrate
 from train.judging.evaluate import evaluate

@@ -22,6 +22,7 @@ from edge.backends.onnx import OnnxBackend
 from edge.bundle import Bundle, ChannelSpec, FrontendSpec, Label, load_bundle
 from edge.bundle.heads import Activation, Head, MaxLogit
 from edge.bundle.spec import MaxLevel
+from edge.bundle.windows import KNOWN, UNKNOWN, Split, Windows, write
 from edge.detect.engines import load_model
 from edge.errors import UserError
 from train.export.export import export_bundle, extra_outputs_of, verify_onnx
@@ -138,7 +139,7 @@ def test_a_further_output_that_differs_is_refused(bundle: Bundle) -> None:
 
 
 def windows_file(path: Path, bundle: Bundle) -> Path:
-    """As `edge-train windows` writes it: a pattern for each species and each outlier, in noise."""
+    """Write windows as `edge-train windows` does: a pattern for each species and outlier, in noise."""
     rng = np.random.default_rng(0)
     patterns = rng.random((5, *bundle.frontend.shape), np.float32)
 
@@ -149,27 +150,26 @@ def windows_file(path: Path, bundle: Bundle) -> Path:
         return mixed
 
     of = np.repeat(np.arange(5), 4)
-    kind = np.array(["known species"] * 3 + ["unknown species", "noise: hiss"])[of]
-    split = {
-        "recording": np.arange(len(of)),
-        "species": np.where(of < 3, of, -1),
-        "kind": kind,
-        "origin": kind,
-    }
-    arrays: dict[str, Any] = {
-        "format": np.array(1),
-        "frontend": np.array(bundle.frontend.digest),
-        "training_data": np.array(bundle.manifest.training_data),
-        "labels": np.array(LABELS),
-        "train_features": windows(of),
-        **{
-            f"{name}_{key}": column
-            for name in ("validation", "test")
-            for key, column in split.items()
-        },
-        **{f"{name}_features": windows(of) for name in ("validation", "test")},
-    }
-    np.savez(path, **arrays)
+    kind = np.array([KNOWN] * 3 + [UNKNOWN, "noise: hiss"])[of]
+
+    def split() -> Split:
+        return Split(
+            features=windows(of),
+            recording=np.arange(len(of)),
+            species=np.where(of < 3, of, -1),
+            kind=kind,
+            origin=kind,
+        )
+
+    file = Windows(
+        frontend=bundle.frontend.digest,
+        training_data=bundle.manifest.training_data,
+        labels=LABELS,
+        calibration=windows(of),
+        validation=split(),
+        test=split(),
+    )
+    write(path, file)
     return path
 
 
