@@ -1,12 +1,13 @@
 """`edge-deploy install` into a folder: what it leaves there, that it can be run again, and that a
 failure leaves what ran before.
 
-The program is a script that answers `edge check` as the test says, but where the test says that it
-is the real one.
+The program is a script that answers `edge check --json` as the test says; one test installs the
+real program.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -34,6 +35,12 @@ RELEASE = "# R{} (release), REVISION: {}, GCID: 1, BOARD: generic, EABI: aarch64
 CHECK = '#!/bin/sh\necho "$@" >>{root}/asked\ncat {root}/answer\nexit $(cat {root}/status)\n'
 
 
+def found(subject: str, fault: str = "") -> str:
+    """Return a line of `edge check --json`; without a `fault` the subject is in order."""
+    parts = {"key": "", "value": "", "reason": fault, "suggestion": ""} if fault else None
+    return json.dumps({"subject": subject, "detail": "", "fault": parts, "text": fault})
+
+
 class Machine:
     """A file system that begins in a folder, and a package whose environment is there already."""
 
@@ -42,7 +49,7 @@ class Machine:
         self.layout = Layout(root=self.root)
         self.package = folder / "edge_monitor-9.9-py3-none-any.whl"
         self.root.mkdir()
-        self.answers("ok     model: tiny", status=0)
+        self.answers(found("model"))
         self.offers("first")
 
     def offers(self, content: str) -> Path:
@@ -56,9 +63,9 @@ class Machine:
         (venv / "bin/edge").chmod(0o755)
         return venv
 
-    def answers(self, text: str, *, status: int) -> None:
-        """What `edge check` says from now on."""
-        (self.root / "answer").write_text(f"{text}\n", encoding="utf-8")
+    def answers(self, *lines: str, status: int = 0) -> None:
+        """Have `edge check` print these lines and exit with `status` from now on."""
+        (self.root / "answer").write_text("".join(f"{line}\n" for line in lines), "utf-8")
         (self.root / "status").write_text(f"{status}\n", encoding="utf-8")
 
     def install(self, *options: str) -> Result:
@@ -138,7 +145,7 @@ def test_a_recorder_is_made_and_a_second_run_finds_nothing_to_do(
         )
     assert (machine.root / "asked").read_text(
         encoding="utf-8"
-    ) == f"check --config {machine.config}\n"
+    ) == f"check --json --config {machine.config}\n"
     assert said.splitlines()[-1].startswith("run `edge check` of the installed program")
     before = machine.files()
     assert machine.installs("--bundle", str(bundle.path)) == "nothing has to be done\n"
@@ -177,19 +184,22 @@ def test_what_the_service_reads_can_be_read_by_its_user(machine: Machine, bundle
 
 
 @pytest.mark.parametrize(
-    "fault",
-    ["model: model.bundle = current: golden window differs", "configuration: modle: unknown key"],
+    ("subject", "fault"),
+    [
+        ("model", "model.bundle = current: golden window differs"),
+        ("configuration", "modle: unknown key"),
+    ],
 )
 def test_a_bundle_that_the_check_refuses_is_taken_back(
-    machine: Machine, bundle: Bundle, other: Bundle, fault: str
+    machine: Machine, bundle: Bundle, other: Bundle, subject: str, fault: str
 ) -> None:
     machine.installs("--bundle", str(bundle.path))
     before = machine.files()
-    machine.answers(f"ok     audio: card\nFAULT  {fault}", status=1)
+    machine.answers(found("audio"), found(subject, fault), status=1)
     said = machine.refuses("--bundle", str(other.path))
-    assert (
-        said
-        == f"edge-deploy: install: {fault}; all was taken back, and what ran before is in place\n"
+    assert said == (
+        f"edge-deploy: install: {subject}: {fault}; all was taken back, and what ran before is in "
+        "place\n"
     )
     assert machine.files() == before
 
@@ -198,21 +208,31 @@ def test_a_refused_first_installation_leaves_nothing_that_could_start(
     machine: Machine, bundle: Bundle
 ) -> None:
     before = machine.files()
-    machine.answers("FAULT  model: cannot be", status=1)
+    machine.answers(found("model", "cannot be"), status=1)
     machine.refuses("--bundle", str(bundle.path))
     assert machine.files() == before
 
 
 @pytest.mark.parametrize(
-    ("text", "status", "named"),
-    [("", 139, "ended with 139"), ("ok     model: tiny", 2, "ended with 2")],
+    ("line", "status"),
+    [
+        ("", 139),
+        (found("model"), 2),
+        (found("model"), 1),
+        (found("audio", "no audio input"), 0),
+        ("FAULT  audio: no audio input", 1),
+        ('{"subject": "audio", "fault": "no audio input"}', 1),
+        ("[]", 1),
+    ],
 )
 def test_a_check_that_breaks_is_no_consent(
-    machine: Machine, bundle: Bundle, text: str, status: int, named: str
+    machine: Machine, bundle: Bundle, line: str, status: int
 ) -> None:
     before = machine.files()
-    machine.answers(text, status=status)
-    assert named in machine.refuses("--bundle", str(bundle.path))
+    machine.answers(line, status=status)
+    assert f"ended with {status}: it printed no error" in machine.refuses(
+        "--bundle", str(bundle.path)
+    )
     assert machine.files() == before
 
 
@@ -220,7 +240,10 @@ def test_what_no_bundle_can_mend_is_told_and_the_bundle_stays(
     machine: Machine, bundle: Bundle
 ) -> None:
     machine.answers(
-        "FAULT  audio: no audio input on this machine\nok     model: tiny\nFAULT  broker: refused",
+        "a line of some library",
+        found("audio", "no audio input on this machine"),
+        found("model"),
+        found("broker", "refused"),
         status=1,
     )
     said = machine.installs("--bundle", str(bundle.path)).splitlines()
@@ -313,10 +336,10 @@ def test_an_environment_made_by_hand_is_set_aside_and_comes_back_when_it_fails(
     (machine.layout.program / "bin").mkdir(parents=True)
     (machine.layout.program / "bin/edge").touch()
     before = machine.files()
-    machine.answers("FAULT  model: no", status=1)
+    machine.answers(found("model", "no"), status=1)
     machine.refuses("--bundle", str(bundle.path))
     assert machine.files() == before
-    machine.answers("ok     model: tiny", status=0)
+    machine.answers(found("model"))
     machine.installs("--bundle", str(bundle.path))
     assert machine.layout.program.is_symlink()
     assert len(list(machine.root.glob("opt/.edge-monitor.set-aside.*/bin/edge"))) == 1
@@ -430,11 +453,11 @@ def test_what_a_power_cut_left_unchecked_is_not_taken_for_installed(
     assert killed.returncode == -9, killed.stderr
     assert machine.current == other.digest
     script.write_text(whole, encoding="utf-8")
-    machine.answers("FAULT  model: no", status=1)
+    machine.answers(found("model", "no"), status=1)
     machine.refuses("--bundle", str(other.path))
     linked = ("opt/edge-monitor", "var/opt/edge-monitor/bundles/current")
     assert [machine.files().get(name) for name in linked] == [before.get(name) for name in linked]
-    machine.answers("ok     model: tiny", status=0)
+    machine.answers(found("model"))
     assert "run `edge check`" in machine.installs("--bundle", str(other.path))
     assert machine.current == other.digest
     assert machine.installs().startswith("nothing has to be done\n")
