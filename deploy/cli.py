@@ -77,7 +77,8 @@ def quantize_(
     fp16 and int8+fp16 are for TensorRT; int8 comes for TensorRT (int8) and for ONNX Runtime on a
     CPU (int8-cpu). Nothing is written when a variant is refused.
     """
-    from deploy.quantize.quantize import kinds_for, quantize
+    from deploy.quantize.convert import kinds_for
+    from deploy.quantize.quantize import quantize
     from deploy.quantize.windows import read_windows
 
     loaded, kinds = load_bundle(bundle), kinds_for(precision, backend)
