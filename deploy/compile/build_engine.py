@@ -5,7 +5,7 @@ how far it came, it reports what it does on standard output, one JSON object a l
 
 {"phase": NAME, "done": 0..1}   where it is
 {"warning": TEXT}               it goes on, but not as it was asked to
-{"error": TEXT}                 why there is no plan
+{"error": TEXT}                 why it has failed
 
 Its exit status is 0 when the plan is written.
 """

@@ -17,8 +17,10 @@ __all__ = ["bundle_steps", "chosen_bundle", "others"]
 
 
 def chosen_bundle(layout: Layout, asked: Path | None) -> Bundle:
-    """The bundle to install, verified: what was asked for, else what is installed, else the model
-    that ships with the program.
+    """Return the bundle to install, verified.
+
+    It is the one in the folder `asked`, else the one that is installed, else the model that ships
+    with the program. Raises `BundleError` when it cannot be trusted.
     """
     if asked is None and layout.current.is_symlink():
         asked = layout.current.resolve()
@@ -40,7 +42,7 @@ def bundle_steps(layout: Layout, bundle: Bundle) -> Iterator[Step]:
 
 
 def others(layout: Layout) -> list[Path]:
-    """Bundles that were installed and are not in use."""
+    """Return the folders of the bundles that were installed and are not in use."""
     used = layout.current.resolve()
     return [
         path

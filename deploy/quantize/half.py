@@ -66,8 +66,8 @@ class HalfPrecision:
 def in_half(model: onnx.ModelProto, inside: Sequence[str]) -> HalfPrecision:
     """Return the network with the nodes named `inside` in fp16, and casts where they meet the rest.
 
-    The weights that they use are stored as fp16. Raises `UserError` when there is no such node, or
-    a weight that fp16 cannot hold.
+    The weights that they use are stored as fp16. Raises `UserError` when there are none, or when
+    fp16 cannot hold a weight.
     """
     simulation, peaks = _peaks_of(_Conversion(model, set(inside), real=False).convert())
     if not peaks:
