@@ -102,7 +102,7 @@ FEW_EVENTS = {
 
 
 def case(series: dict[str, str], firing: dict[int, str | None]) -> dict[str, Any]:
-    """For `promtool test rules`: the alert that fires at each minute, and no other."""
+    """Return a case of `promtool test rules`: the only alert that fires at each minute."""
     return {
         "interval": "1m",
         "input_series": [
@@ -129,7 +129,7 @@ def named(series: str) -> str:
 
 
 def test_the_shipped_thresholds_and_durations(tmp_path: Path) -> None:
-    """By `promtool test rules`, in hours that take no time."""
+    """`promtool test rules` evaluates them over hours that take no time."""
     assert set(TROUBLE) == set(alerts())
     cases = [
         case(series, {silent: None, fires: name})

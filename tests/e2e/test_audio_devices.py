@@ -19,7 +19,7 @@ pytestmark = pytest.mark.audio
 
 @pytest.fixture
 def silent_server() -> Iterator[SoundServer]:
-    """Not started: a microphone that is not there yet."""
+    """A server that is not started: a microphone that is not there yet."""
     with sound_server() as server:
         yield server
 

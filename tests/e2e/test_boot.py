@@ -49,17 +49,15 @@ class Recorder:
 
     def __init__(self, container: Container, folder: Path) -> None:
         self.container = container
-        self.units, self.settings, self.card = (
-            folder / "units",
-            folder / "settings",
-            folder / "card",
-        )
+        self.units = folder / "units"
+        self.settings = folder / "settings"
+        self.card = folder / "card"
 
     def systemctl(self, *arguments: str, check: bool = True) -> str:
         return self.container.run("systemctl", *arguments, check=check)
 
     def reset(self) -> None:
-        """Everything of an earlier test is forgotten."""
+        """Forget everything of an earlier test."""
         for file in ("absent", "frozen"):
             (self.card / file).unlink(missing_ok=True)
         self.kill()
@@ -74,8 +72,9 @@ class Recorder:
         soundfile.write(self.card / "sound.wav", samples, rate_hz)
 
     def with_the_tiny_bundle(self) -> dict[str, object]:
-        """Have it hear what a bundle knows that needs a second of sound, not five; what to
-        configure.
+        """Have it hear what the tiny bundle knows, which needs a second of sound, not five.
+
+        Returns what to configure.
         """
         if not (self.settings / "tiny").exists():
             tiny_bundle(self.settings / "tiny")
@@ -83,7 +82,7 @@ class Recorder:
         return {"bundle": "/etc/edge-monitor/tiny", "hop_s": 0.5}
 
     def kill(self) -> None:
-        """Without a good-bye."""
+        """Kill the recorder, so that it cannot say good-bye."""
         if (process := self.shown("MainPID")) != "0":
             self.container.run("sh", "-c", f"kill -KILL {process}", check=False)
         self.systemctl("stop", "edge")

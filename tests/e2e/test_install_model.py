@@ -35,7 +35,8 @@ CURRENT = "/var/opt/edge-monitor/bundles/current"
 CARD = """[Service]
 Environment=LD_LIBRARY_PATH=/srv/python/lib OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 ExecStart=
-ExecStart=/opt/edge-monitor/bin/python -m tests.support.recorder_process --config /etc/edge-monitor/edge.yaml --card /srv/card
+ExecStart=/opt/edge-monitor/bin/python -m tests.support.recorder_process \\
+  --config /etc/edge-monitor/edge.yaml --card /srv/card
 """
 # A GPU for a moment, and a build that leaves a trace and fails.
 BUILD = """[Unit]

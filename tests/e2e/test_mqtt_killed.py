@@ -47,8 +47,9 @@ def all_events(count: int) -> set[tuple[str, str]]:
 
 
 def arrives_whole(database: Path, broker: Broker, subscriber: Subscriber, open_sink: Open) -> None:
-    """After a last, peaceful life everything stored is there: each event's payload the same however
-    often it came.
+    """Assert that after a last, undisturbed life everything stored has arrived.
+
+    Each event has the same payload however often it came.
     """
     assert subscriber.counted()  # the lives were long enough to send something, too
     with Store(database, outbox_bytes=OUTBOX, history_bytes=OUTBOX) as store:

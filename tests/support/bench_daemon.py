@@ -1,9 +1,13 @@
-"""What the whole recorder costs, measured on this machine: `make bench` runs it after `edge bench`.
-A benchmark, no test of time.
+"""What the whole recorder costs on this machine: `make bench` runs it after `edge bench`.
 
-latency     from the end of the window that settled an event to the broker's acknowledgement; real time, real mosquitto
-idle        CPU of one core without the model: capture at 48 kHz, resampling, ring, windows, ledger, store, sink
-soak        resident memory over many windows, as fast as they are judged; the slope of a straight line through it
+It is a benchmark, not a test of time.
+
+latency     from the end of the window that settled an event to the broker's acknowledgement; in
+            real time, with a real mosquitto
+idle        CPU of one core without the model: capture at 48 kHz, resampling, ring, windows,
+            ledger, store, sink
+soak        resident memory over many windows, as fast as they are judged; the slope of a straight
+            line through it
 
 The sound card is a clock that hands over computed sound; everything after PortAudio's callback is
 what runs on a recorder.

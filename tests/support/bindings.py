@@ -26,10 +26,16 @@ WHEELS = {
 }
 LIBRARIES = ("nvinfer", "nvonnxparser", "nvinfer_plugin")
 SYMBOLS = (
-    "createInferBuilder_INTERNAL", "createInferRefitter_INTERNAL", "createInferRuntime_INTERNAL",
-    "createNvOnnxParserRefitter_INTERNAL", "createNvOnnxParser_INTERNAL", "getBuilderPluginRegistry", "getNvOnnxParserVersion",
-    "getPluginRegistry", "initLibNvInferPlugins",
-)  # fmt: skip
+    "createInferBuilder_INTERNAL",
+    "createInferRefitter_INTERNAL",
+    "createInferRuntime_INTERNAL",
+    "createNvOnnxParserRefitter_INTERNAL",
+    "createNvOnnxParser_INTERNAL",
+    "getBuilderPluginRegistry",
+    "getNvOnnxParserVersion",
+    "getPluginRegistry",
+    "initLibNvInferPlugins",
+)
 LOOK = """
 import json, sys, tensorrt_bindings as trt
 wanted, found = json.loads(sys.argv[1]), {"version": trt.__version__, "enums": {}, "classes": {}}
@@ -49,8 +55,10 @@ print(json.dumps(found))
 
 @cache
 def surface_of_bindings(version: str, cached: Path, wanted: str) -> dict[str, Any] | str:
-    """Enums with their integers and classes with the text of each member, for the names in `wanted`
-    (JSON); else why not.
+    """Return what the published bindings of a version have, or why they cannot be had.
+
+    They are enums with their integers, and classes with the text of each member, for the names in
+    `wanted` (JSON).
     """
     distribution, exact, major = WHEELS[version]
     folder = cached / f"{distribution}-{exact}"

@@ -159,7 +159,8 @@ class Terse:
 
 def _packet(connection: socket.socket) -> tuple[int, bytes]:
     """First byte and body of the next MQTT packet."""
-    kind, shift, length = _exactly(connection, 1)[0], 0, 0
+    kind = _exactly(connection, 1)[0]
+    shift = length = 0
     while True:
         digit = _exactly(connection, 1)[0]
         length |= (digit & 127) << shift

@@ -101,11 +101,11 @@ class Container:
         ]
         command += [*self._options, "systemd.firstboot=off", "systemd.status_unit_format=name"]
         with (
-            socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as told,
+            socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notices,
             self._console.open("wb") as console,
         ):
-            told.bind(self._address)
-            told.settimeout(BOOT_S)
+            notices.bind(self._address)
+            notices.settimeout(BOOT_S)
             # One tree of control groups, also where the machine still has one for each controller:
             # killing needs it.
             environ = {
@@ -122,7 +122,7 @@ class Container:
                 start_new_session=True,
             )
             while not self._leader:
-                for line in told.recv(4096).decode().splitlines():
+                for line in notices.recv(4096).decode().splitlines():
                     name, _, value = line.partition("=")
                     if name == "X_NSPAWN_LEADER_PID":
                         self._leader = int(value)

@@ -1,5 +1,6 @@
-"""A small convolutional network as a bundle, and windows to measure it on: tones it knows, tones it
-does not, and noise.
+"""A small convolutional network as a bundle, and windows to measure it on.
+
+In the windows are tones that it knows, tones that it does not know, and noise.
 """
 
 from __future__ import annotations
@@ -26,15 +27,15 @@ CARD = "# Small\n\nFor tests.\n\n## Recordings\n\nNone.\n"
 
 
 def convolutional_bundle(path: Path, *, loudest: float = 1.0, deep: bool = True) -> Bundle:
-    """Two convolutions (without `deep` only the one over a single channel), random, and a linear
-    classifier that fits the tones.
+    """Write a bundle of random convolutions and a linear classifier that fits the tones.
 
-    `loudest` scales the first convolution's results, and the second takes it back.
+    There are two convolutions, without `deep` only the one over a single channel. `loudest` scales
+    the results of the first, and the second scales them back.
     """
     weights = _weights(loudest, deep=deep)
     points = _run(_graph(weights, deep=deep), _features((*KNOWN_HZ, *UNKNOWN_HZ, 0.0), 0, 30))[0]
     wanted = np.repeat(20 * np.eye(6, len(LABELS)), 30, axis=0)
-    # ridge regression
+    # This is ridge regression.
     directions = np.linalg.solve(points.T @ points + 0.1 * np.eye(EMBEDDING), points.T @ wanted)
     model = _graph({**weights, "directions": directions.astype(np.float32)}, deep=deep)
     samples = tone(700.0, SPEC.window_s)
@@ -42,9 +43,17 @@ def convolutional_bundle(path: Path, *, loudest: float = 1.0, deep: bool = True)
     known = _run(model, _features(KNOWN_HZ, 7, 20))[1]
     threshold = float(np.quantile(-known.max(1), 0.8))
     manifest = Manifest(
-        name="small", labels=LABELS, frontend=SPEC, activation="softmax", rule="max_logit", threshold=threshold, scale=1.0,
-        training_data="0" * 64, code="0" * 64, metrics={},
-    )  # fmt: skip
+        name="small",
+        labels=LABELS,
+        frontend=SPEC,
+        activation="softmax",
+        rule="max_logit",
+        threshold=threshold,
+        scale=1.0,
+        training_data="0" * 64,
+        code="0" * 64,
+        metrics={},
+    )
     golden = Golden(samples=samples, embedding=embedding[0], logits=logits[0], tolerance=1e-3)
     return write_bundle(path, manifest, model=model, rule=MaxLogit(), golden=golden, card=CARD)
 
@@ -87,10 +96,13 @@ def _split(seed: int, recordings: int = 6, windows: int = 3) -> Split:
 
 
 def _features(frequencies: Any, seed: int, each: int) -> Array:
-    """Windows (n, 1, n_mels, frames) of tones a little out of tune in noise; 0 Hz is noise
-    alone.
+    """Return windows (n, 1, n_mels, frames) of tones, a little out of tune, in noise.
+
+    0 Hz stands for noise alone.
     """
-    rng, frontend, windows = np.random.default_rng(seed), Frontend(SPEC), []
+    rng = np.random.default_rng(seed)
+    frontend = Frontend(SPEC)
+    windows = []
     for hz in frequencies:
         for _ in range(each):
             sound = tone(hz * rng.uniform(0.97, 1.03), SPEC.window_s) * float(hz > 0)
@@ -118,8 +130,9 @@ def _weights(loudest: float, *, deep: bool) -> dict[str, Array]:
 
 
 def _graph(weights: dict[str, Array], *, deep: bool) -> bytes:
-    """Conv -> Relu -> MaxPool -> Conv -> Relu -> mean over time -> embedding, L2 -> logits; the
-    nodes have no names.
+    """Return a graph whose nodes have no names.
+
+    Conv -> Relu -> MaxPool -> Conv -> Relu -> mean over time -> embedding, L2 -> logits
     """
     nodes = [
         helper.make_node("Conv", ["features", "first", "first_bias"], ["c1"], pads=[1, 1, 1, 1]),

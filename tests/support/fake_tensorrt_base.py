@@ -122,8 +122,9 @@ class Strict:
 
 
 class ILogger:
-    """To be inherited from; the base's `__init__` has to be called, or pybind refuses the object
-    later.
+    """A base class for loggers.
+
+    Its `__init__` has to be called, or pybind refuses the object later.
     """
 
     _begun = False
@@ -136,7 +137,7 @@ class ILogger:
 
 
 class IProgressMonitor:
-    """As ILogger."""
+    """A base class for progress monitors; its `__init__` has to be called, too."""
 
     _begun = False
 

@@ -1,9 +1,8 @@
-"""A recorder to which everything happens that an alert tells of, with a real Prometheus that
-evaluates the shipped rules on it.
+"""A recorder with every trouble that there is an alert for, watched by a real Prometheus.
 
-The rules are a copy in which minutes are seconds: `hastened` makes it, and replaces nothing but
-durations and the least numbers of events that make a share. What the shipped durations do is for
-`promtool test rules`.
+Prometheus evaluates a copy of the shipped rules in which minutes are seconds: `hastened` makes it,
+and replaces only durations and the least numbers of events that make a share. What the shipped
+durations do is tested by `promtool test rules`.
 """
 
 from __future__ import annotations
@@ -65,8 +64,9 @@ def hastened(text: str) -> str:
 
 @dataclass
 class Fleet:
-    """What became of it: alerts that fired with what they said, in calm and in trouble; `at_s` is
-    when its metrics were richest.
+    """What became of the recorder: the alerts that fired, in calm and in trouble.
+
+    `at_s` is the time at which it had the most metrics.
     """
 
     prometheus: Prometheus
@@ -76,7 +76,7 @@ class Fleet:
     at_s: float = 0.0
 
     def wait_for(self, *names: str) -> None:
-        """Until each of these has fired."""
+        """Wait until each of these alerts has fired."""
 
         def have_fired() -> bool:
             for name, found in self.prometheus.firing().items():
@@ -94,9 +94,7 @@ class Fleet:
 
 @contextmanager
 def troubled_recorder(folder: Path) -> Iterator[Fleet]:
-    """Let it live and have its troubles; the recorder is gone in the block, and Prometheus still
-    answers.
-    """
+    """Give what became of a recorder with troubles, which is gone; Prometheus still answers."""
     rules, port = folder / "rules.yml", free_port()
     rules.write_text(hastened(ALERTS.read_text(encoding="utf-8")), encoding="utf-8")
     with ExitStack() as parts:
@@ -111,23 +109,19 @@ def troubled_recorder(folder: Path) -> Iterator[Fleet]:
 
 
 class _Life:
-    """Of the recorder."""
+    """The life of the recorder, from calm to its last trouble."""
 
     def __init__(
         self, folder: Path, *, disk: Path, port: int, broker: Broker, fleet: Fleet
     ) -> None:
-        self.disk, self.port, self.broker, self.fleet, self.folder = (
-            disk,
-            port,
-            broker,
-            fleet,
-            folder,
-        )
-        self.watch, self.world, self.board = (
-            Watch(port),
-            HandWorld(synced=False),
-            orin(folder / "sys"),
-        )
+        self.disk = disk
+        self.port = port
+        self.broker = broker
+        self.fleet = fleet
+        self.folder = folder
+        self.watch = Watch(port)
+        self.world = HandWorld(synced=False)
+        self.board = orin(folder / "sys")
         self.audio = RealTimeAudio(_calls(tone(300, 1.0)))
 
     def live(self) -> None:

@@ -21,9 +21,10 @@ RATE_HZ = 48_000
 # No conversion may take place between the player and us: the sink's own rate, channels and format
 # are those of the files played. A null sink mixes up to 2 s ahead, and takes that back when a
 # player comes; what the monitor had of it is then missing.
-SCRIPT = """\
-load-module module-native-protocol-unix socket={socket} auth-anonymous=1
-load-module module-null-sink sink_name=field rate={rate} channels=1 channel_map=mono format=s16le norewinds=1
+SINK = "sink_name=field rate={rate} channels=1 channel_map=mono format=s16le norewinds=1"
+SCRIPT = f"""\
+load-module module-native-protocol-unix socket={{socket}} auth-anonymous=1
+load-module module-null-sink {SINK}
 """
 # ALSA's own file is left out, so that no card, server or setting of this machine has a part in it.
 # PortAudio aborts the program where nothing is called `default`; this one cannot be opened, so it
@@ -35,8 +36,9 @@ pcm.default {{ type hw card 31 }}
 
 
 class SoundServer:
-    """`environ` is what a program needs to find it, and nothing else that sounds; the server runs
-    while `start`ed.
+    """A sound server, which runs once it is `start`ed.
+
+    `environ` is what a program needs to find it, and no other sound card or server.
     """
 
     def __init__(self, folder: Path, *, device: str = DEVICE) -> None:
@@ -106,7 +108,7 @@ class SoundServer:
             time.sleep(0.02)
 
     def kill(self) -> None:
-        """As the kernel does when memory is short."""
+        """Kill the server, as the kernel does when memory is short."""
         if self._process is not None:
             self._process.kill()
             self._process.wait()
