@@ -1,5 +1,6 @@
-"""The shipped alerts: each fires on a recorder that has the trouble, says whose it is and what to
-do, and is silent else.
+"""The shipped alerts: each fires on a recorder with its trouble, and is silent otherwise.
+
+It says whose trouble it is and what to do.
 """
 
 from __future__ import annotations

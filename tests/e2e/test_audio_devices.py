@@ -1,6 +1,4 @@
-"""The microphone as a person meets it: listed, missed, waited for, and ready only once it brings
-samples.
-"""
+"""A microphone is listed, missed and waited for, and ready only once it brings samples."""
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
-"""The unit under a real systemd: a container is booted, and `systemd/edge.service` lives in it as
-it would on a recorder.
+"""`systemd/edge.service` under a real systemd, in a container that is booted.
 
 The unit is the real one; a drop-in says where Python is, shortens what a test would wait for, and
 gives the daemon a sound card that plays a file. Everything else is as shipped: the default model,
@@ -140,8 +139,9 @@ class Recorder:
             )
 
     def events(self, tmp_path: Path) -> list[dict[str, Any]]:
-        """Detections in the store, oldest first, read from a copy so that the service keeps its
-        files to itself.
+        """Return the detections in the store, the oldest first.
+
+        They are read from a copy, so that the service keeps its files to itself.
         """
         copy = tmp_path / "copy.db"
         for suffix in ("-wal", ""):

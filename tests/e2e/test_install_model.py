@@ -1,5 +1,6 @@
-"""`edge-deploy install` on a recorder that records: it goes from one model to the next, and a build
-that fails does not stop it.
+"""`edge-deploy install` on a running recorder: from one model to the next.
+
+A build of an engine that fails does not stop it.
 
 The environment is made in a container, of a wheel that leads to the packages that run this test; a
 drop-in gives the daemon a sound card that plays a file.

@@ -1,5 +1,6 @@
-"""The recorder killed with -9 twenty times at random moments, and the broker killed and frozen
-under it: nothing is lost.
+"""Recorder and broker are killed and frozen at random moments, and nothing is lost.
+
+The recorder is killed with -9 twenty times.
 
 Once its store and sink alone, under a stream far denser than any forest's, and once the whole
 daemon with microphone and model.
@@ -65,8 +66,9 @@ def arrives_whole(database: Path, broker: Broker, subscriber: Subscriber, open_s
 
 @contextmanager
 def troubled(broker: Broker, subscriber: Subscriber, dice: random.Random) -> Iterator[list[str]]:
-    """The broker killed and frozen at random moments as long as the block lasts; what was done to
-    it.
+    """Kill and freeze the broker at random moments as long as the block lasts.
+
+    Gives the list of what was done to it.
     """
     done: list[str] = []
     over = threading.Event()

@@ -1,5 +1,4 @@
-"""NVIDIA's published Python bindings, without NVIDIA's libraries: what they name can be compared
-with what this program uses.
+"""NVIDIA's published Python bindings, whose names are compared with those that this program uses.
 
 The wheels are a megabyte each and are fetched by pip; stub libraries with the few symbols that the
 bindings link to stand in for TensorRT itself. Nothing is called, and it is all done in a process of

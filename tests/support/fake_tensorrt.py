@@ -1,5 +1,4 @@
-"""A `tensorrt` that builds, keeps and runs engines on the CPU, and knows no name that the real one
-does not.
+"""A fake `tensorrt` that builds and runs engines on the CPU, and has only names of the real one.
 
 The names, parameters and integers come from `tensorrt_surface.json`, as version 10.3 and as 11.4. A
 plan is the ONNX graph behind a header that says what it was built by and for; ONNX Runtime runs it.

@@ -172,8 +172,9 @@ class _Life:
         )
 
     def _calm(self) -> None:
-        """Known calls, delivered, until there is a day before; the clock is not set yet. Clips fill
-        their budget in small steps.
+        """Have known calls delivered until the recorder has an earlier day to compare with.
+
+        The clock is not set yet. Clips fill their budget in small steps.
         """
         self.watch.until('edge_messages_sent_total{kind="detection"}', 10)
         self.watch.until('edge_detections_total{label="low_hummer"}', 5)
@@ -215,9 +216,7 @@ def _calls(sound: Any) -> Any:
 
 
 def _flood(path: Path, *, first: int = 0, count: int = 250) -> None:
-    """More events than the outbox takes, from outside: the recorder finds them at its next
-    write.
-    """
+    """Store more events than the outbox takes; the recorder finds them at its next write."""
     with Store(path, outbox_bytes=10**9, history_bytes=10**9) as store:
         for number in range(first, first + count):
             store.record(payload(number, label="low_hummer"), dating=SYNCED)

@@ -42,7 +42,7 @@ class Machine:
         self.offers("first")
 
     def offers(self, content: str) -> Path:
-        """Another version of the package; its environment."""
+        """Offer another version of the package, and return its environment."""
         self.package.write_text(content, encoding="utf-8")
         digest = Program(package=str(self.package), python=PYTHON).digest
         venv = self.root / f"opt/edge-monitor.{digest[:12]}"
@@ -82,8 +82,9 @@ class Machine:
         return result.stderr
 
     def files(self) -> dict[str, str]:
-        """Everything that is there, by path: content, or where a link leads. Without what the
-        checking script notes.
+        """Return everything that is there, by path: its content, or where a link leads.
+
+        What the checking script notes is left out.
         """
         found = {}
         for path in sorted(self.root.rglob("*")):

@@ -1,5 +1,6 @@
-"""A PulseAudio of the tests' own, with a null sink whose monitor is the microphone: killed, frozen
-and played into at will.
+"""A PulseAudio server for tests, with a null sink whose monitor is the microphone.
+
+It can be killed, frozen and played into.
 """
 
 from __future__ import annotations
@@ -67,9 +68,7 @@ class SoundServer:
         }
 
     def name(self, device: str) -> None:
-        """What the microphone is called from now on; programs that run see it when they look for
-        devices anew.
-        """
+        """Change the microphone's name; programs see it when they look for devices again."""
         (self._folder / "asound.conf").write_text(ALSA.format(device=device, socket=self._socket))
 
     @property

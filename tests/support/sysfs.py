@@ -56,8 +56,9 @@ class Tree:
         self.link(f"class/thermal/thermal_zone{number}", folder)
 
     def ina3221(self, number: int, rails: Mapping[str, tuple[int, int]]) -> None:
-        """A monitor of up to three rails, each with mV and mA; its sum of shunts has a label and no
-        current of its own.
+        """Add a monitor of up to three rails, each with mV and mA.
+
+        Its sum of shunts has a label and no current of its own.
         """
         folder = f"devices/platform/bus@0/c240000.i2c/i2c-1/1-004{number}/hwmon/hwmon{number}"
         self.write(f"{folder}/name", "ina3221")
