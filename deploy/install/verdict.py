@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from deploy.install.layout import Layout
-from edge.errors import ConfigError
+from edge.errors import ConfigError, one_line
 
 __all__ = ["faults_of_the_place"]
 
@@ -76,8 +76,7 @@ def _run(command: Sequence[str], environ: Mapping[str, str]) -> subprocess.Compl
 def _faults(output: str) -> Iterator[_Fault]:
     """Yield the faults among the findings of `edge check --json`, one JSON object a line.
 
-    Lines that are no such object are passed over: whether the check broke is seen by its exit
-    status.
+    Other lines are passed over: the exit status says whether the check broke.
     """
     for line in output.split("\n"):
         try:
@@ -86,7 +85,7 @@ def _faults(output: str) -> Iterator[_Fault]:
             continue
         match finding:
             case {"subject": str(subject), "fault": dict(), "text": str(text)}:
-                yield _Fault(subject=subject, text=text)
+                yield _Fault(subject=subject, text=one_line(text))
 
 
 @contextmanager
