@@ -18,7 +18,7 @@ import numpy as np
 
 from edge.backends.onnx import OnnxBackend
 from edge.bundle import Bundle, Frontend, FrontendSpec, load_bundle
-from edge.replay.replay import Replayer, ReplaySettings
+from edge.replay.replayer import Replayer, ReplaySettings
 from edge.types import Array
 
 __all__ = ["peak_rss_mib", "plain_librosa", "report", "synthesise"]

@@ -16,7 +16,8 @@ EdgeError
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 __all__ = [
@@ -33,13 +34,11 @@ __all__ = [
     "SpecError",
     "StoreError",
     "UserError",
+    "blamed_on",
+    "known_as",
     "one_line",
+    "shown",
 ]
-
-
-def one_line(text: str) -> str:
-    """Return `text` with every run of blanks and line breaks as one blank."""
-    return " ".join(text.split())
 
 
 class EdgeError(Exception):
@@ -82,6 +81,9 @@ class UserError(EdgeError):
         self.fault = Fault(key=key, value=str(value), reason=reason, suggestion=suggestion)
         super().__init__(str(self.fault))
 
+    def __str__(self) -> str:
+        return str(self.fault)
+
 
 class ConfigError(UserError):
     """A key or value of the configuration, or a command-line option, is wrong."""
@@ -94,6 +96,9 @@ class FaultyConfigError(ConfigError):
         self.file = file
         self.faults = tuple(faults)
         super().__init__(f"{file}: " + "; ".join(str(fault) for fault in self.faults))
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (self.file, self.faults)  # so that it crosses between processes
 
 
 class SpecError(UserError, ValueError):
@@ -134,3 +139,36 @@ class EngineError(BackendError):
     """A compiled engine that cannot be trusted or does not belong to this machine; the message
     names the reason.
     """
+
+
+@contextmanager
+def known_as(names: Mapping[str, str]) -> Iterator[None]:
+    """Let errors name a parameter by the key or option under which a person has set it."""
+    try:
+        yield
+    except UserError as exc:
+        key = exc.fault.key
+        exc.fault = replace(exc.fault, key=names.get(key, key))
+        raise
+
+
+@contextmanager
+def blamed_on(key: str, value: object, suggestion: str) -> Iterator[None]:
+    """Let errors that name no key of their own name `key`."""
+    try:
+        yield
+    except UserError as exc:
+        if not exc.fault.key:
+            exc.fault = exc.fault.of(key, value, suggestion)
+        raise
+
+
+def one_line(text: str) -> str:
+    """Return `text` with every run of blanks and line breaks as one blank."""
+    return " ".join(text.split())
+
+
+def shown(value: object, most: int = 60) -> str:
+    """Return a value as an error shows it: as written in Python, cut to `most` characters."""
+    text = repr(value)
+    return text if len(text) <= most else f"{text[: most - 3]}..."

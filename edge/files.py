@@ -32,7 +32,7 @@ def replacing(path: Path, *, durable: bool = False, mode: int = ANYBODY_READS) -
 
 @contextlib.contextmanager
 def placing(staging: Path, path: Path, *, durable: bool = False) -> Iterator[Path]:
-    """As `replacing`, with a file `staging` that is there already, on the same disk."""
+    """Do as `replacing` does, with a file `staging` that is there already, on the same disk."""
     try:
         yield staging
         if durable:

@@ -1,6 +1,4 @@
-"""What made a detection: digests of bundle, configuration and code, so that a result can be traced
-years later.
-"""
+"""What made a detection: digests by which a result can be traced years later."""
 
 from __future__ import annotations
 
@@ -24,8 +22,7 @@ __all__ = ["Provenance", "chosen_later", "code_digest", "config_digest", "proven
 
 @dataclass(frozen=True, kw_only=True)
 class Provenance:
-    """sha256 digests of bundle, configuration and code; the names of the bundle's labels; what runs
-    which of its networks.
+    """sha256 digests of bundle, configuration and code, the bundle's labels, and what runs it.
 
     `several`: a window may carry more than one label.
     """
@@ -44,30 +41,29 @@ class Provenance:
         return f"{self.bundle}|{self.config}" + ("" if self.variant == FP32 else f"|{self.variant}")
 
     def common_name(self, label: str) -> str:
-        """The name for people."""
+        """Return the name for people."""
         return self.labels[label].common_name
 
 
 def provenance_of(model: Classifier, **settings: Any) -> Provenance:
-    """Provenance of results of `model` under `settings`; together they are all that decides what is
-    detected.
-    """
+    """Return the provenance of what `model` gives under `settings`: all that decides it."""
     return Provenance(
         bundle=model.digest,
         config=config_digest(**settings),
         code=code_digest(),
         labels={label.label: label for label in model.bundle.labels},
-        backend=model.backend_name,
-        variant=model.variant,
+        backend=model.engine.backend,
+        variant=model.engine.variant,
         several=model.decision.thresholds is not None,
     )
 
 
-def chosen_later(*, species: SpeciesList | None, refine: SmoothingConfig) -> dict[str, Any]:
-    """Settings that came after the first recorders: only where they were chosen, so that other
-    configurations keep their digest.
+def chosen_later(*, species: SpeciesList | None, smoothing: SmoothingConfig) -> dict[str, Any]:
+    """Return the settings that came after the first recorders, where they were chosen.
+
+    Other configurations keep their digest so. `refine` is the name that digests have for smoothing.
     """
-    chosen = {"species": species, "refine": refine if refine.on else None}
+    chosen = {"species": species, "refine": smoothing if smoothing.on else None}
     return {key: value for key, value in chosen.items() if value is not None}
 
 
@@ -79,18 +75,17 @@ def config_digest(**settings: Any) -> str:
 def _plain(value: Any) -> Any:
     if isinstance(value, Section):
         return value.model_dump()
-    return dataclasses.asdict(value) if dataclasses.is_dataclass(value) else value  # type: ignore[arg-type]
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return dataclasses.asdict(value)
+    return value
 
 
 @cache
 def code_digest() -> str:
-    """sha256 of this package's Python files: says which code ran even where no version was
-    bumped.
-    """
+    """Return the sha256 of this package's files: it names the code whatever its version says."""
     root = Path(__file__).parent
     digest = hashlib.sha256()
     for file in sorted(root.rglob("*.py"), key=lambda f: f.relative_to(root).as_posix()):
-        digest.update(
-            file.relative_to(root).as_posix().encode() + b"\0" + file.read_bytes() + b"\0"
-        )
+        name = file.relative_to(root).as_posix().encode()
+        digest.update(name + b"\0" + file.read_bytes() + b"\0")
     return digest.hexdigest()

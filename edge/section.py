@@ -18,7 +18,7 @@ Seconds = Annotated[float, Field(gt=0, le=86_400)]
 
 
 class Section(BaseModel):
-    """Frozen, without keys that nobody knows, and without guessing: "1" is no number."""
+    """Frozen, without unknown keys, and without guessing: the text "1" is not a number."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 

@@ -18,7 +18,7 @@ SHARED = ("edge.errors", "edge.files", "edge.strictyaml", "edge.terminal")
 # Tests of everything; the others stand in a folder named as what they test.
 OF_ALL_PACKAGES = {
     "test_boundaries.py",
-    "test_readme.py",
+    "test_documents.py",
     "test_repository.py",
     "test_without_torch.py",
 }
@@ -38,18 +38,19 @@ MAY_IMPORT: dict[str, dict[str, str]] = {
         "config": "detect errors provenance section sources strictyaml",
         "store": "clock errors types",
         "wire": "clock provenance store types",
-        "mqtt": "backoff config errors store",
+        "threads": "errors",
+        "mqtt": "backoff config errors store threads",
         "recorder": (
-            "bundle clock config detect errors files models mqtt provenance sources store types "
-            "wire"
+            "bundle clock config detect errors files models mqtt provenance sources store threads "
+            "types wire"
         ),
-        "replay": "bundle clock detect errors files provenance sources types wire",
+        "replay": (
+            "bundle clock config detect errors files models provenance section sources terminal "
+            "types wire"
+        ),
         "info": "bundle",
         "bench": "backends bundle replay types",
-        "cli": (
-            "bench bundle clock config detect errors info models recorder replay "
-            "section sources terminal"
-        ),
+        "cli": "bench bundle errors info models recorder replay sources terminal",
     },
     "train": {
         "corpus": "files",

@@ -1,5 +1,6 @@
-"""The sections of the configuration: each key with its type, range and default. `config.py` puts
-them together and reads them.
+"""The sections of the configuration: each key with its type, range and default.
+
+Sections of `edge.detect` and `edge.sources` stand there; `config.py` puts all of them together.
 """
 
 from __future__ import annotations
@@ -30,15 +31,15 @@ MB = 1_000_000
 
 
 def _path(value: object) -> object:
-    """YAML has no paths; strict pydantic takes nothing else."""
+    """Make text a path: YAML has none, and strict pydantic takes nothing else."""
     if isinstance(value, str) and not (value and value.isprintable()):
-        # NUL, half a character, line breaks: nothing can be opened by it, or shown
+        # NUL, half a character, line breaks: nothing can be opened by it, or shown.
         raise ValueError("is not a path")
     return Path(value) if isinstance(value, str) else value
 
 
 def _tuple(value: object) -> object:
-    """YAML has lists only."""
+    """Make a list a tuple: YAML has lists only."""
     return tuple(value) if isinstance(value, list) else value
 
 
@@ -55,14 +56,15 @@ class DeviceConfig(Section):
 
 
 class SiteConfig(Section):
-    """What may be heard where the recorder stands; None: every label of the bundle, all year."""
+    """Which species the recorder's site may have; None: every label of the bundle, all year."""
 
     species: Annotated[SpeciesList, BeforeValidator(parse_species)] | None = None
 
 
 class ModelConfig(SmoothingConfig):
-    """Which bundle, or which together (None: the one that ships), how often it is asked, what runs
-    it; and how its scores are smoothed.
+    """Which bundle judges, or which together, how often, on what; and how scores are smoothed.
+
+    Without `bundle` and `bundles` it is the one that ships.
     """
 
     bundle: FilePath | None = None
@@ -112,9 +114,7 @@ class StoreConfig(Section):
 
 
 class ClipsConfig(Section):
-    """Audio kept of detections; budget of the folder and free space left on its disk in MB of 10^6
-    bytes.
-    """
+    """Audio kept of detections; the folder's budget and the disk's reserve in MB of 10^6 bytes."""
 
     enabled: bool = True
     folder: FilePath = Path("clips")
@@ -143,8 +143,9 @@ class Credentials(BaseModel):
 
 
 class MqttConfig(Section):
-    """The broker. Files are read at each connection, so that a renewed password needs no
-    restart.
+    """The broker.
+
+    Files are read at each connection, so that a renewed password needs no restart.
     """
 
     enabled: bool = True
@@ -183,12 +184,12 @@ class MqttConfig(Section):
         return {key: path for key in keys if (path := getattr(self, key)) is not None}
 
     def credentials(self) -> Credentials:
-        """Read user and password; raises OSError naming the file, UnicodeDecodeError where one is
-        not text.
+        """Read user and password.
+
+        Raises OSError naming the file, UnicodeDecodeError where one is not text.
         """
-        return Credentials(
-            username=_secret(self.username_file), password=_secret(self.password_file)
-        )
+        username, password = _secret(self.username_file), _secret(self.password_file)
+        return Credentials(username=username, password=password)
 
 
 class MetricsConfig(Section):

@@ -1,5 +1,4 @@
-"""Which engine runs which network of a bundle on this machine: the best that is there and gives the
-right answers.
+"""Which engine runs a bundle's network here: the best that is there and gives the right answers.
 
 TensorRT with an engine that was compiled on this very device, then ONNX Runtime on the GPU, then on
 the CPU. Which step was taken, and why no better one, is logged and kept with the model: nothing is
@@ -22,11 +21,19 @@ from edge.backends.onnx import OnnxBackend, cuda_provider_missing
 from edge.backends.tensorrt_library import import_tensorrt
 from edge.bundle import Bundle, Network
 from edge.detect.ensemble import Ensemble
-from edge.detect.model import Classifier, Model
+from edge.detect.model import Classifier, EngineChoice, Model
 from edge.detect.signal_health import HealthConfig
 from edge.errors import BackendError, BundleError, ConfigError, EngineError, NoGpuError
 
-__all__ = ["FOLDER", "BackendChoice", "EngineCandidate", "engines", "load_model", "load_models"]
+__all__ = [
+    "FOLDER",
+    "BackendChoice",
+    "EngineCandidate",
+    "Record",
+    "candidates",
+    "load_model",
+    "load_models",
+]
 
 BackendChoice = Literal["auto", "tensorrt", "cuda", "cpu"]
 Kind = Literal["tensorrt", "cuda", "cpu"]
@@ -45,33 +52,43 @@ class EngineCandidate:
 
     @property
     def name(self) -> str:
-        """For logs, `info` and detections."""
+        """Name for logs, `info` and detections."""
         return f"{self.backend}/{self.network}"
 
 
 @dataclass(kw_only=True)
-class _Record:
-    """What was tried and did not serve: `reasons` of all that is not used, best first, and how many
-    of those should have served.
+class Record:
+    """What was tried and did not serve.
+
+    `reasons` are of all that is not used, best first; `failed` of those should have served.
     """
 
     reasons: list[str] = field(default_factory=list)
     failed: int = 0
 
     def absent(self, what: str, reason: BackendError) -> None:
-        """Nobody would expect it on this machine."""
+        """Note an engine that is not expected on this machine."""
         log.info("no %s: %s", what, reason)
         self.reasons.append(f"{what}: {reason}")
 
     def passed_over(self, what: str, reason: BackendError | BundleError) -> None:
-        """It should have served."""
+        """Note an engine that should have served."""
         log.warning("%s is passed over: %s", what, reason)
         self.reasons.append(f"{what}: {reason}")
         self.failed += 1
 
+    def choice(self, candidate: EngineCandidate) -> EngineChoice:
+        """Return what is known of `candidate` as the one that is taken."""
+        return EngineChoice(
+            backend=candidate.backend,
+            variant=candidate.network,
+            passed_over=self.failed,
+            why_not=tuple(self.reasons),
+        )
+
 
 class _NotHereError(BackendError):
-    """Nobody would expect it here."""
+    """An engine that is not expected on this machine."""
 
 
 def load_model(
@@ -82,33 +99,27 @@ def load_model(
     threads: int = 1,
     limits: HealthConfig | None = None,
 ) -> Model:
-    """The bundle on the best engine that proves itself here; `folder` has the compiled ones.
+    """Load the bundle on the best engine that proves itself here; `folder` has compiled ones.
 
     Raises `ConfigError` with the reasons when a `backend` was chosen that cannot run it, else the
     last engine's error.
     """
-    record = _Record()
+    record = Record()
     last: BackendError | BundleError | None = None
-    for engine in _offered(bundle, backend, folder, threads, record):
+    for candidate in candidates(
+        bundle, backend=backend, folder=folder, threads=threads, record=record
+    ):
         try:
-            opened = engine.open()
-            return Model(
-                bundle,
-                opened,
-                network=engine.network,
-                backend_name=engine.backend,
-                passed_over=record.failed,
-                why_not=tuple(record.reasons),
-                limits=limits,
-            )
+            opened = candidate.open()
+            return Model(bundle, opened, engine=record.choice(candidate), limits=limits)
         except (BackendError, BundleError) as exc:
             last = exc
-            record.passed_over(engine.name, exc)
+            record.passed_over(candidate.name, exc)
     if last is not None and backend in ("auto", "cpu"):
         raise last
-    raise ConfigError(
-        f"backend {backend} cannot run here: {'; '.join(record.reasons)} (auto takes what there is)"
-    ) from last
+    reason = f"cannot run here: {'; '.join(record.reasons)}"
+    suggestion = "auto takes what there is"
+    raise ConfigError(reason, key="backend", value=backend, suggestion=suggestion) from last
 
 
 def load_models(
@@ -118,28 +129,27 @@ def load_models(
     folder: Path = FOLDER,
     limits: HealthConfig | None = None,
 ) -> Classifier:
-    """As `load_model`; several bundles judge together."""
+    """Load bundles as `load_model` does; several judge together."""
     models = [
         load_model(bundle, backend=backend, folder=folder, limits=limits) for bundle in bundles
     ]
     return models[0] if len(models) == 1 else Ensemble(models)
 
 
-def engines(
-    bundle: Bundle, *, backend: BackendChoice = "auto", folder: Path = FOLDER, threads: int = 1
+def candidates(
+    bundle: Bundle,
+    *,
+    backend: BackendChoice = "auto",
+    folder: Path = FOLDER,
+    threads: int = 1,
+    record: Record | None = None,
 ) -> Iterator[EngineCandidate]:
-    """Every engine of this machine for the bundle, best first; the last is the fp32 network on the
-    CPU, which is always there.
-    """
-    yield from _offered(bundle, backend, folder, threads, _Record())
+    """Yield every engine of this machine for the bundle, best first.
 
-
-def _offered(
-    bundle: Bundle, backend: BackendChoice, folder: Path, threads: int, record: _Record
-) -> Iterator[EngineCandidate]:
-    """What there is, best first; what kinds there are not goes into `record`. Opens nothing, but
-    may set a damaged engine aside.
+    `record` takes notes of what is missing. The last is the fp32 network on the CPU, which is
+    always there. Opens nothing, but may set a damaged engine aside.
     """
+    record = record or Record()
     without_gpu = False
     for kind in BEST_FIRST if backend == "auto" else (backend,):
         try:
@@ -155,8 +165,10 @@ def _offered(
 
 
 def _tensorrt(bundle: Bundle, folder: Path, threads: int) -> list[EngineCandidate]:
-    """A network for which nothing was compiled is not missed when another was:
-    `edge-deploy compile` has chosen.
+    """Return the engines compiled for this machine.
+
+    A network for which nothing was compiled is not missed when another was: `edge-deploy compile`
+    has chosen.
     """
     gpu = open_gpu()  # before TensorRT is touched
     machine = machine_of(gpu, import_tensorrt().__version__)
@@ -168,13 +180,8 @@ def _tensorrt(bundle: Bundle, folder: Path, threads: int) -> list[EngineCandidat
         except EngineError as exc:
             reason = reason or exc
             continue
-        found.append(
-            EngineCandidate(
-                backend="tensorrt",
-                network=network.name,
-                open=partial(_open_compiled, cache, compiled, gpu),
-            )
-        )
+        opened = partial(_open_compiled, cache, compiled, gpu)
+        found.append(EngineCandidate(backend="tensorrt", network=network.name, open=opened))
     if not found and reason is not None:
         raise reason
     return found
@@ -191,36 +198,33 @@ def _open_compiled(cache: EngineCache, compiled: CompiledEngine, gpu: Gpu) -> Ba
 
 
 def _cuda(bundle: Bundle, folder: Path, threads: int) -> list[EngineCandidate]:
-    """fp16 is for it as it is for TensorRT; 8-bit graphs it would compute in fp32, only slower."""
+    """Return what ONNX Runtime can run on the GPU.
+
+    fp16 is for it as it is for TensorRT; 8-bit graphs it would compute in fp32, only slower.
+    """
     reason = cuda_provider_missing()
     if reason is not None:
         raise _NotHereError(reason)
     variants = bundle.manifest.variants
-    networks = [
-        n
-        for n in bundle.networks_for("tensorrt")
-        if n.name not in variants or variants[n.name].precision == "fp16"
-    ]
     return [
-        EngineCandidate(
-            backend="onnxruntime-cuda", network=n.name, open=partial(_open_onnx, n, threads, "cuda")
-        )
-        for n in networks
+        _onnx_candidate(network, threads, "cuda")
+        for network in bundle.networks_for("tensorrt")
+        if network.name not in variants or variants[network.name].precision == "fp16"
     ]
 
 
 def _cpu(bundle: Bundle, folder: Path, threads: int) -> list[EngineCandidate]:
-    networks = bundle.networks_for("onnx")
-    return [
-        EngineCandidate(
-            backend="onnxruntime-cpu", network=n.name, open=partial(_open_onnx, n, threads, "cpu")
-        )
-        for n in networks
-    ]
+    return [_onnx_candidate(network, threads, "cpu") for network in bundle.networks_for("onnx")]
 
 
-def _open_onnx(network: Network, threads: int, provider: Literal["cpu", "cuda"]) -> Backend:
-    return OnnxBackend(network.path, threads=threads, provider=provider)
+def _onnx_candidate(
+    network: Network, threads: int, provider: Literal["cpu", "cuda"]
+) -> EngineCandidate:
+    return EngineCandidate(
+        backend=f"onnxruntime-{provider}",
+        network=network.name,
+        open=partial(OnnxBackend, network.path, threads=threads, provider=provider),
+    )
 
 
 _OF_KIND: dict[Kind, Callable[[Bundle, Path, int], list[EngineCandidate]]] = {

@@ -7,10 +7,11 @@ import hashlib
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
-from edge.bundle import Bundle
+from edge.bundle import Bundle, FrontendSpec
 from edge.detect.decision import Decision
-from edge.detect.model import Model, Verdict, unjudged
+from edge.detect.model import EngineChoice, Model, Verdict, unjudged
 from edge.errors import BundleError
 from edge.types import Array, Prediction, Window
 
@@ -18,14 +19,13 @@ __all__ = ["Ensemble"]
 
 
 class Ensemble:
-    """Scores by the power average sqrt(mean p^2) (Shugayev et al. 2021), novelty by the mean, the
-    embedding of the first.
+    """Averages its members. Used by one thread, like a model.
 
-    There are no frames: those of members need not be of one length.
+    Scores are the power average sqrt(mean p^2) (Shugayev et al. 2021), novelty is the mean, and the
+    embedding is that of the first. There are no frames: those of members need not be of one length.
 
-    Members know the same labels and hear the same windows, each with features of its own; equal
-    frontends are computed once. Raises `BundleError` where two do not go together. Used by one
-    thread, like a model.
+    Members know the same labels and judge the same windows, each with features of its own; equal
+    frontends are computed once. Raises `BundleError` where two do not go together.
     """
 
     def __init__(self, members: Sequence[Model]) -> None:
@@ -33,44 +33,33 @@ class Ensemble:
         for member in members[1:]:
             _go_together(first.bundle, member.bundle)
         self._members = tuple(members)
-        # Of each member, the first whose frontend is the same, and where its labels stand in the
-        # order of the first one's.
+        labels = first.decision.labels
+        # For each member, the first one whose frontend is the same, and where its labels stand in
+        # the order of the first one's.
         frontends = [member.bundle.frontend for member in members]
         self._frontends = [frontends.index(frontend) for frontend in frontends]
-        self._orders = [
-            np.array([member.labels.index(label) for label in first.labels]) for member in members
-        ]
+        self._orders = [_order_of(member.decision.labels, labels) for member in members]
         self.bundle = first.bundle
-        self.labels = first.labels
-        self.decision = Decision(labels=first.labels, thresholds=self._thresholds())
+        self.decision = Decision(labels=labels, thresholds=self._thresholds())
 
     @property
     def digest(self) -> str:
         """sha256 of the members' digests, in their order."""
-        return hashlib.sha256(
-            "\n".join(member.digest for member in self._members).encode()
-        ).hexdigest()
+        digests = "\n".join(member.digest for member in self._members)
+        return hashlib.sha256(digests.encode()).hexdigest()
 
     @property
-    def variant(self) -> str:
-        """That of all members, or each one's."""
-        variants = [member.variant for member in self._members]
-        return variants[0] if len(set(variants)) == 1 else ",".join(variants)
-
-    @property
-    def backend_name(self) -> str:
-        """The members' backends."""
-        return "+".join(dict.fromkeys(member.backend_name for member in self._members))
-
-    @property
-    def passed_over(self) -> int:
-        """Better engines that failed, of all members."""
-        return sum(member.passed_over for member in self._members)
-
-    @property
-    def why_not(self) -> tuple[str, ...]:
-        """See `Classifier.why_not`."""
-        return tuple(dict.fromkeys(reason for member in self._members for reason in member.why_not))
+    def engine(self) -> EngineChoice:
+        """What runs the members: every backend, and the variants where they differ."""
+        engines = [member.engine for member in self._members]
+        variants = [engine.variant for engine in engines]
+        reasons = (reason for engine in engines for reason in engine.why_not)
+        return EngineChoice(
+            backend="+".join(dict.fromkeys(engine.backend for engine in engines)),
+            variant=variants[0] if len(set(variants)) == 1 else ",".join(variants),
+            passed_over=sum(engine.passed_over for engine in engines),
+            why_not=tuple(dict.fromkeys(reasons)),
+        )
 
     def predict(self, window: Window) -> Prediction:
         """See `Classifier.predict`."""
@@ -106,24 +95,29 @@ class Ensemble:
         return np.mean(thresholds, axis=0).astype(np.float32) if thresholds else None
 
 
+def _order_of(labels: tuple[str, ...], wanted: tuple[str, ...]) -> NDArray[np.intp]:
+    """Return where each of the `wanted` labels stands among `labels`: (K,)."""
+    return np.array([labels.index(label) for label in wanted], np.intp)
+
+
 def _go_together(first: Bundle, other: Bundle) -> None:
     """Raise `BundleError` in one line where the two cannot be averaged."""
-    a, b = ({label.label for label in bundle.labels} for bundle in (first, other))
-    if a != b:
-        lacks, more = ", ".join(sorted(a - b)[:3]), ", ".join(sorted(b - a)[:3])
-        told = " and ".join(
-            filter(None, [lacks and f"it lacks {lacks}", more and f"{first.path} lacks {more}"])
-        )
+    ours, theirs = ({label.label for label in bundle.labels} for bundle in (first, other))
+    if ours != theirs:
+        parts = []
+        if ours - theirs:
+            parts.append(f"it lacks {_few(ours - theirs)}")
+        if theirs - ours:
+            parts.append(f"{first.path} lacks {_few(theirs - ours)}")
         raise BundleError(
-            f"{other.path}: its labels differ from those of {first.path}: {told}; an ensemble "
-            "needs the same labels"
+            f"{other.path}: its labels differ from those of {first.path}: {' and '.join(parts)}; "
+            "an ensemble needs the same labels"
         )
     x, y = first.frontend, other.frontend
     if (x.window_samples, x.sample_rate_hz) != (y.window_samples, y.sample_rate_hz):
         raise BundleError(
-            f"{other.path}: hears {y.window_s:g} s at {y.sample_rate_hz} Hz, but {first.path} "
-            f"{x.window_s:g} s at "
-            f"{x.sample_rate_hz} Hz; an ensemble needs the same windows"
+            f"{other.path}: takes {_window(y)}, but {first.path} {_window(x)}; an ensemble needs "
+            "the same windows"
         )
     if (first.label_thresholds is None) != (other.label_thresholds is None):
         one, several = (other, first) if other.label_thresholds is None else (first, other)
@@ -131,3 +125,11 @@ def _go_together(first: Bundle, other: Bundle) -> None:
             f"{several.path}: gives several labels a window, but {one.path} one; they cannot be "
             "averaged"
         )
+
+
+def _few(labels: set[str]) -> str:
+    return ", ".join(sorted(labels)[:3])
+
+
+def _window(spec: FrontendSpec) -> str:
+    return f"{spec.window_s:g} s at {spec.sample_rate_hz} Hz"

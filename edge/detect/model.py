@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -17,15 +17,30 @@ from edge.detect.signal_health import HealthConfig, signal_health
 from edge.errors import BackendError, BundleError
 from edge.types import Array, Frames, Prediction, Window
 
-__all__ = ["NOTHING", "Classifier", "Model", "Verdict", "unjudged"]
+__all__ = ["NOTHING", "Classifier", "EngineChoice", "Model", "Verdict", "unjudged"]
 
 NOTHING = np.empty(0, np.float32)
 
 
 @dataclass(frozen=True, kw_only=True)
+class EngineChoice:
+    """What runs a network: the `backend` for people and for the record, and which `variant` of it.
+
+    `passed_over` better ones were tried and failed; `why_not` has the reasons of these and of such
+    as are not to be expected on this machine.
+    """
+
+    backend: str
+    variant: str
+    passed_over: int = 0
+    why_not: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
 class _Answer:
-    """Of the network to one window: embedding (1, D), logits (1, K), and where it has them frames
-    (1, T, K).
+    """The network's outputs for one window.
+
+    They are embedding (1, D), logits (1, K), and of some networks frames (1, T, K).
     """
 
     embedding: Array
@@ -35,8 +50,9 @@ class _Answer:
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
-    """Of one network and its head on one window: scores (K,), embedding (D,), how long the network
-    took, and its frames.
+    """What one network and its head say of one window: scores (K,), embedding (D,), its frames.
+
+    `network_s` is the time that the network took.
     """
 
     scores: Array
@@ -48,64 +64,40 @@ class Verdict:
 
 
 class Classifier(Protocol):
-    """Judges windows: a `Model`, or several as one. Used by one thread. `bundle` is the first of
-    several.
-    """
+    """Judges windows: a `Model`, or several as one. Used by one thread."""
 
     @property
     def bundle(self) -> Bundle:
-        """Whose windows and labels these are."""
-        ...
-
-    @property
-    def labels(self) -> tuple[str, ...]:
-        """In the order of the scores."""
+        """Bundle whose windows and labels these are; the first of several."""
         ...
 
     @property
     def decision(self) -> Decision:
-        """By what labels are given."""
+        """How labels are given, and which there are, in the order of the scores."""
         ...
 
     @property
     def digest(self) -> str:
-        """Names all that was trained."""
+        """Digest that names all that was trained."""
         ...
 
     @property
-    def variant(self) -> str:
-        """Which of the bundle's networks it is."""
-        ...
-
-    @property
-    def backend_name(self) -> str:
-        """What runs it, for people and for the record."""
-        ...
-
-    @property
-    def passed_over(self) -> int:
-        """Better engines that were tried and failed."""
-        ...
-
-    @property
-    def why_not(self) -> tuple[str, ...]:
-        """Why no better engine runs it."""
+    def engine(self) -> EngineChoice:
+        """What runs it, and why nothing better does."""
         ...
 
     def predict(self, window: Window) -> Prediction:
-        """Classify one window; a dead or stuck one is not shown to the network. Raises
-        `BackendError` when there is no answer.
+        """Judge one window; a dead or stuck one is not shown to the network.
+
+        Raises `BackendError` when there is no answer.
         """
         ...
 
 
 class Model:
-    """One network of a bundle on a backend. Used by one thread; proves itself on the golden window
-    before it judges anything.
+    """One network of a bundle on a backend. Used by one thread.
 
-    `backend_name` says what runs it, for people and for the record; `passed_over` better ones were
-    tried and failed, and `why_not` has the reasons of these and of such as are not to be expected
-    here.
+    It proves itself on the golden window before it judges anything: raises `BundleError`.
     """
 
     def __init__(
@@ -113,33 +105,23 @@ class Model:
         bundle: Bundle,
         backend: Backend,
         *,
-        network: str = FP32,
-        backend_name: str = "",
-        passed_over: int = 0,
-        why_not: tuple[str, ...] = (),
+        engine: EngineChoice | None = None,
         limits: HealthConfig | None = None,
     ) -> None:
         self.bundle = bundle
-        self.backend_name = backend_name
-        self.passed_over = passed_over
-        self.why_not = why_not
-        self.network = bundle.networks[network]
-        self.labels = tuple(label.label for label in bundle.labels)
-        self.decision = Decision(labels=self.labels, thresholds=bundle.label_thresholds)
+        self.engine = engine or EngineChoice(backend="", variant=FP32)
+        self.network = bundle.networks[self.engine.variant]
+        labels = tuple(label.label for label in bundle.labels)
+        self.decision = Decision(labels=labels, thresholds=bundle.label_thresholds)
+        self.limits = limits or HealthConfig()
         self._backend = backend
         self._frontend = Frontend(bundle.frontend)
-        self.limits = limits or HealthConfig()
         self._self_test()
 
     @property
     def digest(self) -> str:
         """See `Classifier.digest`."""
         return self.bundle.digest
-
-    @property
-    def variant(self) -> str:
-        """See `Classifier.variant`."""
-        return self.network.name
 
     def predict(self, window: Window) -> Prediction:
         """See `Classifier.predict`."""
@@ -160,20 +142,17 @@ class Model:
         )
 
     def features(self, samples: Array) -> tuple[Array, float]:
-        """What the network is shown of samples (window,), as a batch of one, and how long that took
-        in seconds.
-        """
+        """Return the network's input for samples (window,), a batch of one, and its seconds."""
         began_s = time.perf_counter()
         features = self._frontend(samples)[np.newaxis]
         return features, time.perf_counter() - began_s
 
     def verdict(self, features: Array) -> Verdict:
-        """Of the network and its head; raises `BackendError` when there is none."""
+        """Run the network and its head; raises `BackendError` when there is no answer."""
         began_s = time.perf_counter()
         answer = self._infer(features)
         network_s = time.perf_counter() - began_s
-        if not (np.isfinite(answer.embedding).all() and np.isfinite(answer.logits).all()):
-            raise BackendError("the network answers with what is no number")
+        _refuse_what_is_not_finite(answer.embedding, answer.logits)
         verdicts = self.network.head(answer.embedding, answer.logits)
         return Verdict(
             scores=verdicts.scores[0],
@@ -184,12 +163,18 @@ class Model:
             frames=self._frames(answer.frames),
         )
 
+    def outputs(self, features: Array, names: Sequence[str]) -> tuple[Array, ...]:
+        """Return named outputs of the graph; raises `BackendError` where there are two only."""
+        if not isinstance(self._backend, NamedBackend):
+            engine = self.engine.backend or "the engine"
+            raise BackendError(f"{engine} cannot run a network with the output {names[-1]}")
+        return self._backend.infer_named(features, names)
+
     def _frames(self, logits: Array | None) -> Frames | None:
         threshold = self.bundle.manifest.frame_threshold
         if logits is None or threshold is None:
             return None
-        if not np.isfinite(logits).all():
-            raise BackendError("the network answers with what is no number")
+        _refuse_what_is_not_finite(logits)
         active = self.network.head.scores(logits[0]) >= np.float32(threshold)
         return Frames(active=active, window_samples=self.bundle.frontend.window_samples)
 
@@ -198,52 +183,46 @@ class Model:
             embedding, logits = self._backend.infer(features)
             return _Answer(embedding=embedding, logits=logits)
         embedding, logits, frames = self.outputs(features, ("embedding", "logits", "frames"))
-        if frames.ndim != 3 or frames.shape[2] != len(self.labels):
-            raise BackendError(
-                f"frames have shape {frames.shape}, not parts of the window by {len(self.labels)} "
-                "labels"
-            )
+        labels = len(self.decision.labels)
+        if frames.ndim != 3 or frames.shape[2] != labels:
+            shape = f"frames have shape {frames.shape}"
+            raise BackendError(f"{shape}, not parts of the window by {labels} labels")
         return _Answer(embedding=embedding, logits=logits, frames=frames)
 
-    def outputs(self, features: Array, names: Sequence[str]) -> tuple[Array, ...]:
-        """Named outputs of the graph; raises `BackendError` where the engine knows two only."""
-        if not isinstance(self._backend, NamedBackend):
-            raise BackendError(
-                f"{self.backend_name or 'the engine'} runs no network with {names[-1]}"
-            )
-        return self._backend.infer_named(features, names)
-
     def _self_test(self) -> None:
-        golden = self.network.golden
-        features, wanted = self.features(golden.samples)[0], golden.expected
-        answer = self._infer(features)
-        outputs = (
-            (answer.embedding, answer.logits)
-            if len(wanted) == 2
-            else self.outputs(features, tuple(wanted))
-        )
-        for (name, expected), (got,) in zip(wanted.items(), outputs, strict=True):
+        golden, path = self.network.golden, self.network.path
+        for name, expected, got in self._golden_outputs():
             if got.shape != expected.shape:
-                raise BundleError(
-                    f"{self.network.path}: {name} has shape {got.shape}, the golden window expects "
-                    f"{expected.shape}"
-                )
+                shapes = f"{name} has shape {got.shape}, the golden window expects {expected.shape}"
+                raise BundleError(f"{path}: {shapes}")
             difference = float(np.abs(got - expected).max())
             if not difference <= golden.tolerance:  # so that NaN fails too
                 raise BundleError(
-                    f"{self.network.path}: on the golden window {name} differs by "
-                    f"{difference:.3g}, more than its tolerance "
-                    f"{golden.tolerance:.3g}; this machine would not give the detections the model "
-                    "was tested for"
+                    f"{path}: on the golden window {name} differs by {difference:.3g}, more than "
+                    f"its tolerance {golden.tolerance:.3g}; this machine would not give the "
+                    "detections the model was tested for"
                 )
+
+    def _golden_outputs(self) -> Iterator[tuple[str, Array, Array]]:
+        """Yield each output of the golden window: its name, what is expected, what came."""
+        golden = self.network.golden
+        features, _ = self.features(golden.samples)
+        answer = self._infer(features)
+        outputs: tuple[Array, ...] = (answer.embedding, answer.logits)
+        if len(golden.expected) > 2:
+            outputs = self.outputs(features, tuple(golden.expected))
+        for (name, expected), output in zip(golden.expected.items(), outputs, strict=True):
+            (got,) = output
+            yield name, expected, got
 
 
 def unjudged(window: Window, limits: HealthConfig) -> Prediction:
-    """The window before anyone has judged it, which is all there is to say of a gated one; raises
-    `BackendError` for no sound.
+    """Return the prediction of a window before it is judged: all that there is of a gated one.
+
+    Raises `BackendError` for samples that are NaN or infinite.
     """
     if not np.isfinite(window.samples).all():
-        raise BackendError("the sound has samples that are no numbers")
+        raise BackendError("the sound has samples that are NaN or infinite")
     return Prediction(
         start_sample=window.start_sample,
         end_sample=window.end_sample,
@@ -257,3 +236,8 @@ def unjudged(window: Window, limits: HealthConfig) -> Prediction:
         scores=NOTHING,
         embedding=NOTHING,
     )
+
+
+def _refuse_what_is_not_finite(*outputs: Array) -> None:
+    if not all(np.isfinite(output).all() for output in outputs):
+        raise BackendError("the network returned NaN or infinity")

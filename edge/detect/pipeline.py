@@ -16,20 +16,16 @@ __all__ = ["Meter", "detect"]
 
 
 class Meter(Protocol):
-    """Sees everything that passes, on the pipeline's thread; must not block and must not change
-    anything.
-    """
+    """Sees all that passes, on the pipeline's thread; must not block, and must not change it."""
 
     def block(self, block: AudioBlock) -> None:
-        """Audio arrived."""
+        """Note that audio arrived."""
 
     def prediction(self, prediction: Prediction) -> None:
-        """A window was judged."""
+        """Note what was predicted of a window."""
 
     def failed(self, window: Window, error: BackendError) -> None:
-        """The model had no answer to a window, and the tracker never hears of it; raise `error` to
-        end the stream.
-        """
+        """Note that the model had no answer to a window; raise `error` to end the stream."""
 
 
 def detect(
@@ -41,22 +37,20 @@ def detect(
     tracker: Tracker,
     meter: Meter,
 ) -> Iterator[Detection]:
-    """Audio in, detections out. The whole product; `run` and `replay` share it."""
+    """Turn audio into detections. The whole product; `run` and `replay` share it."""
     for block in blocks:
         meter.block(block)
         for window in windower.push(block):
-            for judged in _judged(window, model, meter):
-                for prediction in smoothing.push(judged):
+            for predicted in _predicted(window, model, meter):
+                for prediction in smoothing.push(predicted):
                     yield from tracker.push(prediction)
     for prediction in smoothing.flush():
         yield from tracker.push(prediction)
     yield from tracker.flush()
 
 
-def _judged(window: Window, model: Classifier, meter: Meter) -> Iterator[Prediction]:
-    """The prediction of a window, if there is one: one bad window must not end a year of
-    listening.
-    """
+def _predicted(window: Window, model: Classifier, meter: Meter) -> Iterator[Prediction]:
+    """Yield the prediction of a window, if any: one bad window must not end a year of recording."""
     try:
         prediction = model.predict(window)
     except BackendError as exc:

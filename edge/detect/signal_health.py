@@ -1,4 +1,4 @@
-"""Microphone health: what the samples themselves say about the signal, per window."""
+"""The health of the microphone, as the samples of a window show it."""
 
 from __future__ import annotations
 
@@ -12,12 +12,13 @@ from edge.types import Array, SignalHealth
 
 __all__ = ["HealthConfig", "signal_health"]
 
-SILENCE = 1e-10  # -200 dBFS: keeps the level of digital silence a number
+SILENCE = 1e-10  # -200 dBFS: keeps the level of digital silence finite
 
 
 class HealthConfig(Section):
-    """When a window is dead or stuck. A 16-bit recording's own rounding noise is near -101 dBFS;
-    microphones are above -90.
+    """When a window is dead or stuck.
+
+    A 16-bit recording's own rounding noise is near -101 dBFS; microphones are above -90.
     """
 
     dead_dbfs: Annotated[float, Field(ge=-200, le=0)] = -100.0

@@ -1,5 +1,6 @@
-"""Which species a site may have, and when: a label that is not expected is reported as unknown,
-with the label as nearest.
+"""Which species a site may have, and when.
+
+A label that is not expected is reported as unknown, with the label as nearest.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Any
 
 from edge.clock import Clock
 from edge.detect.decision import REJECTED
-from edge.errors import ConfigError
+from edge.errors import ConfigError, shown
 from edge.strictyaml import read_any
 from edge.types import Prediction
 
@@ -28,7 +29,7 @@ __all__ = [
     "site_of",
 ]
 
-# a prediction without the labels that are not expected
+# Takes from a prediction the labels that are not expected.
 Expected = Callable[[Prediction], Prediction]
 ALL_MONTHS = frozenset(range(1, 13))
 FORM = (
@@ -38,25 +39,26 @@ FORM = (
 
 @dataclass(frozen=True, kw_only=True)
 class SpeciesList:
-    """The labels expected at a site, in alphabetical order, each with its months in order; all
-    twelve where none were named.
+    """The labels expected at a site, in alphabetical order, each with its months in order.
+
+    Where no months were named they are all twelve.
     """
 
     months: tuple[tuple[str, tuple[int, ...]], ...]
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """All that are expected at some time of the year."""
+        """Labels that are expected at some time of the year."""
         return tuple(label for label, _ in self.months)
 
 
 class Site:
-    """Withholds what is not expected. Pure: the same prediction gives the same answer as long as
-    `clock_at` a sample does.
+    """Withholds what is not expected.
 
-    A label counts as expected when its months and those in which the window may have been heard,
-    given the uncertainty of the clock, have one in common. So a clock that was never set withholds
-    no label for its season, only labels that are not listed.
+    It is pure: the same prediction gives the same answer for as long as `clock_at` a sample does.
+    A label counts as expected when its months and those in which the window may lie, given the
+    uncertainty of the clock, have one in common. So a clock that was never set withholds no label
+    for its season, only labels that are not listed.
     """
 
     def __init__(self, species: SpeciesList, *, clock_at: Callable[[int], Clock]) -> None:
@@ -65,91 +67,94 @@ class Site:
         self._clock_at = clock_at
 
     def __call__(self, p: Prediction) -> Prediction:
-        """`p`, or what is left of it. A withheld label is as novel here as it is familiar to the
-        model, so above 0.5.
+        """Return `p`, or what is left of it.
+
+        A withheld label is as novel here as it is familiar to the model, so above 0.5.
         """
         if p.label is None:
             return p
-        now = (
-            _months(self._clock_at(p.start_sample), p.start_sample)
-            if self._seasonal
-            else ALL_MONTHS
-        )
-        expected = tuple(
-            given for given in p.accepted if self._months.get(given.label, frozenset()) & now
-        )
+        now = ALL_MONTHS
+        if self._seasonal:
+            now = _months(self._clock_at(p.start_sample), p.start_sample)
+        expected = tuple(score for score in p.accepted if self._expected(score.label, now))
         if not expected:
-            return dataclasses.replace(
-                p, label=None, others=(), novelty=max(1.0 - p.novelty, REJECTED)
-            )
+            novelty = max(1.0 - p.novelty, REJECTED)
+            return dataclasses.replace(p, label=None, others=(), novelty=novelty)
         return p if len(expected) == 1 + len(p.others) else p.carrying(expected)
+
+    def _expected(self, label: str, months: frozenset[int]) -> bool:
+        return not self._months.get(label, frozenset()).isdisjoint(months)
 
 
 def site_of(species: SpeciesList | None, *, clock_at: Callable[[int], Clock]) -> Expected:
-    """What is expected of a list, and without one: everything."""
+    """Return what withholds all that is not on the list; without a list, nothing is withheld."""
     return Site(species, clock_at=clock_at) if species is not None else lambda p: p
 
 
 def check_species(species: SpeciesList | None, labels: Collection[str], *, key: str) -> None:
-    """Raise `ConfigError` naming every species that is not one of the bundle's `labels`; `key` is
-    where the list stands.
+    """Raise `ConfigError` naming every species that is not one of the bundle's `labels`.
+
+    `key` is where the list stands.
     """
-    strange = (
-        [label for label in species.labels if label not in labels] if species is not None else []
-    )
+    listed = species.labels if species is not None else ()
+    strange = [label for label in listed if label not in labels]
     if strange:
-        told = ", ".join(f"{_shown(label)}{_meant(label, labels)}" for label in strange)
-        raise ConfigError(f"{key}: the bundle has no label {told}; `edge info` lists its labels")
+        names = ", ".join(f"{shown(label)}{_meant(label, labels)}" for label in strange)
+        suggestion = "`edge info` lists its labels"
+        raise ConfigError(f"the bundle has no label {names}", key=key, suggestion=suggestion)
 
 
 def parse_species(value: object) -> SpeciesList:
-    """A list of labels, or a mapping of labels to months, as YAML gives them; raises ValueError
-    saying what is wrong.
+    """Parse a list of labels, or a mapping of labels to months, as YAML gives them.
+
+    Raises ValueError with what is wrong.
     """
     if isinstance(value, SpeciesList):
         return value
-    if isinstance(value, list):
-        pairs: list[tuple[Any, Any]] = [(label, None) for label in value]
-    elif isinstance(value, dict):
-        pairs = list(value.items())
-    else:
-        raise ValueError(FORM)
+    pairs = _pairs(value)
     for label, _ in pairs:
         if not (isinstance(label, str) and label and label.isprintable()):
-            raise ValueError(f"{_shown(label)} is no label: {FORM}")
+            raise ValueError(f"{shown(label)} is not a label: {FORM}")
     labels = [label for label, _ in pairs]
     if not labels:
         raise ValueError("names no species: leave it out to expect every label of the bundle")
-    if len(set(labels)) < len(labels):
-        raise ValueError(
-            f"names {next(label for label in labels if labels.count(label) > 1)} twice"
-        )
-    return SpeciesList(
-        months=tuple(sorted((label, _parse_months(label, months)) for label, months in pairs))
-    )
+    twice = next((label for label in labels if labels.count(label) > 1), None)
+    if twice is not None:
+        raise ValueError(f"names {twice} twice")
+    months = sorted((label, _parse_months(label, months)) for label, months in pairs)
+    return SpeciesList(months=tuple(months))
 
 
 def read_species(file: Path, *, key: str) -> SpeciesList:
-    """The list in a YAML file; raises `ConfigError` naming `key` and the file."""
+    """Read the list in a YAML file; raises `ConfigError` naming `key` and the file."""
     try:
         return parse_species(read_any(file))
     except ValueError as exc:
-        raise ConfigError(f"{key}: {file} {exc}") from exc
+        raise ConfigError(f"{file} {exc}", key=key) from exc
+
+
+def _pairs(value: object) -> list[tuple[Any, Any]]:
+    """Return labels with their months as they are written, None for all year."""
+    if isinstance(value, list):
+        return [(label, None) for label in value]
+    if isinstance(value, dict):
+        return list(value.items())
+    raise ValueError(FORM)
 
 
 def _parse_months(label: str, months: object) -> tuple[int, ...]:
     if months is None:
         return tuple(sorted(ALL_MONTHS))
     if not (isinstance(months, list) and months):
-        raise ValueError(f"{label}: {_shown(months)} is no list of months from 1 to 12")
+        raise ValueError(f"{label}: {shown(months)} is not a list of months from 1 to 12")
     for month in months:
         if not isinstance(month, int) or isinstance(month, bool) or month not in ALL_MONTHS:
-            raise ValueError(f"{label}: {_shown(month)} is no month from 1 to 12")
+            raise ValueError(f"{label}: {shown(month)} is not a month from 1 to 12")
     return tuple(sorted(set(months)))
 
 
 def _months(clock: Clock, sample: int) -> frozenset[int]:
-    """Months of UTC in which the sample may have been heard."""
+    """Return the months of UTC in which the sample may have been captured."""
     if clock.uncertainty_s >= 366 * 86_400:
         return ALL_MONTHS
     time, spread = clock.utc(sample), timedelta(seconds=clock.uncertainty_s)
@@ -158,15 +163,10 @@ def _months(clock: Clock, sample: int) -> frozenset[int]:
 
 
 def _month_number(time: datetime) -> int:
-    """Months since the year 0."""
+    """Return the number of months since the year 0."""
     return time.year * 12 + time.month - 1
 
 
 def _meant(label: str, labels: Collection[str]) -> str:
     near = difflib.get_close_matches(label, labels, 1)
     return f" (did you mean {near[0]}?)" if near else ""
-
-
-def _shown(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."

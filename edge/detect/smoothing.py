@@ -1,10 +1,9 @@
-"""What is made of a window's scores by those before and after it, causal, between model and tracker
-(Shugayev et al. 2021).
+"""Scores of a window smoothed by those around it, between model and tracker (Shugayev et al. 2021).
 
-A sliding average, p(t) = 0.5 p(t) + 0.25 p(t - d) + 0.25 p(t + d), and a boost of labels that were
-heard well a while ago. The paper boosts by the whole recording, which a recorder cannot. Both are
+A sliding average, p(t) = 0.5 p(t) + 0.25 p(t - d) + 0.25 p(t + d), and a boost of labels that
+scored well a while ago. The paper boosts by the whole recording, which a recorder cannot. Both are
 counted in samples of audio: scores between two windows are those of the line between them, so that
-the hop hardly matters. Whatever breaks the hearing, lost audio or a dead microphone, breaks both:
+the hop hardly matters. Whatever breaks the stream, lost audio or a dead microphone, breaks both:
 nothing is carried over it.
 """
 
@@ -22,13 +21,15 @@ from edge.types import Array, Prediction
 
 __all__ = ["NoSmoothing", "SlidingAverage", "Smoothing", "SmoothingConfig", "smoothing_of"]
 
-PASSED = 0.5  # a score above it is a label heard well
+PASSED = 0.5  # a label with a score above it is boosted afterwards
 NEVER = -(2**62)
 
 
 class SmoothingConfig(Section):
-    """`slide_s`: d of the sliding average, 0: none. `boost`: factor of the scores, 1: none,
-    `boost_s` after one above 0.5.
+    """How scores are smoothed over time; the defaults do nothing.
+
+    `slide_s` is d of the sliding average, 0: none. `boost` is the factor of the scores for
+    `boost_s` after one above 0.5, 1: none.
     """
 
     slide_s: Annotated[float, Field(ge=0, le=60)] = 0.0
@@ -49,12 +50,12 @@ class Smoothing(Protocol):
         ...
 
     def flush(self) -> Iterable[Prediction]:
-        """End of the stream: the rest."""
+        """Give out the rest: the stream has ended."""
         ...
 
 
 class NoSmoothing:
-    """Every prediction as it came."""
+    """Gives out every prediction as it came."""
 
     def push(self, prediction: Prediction) -> Iterable[Prediction]:
         """See `Smoothing.push`."""
@@ -98,10 +99,10 @@ class SlidingAverage:
         self._begin()
 
     def _begin(self) -> None:
-        """Start a run of unbroken hearing."""
+        """Start a run of unbroken audio."""
         self._run: list[Prediction] = []
         self._next = 0  # in the run, to be settled
-        # (K,) start of the last window heard well
+        # (K,) start of the last window whose score passed
         self._passed = np.full(len(self._decision.labels), NEVER, np.int64)
 
     def _smoothed(self) -> Prediction:
@@ -115,24 +116,20 @@ class SlidingAverage:
         return self._decision(p, scores=scores, novelty=novelty, accepted=novelty <= 0.5)
 
     def _average(self, p: Prediction) -> tuple[Array, float]:
-        """With what is there of the two neighbours; without either, `p` itself."""
-        around = [
-            heard
-            for at in (-self._slide, self._slide)
-            if (heard := self._heard_at(p.start_sample + at)) is not None
-        ]
+        """Average with those of the two neighbours that there are; without either, it is `p`."""
+        neighbours = [self._at(p.start_sample + offset) for offset in (-self._slide, self._slide)]
+        around = [neighbour for neighbour in neighbours if neighbour is not None]
         if not around:
             return p.scores, p.rule_novelty
         weight = 0.5 + 0.25 * len(around)
-        scores = (
-            0.5 * p.scores.astype(np.float64) + 0.25 * sum(scores for scores, _ in around)
-        ) / weight
+        total = 0.5 * p.scores.astype(np.float64) + 0.25 * sum(scores for scores, _ in around)
         novelty = (0.5 * p.rule_novelty + 0.25 * sum(novelty for _, novelty in around)) / weight
-        return scores.astype(np.float32), novelty
+        return (total / weight).astype(np.float32), novelty
 
-    def _heard_at(self, sample: int) -> tuple[Array, float] | None:
-        """Scores and novelty of a window that starts at `sample`, between those of its neighbours;
-        None outside of the run.
+    def _at(self, sample: int) -> tuple[Array, float] | None:
+        """Return scores and novelty of a window that would start at `sample`; None outside the run.
+
+        Between two windows they are on the line from one to the other.
         """
         after = next((i for i, p in enumerate(self._run) if p.start_sample >= sample), None)
         if after is None or (after == 0 and self._run[0].start_sample > sample):
@@ -142,24 +139,20 @@ class SlidingAverage:
             return b.scores, b.rule_novelty
         a = self._run[after - 1]
         share = (sample - a.start_sample) / (b.start_sample - a.start_sample)
-        return a.scores + np.float32(share) * (b.scores - a.scores), a.rule_novelty + share * (
-            b.rule_novelty - a.rule_novelty
-        )
+        scores = a.scores + np.float32(share) * (b.scores - a.scores)
+        return scores, a.rule_novelty + share * (b.rule_novelty - a.rule_novelty)
 
     def _boosted(self, sample: int, scores: Array) -> Array:
         self._passed[scores > PASSED] = sample
         recent = sample - self._passed <= self._boost_samples
         if not recent.any():
             return scores
-        result: Array = np.where(
-            recent, np.minimum(scores * np.float32(self._boost), 1), scores
-        ).astype(np.float32)
+        boosted = np.minimum(scores * np.float32(self._boost), 1)
+        result: Array = np.where(recent, boosted, scores).astype(np.float32)
         return result
 
     def _forget(self, sample: int) -> None:
-        """The window is settled; those before `sample` are no longer needed, but for the last of
-        them.
-        """
+        """Note that the window is settled, and drop those before `sample` but for the last."""
         self._next += 1
         older = sum(p.start_sample <= sample for p in self._run[: self._next]) - 1
         if older > 0:
@@ -168,9 +161,7 @@ class SlidingAverage:
 
 
 def smoothing_of(config: SmoothingConfig, *, decision: Decision, sample_rate_hz: int) -> Smoothing:
-    """What `config` asks for."""
-    return (
-        SlidingAverage(decision=decision, config=config, sample_rate_hz=sample_rate_hz)
-        if config.on
-        else NoSmoothing()
-    )
+    """Return the smoothing that `config` asks for."""
+    if not config.on:
+        return NoSmoothing()
+    return SlidingAverage(decision=decision, config=config, sample_rate_hz=sample_rate_hz)

@@ -26,8 +26,9 @@ __all__ = ["Tracker", "TrackerConfig"]
 
 
 class TrackerConfig(Section):
-    """When events end: after `cooldown_s` of audio without the label, or at `longest_s`. An open
-    event is sent as an update every `update_s`.
+    """When events end: after `cooldown_s` of audio without the label, or at `longest_s`.
+
+    An open event is given out again, as an update, every `update_s`.
     """
 
     cooldown_s: Annotated[float, Field(ge=0, le=3600)] = 3.0
@@ -45,8 +46,8 @@ class _Event:
     peak: Prediction
     windows: int = 1
     announced: bool = False
-    told_sample: int = 0
-    # start and end by the frames of its windows, where there are any
+    given_out_sample: int = 0
+    # Start and end by the frames of its windows, where there are any.
     inner: tuple[int, int] | None = None
 
     def add(self, p: Prediction) -> None:
@@ -88,14 +89,14 @@ class _Event:
 
 
 class Tracker:
-    """Events of one stream. `identity` names stream, bundle and configuration; event ids are
-    digests of it and the start sample.
+    """Makes the events of one stream.
 
-    `site` withholds labels that are not expected; it comes after the smoothing, which would give
-    them out again.
+    `identity` names stream, bundle and configuration; event ids are digests of it and the start
+    sample. `site` withholds labels that are not expected; it comes after the smoothing, which would
+    give them out again.
 
-    Works one window behind the model, because smoothing needs the next one. Ends of events come in
-    the order they happen.
+    It works one window behind the model, because smoothing needs the next one. Ends of events come
+    in the order in which they happen.
     """
 
     def __init__(
@@ -115,26 +116,24 @@ class Tracker:
         self._open: dict[str | None, _Event] = {}
 
     def push(self, prediction: Prediction) -> Iterator[Detection]:
-        """Take the next window's prediction; give out what is now known of the window before it."""
+        """Take the next window's prediction; yield what is now known of the window before it."""
         if self._held is not None:
-            yield from self._step(self._site(self._smooth(self._before, self._held, prediction)))
+            yield from self._follow(self._smooth(self._before, self._held, prediction))
         self._before, self._held = self._held, prediction
 
     def flush(self) -> Iterator[Detection]:
-        """End of the stream: judge the held window and end every event."""
+        """Yield the rest: the stream has ended, and with it every event."""
         if self._held is not None:
-            yield from self._step(self._site(self._smooth(self._before, self._held, None)))
+            yield from self._follow(self._smooth(self._before, self._held, None))
         self._before = self._held = None
         yield from self._end(list(self._open))
 
     def _smooth(
         self, before: Prediction | None, p: Prediction, after: Prediction | None
     ) -> Prediction:
-        """`p` averaged with the neighbours that share audio with it."""
-        parts = [
-            (q, _shared(p, q)) for q in (before, p, after) if q is not None and not q.health.gated
-        ]
-        parts = [(q, weight) for q, weight in parts if weight > 0]
+        """Return `p` averaged with the neighbours that share audio with it."""
+        judged = [q for q in (before, p, after) if q is not None and not q.health.gated]
+        parts = [(q, weight) for q in judged if (weight := _shared(p, q)) > 0]
         if p.health.gated or len(parts) == 1:
             return p
         weights = np.array([weight for _, weight in parts]) / sum(weight for _, weight in parts)
@@ -142,28 +141,16 @@ class Tracker:
         novelty = float(weights @ np.array([q.rule_novelty for q, _ in parts]))
         return self._decision(p, scores=scores, novelty=novelty, accepted=novelty <= 0.5)
 
-    def _step(self, p: Prediction) -> Iterator[Detection]:
+    def _follow(self, p: Prediction) -> Iterator[Detection]:
+        """Go on with the events by one window, as the site has it."""
+        p = self._site(p)
         if p.health.gated:
             yield from self._end(list(self._open))
             return
-        parts = [p.carrying((given,)) for given in p.accepted] if p.others else [p]
+        parts = [p.carrying((score,)) for score in p.accepted] if p.others else [p]
         present = {part.label for part in parts}
-        yield from self._end(
-            [
-                label
-                for label, event in self._open.items()
-                if self._is_over(event, p, present=label in present)
-            ]
-        )
-        unknown = self._open.get(None)
-        if (
-            None not in present
-            and not present.isdisjoint(self._open)
-            and unknown is not None
-            and not unknown.announced
-        ):
-            # it was a pause inside the event that now goes on, not a sound of its own
-            del self._open[None]
+        yield from self._end(self._over(p, present))
+        self._forget_pause(present)
         for part in parts:
             if part.label in self._open:
                 self._open[part.label].add(part)
@@ -171,7 +158,22 @@ class Tracker:
                 self._open[part.label] = self._begin(part)
             if part.label is not None and part.frames is not None:
                 self._open[part.label].narrow(part, self._decision.labels.index(part.label))
-            yield from self._tell(part)
+            yield from self._announce(part)
+
+    def _over(self, p: Prediction, present: set[str | None]) -> list[str | None]:
+        """Return the labels whose events are over with this window."""
+        return [
+            label
+            for label, event in self._open.items()
+            if self._is_over(event, p, present=label in present)
+        ]
+
+    def _forget_pause(self, present: set[str | None]) -> None:
+        """Drop an unknown that was a pause inside an event which now goes on."""
+        unknown = self._open.get(None)
+        goes_on = None not in present and not present.isdisjoint(self._open)
+        if goes_on and unknown is not None and not unknown.announced:
+            del self._open[None]
 
     def _begin(self, p: Prediction) -> _Event:
         what = "unknown" if p.label is None else f"label {p.label}"
@@ -181,37 +183,34 @@ class Tracker:
 
     def _is_over(self, event: _Event, p: Prediction, *, present: bool) -> bool:
         absent = p.start_sample - event.end_sample > self._config.cooldown_s * p.sample_rate_hz
-        too_long = (
-            present
-            and p.end_sample - event.start_sample > self._config.longest_s * p.sample_rate_hz
-        )
-        return absent or too_long
+        length = p.end_sample - event.start_sample
+        too_long = length > self._config.longest_s * p.sample_rate_hz
+        return absent or (present and too_long)
 
-    def _tell(self, p: Prediction) -> Iterator[Detection]:
-        """States `new` and `update`; an unknown waits for as long as a species that may come back
-        is open.
+    def _announce(self, p: Prediction) -> Iterator[Detection]:
+        """Yield the states `new` and `update`.
+
+        An unknown waits for as long as a species that may come back is open.
         """
         event = self._open[p.label]
         if not event.announced:
             if p.label is None and len(self._open) > 1:
                 return
-            event.announced, event.told_sample = True, p.end_sample
+            event.announced, event.given_out_sample = True, p.end_sample
             yield event.detection("new")
-        elif p.end_sample - event.told_sample >= self._config.update_s * p.sample_rate_hz:
-            event.told_sample = p.end_sample
+        elif p.end_sample - event.given_out_sample >= self._config.update_s * p.sample_rate_hz:
+            event.given_out_sample = p.end_sample
             yield event.detection("update")
 
     def _end(self, labels: list[str | None]) -> Iterator[Detection]:
-        ending = sorted(
-            (self._open.pop(label) for label in labels), key=lambda e: (e.start_sample, e.id)
-        )
-        for event in ending:
+        ending = [self._open.pop(label) for label in labels]
+        for event in sorted(ending, key=lambda event: (event.start_sample, event.id)):
             if not event.announced:
                 yield event.detection("new")
             yield event.detection("end")
 
 
 def _shared(p: Prediction, q: Prediction) -> float:
-    """Share of `p`'s audio that `q` heard too, 0..1."""
+    """Return the share of `p`'s audio that is in `q` too, 0..1."""
     overlap = min(p.end_sample, q.end_sample) - max(p.start_sample, q.start_sample)
     return max(overlap, 0) / (p.end_sample - p.start_sample)

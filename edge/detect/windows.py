@@ -6,19 +6,21 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from edge.bundle import FrontendSpec
 from edge.errors import ConfigError
 from edge.types import AudioBlock, Window
 
-__all__ = ["Windower"]
+__all__ = ["Windower", "windower_of"]
 
 
 class Windower:
-    """Cuts a stream into windows of `window_samples` every `hop_samples`, the same ones for any
-    partition into blocks.
+    """Cuts a stream into windows of `window_samples` every `hop_samples`.
+
+    They are the same ones for any partition of the stream into blocks.
 
     Where the audio ends (a lost sample, or the last block) a window aligned to that end covers what
     no window has covered yet. A recording shorter than one window is looped from its beginning
-    (Thakur et al. 2019); so little audio between two losses is skipped and counted in
+    (Thakur et al. 2019); so little audio between two gaps is skipped and counted in
     `skipped_samples`.
     """
 
@@ -26,8 +28,9 @@ class Windower:
         if not 0 < hop_samples <= window_samples:
             window_s = window_samples / sample_rate_hz
             raise ConfigError(
-                f"hop: {hop_samples / sample_rate_hz:g} s must be above 0 and at most the window "
-                f"of {window_s:g} s"
+                f"must be above 0 and at most the window of {window_s:g} s",
+                key="hop_s",
+                value=f"{hop_samples / sample_rate_hz:g}",
             )
         self.window_samples = window_samples
         self.hop_samples = hop_samples
@@ -37,8 +40,9 @@ class Windower:
         self._begin(0)
 
     def push(self, block: AudioBlock) -> Iterator[Window]:
-        """Windows completed by `block`; raises ValueError for a block of another rate or one that
-        goes back in time.
+        """Yield the windows that `block` completes.
+
+        Raises ValueError for a block of another rate, or one that goes back in time.
         """
         if block.sample_rate_hz != self.sample_rate_hz:
             raise ValueError(
@@ -46,8 +50,8 @@ class Windower:
             )
         if block.start_sample < self._end:
             raise ValueError(
-                f"a block starts at sample {block.start_sample}, before the {self._end} already "
-                "heard"
+                f"a block starts at sample {block.start_sample}, before the end {self._end} of "
+                "the one before it"
             )
         if block.start_sample > self._end:
             yield from self._finish(loop=False)
@@ -89,13 +93,13 @@ class Windower:
         )
 
     def _finish(self, *, loop: bool) -> Iterator[Window]:
-        heard = self._end - self._run_start
+        samples_of_run = self._end - self._run_start
         if self._end == self._covered:
             return
-        if heard >= self.window_samples:
+        if samples_of_run >= self.window_samples:
             yield self._cut(self._end - self.window_samples)
         elif loop:
-            samples = np.resize(self._buffer[:heard], self.window_samples)
+            samples = np.resize(self._buffer[:samples_of_run], self.window_samples)
             yield Window(
                 start_sample=self._run_start,
                 end_sample=self._end,
@@ -103,4 +107,13 @@ class Windower:
                 sample_rate_hz=self.sample_rate_hz,
             )
         else:
-            self.skipped_samples += heard
+            self.skipped_samples += samples_of_run
+
+
+def windower_of(spec: FrontendSpec, hop_s: float) -> Windower:
+    """Return the windower of a bundle's frontend; raises `ConfigError` for a hop that cannot be."""
+    return Windower(
+        window_samples=spec.window_samples,
+        hop_samples=round(hop_s * spec.sample_rate_hz),
+        sample_rate_hz=spec.sample_rate_hz,
+    )

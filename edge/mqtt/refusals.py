@@ -18,9 +18,7 @@ HANGUPS = 3  # a broker that is only restarting does not hang up on the same mes
 
 
 class Refusals:
-    """The memory of one sink over its connections, by a row's number in the outbox. One thread
-    only.
-    """
+    """Remembers refused rows over connections, by their number in the outbox. One thread only."""
 
     def __init__(self, *, monotonic_s: Callable[[], float] = time.monotonic) -> None:
         self._monotonic_s = monotonic_s
@@ -33,32 +31,33 @@ class Refusals:
         return len(self.now())
 
     def now(self) -> set[int]:
-        """The rows that are not to be offered at present."""
+        """Return the rows that are not to be offered at present."""
         now_s = self._monotonic_s()
         self._until_s = {seq: until_s for seq, until_s in self._until_s.items() if until_s > now_s}
         return set(self._until_s)
 
     def refuse(self, seq: int) -> None:
-        """The broker said that it does not take this one."""
+        """Note that the broker said that it does not take this one."""
         self._answered = True
         self._until_s[seq] = self._monotonic_s() + REFUSED_S
 
     def taken(self) -> None:
-        """The broker has acknowledged something: it takes what it may."""
+        """Note that the broker has acknowledged something: it takes what it may."""
         self._answered = True
         self.one_at_a_time = False
 
-    def ended(self, on_the_way: Collection[int]) -> int | None:
-        """A connection ended with these unanswered; the row it ended on once too often, which
-        counts as refused from now on.
+    def ended(self, unanswered: Collection[int]) -> int | None:
+        """Note that a connection ended with these rows unanswered.
+
+        Returns the row on which connections ended once too often; it counts as refused from now on.
         """
         answered, self._answered = self._answered, False
-        if answered or not on_the_way:
+        if answered or not unanswered:
             return None
         alone, self.one_at_a_time = self.one_at_a_time, True
         if not alone:
             return None
-        (seq,) = on_the_way
+        (seq,) = unanswered
         self._hung_up = (seq, self._hung_up[1] + 1 if self._hung_up[0] == seq else 1)
         if self._hung_up[1] < HANGUPS:
             return None

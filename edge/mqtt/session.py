@@ -26,21 +26,11 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 from edge.config.sections import MqttConfig
 from edge.errors import DeliveryError
+from edge.mqtt.reasons import PROTOCOL_ERROR, UNSPECIFIED, explained
+from edge.mqtt.security import HANDSHAKE_S, secure
 
-__all__ = ["ERROR_REASONS", "Ack", "Session", "probe"]
+__all__ = ["Ack", "Session"]
 
-ERROR_REASONS = (
-    "unreachable",
-    "tls",
-    "credentials",
-    "refused",
-    "timeout",
-    "lost",
-    "protocol",
-    "puback",
-    "store",
-)
-CONNECT_S = 5.0
 CONNACK_S = 10.0
 IN_FLIGHT = 20  # messages without an answer; MQTT 5 brokers may ask for fewer
 # of what a broker may send us; a birth message has six, and a retained giant would come at each
@@ -56,16 +46,6 @@ NONSENSE = (
     KeyError,
     AssertionError,
 )
-HINTS = {
-    "Not authorized": (
-        "check mqtt.username_file and mqtt.password_file, and what the broker lets this user do"
-    ),
-    "Bad user name or password": "check mqtt.username_file and mqtt.password_file",
-    "Session taken over": (
-        "another client has this recorder's id: give each recorder a device.id of its own"
-    ),
-    "Unsupported protocol version": "try mqtt.protocol: 311",
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,23 +56,10 @@ class Ack:
     refusal: str | None
 
 
-class _TlsSocket(ssl.SSLSocket):
-    """A socket whose handshake ends in time and leaves nothing open; paho would wait a whole
-    keepalive, and forget a failed one.
-    """
-
-    def do_handshake(self, block: bool = False) -> None:
-        self.settimeout(CONNECT_S)
-        try:
-            super().do_handshake(block)
-        except OSError:
-            self.close()
-            raise
-
-
 class Session:
-    """A connection under `client_id`. One thread only; `wake` is a socket that ends a wait early
-    when it can be read.
+    """A connection under `client_id`. One thread only.
+
+    `wake` is a socket that ends a wait early when it can be read.
     """
 
     def __init__(
@@ -108,7 +75,7 @@ class Session:
         self._wake = wake
         self._on_message = on_message
         self._connack: ReasonCode | None = None
-        self._reason: str | None = None
+        self._ended_by: ReasonCode | None = None
         self._acks: list[Ack] = []
         self._at_once, self._unanswered = IN_FLIGHT, 0
         five = config.protocol == 5
@@ -118,7 +85,7 @@ class Session:
             clean_session=None if five else True,
             protocol=mqtt.MQTTv5 if five else mqtt.MQTTv311,
         )
-        self._client.connect_timeout = CONNECT_S
+        self._client.connect_timeout = HANDSHAKE_S
         # the sink counts; paho must not hold back on its own
         self._client.max_inflight_messages_set(2 * IN_FLIGHT)
         self._client.on_connect = self._connected
@@ -129,47 +96,49 @@ class Session:
             self._client.will_set(*will, qos=1, retain=True)
 
     def open(self, *, cancelled: Callable[[], bool] = lambda: False) -> None:
-        """Connect and wait for the broker's word, until `cancelled`; raises `DeliveryError` with
-        the reason.
+        """Connect and wait for the broker's word, until `cancelled`.
+
+        Raises `DeliveryError` with the reason.
         """
-        config = self._config
-        where = f"{config.host}:{config.port}"
-        self._secure()
-        try:
-            # A client's first connection begins clean: the outbox remembers, not the broker.
-            limits = None
-            if config.protocol == 5:
-                limits = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
-                limits.MaximumPacketSize = LARGEST_BYTES
-            self._client.connect(config.host, config.port, config.keepalive_s, properties=limits)
-        except ssl.SSLError as exc:
-            raise DeliveryError(
-                "tls", f"no TLS with the broker {where}: {exc.reason or exc}"
-            ) from exc
-        except (OSError, UnicodeError) as exc:
-            raise DeliveryError(
-                "unreachable",
-                f"no connection to the broker {where}: {getattr(exc, 'strerror', None) or exc}",
-            ) from exc
+        where = f"{self._config.host}:{self._config.port}"
+        secure(self._client, self._config)
+        self._connect(where)
         deadline_s = time.monotonic() + CONNACK_S
         while self._connack is None:
             if time.monotonic() > deadline_s or cancelled():
                 raise DeliveryError("timeout", f"the broker {where} does not answer")
-            self.step(0.2)
+            self.exchange(0.2)
         if self._connack.is_failure:
-            raise DeliveryError(
-                "refused", f"the broker {where} refuses: {_explained(str(self._connack))}"
-            )
+            reason = f"the broker {where} refuses: {explained(self._connack)}"
+            raise DeliveryError("refused", reason)
+
+    def _connect(self, where: str) -> None:
+        config = self._config
+        # A client's first connection begins clean: the outbox remembers, not the broker.
+        limits = None
+        if config.protocol == 5:
+            limits = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
+            limits.MaximumPacketSize = LARGEST_BYTES
+        try:
+            self._client.connect(config.host, config.port, config.keepalive_s, properties=limits)
+        except ssl.SSLError as exc:
+            reason = f"no TLS with the broker {where}: {exc.reason or exc}"
+            raise DeliveryError("tls", reason) from exc
+        except (OSError, UnicodeError) as exc:
+            reason = getattr(exc, "strerror", None) or str(exc)
+            text = f"no connection to the broker {where}: {reason}"
+            raise DeliveryError("unreachable", text) from exc
 
     @property
     def room(self) -> int:
-        """How many more messages the broker takes before it has answered; the caller keeps to it,
-        since paho does not.
+        """How many more messages the broker takes before it has answered.
+
+        The caller keeps to it, since paho does not.
         """
         return self._at_once - self._unanswered
 
     def publish(self, topic: str, payload: str, *, retain: bool = False) -> int:
-        """Send with QoS 1; the message's id, which an `Ack` will carry."""
+        """Send with QoS 1; return the message's id, which an `Ack` will carry."""
         self._unanswered += 1
         return self._client.publish(topic, payload.encode(), qos=1, retain=retain).mid
 
@@ -177,49 +146,33 @@ class Session:
         """Have `on_message` called with payloads of `topic`."""
         self._client.subscribe(topic, qos=1)
 
-    def step(self, timeout_s: float) -> None:
-        """Read and write what there is, waiting up to `timeout_s`; raises `DeliveryError` when the
-        connection has ended.
+    def exchange(self, timeout_s: float) -> None:
+        """Read and write, waiting up to `timeout_s` for something to read.
+
+        Raises `DeliveryError` when the connection has ended.
         """
         sock = self._client.socket()
         if sock is not None:
-            # TLS may have decrypted more than was asked for, of which select knows nothing.
-            waiting = isinstance(sock, ssl.SSLSocket) and sock.pending() > 0
             try:
-                writers = [sock] if self._client.want_write() else []
-                readable, writable, _ = select.select(
-                    [sock, self._wake], writers, [], 0 if waiting else timeout_s
-                )
-                if self._wake in readable:
-                    self._wake.recv(4096)
-                if waiting or sock in readable:
-                    self._client.loop_read(2 * IN_FLIGHT)
-                if writable:
-                    self._client.loop_write()
-                self._client.loop_misc()
+                self._loop(sock, timeout_s)
             except NONSENSE as exc:
-                raise DeliveryError(
-                    "protocol",
-                    f"the broker sent something that is not MQTT: {type(exc).__name__} {exc}",
-                ) from exc
+                text = f"the broker sent something that is not MQTT: {type(exc).__name__} {exc}"
+                raise DeliveryError("protocol", text) from exc
             except OSError as exc:
                 raise DeliveryError("lost", f"lost the broker: {exc.strerror or exc}") from exc
         refused = self._connack is not None and self._connack.is_failure
         if self._client.socket() is None and not refused:
-            # what paho says of most nonsense
-            kind = "protocol" if self._reason == "Protocol error" else "lost"
-            raise DeliveryError(
-                kind, f"lost the broker: {_explained(self._reason or 'connection closed')}"
-            )
+            raise self._lost()
 
     def acks(self) -> list[Ack]:
-        """Answers since the last call."""
+        """Return the answers since the last call."""
         acks, self._acks = self._acks, []
         return acks
 
     def close(self) -> None:
-        """Say goodbye, so that the broker does not send the will; harmless when the connection is
-        gone.
+        """Say goodbye, so that the broker does not send the will.
+
+        It is harmless when the connection is gone.
         """
         with contextlib.suppress(OSError, *NONSENSE):
             self._client.disconnect()
@@ -232,36 +185,29 @@ class Session:
             with contextlib.suppress(OSError):
                 sock.close()
 
-    def _secure(self) -> None:
-        """Read certificates and credentials anew: they may have been renewed, or be there by
-        now.
-        """
-        config = self._config
-        try:
-            for path in config.files.values():
-                path.open("rb").close()  # ssl's own error would not name the file
-            credentials = config.credentials()
-            if credentials.username is not None:
-                self._client.username_pw_set(credentials.username, credentials.password)
-            if config.tls:
-                context = ssl.create_default_context(cafile=config.ca_file)
-                if config.cert_file is not None:
-                    # never ask on a terminal
-                    context.load_cert_chain(config.cert_file, config.key_file, password="")
-                context.sslsocket_class = _TlsSocket
-                self._client.tls_set_context(context)
-        except ssl.SSLError as exc:
-            raise DeliveryError(
-                "tls", f"mqtt.ca_file, cert_file or key_file is no good: {exc.reason or exc}"
-            ) from exc
-        except OSError as exc:
-            raise DeliveryError("credentials", f"{exc.filename}: {exc.strerror}") from exc
-        except ValueError as exc:  # a file that is no text; its content is not for the log
-            raise DeliveryError(
-                "credentials", "mqtt.username_file or password_file is not UTF-8 text"
-            ) from exc
+    def _loop(self, sock: Any, timeout_s: float) -> None:
+        # TLS may have decrypted more than was asked for, of which select knows nothing.
+        decrypted = isinstance(sock, ssl.SSLSocket) and sock.pending() > 0
+        writers = [sock] if self._client.want_write() else []
+        wait_s = 0.0 if decrypted else timeout_s
+        readable, writable, _ = select.select([sock, self._wake], writers, [], wait_s)
+        if self._wake in readable:
+            self._wake.recv(4096)
+        if decrypted or sock in readable:
+            self._client.loop_read(2 * IN_FLIGHT)
+        if writable:
+            self._client.loop_write()
+        self._client.loop_misc()
 
-    # Called by paho within `step`.
+    def _lost(self) -> DeliveryError:
+        """Return why the connection has ended, as far as it is known."""
+        reason = self._ended_by
+        if reason is None or reason.value == UNSPECIFIED:  # paho's words for a mere end
+            return DeliveryError("lost", "lost the broker: connection closed")
+        kind = "protocol" if reason.value == PROTOCOL_ERROR else "lost"
+        return DeliveryError(kind, f"lost the broker: {explained(reason)}")
+
+    # Called by paho within `exchange`.
 
     def _connected(
         self, client: mqtt.Client, userdata: Any, flags: Any, reason: ReasonCode, properties: Any
@@ -273,8 +219,7 @@ class Session:
     def _disconnected(
         self, client: mqtt.Client, userdata: Any, flags: Any, reason: ReasonCode, properties: Any
     ) -> None:
-        # paho's words for a connection that just ended say nothing.
-        self._reason = None if str(reason) == "Unspecified error" else str(reason)
+        self._ended_by = reason
 
     def _published(
         self, client: mqtt.Client, userdata: Any, mid: int, reason: ReasonCode, properties: Any
@@ -284,30 +229,3 @@ class Session:
 
     def _message(self, client: mqtt.Client, userdata: Any, message: mqtt.MQTTMessage) -> None:
         self._on_message(bytes(message.payload))
-
-
-def probe(config: MqttConfig, *, device: str) -> str | None:
-    """Why the broker cannot be used, or None; under a client id of its own, so that a running
-    recorder keeps its connection.
-    """
-    ours, theirs = socket.socketpair()
-    with ours, theirs:
-        session = Session(
-            config,
-            client_id=f"edge-{device}-check",
-            wake=ours,
-            will=None,
-            on_message=lambda payload: None,
-        )
-        try:
-            session.open()
-        except DeliveryError as exc:
-            session.abort()
-            return str(exc)
-        session.close()
-    return None
-
-
-def _explained(reason: str) -> str:
-    hint = HINTS.get(reason)
-    return f"{reason} ({hint})" if hint else reason

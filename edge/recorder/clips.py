@@ -1,73 +1,33 @@
-"""The sound of detections, in files that say what they are, inside a byte budget: a full disk costs
-clips and nothing else.
-"""
+"""The sound of detections on the disk, in a byte budget: a full disk costs clips, nothing else."""
 
 from __future__ import annotations
 
-import io
 import logging
 import shutil
 from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
 
-import numpy as np
-import soundfile
-from numpy.typing import NDArray
-
-from edge.clock import Clock, rfc3339
+from edge.clock import Clock
 from edge.config.sections import ClipsConfig
 from edge.files import write_whole
 from edge.provenance import Provenance
-from edge.types import Array, AudioBlock, Detection
+from edge.recorder.clip_file import encode, guano
+from edge.recorder.recent_audio import RecentAudio
+from edge.types import Detection
 
-__all__ = ["ClipFolder", "ClipWriter", "ClipsConfig", "RecentAudio"]
+__all__ = ["ClipFolder", "ClipWriter"]
 
 UNKNOWN = "unknown"
 log = logging.getLogger(__name__)
 
 
-class RecentAudio:
-    """The last `capacity` samples of the stream, by sample index; lost audio is silence in it. Used
-    by the pipeline's thread.
-    """
-
-    def __init__(self, capacity: int) -> None:
-        self._ring: Array = np.zeros(capacity, np.float32)
-        self._begin = self._end = 0
-
-    def push(self, block: AudioBlock) -> None:
-        """Take what came, and silence for what did not."""
-        self._put(
-            np.zeros(min(block.start_sample - self._end, len(self._ring)), np.float32),
-            block.start_sample,
-        )
-        self._put(block.samples[-len(self._ring) :], block.end_sample)
-
-    def cut(self, start_sample: int, end_sample: int) -> tuple[int, Array]:
-        """What there still is between the two, and the index of its first sample; the receiver owns
-        the array.
-        """
-        start = max(start_sample, self._begin, self._end - len(self._ring))
-        end = max(start, min(end_sample, self._end))
-        return start, self._ring[np.arange(start, end) % len(self._ring)]
-
-    def _put(self, samples: Array, end_sample: int) -> None:
-        at = (end_sample - len(samples)) % len(self._ring)
-        first = min(len(samples), len(self._ring) - at)
-        self._ring[at : at + first] = samples[:first]
-        self._ring[: len(samples) - first] = samples[first:]
-        self._end = end_sample
-
-
 class ClipFolder:
-    """The clips on the disk, one folder a label. Makes room before anything is written; raises
-    OSError for a failing disk.
+    """The clips on the disk, one folder a label.
 
-    The label with most bytes gives up its oldest clip first, so that rare species stay; unknowns,
-    which nobody can describe afterwards, only when they alone fill half of the budget or nothing
-    else is left.
+    It makes room before anything is written, and raises OSError for a failing disk. The label with
+    most bytes gives up its oldest clip first, so that rare species stay; unknowns, which cannot be
+    described afterwards, only when they alone fill half of the budget or nothing else is left.
     """
 
     def __init__(
@@ -81,7 +41,7 @@ class ClipFolder:
         self._free_bytes = free_bytes
         self._on_removed = on_removed
         self._sizes: dict[str, dict[Path, int]] = defaultdict(dict)
-        # of all clips; a number of its own, so that another thread can read it
+        # Bytes of all clips; a number of its own, so that another thread can read it.
         self.total_bytes = 0
         self._opened = False
         try:
@@ -102,15 +62,17 @@ class ClipFolder:
         self._opened = True
 
     def room_bytes(self) -> int:
-        """What may be added before a clip has to go, of the budget and of the disk; any thread may
-        ask.
+        """Return what may be added before a clip has to go, of the budget and of the disk.
+
+        Any thread may ask.
         """
         free = self._free_bytes(self._config.folder) - self._config.reserve_bytes
         return max(0, min(self._config.budget_bytes - self.total_bytes, free))
 
     def add(self, label: str, name: str, content: bytes) -> Path | None:
-        """Write a whole file, or none: None when there is no room even without the clips that may
-        go.
+        """Write a whole file, or none.
+
+        Returns None when there is not enough room even without the clips that may go.
         """
         if not self._opened:
             self._open()
@@ -140,7 +102,7 @@ class ClipFolder:
         return self._free_bytes(self._config.folder) - size < self._config.reserve_bytes
 
     def _poorest(self) -> str | None:
-        """The label whose clips are worth least."""
+        """Return the label whose clips are worth least."""
         totals = {label: sum(sizes.values()) for label, sizes in self._sizes.items() if sizes}
         species = {label: total for label, total in totals.items() if label != UNKNOWN}
         if totals.get(UNKNOWN, 0) > self._config.budget_bytes / 2 or not species:
@@ -149,8 +111,9 @@ class ClipFolder:
 
 
 class ClipWriter:
-    """Cuts and writes clips on the pipeline's thread; never raises for a disk: `failed` counts what
-    could not be kept.
+    """Cuts and writes clips on the pipeline's thread.
+
+    It never raises for a disk: `failed` counts what could not be kept.
     """
 
     def __init__(
@@ -172,100 +135,49 @@ class ClipWriter:
 
     @property
     def stored_bytes(self) -> int:
-        """Of all clips on the disk; any thread may ask."""
+        """Bytes of all clips on the disk; any thread may ask."""
         return self._folder.total_bytes
 
     def room_bytes(self) -> int:
-        """As `ClipFolder.room_bytes`; raises OSError for a failing disk."""
+        """Return `ClipFolder.room_bytes`; raises OSError for a failing disk."""
         return self._folder.room_bytes()
 
     def write(self, d: Detection, clock: Clock) -> str | None:
-        """Keep the sound of `d` with padding; the file's path below the folder, or None when it
-        could not be kept.
+        """Keep the sound of `d` with padding.
+
+        Returns the file's path below the folder, or None when it could not be kept.
         """
         padding = round(self._config.padding_s * d.sample_rate_hz)
         start, samples = self._audio.cut(d.start_sample - padding, d.end_sample + padding)
         if not len(samples):
             return None
-        stamp = clock.utc(start).strftime("%Y%m%dT%H%M%S.%fZ")
-        name = f"{stamp}_{d.id[:12]}.{self._config.format}"
-        content = encode(
-            samples,
-            d.sample_rate_hz,
-            self._config.format,
-            self._guano(d, clock, start, len(samples)),
+        metadata = guano(
+            d,
+            clock=clock,
+            start_sample=start,
+            samples=len(samples),
+            device=self._device,
+            provenance=self._provenance,
         )
-        try:
-            file = self._folder.add(d.label or UNKNOWN, name, content)
-        except OSError as exc:
-            file = None
-            self._lament(exc.strerror or str(exc))
-        else:
-            if file is None:
-                self._lament("no room within the budget and the reserve")
+        content = encode(samples, d.sample_rate_hz, self._config.format, metadata)
+        stamp = clock.utc(start).strftime("%Y%m%dT%H%M%S.%fZ")
+        file = self._added(d.label or UNKNOWN, f"{stamp}_{d.id[:12]}", content)
         if file is None:
-            self.failed += 1
             return None
         self.written += 1
         self.last_bytes = len(content)
         return str(file.relative_to(self._config.folder))
 
-    def _lament(self, reason: str) -> None:
-        # At 1, 2, 4, 8 ... losses: a full disk stays full.
-        if self.failed & (self.failed + 1) == 0:
-            log.warning("clip not kept: %s (%d so far); detections go on", reason, self.failed + 1)
-
-    def _guano(self, d: Detection, clock: Clock, start: int, count: int) -> str:
-        """GUANO 1.0 metadata: one `key: value` a line."""
-        fields = {
-            "GUANO|Version": "1.0",
-            "Timestamp": rfc3339(clock.utc(start)),
-            "Length": f"{count / d.sample_rate_hz:.6f}",
-            "Samplerate": d.sample_rate_hz,
-            "Make": "edge-monitor",
-            "Serial": self._device,
-            "Species Auto ID": d.label or "",
-            "Edge|Detection": d.id,
-            "Edge|Nearest": d.nearest,
-            "Edge|Score": f"{d.score:.6f}",
-            "Edge|Novelty": f"{d.novelty:.6f}",
-            "Edge|StartSample": start,
-            "Edge|ClockSynced": str(clock.synced).lower(),
-            "Edge|UncertaintySeconds": clock.uncertainty_s,
-            "Edge|Bundle": self._provenance.bundle,
-            "Edge|Config": self._provenance.config,
-            "Edge|Code": self._provenance.code,
-        }
-        return "".join(f"{key}: {value}\n" for key, value in fields.items())
-
-
-def encode(samples: Array, rate_hz: int, form: Literal["flac", "wav"], guano: str) -> bytes:
-    """A whole file in memory, so that its size is known before the disk is touched: samples (n,) as
-    16 bit, and its metadata.
-
-    WAV has GUANO's own chunk `guan`; FLAC has no chunks and carries the same text as its comment.
-    """
-    stream = io.BytesIO()
-    with soundfile.SoundFile(stream, "w", rate_hz, 1, "PCM_16", format=form.upper()) as file:
-        if form == "flac":
-            file.comment = guano
-        # a second at a time: copies of a whole minute would be the recorder's peak
-        for first in range(0, len(samples), rate_hz):
-            file.write(_pcm(samples[first : first + rate_hz]))
-    content = stream.getvalue()
-    if form == "flac":
-        return content
-    chunk = guano.encode() + b"\n" * (len(guano.encode()) % 2)
-    riff = content + b"guan" + len(chunk).to_bytes(4, "little") + chunk
-    return riff[:4] + (len(riff) - 8).to_bytes(4, "little") + riff[8:]
-
-
-def _pcm(samples: Array) -> NDArray[np.int16]:
-    """By 32768, so that what came as 16 bit leaves as the same numbers; libsndfile scales by
-    32767.
-    """
-    # A sample that is no number is silence: a driver's fault must not cost the clip.
-    pcm: NDArray[np.int16] = np.clip(
-        np.rint(np.nan_to_num(samples) * np.float32(32768)), -32768, 32767
-    ).astype(np.int16)
-    return pcm
+    def _added(self, label: str, name: str, content: bytes) -> Path | None:
+        try:
+            file = self._folder.add(label, f"{name}.{self._config.format}", content)
+            reason = "no room within the budget and the reserve"
+        except OSError as exc:
+            file = None
+            reason = exc.strerror or str(exc)
+        if file is None:
+            self.failed += 1
+            # At 1, 2, 4, 8 ... losses: a full disk stays full.
+            if self.failed & (self.failed - 1) == 0:
+                log.warning("clip not kept: %s (%d so far); detections go on", reason, self.failed)
+        return file

@@ -1,9 +1,9 @@
-"""When a live sample was heard: sample index -> time since boot -> UTC, deaf to jumps of the wall
-clock.
+"""When a live sample was captured: sample index -> time since boot -> UTC.
 
-Time since boot never jumps, so that is what samples are tied to. UTC is a constant offset from it:
-taken at the start, taken once more when a time service first vouches for the wall clock, and then
-left alone. What the wall clock does later shows in `offset_s`.
+Jumps of the wall clock do not matter. Time since boot never jumps, so that is what samples
+are tied to. UTC is a constant offset from it: taken at the start, taken once more when a time
+service first vouches for the wall clock, and then left alone. What the wall clock does later shows
+in `offset_s`.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from edge.store.store import Dating
 __all__ = ["LiveClock", "SystemWorld", "TimeWorld", "WallState"]
 
 EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
-CAPTURE_S = 0.1  # buffers of card, server and callback, of which nobody tells
+CAPTURE_S = 0.1  # buffers of card, server and callback, which are not reported
 # without a time service and a battery, a clock may stand where it was last switched off
 UNSYNCED_S = 366 * 86_400.0
 # crystals part by some milliseconds a minute; far less than a hop, so that events keep their order
@@ -36,9 +36,7 @@ SYNCHRONISED = Path("/run/systemd/timesync/synchronized")
 
 @dataclass(frozen=True, kw_only=True)
 class WallState:
-    """What the system says of its wall clock: whether a time service keeps it, and within how many
-    seconds.
-    """
+    """Whether a time service keeps the wall clock, and within how many seconds."""
 
     synced: bool
     uncertainty_s: float
@@ -48,29 +46,30 @@ class TimeWorld(Protocol):
     """The machine's clocks. Any thread."""
 
     def boot_id(self) -> str:
-        """Changes at each start of the machine."""
+        """Return a name that changes at each start of the machine."""
         ...
 
     def boottime_us(self) -> int:
-        """Whole microseconds since the machine started, time asleep included."""
+        """Return microseconds since the machine started, time asleep included."""
         ...
 
     def monotonic_s(self) -> float:
-        """Seconds of the clock that stamps audio."""
+        """Return seconds of the clock that stamps audio."""
         ...
 
     def utc_us(self) -> int:
-        """The wall clock, whole microseconds since 1970."""
+        """Return the wall clock: whole microseconds since 1970."""
         ...
 
     def wall_state(self) -> WallState:
-        """Whether the wall clock can be believed."""
+        """Return whether the wall clock can be believed."""
         ...
 
 
 class LiveClock:
-    """UTC of the samples of one stream. The pipeline's thread calls `heard`, `poll` and `at`; the
-    rest may be read from any.
+    """UTC of the samples of one stream.
+
+    The pipeline's thread calls `captured`, `poll` and `at`; the rest may be read from any.
     """
 
     def __init__(self, *, sample_rate_hz: int = 1, world: TimeWorld | None = None) -> None:
@@ -93,14 +92,15 @@ class LiveClock:
         return (self._world.utc_us() - self._world.boottime_us() - self._offset_us) * 1e-6
 
     def begin(self, sample_rate_hz: int) -> None:
-        """A new stream starts at sample 0; the offset from UTC stays."""
+        """Start a new stream at sample 0; the offset from UTC stays."""
         with self._lock:
             self._rate_hz = sample_rate_hz
             self._samples, self._times_us = [0], [self._world.boottime_us()]
 
-    def heard(self, sample: int, monotonic_s: float) -> None:
-        """Sample `sample` is due at this monotonic time. A new anchor is set where the old one has
-        drifted off; old times stay.
+    def captured(self, sample: int, monotonic_s: float) -> None:
+        """Note at which monotonic time a sample was captured.
+
+        A new anchor is set where the old one has drifted off; times that were given stay.
         """
         us = self._world.boottime_us() - round((self._world.monotonic_s() - monotonic_s) * 1e6)
         with self._lock:
@@ -113,8 +113,9 @@ class LiveClock:
             del self._samples[1:-ANCHORS], self._times_us[1:-ANCHORS]
 
     def at(self, sample: int) -> Clock:
-        """The clock by which an event that begins at `sample` is dated; always the same for the
-        same sample and offset.
+        """Return the clock by which an event that begins at `sample` is dated.
+
+        It is always the same for the same sample and offset.
         """
         with self._lock:
             us = self._time_us(sample) + self._offset_us
@@ -129,7 +130,7 @@ class LiveClock:
         )
 
     def dating(self) -> Dating:
-        """By what rows written now are dated."""
+        """Return how rows written now are dated."""
         with self._lock:
             return Dating(
                 boot_id=self.boot_id,
@@ -139,12 +140,13 @@ class LiveClock:
             )
 
     def now_utc(self) -> datetime:
-        """The present, by the same offset as the events."""
+        """Return the present, by the same offset as the events."""
         return EPOCH + timedelta(microseconds=self._world.boottime_us() + self._offset_us)
 
     def poll(self) -> bool:
-        """Look at the system's clock; True only once, when it became trustworthy and the offset
-        changed with it.
+        """Look at the system's clock.
+
+        Returns True only once, when it became trustworthy and the offset changed with it.
         """
         state = self._world.wall_state()
         with self._lock:
@@ -164,7 +166,7 @@ class LiveClock:
 
 
 class SystemWorld:
-    """Linux."""
+    """The clocks of Linux."""
 
     def boot_id(self) -> str:
         """See `TimeWorld.boot_id`."""
@@ -185,8 +187,9 @@ class SystemWorld:
     def wall_state(
         self, call: Callable[[ctypes.Array[ctypes.c_char]], int] | None = None
     ) -> WallState:
-        """The kernel's own view, as any time service leaves it (adjtimex(2)); else the mark of
-        systemd-timesyncd.
+        """Return the kernel's own view, as any time service leaves it (adjtimex(2)).
+
+        Where there is none, it is the mark of systemd-timesyncd.
         """
         # struct timex with its spare fields; all zero asks and changes nothing
         timex = ctypes.create_string_buffer(256)
@@ -212,5 +215,5 @@ def _uncertainty(state: WallState) -> float:
 
 
 def _duration_us(samples: int, rate_hz: int) -> int:
-    """In whole arithmetic and rounded as in `Clock.utc`, which undoes it exactly."""
+    """Return microseconds, rounded in whole arithmetic as in `Clock.utc`, which undoes it."""
     return (2_000_000 * samples + rate_hz) // (2 * rate_hz)

@@ -1,32 +1,25 @@
-"""Every Prometheus metric of a recorder, in one class: prefix `edge_`, base units, labels only from
-finite sets.
+"""Every Prometheus metric of a recorder: prefix `edge_`, base units, labels from finite sets.
 
-Threads: any thread may call any method; the numbers that belong to others (outbox, memory, queue)
-are read when Prometheus asks, on the server's thread. A counter whose truth is kept elsewhere is
-only ever set forward.
+Threads: any thread may call any method. A counter whose truth is kept elsewhere is only ever set
+forward; what belongs to others (outbox, memory, queue) is in `asked`.
 """
 
 from __future__ import annotations
 
-import os
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from pathlib import Path
-from wsgiref.simple_server import WSGIServer
+from collections.abc import Mapping, Sequence
+from functools import partial
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, start_http_server
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
-from prometheus_client.registry import Collector
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
 
-from edge.errors import ConfigError, StoreError
-from edge.mqtt.session import ERROR_REASONS
-from edge.recorder.clips import ClipWriter
+from edge.detect.model import EngineChoice
+from edge.mqtt.reasons import ERROR_REASONS
+from edge.recorder.asked_metrics import AskedMetrics
 from edge.store.effort import FATES, Fate
 from edge.store.outbox import MESSAGE_KINDS
-from edge.store.store import Store
 from edge.types import Prediction
 
-__all__ = ["Metrics", "MetricsServer"]
+__all__ = ["Metrics"]
 
 STAGE_S = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 DELIVERY_S = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 5.0, 60.0, 3600.0, 86_400.0)
@@ -34,111 +27,79 @@ DIGESTS = ("bundle", "config", "code", "version", "device")
 
 
 class Metrics:
-    """The numbers of one recorder in `registry`; `labels` are the species of the bundle, all that a
-    detection can be called.
+    """The numbers of one recorder in `registry`.
+
+    `labels` are the species of the bundle, all that a detection can be called.
     """
 
     def __init__(self, registry: CollectorRegistry, *, labels: Sequence[str]) -> None:
-        r = registry
         self.registry = registry
-        self._info = Info("edge", "Digests of what this recorder runs.", registry=r)
-        self._engine = Info(
-            "edge_engine", "What runs the network, and which of the bundle's networks.", registry=r
-        )
-        self._fallbacks = Gauge(
-            "edge_engine_fallbacks",
-            "Better engines that failed at start and were passed over.",
-            registry=r,
-        )
-        self._audio = Counter(
-            "edge_audio_seconds",
-            "Audio by what became of it; adds up to elapsed time.",
-            ["fate"],
-            registry=r,
-        )
-        self._windows = Counter("edge_windows", "Windows by outcome.", ["outcome"], registry=r)
-        self._detections = Counter(
-            "edge_detections", "Events by species, or unknown.", ["label"], registry=r
-        )
-        self._lost = Counter(
-            "edge_detections_lost",
-            "Detections given up while the store failed for too long.",
-            registry=r,
-        )
-        self._infer = Histogram(
-            "edge_inference_seconds", "Network, per window.", buckets=STAGE_S, registry=r
-        )
-        self._frontend = Histogram(
-            "edge_frontend_seconds", "Features, per window.", buckets=STAGE_S, registry=r
-        )
-        self._store = Histogram(
-            "edge_capture_to_store_seconds",
-            "End of a window to the store.",
-            buckets=STAGE_S,
-            registry=r,
-        )
-        self._puback = Histogram(
-            "edge_store_to_puback_seconds",
-            "Store to acknowledgement.",
-            buckets=DELIVERY_S,
-            registry=r,
-        )
-        self._rms = Gauge(
-            "edge_microphone_rms_dbfs", "RMS of the last window, dB re full scale.", registry=r
-        )
-        self._peak = Gauge(
-            "edge_microphone_peak_dbfs", "Peak of the last window, dB re full scale.", registry=r
-        )
-        self._clip = Gauge(
-            "edge_microphone_clip_ratio", "Share of clipped samples in the last window.", registry=r
-        )
-        self._dc = Gauge(
-            "edge_microphone_dc_ratio", "Offset of the last window, in full scales.", registry=r
-        )
-        self._fault = Gauge(
-            "edge_microphone_fault",
-            "1 while the microphone is dead or stuck.",
-            ["fault"],
-            registry=r,
-        )
-        self._capture = Counter(
-            "edge_capture_faults",
-            "Times that the microphone could not be opened or went away.",
-            registry=r,
-        )
-        self._mqtt = Gauge("edge_mqtt_connected", "1 while connected to the broker.", registry=r)
-        self._mqtt_errors = Counter(
-            "edge_mqtt_errors", "Trouble with the broker by reason.", ["reason"], registry=r
-        )
-        self._sent = Counter(
-            "edge_messages_sent", "Messages that the broker has acknowledged.", ["kind"], registry=r
-        )
-        self._clips = Counter(
-            "edge_clips", "Clips by what became of them.", ["outcome"], registry=r
-        )
-        self._clip_bytes = Counter("edge_clip_bytes", "Bytes of clips written.", registry=r)
-        self._clock = Gauge(
-            "edge_clock_offset_seconds", "Wall clock minus the recorder's own time.", registry=r
-        )
-        self._synced = Gauge(
-            "edge_clock_synced", "1 once a time service vouches for the clock.", registry=r
-        )
-        self._quarantined = Counter(
-            "edge_store_quarantined", "Damaged stores set aside.", registry=r
-        )
-        self._store_errors = Counter(
-            "edge_store_errors", "Writes that the store refused.", registry=r
-        )
-        self._gauges = _Asked(registry)
-        self._totals: dict[Fate, float] = dict.fromkeys(FATES, 0.0)
         self._lock = threading.Lock()
-        self._gauges.gauge("edge_resident_memory_bytes", "Memory of this process.", _resident_bytes)
+        self._totals: dict[Fate, float] = dict.fromkeys(FATES, 0.0)
+        self._pipeline_metrics(registry)
+        self._microphone_metrics(registry)
+        self._store_metrics(registry)
+        self._delivery_metrics(registry)
+        self.asked = AskedMetrics(registry)
         self._show_all(labels)
 
+    def _pipeline_metrics(self, registry: CollectorRegistry) -> None:
+        info, gauge = partial(Info, registry=registry), partial(Gauge, registry=registry)
+        counter = partial(Counter, registry=registry)
+        seconds = partial(Histogram, registry=registry, buckets=STAGE_S)
+        self._info = info("edge", "Digests of what this recorder runs.")
+        text = "What runs the network, and which of the bundle's networks."
+        self._engine = info("edge_engine", text)
+        text = "Better engines that failed at start and were passed over."
+        self._fallbacks = gauge("edge_engine_fallbacks", text)
+        text = "Audio by what became of it; adds up to elapsed time."
+        self._audio = counter("edge_audio_seconds", text, ["fate"])
+        self._windows = counter("edge_windows", "Windows by outcome.", ["outcome"])
+        self._detections = counter("edge_detections", "Events by species, or unknown.", ["label"])
+        self._infer = seconds("edge_inference_seconds", "Network, per window.")
+        self._frontend = seconds("edge_frontend_seconds", "Features, per window.")
+        self._store = seconds("edge_capture_to_store_seconds", "End of a window to the store.")
+
+    def _microphone_metrics(self, registry: CollectorRegistry) -> None:
+        gauge, counter = partial(Gauge, registry=registry), partial(Counter, registry=registry)
+        text = "RMS of the last window, dB re full scale."
+        self._rms = gauge("edge_microphone_rms_dbfs", text)
+        text = "Peak of the last window, dB re full scale."
+        self._peak = gauge("edge_microphone_peak_dbfs", text)
+        text = "Share of clipped samples in the last window."
+        self._clip = gauge("edge_microphone_clip_ratio", text)
+        text = "Offset of the last window, in full scales."
+        self._dc = gauge("edge_microphone_dc_ratio", text)
+        text = "1 while the microphone is dead or stuck."
+        self._fault = gauge("edge_microphone_fault", text, ["fault"])
+        text = "Times that the microphone could not be opened or went away."
+        self._capture = counter("edge_capture_faults", text)
+        text = "Wall clock minus the recorder's own time."
+        self._clock = gauge("edge_clock_offset_seconds", text)
+        text = "1 once a time service vouches for the clock."
+        self._synced = gauge("edge_clock_synced", text)
+
+    def _store_metrics(self, registry: CollectorRegistry) -> None:
+        counter = partial(Counter, registry=registry)
+        text = "Detections given up while the store failed for too long."
+        self._lost = counter("edge_detections_lost", text)
+        self._clips = counter("edge_clips", "Clips by what became of them.", ["outcome"])
+        self._clip_bytes = counter("edge_clip_bytes", "Bytes of clips written.")
+        self._quarantined = counter("edge_store_quarantined", "Damaged stores set aside.")
+        self._store_errors = counter("edge_store_errors", "Writes that the store refused.")
+
+    def _delivery_metrics(self, registry: CollectorRegistry) -> None:
+        gauge, counter = partial(Gauge, registry=registry), partial(Counter, registry=registry)
+        seconds = partial(Histogram, registry=registry, buckets=DELIVERY_S)
+        self._mqtt = gauge("edge_mqtt_connected", "1 while connected to the broker.")
+        text = "Trouble with the broker by reason."
+        self._mqtt_errors = counter("edge_mqtt_errors", text, ["reason"])
+        text = "Messages that the broker has acknowledged."
+        self._sent = counter("edge_messages_sent", text, ["kind"])
+        self._puback = seconds("edge_store_to_puback_seconds", "Store to acknowledgement.")
+
     def _show_all(self, labels: Sequence[str]) -> None:
-        """Have every series there from the start: a rate of something that has not happened yet is
-        0, not absent.
-        """
+        """Show every series from the start: the rate of what has not happened is 0, not absent."""
         series = {
             self._audio: FATES,
             self._windows: ("judged", "gated", "dropped", "failed"),
@@ -153,30 +114,30 @@ class Metrics:
                 metric.labels(value)
 
     def digests(self, **values: str) -> None:
-        """What runs: bundle, config, code, version, device."""
+        """Show what runs: bundle, config, code, version, device."""
         self._info.info({key: values.get(key, "") for key in DIGESTS})
 
-    def engine(self, *, backend: str, variant: str, passed_over: int) -> None:
-        """What was chosen to run the network; `passed_over` better ones failed."""
-        self._engine.info({"backend": backend, "variant": variant})
-        self._fallbacks.set(passed_over)
+    def engine(self, choice: EngineChoice) -> None:
+        """Show what was chosen to run the network."""
+        self._engine.info({"backend": choice.backend, "variant": choice.variant})
+        self._fallbacks.set(choice.passed_over)
 
     # From the pipeline
 
     def audio(self, total_s: Mapping[Fate, float]) -> None:
-        """The ledger's totals of the present stream; each only grows."""
+        """Take the ledger's totals of the present stream; each only grows."""
         with self._lock:
             for fate, seconds in total_s.items():
                 self._audio.labels(fate).inc(max(0.0, seconds - self._totals[fate]))
                 self._totals[fate] = max(seconds, self._totals[fate])
 
     def stream_began(self) -> None:
-        """The ledger begins again at 0, after a reload."""
+        """Note that the ledger begins again at 0, after a reload."""
         with self._lock:
             self._totals = dict.fromkeys(FATES, 0.0)
 
     def window(self, prediction: Prediction) -> None:
-        """A window was judged, or gated; a gated one took no inference."""
+        """Count a window that was judged or gated; a gated one took no inference."""
         health = prediction.health
         if health.gated:
             self._windows.labels("gated").inc()
@@ -192,188 +153,64 @@ class Metrics:
         self._fault.labels("stuck").set(health.stuck)
 
     def windows_lost(self, *, dropped: int = 0, failed: int = 0) -> None:
-        """Windows that the model never saw because it was late, or that it failed on."""
+        """Count windows that the model never saw because it was late, or that it failed on."""
         self._windows.labels("dropped").inc(dropped)
         self._windows.labels("failed").inc(failed)
 
     def detection(self, label: str | None) -> None:
-        """An event has begun."""
+        """Count an event that has begun."""
         self._detections.labels(label if label is not None else "unknown").inc()
 
     def detection_lost(self) -> None:
-        """A detection was given up: too many wait for the store."""
+        """Count a detection that was given up: too many wait for the store."""
         self._lost.inc()
 
     def stored(self, delay_s: float) -> None:
-        """What a window led to is in the store, so long after the window's end was captured."""
+        """Note how long after its capture the end of a window was dealt with."""
         self._store.observe(delay_s)
 
     def capture_fault(self) -> None:
-        """The microphone could not be opened, or went away."""
+        """Count a microphone that could not be opened, or went away."""
         self._capture.inc()
 
     def store_error(self) -> None:
-        """The store refused a write."""
+        """Count a write that the store refused."""
         self._store_errors.inc()
 
     def store_quarantined(self) -> None:
-        """A damaged store was set aside at the start."""
+        """Count a damaged store that was set aside at the start."""
         self._quarantined.inc()
 
     def clock(self, *, offset_s: float, synced: bool) -> None:
-        """The state of the clock, about once a second."""
+        """Show the state of the clock, about once a second."""
         self._clock.set(offset_s)
         self._synced.set(synced)
 
     def clip_written(self, size_bytes: int) -> None:
-        """A clip is on the disk."""
+        """Count a clip that is on the disk."""
         self._clips.labels("written").inc()
         self._clip_bytes.inc(size_bytes)
 
     def clip_refused(self) -> None:
-        """The budget, the reserve or the disk left no place for a clip."""
+        """Count a clip for which budget, reserve or disk left no room."""
         self._clips.labels("refused").inc()
 
     def clips_removed(self, count: int) -> None:
-        """Older clips made place."""
+        """Count older clips that were removed for newer ones."""
         self._clips.labels("removed").inc(count)
 
     # From the MQTT sink: `edge.mqtt.sink.MqttMeter`
 
     def mqtt_connected(self, connected: bool) -> None:
-        """The connection came or went."""
+        """Show that the connection came or went."""
         self._mqtt.set(connected)
 
-    def mqtt_error(self, kind: str) -> None:
-        """Trouble of one of the kinds."""
-        self._mqtt_errors.labels(kind).inc()
+    def mqtt_error(self, reason: str) -> None:
+        """Count trouble, by one of `ERROR_REASONS`."""
+        self._mqtt_errors.labels(reason).inc()
 
     def mqtt_acknowledged(self, kind: str, delay_s: float | None) -> None:
-        """A message was delivered."""
+        """Count a message that was delivered."""
         self._sent.labels(kind).inc()
         if delay_s is not None:
             self._puback.observe(delay_s)
-
-    # Read when Prometheus asks
-
-    def watch_store(self, store: Store, *, sink: str = "mqtt") -> None:
-        """Show the outbox of `sink`: its depth, and what its bound has cost."""
-        self._gauges.gauge(
-            "edge_outbox_rows", "Messages that wait for the broker.", lambda: store.depth(sink)[0]
-        )
-        self._gauges.gauge(
-            "edge_outbox_bytes", "Bytes that wait for the broker.", lambda: store.depth(sink)[1]
-        )
-        self._gauges.counter(
-            "edge_outbox_dropped",
-            "Messages dropped for want of space.",
-            "kind",
-            lambda: dict.fromkeys(MESSAGE_KINDS, 0) | store.dropped(sink),
-        )
-
-    def watch_history(self, store: Store) -> None:
-        """Show what the history of `store` takes, and what more it may take before its oldest rows
-        go.
-        """
-        self._gauges.gauge(
-            "edge_history_bytes", "Detections and ledger kept.", lambda: store.history_size()[0]
-        )
-        self._gauges.gauge(
-            "edge_history_room_bytes",
-            "What the history may still grow by.",
-            lambda: store.history_size()[1],
-        )
-
-    def watch_clips(self, clips: Callable[[], ClipWriter | None]) -> None:
-        """Show what the clips take, and what more they may take before old ones go; nothing where
-        none are kept.
-        """
-        self._gauges.gauge(
-            "edge_clips_stored_bytes",
-            "Clips on the disk.",
-            lambda: w.stored_bytes if (w := clips()) else None,
-        )
-        self._gauges.gauge(
-            "edge_clips_room_bytes",
-            "What the clips may still grow by, of their budget and of the disk.",
-            lambda: w.room_bytes() if (w := clips()) else None,
-        )
-
-    def watch_queue(self, depth_s: Callable[[], float]) -> None:
-        """Show how much audio waits for the model, in seconds."""
-        self._gauges.gauge(
-            "edge_queue_seconds", "Captured audio that waits for the model.", depth_s
-        )
-
-
-class MetricsServer:
-    """Answers Prometheus on `address`:`port` from a thread of its own; raises `ConfigError` when
-    the port is taken.
-    """
-
-    def __init__(self, registry: CollectorRegistry, *, address: str, port: int) -> None:
-        try:
-            self._server, self._thread = start_http_server(port, addr=address, registry=registry)
-        except OSError as exc:
-            raise ConfigError(
-                f"metrics.address, metrics.port: {address}:{port}: {exc.strerror or exc}"
-            ) from exc
-
-    @property
-    def port(self) -> int:
-        """The port it listens on."""
-        server: WSGIServer = self._server
-        return int(server.server_port)
-
-    def close(self) -> None:
-        """Stop answering."""
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
-
-
-class _Asked(Collector):
-    """Numbers read from their owner at the moment they are asked for."""
-
-    def __init__(self, registry: CollectorRegistry) -> None:
-        self._read: list[Callable[[], Metric | None]] = []
-        registry.register(self)
-
-    def gauge(self, name: str, text: str, read: Callable[[], float | None]) -> None:
-        """One number; None is not shown."""
-
-        def family() -> Metric | None:
-            value = read()
-            return None if value is None else GaugeMetricFamily(name, text, value=value)
-
-        self._read.append(family)
-
-    def counter(
-        self, name: str, text: str, label: str, read: Callable[[], Mapping[str, int]]
-    ) -> None:
-        def family() -> Metric:
-            metric = CounterMetricFamily(name, text, labels=[label])
-            for value, count in read().items():
-                metric.add_metric([value], count)
-            return metric
-
-        self._read.append(family)
-
-    def describe(self) -> Iterable[Metric]:
-        return []  # so that registering asks nobody
-
-    def collect(self) -> Iterator[Metric]:
-        for read in list(self._read):
-            try:
-                metric = read()
-            except (StoreError, OSError):
-                # a failing disk takes its own numbers away, not those that would tell of it
-                continue
-            if metric is not None:
-                yield metric
-
-
-def _resident_bytes() -> float:
-    """Resident memory; 0 where there is no /proc."""
-    statm = Path("/proc/self/statm")
-    return int(statm.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") if statm.exists() else 0

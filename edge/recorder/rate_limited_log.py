@@ -1,6 +1,4 @@
-"""Warnings of the hot path, said at once and then seldom: trouble that comes with every window must
-not fill the journal.
-"""
+"""Warnings of the hot path: trouble that comes with every window must not fill the journal."""
 
 from __future__ import annotations
 
@@ -16,18 +14,17 @@ REPEAT_S = 600.0
 
 @dataclass(kw_only=True)
 class _Trouble:
-    """When it was last told, how often it came since, and whether it goes on as far as the log
-    says.
-    """
+    """When it was last logged, how often it came since, and whether the log says it goes on."""
 
-    told_s: float
-    held: int = 0
+    logged_s: float
+    held_back: int = 0
     goes_on: bool = True
 
 
 class RateLimitedLog:
-    """At most one line in `every_s` for each `about`, with the number of those kept back. Used by
-    one thread.
+    """Writes at most one line in `every_s` for each `about`. Used by one thread.
+
+    The first is written at once; each later one has the number of those that were held back.
     """
 
     def __init__(
@@ -43,29 +40,27 @@ class RateLimitedLog:
         self._troubles: dict[str, _Trouble] = {}
 
     def warning(self, about: str, text: str) -> None:
-        """Trouble that is survived."""
+        """Log trouble that is survived."""
         self._say(logging.WARNING, about, text)
 
     def error(self, about: str, text: str) -> None:
-        """Trouble that has cost something for good."""
+        """Log trouble that has cost something for good."""
         self._say(logging.ERROR, about, text)
 
     def recovered(self, about: str, text: str) -> None:
-        """The trouble has ended; said only when its beginning was."""
+        """Log that the trouble has ended, if its beginning was logged."""
         trouble = self._troubles.get(about)
         if trouble is not None and trouble.goes_on:
             trouble.goes_on = False
             self._log.info("%s", text)
 
     def _say(self, level: int, about: str, text: str) -> None:
-        now_s, trouble = self._monotonic_s(), self._troubles.get(about)
-        if trouble is not None and now_s - trouble.told_s < self._every_s:
-            trouble.held += 1
+        now_s = self._monotonic_s()
+        trouble = self._troubles.get(about)
+        if trouble is not None and now_s - trouble.logged_s < self._every_s:
+            trouble.held_back += 1
             return
-        self._log.log(
-            level,
-            "%s%s",
-            text,
-            f" ({trouble.held} more like it)" if trouble is not None and trouble.held else "",
-        )
-        self._troubles[about] = _Trouble(told_s=now_s)
+        held_back = trouble.held_back if trouble is not None else 0
+        more = f" ({held_back} more like it)" if held_back else ""
+        self._log.log(level, "%s%s", text, more)
+        self._troubles[about] = _Trouble(logged_s=now_s)

@@ -1,6 +1,4 @@
-"""The service manager's watchdog (sd_notify(3)), fed by windows that reached the store and by
-nothing else.
-"""
+"""The service manager's watchdog (sd_notify(3)), fed by windows that reached the store."""
 
 from __future__ import annotations
 
@@ -15,8 +13,9 @@ __all__ = ["Notifier"]
 
 
 class Notifier:
-    """Datagrams to NOTIFY_SOCKET; without one, nothing happens. Any thread; never blocks, and never
-    raises when nobody listens.
+    """Sends datagrams to NOTIFY_SOCKET; without one, nothing happens.
+
+    Any thread may call it; it never blocks, and never raises when the manager does not listen.
     """
 
     def __init__(
@@ -29,25 +28,23 @@ class Notifier:
         # A leading @ is how the environment spells the zero byte of Linux's abstract sockets.
         self._address = "\0" + path[1:] if path.startswith("@") else path
         self._monotonic_s = monotonic_s
-        self._socket = (
-            socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
-            if path
-            else None
-        )
+        kind = socket.SOCK_DGRAM | socket.SOCK_NONBLOCK
+        self._socket = socket.socket(socket.AF_UNIX, kind) if path else None
         watched = environ.get("WATCHDOG_PID", "") in ("", str(os.getpid()))
         self._interval_s = int(environ.get("WATCHDOG_USEC") or 0) * 1e-6 / 4 if watched else 0.0
         self._fed_s = -float("inf")
         self._is_ready = False
 
     def ready(self) -> None:
-        """Samples advance; said once."""
+        """Say, once, that samples advance."""
         if not self._is_ready:
             self._is_ready = True
             self._send("READY=1")
 
     def progress(self) -> None:
-        """A window went all the way to the store: feed the watchdog, four times in its interval at
-        most.
+        """Feed the watchdog: a window went all the way to the store.
+
+        It is fed four times in its interval at most.
         """
         now_s = self._monotonic_s()
         if self._interval_s and now_s - self._fed_s >= self._interval_s:
@@ -55,25 +52,17 @@ class Notifier:
             self._send("WATCHDOG=1")
 
     def reloading(self) -> None:
-        """A new configuration is being built."""
-        self._send(
-            f"RELOADING=1\nMONOTONIC_USEC={time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000}"
-        )
+        """Say that a new configuration is being built."""
+        now_us = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
+        self._send(f"RELOADING=1\nMONOTONIC_USEC={now_us}")
 
     def reloaded(self, status: str) -> None:
-        """Building it has ended, well or not."""
-        self._send(
-            f"READY=1\nSTATUS={one_line(status)}"
-            if self._is_ready
-            else f"STATUS={one_line(status)}"
-        )
-
-    def status(self, text: str) -> None:
-        """One line for `systemctl status`."""
-        self._send(f"STATUS={one_line(text)}")
+        """Say that building it has ended, well or not."""
+        ready = "READY=1\n" if self._is_ready else ""
+        self._send(f"{ready}STATUS={one_line(status)}")
 
     def stopping(self) -> None:
-        """The end has begun."""
+        """Say that the end has begun."""
         self._send("STOPPING=1")
 
     def close(self) -> None:

@@ -1,9 +1,8 @@
-"""The board's own sensors for Prometheus, read from sysfs when it asks: temperatures, GPU load,
-power.
+"""The board's own sensors, read from sysfs when Prometheus asks: temperatures, GPU load, power.
 
-A sensor that is absent, fails to read or answers nonsense is left out: a 0 would be believed. Needs
-no root and no vendor's daemon. NVML does not answer on Orin, and on Thor sysfs does not tell the
-GPU's load.
+A sensor that is absent, fails to read or answers nonsense is left out: a 0 would be believed. It
+needs no root and no vendor's daemon. NVML does not answer on Orin, and on Thor sysfs does not have
+the GPU's load.
 """
 
 from __future__ import annotations
@@ -28,8 +27,9 @@ RAIL = re.compile(r"in(\d+)_label")
 
 
 class Telemetry(Collector):
-    """The sensors below `root`; registers itself. Asked on the metrics server's thread; each answer
-    takes a few milliseconds.
+    """The sensors below `root`; it registers itself.
+
+    It is asked on the metrics server's thread; each answer takes a few milliseconds.
     """
 
     def __init__(self, registry: CollectorRegistry, *, root: Path = SYSFS) -> None:
@@ -58,7 +58,7 @@ class Telemetry(Collector):
         yield from (family for family in (load, temperature, power) if family.samples)
 
     def _loads(self) -> Iterator[float]:
-        """Of each GPU; the driver tells per mille."""
+        """Yield the load of each GPU, 0..1; the driver gives it per mille."""
         for node in _folders(self._root / "class" / "devfreq", "*"):
             if GPU.fullmatch(node.name):
                 yield from _within(_number(node / "device" / "load", 1e-3), 0.0, 1.0)
@@ -88,22 +88,21 @@ class Telemetry(Collector):
 
 
 def _ina3221(monitor: Path) -> Iterator[tuple[str, float]]:
-    """Name and power of each channel. The sum of the shunts has a label too, but no current of its
-    own.
+    """Yield name and power of each channel.
+
+    The sum of the shunts has a label too, but no current of its own.
     """
     for label in _folders(monitor, "in*_label"):
         found = RAIL.fullmatch(label.name)
         if found:
             channel = found.group(1)
-            volts, amperes = (
-                _number(monitor / f"in{channel}_input", 1e-3),
-                _number(monitor / f"curr{channel}_input", 1e-3),
-            )
+            volts = _number(monitor / f"in{channel}_input", 1e-3)
+            amperes = _number(monitor / f"curr{channel}_input", 1e-3)
             yield _text(label), volts * amperes
 
 
 def _highest(readings: Iterable[tuple[str, float]]) -> dict[str, float]:
-    """One value a name: two series of one name would cost Prometheus the whole scrape."""
+    """Return one value a name: two series of one name would cost Prometheus the whole scrape."""
     highest: dict[str, float] = {}
     for name, value in readings:
         highest[name] = max(value, highest.get(name, value))
@@ -118,14 +117,15 @@ def _folders(folder: Path, pattern: str) -> list[Path]:
 
 
 def _within(value: float, least: float, most: float) -> Iterator[float]:
-    """The value, if it can be; NaN cannot."""
+    """Yield the value if it is possible; NaN is not."""
     if least <= value <= most:
         yield value
 
 
 def _number(file: Path, scale: float) -> float:
-    """An integer in a file, times `scale`; NaN where there is none. A zone of a GPU that sleeps
-    raises EAGAIN.
+    """Return the integer in a file, times `scale`; NaN where there is none.
+
+    A zone of a GPU that sleeps raises EAGAIN.
     """
     try:
         return int(_text(file)) * scale
@@ -134,7 +134,7 @@ def _number(file: Path, scale: float) -> float:
 
 
 def _text(file: Path) -> str:
-    """A sensor's file, or nothing."""
+    """Return what a sensor's file says, or nothing."""
     try:
         text = file.read_bytes()[:64].decode("ascii").strip()
     except (OSError, UnicodeDecodeError):

@@ -1,6 +1,4 @@
-"""Where in a recording a network with attention looked (Sevilla and Glotin 2017), for a picture of
-it.
-"""
+"""Where in a recording a network with attention looked (Sevilla and Glotin 2017)."""
 
 from __future__ import annotations
 
@@ -13,7 +11,7 @@ from edge.bundle import FrontendSpec
 from edge.bundle.mel import hz_between
 from edge.detect.model import Classifier, Model
 from edge.detect.signal_health import signal_health
-from edge.detect.windows import Windower
+from edge.detect.windows import windower_of
 from edge.sources.file import FileSource
 
 __all__ = ["COLUMNS", "Attention", "Canvas", "attention_over"]
@@ -24,9 +22,9 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, kw_only=True)
 class Attention:
-    """`strength` (bands, columns) over a whole recording, 1 where it is what an even gaze would
-    give, 0 where nobody looked.
+    """Attention over a whole recording.
 
+    `strength` (bands, columns) is 1 where it is what an even gaze would give, 0 where it is none.
     Band b reaches from `edges_hz[b]` to the next; the columns are of equal length.
     """
 
@@ -35,45 +33,37 @@ class Attention:
 
 
 def attention_over(
-    file: str, judge: Classifier, *, duration_s: float, hop_s: float
+    file: str, model: Classifier, *, duration_s: float, hop_s: float
 ) -> Attention | None:
-    """Of the windows of `file`, averaged where they overlap; None where the network has no
-    attention, or several judge together.
+    """Average the attention of the windows of `file` where they overlap.
 
-    The recording is heard once more, in windows that overlap by half at most: more looks the same.
-    Memory is that of a picture.
+    Returns None where the network has no attention, or several judge together. The recording is
+    read once more, in windows that overlap by half at most: more looks the same. Memory is that of
+    a picture.
     """
-    if not isinstance(judge, Model) or not judge.bundle.manifest.attention:
+    if not isinstance(model, Model) or not model.bundle.manifest.attention:
         return None
-    spec = judge.bundle.frontend
-    hop_samples = round(max(hop_s, spec.window_s / 2) * spec.sample_rate_hz)
-    windower = Windower(
-        window_samples=spec.window_samples,
-        hop_samples=hop_samples,
-        sample_rate_hz=spec.sample_rate_hz,
-    )
+    spec = model.bundle.frontend
+    windower = windower_of(spec, max(hop_s, spec.window_s / 2))
+    source = FileSource(file, sample_rate_hz=spec.sample_rate_hz, block_s=spec.window_s)
+    samples = round(duration_s * spec.sample_rate_hz)
     canvas: Canvas | None = None
-    for block in FileSource(
-        file, sample_rate_hz=spec.sample_rate_hz, block_s=spec.window_s
-    ).blocks():
+    for block in source.blocks():
         for window in windower.push(block):
-            if signal_health(window.samples, judge.limits).gated:
-                continue  # the network was not asked
-            (looked,) = judge.outputs(judge.features(window.samples)[0], ("attention",))
-            canvas = canvas or Canvas(
-                looked.shape[1], samples=round(duration_s * spec.sample_rate_hz)
-            )
+            if signal_health(window.samples, model.limits).gated:
+                continue  # such a window is not shown to the network
+            (looked,) = model.outputs(model.features(window.samples)[0], ("attention",))
+            canvas = canvas or Canvas(looked.shape[1], samples=samples)
             canvas.add(looked[0], start=window.start_sample, length=spec.window_samples)
-    return (
-        None
-        if canvas is None
-        else Attention(strength=canvas.mean(), edges_hz=_edges_hz(spec, len(canvas.total)))
-    )
+    if canvas is None:
+        return None
+    return Attention(strength=canvas.mean(), edges_hz=_edges_hz(spec, len(canvas.total)))
 
 
 class Canvas:
-    """Sums over a recording of `samples`, in columns of equal length, and how many samples of
-    windows went into each.
+    """Sums over a recording, in columns of equal length, and their weights.
+
+    A column's weight is the number of samples of windows that went into it.
     """
 
     def __init__(self, bands: int, *, samples: int, most: int = COLUMNS) -> None:
@@ -82,32 +72,29 @@ class Canvas:
         self.total, self.weight = np.zeros((bands, columns)), np.zeros(columns)
 
     def add(self, looked: NDArray[np.float32], *, start: int, length: int) -> None:
-        """One window's attention (bands, parts), each part taken as constant; what lies beyond the
-        recording is its loop.
+        """Add one window's attention (bands, parts), each part taken as constant.
+
+        What lies beyond the recording is its loop, and left out.
         """
         first = max(0, int(np.searchsorted(self.edges, start, side="right")) - 1)
         last = min(len(self.weight), int(np.searchsorted(self.edges, start + length)))
         edges = np.clip(self.edges[first : last + 1], start, start + length)
         borders = start + np.linspace(0, length, looked.shape[1] + 1)
-        summed = (
-            np.cumsum(np.pad(looked, ((0, 0), (1, 0))), axis=1, dtype=np.float64)
-            * length
-            * len(looked)
-        )
-        self.total[:, first:last] += np.diff(
-            [np.interp(edges, borders, band) for band in summed], axis=1
-        )
+        padded = np.pad(looked, ((0, 0), (1, 0)))
+        summed = np.cumsum(padded, axis=1, dtype=np.float64) * length * len(looked)
+        at_edges = [np.interp(edges, borders, band) for band in summed]
+        self.total[:, first:last] += np.diff(at_edges, axis=1)
         self.weight[first:last] += np.diff(edges)
 
     def mean(self) -> Floats:
-        """Attention (bands, columns), 0 where there was no window."""
+        """Return attention (bands, columns), 0 where there was no window."""
         return self.total / np.maximum(self.weight, 1e-9)
 
 
 def _edges_hz(spec: FrontendSpec, bands: int) -> Floats:
-    """Borders (bands + 1,) of as many equal stretches of the frontend's own bands."""
+    """Return borders (bands + 1,) of equal stretches of the frontend's own bands."""
     shares = np.linspace(0, 1, bands + 1)
     if spec.channels[0].component == "linear":
         return spec.fmin_hz + shares * (spec.fmax_hz - spec.fmin_hz)
-    # the outermost triangles reach a band further than half a band from their centres
+    # The outermost triangles reach a band further than half a band from their centres
     return hz_between(spec.fmin_hz, spec.fmax_hz, (0.5 + shares * spec.n_mels) / (spec.n_mels + 1))

@@ -18,10 +18,10 @@ __all__ = ["output_file", "refuse_to_overwrite", "text_output"]
 
 @contextmanager
 def text_output(path: str | None) -> Iterator[TextIO]:
-    """A text stream on standard output, or on the file `path`, which appears only when the block
-    ends without an exception.
+    """Give a text stream on standard output, or on the file `path`.
 
-    File names may hold bytes that are not UTF-8; they go out as they came in.
+    The file appears only when the block ends without an exception. File names may hold bytes that
+    are not UTF-8; they go out as they came in.
     """
     if path is None or path == "-":
         if isinstance(sys.stdout, io.TextIOWrapper):
@@ -38,8 +38,9 @@ def text_output(path: str | None) -> Iterator[TextIO]:
 
 @contextmanager
 def output_file(path: str) -> Iterator[Path]:
-    """Give a file beside `path` that takes its name when the block ends well, and vanishes when it
-    does not; raises `ConfigError` where there cannot be one.
+    """Give a file beside `path` that takes its name when the block ends well.
+
+    It vanishes when the block does not; raises `ConfigError` where there cannot be such a file.
     """
     target = Path(os.path.realpath(path))
     if not target.parent.is_dir():

@@ -14,15 +14,16 @@ from edge.replay.attention import COLUMNS, Attention
 from edge.replay.formats.base import ReplayResult
 from edge.replay.output import output_file
 from edge.sources.file import FileSource
-from edge.types import Array
+from edge.types import Array, Detection
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 __all__ = ["draw", "spectrogram"]
 
 AMIN = 1e-5  # -100 dB
-# of attention: a colour that the spectrogram has not, and how opaque at most
+# The veil of attention: a colour that the spectrogram does not have, and how opaque at most.
 VEIL, THICKEST = (0.2, 1.0, 0.9), 0.6
 
 
@@ -34,22 +35,15 @@ def draw(
     provenance: Provenance,
     attention: Attention | None = None,
 ) -> None:
-    """Write a PNG to `path`; it appears when it is complete. Raises `ConfigError` without
-    matplotlib.
+    """Write a PNG to `path`, which appears when it is complete.
 
     `attention` is a veil, the denser the more of it there is; where there is less than an even gaze
-    would give, there is none.
+    would give, there is none. Raises `ConfigError` without matplotlib.
     """
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError as exc:
-        raise ConfigError("--plot: needs matplotlib, pip install 'edge-monitor[plot]'") from exc
-    levels_db = spectrogram(result, spec)
-    figure = Figure(figsize=(14, 5), dpi=110, layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = _figure()
     axes = figure.add_subplot()
     top_khz = spec.sample_rate_hz / 2000
+    levels_db = spectrogram(result, spec)
     axes.imshow(
         levels_db,
         origin="lower",
@@ -63,32 +57,40 @@ def draw(
     if attention is not None:
         _veil(axes, attention, result.duration_s)
     for i, d in enumerate(result.detections):
-        colour = "white" if d.label is None else f"C{_colour(d.label, provenance)}"
         # Two heights, so that names of neighbours stay readable.
-        height_khz = top_khz * (0.90 - 0.08 * (i % 2))
-        axes.axvspan(d.start_s, d.end_s, facecolor=colour, alpha=0.12)
-        axes.plot([d.start_s, d.end_s], [height_khz, height_khz], color=colour, linewidth=2)
-        name = "unknown" if d.label is None else provenance.common_name(d.label)
-        axes.text(
-            d.start_s,
-            height_khz,
-            f" {name} {d.score:.2f}",
-            color="white",
-            fontsize=8,
-            va="bottom",
-            clip_on=True,
-        )
-    axes.set(
-        xlim=(0, result.duration_s), ylim=(0, top_khz), xlabel="time (s)", ylabel="frequency (kHz)"
-    )
+        _mark(axes, d, provenance, height_khz=top_khz * (0.90 - 0.08 * (i % 2)))
+    axes.set(xlim=(0, result.duration_s), ylim=(0, top_khz))
+    axes.set(xlabel="time (s)", ylabel="frequency (kHz)")
+    title = f"{result.file}   from {rfc3339(result.clock.start_utc)} ({result.clock.source})"
     # A dollar sign in a file name is not mathematics.
-    axes.set_title(
-        f"{result.file}   from {rfc3339(result.clock.start_utc)} ({result.clock.source})",
-        fontsize=9,
-        parse_math=False,
-    )
+    axes.set_title(title, fontsize=9, parse_math=False)
     with output_file(path) as staging:
         figure.savefig(staging, format="png")
+
+
+def _figure() -> Figure:
+    try:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+    except ImportError as exc:
+        suggestion = "pip install 'edge-monitor[plot]'"
+        raise ConfigError("needs matplotlib", key="--plot", suggestion=suggestion) from exc
+    figure = Figure(figsize=(14, 5), dpi=110, layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def _mark(axes: Axes, d: Detection, provenance: Provenance, *, height_khz: float) -> None:
+    """Draw one detection: a tinted span, a line, and its name."""
+    colour, name = "white", "unknown"
+    if d.label is not None:
+        # The same colour for a label in every run of a bundle.
+        colour = f"C{list(provenance.labels).index(d.label) % 10}"
+        name = provenance.common_name(d.label)
+    axes.axvspan(d.start_s, d.end_s, facecolor=colour, alpha=0.12)
+    axes.plot([d.start_s, d.end_s], [height_khz, height_khz], color=colour, linewidth=2)
+    text = axes.text(d.start_s, height_khz, f" {name} {d.score:.2f}", clip_on=True)
+    text.set(color="white", fontsize=8, va="bottom")
 
 
 def _veil(axes: Axes, attention: Attention, duration_s: float) -> None:
@@ -108,8 +110,9 @@ def _veil(axes: Axes, attention: Attention, duration_s: float) -> None:
 
 
 def spectrogram(result: ReplayResult, spec: FrontendSpec) -> Array:
-    """Levels (bins, columns) in dB of the whole recording, at most `COLUMNS` wide: each column is
-    the loudest of its frames.
+    """Return levels (bins, columns) in dB of the whole recording, at most `COLUMNS` wide.
+
+    Each column is the loudest of its frames.
     """
     frontend = Frontend(spec)
     samples = round(result.duration_s * spec.sample_rate_hz)
@@ -124,8 +127,3 @@ def spectrogram(result: ReplayResult, spec: FrontendSpec) -> Array:
         columns.append(frontend.magnitude(block.samples).max(axis=0))
     levels: Array = 20 * np.log10(np.maximum(np.stack(columns, axis=1), AMIN))
     return levels
-
-
-def _colour(label: str, provenance: Provenance) -> int:
-    """A colour of the cycle that is the same for a label in every run of a bundle."""
-    return list(provenance.labels).index(label) % 10

@@ -12,7 +12,7 @@ from edge.backoff import Backoff
 from edge.config.sections import MqttConfig
 from edge.mqtt.sink import MqttSink
 from edge.store.store import Store
-from tests.support.broker import Broker, Meter
+from tests.support.broker import Broker, Meter, unexpected
 from tests.support.fleet import Fleet, troubled_recorder
 
 INFO = {"version": "0.1.0", "bundle": "0" * 64, "boot_id": "b"}
@@ -59,7 +59,13 @@ def open_sink(store: Store) -> Iterator[Open]:
         config = MqttConfig(**{"host": "127.0.0.1", "port": port, "rate_per_s": 1000.0, **settings})
         quick = Backoff(first_s=0.1, longest_s=0.3)
         sink = MqttSink(
-            config, device=device, store=kept, info=INFO, meter=meter or Meter(), backoff=quick
+            config,
+            device=device,
+            store=kept,
+            info=INFO,
+            meter=meter or Meter(),
+            backoff=quick,
+            died=unexpected,
         )
         sink.start()
         opened.append(sink)

@@ -12,7 +12,8 @@ import paho.mqtt.client as mqtt
 import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 
-from edge.recorder.daemon import Daemon, deliveries
+from edge.recorder.daemon import Daemon
+from edge.recorder.deliveries import deliveries
 from tests.support.broker import Broker, Subscriber
 from tests.support.bundles import tiny_bundle, tone
 from tests.support.daemons import RealTimeAudio, running, until, write_config

@@ -10,7 +10,8 @@ import jsonschema
 import pytest
 
 from edge.config.config import load_config
-from edge.recorder.daemon import Daemon, deliveries
+from edge.recorder.daemon import Daemon
+from edge.recorder.deliveries import deliveries
 from tests.e2e.test_mqtt import PASSWORD, passwords
 from tests.support.audio import soundscape
 from tests.support.broker import Broker, Subscriber, until

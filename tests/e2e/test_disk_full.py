@@ -19,7 +19,8 @@ import pytest
 
 from edge.bundle import Bundle
 from edge.errors import StoreError
-from edge.recorder.daemon import Daemon, deliveries
+from edge.recorder.daemon import Daemon
+from edge.recorder.deliveries import deliveries
 from edge.store.store import Store
 from tests.support.audio import soundscape
 from tests.support.broker import Broker, Subscriber
@@ -142,8 +143,10 @@ def test_without_ballast_detections_wait_in_memory_for_room(
         with running(daemon):
             until(lambda: len(ended(subscriber)) >= 1, 60)
             neighbour = fill(disk)
-            until(lambda: len(daemon._recorder._unstored) >= 8, 60)
-            waiting = {(event.id, event.state) for event, _ in list(daemon._recorder._unstored)}
+            until(lambda: len(daemon._recorder.keeper.detections) >= 8, 60)
+            waiting = {
+                (event.id, event.state) for event, _ in list(daemon._recorder.keeper.detections)
+            }
             assert not waiting & set(subscriber.counted("pond"))
             assert counted(daemon, "edge_store_errors_total") > 0
             neighbour.unlink()

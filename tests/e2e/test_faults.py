@@ -22,8 +22,9 @@ import numpy as np
 import pytest
 
 from edge.bundle import Bundle
-from edge.mqtt.session import ERROR_REASONS
-from edge.recorder.daemon import Daemon, deliveries
+from edge.mqtt.reasons import ERROR_REASONS
+from edge.recorder.daemon import Daemon
+from edge.recorder.deliveries import deliveries
 from edge.recorder.live_clock import LiveClock
 from edge.store.effort import EffortMinute
 from edge.store.store import Store

@@ -15,8 +15,8 @@ import jsonschema
 import pytest
 
 from edge.config.sections import MqttConfig
-from edge.mqtt.session import ERROR_REASONS
-from edge.mqtt.sink import probe
+from edge.mqtt.probe import probe
+from edge.mqtt.reasons import ERROR_REASONS
 from edge.store.store import Store
 from tests.e2e.conftest import INFO, Open
 from tests.support.broker import Broker, Meter, Subscriber, Terse, until
@@ -182,7 +182,7 @@ def test_a_wrong_password_is_told_and_a_right_one_works(
             username_file=tmp_path / "user",
             password_file=secret,
         )
-        assert "Not authorized" in (probe(config, device="r1") or "")
+        assert "Not authorized" in str(probe(config, device="r1"))
         shutil.copy(tmp_path / "right", secret)  # a new password needs no restart
         assert until(lambda: meter.connected)
         assert probe(config, device="r1") is None
@@ -263,7 +263,7 @@ def test_tls_with_a_certificate_authority_and_client_certificates(
             "lost the broker": {"tls": True, "ca_file": ours["ca_file"]},
         }
         for reason, changed in refusals.items():
-            told = probe(config.model_copy(update=changed), device="r1") or ""
+            told = str(probe(config.model_copy(update=changed), device="r1"))
             assert reason.lower().replace("_", " ") in told.lower().replace("_", " "), told
         meter = Meter()
         store.record(payload(1), dating=SYNCED)

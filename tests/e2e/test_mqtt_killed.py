@@ -23,7 +23,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edge.recorder.daemon import Daemon, deliveries
+from edge.recorder.daemon import Daemon
+from edge.recorder.deliveries import deliveries
 from edge.store.store import Store
 from tests.e2e.conftest import Open
 from tests.support.broker import Broker, Subscriber, until

@@ -17,9 +17,7 @@ from tests.support.prometheus import prometheus
 def test_prometheus_scrapes_a_recorder_and_answers(tmp_path: Path) -> None:
     bundle, port = tiny_bundle(tmp_path / "bundle"), free_port()
     config = write_config(tmp_path, bundle.path, metrics={"port": port})
-    daemon = Daemon(
-        config, audio=RealTimeAudio(tone(300, 2)), deliveries=lambda plan, store, clock, metrics: []
-    )
+    daemon = Daemon(config, audio=RealTimeAudio(tone(300, 2)), deliveries=lambda *parts: [])
     with prometheus(tmp_path / "prometheus", scrapes=port) as server:
         with running(daemon):
             until(lambda: [v["value"][1] for v in server.asked("up")] == ["1"], 60)

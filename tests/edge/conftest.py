@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from edge.bundle import Bundle
-from edge.replay.replay import Replayer, ReplaySettings
+from edge.replay.replayer import Replayer, ReplaySettings
 from tests.support.audio import soundscape, write_audio
 from tests.support.bundles import tiny_bundle
 

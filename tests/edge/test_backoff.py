@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from edge.backoff import Backoff
-from edge.mqtt.sink import slug
 
 
 def test_it_doubles_to_its_limit_and_begins_anew() -> None:
@@ -19,15 +18,3 @@ def test_chance_shortens_a_wait_by_up_to_half() -> None:
         for chance in (0.0, 0.5, 1.0)
     ]
     assert waits == [8.0, 6.0, 4.0]
-
-
-def test_labels_become_levels_of_topics_and_unknown_is_kept_for_none() -> None:
-    labels = [None, "Hyla crucifer", "Zoë's/frog #1+", "unknown", "+", "A__b"]
-    assert [slug(label) for label in labels] == [
-        "unknown",
-        "hyla_crucifer",
-        "zo_s_frog_1",
-        "label_unknown",
-        "label",
-        "a_b",
-    ]

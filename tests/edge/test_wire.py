@@ -9,7 +9,7 @@ from typing import Any
 import jsonschema
 import pytest
 
-from edge.replay.replay import Replayer
+from edge.replay.replayer import Replayer
 from edge.store.effort import EffortMinute
 from edge.wire import (
     SCHEMA_VERSION,

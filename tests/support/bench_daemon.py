@@ -37,15 +37,16 @@ from prometheus_client import CollectorRegistry
 
 from edge.bench import synthesise
 from edge.config.config import load_config
-from edge.recorder.daemon import deliveries
+from edge.recorder.deliveries import deliveries
 from edge.recorder.live_clock import LiveClock
 from edge.recorder.metrics import Metrics
-from edge.recorder.recorder import Recorder, RecorderPlan, make_plan
+from edge.recorder.plan import RecorderPlan, make_plan
+from edge.recorder.recorder import Recorder
 from edge.recorder.systemd import Notifier
 from edge.sources.portaudio import CALLBACK_S, Device, Format, Receive
 from edge.store.store import Store
 from edge.types import Array, Prediction
-from tests.support.broker import MOSQUITTO, Broker
+from tests.support.broker import MOSQUITTO, Broker, unexpected
 
 RATE_HZ = 48_000
 CHUNK = round(CALLBACK_S * RATE_HZ)
@@ -168,7 +169,7 @@ def recorder_at_work(plan: RecorderPlan, *, fast: bool) -> Iterator[Running]:
     audio = SteadyAudio(
         sound, lag_s=(lambda: recorder.microphone.backlog_s if recorder else 0.0) if fast else None
     )
-    metrics = WatchedMetrics(CollectorRegistry(), labels=plan.model.labels)
+    metrics = WatchedMetrics(CollectorRegistry(), labels=plan.model.decision.labels)
     store = WatchedStore(
         Path(plan.config.store.path), outbox_bytes=64 * 10**6, history_bytes=64 * 10**6
     )
@@ -182,7 +183,7 @@ def recorder_at_work(plan: RecorderPlan, *, fast: bool) -> Iterator[Running]:
             notifier=Notifier(environ={}),
             metrics=metrics,
         )
-        sinks = deliveries(plan, store, clock, metrics)
+        sinks = deliveries(plan, store, clock, metrics, unexpected)
         pipeline = threading.Thread(target=recorder.run)
         for sink in sinks:
             sink.start()

@@ -240,6 +240,11 @@ class Subscriber:
         return [payload.decode() for t, payload, _ in list(self.messages) if t == topic]
 
 
+def unexpected(reason: BaseException) -> None:
+    """What a sink's thread calls in a test in which it must not die; pytest makes it a failure."""
+    raise AssertionError("the sink's thread died") from reason
+
+
 class Meter:
     """Remembers what the sink says of itself."""
 

@@ -18,7 +18,7 @@ from edge.detect.model import Model
 from edge.errors import AudioError
 from edge.recorder.daemon import Daemon
 from edge.recorder.live_clock import SystemWorld, WallState
-from edge.recorder.recorder import RecorderPlan, make_plan
+from edge.recorder.plan import RecorderPlan, make_plan
 from edge.sources.portaudio import Device, Format, Receive
 from edge.types import Array
 from tests.support.bundles import SPEC

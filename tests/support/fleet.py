@@ -20,7 +20,8 @@ import numpy as np
 import yaml
 
 from edge.errors import StoreError
-from edge.recorder.daemon import Daemon, deliveries
+from edge.recorder.daemon import Daemon
+from edge.recorder.deliveries import deliveries
 from edge.recorder.live_clock import LiveClock
 from edge.store.store import Store
 from tests.support.audio import noise

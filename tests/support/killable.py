@@ -29,10 +29,11 @@ import numpy as np
 from edge.backoff import Backoff
 from edge.config.sections import MqttConfig
 from edge.mqtt.sink import MqttSink
-from edge.recorder.daemon import Daemon, deliveries
+from edge.recorder.daemon import Daemon
+from edge.recorder.deliveries import deliveries
 from edge.store.store import Store
 from tests.support.audio import noise
-from tests.support.broker import Meter
+from tests.support.broker import Meter, unexpected
 from tests.support.bundles import SPEC, tone
 from tests.support.daemons import RealTimeAudio
 from tests.support.store import SYNCED, payload
@@ -100,7 +101,15 @@ def _record(database: Path, port: int, first: int) -> None:
     with Store(database, outbox_bytes=OUTBOX, history_bytes=OUTBOX) as store:
         config = MqttConfig(host="127.0.0.1", port=port, rate_per_s=1000.0)
         backoff = Backoff(first_s=0.02, longest_s=0.2)
-        MqttSink(config, device="r1", store=store, info={}, meter=Meter(), backoff=backoff).start()
+        MqttSink(
+            config,
+            device="r1",
+            store=store,
+            info={},
+            meter=Meter(),
+            backoff=backoff,
+            died=unexpected,
+        ).start()
         number = first
         while time.monotonic() - began_s < DIES_BY_ITSELF_S:
             for state in STATES:

@@ -15,7 +15,9 @@ from pathlib import Path
 
 import soundfile
 
-from edge.recorder.daemon import Daemon, commands_from_signals, deliveries
+from edge.recorder.daemon import Daemon
+from edge.recorder.deliveries import deliveries
+from edge.recorder.signals import commands_from_signals
 from edge.sources.portaudio import Device, Format, Receive
 from tests.support.daemons import RealTimeAudio, RealTimeStream
 

@@ -1,4 +1,4 @@
-"""`edge-train systems`: all systems of the papers trained small, and the table of README."""
+"""`edge-train systems`: every system of the papers trained small, and the table of them."""
 
 from __future__ import annotations
 

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from edge.clock import Clock
+from edge.replay.spool import read_spool
 from edge.types import Detection, Prediction
 
-__all__ = ["ReplayResult", "Sink"]
+__all__ = ["FormatWriter", "ReplayResult"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class ReplayResult:
-    """One recording, heard to its end. `file` is the path as it was given; `spool` holds its
-    predictions where they were wanted.
+    """What one recording gave, replayed to its end.
+
+    `file` is the path as it was given; `spool` holds the predictions where they were wanted.
     """
 
     file: str
@@ -27,23 +28,16 @@ class ReplayResult:
     spool: Path | None = None
 
     def predictions(self) -> Iterator[Prediction]:
-        """Its predictions, one per window, in order; read from the spool, because a day has 86 400
-        of them.
+        """Yield the predictions, one per window, in order.
+
+        They are read from the spool, because a day has 86 400 of them.
         """
-        if self.spool is None:
-            return
-        with self.spool.open("rb") as file:
-            while True:
-                try:
-                    yield pickle.load(file)
-                except EOFError:
-                    return
+        if self.spool is not None:
+            yield from read_spool(self.spool)
 
 
-class Sink(Protocol):
-    """Writes whole recordings in the order given. Not thread-safe; `close` completes the output but
-    leaves the stream open.
-    """
+class FormatWriter(Protocol):
+    """Writes whole recordings in the order given, to a stream that stays open. Not thread-safe."""
 
     def write(self, result: ReplayResult) -> None:
         """Add one recording."""

@@ -13,7 +13,7 @@ __all__ = ["DetectionLines", "WindowLines"]
 
 
 class DetectionLines:
-    """One line per detection in the wire format."""
+    """Writes one line per detection in the wire format."""
 
     def __init__(self, stream: TextIO, provenance: Provenance) -> None:
         self._stream = stream
@@ -31,7 +31,7 @@ class DetectionLines:
 
 
 class WindowLines:
-    """One line per window, rejected ones too."""
+    """Writes one line per window, rejected ones too."""
 
     def __init__(self, stream: TextIO, provenance: Provenance) -> None:
         self._stream = stream

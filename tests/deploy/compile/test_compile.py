@@ -77,7 +77,11 @@ def test_an_engine_is_built_proved_and_taken(
         result = compiled(bundle, engines)
         assert result.exit_code == 0, result.output
         model = load_model(bundle, folder=engines)
-    assert (model.backend_name, model.network.name, model.passed_over) == ("tensorrt", "fp32", 0)
+    assert (model.engine.backend, model.network.name, model.engine.passed_over) == (
+        "tensorrt",
+        "fp32",
+        0,
+    )
     (folder,) = whole(engines)
     parity = json.loads((folder / "parity.json").read_text())
     assert parity["passed"]
@@ -128,7 +132,7 @@ def test_what_a_network_answers_further_is_proved_and_used(
         frames, ours = (m.verdict(features).frames for m in (plain, model))
         (looked,), (expected,) = (m.outputs(features, ("attention",)) for m in (model, plain))
         refused = compiled(off, engines, "--force")
-    assert model.backend_name == "tensorrt"
+    assert model.engine.backend == "tensorrt"
     assert frames is not None
     assert ours is not None
     np.testing.assert_array_equal(ours.active, frames.active)
@@ -147,11 +151,11 @@ def test_a_truncated_plan_is_set_aside_and_built_again(
         plan = folder / "engine.plan"
         plan.write_bytes(plan.read_bytes()[:-10])
         model = load_model(bundle, folder=engines)
-        assert (model.backend_name, model.passed_over) == ("onnxruntime-cpu", 1)
-        assert "truncated" in model.why_not[0]
+        assert (model.engine.backend, model.engine.passed_over) == ("onnxruntime-cpu", 1)
+        assert "truncated" in model.engine.why_not[0]
         assert not whole(engines)
         assert compiled(bundle, engines).exit_code == 0
-        assert load_model(bundle, folder=engines).backend_name == "tensorrt"
+        assert load_model(bundle, folder=engines).engine.backend == "tensorrt"
 
 
 def test_after_an_upgrade_the_reason_is_given_and_an_engine_is_built_beside(
@@ -161,10 +165,10 @@ def test_after_an_upgrade_the_reason_is_given_and_an_engine_is_built_beside(
         compiled(bundle, engines)
     with on(Nvidia(version="11.4")):
         model = load_model(bundle, folder=engines)
-        assert (model.backend_name, model.passed_over) == ("onnxruntime-cpu", 1)
-        assert "one was built for TensorRT 10.3.0, this is 11.4.0.106" in model.why_not[0]
+        assert (model.engine.backend, model.engine.passed_over) == ("onnxruntime-cpu", 1)
+        assert "one was built for TensorRT 10.3.0, this is 11.4.0.106" in model.engine.why_not[0]
         assert compiled(bundle, engines).exit_code == 0
-        assert load_model(bundle, folder=engines).backend_name == "tensorrt"
+        assert load_model(bundle, folder=engines).engine.backend == "tensorrt"
     assert len(whole(engines)) == 2
 
 
@@ -238,7 +242,7 @@ def test_the_fastest_that_gives_the_right_answers_is_enough(
         assert result.exit_code == 0
         assert "int8: FAILED" in result.stderr
         model = load_model(bundle, folder=engines)
-    assert (model.backend_name, model.network.name) == ("tensorrt", "fp32")
+    assert (model.engine.backend, model.network.name) == ("tensorrt", "fp32")
 
 
 def test_the_configuration_says_what_is_compiled_and_where(

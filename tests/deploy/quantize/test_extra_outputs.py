@@ -213,7 +213,7 @@ def test_eight_bits_keep_what_the_network_answers_further(bundle: Bundle, tmp_pa
     assert result.exit_code == 0, result.output
     variant = load_bundle(copy).networks["int8-cpu"]
     # Loading has checked the golden window, this output included.
-    assert load_model(load_bundle(copy)).variant == "int8-cpu"
+    assert load_model(load_bundle(copy)).engine.variant == "int8-cpu"
     ours, fp32 = variant.golden.extra_outputs[name], bundle.golden.extra_outputs[name]
     np.testing.assert_allclose(ours, fp32, atol=0.2 * np.abs(fp32).max())
     assert name == "frames" or ours.sum() == pytest.approx(1, abs=1e-4)

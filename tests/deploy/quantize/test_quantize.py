@@ -137,7 +137,7 @@ def test_the_card_has_a_row_for_each_and_nothing_twice(full: Bundle) -> None:
 def test_a_recorder_runs_the_one_for_its_processor(full: Bundle) -> None:
     model = load_model(full)
     assert model.network.name == "int8-cpu"
-    assert model.passed_over == 0
+    assert model.engine.passed_over == 0
 
 
 @pytest.mark.parametrize("name", ["int8", "int8+fp16"])

@@ -15,7 +15,7 @@ import pytest
 
 from edge.backends.onnx import CUDA, OnnxBackend
 from edge.bundle import Bundle
-from edge.detect.engines import engines, load_model
+from edge.detect.engines import candidates, load_model
 from edge.errors import BackendError, ConfigError
 from tests.support.bundles import tiny_bundle
 from tests.support.fake_cuda import Device
@@ -61,11 +61,11 @@ def test_a_build_without_cuda_is_told() -> None:
 
 def test_it_comes_between_tensorrt_and_the_cpu(bundle: Bundle, tmp_path: Path) -> None:
     with on_a_machine(Nvidia()), onnxruntime_gpu(works=True):
-        names = [engine.name for engine in engines(bundle, folder=tmp_path)]
+        names = [engine.name for engine in candidates(bundle, folder=tmp_path)]
         model = load_model(bundle, folder=tmp_path)
     assert names == ["onnxruntime-cuda/fp32", "onnxruntime-cpu/fp32"]
     # TensorRT is there and nothing was compiled for it
-    assert (model.backend_name, model.passed_over) == ("onnxruntime-cuda", 1)
+    assert (model.engine.backend, model.engine.passed_over) == ("onnxruntime-cuda", 1)
 
 
 def test_a_fall_back_to_the_cpu_is_noticed(bundle: Bundle, tmp_path: Path) -> None:
@@ -74,10 +74,10 @@ def test_a_fall_back_to_the_cpu_is_noticed(bundle: Bundle, tmp_path: Path) -> No
         onnxruntime_gpu(works=False),
     ):
         model = load_model(bundle, folder=tmp_path)
-        assert (model.backend_name, model.passed_over) == ("onnxruntime-cpu", 1)
-        assert "fallen back to the CPU" in model.why_not[-1]
+        assert (model.engine.backend, model.engine.passed_over) == ("onnxruntime-cpu", 1)
+        assert "fallen back to the CPU" in model.engine.why_not[-1]
         with pytest.raises(
-            ConfigError, match=r"backend cuda cannot run here: .*fallen back to the CPU"
+            ConfigError, match=r"backend = cuda: cannot run here: .*fallen back to the CPU"
         ):
             load_model(bundle, backend="cuda", folder=tmp_path)
 
@@ -88,4 +88,4 @@ def test_on_a_gpu_it_answers_as_the_bundle_does(bundle: Bundle) -> None:
         OnnxBackend(bundle.model_path, provider="cuda")
     except BackendError as exc:
         pytest.skip(f"no CUDA provider: {exc}")
-    assert load_model(bundle, backend="cuda").backend_name == "onnxruntime-cuda"
+    assert load_model(bundle, backend="cuda").engine.backend == "onnxruntime-cuda"

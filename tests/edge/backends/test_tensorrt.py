@@ -19,7 +19,7 @@ from edge.backends.enginecache import BuildOptions, EngineCache, EngineKey, mach
 from edge.backends.onnx import OnnxBackend
 from edge.backends.tensorrt import TensorRtBackend
 from edge.bundle import Bundle
-from edge.detect.engines import engines, load_model
+from edge.detect.engines import candidates, load_model
 from edge.errors import BackendError, ConfigError, EngineError, NoGpuError
 from edge.types import Array
 from tests.support.bundles import SPEC, tiny_bundle
@@ -139,8 +139,8 @@ def test_a_plan_that_is_not_taken_is_set_aside_and_the_next_engine_serves(
         caplog.at_level(logging.WARNING),
     ):
         model = load_model(bundle, folder=folder)
-        assert (model.backend_name, model.passed_over) == ("onnxruntime-cpu", 1)
-        told = model.why_not[0]
+        assert (model.engine.backend, model.engine.passed_over) == ("onnxruntime-cpu", 1)
+        told = model.engine.why_not[0]
         assert reason in told
         assert "\n" not in told
         assert [path.name for path in folder.iterdir()] == ["set-aside.1"]
@@ -155,11 +155,11 @@ def test_a_lack_of_memory_sets_nothing_aside(bundle: Bundle, tmp_path: Path) -> 
         kept(bundle, folder)
     with on_a_machine(Nvidia(behaviour=Behaviour(deserialize_says=says))):
         model = load_model(bundle, folder=folder)
-        assert "has not the memory" in model.why_not[0]
+        assert "has not the memory" in model.engine.why_not[0]
     with on_a_machine(Nvidia(device=Device(failing={"cuMemAlloc": "CUDA_ERROR_OUT_OF_MEMORY"}))):
-        assert "CUDA_ERROR_OUT_OF_MEMORY" in load_model(bundle, folder=folder).why_not[0]
+        assert "CUDA_ERROR_OUT_OF_MEMORY" in load_model(bundle, folder=folder).engine.why_not[0]
     with on_a_machine(Nvidia()):
-        assert load_model(bundle, folder=folder).backend_name == "tensorrt"
+        assert load_model(bundle, folder=folder).engine.backend == "tensorrt"
 
 
 def test_an_engine_that_answers_wrongly_is_passed_over(bundle: Bundle, tmp_path: Path) -> None:
@@ -168,8 +168,8 @@ def test_an_engine_that_answers_wrongly_is_passed_over(bundle: Bundle, tmp_path:
         kept(bundle, folder)
     with on_a_machine(Nvidia(behaviour=Behaviour(answers_off_by=0.01))):
         model = load_model(bundle, folder=folder)
-        assert (model.backend_name, model.passed_over) == ("onnxruntime-cpu", 1)
-        assert "golden window" in model.why_not[0]
+        assert (model.engine.backend, model.engine.passed_over) == ("onnxruntime-cpu", 1)
+        assert "golden window" in model.engine.why_not[0]
 
 
 def test_a_run_that_fails_is_a_backend_error_with_what_tensorrt_said(
@@ -210,7 +210,7 @@ def test_where_there_is_no_gpu_tensorrt_is_never_touched(
     bundle: Bundle, tmp_path: Path, machine: Nvidia, reason: str
 ) -> None:
     with on_a_machine(machine):
-        offered = [engine.name for engine in engines(bundle, folder=tmp_path / "engines")]
+        offered = [engine.name for engine in candidates(bundle, folder=tmp_path / "engines")]
         assert "tensorrt" not in sys.modules
         with pytest.raises(BackendError, match=reason):
             open_gpu()
@@ -224,15 +224,15 @@ def test_a_machine_without_a_gpu_has_fallen_back_from_nothing(
         with pytest.raises(NoGpuError):
             open_gpu()
         model = load_model(bundle, folder=tmp_path / "engines")
-    assert (model.backend_name, model.passed_over) == ("onnxruntime-cpu", 0)
-    assert model.why_not[0].startswith("tensorrt: no NVIDIA GPU")
+    assert (model.engine.backend, model.engine.passed_over) == ("onnxruntime-cpu", 0)
+    assert model.engine.why_not[0].startswith("tensorrt: no NVIDIA GPU")
 
 
 def test_a_gpu_without_an_engine_is_told_and_counted(bundle: Bundle, tmp_path: Path) -> None:
     with on_a_machine(Nvidia()):
         model = load_model(bundle, folder=tmp_path / "engines")
-    assert (model.backend_name, model.passed_over) == ("onnxruntime-cpu", 1)
-    assert "run `edge-deploy compile`" in model.why_not[0]
+    assert (model.engine.backend, model.engine.passed_over) == ("onnxruntime-cpu", 1)
+    assert "run `edge-deploy compile`" in model.engine.why_not[0]
 
 
 def test_a_backend_that_was_chosen_and_cannot_run_is_an_error_with_the_reason(
@@ -241,15 +241,19 @@ def test_a_backend_that_was_chosen_and_cannot_run_is_an_error_with_the_reason(
     with (
         on_a_machine(Nvidia()),
         pytest.raises(
-            ConfigError, match=r"backend tensorrt cannot run here: .*edge-deploy compile"
+            ConfigError, match=r"backend = tensorrt: cannot run here: .*edge-deploy compile"
         ),
     ):
         load_model(bundle, backend="tensorrt", folder=tmp_path / "engines")
     with on_a_machine(Nvidia(behaviour=Behaviour(answers_off_by=0.01))):
         kept(bundle, tmp_path / "engines")
-        with pytest.raises(ConfigError, match=r"backend tensorrt cannot run here: .*golden window"):
+        with pytest.raises(
+            ConfigError, match=r"backend = tensorrt: cannot run here: .*golden window"
+        ):
             load_model(bundle, backend="tensorrt", folder=tmp_path / "engines")
-        assert load_model(bundle, backend="cpu", folder=tmp_path / "engines").passed_over == 0
+        assert (
+            load_model(bundle, backend="cpu", folder=tmp_path / "engines").engine.passed_over == 0
+        )
 
 
 def test_a_key_that_was_edited_is_not_believed(bundle: Bundle, tmp_path: Path) -> None:

@@ -165,12 +165,7 @@ def test_a_sound_recorder_with_odd_values_is_checked_to_the_end(
     assert found
     assert all(one_line(finding.subject) for finding in found)
     # As the command shows it: the name of a microphone may be looked for with a line break in it.
-    assert all(
-        one_line(
-            " ".join(finding.detail.split() if finding.fault is None else finding.fault.split())
-        )
-        for finding in found
-    )
+    assert all(one_line(" ".join((finding.text or finding.detail).split())) for finding in found)
     assert not list(folder.glob("edge.db*")), "a check leaves nothing behind"
 
 
@@ -185,9 +180,8 @@ def test_a_path_that_cannot_be_is_no_traceback(
     for path in ("", "\0", "a\nb", "\ud800", "\udcff", "a" * 300, "/dev/null/x", "/" + "a/" * 3000):
         changed = {**sound, section: {**sound.get(section, {}), name: path}}
         (folder / "path.yaml").write_text(yaml.safe_dump(changed), encoding="utf-8")
-        shown = [
-            finding.fault or finding.detail for finding in check(folder / "path.yaml", audio=audio)
-        ]
+        found = check(folder / "path.yaml", audio=audio)
+        shown = [finding.text or finding.detail for finding in found]
         assert all(one_line(line) for line in shown), path
 
 

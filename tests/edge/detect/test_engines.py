@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from edge.bundle import load_bundle
-from edge.detect.engines import engines, load_model
+from edge.detect.engines import candidates, load_model
 from edge.errors import BundleError
 from edge.provenance import provenance_of
 from edge.types import Array, Window
@@ -25,7 +25,7 @@ def window(samples: Array) -> Window:
 
 def test_a_bundle_without_variants_runs_in_fp32(tmp_path: Path) -> None:
     model = load_model(tiny_bundle(tmp_path / "tiny"))
-    assert (model.backend_name, model.network.name, model.passed_over) == (
+    assert (model.engine.backend, model.network.name, model.engine.passed_over) == (
         "onnxruntime-cpu",
         "fp32",
         0,
@@ -34,7 +34,7 @@ def test_a_bundle_without_variants_runs_in_fp32(tmp_path: Path) -> None:
 
 def test_a_variant_made_for_this_engine_is_taken_and_named(tmp_path: Path) -> None:
     model = load_model(tiny_bundle(tmp_path / "tiny", variant_errors={"int8-cpu": 0.0}))
-    assert (model.network.name, model.passed_over) == ("int8-cpu", 0)
+    assert (model.network.name, model.engine.passed_over) == ("int8-cpu", 0)
     provenance = provenance_of(model, hop_s=1.0)
     assert (provenance.variant, provenance.backend) == ("int8-cpu", "onnxruntime-cpu")
     plain = provenance_of(load_model(tiny_bundle(tmp_path / "plain")), hop_s=1.0)
@@ -51,7 +51,7 @@ def test_a_variant_that_answers_wrongly_here_is_passed_over(
     bundle = tiny_bundle(tmp_path / "tiny", variant_errors={"int8-cpu": 0.5, "half": 0.2})
     with caplog.at_level(logging.WARNING):
         model = load_model(bundle)
-    assert (model.network.name, model.passed_over) == ("fp32", 2)
+    assert (model.network.name, model.engine.passed_over) == ("fp32", 2)
     assert [record.message.split(" is passed over")[0] for record in caplog.records] == [
         "onnxruntime-cpu/half",
         "onnxruntime-cpu/int8-cpu",
@@ -71,7 +71,7 @@ def test_a_variant_for_another_engine_is_not_tried(tmp_path: Path) -> None:
     bundle = tiny_bundle(tmp_path / "tiny", variant_errors={"int8": 0.0, "int8-cpu": 0.0})
     manifest = json.loads((bundle.path / "manifest.json").read_text())
     assert manifest["format_version"] == 2
-    assert [engine.name for engine in engines(bundle)] == [
+    assert [engine.name for engine in candidates(bundle)] == [
         "onnxruntime-cpu/int8-cpu",
         "onnxruntime-cpu/fp32",
     ]

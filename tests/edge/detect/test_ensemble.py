@@ -22,8 +22,8 @@ from edge.detect.ensemble import Ensemble
 from edge.detect.model import Model
 from edge.errors import BundleError, FaultyConfigError
 from edge.recorder.daemon import Daemon
-from edge.recorder.recorder import make_plan
-from edge.replay.replay import Replayer, ReplaySettings
+from edge.recorder.plan import make_plan
+from edge.replay.replayer import Replayer, ReplaySettings
 from edge.types import Array, Window
 from tests.edge.detect.test_pipeline import SOUNDS, played, run
 from tests.edge.recorder.test_check import findings
@@ -160,7 +160,7 @@ def test_members_that_do_not_go_together_are_one_line(
     strangers = (*LABELS[:2], Label(label="odd_croaker", common_name="Odd Croaker"))
     cases = {
         "it lacks high_peeper and": tiny_bundle(tmp_path / "strange", labels=strangers),
-        "hears 0.5 s at 8000 Hz, but": tiny_bundle(
+        "takes 0.5 s at 8000 Hz, but": tiny_bundle(
             tmp_path / "short", spec=dataclasses.replace(SPEC, window_s=0.5)
         ),
         "gives several labels a window, but": choir_bundle(tmp_path / "choir"),
@@ -207,7 +207,7 @@ def test_a_running_daemon_hears_with_both(tmp_path: Path, bundle: Bundle, other:
         Daemon(
             config,
             audio=RealTimeAudio(tone(300, 2)),
-            deliveries=lambda plan, store, clock, metrics: [],
+            deliveries=lambda *parts: [],
         )
     ):
         until(lambda: ("low_hummer", "new") in states(tmp_path))

@@ -18,7 +18,7 @@ from edge.backends.onnx import OnnxBackend
 from edge.bundle import Bundle, load_bundle, write_bundle
 from edge.cli import main
 from edge.detect.engines import load_model
-from edge.detect.model import Model
+from edge.detect.model import EngineChoice, Model
 from edge.errors import BackendError, BundleError
 from edge.recorder.daemon import Daemon
 from edge.types import Array, Detection, Frames
@@ -192,8 +192,12 @@ class WithoutFrames:
 
 
 def test_an_engine_that_cannot_is_passed_over(framed: Bundle) -> None:
-    with pytest.raises(BackendError, match="odd runs no network with frames"):
-        Model(framed, WithoutFrames(OnnxBackend(framed.model_path)), backend_name="odd")
+    with pytest.raises(BackendError, match="odd cannot run a network with the output frames"):
+        Model(
+            framed,
+            WithoutFrames(OnnxBackend(framed.model_path)),
+            engine=EngineChoice(backend="odd", variant="fp32"),
+        )
 
 
 def test_a_graph_without_the_output_is_told(plain: Bundle, framed: Bundle) -> None:
@@ -206,7 +210,7 @@ def test_a_running_daemon_stores_tight_times(tmp_path: Path, framed: Bundle) -> 
     daemon = Daemon(
         write_config(tmp_path, framed.path),
         audio=RealTimeAudio(call),
-        deliveries=lambda plan, store, clock, metrics: [],
+        deliveries=lambda *parts: [],
     )
     with running(daemon):
         until(lambda: ("low_hummer", "end") in states(tmp_path))

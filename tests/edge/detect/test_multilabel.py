@@ -290,7 +290,7 @@ def test_a_running_daemon_keeps_both_with_a_clip_each(tmp_path: Path, many: Bund
     both = tone(300, 3) + tone(3000, 3)
     audio = RealTimeAudio(both)
     config = write_config(tmp_path, many.path)
-    daemon = Daemon(config, audio=audio, deliveries=lambda plan, store, clock, metrics: [])
+    daemon = Daemon(config, audio=audio, deliveries=lambda *parts: [])
     with running(daemon):
         until(lambda: {("low_hummer", "new"), ("high_peeper", "new")} <= set(states(tmp_path)))
     found = rows(
@@ -312,7 +312,7 @@ def test_a_running_daemon_keeps_both_with_a_clip_each(tmp_path: Path, many: Bund
 def test_the_daemon_withholds_what_a_site_does_not_expect(tmp_path: Path, many: Bundle) -> None:
     audio = RealTimeAudio(tone(300, 3) + tone(3000, 3))
     config = write_config(tmp_path, many.path, site={"species": {"low_hummer": None}})
-    daemon = Daemon(config, audio=audio, deliveries=lambda plan, store, clock, metrics: [])
+    daemon = Daemon(config, audio=audio, deliveries=lambda *parts: [])
     with running(daemon):
         until(lambda: ("low_hummer", "new") in states(tmp_path))
         audio.samples = tone(3000, 3)

@@ -22,8 +22,8 @@ from edge.detect.decision import Decision
 from edge.detect.site import Site, parse_species
 from edge.detect.tracker import Tracker
 from edge.errors import ConfigError, FaultyConfigError
-from edge.recorder.recorder import make_plan
-from edge.replay.replay import Replayer, ReplaySettings
+from edge.recorder.plan import make_plan
+from edge.replay.replayer import Replayer, ReplaySettings
 from tests.edge.detect.test_tracker import LABELS, WINDOW, prediction
 from tests.support.daemons import write_config
 
@@ -148,18 +148,18 @@ def test_smoothing_gives_nothing_out_again() -> None:
         (3, "must be a list of labels"),
         ([], "names no species"),
         ({}, "names no species"),
-        ([1], "1 is no label"),
-        ([""], "'' is no label"),
-        ([None], "None is no label"),
+        ([1], "1 is not a label"),
+        ([""], "'' is not a label"),
+        ([None], "None is not a label"),
         (["a", "b", "a"], "names a twice"),
-        ({"a": 5}, "a: 5 is no list of months"),
-        ({"a": []}, "a: [] is no list of months"),
-        ({"a": [0]}, "a: 0 is no month"),
-        ({"a": [5, 13]}, "a: 13 is no month"),
-        ({"a": [True]}, "a: True is no month"),
-        ({"a": [5.0]}, "a: 5.0 is no month"),
-        ({"a": [[5]]}, "a: [5] is no month"),
-        ({"a": ["May"]}, "a: 'May' is no month"),
+        ({"a": 5}, "a: 5 is not a list of months"),
+        ({"a": []}, "a: [] is not a list of months"),
+        ({"a": [0]}, "a: 0 is not a month"),
+        ({"a": [5, 13]}, "a: 13 is not a month"),
+        ({"a": [True]}, "a: True is not a month"),
+        ({"a": [5.0]}, "a: 5.0 is not a month"),
+        ({"a": [[5]]}, "a: [5] is not a month"),
+        ({"a": ["May"]}, "a: 'May' is not a month"),
     ],
 )
 def test_a_list_that_cannot_be_is_one_line(tmp_path: Path, value: object, reason: str) -> None:
@@ -197,7 +197,7 @@ def test_labels_that_the_bundle_has_not_are_told_with_what_was_meant(
     )
     with pytest.raises(
         ConfigError,
-        match=r"^site.species: .*'low_humer' \(did you mean low_hummer\?\), 'zzz'; `edge info`",
+        match=r"^site.species: .*'low_humer' \(did you mean low_hummer\?\), 'zzz' \(`edge info`",
     ):
         make_plan(config)
 
@@ -265,11 +265,11 @@ def test_a_replay_is_the_same_for_any_block(bundle: Bundle, recording: str) -> N
         (
             "- low_humer\n",
             (
-                "--species: the bundle has no label 'low_humer' (did you mean low_hummer?); `edge "
-                "info` lists its labels"
+                "--species: the bundle has no label 'low_humer' (did you mean low_hummer?) (`edge "
+                "info` lists its labels)"
             ),
         ),
-        ("low_hummer: [13]\n", "low_hummer: 13 is no month"),
+        ("low_hummer: [13]\n", "low_hummer: 13 is not a month"),
         ("low_hummer\nhigh_peeper\n", "must be a list of labels"),
         ("", "must be a list of labels"),
         ("- [\n", "is not YAML"),

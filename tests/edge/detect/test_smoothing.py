@@ -24,7 +24,7 @@ from edge.detect.decision import Decision
 from edge.detect.smoothing import NoSmoothing, SlidingAverage, SmoothingConfig, smoothing_of
 from edge.errors import ConfigError
 from edge.recorder.daemon import Daemon
-from edge.replay.replay import Replayer, ReplaySettings
+from edge.replay.replayer import Replayer, ReplaySettings
 from edge.section import section_of_options
 from edge.types import Prediction
 from tests.edge.detect.test_tracker import LABELS, prediction
@@ -234,7 +234,7 @@ def test_a_replay_averages_and_boosts(many: Bundle, fading: str) -> None:
 def test_any_block_gives_the_same(many: Bundle, fading: str, refine: SmoothingConfig) -> None:
     def heard(block_s: float) -> object:
         return Replayer(
-            ReplaySettings(bundle=many.path, hop_s=0.5, refine=refine, block_s=block_s)
+            ReplaySettings(bundle=many.path, hop_s=0.5, smoothing=refine, block_s=block_s)
         ).hear(fading)
 
     assert heard(0.013) == heard(0.7) == heard(60.0)
@@ -287,7 +287,7 @@ def test_run_and_replay_agree(tmp_path: Path, many: Bundle) -> None:
     daemon = Daemon(
         write_config(tmp_path, many.path, model=model),
         audio=audio,
-        deliveries=lambda plan, store, clock, metrics: [],
+        deliveries=lambda *parts: [],
     )
     with running(daemon):
         until(lambda: ("high_peeper", "end") in states(tmp_path))
@@ -300,7 +300,7 @@ def test_run_and_replay_agree(tmp_path: Path, many: Bundle) -> None:
     file = write_audio(tmp_path / "played.wav", np.concatenate([sound, sound]), subtype="FLOAT")
     spec = load_config(tmp_path / "edge.yaml")
     settings_of = ReplaySettings(
-        bundle=many.path, hop_s=0.5, refine=spec.smoothing, tracker=spec.tracker
+        bundle=many.path, hop_s=0.5, smoothing=spec.smoothing, tracker=spec.tracker
     )
     first = next(d for d in Replayer(settings_of).hear(file).detections if d.label == "high_peeper")
     assert live == (first.start_sample, pytest.approx(first.score, abs=1e-4))

@@ -46,9 +46,9 @@ def all_findings(tmp_path: Path, change: Change, *, present: bool = True) -> lis
 
 
 def findings(tmp_path: Path, change: Change, *, present: bool = True) -> dict[str, str | None]:
-    """Faults by subject."""
+    """Return the faults by subject, None where there is none."""
     return {
-        finding.subject: finding.fault
+        finding.subject: finding.text or None
         for finding in all_findings(tmp_path, change, present=present)
     }
 
@@ -73,7 +73,7 @@ def test_what_runs_the_network_is_told_and_why_nothing_better_does(tmp_path: Pat
     assert "run by onnxruntime-cpu/fp32 (not by tensorrt: " in told
     assert "run `edge-deploy compile`" in told
     assert (found["model"] or "").startswith(
-        "model.backend = tensorrt: backend tensorrt cannot run here: tensorrt: "
+        "model.backend = tensorrt: cannot run here: tensorrt: "
     )
 
 
@@ -129,7 +129,7 @@ def test_faults_of_the_configuration_do_not_hide_what_else_is_wrong(tmp_path: Pa
         "store": {"path": str(tmp_path / "nowhere" / "edge.db")},
         "mqtt": {"enabled": True, "tls": True, "ca_file": str(tmp_path / "none.pem")},
     }
-    told = [(finding.subject, str(finding.fault)) for finding in all_findings(tmp_path, change)]
+    told = [(finding.subject, finding.text) for finding in all_findings(tmp_path, change)]
     assert [subject for subject, _ in told] == ["configuration"] * 4 + ["audio", "disk"]
     texts = "\n".join(fault for _, fault in told)
     for part in (
@@ -150,7 +150,7 @@ def test_what_is_no_configuration_is_told_alone(tmp_path: Path) -> None:
     (finding,) = check(
         file, audio=FakeAudio(FakeTimer(), np.zeros(100, np.float32), rate_hz=48_000)
     )
-    assert "is not YAML" in str(finding.fault)
+    assert "is not YAML" in finding.text
 
 
 def test_the_command_says_all_of_it_and_nothing_secret(tmp_path: Path) -> None:

@@ -15,7 +15,9 @@ import soundfile
 from edge.clock import Clock, rfc3339
 from edge.config.sections import MB, ClipsConfig
 from edge.provenance import Provenance
-from edge.recorder.clips import ClipFolder, ClipWriter, RecentAudio, encode
+from edge.recorder.clip_file import encode
+from edge.recorder.clips import ClipFolder, ClipWriter
+from edge.recorder.recent_audio import RecentAudio
 from edge.sources.riff import start_tags
 from edge.types import Array, AudioBlock, Detection, SignalHealth
 

@@ -10,30 +10,40 @@ import signal
 import sqlite3
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 import soundfile
 from prometheus_client import CollectorRegistry
 
+from edge.backoff import Backoff
 from edge.bundle import Bundle
 from edge.config.config import load_config
-from edge.errors import BundleError, ConfigError, StoreError
-from edge.recorder.daemon import Daemon, commands_from_signals
+from edge.config.sections import MqttConfig
+from edge.errors import BundleError, ConfigError, EdgeError, StoreError
+from edge.mqtt.sink import MqttSink
+from edge.recorder.daemon import Daemon
+from edge.recorder.deliveries import Deliveries, Delivery
 from edge.recorder.live_clock import LiveClock
 from edge.recorder.metrics import Metrics
-from edge.recorder.recorder import Recorder, make_plan
+from edge.recorder.plan import RecorderPlan, make_plan
+from edge.recorder.recorder import Recorder
+from edge.recorder.signals import commands_from_signals
 from edge.recorder.systemd import Notifier
+from edge.sources.portaudio import Device
+from edge.store.outbox import OutboxRow
 from edge.store.store import Store
+from edge.threads import Died
 from tests.edge.recorder.test_systemd import Manager
 from tests.support.audio import soundscape
+from tests.support.broker import Broker, Subscriber, free_port
+from tests.support.broker import until as until_true
 from tests.support.bundles import SPEC, tiny_bundle, tone
 from tests.support.daemons import RealTimeAudio, running, until, write_config
 
 
 def daemon(config: Path, audio: RealTimeAudio, notifier: Notifier | None = None) -> Daemon:
-    return Daemon(
-        config, audio=audio, deliveries=lambda plan, store, clock, metrics: [], notifier=notifier
-    )
+    return Daemon(config, audio=audio, deliveries=lambda *parts: [], notifier=notifier)
 
 
 def rows(folder: Path, query: str) -> list[tuple[object, ...]]:
@@ -160,6 +170,99 @@ def test_a_pipeline_that_dies_ends_the_daemon(tmp_path: Path, bundle: Bundle) ->
         daemon(write_config(tmp_path, bundle.path), Broken(tone(300, 1))).run()
 
 
+class BrokenMeter:
+    """Raises what nobody expects of it, as a bug would."""
+
+    def mqtt_connected(self, connected: bool) -> None:
+        raise ZeroDivisionError("a bug in the meter")
+
+    def mqtt_error(self, reason: str) -> None:
+        raise ZeroDivisionError("a bug in the meter")
+
+    def mqtt_acknowledged(self, kind: str, delay_s: float | None) -> None:
+        raise ZeroDivisionError("a bug in the meter")
+
+
+class BrokenBackoff(Backoff):
+    def next_s(self) -> float:
+        raise OverflowError("a bug in the back-off")
+
+
+def sink_of(port: int, **parts: Any) -> Deliveries:
+    """A sink for the daemon, some of whose parts are broken."""
+
+    def make(
+        plan: RecorderPlan, store: Store, clock: LiveClock, metrics: Metrics, died: Died
+    ) -> list[Delivery]:
+        config = MqttConfig(host="127.0.0.1", port=port)
+        given = {"meter": metrics, "store": store, **parts}
+        return [MqttSink(config, device="pond", info={}, died=died, **given)]
+
+    return make
+
+
+@pytest.mark.parametrize(
+    ("parts", "reason"),
+    [
+        ({"meter": BrokenMeter()}, ZeroDivisionError),
+        ({"backoff": BrokenBackoff()}, OverflowError),
+    ],
+    ids=["meter", "backoff"],
+)
+def test_a_sink_that_dies_ends_the_daemon_with_its_reason(
+    tmp_path: Path, bundle: Bundle, parts: dict[str, Any], reason: type[Exception]
+) -> None:
+    """The microphone and the pipeline are well all the time, and feed the watchdog."""
+    config = write_config(tmp_path, bundle.path)
+    audio = RealTimeAudio(tone(300, 2))
+    began_s = time.monotonic()
+    with pytest.raises(reason, match="a bug in the"):
+        Daemon(config, audio=audio, deliveries=sink_of(free_port(), **parts)).run()
+    assert time.monotonic() - began_s < 10
+
+
+@pytest.mark.broker
+def test_a_sink_that_dies_while_connected_ends_the_daemon(tmp_path: Path, bundle: Bundle) -> None:
+    class BrokenStore(Store):
+        def pending(self, *_: Any, **__: Any) -> list[OutboxRow]:
+            raise TypeError("a bug in the outbox")
+
+    config = write_config(tmp_path, bundle.path)
+    with (
+        Broker(tmp_path / "broker") as broker,
+        Subscriber(broker.port) as subscriber,
+        BrokenStore(tmp_path / "other.db", outbox_bytes=10**6, history_bytes=10**6) as store,
+    ):
+        deliveries = sink_of(broker.port, store=store)
+        with pytest.raises(TypeError, match="a bug in the outbox"):
+            Daemon(config, audio=RealTimeAudio(tone(300, 2)), deliveries=deliveries).run()
+        # It went without a word: the broker has said so to whoever waits for this recorder.
+        assert until_true(lambda: subscriber.said("edge/pond/status")[-1:] == ["offline"])
+
+
+def test_a_page_of_metrics_that_dies_ends_the_daemon_with_its_reason(
+    tmp_path: Path, bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError("a bug in the server")
+
+    monkeypatch.setattr("socketserver.BaseServer.service_actions", fail)
+    config = write_config(tmp_path, bundle.path, metrics={"port": free_port()})
+    with pytest.raises(RuntimeError, match="a bug in the server"):
+        daemon(config, RealTimeAudio(tone(300, 2))).run()
+
+
+def test_a_pipeline_that_ends_by_itself_ends_the_daemon(tmp_path: Path, bundle: Bundle) -> None:
+    class Ending(RealTimeAudio):
+        def devices(self) -> list[Device]:
+            recorder._recorder.stop()
+            return super().devices()
+
+    recorder = daemon(write_config(tmp_path, bundle.path), Ending(tone(300, 1)))
+    with pytest.raises(EdgeError, match="the thread pipeline ended"):
+        recorder.run()
+
+
 def test_detections_wait_while_the_disk_fails(tmp_path: Path, bundle: Bundle) -> None:
     config = load_config(write_config(tmp_path, bundle.path, clips={"enabled": False}))
 
@@ -185,12 +288,12 @@ def test_detections_wait_while_the_disk_fails(tmp_path: Path, bundle: Bundle) ->
 
         thread = Thread(target=recorder.run)
         thread.start()
-        until(lambda: recorder._unstored)
+        until(lambda: recorder.keeper.detections)
         manager.told()
         time.sleep(1.2)
         assert "WATCHDOG=1" not in manager.told()
         failing.failing = False
-        until(lambda: not recorder._unstored)
+        until(lambda: not recorder.keeper.detections)
         recorder.stop()
         thread.join(10)
         assert next(iter(store.detections()))["label"] == "low_hummer"

@@ -13,7 +13,8 @@ from edge.errors import StoreError
 from edge.recorder.daemon import Daemon
 from edge.recorder.live_clock import LiveClock, SystemWorld, WallState
 from edge.recorder.metrics import Metrics
-from edge.recorder.recorder import Recorder, make_plan
+from edge.recorder.plan import make_plan
+from edge.recorder.recorder import Recorder
 from edge.recorder.systemd import Notifier
 from edge.store.effort import EffortMinute
 from edge.store.store import Dating, Store
@@ -39,9 +40,7 @@ def test_a_damaged_store_is_set_aside_and_the_recorder_goes_on(
 ) -> None:
     (tmp_path / "edge.db").write_bytes(b"what a failing card makes of a database" * 100)
     config = write_config(tmp_path, bundle.path)
-    recorder = Daemon(
-        config, audio=RealTimeAudio(tone(300, 2)), deliveries=lambda plan, store, clock, metrics: []
-    )
+    recorder = Daemon(config, audio=RealTimeAudio(tone(300, 2)), deliveries=lambda *parts: [])
     with running(recorder):
         until((tmp_path / "edge.db-wal").exists)
         until(lambda: rows(tmp_path, "SELECT state FROM detections"), 60)
@@ -85,11 +84,11 @@ def test_minutes_and_the_right_time_wait_while_the_disk_fails(
             until(lambda: recorder.effort.total_s("heard") > 0)
             world.synced = True
             until(lambda: store.asked >= 2, 60)
-            recorder._minutes.append(
+            recorder.keeper.minutes.append(
                 EffortMinute(start_sample=FAR, end_sample=FAR + 60, sample_rate_hz=1, lost=60)
             )
             store.failing = False
-            until(lambda: not recorder._redate_due and not recorder._minutes, 60)
+            until(lambda: not recorder.keeper.redate_due and not recorder.keeper.minutes, 60)
         finally:
             recorder.stop()
             thread.join(10)

@@ -61,7 +61,7 @@ def test_a_jump_of_the_wall_clock_moves_nothing(
     world.wall += jump
     assert not clock.poll()
     world.wait(20)
-    clock.heard(40 * RATE, world.monotonic_s())
+    clock.captured(40 * RATE, world.monotonic_s())
     assert clock.at(10 * RATE).utc(10 * RATE) == before == START + timedelta(seconds=10)
     assert clock.at(40 * RATE).utc(40 * RATE) == START + timedelta(seconds=40)
     assert clock.offset_s == pytest.approx(jump.total_seconds())
@@ -92,7 +92,7 @@ def test_a_crystal_that_drifts_is_followed_and_the_past_stays(
     for minute in range(1, 24 * 60):
         world.wait(60)
         sample = round(minute * 60 * RATE * 1.0001)
-        clock.heard(sample, world.monotonic_s())
+        clock.captured(sample, world.monotonic_s())
         times.append((sample, clock.at(sample).utc(sample)))
         assert abs(times[-1][1] - world.wall) <= timedelta(seconds=0.02)
     assert [time for _, time in times] == sorted(time for _, time in times)
@@ -101,7 +101,7 @@ def test_a_crystal_that_drifts_is_followed_and_the_past_stays(
 
 def test_sample_zero_is_when_it_was_heard(world: FakeWorld, clock: LiveClock) -> None:
     world.wait(3)
-    clock.heard(0, world.monotonic_s())
+    clock.captured(0, world.monotonic_s())
     assert clock.at(RATE).utc(RATE) == START + timedelta(seconds=4)
 
 

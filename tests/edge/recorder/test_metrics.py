@@ -14,12 +14,15 @@ from pathlib import Path
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
-from edge.detect.model import NOTHING
+from edge.config.sections import MetricsConfig
+from edge.detect.model import NOTHING, EngineChoice
 from edge.errors import ConfigError
-from edge.mqtt.session import ERROR_REASONS
-from edge.recorder.metrics import Metrics, MetricsServer
+from edge.mqtt.reasons import ERROR_REASONS
+from edge.recorder.metrics import Metrics
+from edge.recorder.metrics_server import MetricsServer
 from edge.store.store import Store
 from edge.types import Prediction, SignalHealth
+from tests.support.broker import unexpected
 from tests.support.store import SYNCED, health, payload
 
 HEALTH = SignalHealth(
@@ -39,8 +42,8 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 def make(store: Store) -> Metrics:
     metrics = Metrics(CollectorRegistry(), labels=["low_hummer", "high_peeper"])
-    metrics.watch_store(store)
-    metrics.watch_queue(lambda: 1.5 if store.depth("mqtt")[0] else 0.0)
+    metrics.asked.watch_store(store)
+    metrics.asked.watch_queue(lambda: 1.5 if store.depth("mqtt")[0] else 0.0)
     return metrics
 
 
@@ -54,7 +57,7 @@ def samples(metrics: Metrics) -> dict[str, float]:
 def live(metrics: Metrics, store: Store) -> None:
     """Everything that can happen to a recorder."""
     metrics.digests(bundle="b", config="c", code="d", version="1", device="r1")
-    metrics.engine(backend="onnxruntime-cpu", variant="fp32", passed_over=1)
+    metrics.engine(EngineChoice(backend="onnxruntime-cpu", variant="fp32", passed_over=1))
     metrics.audio({"heard": 50.0, "lost": 4.0, "gated": 3.0, "dropped": 2.0})
     metrics.window(JUDGED)
     metrics.window(replace(JUDGED, health=replace(HEALTH, dead=True, stuck=True)))
@@ -153,16 +156,22 @@ def test_the_info_is_of_digests(store: Store) -> None:
     )
 
 
+def any_port() -> MetricsConfig:
+    """Port 0, which nobody may configure, is one that is free."""
+    return MetricsConfig.model_construct(port=0)
+
+
 def test_served_on_the_loopback_only(store: Store) -> None:
     metrics = make(store)
-    server = MetricsServer(metrics.registry, address="127.0.0.1", port=0)
+    server = MetricsServer(metrics.registry, any_port(), died=unexpected)
     try:
         with urllib.request.urlopen(
             f"http://127.0.0.1:{server.port}/metrics", timeout=10
         ) as answer:
             assert b"edge_windows_total" in answer.read()
+        taken = MetricsConfig(port=server.port)
         with pytest.raises(ConfigError, match=r"metrics\.port"):
-            MetricsServer(metrics.registry, address="127.0.0.1", port=server.port)
+            MetricsServer(metrics.registry, taken, died=unexpected)
     finally:
         server.close()
 

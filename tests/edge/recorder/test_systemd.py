@@ -42,10 +42,10 @@ def test_ready_is_said_once(manager: Manager, tmp_path: Path) -> None:
     notifier = Notifier(environ={"NOTIFY_SOCKET": str(tmp_path / "notify")})
     notifier.ready()
     notifier.ready()
-    notifier.status("two\nlines")
+    notifier.reloaded("two\nlines")
     notifier.stopping()
     notifier.close()
-    assert manager.told() == ["READY=1", "STATUS=two lines", "STOPPING=1"]
+    assert manager.told() == ["READY=1", "READY=1\nSTATUS=two lines", "STOPPING=1"]
 
 
 def test_the_watchdog_is_fed_by_progress_alone(manager: Manager, tmp_path: Path) -> None:
@@ -53,7 +53,7 @@ def test_the_watchdog_is_fed_by_progress_alone(manager: Manager, tmp_path: Path)
     environ = {"NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "40000000"}
     notifier = Notifier(environ=environ, monotonic_s=lambda: now[0])
     notifier.ready()
-    notifier.status("hearing")
+    notifier.reloaded("as before")
     assert "WATCHDOG=1" not in manager.told()
     for second in range(100):
         now[0] = float(second)

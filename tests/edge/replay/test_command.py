@@ -13,13 +13,15 @@ import pytest
 from click.testing import CliRunner, Result
 
 from edge.bundle import Bundle
-from edge.cli import BACKENDS, FORMATS, main
+from edge.cli import main
 from edge.config.sections import ModelConfig
 from edge.detect.engines import BackendChoice
-from edge.replay.formats import FORMATS as SINK_FORMATS
+from edge.replay.command import BACKENDS
+from edge.replay.formats import FORMATS
 from edge.replay.formats.base import ReplayResult
-from edge.replay.replay import Replayer, ReplaySettings, find_recordings
+from edge.replay.recordings import find_recordings
 from edge.replay.replay import replay as hear_all
+from edge.replay.replayer import Replayer, ReplaySettings
 from tests.support.audio import noise, soundscape, write_audio
 from tests.support.bundles import choir_bundle, tiny_bundle, tone
 
@@ -49,10 +51,6 @@ def site(tmp_path: Path) -> str:
 
 def lines(text: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in text.splitlines()]
-
-
-def test_formats_of_the_command_line_are_those_of_the_sinks() -> None:
-    assert FORMATS == SINK_FORMATS
 
 
 def test_backends_of_the_command_line_are_those_of_the_configuration() -> None:
@@ -218,9 +216,9 @@ def test_a_failure_half_way_leaves_nothing_half_written(
     ("args", "code", "message"),
     [
         (["--bundle", "{tmp}/none"], 1, "{tmp}/none: not a bundle, it has no manifest.json"),
-        (["--hop-s", "0"], 2, "--hop-s: 0.0 is not a number of seconds above 0"),
-        (["--hop-s", "nan"], 2, "--hop-s: nan is not a number of seconds above 0"),
-        (["--hop-s", "7"], 2, "hop: 7 s must be above 0 and at most the window of 1 s"),
+        (["--hop-s", "0"], 2, "--hop-s = 0.0: is not a number of seconds above 0"),
+        (["--hop-s", "nan"], 2, "--hop-s = nan: is not a number of seconds above 0"),
+        (["--hop-s", "7"], 2, "--hop-s = 7: must be above 0 and at most the window of 1 s"),
         (["--start", "noon"], 2, "--start: 'noon' is not a time with its zone"),
         (["--workers", "0"], 2, "Invalid value for '--workers'"),
         (["--format", "xml"], 2, "Invalid value for '--format'"),
@@ -228,7 +226,7 @@ def test_a_failure_half_way_leaves_nothing_half_written(
         (
             ["--backend", "cuda"],
             2,
-            "backend cuda cannot run here: cuda: this ONNX Runtime was built without CUDA",
+            "--backend = cuda: cannot run here: cuda: this ONNX Runtime was built without CUDA",
         ),
         (["--colour"], 2, "No such option"),
         (["--out", "{tmp}/no/out.csv"], 2, "{tmp}/no/out.csv: its folder does not exist"),

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from edge.replay.formats import FORMATS, Format, open_sink
+from edge.replay.formats import FORMATS, Format, open_format
 from edge.replay.formats.base import ReplayResult
-from edge.replay.formats.tables import clock_time
-from edge.replay.replay import Replayer
+from edge.replay.formats.table import clock_time
+from edge.replay.replayer import Replayer
 from tests.support.audio import soundscape, write_audio
 
 
@@ -23,7 +23,7 @@ def two(replayer: Replayer, tmp_path: Path) -> list[ReplayResult]:
 
 def rendered(form: Format, results: list[ReplayResult], replayer: Replayer) -> str:
     stream = io.StringIO()
-    sink = open_sink(form, stream, replayer.provenance, several=len(results) > 1)
+    sink = open_format(form, stream, replayer.provenance, several=len(results) > 1)
     for h in results:
         sink.write(h)
     sink.close()

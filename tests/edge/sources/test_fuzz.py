@@ -19,7 +19,7 @@ from edge.bundle import Bundle
 from edge.cli import main
 from edge.errors import AudioError
 from edge.replay.formats.base import ReplayResult
-from edge.replay.replay import Replayer, ReplaySettings
+from edge.replay.replayer import Replayer, ReplaySettings
 from tests.support.audio import add_chunk, soundscape, write_audio
 from tests.support.bundles import tiny_bundle, tone
 

@@ -1,5 +1,5 @@
-"""Every system of the papers, made tiny, by the one command that makes README's table: recordings
-to bundles that replay.
+"""Every system of the papers, made tiny, by the one command that makes the table of docs/papers.md:
+recordings to bundles that replay.
 """
 
 from __future__ import annotations

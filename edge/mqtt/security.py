@@ -1,0 +1,62 @@
+"""Credentials and TLS of a connection to the broker, read from their files at each connection."""
+
+from __future__ import annotations
+
+import ssl
+
+import paho.mqtt.client as mqtt
+
+from edge.config.sections import MqttConfig
+from edge.errors import DeliveryError
+
+__all__ = ["HANDSHAKE_S", "secure"]
+
+HANDSHAKE_S = 5.0
+
+
+class _TlsSocket(ssl.SSLSocket):
+    """A socket whose handshake ends in time and leaves nothing open.
+
+    paho would wait a whole keepalive, and forget the socket of a handshake that failed.
+    """
+
+    def do_handshake(self, block: bool = False) -> None:
+        self.settimeout(HANDSHAKE_S)
+        try:
+            super().do_handshake(block)
+        except OSError:
+            self.close()
+            raise
+
+
+def secure(client: mqtt.Client, config: MqttConfig) -> None:
+    """Give `client` its user, password and certificates as the files have them now.
+
+    They may have been renewed since the last connection, or be there only now. Raises
+    `DeliveryError`.
+    """
+    try:
+        for path in config.files.values():
+            path.open("rb").close()  # ssl's own error would not name the file
+        credentials = config.credentials()
+        if credentials.username is not None:
+            client.username_pw_set(credentials.username, credentials.password)
+        if config.tls:
+            client.tls_set_context(_context(config))
+    except ssl.SSLError as exc:
+        reason = f"mqtt.ca_file, cert_file or key_file cannot be used: {exc.reason or exc}"
+        raise DeliveryError("tls", reason) from exc
+    except OSError as exc:
+        raise DeliveryError("credentials", f"{exc.filename}: {exc.strerror}") from exc
+    except ValueError as exc:  # a file that is not text; its content is not for the log
+        reason = "mqtt.username_file or password_file is not UTF-8 text"
+        raise DeliveryError("credentials", reason) from exc
+
+
+def _context(config: MqttConfig) -> ssl.SSLContext:
+    context = ssl.create_default_context(cafile=config.ca_file)
+    if config.cert_file is not None:
+        # The empty password keeps ssl from asking for one on a terminal.
+        context.load_cert_chain(config.cert_file, config.key_file, password="")
+    context.sslsocket_class = _TlsSocket
+    return context

@@ -1,0 +1,66 @@
+"""What carries the store's rows to the outside: a `Delivery` for each sink that is enabled."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib.metadata import PackageNotFoundError, version
+from typing import Protocol
+
+from edge.mqtt.sink import MqttSink
+from edge.recorder.live_clock import LiveClock
+from edge.recorder.metrics import Metrics
+from edge.recorder.plan import RecorderPlan
+from edge.store.store import Store
+from edge.threads import Died
+from edge.wire import info_payload
+
+__all__ = ["Deliveries", "Delivery", "deliveries", "program_version"]
+
+
+class Delivery(Protocol):
+    """Carries rows on a thread of its own, and says when that thread dies."""
+
+    @property
+    def alive(self) -> bool:
+        """Whether its thread runs."""
+        ...
+
+    def start(self) -> None:
+        """Begin; must not wait for the network."""
+        ...
+
+    def stop(self) -> None:
+        """Say good-bye and end within 3 s."""
+        ...
+
+
+# The last argument is called, on the delivery's thread, with what has killed it.
+Deliveries = Callable[[RecorderPlan, Store, LiveClock, Metrics, Died], list[Delivery]]
+
+
+def deliveries(
+    plan: RecorderPlan, store: Store, clock: LiveClock, metrics: Metrics, died: Died
+) -> list[Delivery]:
+    """Return the deliveries that the configuration enables, not yet started."""
+    config = plan.config
+    if not config.mqtt.enabled:
+        return []
+    info = info_payload(
+        device=plan.device,
+        site=config.device.site,
+        boot_id=clock.boot_id,
+        version=program_version(),
+        provenance=plan.provenance,
+        started=clock.now_utc(),
+    )
+    return [
+        MqttSink(config.mqtt, device=plan.device, store=store, info=info, meter=metrics, died=died)
+    ]
+
+
+def program_version() -> str:
+    """Return the version of the installed package; a bare checkout has none, and gives 0."""
+    try:
+        return version("edge-monitor")
+    except PackageNotFoundError:
+        return "0"

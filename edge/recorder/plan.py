@@ -1,0 +1,60 @@
+"""A configuration that has proved itself, and the parts that it names."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from edge.bundle import Bundle, load_bundle
+from edge.config.config import Config
+from edge.detect.engines import load_models
+from edge.detect.model import Classifier
+from edge.detect.site import check_species
+from edge.detect.windows import windower_of
+from edge.errors import blamed_on, known_as
+from edge.models import default_bundle_path
+from edge.provenance import Provenance, provenance_of
+
+__all__ = ["RecorderPlan", "make_plan"]
+
+# What the parts call their parameters, and the keys that set them.
+KEYS = {"hop_s": "model.hop_s", "backend": "model.backend"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecorderPlan:
+    """What a recorder is made from: its bundles gave the right answers on their golden windows.
+
+    `bundle` is the first of several.
+    """
+
+    config: Config
+    device: str
+    bundle: Bundle
+    model: Classifier
+    provenance: Provenance
+
+
+def make_plan(config: Config) -> RecorderPlan:
+    """Load and test what `config` names, and change nothing.
+
+    Raises `UserError`, whose `fault` names the key that led to it.
+    """
+    chosen = config.model
+    key, value = "model.bundle", str(chosen.bundle) if chosen.bundle else "null"
+    if chosen.bundles is not None:
+        key, value = "model.bundles", ", ".join(map(str, chosen.bundles))
+    paths = chosen.bundles or (chosen.bundle or default_bundle_path(),)
+    with known_as(KEYS), blamed_on(key, value, "leave it out for the default"):
+        bundles = [load_bundle(path) for path in paths]
+        windower_of(bundles[0].frontend, chosen.hop_s)  # so that a hop that cannot be is found now
+        model = load_models(
+            bundles, backend=chosen.backend, folder=chosen.engines, limits=config.health
+        )
+    check_species(config.site.species, model.decision.labels, key="site.species")
+    return RecorderPlan(
+        config=config,
+        device=config.device_id(),
+        bundle=bundles[0],
+        model=model,
+        provenance=provenance_of(model, **config.epoch),
+    )

@@ -1,0 +1,34 @@
+"""Audacity label tracks."""
+
+from __future__ import annotations
+
+from typing import TextIO
+
+from edge.errors import one_line
+from edge.provenance import Provenance
+from edge.replay.formats.base import ReplayResult
+from edge.replay.formats.names import display_name
+
+__all__ = ["AudacityLabels"]
+
+
+class AudacityLabels:
+    """Writes an Audacity label track: start, end, text.
+
+    Times are within each recording; the text names the recording once there are several.
+    """
+
+    def __init__(self, stream: TextIO, provenance: Provenance, *, several: bool) -> None:
+        self._stream = stream
+        self._provenance = provenance
+        self._several = several
+
+    def write(self, result: ReplayResult) -> None:
+        for d in result.detections:
+            text = f"{display_name(d, self._provenance)} {d.score:.2f}"
+            text = f"{result.file}: {text}" if self._several else text
+            # A tab or a line break would be another column or label.
+            self._stream.write(f"{d.start_s:.6f}\t{d.end_s:.6f}\t{one_line(text)}\n")
+
+    def close(self) -> None:
+        pass

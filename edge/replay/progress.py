@@ -1,0 +1,63 @@
+"""How far a replay has come, as a bar on a terminal."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import NamedTuple
+
+from edge.errors import one_line
+from edge.terminal import complain
+
+__all__ = ["Report", "progress_bar"]
+
+REDRAW_S = 0.1  # drawing takes as long as replaying a second of audio
+
+
+class Report(NamedTuple):
+    """How to report the number of files done, fractions included, and a file that failed."""
+
+    advance: Callable[[float], None]
+    complain: Callable[[str], None]
+
+
+@contextmanager
+def progress_bar(files: int, *, streaming: bool) -> Iterator[Report]:
+    """Draw a bar on a terminal, and none elsewhere.
+
+    There is none either when the results are `streaming` to that terminal too.
+    """
+    if not sys.stderr.isatty() or (streaming and sys.stdout.isatty()):
+        yield Report(lambda done: None, complain)
+        return
+    from rich import progress as rich_progress
+    from rich.console import Console
+
+    columns = (
+        rich_progress.BarColumn(),
+        rich_progress.TaskProgressColumn(),
+        rich_progress.TimeRemainingColumn(),
+        rich_progress.TextColumn("{task.fields[files]}"),
+    )
+    console = Console(stderr=True, highlight=False, markup=False, emoji=False)
+    # No refresh thread: the decoder mutes file descriptor 2 for moments, and half a cursor movement
+    # would be lost in one.
+    bar = rich_progress.Progress(*columns, console=console, transient=True, auto_refresh=False)
+    with bar:
+        task = bar.add_task("", total=files, files=f"0/{files} files")
+        drawn_s = 0.0
+
+        def advance(done: float) -> None:
+            nonlocal drawn_s
+            now_s = time.monotonic()
+            if now_s - drawn_s >= REDRAW_S:
+                drawn_s = now_s
+                text = f"{int(done)}/{files} files"
+                bar.update(task, completed=done, files=text, refresh=True)
+
+        def complain_above(message: str) -> None:
+            console.print(f"error: {one_line(message)}", soft_wrap=True)
+
+        yield Report(advance, complain_above)

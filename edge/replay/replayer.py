@@ -1,0 +1,189 @@
+"""One recording through the same pipeline as the live recorder, heard to its end."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+from edge.bundle import load_bundle
+from edge.clock import Clock, file_clock
+from edge.detect.engines import FOLDER, BackendChoice, load_models
+from edge.detect.pipeline import detect
+from edge.detect.signal_health import HealthConfig
+from edge.detect.site import SpeciesList, check_species, site_of
+from edge.detect.smoothing import SmoothingConfig, smoothing_of
+from edge.detect.tracker import Tracker, TrackerConfig
+from edge.detect.windows import windower_of
+from edge.errors import AudioError, BackendError, ConfigError, known_as
+from edge.provenance import chosen_later, provenance_of
+from edge.replay.attention import Attention, attention_over
+from edge.replay.formats.base import ReplayResult
+from edge.replay.spool import Spooled
+from edge.sources.file import FileSource
+from edge.types import AudioBlock, Detection, Prediction, Window
+
+__all__ = ["Outcome", "Progress", "ReplaySettings", "Replayer"]
+
+Outcome = ReplayResult | AudioError
+# Is called with the number of files done, the fraction of the one at hand included.
+Progress = Callable[[float], None]
+# What the parts call their parameters, and the options that set them.
+OPTIONS = {"hop_s": "--hop-s", "backend": "--backend"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReplaySettings:
+    """What decides the result of a replay.
+
+    `more_bundles` judge together with `bundle`. `species` are those expected at the site, None:
+    every label of the bundle. `smoothing` is done to scores between model and tracker. `block_s`
+    and `spool` (predictions wanted) do not change what is detected.
+    """
+
+    bundle: Path
+    more_bundles: tuple[Path, ...] = ()
+    hop_s: float = 1.0
+    start: datetime | None = None
+    tracker: TrackerConfig = field(default_factory=TrackerConfig)
+    limits: HealthConfig = field(default_factory=HealthConfig)
+    species: SpeciesList | None = None
+    smoothing: SmoothingConfig = field(default_factory=SmoothingConfig)
+    block_s: float = 1.0
+    spool: bool = False
+    backend: BackendChoice = "auto"
+    engines: Path = FOLDER
+
+    def __post_init__(self) -> None:
+        if not 0 < self.hop_s < math.inf:
+            reason = "is not a number of seconds above 0"
+            raise ConfigError(reason, key="--hop-s", value=self.hop_s)
+
+
+class Replayer:
+    """One process's model, ready to hear recordings one after another.
+
+    Raises `BundleError` when a bundle fails its self-test, `ConfigError` naming an option.
+    """
+
+    def __init__(self, settings: ReplaySettings) -> None:
+        self.settings = settings
+        self.bundle = load_bundle(settings.bundle)
+        with known_as(OPTIONS):
+            # Before any file is opened: a hop that cannot be.
+            windower_of(self.bundle.frontend, settings.hop_s)
+            self._model = load_models(
+                [self.bundle, *map(load_bundle, settings.more_bundles)],
+                backend=settings.backend,
+                folder=settings.engines,
+                limits=settings.limits,
+            )
+        check_species(settings.species, self._model.decision.labels, key="--species")
+        self.provenance = provenance_of(
+            self._model,
+            hop_s=settings.hop_s,
+            tracker=settings.tracker,
+            health=settings.limits,
+            **chosen_later(species=settings.species, smoothing=settings.smoothing),
+        )
+
+    def hear(
+        self, file: str, *, spool: Path | None = None, progress: Progress = lambda fraction: None
+    ) -> ReplayResult:
+        """Hear one recording to its end.
+
+        Raises `AudioError` where it cannot be read, and nothing of it counts then.
+        """
+        source = FileSource(
+            file,
+            sample_rate_hz=self.bundle.frontend.sample_rate_hz,
+            block_s=self.settings.block_s,
+        )
+        clock = file_clock(
+            file,
+            sample_rate_hz=source.sample_rate_hz,
+            duration_s=source.facts.duration_s,
+            start=self.settings.start,
+        )
+        meter = _Meter(duration_s=source.facts.duration_s, progress=progress)
+        ended = self._ended(source, clock, meter, spool)
+        return ReplayResult(
+            file=file,
+            duration_s=meter.samples / source.sample_rate_hz,
+            clock=clock,
+            detections=tuple(sorted(ended, key=_order)),
+            spool=spool,
+        )
+
+    def attention(self, result: ReplayResult) -> Attention | None:
+        """Return where the network looked in a recording; None where it does not say."""
+        return attention_over(
+            result.file, self._model, duration_s=result.duration_s, hop_s=self.settings.hop_s
+        )
+
+    def outcome(
+        self, file: str, *, spool: Path | None = None, progress: Progress = lambda fraction: None
+    ) -> Outcome:
+        """Hear one recording; its failure is a value, so that the others go on."""
+        try:
+            return self.hear(file, spool=spool, progress=progress)
+        except AudioError as exc:
+            return exc
+        except BackendError as exc:
+            return AudioError(f"{file}: {exc}")
+        except OSError as exc:  # the medium failed under the file: a card pulled, a share gone
+            return AudioError(f"{file}: {exc.strerror or exc}")
+
+    def _ended(
+        self, source: FileSource, clock: Clock, meter: _Meter, spool: Path | None
+    ) -> list[Detection]:
+        """Return the events of a recording, each as it has ended."""
+        settings, decision = self.settings, self._model.decision
+        site = site_of(settings.species, clock_at=lambda sample: clock)
+        smoothing = smoothing_of(
+            settings.smoothing, decision=decision, sample_rate_hz=source.sample_rate_hz
+        )
+        with ExitStack() as stack:
+            if spool is not None:
+                smoothing = Spooled(smoothing, stack.enter_context(spool.open("wb")), site)
+            events = detect(
+                source.blocks(),
+                windower=windower_of(self.bundle.frontend, settings.hop_s),
+                model=self._model,
+                smoothing=smoothing,
+                tracker=Tracker(
+                    decision=decision,
+                    identity=f"{source.facts.identity}|{self.provenance.identity}",
+                    config=settings.tracker,
+                    site=site,
+                ),
+                meter=meter,
+            )
+            return [event for event in events if event.state == "end"]
+
+
+@dataclass(kw_only=True)
+class _Meter:
+    """Counts samples, and reports progress."""
+
+    duration_s: float | None
+    progress: Progress
+    samples: int = 0
+
+    def block(self, block: AudioBlock) -> None:
+        self.samples += len(block.samples)
+        if self.duration_s:
+            self.progress(min(1.0, block.end_sample / block.sample_rate_hz / self.duration_s))
+
+    def prediction(self, prediction: Prediction) -> None:
+        pass
+
+    def failed(self, window: Window, error: BackendError) -> None:
+        raise error  # someone is there to read it, and half a result would pass for a whole one
+
+
+def _order(d: Detection) -> tuple[int, int, str]:
+    return d.start_sample, d.end_sample, d.label or ""
