@@ -8,7 +8,7 @@ import threading
 import pytest
 
 from edge.config.sections import MqttConfig
-from edge.mqtt.session import probe
+from edge.mqtt.probe import probe
 from tests.support.broker import free_port
 
 pytestmark = pytest.mark.broker
