@@ -1,1 +1,1 @@
-"""Putting a bundle on recorders."""
+"""Putting bundles, and the program that runs them, on recorders."""

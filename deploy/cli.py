@@ -1,8 +1,7 @@
-"""`edge-deploy`: look at a bundle before it goes to recorders."""
+"""`edge-deploy`: verify, quantize, compile and install bundles, and install the program."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -11,28 +10,26 @@ import click
 
 from deploy.compile.command import compile_command
 from edge.bundle import Bundle, FrontendSpec, load_bundle
-from edge.errors import UserError
+from edge.errors import EdgeError, UserError
+from edge.terminal import OneLineErrors, aside
 
 __all__ = ["main"]
 
 
-class _OneLineErrors(click.Group):
-    """A command group that ends with one line and exit code 2 when a person has to change
-    something.
-    """
-
-    def invoke(self, ctx: click.Context) -> object:
-        try:
-            return super().invoke(ctx)
-        except UserError as exc:
-            click.echo(f"edge-deploy: {exc}", err=True)
-            sys.exit(2)
+def _exit_status(error: EdgeError) -> int:
+    """Return 2 for what a person has to change, and 1 for any other error."""
+    return 2 if isinstance(error, UserError) else 1
 
 
-@click.group(cls=_OneLineErrors, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=OneLineErrors,
+    status_of=_exit_status,
+    prefix="edge-deploy",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 @click.version_option(package_name="edge-monitor", prog_name="edge-deploy")
 def main() -> None:
-    """Putting a bundle on recorders."""
+    """Put bundles, and the program that runs them, on recorders."""
 
 
 main.add_command(compile_command)
@@ -40,10 +37,11 @@ main.add_command(compile_command)
 
 @main.command()
 @click.argument("bundle", type=click.Path(path_type=Path))
-@click.option("--quiet", "-q", is_flag=True, help="Say nothing when the bundle is sound.")
+@click.option("--quiet", "-q", is_flag=True, help="Print nothing when the bundle is sound.")
 def verify(bundle: Path, quiet: bool) -> None:
-    """Check every file of BUNDLE against its manifest and say what it is; exit 2 with the reason
-    when it cannot be trusted.
+    """Check every file of BUNDLE against its manifest, and print what it is.
+
+    When it cannot be trusted, print the reason and exit with 2.
     """
     loaded = load_bundle(bundle)
     if not quiet:
@@ -58,13 +56,13 @@ def verify(bundle: Path, quiet: bool) -> None:
     "--windows",
     required=True,
     type=click.Path(path_type=Path),
-    help="Written by 'edge-train windows'.",
+    help="File of windows to measure on, written by 'edge-train windows'.",
 )
 @click.option(
     "--for",
     "backend",
     type=click.Choice(["onnx", "tensorrt"]),
-    help="Only the variant for ONNX Runtime's CPU, or for TensorRT.",
+    help="Make only the variant for ONNX Runtime on a CPU, or for TensorRT.",
 )
 @click.option(
     "--allow-loss",
@@ -74,18 +72,18 @@ def verify(bundle: Path, quiet: bool) -> None:
 def quantize_(
     bundle: Path, precision: str, windows: Path, backend: str | None, allow_loss: bool
 ) -> None:
-    """Add the network at another PRECISION to BUNDLE, with its accuracy beside fp32's; takes
-    minutes.
+    """Add the network at another PRECISION to BUNDLE, with its accuracy beside fp32's.
 
     fp16 and int8+fp16 are for TensorRT; int8 comes for TensorRT (int8) and for ONNX Runtime on a
-    CPU (int8-cpu). Nothing is written when a variant is refused.
+    CPU (int8-cpu). It takes minutes. Nothing is written when a variant is refused.
     """
-    from deploy.quantize.quantize import kinds_for, quantize
+    from deploy.quantize.convert import kinds_for
+    from deploy.quantize.quantize import quantize
     from deploy.quantize.windows import read_windows
 
     loaded, kinds = load_bundle(bundle), kinds_for(precision, backend)
     written = quantize(
-        loaded, read_windows(windows, loaded), kinds, allow_loss=allow_loss, say=_aside
+        loaded, read_windows(windows, loaded), kinds, allow_loss=allow_loss, say=aside
     )
     for kind in kinds:
         click.echo(f"{kind.name}: {_accuracy(written.manifest.variants[kind.name].metrics)}")
@@ -93,7 +91,7 @@ def quantize_(
 
 
 def _accuracy(metrics: Mapping[str, Any]) -> str:
-    """Of a variant beside fp32's, in one line."""
+    """Return the accuracy of a variant beside fp32's, in one line."""
     before = metrics["fp32"]
     pairs = [("macro F1", before["macro_f1_per_recording"], metrics["macro_f1_per_recording"])]
     pairs += [
@@ -102,48 +100,42 @@ def _accuracy(metrics: Mapping[str, Any]) -> str:
     return ", ".join(f"{name} {was:.4f} -> {now:.4f}" for name, was, now in pairs)
 
 
-def _aside(line: str) -> None:
-    click.echo(line, err=True)
-
-
 @main.command()
 @click.option(
     "--bundle",
     type=click.Path(path_type=Path),
-    help="Model; without it what is installed stays, at first the default.",
+    help="Model to install; without it the installed one stays, or the default is installed.",
 )
 @click.option(
     "--package",
-    help=(
-        "Wheel or folder to install the program from; without it the checkout that this runs from."
-    ),
+    help="Wheel or folder to install the program from; without it, the checkout this runs from.",
 )
 @click.option(
     "--wheels",
     type=click.Path(path_type=Path),
-    help="Folder to take all packages from: for a machine without a network.",
+    help="Folder to take all packages from, for a machine without a network.",
 )
 @click.option(
     "--python",
     default="/usr/bin/python3",
     show_default=True,
     type=click.Path(path_type=Path),
-    help="For the environment.",
+    help="Python to make the virtual environment with.",
 )
 @click.option(
     "--root",
     default="/",
     show_default=True,
     type=click.Path(path_type=Path),
-    help="Another folder than /, for a trial.",
+    help="Folder to install into, other than / for a trial.",
 )
-@click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
+@click.option("--dry-run", is_flag=True, help="Print what would be done, and do nothing.")
 def install(**asked: Any) -> None:
-    """Make this machine a recorder, or bring it up to date: program, configuration, units, model.
-    Safe to run again.
+    """Make this machine a recorder, or bring it up to date.
 
-    `edge check` of the new program decides: if it finds fault with configuration or model, all is
-    taken back, and exit status 2.
+    Installs the program, its configuration, its systemd units and a model. It is safe to run again.
+    `edge check` of the new program decides: if it finds a fault in the configuration or the model,
+    everything is taken back, and the exit status is 2.
     """
     from deploy.install.install import Request, install
 
@@ -151,7 +143,7 @@ def install(**asked: Any) -> None:
 
 
 def _facts(bundle: Bundle) -> Iterator[tuple[str, str]]:
-    """What a person wants to know of a bundle, as (name, value) rows."""
+    """Yield what a person wants to know about a bundle, as (name, value) rows."""
     manifest = bundle.manifest
     yield "name", manifest.name
     yield "digest", bundle.digest
@@ -159,10 +151,8 @@ def _facts(bundle: Bundle) -> Iterator[tuple[str, str]]:
     yield "frontend", _describe(bundle.frontend)
     yield (
         "head",
-        (
-            f"{manifest.activation} scores, rejection by {manifest.rule} above "
-            f"{manifest.threshold:.4g}"
-        ),
+        f"{manifest.activation} scores, rejection by {manifest.rule} above "
+        f"{manifest.threshold:.4g}",
     )
     yield "trained on", f"data {manifest.training_data[:12]}, code {manifest.code}"
     for file, sha256 in sorted(manifest.files.items()):
@@ -171,6 +161,7 @@ def _facts(bundle: Bundle) -> Iterator[tuple[str, str]]:
 
 
 def _describe(spec: FrontendSpec) -> str:
+    """Return window, bands, channels and shape in one line."""
     channels = ", ".join(f"{c.component} ({c.level.kind})" for c in spec.channels)
     shape = " x ".join(str(n) for n in spec.shape)
     return (

@@ -1,1 +1,1 @@
-"""Room: networks of a bundle as TensorRT engines of this very device."""
+"""Room: networks of a bundle as TensorRT engines of the device that runs them."""

@@ -1,14 +1,14 @@
-"""`python -m deploy.compile.bench_gpu BUNDLE`: the network alone, on every engine of this machine,
-at several batch sizes; no test.
+"""`python -m deploy.compile.bench_gpu BUNDLE`: how fast every backend of this machine runs it.
 
-Latency is that of `infer`, with the copies to the device and back, from features in memory. A
-backend that cannot run says why.
+Only the network is timed, at several batch sizes: latency is that of `infer`, from features in
+memory, with the copies to the device and back. A backend that cannot run says why.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import click
@@ -42,8 +42,9 @@ WARM_UP = 5
     help="Time for each measurement.",
 )
 def main(bundle: Path, engines: Path | None, seconds: float) -> None:
-    """Median latency, its 95th percentile and windows per second of each backend, network and batch
-    size of BUNDLE.
+    """Print median latency, its 95th percentile and windows per second.
+
+    There is a row for each backend, network of BUNDLE and batch size.
     """
     loaded = load_bundle(bundle)
     features = np.random.default_rng(0).random((max(BATCHES), *loaded.frontend.shape), np.float32)
@@ -66,7 +67,9 @@ def main(bundle: Path, engines: Path | None, seconds: float) -> None:
 
 
 def _openers(bundle: Bundle, folder: Path) -> Iterator[tuple[str, Network, Callable[[], Backend]]]:
-    def compiled(network: Network, cuda_graph: bool) -> Backend:
+    """Yield the name of each backend, a network it may run, and what opens it."""
+
+    def compiled(network: Network, *, cuda_graph: bool) -> Backend:
         gpu = open_gpu()
         engine = EngineCache(folder).find(
             network.path, machine_of(gpu, import_tensorrt().__version__)
@@ -74,17 +77,17 @@ def _openers(bundle: Bundle, folder: Path) -> Iterator[tuple[str, Network, Calla
         return TensorRtBackend(engine.plan, gpu=gpu, cuda_graph=cuda_graph)
 
     for network in bundle.networks_for("tensorrt"):
-        for cuda_graph in (False, True):
-            name = "tensorrt with a CUDA graph" if cuda_graph else "tensorrt"
-            yield name, network, lambda n=network, g=cuda_graph: compiled(n, g)  # type: ignore[misc]
-        yield "onnxruntime-cuda", network, lambda n=network: OnnxBackend(n.path, provider="cuda")  # type: ignore[misc]
+        yield "tensorrt", network, partial(compiled, network, cuda_graph=False)
+        yield "tensorrt with a CUDA graph", network, partial(compiled, network, cuda_graph=True)
+        yield "onnxruntime-cuda", network, partial(OnnxBackend, network.path, provider="cuda")
     for network in bundle.networks_for("onnx"):
-        yield "onnxruntime-cpu", network, lambda n=network: OnnxBackend(n.path)  # type: ignore[misc]
+        yield "onnxruntime-cpu", network, partial(OnnxBackend, network.path)
 
 
 def _times_s(
     backend: Backend, features: NDArray[np.float32], seconds: float
 ) -> NDArray[np.float64]:
+    """Return the time of each inference of `features` (n, C, F, T) within so many seconds."""
     times_s: list[float] = []
     for _ in range(WARM_UP):
         backend.infer(features)

@@ -1,8 +1,13 @@
 """The child process that builds one engine: `python -m deploy.compile.build_engine REQUEST.json`.
 
-It tells what it does as lines of JSON on standard output, because a build takes minutes and may be
-killed for want of memory; whoever started it then still knows how far it came. Its own exit code is
-0 when the plan is written.
+A build takes minutes and may be killed when memory runs out. So that its parent then still knows
+how far it came, it reports what it does on standard output, one JSON object a line:
+
+{"phase": NAME, "done": 0..1}   where it is
+{"warning": TEXT}               it goes on, but not as it was asked to
+{"error": TEXT}                 why it has failed
+
+Its exit status is 0 when the plan is written.
 """
 
 from __future__ import annotations
@@ -25,14 +30,15 @@ from edge.files import write_whole
 __all__ = ["Request", "build", "main"]
 
 MIB = 1 << 20
-Tell = Callable[[Mapping[str, Any]], None]
-SACRIFICE = 800  # of 1000: the kernel is to end the builder, not the recorder, when memory runs out
+Report = Callable[[Mapping[str, Any]], None]
+OOM_SCORE = 800  # of 1000: the highest is ended first when memory runs out
 
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """Build the graph `onnx`, whose windows have `shape`, into the file `plan`. `timing_cache` is
-    read and written.
+    """Build the graph `onnx`, whose windows have `shape` (C, F, T), into the file `plan`.
+
+    The file `timing_cache` is read and written.
     """
 
     onnx: Path
@@ -42,12 +48,12 @@ class Request:
     options: BuildOptions
 
     def as_json(self) -> str:
-        """The inverse of `parse`."""
+        """Return the request as JSON, which `parse` reads."""
         return json.dumps(dataclasses.asdict(self), default=str)
 
     @staticmethod
     def parse(text: str) -> Request:
-        """From JSON."""
+        """Return the request that `as_json` has written."""
         values = json.loads(text)
         return Request(
             onnx=Path(values["onnx"]),
@@ -58,23 +64,23 @@ class Request:
         )
 
 
-def build(request: Request, tell: Tell) -> None:
-    """Build and write the plan; raises `BackendError` with the reason."""
+def build(request: Request, report: Report) -> None:
+    """Build and write the plan; raises `BackendError` when that fails."""
     open_gpu()  # before anything of TensorRT is touched
     trt = import_tensorrt()
     said = library_log(trt)
     said.taken()
     builder = trt.Builder(said.logger)
     network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
-    # the network lives in it: it has to outlive the build
+    # The network lives in the parser, which has to outlive the build.
     parser = trt.OnnxParser(network, said.logger)
     if not parser.parse(request.onnx.read_bytes()):
         raise BackendError(f"TensorRT cannot read {request.onnx.name}: {_parser_errors(parser)}")
     config = builder.create_builder_config()
-    _limit(trt, config, request.options, tell)
+    _limit(trt, config, request.options, report)
     config.add_optimization_profile(_profile(builder, network, request))
-    cache = _timing_cache(config, request.timing_cache, tell)
-    monitor = _monitor(trt, tell)
+    cache = _timing_cache(config, request.timing_cache, report)
+    monitor = _monitor(trt, report)
     config.progress_monitor = monitor
     plan = builder.build_serialized_network(network, config)
     if plan is None:
@@ -85,9 +91,10 @@ def build(request: Request, tell: Tell) -> None:
         write_whole(request.timing_cache, timing_cache, durable=True)
 
 
-def _limit(trt: Any, config: Any, options: BuildOptions, tell: Tell) -> None:
-    """Bounds for a small board, each read back: one that is out of range is not taken, and nothing
-    else says so.
+def _limit(trt: Any, config: Any, options: BuildOptions, report: Report) -> None:
+    """Set limits for a small board.
+
+    Each is read back, because TensorRT ignores one that is out of range and does not say so.
     """
     wanted = {"WORKSPACE": options.workspace_mib * MIB, "TACTIC_DRAM": options.tactic_mib * MIB}
     for name, limit in wanted.items():
@@ -95,7 +102,7 @@ def _limit(trt: Any, config: Any, options: BuildOptions, tell: Tell) -> None:
         config.set_memory_pool_limit(pool, limit)
         taken = int(config.get_memory_pool_limit(pool))
         if taken != limit:
-            tell(
+            report(
                 {
                     "warning": (
                         f"TensorRT limits {name} to {taken // MIB} MiB, not to the "
@@ -104,7 +111,7 @@ def _limit(trt: Any, config: Any, options: BuildOptions, tell: Tell) -> None:
                 }
             )
     config.max_aux_streams = 0
-    # fp32 is to be fp32, or the answers are not the bundle's
+    # With TF32, the answers would not be those of the bundle's fp32 network.
     config.clear_flag(trt.BuilderFlag.TF32)
 
 
@@ -119,22 +126,24 @@ def _profile(builder: Any, network: Any, request: Request) -> Any:
     return profile
 
 
-def _timing_cache(config: Any, file: Path, tell: Tell) -> Any:
-    """What was measured in an earlier build, if it was measured by the same TensorRT on the same
-    device; else an empty one.
+def _timing_cache(config: Any, file: Path, report: Report) -> Any:
+    """Give the builder what an earlier build measured, and return that cache.
+
+    It is empty when another TensorRT or another device measured it.
     """
     for content in (file.read_bytes(), b"") if file.exists() else (b"",):
         cache = config.create_timing_cache(content)
         if cache is not None and config.set_timing_cache(cache, False):
             return cache
-        tell({"warning": f"{file.name} is of another TensorRT or device and is begun anew"})
+        report({"warning": f"{file.name} is of another TensorRT or device and is begun anew"})
     return None
 
 
-def _monitor(trt: Any, tell: Tell) -> Any:
+def _monitor(trt: Any, report: Report) -> Any:
     class Monitor(trt.IProgressMonitor):  # type: ignore[misc]
-        """Phases lie within each other; a step of one is as far as all the steps of a phase within
-        it.
+        """Reports the share of the build that is done.
+
+        Phases are nested: all the steps of a phase together are one step of the phase around it.
         """
 
         def __init__(self) -> None:
@@ -144,22 +153,22 @@ def _monitor(trt: Any, tell: Tell) -> Any:
 
         def phase_start(self, phase_name: str, parent_phase: str | None, num_steps: int) -> None:
             self._phases[phase_name] = parent_phase, max(1, int(num_steps)), 0
-            tell({"phase": phase_name, "done": self._done()})
+            report({"phase": phase_name, "done": self._done()})
 
         def step_complete(self, phase_name: str, step: int) -> bool:
             if phase_name in self._phases:
                 parent, steps, _ = self._phases[phase_name]
                 self._phases[phase_name] = parent, steps, min(steps, int(step) + 1)
-                tell({"phase": phase_name, "done": self._done()})
+                report({"phase": phase_name, "done": self._done()})
             return True
 
         def phase_finish(self, phase_name: str) -> None:
             self._phases.pop(phase_name, None)
 
         def _done(self) -> float:
-            """0..1 of the whole."""
+            """Return the share of the whole that is done, 0..1."""
             done, share = 0.0, 1.0
-            # in the order they began: from outside inwards
+            # They are in the order they began in: from the outermost to the innermost.
             for _, steps, finished in self._phases.values():
                 done += share * finished / steps
                 share /= steps
@@ -186,22 +195,23 @@ def _why_not_built(lines: list[str]) -> str:
     return f"TensorRT could not build the engine{said}"
 
 
-def _offer_oneself() -> None:
+def _be_ended_first() -> None:
+    """Have the kernel end this process, not the recorder, when memory runs out."""
     with suppress(OSError):  # not Linux, or not allowed
-        Path("/proc/self/oom_score_adj").write_text(str(SACRIFICE), encoding="ascii")
+        Path("/proc/self/oom_score_adj").write_text(str(OOM_SCORE), encoding="ascii")
 
 
 def main() -> None:
-    """Build what the file named by the argument asks for."""
-    _offer_oneself()
+    """Build what the request in the file named by the argument asks for."""
+    _be_ended_first()
 
-    def tell(what: Mapping[str, Any]) -> None:
+    def report(what: Mapping[str, Any]) -> None:
         print(json.dumps(what), flush=True)
 
     try:
-        build(Request.parse(Path(sys.argv[1]).read_text(encoding="utf-8")), tell)
+        build(Request.parse(Path(sys.argv[1]).read_text(encoding="utf-8")), report)
     except BackendError as exc:
-        tell({"error": str(exc)})
+        report({"error": str(exc)})
         sys.exit(1)
 
 

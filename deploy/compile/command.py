@@ -1,10 +1,11 @@
-"""The command `edge-deploy compile`: what a person, or edge-compile.service, gives and sees."""
+"""The command `edge-deploy compile`, which people and edge-compile.service run."""
 
 from __future__ import annotations
 
 import importlib.resources
-from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -13,6 +14,7 @@ from edge.backends.enginecache import BuildOptions
 from edge.bundle import Bundle, load_bundle
 from edge.config.config import load_config
 from edge.errors import BackendError, ConfigError, NoGpuError
+from edge.terminal import aside
 
 __all__ = ["compile_command"]
 
@@ -25,7 +27,7 @@ SAY_EVERY_S = 15.0
     "--config",
     "file",
     type=click.Path(path_type=Path),
-    help="A recorder's configuration: its bundle, its engines.",
+    help="Configuration of a recorder: take its bundle and folder of engines.",
 )
 @click.option(
     "--engines",
@@ -36,72 +38,102 @@ SAY_EVERY_S = 15.0
     "--network",
     "names",
     multiple=True,
-    help="A network of the bundle, such as fp32, instead of the fastest.",
+    help="Compile this network of the bundle, such as fp32, instead of the fastest.",
 )
 @click.option(
     "--every",
     is_flag=True,
-    help="Every network, not only the fastest that gives the right answers.",
+    help="Compile every network, not only the fastest that gives the right answers.",
 )
-@click.option("--force", is_flag=True, help="Build also what is already there.")
+@click.option("--force", is_flag=True, help="Build engines again that exist already.")
 @click.option(
     "--largest-batch",
     type=click.IntRange(1, 1024),
     default=8,
     show_default=True,
-    help="Windows that go through at once.",
+    help="Windows that the network takes at once, at most.",
 )
 @click.option(
     "--workspace-mib",
     type=click.IntRange(min=1),
     default=256,
     show_default=True,
-    help="MiB that a layer may use.",
+    help="Memory that a layer may use, in MiB.",
 )
 @click.option(
     "--timeout-s",
     type=click.FloatRange(min=1),
     default=3600.0,
     show_default=True,
-    help="A longer build is ended.",
+    help="End a build that takes longer, in seconds.",
 )
-def compile_command(  # noqa: PLR0913 - one for each option
-    *,
-    bundle: Path | None,
-    file: Path | None,
-    engines: Path | None,
-    names: tuple[str, ...],
-    every: bool,
-    force: bool,
-    largest_batch: int,
-    workspace_mib: int,
-    timeout_s: float,
-) -> None:
+def compile_command(**asked: Any) -> None:
     """Make TensorRT engines of BUNDLE for the GPU of this machine, and prove them.
 
     Run it on the recorder itself: an engine belongs to the device, the TensorRT and the JetPack it
     was made with. It takes minutes, ten on a small board, and need not be repeated until one of
-    these changes; what is there already is proved again and kept. Without BUNDLE it is the
-    configured one, or the one that ships with the program. The recorder takes an engine only when
-    it answered to the bundle's golden window within its tolerance.
+    these changes; an engine that exists already is proved again and kept. Without BUNDLE, the
+    configured bundle is compiled, or the one that ships with the program. The recorder uses an
+    engine only when its answers to the bundle's golden window were within the tolerance.
 
     Exit codes: 0 an engine is ready; 1 none could be made; 2 this machine, the bundle or an option
     was at fault.
     """
-    chosen = load_config(file).model
-    if file is not None and bundle is None and chosen.backend not in ("auto", "tensorrt"):
+    if not _compile(_Request(**asked)):
+        raise click.exceptions.Exit(1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Request:
+    """The argument and the options of the command."""
+
+    bundle: Path | None
+    file: Path | None
+    engines: Path | None
+    names: tuple[str, ...]
+    every: bool
+    force: bool
+    largest_batch: int
+    workspace_mib: int
+    timeout_s: float
+
+
+def _compile(asked: _Request) -> bool:
+    """Compile and print what came of it; return False when no engine is ready and one is wanted."""
+    chosen = load_config(asked.file).model
+    is_configured = asked.file is not None and asked.bundle is None
+    if is_configured and chosen.backend not in ("auto", "tensorrt"):
         click.echo(f"nothing to compile: model.backend is {chosen.backend}")
-        return
-    loaded = load_bundle(bundle or chosen.bundle or _shipped())
-    _refuse_unknown(loaded, names)
-    options = BuildOptions(largest_batch=largest_batch, workspace_mib=workspace_mib)
+        return True
+    bundle = load_bundle(asked.bundle or chosen.bundle or _shipped())
+    _refuse_unknown(bundle, asked.names)
+    compiler = _compiler(asked, asked.engines or chosen.engines)
+    here = compiler.machine
+    click.echo(
+        f"{here.device}, compute capability {here.compute_capability}, TensorRT {here.tensorrt}"
+    )
+    ready = 0
+    for outcome in compiler.compile(
+        bundle, names=asked.names, every=asked.every, force=asked.force
+    ):
+        _show(outcome)
+        ready += outcome.engine is not None
+    if not ready:
+        aside(
+            "no engine is ready: the recorder will run the network by ONNX Runtime, which is slower"
+        )
+    return ready > 0
+
+
+def _compiler(asked: _Request, folder: Path) -> Compiler:
+    options = BuildOptions(largest_batch=asked.largest_batch, workspace_mib=asked.workspace_mib)
     try:
-        compiler = Compiler(
-            engines or chosen.engines,
+        return Compiler(
+            folder,
             options=options,
-            say=_say,
-            progress=_progress(),
-            timeout_s=timeout_s,
+            say=aside,
+            progress=_ProgressLines(),
+            timeout_s=asked.timeout_s,
         )
     except NoGpuError as exc:
         raise ConfigError(
@@ -109,36 +141,19 @@ def compile_command(  # noqa: PLR0913 - one for each option
         ) from exc
     except BackendError as exc:
         raise ConfigError(str(exc)) from exc
-    here = compiler.machine
-    click.echo(
-        f"{here.device}, compute capability {here.compute_capability}, TensorRT {here.tensorrt}"
-    )
-    outcomes = [
-        _told(outcome)
-        for outcome in compiler.compile(loaded, names=names, every=every, force=force)
-    ]
-    if not any(outcome.engine for outcome in outcomes):
-        click.echo(
-            (
-                "no engine is ready: the recorder will run the network by ONNX Runtime, which is "
-                "slower"
-            ),
-            err=True,
-        )
-        raise click.exceptions.Exit(1)
 
 
-def _told(outcome: Outcome) -> Outcome:
+def _show(outcome: Outcome) -> None:
+    """Print what became of a network; a failure goes to standard error."""
     if outcome.engine is None:
-        click.echo(f"{outcome.network}: FAILED: {outcome.reason}", err=True)
-    else:
-        parity = outcome.parity
-        click.echo(
-            f"{outcome.network}: {outcome.reason}; off by {parity['largest_difference']:.2g}, "
-            f"{parity['tolerance']:.2g} allowed; "
-            f"{parity['median_ms']:g} ms a window; {outcome.engine.folder}"
-        )
-    return outcome
+        aside(f"{outcome.network}: FAILED: {outcome.reason}")
+        return
+    parity = outcome.parity
+    click.echo(
+        f"{outcome.network}: {outcome.reason}; off by {parity['largest_difference']:.2g}, "
+        f"{parity['tolerance']:.2g} allowed; "
+        f"{parity['median_ms']:g} ms a window; {outcome.engine.folder}"
+    )
 
 
 def _refuse_unknown(bundle: Bundle, names: tuple[str, ...]) -> None:
@@ -151,28 +166,25 @@ def _refuse_unknown(bundle: Bundle, names: tuple[str, ...]) -> None:
             )
 
 
-def _say(line: str) -> None:
-    click.echo(line, err=True)
+class _ProgressLines:
+    """Prints progress now and then, in whole lines, which the journal keeps, too."""
 
+    def __init__(self) -> None:
+        self._shown_s = -SAY_EVERY_S
 
-def _progress() -> Callable[[float, float, str], None]:
-    """Told now and then, as lines: the journal keeps them, too."""
-    told_s = -SAY_EVERY_S
-
-    def progress(done: float, since_s: float, phase: str) -> None:
-        nonlocal told_s
-        if since_s < told_s:  # another build has begun
-            told_s = -SAY_EVERY_S
-        if since_s - told_s >= SAY_EVERY_S:
-            told_s = since_s
-            left = (
-                f", about {since_s * (1 - done) / done:.0f} s to go"
-                if done > 0.02
-                else ", this takes minutes"
-            )
-            _say(f"{done:4.0%} after {since_s:.0f} s{left}: {phase}")
-
-    return progress
+    def __call__(self, done: float, since_s: float, phase: str) -> None:
+        """Print a line, unless the last one was printed only a moment ago."""
+        if since_s < self._shown_s:  # another build has begun
+            self._shown_s = -SAY_EVERY_S
+        if since_s - self._shown_s < SAY_EVERY_S:
+            return
+        self._shown_s = since_s
+        left = (
+            f", about {since_s * (1 - done) / done:.0f} s to go"
+            if done > 0.02
+            else ", this takes minutes"
+        )
+        aside(f"{done:4.0%} after {since_s:.0f} s{left}: {phase}")
 
 
 def _shipped() -> Path:

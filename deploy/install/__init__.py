@@ -1,1 +1,1 @@
-"""Room: a machine made a recorder, updated, and taken back when its own check finds fault."""
+"""Room: make a machine a recorder, update it, and undo that when its own check finds a fault."""

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,13 +11,16 @@ from deploy.install.layout import Layout
 from deploy.install.steps import Step, Undo, link, remove
 from edge.bundle import Bundle, load_bundle
 from edge.errors import BundleError
+from edge.files import replacing_folder
 
 __all__ = ["bundle_steps", "chosen_bundle", "others"]
 
 
 def chosen_bundle(layout: Layout, asked: Path | None) -> Bundle:
-    """The bundle to install, verified: what was asked for, else what is installed, else the model
-    that ships with the program.
+    """Return the bundle to install, verified.
+
+    It is the one in the folder `asked`, else the one that is installed, else the model that ships
+    with the program. Raises `BundleError` when it cannot be trusted.
     """
     if asked is None and layout.current.is_symlink():
         asked = layout.current.resolve()
@@ -41,7 +42,7 @@ def bundle_steps(layout: Layout, bundle: Bundle) -> Iterator[Step]:
 
 
 def others(layout: Layout) -> list[Path]:
-    """Bundles that were installed and are not in use."""
+    """Return the folders of the bundles that were installed and are not in use."""
     used = layout.current.resolve()
     return [
         path
@@ -58,28 +59,18 @@ def _sound(place: Path, digest: str) -> bool:
 
 
 def _copy(bundle: Bundle, place: Path) -> Undo:
-    """Copy what the manifest names, and nothing else, beside `place`; verify it there, and rename
-    it into place.
+    """Copy the files that the manifest names, and no others, to `place`, once they are verified.
+
+    Raises `BundleError` when the copy is not the bundle.
     """
-    place.parent.mkdir(parents=True, exist_ok=True)
-    staging = Path(tempfile.mkdtemp(prefix=".new.", dir=place.parent))
-    try:
+    damaged = place.exists()  # a sound one would not be copied again
+    with replacing_folder(place, durable=True) as staging:
         for name in ("manifest.json", *bundle.manifest.files):
             file = staging / name
             file.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(bundle.path / name, file)
             file.chmod(0o644)
-            with file.open("rb") as copy:
-                os.fsync(copy.fileno())
-        staging.chmod(0o755)
         if load_bundle(staging).digest != bundle.digest:
             raise BundleError(f"{bundle.path}: changed while it was copied; run this again")
-        damaged = place.exists()  # or it would not be copied
-        if damaged:
-            place.rename(staging.with_name(f"{staging.name}.damaged"))
-        staging.rename(place)
-    finally:
-        remove(staging)
-        remove(staging.with_name(f"{staging.name}.damaged"))
-    # The link may have led there all along: what was mended stays.
+    # The link may have led to the damaged one all along, so its replacement stays.
     return (lambda: None) if damaged else (lambda: remove(place))

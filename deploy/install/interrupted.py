@@ -1,4 +1,7 @@
-"""A run that a power cut ended: what it had switched to was never checked, so it does not count."""
+"""Going back to what was checked last, after a power cut in the middle of an installation.
+
+What the interrupted run had switched to was never checked, so it does not count as installed.
+"""
 
 from __future__ import annotations
 
@@ -13,13 +16,14 @@ __all__ = ["accept", "way_back"]
 
 
 def accept(layout: Layout) -> Undo:
-    """Note that `edge check` has accepted the program and the bundle in use."""
+    """Note on the disk that `edge check` has accepted the program and the bundle in use."""
     return write(_note(layout), json.dumps(_in_use(layout)).encode())
 
 
 def way_back(layout: Layout) -> Step:
-    """Lead the links to what was accepted last; the steps after it then try anew, and the check
-    decides as ever.
+    """Lead the links to what was accepted last, when they lead elsewhere.
+
+    The steps after it then install again what was asked for, and the check decides.
     """
 
     def do() -> Undo:
@@ -29,7 +33,7 @@ def way_back(layout: Layout) -> Step:
                 point(path, target)
             elif path.is_symlink():
                 path.unlink()
-        return lambda: None  # whatever becomes of this run, what nobody checked stays away
+        return lambda: None  # what was never checked does not come back if this run fails
 
     return Step(
         what=(
@@ -47,7 +51,7 @@ def _note(layout: Layout) -> Path:
 
 
 def _in_use(layout: Layout) -> dict[str, str | None]:
-    """Where each link leads, by its path below the root; None where there is no link."""
+    """Return where each link leads, by its path below the root; None if it does not exist."""
     links = (layout.program, layout.current)
     return {
         str(path.relative_to(layout.root)): os.readlink(path) if path.is_symlink() else None
@@ -56,7 +60,7 @@ def _in_use(layout: Layout) -> dict[str, str | None]:
 
 
 def _accepted(layout: Layout) -> dict[str, str | None]:
-    """As `_in_use` when the check last passed; nothing was accepted where there is no note."""
+    """Return what `_in_use` was when the check last passed; all None if it never has."""
     nothing: dict[str, str | None] = dict.fromkeys(_in_use(layout))
     try:
         return {**nothing, **json.loads(_note(layout).read_text(encoding="utf-8"))}

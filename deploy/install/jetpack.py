@@ -1,5 +1,6 @@
-"""Which Jetson this is, read off files, so that a software release that cannot work is refused
-before anything is changed.
+"""Which Jetson this is, by files of its system.
+
+So a software release that cannot work is refused before anything is changed.
 """
 
 from __future__ import annotations
@@ -20,8 +21,9 @@ PACKAGES = re.compile(r"tensorrt|python3-libnvinfer|libnvinfer\d+")
 
 @dataclass(frozen=True, kw_only=True)
 class Jetson:
-    """A board of NVIDIA's. `l4t` is the release of its Linux, `tensorrt` empty where that is not
-    installed.
+    """A board of NVIDIA's; `l4t` is the release of its Linux.
+
+    `tensorrt` is empty where TensorRT is not installed.
     """
 
     l4t: tuple[int, ...]
@@ -29,7 +31,7 @@ class Jetson:
 
     @property
     def jetpack(self) -> str:
-        """The name of the release as NVIDIA gives it, as far as it follows from the Linux."""
+        """NVIDIA's name for the release, as far as it follows from that of the Linux."""
         major, minor = self.l4t[:2]
         if major < 36:
             return "JetPack 5 or older"
@@ -39,12 +41,15 @@ class Jetson:
 
     @property
     def cuda_bindings(self) -> str:
-        """What gives Python access to CUDA: 12.x belongs to JetPack 6, 13.x to JetPack 7."""
+        """The requirement that gives Python access to CUDA: 12 for JetPack 6, 13 for JetPack 7."""
         return "cuda-bindings>=12,<13" if self.l4t[0] == 36 else "cuda-bindings>=13,<14"
 
 
 def jetson_of(root: Path = Path("/")) -> Jetson | None:
-    """The Jetson whose file system begins at `root`, or None for any other machine."""
+    """Return the Jetson whose file system begins at `root`, or None for any other machine.
+
+    Raises `ConfigError` when its release cannot be read off.
+    """
     try:
         text = (root / "etc/nv_tegra_release").read_text(encoding="utf-8", errors="replace")
     except OSError:
@@ -53,7 +58,7 @@ def jetson_of(root: Path = Path("/")) -> Jetson | None:
     if found is None:
         raise ConfigError(
             f"{root / 'etc/nv_tegra_release'}: does not say which release this is; is the board's "
-            "system whole?"
+            "system damaged?"
         )
     return Jetson(
         l4t=(int(found[1]), *_numbers(found[2])), tensorrt=_tensorrt(root / "var/lib/dpkg/status")
@@ -61,29 +66,27 @@ def jetson_of(root: Path = Path("/")) -> Jetson | None:
 
 
 def refuse_what_cannot_work(jetson: Jetson) -> None:
-    """Raise `ConfigError`, with the way out, for a release whose TensorRT is too old to run what is
-    built here.
-    """
+    """Raise `ConfigError`, with the way out, where TensorRT is too old for these networks."""
     oldest = ".".join(str(n) for n in OLDEST_TENSORRT)
     if jetson.l4t < OLDEST_L4T:
         raise ConfigError(
             f"L4T {_dotted(jetson.l4t)} is {jetson.jetpack}{_with(jetson.tensorrt)}, and TensorRT "
-            f"{oldest} or newer is needed: "
-            "older ones cannot build a strongly typed network, which is how precision is given "
-            "here; "
-            "flash JetPack 6.2 (Orin) or 7 (Thor), then run this again"
+            f"{oldest} or newer is needed: older ones cannot build a strongly typed network, "
+            "which is how precision is given here; flash JetPack 6.2 (Orin) or 7 (Thor), then run "
+            "this again"
         )
     if jetson.tensorrt and jetson.tensorrt < OLDEST_TENSORRT:
         raise ConfigError(
             f"TensorRT {_dotted(jetson.tensorrt)} is installed, and {oldest} or newer is needed; "
-            f"L4T {_dotted(jetson.l4t)} comes "
-            "with one: `apt-get install --reinstall nvidia-jetpack`, then run this again"
+            f"L4T {_dotted(jetson.l4t)} comes with one: `apt-get install --reinstall "
+            "nvidia-jetpack`, then run this again"
         )
 
 
 def _tensorrt(status: Path) -> tuple[int, ...]:
-    """The oldest of TensorRT's versions that dpkg has as installed: that one decides what works;
-    empty without any.
+    """Return the oldest version of TensorRT that dpkg lists as installed, or () without any.
+
+    The oldest one decides what works. `status` is dpkg's list.
     """
     try:
         text = status.read_text(encoding="utf-8", errors="replace")

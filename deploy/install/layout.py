@@ -14,12 +14,12 @@ __all__ = ["Layout", "checkout", "shipped"]
 
 @dataclass(frozen=True, kw_only=True)
 class Layout:
-    """The places of an installation below `root`, which is / but for a trial.
+    """The places of an installation below `root`, which is / except in a trial.
 
-    There is no user to make: the unit has DynamicUser=yes, so systemd lends one while the service
+    No user has to be made: the unit has DynamicUser=yes, so systemd makes one up while the service
     runs. What the recorder writes is below /var/lib/edge-monitor, a folder that systemd makes and
-    gives to that user. Bundles are not there but below /var/opt: they are root's, so that nothing
-    the recorder does can change what it judges by.
+    gives to that user. Bundles are below /var/opt instead and belong to root, so that nothing the
+    recorder does can change the model that it runs.
     """
 
     root: Path = Path("/")
@@ -36,12 +36,12 @@ class Layout:
 
     @property
     def settings(self) -> Path:
-        """Of people: edge.yaml and the credentials."""
+        """The folder for people: edge.yaml and the credentials."""
         return self.root / "etc/edge-monitor"
 
     @property
     def units(self) -> Path:
-        """Of systemd, those that people install."""
+        """The folder in which systemd looks for units that were installed by hand."""
         return self.root / "etc/systemd/system"
 
     @property
@@ -51,7 +51,7 @@ class Layout:
 
     @property
     def bundles(self) -> Path:
-        """DIGEST/ for each bundle that was installed, and the link `current`."""
+        """The folder with DIGEST/ for each bundle that was installed, and the link `current`."""
         return self.kept / "bundles"
 
     @property
@@ -65,7 +65,7 @@ class Layout:
         return self.root / "var/lib/edge-monitor"
 
     def placed(self, text: str) -> str:
-        """A unit or configuration whose paths are those of this root."""
+        """Return the text of a unit with its paths below this root."""
         if self.live:
             return text
         return re.sub(
@@ -76,21 +76,20 @@ class Layout:
 
 
 def checkout() -> Path | None:
-    """The checkout that this program runs from, or None for an installed one."""
+    """Return the checkout that this program runs from, or None where it is installed."""
     folder = Path(__file__).resolve().parents[2]
-    return (
-        folder if (folder / "pyproject.toml").is_file() and (folder / "systemd").is_dir() else None
-    )
+    if (folder / "pyproject.toml").is_file() and (folder / "systemd").is_dir():
+        return folder
+    return None
 
 
 def shipped(name: str) -> str:
-    """The text of a file that comes with the program, such as systemd/edge.service: in a checkout,
-    or below PREFIX/share.
+    """Return the text of a file that comes with the program, such as systemd/edge.service.
+
+    It is in the checkout, or below PREFIX/share. Raises `ConfigError` when it cannot be read.
     """
-    here = checkout()
-    file = (
-        here if here is not None else Path(sysconfig.get_path("data"), "share", "edge-monitor")
-    ) / name
+    folder = checkout() or Path(sysconfig.get_path("data"), "share", "edge-monitor")
+    file = folder / name
     try:
         return file.read_text(encoding="utf-8")
     except OSError as exc:

@@ -1,7 +1,6 @@
 """The program on a recorder: a virtual environment for each version, and a link to the one in use.
 
-A new one is built beside the old one, which goes on running meanwhile; only the link decides which
-it is.
+A new one is built beside the old one, which goes on running meanwhile.
 """
 
 from __future__ import annotations
@@ -19,19 +18,19 @@ from edge.errors import ConfigError
 
 __all__ = ["Program", "old_programs", "program_steps"]
 
-STAMP = "edge-monitor.installed"  # last of all, so that what has none is half an environment
+STAMP = "edge-monitor.installed"  # written last: an environment without it is unfinished
 SOURCES = ("config", "deploy", "edge", "systemd", "train")
 PYAUDIO_NEEDS = "python3-dev gcc libc6-dev portaudio19-dev"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Program:
-    """What an environment is made of: the package (a checkout, a wheel or a name), further
-    `requirements`, and its Python.
+    """What an environment is made of.
 
-    `system_site_packages` lets it see the system's own packages: JetPack's tensorrt is one, and no
-    other fits the board. `wheels` is a folder to take everything from, for a machine without a
-    network.
+    `package` is a checkout, a wheel or a name, `requirements` are further packages. `wheels` is a
+    folder to take all of them from, for a machine without a network. `system_site_packages` lets
+    the environment see the system's own packages: JetPack's tensorrt is one, and no other fits the
+    board.
     """
 
     package: str
@@ -42,7 +41,7 @@ class Program:
 
     @property
     def digest(self) -> str:
-        """Changes with anything that makes another environment necessary."""
+        """A digest that changes with anything that makes another environment necessary."""
         parts = [
             self.package,
             str(self.python),
@@ -53,36 +52,26 @@ class Program:
         return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
     def place(self, layout: Layout) -> Path:
-        """Where its environment stands."""
+        """Return the folder of its environment."""
         return layout.program.with_name(f"{layout.program.name}.{self.digest[:12]}")
 
     def build(self, venv: Path) -> Undo:
-        """Make the environment; raises `ConfigError` with what pip said, and leaves nothing
-        then.
-        """
-        remove(venv)  # half of one, left by a power cut
+        """Make the environment; raises `ConfigError` with pip's error, and then leaves nothing."""
+        remove(venv)  # an unfinished one may be left from a power cut
         venv.parent.mkdir(parents=True, exist_ok=True)
         options = ["--system-site-packages"] if self.system_site_packages else []
         source = ["--no-index", f"--find-links={self.wheels}"] if self.wheels is not None else []
         wanted = self.package if "[" in self.package else f"{self.package}[mic]"
         try:
-            # -I: nothing that this process was told about packages holds for the new environment.
+            # -I: where this process looks for packages does not matter to the new environment.
             _run(
                 [str(self.python), "-I", "-m", "venv", *options, str(venv)],
                 "is python3-venv installed? `apt-get install python3-venv`",
             )
-            pip = [
-                str(venv / "bin/python"),
-                "-I",
-                "-m",
-                "pip",
-                "install",
-                "--quiet",
-                "--disable-pip-version-check",
-                *source,
-            ]
+            pip = [str(venv / "bin/python"), "-I", "-m", "pip", "install"]
+            quietly = ["--quiet", "--disable-pip-version-check"]
             _run(
-                [*pip, wanted, *self.requirements],
+                [*pip, *quietly, *source, wanted, *self.requirements],
                 f"PyAudio is built from `apt-get install {PYAUDIO_NEEDS}`",
             )
             (venv / STAMP).write_text(f"{self.digest}\n", encoding="ascii")
@@ -95,9 +84,9 @@ class Program:
 def program_steps(layout: Layout, program: Program) -> Iterator[Step]:
     """Build the environment and let the link lead there."""
     venv = program.place(layout)
-    seen = " that sees the system's packages" if program.system_site_packages else ""
+    seeing = " that sees the system's packages" if program.system_site_packages else ""
     yield Step(
-        what=f"make the virtual environment {venv}{seen} with {program.package}",
+        what=f"make the virtual environment {venv}{seeing} with {program.package}",
         why="the running one stays as it is meanwhile",
         done=(venv / STAMP).is_file,
         do=lambda: program.build(venv),
@@ -106,7 +95,7 @@ def program_steps(layout: Layout, program: Program) -> Iterator[Step]:
 
 
 def old_programs(layout: Layout, *, keep: set[Path]) -> list[Path]:
-    """Environments made here that are not to be kept."""
+    """Return the environments that `Program.build` made, but for those to `keep`."""
     ours = re.compile(re.escape(layout.program.name) + r"\.[0-9a-f]{12}")
     found = sorted(layout.program.parent.glob(f"{layout.program.name}.*"))
     return [
@@ -117,6 +106,7 @@ def old_programs(layout: Layout, *, keep: set[Path]) -> list[Path]:
 
 
 def _run(command: Sequence[str], hint: str) -> None:
+    """Run a command; raises `ConfigError` with its error and the hint when it fails."""
     try:
         done = subprocess.run(
             command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL
@@ -133,7 +123,7 @@ def _run(command: Sequence[str], hint: str) -> None:
 
 
 def _content(package: Path) -> str:
-    """sha256 of a checkout's program or of a wheel; nothing for a name."""
+    """Return the sha256 of a checkout's program or of a wheel, and "" for a name."""
     if package.is_file():
         return hashlib.sha256(package.read_bytes()).hexdigest()
     if not package.is_dir():

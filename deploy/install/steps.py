@@ -1,5 +1,6 @@
-"""Steps of an installation: each knows whether it is done already, and how it is taken back when a
-later one fails.
+"""Steps of an installation.
+
+Each knows whether it is done already, and how it is taken back when a later one fails.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
+from edge.files import write_whole
+
 __all__ = ["Step", "Undo", "carry_out", "folder", "link", "point", "remove", "text_file", "write"]
 
 Undo = Callable[[], object]
@@ -19,10 +22,11 @@ Undo = Callable[[], object]
 
 @dataclass(frozen=True, kw_only=True)
 class Step:
-    """`what` is done and `why`, for people. `do` changes the machine and gives what takes it back.
+    """One change of the machine; `what` it does and `why`, for people.
 
-    `done` is asked when the step's turn comes, and may write nothing. `last` is for what only
-    follows other steps (a check, a restart): it is done when no step before it had anything to do.
+    `do` makes the change and returns what takes it back. `done` says whether it is made already; it
+    is called when the step's turn comes, and writes nothing. `last` marks what only follows other
+    steps (a check, a restart): it is passed over when no step before it had anything to do.
     """
 
     what: str
@@ -33,11 +37,12 @@ class Step:
 
 
 def carry_out(steps: Iterable[Step], *, dry_run: bool, say: Callable[[str], object]) -> int:
-    """Do what is not done yet and give its number; when a step fails, those before it are taken
-    back, last first.
+    """Do what is not done yet, and return how many steps that was.
+
+    When a step fails, those before it are taken back, the last one first, and its error is raised.
     """
     count = 0
-    # also after an interrupt by the keyboard; all of it, should taking back fail, too
+    # Also after Ctrl-C; and when taking back one step fails, the others are still taken back.
     with ExitStack() as undo:
         for step in steps:
             if (step.last and not count) or step.done():
@@ -51,8 +56,9 @@ def carry_out(steps: Iterable[Step], *, dry_run: bool, say: Callable[[str], obje
 
 
 def folder(path: Path, mode: int, why: str) -> Step:
-    """A folder that is there, with this mode. An empty one that stays behind harms nobody, so it is
-    not taken back.
+    """Make a folder with this mode.
+
+    It is not taken back: an empty folder that stays behind does no harm.
     """
 
     def done() -> bool:
@@ -67,7 +73,7 @@ def folder(path: Path, mode: int, why: str) -> Step:
 
 
 def text_file(path: Path, text: str, why: str, *, mode: int = 0o644) -> Step:
-    """A file that holds exactly this."""
+    """Write a file that holds exactly `text`."""
     return Step(
         what=f"write {path}",
         why=why,
@@ -77,7 +83,7 @@ def text_file(path: Path, text: str, why: str, *, mode: int = 0o644) -> Step:
 
 
 def link(path: Path, target: str, why: str) -> Step:
-    """A symbolic link that leads to `target`."""
+    """Make a symbolic link that leads to `target`."""
     there = (
         ", and set aside the folder that is there"
         if path.is_dir() and not path.is_symlink()
@@ -92,27 +98,18 @@ def link(path: Path, target: str, why: str) -> Step:
 
 
 def write(path: Path, content: bytes, *, mode: int = 0o644) -> Undo:
-    """Replace `path` whole: at no moment is there half a file, not even after a power cut."""
+    """Replace the file `path` by `content`, whole, and return what takes that back."""
     before = _held(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    staging = _beside(path)
-    try:
-        with staging.open("xb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        staging.chmod(mode)
-        staging.replace(path)
-    finally:
-        staging.unlink(missing_ok=True)
+    write_whole(path, content, durable=True, mode=mode)
     if before is None:
         return lambda: path.unlink(missing_ok=True)
     return lambda: write(path, before, mode=mode)
 
 
 def point(path: Path, target: str) -> Undo:
-    """Lead the link `path` elsewhere, at once; a folder that stands in its place is set aside until
-    the link is there.
+    """Lead the link `path` to `target`, at once, and return what takes that back.
+
+    A folder that stands in its place is set aside.
     """
     before = os.readlink(path) if path.is_symlink() else None
     aside = _beside(path, "set-aside") if before is None and path.exists() else None
@@ -134,7 +131,7 @@ def point(path: Path, target: str) -> Undo:
 
 
 def remove(path: Path) -> None:
-    """A folder and all it holds, if it is there."""
+    """Remove a folder and all it holds, if it is there."""
     shutil.rmtree(path, ignore_errors=True)
 
 

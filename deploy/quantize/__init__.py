@@ -1,1 +1,1 @@
-"""Room: networks of a bundle at lower precisions, measured before any recorder sees them."""
+"""Room: networks of a bundle at lower precisions, measured before any recorder runs them."""

@@ -1,8 +1,7 @@
-"""How good a network is on windows that training never heard, and how much of that another
-precision loses.
+"""The accuracy of a network on windows that training did not use, and what a variant loses of it.
 
 The numbers are those of `edge-train evaluate`, without their intervals: the two networks are
-compared on the very same windows.
+compared on the same windows.
 """
 
 from __future__ import annotations
@@ -15,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
-from deploy.quantize.windows import KNOWN, LEFT_OUT, QUIET, UNKNOWN, Split
 from edge.bundle import Head
+from edge.bundle.windows import KNOWN, LEFT_OUT, QUIET, UNKNOWN, Split
 
 __all__ = [
     "ALL",
@@ -30,14 +29,19 @@ __all__ = [
     "rethreshold",
 ]
 
-UNKNOWNS, NOISES, ALL = "unknown species", "noise and background", "all, unknown species half"
+# Sorts of outliers, in words.
+UNKNOWNS = "unknown species"
+NOISES = "noise and background"
+ALL = "all, unknown species half"
+
 Array = NDArray[np.float32]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Outputs:
-    """What a network says of n windows: embedding (n, D), L2-normalised, logits (n, K), and what it
-    has further, (n, ...) each.
+    """What a network answers to n windows: embedding (n, D), L2-normalised, and logits (n, K).
+
+    `extra_outputs` are any others, (n, ...) each.
     """
 
     embedding: Array
@@ -46,14 +50,17 @@ class Outputs:
 
     @property
     def every(self) -> tuple[Array, ...]:
-        """All of them, in their order."""
+        """All outputs, in their order."""
         return (self.embedding, self.logits, *self.extra_outputs.values())
 
 
 @dataclass(frozen=True, kw_only=True)
 class Accuracy:
-    """Shares of one, nan where the split has no such windows. `auroc` is of known windows against
-    each sort of outlier, `accepted` the share of each sort of window that the threshold lets pass.
+    """How good a network is on a split; every number is 0..1.
+
+    macro_f1, top1  per recording, of known species, without rejection
+    auroc           per window, known ones against each sort of outlier that the split has
+    accepted        share of each sort of window whose novelty is not above the threshold
     """
 
     macro_f1: float
@@ -62,7 +69,7 @@ class Accuracy:
     accepted: dict[str, float]
 
     def as_mapping(self) -> dict[str, Any]:
-        """For the manifest, under the names that `edge-train export` uses."""
+        """Return the numbers for the manifest, with the keys that `edge-train export` uses."""
         return {
             "macro_f1_per_recording": round(self.macro_f1, 4),
             "top1_per_recording": round(self.top1, 4),
@@ -72,9 +79,7 @@ class Accuracy:
 
 
 def judge(split: Split, outputs: Outputs, head: Head) -> Accuracy:
-    """Macro F1 and top-1 per recording of known species without rejection, AUROC and acceptance per
-    window.
-    """
+    """Return the accuracy of a network that answered `outputs` to the windows of `split`."""
     novelty = novelty_of(head, outputs)
     macro_f1, top1 = _per_recording(split, head.scores(outputs.logits).astype(np.float64))
     kinds = {name: mask for name, mask in _outliers(split) if mask.any()}
@@ -93,7 +98,7 @@ def judge(split: Split, outputs: Outputs, head: Head) -> Accuracy:
 
 
 def losses(before: Accuracy, after: Accuracy) -> dict[str, tuple[float, float]]:
-    """What must not get worse, by name: (before, after)."""
+    """Return (before, after) of each number that must not get worse, by name."""
     pairs = {"macro F1 per recording": (before.macro_f1, after.macro_f1)}
     return pairs | {
         f"AUROC, {name}": (value, after.auroc[name]) for name, value in before.auroc.items()
@@ -101,25 +106,28 @@ def losses(before: Accuracy, after: Accuracy) -> dict[str, tuple[float, float]]:
 
 
 def novelty_of(head: Head, outputs: Outputs) -> NDArray[np.float64]:
-    """Raw novelty (n,) by the head's rule."""
+    """Return the raw novelty (n,) by the head's rule."""
     return np.asarray(head.rule.novelty(outputs.embedding, outputs.logits), np.float64)
 
 
 def rethreshold(known: NDArray[np.float64], accepted: int) -> tuple[float, float]:
-    """Threshold and scale under which `accepted` of the known windows, at least one, pass; from
-    their raw novelty (n,).
+    """Return threshold and scale that accept so many of the known windows, of raw novelty (n,).
+
+    `accepted` is 1 or more.
     """
     return float(np.sort(known)[accepted - 1]), max(float(known.std()), 1e-6)
 
 
 def _outliers(split: Split) -> Iterator[tuple[str, NDArray[np.bool_]]]:
+    """Yield each sort of outlier, and which windows (n,) are of it."""
     yield UNKNOWNS, split.kind == UNKNOWN
     yield NOISES, ~np.isin(split.kind, [KNOWN, UNKNOWN, LEFT_OUT, QUIET])
 
 
 def _auroc(known: NDArray[np.float64], outliers: NDArray[np.float64]) -> float:
-    """Chance that an outlier is more novel than a known window; a tie is half a chance (Mann and
-    Whitney 1947).
+    """Return the chance that an outlier is more novel than a known window.
+
+    A tie counts as half a chance (Mann and Whitney 1947).
     """
     ranks = rankdata(np.concatenate([known, outliers]))[len(known) :]
     return float(
@@ -128,14 +136,15 @@ def _auroc(known: NDArray[np.float64], outliers: NDArray[np.float64]) -> float:
 
 
 def _per_recording(split: Split, scores: NDArray[np.float64]) -> tuple[float, float]:
-    """Macro F1 and top-1 of the label with the largest mean score (n, K) over the windows in which
-    something is heard.
+    """Return macro F1 and top-1 of the label with the largest mean of `scores` (n, K).
+
+    The mean is over the windows of a recording in which something is heard.
     """
     truth, answer = [], []
     for recording in np.unique(split.recording[split.origin == KNOWN]):
         own = split.recording == recording
         heard = own & (split.kind != QUIET)
-        # -1 when it is quiet throughout: every answer is wrong
+        # It is -1 when the recording is quiet throughout: every answer is wrong.
         truth.append(split.species[own].max())
         answer.append(scores[heard if heard.any() else own].mean(axis=0).argmax())
     true, answered = np.array(truth), np.array(answer)

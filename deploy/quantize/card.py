@@ -7,25 +7,34 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from deploy.quantize.accuracy import ALL, NOISES, UNKNOWNS
-from deploy.quantize.windows import KNOWN
 from edge.bundle import FP32, Variant
+from edge.bundle.windows import KNOWN
 
-__all__ = ["with_precisions"]
+__all__ = ["WITH_FP32S_THRESHOLD", "WITH_ITS_OWN", "with_precisions"]
 
 TITLE = "## Precisions"
 NEXT = "## Recordings"  # the last section, many lines long: this one goes before it
 HEADER = (
-    "network", "for", "kB", "macro F1 / recording", "top-1 / recording", f"AUROC {UNKNOWNS}", f"AUROC {NOISES}", f"AUROC {ALL}",
-    "known windows accepted", "unknown species accepted", ("cosine of embeddings to fp32's: mean "
-                                                          "(least)"),
-)  # fmt: skip
+    "network",
+    "for",
+    "kB",
+    "macro F1 / recording",
+    "top-1 / recording",
+    f"AUROC {UNKNOWNS}",
+    f"AUROC {NOISES}",
+    f"AUROC {ALL}",
+    "known windows accepted",
+    "unknown species accepted",
+    "cosine of embeddings to fp32's: mean (least)",
+)
 BACKENDS = {"onnx": "CPU", "tensorrt": "TensorRT"}
+# Keys of a variant's `validation_acceptance` in the manifest.
+WITH_FP32S_THRESHOLD = "with fp32's threshold"
+WITH_ITS_OWN = "with its own"
 
 
 def with_precisions(card: str, variants: Mapping[str, Variant], sizes: Mapping[str, int]) -> str:
-    """The card with a table of the variants and of fp32 beside them; `sizes` are those of the
-    graphs, in bytes.
-    """
+    """Return the card with a table of fp32 and of the variants; `sizes` of the graphs in bytes."""
     without = re.sub(rf"{TITLE}\n.*?(?=^## |\Z)", "", card, flags=re.DOTALL | re.MULTILINE)
     section = _section(variants, sizes)
     before, found, after = without.partition(f"{NEXT}\n")
@@ -47,10 +56,9 @@ def _section(variants: Mapping[str, Variant], sizes: Mapping[str, int]) -> str:
     return (
         f"{TITLE}\n\n"
         f"The same network in coarser numbers, on the same {first['windows']} windows of the split "
-        f"'{first['split']}'. The "
-        "threshold of each was set to accept as many known validation windows as fp32's. Those for "
-        "TensorRT were measured on a CPU "
-        f"that reckoned with their numbers, not on a board.\n\n{table}\n\n{notes}"
+        f"'{first['split']}'. The threshold of each was set to accept as many known validation "
+        "windows as fp32's. Those for TensorRT were measured on a CPU that reckoned with their "
+        f"numbers, not on a board.\n\n{table}\n\n{notes}"
     )
 
 
@@ -72,15 +80,12 @@ def _cell(value: float | None) -> str:
 
 
 def _notes(variants: Mapping[str, Variant]) -> Iterator[tuple[str, str]]:
+    """Yield the name of each variant, and what people should know about it."""
     for name, variant in variants.items():
-        acceptance, same = variant.metrics["validation_acceptance"], variant.metrics["same_label"]
+        acceptance = variant.metrics["validation_acceptance"]
         yield (
             name,
-            f"{variant.note}; with fp32's threshold {acceptance[_WITH_OLD]:.1%} of the known "
-            "validation windows would pass, with "
-            f"its own {acceptance['with its own']:.1%}; the likeliest label is fp32's in "
-            f"{same:.1%} of the windows",
+            f"{variant.note}; with fp32's threshold {acceptance[WITH_FP32S_THRESHOLD]:.1%} of the "
+            f"known validation windows would pass, with its own {acceptance[WITH_ITS_OWN]:.1%}; "
+            f"the likeliest label is fp32's in {variant.metrics['same_label']:.1%} of the windows",
         )
-
-
-_WITH_OLD = "with fp32's threshold"

@@ -1,6 +1,4 @@
-"""Running an ONNX graph over many windows, as a recorder would or to the letter; and reading what a
-graph is made of.
-"""
+"""ONNX graphs: reading and writing them, what they are made of, and running them over windows."""
 
 from __future__ import annotations
 
@@ -21,24 +19,33 @@ from edge.errors import BundleError, UserError
 if TYPE_CHECKING:
     import onnx
 
-__all__ = ["batches", "body", "load_onnx", "name_nodes", "run_as_recorded", "run_to_the_letter"]
+__all__ = [
+    "at_opset",
+    "batches",
+    "body",
+    "load_onnx",
+    "run_as_recorded",
+    "run_to_the_letter",
+    "serialised",
+]
 
 BATCH = 32
 Array = NDArray[np.float32]
 
-# The body is what costs time and stands a coarser number: convolutions and what lies between them.
-# What comes before (the front's normalisation) and after (pooling over time, embedding, norms,
-# logits) stays in fp32.
-HEARTS = ("Conv", "ConvTranspose")
-FOLLOWERS = (
-    "Add", "AveragePool", "BatchNormalization", "Clip", "Concat", "Elu", "Flatten", "GlobalAveragePool", "GlobalMaxPool",
-    "HardSigmoid", "HardSwish", "Identity", "LeakyRelu", "MaxPool", "Mul", "PRelu", "Relu", "Reshape", "Sigmoid", "Squeeze",
-    "Transpose", "Unsqueeze",
-)  # fmt: skip
+# The body is what takes the time and tolerates coarser numbers: convolutions and what lies between
+# them. What comes before (the front's normalisation) and after (pooling over time, embedding,
+# norms, logits) stays in fp32.
+CONVOLUTIONS = ("Conv", "ConvTranspose")
+BETWEEN = (
+    *("Add", "AveragePool", "BatchNormalization", "Clip", "Concat", "Elu", "Flatten"),
+    *("GlobalAveragePool", "GlobalMaxPool", "HardSigmoid", "HardSwish", "Identity", "LeakyRelu"),
+    *("MaxPool", "Mul", "PRelu", "Relu", "Reshape", "Sigmoid", "Squeeze", "Transpose"),
+    "Unsqueeze",
+)
 
 
 def load_onnx(model: bytes) -> onnx.ModelProto:
-    """The graph with every node named; `UserError` where the package onnx is missing."""
+    """Return the graph with every node named; raises `UserError` where onnx is not installed."""
     try:
         import onnx
     except ImportError as exc:
@@ -46,11 +53,30 @@ def load_onnx(model: bytes) -> onnx.ModelProto:
             "this command needs the package onnx, which a recorder does not: install "
             "edge-monitor[quantize]"
         ) from exc
-    return name_nodes(onnx.load_model_from_string(model))
+    return _name_nodes(onnx.load_model_from_string(model))
 
 
-def name_nodes(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Give every node a name of its own, which quantisation and `body` go by."""
+def at_opset(model: onnx.ModelProto, opset: int) -> onnx.ModelProto:
+    """Return the graph with the operators of `opset`, or as it is where it has those of a newer."""
+    from onnx import version_converter
+
+    present = next(entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx"))
+    if present >= opset:
+        return model
+    return _name_nodes(version_converter.convert_version(model, opset))
+
+
+def serialised(model: onnx.ModelProto) -> bytes:
+    """Return the graph as a file, always the same; raises onnx's error where it is not valid."""
+    import onnx
+
+    # It also checks that every operator takes the types that it is given.
+    onnx.checker.check_model(model, full_check=True)
+    return bytes(model.SerializeToString(deterministic=True))
+
+
+def _name_nodes(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Give every node a name of its own; quantisation and `body` go by names."""
     seen: set[str] = set()
     for i, node in enumerate(model.graph.node):
         if not node.name or node.name in seen:
@@ -60,7 +86,7 @@ def name_nodes(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def body(model: onnx.ModelProto) -> list[str]:
-    """Names of the nodes of the body, in their order."""
+    """Return the names of the nodes of the body, in their order."""
     constants = {initializer.name for initializer in model.graph.initializer} | {""}
     constants |= {
         output for node in model.graph.node if node.op_type == "Constant" for output in node.output
@@ -69,17 +95,18 @@ def body(model: onnx.ModelProto) -> list[str]:
     names = []
     for node in model.graph.node:
         flowing = set(node.input) - constants
-        if node.op_type in HEARTS or (node.op_type in FOLLOWERS and flowing and flowing <= inside):
+        between = node.op_type in BETWEEN and flowing and flowing <= inside
+        if node.op_type in CONVOLUTIONS or between:
             inside |= set(node.output)
             names.append(node.name)
     return names
 
 
 def run_as_recorded(model: bytes, features: Array, extra_outputs: Sequence[str] = ()) -> Outputs:
-    """Outputs (n, ...) to features (n, C, F, T) from the engine that a recorder uses, with the
-    kernels of this machine.
+    """Return the outputs (n, ...) for features (n, C, F, T) from the engine that a recorder uses.
 
-    `extra_outputs` names what is wanted beside embedding and logits.
+    It computes with the kernels of this machine. `extra_outputs` names the outputs that are wanted
+    besides embedding and logits.
     """
     with tempfile.TemporaryDirectory(prefix="edge-quantize-") as folder:
         file = Path(folder, "model.onnx")
@@ -94,9 +121,10 @@ def run_as_recorded(model: bytes, features: Array, extra_outputs: Sequence[str] 
 def run_to_the_letter(
     model: bytes, features: Array, extra_outputs: Sequence[str] = (), also: tuple[str, ...] = ()
 ) -> tuple[Outputs, dict[str, float]]:
-    """Outputs with every operator by itself and none fused: quantised numbers are reckoned with in
-    float, so that no kernel's shortcut is measured. Of the scalars named `also`, the largest over
-    all batches.
+    """Return the outputs (n, ...) for features (n, C, F, T), computed operator by operator.
+
+    None are fused, so quantised numbers are computed with in float, and no kernel's shortcut is
+    measured. Also returns the largest value over all batches of each of the scalars named `also`.
     """
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     import onnxruntime
@@ -116,13 +144,13 @@ def run_to_the_letter(
         session.run([*arrays, *also], {name: batch}) for batch in batches(features)
     ]
     scalars = zip(*(part[len(arrays) :] for part in parts), strict=True)
-    # a nan stays one
+    # By numpy's own maximum, which a NaN passes through.
     largest = {name: float(np.max(values)) for name, values in zip(also, scalars, strict=True)}
     return _outputs([part[: len(arrays)] for part in parts], extra_outputs), largest
 
 
 def _outputs(parts: Sequence[Sequence[Array]], extra_outputs: Sequence[str]) -> Outputs:
-    """The batches as one."""
+    """Return the batches as one."""
     embedding, logits, *others = (np.concatenate(column) for column in zip(*parts, strict=True))
     return Outputs(
         embedding=embedding,
@@ -132,8 +160,6 @@ def _outputs(parts: Sequence[Sequence[Array]], extra_outputs: Sequence[str]) -> 
 
 
 def batches(features: Array) -> Iterator[Array]:
-    """Features (n, C, F, T) a few at a time, so that a network with wide layers fits into
-    memory.
-    """
+    """Yield features (n, C, F, T) a few at a time, so that a wide network fits into memory."""
     for first in range(0, len(features), BATCH):
         yield features[first : first + BATCH]

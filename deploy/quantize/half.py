@@ -1,14 +1,14 @@
-"""The body of a network in half precision: fp16 tensors between an fp32 front and tail, for
-TensorRT's strongly typed networks.
+"""The body of a network in half precision, for TensorRT's strongly typed networks.
 
-ONNX Runtime's CPU provider would compute such a graph in fp32, and so its accuracy is measured on
-`rounded`: the same graph in fp32, where every number that fp16 would hold is rounded to one that
-fp16 has. Sums are in fp32, as in a tensor core.
+The tensors of the body are fp16, those of the front and the tail stay fp32. ONNX Runtime's CPU
+provider would compute such a graph in fp32, and so its accuracy is measured on a simulation: the
+same graph in fp32, where every number that fp16 would hold is rounded to one that fp16 has. Sums
+are in fp32, as in a tensor core.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -16,38 +16,80 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
+from deploy.quantize.accuracy import Outputs
+from deploy.quantize.graphs import run_to_the_letter, serialised
 from edge.errors import UserError
 
-__all__ = ["LARGEST", "halved", "peaks_of", "rounded"]
+__all__ = ["HalfPrecision", "in_half"]
 
 LARGEST = 65504.0  # that fp16 can hold
 SMALLEST = np.finfo(np.float16).smallest_subnormal
 SUFFIX = "_fp16"
+PEAK = "_peak"
 QUANTISING = ("QuantizeLinear", "DequantizeLinear")
 
 
-def halved(model: onnx.ModelProto, inside: Iterable[str]) -> onnx.ModelProto:
-    """The nodes named `inside` in fp16, with casts where they meet the rest; the weights they use
-    are stored as fp16.
+@dataclass(frozen=True, kw_only=True)
+class HalfPrecision:
+    """A network whose body is in fp16: the graph to ship, and a simulation of it in fp32.
+
+    The simulation also has the scalars named `peaks`: the largest magnitude of each tensor of the
+    body.
     """
-    return _Conversion(model, set(inside), real=True).convert()
+
+    model: bytes
+    simulation: bytes
+    peaks: tuple[str, ...]
+
+    def answer(
+        self, features: NDArray[np.float32], extra_outputs: Sequence[str], *, name: str
+    ) -> Outputs:
+        """Return the outputs (n, ...) for features (n, C, F, T), with every number rounded to fp16.
+
+        Raises `UserError`, which begins with `name`, when a number comes too near to the largest
+        that fp16 can hold, or is NaN.
+        """
+        outputs, magnitudes = run_to_the_letter(
+            self.simulation, features, extra_outputs, also=self.peaks
+        )
+        peak, worst = max(magnitudes.items(), key=lambda item: (not np.isfinite(item[1]), item[1]))
+        # A recorder will hear louder windows than these, so half of the range is kept free.
+        if not worst <= LARGEST / 2:
+            raise UserError(
+                f"{name}: numbers in the network reach {worst:.3g} (at "
+                f"{peak.removesuffix(SUFFIX + PEAK)}), too near to fp16's largest, {LARGEST:g}; "
+                "use int8 instead"
+            )
+        return outputs
 
 
-def rounded(model: onnx.ModelProto, inside: Iterable[str]) -> onnx.ModelProto:
-    """What `halved` computes, in fp32: each number of the body goes through fp16 and back."""
-    return _Conversion(model, set(inside), real=False).convert()
+def in_half(model: onnx.ModelProto, inside: Sequence[str]) -> HalfPrecision:
+    """Return the network with the nodes named `inside` in fp16, and casts where they meet the rest.
+
+    The weights that they use are stored as fp16. Raises `UserError` when there are none, or when
+    fp16 cannot hold a weight.
+    """
+    simulation, peaks = _peaks_of(_Conversion(model, set(inside), real=False).convert())
+    if not peaks:
+        raise UserError("the network has no convolution, and nothing that fp16 would make faster")
+    return HalfPrecision(
+        model=serialised(_Conversion(model, set(inside), real=True).convert()),
+        simulation=simulation.SerializeToString(),
+        peaks=peaks,
+    )
 
 
-def peaks_of(model: onnx.ModelProto) -> tuple[onnx.ModelProto, tuple[str, ...]]:
-    """A `rounded` model that also gives the largest magnitude of each number of its body: scalars,
-    under the names returned.
+def _peaks_of(model: onnx.ModelProto) -> tuple[onnx.ModelProto, tuple[str, ...]]:
+    """Return a simulation that also gives the largest magnitude of each tensor of its body.
+
+    They are scalars with the names returned.
     """
     probed, names = onnx.ModelProto(), []
     probed.CopyFrom(model)
     for tensor in [
         output for node in model.graph.node for output in node.output if output.endswith(SUFFIX)
     ]:
-        magnitude, peak = f"{tensor}_magnitude", f"{tensor}_peak"
+        magnitude, peak = f"{tensor}_magnitude", f"{tensor}{PEAK}"
         probed.graph.node.append(helper.make_node("Abs", [tensor], [magnitude]))
         probed.graph.node.append(helper.make_node("ReduceMax", [magnitude], [peak], keepdims=0))
         probed.graph.output.append(helper.make_tensor_value_info(peak, TensorProto.FLOAT, []))
@@ -57,6 +99,8 @@ def peaks_of(model: onnx.ModelProto) -> tuple[onnx.ModelProto, tuple[str, ...]]:
 
 @dataclass
 class _Conversion:
+    """The conversion of one graph: to real fp16, or to its simulation in fp32."""
+
     model: onnx.ModelProto
     inside: set[str]
     real: bool
@@ -81,6 +125,7 @@ class _Conversion:
         }
 
     def convert(self) -> onnx.ModelProto:
+        """Return the graph with the nodes named `inside` converted."""
         for node in self.model.graph.node:
             if node.name in self.inside:
                 self._convert(node)
@@ -98,12 +143,12 @@ class _Conversion:
         return result
 
     def _take_in_quantising_nodes(self) -> None:
-        """A DequantizeLinear that only the body reads belongs to it, and a QuantizeLinear of what
-        the body or a constant gives.
+        """Make quantising nodes at the border part of the body.
 
-        So the whole numbers themselves cross the border, and no cast is needed there.
+        They are each DequantizeLinear that only the body reads, and each QuantizeLinear of what the
+        body or a constant gives. So the integers themselves cross the border, which needs no cast.
         """
-        # no node is called so
+        # A graph's output is read by "", which is the name of no node.
         readers: dict[str, list[str]] = {output.name: [""] for output in self.model.graph.output}
         makers = {output: node for node in self.model.graph.node for output in node.output}
         for node in self.model.graph.node:
@@ -169,7 +214,7 @@ class _Conversion:
                 "int8 instead"
             )
         half = values.astype(np.float16)
-        if scale:  # one that rounds to nothing would divide by it
+        if scale:  # one that rounds to 0 would be divided by
             half = np.maximum(half, SMALLEST)
         return numpy_helper.from_array(half if self.real else half.astype(np.float32), name)
 

@@ -1,10 +1,10 @@
-"""The body of a network in whole numbers: QuantizeLinear and DequantizeLinear around its
-convolutions, ranges from real windows.
+"""The body of a network in 8-bit integers, with ranges from real windows.
 
-For TensorRT both activations and weights are symmetric, so that every zero point is 0, and the
-pairs stand on the inputs: what lies between two convolutions is fused there. For ONNX Runtime on a
-CPU activations are unsigned, which its kernels are fastest with, and weights have 7 bits: a
-processor without VNNI adds two products in 16 bits, which two of 8 bits overflow without a word.
+Its convolutions stand between QuantizeLinear and DequantizeLinear. For TensorRT both activations
+and weights are symmetric, so that every zero point is 0, and the pairs stand on the inputs: what
+lies between two convolutions is fused there. For ONNX Runtime on a CPU activations are unsigned,
+which its kernels are fastest with, and weights have 7 bits: a processor without VNNI adds two
+products in 16 bits, and products of 8-bit weights would overflow them unnoticed.
 """
 
 from __future__ import annotations
@@ -25,19 +25,19 @@ from edge.errors import UserError
 
 __all__ = ["quantised"]
 
-# Operators of the body that have kernels for whole numbers; the others work on what these leave in
-# fp32 (or fp16). A Relu is part of the convolution before it: TensorRT sees that by itself, ONNX
-# Runtime's quantiser has to be told.
-WHOLE = ("Conv", "MaxPool", "Concat", "Add")
-# a convolution of fewer sums too few products to gain by it: it was slower than fp32, and cost
-# accuracy
-FEW_CHANNELS = 4
+# Operators of the body that have kernels for integers; the others compute in fp32 (or fp16) from
+# their results. A Relu is part of the convolution before it: TensorRT recognises that by itself, to
+# ONNX Runtime's quantiser it has to be named.
+WITH_KERNELS = ("Conv", "MaxPool", "Concat", "Add")
+# A convolution of fewer channels adds too few products to gain by it: measured, it was slower than
+# in fp32, and cost accuracy.
+LEAST_CHANNELS = 4
 SYMMETRIC = {
     "ActivationSymmetric": True,
     "WeightSymmetric": True,
     "QuantizeBias": False,
     "AddQDQPairToWeight": True,
-    "OpTypesToExcludeOutputQuantization": list(WHOLE),
+    "OpTypesToExcludeOutputQuantization": list(WITH_KERNELS),
 }
 
 
@@ -48,15 +48,17 @@ def quantised(
     *,
     runs_on: Literal["onnx", "tensorrt"],
 ) -> onnx.ModelProto:
-    """Quantise the nodes named `inside`; the range of each tensor is what it spans over `windows`
-    (n, C, F, T).
+    """Return the graph with those of the nodes named `inside` quantised that gain by it.
+
+    The range of each tensor is what it spans over `windows` (n, C, F, T). Raises `UserError` when
+    there are none.
     """
     from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
 
     on_cpu = runs_on == "onnx"
-    nodes = _worth_it(model, inside, (*WHOLE, "Relu") if on_cpu else WHOLE)
+    nodes = _worth_it(model, inside, (*WITH_KERNELS, "Relu") if on_cpu else WITH_KERNELS)
     if not nodes:
-        raise UserError("the network has no convolution that whole numbers would make faster")
+        raise UserError("the network has no convolution that 8-bit integers would make faster")
     with tempfile.TemporaryDirectory(prefix="edge-quantize-") as folder, _quiet():
         out = Path(folder, "model.onnx")
         quantize_static(
@@ -79,8 +81,9 @@ def quantised(
 
 
 def _worth_it(model: onnx.ModelProto, inside: Sequence[str], operators: Sequence[str]) -> list[str]:
-    """Names of the body's nodes to quantise: convolutions of enough channels, and what works on
-    their results.
+    """Return the names of the body's nodes to quantise.
+
+    They are convolutions of enough channels, and what computes from their results.
     """
     weights = {initializer.name: initializer for initializer in model.graph.initializer}
     results: set[str] = set()
@@ -88,7 +91,8 @@ def _worth_it(model: onnx.ModelProto, inside: Sequence[str], operators: Sequence
     for node in (node for node in model.graph.node if node.name in inside):
         if node.op_type == "Conv":
             wanted = (
-                node.input[1] in weights and _channels(node, weights[node.input[1]]) >= FEW_CHANNELS
+                node.input[1] in weights
+                and _channels(node, weights[node.input[1]]) >= LEAST_CHANNELS
             )
         else:
             wanted = bool(results & set(node.input))
@@ -99,7 +103,7 @@ def _worth_it(model: onnx.ModelProto, inside: Sequence[str], operators: Sequence
 
 
 def _channels(node: onnx.NodeProto, weight: onnx.TensorProto) -> int:
-    """That go into a convolution; its weights hold those of one group."""
+    """Return how many channels go into a convolution; its weights hold those of one group."""
     return int(weight.dims[1]) * next((int(a.i) for a in node.attribute if a.name == "group"), 1)
 
 
@@ -113,15 +117,13 @@ class _Feed:
         return self._batches
 
     def get_next(self) -> dict[str, Any] | None:
-        """The next batch, None after the last."""
+        """Return the next batch, or None after the last."""
         return next(self._batches, None)
 
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """The root logger is advised by onnxruntime to fold batch normalisations first; the export has
-    done so.
-    """
+    """Silence onnxruntime's advice to fold batch normalisations, which the export has done."""
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:

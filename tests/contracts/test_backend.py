@@ -33,28 +33,26 @@ def on_tensorrt(
     cuda_graph: bool = False,
     named: bool = False,
 ) -> Backend:
-    """On a fake of `version`; a batch of 7 is more than goes through at once."""
+    """Open it on a fake of `version`; a batch of 7 is more than it takes at once."""
     while_used.enter_context(on_a_machine(Nvidia(version=version)))
     return compiled(folder, cuda_graph=cuda_graph, named=named)
 
 
 def compiled(folder: Path, *, cuda_graph: bool = False, named: bool = False) -> TensorRtBackend:
-    onnx, plan, options = (
-        graph(folder, named=named),
-        folder / "engine.plan",
-        BuildOptions(largest_batch=4),
+    plan = folder / "engine.plan"
+    request = Request(
+        onnx=graph(folder, named=named),
+        plan=plan,
+        shape=SPEC.shape,
+        timing_cache=folder / "timing",
+        options=BuildOptions(largest_batch=4),
     )
-    build(
-        Request(
-            onnx=onnx, plan=plan, shape=SPEC.shape, timing_cache=folder / "timing", options=options
-        ),
-        lambda what: None,
-    )
+    build(request, lambda what: None)
     return TensorRtBackend(plan.read_bytes(), gpu=open_gpu(), cuda_graph=cuda_graph)
 
 
 def graph(folder: Path, *, named: bool) -> Path:
-    """Of two outputs, or with all that a network may have."""
+    """Return a graph with two outputs, or with all that a network may have."""
     bundle = (
         choir_bundle(folder / "choir", frame_threshold=0.5, attention=True)
         if named

@@ -1,6 +1,4 @@
-"""What the fakes of NVIDIA's software are made from is what NVIDIA publishes: names, parameters,
-integers.
-"""
+"""The fakes of NVIDIA's software have the names, parameters and integers that NVIDIA publishes."""
 
 from __future__ import annotations
 
@@ -59,8 +57,9 @@ def test_the_parameters_have_the_names_that_the_published_bindings_give_them(
 
 
 def test_the_program_uses_nothing_that_is_in_one_version_only(root: Path) -> None:
-    """Every attribute taken of something whose name is one of TensorRT's is in both lists; the
-    fakes prove it for what they run.
+    """Every attribute that the program takes of TensorRT's objects is in both lists.
+
+    The fakes prove the same for what they run.
     """
     old, new = ({*known["classes"], *known["enums"]} for known in (surface()[v] for v in VERSIONS))
     used = set()
@@ -77,8 +76,9 @@ def test_the_program_uses_nothing_that_is_in_one_version_only(root: Path) -> Non
 
 
 def test_the_drivers_names_are_those_of_cuda_bindings() -> None:
-    """Where cuda-bindings is installed; its functions say their parameters in the first line of
-    their text.
+    """The parameters are those of cuda-bindings, where it is installed.
+
+    Its functions name them in the first line of their text.
     """
     driver = pytest.importorskip("cuda.bindings.driver", reason="no cuda-bindings on this machine")
     for name, count in PARAMETERS.items():

@@ -32,8 +32,9 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 @pytest.fixture(scope="session")
 def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
-    """What a real Prometheus has of a recorder that had every trouble; needs what the marks broker,
-    mount and promtool say.
+    """What a real Prometheus has of a recorder that had every trouble.
+
+    It needs what the marks broker, mount and promtool say.
     """
     with troubled_recorder(tmp_path_factory.mktemp("fleet")) as fleet:
         yield fleet

@@ -1,5 +1,6 @@
-"""The shipped alerts: each fires on a recorder that has the trouble, says whose it is and what to
-do, and is silent else.
+"""The shipped alerts: each fires on a recorder with its trouble, and is silent otherwise.
+
+It says whose trouble it is and what to do.
 """
 
 from __future__ import annotations
@@ -102,7 +103,7 @@ FEW_EVENTS = {
 
 
 def case(series: dict[str, str], firing: dict[int, str | None]) -> dict[str, Any]:
-    """For `promtool test rules`: the alert that fires at each minute, and no other."""
+    """Return a case of `promtool test rules`: the only alert that fires at each minute."""
     return {
         "interval": "1m",
         "input_series": [
@@ -129,7 +130,7 @@ def named(series: str) -> str:
 
 
 def test_the_shipped_thresholds_and_durations(tmp_path: Path) -> None:
-    """By `promtool test rules`, in hours that take no time."""
+    """`promtool test rules` evaluates them over hours that take no time."""
     assert set(TROUBLE) == set(alerts())
     cases = [
         case(series, {silent: None, fires: name})

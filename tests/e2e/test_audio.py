@@ -1,6 +1,4 @@
-"""A real sound server plays to the microphone: every sample arrives, and a recorder finds what
-`edge replay` finds.
-"""
+"""A real sound server: every sample arrives, and a recorder finds what `edge replay` finds."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""The microphone as a person meets it: listed, missed, waited for, and ready only once it brings
-samples.
-"""
+"""A microphone is listed, missed and waited for, and ready only once it brings samples."""
 
 from __future__ import annotations
 
@@ -19,7 +17,7 @@ pytestmark = pytest.mark.audio
 
 @pytest.fixture
 def silent_server() -> Iterator[SoundServer]:
-    """Not started: a microphone that is not there yet."""
+    """A server that is not started: a microphone that is not there yet."""
     with sound_server() as server:
         yield server
 

@@ -1,5 +1,4 @@
-"""The unit under a real systemd: a container is booted, and `systemd/edge.service` lives in it as
-it would on a recorder.
+"""`systemd/edge.service` under a real systemd, in a container that is booted.
 
 The unit is the real one; a drop-in says where Python is, shortens what a test would wait for, and
 gives the daemon a sound card that plays a file. Everything else is as shipped: the default model,
@@ -49,17 +48,15 @@ class Recorder:
 
     def __init__(self, container: Container, folder: Path) -> None:
         self.container = container
-        self.units, self.settings, self.card = (
-            folder / "units",
-            folder / "settings",
-            folder / "card",
-        )
+        self.units = folder / "units"
+        self.settings = folder / "settings"
+        self.card = folder / "card"
 
     def systemctl(self, *arguments: str, check: bool = True) -> str:
         return self.container.run("systemctl", *arguments, check=check)
 
     def reset(self) -> None:
-        """Everything of an earlier test is forgotten."""
+        """Forget everything of an earlier test."""
         for file in ("absent", "frozen"):
             (self.card / file).unlink(missing_ok=True)
         self.kill()
@@ -74,8 +71,9 @@ class Recorder:
         soundfile.write(self.card / "sound.wav", samples, rate_hz)
 
     def with_the_tiny_bundle(self) -> dict[str, object]:
-        """Have it hear what a bundle knows that needs a second of sound, not five; what to
-        configure.
+        """Have it hear what the tiny bundle knows, which needs a second of sound, not five.
+
+        Returns what to configure.
         """
         if not (self.settings / "tiny").exists():
             tiny_bundle(self.settings / "tiny")
@@ -83,7 +81,7 @@ class Recorder:
         return {"bundle": "/etc/edge-monitor/tiny", "hop_s": 0.5}
 
     def kill(self) -> None:
-        """Without a good-bye."""
+        """Kill the recorder, so that it cannot say good-bye."""
         if (process := self.shown("MainPID")) != "0":
             self.container.run("sh", "-c", f"kill -KILL {process}", check=False)
         self.systemctl("stop", "edge")
@@ -141,8 +139,9 @@ class Recorder:
             )
 
     def events(self, tmp_path: Path) -> list[dict[str, Any]]:
-        """Detections in the store, oldest first, read from a copy so that the service keeps its
-        files to itself.
+        """Return the detections in the store, the oldest first.
+
+        They are read from a copy, so that the service keeps its files to itself.
         """
         copy = tmp_path / "copy.db"
         for suffix in ("-wal", ""):

@@ -1,6 +1,4 @@
-"""The broker of `deploy/mosquitto`: a recorder delivers through it, and nobody does what is not
-theirs to do.
-"""
+"""The broker of `deploy/mosquitto`: a recorder delivers through it, and no client may do more."""
 
 from __future__ import annotations
 

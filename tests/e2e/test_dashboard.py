@@ -1,6 +1,4 @@
-"""The dashboard for Grafana: a whole one, and every query of it has an answer from a recorder that
-ran.
-"""
+"""The dashboard for Grafana: every query of it has an answer from a recorder that ran."""
 
 from __future__ import annotations
 

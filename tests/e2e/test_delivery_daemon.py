@@ -1,6 +1,4 @@
-"""A whole recorder, from a fake sound card to a real broker: every topic, what it says, and what it
-never says.
-"""
+"""A whole recorder, from a fake sound card to a real broker: what it publishes, and what never."""
 
 from __future__ import annotations
 

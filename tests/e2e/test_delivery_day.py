@@ -1,5 +1,6 @@
-"""A broker away for a whole day: everything arrives, the oldest first, no faster than agreed; and
-what a small outbox keeps.
+"""A broker that is away for a day: everything arrives, the oldest first, no faster than agreed.
+
+Also what a small outbox keeps.
 """
 
 from __future__ import annotations

@@ -48,7 +48,7 @@ def disk(tmp_path: Path) -> Iterator[Path]:
 def a_daemon(
     folder: Path, bundle: Bundle, disk: Path, broker: Broker, *, ballast_mb: float
 ) -> Daemon:
-    """Its store and clips on `disk`; it tells of an event every second or so."""
+    """Return a daemon with store and clips on `disk`, which has an event every second or so."""
     config = write_config(
         folder,
         bundle.path,
@@ -186,7 +186,8 @@ from pathlib import Path
 from edge.errors import StoreError
 from edge.store.store import Store
 from tests.support.store import SYNCED, payload
-with Store(Path(sys.argv[1]), outbox_bytes=10**9, history_bytes=10**9, ballast_bytes=400_000) as store:
+bounds = {"outbox_bytes": 10**9, "history_bytes": 10**9, "ballast_bytes": 400_000}
+with Store(Path(sys.argv[1]), **bounds) as store:
     for number in range(int(sys.argv[2]), 10**6):
         for state in ("new", "end"):
             while True:

@@ -1,5 +1,4 @@
-"""`edge-deploy install` on a machine with systemd and nothing of ours: a container, in which it
-runs as root and for real.
+"""`edge-deploy install` as root on a fresh machine with systemd: a container.
 
 The package is a wheel that leads to what runs this test, so that no network is needed; all else is
 as on a recorder.

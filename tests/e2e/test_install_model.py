@@ -1,5 +1,6 @@
-"""`edge-deploy install` on a recorder that records: it goes from one model to the next, and a build
-that fails does not stop it.
+"""`edge-deploy install` on a running recorder: from one model to the next.
+
+A build of an engine that fails does not stop it.
 
 The environment is made in a container, of a wheel that leads to the packages that run this test; a
 drop-in gives the daemon a sound card that plays a file.
@@ -35,7 +36,8 @@ CURRENT = "/var/opt/edge-monitor/bundles/current"
 CARD = """[Service]
 Environment=LD_LIBRARY_PATH=/srv/python/lib OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 ExecStart=
-ExecStart=/opt/edge-monitor/bin/python -m tests.support.recorder_process --config /etc/edge-monitor/edge.yaml --card /srv/card
+ExecStart=/opt/edge-monitor/bin/python -m tests.support.recorder_process \\
+  --config /etc/edge-monitor/edge.yaml --card /srv/card
 """
 # A GPU for a moment, and a build that leaves a trace and fails.
 BUILD = """[Unit]

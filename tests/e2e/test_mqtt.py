@@ -6,7 +6,6 @@ import json
 import logging
 import random
 import shutil
-import socket
 import subprocess
 import threading
 import time
@@ -20,7 +19,7 @@ from edge.mqtt.probe import probe
 from edge.mqtt.reasons import ERROR_REASONS
 from edge.store.store import Store
 from tests.e2e.conftest import INFO, Open
-from tests.support.broker import Broker, Meter, Subscriber, Terse, free_port, until
+from tests.support.broker import Broker, Meter, Subscriber, Terse, until
 from tests.support.secure import client_tls, example_broker
 from tests.support.store import SYNCED, UNSYNCED, event_id, health, payload
 
@@ -374,38 +373,3 @@ def test_home_assistant_hears_of_the_recorder_at_each_of_its_births(
         broker.start()
         assert until(lambda: len(subscriber.said(topic)) >= 3)
         assert sink.alive
-
-
-@pytest.mark.parametrize(
-    "nonsense",
-    [
-        b"HTTP/1.1 400 Bad Request\r\n\r\n",
-        b"\x20\x02\x00",
-        b"\x20\xff\xff\xff\xff\x01",
-        bytes(64),
-        b"",
-    ],
-)
-def test_what_is_no_broker_is_told_without_a_traceback(nonsense: bytes) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-
-        def answer() -> None:
-            connection, _ = server.accept()
-            with connection:
-                connection.recv(1024)
-                connection.sendall(nonsense)
-
-        thread = threading.Thread(target=answer)
-        thread.start()
-        told = probe(MqttConfig(host="127.0.0.1", port=server.getsockname()[1]), device="r1")
-        thread.join()
-    assert told is not None
-    assert "\n" not in str(told)
-
-
-def test_nobody_there_is_told() -> None:
-    nobody = probe(MqttConfig(host="127.0.0.1", port=free_port()), device="r1")
-    assert nobody is not None
-    assert nobody.reason == "unreachable"
-    assert "Connection refused" in str(nobody)
-    assert "no connection" in str(probe(MqttConfig(host="no-such-host.invalid"), device="r1"))

@@ -1,5 +1,6 @@
-"""The recorder killed with -9 twenty times at random moments, and the broker killed and frozen
-under it: nothing is lost.
+"""Recorder and broker are killed and frozen at random moments, and nothing is lost.
+
+The recorder is killed with -9 twenty times.
 
 Once its store and sink alone, under a stream far denser than any forest's, and once the whole
 daemon with microphone and model.
@@ -48,8 +49,9 @@ def all_events(count: int) -> set[tuple[str, str]]:
 
 
 def arrives_whole(database: Path, broker: Broker, subscriber: Subscriber, open_sink: Open) -> None:
-    """After a last, peaceful life everything stored is there: each event's payload the same however
-    often it came.
+    """Assert that after a last, undisturbed life everything stored has arrived.
+
+    Each event has the same payload however often it came.
     """
     assert subscriber.counted()  # the lives were long enough to send something, too
     with Store(database, outbox_bytes=OUTBOX, history_bytes=OUTBOX) as store:
@@ -65,8 +67,9 @@ def arrives_whole(database: Path, broker: Broker, subscriber: Subscriber, open_s
 
 @contextmanager
 def troubled(broker: Broker, subscriber: Subscriber, dice: random.Random) -> Iterator[list[str]]:
-    """The broker killed and frozen at random moments as long as the block lasts; what was done to
-    it.
+    """Kill and freeze the broker at random moments as long as the block lasts.
+
+    Gives the list of what was done to it.
     """
     done: list[str] = []
     over = threading.Event()

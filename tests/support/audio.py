@@ -24,8 +24,9 @@ def noise(
 
 
 def soundscape(rate_hz: int = SPEC.sample_rate_hz) -> Array:
-    """What the tiny bundle knows, does not know, and a dead microphone: hummer, noise, peeper,
-    silence, whistler; 19.3 s.
+    """Return sounds that the tiny bundle knows, one that it does not know, and a dead microphone.
+
+    They are hummer, noise, peeper, silence, whistler, in 19.3 s.
     """
     return np.concatenate(
         [
@@ -41,8 +42,9 @@ def soundscape(rate_hz: int = SPEC.sample_rate_hz) -> Array:
 def write_audio(
     path: Path, samples: Array, rate_hz: int = SPEC.sample_rate_hz, *, subtype: str | None = None
 ) -> str:
-    """Write samples (n,) or (n, channels) in the container of the suffix; the path as a string, as
-    a person would give it.
+    """Write samples (n,) or (n, channels) in the container of the suffix.
+
+    Returns the path as a string, as a person would give it.
     """
     soundfile.write(path, samples, rate_hz, subtype=subtype)
     return str(path)

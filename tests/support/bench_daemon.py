@@ -1,9 +1,13 @@
-"""What the whole recorder costs, measured on this machine: `make bench` runs it after `edge bench`.
-A benchmark, no test of time.
+"""What the whole recorder costs on this machine: `make bench` runs it after `edge bench`.
 
-latency     from the end of the window that settled an event to the broker's acknowledgement; real time, real mosquitto
-idle        CPU of one core without the model: capture at 48 kHz, resampling, ring, windows, ledger, store, sink
-soak        resident memory over many windows, as fast as they are judged; the slope of a straight line through it
+It is a benchmark, not a test of time.
+
+latency     from the end of the window that settled an event to the broker's acknowledgement; in
+            real time, with a real mosquitto
+idle        CPU of one core without the model: capture at 48 kHz, resampling, ring, windows,
+            ledger, store, sink
+soak        resident memory over many windows, as fast as they are judged; the slope of a straight
+            line through it
 
 The sound card is a clock that hands over computed sound; everything after PortAudio's callback is
 what runs on a recorder.
@@ -52,8 +56,9 @@ AHEAD_S = 10.0  # of audio that a soak hands over before it waits for the model
 
 
 class SteadyAudio:
-    """A card that hands over `sound` for ever: in real time, or, given `lag_s`, as fast as that
-    stays below `AHEAD_S`.
+    """A sound card that hands over `sound` for ever.
+
+    It does so in real time or, given `lag_s`, as fast as that stays below `AHEAD_S`.
     """
 
     def __init__(self, sound: Array, *, lag_s: Callable[[], float] | None = None) -> None:
@@ -107,9 +112,7 @@ class WatchedStore(Store):
 
 
 class WatchedMetrics(Metrics):
-    """Remembers when detections were acknowledged, in the order in which they were stored; counts
-    windows.
-    """
+    """Counts windows, and remembers when each detection was acknowledged, in order."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -232,8 +235,9 @@ def latency(folder: Path, port: int, minutes: float) -> Iterator[str]:
 
 
 def judging_ms(plan: RecorderPlan) -> float:
-    """Wall time of one window through front end, network and head, alone on the machine; median of
-    20.
+    """Return the wall time of one window through front end, network and head.
+
+    It is the median of 20, with nothing else running.
     """
     from edge.types import Window
 
@@ -301,9 +305,10 @@ def soak(folder: Path, port: int, windows: int) -> Iterator[str]:
 
 
 def trend(x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[float, float]:
-    """Slope of a straight line and its standard error, from the means of 16 stretches: what is read
-    each half second wanders slowly, and taken one by one the readings would pass for far more
-    evidence than they are.
+    """Return the slope of a straight line through the points, and its standard error.
+
+    They come from the means of 16 stretches: what is read each half second wanders slowly, so
+    single readings would pass for far more evidence than they are.
     """
     means = np.array(
         [

@@ -1,5 +1,4 @@
-"""NVIDIA's published Python bindings, without NVIDIA's libraries: what they name can be compared
-with what this program uses.
+"""NVIDIA's published Python bindings, whose names are compared with those that this program uses.
 
 The wheels are a megabyte each and are fetched by pip; stub libraries with the few symbols that the
 bindings link to stand in for TensorRT itself. Nothing is called, and it is all done in a process of
@@ -26,10 +25,16 @@ WHEELS = {
 }
 LIBRARIES = ("nvinfer", "nvonnxparser", "nvinfer_plugin")
 SYMBOLS = (
-    "createInferBuilder_INTERNAL", "createInferRefitter_INTERNAL", "createInferRuntime_INTERNAL",
-    "createNvOnnxParserRefitter_INTERNAL", "createNvOnnxParser_INTERNAL", "getBuilderPluginRegistry", "getNvOnnxParserVersion",
-    "getPluginRegistry", "initLibNvInferPlugins",
-)  # fmt: skip
+    "createInferBuilder_INTERNAL",
+    "createInferRefitter_INTERNAL",
+    "createInferRuntime_INTERNAL",
+    "createNvOnnxParserRefitter_INTERNAL",
+    "createNvOnnxParser_INTERNAL",
+    "getBuilderPluginRegistry",
+    "getNvOnnxParserVersion",
+    "getPluginRegistry",
+    "initLibNvInferPlugins",
+)
 LOOK = """
 import json, sys, tensorrt_bindings as trt
 wanted, found = json.loads(sys.argv[1]), {"version": trt.__version__, "enums": {}, "classes": {}}
@@ -49,8 +54,10 @@ print(json.dumps(found))
 
 @cache
 def surface_of_bindings(version: str, cached: Path, wanted: str) -> dict[str, Any] | str:
-    """Enums with their integers and classes with the text of each member, for the names in `wanted`
-    (JSON); else why not.
+    """Return what the published bindings of a version have, or why they cannot be had.
+
+    They are enums with their integers, and classes with the text of each member, for the names in
+    `wanted` (JSON).
     """
     distribution, exact, major = WHEELS[version]
     folder = cached / f"{distribution}-{exact}"

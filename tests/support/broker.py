@@ -1,6 +1,4 @@
-"""A real mosquitto on a loopback port, to be killed and frozen, and a subscriber that counts what
-arrives.
-"""
+"""A real mosquitto on a loopback port, to be killed and frozen, and subscribers that count."""
 
 from __future__ import annotations
 
@@ -46,8 +44,7 @@ def free_port() -> int:
 
 
 class Broker:
-    """mosquitto in a folder of its own. What it has acknowledged survives its death, like that of a
-    broker that is worth using.
+    """mosquitto in a folder of its own; what it has acknowledged survives its death.
 
     Where `mortal` is False it is not to be killed, and is quicker.
     """
@@ -103,8 +100,7 @@ class Broker:
 
 
 class Terse:
-    """A broker that accepts everyone and everything, but hangs up without a word on one topic, as
-    MQTT 3.1.1 has it.
+    """A broker that accepts everything, but hangs up on one topic, as MQTT 3.1.1 has it.
 
     With a `receive_maximum` it asks for no more messages at once, answers only when it has waited
     for more, and counts them.
@@ -159,7 +155,8 @@ class Terse:
 
 def _packet(connection: socket.socket) -> tuple[int, bytes]:
     """First byte and body of the next MQTT packet."""
-    kind, shift, length = _exactly(connection, 1)[0], 0, 0
+    kind = _exactly(connection, 1)[0]
+    shift = length = 0
     while True:
         digit = _exactly(connection, 1)[0]
         length |= (digit & 127) << shift
@@ -179,8 +176,9 @@ def _exactly(connection: socket.socket, count: int) -> bytes:
 
 
 class Subscriber:
-    """Everything under a topic, for ever; a session that the broker keeps, so that nothing is
-    missed in between.
+    """A client that receives everything under a topic.
+
+    The broker keeps its session, so that nothing is missed in between.
     """
 
     def __init__(

@@ -1,6 +1,4 @@
-"""Small bundles with a real ONNX graph that can be reckoned by hand: no training, milliseconds to
-run.
-"""
+"""Small bundles with a real ONNX graph, untrained, whose answers can be computed by hand."""
 
 from __future__ import annotations
 
@@ -69,7 +67,8 @@ def tiny_bundle(
     labels: Sequence[Label] = LABELS,
     order: Sequence[int] = (0, 1, 2),
 ) -> Bundle:
-    """A bundle that knows three tones and rejects whatever fills the spectrum evenly;
+    """Write a bundle that knows three tones and rejects whatever fills the spectrum evenly.
+
     `golden_error` spoils its golden window.
 
     `variant_errors` names its variants, which are the same network, and says how each golden window
@@ -91,17 +90,27 @@ def tiny_bundle(
         tolerance=1e-4,
     )
     manifest = Manifest(
-        name="tiny", labels=tuple(labels[i] for i in order), frontend=spec, activation="softmax",
-        rule="max_logit", threshold=-6.0, scale=1.0,
-        training_data="0" * 64, code="0" * 64, metrics={"macro_f1": 1.0},
-    )  # fmt: skip
+        name="tiny",
+        labels=tuple(labels[i] for i in order),
+        frontend=spec,
+        activation="softmax",
+        rule="max_logit",
+        threshold=-6.0,
+        scale=1.0,
+        training_data="0" * 64,
+        code="0" * 64,
+        metrics={"macro_f1": 1.0},
+    )
     variants = {
         name: NewVariant(
             variant=_variant("tensorrt" if name == "int8" else "onnx"),
-            model=model, embedding=embedding[0] + np.float32(error), logits=logits[0], tolerance=1e-4,
+            model=model,
+            embedding=embedding[0] + np.float32(error),
+            logits=logits[0],
+            tolerance=1e-4,
         )
         for name, error in (variant_errors or {}).items()
-    }  # fmt: skip
+    }
     return write_bundle(
         path,
         manifest,
@@ -121,12 +130,11 @@ def choir_bundle(
     attention: bool = False,
     golden_errors: Mapping[str, float] | None = None,
 ) -> Bundle:
-    """A bundle that hears the three tones each by itself, so that a window may carry several
-    labels; noise is none of them.
+    """Write a bundle that hears each of the three tones by itself; noise is none of them.
 
-    With a `frame_threshold` it says so of every frame of its features, too; its `attention` is
-    where its features are loud. Of its golden window, `golden_errors` spoils outputs by name, and
-    leaves out those that are nan.
+    So a window may carry several labels. With a `frame_threshold` it says so of every frame of its
+    features, too; its `attention` is where its features are loud. Of its golden window,
+    `golden_errors` spoils outputs by name, and leaves out those that are NaN.
     """
     frontend = Frontend(SPEC)
     weights = np.zeros((SPEC.n_mels, len(TONES_HZ)))
@@ -143,10 +151,20 @@ def choir_bundle(
     )
     samples = tone(300.0, 1.0) + tone(3000.0, 1.0)
     manifest = Manifest(
-        name="choir", labels=LABELS, frontend=SPEC, activation="sigmoid", rule="max_logit", threshold=2.0, scale=1.0,
-        training_data="0" * 64, code="0" * 64, metrics={}, label_thresholds=dict(label_thresholds or {}),
-        frame_threshold=frame_threshold, attention=attention,
-    )  # fmt: skip
+        name="choir",
+        labels=LABELS,
+        frontend=SPEC,
+        activation="sigmoid",
+        rule="max_logit",
+        threshold=2.0,
+        scale=1.0,
+        training_data="0" * 64,
+        code="0" * 64,
+        metrics={},
+        label_thresholds=dict(label_thresholds or {}),
+        frame_threshold=frame_threshold,
+        attention=attention,
+    )
     errors = golden_errors or {}
     names = [
         name
@@ -190,11 +208,10 @@ def _graph(
     frames: bool = False,
     attention: bool = False,
 ) -> bytes:
-    """Mean over time, `flat` -> L2, `embedding`; of one of the two, a linear layer: matrix (n_mels,
-    K) and bias (K,).
+    """Return a graph: mean over time, `flat`, then L2-normalised, `embedding`, and a linear layer.
 
-    With `frames` the same layer of each frame of the features, too; `attention` is the features'
-    share of their sum.
+    The layer, matrix (n_mels, K) and bias (K,), takes `source`, one of the two. With `frames` it
+    also takes each frame of the features; `attention` is the features' share of their sum.
     """
     channels, mels, count = spec.shape
     first = numpy_helper.from_array(np.array([0], np.int64), "first")

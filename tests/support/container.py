@@ -1,5 +1,6 @@
-"""A real systemd, booted within seconds from this machine's own /usr; everything else of the
-container is fresh and vanishes.
+"""A real systemd in a container, booted within seconds from this machine's own /usr.
+
+Everything else of the container is fresh, and vanishes.
 
 `systemd-nspawn --volatile=yes` mounts /usr read-only below an empty tmpfs, so none of the machine's
 settings, units or data are seen or touched, and nothing has to be downloaded. The network is the
@@ -62,8 +63,9 @@ def cannot_boot() -> str | None:
 
 
 class Container:
-    """A booted system until the end of the block; `binds` and `read_only` are folders of this
-    machine, by where they are seen.
+    """A booted system until the end of the block.
+
+    `binds` and `read_only` are folders of this machine, by where the container sees them.
     """
 
     def __init__(
@@ -101,11 +103,11 @@ class Container:
         ]
         command += [*self._options, "systemd.firstboot=off", "systemd.status_unit_format=name"]
         with (
-            socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as told,
+            socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notices,
             self._console.open("wb") as console,
         ):
-            told.bind(self._address)
-            told.settimeout(BOOT_S)
+            notices.bind(self._address)
+            notices.settimeout(BOOT_S)
             # One tree of control groups, also where the machine still has one for each controller:
             # killing needs it.
             environ = {
@@ -122,7 +124,7 @@ class Container:
                 start_new_session=True,
             )
             while not self._leader:
-                for line in told.recv(4096).decode().splitlines():
+                for line in notices.recv(4096).decode().splitlines():
                     name, _, value = line.partition("=")
                     if name == "X_NSPAWN_LEADER_PID":
                         self._leader = int(value)
@@ -172,8 +174,9 @@ class Container:
         return done.stdout
 
     def path(self, inside: str) -> Path:
-        """A path of the container as this machine sees it; symbolic links that are absolute lead
-        astray.
+        """Return a path of the container as this machine sees it.
+
+        Absolute symbolic links in it would be followed on this machine, and lead elsewhere.
         """
         return Path(f"/proc/{self._leader}/root{inside}")
 
@@ -193,8 +196,9 @@ class Container:
 
 
 def install(folder: Path, checkout: Path) -> dict[str, Path]:
-    """The program where the unit looks for it, /opt/edge-monitor, made of what runs this test; what
-    to show read-only, by place.
+    """Make the program at /opt/edge-monitor, where the unit looks for it, of what runs this test.
+
+    Returns what the container is to see read-only, by place.
 
     A virtual environment of its own in `folder`, with the packages of ours; its Python may be below
     somebody's home, where no service may look, so it is shown below /opt too.

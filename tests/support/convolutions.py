@@ -1,5 +1,6 @@
-"""A small convolutional network as a bundle, and windows to measure it on: tones it knows, tones it
-does not, and noise.
+"""A small convolutional network as a bundle, and windows to measure it on.
+
+In the windows are tones that it knows, tones that it does not know, and noise.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from edge.bundle import Bundle, Frontend, Golden, Manifest, write_bundle
 from edge.bundle.heads import MaxLogit
+from edge.bundle.windows import KNOWN, QUIET, UNKNOWN, Split, Windows, write
 from edge.types import Array
 from tests.support.bundles import LABELS, SPEC, tone
 
@@ -25,15 +27,15 @@ CARD = "# Small\n\nFor tests.\n\n## Recordings\n\nNone.\n"
 
 
 def convolutional_bundle(path: Path, *, loudest: float = 1.0, deep: bool = True) -> Bundle:
-    """Two convolutions (without `deep` only the one over a single channel), random, and a linear
-    classifier that fits the tones.
+    """Write a bundle of random convolutions and a linear classifier that fits the tones.
 
-    `loudest` scales the first convolution's results, and the second takes it back.
+    There are two convolutions, without `deep` only the one over a single channel. `loudest` scales
+    the results of the first, and the second scales them back.
     """
     weights = _weights(loudest, deep=deep)
     points = _run(_graph(weights, deep=deep), _features((*KNOWN_HZ, *UNKNOWN_HZ, 0.0), 0, 30))[0]
     wanted = np.repeat(20 * np.eye(6, len(LABELS)), 30, axis=0)
-    # ridge regression
+    # This is ridge regression.
     directions = np.linalg.solve(points.T @ points + 0.1 * np.eye(EMBEDDING), points.T @ wanted)
     model = _graph({**weights, "directions": directions.astype(np.float32)}, deep=deep)
     samples = tone(700.0, SPEC.window_s)
@@ -41,54 +43,66 @@ def convolutional_bundle(path: Path, *, loudest: float = 1.0, deep: bool = True)
     known = _run(model, _features(KNOWN_HZ, 7, 20))[1]
     threshold = float(np.quantile(-known.max(1), 0.8))
     manifest = Manifest(
-        name="small", labels=LABELS, frontend=SPEC, activation="softmax", rule="max_logit", threshold=threshold, scale=1.0,
-        training_data="0" * 64, code="0" * 64, metrics={},
-    )  # fmt: skip
+        name="small",
+        labels=LABELS,
+        frontend=SPEC,
+        activation="softmax",
+        rule="max_logit",
+        threshold=threshold,
+        scale=1.0,
+        training_data="0" * 64,
+        code="0" * 64,
+        metrics={},
+    )
     golden = Golden(samples=samples, embedding=embedding[0], logits=logits[0], tolerance=1e-3)
     return write_bundle(path, manifest, model=model, rule=MaxLogit(), golden=golden, card=CARD)
 
 
 def write_windows_file(path: Path, bundle: Bundle, **changed: Any) -> Path:
-    """What `edge-train windows` would write for it: 3 windows a recording, the last one quiet;
-    `changed` replaces arrays.
+    """Write windows as `edge-train windows` does: 3 of each recording, the last one quiet.
+
+    `changed` replaces arrays of the file by their names, or leaves one out with None.
     """
-    arrays: dict[str, Any] = {
-        "format": np.array(1),
-        "frontend": np.array(bundle.frontend.digest),
-        "training_data": np.array(bundle.manifest.training_data),
-        "labels": np.array([label.label for label in bundle.labels]),
-        "train_features": _features((*KNOWN_HZ, *UNKNOWN_HZ), 1, 8),
-    }
-    for seed, name in ((2, "validation"), (3, "test")):
-        arrays |= {f"{name}_{key}": column for key, column in _split(seed).items()}
-    with path.open("wb") as file:
-        np.savez(
-            file, **{key: value for key, value in (arrays | changed).items() if value is not None}
-        )
+    windows = Windows(
+        frontend=bundle.frontend.digest,
+        training_data=bundle.manifest.training_data,
+        labels=tuple(label.label for label in bundle.labels),
+        calibration=_features((*KNOWN_HZ, *UNKNOWN_HZ), 1, 8),
+        validation=_split(2),
+        test=_split(3),
+    )
+    write(path, windows)
+    if changed:
+        with np.load(path) as written:
+            arrays = {**written, **changed}
+        np.savez(path, **{name: array for name, array in arrays.items() if array is not None})
     return path
 
 
-def _split(seed: int, recordings: int = 6, windows: int = 3) -> dict[str, NDArray[Any]]:
-    kinds = [("known species", hz, k) for k, hz in enumerate(KNOWN_HZ)]
-    kinds += [("unknown species", hz, -1) for hz in UNKNOWN_HZ] + [("noise: hiss", 0.0, -1)]
+def _split(seed: int, recordings: int = 6, windows: int = 3) -> Split:
+    kinds = [(KNOWN, hz, k) for k, hz in enumerate(KNOWN_HZ)]
+    kinds += [(UNKNOWN, hz, -1) for hz in UNKNOWN_HZ] + [("noise: hiss", 0.0, -1)]
     origin = np.repeat([kind for kind, _, _ in kinds], recordings * windows)
     quiet = (np.arange(len(origin)) % windows == windows - 1) & (origin != "noise: hiss")
-    return {
-        "features": np.concatenate(
+    return Split(
+        features=np.concatenate(
             [_features([hz], seed, recordings * windows) for _, hz, _ in kinds]
         ),
-        "recording": np.repeat(np.arange(len(kinds) * recordings), windows),
-        "species": np.where(quiet, -1, np.repeat([k for _, _, k in kinds], recordings * windows)),
-        "kind": np.where(quiet, "quiet windows", origin),
-        "origin": origin,
-    }
+        recording=np.repeat(np.arange(len(kinds) * recordings), windows),
+        species=np.where(quiet, -1, np.repeat([k for _, _, k in kinds], recordings * windows)),
+        kind=np.where(quiet, QUIET, origin),
+        origin=origin,
+    )
 
 
 def _features(frequencies: Any, seed: int, each: int) -> Array:
-    """Windows (n, 1, n_mels, frames) of tones a little out of tune in noise; 0 Hz is noise
-    alone.
+    """Return windows (n, 1, n_mels, frames) of tones, a little out of tune, in noise.
+
+    0 Hz stands for noise alone.
     """
-    rng, frontend, windows = np.random.default_rng(seed), Frontend(SPEC), []
+    rng = np.random.default_rng(seed)
+    frontend = Frontend(SPEC)
+    windows = []
     for hz in frequencies:
         for _ in range(each):
             sound = tone(hz * rng.uniform(0.97, 1.03), SPEC.window_s) * float(hz > 0)
@@ -116,8 +130,9 @@ def _weights(loudest: float, *, deep: bool) -> dict[str, Array]:
 
 
 def _graph(weights: dict[str, Array], *, deep: bool) -> bytes:
-    """Conv -> Relu -> MaxPool -> Conv -> Relu -> mean over time -> embedding, L2 -> logits; the
-    nodes have no names.
+    """Return a graph whose nodes have no names.
+
+    Conv -> Relu -> MaxPool -> Conv -> Relu -> mean over time -> embedding, L2 -> logits
     """
     nodes = [
         helper.make_node("Conv", ["features", "first", "first_bias"], ["c1"], pads=[1, 1, 1, 1]),

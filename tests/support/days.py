@@ -25,12 +25,16 @@ QUIET = SignalHealth(
 
 
 def record_day(store: Store, *, seed: int, minutes: int = 1440) -> list[str]:
-    """Detections with their beginnings and ends, and every minute a row of effort and of health;
-    their names, in order.
+    """Record detections, with a row of effort and of health for every minute.
+
+    Returns the names of all messages, in order; a detection has one for its beginning and one for
+    its end.
     """
     # What this writes a second apart stands for a day: the disk need not be asked after each.
     store._db.execute("PRAGMA synchronous=OFF")
-    dice, names, number = random.Random(seed), [], 0
+    dice = random.Random(seed)
+    names: list[str] = []
+    number = 0
     for minute in range(minutes):
         at = BEGAN + timedelta(minutes=minute)
         for _ in range(dice.choice((0, 0, 0, 0, 1, 3))):

@@ -1,9 +1,8 @@
-"""A CUDA driver that has a device of ordinary memory: what `cuda.bindings.driver` is to
-`edge.backends.cuda`.
+"""A fake of `cuda.bindings.driver` for `edge.backends.cuda`, with a device of ordinary memory.
 
-Strict where the real one is merciless: nothing before `cuInit`, no call from a thread without a
-context, work in a stream is done when somebody waits for it and not before, memory that was given
-back is gone.
+It is strict where a mistake crashes the real one: nothing works before `cuInit` or from a thread
+without a context, work in a stream is done only when somebody waits for it, and memory that was
+given back is gone.
 """
 
 # ruff: noqa: N801, N802 - the names are NVIDIA's
@@ -23,12 +22,30 @@ __all__ = ["PARAMETERS", "Device", "fake_driver"]
 
 # The functions there are, with the number of their parameters.
 PARAMETERS = {
-    "cuInit": 1, "cuDeviceGetCount": 0, "cuDeviceGet": 1, "cuDeviceGetName": 2, "cuDeviceGetAttribute": 2, "cuDeviceTotalMem": 1,
-    "cuDevicePrimaryCtxRetain": 1, "cuCtxSetCurrent": 1, "cuStreamCreate": 1, "cuStreamDestroy": 1, "cuStreamSynchronize": 1,
-    "cuStreamBeginCapture": 2, "cuStreamEndCapture": 1, "cuGraphInstantiate": 2, "cuGraphLaunch": 2, "cuGraphDestroy": 1,
-    "cuGraphExecDestroy": 1, "cuMemAlloc": 1, "cuMemFree": 1, "cuMemHostAlloc": 2, "cuMemFreeHost": 1, "cuMemcpyHtoDAsync": 4,
+    "cuInit": 1,
+    "cuDeviceGetCount": 0,
+    "cuDeviceGet": 1,
+    "cuDeviceGetName": 2,
+    "cuDeviceGetAttribute": 2,
+    "cuDeviceTotalMem": 1,
+    "cuDevicePrimaryCtxRetain": 1,
+    "cuCtxSetCurrent": 1,
+    "cuStreamCreate": 1,
+    "cuStreamDestroy": 1,
+    "cuStreamSynchronize": 1,
+    "cuStreamBeginCapture": 2,
+    "cuStreamEndCapture": 1,
+    "cuGraphInstantiate": 2,
+    "cuGraphLaunch": 2,
+    "cuGraphDestroy": 1,
+    "cuGraphExecDestroy": 1,
+    "cuMemAlloc": 1,
+    "cuMemFree": 1,
+    "cuMemHostAlloc": 2,
+    "cuMemFreeHost": 1,
+    "cuMemcpyHtoDAsync": 4,
     "cuMemcpyDtoHAsync": 4,
-}  # fmt: skip
+}
 CONTEXT = "the primary context"
 Work = Callable[[], None]
 
@@ -62,8 +79,9 @@ class _Queue:
 
 @dataclass
 class Device:
-    """A GPU. `failing` names calls and the error each is to answer with; `calls` counts those
-    made.
+    """A GPU.
+
+    `failing` names calls and the error that each is to answer with, `calls` counts those made.
     """
 
     name: str = "Orin (fake)"
@@ -79,7 +97,7 @@ class Device:
     of_thread: threading.local = field(default_factory=threading.local)
 
     def enqueue(self, stream: int, work: Work) -> None:
-        """Into the recording, if there is one."""
+        """Add work to the stream, or to the recording of it that is being made."""
         queue = self.queues[stream]
         (queue.waiting if queue.recording is None else queue.recording).append(work)
 

@@ -1,5 +1,4 @@
-"""A `tensorrt` that builds, keeps and runs engines on the CPU, and knows no name that the real one
-does not.
+"""A fake `tensorrt` that builds and runs engines on the CPU, and has only names of the real one.
 
 The names, parameters and integers come from `tensorrt_surface.json`, as version 10.3 and as 11.4. A
 plan is the ONNX graph behind a header that says what it was built by and for; ONNX Runtime runs it.
@@ -28,12 +27,14 @@ __all__ = ["VERSIONS", "Behaviour", "fake_tensorrt", "surface"]
 
 
 def fake_tensorrt(version: str, device: Device, behaviour: Behaviour | None = None) -> ModuleType:
-    """The module as of `version` "10.3" or "11.4", or as of another version with the names of the
-    nearest.
+    """Return the module of `version` "10.3" or "11.4".
+
+    Another version has the names of the nearest of the two.
     """
     known = surface()["11.4" if version.startswith("11") else "10.3"]
     module = ModuleType("tensorrt")
-    module.__version__ = known["version"] if version in VERSIONS else version  # type: ignore[attr-defined]
+    exact = known["version"] if version in VERSIONS else version
+    module.__version__ = exact  # type: ignore[attr-defined]
     enums: dict[str, Any] = {
         name: enum.IntEnum(name.rpartition(".")[2], members)
         for name, members in known["enums"].items()
@@ -46,7 +47,7 @@ def fake_tensorrt(version: str, device: Device, behaviour: Behaviour | None = No
         enums=enums,
         device=device,
         behaviour=behaviour or Behaviour(),
-        version=module.__version__,
+        version=exact,
     )
     for cls in (ILogger, IProgressMonitor, Builder, OnnxParser, Runtime):
         setattr(module, cls.__name__, context.strict(cls))

@@ -1,6 +1,4 @@
-"""What all of the fake `tensorrt` stands on: the names that are known, how it is to fail, and
-classes that take no other name.
-"""
+"""The base of the fake `tensorrt`: known names, failures, and classes that take no other name."""
 
 from __future__ import annotations
 
@@ -44,8 +42,9 @@ def surface() -> dict[str, Any]:
 
 @dataclass
 class Behaviour:
-    """How it is to fail. `deserialize_says`: answer None and log this. `build_says`: the same when
-    building.
+    """How the fake is to fail.
+
+    `deserialize_says`: answer None and log this. `build_says`: the same when building.
 
     `deaf_pools` names memory pools whose limits it does not take. `execute_fails`:
     `execute_async_v3` answers False. `answers_off_by` is added to what the network gives.
@@ -76,8 +75,9 @@ class Library:
     version: str
 
     def strict(self, cls: type[Any]) -> type[Any]:
-        """The class as of this version: nothing public that the real one has not, with the real
-        one's parameters.
+        """Return the class as of this version.
+
+        It has no public name that the real one has not, and the real one's parameters.
         """
         members = surface()["11.4" if self.version.startswith("11") else "10.3"]["classes"][
             cls.__name__
@@ -122,8 +122,9 @@ class Strict:
 
 
 class ILogger:
-    """To be inherited from; the base's `__init__` has to be called, or pybind refuses the object
-    later.
+    """A base class for loggers.
+
+    Its `__init__` has to be called, or pybind refuses the object later.
     """
 
     _begun = False
@@ -136,7 +137,7 @@ class ILogger:
 
 
 class IProgressMonitor:
-    """As ILogger."""
+    """A base class for progress monitors; its `__init__` has to be called, too."""
 
     _begun = False
 

@@ -32,7 +32,7 @@ class Runtime(Strict):
         return lib.make(ICudaEngine, json.loads(header)["profile"], onnx)
 
     def _complaint(self, plan: bytes) -> str | None:
-        """In TensorRT's own words."""
+        """Return why the plan cannot be used, in TensorRT's own words."""
         lib = self._lib
         header, _, onnx = plan[len(MAGIC) :].partition(b"\n")
         if not plan.startswith(MAGIC) or json.loads(header)["size"] != len(onnx):

@@ -1,9 +1,8 @@
-"""A recorder to which everything happens that an alert tells of, with a real Prometheus that
-evaluates the shipped rules on it.
+"""A recorder with every trouble that there is an alert for, watched by a real Prometheus.
 
-The rules are a copy in which minutes are seconds: `hastened` makes it, and replaces nothing but
-durations and the least numbers of events that make a share. What the shipped durations do is for
-`promtool test rules`.
+Prometheus evaluates a copy of the shipped rules in which minutes are seconds: `hastened` makes it,
+and replaces only durations and the least numbers of events that make a share. What the shipped
+durations do is tested by `promtool test rules`.
 """
 
 from __future__ import annotations
@@ -66,8 +65,9 @@ def hastened(text: str) -> str:
 
 @dataclass
 class Fleet:
-    """What became of it: alerts that fired with what they said, in calm and in trouble; `at_s` is
-    when its metrics were richest.
+    """What became of the recorder: the alerts that fired, in calm and in trouble.
+
+    `at_s` is the time at which it had the most metrics.
     """
 
     prometheus: Prometheus
@@ -77,7 +77,7 @@ class Fleet:
     at_s: float = 0.0
 
     def wait_for(self, *names: str) -> None:
-        """Until each of these has fired."""
+        """Wait until each of these alerts has fired."""
 
         def have_fired() -> bool:
             for name, found in self.prometheus.firing().items():
@@ -95,9 +95,7 @@ class Fleet:
 
 @contextmanager
 def troubled_recorder(folder: Path) -> Iterator[Fleet]:
-    """Let it live and have its troubles; the recorder is gone in the block, and Prometheus still
-    answers.
-    """
+    """Give what became of a recorder with troubles, which is gone; Prometheus still answers."""
     rules, port = folder / "rules.yml", free_port()
     rules.write_text(hastened(ALERTS.read_text(encoding="utf-8")), encoding="utf-8")
     with ExitStack() as parts:
@@ -112,23 +110,19 @@ def troubled_recorder(folder: Path) -> Iterator[Fleet]:
 
 
 class _Life:
-    """Of the recorder."""
+    """The life of the recorder, from calm to its last trouble."""
 
     def __init__(
         self, folder: Path, *, disk: Path, port: int, broker: Broker, fleet: Fleet
     ) -> None:
-        self.disk, self.port, self.broker, self.fleet, self.folder = (
-            disk,
-            port,
-            broker,
-            fleet,
-            folder,
-        )
-        self.watch, self.world, self.board = (
-            Watch(port),
-            HandWorld(synced=False),
-            orin(folder / "sys"),
-        )
+        self.disk = disk
+        self.port = port
+        self.broker = broker
+        self.fleet = fleet
+        self.folder = folder
+        self.watch = Watch(port)
+        self.world = HandWorld(synced=False)
+        self.board = orin(folder / "sys")
         self.audio = RealTimeAudio(_calls(tone(300, 1.0)))
 
     def live(self) -> None:
@@ -179,8 +173,9 @@ class _Life:
         )
 
     def _calm(self) -> None:
-        """Known calls, delivered, until there is a day before; the clock is not set yet. Clips fill
-        their budget in small steps.
+        """Have known calls delivered until the recorder has an earlier day to compare with.
+
+        The clock is not set yet. Clips fill their budget in small steps.
         """
         self.watch.until('edge_messages_sent_total{kind="detection"}', 10)
         self.watch.until('edge_detections_total{label="low_hummer"}', 5)
@@ -222,9 +217,7 @@ def _calls(sound: Any) -> Any:
 
 
 def _flood(path: Path, *, first: int = 0, count: int = 250) -> None:
-    """More events than the outbox takes, from outside: the recorder finds them at its next
-    write.
-    """
+    """Store more events than the outbox takes; the recorder finds them at its next write."""
     with Store(path, outbox_bytes=10**9, history_bytes=10**9) as store:
         for number in range(first, first + count):
             store.record(payload(number, label="low_hummer"), dating=SYNCED)

@@ -1,5 +1,6 @@
-"""What a microphone brings, for a test to look at:
-`python -m tests.support.hear DEVICE RATE_HZ OUT.npz`, until its input ends.
+"""What a microphone brings until its input ends, for a test to look at.
+
+    python -m tests.support.hear DEVICE RATE_HZ OUT.npz
 
 A process of its own, because PortAudio and ALSA read their environment once. Says `hearing` when
 samples advance.

@@ -1,5 +1,6 @@
-"""Recorders that are killed with -9: each a process of its own, started in milliseconds by a parent
-that has imported everything.
+"""Recorders that are killed with -9, each a process of its own.
+
+They start in milliseconds, from a parent that has imported everything.
 
     python -m tests.support.killable store DATABASE PORT
     python -m tests.support.killable daemon CONFIG
@@ -46,8 +47,9 @@ DIES_BY_ITSELF_S = 30.0  # when the test that should kill it is no more
 
 
 class Killable:
-    """One recorder after another on the same database. `stored` is the number of events that were
-    stored whole.
+    """Runs one recorder after another on the same database.
+
+    `stored` is the number of events that were stored whole.
     """
 
     def __init__(self, *arguments: str) -> None:

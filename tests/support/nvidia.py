@@ -1,6 +1,4 @@
-"""A machine with NVIDIA's software on it, faked: `import tensorrt` and
-`import cuda.bindings.driver` find what stands here.
-"""
+"""A fake of a machine with NVIDIA's software: `tensorrt` and `cuda.bindings.driver`."""
 
 from __future__ import annotations
 
@@ -26,8 +24,9 @@ __all__ = ["Nvidia", "begin", "for_children", "on_a_machine", "tensorrt_missing"
 
 @dataclass
 class Nvidia:
-    """What is installed: a TensorRT of `version`, a device. `import_errors` gives modules the text
-    their import fails with.
+    """What is installed: a TensorRT of `version`, and a device.
+
+    `import_errors` gives modules the text that their import fails with.
     """
 
     version: str = "10.3"
@@ -81,9 +80,7 @@ class _Loader(importlib.abc.Loader):
 
 @contextmanager
 def on_a_machine(machine: Nvidia) -> Iterator[Nvidia]:
-    """This process runs on `machine` inside of the block; also where there is real software of that
-    name.
-    """
+    """Have this process run on `machine` within the block, whatever is really installed."""
     finder = _Finder(machine)
     before = {name: sys.modules.pop(name) for name in list(sys.modules) if _ours(name)}
     sys.meta_path.insert(0, finder)
@@ -99,8 +96,9 @@ def on_a_machine(machine: Nvidia) -> Iterator[Nvidia]:
 def for_children(
     machine: Nvidia, root: Path, path: str = os.environ.get("PYTHONPATH", "")
 ) -> dict[str, str]:
-    """Environment in which a Python started by us runs on `machine`, too: see
-    `tests/support/startup/sitecustomize.py`.
+    """Return the environment in which a Python that we start runs on `machine`, too.
+
+    See `tests/support/startup/sitecustomize.py`.
     """
     behaviour = {
         k: v for k, v in asdict(replace(machine.behaviour, loggers=[])).items() if k != "loggers"

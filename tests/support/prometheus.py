@@ -28,8 +28,9 @@ class Prometheus:
     port: int
 
     def asked(self, query: str, *, at_s: float | None = None) -> list[dict[str, Any]]:
-        """The vector that a PromQL query gives, now or at a Unix time; empty while there is no
-        answer yet.
+        """Return the vector that a PromQL query gives, now or at a Unix time.
+
+        It is empty while there is no answer yet.
         """
         parameters = {"query": query} if at_s is None else {"query": query, "time": f"{at_s:.3f}"}
         vector: list[dict[str, Any]] = self._get(f"query?{urllib.parse.urlencode(parameters)}").get(

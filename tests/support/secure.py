@@ -14,21 +14,21 @@ import paho.mqtt.client as mqtt
 __all__ = ["client_tls", "example_broker", "identify"]
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "deploy" / "mosquitto"
-# `Broker` has its own
+# Settings that `Broker` makes by itself.
 OF_THE_TEST = ("listener ", "persistence", "autosave_interval ", "max_queued_messages ")
 
 
 def certificates(folder: Path, names: Iterable[str]) -> None:
-    """A certificate authority, one certificate for each name, and an authority that nobody
-    trusts.
-    """
-    script = """
-    openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=testCA -keyout ca.key -out ca.pem
-    openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=otherCA -keyout other.key -out other.pem
+    """Make a certificate authority, a certificate for each name, and an untrusted authority."""
+    script = r"""
+    new="openssl req -newkey rsa:2048 -nodes"
+    $new -x509 -days 2 -subj /CN=testCA -keyout ca.key -out ca.pem
+    $new -x509 -days 2 -subj /CN=otherCA -keyout other.key -out other.pem
     printf 'subjectAltName=IP:127.0.0.1' > ext
     for name in "$@"; do
-        openssl req -newkey rsa:2048 -nodes -subj /CN=$name -keyout $name.key -out $name.csr
-        openssl x509 -req -in $name.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -extfile ext -out $name.pem
+        $new -subj /CN=$name -keyout $name.key -out $name.csr
+        openssl x509 -req -in $name.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 \
+            -extfile ext -out $name.pem
     done
     """
     folder.mkdir()
@@ -36,7 +36,8 @@ def certificates(folder: Path, names: Iterable[str]) -> None:
 
 
 def example_broker(folder: Path, *, clients: tuple[str, ...]) -> tuple[str, ...]:
-    """Settings for `Broker`: the example's, but for the place of its files and its port.
+    """Return settings for `Broker`: those of the example, except its port and where its files are.
+
     Certificates are in `folder`/certs.
     """
     certificates(folder / "certs", ("broker", *clients))

@@ -1,5 +1,6 @@
-"""A PulseAudio of the tests' own, with a null sink whose monitor is the microphone: killed, frozen
-and played into at will.
+"""A PulseAudio server for tests, with a null sink whose monitor is the microphone.
+
+It can be killed, frozen and played into.
 """
 
 from __future__ import annotations
@@ -21,9 +22,10 @@ RATE_HZ = 48_000
 # No conversion may take place between the player and us: the sink's own rate, channels and format
 # are those of the files played. A null sink mixes up to 2 s ahead, and takes that back when a
 # player comes; what the monitor had of it is then missing.
-SCRIPT = """\
-load-module module-native-protocol-unix socket={socket} auth-anonymous=1
-load-module module-null-sink sink_name=field rate={rate} channels=1 channel_map=mono format=s16le norewinds=1
+SINK = "sink_name=field rate={rate} channels=1 channel_map=mono format=s16le norewinds=1"
+SCRIPT = f"""\
+load-module module-native-protocol-unix socket={{socket}} auth-anonymous=1
+load-module module-null-sink {SINK}
 """
 # ALSA's own file is left out, so that no card, server or setting of this machine has a part in it.
 # PortAudio aborts the program where nothing is called `default`; this one cannot be opened, so it
@@ -35,8 +37,9 @@ pcm.default {{ type hw card 31 }}
 
 
 class SoundServer:
-    """`environ` is what a program needs to find it, and nothing else that sounds; the server runs
-    while `start`ed.
+    """A sound server, which runs once it is `start`ed.
+
+    `environ` is what a program needs to find it, and no other sound card or server.
     """
 
     def __init__(self, folder: Path, *, device: str = DEVICE) -> None:
@@ -65,9 +68,7 @@ class SoundServer:
         }
 
     def name(self, device: str) -> None:
-        """What the microphone is called from now on; programs that run see it when they look for
-        devices anew.
-        """
+        """Change the microphone's name; programs see it when they look for devices again."""
         (self._folder / "asound.conf").write_text(ALSA.format(device=device, socket=self._socket))
 
     @property
@@ -106,7 +107,7 @@ class SoundServer:
             time.sleep(0.02)
 
     def kill(self) -> None:
-        """As the kernel does when memory is short."""
+        """Kill the server, as the kernel does when memory is short."""
         if self._process is not None:
             self._process.kill()
             self._process.wait()

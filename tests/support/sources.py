@@ -1,5 +1,6 @@
-"""A source that plays an array: the fake of the source contract, with losses where a test wants
-them.
+"""A source that plays an array, with losses where a test wants them.
+
+It is the fake of the source contract.
 """
 
 from __future__ import annotations
@@ -14,8 +15,9 @@ __all__ = ["ArraySource"]
 
 @dataclass(frozen=True, kw_only=True)
 class ArraySource:
-    """Plays `runs` of samples, each from its start sample, in blocks of `sizes` samples over and
-    over.
+    """Plays `runs` of samples, each from its start sample.
+
+    Blocks have the `sizes`, over and over.
     """
 
     runs: Sequence[tuple[int, Array]]

@@ -1,10 +1,11 @@
-"""Trees of sysfs as two boards have them, and sensors that fail. Links point to the device's own
-folder, as the kernel has it.
+"""Trees of sysfs as two boards have them, and sensors that fail.
+
+Links point to the device's own folder, as in the kernel's.
 
 Layouts: devices and `load` in per mille of Orin (17000000.ga10b of JetPack 5, 17000000.gpu of
 JetPack 6) and the zones of both boards are in the power and thermal chapters of NVIDIA's Jetson
 Linux Developer Guide (r35, r36; r38 for Thor). That Thor has gpu-gpc-0 and gpu-nvd-0 without a
-`load`, and a GPU's zone that cannot be read while it sleeps, is told by its users
+`load`, and a GPU's zone that cannot be read while it sleeps, is reported by its users
 (rbonghi/jetson_stats issue 885). INA3221 and INA238: Documentation/hwmon/ of Linux; zones:
 Documentation/driver-api/thermal/.
 """
@@ -55,8 +56,9 @@ class Tree:
         self.link(f"class/thermal/thermal_zone{number}", folder)
 
     def ina3221(self, number: int, rails: Mapping[str, tuple[int, int]]) -> None:
-        """A monitor of up to three rails, each with mV and mA; its sum of shunts has a label and no
-        current of its own.
+        """Add a monitor of up to three rails, each with mV and mA.
+
+        Its sum of shunts has a label and no current of its own.
         """
         folder = f"devices/platform/bus@0/c240000.i2c/i2c-1/1-004{number}/hwmon/hwmon{number}"
         self.write(f"{folder}/name", "ina3221")

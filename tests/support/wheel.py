@@ -1,5 +1,6 @@
-"""A wheel of this project that installs within seconds and without a network: it leads to the
-packages that run the test.
+"""A wheel of this project that installs within seconds and without a network.
+
+It leads to the packages that run the test.
 """
 
 from __future__ import annotations
@@ -15,8 +16,9 @@ INFO = "edge_monitor-9.9.dist-info"
 
 
 def linked_wheel(folder: Path, paths: Iterable[Path | str]) -> Path:
-    """The wheel, with the real commands; the environment it is installed into imports from
-    `paths`.
+    """Write the wheel, with the real commands.
+
+    The environment that it is installed into imports from `paths`.
     """
     file = folder / "edge_monitor-9.9-py3-none-any.whl"
     files = {

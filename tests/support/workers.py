@@ -1,6 +1,4 @@
-"""Two processes that share the tests: one waits for brokers and sound servers while the other
-computes.
-"""
+"""Two processes share the tests: one waits for brokers and servers while the other computes."""
 
 from __future__ import annotations
 
@@ -27,8 +25,9 @@ LONG = (
 
 
 def longest_first(items: list[pytest.Item]) -> None:
-    """Put them into the order in which they are handed out; within a file and a folder they stay as
-    they are.
+    """Sort the tests into the order in which they are handed out.
+
+    Within a file and a folder they stay as they are.
     """
 
     def rank(item: pytest.Item) -> int:
@@ -38,8 +37,9 @@ def longest_first(items: list[pytest.Item]) -> None:
 
 
 def scheduling(config: pytest.Config, log: Producer) -> LoadFileScheduling:
-    """A file at a time, for its fixtures are made once; whole recorders in real time one after the
-    other, in one process.
+    """Return the scheduling: a file at a time, because its fixtures are made once.
+
+    Whole recorders in real time run one after the other, in one process.
     """
     from xdist.scheduler import LoadFileScheduling
 

@@ -1,30 +1,17 @@
-"""Real windows as data, for whoever measures a bundle's network without the training code:
-`edge-deploy quantize`.
-
-One .npz, whole or not at all, features as the network takes them (float32, n x channels x n_mels x
-frames):
-
-format                          1
-frontend, training_data         digests: of the spec the features were made with, of the recordings trained on
-labels                          (K,) in the order of the logits
-train_features                  windows of recordings trained on, one of each: to choose the ranges of whole numbers
-validation_*, test_*            every window of these splits: features, recording (n,) a number per recording, species
-                                (n,) position in `labels` or -1, kind and origin (n,) in words, as in `train.judging.truth`
-"""
+"""The windows of a run as the file that `edge.bundle.windows` describes."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edge.bundle import FrontendSpec
+from edge.bundle.windows import Split, Windows, write
 from edge.errors import UserError
 from train.corpus.corpus import Corpus, Recording
-from train.files import replacing
 from train.judging.truth import judge_truth
 from train.learning.fit import TrainedRun, split_recordings
 from train.learning.infer import hear, hear_all
@@ -32,37 +19,38 @@ from train.windows.outputs import HOP_S, WindowOutputs
 
 __all__ = ["write_windows"]
 
-FORMAT = 1
-Columns = dict[str, NDArray[Any]]
-
 
 def write_windows(
     run: TrainedRun, corpus: Corpus, path: Path, *, cache: Path, most: int = 512, workers: int = 1
 ) -> dict[str, int]:
-    """Write the file at `path`, with at most `most` windows to calibrate on; how many windows each
-    part has.
+    """Write the file at `path`, and return how many windows each part of it has.
+
+    At most `most` windows are for calibration. Raises `UserError` when a part has no recordings or
+    the file cannot be written.
     """
     splits, spec = split_recordings(corpus, fold=run.fold), run.recipe.frontend
-    arrays: Columns = {
-        "format": np.array(FORMAT),
-        "frontend": np.array(spec.digest),
-        "training_data": np.array(corpus.digest),
-        "labels": np.array(run.labels, np.str_),
-        "train_features": _one_each(splits.train, spec, cache, most),
+    windows = Windows(
+        frontend=spec.digest,
+        training_data=corpus.digest,
+        labels=tuple(run.labels),
+        calibration=_one_each(splits.train, spec, cache, most),
+        validation=_all_of(run, corpus, splits.validation, cache, workers),
+        test=_all_of(run, corpus, splits.test, cache, workers),
+    )
+    write(Path(path), windows)
+    return {
+        "train": len(windows.calibration),
+        "validation": len(windows.validation.features),
+        "test": len(windows.test.features),
     }
-    for name, recordings in (("validation", splits.validation), ("test", splits.test)):
-        columns = _all_of(run, corpus, recordings, cache, workers)
-        arrays |= {f"{name}_{key}": column for key, column in columns.items()}
-    with replacing(Path(path)) as staged, staged.open("wb") as file:
-        np.savez(file, **arrays)  # type: ignore[arg-type]
-    return {name: len(arrays[f"{name}_features"]) for name in ("train", "validation", "test")}
 
 
 def _one_each(
     recordings: Sequence[Recording], spec: FrontendSpec, cache: Path, most: int
 ) -> NDArray[np.float32]:
-    """A window of each of at most `most` recordings, drawn among those in which something is heard;
-    the same every time.
+    """Return a window (n, C, F, T) of each of at most `most` recordings, the same every time.
+
+    It is drawn among those in which something is heard.
     """
     if not recordings:
         raise UserError(
@@ -80,8 +68,8 @@ def _one_each(
 
 def _all_of(
     run: TrainedRun, corpus: Corpus, recordings: Sequence[Recording], cache: Path, workers: int
-) -> Columns:
-    """Every window of `recordings` and its truth."""
+) -> Split:
+    """Return every window of `recordings` with what it should be called."""
     position = {r.path: i for i, r in enumerate(corpus.recordings)}
     heard = list(
         hear_all(recordings, spec=run.recipe.frontend, hop_s=HOP_S, cache=cache, workers=workers)
@@ -105,10 +93,10 @@ def _all_of(
         labels=run.labels,
     )
     truth = judge_truth(corpus, windows)
-    return {
-        "features": np.concatenate([w.features for w in heard]),
-        "recording": windows.recording,
-        "species": truth.species,
-        "kind": truth.kind,
-        "origin": truth.origin,
-    }
+    return Split(
+        features=np.concatenate([w.features for w in heard]),
+        recording=windows.recording,
+        species=truth.species,
+        kind=truth.kind,
+        origin=truth.origin,
+    )

@@ -8,19 +8,12 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from edge.bundle.windows import BACKGROUND, KNOWN, LEFT_OUT, QUIET, UNKNOWN
 from edge.errors import UserError
 from train.corpus.corpus import Corpus, Recording
 from train.windows.outputs import WindowOutputs
 
 __all__ = ["BACKGROUND", "KNOWN", "LEFT_OUT", "QUIET", "UNKNOWN", "Truth", "judge_truth"]
-
-KNOWN, UNKNOWN, BACKGROUND = "known species", "unknown species", "background"
-# A species of the corpus that this system was not taught: an outlier, but one that training may
-# have heard.
-LEFT_OUT = "species left out"
-# A window of an animal's recording in which nothing stands out: neither the species nor an outlier.
-# Counted apart.
-QUIET = "quiet windows"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -158,7 +158,7 @@ def test_a_truncated_plan_is_set_aside_and_built_again(
         assert load_model(bundle, folder=engines).engine.backend == "tensorrt"
 
 
-def test_after_an_upgrade_the_reason_is_told_and_an_engine_is_built_beside(
+def test_after_an_upgrade_the_reason_is_given_and_an_engine_is_built_beside(
     bundle: Bundle, engines: Path, on: On
 ) -> None:
     with on(Nvidia(version="10.3")):
@@ -214,7 +214,7 @@ def test_a_build_that_hangs_is_ended(bundle: Bundle, engines: Path, on: On) -> N
     assert "the builder was ended after 5 s while it was at " in result.stderr
 
 
-def test_a_limit_that_is_not_taken_is_told(bundle: Bundle, engines: Path, on: On) -> None:
+def test_a_limit_that_is_not_taken_is_reported(bundle: Bundle, engines: Path, on: On) -> None:
     with on(Nvidia(behaviour=Behaviour(deaf_pools=("TACTIC_DRAM",)))):
         result = compiled(bundle, engines)
     assert result.exit_code == 0

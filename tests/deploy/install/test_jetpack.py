@@ -94,7 +94,7 @@ def test_any_other_machine_is_none(tmp_path: Path) -> None:
     assert jetson_of(tmp_path) is None
 
 
-def test_a_release_file_that_says_nothing_is_told(tmp_path: Path) -> None:
+def test_a_release_file_that_says_nothing_is_reported(tmp_path: Path) -> None:
     (tmp_path / "etc").mkdir()
     (tmp_path / "etc/nv_tegra_release").write_text("# unknown\n", encoding="utf-8")
     with pytest.raises(ConfigError, match="nv_tegra_release: does not say which release"):

@@ -1,6 +1,4 @@
-"""The numbers of `deploy.quantize.accuracy` are those of `edge-train evaluate`; a threshold is
-carried over by what it accepts.
-"""
+"""The numbers of `deploy.quantize.accuracy` are those of `edge-train evaluate`."""
 
 from __future__ import annotations
 
@@ -12,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from deploy.quantize.accuracy import Accuracy, Outputs, judge, losses, rethreshold
-from deploy.quantize.windows import Split
 from edge.bundle import Head
+from edge.bundle.windows import Split
 from tests.train.synthetic import corpus, outputs
 from train.judging.calibrate import calibrate
 from train.judging.evaluate import evaluate
@@ -27,9 +25,9 @@ CALIBRATION = calibrate(CORPUS, outputs(CORPUS, train=True), outputs(CORPUS), ac
 @pytest.mark.parametrize("rule", ["max_logit", "gaussian_tail"])
 def test_they_are_those_of_evaluate(spread: float, rule: str) -> None:
     said = outputs(CORPUS, test=True, spread=spread)
-    # so that some recordings have no quiet window, and some fewer others
+    # So some recordings have no quiet window, and some fewer others.
     said = said.select(np.arange(len(said)) % 7 != 0)
-    # what is said of quiet windows must not count for their recording
+    # What is said of quiet windows must not count for their recording.
     loudly_wrong = 5 * np.roll(said.logits, 1, axis=1)
     said = dataclasses.replace(
         said, logits=np.where(said.active[:, None], said.logits, loudly_wrong)
@@ -63,7 +61,7 @@ def test_a_threshold_lets_at_least_as_many_pass_and_more_only_by_a_tie(
     values = np.array(novelty)
     threshold, scale = rethreshold(values, wanted)
     assert np.sum(values < threshold) < wanted <= np.sum(values <= threshold)
-    # takes them
+    # The head takes them.
     Head(activation="softmax", rule=CALIBRATION.head.rule, threshold=threshold, scale=scale)
 
 

@@ -1,6 +1,4 @@
-"""What an exported network answers beside embedding and logits, and in 8 bits: frames and attention
-of the papers' networks.
-"""
+"""Frames and attention of the papers' networks: as they are exported, and in 8 bits."""
 
 from __future__ import annotations
 
@@ -22,6 +20,7 @@ from edge.backends.onnx import OnnxBackend
 from edge.bundle import Bundle, ChannelSpec, FrontendSpec, Label, load_bundle
 from edge.bundle.heads import Activation, Head, MaxLogit
 from edge.bundle.spec import MaxLevel
+from edge.bundle.windows import KNOWN, UNKNOWN, Split, Windows, write
 from edge.detect.engines import load_model
 from edge.errors import UserError
 from train.export.export import export_bundle, extra_outputs_of, verify_onnx
@@ -35,12 +34,27 @@ SMALL_RESNEXT = {
     "cardinality": 1,
     "base_width": 64,
 }
+MEL = (ChannelSpec(component="mel", level=MaxLevel()),)
 SPECS = {
-    "segmentation": FrontendSpec(sample_rate_hz=8000, window_s=1.0, n_fft=256, hop_length=50, n_mels=32, fmax_hz=4000.0,
-                                 channels=(ChannelSpec(component="mel", level=MaxLevel()),)),
-    "soundception": FrontendSpec(sample_rate_hz=8000, window_s=1.0, n_fft=1024, hop_length=64, n_mels=76, fmax_hz=4000.0,
-                                 channels=(ChannelSpec(component="mel", level=MaxLevel()),)),
-}  # fmt: skip
+    "segmentation": FrontendSpec(
+        sample_rate_hz=8000,
+        window_s=1.0,
+        n_fft=256,
+        hop_length=50,
+        n_mels=32,
+        fmax_hz=4000.0,
+        channels=MEL,
+    ),
+    "soundception": FrontendSpec(
+        sample_rate_hz=8000,
+        window_s=1.0,
+        n_fft=1024,
+        hop_length=64,
+        n_mels=76,
+        fmax_hz=4000.0,
+        channels=MEL,
+    ),
+}
 OPTIONS: dict[str, dict[str, object]] = {
     "segmentation": {"width": 16, "heads": 4, "size": SMALL_RESNEXT},
     "soundception": {"blocks": [0, 0, 0]},
@@ -79,7 +93,7 @@ def test_the_bundle_has_the_output_and_its_golden_window_holds_it(bundle: Bundle
     assert (bundle.manifest.frame_threshold, bundle.manifest.attention) == (
         (0.5, False) if name == "frames" else (None, True)
     )
-    load_model(bundle)  # which proves itself
+    load_model(bundle)  # it checks the golden window
     if name == "attention":
         assert bundle.golden.extra_outputs[name].sum() == pytest.approx(1, abs=1e-4)
         assert (bundle.golden.extra_outputs[name] >= 0).all()
@@ -115,7 +129,7 @@ def test_frames_of_a_softmax_head_mean_nothing() -> None:
 
 
 class Off(nn.Module):
-    """The same network, but for what it answers further."""
+    """The same network with another extra output."""
 
     def __init__(self, inner: nn.Module, extra_outputs: str) -> None:
         super().__init__()
@@ -138,7 +152,7 @@ def test_a_further_output_that_differs_is_refused(bundle: Bundle) -> None:
 
 
 def windows_file(path: Path, bundle: Bundle) -> Path:
-    """As `edge-train windows` writes it: a pattern for each species and each outlier, in noise."""
+    """Write windows as `edge-train windows` does: a pattern in noise for each sort of sound."""
     rng = np.random.default_rng(0)
     patterns = rng.random((5, *bundle.frontend.shape), np.float32)
 
@@ -149,27 +163,26 @@ def windows_file(path: Path, bundle: Bundle) -> Path:
         return mixed
 
     of = np.repeat(np.arange(5), 4)
-    kind = np.array(["known species"] * 3 + ["unknown species", "noise: hiss"])[of]
-    split = {
-        "recording": np.arange(len(of)),
-        "species": np.where(of < 3, of, -1),
-        "kind": kind,
-        "origin": kind,
-    }
-    arrays: dict[str, Any] = {
-        "format": np.array(1),
-        "frontend": np.array(bundle.frontend.digest),
-        "training_data": np.array(bundle.manifest.training_data),
-        "labels": np.array(LABELS),
-        "train_features": windows(of),
-        **{
-            f"{name}_{key}": column
-            for name in ("validation", "test")
-            for key, column in split.items()
-        },
-        **{f"{name}_features": windows(of) for name in ("validation", "test")},
-    }
-    np.savez(path, **arrays)
+    kind = np.array([KNOWN] * 3 + [UNKNOWN, "noise: hiss"])[of]
+
+    def split() -> Split:
+        return Split(
+            features=windows(of),
+            recording=np.arange(len(of)),
+            species=np.where(of < 3, of, -1),
+            kind=kind,
+            origin=kind,
+        )
+
+    file = Windows(
+        frontend=bundle.frontend.digest,
+        training_data=bundle.manifest.training_data,
+        labels=LABELS,
+        calibration=windows(of),
+        validation=split(),
+        test=split(),
+    )
+    write(path, file)
     return path
 
 
@@ -193,13 +206,13 @@ def test_eight_bits_keep_what_the_network_answers_further(bundle: Bundle, tmp_pa
     copy = shutil.copytree(bundle.path, tmp_path / "copy")
     windows = windows_file(tmp_path / "windows.npz", bundle)
     result = quantize(copy, windows)
-    if result.exit_code:  # a network that has learnt nothing may well lose what it has: in one line
+    if result.exit_code:  # an untrained network may well lose too much, which is said in one line
         assert (result.exit_code, type(result.exception)) == (2, SystemExit)
         assert result.stderr.splitlines()[-1].startswith("edge-deploy: refused: int8-cpu: ")
         result = quantize(copy, windows, "--allow-loss")
     assert result.exit_code == 0, result.output
     variant = load_bundle(copy).networks["int8-cpu"]
-    # it has proved itself, this output included
+    # Loading has checked the golden window, this output included.
     assert load_model(load_bundle(copy)).engine.variant == "int8-cpu"
     ours, fp32 = variant.golden.extra_outputs[name], bundle.golden.extra_outputs[name]
     np.testing.assert_allclose(ours, fp32, atol=0.2 * np.abs(fp32).max())

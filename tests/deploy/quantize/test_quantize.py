@@ -1,12 +1,11 @@
-"""`edge-deploy quantize`: variants that are measured before they are kept, refused whole, and the
-same every time.
-"""
+"""`edge-deploy quantize`: variants are measured before they are kept, and the same every time."""
 
 from __future__ import annotations
 
 import json
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ from onnx.reference import ReferenceEvaluator
 
 from deploy.cli import main
 from deploy.quantize.graphs import load_onnx, run_as_recorded, run_to_the_letter
-from edge.bundle import Bundle, Frontend, load_bundle
+from edge.bundle import Bundle, Frontend, load_bundle, write_bundle
 from edge.detect.engines import load_model
 from tests.support.convolutions import convolutional_bundle, write_windows_file
 
@@ -155,7 +154,7 @@ def test_for_tensorrt_every_zero_point_is_zero(full: Bundle, name: str) -> None:
     weights = [
         node for node in pairs if node.op_type == "QuantizeLinear" and node.input[0] in constants
     ]
-    # a weight goes in as it is and is quantised in the graph, a scale for each channel
+    # A weight goes in as it is and is quantised in the graph, with a scale for each channel.
     assert weights
     assert all(constants[node.input[1]].ndim == 1 for node in weights)
 
@@ -200,9 +199,7 @@ def test_only_the_body_is_in_fp16(full: Bundle, name: str) -> None:
 
 @pytest.mark.parametrize("name", ["fp16", "int8+fp16"])
 def test_what_was_measured_is_what_the_graph_says(full: Bundle, name: str) -> None:
-    """The accuracy is that of a simulation in fp32; ONNX's own reference runs the shipped graph in
-    real fp16.
-    """
+    """Accuracy is that of a simulation in fp32; ONNX's own reference computes in real fp16."""
     features = Frontend(full.frontend)(full.golden.samples)[None]
     outputs: Any = ReferenceEvaluator(graph(full, name)).run(
         ["embedding", "logits"], {"features": features}
@@ -221,8 +218,8 @@ def test_a_right_engine_passes_the_golden_window_and_one_whose_sums_are_cut_off_
     features = Frontend(full.frontend)(full.golden.samples)[None]
     literal = run_to_the_letter(network.path.read_bytes(), features)[0]
     assert np.abs(literal.logits[0] - network.golden.logits).max() <= network.golden.tolerance
-    # Sums that stop at 32767 are too small where weights are large; here that comes of weights cut
-    # off at half their size.
+    # Sums that stop at 32767 are too small where weights are large; weights cut off at half their
+    # size do the same here.
     model = load_onnx(network.path.read_bytes())
     overflowing = [
         tensor
@@ -250,8 +247,8 @@ def test_one_backend_alone(small: tuple[Path, Path]) -> None:
     assert load_bundle(small[0]).digest[:12] in result.stdout
 
 
-def _shuffled(windows: Path, bundle: Path, path: Path) -> Path:
-    """Windows to calibrate on that are far too quiet: everything louder is cut off."""
+def _quietened(windows: Path, bundle: Path, path: Path) -> Path:
+    """Write windows to calibrate on that are far too quiet: everything louder is cut off."""
     with np.load(windows) as arrays:
         quiet = arrays["train_features"] * np.float32(1e-4)
     return write_windows_file(path, load_bundle(bundle), train_features=quiet)
@@ -261,7 +258,7 @@ def test_a_variant_that_loses_too_much_is_refused_with_the_figures(
     small: tuple[Path, Path], tmp_path: Path
 ) -> None:
     before = {file.name: file.read_bytes() for file in small[0].iterdir()}
-    windows = _shuffled(small[1], small[0], tmp_path / "quiet.npz")
+    windows = _quietened(small[1], small[0], tmp_path / "quiet.npz")
     line = refused(quantize(small[0], windows, "--precision", "int8"))
     assert re.search(
         r"int8(-cpu)?: (macro F1 per recording|AUROC, [a-z ,]+) [01]\.\d{4} -> 0\.\d{4}", line
@@ -346,14 +343,14 @@ def test_windows_on_which_the_bundle_is_not_what_it_claims(
 ) -> None:
     manifest = json.loads((small[0] / "manifest.json").read_text())
     bundle = load_bundle(small[0])
-    from dataclasses import replace
-
-    from edge.bundle import write_bundle
-
     write_bundle(
-        small[0], replace(bundle.manifest, metrics={"macro_f1_per_recording": 0.5}), model=bundle.model_path.read_bytes(),
-        rule=bundle.head.rule, golden=bundle.golden, card="# Small\n",
-    )  # fmt: skip
+        small[0],
+        replace(bundle.manifest, metrics={"macro_f1_per_recording": 0.5}),
+        model=bundle.model_path.read_bytes(),
+        rule=bundle.head.rule,
+        golden=bundle.golden,
+        card="# Small\n",
+    )
     assert manifest["metrics"] == {}
     assert "1.0000 on these windows, 0.5000 in manifest.json" in refused(
         quantize(*small, "--precision", "fp16")

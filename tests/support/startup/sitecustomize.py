@@ -1,6 +1,4 @@
-"""Read by every Python that starts with this folder on its path: it is on the machine that
-FAKE_NVIDIA describes.
-"""
+"""Puts every Python with this folder on its path on the machine that FAKE_NVIDIA describes."""
 
 from __future__ import annotations
 

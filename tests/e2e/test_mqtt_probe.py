@@ -1,0 +1,49 @@
+"""What `edge check` says of a broker: an answer that makes no sense, and none at all."""
+
+from __future__ import annotations
+
+import socket
+import threading
+
+import pytest
+
+from edge.config.sections import MqttConfig
+from edge.mqtt.probe import probe
+from tests.support.broker import free_port
+
+pytestmark = pytest.mark.broker
+
+
+@pytest.mark.parametrize(
+    "nonsense",
+    [
+        b"HTTP/1.1 400 Bad Request\r\n\r\n",
+        b"\x20\x02\x00",
+        b"\x20\xff\xff\xff\xff\x01",
+        bytes(64),
+        b"",
+    ],
+)
+def test_a_server_that_is_no_broker_is_reported_in_one_line(nonsense: bytes) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def answer() -> None:
+            connection, _ = server.accept()
+            with connection:
+                connection.recv(1024)
+                connection.sendall(nonsense)
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        reason = probe(MqttConfig(host="127.0.0.1", port=server.getsockname()[1]), device="r1")
+        thread.join()
+    assert reason is not None
+    assert "\n" not in str(reason)
+
+
+def test_a_broker_that_is_not_there_is_reported() -> None:
+    reason = probe(MqttConfig(host="127.0.0.1", port=free_port()), device="r1")
+    assert reason is not None
+    assert reason.reason == "unreachable"
+    assert "Connection refused" in str(reason)
+    assert "no connection" in str(probe(MqttConfig(host="no-such-host.invalid"), device="r1"))
