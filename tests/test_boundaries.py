@@ -120,7 +120,7 @@ def test_the_device_needs_nothing_of_training(root: Path, heavy: str) -> None:
     # Variants are made where the network was trained; a recorder installs and verifies them without
     # this package.
     makers = (
-        {f"deploy/quantize/{name}.py" for name in ("graphs", "half", "integers", "quantize")}
+        {f"deploy/quantize/{name}.py" for name in ("graphs", "half", "integers")}
         if heavy == "onnx"
         else set()
     )

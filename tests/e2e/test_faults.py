@@ -7,16 +7,10 @@ finds in its `Life`.
 
 from __future__ import annotations
 
-import json
-import sqlite3
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import closing
-from dataclasses import dataclass, field
-from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -28,10 +22,9 @@ from edge.recorder.deliveries import deliveries
 from edge.recorder.live_clock import LiveClock
 from edge.store.effort import EffortMinute
 from edge.store.store import Store
-from edge.types import Array
 from tests.support.audio import noise
 from tests.support.broker import Broker, free_port
-from tests.support.bundles import SPEC, tiny_bundle, tone
+from tests.support.bundles import tiny_bundle, tone
 from tests.support.daemons import (
     HandWorld,
     RealTimeAudio,
@@ -43,54 +36,25 @@ from tests.support.daemons import (
 )
 from tests.support.disk import fill, small_disk
 from tests.support.faults import Impostor, Watch
+from tests.support.lives import (
+    BRIEF,
+    FAR,
+    NO_SENSORS,
+    RATE_HZ,
+    Life,
+    calls,
+    no_deliveries,
+    silence,
+)
 from tests.support.store import SYNCED, health, payload
 from tests.support.sysfs import Tree, orin
 
 pytestmark = [pytest.mark.broker, pytest.mark.mount, pytest.mark.promtool]
 
-RATE_HZ = SPEC.sample_rate_hz
-BRIEF = {"cooldown_s": 0.3, "longest_s": 5.0, "update_s": 1.0}
-DAY_S = 86_400.0
-FAR = 10**9
-NO_SENSORS = Path("/nonexistent")  # this machine's own may stand still
-
-
-def silence(seconds: float) -> Array:
-    return np.zeros(round(seconds * RATE_HZ), np.float32)
-
-
-def calls() -> Array:
-    """Every species and an unknown, each ended by silence; 10 s."""
-    sounds = (tone(300, 1.5), tone(1000, 1.5), tone(3000, 1.5), noise(1.5))
-    return np.concatenate([part for sound in sounds for part in (sound, silence(1.0))])
-
-
-@dataclass
-class Life:
-    """What there was to see of a recorder: `watch` its metrics, `store` where its rows are."""
-
-    watch: Watch
-    store: Path
-    facts: dict[str, Any] = field(default_factory=dict)
-
-    def rows(self, query: str) -> list[tuple[Any, ...]]:
-        with closing(sqlite3.connect(self.store)) as db:
-            return db.execute(query).fetchall()
-
-    def payloads(self) -> list[dict[str, Any]]:
-        return [
-            json.loads(text)
-            for (text,) in self.rows("SELECT payload FROM detections ORDER BY number")
-        ]
-
 
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     return tiny_bundle(tmp_path_factory.mktemp("bundle") / "tiny")
-
-
-def no_deliveries(*parts: object) -> list[Any]:
-    return []
 
 
 def under_load(board: Tree) -> None:
@@ -376,56 +340,3 @@ def test_when_inference_is_late_the_oldest_audio_is_dropped_and_the_rest_is_hear
     assert 1.0 < dropped_s < of_lateness.facts["stalled_s"]
     assert elapsed_s == pytest.approx(of_lateness.facts["played_s"], abs=2.0)
     assert of_lateness.facts["grown_bytes"] < 4e6
-
-
-def test_a_jump_of_the_wall_clock_neither_reorders_nor_redates(
-    tmp_path: Path, bundle: Bundle
-) -> None:
-    port, world = free_port(), HandWorld()
-    life = Life(Watch(port), tmp_path / "edge.db")
-    config = write_config(
-        tmp_path, bundle.path, metrics={"port": port}, tracker=BRIEF, clips={"enabled": False}
-    )
-    began = datetime.fromtimestamp(world.utc_us() / 1e6).astimezone()
-    sound = np.concatenate([tone(300, 2.0), silence(1.0), tone(3000, 2.0), silence(1.0)])
-    daemon = Daemon(
-        config, audio=RealTimeAudio(sound), deliveries=no_deliveries, clock=LiveClock(world=world)
-    )
-    with running(daemon):
-        for shift_s in (2 * DAY_S, -3600.0):
-            count = len(life.payloads()) if life.store.exists() and shift_s < 0 else 0
-            # In the middle of an event: it has begun and not ended.
-            until(lambda least=count: len(states(life)) > least and states(life)[-1] == "new", 60)  # type: ignore[misc]
-            world.shift_s = shift_s
-            until(
-                lambda due=shift_s: abs(life.watch.look()["edge_clock_offset_seconds"] - due) < 1,  # type: ignore[misc]
-                60,
-            )
-        count = len(states(life))
-        until(lambda: len(states(life)) >= count + 2 and states(life)[-1] == "end", 60)
-    events = life.payloads()
-    starts = [datetime.fromisoformat(e["start_utc"].replace("Z", "+00:00")) for e in events]
-    zeros = [start.timestamp() - e["start_s"] for start, e in zip(starts, events, strict=True)]
-    assert max(zeros) - min(zeros) < 0.1
-    assert abs(zeros[0] - began.timestamp()) < 30
-    news = [e for e in events if e["state"] == "new"]
-    assert [e["start_utc"] for e in news] == sorted(e["start_utc"] for e in news)
-    assert (
-        len({e["id"] for e in news})
-        == len(news)
-        == len([e for e in events if e["state"] == "end"])
-        >= 3
-    )
-    assert {e["id"] for e in events} == {e["id"] for e in news}
-    (effort,) = life.rows("SELECT min(start_utc) FROM effort")[0]
-    assert (
-        abs(datetime.fromisoformat(effort.replace("Z", "+00:00")).timestamp() - began.timestamp())
-        < 30
-    )
-
-
-def states(life: Life) -> list[str]:
-    try:
-        return [state for (state,) in life.rows("SELECT state FROM detections ORDER BY number")]
-    except sqlite3.OperationalError:
-        return []  # not yet made

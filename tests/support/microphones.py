@@ -155,9 +155,14 @@ class Listening:
         self.gaps: list[Gap] = []
         self.positions: list[tuple[int, float]] = []
         self.source = Microphone(
-            config, sample_rate_hz=out_hz, audio=self.audio, timer=self.timer, backoff=Backoff(chance=lambda: 0.0),
-            on_gap=self.gaps.append, on_position=lambda sample, at_s: self.positions.append((sample, at_s)),
-        )  # fmt: skip
+            config,
+            sample_rate_hz=out_hz,
+            audio=self.audio,
+            timer=self.timer,
+            backoff=Backoff(chance=lambda: 0.0),
+            on_gap=self.gaps.append,
+            on_position=lambda sample, at_s: self.positions.append((sample, at_s)),
+        )
         self.audio.at_end = self.source.stop
 
     def blocks(self) -> Iterator[AudioBlock]:
