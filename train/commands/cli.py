@@ -12,17 +12,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from edge.errors import UserError
+from edge.errors import EdgeError, UserError
+from edge.terminal import OneLineErrors, aside
 from train.commands.steps import segment, shift
 from train.commands.systems_commands import published, systems, table
-from train.commands.terminal import (
-    OneLineErrors,
-    aside,
-    from_scratch,
-    parse_overrides,
-    recipe_of,
-    show,
-)
+from train.commands.terminal import from_scratch, parse_overrides, recipe_of, show
 
 __all__ = ["main"]
 
@@ -33,7 +27,12 @@ PATH = click.Path(path_type=Path)
 WORKERS = os.cpu_count() or 1
 
 
-@click.group(cls=OneLineErrors)
+def _always_1(_: EdgeError) -> int:
+    """Return the exit status of every error that a person can mend."""
+    return 1
+
+
+@click.group(cls=OneLineErrors, status_of=_always_1)
 def main() -> None:
     """Train a system on labelled recordings and export it as a bundle.
 

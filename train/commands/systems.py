@@ -10,7 +10,6 @@ out/<recipe>-<seed>/row.json   what came of it; a run that has one for the same 
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
 import multiprocessing
 import time
@@ -22,14 +21,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from edge.bundle.digest import canonical_digest
 from edge.bundle.spec import from_mapping
-from edge.errors import ConfigError, UserError
+from edge.errors import ConfigError, EdgeError, FaultyConfigError, UserError
+from edge.files import write_whole
+from edge.strictyaml import read_yaml
 from train.commands.build import calibrate_run, evaluate_run, export_run
 from train.corpus.corpus import Corpus, Recording, read_corpus, recordist_key, write_corpus
 from train.corpus.prepare import prepare
 from train.export.size import multiply_adds, parameters
 from train.export.windows import write_windows
-from train.files import read_yaml, write_text
 from train.judging.evaluate import UNKNOWNS
 from train.learning.fit import TrainedRun, start_task, train_task
 from train.learning.members import Report
@@ -78,6 +79,10 @@ class System:
     note: str = ""
     after: str = ""
 
+    def __post_init__(self) -> None:
+        if not isinstance(self.set, dict):
+            raise ValueError("set: must be a mapping of keys")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
@@ -102,7 +107,7 @@ class Plan:
             self.recipe(system, seed=seed).digest,
             system.after,
         ]
-        return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()
+        return canonical_digest(decisive)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,18 +134,14 @@ class Row:
 
 def load_plan(file: Path) -> Plan:
     """Read a plan and every recipe it names; a mistake is one line that names file and key."""
-    values = read_yaml(file, what="plan")
-    if (
-        not isinstance(values, dict)
-        or set(values) != {"corpus", "systems"}
-        or not isinstance(values["systems"], list)
-    ):
+    values = read_yaml(file, see="config/systems.yaml")
+    if set(values) != {"corpus", "systems"} or not isinstance(values["systems"], list):
         raise ConfigError(
             f"{file}: a plan has the keys corpus and systems, a list; see config/systems.yaml"
         )
-    corpus: CorpusPlan = from_mapping(CorpusPlan, values["corpus"] or {}, where=f"{file}: corpus")
+    corpus: CorpusPlan = _section(CorpusPlan, values["corpus"] or {}, where=f"{file}: corpus")
     systems = tuple(
-        from_mapping(System, each, where=f"{file}: systems[{i}]")
+        _section(System, each, where=f"{file}: systems[{i}]")
         for i, each in enumerate(values["systems"])
     )
     plan = Plan(file=file, corpus=corpus, systems=systems)
@@ -157,6 +158,12 @@ def load_plan(file: Path) -> Plan:
                 f"{file}: systems[{i}].after: no system above it has a recipe named {system.after}"
             )
     return plan
+
+
+def _section(cls: type[Any], values: object, *, where: str) -> Any:
+    if not isinstance(values, dict):
+        raise ConfigError(f"{where}: must be a mapping of keys")
+    return from_mapping(cls, values, where=where)
 
 
 def train_systems(
@@ -179,23 +186,29 @@ def train_systems(
     while todo:  # a system that goes on from another waits for it
         waiting = {(plan.recipe(system, seed=0).name, seed) for system, seed in todo}
         ready = [(system, seed) for system, seed in todo if (system.after, seed) not in waiting]
-        for row in _train_all(plan, ready, out, jobs):
+        for row in train_all(plan, ready, out, jobs):
             say(f"{row.system}, seed {row.seed}: macro F1 {row.macro_f1['value']}")
         todo = [one for one in todo if one not in ready]
     return read_rows(plan, out)
 
 
-def _train_all(
+def train_all(
     plan: Plan, todo: Sequence[tuple[System, int]], out: Path, jobs: int
 ) -> Iterator[Row]:
     """The rows as they are finished; the first failure is raised when all others are done."""
-    if jobs == 1:
-        yield from (train_one(plan, system, seed, out) for system, seed in todo)
-        return
     failed: list[BaseException] = []
+    if jobs == 1:
+        for system, seed in todo:
+            try:
+                yield train_one(plan, system, seed, out)
+            except (EdgeError, OSError) as exc:
+                failed.append(exc)
+        if failed:
+            raise failed[0]
+        return
     with ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn")) as pool:
         for future in as_completed(
-            [pool.submit(train_one, plan, system, seed, out) for system, seed in todo]
+            [pool.submit(train_apart, plan, system, seed, out) for system, seed in todo]
         ):
             if (failure := future.exception()) is None:
                 yield future.result()
@@ -208,6 +221,14 @@ def _train_all(
         )
     if failed:
         raise failed[0]
+
+
+def train_apart(plan: Plan, system: System, seed: int, out: Path) -> Row:
+    """`train_one` in a process of its own, out of which a `FaultyConfigError` cannot be sent."""
+    try:
+        return train_one(plan, system, seed, out)
+    except FaultyConfigError as exc:
+        raise ConfigError(str(exc)) from exc
 
 
 def read_rows(plan: Plan, out: Path) -> list[Row]:
@@ -253,7 +274,7 @@ def train_one(plan: Plan, system: System, seed: int, out: Path) -> Row:
         auroc=report["windows"]["open"][UNKNOWNS]["auroc"],
         note=system.note,
     )
-    write_text(folder / "row.json", json.dumps(dataclasses.asdict(row), indent=1) + "\n")
+    write_whole(folder / "row.json", json.dumps(dataclasses.asdict(row), indent=1) + "\n")
     return row
 
 
@@ -284,7 +305,8 @@ def _clock(folder: Path, earlier_s: float) -> Report:
 
     def keep(_: int, progress: Progress) -> None:
         spent_s = earlier_s + time.process_time() - started
-        write_text(folder / "seconds.json", json.dumps({"step": progress.step, "train_s": spent_s}))
+        spent = json.dumps({"step": progress.step, "train_s": spent_s})
+        write_whole(folder / "seconds.json", spent, durable=True)
 
     return keep
 

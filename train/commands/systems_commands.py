@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from edge.errors import UserError
-from train.commands.terminal import aside
+from edge.terminal import aside
 
 __all__ = ["published", "systems", "table"]
 

@@ -16,11 +16,11 @@ import torch
 
 from edge.bundle import Bundle, Frontend, FrontendSpec, load_bundle
 from edge.errors import UserError
+from edge.files import write_whole
 from train.commands.systems import Plan, Row, read_rows, run_folder
 from train.corpus.summary import markdown_table
 from train.export.export import golden_samples, to_onnx
 from train.export.size import machine, multiply_adds, onnx_ms, parameters
-from train.files import write_text
 from train.learning.members import member_network
 from train.networks.spherical import SphericalKMeans
 from train.recipe.recipe import Recipe, load_recipe
@@ -48,7 +48,7 @@ def write_table(plan: Plan, out: Path, *, runs: int) -> str:
         for system, of_system in groupby(rows, lambda row: row.system)
     ]
     text = f"{markdown_table(HEADER, lines)}\n\n{_legend(plan, rows, runs)}\n"
-    write_text(out / "systems.md", text)
+    write_whole(out / "systems.md", text)
     return text
 
 

@@ -1,44 +1,20 @@
-"""What the commands of `edge-train` share: errors in one line, options that replace a recipe's
-keys, progress on stderr.
-"""
+"""What the commands of `edge-train` share: options that replace keys of a recipe, and progress."""
 
 from __future__ import annotations
 
-import errno
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from edge.errors import UserError
+from edge.strictyaml import parse_yaml
+from edge.terminal import aside
 
 if TYPE_CHECKING:
     from train.recipe.recipe import Recipe
 
-__all__ = ["OneLineErrors", "aside", "from_scratch", "parse_overrides", "recipe_of", "show"]
-
-
-class OneLineErrors(click.Group):
-    """Prints `error: ...` instead of a traceback for what the user can mend."""
-
-    def invoke(self, ctx: click.Context) -> Any:
-        try:
-            return super().invoke(ctx)
-        except UserError as exc:
-            click.echo(f"error: {exc}", err=True)
-        except OSError as exc:
-            if exc.errno not in (
-                errno.ENOSPC,
-                errno.EFBIG,
-                errno.EACCES,
-                errno.EROFS,
-                errno.EDQUOT,
-            ):
-                raise
-            click.echo(f"error: {exc.filename or 'writing'}: {exc.strerror}", err=True)
-        sys.exit(1)
+__all__ = ["from_scratch", "parse_overrides", "recipe_of", "show"]
 
 
 def _note_from_scratch(context: click.Context, _: click.Parameter, value: bool) -> None:
@@ -66,18 +42,11 @@ def recipe_of(path: Path, overrides: dict[str, Any]) -> Recipe:
 
 
 def parse_overrides(overrides: Sequence[str]) -> dict[str, Any]:
-    """`KEY=YAML` pairs as a mapping."""
-    import yaml
-
+    """Return `KEY=YAML` pairs as a mapping; raises `FaultyConfigError` naming the option."""
     pairs = [o.partition("=") for o in overrides]
     if any(not equals for _, equals, _ in pairs):
         raise click.BadParameter("--set needs KEY=VALUE")
-    return {key: yaml.safe_load(value) for key, _, value in pairs}
-
-
-def aside(line: str) -> None:
-    """Progress is no result: it must not end up in a file that the result is written to."""
-    click.echo(line, err=True)
+    return {key: parse_yaml(value, source=f"--set {key}") for key, _, value in pairs}
 
 
 def show(member: int, progress: Any) -> None:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import csv
 import dataclasses
-import hashlib
 import io
 import json
 import re
@@ -22,9 +21,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from edge.bundle import Label
+from edge.bundle.digest import canonical_digest
 from edge.errors import UserError
+from edge.files import write_whole
 from train.corpus.annotations import Stretch, annotations_table, read_annotations, row_id
-from train.files import write_text
 
 __all__ = ["ROLES", "Corpus", "Recording", "Role", "read_corpus", "recordist_key", "write_corpus"]
 
@@ -107,7 +107,7 @@ class Corpus:
         Two runs with this digest could see the same recordings and hear the same of them.
         """
         seen = sorted([r.sha256, r.role, r.label, *_told(r)] for r in self.of(split="dev"))
-        return hashlib.sha256(json.dumps(seen).encode()).hexdigest()
+        return canonical_digest(seen)
 
 
 def _told(recording: Recording) -> list[Any]:
@@ -155,14 +155,16 @@ def write_corpus(prepared: Path, corpus: Corpus, *, drawn: dict[str, Any]) -> No
         row = {name: getattr(r, name) for name in COLUMNS}
         row |= {"path": r.path.relative_to(corpus.root).as_posix(), "seconds": f"{r.seconds:.3f}"}
         writer.writerow({**row, "secondary_labels": ";".join(r.secondary_labels)})
-    write_text(prepared / TABLE, table.getvalue())
+    write_whole(prepared / TABLE, table.getvalue())
     marked = [(row_id(r.label, r.path), r.stretches) for r in corpus.recordings if r.stretches]
     if marked:
-        write_text(prepared / ANNOTATIONS, annotations_table(marked))
+        write_whole(prepared / ANNOTATIONS, annotations_table(marked))
     else:
         (prepared / ANNOTATIONS).unlink(missing_ok=True)  # of a preparation before this one
     description = {"format_version": 1, "root": str(corpus.root), "digest": corpus.digest, **drawn}
-    write_text(prepared / DESCRIPTION, json.dumps(description, indent=1, ensure_ascii=False) + "\n")
+    write_whole(
+        prepared / DESCRIPTION, json.dumps(description, indent=1, ensure_ascii=False) + "\n"
+    )
 
 
 def read_corpus(prepared: Path | str, *, root: Path | str | None = None) -> Corpus:

@@ -19,13 +19,13 @@ from rich.console import Console
 from rich.progress import track
 
 from edge.errors import UserError
+from edge.files import write_whole
 from train.corpus.annotations import Marked, read_annotations
 from train.corpus.corpus import Corpus, Recording, write_corpus
 from train.corpus.quality import Checked, check_files
 from train.corpus.readers import Layout, Listing, read_listing
 from train.corpus.splits import SplitPlan, split_recordings
 from train.corpus.summary import summarise
-from train.files import write_text
 
 __all__ = ["Prepared", "Rejected", "prepare"]
 
@@ -80,7 +80,7 @@ def prepare(
     summary = summarise(corpus, Counter(rejected.reason.split(" (")[0] for rejected in quarantine))
     _write_quarantine(prepared / "quarantine.csv", quarantine, listing.root)
     write_corpus(prepared, corpus, drawn={"layout": listing.layout, **dataclasses.asdict(plan)})
-    write_text(prepared / "summary.md", summary)
+    write_whole(prepared / "summary.md", summary)
     return Prepared(corpus=corpus, quarantine=quarantine, summary=summary)
 
 
@@ -168,4 +168,4 @@ def _write_quarantine(path: Path, quarantine: Sequence[Rejected], root: Path) ->
                 q.reason,
             ]
         )
-    write_text(path, table.getvalue())
+    write_whole(path, table.getvalue())

@@ -23,8 +23,8 @@ from numpy.typing import NDArray
 
 from edge.bundle import FrontendSpec
 from edge.errors import UserError
+from edge.files import replacing
 from train.corpus.corpus import Corpus, Recording
-from train.files import replacing
 from train.judging.truth import judge_truth
 from train.learning.fit import TrainedRun, split_recordings
 from train.learning.infer import hear, hear_all

@@ -20,9 +20,9 @@ from numpy.typing import NDArray
 
 from edge.bundle.heads import Activation, Head, Rule, rule_arrays, rule_from_arrays
 from edge.errors import SpecError, UserError
+from edge.files import replacing
 from train.corpus.corpus import Corpus
 from train.corpus.splits import group_of
-from train.files import replacing
 from train.judging.metrics import OpenSet, macro_f1
 from train.judging.rules import PAPER, fit_blend, fit_rules, held_out_blend, held_out_gaussians
 from train.judging.truth import BACKGROUND, UNKNOWN, Truth, judge_truth

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from train.files import replacing
+from edge.files import replacing
 from train.judging.judged import Judged
 from train.judging.truth import BACKGROUND, KNOWN, QUIET, UNKNOWN
 from train.windows.outputs import WindowOutputs

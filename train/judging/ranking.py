@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from train.files import replacing
+from edge.files import replacing
 
 __all__ = ["TOP", "class_wise_map", "ranks", "sample_wise_map", "write_lists"]
 

@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from edge.files import write_whole
 from train.corpus.summary import markdown_table
-from train.files import write_text
 
 __all__ = ["render_report", "write_report"]
 
@@ -25,8 +25,8 @@ TEXT = {
 
 def write_report(report: Mapping[str, Any], out_dir: Path) -> None:
     """Write report.json and report.md into `out_dir`."""
-    write_text(out_dir / "report.json", json.dumps(report, indent=1, allow_nan=False) + "\n")
-    write_text(out_dir / "report.md", render_report(report))
+    write_whole(out_dir / "report.json", json.dumps(report, indent=1, allow_nan=False) + "\n")
+    write_whole(out_dir / "report.md", render_report(report))
 
 
 def render_report(report: Mapping[str, Any]) -> str:

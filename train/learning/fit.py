@@ -20,8 +20,8 @@ import yaml
 from torch import nn
 
 from edge.errors import ConfigError, UserError
+from edge.files import write_whole
 from train.corpus.corpus import Corpus, Recording
-from train.files import write_text
 from train.learning.classifier import EmbedThenClassify, fit_head, read_classifier
 from train.learning.infer import run_network
 from train.learning.members import (
@@ -137,8 +137,8 @@ def start_task(
         )
     splits = split_recordings(corpus, fold=fold)
     labels = species_to_learn(recipe, corpus, splits)
-    write_text(folder / "recipe.yaml", yaml.safe_dump(recipe.as_mapping(), sort_keys=False))
-    write_text(
+    write_whole(folder / "recipe.yaml", yaml.safe_dump(recipe.as_mapping(), sort_keys=False))
+    write_whole(
         folder / "run.json",
         json.dumps({"fold": fold, "corpus": corpus.digest, "labels": labels}, indent=1) + "\n",
     )

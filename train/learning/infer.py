@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 
 from edge.bundle import Frontend, FrontendSpec
 from edge.bundle.features import power_to_db
+from edge.files import replacing
 from train.corpus.corpus import Corpus, Recording
-from train.files import replacing
 from train.windows.activity import measure_activity
 from train.windows.audio import loop_to, read_audio
 from train.windows.cache import MAX_S

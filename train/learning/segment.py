@@ -22,8 +22,8 @@ from torch import nn
 
 from edge.bundle import Frontend
 from edge.errors import ConfigError
+from edge.files import write_whole
 from train.corpus.corpus import Corpus
-from train.files import write_text
 from train.learning.fit import (
     TrainedRun,
     load_run,
@@ -207,4 +207,4 @@ def _remember(recipe: Recipe, run: TrainedRun, folder: Path) -> None:
             f"{folder}: its labels are of another run or of other thresholds; choose another --out "
             "or delete it"
         )
-    write_text(file, json.dumps(made, indent=1) + "\n")
+    write_whole(file, json.dumps(made, indent=1) + "\n")

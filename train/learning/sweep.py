@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from edge.errors import UserError
+from edge.files import replacing
 from train.corpus.summary import markdown_table
-from train.files import replacing
 from train.learning.members import MemberTask, Report, train_members
 from train.recipe.recipe import Recipe
 

@@ -9,7 +9,6 @@ import csv
 import io
 import logging
 import math
-import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,7 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from edge.errors import ConfigError
-from train.files import replacing
+from edge.files import replacing, write_whole
 from train.learning.objectives import Objective
 from train.learning.stages import move_only, stage_at
 from train.networks.backbones import Backbone
@@ -231,10 +230,7 @@ def save_torch(file: Path, state: Any) -> None:
     """
     buffer = io.BytesIO()
     torch.save(state, buffer)
-    with replacing(file) as staged, staged.open("wb") as stream:
-        stream.write(buffer.getbuffer())
-        stream.flush()
-        os.fsync(stream.fileno())
+    write_whole(file, buffer.getvalue(), durable=True)
 
 
 def _write_history(file: Path, rows: list[dict[str, float]]) -> None:

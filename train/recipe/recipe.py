@@ -5,16 +5,16 @@ before anything runs.
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from edge.bundle.digest import canonical_digest
 from edge.bundle.spec import WHOLE, FrontendSpec, from_mapping
-from edge.errors import ConfigError, SpecError
-from train.files import read_yaml
+from edge.errors import SpecError
+from edge.strictyaml import read_yaml
 from train.recipe.sections import (
     CHOICES,
     KINDS,
@@ -205,9 +205,10 @@ class Recipe:
             there = decisive[section] if section else decisive
             if there.get(key, neutral) == neutral:
                 there.pop(key, None)
-        return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()
+        return canonical_digest(decisive)
 
 
+LISTS = ("stages", "species", "withheld")
 SECTIONS: dict[str, type[Any]] = {
     "network": NetworkSpec,
     "augment": AugmentSpec,
@@ -223,9 +224,7 @@ def load_recipe(
     """Read a recipe file; every mistake is one line that names the file and the key.
     `from_scratch`: no published weights.
     """
-    values = read_yaml(path, what="recipe")
-    if not isinstance(values, dict):
-        raise ConfigError(f"{path}: a recipe is a mapping of keys, see config/recipes/")
+    values = read_yaml(path, see="config/recipes/")
     recipe = parse_recipe({**values, **(overrides or {})}, where=str(path))
     if from_scratch:
         recipe = dataclasses.replace(
@@ -237,9 +236,9 @@ def load_recipe(
 def parse_recipe(values: Mapping[str, Any], *, where: str) -> Recipe:
     """Build a recipe from plain YAML types."""
     parsed = dict(values)
-    parsed["frontend"] = FrontendSpec.parse(
-        parsed.get("frontend") or {}, where=f"{where}: frontend"
-    )
+    _check_shapes(parsed, where=where)
+    frontend = parsed.get("frontend") or {}
+    parsed["frontend"] = FrontendSpec.parse(frontend, where=f"{where}: frontend")
     for key, cls in SECTIONS.items():
         if parsed.get(key) is not None:
             parsed[key] = _section(cls, parsed[key], where=f"{where}: {key}")
@@ -262,7 +261,27 @@ def parse_recipe(values: Mapping[str, Any], *, where: str) -> Recipe:
             raise SpecError(
                 f"{where}: {key}: '{getattr(recipe, key)}' is none of {', '.join(allowed)}"
             )
+    _check_plain(recipe, where=where)
     return recipe
+
+
+def _check_shapes(values: Mapping[str, Any], *, where: str) -> None:
+    """Raise `SpecError` for a key whose value is not the mapping or the list that it must be."""
+    if not isinstance(values.get("frontend") or {}, dict):
+        raise SpecError(f"{where}: frontend: must be a mapping of keys")
+    for key in LISTS:
+        if not isinstance(values.get(key) or [], list | tuple):
+            raise SpecError(f"{where}: {key}: must be a list")
+
+
+def _check_plain(recipe: Recipe, *, where: str) -> None:
+    """Raise `SpecError` for a date, NaN or infinity: a recipe is plain JSON types, or has no
+    digest.
+    """
+    try:
+        _ = recipe.digest
+    except (TypeError, ValueError) as exc:
+        raise SpecError(f"{where}: {exc}; use text, finite numbers, lists and keys") from exc
 
 
 def _kind(values: Any, classes: tuple[type[Any], ...], *, where: str) -> type[Any]:

@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 
 from edge.bundle.features import Frontend, power_to_db
 from edge.bundle.spec import FrontendSpec
+from edge.files import replacing
 from train.corpus.corpus import Recording
-from train.files import replacing
 from train.recipe.sections import LONGEST_S
 from train.windows.audio import loop_to, read_audio
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.errors import UserError
-from train.files import replacing
+from edge.files import replacing
 
 __all__ = ["HOP_S", "WindowOutputs"]
 

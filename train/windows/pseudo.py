@@ -28,9 +28,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.bundle.spec import FrontendSpec
+from edge.files import write_whole
 from train.corpus.corpus import Recording
 from train.corpus.tables import Row, read_table
-from train.files import write_text
 from train.networks.segmentation import SCALE
 from train.recipe.sections import PseudoSpec
 from train.windows.frames import frame_times
@@ -89,11 +89,11 @@ class PseudoLabels:
             writer.writerow(
                 [s.label, f"{s.start_s:.3f}", f"{s.end_s:.3f}", s.state, f"{s.score:.3f}"]
             )
-        write_text(self.path(recording), table.getvalue())
+        write_whole(self.path(recording), table.getvalue())
 
     def explain(self) -> None:
         """Write the README of the folder."""
-        write_text(self.folder / "README.md", README)
+        write_whole(self.folder / "README.md", README)
 
     def read(self, recording: Recording) -> tuple[Heard, ...]:
         """The inverse of `write`; what a person spoilt in between is one line that names it."""

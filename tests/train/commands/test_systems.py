@@ -6,12 +6,13 @@ from __future__ import annotations
 
 import csv
 import json
+import pickle
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import soundfile
-import yaml
 from click.testing import CliRunner
 
 import deploy.cli
@@ -20,7 +21,7 @@ from edge.bundle import load_bundle
 from edge.errors import ConfigError, UserError
 from tests.train.learning.test_fit import edge_train
 from tests.train.tones import RATE_HZ, SPECIES, song, write_collection
-from train.commands.systems import Plan, load_plan, read_rows
+from train.commands.systems import Plan, load_plan, read_rows, train_all, train_apart
 from train.corpus.corpus import read_corpus
 
 MEL = {"component": "mel", "level": {"kind": "max"}}
@@ -120,7 +121,7 @@ def plan_file(folder: Path, root: Path, systems: dict[str, dict[str, Any]]) -> P
         for name, values in systems.items()
     ]
     file = folder / "systems.yaml"
-    file.write_text(yaml.safe_dump({"corpus": PART, "systems": entries}), encoding="utf-8")
+    file.write_text(json.dumps({"corpus": PART, "systems": entries}), encoding="utf-8")
     return file
 
 
@@ -239,11 +240,10 @@ def test_recipes_at_their_own_size(root: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "what"),
     [
-        ("[1", "cannot be read as YAML"),
         ("systems: []", "has the keys corpus and systems"),
         ("{corpus: {species: 1}, systems: []}", "corpus: species 1 and recordings 24"),
         ("{corpus: {}, systems: [{name: a, recipes: b}]}", r"systems\[0\]: unknown key 'recipes'"),
-        ("{corpus: {}, systems: [{name: a, recipe: b.yaml}]}", "b.yaml: no such recipe"),
+        ("{corpus: {}, systems: [{name: a, recipe: b.yaml}]}", "b.yaml: file: cannot be read"),
     ],
 )
 def test_a_faulty_plan_is_one_line(text: str, what: str, tmp_path: Path) -> None:
@@ -253,10 +253,31 @@ def test_a_faulty_plan_is_one_line(text: str, what: str, tmp_path: Path) -> None
     assert "\n" not in str(caught.value)
 
 
+def test_a_failure_in_a_process_of_its_own_reaches_the_one_that_waits(
+    root: Path, tmp_path: Path
+) -> None:
+    file = plan_file(tmp_path, root, {"s3-mobilenet": {}})
+    plan = load_plan(file)
+    missing = replace(plan.systems[0], recipe="missing.yaml")
+    with pytest.raises(ConfigError, match=r"missing.yaml: file: cannot be read") as caught:
+        train_apart(plan, missing, 0, tmp_path)
+    assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)
+
+
+def test_a_system_that_fails_does_not_stop_the_others(plan: Plan, trained: Path) -> None:
+    failing = replace(plan.systems[0], recipe="missing.yaml")
+    sound = next(s for s in plan.systems if s.recipe.endswith("s2-cnn1-knn.yaml"))
+    todo = [(failing, 0), (sound, 0)]
+    finished: list[str] = []
+    with pytest.raises(ConfigError, match=r"missing\.yaml"):
+        finished.extend(row.recipe for row in train_all(plan, todo, trained, jobs=1))
+    assert finished == ["s2-cnn1-knn"]
+
+
 def test_two_systems_of_one_name_are_refused(root: Path, tmp_path: Path) -> None:
     file = plan_file(tmp_path, root, {"s3-mobilenet": {}})
-    values = yaml.safe_load(file.read_text(encoding="utf-8"))
-    file.write_text(yaml.safe_dump({**values, "systems": values["systems"] * 2}), encoding="utf-8")
+    values = json.loads(file.read_text(encoding="utf-8"))
+    file.write_text(json.dumps({**values, "systems": values["systems"] * 2}), encoding="utf-8")
     with pytest.raises(ConfigError, match="two systems have a recipe named s3-mobilenet"):
         load_plan(file)
 

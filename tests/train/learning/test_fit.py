@@ -385,6 +385,14 @@ def test_one_class_only_is_one_line(tmp_path: Path) -> None:
     assert "at least two" in result.output
 
 
+def test_a_place_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
+    collection = write_collection(tmp_path / "collection")
+    (tmp_path / "file").touch()
+    result = edge_train("prepare", collection, "--out", tmp_path / "file" / "prepared")
+    assert result.exit_code == 1
+    assert result.output == f"error: {tmp_path / 'file' / 'prepared'}: Not a directory\n"
+
+
 def test_a_recipe_that_leaves_one_class_is_one_line(corpus: Path, tmp_path: Path) -> None:
     recipe = write_recipe(tmp_path, {**TINY, "species": ["peeper"]})
     result = edge_train(
@@ -478,7 +486,7 @@ def test_missing_files_are_one_line(tmp_path: Path) -> None:
     )
     assert (result.exit_code, result.output.strip()) == (
         1,
-        f"error: {tmp_path / 'none.yaml'}: no such recipe",
+        f"error: {tmp_path / 'none.yaml'}: file: cannot be read: No such file or directory",
     )
 
 

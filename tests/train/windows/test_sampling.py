@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 
 from edge.bundle import FrontendSpec
 from edge.errors import ConfigError, SpecError, UserError
+from edge.files import replacing
 from train.corpus.annotations import Stretch
 from train.corpus.corpus import Recording, Role
-from train.files import replacing
 from train.learning.focal import FocalObjective
 from train.learning.infer import HeardWindows, hear
 from train.learning.losses import binary_focal, focal_of_steps
