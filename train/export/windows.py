@@ -25,9 +25,10 @@ from edge.bundle import FrontendSpec
 from edge.errors import UserError
 from edge.files import replacing
 from train.corpus.corpus import Corpus, Recording
-from train.judging.truth import judge_truth
-from train.learning.fit import TrainedRun, split_recordings
+from train.judging.truth import truth_of
 from train.learning.infer import hear, hear_all
+from train.learning.run import TrainedRun
+from train.learning.splits import fold_splits
 from train.windows.outputs import HOP_S, WindowOutputs
 
 __all__ = ["write_windows"]
@@ -42,7 +43,7 @@ def write_windows(
     """Write the file at `path`, with at most `most` windows to calibrate on; how many windows each
     part has.
     """
-    splits, spec = split_recordings(corpus, fold=run.fold), run.recipe.frontend
+    splits, spec = fold_splits(corpus, fold=run.fold), run.recipe.frontend
     arrays: Columns = {
         "format": np.array(FORMAT),
         "frontend": np.array(spec.digest),
@@ -104,7 +105,7 @@ def _all_of(
         logits=np.zeros((count, len(run.labels)), np.float32),
         labels=run.labels,
     )
-    truth = judge_truth(corpus, windows)
+    truth = truth_of(corpus, windows)
     return {
         "features": np.concatenate([w.features for w in heard]),
         "recording": windows.recording,

@@ -10,8 +10,8 @@ from click.testing import CliRunner, Result
 
 import train.commands.cli
 from edge.errors import FaultyConfigError
-from train.commands.systems import load_plan
-from train.recipe.recipe import load_recipe
+from train.commands.plan import load_plan
+from train.recipe.load import load_recipe
 
 # Each as the value of a key, so that it can also stand behind `--set KEY=`.
 FAULTY = {

@@ -1,6 +1,4 @@
-"""Every system of the papers, made tiny, by the one command that makes README's table: recordings
-to bundles that replay.
-"""
+"""Every system of the papers, made tiny, by one command: recordings to bundles that replay."""
 
 from __future__ import annotations
 
@@ -19,9 +17,10 @@ import deploy.cli
 import edge.cli
 from edge.bundle import load_bundle
 from edge.errors import ConfigError, UserError
-from tests.train.learning.test_fit import edge_train
+from tests.train.command_line import edge_train
 from tests.train.tones import RATE_HZ, SPECIES, song, write_collection
-from train.commands.systems import Plan, load_plan, read_rows, train_all, train_apart
+from train.commands.plan import Plan, load_plan
+from train.commands.systems import read_results, train_all, train_apart
 from train.corpus.corpus import read_corpus
 
 MEL = {"component": "mel", "level": {"kind": "max"}}
@@ -54,7 +53,7 @@ SEGMENTATION = {
     "objective": {"kind": "focal", "batch": 8, "outlier_share": 0.1},
     "head_rate": 1,
 }
-# what is replaced in each recipe so that it trains in seconds; `after` is the plan's
+# What is replaced in each recipe so that it trains in seconds; `after` is the plan's.
 TINY: dict[str, dict[str, Any]] = {
     "s1-mscnn-triplet": {"network": MS_CNN, "steps": 2, "steps_per_epoch": 2},
     "s1-spherical-kmeans-forest": {
@@ -174,9 +173,9 @@ def test_a_system_is_a_bundle_that_replays(name: str, trained: Path, songs: Path
 
 
 def test_the_table_has_a_line_for_each(plan: Plan, trained: Path) -> None:
-    rows = {row.recipe: row for row in read_rows(plan, trained)}
-    assert set(rows) == set(TINY)
-    assert all(row.train_s > 0 and row.multiply_adds > 1000 for row in rows.values())
+    results = {result.recipe: result for result in read_results(plan, trained)}
+    assert set(results) == set(TINY)
+    assert all(r.train_s > 0 and r.multiply_adds > 1000 for r in results.values())
     quantised = [
         "quantize",
         str(trained / "s2-cnn1-knn-0" / "bundle"),
@@ -198,9 +197,9 @@ def test_the_table_has_a_line_for_each(plan: Plan, trained: Path) -> None:
     assert " × |" in lines["s2-cnn1-knn"]
     assert " – |" in lines["s3-mobilenet"]
     assert "Guessing gives a macro F1 of 0.333" in text
-    failed = [name for name, row in rows.items() if (row.macro_f1["low"] or 0) <= 1 / 3]
+    failed = [name for name, r in results.items() if (r.macro_f1["low"] or 0) <= 1 / 3]
     assert (result.exit_code == 1) == bool(failed)
-    assert all(f"{rows[name].system}, seed 0: macro F1" in result.output for name in failed)
+    assert all(f"{results[name].system}, seed 0: macro F1" in result.output for name in failed)
     assert "s2-cnn1-knn" not in failed
 
 
@@ -270,7 +269,7 @@ def test_a_system_that_fails_does_not_stop_the_others(plan: Plan, trained: Path)
     todo = [(failing, 0), (sound, 0)]
     finished: list[str] = []
     with pytest.raises(ConfigError, match=r"missing\.yaml"):
-        finished.extend(row.recipe for row in train_all(plan, todo, trained, jobs=1))
+        finished.extend(result.recipe for result in train_all(plan, todo, trained, jobs=1))
     assert finished == ["s2-cnn1-knn"]
 
 
@@ -293,9 +292,9 @@ def test_a_system_after_one_that_is_not_there_is_refused(root: Path, tmp_path: P
         load_plan(file)
 
 
-def test_a_later_step_counts_what_came_before(plan: Plan, trained: Path) -> None:
-    rows = {row.recipe: row for row in read_rows(plan, trained)}
-    assert rows["s5-segment"].train_s > rows["s5-segmentation"].train_s
+def test_a_later_stage_counts_what_came_before(plan: Plan, trained: Path) -> None:
+    results = {result.recipe: result for result in read_results(plan, trained)}
+    assert results["s5-segment"].train_s > results["s5-segmentation"].train_s
     assert any((trained / "s5-segment-0" / "run" / "labels").glob("*.csv"))
 
 
