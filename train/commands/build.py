@@ -91,7 +91,7 @@ def export_run(run: TrainedRun, corpus: Corpus, *, path: Path, name: str) -> Bun
 def compare_runs(folders: Sequence[Path]) -> str:
     """Return a Markdown table of evaluated runs: a row per recipe name.
 
-    Means and, from two runs on, standard deviations on the test split.
+    It shows means and, from two runs on, standard deviations on the test split.
     """
     reports: dict[str, list[dict[str, Any]]] = {}
     for folder in folders:

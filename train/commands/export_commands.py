@@ -47,7 +47,7 @@ def windows(
 ) -> None:
     """Write the windows that `edge-deploy quantize` needs.
 
-    Some of the training split to calibrate on, and the whole validation and test splits.
+    They are some of the training split to calibrate on, and all of validation and test.
     """
     from train.corpus.corpus import read_corpus
     from train.export.windows import write_windows

@@ -35,7 +35,14 @@ from train.learning.segment import segment
 from train.learning.trainer import Progress
 from train.recipe.recipe import Recipe
 
-__all__ = ["SystemResult", "read_results", "run_folder", "train_systems"]
+__all__ = [
+    "SystemResult",
+    "read_results",
+    "run_folder",
+    "train_all",
+    "train_apart",
+    "train_systems",
+]
 
 RESULT = "row.json"
 

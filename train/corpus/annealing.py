@@ -33,8 +33,8 @@ def _class_cost(
 ) -> NDArray[np.float64]:
     """Return the cost (C,) of recordings per class and bin (C, 1 + F).
 
-    Against wanted shares (C, 1 + F). Bins are test, validation, training...; classes marked `extra`
-    (C,) weigh by their shares alone.
+    It rises with the distance from the wanted shares `targets` (C, 1 + F). Bins are test,
+    validation, training...; classes marked `extra` (C,) weigh by their shares alone.
     """
     absent = counts == 0
     cost = (
@@ -61,7 +61,7 @@ def anneal_counts(
 ) -> Counts:
     """Return the bin (G,) of each group, in the cheapest assignment found.
 
-    From recordings per group and class (G, C) and wanted shares (C, 1 + F). The last
+    `counts` are recordings per group and class (G, C), `targets` wanted shares (C, 1 + F). The last
     `extra_classes` need not be anywhere, only near their share. Deterministic for a generator's
     state.
     """

@@ -1,6 +1,6 @@
 """Stretches of recordings that a person has listened to and marked.
 
-In the columns of BirdCLEF 2021's hand labels (system S5, 2.2):
+The columns are those of BirdCLEF 2021's hand labels (system S5, 2.2):
 
 row_id        label/filename of a recording, e.g. whiwre1/XC518092.ogg
 human_voice   1 where the stretches are speech: cut out of what is trained on

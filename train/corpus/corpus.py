@@ -108,9 +108,9 @@ class Corpus:
     def digest(self) -> str:
         """sha256 of what may be trained on.
 
-        Of the sorted (sha256, role, label) of dev, and of secondary labels and annotations where
-        there are any. Two runs with this digest could see the same recordings and hear the same of
-        them.
+        It covers the sorted (sha256, role, label) of dev, with secondary labels and annotations
+        where there are any. Two runs with this digest could see the same recordings and hear the
+        same of them.
         """
         seen = sorted([r.sha256, r.role, r.label, *_remarks(r)] for r in self.of(split="dev"))
         return canonical_digest(seen)
@@ -119,7 +119,7 @@ class Corpus:
 def _remarks(recording: Recording) -> list[Any]:
     """Return what people said of a recording beside its label.
 
-    Empty where they said nothing, so that an old corpus keeps its digest.
+    The list is empty where they said nothing, so that an old corpus keeps its digest.
     """
     stretches = [[s.kind, s.start_s, s.end_s] for s in recording.stretches]
     if not (recording.secondary_labels or stretches):

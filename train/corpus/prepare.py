@@ -60,8 +60,8 @@ def prepare(
 ) -> Prepared:
     """Read the collection `source`, check every file, split by recordist, and write the corpus.
 
-    Into the folder `prepared`. `annotations` is a table of what a person marked in some of the
-    recordings (`train.corpus.annotations`). Raises `UserError`.
+    The corpus is in the folder `prepared`. `annotations` is a table of what a person marked in some
+    of the recordings (`train.corpus.annotations`). Raises `UserError`.
     """
     plan = SplitPlan(test_share=test_share, folds=folds, seed=seed)
     prepared = Path(prepared)

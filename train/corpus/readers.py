@@ -181,7 +181,7 @@ def _python_list(text: str, name: str) -> list[str]:
 def _several(labels: Iterable[str], primary: str) -> tuple[str, ...]:
     """Return labels without blanks, empty ones, repetitions and the primary one.
 
-    A ; would part one in two in the prepared corpus, so it parts them here.
+    A ; separates labels in the prepared corpus, so it separates them here.
     """
     parts = dict.fromkeys(part.strip() for label in labels for part in label.split(";"))
     return tuple(part for part in parts if part and part != primary)
@@ -199,7 +199,7 @@ def _birdclef_audio(table: Path) -> Path:
 def _from_folders(root: Path) -> Iterator[Recording]:
     """Yield `<label>/<file>` as known; `noise/<label>/<file>` or `noise/<file>` as noise.
 
-    And so on for the other roles.
+    The other roles are as noise.
     """
     if not root.is_dir():
         raise UserError(f"{root}: a folder per class is needed, this is a file")

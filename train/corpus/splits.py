@@ -42,7 +42,7 @@ BACKGROUND_ROUNDS = 2
 class SplitPlan:
     """How to draw the split.
 
-    Share of known recordings in test, number of folds of the rest, seed.
+    It holds the share of known recordings in test, the number of folds of the rest, and the seed.
     """
 
     test_share: float = 0.2
@@ -65,7 +65,7 @@ class SplitPlan:
 def group_of(recording: Recording) -> str:
     """Return the name of what must not be torn apart.
 
-    The recordist of a species; the recording of a noise, or where no recordist is named.
+    A species has its recordist's; a noise, or what has no recordist, its recording's.
     """
     person = recordist_key(recording.recordist) if recording.role in ("known", "unknown") else ""
     if person:

@@ -87,8 +87,8 @@ def export_bundle(
 def to_onnx(network: nn.Module, spec: FrontendSpec) -> bytes:
     """Return the network as ONNX, for any batch size.
 
-    Input `features` (batch, C, F, T), outputs `embedding`, `logits`, and those that only some
-    networks have.
+    Its input is `features` (batch, C, F, T), its outputs are `embedding`, `logits`, and those that
+    only some networks have.
     """
     network = _answering(network)
     with warnings.catch_warnings():

@@ -28,7 +28,7 @@ def parameters(network: nn.Module) -> int:
 def multiply_adds(network: nn.Module, shape: tuple[int, int, int]) -> int:
     """Return the multiply-adds of convolutions and matrix products for one window.
 
-    Of `shape` (channels, n_mels, frames).
+    A window has the `shape` (channels, n_mels, frames).
     """
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         network.eval()(torch.zeros(1, *shape))
@@ -38,7 +38,7 @@ def multiply_adds(network: nn.Module, shape: tuple[int, int, int]) -> int:
 def onnx_ms(model: Path, features: NDArray[np.float32], *, runs: int) -> float:
     """Return the CPU milliseconds of ONNX Runtime with one thread for features (B, C, F, T).
 
-    The median of `runs`, of ten calls each.
+    It is the median of `runs`, of ten calls each.
     """
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # read when the library is loaded
     import onnxruntime

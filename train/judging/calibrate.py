@@ -23,7 +23,7 @@ from train.judging.rules import PAPER, fit_blend, fit_rules, held_out_blend, hel
 from train.judging.truth import BACKGROUND, UNKNOWN, Truth, truth_of
 from train.windows.outputs import WindowOutputs
 
-__all__ = ["calibrate", "macro_auroc"]
+__all__ = ["calibrate", "choose", "macro_auroc"]
 
 PAPER_THRESHOLD = -float(np.log(0.5))  # the paper rejects when the density is below 0.5
 TIE = 1e-3  # of AUROC
@@ -106,7 +106,7 @@ def choose(rows: Sequence[Mapping[str, Any]]) -> str:
 def macro_auroc(novelty: NDArray[Any], truth: Truth) -> tuple[float, float]:
     """Return AUROC and FPR95 of knowns against outliers.
 
-    Half of it is unknown species, half the mean over the kinds of noise and background.
+    Each is half that of unknown species, half the mean over the kinds of noise and background.
     """
     per_kind = {
         kind: _against(novelty, truth, truth.kind == kind)
@@ -175,7 +175,7 @@ def _head(
 def _blend_members(rules: Mapping[str, Rule], truth: Truth, validation: WindowOutputs) -> set[str]:
     """Return the names of rules that see different things.
 
-    The best of the neighbours, the class's own tail, and the logits.
+    They are the best of the neighbours, the class's own tail, and the logits.
     """
     neighbours = [name for name in rules if name.startswith("knn")]
     best = max(
@@ -187,7 +187,7 @@ def _blend_members(rules: Mapping[str, Rule], truth: Truth, validation: WindowOu
 def _groups(corpus: Corpus, outputs: WindowOutputs) -> NDArray[np.str_]:
     """Return the group of each window (W,), which must not be in two parts of a cross-validation.
 
-    An unknown species, else a recordist or a recording.
+    A group is an unknown species, else a recordist or a recording.
     """
     names = [
         f"species {r.label}" if r.role == "unknown" else group_of(r) for r in corpus.recordings

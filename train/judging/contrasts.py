@@ -17,8 +17,8 @@ ALL = "all, unknown species half"
 def contrasts(truth: Truth) -> dict[str, NDArray[np.float64]]:
     """Return the weights (N,) of knowns and outliers for each comparison that there is data for.
 
-    In `ALL` the outliers weigh as much as everything together: unknown species half of it, the
-    kinds of noise and background evenly the other half.
+    In `ALL` unknown species weigh as much as all kinds of noise and background together, of which
+    each weighs the same.
     """
     known, unknown, noise = (
         mask.astype(np.float64) for mask in (truth.known, truth.unknown, truth.noise)

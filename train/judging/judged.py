@@ -18,9 +18,9 @@ __all__ = ["Judged", "judge_recordings", "judge_windows"]
 class Judged:
     """N windows or recordings, with what they are and what was said of them.
 
-    Their `recording` (N,) and `truth`, the label without rejection `closed` (N,), with it `opened`
-    (N,; -1 is a rejection), the raw `novelty` (N,) that ranks them, and the `scores` (N, K) of the
-    labels.
+    It holds their `recording` (N,) and `truth`, the label without rejection `closed` (N,), with it
+    `opened` (N,; -1 is a rejection), the raw `novelty` (N,) that ranks them, and the `scores` (N,
+    K) of the labels.
     """
 
     recording: NDArray[np.int64]
@@ -59,9 +59,9 @@ def judge_windows(outputs: WindowOutputs, truth: Truth, head: Head) -> Judged:
 def judge_recordings(outputs: WindowOutputs, truth: Truth, head: Head) -> Judged:
     """Judge every recording by its windows in which something is heard.
 
-    Without rejection: the label with the largest mean score. With it: the label with the largest
-    summed score among the accepted windows; a recording none of whose windows is accepted is
-    rejected. Its novelty is that of its least novel window.
+    Without rejection it is the label with the largest mean score; with it, the label with the
+    largest summed score among the accepted windows. A recording none of whose windows is accepted
+    is rejected. Its novelty is that of its least novel window.
     """
     heard = _heard(outputs, truth)
     names, position = np.unique(outputs.recording[heard], return_inverse=True)
@@ -91,7 +91,7 @@ def judge_recordings(outputs: WindowOutputs, truth: Truth, head: Head) -> Judged
 def _heard(outputs: WindowOutputs, truth: Truth) -> NDArray[np.bool_]:
     """Return the windows (W,) by which their recording is judged: those that are not quiet.
 
-    All of them, in a recording that is quiet throughout.
+    A recording that is quiet throughout is judged by all of its windows.
     """
     loud = truth.kind != QUIET
     heard: NDArray[np.bool_] = loud | ~np.isin(outputs.recording, outputs.recording[loud])

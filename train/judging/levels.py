@@ -84,7 +84,8 @@ def by_species(
 ) -> list[Report]:
     """Return a row per species.
 
-    Its recordings without rejection, and its F1 with rejection among everything.
+    A row has the numbers of its recordings without rejection, and its F1 with rejection among
+    everything.
     """
     classes, truth = len(labels), recordings.truth
     once = np.ones((1, len(recordings.recording)))
@@ -118,8 +119,8 @@ def plain_estimates(numbers: Mapping[str, Any]) -> Report:
 def _average_precision(judged: Judged, draw: Bootstrap) -> Report:
     """Return the mean average precisions over knowns.
 
-    Class-wise and sample-wise on lists of `TOP`, as BirdCLEF 2020 has it, and sample-wise on whole
-    lists (2017).
+    They are class-wise and sample-wise on lists of `TOP`, as BirdCLEF 2020 has it, and sample-wise
+    on whole lists (2017).
     """
     known = judged.truth.known
     species, scores = judged.truth.species[known], judged.scores[known]

@@ -141,7 +141,7 @@ class OpenSet:
     def _accepted(self, weights: Floats, mask: Bools, total: Floats) -> Floats:
         """Return the share (B, 1 + L) of `total` (B, 1) that is accepted.
 
-        With the threshold at each of L levels, after none at all.
+        The first column is 0; the others are at the threshold of each of L levels.
         """
         levels = (weights * mask)[:, self._order]
         if len(self._starts) < levels.shape[1]:  # ties; without them this is a slow copy

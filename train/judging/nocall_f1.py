@@ -40,8 +40,8 @@ Scores = Callable[[NDArray[np.float32]], NDArray[Any]]  # a head's, of logits
 class Rows:
     """N rows of 5 s.
 
-    Their `recording` (N,) and a number for its kind `stratum` (N,), the position of their label
-    `species` (N,; -1 is nocall), and `scores` (N, K).
+    It holds their `recording` (N,) and a number for its kind `stratum` (N,), the position of their
+    label `species` (N,; -1 is nocall), and `scores` (N, K).
     """
 
     recording: NDArray[np.int64]
@@ -61,8 +61,8 @@ def judge_rows(
 ) -> dict[str, Any]:
     """Return how many rows there are, and what each way of post-processing gives.
 
-    Of each way its threshold, F1, and gain over none. Estimates are not rounded yet; those of the
-    gain are of the same resamples.
+    A variant has its threshold, F1, and gain over no post-processing. Estimates are not rounded
+    yet; those of the gain are of the same resamples.
     """
     learnt, judged = (_variants(corpus, outputs, scores) for outputs in (validation, test))
     raw = judged["none"]
@@ -100,7 +100,7 @@ def rows_of(corpus: Corpus, outputs: WindowOutputs, scores: Floats) -> Rows:
 def slid(outputs: WindowOutputs, scores: Floats) -> Floats:
     """Return 0.5 p(t) + 0.25 p(t - 2.5 s) + 0.25 p(t + 2.5 s) for scores p (W, K).
 
-    Where a neighbour is missing, in shares of the others, as in `edge.detect.smoothing`.
+    A missing neighbour's share goes to the others, as in `edge.detect.smoothing`.
     """
     place = _places(outputs)
     # Two more than there are places, so that a place before the first is not another recording's.
@@ -119,7 +119,7 @@ def slid(outputs: WindowOutputs, scores: Floats) -> Floats:
 def corrected(outputs: WindowOutputs, scores: Floats) -> Floats:
     """Return 1.3 times the scores of a label that passes 0.5 anywhere in the recording.
 
-    1 at most; not causal.
+    The result is at most 1. The correction is not causal.
     """
     names, position = np.unique(outputs.recording, return_inverse=True)
     most = np.zeros((len(names), scores.shape[1]))
@@ -143,7 +143,7 @@ VARIANTS: Mapping[str, Callable[[WindowOutputs, Floats], Floats]] = {
 def micro_f1(rows: Rows, threshold: float, weights: Floats) -> Floats:
     """Return micro F1 (B,) under weights (B, N).
 
-    Over all pairs of a row and a label, with nocall among the labels.
+    It counts all pairs of a row and a label, with nocall among the labels.
     """
     hit, said = _counts(rows, threshold)
     # A row has one true label.
@@ -158,7 +158,7 @@ def _plain_f1(rows: Rows, threshold: float) -> float:
 def best_threshold(rows: Rows) -> float:
     """Return the score from which on labels are best given.
 
-    The highest of equally good ones. It may be above every score.
+    It is the highest of equally good ones, and may be above every score.
     """
     largest = rows.scores.max(axis=1)
     known = rows.species >= 0
@@ -181,7 +181,7 @@ def best_threshold(rows: Rows) -> float:
 def _counts(rows: Rows, threshold: float) -> tuple[Floats, Floats]:
     """Return of each row (N,) whether its true label is given, and how many labels are.
 
-    nocall is one.
+    Saying nocall counts as giving one label.
     """
     passes = rows.scores >= threshold
     count = passes.sum(axis=1)
@@ -211,6 +211,6 @@ def _estimates(
 def _places(outputs: WindowOutputs) -> NDArray[np.int64]:
     """Return which window of its recording each one is (W,), counted in hops.
 
-    Rounded, because a hop is a whole number of frames of the frontend.
+    It is rounded, because a hop is a whole number of frames of the frontend.
     """
     return np.rint(outputs.start_s / HOP_S).astype(np.int64)

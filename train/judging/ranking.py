@@ -52,7 +52,7 @@ def class_wise_map(
 ) -> Floats:
     """Return c-mAP (B,): the mean over species that occur.
 
-    Of each species, the average precision of the rows that list it, by score.
+    A species' own is the average precision of the rows that list it, by score.
     """
     listed = ranks(scores) < (scores.shape[1] if top is None else top)
     precisions = np.stack(
@@ -70,7 +70,7 @@ def _class_precision(
 ) -> Floats:
     """Return the average precision (B,) of the rows in `listed` (N,) by score (N,).
 
-    nan where nothing is relevant.
+    It is nan where nothing is relevant.
     """
     order = np.flatnonzero(listed)
     order = order[np.argsort(-score[order], kind="stable")]

@@ -61,8 +61,8 @@ def held_out_gaussians(
 ) -> dict[str, NDArray[np.float64]]:
     """Return the novelty (W,) of each window under Gaussians fitted without its group.
 
-    By the rules' names. The spreads come from the same validation windows that rank the rules; in
-    sample they would flatter themselves.
+    The keys are the rules' names. The spreads come from the same validation windows that rank the
+    rules; in sample they would flatter themselves.
     """
     means, part = _class_means(train_truth, train), _parts(groups, truth)
     density_novelty, tail_novelty = np.zeros(len(outputs)), np.zeros(len(outputs))
@@ -196,8 +196,7 @@ def _member_novelty(members: Mapping[str, Rule], outputs: WindowOutputs) -> NDAr
 def _balance(truth: Truth) -> NDArray[np.float64]:
     """Return the weight (W,) of each window: knowns half in all, outliers the other half.
 
-    Of the outliers' half, unknown species have half and the kinds of noise an even share of the
-    rest.
+    Unknown species have half of the outliers' half, and the kinds of noise share the rest evenly.
     """
     noises = np.unique(truth.kind[truth.noise])
     weight = np.zeros(len(truth.kind))

@@ -22,7 +22,7 @@ __all__ = ["SpeciesScore", "score_species", "select_species"]
 class SpeciesScore:
     """How well one species is recognised over all validation folds given.
 
-    Number of recordings, and precision, recall and F1 per recording, without rejection.
+    It holds the number of recordings, and precision, recall and F1 per recording without rejection.
     """
 
     label: str
@@ -66,7 +66,7 @@ def score_species(corpus: Corpus, folds: Sequence[WindowOutputs]) -> tuple[Speci
 def select_species(scores: Sequence[SpeciesScore], *, at_least: int, f1: float) -> tuple[str, ...]:
     """Return labels, in order, of the species with at least this F1.
 
-    The best `at_least` of them when fewer reach it.
+    When fewer than `at_least` reach it, the best `at_least` are taken.
     """
     ranked = sorted(scores, key=lambda s: (-s.f1, -s.recordings, s.label))
     count = max(at_least, sum(s.f1 >= f1 for s in scores))

@@ -58,7 +58,7 @@ class Truth:
     def kinds(self) -> tuple[str, ...]:
         """The kinds that occur.
 
-        Knowns first, then unknown species, the noises by name, and what is counted apart.
+        Knowns come first, then unknown species, the noises by name, and what is counted apart.
         """
         first, last = (KNOWN, UNKNOWN), (BACKGROUND, LEFT_OUT, QUIET)
         present = set(np.unique(self.kind).tolist())

@@ -17,7 +17,7 @@ __all__ = ["CrossEntropyObjective", "batch_hard"]
 class CrossEntropyObjective(Stateless):
     """Cross-entropy on balanced batches.
 
-    Where the recipe asks for it, against 'other', and with batch-hard triplets beside it.
+    The recipe may ask for an 'other' to hold against, and for batch-hard triplets beside it.
     """
 
     def __init__(self, spec: CrossEntropySpec, batches: Batches, device: torch.device) -> None:

@@ -80,8 +80,8 @@ def start_task(
     """
     if recipe.pseudo is not None and earlier is None:
         raise ConfigError(
-            f"recipe {recipe.name}: its pseudo labels are an earlier run's: use edge-train segment "
-            "or shift, --from RUN"
+            f"recipe {recipe.name}: its pseudo labels come from an earlier run: use edge-train "
+            "segment or shift, --from RUN"
         )
     splits = fold_splits(corpus, fold=fold)
     labels = species_to_learn(recipe, corpus, splits)

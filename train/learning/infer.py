@@ -36,7 +36,7 @@ Network = Callable[[Array], tuple[Array, Array]]
 class HeardWindows:
     """The windows of one recording.
 
-    Features (W, C, F, T), starts in seconds (W,), and which are acoustically active (W,) bool.
+    It holds features (W, C, F, T), starts in seconds (W,), and which are active (W,) bool.
     """
 
     features: Array
@@ -47,7 +47,7 @@ class HeardWindows:
 def hear(recording: Recording, *, spec: FrontendSpec, hop_s: float, cache: Path) -> HeardWindows:
     """Return the windows of a recording every `hop_s`.
 
-    Computed once: kept in `cache` by the digest of the spec and of the recording.
+    They are computed once, and kept in `cache` by the digest of the spec and of the recording.
     """
     file = cache / f"windows-{spec.digest[:16]}-{hop_s:g}" / f"{recording.sha256}.npz"
     if file.exists():

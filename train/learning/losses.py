@@ -58,7 +58,7 @@ def _squared_euclidean() -> distances.LpDistance:
 def mine_semihard(embeddings: Tensor, classes: Tensor, margin: float) -> Triplets:
     """Return every triplet of the batch whose negative is farther than its positive.
 
-    Farther by less than the margin (equation 1).
+    It is farther by less than the margin (equation 1).
     """
     miner = miners.TripletMarginMiner(
         margin=margin, type_of_triplets="semihard", distance=_squared_euclidean()
@@ -70,7 +70,7 @@ def mine_semihard(embeddings: Tensor, classes: Tensor, margin: float) -> Triplet
 def triplet_loss(embeddings: Tensor, classes: Tensor, triplets: Triplets, margin: float) -> Tensor:
     """Return the mean over triplets of max(|a - p|^2 - |a - n|^2 + margin, 0).
 
-    Equation 2, but a mean instead of a sum, to suit any number of triplets.
+    This is equation 2 with a mean instead of a sum, to suit any number of triplets.
     """
     loss = losses.TripletMarginLoss(
         margin=margin, distance=_squared_euclidean(), reducer=reducers.MeanReducer()
@@ -93,8 +93,8 @@ def cross_entropy_with_other(logits: Tensor, targets: Tensor) -> Tensor:
 def binary_focal(logits: Tensor, targets: Tensor, gamma: float) -> Tensor:
     """Return the focal loss (Lin et al. 2017) of logits (B, K) with targets (B, K) of 0 to 1.
 
-    A sum over species, a mean over windows. A species that already has probability p of the right
-    answer counts (1 - p)^gamma as much: most species are absent most of the time.
+    It is summed over species and averaged over windows. A species that already has probability p of
+    the right answer counts (1 - p)^gamma as much: most species are absent most of the time.
     """
     return _focal(logits, targets, gamma).sum(dim=1).mean()
 

@@ -97,8 +97,8 @@ def _give_first_weights(network: nn.Module, task: MemberTask, member: int) -> No
         folder = task.earlier / f"member-{member % count}"
         if not (folder / "checkpoint.pt").exists():
             raise UserError(
-                f"{folder}: checkpoint.pt is missing, whose weights this training would start "
-                "from; give a finished run"
+                f"{folder}: checkpoint.pt is missing; this training would start from its weights: "
+                "give a finished run"
             )
         load_trained(network, folder=folder)
     elif task.recipe.network.pretrained:
@@ -108,8 +108,8 @@ def _give_first_weights(network: nn.Module, task: MemberTask, member: int) -> No
 def train_members(task: MemberTask, report: Report) -> list[nn.Module]:
     """Train the members and return their networks.
 
-    On a CPU side by side with one thread each, which is faster than one after the other with all
-    threads.
+    On a CPU they train side by side with one thread each, which is faster than one after the other
+    with all threads.
     """
     count = task.recipe.members
     if count == 1 or pick_device(task.device).type != "cpu":
@@ -193,7 +193,7 @@ def _sampling(task: MemberTask) -> Sampling:
 def _validation(task: MemberTask) -> Callable[[nn.Module], dict[str, float]]:
     """Return a measure to call after each epoch: top-1 over a window of each recording.
 
-    Cheap, to see the curve; calibrate and evaluate say what the network is worth.
+    It is cheap, and shows the curve; calibrate and evaluate say what the network is worth.
     """
     known = [r for r in task.splits.validation if r.role == "known" and r.label in task.labels]
     if task.recipe.classifier is not None or not known:
@@ -213,7 +213,7 @@ def _validation(task: MemberTask) -> Callable[[nn.Module], dict[str, float]]:
 def member_network(recipe: Recipe, labels: Sequence[str]) -> nn.Module:
     """Return a new network of the recipe.
 
-    Without class scores, where a classifier is trained on top of it.
+    It has no class scores where a classifier is trained on top of it.
     """
     classes = None if recipe.classifier is not None else len(labels)
     return build_network(

@@ -218,7 +218,7 @@ class Trainer:
 def _groups(network: nn.Module, head_rate: float) -> list[dict[str, Any]]:
     """Return the parameters in groups, each with how many `times` the learning rate it has.
 
-    1 for a published trunk, `head_rate` for the layers behind it.
+    It is 1 for a published trunk, `head_rate` for the layers behind it.
     """
     if head_rate == 1:
         return [{"params": list(network.parameters())}]

@@ -69,7 +69,7 @@ class TripletObjective:
     def _embed(self, network: nn.Module, inputs: Tensor) -> Tensor:
         """Return embeddings for mining, without dropout and gradients.
 
-        In chunks, to fit into the memory of a small machine.
+        They are computed in chunks that fit into the memory of a small machine.
         """
         network.eval()
         with torch.no_grad():

@@ -112,9 +112,9 @@ def load_published(network: nn.Module) -> None:
 def widen_first_layer(weight: Tensor, channels: int, how: Widen) -> Tensor:
     """Return weights (O, 3, k, k) of three colours as (O, channels, k, k).
 
-    Repeated in turn, or all of them the colours' mean. Scaled by 3 / channels, so that an input
-    which is the same in all channels gives what it gave before; the slides of system S3 are silent
-    on this.
+    The colours are repeated in turn, or all channels get their mean. Weights are scaled by 3 /
+    channels, so that an input which is the same in all channels gives what it gave before; the
+    slides of system S3 are silent on this.
     """
     colours = weight.shape[1]
     if how == "repeat":

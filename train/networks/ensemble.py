@@ -12,7 +12,7 @@ __all__ = ["Ensemble"]
 class Ensemble(nn.Module):
     """Several networks of the same frontend and labels as one.
 
-    Embeddings are concatenated and normalised, logits averaged.
+    Embeddings are concatenated and normalised, logits are averaged.
     """
 
     def __init__(self, members: list[nn.Module]) -> None:

@@ -1,6 +1,6 @@
 """The reduced MobileNetV2 of system S3.
 
-Two of the seven rows of Sandler et al. 2018 are left out, two are shortened.
+Two of the seven rows of Sandler et al. 2018 are left out, two are shorter.
 """
 
 from __future__ import annotations

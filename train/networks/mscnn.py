@@ -19,7 +19,7 @@ __all__ = ["MsCnn", "MultiscaleModule", "initialise"]
 class MultiscaleModule(nn.Module):
     """MAM: four parallel strands, concatenated: (B, w, F, T) -> (B, 4w, F, T).
 
-    1x1 | 1x1 -> 3x3 | 1x1 -> 5x5 | 1x1 -> 7x7.
+    The strands are 1x1 | 1x1 -> 3x3 | 1x1 -> 5x5 | 1x1 -> 7x7.
     """
 
     def __init__(self, width: int) -> None:

@@ -29,7 +29,7 @@ SOFT_MINIMUM = -1.0
 def log_mean_exp(x: Tensor, temperature: float) -> Tensor:
     """Return log-sum-exp pooling of the last axis (Pinheiro and Collobert 2015).
 
-    About the maximum, or about the minimum where `temperature` is negative.
+    It is about the maximum, or about the minimum where `temperature` is negative.
     """
     summed = torch.logsumexp(temperature * x, dim=-1)
     pooled: Tensor = (summed - math.log(x.shape[-1])) / temperature
@@ -39,7 +39,7 @@ def log_mean_exp(x: Tensor, temperature: float) -> Tensor:
 class SelfAttention(nn.Module):
     """All time steps (B, T, D) look at all others and are added to what they see.
 
-    No normalisation, no dense part.
+    It has neither normalisation nor a dense part.
     """
 
     def __init__(self, width: int, heads: int) -> None:

@@ -55,8 +55,8 @@ class Soundception(nn.Module):
             not 0 <= b <= most for b, most in zip(blocks, BLOCKS, strict=True)
         ):
             raise SpecError(
-                f"network soundception: blocks {list(blocks)} are three numbers up to "
-                f"{list(BLOCKS)}"
+                f"network soundception: blocks must be three numbers up to {list(BLOCKS)}, not "
+                f"{list(blocks)}"
             )
         self.trunk = Backbone("inception_v4", inputs=channels)
         self.trunk.published_size = tuple(blocks) == BLOCKS
@@ -93,7 +93,7 @@ class Soundception(nn.Module):
     def attention(self, features: Tensor) -> Tensor:
         """Return the softmax of the detector's map over time and frequency.
 
-        (B, 1, F', T'), each adds up to 1.
+        The result (B, 1, F', T') adds up to 1 in each window.
         """
         scores = self.detector(features)
         return torch.softmax(scores.flatten(1), dim=1).reshape(scores.shape)
@@ -124,7 +124,7 @@ class Soundception(nn.Module):
 def _keep(features: nn.Sequential, blocks: Sequence[int]) -> tuple[nn.Sequential, int]:
     """Return the stem, the two reductions and the first `blocks` of each kind.
 
-    And how many layers come before the second reduction.
+    The number is how many layers come before the second reduction.
     """
     layers = list(features)
     kept, start = layers[:STEM], STEM
@@ -141,7 +141,7 @@ def _keep(features: nn.Sequential, blocks: Sequence[int]) -> tuple[nn.Sequential
 def _bands_of_auxiliary(bands: int) -> int:
     """Return the bands left of `bands` at the end of the auxiliary branch.
 
-    After the stem, the first reduction and the pooling of the branch.
+    The stem, the first reduction and the pooling of the branch come before.
     """
     left = (bands - 3) // 2 + 1 - 2  # two convolutions, the first of stride 2
     left = (left - 3) // 2 + 1 - 2  # Mixed-3a and the valid convolution of 4a

@@ -137,8 +137,8 @@ class Recipe:
         for name in ("stretch", "time_shift_share", "masks"):
             if getattr(self.augment, name):
                 raise SpecError(
-                    f"augment.{name} would part sound from its pseudo label: leave it out of a "
-                    "recipe with pseudo"
+                    f"augment.{name} would move sound away from its pseudo label: leave it out of "
+                    "a recipe with pseudo"
                 )
 
     def as_mapping(self) -> dict[str, Any]:
@@ -152,7 +152,8 @@ class Recipe:
     def activation(self) -> Literal["softmax", "softmax_other", "sigmoid"]:
         """How the head reads the logits.
 
-        Against 'other' when outliers were shown in training; each alone after focal loss.
+        They are read against 'other' when outliers were shown in training, each alone after focal
+        loss.
         """
         if isinstance(self.objective, FocalSpec):
             return "sigmoid"

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Activity", "frame_activity", "measure_activity"]
+__all__ = ["Activity", "measure_activity"]
 
 ACTIVE = 0.4
 QUIET = 0.35
@@ -29,7 +29,7 @@ BACKGROUND_PERCENTILE = 10
 class Activity:
     """The windows of a recording: `starts` (W,) in frames, with `level_db` (W,).
 
-    Which of them are `active` or `quiet`, (W,) bool.
+    `active` and `quiet` say which of them are, (W,) bool.
     """
 
     starts: NDArray[np.int64]
@@ -38,10 +38,10 @@ class Activity:
     quiet: NDArray[np.bool_]
 
 
-def frame_activity(mel_db: NDArray[np.floating]) -> NDArray[np.float32]:
+def _frame_activity(mel_db: NDArray[np.floating]) -> NDArray[np.float32]:
     """Return how far each frame's loudest bands stand above background, in dB.
 
-    mel dB (n_mels, frames) -> (frames,) float32.
+    Takes mel dB (n_mels, frames), gives (frames,) float32.
     """
     mel = mel_db.astype(np.float32)
     above = mel - np.percentile(mel, BACKGROUND_PERCENTILE, axis=1, keepdims=True)
@@ -55,9 +55,9 @@ def measure_activity(
 ) -> Activity:
     """Return the activity of the windows that start every `hop_frames`.
 
-    Of mel dB (n_mels, frames >= window_frames).
+    `mel_db` is (n_mels, frames >= window_frames).
     """
-    frames = frame_activity(mel_db)
+    frames = _frame_activity(mel_db)
     starts = np.arange(0, max(1, len(frames) - window_frames + 1), hop_frames)
     level = np.array(
         [np.percentile(frames[s : s + window_frames], FRAME_PERCENTILE) for s in starts], np.float32

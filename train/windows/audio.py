@@ -17,7 +17,7 @@ Array = NDArray[np.float32]
 def read_audio(path: Path, sample_rate_hz: int, *, max_s: float | None = None) -> Array:
     """Return the recording as mono float32 (n,) at `sample_rate_hz`.
 
-    At most its first `max_s` seconds.
+    With `max_s`, only its first seconds are read.
     """
     with soundfile.SoundFile(path) as file:
         frames = -1 if max_s is None else round(max_s * file.samplerate)

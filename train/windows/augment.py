@@ -39,7 +39,7 @@ def augment(
 ) -> Array:
     """Draw once everything `spec` asks for, in the order a sound meets it.
 
-    Place, air, microphone, gain.
+    The order is place, air, microphone, gain.
     """
     if windows.has_outliers and rng.random() < spec.noise_share:
         power = mix(power, windows.interference(rng), other_db=-rng.uniform(*spec.noise_snr_db))
@@ -62,7 +62,8 @@ def augment(
 def mask(features: Array, *, count: int, rng: np.random.Generator) -> Array:
     """Apply SpecAugment to finished features, in place.
 
-    `count` masks up to a tenth of the bands, and `count` up to a ninth of the frames.
+    There are `count` masks of up to a tenth of the bands, and `count` of up to a ninth of the
+    frames.
     """
     _, bands, frames = features.shape
     for _ in range(count):
@@ -91,7 +92,7 @@ def _shift_bands(power: Array, bands: int) -> Array:
 def _response(bands: int, depth_db: float, rng: np.random.Generator) -> Array:
     """Draw a smooth random frequency response: (bands,) power gains.
 
-    3 to 6 support points, linear in dB between them.
+    It has 3 to 6 support points, and is linear in dB between them.
     """
     points = int(rng.integers(3, 7))
     db = np.interp(

@@ -23,7 +23,8 @@ Array = NDArray[np.float32]
 class _Example:
     """A window as the network sees it.
 
-    With shares of a mixture (K + 1,), the last 'other', and labels (K,) and steps (T', K).
+    `shares` (K + 1,) are those of a mixture, the last is 'other'; `labels` are (K,), `steps` (T',
+    K).
     """
 
     features: Array
@@ -35,7 +36,8 @@ class _Example:
 def either(one: Array | None, other: Array | None) -> Array | None:
     """Return the time steps (T', K) of a mixture.
 
-    Present where either part is, else unsure (NaN) where either is, else absent.
+    A species is present where it is in either part, else unsure (NaN) where it is in either, else
+    absent.
     """
     if one is None or other is None:
         return None
@@ -56,7 +58,8 @@ class Batches:
     ) -> tuple[Array, NDArray[np.int64]]:
         """Draw `per_class` windows of every species (Algorithm 1's mini-batch).
 
-        Or of `species` of them drawn at random. Features (B, C, F, T) and classes (B,).
+        `species` limits them to so many drawn at random. Returns features (B, C, F, T) and classes
+        (B,).
         """
         count = len(self.windows.labels)
         everything = species is None or species >= count
@@ -83,8 +86,8 @@ class Batches:
     ) -> tuple[Array, Array, Array | None]:
         """Draw features (B, C, F, T) and labels (B, K) of all that is heard.
 
-        With pseudo labels also those of time steps (B, T', K): 1 where a species is present, 0
-        where absent, NaN where unsure. A mixture has the labels of both its parts.
+        With pseudo labels it also returns those of time steps (B, T', K): 1 where a species is
+        present, 0 where absent, NaN where unsure. A mixture has the labels of both its parts.
         """
         examples = self._draw(rng, size, outlier_share)
         steps = [e.steps for e in examples if e.steps is not None]
@@ -135,7 +138,7 @@ class Batches:
     def _share(self, rng: np.random.Generator) -> float:
         """Draw the share of the first species in a mixture.
 
-        Never all or nothing, as the labels of both are to be true.
+        It is never all or nothing, as the labels of both are to be true.
         """
         alpha = self.augmentation.mixup_alpha
         if alpha:

@@ -32,7 +32,7 @@ MAX_S = LONGEST_S
 class ComponentCache:
     """Files `<folder>/<component digest>/<sha256 of the recording>.npy`.
 
-    Each is (channels, n_mels, frames) float16 dB.
+    Each holds (channels, n_mels, frames) float16 dB.
     """
 
     folder: Path

@@ -1,7 +1,7 @@
 """What one iteration of training sees: windows drawn from weakly labelled recordings.
 
-Balanced by species, then by recording. Every draw takes the generator as an argument: its state is
-in the checkpoint, so a resumed run sees the same windows.
+They are balanced by species, then by recording. Every draw takes the generator as an argument: its
+state is in the checkpoint, so a resumed run sees the same windows.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ class TrainingWindows:
     def known(self, rng: np.random.Generator, label: int) -> Array:
         """Draw a window in which species number `label` is heard.
 
-        Mel power (channels, n_mels, frames).
+        Returns mel power (channels, n_mels, frames).
         """
         windows = self._recording(rng, label)
         starts = windows.starts if len(windows.starts) else windows.silent_starts
@@ -92,7 +92,7 @@ class TrainingWindows:
     def nothing(self) -> Array | None:
         """Return the time steps (T', K) of a window that has none of the species.
 
-        None without pseudo labels.
+        Returns None without pseudo labels.
         """
         if self.sampling.pseudo is None:
             return None
@@ -101,7 +101,7 @@ class TrainingWindows:
     def outlier(self, rng: np.random.Generator) -> Array:
         """Draw mel power of a window that is none of the species.
 
-        Another species, noise, background, or a pause in a recording.
+        It is another species, noise, background, or a pause in a recording.
         """
         return self._other(rng, OUTLIER_SHARES)
 
@@ -138,7 +138,7 @@ class TrainingWindows:
     def _start(self, rng: np.random.Generator, windows: RecordingWindows, starts: Starts) -> int:
         """Draw the first frame of a window of a species.
 
-        At an end of the recording, around a call, or where something is heard.
+        The window is at an end of the recording, around a call, or where something is heard.
         """
         crop, window = self.sampling.crop, self.spec.component_frames
         last = int(windows.components.shape[2]) - window

@@ -1,7 +1,7 @@
 """Seconds of a recording as frames of its components.
 
-For what people or networks said of parts of it. A recording shorter than a window is repeated to
-fill one (`train.windows.audio.loop_to`), and so is what was said of it.
+They say to which frames a mark of a person or of a network belongs. A recording shorter than a
+window is repeated to fill one (`train.windows.audio.loop_to`), and so is what was said of it.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def marked_frames(
 ) -> Mask:
     """Return which frames (frames,) have their middle in a stretch of `kind`.
 
-    Or less than `margin_s` from it.
+    A frame less than `margin_s` from it counts too.
     """
     stretches = [s for s in recording.stretches if s.kind == kind]
     borders = ((s.start_s - margin_s, s.end_s + margin_s) for s in stretches)
@@ -44,8 +44,8 @@ def marked_frames(
 def trained_frames(recording: Recording, spec: FrontendSpec, frames: int) -> NDArray[np.int64]:
     """Return which of a recording's `frames` are left when speech is cut out.
 
-    Repeated to fill a window; none if next to none are left. A frame reaches half a transform to
-    both sides of its middle.
+    They are repeated to fill a window; if next to none are left, there are none. A frame reaches
+    half a transform to both sides of its middle.
     """
     longest = max(channel.n_fft or spec.n_fft for channel in spec.channels)
     margin_s = longest / 2 / spec.sample_rate_hz

@@ -24,8 +24,8 @@ Array = NDArray[np.float32]
 def distort(features: Array, *, spec: AugmentSpec, rng: np.random.Generator) -> Array:
     """Draw once what `spec` asks for: crop in frequency, colour, grain.
 
-    Clipped to the range that features have. Where nothing is asked for, nothing is drawn: a recipe
-    without these keys sees the same windows as before there were any.
+    The result is clipped to the range that features have. Where nothing is asked for, nothing is
+    drawn: a recipe without these keys sees the same windows as before there were any.
     """
     ceiling = max(1.0, float(features.max()))  # PCEN may exceed 1
     if spec.crop_top or spec.crop_bottom:
@@ -45,7 +45,7 @@ def distort(features: Array, *, spec: AugmentSpec, rng: np.random.Generator) -> 
 def crop_height(features: Array, *, top: float, bottom: float) -> Array:
     """Return the bands between the shares `bottom` and `top` of the height.
 
-    Resized bilinearly to all of it; frames stay.
+    They are resized bilinearly to all of it; frames stay.
     """
     bands = features.shape[1]
     centres = np.clip(
@@ -61,7 +61,7 @@ def crop_height(features: Array, *, top: float, bottom: float) -> Array:
 def turn_hue(features: Array, turn: float) -> Array:
     """Turn three channels about the grey axis by `turn` of a circle; their mean stays.
 
-    By a third of it, each becomes the next.
+    A third of a circle makes each channel the next.
     """
     angle = 2 * np.pi * turn
     # Rodrigues' rotation about (1, 1, 1): a circulant matrix, its first row for angles a third of a
@@ -100,7 +100,7 @@ COLOURS: dict[str, Callable[[Array, float], Array]] = {
 def _grain(features: Array, depth: float, rng: np.random.Generator) -> Array:
     """Add the paper's "random noise or local brightness".
 
-    Independent noise, or as often a brightness that changes slowly with time.
+    It is independent noise, or as often a brightness that changes slowly with time.
     """
     if rng.random() < 0.5:
         noise = rng.standard_normal(features.shape, np.float32)

@@ -25,10 +25,10 @@ COLUMNS = ("recording", "start_s", "active", "embedding", "logits")
 class WindowOutputs:
     """W windows of a corpus.
 
-    Position of their recording in `Corpus.recordings` (W,), start in it in seconds (W,), whether
-    something is heard in them (W,) bool, embedding (W, D) and logits (W, K) float32 in the order of
-    `labels`. A window that is not active is taken as nothing, not as the species its file is
-    labelled with.
+    It holds the position of their recording in `Corpus.recordings` (W,), start in it in seconds
+    (W,), whether something is heard in them (W,) bool, embedding (W, D) and logits (W, K) float32
+    in the order of `labels`. A window that is not active is taken as nothing, not as the species
+    its file is labelled with.
     """
 
     recording: NDArray[np.int64]

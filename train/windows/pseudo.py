@@ -111,7 +111,7 @@ class PseudoLabels:
     def targets(self, recording: Recording, spec: FrontendSpec, frames: int) -> dict[int, Array]:
         """Return (frames,) of each species listed, by its position.
 
-        1 where it is present, 0 where absent, NaN where unsure.
+        Values are 1 where it is present, 0 where absent, NaN where unsure.
         """
         times = frame_times(recording, spec, frames)
         targets: dict[int, Array] = {}
@@ -144,8 +144,9 @@ def find_stretches(
 ) -> list[LabelledStretch]:
     """Return the lines of a recording's file, from scores (steps, K).
 
-    All of the species that it names, and of others what is unsure. A time step of the network is
-    about a frame that is a multiple of `SCALE`, so it reaches half of that to both sides.
+    It has all stretches of the species that the recording names, and of others what is unsure. A
+    time step of the network is about a frame that is a multiple of `SCALE`, so it reaches half of
+    that to both sides.
     """
     middles = np.arange(len(scores)) * SCALE / spec.frames_per_second
     scores = scores[middles < recording.seconds]  # of a looped recording, its first time

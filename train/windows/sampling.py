@@ -71,7 +71,7 @@ def short_enough(
 def runs(mask: NDArray[np.bool_]) -> NDArray[np.int64]:
     """Return first frame and the one after the last of each stretch, (N, 2).
 
-    A stretch is where `mask` (frames,) is true.
+    `mask` (frames,) is true in a stretch.
     """
     borders = np.flatnonzero(np.diff(np.r_[False, mask, False]))
     return borders.reshape(-1, 2).astype(np.int64)

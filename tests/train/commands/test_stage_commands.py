@@ -231,10 +231,7 @@ def test_three_stages_go_from_marked_recordings_to_a_bundle_that_replays(
             "",
             "segment",
             {},
-            (
-                "recipe segment: its pseudo labels are an earlier run's: use edge-train segment or "
-                "shift"
-            ),
+            "recipe segment: its pseudo labels come from an earlier run: use edge-train segment",
         ),
         (
             "fit",

@@ -43,10 +43,10 @@ S5: dict[str, Any] = {
         ({"crop": {}}, "pseudo and crop both say where windows start"),
         (
             {"augment": {"time_shift_share": 0.5}},
-            "augment.time_shift_share would part sound from its pseudo label",
+            "augment.time_shift_share would move sound away from its pseudo label",
         ),
-        ({"augment": {"stretch": 0.1}}, "augment.stretch would part"),
-        ({"augment": {"masks": 1}}, "augment.masks would part"),
+        ({"augment": {"stretch": 0.1}}, "augment.stretch would move"),
+        ({"augment": {"masks": 1}}, "augment.masks would move"),
         ({"augment": {"animals_share": 1.5}}, "animals_share: 1.5 is outside 0..1"),
         (
             {"objective": {"kind": "focal", "secondary": 2}},
