@@ -12,7 +12,7 @@ from edge.bundle.digest import canonical_digest
 from edge.bundle.spec import from_mapping
 from edge.errors import ConfigError
 from edge.strictyaml import read_yaml
-from train.recipe.load import load_recipe
+from train.recipe.load import keyed, load_recipe
 from train.recipe.recipe import Recipe
 
 __all__ = ["CorpusPlan", "Plan", "System", "load_plan"]
@@ -99,9 +99,7 @@ def load_plan(file: Path) -> Plan:
 
 
 def _section(cls: type[Any], values: object, *, where: str) -> Any:
-    if not isinstance(values, dict):
-        raise ConfigError(f"{where}: must be a mapping of keys")
-    return from_mapping(cls, values, where=where)
+    return from_mapping(cls, keyed(values, where=where), where=where)
 
 
 def _check_order(plan: Plan, names: Sequence[str]) -> None:

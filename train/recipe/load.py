@@ -22,7 +22,7 @@ from train.recipe.objectives import (
 from train.recipe.recipe import OPTIMISERS, SCHEDULES, Recipe
 from train.recipe.sections import CropSpec, NetworkSpec, PseudoSpec, SplitSpec, StageSpec
 
-__all__ = ["load_recipe", "parse_recipe"]
+__all__ = ["keyed", "load_recipe", "parse_recipe"]
 
 SECTIONS: dict[str, type[Any]] = {
     "network": NetworkSpec,
@@ -57,9 +57,9 @@ def load_recipe(
 
 def parse_recipe(values: Mapping[str, Any], *, where: str) -> Recipe:
     """Build a recipe from plain YAML types; raises `SpecError`, which begins with `where`."""
-    parsed = dict(values)
-    _check_shapes(parsed, where=where)
-    frontend = parsed.get("frontend") or {}
+    parsed = dict(keyed(values, where=where))
+    _check_lists(parsed, where=where)
+    frontend = keyed(parsed.get("frontend") or {}, where=f"{where}: frontend")
     parsed["frontend"] = FrontendSpec.parse(frontend, where=f"{where}: frontend")
     for key, cls in SECTIONS.items():
         if parsed.get(key) is not None:
@@ -80,10 +80,18 @@ def parse_recipe(values: Mapping[str, Any], *, where: str) -> Recipe:
     return recipe
 
 
-def _check_shapes(values: Mapping[str, Any], *, where: str) -> None:
-    """Raise `SpecError` for a key whose value is not the mapping or the list that it must be."""
-    if not isinstance(values.get("frontend") or {}, dict):
-        raise SpecError(f"{where}: frontend: must be a mapping of keys")
+def keyed(values: object, *, where: str) -> dict[str, Any]:
+    """Return `values`, a mapping whose keys are text; raises `SpecError` for anything else."""
+    if not isinstance(values, dict):
+        raise SpecError(f"{where}: must be a mapping of keys")
+    for key in values:
+        if not isinstance(key, str):
+            raise SpecError(f"{where}: the key {key!r} is not text; put it in quotes")
+    return values
+
+
+def _check_lists(values: Mapping[str, Any], *, where: str) -> None:
+    """Raise `SpecError` for a key whose value must be a list, and is not."""
     for key in LISTS:
         if not isinstance(values.get(key) or [], list | tuple):
             raise SpecError(f"{where}: {key}: must be a list")
@@ -118,7 +126,6 @@ def _kind(values: Any, classes: tuple[type[Any], ...], *, where: str) -> type[An
 
 
 def _section(cls: type[Any], values: Any, *, where: str) -> Any:
-    if not isinstance(values, dict):
-        raise SpecError(f"{where}: must be a mapping of keys")
-    lists = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+    given = keyed(values, where=where)
+    lists = {k: tuple(v) if isinstance(v, list) else v for k, v in given.items()}
     return from_mapping(cls, lists, where=where)

@@ -93,6 +93,7 @@ def test_a_file_that_cannot_be_read_is_one_line(read: object, tmp_path: Path) ->
         ("stages: 5", "stages: must be a list"),
         ("species: 5", "species: must be a list"),
         ("frontend: 5", "frontend: must be a mapping of keys"),
+        ("network: {on: 1, kind: mscnn}", "network: the key True is not text; put it in quotes"),
     ],
 )
 def test_a_value_that_no_recipe_can_hold_is_one_line(
