@@ -199,7 +199,7 @@ def _birdclef_audio(table: Path) -> Path:
 def _from_folders(root: Path) -> Iterator[Recording]:
     """Yield `<label>/<file>` as known; `noise/<label>/<file>` or `noise/<file>` as noise.
 
-    The other roles are as noise.
+    The folders of the other roles are like that of noise.
     """
     if not root.is_dir():
         raise UserError(f"{root}: a folder per class is needed, this is a file")
