@@ -54,13 +54,11 @@ MAY_IMPORT: dict[str, dict[str, str]] = {
         "cli": "bench bundle errors info models recorder replay sources terminal",
     },
     "train": {
-        "corpus": "files",
-        "recipe": "files",
-        "windows": "corpus files networks recipe",
-        "learning": "corpus files networks recipe windows",
-        "judging": "corpus files windows",
-        "export": "corpus files judging learning windows",
-        "commands": "corpus export files judging learning networks recipe",
+        "windows": "corpus networks recipe",
+        "learning": "corpus networks recipe windows",
+        "judging": "corpus windows",
+        "export": "corpus judging learning windows",
+        "commands": "corpus export judging learning networks recipe",
     },
     "deploy": {"cli": "compile install quantize"},
 }

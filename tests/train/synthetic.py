@@ -26,8 +26,9 @@ def recording(role: Role, label: str, number: int, recordist: str = "") -> Recor
 
 
 def corpus(*, species: int = 5, each: int = 10, unknowns: int = 12, seed: int = 1) -> Corpus:
-    """Known species with a recordist per two recordings, unknown species, two noises and a day of
-    background.
+    """Known species with a recordist per two recordings, and outliers of every role.
+
+    Unknown species, two noises and a day of background.
     """
     known = [
         recording("known", f"known_{s}", i, f"Recordist {s} {i // 2}")
@@ -50,8 +51,9 @@ def outputs(
     windows: int = 3,
     seed: int = 1,
 ) -> WindowOutputs:
-    """Windows of training, test or (neither) validation: each species' own direction plus noise;
-    logits are cosines.
+    """Windows of training, test or (neither) validation, whose logits are cosines.
+
+    Each species' own direction plus noise.
     """
     rng = np.random.default_rng(seed)
     labels = tuple(label.label for label in corpus.labels)
@@ -64,13 +66,13 @@ def outputs(
         if r.role == "known":
             embedding[w] = centres[labels.index(r.label)] + spread * rng.standard_normal(16)
     embedding /= np.linalg.norm(embedding, axis=1, keepdims=True)
+    # The last of several windows is quiet.
+    active = np.arange(windows) != windows - 1 if windows > 1 else np.ones(1, bool)
     directions = centres / np.linalg.norm(centres, axis=1, keepdims=True)
     return WindowOutputs(
         recording=positions.astype(np.int64),
         start_s=np.tile(np.arange(windows) * 2.5, len(chosen)),
-        active=np.tile(np.arange(windows) != windows - 1, len(chosen))
-        if windows > 1
-        else np.ones(len(positions), bool),
+        active=np.tile(active, len(chosen)),
         embedding=embedding.astype(np.float32),
         logits=(10 * embedding @ directions.T).astype(np.float32),
         labels=labels,

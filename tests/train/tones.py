@@ -1,6 +1,4 @@
-"""A collection of recordings that anyone could tell apart: species are tones and rhythms, each by
-four recordists.
-"""
+"""Recordings that anyone could tell apart: species are tones and rhythms, by four people each."""
 
 from __future__ import annotations
 
@@ -25,9 +23,7 @@ UNKNOWN = {
 
 
 def song(name: str, seconds: float, *, seed: int) -> NDArray[np.float32]:
-    """A tone switched on and off at the species' rhythm, a little out of tune, over a noise
-    floor.
-    """
+    """A tone switched on and off at the species' rhythm, out of tune, over a noise floor."""
     frequency, rhythm = {**SPECIES, **UNKNOWN}[name]
     rng = np.random.default_rng(seed)
     t = np.arange(round(seconds * RATE_HZ)) / RATE_HZ
@@ -39,47 +35,34 @@ def song(name: str, seconds: float, *, seed: int) -> NDArray[np.float32]:
 
 def write_collection(folder: Path, *, species: int = 3) -> Path:
     """Write the recordings and their manifest; returns the manifest's path."""
-    rng, rows = np.random.default_rng(5), []
+    rng = np.random.default_rng(5)
+    rows: list[tuple[str, str, str, str]] = []
 
-    def add(
-        role: str, label: str, number: int, samples: NDArray[np.float32], recordist: str
-    ) -> None:
-        path = folder / role / f"{label}_{number}.flac"
+    def add(role: str, name: str, samples: NDArray[np.float32], recordist: str = "") -> None:
+        path = folder / role / f"{name}.flac"
         path.parent.mkdir(parents=True, exist_ok=True)
         soundfile.write(path, samples, RATE_HZ)
-        rows.append(
-            {
-                "path": path.relative_to(folder).as_posix(),
-                "role": role,
-                "label": label,
-                "recordist": recordist,
-            }
-        )
+        label = name.rpartition("_")[0]
+        rows.append((path.relative_to(folder).as_posix(), role, label, recordist))
 
     for name in list(SPECIES)[:species]:
         for i in range(8):
-            add(
-                "known",
-                name,
-                i,
-                song(name, rng.uniform(3, 7), seed=len(rows)),
-                f"{name} {PEOPLE[i // 2]}",
-            )
+            samples = song(name, rng.uniform(3, 7), seed=len(rows))
+            add("known", f"{name}_{i}", samples, f"{name} {PEOPLE[i // 2]}")
     for name in UNKNOWN:
         for i in range(2):
-            add("unknown", name, i, song(name, 6, seed=len(rows)), f"{name} {PEOPLE[4 + i]}")
+            samples = song(name, 6, seed=len(rows))
+            add("unknown", f"{name}_{i}", samples, f"{name} {PEOPLE[4 + i]}")
     for i in range(10):
-        add("noise", "hiss", i, (0.1 * rng.standard_normal(5 * RATE_HZ)).astype(np.float32), "")
-        add(
-            "background",
-            "soundscape",
-            i,
-            (0.002 * rng.standard_normal(6 * RATE_HZ)).astype(np.float32),
-            "",
-        )
+        add("noise", f"hiss_{i}", _noise(rng, 5, 0.1))
+        add("background", f"soundscape_{i}", _noise(rng, 6, 0.002))
     manifest = folder / "manifest.csv"
     with manifest.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, ["path", "role", "label", "recordist"])
-        writer.writeheader()
+        writer = csv.writer(file)
+        writer.writerow(("path", "role", "label", "recordist"))
         writer.writerows(rows)
     return manifest
+
+
+def _noise(rng: np.random.Generator, seconds: int, level: float) -> NDArray[np.float32]:
+    return (level * rng.standard_normal(seconds * RATE_HZ)).astype(np.float32)

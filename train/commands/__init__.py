@@ -1,1 +1,1 @@
-"""Room: `edge-train`, a function for each command, and the experiments that run several of them."""
+"""Room: `edge-train`, a function for each command, and experiments that run several of them."""

@@ -1,9 +1,8 @@
-"""`python -m train.commands.bench_torch RUN`: a run's network in PyTorch, eager and as a CUDA
-graph, at several batch sizes; no test.
+"""`python -m train.commands.bench_torch RUN`: how fast a run's network is in PyTorch; no test.
 
-Beside `python -m deploy.compile.bench_gpu`, which measures the engines of a recorder in the same
-way, from features in memory to answers. The ratio to the chip's limit takes what the chip can do
-from the command line, because no library tells it.
+Eager and as a CUDA graph, at several batch sizes, from features in memory to answers, as `python -m
+deploy.compile.bench_gpu` measures the engines of a recorder. The ratio to the chip's limit takes
+what the chip can do from the command line, because no library knows it.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from train.learning.fit import load_run
+from train.learning.run import load_run
 
 __all__ = ["main"]
 
@@ -39,11 +38,11 @@ Infer = Callable[[Tensor], tuple[Tensor, Tensor]]
 @click.option(
     "--peak-tflops",
     type=click.FloatRange(min=0, min_open=True),
-    help="Of this chip in fp32, for the ratio to its limit.",
+    help="What this chip can do in fp32, for the ratio to its limit.",
 )
 @torch.no_grad()
 def main(folder: Path, seconds: float, peak_tflops: float | None) -> None:
-    """Median latency, windows per second and share of the chip's arithmetic of RUN's network."""
+    """Print median latency, windows per second and share of the chip's limit of RUN's network."""
     run = load_run(folder)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     network = run.network.to(device).eval()
@@ -81,8 +80,9 @@ def _ways(
 
 
 def _captured(network: nn.Module, features: Tensor, device: torch.device) -> Infer:
-    """The network recorded once for this batch size and replayed; warmed up on a stream of its own,
-    as capturing asks for.
+    """Return the network recorded once as a CUDA graph for this batch size, and replayed.
+
+    It is warmed up on a stream of its own, which capturing needs.
     """
     given = features.to(device)
     stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]

@@ -1,6 +1,4 @@
-"""The stages after training as functions of a run folder, and `build`, which is all of them in
-order.
-"""
+"""What comes after training, as functions of a run folder; and `build`, which is all of it."""
 
 from __future__ import annotations
 
@@ -16,11 +14,15 @@ from train.corpus.prepare import prepare
 from train.corpus.summary import markdown_table
 from train.export.card import render_card
 from train.export.export import export_bundle
-from train.judging.calibrate import Calibration, calibrate
-from train.judging.evaluate import compare, evaluate
+from train.judging.calibrate import calibrate
+from train.judging.calibration import Calibration
+from train.judging.compare import compare
+from train.judging.evaluate import evaluate
 from train.judging.select import SpeciesScore, score_species
-from train.learning.fit import TrainedRun, fit, load_run, split_recordings
+from train.learning.fit import fit
 from train.learning.members import Report
+from train.learning.run import TrainedRun, load_run
+from train.learning.splits import fold_splits
 from train.recipe.recipe import Recipe
 
 __all__ = [
@@ -33,10 +35,19 @@ __all__ = [
 ]
 
 CALIBRATION = "calibration.npz"
+# Columns of the table that compares runs: where each is in a report.
+CLAIMS: dict[str, tuple[str, ...]] = {
+    "macro F1 / recording": ("recordings", "closed", "macro_f1"),
+    "top-1 / recording": ("recordings", "closed", "top1"),
+    "MAP / recording": ("recordings", "closed", "map"),
+    "macro F1 / window": ("windows", "closed", "macro_f1"),
+    "AUROC unknown species": ("windows", "open", "unknown species", "auroc"),
+    "AUROC noise and background": ("windows", "open", "noise and background", "auroc"),
+}
 
 
 def calibrate_run(run: TrainedRun, corpus: Corpus, *, acceptance: float = 0.95) -> Calibration:
-    """Calibrate on the run's validation fold; kept in the run folder."""
+    """Calibrate on the run's validation fold; the result is kept in the run folder."""
     outputs = run.outputs("train"), run.outputs("validation")
     calibration = calibrate(
         corpus, *outputs, activation=run.recipe.activation, acceptance=acceptance
@@ -60,35 +71,27 @@ def evaluate_run(run: TrainedRun, corpus: Corpus, *, resamples: int = 500) -> di
 
 
 def export_run(run: TrainedRun, corpus: Corpus, *, path: Path, name: str) -> Bundle:
-    """Write the bundle, its card holding the very report that `evaluate` wrote."""
+    """Write the bundle; its card holds the report that `evaluate_run` wrote.
+
+    Raises `UserError` without that report.
+    """
     report = run.folder / "report"
     if not (report / "report.json").exists():
         raise UserError(f"{report / 'report.json'}: is missing; run 'edge-train evaluate' first")
     head = Calibration.load(run.folder / CALIBRATION).head
-    text, numbers = (
-        (report / "report.md").read_text(encoding="utf-8"),
-        json.loads((report / "report.json").read_text(encoding="utf-8")),
-    )
-    splits = split_recordings(corpus, fold=run.fold)
+    text = (report / "report.md").read_text(encoding="utf-8")
+    numbers = json.loads((report / "report.json").read_text(encoding="utf-8"))
+    splits = fold_splits(corpus, fold=run.fold)
     card = render_card(run, corpus, splits, name=name, report=text, notes=run.recipe.notes)
     return export_bundle(
         run, head, corpus, path=path, name=name, card=card, metrics=_headline(numbers)
     )
 
 
-CLAIMS: dict[str, tuple[str, ...]] = {
-    "macro F1 / recording": ("recordings", "closed", "macro_f1"),
-    "top-1 / recording": ("recordings", "closed", "top1"),
-    "MAP / recording": ("recordings", "closed", "map"),
-    "macro F1 / window": ("windows", "closed", "macro_f1"),
-    "AUROC unknown species": ("windows", "open", "unknown species", "auroc"),
-    "AUROC noise and background": ("windows", "open", "noise and background", "auroc"),
-}
-
-
 def compare_runs(folders: Sequence[Path]) -> str:
-    """A Markdown table of evaluated runs: a row per recipe name, means and (from two runs on)
-    deviations on the test split.
+    """Return a Markdown table of evaluated runs: a row per recipe name.
+
+    It shows means and, from two runs on, standard deviations on the test split.
     """
     reports: dict[str, list[dict[str, Any]]] = {}
     for folder in folders:
@@ -123,7 +126,8 @@ def build_bundle(
     say: Callable[[str], None],
 ) -> Bundle:
     """Prepare (unless done), fit (resuming), calibrate, evaluate and export."""
-    folder, corpus = work / "run", _prepared(recipe, data, work=work, workers=workers, say=say)
+    folder = work / "run"
+    corpus = _prepared(recipe, data, work=work, workers=workers, say=say)
     say(f"training in {folder}")
     run = fit(
         recipe,
@@ -152,10 +156,9 @@ def choose_species(
     report: Report,
     say: Callable[[str], None],
 ) -> tuple[SpeciesScore, ...]:
-    """Learn with each of `folds` validating (resuming), and say how well each species was told from
-    the others there.
-    """
-    corpus, outputs = _prepared(recipe, data, work=work, workers=workers, say=say), []
+    """Learn with each of `folds` validating (resuming), and score each species there."""
+    corpus = _prepared(recipe, data, work=work, workers=workers, say=say)
+    outputs = []
     for fold in folds:
         folder = work / f"fold-{fold}"
         say(f"training in {folder}")
@@ -191,9 +194,7 @@ def _prepared(
 
 
 def _headline(report: dict[str, Any]) -> dict[str, Any]:
-    """The numbers of the report that the manifest carries for programs: point values on the test
-    split.
-    """
+    """Return the numbers that the manifest carries for programs: values on the test split."""
     windows, recordings = report["windows"], report["recordings"]
     return {
         "split": report["split"],

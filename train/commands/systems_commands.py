@@ -1,4 +1,4 @@
-"""`edge-train systems`: every system of the papers trained small, and the table of them."""
+"""`edge-train systems`: all systems of the papers trained small, and a table of them."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from pathlib import Path
 import click
 
 from edge.errors import UserError
-from train.commands.terminal import aside
+from edge.terminal import aside
+from train.commands.options import DATA, PATH
 
 __all__ = ["published", "systems", "table"]
 
-PATH = click.Path(path_type=Path)
 PLAN = click.option(
     "--plan",
     type=PATH,
@@ -27,17 +27,17 @@ OUT = click.option(
     show_default=True,
     help="Corpus, features, runs and bundles.",
 )
-RUNS = click.option(
+TIMINGS = click.option(
     "--runs",
     type=click.IntRange(1),
     default=5,
     show_default=True,
-    help="Of ten windows each, for the median.",
+    help="Timings of ten windows each, of which the median counts.",
 )
 
 
 @click.command()
-@click.option("--data", type=PATH, required=True, help="Manifest CSV or folder of recordings.")
+@DATA
 @PLAN
 @OUT
 @click.option(
@@ -45,39 +45,44 @@ RUNS = click.option(
     type=click.IntRange(1),
     default=1,
     show_default=True,
-    help="Of each system, with other seeds.",
+    help="Runs of each system, with other seeds.",
 )
 @click.option(
     "--jobs",
     type=click.IntRange(1),
     default=os.cpu_count() or 1,
     show_default=True,
-    help="At once, one thread each.",
+    help="Systems trained at once, with one thread each.",
 )
 def systems(data: Path, plan: Path, out: Path, runs: int, jobs: int) -> None:
-    """Train every system of a plan alike; interrupted, the same command goes on. Then: edge-train
-    systems-table.
-    """
-    from train.commands.systems import load_plan, train_systems
+    """Train every system of a plan alike.
 
-    rows = train_systems(load_plan(plan), data, out=out, runs=runs, jobs=jobs, say=aside)
-    click.echo(f"{out}: {len(rows)} runs; next: edge-train systems-table --plan {plan} --out {out}")
+    Interrupted, the same command goes on. Then: edge-train systems-table.
+    """
+    from train.commands.plan import load_plan
+    from train.commands.systems import train_systems
+
+    results = train_systems(load_plan(plan), data, out=out, runs=runs, jobs=jobs, say=aside)
+    following = f"edge-train systems-table --plan {plan} --out {out}"
+    click.echo(f"{out}: {len(results)} runs; next: {following}")
 
 
 @click.command("systems-table")
 @PLAN
 @OUT
-@RUNS
+@TIMINGS
 def table(plan: Path, out: Path, runs: int) -> None:
-    """Lay the systems side by side as Markdown, measuring how long each bundle takes here; fails if
-    one has learnt nothing.
+    """Print the systems side by side as Markdown.
+
+    Measures how long each bundle takes here. Fails if a system has learnt nothing.
     """
-    from train.commands.systems import load_plan, read_rows
+    from train.commands.plan import load_plan
+    from train.commands.systems import read_results
     from train.commands.systems_table import not_above_chance, write_table
 
     loaded = load_plan(plan)
     click.echo(write_table(loaded, out, runs=runs))
-    failed = not_above_chance(read_rows(loaded, out))
+    failed = not_above_chance(read_results(loaded, out))
     if failed:
         raise UserError("; ".join(failed))
 
@@ -89,12 +94,13 @@ def table(plan: Path, out: Path, runs: int) -> None:
     type=click.IntRange(2),
     default=100,
     show_default=True,
-    help="How many the last layer tells apart.",
+    help="How many species the last layer names.",
 )
-@RUNS
+@TIMINGS
 def published(recipes: tuple[Path, ...], species: int, runs: int) -> None:
-    """What recipes cost at their own size: parameters, multiply-adds and time for one window, with
-    weights at random.
+    """Print what recipes cost at their own size, with weights at random.
+
+    Parameters, multiply-adds and time for one window.
     """
     from train.commands.systems_table import published_sizes
 

@@ -1,1 +1,1 @@
-"""Room: the recordings a system is trained and judged on, found, checked and split by recordist."""
+"""Room: the recordings that train and judge a system: found, checked, split by recordist."""

@@ -9,24 +9,32 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["anneal_counts", "class_cost"]
+__all__ = ["anneal_counts"]
 
 Counts = NDArray[np.int64]
 
-STEPS_PER_GROUP, MOST_STEPS, RESTARTS = 250, 60_000, 2
-HOT, COLD = 4.0, 0.02
-# What it costs a species to be nowhere in training (never accepted), test, validation, or in one
-# more training fold.
-NO_TRAINING, NO_TEST, NO_VALIDATION, NO_FOLD = 1000.0, 10.0, 7.0, 0.3
-OFF_SHARE, EXTRA = 20.0, 1500.0
+STEPS_PER_GROUP = 250
+MOST_STEPS = 60_000
+RESTARTS = 2
+HOT = 4.0
+COLD = 0.02
+# What it costs a species to be nowhere in training (never accepted), test or validation, or to lack
+# one more training fold.
+NO_TRAINING = 1000.0
+NO_TEST = 10.0
+NO_VALIDATION = 7.0
+NO_FOLD = 0.3
+OFF_SHARE = 20.0
+EXTRA = 1500.0
 
 
-def class_cost(
+def _class_cost(
     counts: Counts, targets: NDArray[np.float64], extra: NDArray[np.bool_]
 ) -> NDArray[np.float64]:
-    """Cost (C,) of recordings per class and bin (C, 1 + F) against wanted shares (C, 1 + F).
+    """Return the cost (C,) of recordings per class and bin (C, 1 + F).
 
-    Bins are test, validation, training...; classes marked `extra` (C,) weigh by their shares alone.
+    It rises with the distance from the wanted shares `targets` (C, 1 + F). Bins are test,
+    validation, training...; classes marked `extra` (C,) weigh by their shares alone.
     """
     absent = counts == 0
     cost = (
@@ -51,26 +59,25 @@ def anneal_counts(
     rng: np.random.Generator,
     steps_per_group: int = STEPS_PER_GROUP,
 ) -> Counts:
-    """Bin (G,) of each group: recordings per group and class (G, C) and wanted shares (C, 1 + F) ->
-    the cheapest assignment found.
+    """Return the bin (G,) of each group, in the cheapest assignment found.
 
-    The last `extra_classes` need not be anywhere, only near their share. Deterministic for a
-    generator's state.
+    `counts` are recordings per group and class (G, C), `targets` wanted shares (C, 1 + F). The last
+    `extra_classes` need not be anywhere, only near their share. Deterministic for a generator's
+    state.
     """
     extra = np.arange(counts.shape[1]) >= counts.shape[1] - extra_classes
     best, best_cost = np.zeros(len(counts), np.int64), np.inf
     for _ in range(RESTARTS):
-        bins = _anneal(
-            counts, targets, extra, rng, length=min(MOST_STEPS, steps_per_group * len(counts))
-        )
-        cost = class_cost(_per_bin(counts, bins, targets.shape[1]), targets, extra).sum()
+        length = min(MOST_STEPS, steps_per_group * len(counts))
+        bins = _anneal(counts, targets, extra, rng, length=length)
+        cost = _class_cost(_per_bin(counts, bins, targets.shape[1]), targets, extra).sum()
         if cost < best_cost:
             best, best_cost = bins, cost
     return _cover_training(counts, best, extra)
 
 
 def _per_bin(counts: Counts, bins: Counts, n_bins: int) -> Counts:
-    """Recordings per class and bin (C, 1 + F)."""
+    """Return the recordings per class and bin (C, 1 + F)."""
     table = np.zeros((n_bins, counts.shape[1]), np.int64)
     np.add.at(table, bins, counts)
     return table.T
@@ -88,23 +95,28 @@ def _anneal(
     bins = rng.choice(n_bins, n_groups, p=targets[0])
     table = _per_bin(counts, bins, n_bins)
     present = [np.flatnonzero(row) for row in counts]
-    costs = class_cost(table, targets, extra)
-    moves, steps = rng.integers(n_groups, size=length), rng.integers(1, n_bins, size=length)
+    costs = _class_cost(table, targets, extra)
+    moves = rng.integers(n_groups, size=length)
+    shifts = rng.integers(1, n_bins, size=length)
     luck = -np.log(rng.uniform(1e-12, 1, size=length)) * np.geomspace(HOT, COLD, length)
-    for group, step, tolerated in zip(moves.tolist(), steps.tolist(), luck.tolist(), strict=True):
-        classes, source, target = present[group], bins[group], (bins[group] + step) % n_bins
+    for group, shift, tolerated in zip(moves.tolist(), shifts.tolist(), luck.tolist(), strict=True):
+        classes, source = present[group], bins[group]
+        target = (source + shift) % n_bins
         moved = table[classes]
         moved[:, source] -= counts[group, classes]
         moved[:, target] += counts[group, classes]
-        after = class_cost(moved, targets[classes], extra[classes])
+        after = _class_cost(moved, targets[classes], extra[classes])
         if after.sum() - costs[classes].sum() <= tolerated:
-            table[classes], costs[classes], bins[group] = moved, after, target
+            table[classes] = moved
+            costs[classes] = after
+            bins[group] = target
     return bins
 
 
 def _cover_training(counts: Counts, bins: Counts, extra: NDArray[np.bool_]) -> Counts:
-    """Whatever the annealing left, every class trains: the smallest group of one that does not
-    moves to the first training fold.
+    """Return the bins, changed so that every class trains, whatever the annealing left.
+
+    The smallest group of a class that does not train moves to the first training fold.
     """
     bins = bins.copy()
     for label in np.flatnonzero(~extra):

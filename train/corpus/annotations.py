@@ -1,10 +1,12 @@
-"""Stretches of recordings that a person has listened to and marked, in the columns of BirdCLEF
-2021's hand labels (system S5, 2.2).
+"""Stretches of recordings that a person has listened to and marked.
+
+The columns are those of BirdCLEF 2021's hand labels (system S5, 2.2):
 
 row_id        label/filename of a recording, e.g. whiwre1/XC518092.ogg
 human_voice   1 where the stretches are speech: cut out of what is trained on
 nocall        1 where nothing calls: windows wholly inside lose their labels
-t_range       a list of [start, end] in seconds, e.g. [[1.5, 7]]; an end beyond the recording's means to its end
+t_range       a list of [start, end] in seconds, e.g. [[1.5, 7]]; an end after the recording's is
+              the recording's
 
 A line sets one of the two flags; a recording may have several lines. No two stretches of a
 recording overlap.
@@ -51,14 +53,15 @@ class Stretch:
 
 @dataclass(frozen=True, kw_only=True)
 class Marked:
-    """The stretches of one recording, by start; `rows` are where they are written, one for each."""
+    """The stretches of one recording, by start; `rows` are the lines of each."""
 
     stretches: tuple[Stretch, ...]
     rows: tuple[Row, ...]
 
     def within(self, seconds: float) -> tuple[Stretch, ...]:
-        """The stretches of a recording that is so long; one that starts after its end is an error
-        of the file.
+        """Return the stretches of a recording that is so long.
+
+        Raises `UserError` for one that starts after its end.
         """
         for stretch, row in zip(self.stretches, self.rows, strict=True):
             if stretch.start_s >= seconds:
@@ -74,13 +77,15 @@ class Marked:
 
 
 def row_id(label: str, path: Path) -> str:
-    """What the column row_id calls a recording."""
+    """Return what the column row_id calls a recording."""
     return f"{label}/{path.name}"
 
 
 def read_annotations(table: Path, recordings: Iterable[tuple[str, Path]]) -> dict[Path, Marked]:
-    """Marked stretches by the path of their recording, of a collection's `recordings` (label,
-    path).
+    """Return marked stretches by the path of their recording.
+
+    `recordings` (label, path) are those of the collection. Raises `UserError` naming line and
+    column.
     """
     paths: dict[str, list[Path]] = {}
     for label, path in recordings:
@@ -94,7 +99,7 @@ def read_annotations(table: Path, recordings: Iterable[tuple[str, Path]]) -> dic
 
 
 def annotations_table(marked: Iterable[tuple[str, Sequence[Stretch]]]) -> str:
-    """The file again, from (row_id, stretches): a line for each recording and kind."""
+    """Return the file again, from (row_id, stretches): a line per recording and kind."""
     table = io.StringIO()
     writer = csv.writer(table, lineterminator="\n")
     writer.writerow(COLUMNS)
@@ -112,17 +117,11 @@ def _recording(row: Row, paths: dict[str, list[Path]]) -> Path:
     if not matches:
         raise row.fault(
             "row_id",
-            f"{_short(name)} is no label/filename of the collection; correct or remove the line",
+            f"{_short(name)} is not a label/filename of the collection; correct or remove the line",
         )
     if len(matches) > 1:
-        raise row.fault(
-            "row_id",
-            (
-                f"{_short(name)} names {len(matches)} recordings of the collection; rename one of "
-                "the "
-                "files"
-            ),
-        )
+        what = f"{_short(name)} names {len(matches)} recordings of the collection"
+        raise row.fault("row_id", f"{what}; rename one of the files")
     return matches[0]
 
 
@@ -130,14 +129,14 @@ def _kind(row: Row) -> Kind:
     for flag in KINDS:
         if row.cells[flag] not in ("0", "1"):
             raise row.fault(flag, f"{_short(row.cells[flag])} is neither 0 nor 1")
-    told = [flag for flag in KINDS if row.cells[flag] == "1"]
-    if len(told) != 1:
-        which = "both are 1" if told else "both are 0"
+    flagged = [flag for flag in KINDS if row.cells[flag] == "1"]
+    if len(flagged) != 1:
+        which = "both are 1" if flagged else "both are 0"
         raise row.fault(
             "human_voice",
             f"one of human_voice and nocall must be 1, {which}; write a line for each kind",
         )
-    return told[0]
+    return flagged[0]
 
 
 def _stretches(row: Row, kind: Kind) -> list[Stretch]:
@@ -183,16 +182,16 @@ def _without_overlap(stretches: list[tuple[Stretch, Row]]) -> Marked:
     ordered = sorted(stretches, key=lambda pair: pair[0].start_s)
     for (before, row), (after, later) in pairwise(ordered):
         if after.start_s < before.end_s:
-            told = later if later.line >= row.line else row
+            faulty = later if later.line >= row.line else row
             what = (
                 f"[{after.start_s:g}, {after.end_s:g}] overlaps [{before.start_s:g}, "
-                f"{before.end_s:g}] of the same recording "
-                f"(lines {row.line} and {later.line}); shorten or remove one"
+                f"{before.end_s:g}] of the same recording (lines {row.line} and {later.line}); "
+                "shorten or remove one"
             )
-            raise told.fault("t_range", what)
+            raise faulty.fault("t_range", what)
     return Marked(stretches=tuple(s for s, _ in ordered), rows=tuple(row for _, row in ordered))
 
 
 def _short(text: str) -> str:
-    """A cell as it can be shown in one line."""
+    """Return a cell as it can be shown in one line."""
     return repr(text if len(text) <= BRIEFLY else f"{text[:BRIEFLY]}...")

@@ -1,16 +1,17 @@
-"""The recordings a system is trained and judged on, checked and split; what `edge-train prepare`
-leaves behind.
+"""The recordings a system is trained and judged on, checked and split.
+
+What `edge-train prepare` leaves behind:
 
 prepared/recordings.csv    one line per usable recording; paths relative to the corpus's root
-prepared/annotations.csv   what a person marked in them, where anybody did (`train.corpus.annotations`)
-prepared/corpus.json       the root, how the split was drawn, and the digest of what may be trained on
+prepared/annotations.csv   what people marked in them, if anything (`train.corpus.annotations`)
+prepared/corpus.json       the root, how the split was drawn, and the digest of what may be
+                           trained on
 """
 
 from __future__ import annotations
 
 import csv
 import dataclasses
-import hashlib
 import io
 import json
 import re
@@ -22,24 +23,27 @@ from pathlib import Path
 from typing import Any, Literal
 
 from edge.bundle import Label
+from edge.bundle.digest import canonical_digest
 from edge.errors import UserError
+from edge.files import write_whole
 from train.corpus.annotations import Stretch, annotations_table, read_annotations, row_id
-from train.files import write_text
 
 __all__ = ["ROLES", "Corpus", "Recording", "Role", "read_corpus", "recordist_key", "write_corpus"]
 
 Role = Literal["known", "unknown", "noise", "background"]
 ROLES: tuple[Role, ...] = ("known", "unknown", "noise", "background")
-TABLE, ANNOTATIONS, DESCRIPTION = "recordings.csv", "annotations.csv", "corpus.json"
+TABLE = "recordings.csv"
+ANNOTATIONS = "annotations.csv"
+DESCRIPTION = "corpus.json"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Recording:
-    """One file. `split` is test, dev or unused; `fold` counts the folds of dev from 0 (validation
-    by default), else -1.
+    """One file.
 
-    `secondary_labels` are what else its author heard in the background, `stretches` what a person
-    marked in it.
+    `split` is test, dev or unused; `fold` counts the folds of dev from 0 (validation by default),
+    else -1. `secondary_labels` are what else its author heard in the background, `stretches` what a
+    person marked in it.
     """
 
     path: Path
@@ -61,8 +65,9 @@ class Recording:
 
 @dataclass(frozen=True, kw_only=True)
 class Corpus:
-    """All usable recordings, their paths under `root`. Positions in `recordings` are what
-    `WindowOutputs.recording` holds.
+    """All usable recordings, their paths under `root`.
+
+    Positions in `recordings` are what `WindowOutputs.recording` holds.
     """
 
     root: Path
@@ -75,7 +80,7 @@ class Corpus:
         role: Role | None = None,
         folds: Iterable[int] | None = None,
     ) -> tuple[Recording, ...]:
-        """The recordings of a split, a role and some folds; None stands for all of them."""
+        """Return the recordings of a split, a role and some folds; None stands for all of them."""
         wanted = None if folds is None else set(folds)
         return tuple(
             r
@@ -101,33 +106,33 @@ class Corpus:
 
     @cached_property
     def digest(self) -> str:
-        """sha256 of the sorted (sha256, role, label) of dev, and of secondary labels and
-        annotations where there are any.
+        """sha256 of what may be trained on.
 
-        Two runs with this digest could see the same recordings and hear the same of them.
+        It covers the sorted (sha256, role, label) of dev, with secondary labels and annotations
+        where there are any. Two runs with this digest could see the same recordings and hear the
+        same of them.
         """
-        seen = sorted([r.sha256, r.role, r.label, *_told(r)] for r in self.of(split="dev"))
-        return hashlib.sha256(json.dumps(seen).encode()).hexdigest()
+        seen = sorted([r.sha256, r.role, r.label, *_remarks(r)] for r in self.of(split="dev"))
+        return canonical_digest(seen)
 
 
-def _told(recording: Recording) -> list[Any]:
-    """What people said of a recording beside its label; nothing where they did not, so that an old
-    corpus keeps its digest.
+def _remarks(recording: Recording) -> list[Any]:
+    """Return what people said of a recording beside its label.
+
+    The list is empty where they said nothing, so that an old corpus keeps its digest.
     """
     stretches = [[s.kind, s.start_s, s.end_s] for s in recording.stretches]
-    return (
-        [list(recording.secondary_labels), stretches]
-        if recording.secondary_labels or stretches
-        else []
-    )
+    if not (recording.secondary_labels or stretches):
+        return []
+    return [list(recording.secondary_labels), stretches]
 
 
 def recordist_key(name: str) -> str:
-    """One key for the spellings of one person: "(c) Dan Lane, some rights reserved" = "Daniel Lane"
-    = "LANE Daniel"; "" for nobody.
+    """Return one key for the spellings of one person, "" for no name.
 
-    Words are cut to three letters and sorted. Two people under one key only make the split
-    stricter; one person under two keys would be heard in training and in the test.
+    "(c) Dan Lane, some rights reserved" = "Daniel Lane" = "LANE Daniel". Words are cut to three
+    letters and sorted. Two people under one key only make the split stricter; one person under two
+    keys would be heard in training and in the test.
     """
     plain = unicodedata.normalize("NFKD", name.casefold())
     plain = re.sub(
@@ -136,11 +141,9 @@ def recordist_key(name: str) -> str:
         plain,
     )
     words = re.findall(r"\w+", "".join(c for c in plain if not unicodedata.combining(c)))
-    return (
-        " ".join(words)
-        if len(words) < 2
-        else " ".join(sorted(word[:3] if word.isalpha() else word for word in words))
-    )
+    if len(words) < 2:
+        return " ".join(words)
+    return " ".join(sorted(word[:3] if word.isalpha() else word for word in words))
 
 
 COLUMNS = tuple(f.name for f in dataclasses.fields(Recording) if f.name != "stretches")
@@ -155,27 +158,28 @@ def write_corpus(prepared: Path, corpus: Corpus, *, drawn: dict[str, Any]) -> No
         row = {name: getattr(r, name) for name in COLUMNS}
         row |= {"path": r.path.relative_to(corpus.root).as_posix(), "seconds": f"{r.seconds:.3f}"}
         writer.writerow({**row, "secondary_labels": ";".join(r.secondary_labels)})
-    write_text(prepared / TABLE, table.getvalue())
+    write_whole(prepared / TABLE, table.getvalue())
     marked = [(row_id(r.label, r.path), r.stretches) for r in corpus.recordings if r.stretches]
     if marked:
-        write_text(prepared / ANNOTATIONS, annotations_table(marked))
+        write_whole(prepared / ANNOTATIONS, annotations_table(marked))
     else:
         (prepared / ANNOTATIONS).unlink(missing_ok=True)  # of a preparation before this one
     description = {"format_version": 1, "root": str(corpus.root), "digest": corpus.digest, **drawn}
-    write_text(prepared / DESCRIPTION, json.dumps(description, indent=1, ensure_ascii=False) + "\n")
+    write_whole(
+        prepared / DESCRIPTION, json.dumps(description, indent=1, ensure_ascii=False) + "\n"
+    )
 
 
-def read_corpus(prepared: Path | str, *, root: Path | str | None = None) -> Corpus:
-    """Read what `prepare` wrote; `root` is where the audio lies now, if it was moved since."""
+def read_corpus(prepared: Path | str) -> Corpus:
+    """Read what `prepare` wrote; raises `UserError`, also when it was edited since."""
     prepared = Path(prepared)
     try:
         description = json.loads((prepared / DESCRIPTION).read_text(encoding="utf-8"))
-        base = Path(root if root is not None else description["root"])
+        root = Path(description["root"])
         with (prepared / TABLE).open(encoding="utf-8", newline="") as file:
             rows = list(csv.DictReader(file))
-        recordings = _annotated(
-            prepared / ANNOTATIONS, tuple(_recording(row, base) for row in rows)
-        )
+        plain = tuple(_recording(row, root) for row in rows)
+        recordings = _annotated(prepared / ANNOTATIONS, plain)
     except FileNotFoundError as exc:
         missing = Path(exc.filename).name
         raise UserError(
@@ -186,7 +190,7 @@ def read_corpus(prepared: Path | str, *, root: Path | str | None = None) -> Corp
             f"{prepared}: cannot be read as a prepared corpus ({exc}); run 'edge-train prepare' "
             "again"
         ) from exc
-    corpus = Corpus(root=base, recordings=recordings)
+    corpus = Corpus(root=root, recordings=recordings)
     if corpus.digest != description.get("digest"):
         files = f"{TABLE} or {ANNOTATIONS}" if any(r.stretches for r in recordings) else TABLE
         raise UserError(
@@ -200,7 +204,7 @@ def _recording(row: dict[str, Any], root: Path) -> Recording:
     if row["role"] not in ROLES:
         raise ValueError(f"role '{row['role']}' is none of {', '.join(ROLES)}")
     typed = {"path": root / row["path"], "seconds": float(row["seconds"]), "fold": int(row["fold"])}
-    # a corpus of before there were any has none
+    # A corpus from before there were any has none.
     secondary = tuple(filter(None, (row.get("secondary_labels") or "").split(";")))
     return Recording(**{**row, **typed, "secondary_labels": secondary})
 

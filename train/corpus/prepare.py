@@ -1,8 +1,8 @@
 """`edge-train prepare`: list, check, split, and say what was found.
 
-prepared/recordings.csv, annotations.csv and corpus.json   the corpus (`train.corpus.corpus`)
-prepared/quarantine.csv                                    what cannot be used, and why
-prepared/summary.md                                        for people
+prepared/recordings.csv    with annotations.csv and corpus.json the corpus (`train.corpus.corpus`)
+prepared/quarantine.csv    what cannot be used, and why
+prepared/summary.md        for people
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from rich.console import Console
 from rich.progress import track
 
 from edge.errors import UserError
+from edge.files import write_whole
 from train.corpus.annotations import Marked, read_annotations
 from train.corpus.corpus import Corpus, Recording, write_corpus
 from train.corpus.quality import Checked, check_files
 from train.corpus.readers import Layout, Listing, read_listing
 from train.corpus.splits import SplitPlan, split_recordings
 from train.corpus.summary import summarise
-from train.files import write_text
 
-__all__ = ["Prepared", "Rejected", "prepare"]
+__all__ = ["Prepared", "prepare"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,20 +58,16 @@ def prepare(
     workers: int = 2,
     annotations: Path | None = None,
 ) -> Prepared:
-    """Read the collection `source`, check every file, split by recordist, and write the folder
-    `prepared`.
+    """Read the collection `source`, check every file, split by recordist, and write the corpus.
 
-    `annotations` is a table of what a person marked in some of the recordings
-    (`train.corpus.annotations`).
+    The corpus is in the folder `prepared`. `annotations` is a table of what a person marked in some
+    of the recordings (`train.corpus.annotations`). Raises `UserError`.
     """
-    plan, prepared = SplitPlan(test_share=test_share, folds=folds, seed=seed), Path(prepared)
+    plan = SplitPlan(test_share=test_share, folds=folds, seed=seed)
+    prepared = Path(prepared)
     listing = read_listing(source, layout=layout)
     _refuse_contradictions(listing)
-    marked = (
-        read_annotations(annotations, [(r.label, r.path) for r in listing.recordings])
-        if annotations
-        else {}
-    )
+    marked = _read_marked(annotations, listing)
     checked = _check(listing.recordings, workers=workers)
     usable, quarantine = _sort_out(listing.recordings, checked)
     usable = _annotate(usable, marked)
@@ -80,12 +76,18 @@ def prepare(
     summary = summarise(corpus, Counter(rejected.reason.split(" (")[0] for rejected in quarantine))
     _write_quarantine(prepared / "quarantine.csv", quarantine, listing.root)
     write_corpus(prepared, corpus, drawn={"layout": listing.layout, **dataclasses.asdict(plan)})
-    write_text(prepared / "summary.md", summary)
+    write_whole(prepared / "summary.md", summary)
     return Prepared(corpus=corpus, quarantine=quarantine, summary=summary)
 
 
+def _read_marked(annotations: Path | None, listing: Listing) -> dict[Path, Marked]:
+    if annotations is None:
+        return {}
+    return read_annotations(annotations, [(r.label, r.path) for r in listing.recordings])
+
+
 def _annotate(recordings: Sequence[Recording], marked: Mapping[Path, Marked]) -> list[Recording]:
-    """The recordings with what was marked in them; only now is their length known."""
+    """Return the recordings with what was marked in them; only now is their length known."""
     return [
         dataclasses.replace(r, stretches=marked[r.path].within(r.seconds))
         if r.path in marked
@@ -119,8 +121,9 @@ def _check(recordings: Sequence[Recording], *, workers: int) -> list[Checked]:
 def _sort_out(
     recordings: Sequence[Recording], checked: Sequence[Checked]
 ) -> tuple[list[Recording], tuple[Rejected, ...]]:
-    """Usable recordings with measured length and sha256; the second of two equal files is a
-    duplicate.
+    """Return usable recordings, with measured length and sha256, and the rejected ones.
+
+    The second of two equal files is a duplicate.
     """
     usable: dict[str, Recording] = {}
     quarantine = []
@@ -147,11 +150,9 @@ def _refuse_hopeless(
     if len(known) >= 2:
         return
     what = f"only one known species ('{known.pop()}')" if known else "no known species"
-    why = (
-        f"; {len(quarantine)} files cannot be used, the first: {quarantine[0].reason}"
-        if quarantine
-        else ""
-    )
+    why = ""
+    if quarantine:
+        why = f"; {len(quarantine)} files cannot be used, the first: {quarantine[0].reason}"
     raise UserError(f"{source}: has usable recordings of {what}, at least two are needed{why}")
 
 
@@ -160,12 +161,6 @@ def _write_quarantine(path: Path, quarantine: Sequence[Rejected], root: Path) ->
     writer = csv.writer(table, lineterminator="\n")
     writer.writerow(["path", "role", "label", "reason"])
     for q in quarantine:
-        writer.writerow(
-            [
-                q.recording.path.relative_to(root).as_posix(),
-                q.recording.role,
-                q.recording.label,
-                q.reason,
-            ]
-        )
-    write_text(path, table.getvalue())
+        path_in_root = q.recording.path.relative_to(root).as_posix()
+        writer.writerow([path_in_root, q.recording.role, q.recording.label, q.reason])
+    write_whole(path, table.getvalue())

@@ -1,4 +1,4 @@
-"""Whether a file can be used at all: decoded once, from end to end, before anybody trains on it."""
+"""Whether a file can be used at all: decoded once, from end to end, before it trains anything."""
 
 from __future__ import annotations
 
@@ -53,8 +53,9 @@ def check_file(path: Path) -> Checked:
 
 
 def _measure(path: Path) -> tuple[float, float, bool]:
-    """Decoded seconds, peak of the absolute sample (NaN or infinite if any sample is), and whether
-    the header's length came out.
+    """Return decoded seconds, peak of the absolute sample, and whether all of it is there.
+
+    The peak is NaN or infinite if any sample is; complete is what has the length of its header.
     """
     frames, peak = 0, 0.0
     with soundfile.SoundFile(path) as file:

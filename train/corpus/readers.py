@@ -1,7 +1,6 @@
-"""Ways to say what is in a collection of recordings: a manifest, a folder per class, or BirdCLEF's
-metadata.
+"""Ways to say what is in a collection: a manifest, a folder per class, BirdCLEF's metadata.
 
-Each reader gives `Recording`s that nobody has looked at yet: the files may be missing or broken
+Each reader gives `Recording`s that are not checked yet: the files may be missing or broken
 (`train.corpus.quality`). A manifest may have a column secondary_labels, parted by semicolons: what
 else is heard in the background. BirdCLEF's is a list as in Python.
 """
@@ -48,44 +47,46 @@ class Listing:
     recordings: tuple[Recording, ...]
 
 
-def read_listing(
-    source: Path | str, *, layout: Layout = "auto", species: Path | None = None
-) -> Listing:
-    """List the recordings of a CSV file or a folder; `species` is a CSV of names that beats the
-    collection's own.
+def read_listing(source: Path | str, *, layout: Layout = "auto") -> Listing:
+    """List the recordings of a CSV file or a folder.
+
+    The project's own species names beat the collection's. Raises `UserError`.
     """
     source = Path(source).resolve()
     if not source.exists():
         raise UserError(f"{source}: no such file or folder")
     layout = _recognise(source) if layout == "auto" else layout
-    rows: Iterator[Recording]
-    match layout:
-        case "manifest":
-            table = source / MANIFEST if source.is_dir() else source
-            rows = (
-                _from_manifest(row, table.parent) for row in _rows(table, needed=("path", "label"))
-            )
-        case "birdclef":
-            table = source / METADATA if source.is_dir() else source
-            audio = _birdclef_audio(table)
-            rows = (
-                _from_birdclef(row, audio)
-                for row in _rows(table, needed=("primary_label", "filename"))
-            )
-        case _:
-            table = source
-            rows = _from_folders(source)
-    names = read_species(species) if species else read_species(SPECIES) if SPECIES.is_file() else {}
-    recordings = tuple(_named(recording, names) for recording in rows)
+    table = _table(source, layout)
+    names = read_species(SPECIES) if SPECIES.is_file() else {}
+    recordings = tuple(_named(recording, names) for recording in _read(table, layout))
     if not recordings:
         raise UserError(f"{table}: lists no recordings")
-    return Listing(
-        root=table if table.is_dir() else table.parent, layout=layout, recordings=recordings
-    )
+    root = table if table.is_dir() else table.parent
+    return Listing(root=root, layout=layout, recordings=recordings)
+
+
+def _table(source: Path, layout: Layout) -> Path:
+    """Return the file, or for a folder per class the folder, that lists the recordings."""
+    if layout == "folders" or not source.is_dir():
+        return source
+    return source / (MANIFEST if layout == "manifest" else METADATA)
+
+
+def _read(table: Path, layout: Layout) -> Iterator[Recording]:
+    match layout:
+        case "manifest":
+            for row in _rows(table, needed=("path", "label")):
+                yield _from_manifest(row, table.parent)
+        case "birdclef":
+            audio = _birdclef_audio(table)
+            for row in _rows(table, needed=("primary_label", "filename")):
+                yield _from_birdclef(row, audio)
+        case _:
+            yield from _from_folders(table)
 
 
 def read_species(table: Path) -> dict[str, tuple[str, str]]:
-    """Label -> (common name, scientific name), from a CSV with these three columns."""
+    """Return label -> (common name, scientific name), from a CSV with these three columns."""
     return {
         row["label"]: (row["common_name"], row["scientific_name"])
         for row in _rows(table, ("label", "common_name", "scientific_name"))
@@ -107,10 +108,8 @@ def _rows(table: Path, needed: tuple[str, ...]) -> Iterator[dict[str, str]]:
             reader = csv.DictReader(file)
             missing = [name for name in needed if name not in (reader.fieldnames or ())]
             if missing:
-                raise UserError(
-                    f"{table}: column '{missing[0]}' is missing (found: "
-                    f"{', '.join(reader.fieldnames or ['nothing'])})"
-                )
+                found = ", ".join(reader.fieldnames or ["nothing"])
+                raise UserError(f"{table}: column '{missing[0]}' is missing (found: {found})")
             for row in reader:
                 values = {key: (value or "").strip() for key, value in row.items() if key}
                 empty = [name for name in needed[:2] if not values[name]]
@@ -129,7 +128,7 @@ def _from_manifest(row: Mapping[str, str], root: Path) -> Recording:
         raise UserError(
             f"{root / MANIFEST}: {row['path']}: role '{role}' is none of {', '.join(ROLES)}"
         )
-    # not resolve(): a link into another disk is fine
+    # Not resolve(): a link into another disk is fine.
     path = Path(os.path.normpath(root / row["path"]))
     if root not in path.parents:
         raise UserError(f"{root / MANIFEST}: {row['path']}: lies outside the manifest's folder")
@@ -166,25 +165,26 @@ def _from_birdclef(row: Mapping[str, str], audio: Path) -> Recording:
 
 
 def _python_list(text: str, name: str) -> list[str]:
-    """BirdCLEF writes its secondary labels as Python does: "['comrav', 'norcar']"."""
+    """Parse BirdCLEF's secondary labels, a list as in Python: "['comrav', 'norcar']"."""
     try:
         labels = ast.literal_eval(text or "[]")
     except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
         labels = None
     if not isinstance(labels, list) or not all(isinstance(label, str) for label in labels):
         raise UserError(
-            f"{METADATA}: {name}: column secondary_labels: {text[:60]!r} is no list of labels, as "
-            "in ['comrav', 'norcar']"
+            f"{METADATA}: {name}: column secondary_labels: {text[:60]!r} is not a list of labels, "
+            "as in ['comrav', 'norcar']"
         )
     return labels
 
 
 def _several(labels: Iterable[str], primary: str) -> tuple[str, ...]:
-    """Labels without blanks, empty ones, repetitions and the primary one; a ; would part one in two
-    in the prepared corpus.
+    """Return labels without blanks, empty ones, repetitions and the primary one.
+
+    A ; separates labels in the prepared corpus, so it separates them here.
     """
-    told = dict.fromkeys(part.strip() for label in labels for part in label.split(";"))
-    return tuple(label for label in told if label and label != primary)
+    parts = dict.fromkeys(part.strip() for label in labels for part in label.split(";"))
+    return tuple(part for part in parts if part and part != primary)
 
 
 def _birdclef_audio(table: Path) -> Path:
@@ -197,8 +197,9 @@ def _birdclef_audio(table: Path) -> Path:
 
 
 def _from_folders(root: Path) -> Iterator[Recording]:
-    """`<label>/<file>` is known; `noise/<label>/<file>`, or `noise/<file>`, and so on for the other
-    roles.
+    """Yield `<label>/<file>` as known; `noise/<label>/<file>` or `noise/<file>` as noise.
+
+    The folders of the other roles are like that of noise.
     """
     if not root.is_dir():
         raise UserError(f"{root}: a folder per class is needed, this is a file")

@@ -1,12 +1,16 @@
-"""Who is heard where: test and dev, and the folds of dev, so that nobody is judged on a recordist
-they trained on.
+"""Who is heard where: test and dev, and the folds of dev.
 
-Bins are numbered 0 = test, 1 + f = fold f of dev; fold 0 is validation unless said otherwise. The laws, whatever the data:
-- a recordist (`recordist_key`; without one, a recording) of known or unknown species is in one bin;
-- an unknown species is in one bin, so that a rejection rule chosen on some is tested on others; a recording that cannot have both
-  is left out (split "unused");
-- every known species is in a fold that trains; one or two groups are too few for the rest, and the species is named;
-- noise is dealt by recording within its label; background in runs of consecutive recordings, since neighbours sound alike.
+No system is judged on a recordist that it trained on. Bins are numbered 0 = test, 1 + f = fold f of
+dev; fold 0 is validation unless said otherwise. The laws, whatever the recordings:
+
+- A recordist (`recordist_key`; without one, a recording) of known or unknown species is in one bin.
+- An unknown species is in one bin, so that a rejection rule chosen on some is tested on others; a
+  recording that cannot have both is left out (split "unused").
+- Every known species is in a fold that trains; one or two groups are too few for the rest, and the
+  species is named.
+- Noise is dealt by recording within its label; background in runs of consecutive recordings, since
+  neighbours sound alike.
+
 The same recordings, parameters and seed give the same split.
 """
 
@@ -26,17 +30,19 @@ from train.corpus.corpus import Recording, Role, recordist_key
 
 __all__ = ["SplitPlan", "group_of", "split_recordings", "unsplittable"]
 
-TEST, VALIDATION = 0, 1
-# of unknown species: the open-set numbers are only as good as the variety of what is rejected
+TEST = 0
+USES = ("test", "validation", "training")
+# Of unknown species: the open-set numbers are only as good as the variety of what is rejected.
 UNKNOWN_TEST_SHARE = 1 / 3
-# stretches of the day a bin gets, so that it is neither all night nor all noon
+# Stretches of the day that a bin gets, so that it is neither all night nor all noon.
 BACKGROUND_ROUNDS = 2
 
 
 @dataclass(frozen=True, kw_only=True)
 class SplitPlan:
-    """How to draw the split: share of known recordings in test, number of folds of the rest,
-    seed.
+    """How to draw the split.
+
+    It holds the share of known recordings in test, the number of folds of the rest, and the seed.
     """
 
     test_share: float = 0.2
@@ -52,24 +58,23 @@ class SplitPlan:
             )
 
     def targets(self, test_share: float) -> NDArray[np.float64]:
-        """Wanted share of each bin (1 + folds,)."""
+        """Return the wanted share of each bin (1 + folds,)."""
         return np.array([test_share] + [(1 - test_share) / self.folds] * self.folds)
 
 
 def group_of(recording: Recording) -> str:
-    """What must not be torn apart: the recordist of a species, the recording of a noise or when
-    nobody is named.
+    """Return the name of what must not be torn apart.
+
+    A species has its recordist's; a noise, or what has no recordist, its recording's.
     """
     person = recordist_key(recording.recordist) if recording.role in ("known", "unknown") else ""
-    return (
-        f"recordist {person}"
-        if person
-        else f"recording {recording.recording or recording.path.as_posix()}"
-    )
+    if person:
+        return f"recordist {person}"
+    return f"recording {recording.recording or recording.path.as_posix()}"
 
 
 def split_recordings(recordings: Sequence[Recording], plan: SplitPlan) -> tuple[Recording, ...]:
-    """The same recordings, in the same order, with `split` and `fold` filled in."""
+    """Return the same recordings, in the same order, with `split` and `fold` filled in."""
     rng = np.random.default_rng(plan.seed)
     by_role: dict[Role, list[int]] = {"known": [], "unknown": [], "noise": [], "background": []}
     for i, recording in enumerate(recordings):
@@ -85,29 +90,28 @@ def split_recordings(recordings: Sequence[Recording], plan: SplitPlan) -> tuple[
 
 
 def unsplittable(recordings: Sequence[Recording]) -> dict[str, str]:
-    """Known labels that are not in test, validation and training, each with the reason."""
+    """Return known labels that are not in test, validation and training, each with the reason."""
     groups: dict[str, set[str]] = defaultdict(set)
     places: dict[str, set[str]] = defaultdict(set)
     for r in recordings:
         if r.role == "known":
             groups[r.label].add(group_of(r))
-            places[r.label].add(
-                "test" if r.split == "test" else "validation" if r.fold == 0 else "training"
-            )
+            places[r.label].add(_use(r))
     reasons = {}
     for label in sorted(groups):
-        absent = [
-            place for place in ("test", "validation", "training") if place not in places[label]
-        ]
+        absent = [use for use in USES if use not in places[label]]
         if absent:
             count = len(groups[label])
-            why = (
-                f"only {count} recordist{'s' * (count > 1)}"
-                if count < 3
-                else f"its {count} recordists were needed elsewhere"
-            )
+            few = f"only {count} recordist{'s' * (count > 1)}"
+            why = few if count < 3 else f"its {count} recordists were needed elsewhere"
             reasons[label] = f"not in {' or '.join(absent)}: {why}"
     return reasons
+
+
+def _use(recording: Recording) -> str:
+    if recording.split == "test":
+        return "test"
+    return "validation" if recording.fold == 0 else "training"
 
 
 def _in_bin(recording: Recording, b: int) -> Recording:
@@ -117,7 +121,7 @@ def _in_bin(recording: Recording, b: int) -> Recording:
 
 
 def _numbered(keys: Sequence[Hashable]) -> tuple[list[Hashable], NDArray[np.int64]]:
-    """Distinct keys in order of appearance and the number of each."""
+    """Return distinct keys in order of appearance, and the number of each key."""
     order = list(dict.fromkeys(keys))
     numbers = {key: i for i, key in enumerate(order)}
     return order, np.array([numbers[key] for key in keys], np.int64)
@@ -130,7 +134,7 @@ def _place_known(
     plan: SplitPlan,
     rng: np.random.Generator,
 ) -> dict[str, int]:
-    """Bin of every group with a known recording.
+    """Return the bin of every group with a known recording.
 
     Two more classes keep the whole in proportion: all known recordings together, else the wish to
     test every species takes a third of the corpus from training, and the groups' unknown
@@ -161,8 +165,9 @@ def _place_unknown(
     rng: np.random.Generator,
     bins: NDArray[np.int64],
 ) -> None:
-    """Fill the bins of unknown species: each species goes where most of its recordings can, then
-    where recordings lack.
+    """Fill the bins of unknown species.
+
+    Each species goes where most of its recordings can, then where recordings lack.
     """
     wanted = plan.targets(UNKNOWN_TEST_SHARE) * len(unknown)
     kept = np.zeros(len(wanted))
@@ -218,8 +223,9 @@ def _cut_background(
     rng: np.random.Generator,
     bins: NDArray[np.int64],
 ) -> None:
-    """Cut each recorder's sequence into `BACKGROUND_ROUNDS` rounds of one contiguous run per bin,
-    in another order each round.
+    """Cut each recorder's sequence into `BACKGROUND_ROUNDS` rounds.
+
+    In each round every bin has one contiguous run, in another order.
     """
     recorders: dict[tuple[str, str], dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
     for i in background:

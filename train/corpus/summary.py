@@ -10,15 +10,20 @@ from train.corpus.splits import group_of, unsplittable
 
 __all__ = ["markdown_table", "summarise"]
 
+GROUPS = (
+    "Cells are recordings / labels. A group is a recordist, or a recording where nobody is named; "
+    "it is in one column only."
+)
+
 
 def markdown_table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """A Markdown table, one line per row."""
+    """Return a Markdown table, one line per row."""
     lines = [header, ["---"] * len(header), *rows]
     return "\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines)
 
 
 def summarise(corpus: Corpus, quarantine: Mapping[str, int]) -> str:
-    """The summary as Markdown; `quarantine` counts the files left out by reason."""
+    """Return the summary as Markdown; `quarantine` counts the files left out by reason."""
     parts = [
         "# Prepared recordings",
         f"Digest of what may be trained on: `{corpus.digest}`",
@@ -28,22 +33,14 @@ def summarise(corpus: Corpus, quarantine: Mapping[str, int]) -> str:
             (_counts(role, corpus.of(role=role)) for role in ROLES),
         ),
         "## By split",
-        (
-            "Cells are recordings / labels. A group is a recordist, or a recording where nobody is "
-            "named; it is in one column only."
-        ),
+        GROUPS,
         _split_table(corpus),
         "## Known species",
         _species_table(corpus),
         "## Species that are not in test, validation and training",
         _bullets(f"{label}: {reason}" for label, reason in unsplittable(corpus.recordings).items()),
         "## Left out",
-        _bullets(
-            [
-                *(f"{reason}: {count}" for reason, count in sorted(quarantine.items())),
-                *_unused(corpus),
-            ]
-        ),
+        _bullets([*(f"{why}: {n}" for why, n in sorted(quarantine.items())), *_unused(corpus)]),
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -87,13 +84,8 @@ def _species_table(corpus: Corpus) -> str:
     rows = []
     for label in corpus.labels:
         own = [r for r in corpus.of(role="known") if r.label == label.label]
-        rows.append(
-            [
-                label.common_name,
-                *_counts("", own)[2:],
-                *(counts[label.label] for counts in places.values()),
-            ]
-        )
+        placed = (counts[label.label] for counts in places.values())
+        rows.append([label.common_name, *_counts("", own)[2:], *placed])
     return markdown_table(["species", "recordings", "minutes", "groups", *places], rows)
 
 

@@ -1,5 +1,6 @@
-"""Small tables that people write or mend by hand: every fault is one line with the file, the line
-and the column.
+"""Small tables that people write or mend by hand.
+
+Every fault is one line with the file, the line and the column.
 """
 
 from __future__ import annotations
@@ -24,44 +25,38 @@ class Row:
     cells: dict[str, str]
 
     def fault(self, column: str, what: str) -> UserError:
-        """The error to raise for a cell; `what` says what is wrong with it and what to do."""
+        """Return the error to raise for a cell; `what` says what is wrong and what to do."""
         return UserError(f"{self.table}, line {self.line}, column {column}: {what}")
 
 
 def read_table(table: Path, columns: Sequence[str]) -> Iterator[Row]:
-    """The lines of a CSV file that has exactly `columns`, in any order; blank lines are passed
-    over.
+    """Yield the lines of a CSV file that has exactly `columns`, in any order.
+
+    Blank lines are passed over. Raises `UserError`.
     """
     try:
         with table.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.reader(file)
             header = [name.strip() for name in next(reader, [])]
             _check_header(table, header, columns)
-            for cells in reader:
-                if not cells:
-                    continue
-                row = Row(
-                    table=table,
-                    line=reader.line_num,
-                    cells=dict(zip(header, map(str.strip, cells), strict=False)),
-                )
-                if len(cells) != len(header):
-                    where = header[min(len(cells), len(header) - 1)]
-                    raise row.fault(
-                        where,
-                        (
-                            f"the line has {len(cells)} cells, the header {len(header)}; quote a "
-                            "cell "
-                            "with commas"
-                        ),
-                    )
-                yield row
+            for cells in filter(None, reader):
+                yield _row(table, reader.line_num, header, cells)
     except FileNotFoundError as exc:
         raise UserError(f"{table}: no such file") from exc
     except OSError as exc:
         raise UserError(f"{table}: cannot be read ({exc.strerror})") from exc
     except (UnicodeDecodeError, csv.Error) as exc:
         raise UserError(f"{table}: is not a UTF-8 CSV file ({exc}); save it as one") from exc
+
+
+def _row(table: Path, line: int, header: Sequence[str], cells: Sequence[str]) -> Row:
+    by_column = dict(zip(header, map(str.strip, cells), strict=False))
+    row = Row(table=table, line=line, cells=by_column)
+    if len(cells) != len(header):
+        where = header[min(len(cells), len(header) - 1)]
+        what = f"the line has {len(cells)} cells, the header {len(header)}"
+        raise row.fault(where, f"{what}; quote a cell with commas")
+    return row
 
 
 def _check_header(table: Path, header: Sequence[str], columns: Sequence[str]) -> None:

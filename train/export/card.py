@@ -1,6 +1,4 @@
-"""The model card: what a bundle knows, what it was trained and tested on, and what it must not be
-used for.
-"""
+"""The model card: what a bundle knows, how it was made, and what it must not be used for."""
 
 from __future__ import annotations
 
@@ -11,52 +9,50 @@ from collections.abc import Sequence
 from train.corpus.corpus import Corpus, Recording
 from train.corpus.summary import markdown_table
 from train.export.size import parameters
-from train.learning.fit import Splits, TrainedRun
+from train.learning.run import TrainedRun
+from train.learning.splits import Splits
 
-__all__ = ["PAPER_PARAMETERS", "render_card"]
+__all__ = ["render_card"]
 
 PAPER_PARAMETERS = 1_286_410  # Thakur et al. 2019, section II.B.1
 
 MUST_NOT = """\
 ## What it must not be used for
 
-- A count of animals, an absence, or the legal status of a site: a detection is a lead for a person to listen to, not a record.
-- Species it does not know. It was built to answer `unknown`, and the tables below say how often it does; it will still name some
-  animals that are none of its species.
-- Places and seasons whose animals differ from those it was tested on, without measuring it there first.
+- A count of animals, an absence, or the legal status of a site: a detection is a lead for a person
+  to listen to, not a record.
+- Species it does not know. It was built to answer `unknown`, and the tables below say how often it
+  does; it will still name some animals that are none of its species.
+- Places and seasons whose animals differ from those it was tested on, without measuring it there
+  first.
 - People: it was trained to reject speech, and has no way to recognise what is said or by whom.
-- A score is a score. It orders detections; it is not a probability, and thresholds are not transferable between bundles."""
+- A score is a score. It orders detections; it is not a probability, and thresholds are not
+  transferable between bundles."""
+SPECIES_HEADER = (
+    "label",
+    "common name",
+    "scientific name",
+    "recordings trained on",
+    "validated on",
+    "tested on",
+)
 
 
 def render_card(
     run: TrainedRun, corpus: Corpus, splits: Splits, *, name: str, report: str, notes: str
 ) -> str:
-    """The card as Markdown; `report` is what `evaluate` wrote and `notes` says, by hand, how the
-    recipe came about.
+    """Return the card as Markdown.
+
+    `report` is what `evaluate` wrote, and `notes` say, by hand, how the recipe came about.
     """
-    known = {label.label: label for label in corpus.labels}
-    left_out = [
-        label for label in known if label not in run.labels and label not in run.recipe.withheld
-    ]
+    answered = {*run.labels, *run.recipe.withheld}
+    left_out = [label.label for label in corpus.labels if label.label not in answered]
     parts = [
         f"# {name}",
         f"{len(run.labels)} species by sound, with open-set rejection. {_size(run)}",
         MUST_NOT,
         "## Species",
-        markdown_table(
-            (
-                "label",
-                "common name",
-                "scientific name",
-                "recordings trained on",
-                "validated on",
-                "tested on",
-            ),
-            [
-                [k, known[k].common_name, f"*{known[k].scientific_name}*", *_counts(k, splits)]
-                for k in run.labels
-            ],
-        ),
+        _species(run, corpus, splits),
     ]
     if left_out:
         parts += ["## Left out", _left_out(left_out, corpus)]
@@ -70,12 +66,19 @@ def render_card(
     return "\n\n".join(part.strip() for part in parts if part.strip()) + "\n"
 
 
+def _species(run: TrainedRun, corpus: Corpus, splits: Splits) -> str:
+    known = {label.label: label for label in corpus.labels}
+    rows = [
+        [k, known[k].common_name, f"*{known[k].scientific_name}*", *_counts(k, splits)]
+        for k in run.labels
+    ]
+    return markdown_table(SPECIES_HEADER, rows)
+
+
 def _size(run: TrainedRun) -> str:
     count = parameters(run.network)
-    text = (
-        f"Recipe `{run.recipe.name}`, {run.recipe.members} network(s), {count:,} parameters in all"
-    )
-    return f"{text} (the paper's network: {PAPER_PARAMETERS:,})."
+    network = f"{run.recipe.members} network(s), {count:,} parameters in all"
+    return f"Recipe `{run.recipe.name}`, {network} (the paper's network: {PAPER_PARAMETERS:,})."
 
 
 def _counts(label: str, splits: Splits) -> list[int]:
@@ -90,19 +93,20 @@ def _left_out(labels: Sequence[str], corpus: Corpus) -> str:
     names = ", ".join(f"{label} ({count[label]})" for label in labels)
     return (
         "Species of the collection that validation on recordists not heard in training showed it "
-        "cannot tell, with their number of "
-        f"recordings. They are trained to be answered with `unknown`: {names}."
+        "cannot tell, with their number of recordings. They are trained to be answered with "
+        f"`unknown`: {names}."
     )
 
 
 def _sources(splits: Splits) -> str:
-    """Every recording used, by use, with its licence; the audio itself is not distributed."""
+    """Return every recording used, by use, with its licence; the audio is not distributed."""
     parts = ["The audio is not distributed with the model. Licences are the recordings' own."]
-    for use, recordings in (
-        ("trained on", splits.train),
-        ("validated on", splits.validation),
-        ("tested on", splits.test),
-    ):
+    uses = {
+        "trained on": splits.train,
+        "validated on": splits.validation,
+        "tested on": splits.test,
+    }
+    for use, recordings in uses.items():
         licences: dict[str, list[Recording]] = {}
         for r in recordings:
             licences.setdefault(f"{r.source}; {r.licence}", []).append(r)

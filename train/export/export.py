@@ -1,5 +1,6 @@
-"""From a finished run and its calibration to a bundle: ONNX, golden window, head, card; refused
-where torch and ONNX disagree.
+"""Turns a finished run and its calibration into a bundle: ONNX, golden window, head, card.
+
+Refused where torch and ONNX disagree.
 """
 
 from __future__ import annotations
@@ -22,11 +23,10 @@ from edge.bundle.heads import Head
 from edge.bundle.manifest import SCORE_THRESHOLD
 from edge.errors import UserError
 from train.corpus.corpus import Corpus
-from train.learning.fit import TrainedRun
+from train.learning.run import TrainedRun
 
 __all__ = [
     "OPSET",
-    "code_version",
     "export_bundle",
     "extra_outputs_of",
     "golden_samples",
@@ -52,7 +52,7 @@ def export_bundle(
     card: str,
     metrics: dict[str, Any],
 ) -> Bundle:
-    """Write the bundle at `path`; `UserError` when the graph does not give what torch gives."""
+    """Write the bundle at `path`; raises `UserError` when torch and ONNX disagree."""
     spec = run.recipe.frontend
     samples = golden_samples(spec)
     features = Frontend(spec)(samples)[None]
@@ -85,8 +85,10 @@ def export_bundle(
 
 
 def to_onnx(network: nn.Module, spec: FrontendSpec) -> bytes:
-    """The network as ONNX: input `features` (batch, C, F, T), outputs `embedding`, `logits`,
-    perhaps more; any batch size.
+    """Return the network as ONNX, for any batch size.
+
+    Its input is `features` (batch, C, F, T), its outputs are `embedding`, `logits`, and those that
+    only some networks have.
     """
     network = _answering(network)
     with warnings.catch_warnings():
@@ -110,29 +112,32 @@ class _Answering(nn.Module):
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
-        self.network, self.extra_outputs = network, _extra_outputs(network)
+        self.network: Any = network
+        self.extra_outputs = _extra_outputs(network)
 
     def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        answers: tuple[torch.Tensor, ...] = self.network.with_extra_outputs(x)  # type: ignore[operator]
+        answers: tuple[torch.Tensor, ...] = self.network.with_extra_outputs(x)
         return answers
 
 
 def _answering(network: nn.Module) -> nn.Module:
-    """The network as it is exported."""
+    """Return the network as it is exported."""
     return _Answering(network) if _extra_outputs(network) else network
 
 
 def _extra_outputs(network: nn.Module) -> tuple[str, ...]:
-    """Names of the outputs beside embedding and logits that it has: `with_extra_outputs` gives them
-    in this order.
+    """Return the names of the outputs beside embedding and logits that it has.
+
+    `with_extra_outputs` gives them in this order.
     """
     names: tuple[str, ...] = getattr(network, "extra_outputs", ())
     return names
 
 
 def extra_outputs_of(network: nn.Module, head: Head) -> tuple[str, ...]:
-    """Names of those beside embedding and logits that mean something with this head: frames are
-    scores of labels by themselves.
+    """Return the names of the extra outputs that mean something with this head.
+
+    Frames are scores of labels by themselves, as a sigmoid's are.
     """
     return tuple(
         name for name in _extra_outputs(network) if name != "frames" or head.activation == "sigmoid"
@@ -140,29 +145,22 @@ def extra_outputs_of(network: nn.Module, head: Head) -> tuple[str, ...]:
 
 
 def _without_traces(model: onnx.ModelProto) -> onnx.ModelProto:
-    """The exporter notes on every node which file and line it came from: paths of the machine that
-    trained.
-    """
+    """Remove what the exporter notes on every node: files and lines of this machine."""
     graph = model.graph
-    for part in (
-        model,
-        graph,
-        *graph.node,
-        *graph.initializer,
-        *graph.value_info,
-        *graph.input,
-        *graph.output,
-    ):
+    values = (*graph.initializer, *graph.value_info, *graph.input, *graph.output)
+    for part in (model, graph, *graph.node, *values):
         part.ClearField("doc_string")
         part.ClearField("metadata_props")
     return model
 
 
 def verify_onnx(model: bytes, network: nn.Module, features: Array) -> dict[str, Array]:
-    """Run both on features (B, C, F, T): what ONNX Runtime says, or a `UserError` when torch
-    differs by more than 1e-4.
+    """Run both networks on features (B, C, F, T), and return what ONNX Runtime says, by name.
+
+    Raises `UserError` when torch differs by more than 1e-4.
     """
-    names, whole = ("embedding", "logits", *_extra_outputs(network)), _answering(network)
+    names = ("embedding", "logits", *_extra_outputs(network))
+    whole = _answering(network)
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # read when the library is loaded
     import onnxruntime
 
@@ -181,36 +179,28 @@ def verify_onnx(model: bytes, network: nn.Module, features: Array) -> dict[str, 
 
 
 def golden_samples(spec: FrontendSpec) -> Array:
-    """One window that exercises the whole frontend, made here so that no recording travels:
-    whistle, clicks, trill, noise.
+    """Return one window that exercises the whole frontend: whistle, clicks, trill, noise.
+
+    It is made here, so that no recording travels.
     """
     rng = np.random.default_rng(20190328)
     t = np.arange(spec.window_samples) / spec.sample_rate_hz
     whistle = 0.3 * np.sin(2 * np.pi * (2500 * t + 60 * t**2)) * (np.sin(2 * np.pi * 0.7 * t) > 0.3)
-    trill = (
-        0.2
-        * np.sin(2 * np.pi * 1700 * t)
-        * (np.sin(2 * np.pi * 34 * t) > 0)
-        * (t > 0.6 * spec.window_s)
-    )
-    clicks = np.where(
-        np.arange(len(t)) % (spec.sample_rate_hz // 3) < 40, rng.uniform(-0.5, 0.5, len(t)), 0
-    )
+    tone = 0.2 * np.sin(2 * np.pi * 1700 * t)
+    trill = tone * (np.sin(2 * np.pi * 34 * t) > 0) * (t > 0.6 * spec.window_s)
+    clicking = np.arange(len(t)) % (spec.sample_rate_hz // 3) < 40
+    clicks = np.where(clicking, rng.uniform(-0.5, 0.5, len(t)), 0)
     return (whistle + trill + clicks + 0.003 * rng.standard_normal(len(t))).astype(np.float32)
 
 
 def code_version() -> str:
-    """The package's version and, in a checkout, the commit, marked when the tree was dirty."""
+    """Return the package's version and, in a checkout, the commit, marked when it was dirty."""
     version = metadata.version("edge-monitor")
     try:
         command = ["git", "describe", "--always", "--dirty", "--exclude", "*"]
+        here = Path(__file__).parent
         found = subprocess.run(
-            command,
-            cwd=Path(__file__).parent,
-            capture_output=True,
-            text=True,
-            timeout=10,
-            check=True,
+            command, cwd=here, capture_output=True, text=True, timeout=10, check=True
         )
     except (OSError, subprocess.SubprocessError):
         return version

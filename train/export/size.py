@@ -21,13 +21,14 @@ CALLS = 10  # measured as one
 
 
 def parameters(network: nn.Module) -> int:
-    """How many numbers it has learnt or would learn."""
+    """Return how many numbers the network has learnt or would learn."""
     return sum(p.numel() for p in network.parameters())
 
 
 def multiply_adds(network: nn.Module, shape: tuple[int, int, int]) -> int:
-    """Multiply-adds of convolutions and matrix products for one window of `shape` (channels,
-    n_mels, frames).
+    """Return the multiply-adds of convolutions and matrix products for one window.
+
+    A window has the `shape` (channels, n_mels, frames).
     """
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         network.eval()(torch.zeros(1, *shape))
@@ -35,8 +36,9 @@ def multiply_adds(network: nn.Module, shape: tuple[int, int, int]) -> int:
 
 
 def onnx_ms(model: Path, features: NDArray[np.float32], *, runs: int) -> float:
-    """CPU milliseconds of ONNX Runtime with one thread for `features` (B, C, F, T): the median of
-    `runs`, of ten calls each.
+    """Return the CPU milliseconds of ONNX Runtime with one thread for features (B, C, F, T).
+
+    It is the median of `runs`, of ten calls each.
     """
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # read when the library is loaded
     import onnxruntime
@@ -44,7 +46,8 @@ def onnx_ms(model: Path, features: NDArray[np.float32], *, runs: int) -> float:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     session = onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
-    outputs, times = ["embedding", "logits"], []
+    outputs = ["embedding", "logits"]
+    times = []
     session.run(outputs, {"features": features})  # the first call sets up
     for _ in range(runs):
         started = time.process_time()
@@ -55,16 +58,9 @@ def onnx_ms(model: Path, features: NDArray[np.float32], *, runs: int) -> float:
 
 
 def machine() -> str:
-    """What this was measured on, e.g. '2 cores of Intel(R) Xeon(R) Processor @ 2.50GHz
-    (x86_64)'.
-    """
+    """Return what this is measured on, e.g. '2 cores of Intel(R) Xeon(R) Processor (x86_64)'."""
     file = Path("/proc/cpuinfo")
-    named = re.search(
-        r"^(?:model name|Model)\s*: (.+)$",
-        file.read_text(encoding="utf-8") if file.exists() else "",
-        re.MULTILINE,
-    )
-    return (
-        f"{os.cpu_count()} cores of {named[1] if named else platform.processor()} "
-        f"({platform.machine()})"
-    )
+    text = file.read_text(encoding="utf-8") if file.exists() else ""
+    named = re.search(r"^(?:model name|Model)\s*: (.+)$", text, re.MULTILINE)
+    processor = named[1] if named else platform.processor()
+    return f"{os.cpu_count()} cores of {processor} ({platform.machine()})"

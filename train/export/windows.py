@@ -12,9 +12,10 @@ from edge.bundle import FrontendSpec
 from edge.bundle.windows import Split, Windows, write
 from edge.errors import UserError
 from train.corpus.corpus import Corpus, Recording
-from train.judging.truth import judge_truth
-from train.learning.fit import TrainedRun, split_recordings
+from train.judging.truth import truth_of
 from train.learning.infer import hear, hear_all
+from train.learning.run import TrainedRun
+from train.learning.splits import fold_splits
 from train.windows.outputs import HOP_S, WindowOutputs
 
 __all__ = ["write_windows"]
@@ -28,7 +29,7 @@ def write_windows(
     At most `most` windows are for calibration. Raises `UserError` when a part has no recordings or
     the file cannot be written.
     """
-    splits, spec = split_recordings(corpus, fold=run.fold), run.recipe.frontend
+    splits, spec = fold_splits(corpus, fold=run.fold), run.recipe.frontend
     windows = Windows(
         frontend=spec.digest,
         training_data=corpus.digest,
@@ -92,7 +93,7 @@ def _all_of(
         logits=np.zeros((count, len(run.labels)), np.float32),
         labels=run.labels,
     )
-    truth = judge_truth(corpus, windows)
+    truth = truth_of(corpus, windows)
     return Split(
         features=np.concatenate([w.features for w in heard]),
         recording=windows.recording,

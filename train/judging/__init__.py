@@ -1,3 +1,1 @@
-"""Room: how good a system is on recordings of people it has never heard, and its open-set
-calibration.
-"""
+"""Room: how good a system is on recordings of people it has not heard, and its calibration."""

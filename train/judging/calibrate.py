@@ -1,5 +1,4 @@
-"""Fit every rejection rule, and choose one on unknown species of the validation split, never on
-those of the test split.
+"""Fit every rejection rule, and choose one on unknown species of validation, never of the test.
 
 What a rule is lives in `edge.bundle.heads`; here are its numbers: class means from training
 windows, spreads and thresholds from validation windows. Only active windows count as a species
@@ -8,86 +7,28 @@ windows, spreads and thresholds from validation windows. Only active windows cou
 
 from __future__ import annotations
 
-import json
-import zipfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.bundle.heads import Activation, Head, Rule, rule_arrays, rule_from_arrays
-from edge.errors import SpecError, UserError
+from edge.bundle.heads import Activation, Head, Rule
+from edge.errors import UserError
 from train.corpus.corpus import Corpus
 from train.corpus.splits import group_of
-from train.files import replacing
+from train.judging.calibration import Calibration
 from train.judging.metrics import OpenSet, macro_f1
 from train.judging.rules import PAPER, fit_blend, fit_rules, held_out_blend, held_out_gaussians
-from train.judging.truth import BACKGROUND, UNKNOWN, Truth, judge_truth
+from train.judging.truth import BACKGROUND, UNKNOWN, Truth, truth_of
 from train.windows.outputs import WindowOutputs
 
-__all__ = ["Calibration", "calibrate", "macro_auroc"]
+__all__ = ["calibrate", "choose", "macro_auroc"]
 
 PAPER_THRESHOLD = -float(np.log(0.5))  # the paper rejects when the density is below 0.5
 TIE = 1e-3  # of AUROC
 
-
-@dataclass(frozen=True, kw_only=True)
-class Calibration:
-    """Every rule with its threshold, the one that was chosen, and why: `table` has a row per rule,
-    validation numbers.
-    """
-
-    labels: tuple[str, ...]
-    activation: Activation
-    acceptance: float
-    chosen: str
-    heads: Mapping[str, Head]
-    table: Sequence[Mapping[str, Any]]
-
-    @property
-    def head(self) -> Head:
-        """What goes into the bundle."""
-        return self.heads[self.chosen]
-
-    def save(self, path: Path) -> None:
-        """Write one .npz, whole or not at all."""
-        heads = {
-            name: {"threshold": head.threshold, "scale": head.scale}
-            for name, head in self.heads.items()
-        }
-        plain = {
-            name: getattr(self, name)
-            for name in ("labels", "activation", "acceptance", "chosen", "table")
-        }
-        arrays: dict[str, NDArray[Any]] = {"json": np.array(json.dumps({**plain, "heads": heads}))}
-        for i, head in enumerate(self.heads.values()):
-            arrays |= rule_arrays(head.rule, f"head.{i}.")
-        with replacing(Path(path)) as staged, staged.open("wb") as file:
-            np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
-
-    @staticmethod
-    def load(path: Path) -> Calibration:
-        """The inverse of `save`."""
-        try:
-            with Path(path).open("rb") as file, np.load(file, allow_pickle=False) as npz:
-                arrays = dict(npz)
-            plain = json.loads(str(arrays["json"]))
-            heads = {
-                name: Head(
-                    activation=plain["activation"],
-                    rule=rule_from_arrays(arrays, f"head.{i}."),
-                    **numbers,
-                )
-                for i, (name, numbers) in enumerate(plain.pop("heads").items())
-            }
-            return Calibration(**{**plain, "labels": tuple(plain["labels"])}, heads=heads)
-        except FileNotFoundError as exc:
-            raise UserError(f"{path}: no such file; 'edge-train calibrate' writes it") from exc
-        except (OSError, ValueError, KeyError, TypeError, SpecError, zipfile.BadZipFile) as exc:
-            raise UserError(f"{path}: cannot be read as a calibration ({exc})") from exc
+Novelty = NDArray[np.float64]
 
 
 def calibrate(
@@ -101,8 +42,9 @@ def calibrate(
 ) -> Calibration:
     """Fit all rules and choose the one with the largest AUROC on validation.
 
-    `train` and `validation` are windows of dev; the threshold of each rule lets `acceptance` of the
-    known validation windows pass, but for the paper's rule, which keeps its own.
+    `train` and `validation` are windows of dev. The threshold of each rule lets `acceptance` of the
+    known validation windows pass; only the paper's rule keeps its own. Raises `UserError` where
+    there is nothing to fit or to choose with.
     """
     if not 0 < acceptance < 1:
         raise UserError(f"acceptance {acceptance}: needs a share between 0 and 1")
@@ -110,52 +52,61 @@ def calibrate(
         raise UserError(
             "training and validation outputs have different labels; run 'edge-train fit' again"
         )
-    truth = judge_truth(corpus, validation)
+    truth = truth_of(corpus, validation)
     _refuse_unfit(corpus, train, validation, truth)
-    train_truth, groups = judge_truth(corpus, train), _groups(corpus, validation)
-    rules: dict[str, Rule] = dict(fit_rules(train_truth, train, truth, validation, seed=seed))
-    members = {
-        name: rule
-        for name, rule in rules.items()
-        if name in _blend_members(rules, truth, validation)
-    }
-    rules["blend"] = fit_blend(members, truth, validation)
-    # What was fitted to validation windows is ranked on windows it has not seen; logits and
-    # neighbours have nothing fitted to them.
-    held_out = held_out_gaussians(train_truth, train, truth, validation, groups)
-    held_out["blend"] = held_out_blend(members, truth, validation, groups)
+    rules, held_out = _fit(corpus, train, validation, truth, seed=seed)
     heads, rows = {}, []
     for name, rule in rules.items():
         novelty = _novelty(rule, validation)
         heads[name] = _head(name, rule, novelty[truth.known], activation, acceptance)
         rows.append(_row(name, heads[name], truth, validation, held_out.get(name, novelty)))
-    chosen = choose(rows)
     return Calibration(
         labels=validation.labels,
         activation=activation,
         acceptance=acceptance,
-        chosen=chosen,
+        chosen=choose(rows),
         heads=heads,
         table=rows,
     )
 
 
+def _fit(
+    corpus: Corpus,
+    train: WindowOutputs,
+    validation: WindowOutputs,
+    truth: Truth,
+    *,
+    seed: int,
+) -> tuple[dict[str, Rule], dict[str, Novelty]]:
+    """Return every rule, and the novelty that rules fitted to validation give unseen windows (W,).
+
+    The rules are ranked on the latter; logits and neighbours have nothing fitted to validation.
+    """
+    train_truth, groups = truth_of(corpus, train), _groups(corpus, validation)
+    rules: dict[str, Rule] = dict(fit_rules(train_truth, train, truth, validation, seed=seed))
+    chosen = _blend_members(rules, truth, validation)
+    members = {name: rule for name, rule in rules.items() if name in chosen}
+    rules["blend"] = fit_blend(members, truth, validation)
+    held_out = held_out_gaussians(train_truth, train, truth, validation, groups)
+    held_out["blend"] = held_out_blend(members, truth, validation, groups)
+    return rules, held_out
+
+
 def choose(rows: Sequence[Mapping[str, Any]]) -> str:
-    """The rule with the largest AUROC; of those within `TIE` of it, the smallest FPR. The paper's
-    own threshold is never chosen.
+    """Return the rule with the largest AUROC; of those within `TIE` of it, the smallest FPR.
+
+    The paper's own threshold is never chosen.
     """
     eligible = [row for row in rows if row["rule"] != PAPER]
     best = max(row["auroc"] for row in eligible)
-    return str(
-        min((row for row in eligible if row["auroc"] >= best - TIE), key=lambda row: row["fpr95"])[
-            "rule"
-        ]
-    )
+    tied = [row for row in eligible if row["auroc"] >= best - TIE]
+    return str(min(tied, key=lambda row: row["fpr95"])["rule"])
 
 
 def macro_auroc(novelty: NDArray[Any], truth: Truth) -> tuple[float, float]:
-    """AUROC and FPR95 of knowns against outliers: half unknown species, half the mean over kinds of
-    noise and background.
+    """Return AUROC and FPR95 of knowns against outliers.
+
+    Each is half that of unknown species, half the mean over the kinds of noise and background.
     """
     per_kind = {
         kind: _against(novelty, truth, truth.kind == kind)
@@ -191,12 +142,9 @@ def _row(
     accepted = _novelty(head.rule, outputs) <= head.threshold
     predicted = np.where(accepted, outputs.logits.argmax(1), -1)
     counted = truth.known | truth.unknown | truth.noise
-    f1 = macro_f1(
-        truth.species[counted],
-        predicted[counted],
-        np.ones((1, counted.sum())),
-        classes=len(outputs.labels),
-    )
+    once = np.ones((1, counted.sum()))
+    classes = len(outputs.labels)
+    f1 = macro_f1(truth.species[counted], predicted[counted], once, classes=classes)
     kinds = {"unknown species": truth.unknown, "noise and background": truth.noise}
     rejected = {
         f"rejected {kind}": round(float(np.mean(~accepted[mask])), 4)
@@ -225,8 +173,9 @@ def _head(
 
 
 def _blend_members(rules: Mapping[str, Rule], truth: Truth, validation: WindowOutputs) -> set[str]:
-    """Rules that see different things: the best of the neighbours, the class's own tail, and the
-    logits.
+    """Return the names of rules that see different things.
+
+    They are the best of the neighbours, the class's own tail, and the logits.
     """
     neighbours = [name for name in rules if name.startswith("knn")]
     best = max(
@@ -236,8 +185,9 @@ def _blend_members(rules: Mapping[str, Rule], truth: Truth, validation: WindowOu
 
 
 def _groups(corpus: Corpus, outputs: WindowOutputs) -> NDArray[np.str_]:
-    """What must not be in two parts when weights are judged (W,): an unknown species, else a
-    recordist or a recording.
+    """Return the group of each window (W,), which must not be in two parts of a cross-validation.
+
+    A group is an unknown species, else a recordist or a recording.
     """
     names = [
         f"species {r.label}" if r.role == "unknown" else group_of(r) for r in corpus.recordings
@@ -245,7 +195,7 @@ def _groups(corpus: Corpus, outputs: WindowOutputs) -> NDArray[np.str_]:
     return np.array(names, np.str_)[outputs.recording]
 
 
-def _novelty(rule: Rule, outputs: WindowOutputs) -> NDArray[np.float64]:
+def _novelty(rule: Rule, outputs: WindowOutputs) -> Novelty:
     return np.asarray(rule.novelty(outputs.embedding, outputs.logits), np.float64)
 
 

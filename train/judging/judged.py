@@ -1,6 +1,4 @@
-"""What a system with its rejection rule says of windows, and of whole recordings, beside what they
-are.
-"""
+"""What a system with its rejection rule says of windows and recordings, beside what they are."""
 
 from __future__ import annotations
 
@@ -18,9 +16,11 @@ __all__ = ["Judged", "judge_recordings", "judge_windows"]
 
 @dataclass(frozen=True, kw_only=True)
 class Judged:
-    """N windows or recordings: their `recording` (N,) and `truth`, the label without rejection
-    `closed` (N,), with it `opened` (N,; -1 is a rejection), the raw `novelty` (N,) that ranks them,
-    and the `scores` (N, K) of the labels.
+    """N windows or recordings, with what they are and what was said of them.
+
+    It holds their `recording` (N,) and `truth`, the label without rejection `closed` (N,), with it
+    `opened` (N,; -1 is a rejection), the raw `novelty` (N,) that ranks them, and the `scores` (N,
+    K) of the labels.
     """
 
     recording: NDArray[np.int64]
@@ -32,7 +32,7 @@ class Judged:
 
     @property
     def accepted(self) -> NDArray[np.bool_]:
-        """Not rejected (N,)."""
+        """Which of them are not rejected (N,)."""
         accepted: NDArray[np.bool_] = self.opened >= 0
         return accepted
 
@@ -43,7 +43,7 @@ class Judged:
 
 
 def judge_windows(outputs: WindowOutputs, truth: Truth, head: Head) -> Judged:
-    """Every window by itself."""
+    """Judge every window by itself."""
     novelty = np.asarray(head.rule.novelty(outputs.embedding, outputs.logits), np.float64)
     closed = outputs.logits.argmax(1).astype(np.int64)
     return Judged(
@@ -57,11 +57,11 @@ def judge_windows(outputs: WindowOutputs, truth: Truth, head: Head) -> Judged:
 
 
 def judge_recordings(outputs: WindowOutputs, truth: Truth, head: Head) -> Judged:
-    """Every recording by its windows in which something is heard.
+    """Judge every recording by its windows in which something is heard.
 
-    Without rejection: the label with the largest mean score. With it: the label with the largest
-    summed score among the accepted windows; a recording none of whose windows is accepted is
-    rejected. Its novelty is that of its least novel window.
+    Without rejection it is the label with the largest mean score; with it, the label with the
+    largest summed score among the accepted windows. A recording none of whose windows is accepted
+    is rejected. Its novelty is that of its least novel window.
     """
     heard = _heard(outputs, truth)
     names, position = np.unique(outputs.recording[heard], return_inverse=True)
@@ -89,8 +89,9 @@ def judge_recordings(outputs: WindowOutputs, truth: Truth, head: Head) -> Judged
 
 
 def _heard(outputs: WindowOutputs, truth: Truth) -> NDArray[np.bool_]:
-    """Windows (W,) that speak for their recording: those that are not quiet; all of a recording
-    that is quiet throughout.
+    """Return the windows (W,) by which their recording is judged: those that are not quiet.
+
+    A recording that is quiet throughout is judged by all of its windows.
     """
     loud = truth.kind != QUIET
     heard: NDArray[np.bool_] = loud | ~np.isin(outputs.recording, outputs.recording[loud])
@@ -98,7 +99,7 @@ def _heard(outputs: WindowOutputs, truth: Truth) -> NDArray[np.bool_]:
 
 
 def _species(outputs: WindowOutputs, truth: Truth) -> NDArray[np.int64]:
-    """Species (W,) of each window's recording, also where the window itself is quiet."""
+    """Return the species (W,) of each window's recording, also where the window is quiet."""
     of_recording = np.full(outputs.recording.max(initial=-1) + 1, -1)
     np.maximum.at(of_recording, outputs.recording, truth.species)
     return of_recording[outputs.recording]

@@ -1,4 +1,4 @@
-"""Numbers for closed-set and open-set recognition, each with a bootstrap interval over recordings.
+"""Numbers for closed-set and open-set recognition, each with a bootstrap interval.
 
 Every metric takes `weights` (B, W): how much each of W windows counts in each of B resamples; it
 returns (B,). The plain number is the metric under weights of one. Novelty grows as a window looks
@@ -23,6 +23,7 @@ Ints = NDArray[np.int64]
 
 CHUNK = 50  # resamples at once
 KEPT = 20_000_000  # weights that are kept in memory, 160 MB
+ACCEPTANCE = 0.95  # of the known windows, at which outliers are counted for fpr95
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,8 +40,7 @@ class Estimate:
 
 @dataclass(frozen=True, kw_only=True)
 class Bootstrap:
-    """Reweights whole recordings: windows of one recording are not independent, so they count more
-    or less together.
+    """Reweights whole recordings: windows of one recording are not independent.
 
     `recording` (W,) names each window's recording, `stratum` (W,) a number per recording's kind:
     each kind keeps its total weight. The weights are those of the Bayesian bootstrap (Rubin 1981):
@@ -57,7 +57,7 @@ class Bootstrap:
     most_kept: int = KEPT
 
     def estimates(self, metrics: Callable[[Floats], Mapping[str, Floats]]) -> dict[str, Estimate]:
-        """Each of several numbers with its interval (percentiles); nan where it is undefined."""
+        """Return each of several numbers with its interval (percentiles); nan if undefined."""
         plain = metrics(np.ones((1, len(self.recording))))
         chunks = [metrics(weights) for weights in self._weights()]
         return {
@@ -66,14 +66,16 @@ class Bootstrap:
         }
 
     def estimate(self, metric: Callable[[Floats], Floats]) -> Estimate:
-        """One number with its interval. Equal objects draw equal weights, so a difference of two
-        systems is paired.
+        """Return one number with its interval.
+
+        Equal objects draw equal weights, so a difference of two systems is paired.
         """
         return self.estimates(lambda weights: {"": metric(weights)})[""]
 
     def _weights(self) -> Iterator[Floats]:
-        """Weights (B, W) of the resamples, `CHUNK` at a time; kept when they are small, since every
-        number asks for them.
+        """Yield weights (B, W) of the resamples, `CHUNK` at a time.
+
+        They are kept when they are small, since every number needs them.
         """
         if self.resamples * len(self.recording) <= self.most_kept:
             yield from self._kept
@@ -93,9 +95,8 @@ class Bootstrap:
         for start in range(0, self.resamples, CHUNK):
             weights = np.zeros((min(CHUNK, self.resamples - start), len(names)))
             for members in strata:
-                weights[:, members] = rng.dirichlet(np.ones(len(members)), size=len(weights)) * len(
-                    members
-                )
+                shares = rng.dirichlet(np.ones(len(members)), size=len(weights))
+                weights[:, members] = shares * len(members)
             yield weights[:, position]
 
 
@@ -105,7 +106,7 @@ def _interval(value: float, chunks: Sequence[Floats]) -> Estimate:
     if not (len(values) and np.isfinite(value)):
         return Estimate(value=value, low=np.nan, high=np.nan)
     low, middle, high = np.percentile(values, [2.5, 50, 97.5])
-    # the move must not leave the range of a share, or of a difference of shares
+    # The move must not leave the range of a share, or of a difference of shares.
     least = 0.0 if values.min() >= 0 else -1.0
     return Estimate(
         value=value,
@@ -116,10 +117,10 @@ def _interval(value: float, chunks: Sequence[Floats]) -> Estimate:
 
 @dataclass(frozen=True)
 class OpenSet:
-    """Knowns against outliers, ranked by novelty: `novelty` (W,), `known` (W,), `correct` (W,)
-    where the label is right.
+    """Knowns against outliers, ranked by novelty.
 
-    All curves are read at every distinct novelty; ties count half.
+    `novelty` (W,), `known` (W,), and `correct` (W,) where the label is right. All curves are read
+    at every distinct novelty; ties count half.
     """
 
     novelty: Floats
@@ -133,15 +134,14 @@ class OpenSet:
     @cached_property
     def _starts(self) -> Ints:
         ranked = self.novelty[self._order]
-        return (
-            np.flatnonzero(np.r_[True, ranked[1:] != ranked[:-1]])
-            if len(ranked)
-            else np.empty(0, np.int64)
-        )
+        if not len(ranked):
+            return np.empty(0, np.int64)
+        return np.flatnonzero(np.r_[True, ranked[1:] != ranked[:-1]])
 
     def _accepted(self, weights: Floats, mask: Bools, total: Floats) -> Floats:
-        """Share (B, 1 + L) of `total` (B, 1) that is accepted with the threshold at each of L
-        levels, after none at all.
+        """Return the share (B, 1 + L) of `total` (B, 1) that is accepted.
+
+        The first column is 0; the others are at the threshold of each of L levels.
         """
         levels = (weights * mask)[:, self._order]
         if len(self._starts) < levels.shape[1]:  # ties; without them this is a slow copy
@@ -149,8 +149,8 @@ class OpenSet:
         shares: Floats = np.cumsum(levels, axis=1) / total
         return np.concatenate([np.zeros((len(weights), 1)), shares], axis=1)
 
-    def numbers(self, weights: Floats, *, acceptance: float = 0.95) -> dict[str, Floats]:
-        """The three at once, each (B,).
+    def numbers(self, weights: Floats) -> dict[str, Floats]:
+        """Return three numbers, each (B,).
 
         auroc: chance that an outlier is more novel than a known window. fpr95: share of outliers
         accepted where 95 % of the known windows are. oscr: area under correct classification rate
@@ -160,8 +160,8 @@ class OpenSet:
         correct = self._accepted(
             weights, self.known & self.correct, self._total(weights, self.known)
         )
-        # a cumulative sum that should end at 0.95 may be a rounding error below it
-        at = np.argmax(known >= acceptance - 1e-9, axis=1)
+        # A cumulative sum that should end at 0.95 may be a rounding error below it.
+        at = np.argmax(known >= ACCEPTANCE - 1e-9, axis=1)
         fpr = np.take_along_axis(outliers, at[:, None], axis=1)[:, 0]
         return {
             "auroc": self._area(known, outliers),
@@ -170,7 +170,7 @@ class OpenSet:
         }
 
     def auroc(self, weights: Floats) -> Floats:
-        """AUROC alone (B,)."""
+        """Return the AUROC alone (B,)."""
         return self._area(self._curve(weights, self.known), self._curve(weights, ~self.known))
 
     def _curve(self, weights: Floats, mask: Bools) -> Floats:
@@ -190,18 +190,16 @@ class OpenSet:
 def class_scores(
     truth: Ints, predicted: Ints, weights: Floats, *, classes: int
 ) -> tuple[Floats, Floats, Floats]:
-    """Precision, recall and F1 (B, K) of labels (W,); -1 is an outlier as truth and a rejection as
-    prediction.
+    """Return precision, recall and F1 (B, K) of labels (W,).
 
-    Precision is nan where a class was never predicted, recall and F1 where it never occurs.
+    -1 is an outlier as truth and a rejection as prediction. Precision is nan where a class was
+    never predicted, recall and F1 where it never occurs.
     """
     names = np.arange(classes)
     is_true, is_predicted = truth[:, None] == names, predicted[:, None] == names
     hits = weights @ (is_true & is_predicted).astype(np.float64)
-    support, claimed = (
-        weights @ is_true.astype(np.float64),
-        weights @ is_predicted.astype(np.float64),
-    )
+    support = weights @ is_true.astype(np.float64)
+    claimed = weights @ is_predicted.astype(np.float64)
     with np.errstate(invalid="ignore", divide="ignore"):
         precision = hits / claimed
         recall = hits / support
@@ -210,8 +208,9 @@ def class_scores(
 
 
 def macro_f1(truth: Ints, predicted: Ints, weights: Floats, *, classes: int) -> Floats:
-    """Mean F1 over the classes that occur (B,). An accepted outlier is a false positive of the
-    class it is taken for.
+    """Return the mean F1 over the classes that occur (B,).
+
+    An accepted outlier is a false positive of the class it is taken for.
     """
     f1 = class_scores(truth, predicted, weights, classes=classes)[2]
     occurs = np.isfinite(f1)
@@ -219,7 +218,7 @@ def macro_f1(truth: Ints, predicted: Ints, weights: Floats, *, classes: int) -> 
 
 
 def share(hit: Bools, weights: Floats, *, among: Bools) -> Floats:
-    """Weighted share (B,) of the windows marked `among` (W,) where `hit` (W,)."""
+    """Return the weighted share (B,) of the windows marked `among` (W,) where `hit` (W,)."""
     return _divide(weights @ (hit & among).astype(np.float64), weights @ among.astype(np.float64))
 
 

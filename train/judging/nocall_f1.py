@@ -1,10 +1,9 @@
-"""The measure of BirdCLEF 2021: micro F1 of rows of 5 s, in which hearing nothing is an answer of
-its own, `nocall`.
+"""The measure of BirdCLEF 2021: micro F1 of rows of 5 s, with `nocall` for hearing nothing.
 
-A row says the labels whose scores pass a threshold, else nocall; the threshold is the best one of
-the validation split. What post-processing adds (Shugayev et al. 2021, 2.5) is told beside it: a
-sliding window, as the recorder has it, and a correction by the whole recording, which only someone
-who has heard it to its end can make.
+A row is given the labels whose scores pass a threshold, else nocall; the threshold is the best one
+of the validation split. What post-processing adds (Shugayev et al. 2021, 2.5) is measured beside
+it: a sliding window, as the recorder has it, and a correction by the whole recording, which is
+known only at its end.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from numpy.typing import NDArray
 
 from train.corpus.corpus import Corpus
 from train.judging.metrics import Bootstrap, Estimate
-from train.judging.truth import judge_truth
+from train.judging.truth import truth_of
 from train.windows.outputs import HOP_S, WindowOutputs
 
 __all__ = [
@@ -39,8 +38,10 @@ Scores = Callable[[NDArray[np.float32]], NDArray[Any]]  # a head's, of logits
 
 @dataclass(frozen=True, kw_only=True)
 class Rows:
-    """N rows: their `recording` (N,) and a number for its kind `stratum` (N,), the position of
-    their label `species` (N,; -1 is nocall), and `scores` (N, K).
+    """N rows of 5 s.
+
+    It holds their `recording` (N,) and a number for its kind `stratum` (N,), the position of their
+    label `species` (N,; -1 is nocall), and `scores` (N, K).
     """
 
     recording: NDArray[np.int64]
@@ -58,10 +59,10 @@ def judge_rows(
     resamples: int,
     seed: int,
 ) -> dict[str, Any]:
-    """For the report: how many rows there are, and of each way of post-processing its threshold,
-    F1, and gain over none.
+    """Return how many rows there are, and what each way of post-processing gives.
 
-    Estimates are not rounded yet; those of the gain are of the same resamples.
+    A variant has its threshold, F1, and gain over no post-processing. Estimates are not rounded
+    yet; those of the gain are of the same resamples.
     """
     learnt, judged = (_variants(corpus, outputs, scores) for outputs in (validation, test))
     raw = judged["none"]
@@ -71,9 +72,7 @@ def judge_rows(
         {
             "post_processing": name,
             "threshold": threshold,
-            "validation": float(
-                micro_f1(learnt[name], threshold, np.ones((1, len(learnt[name].species))))[0]
-            ),
+            "validation": _plain_f1(learnt[name], threshold),
             **_estimates(judged[name], threshold, raw, thresholds["none"], draw),
         }
         for name, threshold in thresholds.items()
@@ -82,10 +81,11 @@ def judge_rows(
 
 
 def rows_of(corpus: Corpus, outputs: WindowOutputs, scores: Floats) -> Rows:
-    """Windows that do not overlap, every second one, of `scores` (W, K). Noise, unknown species and
-    quiet windows are nocall.
+    """Return every second window of `scores` (W, K), which do not overlap, as rows.
+
+    Noise, unknown species and quiet windows are nocall.
     """
-    truth = judge_truth(corpus, outputs)
+    truth = truth_of(corpus, outputs)
     place = _places(outputs)
     _, first = np.unique(np.stack([outputs.recording, place]), axis=1, return_index=True)
     rows = np.sort(first[place[first] % 2 == 0])
@@ -98,17 +98,18 @@ def rows_of(corpus: Corpus, outputs: WindowOutputs, scores: Floats) -> Rows:
 
 
 def slid(outputs: WindowOutputs, scores: Floats) -> Floats:
-    """p(t) = 0.5 p(t) + 0.25 p(t - 2.5 s) + 0.25 p(t + 2.5 s), in shares of what is there of the
-    three, as `edge.detect.smoothing` has it.
+    """Return 0.5 p(t) + 0.25 p(t - 2.5 s) + 0.25 p(t + 2.5 s) for scores p (W, K).
+
+    A missing neighbour's share goes to the others, as in `edge.detect.smoothing`.
     """
     place = _places(outputs)
-    # the one before the first is no other recording's
+    # Two more than there are places, so that a place before the first is not another recording's.
     keys = outputs.recording * (place.max(initial=0) + 2) + place + 1
     order = np.argsort(keys, kind="stable")
     total, weight = 0.5 * scores, np.full((len(scores), 1), 0.5)
-    for step in (-1, 1):
-        at = np.minimum(np.searchsorted(keys[order], keys + step), len(keys) - 1)
-        there = keys[order][at] == keys + step
+    for offset in (-1, 1):
+        at = np.minimum(np.searchsorted(keys[order], keys + offset), len(keys) - 1)
+        there = keys[order][at] == keys + offset
         total[there] += 0.25 * scores[order[at[there]]]
         weight[there] += 0.25
     averaged: Floats = total / weight
@@ -116,8 +117,9 @@ def slid(outputs: WindowOutputs, scores: Floats) -> Floats:
 
 
 def corrected(outputs: WindowOutputs, scores: Floats) -> Floats:
-    """1.3 times the scores of a label that passes 0.5 anywhere in the recording, 1 at most; not
-    causal.
+    """Return 1.3 times the scores of a label that passes 0.5 anywhere in the recording.
+
+    The result is at most 1. The correction is not causal.
     """
     names, position = np.unique(outputs.recording, return_inverse=True)
     most = np.zeros((len(names), scores.shape[1]))
@@ -139,16 +141,24 @@ VARIANTS: Mapping[str, Callable[[WindowOutputs, Floats], Floats]] = {
 
 
 def micro_f1(rows: Rows, threshold: float, weights: Floats) -> Floats:
-    """Of all pairs of a row and a label, nocall among the labels, under weights (B, N): (B,)."""
+    """Return micro F1 (B,) under weights (B, N).
+
+    It counts all pairs of a row and a label, with nocall among the labels.
+    """
     hit, said = _counts(rows, threshold)
-    # a row has one true label
+    # A row has one true label.
     result: Floats = 2 * (weights @ hit) / (weights @ said + weights.sum(axis=1))
     return result
 
 
+def _plain_f1(rows: Rows, threshold: float) -> float:
+    return float(micro_f1(rows, threshold, np.ones((1, len(rows.species))))[0])
+
+
 def best_threshold(rows: Rows) -> float:
-    """The score from which labels are best said; the highest of equally good ones. It may be above
-    every score.
+    """Return the score from which on labels are best given.
+
+    It is the highest of equally good ones, and may be above every score.
     """
     largest = rows.scores.max(axis=1)
     known = rows.species >= 0
@@ -159,7 +169,7 @@ def best_threshold(rows: Rows) -> float:
     tried = np.unique(np.append(own, never))
 
     def at_least(values: Floats) -> Floats:
-        """How many of `values` are at or above each score tried."""
+        """Return how many of `values` are at or above each score tried."""
         return len(values) - np.searchsorted(np.sort(values), tried, side="left").astype(np.float64)
 
     silent = len(largest) - at_least(largest)
@@ -169,16 +179,16 @@ def best_threshold(rows: Rows) -> float:
 
 
 def _counts(rows: Rows, threshold: float) -> tuple[Floats, Floats]:
-    """Of each row (N,) whether what is true is said, and how many labels are said; nocall is
-    one.
+    """Return of each row (N,) whether its true label is given, and how many labels are.
+
+    Saying nocall counts as giving one label.
     """
     passes = rows.scores >= threshold
     count = passes.sum(axis=1)
     known = rows.species >= 0
     own = passes[np.arange(len(count)), np.maximum(rows.species, 0)]
-    return np.where(known, own, count == 0).astype(np.float64), np.maximum(count, 1).astype(
-        np.float64
-    )
+    hit = np.where(known, own, count == 0).astype(np.float64)
+    return hit, np.maximum(count, 1).astype(np.float64)
 
 
 def _variants(corpus: Corpus, outputs: WindowOutputs, scores: Scores) -> dict[str, Rows]:
@@ -199,7 +209,8 @@ def _estimates(
 
 
 def _places(outputs: WindowOutputs) -> NDArray[np.int64]:
-    """Which window of its recording each one is (W,), counted in hops; a hop is rounded to whole
-    frames of the frontend.
+    """Return which window of its recording each one is (W,), counted in hops.
+
+    It is rounded, because a hop is a whole number of frames of the frontend.
     """
     return np.rint(outputs.start_s / HOP_S).astype(np.int64)

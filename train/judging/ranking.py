@@ -1,5 +1,4 @@
-"""Mean average precision, the measure of the BirdCLEF evaluations, over lists of species ordered by
-score.
+"""Mean average precision over lists of species ordered by score, the measure of BirdCLEF.
 
 As in `train.judging.metrics`, `weights` (B, N) say how much each of N windows or recordings counts
 in each of B resamples. Truth (N,) is one species each; the average precision of a list is then 1 /
@@ -16,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from train.files import replacing
+from edge.files import replacing
 
 __all__ = ["TOP", "class_wise_map", "ranks", "sample_wise_map", "write_lists"]
 
@@ -26,8 +25,9 @@ TOP = 10  # species of a list, as the submissions of BirdCLEF 2020 had
 
 
 def ranks(scores: NDArray[Any]) -> Ints:
-    """Rank (N, K) of every species in its row of scores (N, K), 0 is the first; ties go by
-    position.
+    """Return the rank (N, K) of every species in its row of scores (N, K); 0 is the first.
+
+    Ties go by position.
     """
     order = np.argsort(-scores, axis=1, kind="stable")
     places = np.empty_like(order)
@@ -38,7 +38,10 @@ def ranks(scores: NDArray[Any]) -> Ints:
 def sample_wise_map(
     truth: Ints, scores: NDArray[Any], weights: Floats, *, top: int | None = None
 ) -> Floats:
-    """r-mAP (B,): the mean over rows of their list's average precision. `top` cuts the lists."""
+    """Return r-mAP (B,): the mean over rows of their list's average precision.
+
+    `top` cuts the lists.
+    """
     place = np.take_along_axis(ranks(scores), truth[:, None], axis=1)[:, 0]
     precision = np.where(place < (scores.shape[1] if top is None else top), 1 / (1 + place), 0)
     return _divide(weights @ precision, weights.sum(axis=1))
@@ -47,8 +50,9 @@ def sample_wise_map(
 def class_wise_map(
     truth: Ints, scores: NDArray[Any], weights: Floats, *, top: int | None = None
 ) -> Floats:
-    """c-mAP (B,): for each species the average precision of the rows that list it, by score; the
-    mean over species that occur.
+    """Return c-mAP (B,): the mean over species that occur.
+
+    A species' own is the average precision of the rows that list it, by score.
     """
     listed = ranks(scores) < (scores.shape[1] if top is None else top)
     precisions = np.stack(
@@ -64,8 +68,9 @@ def class_wise_map(
 def _class_precision(
     relevant: NDArray[np.bool_], score: NDArray[Any], listed: NDArray[np.bool_], weights: Floats
 ) -> Floats:
-    """Average precision (B,) of the rows in `listed` (N,) by score (N,); nan where nothing is
-    relevant.
+    """Return the average precision (B,) of the rows in `listed` (N,) by score (N,).
+
+    It is nan where nothing is relevant.
     """
     order = np.flatnonzero(listed)
     order = order[np.argsort(-score[order], kind="stable")]
@@ -80,8 +85,9 @@ def _class_precision(
 def write_lists(
     path: Path, names: Sequence[str], start_s: Floats, labels: Sequence[str], scores: NDArray[Any]
 ) -> None:
-    """The `TOP` likeliest species of each window, a line each: file, seconds from its start, rank,
-    label, score.
+    """Write the `TOP` likeliest species of each window as CSV, a line each; raises OSError.
+
+    Columns are file, seconds from its start, rank, label, score.
     """
     order = np.argsort(-scores, axis=1, kind="stable")[:, :TOP]
     with replacing(path) as staged, staged.open("w", newline="", encoding="utf-8") as file:

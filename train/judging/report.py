@@ -1,5 +1,6 @@
-"""The report of `train.judging.evaluate` as files: report.json for programs, report.md for people
-and for the model card.
+"""The report of `train.judging.evaluate` as files.
+
+report.json is for programs, report.md for people and for the model card.
 """
 
 from __future__ import annotations
@@ -9,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from edge.files import write_whole
 from train.corpus.summary import markdown_table
-from train.files import write_text
 
 __all__ = ["render_report", "write_report"]
 
@@ -25,18 +26,17 @@ TEXT = {
 
 def write_report(report: Mapping[str, Any], out_dir: Path) -> None:
     """Write report.json and report.md into `out_dir`."""
-    write_text(out_dir / "report.json", json.dumps(report, indent=1, allow_nan=False) + "\n")
-    write_text(out_dir / "report.md", render_report(report))
+    write_whole(out_dir / "report.json", json.dumps(report, indent=1, allow_nan=False) + "\n")
+    write_whole(out_dir / "report.md", render_report(report))
 
 
 def render_report(report: Mapping[str, Any]) -> str:
-    """The report as Markdown. Brackets are 95 % bootstrap intervals over recordings."""
+    """Return the report as Markdown. Brackets are 95 % bootstrap intervals over recordings."""
     parts = [
         f"# Evaluation on the split '{report['split']}'",
         f"{report['species']} species, rule `{report['rule']}`, its threshold at "
-        f"{report['acceptance_wanted']:.0%} acceptance of "
-        "known validation windows. Brackets: 95 % bootstrap intervals over recordings, "
-        f"{report['resamples']} resamples.",
+        f"{report['acceptance_wanted']:.0%} acceptance of known validation windows. Brackets: 95 % "
+        f"bootstrap intervals over recordings, {report['resamples']} resamples.",
         "## Known species, no rejection",
         _closed(report),
         "## Known against unknown",
@@ -44,24 +44,17 @@ def render_report(report: Mapping[str, Any]) -> str:
         _open(report),
         "## Accepted as a species",
         "At the operating threshold. Known species should be accepted, everything else rejected. "
-        "Quiet windows are those of an "
-        "animal's recording in which nothing stands out.",
+        "Quiet windows are those of an animal's recording in which nothing stands out.",
         _accepted(report),
         "## Rejection rules, per window",
         _rules(report),
-        f"Rule `{report['rule']}` minus the paper's, on the same resamples: "
-        + "; ".join(
-            f"{_text(name)} {_cell(value, sign=True)}"
-            for name, value in report["against_paper"].items()
-        )
-        + ".",
+        _against_paper(report),
         *_rows(report),
         "## How the rule was chosen (validation)",
         _calibration(report["calibration"]),
         "## By species",
         "Recordings of the species; precision, recall and F1 among recordings of known species "
-        "without rejection, then F1 among "
-        "all recordings with rejection.",
+        "without rejection, then F1 among all recordings with rejection.",
         _species(report["by_species"]),
     ]
     return "\n\n".join(parts) + "\n"
@@ -172,8 +165,16 @@ def _rules(report: Mapping[str, Any]) -> str:
     return markdown_table([*header, *(f"{kind} accepted" for kind in kinds)], rows)
 
 
+def _against_paper(report: Mapping[str, Any]) -> str:
+    gains = "; ".join(
+        f"{_text(name)} {_cell(value, sign=True)}"
+        for name, value in report["against_paper"].items()
+    )
+    return f"Rule `{report['rule']}` minus the paper's, on the same resamples: {gains}."
+
+
 def _rows(report: Mapping[str, Any]) -> tuple[str, ...]:
-    """Nothing where rows were not judged."""
+    """Return the section on rows of 5 s, empty where they were not judged."""
     if "rows" not in report:
         return ()
     rows = report["rows"]
@@ -190,12 +191,10 @@ def _rows(report: Mapping[str, Any]) -> tuple[str, ...]:
     return (
         "## Rows of 5 s, nocall included",
         f"Micro F1 over {rows['rows']} rows that do not overlap, {rows['nocall']} of them nocall: "
-        "noise, unknown species, and "
-        "where nothing stands out. Saying nothing anywhere would give "
-        f"{rows['nocall'] / rows['rows']:.3f}. Each threshold is the "
-        "best of validation. The sliding window is what `slide_s: 2.5` does; the global correction "
-        "knows the whole recording, and "
-        "no recorder can have it.",
+        "noise, unknown species, and where nothing stands out. Saying nothing anywhere would give "
+        f"{rows['nocall'] / rows['rows']:.3f}. Each threshold is the best of validation. The "
+        "sliding window is what `slide_s: 2.5` does; the global correction knows the whole "
+        "recording, and no recorder can have it.",
         markdown_table(
             ("post-processing", "threshold", "validation", "test", "gain over none"), table
         ),

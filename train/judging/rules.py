@@ -29,7 +29,7 @@ Array = NDArray[np.float32]
 
 PAPER = "paper"  # the Gaussian density with the paper's own threshold
 NEIGHBOURS = (1, 5, 20)
-# training embeddings kept for the nearest-neighbour rule: 1 MB of a bundle at 128 dimensions
+# Training embeddings kept for the nearest-neighbour rule: 1 MB of a bundle at 128 dimensions.
 POINTS = 2000
 FEWEST = 3  # validation windows that define a class's own Gaussian
 PRIOR = 5.0  # windows that the pooled spread weighs in a class's own, for the one-sided rule
@@ -39,7 +39,7 @@ PARTS = 5
 def fit_rules(
     train_truth: Truth, train: WindowOutputs, truth: Truth, validation: WindowOutputs, *, seed: int
 ) -> dict[str, Rule]:
-    """Every rule but the blend, by the name it has in tables."""
+    """Return every rule but the blend, by the name it has in tables."""
     density, tail = _fit_gaussians(_class_means(train_truth, train), truth, validation, truth.known)
     points = _balanced_points(train_truth, train, np.random.default_rng(seed))
     return {
@@ -59,10 +59,10 @@ def held_out_gaussians(
     outputs: WindowOutputs,
     groups: NDArray[np.str_],
 ) -> dict[str, NDArray[np.float64]]:
-    """Novelty (W,) of each window under Gaussians fitted without its group, by the rules' names.
+    """Return the novelty (W,) of each window under Gaussians fitted without its group.
 
-    The spreads come from the very validation windows that rank the rules; in sample they flatter
-    themselves.
+    The keys are the rules' names. The spreads come from the same validation windows that rank the
+    rules; in sample they would flatter themselves.
     """
     means, part = _class_means(train_truth, train), _parts(groups, truth)
     density_novelty, tail_novelty = np.zeros(len(outputs)), np.zeros(len(outputs))
@@ -87,18 +87,17 @@ def held_out_gaussians(
 def _fit_gaussians(
     means: Array, truth: Truth, outputs: WindowOutputs, fitted: NDArray[np.bool_]
 ) -> tuple[GaussianDensity, GaussianTail]:
-    """Both Gaussian rules from the known windows `fitted` (W,)."""
+    """Return both Gaussian rules, fitted to the known windows `fitted` (W,)."""
     species = truth.species[fitted]
     distance = np.linalg.norm(outputs.embedding[fitted] - means[species], axis=1)
     mu, sigma = _gaussians(distance, species, len(means), prior=0)
     soft_mu, soft_sigma = _gaussians(distance, species, len(means), prior=PRIOR)
-    return GaussianDensity(means=means, mu=mu, sigma=sigma), GaussianTail(
-        means=means, mu=soft_mu, sigma=soft_sigma
-    )
+    density = GaussianDensity(means=means, mu=mu, sigma=sigma)
+    return density, GaussianTail(means=means, mu=soft_mu, sigma=soft_sigma)
 
 
 def _class_means(truth: Truth, train: WindowOutputs) -> Array:
-    """Mean training embedding of each class (K, D)."""
+    """Return the mean training embedding of each class (K, D)."""
     counts = np.bincount(truth.species[truth.known], minlength=len(train.labels))
     if (counts == 0).any():
         raise UserError(
@@ -114,10 +113,10 @@ def _class_means(truth: Truth, train: WindowOutputs) -> Array:
 def _gaussians(
     distance: NDArray[np.floating], species: NDArray[np.int64], classes: int, *, prior: float
 ) -> tuple[Array, Array]:
-    """Mean and deviation (K,) of each class's distances, by maximum likelihood; `prior` windows of
-    the pooled ones are mixed in.
+    """Return mean and deviation (K,) of each class's distances, by maximum likelihood.
 
-    Classes with fewer than `FEWEST` windows get the pooled Gaussian.
+    `prior` windows of the pooled ones are mixed in. Classes with fewer than `FEWEST` windows get
+    the pooled Gaussian.
     """
     pooled_mu, pooled_sigma = float(distance.mean()), float(distance.std())
     mu, sigma = np.full(classes, pooled_mu), np.full(classes, pooled_sigma)
@@ -132,9 +131,7 @@ def _gaussians(
 
 
 def _balanced_points(truth: Truth, train: WindowOutputs, rng: np.random.Generator) -> Array:
-    """At most `POINTS` training embeddings (N, D), as many of each class as there are, up to its
-    share.
-    """
+    """Return at most `POINTS` training embeddings (N, D), at most an equal share per class."""
     each = max(1, POINTS // len(train.labels))
     chosen = []
     for k in range(len(train.labels)):
@@ -145,8 +142,9 @@ def _balanced_points(truth: Truth, train: WindowOutputs, rng: np.random.Generato
 
 
 def fit_blend(members: Mapping[str, Rule], truth: Truth, outputs: WindowOutputs) -> Blend:
-    """Weights of the members' novelties that best tell knowns from outliers; the standardisation is
-    folded into them.
+    """Return the weights of the members' novelties that best tell knowns from outliers.
+
+    The standardisation is folded into them.
     """
     novelty, usable = _member_novelty(members, outputs), truth.known | truth.unknown | truth.noise
     weights, _ = _logistic(novelty[usable], ~truth.known[usable], _balance(truth)[usable])
@@ -156,14 +154,13 @@ def fit_blend(members: Mapping[str, Rule], truth: Truth, outputs: WindowOutputs)
 def held_out_blend(
     members: Mapping[str, Rule], truth: Truth, outputs: WindowOutputs, groups: NDArray[np.str_]
 ) -> NDArray[np.float64]:
-    """Novelty (W,) of each window under weights fitted without its group: an honest number for a
-    rule fitted on outliers.
+    """Return the novelty (W,) of each window under weights fitted without its group.
+
+    An honest number for a rule that is fitted on outliers.
     """
-    novelty, usable, weight = (
-        _member_novelty(members, outputs),
-        truth.known | truth.unknown | truth.noise,
-        _balance(truth),
-    )
+    novelty = _member_novelty(members, outputs)
+    usable = truth.known | truth.unknown | truth.noise
+    weight = _balance(truth)
     part = _parts(groups, truth)
     result = np.zeros(len(outputs))
     for p in np.unique(part):
@@ -181,9 +178,7 @@ def held_out_blend(
 
 
 def _parts(groups: NDArray[np.str_], truth: Truth) -> NDArray[np.int64]:
-    """Deal groups to `PARTS` parts (W,), kind by kind, so that every part has knowns and
-    outliers.
-    """
+    """Deal groups to `PARTS` parts (W,), kind by kind, so that each has knowns and outliers."""
     part = np.zeros(len(groups), np.int64)
     names, first = np.unique(groups, return_index=True)
     order = np.lexsort((names, truth.kind[first]))
@@ -193,19 +188,15 @@ def _parts(groups: NDArray[np.str_], truth: Truth) -> NDArray[np.int64]:
 
 
 def _member_novelty(members: Mapping[str, Rule], outputs: WindowOutputs) -> NDArray[np.float64]:
-    """Novelties (W, M) of every member."""
-    return np.stack(
-        [
-            np.asarray(r.novelty(outputs.embedding, outputs.logits), np.float64)
-            for r in members.values()
-        ],
-        axis=1,
-    )
+    """Return the novelties (W, M) of every member."""
+    novelties = [r.novelty(outputs.embedding, outputs.logits) for r in members.values()]
+    return np.stack([np.asarray(novelty, np.float64) for novelty in novelties], axis=1)
 
 
 def _balance(truth: Truth) -> NDArray[np.float64]:
-    """Weight (W,) of each window: knowns half in all; the outliers half, of which unknown species
-    half, noises evenly by kind.
+    """Return the weight (W,) of each window: knowns half in all, outliers the other half.
+
+    Unknown species have half of the outliers' half, and the kinds of noise share the rest evenly.
     """
     noises = np.unique(truth.kind[truth.noise])
     weight = np.zeros(len(truth.kind))
@@ -222,7 +213,7 @@ def _balance(truth: Truth) -> NDArray[np.float64]:
 def _logistic(
     novelty: NDArray[np.float64], outlier: NDArray[np.bool_], weight: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], float]:
-    """Coefficients (M,) >= 0 on raw novelties, and the intercept.
+    """Return coefficients (M,) >= 0 on raw novelties, and the intercept.
 
     A member with a negative weight would call windows *less* novel for looking odd to it: it is
     left out, and the rest refitted.

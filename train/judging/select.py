@@ -1,5 +1,6 @@
-"""Which species a default should know: those that validation shows can be told apart; the others
-are better left to 'unknown'.
+"""Which species a default should know: those that validation can tell from the others.
+
+The rest is better left to 'unknown'.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.special import softmax
 from sklearn.metrics import precision_recall_fscore_support
 
 from train.corpus.corpus import Corpus
@@ -18,8 +20,9 @@ __all__ = ["SpeciesScore", "score_species", "select_species"]
 
 @dataclass(frozen=True, kw_only=True)
 class SpeciesScore:
-    """Of one species over all validation folds given: recordings, precision, recall and F1 per
-    recording, none rejected.
+    """How well one species is recognised over all validation folds given.
+
+    It holds the number of recordings, and precision, recall and F1 per recording without rejection.
     """
 
     label: str
@@ -30,11 +33,11 @@ class SpeciesScore:
 
 
 def score_species(corpus: Corpus, folds: Sequence[WindowOutputs]) -> tuple[SpeciesScore, ...]:
-    """Pool the validation outputs of runs on several folds; a recording is named by the largest
-    mean softmax of its active windows.
+    """Score each species on the validation outputs of runs on several folds, pooled.
 
-    A run counts for the species it learned; one that no fold validates scores 0, since nothing
-    shows that it can be told apart.
+    A recording is named by the largest mean softmax of its active windows. A run counts for the
+    species it learned; one that no fold validates scores 0, since nothing shows that it can be
+    recognised.
     """
     true, named = [], []
     for outputs in folds:
@@ -42,13 +45,8 @@ def score_species(corpus: Corpus, folds: Sequence[WindowOutputs]) -> tuple[Speci
             recording = corpus.recordings[index]
             windows = outputs.logits[(outputs.recording == index) & outputs.active]
             if recording.role == "known" and recording.label in outputs.labels and len(windows):
-                powers = np.exp(windows - windows.max(axis=1, keepdims=True))
                 true.append(recording.label)
-                named.append(
-                    outputs.labels[
-                        int((powers / powers.sum(axis=1, keepdims=True)).mean(axis=0).argmax())
-                    ]
-                )
+                named.append(outputs.labels[int(softmax(windows, axis=1).mean(axis=0).argmax())])
     labels = sorted({label for outputs in folds for label in outputs.labels})
     precision, recall, f1, support = precision_recall_fscore_support(
         true, named, labels=labels, zero_division=0
@@ -66,8 +64,9 @@ def score_species(corpus: Corpus, folds: Sequence[WindowOutputs]) -> tuple[Speci
 
 
 def select_species(scores: Sequence[SpeciesScore], *, at_least: int, f1: float) -> tuple[str, ...]:
-    """Labels, in order, of the species with at least this F1; the best `at_least` of them when
-    fewer reach it.
+    """Return labels, in order, of the species with at least this F1.
+
+    When fewer than `at_least` reach it, the best `at_least` are taken.
     """
     ranked = sorted(scores, key=lambda s: (-s.f1, -s.recordings, s.label))
     count = max(at_least, sum(s.f1 >= f1 for s in scores))

@@ -13,14 +13,16 @@ from edge.errors import UserError
 from train.corpus.corpus import Corpus, Recording
 from train.windows.outputs import WindowOutputs
 
-__all__ = ["BACKGROUND", "KNOWN", "LEFT_OUT", "QUIET", "UNKNOWN", "Truth", "judge_truth"]
+__all__ = ["BACKGROUND", "KNOWN", "LEFT_OUT", "QUIET", "UNKNOWN", "Truth", "truth_of"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Truth:
-    """Of W windows: `species` (W,) position in the system's labels, -1 for everything else; `kind`
-    (W,) in words; `origin` (W,), the kind of the recording, which differs from `kind` where the
-    window is quiet.
+    """What W windows are.
+
+    `species` (W,) is the position in the system's labels, -1 for everything else; `kind` (W,) is in
+    words; `origin` (W,) is the kind of the recording, which differs from `kind` where the window is
+    quiet.
     """
 
     species: NDArray[np.int64]
@@ -29,26 +31,27 @@ class Truth:
 
     @cached_property
     def known(self) -> NDArray[np.bool_]:
-        """Windows in which a known species is heard (W,)."""
+        """Which windows have a known species in them (W,)."""
         known: NDArray[np.bool_] = self.kind == KNOWN
         return known
 
     @cached_property
     def unknown(self) -> NDArray[np.bool_]:
-        """Windows in which an unknown species is heard (W,)."""
+        """Which windows have an unknown species in them (W,)."""
         unknown: NDArray[np.bool_] = self.kind == UNKNOWN
         return unknown
 
     @cached_property
     def noise(self) -> NDArray[np.bool_]:
-        """Windows of noise, speech and background (W,)."""
+        """Which windows are noise, speech or background (W,)."""
         noise: NDArray[np.bool_] = ~np.isin(self.kind, [KNOWN, UNKNOWN, LEFT_OUT, QUIET])
         return noise
 
     @property
     def kinds(self) -> tuple[str, ...]:
-        """The kinds that occur, knowns first, then unknown species, the noises by name, and what is
-        counted apart.
+        """The kinds that occur.
+
+        Knowns come first, then unknown species, the noises by name, and what is counted apart.
         """
         first, last = (KNOWN, UNKNOWN), (BACKGROUND, LEFT_OUT, QUIET)
         present = set(np.unique(self.kind).tolist())
@@ -56,9 +59,10 @@ class Truth:
         return tuple(kind for kind in (*first, *middle, *last) if kind in present)
 
 
-def judge_truth(corpus: Corpus, outputs: WindowOutputs) -> Truth:
-    """The truth of every window of `outputs`, whose recordings are positions in
-    `corpus.recordings`.
+def truth_of(corpus: Corpus, outputs: WindowOutputs) -> Truth:
+    """Return the truth of every window of `outputs`.
+
+    Their recordings are positions in `corpus.recordings`; raises `UserError` for another corpus's.
     """
     if len(outputs) and not 0 <= outputs.recording.min() <= outputs.recording.max() < len(
         corpus.recordings

@@ -1,1 +1,1 @@
-"""Room: from a corpus and a recipe to trained weights, in steps that survive a kill."""
+"""Room: from a corpus and a recipe to trained weights, by trainings that survive a kill."""

@@ -1,5 +1,6 @@
-"""The second stage: from frozen embeddings to species, by an MLP (Thakur et al. 2019, II.B.2) or by
-`train.learning.heads`.
+"""Classifiers of frozen embeddings: an MLP, nearest neighbours or a forest.
+
+The MLP is that of Thakur et al. 2019, II.B.2; the others are in `train.learning.heads`.
 """
 
 from __future__ import annotations
@@ -10,16 +11,17 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from train.learning.heads import Forest, Neighbours, fit_forest, fit_neighbours
-from train.recipe.recipe import ClassifierSpec, ForestSpec, KnnSpec
+from train.recipe.classifiers import AnyClassifierSpec, ClassifierSpec, ForestSpec, KnnSpec
 
-__all__ = ["EmbedThenClassify", "build_classifier", "fit_classifier", "fit_head", "read_classifier"]
+__all__ = ["EmbedThenClassify", "build_classifier", "fit_head", "read_classifier"]
 
 BATCH = 256
 
 
 class EmbedThenClassify(nn.Module):
-    """An embedding network followed by a classifier of its embeddings: (B, C, F, T) -> embedding
-    (B, D), logits (B, K).
+    """An embedding network followed by a classifier of its embeddings.
+
+    (B, C, F, T) -> embedding (B, D), logits (B, K).
     """
 
     def __init__(self, embedder: nn.Module, classifier: nn.Module) -> None:
@@ -32,15 +34,13 @@ class EmbedThenClassify(nn.Module):
 
 
 def build_classifier(inputs: int, classes: int, hidden: int, dropout: float = 0.0) -> nn.Sequential:
-    """The MLP: inputs -> hidden ReLU -> dropout, if any -> classes."""
+    """Return the MLP: inputs -> hidden ReLU -> dropout, if any -> classes."""
     between = [nn.Dropout(dropout)] if dropout else []
     return nn.Sequential(nn.Linear(inputs, hidden), nn.ReLU(), *between, nn.Linear(hidden, classes))
 
 
-def read_classifier(
-    spec: ClassifierSpec | KnnSpec | ForestSpec, state: dict[str, Tensor], *, count: int
-) -> nn.Module:
-    """A classifier of `spec` with the sizes, and the tables, of its saved `state`."""
+def read_classifier(spec: AnyClassifierSpec, state: dict[str, Tensor], *, count: int) -> nn.Module:
+    """Return a classifier of `spec` with the sizes, and the tables, of its saved `state`."""
     match spec:
         case KnnSpec():
             return Neighbours(state["points"], state["there"], k=spec.k)
@@ -55,7 +55,7 @@ def fit_head(
     classes: NDArray[np.int64],
     *,
     count: int,
-    spec: ClassifierSpec | KnnSpec | ForestSpec,
+    spec: AnyClassifierSpec,
     seed: int,
 ) -> nn.Module:
     """Fit the classifier that the recipe names to embeddings (W, D) of classes (W,)."""
@@ -76,8 +76,9 @@ def fit_classifier(
     spec: ClassifierSpec,
     seed: int,
 ) -> nn.Sequential:
-    """Train the MLP on embeddings (W, D) of classes (W,); species are weighted equally, whatever
-    their number of windows.
+    """Train the MLP on embeddings (W, D) of classes (W,).
+
+    Species are weighted equally, whatever their number of windows.
     """
     torch.manual_seed(seed)
     network = build_classifier(embedding.shape[1], count, spec.hidden, spec.dropout)

@@ -1,10 +1,8 @@
-"""One iteration of training with focal loss, of whole windows and of their time steps
-(`train.learning.objectives.Objective`).
-"""
+"""The objective of labels that stand beside each other: focal loss, of windows and time steps."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -13,35 +11,37 @@ from torch import Tensor, nn
 
 from edge.errors import ConfigError
 from train.learning.losses import binary_focal, focal_of_steps
+from train.learning.objective import Update
 from train.networks.segmentation import Segmentation
-from train.recipe.sections import FocalSpec
+from train.recipe.objectives import FocalSpec
 from train.windows.batches import Batches
 
 __all__ = ["FocalObjective"]
 
 
 class FocalObjective:
-    """Binary focal loss on balanced batches, and on a network's soft minimum against nothing at
-    all.
+    """Binary focal loss on balanced batches.
 
-    With pseudo labels a part of it is the loss of single time steps; `told` names the labels that
-    training began with.
+    A network's soft minimum over time is held against no species at all. With pseudo labels a part
+    of the loss is that of single time steps; `pseudo_digest` names the labels that training began
+    with, empty without any, and a checkpoint is resumed with the same labels only.
     """
 
     def __init__(
-        self, spec: FocalSpec, batches: Batches, device: torch.device, told: str = ""
+        self, spec: FocalSpec, batches: Batches, device: torch.device, pseudo_digest: str = ""
     ) -> None:
-        self.spec, self.batches, self.device, self.told = spec, batches, device, told
+        self.spec = spec
+        self.batches = batches
+        self.device = device
+        self.pseudo_digest = pseudo_digest
         self.batch = spec.batch
 
     def iterate(
-        self, network: nn.Module, update: Callable[[Tensor], None], rng: np.random.Generator
+        self, network: nn.Module, update: Update, rng: np.random.Generator
     ) -> dict[str, float]:
         features, labels, steps = self.batches.labelled(rng, self.batch, self.spec.outlier_share)
-        x, wanted = (
-            torch.from_numpy(features).to(self.device),
-            torch.from_numpy(labels).to(self.device),
-        )
+        x = torch.from_numpy(features).to(self.device)
+        wanted = torch.from_numpy(labels).to(self.device)
         if not self.spec.frame_weight or steps is None:
             _, logits, *minimum = network(x)
             loss = self._whole(logits, minimum, wanted)
@@ -60,10 +60,10 @@ class FocalObjective:
         return False
 
     def state(self) -> dict[str, Any]:
-        return {"labels": self.told} if self.told else {}
+        return {"labels": self.pseudo_digest} if self.pseudo_digest else {}
 
     def restore(self, state: dict[str, Any]) -> None:
-        if state.get("labels", "") != self.told:
+        if state.get("labels", "") != self.pseudo_digest:
             raise ConfigError(
                 "the pseudo labels were changed after this training began; choose another run "
                 "folder, or put them back"

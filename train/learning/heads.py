@@ -1,8 +1,7 @@
-"""Classifiers of frozen embeddings that are looked up rather than trained by gradient; part of the
-exported graph like any other.
+"""Classifiers of frozen embeddings that are looked up rather than trained by gradient.
 
-Their logits are logarithms of votes, so that a softmax gives the share of votes, and every
-rejection rule works with them.
+They are part of the exported graph like any other. Their logits are logarithms of votes, so that a
+softmax gives the share of votes, and every rejection rule works with them.
 """
 
 from __future__ import annotations
@@ -14,24 +13,23 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from train.recipe.recipe import ForestSpec, KnnSpec
+from train.recipe.classifiers import ForestSpec, KnnSpec
 
 __all__ = ["Forest", "Neighbours", "fit_forest", "fit_neighbours"]
 
 Floats = NDArray[np.float32]
 Classes = NDArray[np.int64]
-# of distances: where the nearest points are nearer to each other than that, votes are lost
+# Of distances: where the nearest points are nearer to each other than that, votes are lost.
 LEAST_SPREAD = 0.2
-LEAST_SHARE = 1e-3  # of votes for a species that no tree votes for
+LEAST_SHARE = 1e-3  # of the votes, for a species that no tree votes for
 
 
 class Neighbours(nn.Module):
-    """Embeddings (B, D) of unit length -> logits (B, K): the logarithm of the votes of the `k`
-    nearest points.
+    """Embeddings (B, D) of unit length -> logits (B, K), the log votes of the `k` nearest points.
 
-    The nearer a point, the more of the votes it has, down to none at the distance of the first not
-    among them (Dudani 1976). So no vote comes or goes at once, and two engines that differ in the
-    last digit agree. Each species adds at most a half by how near its own nearest point is,
+    The nearer a point, the more of the votes it has, down to none at the distance of the first that
+    is not among them (Dudani 1976). So no vote comes or goes at once, and two engines that differ
+    in the last digit agree. Each species adds at most a half by how near its own nearest point is,
     exp(-distance) / 2, which ranks the species that got no vote.
     """
 
@@ -39,7 +37,7 @@ class Neighbours(nn.Module):
     there: Tensor
 
     def __init__(self, points: Tensor, there: Tensor, *, k: int) -> None:
-        """`points` (K, N, D) of each species, of which those are `there` (K, N), 1 or 0."""
+        """Take the `points` (K, N, D) of each species; `there` (K, N) is 1 where one is, else 0."""
         super().__init__()
         self.k = min(k, int(there.sum()) - 1)
         self.register_buffer("points", points)
@@ -47,28 +45,25 @@ class Neighbours(nn.Module):
 
     def forward(self, embedding: Tensor) -> Tensor:
         species, each, _ = self.points.shape
-        # not by a product of unit vectors: where an embedding has hardly spread, that is all
-        # rounding
+        # Not by a product of unit vectors, which is all rounding where embeddings hardly differ.
         distance = (embedding[:, None] - self.points.flatten(0, 1)).square().sum(dim=2).sqrt()
-        # no distance of unit vectors is above 2
+        # No distance of unit vectors is above 2.
         distance = distance + 4 * (1 - self.there.flatten())
         nearest, index = distance.topk(self.k + 1, dim=1, largest=False)
         beyond = nearest[:, -1:]
         weight = (beyond - nearest) / (beyond - nearest[:, :1]).clamp(min=LEAST_SPREAD)
         weight = weight * self.k / weight.sum(dim=1, keepdim=True).clamp(min=1)
-        votes = (
-            torch.eye(species, device=embedding.device)[index // each] * weight[:, :, None]
-        ).sum(dim=1)
+        ballots = torch.eye(species, device=embedding.device)[index // each]
+        votes = (ballots * weight[:, :, None]).sum(dim=1)
         own = distance.reshape(-1, species, each).amin(dim=2)
         return torch.log(votes + 0.5 * torch.exp(-own))
 
 
 class Forest(nn.Module):
-    """Embeddings (B, D) -> logits (B, K): the logarithm of the trees' mean shares. Trees are tables
-    of nodes, walked side by side.
+    """Embeddings (B, D) -> logits (B, K), the logarithm of the trees' mean shares.
 
-    `feature`, `threshold`, `left` and `right` are (trees, nodes), `shares` (trees, nodes, K); a
-    leaf leads to itself.
+    Trees are tables of nodes, walked side by side: `feature`, `threshold`, `left` and `right` are
+    (trees, nodes), `shares` (trees, nodes, K); a leaf leads to itself.
     """
 
     feature: Tensor
@@ -98,15 +93,14 @@ class Forest(nn.Module):
 def fit_neighbours(
     embedding: Floats, classes: Classes, *, count: int, spec: KnnSpec, seed: int
 ) -> Neighbours:
-    """Keep as many embeddings (W, D) of each species as there are, up to its share of
-    `spec.points`.
-    """
+    """Keep embeddings (W, D) of each species, at most its equal share of `spec.points`."""
     rng, share = np.random.default_rng(seed), max(1, spec.points // count)
     kept = [np.sort(rng.permutation(np.flatnonzero(classes == c))[:share]) for c in range(count)]
     points = np.zeros((count, max(map(len, kept)), embedding.shape[1]), np.float32)
     there = np.zeros(points.shape[:2], np.float32)
     for c, own in enumerate(kept):
-        points[c, : len(own)], there[c, : len(own)] = embedding[own], 1
+        points[c, : len(own)] = embedding[own]
+        there[c, : len(own)] = 1
     return Neighbours(torch.from_numpy(points), torch.from_numpy(there), k=spec.k)
 
 
@@ -131,16 +125,14 @@ def fit_forest(
 def _tables(trees: list[Any], there: Classes, count: int) -> dict[str, Tensor]:
     nodes = max(tree.node_count for tree in trees)
     feature, left, right = np.zeros((3, len(trees), nodes), np.int64)
-    threshold, shares = (
-        np.zeros((len(trees), nodes), np.float32),
-        np.zeros((len(trees), nodes, count), np.float32),
-    )
+    threshold = np.zeros((len(trees), nodes), np.float32)
+    shares = np.zeros((len(trees), nodes, count), np.float32)
     for i, tree in enumerate(trees):
         n = tree.node_count
         leaf = tree.children_left < 0
         feature[i, :n] = np.where(leaf, 0, tree.feature)
-        # a float32 just below the float64 threshold of scikit-learn decides the same for float32
-        # embeddings
+        # A float32 just below the float64 threshold of scikit-learn decides the same for float32
+        # embeddings.
         rounded = tree.threshold.astype(np.float32)
         threshold[i, :n] = np.where(
             rounded > tree.threshold, np.nextafter(rounded, np.float32(-np.inf)), rounded

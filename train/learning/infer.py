@@ -1,5 +1,6 @@
-"""Run a network over recordings the way the device does: the frontend itself on every window,
-nothing cached or cropped.
+"""Run a network over recordings as the device does: the frontend on every window.
+
+Nothing is taken from the cache of training, and nothing is cropped.
 """
 
 from __future__ import annotations
@@ -17,24 +18,25 @@ from numpy.typing import NDArray
 
 from edge.bundle import Frontend, FrontendSpec
 from edge.bundle.features import power_to_db
+from edge.files import replacing
 from train.corpus.corpus import Corpus, Recording
-from train.files import replacing
 from train.windows.activity import measure_activity
 from train.windows.audio import loop_to, read_audio
 from train.windows.cache import MAX_S
-from train.windows.outputs import WindowOutputs
+from train.windows.outputs import COLUMNS, WindowOutputs
 
-__all__ = ["HeardWindows", "hear", "run_network"]
+__all__ = ["HeardWindows", "hear", "hear_all", "run_network"]
 
 Array = NDArray[np.float32]
-# features (B, C, F, T) -> embedding (B, D), logits (B, K)
+# Features (B, C, F, T) -> embedding (B, D), logits (B, K).
 Network = Callable[[Array], tuple[Array, Array]]
 
 
 @dataclass(frozen=True, kw_only=True)
 class HeardWindows:
-    """The windows of one recording: features (W, C, F, T), starts in seconds (W,), and which are
-    acoustically active (W,) bool.
+    """The windows of one recording.
+
+    It holds features (W, C, F, T), starts in seconds (W,), and which are active (W,) bool.
     """
 
     features: Array
@@ -43,8 +45,9 @@ class HeardWindows:
 
 
 def hear(recording: Recording, *, spec: FrontendSpec, hop_s: float, cache: Path) -> HeardWindows:
-    """Windows of a recording every `hop_s`, computed once: kept in `cache` by the digest of the
-    spec and of the recording.
+    """Return the windows of a recording every `hop_s`.
+
+    They are computed once, and kept in `cache` by the digest of the spec and of the recording.
     """
     file = cache / f"windows-{spec.digest[:16]}-{hop_s:g}" / f"{recording.sha256}.npz"
     if file.exists():
@@ -57,8 +60,9 @@ def hear(recording: Recording, *, spec: FrontendSpec, hop_s: float, cache: Path)
 
 
 def _as_marked(recording: Recording, windows: HeardWindows, spec: FrontendSpec) -> HeardWindows:
-    """A window with speech in it, or one in which a person heard no call, is not taken as the
-    species, however much is heard.
+    """Return the windows, active only where a person has not marked them otherwise.
+
+    A window with speech in it, or one in a pause, is not taken as the species, whatever its level.
     """
     active = windows.active.copy()
     for stretch in recording.stretches:
@@ -70,20 +74,19 @@ def _as_marked(recording: Recording, windows: HeardWindows, spec: FrontendSpec) 
 
 
 def cut_windows(path: Path, *, spec: FrontendSpec, hop_s: float) -> HeardWindows:
-    """Cut a recording into windows every `hop_s` and compute their features; a short recording is
-    looped to one window.
+    """Cut a recording into windows every `hop_s` and compute their features.
+
+    A recording shorter than a window is looped to fill one.
     """
-    frontend, length, mel = (
-        Frontend(spec),
-        spec.window_samples,
-        dataclasses.replace(spec, channels=spec.channels[:1]),
-    )
+    frontend = Frontend(spec)
+    length = spec.window_samples
+    first = dataclasses.replace(spec, channels=spec.channels[:1])
     samples = loop_to(read_audio(path, spec.sample_rate_hz, max_s=MAX_S), length)
-    # the hop in whole frames, so that activity, measured on the recording's frames, is that of the
-    # very window
+    # The hop in whole frames, so that activity, which is measured on the recording's frames, is
+    # that of the same window.
     hop_frames = max(1, round(hop_s * spec.frames_per_second))
     activity = measure_activity(
-        power_to_db(Frontend(mel).components(samples)[0]),
+        power_to_db(Frontend(first).components(samples)[0]),
         window_frames=spec.component_frames - 1,
         hop_frames=hop_frames,
     )
@@ -106,11 +109,9 @@ def run_network(
     cache: Path,
     workers: int,
 ) -> WindowOutputs:
-    """Embedding and logits of every window of `recordings`, which are some of the corpus's."""
+    """Return embedding and logits of every window of `recordings`, some of the corpus's."""
     position = {r.path: i for i, r in enumerate(corpus.recordings)}
-    columns: dict[str, list[NDArray[np.generic]]] = {
-        k: [] for k in ("recording", "start_s", "active", "embedding", "logits")
-    }
+    columns: dict[str, list[NDArray[np.generic]]] = {name: [] for name in COLUMNS}
     heard = hear_all(recordings, spec=spec, hop_s=hop_s, cache=cache, workers=workers)
     for recording, windows in zip(recordings, heard, strict=True):
         embedding, logits = network(windows.features)
@@ -125,7 +126,7 @@ def run_network(
 def hear_all(
     recordings: Sequence[Recording], *, spec: FrontendSpec, hop_s: float, cache: Path, workers: int
 ) -> Iterator[HeardWindows]:
-    """`hear` of every recording, in their order, by `workers` processes."""
+    """Yield `hear` of every recording, in their order, by `workers` processes."""
     task = partial(hear, spec=spec, hop_s=hop_s, cache=cache)
     if workers < 2:
         yield from map(task, recordings)

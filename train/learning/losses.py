@@ -1,6 +1,4 @@
-"""Losses: the paper's dynamic triplet loss (Algorithm 1), cross-entropy against an implicit
-'other', and focal loss.
-"""
+"""Losses: dynamic triplets, cross-entropy against an implicit 'other', and focal loss."""
 
 from __future__ import annotations
 
@@ -26,10 +24,10 @@ Triplets = tuple[Tensor, Tensor, Tensor]  # indices (N,) of anchors, positives, 
 
 @dataclass(kw_only=True)
 class DynamicMargin:
-    """The margin of Algorithm 1: grows by `step` up to `maximum` after `patience` consecutive poor
-    harvests.
+    """The margin of Algorithm 1 (Thakur et al. 2019).
 
-    A harvest is poor when fewer than `scarce` semi-hard triplets were mined from a mini-batch.
+    It grows by `step` up to `maximum` after `patience` consecutive poor harvests. A harvest is poor
+    when fewer than `scarce` semi-hard triplets were mined from a mini-batch.
     """
 
     margin: float = 0.2
@@ -40,7 +38,7 @@ class DynamicMargin:
     poor_harvests: int = 0
 
     def update(self, mined: int) -> float:
-        """Account for one mini-batch's harvest; returns the margin to use next."""
+        """Account for one mini-batch's harvest, and return the margin to use next."""
         self.poor_harvests = self.poor_harvests + 1 if mined < self.scarce else 0
         if self.poor_harvests >= self.patience:
             self.margin = min(self.maximum, round(self.margin + self.step, 10))
@@ -58,8 +56,9 @@ def _squared_euclidean() -> distances.LpDistance:
 
 
 def mine_semihard(embeddings: Tensor, classes: Tensor, margin: float) -> Triplets:
-    """Every triplet of the batch whose negative is farther than its positive, by less than the
-    margin (equation 1).
+    """Return every triplet of the batch whose negative is farther than its positive.
+
+    It is farther by less than the margin (equation 1).
     """
     miner = miners.TripletMarginMiner(
         margin=margin, type_of_triplets="semihard", distance=_squared_euclidean()
@@ -69,8 +68,9 @@ def mine_semihard(embeddings: Tensor, classes: Tensor, margin: float) -> Triplet
 
 
 def triplet_loss(embeddings: Tensor, classes: Tensor, triplets: Triplets, margin: float) -> Tensor:
-    """Mean over the given triplets of max(|a - p|^2 - |a - n|^2 + margin, 0) (equation 2; a mean,
-    to suit any count).
+    """Return the mean over triplets of max(|a - p|^2 - |a - n|^2 + margin, 0).
+
+    This is equation 2 with a mean instead of a sum, to suit any number of triplets.
     """
     loss = losses.TripletMarginLoss(
         margin=margin, distance=_squared_euclidean(), reducer=reducers.MeanReducer()
@@ -80,33 +80,30 @@ def triplet_loss(embeddings: Tensor, classes: Tensor, triplets: Triplets, margin
 
 
 def cross_entropy_with_other(logits: Tensor, targets: Tensor) -> Tensor:
-    """Cross-entropy of logits (B, K) with an implicit logit 0 for 'other': soft targets (B, K + 1),
-    the last column is 'other'.
+    """Return the cross-entropy of logits (B, K) with an implicit logit 0 for 'other'.
 
-    Outliers shown in training have target 'other' (outlier exposure, Hendrycks et al. 2019); the
-    network still has K outputs, and a window that resembles nothing known ends with all of them
-    below 0.
+    Targets (B, K + 1) are soft, the last column is 'other'. Outliers shown in training have the
+    target 'other' (outlier exposure, Hendrycks et al. 2019); the network still has K outputs, and a
+    window that resembles nothing known ends with all of them below 0.
     """
     with_other = torch.cat([logits, logits.new_zeros(len(logits), 1)], dim=1)
     return -(targets * functional.log_softmax(with_other, dim=1)).sum(dim=1).mean()
 
 
 def binary_focal(logits: Tensor, targets: Tensor, gamma: float) -> Tensor:
-    """Focal loss (Lin et al. 2017) of logits (B, K) with targets (B, K) of 0 to 1, a sum over
-    species, a mean over windows.
+    """Return the focal loss (Lin et al. 2017) of logits (B, K) with targets (B, K) of 0 to 1.
 
-    A species that is already told rightly with probability p counts (1 - p)^gamma as much: most
-    species are absent most times.
+    It is summed over species and averaged over windows. A species that already has probability p of
+    the right answer counts (1 - p)^gamma as much: most species are absent most of the time.
     """
     return _focal(logits, targets, gamma).sum(dim=1).mean()
 
 
 def focal_of_steps(logits: Tensor, targets: Tensor, gamma: float) -> Tensor:
-    """`binary_focal` of time steps: logits and targets (B, T', K), without those whose target is
-    NaN; 0 when all are.
+    """Return `binary_focal` of time steps: logits and targets (B, T', K).
 
-    It is of a size with that of whole windows: K times the mean over the steps and species that
-    count.
+    Those whose target is NaN are left out; 0 when all are. It is of a size with that of whole
+    windows: K times the mean over the steps and species that count.
     """
     sure = ~torch.isnan(targets)
     losses = _focal(logits[sure], targets[sure], gamma)

@@ -1,5 +1,6 @@
-"""The members of an ensemble: each a network trained for itself, on a CPU side by side in processes
-of their own.
+"""The members of an ensemble, each a network trained by itself.
+
+On a CPU they train side by side, each in a process of its own.
 """
 
 from __future__ import annotations
@@ -18,13 +19,16 @@ from torch import nn
 
 from edge.bundle import Frontend
 from edge.errors import SpecError, UserError
-from train.corpus.corpus import Recording
+from train.learning.checkpoint import load_trained
 from train.learning.objectives import build_objective
+from train.learning.splits import Splits
 from train.learning.stages import check_stages
-from train.learning.trainer import Progress, Trainer, load_trained, pick_device
+from train.learning.trainer import Progress, Trainer, pick_device
 from train.networks import build_network
 from train.networks.backbones import Backbone, load_published
-from train.recipe.recipe import FocalSpec, Recipe, load_recipe
+from train.recipe.load import load_recipe
+from train.recipe.objectives import FocalSpec
+from train.recipe.recipe import Recipe
 from train.windows.batches import Batches
 from train.windows.cache import ComponentCache
 from train.windows.dataset import TrainingWindows, most_active_window
@@ -34,32 +38,22 @@ from train.windows.sampling import Sampling
 __all__ = [
     "MemberTask",
     "Report",
-    "Splits",
     "check_network",
     "member_network",
     "run_batches",
     "train_members",
 ]
 
-# numbers of input that are run at once: large images fill memory with what lies between the layers
+# Numbers of input that are run at once: large images fill memory with what is between the layers.
 AT_ONCE = 8_000_000
 Report = Callable[[int, Progress], None]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Splits:
-    """The recordings of each use; no recordist is in two of them."""
-
-    train: tuple[Recording, ...]
-    validation: tuple[Recording, ...]
-    test: tuple[Recording, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
 class MemberTask:
     """What the training of one member needs; crosses a process border.
 
-    `earlier` is the run whose weights it starts from and whose pseudo labels lie in the folder.
+    `earlier` is the run whose weights it starts from; its pseudo labels are in `folder`.
     """
 
     recipe: Recipe
@@ -74,22 +68,20 @@ class MemberTask:
     @property
     def pseudo(self) -> PseudoLabels | None:
         """The pseudo labels of a training that follows an earlier one."""
-        return (
-            PseudoLabels(folder=self.folder / "labels", labels=self.labels)
-            if self.earlier
-            else None
-        )
+        if self.earlier is None:
+            return None
+        return PseudoLabels(folder=self.folder / "labels", labels=self.labels)
 
 
 def check_network(task: MemberTask) -> None:
-    """Build the network, and fetch its published weights, once: what cannot work fails here, before
-    features are computed.
+    """Build the network once, and fetch its published weights.
+
+    Whatever cannot work raises `UserError` here, before features are computed.
     """
     network = member_network(task.recipe, task.labels)
     check_stages(network, task.recipe.network.kind, task.recipe.stages)
-    if task.recipe.head_rate != 1 and not any(
-        isinstance(part, Backbone) for part in network.modules()
-    ):
+    has_trunk = any(isinstance(part, Backbone) for part in network.modules())
+    if task.recipe.head_rate != 1 and not has_trunk:
         raise SpecError(
             f"head_rate: network {task.recipe.network.kind} has no published trunk beside a head; "
             "leave it out"
@@ -99,15 +91,14 @@ def check_network(task: MemberTask) -> None:
 
 
 def _give_first_weights(network: nn.Module, task: MemberTask, member: int) -> None:
-    """What training starts from: an earlier run, published weights, or as the network was made."""
+    """Load what training starts from: an earlier run's weights, published ones, or none."""
     if task.earlier is not None:
-        folder = (
-            task.earlier / f"member-{member % load_recipe(task.earlier / 'recipe.yaml').members}"
-        )
+        count = load_recipe(task.earlier / "recipe.yaml").members
+        folder = task.earlier / f"member-{member % count}"
         if not (folder / "checkpoint.pt").exists():
             raise UserError(
-                f"{folder}: checkpoint.pt is missing, whose weights this training would start "
-                "from; give a whole run"
+                f"{folder}: checkpoint.pt is missing; this training would start from its weights: "
+                "give a finished run"
             )
         load_trained(network, folder=folder)
     elif task.recipe.network.pretrained:
@@ -115,20 +106,31 @@ def _give_first_weights(network: nn.Module, task: MemberTask, member: int) -> No
 
 
 def train_members(task: MemberTask, report: Report) -> list[nn.Module]:
-    """Train the members, on a CPU side by side with one thread each: faster than one after the
-    other with all threads.
+    """Train the members and return their networks.
+
+    On a CPU they train side by side with one thread each, which is faster than one after the other
+    with all threads.
     """
     count = task.recipe.members
     if count == 1 or pick_device(task.device).type != "cpu":
         torch.set_num_threads(task.threads)
         return [_train_member(task, i, report) for i in range(count)]
+    _train_side_by_side(task, report)
+    return [
+        load_trained(member_network(task.recipe, task.labels), folder=task.folder / f"member-{i}")
+        for i in range(count)
+    ]
+
+
+def _train_side_by_side(task: MemberTask, report: Report) -> None:
+    """Train each member in a process of its own; raises `UserError` when one of them ends early."""
     context = multiprocessing.get_context("spawn")
     processes, readers = [], []
-    for i in range(count):
+    for i in range(task.recipe.members):
         reader, writer = context.Pipe(duplex=False)
         processes.append(context.Process(target=_member_process, args=(task, i, writer)))
         processes[-1].start()
-        # the member's own is the only one left, so that its death is the end of the stream
+        # The member's own is the only one left, so that its death is the end of the stream.
         writer.close()
         readers.append(reader)
     while readers:
@@ -144,10 +146,6 @@ def train_members(task: MemberTask, report: Report) -> list[nn.Module]:
         raise UserError(
             f"{task.folder}: training was interrupted; run the same command again to resume"
         )
-    return [
-        load_trained(member_network(task.recipe, task.labels), folder=task.folder / f"member-{i}")
-        for i in range(count)
-    ]
 
 
 def _member_process(task: MemberTask, member: int, reports: Connection) -> None:
@@ -159,7 +157,9 @@ def _member_process(task: MemberTask, member: int, reports: Connection) -> None:
 def _train_member(task: MemberTask, member: int, report: Report) -> nn.Module:
     from torch.utils.tensorboard import SummaryWriter  # imports slowly
 
-    recipe, folder, device = task.recipe, task.folder / f"member-{member}", pick_device(task.device)
+    recipe = task.recipe
+    folder = task.folder / f"member-{member}"
+    device = pick_device(task.device)
     torch.manual_seed(recipe.seed + member)
     network = member_network(recipe, task.labels)
     if not (folder / "checkpoint.pt").exists():
@@ -191,20 +191,17 @@ def _sampling(task: MemberTask) -> Sampling:
 
 
 def _validation(task: MemberTask) -> Callable[[nn.Module], dict[str, float]]:
-    """Top-1 over one window of each validation recording: cheap, to see the curve; calibrate and
-    evaluate say what it is worth.
+    """Return a measure to call after each epoch: top-1 over a window of each recording.
+
+    It is cheap, and shows the curve; calibrate and evaluate say what the network is worth.
     """
     known = [r for r in task.splits.validation if r.role == "known" and r.label in task.labels]
     if task.recipe.classifier is not None or not known:
         return lambda network: {}
     frontend = Frontend(task.recipe.frontend)
     targets = np.array([task.labels.index(r.label) for r in known])
-    inputs = np.stack(
-        [
-            frontend.levels(most_active_window(task.cache.load(r), task.recipe.frontend))
-            for r in known
-        ]
-    )
+    powers = (most_active_window(task.cache.load(r), task.recipe.frontend) for r in known)
+    inputs = np.stack([frontend.levels(power) for power in powers])
 
     def top1(network: nn.Module) -> dict[str, float]:
         logits = run_batches(network, inputs)[1]
@@ -214,8 +211,9 @@ def _validation(task: MemberTask) -> Callable[[nn.Module], dict[str, float]]:
 
 
 def member_network(recipe: Recipe, labels: Sequence[str]) -> nn.Module:
-    """A fresh network of the recipe; without class scores where a classifier is trained on top of
-    it.
+    """Return a new network of the recipe.
+
+    It has no class scores where a classifier is trained on top of it.
     """
     classes = None if recipe.classifier is not None else len(labels)
     return build_network(
@@ -227,8 +225,9 @@ def member_network(recipe: Recipe, labels: Sequence[str]) -> nn.Module:
 def run_batches(
     network: nn.Module, features: NDArray[np.float32]
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Embedding (n, d) and logits (n, classes) of `features` (n, channels, bands, frames), in
-    evaluation mode.
+    """Return embedding (n, d) and logits (n, classes) of features (n, channels, bands, frames).
+
+    Puts the network into evaluation mode.
     """
     network.eval()
     device = next(network.parameters()).device

@@ -1,11 +1,11 @@
-"""Train, segment, shift: a training that goes on from an earlier run and from what that heard when
-(BirdCLEF 2021, section 2.4).
+"""The stages train, segment, shift of system S5: each goes on from the run before it.
 
-Both later steps are this: the earlier run's network listens to every training recording whole, its
-pseudo labels are written down, and training goes on with windows that hold a call, and with a loss
-of the time steps the network was sure of. They differ in their recipes: the last mixes noise and
-other animals in. Reading taken where the paper is silent: a step starts from the weights of the one
-before. Killed, it goes on where it stopped: labels that are written stay, checkpoints are resumed.
+BirdCLEF 2021, section 2.4. Segment and shift are both this: the earlier run's network listens to
+every training recording whole, its pseudo labels are written down, and training goes on with
+windows that hold a call, and with a loss of the time steps that the network was sure of. They
+differ in their recipes: shift mixes in noise and other animals. Reading taken where the paper is
+silent: a stage starts from the weights of the one before. A run that was killed goes on where it
+stopped: labels that are written stay, checkpoints are resumed.
 """
 
 from __future__ import annotations
@@ -22,30 +22,25 @@ from torch import nn
 
 from edge.bundle import Frontend
 from edge.errors import ConfigError
+from edge.files import write_whole
 from train.corpus.corpus import Corpus
-from train.files import write_text
-from train.learning.fit import (
-    TrainedRun,
-    load_run,
-    species_to_learn,
-    split_recordings,
-    start_task,
-    train_task,
-)
+from train.learning.fit import start_task, train_task
 from train.learning.members import MemberTask, Report
+from train.learning.run import TrainedRun, load_run
+from train.learning.splits import fold_splits, species_to_learn
 from train.learning.trainer import pick_device
-from train.networks import Ensemble
+from train.networks.ensemble import Ensemble
 from train.networks.segmentation import Segmentation
 from train.recipe.recipe import Recipe
 from train.windows.cache import ComponentCache, to_power
 from train.windows.pseudo import find_stretches
 
-__all__ = ["MADE", "frame_scores", "segment", "shift", "write_labels"]
+__all__ = ["segment", "shift"]
 
 log = logging.getLogger(__name__)
 
 MADE = "labels.json"
-SAY_EVERY = 50
+SAY_EVERY = 50  # recordings
 
 
 def segment(
@@ -59,11 +54,14 @@ def segment(
     workers: int,
     report: Report,
 ) -> TrainedRun:
-    """Label the training recordings with the run `earlier` and train on in `folder` (resuming what
-    is there).
+    """Label the training recordings with the run `earlier`, and train on in `folder`.
+
+    What is there of an interrupted run is resumed. Raises `UserError` where the run, the recipe and
+    the corpus do not go together.
     """
     run = load_run(earlier)
-    _check(recipe, run, corpus, folder)
+    _check_recipe(recipe, run, folder)
+    _check_corpus(recipe, run, corpus)
     _remember(recipe, run, folder)
     task = start_task(
         recipe,
@@ -75,12 +73,15 @@ def segment(
         workers=workers,
         earlier=earlier.resolve(),
     )
-    write_labels(run, task)
+    _write_labels(run, task)
     return train_task(task, corpus, report)
 
 
 def shift(recipe: Recipe, corpus: Corpus, **options: object) -> TrainedRun:
-    """`segment` with a recipe that moves the sound towards what a recorder in the field hears."""
+    """Do what `segment` does, with a recipe that moves the sound towards a recorder's.
+
+    Raises `ConfigError` for a recipe that mixes nothing in.
+    """
     augment = recipe.augment
     if not (augment.noise_share or augment.coloured_share or augment.animals_share):
         raise ConfigError(
@@ -90,53 +91,42 @@ def shift(recipe: Recipe, corpus: Corpus, **options: object) -> TrainedRun:
     return segment(recipe, corpus, **options)  # type: ignore[arg-type]  # the same options
 
 
-def write_labels(run: TrainedRun, task: MemberTask) -> None:
-    """The pseudo labels of every training recording of a species that has none yet."""
+def _write_labels(run: TrainedRun, task: MemberTask) -> None:
+    """Write the pseudo labels of every training recording of a species that has none yet."""
     pseudo, spec = task.pseudo, run.recipe.frontend
     assert pseudo is not None, "a task that follows an earlier run"
     assert task.recipe.pseudo is not None, "the recipe was checked"
     pseudo.explain()
     known = [r for r in task.splits.train if r.role == "known" and r.label in task.labels]
     missing = [r for r in known if not pseudo.path(r).exists()]
-    log.info(
-        "%s: %d recordings are labelled, %d to go",
-        pseudo.folder,
-        len(known) - len(missing),
-        len(missing),
-    )
+    there = len(known) - len(missing)
+    log.info("%s: %d recordings are labelled, %d to go", pseudo.folder, there, len(missing))
     if not missing:
         return
-    device = pick_device(task.device)
-    network, frontend = run.network.to(device), Frontend(spec)
-    # of the earlier run's frontend
+    network, frontend = run.network.to(pick_device(task.device)), Frontend(spec)
+    # Features of the earlier run's frontend, which is not always this one's.
     components = ComponentCache(folder=task.cache.folder, spec=spec)
     components.fill(missing, workers=task.threads)
     nowhere = 0
     for count, recording in enumerate(missing, start=1):
-        scores = frame_scores(network, frontend.levels(to_power(components.load(recording))))
+        scores = _frame_scores(network, frontend.levels(to_power(components.load(recording))))
         found = find_stretches(
             scores, recording, labels=run.labels, spec=spec, pseudo=task.recipe.pseudo
         )
         pseudo.write(recording, found)
-        nowhere += all(heard.state != "present" for heard in found)
+        nowhere += all(stretch.state != "present" for stretch in found)
         if count % SAY_EVERY == 0 or count == len(missing):
-            log.info(
-                "%s: %d of %d labelled, in %d of them no call is present",
-                pseudo.folder,
-                count,
-                len(missing),
-                nowhere,
-            )
+            message = "%s: %d of %d labelled, in %d of them no call is present"
+            log.info(message, pseudo.folder, count, len(missing), nowhere)
     run.network.cpu()
 
 
 @torch.no_grad()
-def frame_scores(network: nn.Module, features: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Scores 0..1 (T', K) of the time steps of a recording's features (C, F, T); members of an
-    ensemble are averaged as logits.
+def _frame_scores(network: nn.Module, features: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return scores 0..1 (T', K) of the time steps of a recording's features (C, F, T).
 
-    The whole recording is one input, so its level is one, and all of it attends to all of it, as in
-    the paper.
+    Members of an ensemble are averaged as logits. The whole recording is one input, so that its
+    level is one, and all time steps attend to each other, as in the paper.
     """
     members = list(network.members) if isinstance(network, Ensemble) else [network]
     x = torch.from_numpy(features)[None].to(next(network.parameters()).device)
@@ -152,8 +142,8 @@ def _segmentation(network: nn.Module) -> Segmentation:
     return network
 
 
-def _check(recipe: Recipe, run: TrainedRun, corpus: Corpus, folder: Path) -> None:
-    """`ConfigError` where the earlier run and the recipe do not go together."""
+def _check_recipe(recipe: Recipe, run: TrainedRun, folder: Path) -> None:
+    """Raise `ConfigError` where the weights of the earlier run do not fit the recipe."""
     before = run.recipe
     if recipe.pseudo is None:
         raise ConfigError(
@@ -174,20 +164,23 @@ def _check(recipe: Recipe, run: TrainedRun, corpus: Corpus, folder: Path) -> Non
     if before.frontend.shape[:2] != recipe.frontend.shape[:2]:
         raise ConfigError(
             f"{run.folder}: its frontend has channels and bands {before.frontend.shape[:2]}, that "
-            f"of recipe {recipe.name} has "
-            f"{recipe.frontend.shape[:2]}: the weights do not fit"
+            f"of recipe {recipe.name} has {recipe.frontend.shape[:2]}: the weights do not fit"
         )
     if before.frontend.stack != 1 or before.frontend.frames is not None:
         raise ConfigError(
-            f"{run.folder}: its frontend stacks or resizes time (stack, frames): its steps are at "
-            "no time of their own"
+            f"{run.folder}: its frontend stacks or resizes time (stack, frames): its time steps "
+            "have no time of their own"
         )
+
+
+def _check_corpus(recipe: Recipe, run: TrainedRun, corpus: Corpus) -> None:
+    """Raise `ConfigError` where the earlier run learnt from other recordings or other species."""
     facts = json.loads((run.folder / "run.json").read_text(encoding="utf-8"))
     if facts["corpus"] != corpus.digest:
         raise ConfigError(
             f"{run.folder}: was trained on another prepared corpus; give the one it was trained on"
         )
-    labels = species_to_learn(recipe, corpus, split_recordings(corpus, fold=run.fold))
+    labels = species_to_learn(recipe, corpus, fold_splits(corpus, fold=run.fold))
     if labels != run.labels:
         other = sorted(set(labels) ^ set(run.labels))[0]
         raise ConfigError(
@@ -197,7 +190,7 @@ def _check(recipe: Recipe, run: TrainedRun, corpus: Corpus, folder: Path) -> Non
 
 
 def _remember(recipe: Recipe, run: TrainedRun, folder: Path) -> None:
-    """Say which labels the folder is for; refuse one that has others."""
+    """Note which labels the folder is for; raises `ConfigError` when it has others."""
     assert recipe.pseudo is not None, "the recipe was checked"
     model = hashlib.sha256((run.folder / "model.pt").read_bytes()).hexdigest()
     made = {"model": model, "present": recipe.pseudo.present, "absent": recipe.pseudo.absent}
@@ -207,4 +200,4 @@ def _remember(recipe: Recipe, run: TrainedRun, folder: Path) -> None:
             f"{folder}: its labels are of another run or of other thresholds; choose another --out "
             "or delete it"
         )
-    write_text(file, json.dumps(made, indent=1) + "\n")
+    write_whole(file, json.dumps(made, indent=1) + "\n")

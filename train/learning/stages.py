@@ -1,5 +1,6 @@
-"""Training in stages: new layers first, then more of the network, then all of it (Sevilla and
-Glotin 2017, section 3.3).
+"""Training in stages: new layers first, then more of the network, then all of it.
+
+Sevilla and Glotin 2017, section 3.3.
 """
 
 from __future__ import annotations
@@ -10,20 +11,23 @@ from typing import Protocol, cast
 from torch import nn
 
 from edge.errors import SpecError
-from train.recipe.recipe import StageSpec
+from train.recipe.sections import StageSpec
 
 __all__ = ["check_stages", "move_only", "stage_at"]
 
 
 class _Staged(Protocol):
+    """A network whose layers can be trained apart."""
+
     def stage_modules(self) -> dict[str, list[nn.Module]]:
-        """Modules that each stage moves, by the stage's name."""
+        """Return the modules that each stage moves, by the stage's name."""
         ...
 
 
 def stage_at(stages: Sequence[StageSpec], step: int) -> StageSpec | None:
-    """The stage that iteration `step` belongs to; the last one to the end; None when there are
-    none.
+    """Return the stage that iteration `step` belongs to, None when there are none.
+
+    The last stage goes on to the end of training.
     """
     end = 0
     for stage in stages:
@@ -34,7 +38,7 @@ def stage_at(stages: Sequence[StageSpec], step: int) -> StageSpec | None:
 
 
 def check_stages(network: nn.Module, kind: str, stages: Sequence[StageSpec]) -> None:
-    """`SpecError` when the network has no such layers."""
+    """Raise `SpecError` when the network does not have the layers of a stage."""
     for stage in stages:
         if not hasattr(network, "stage_modules"):
             raise SpecError(
@@ -49,8 +53,9 @@ def check_stages(network: nn.Module, kind: str, stages: Sequence[StageSpec]) -> 
 
 
 def move_only(network: nn.Module, stage: StageSpec | None) -> None:
-    """Let training move the stage's layers only. Frozen batch normalisation keeps its statistics
-    too.
+    """Let training move the stage's layers only.
+
+    Frozen batch normalisation keeps its statistics too.
     """
     network.train()
     if stage is None:

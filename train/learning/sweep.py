@@ -1,5 +1,9 @@
-"""Which optimiser and learning rate suit a recipe: train with each, and compare what validation
-says (the sweep of system S3).
+"""Which optimiser and learning rate suit a recipe (the sweep of system S3).
+
+Trains with each pair, and compares their accuracy on the validation fold.
+
+out/sweep.csv   a line per pair
+out/sweep.png   the same as bars
 """
 
 from __future__ import annotations
@@ -12,18 +16,21 @@ from pathlib import Path
 from typing import Any
 
 from edge.errors import UserError
+from edge.files import replacing
 from train.corpus.summary import markdown_table
-from train.files import replacing
 from train.learning.members import MemberTask, Report, train_members
 from train.recipe.recipe import Recipe
 
-__all__ = ["Trial", "sweep"]
+__all__ = ["sweep"]
+
+HEADER = ("optimiser", "learning rate", "validation accuracy", "best of any epoch")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Trial:
-    """One cell: the accuracy over one window of each validation recording after the last epoch, and
-    the best of any epoch.
+    """The accuracy of one pair over one window of each validation recording.
+
+    `last` after the last epoch, `best` of any epoch.
     """
 
     optimiser: str
@@ -33,24 +40,23 @@ class Trial:
 
     @property
     def name(self) -> str:
-        """E.g. adamw 0.01."""
+        """The pair in words, e.g. adamw 0.01."""
         return f"{self.optimiser} {self.learning_rate:g}"
 
 
 def sweep(
     recipe: Recipe,
+    pairs: Sequence[tuple[str, float]],
     *,
-    optimisers: Sequence[str],
-    rates: Sequence[float],
     folder: Path,
     start: Callable[[Recipe, Path], MemberTask],
     report: Report,
     say: Callable[[str], None],
 ) -> str:
-    """Train every pair in a folder of its own (resuming); writes sweep.csv and sweep.png, returns
-    the table, best first.
+    """Train each pair of optimiser and learning rate in a folder of its own, resuming there.
 
-    `start` is what `train.learning.fit.start_task` does, on some corpus.
+    `start` is what `train.learning.fit.start_task` does, on some corpus. Writes sweep.csv and
+    sweep.png into `folder`, and returns the table, best first.
     """
     if recipe.classifier is not None:
         raise UserError(
@@ -58,21 +64,18 @@ def sweep(
             "only embeds"
         )
     trials = []
-    for optimiser in optimisers:
-        for rate in rates:
-            one = dataclasses.replace(recipe, optimiser=optimiser, learning_rate=rate, members=1)  # type: ignore[arg-type]
-            place = folder / f"{optimiser}-{rate:g}"
-            say(f"training in {place}")
-            train_members(start(one, place), report)
-            trials.append(_trial(place, optimiser, rate))
+    for optimiser, rate in pairs:
+        changes: dict[str, Any] = {"optimiser": optimiser, "learning_rate": rate, "members": 1}
+        place = folder / f"{optimiser}-{rate:g}"
+        say(f"training in {place}")
+        train_members(start(dataclasses.replace(recipe, **changes), place), report)
+        trials.append(_trial(place, optimiser, rate))
     _write(trials, folder)
     rows = [
         (t.optimiser, f"{t.learning_rate:g}", f"{t.last:.3f}", f"{t.best:.3f}")
         for t in sorted(trials, key=lambda t: -t.last)
     ]
-    return markdown_table(
-        ("optimiser", "learning rate", "validation accuracy", "best of any epoch"), rows
-    )
+    return markdown_table(HEADER, rows)
 
 
 def _trial(run: Path, optimiser: str, rate: float) -> Trial:
@@ -95,9 +98,7 @@ def _write(trials: Sequence[Trial], folder: Path) -> None:
 
 
 def _draw(trials: Sequence[Trial]) -> Any:
-    """A row per optimiser and rate, as on the slides; a bar ends at the last epoch, a dot is the
-    best of any.
-    """
+    """Draw a bar for each pair up to its last epoch, and a dot at its best, as on S3's slides."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 

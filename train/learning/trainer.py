@@ -1,15 +1,13 @@
-"""The training loop: iterations, moving average, and checkpoints that survive a kill and resume to
-the same curve.
+"""The training loop: iterations, moving average, and checkpoints.
+
+A training that was killed resumes from its last checkpoint to the same curve.
 """
 
 from __future__ import annotations
 
 import copy
-import csv
-import io
 import logging
 import math
-import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,16 +20,19 @@ import torch
 from torch import Tensor, nn
 
 from edge.errors import ConfigError
-from train.files import replacing
-from train.learning.objectives import Objective
+from train.learning.checkpoint import CHECKPOINT, save_torch, write_history
+from train.learning.objective import Objective
 from train.learning.stages import move_only, stage_at
 from train.networks.backbones import Backbone
-from train.recipe.recipe import CrossEntropySpec, Recipe, StageSpec
+from train.recipe.objectives import CrossEntropySpec
+from train.recipe.recipe import Recipe
+from train.recipe.sections import StageSpec
 
-__all__ = ["Progress", "Trainer", "load_trained", "pick_device", "save_torch"]
+__all__ = ["Progress", "Trainer", "pick_device"]
 
 log = logging.getLogger(__name__)
 WARM_UP_STEPS = 60
+LEAST_RATE = 0.005  # of the full one, at the end of the cosine schedule
 OPTIMISERS: dict[str, Callable[..., Any]] = {
     "adagrad": torch.optim.Adagrad,
     "adam": torch.optim.Adam,
@@ -43,8 +44,9 @@ OPTIMISERS: dict[str, Callable[..., Any]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Progress:
-    """After each epoch: where training stands. `left_s` is the time the remaining steps need at the
-    pace so far.
+    """Where training stands after an epoch.
+
+    `left_s` is the time that the remaining steps need at the pace so far.
     """
 
     step: int
@@ -54,7 +56,10 @@ class Progress:
 
 
 def pick_device(name: str) -> torch.device:
-    """`cpu`, `cuda` or `auto`; asking for a GPU that is not there is an error, not a slow run."""
+    """Return the device `cpu`, `cuda`, or for `auto` the GPU if there is one.
+
+    Raises `ConfigError` for a GPU that is not there, rather than train slowly.
+    """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if name == "cuda" and not torch.cuda.is_available():
@@ -68,8 +73,9 @@ def pick_device(name: str) -> torch.device:
 
 
 class Trainer:
-    """Trains `network` in `folder`; call `run` again after a crash and it continues from the last
-    finished epoch.
+    """Trains `network` in `folder`.
+
+    Called again after a crash, `run` continues from the last finished epoch.
     """
 
     def __init__(
@@ -82,12 +88,18 @@ class Trainer:
         device: torch.device,
         seed: int,
     ) -> None:
-        self.recipe, self.objective, self.folder, self.device = recipe, objective, folder, device
-        self.network = network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.recipe = recipe
+        self.objective = objective
+        self.folder = folder
+        self.device = device
+        laid_out: Any = network.to(device)
+        self.network: nn.Module = laid_out.to(memory_format=torch.channels_last)
         decay = recipe.objective.average if isinstance(recipe.objective, CrossEntropySpec) else 0.0
         self._decay = decay
         self.average = copy.deepcopy(self.network) if decay else self.network
-        self.rng, self.step, self.history = np.random.default_rng(seed), 0, []  # type: tuple[np.random.Generator, int, list[dict[str, float]]]
+        self.rng = np.random.default_rng(seed)
+        self.step = 0
+        self.history: list[dict[str, float]] = []
         self._optimiser: Any = OPTIMISERS[recipe.optimiser](
             _groups(self.network, recipe.head_rate),
             lr=recipe.learning_rate,
@@ -99,8 +111,9 @@ class Trainer:
     def run(
         self, validate: Callable[[nn.Module], dict[str, float]], report: Callable[[Progress], None]
     ) -> nn.Module:
-        """Train to the end; `validate` is called after each epoch. Returns the network to use (the
-        moving average, if any).
+        """Train to the end, and return the network to use: the moving average, if any.
+
+        `validate` and `report` are called after each epoch.
         """
         self._resume()
         started, first = time.monotonic(), self.step
@@ -108,15 +121,14 @@ class Trainer:
             numbers = self._epoch()
             self.history.append({"step": self.step, **numbers, **validate(self.average)})
             self._save()
-            pace = (time.monotonic() - started) / (self.step - first)
-            report(
-                Progress(
-                    step=self.step,
-                    steps=self.recipe.steps,
-                    numbers=self.history[-1],
-                    left_s=pace * (self.recipe.steps - self.step),
-                )
+            pace_s = (time.monotonic() - started) / (self.step - first)
+            progress = Progress(
+                step=self.step,
+                steps=self.recipe.steps,
+                numbers=self.history[-1],
+                left_s=pace_s * (self.recipe.steps - self.step),
             )
+            report(progress)
         trained: nn.Module = self.average.eval()
         return trained
 
@@ -151,7 +163,7 @@ class Trainer:
 
     @torch.no_grad()
     def _move_average(self) -> None:
-        # a young average forgets its random start
+        # A young average forgets its random start.
         decay = min(self._decay, (1 + self.step) / (10 + self.step))
         for mean, value in zip(
             self.average.state_dict().values(), self.network.state_dict().values(), strict=True
@@ -165,9 +177,8 @@ class Trainer:
         if self.recipe.schedule == "constant":
             return full
         warm = min(1.0, (self.step + 1) / WARM_UP_STEPS)
-        return (
-            full * warm * max(0.005, 0.5 * (1 + math.cos(math.pi * self.step / self.recipe.steps)))
-        )
+        cosine = 0.5 * (1 + math.cos(math.pi * self.step / self.recipe.steps))
+        return full * warm * max(LEAST_RATE, cosine)
 
     def _save(self) -> None:
         state = {
@@ -181,11 +192,11 @@ class Trainer:
             "torch": torch.get_rng_state(),
             "history": self.history,
         }
-        save_torch(self.folder / "checkpoint.pt", state)
-        _write_history(self.folder / "history.csv", self.history)
+        save_torch(self.folder / CHECKPOINT, state)
+        write_history(self.folder / "history.csv", self.history)
 
     def _resume(self) -> None:
-        file = self.folder / "checkpoint.pt"
+        file = self.folder / CHECKPOINT
         if not file.exists():
             return
         state = torch.load(file, map_location=self.device, weights_only=True)
@@ -205,8 +216,9 @@ class Trainer:
 
 
 def _groups(network: nn.Module, head_rate: float) -> list[dict[str, Any]]:
-    """Parameters with how many times the learning rate they have: 1 for a published trunk,
-    `head_rate` for the layers behind it.
+    """Return the parameters in groups, each with how many `times` the learning rate it has.
+
+    It is 1 for a published trunk, `head_rate` for the layers behind it.
     """
     if head_rate == 1:
         return [{"params": list(network.parameters())}]
@@ -216,29 +228,3 @@ def _groups(network: nn.Module, head_rate: float) -> list[dict[str, Any]]:
     inside = {id(p) for p in trunk}
     head = [p for p in network.parameters() if id(p) not in inside]
     return [{"params": trunk, "times": 1.0}, {"params": head, "times": head_rate}]
-
-
-def load_trained(network: nn.Module, *, folder: Path) -> nn.Module:
-    """Give `network` the weights that a finished run of `Trainer` in `folder` would return."""
-    state = torch.load(folder / "checkpoint.pt", map_location="cpu", weights_only=True)
-    network.load_state_dict(state["average"])
-    return network.eval()
-
-
-def save_torch(file: Path, state: Any) -> None:
-    """Write `state` whole or not at all, through to the disk; torch's own writer hides a full disk
-    behind a RuntimeError.
-    """
-    buffer = io.BytesIO()
-    torch.save(state, buffer)
-    with replacing(file) as staged, staged.open("wb") as stream:
-        stream.write(buffer.getbuffer())
-        stream.flush()
-        os.fsync(stream.fileno())
-
-
-def _write_history(file: Path, rows: list[dict[str, float]]) -> None:
-    with replacing(file) as staged, staged.open("w", newline="", encoding="utf-8") as stream:
-        writer = csv.DictWriter(stream, fieldnames=list(rows[-1]))
-        writer.writeheader()
-        writer.writerows(rows)

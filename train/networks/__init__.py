@@ -7,13 +7,12 @@ from typing import Any
 from torch import nn
 
 from edge.errors import SpecError
-from train.networks.compact import CompactCnn, Ensemble
+from train.networks.compact import CompactCnn
 from train.networks.mscnn import MsCnn
 from train.networks.spherical import SphericalKMeans
 from train.networks.triplet_cnn import TripletCnn
-from train.networks.withheld import Withheld
 
-__all__ = ["KINDS", "Ensemble", "Withheld", "build_network"]
+__all__ = ["KINDS", "build_network"]
 
 EMBED = ("cnn1", "cnn2", "spherical_kmeans")
 OF_TIMM = ("mobilenet", "resnet18", "resnest50", "soundception", "segmentation")
@@ -23,15 +22,17 @@ KINDS = ("mscnn", "compact", *EMBED, *OF_TIMM)  # the first either classifies or
 def build_network(
     kind: str, options: dict[str, Any], *, shape: tuple[int, int, int], classes: int | None
 ) -> nn.Module:
-    """A network for features of `shape` (channels, n_mels, frames); `classes` is None when it only
-    embeds.
+    """Return a network for features of `shape` (channels, n_mels, frames).
+
+    `classes` is None when it only embeds. Raises `SpecError`.
     """
     if kind not in KINDS:
         raise SpecError(f"network kind '{kind}' is none of {', '.join(KINDS)}")
     try:
         if classes is None or kind in EMBED:
             return _embedder(kind, options, shape, classes)
-        return (_of_timm if kind in OF_TIMM else _classifier)(kind, options, shape, classes)
+        build = _of_timm if kind in OF_TIMM else _classifier
+        return build(kind, options, shape, classes)
     except TypeError as exc:
         raise SpecError(f"network {kind}: {exc}") from exc
 
@@ -76,7 +77,7 @@ def _classifier(
 def _of_timm(
     kind: str, options: dict[str, Any], shape: tuple[int, int, int], classes: int
 ) -> nn.Module:
-    """Networks made of timm's parts, which import slowly."""
+    """Build one of the networks made of timm's parts, which import slowly."""
     from train.networks.mobilenet import ReducedMobileNet
     from train.networks.segmentation import Segmentation
     from train.networks.soundception import Soundception
@@ -91,9 +92,8 @@ def _of_timm(
         case "resnet18":
             return Transfer(channels, classes, backbone="resnet18", **options)
         case "resnest50":
-            return Transfer(
-                channels, classes, backbone="resnest50d", **{"widen": "average", **options}
-            )
+            wide = {"widen": "average", **options}
+            return Transfer(channels, classes, backbone="resnest50d", **wide)
         case "segmentation":
             return Segmentation(channels, bands, classes, **options)
     raise AssertionError(kind)

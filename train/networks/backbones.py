@@ -17,7 +17,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from edge.errors import SpecError, UserError
+from edge.errors import SpecError, UserError, one_line
 
 __all__ = ["Backbone", "Widen", "import_timm", "load_published", "widen_first_layer"]
 
@@ -25,6 +25,7 @@ log = logging.getLogger(__name__)
 
 Widen = Literal["repeat", "average"]
 PROBE_S = 5.0
+WEIGHTS = ("model.safetensors", "pytorch_model.bin")
 _declared: list[torch.library.Library] = []  # a declaration lasts as long as its library object
 
 
@@ -39,7 +40,8 @@ def import_timm() -> ModuleType:
     if not _declared and not _torchvision_loads():
         library = torch.library.Library("torchvision", "DEF")  # type: ignore[no-untyped-call]
         for operator in ("nms", "qnms"):
-            library.define(f"{operator}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")  # type: ignore[no-untyped-call]
+            schema = f"{operator}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
+            library.define(schema)  # type: ignore[no-untyped-call]
         _declared.append(library)
     import timm
 
@@ -72,7 +74,9 @@ class Backbone(nn.Module):
         super().__init__()
         if widen not in ("repeat", "average"):
             raise SpecError(f"network option widen: '{widen}' is none of repeat, average")
-        self.name, self.widen, self.published_size = name, widen, not size
+        self.name = name
+        self.widen = widen
+        self.published_size = not size
         self.model: Any = import_timm().create_model(
             name, in_chans=inputs, num_classes=0, **(size or {})
         )
@@ -84,20 +88,21 @@ class Backbone(nn.Module):
 
 
 def load_published(network: nn.Module) -> None:
-    """Give every `Backbone` in `network` its published ImageNet weights; `UserError` when they are
-    not to be had.
+    """Give every `Backbone` in `network` its published ImageNet weights.
+
+    Raises `UserError` when they cannot be had, `SpecError` where none fit.
     """
     for backbone in network.modules():
         if isinstance(backbone, Backbone):
             if not backbone.published_size:
                 raise SpecError(
                     f"network {backbone.name}: the published weights fit its full size only; leave "
-                    "its size options out, or train "
-                    "without them (--from-scratch, or network.pretrained: false)"
+                    "its size options out, or train without them (--from-scratch, or "
+                    "network.pretrained: false)"
                 )
             state = _published_state(backbone.name)
             own = backbone.model.state_dict()
-            # the first convolution sees the channels
+            # The first convolution sees the channels.
             first = next(name for name, value in own.items() if value.dim() == 4)
             state[first] = widen_first_layer(state[first], own[first].shape[1], backbone.widen)
             backbone.model.load_state_dict({name: state[name] for name in own})
@@ -105,11 +110,11 @@ def load_published(network: nn.Module) -> None:
 
 
 def widen_first_layer(weight: Tensor, channels: int, how: Widen) -> Tensor:
-    """Weights (O, 3, k, k) of three colours as (O, channels, k, k): repeated in turn, or all of
-    them the colours' mean.
+    """Return weights (O, 3, k, k) of three colours as (O, channels, k, k).
 
-    Scaled by 3 / channels, so that an input which is the same in all channels gives what it gave
-    before; the slides of system S3 are silent on this.
+    The colours are repeated in turn, or all channels get their mean. Weights are scaled by 3 /
+    channels, so that an input which is the same in all channels gives what it gave before; the
+    slides of system S3 are silent on this.
     """
     colours = weight.shape[1]
     if how == "repeat":
@@ -121,40 +126,35 @@ def widen_first_layer(weight: Tensor, channels: int, how: Widen) -> Tensor:
 
 
 def _published_state(name: str) -> dict[str, Tensor]:
-    """Weights of the published model for three colours, from the cache or the net; a machine
-    without either is told in seconds.
+    """Return the weights of the published model for three colours, from the cache or the net.
+
+    Raises `UserError`, within seconds, on a machine that has neither.
     """
     timm = import_timm()
     from huggingface_hub import constants, try_to_load_from_cache
 
     repository = str(timm.get_pretrained_cfg(name).hf_hub_id)
-    cached = [
-        try_to_load_from_cache(repository, file)
-        for file in ("model.safetensors", "pytorch_model.bin")
-    ]
+    cached = [try_to_load_from_cache(repository, file) for file in WEIGHTS]
     if not any(isinstance(file, str) for file in cached) and not _answers(constants.ENDPOINT):
-        # the library itself would try for a minute
+        # The library itself would try for a minute.
         raise UserError(
             f"network {name}: its published weights are neither in {constants.HF_HUB_CACHE} nor "
-            "can they be downloaded now; "
-            "connect this machine, or train without them: --from-scratch (network.pretrained: "
-            "false)"
+            "can they be downloaded now; connect this machine, or train without them: "
+            "--from-scratch (network.pretrained: false)"
         )
     try:
-        state: dict[str, Tensor] = timm.create_model(
-            name, pretrained=True, num_classes=0
-        ).state_dict()
+        model = timm.create_model(name, pretrained=True, num_classes=0)
     except (OSError, RuntimeError) as exc:
         raise UserError(
-            f"network {name}: its published weights cannot be read ({' '.join(str(exc).split())}); "
-            "try again, or train without "
-            "them: --from-scratch (network.pretrained: false)"
+            f"network {name}: its published weights cannot be read ({one_line(str(exc))}); try "
+            "again, or train without them: --from-scratch (network.pretrained: false)"
         ) from exc
+    state: dict[str, Tensor] = model.state_dict()
     return state
 
 
 def _answers(address: str) -> bool:
-    """Whether anything answers at `address`, through the machine's proxy if it has one."""
+    """Return whether anything answers at `address`, through the machine's proxy if it has one."""
     try:
         with urllib.request.urlopen(
             urllib.request.Request(address, method="HEAD"), timeout=PROBE_S

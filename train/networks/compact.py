@@ -1,10 +1,9 @@
-"""The default's network: a narrow convolutional trunk, pooled early, whose embedding is trained
-with margin and with outliers.
+"""The default's network: a narrow convolutional trunk, trained with margin and with outliers.
 
 Departs from MS-CNN: batch normalisation, of every mel band at the input and after each convolution;
-the frequency axis is kept to the end (pitch tells species apart) and collapsed by a learned
-convolution; mean and maximum over time (a call may fill a tenth of the window). Logits are scaled
-cosines of the embedding to one direction per species, plus a bias, against an 'other' of 0.
+pooled early; the frequency axis is kept to the end (pitch tells species apart) and collapsed by a
+learned convolution; mean and maximum over time (a call may fill a tenth of the window). Logits are
+scaled cosines of the embedding to one direction per species, plus a bias, against an 'other' of 0.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-__all__ = ["CompactCnn", "Ensemble"]
+__all__ = ["CompactCnn"]
 
 
 def _conv(inputs: int, outputs: int, kernel: int = 3, stride: int = 1) -> nn.Sequential:
@@ -25,9 +24,7 @@ def _conv(inputs: int, outputs: int, kernel: int = 3, stride: int = 1) -> nn.Seq
 
 
 class CompactCnn(nn.Module):
-    """(B, channels, n_mels, frames) -> embedding (B, 128) of unit length and logits (B,
-    classes).
-    """
+    """(B, channels, n_mels, frames) -> embedding (B, 128) of unit length, logits (B, classes)."""
 
     def __init__(
         self, channels: int, n_mels: int, classes: int, *, width: int = 24, dropout: float = 0.3
@@ -62,19 +59,3 @@ class CompactCnn(nn.Module):
         embedding = functional.normalize(self.embed(self.dropout(pooled)), dim=1)
         directions = functional.normalize(self.directions.weight, dim=1)
         return embedding, self.scale * embedding @ directions.T + self.directions.bias
-
-
-class Ensemble(nn.Module):
-    """Several networks of the same frontend and labels as one: embeddings concatenated and
-    normalised, logits averaged.
-    """
-
-    def __init__(self, members: list[nn.Module]) -> None:
-        super().__init__()
-        self.members = nn.ModuleList(members)
-
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        embeddings, logits = zip(*(member(x) for member in self.members), strict=True)
-        return functional.normalize(torch.cat(embeddings, dim=1), dim=1), torch.stack(logits).mean(
-            dim=0
-        )

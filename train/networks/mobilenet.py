@@ -1,5 +1,6 @@
-"""The reduced MobileNetV2 of system S3: two of the seven rows of Sandler et al. 2018 are left out,
-two are shortened.
+"""The reduced MobileNetV2 of system S3.
+
+Two of the seven rows of Sandler et al. 2018 are left out, two are shorter.
 """
 
 from __future__ import annotations
@@ -12,18 +13,18 @@ from torch.nn import functional
 
 from train.networks.backbones import import_timm
 
-__all__ = ["ROWS", "ReducedMobileNet"]
+__all__ = ["ReducedMobileNet"]
 
 # t, c, n, s: expansion, output channels, blocks, stride of the first block
 ROWS = ((1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 2, 2), (6, 64, 1, 1))
 
 
 class ReducedMobileNet(nn.Module):
-    """(B, channels, F, T) -> embedding (B, features) of unit length, the pooled features, and
-    logits (B, classes).
+    """(B, channels, F, T) -> embedding (B, features) of unit length, logits (B, classes).
 
-    Reading taken where the slides are silent: stem of 32 and last 1x1 convolution of 1280 channels
-    as in MobileNetV2, no published weights. `width` multiplies the channels.
+    The embedding is the pooled features. Reading taken where the slides are silent: stem of 32 and
+    last 1x1 convolution of 1280 channels as in MobileNetV2, no published weights. `width`
+    multiplies the channels.
     """
 
     def __init__(

@@ -1,11 +1,10 @@
-"""MS-CNN: the multiscale network of Thakur et al. 2019 (section II.B), and its cross-entropy
-variant.
+"""MS-CNN: the multiscale network of Thakur et al. 2019, and its cross-entropy variant.
 
-Reading taken where the paper is silent: 3x3 convolutions with bias and zero padding; the stride
-acts on the mel axis only; global average pooling over what is left of frequency and time. 40 mel
-bands leave one band after the strides 2, 2, 2, 5. Weights start as He et al. 2015 have it: with
-torch's own start the signal fades over the layers, which have no normalisation, all windows embed
-as one point, and no triplet is semi-hard any more.
+Section II.B. Reading taken where the paper is silent: 3x3 convolutions with bias and zero padding;
+the stride acts on the mel axis only; global average pooling over what is left of frequency and
+time. 40 mel bands leave one band after the strides 2, 2, 2, 5. Weights start as He et al. 2015 have
+it: with torch's own start the signal fades over the layers, which have no normalisation, all
+windows embed as one point, and no triplet is semi-hard any more.
 """
 
 from __future__ import annotations
@@ -18,8 +17,9 @@ __all__ = ["MsCnn", "MultiscaleModule", "initialise"]
 
 
 class MultiscaleModule(nn.Module):
-    """MAM: four parallel strands, 1x1 | 1x1 -> 3x3 | 1x1 -> 5x5 | 1x1 -> 7x7, concatenated: (B, w,
-    F, T) -> (B, 4w, F, T).
+    """MAM: four parallel strands, concatenated: (B, w, F, T) -> (B, 4w, F, T).
+
+    The strands are 1x1 | 1x1 -> 3x3 | 1x1 -> 5x5 | 1x1 -> 7x7.
     """
 
     def __init__(self, width: int) -> None:
@@ -40,12 +40,11 @@ class MultiscaleModule(nn.Module):
 
 
 class MsCnn(nn.Module):
-    """(B, channels, n_mels, frames) -> embedding (B, 128) of unit length, and logits (B, classes)
-    when `classes` is given.
+    """(B, channels, n_mels, frames) -> embedding (B, 128) of unit length, and the last layer.
 
-    `width` is 64 in the paper; a narrower one and `time_pool` > 1 (average pooling of input frames)
-    buy speed on small machines. With `classes` the last layer is replaced as in the caption of
-    figure 3; the embedding is then that layer's normalised input.
+    The last layer is logits (B, classes) when `classes` is given: it is replaced as in the caption
+    of figure 3, and the embedding is then its normalised input. `width` is 64 in the paper; a
+    narrower one and `time_pool` > 1 (average pooling of input frames) buy speed on small machines.
     """
 
     def __init__(
@@ -90,7 +89,7 @@ class MsCnn(nn.Module):
 
 
 def initialise(module: nn.Module) -> None:
-    """Start of a layer as He et al. 2015 have it; see the top of this file."""
+    """Start a layer as He et al. 2015 have it; see the top of this file."""
     if isinstance(module, nn.Conv2d | nn.Linear):
         nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
         assert module.bias is not None

@@ -1,9 +1,9 @@
-"""The segmentation network of system S5 (BirdCLEF 2021): a sequence of species scores, learnt from
-labels of whole clips.
+"""The segmentation network of system S5 (BirdCLEF 2021): a sequence of species scores.
 
-Readings taken: log-sum-exp is a mean in its exponent, so that a constant sequence gives that
-constant for any length, and is taken of the logits, so that a sigmoid of what comes out is a score
-like any other; the embedding is the mean of the attended sequence.
+It learns from labels of whole clips. Readings taken: log-sum-exp is a mean in its exponent, so that
+a constant sequence gives that constant for any length, and is taken of the logits, so that a
+sigmoid of what comes out is a score like any other; the embedding is the mean of the attended
+sequence.
 """
 
 from __future__ import annotations
@@ -22,22 +22,24 @@ __all__ = ["Segmentation", "log_mean_exp"]
 
 BACKBONE = "resnext50_32x4d.fb_swsl_ig1b_ft_in1k"  # learnt from a billion images, as the paper's
 SCALE = 32  # of the backbone, in both directions
-SOFT_MAXIMUM, SOFT_MINIMUM = 5.0, -1.0
+SOFT_MAXIMUM = 5.0
+SOFT_MINIMUM = -1.0
 
 
 def log_mean_exp(x: Tensor, temperature: float) -> Tensor:
-    """Log-sum-exp pooling of the last axis (Pinheiro and Collobert 2015): about the maximum, or if
-    negative the minimum.
+    """Return log-sum-exp pooling of the last axis (Pinheiro and Collobert 2015).
+
+    It is about the maximum, or about the minimum where `temperature` is negative.
     """
-    pooled: Tensor = (
-        torch.logsumexp(temperature * x, dim=-1) - math.log(x.shape[-1])
-    ) / temperature
+    summed = torch.logsumexp(temperature * x, dim=-1)
+    pooled: Tensor = (summed - math.log(x.shape[-1])) / temperature
     return pooled
 
 
 class SelfAttention(nn.Module):
-    """All time steps (B, T, D) look at all others and are added to what they see: no normalisation,
-    no dense part.
+    """All time steps (B, T, D) look at all others and are added to what they see.
+
+    It has neither normalisation nor a dense part.
     """
 
     def __init__(self, width: int, heads: int) -> None:
@@ -59,12 +61,11 @@ class SelfAttention(nn.Module):
 
 
 class Segmentation(nn.Module):
-    """(B, channels, F, T) -> embedding (B, width) of unit length and logits (B, classes), a soft
-    maximum over time.
+    """(B, channels, F, T) -> embedding (B, width) of unit length and logits (B, classes).
 
-    In training also the soft minimum (B, classes). One time step is 32 frames: 0.3 s at hops of 10
-    ms. `frame_logits` is the sequence itself, for audio of any length; F is fixed by the
-    constructor.
+    Logits are a soft maximum over time; in training the soft minimum (B, classes) follows them. One
+    time step is 32 frames: 0.3 s at hops of 10 ms. `frame_logits` is the sequence itself, for audio
+    of any length; F is fixed by the constructor.
     """
 
     extra_outputs = ("frames",)
@@ -99,18 +100,18 @@ class Segmentation(nn.Module):
         return (embedding, logits, self.pool(frames)[1]) if self.training else (embedding, logits)
 
     def with_extra_outputs(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Embedding, logits and those of every time step (B, T', classes), in one pass."""
+        """Return embedding, logits and those of every time step (B, T', classes), in one pass."""
         steps = self._steps(x)
         frames = self.classify(steps)
         return functional.normalize(steps.mean(dim=1), dim=1), self.pool(frames)[0], frames
 
     def pool(self, frame_logits: Tensor) -> tuple[Tensor, Tensor]:
-        """Soft maximum and soft minimum over time (B, classes) of what `frame_logits` gave."""
+        """Return soft maximum and soft minimum over time (B, classes) of `frame_logits`."""
         frames = frame_logits.transpose(1, 2)
         return log_mean_exp(frames, SOFT_MAXIMUM), log_mean_exp(frames, SOFT_MINIMUM)
 
     def frame_logits(self, x: Tensor) -> Tensor:
-        """Logits of every time step (B, T', classes)."""
+        """Return the logits of every time step (B, T', classes)."""
         logits: Tensor = self.classify(self._steps(x))
         return logits
 

@@ -1,11 +1,10 @@
-"""Soundception (Sevilla and Glotin 2017, BirdCLEF): Inception-v4, convolutional in time, that
-learns where to look.
+"""Soundception (Sevilla and Glotin 2017, BirdCLEF): Inception-v4 that learns where to look.
 
-Readings taken: the auxiliary branch leaves after the last Inception-B block, as in Inception-v4,
-with its pooling 3x3 of stride 3 and without padding; its detector is one weight per time step, from
-the branch's own last features. The detector of the main branch is a 1x1 convolution to one map;
-softmax over all its positions makes the product a weighted mean of the features. The auxiliary
-logits count in training only, as Inception's do.
+Convolutional in time. Readings taken: the auxiliary branch leaves after the last Inception-B block,
+as in Inception-v4, with its pooling 3x3 of stride 3 and without padding; its detector is one weight
+per time step, from the branch's own last features. The detector of the main branch is a 1x1
+convolution to one map; softmax over all its positions makes the product a weighted mean of the
+features. The auxiliary logits count in training only, as Inception's do.
 """
 
 from __future__ import annotations
@@ -27,11 +26,11 @@ STEM = 6
 
 
 class Soundception(nn.Module):
-    """(B, channels, F, T) -> embedding (B, 1536) of unit length, the attended features, and logits
-    (B, classes).
+    """(B, channels, F, T) -> embedding (B, 1536) of unit length and logits (B, classes).
 
-    In training also the auxiliary branch's logits (B, classes). F is fixed by the constructor, T is
-    free. Fewer `blocks` than (4, 7, 3) make it smaller; published weights fit the whole only.
+    The embedding is the attended features. In training the auxiliary branch's logits (B, classes)
+    follow. F is fixed by the constructor, T is free. Fewer `blocks` than (4, 7, 3) make it smaller;
+    published weights fit the whole only.
     """
 
     extra_outputs = ("attention",)
@@ -56,8 +55,8 @@ class Soundception(nn.Module):
             not 0 <= b <= most for b, most in zip(blocks, BLOCKS, strict=True)
         ):
             raise SpecError(
-                f"network soundception: blocks {list(blocks)} are three numbers up to "
-                f"{list(BLOCKS)}"
+                f"network soundception: blocks must be three numbers up to {list(BLOCKS)}, not "
+                f"{list(blocks)}"
             )
         self.trunk = Backbone("inception_v4", inputs=channels)
         self.trunk.published_size = tuple(blocks) == BLOCKS
@@ -76,14 +75,12 @@ class Soundception(nn.Module):
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         middle = self.trunk.model.features[: self.split](x)
         embedding, logits, _ = self._main_branch(middle)
-        return (
-            (embedding, logits, self._auxiliary_logits(middle))
-            if self.training
-            else (embedding, logits)
-        )
+        if self.training:
+            return embedding, logits, self._auxiliary_logits(middle)
+        return embedding, logits
 
     def with_extra_outputs(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Embedding, logits and the attention (B, F', T'), in one pass."""
+        """Return embedding, logits and the attention (B, F', T'), in one pass."""
         embedding, logits, attention = self._main_branch(self.trunk.model.features[: self.split](x))
         return embedding, logits, attention.squeeze(1)
 
@@ -94,23 +91,24 @@ class Soundception(nn.Module):
         return functional.normalize(pooled, dim=1), self.classify(self.dropout(pooled)), attention
 
     def attention(self, features: Tensor) -> Tensor:
-        """Softmax over time and frequency of the detector's map: (B, 1, F', T'), each adds up to
-        1.
+        """Return the softmax of the detector's map over time and frequency.
+
+        The result (B, 1, F', T') adds up to 1 in each window.
         """
         scores = self.detector(features)
         return torch.softmax(scores.flatten(1), dim=1).reshape(scores.shape)
 
     def _auxiliary_logits(self, middle: Tensor) -> Tensor:
-        """Features of each time step times the sigmoid of their detector, averaged over time."""
+        """Return features of each time step times the sigmoid of their detector, averaged."""
         steps = self.auxiliary(middle)
-        logits: Tensor = self.classify_auxiliary(
-            (steps * torch.sigmoid(self.time_detector(steps))).mean(dim=(2, 3))
-        )
+        attended = steps * torch.sigmoid(self.time_detector(steps))
+        logits: Tensor = self.classify_auxiliary(attended.mean(dim=(2, 3)))
         return logits
 
     def stage_modules(self) -> dict[str, list[nn.Module]]:
-        """What a stage of training moves: `top` the layers to species, `last` also detectors and
-        all after the split, or `all`.
+        """Return what a stage of training moves.
+
+        `top`: the layers to species; `last`: also detectors and all after the split; or `all`.
         """
         top: list[nn.Module] = [self.classify, self.classify_auxiliary]
         last = [
@@ -124,8 +122,9 @@ class Soundception(nn.Module):
 
 
 def _keep(features: nn.Sequential, blocks: Sequence[int]) -> tuple[nn.Sequential, int]:
-    """The stem, the two reductions and the first `blocks` of each kind; and how many layers come
-    before the second reduction.
+    """Return the stem, the two reductions and the first `blocks` of each kind.
+
+    The number is how many layers come before the second reduction.
     """
     layers = list(features)
     kept, start = layers[:STEM], STEM
@@ -140,8 +139,9 @@ def _keep(features: nn.Sequential, blocks: Sequence[int]) -> tuple[nn.Sequential
 
 
 def _bands_of_auxiliary(bands: int) -> int:
-    """Bands left of `bands` after the stem, the first reduction and the pooling of the auxiliary
-    branch.
+    """Return the bands left of `bands` at the end of the auxiliary branch.
+
+    The stem, the first reduction and the pooling of the branch come before.
     """
     left = (bands - 3) // 2 + 1 - 2  # two convolutions, the first of stride 2
     left = (left - 3) // 2 + 1 - 2  # Mixed-3a and the valid convolution of 4a

@@ -1,10 +1,9 @@
-"""Features learnt without labels: spherical k-means on whitened frames (Stowell and Plumbley 2014),
-a comparator of system S1.
+"""Features learnt without labels: spherical k-means on whitened frames, a comparator of system S1.
 
-Readings taken: the frames of all channels side by side are whitened by their principal components;
-a frame's activations are its cosines to the bases, rectified; a window is their mean and standard
-deviation over time. Bases are learnt batch by batch, each moved to the direction of all the frames
-it has been given so far.
+Stowell and Plumbley 2014. Readings taken: the frames of all channels side by side are whitened by
+their principal components; a frame's activations are its cosines to the bases, rectified; a window
+is their mean and standard deviation over time. Bases are learnt batch by batch, each moved to the
+direction of all the frames it has been given so far.
 """
 
 from __future__ import annotations
@@ -22,8 +21,9 @@ LEAST_VARIANCE = 1e-3  # of the first component's: whitening must not blow up wh
 
 
 class SphericalKMeans(nn.Module):
-    """(B, channels, F, T) -> embedding (B, 2 * bases) of unit length, twice. Its parameters move in
-    `start` and `learn` only.
+    """(B, channels, F, T) -> embedding (B, 2 * bases) of unit length, twice.
+
+    Its parameters move in `start` and `learn` only.
     """
 
     mean: Tensor
@@ -53,20 +53,20 @@ class SphericalKMeans(nn.Module):
 
     @torch.no_grad()
     def start(self, x: Tensor, rng: np.random.Generator) -> None:
-        """Whitening from windows (B, channels, F, T), and bases that are frames of theirs."""
+        """Take whitening, and frames as bases, from windows (B, channels, F, T)."""
         frames = x.flatten(1, 2).transpose(1, 2).flatten(0, 1).double()
         self.mean.copy_(frames.mean(dim=0))
         variance, directions = torch.linalg.eigh(torch.cov(frames.T))
-        self.whiten.copy_(
-            directions / variance.clamp(min=LEAST_VARIANCE * float(variance[-1])).sqrt()
-        )
+        least = LEAST_VARIANCE * float(variance[-1])
+        self.whiten.copy_(directions / variance.clamp(min=least).sqrt())
         chosen = torch.from_numpy(rng.permutation(len(frames))[: len(self.bases)])
         self.bases[: len(chosen)] = self._frames(x).flatten(0, 1)[chosen]
 
     @torch.no_grad()
     def learn(self, x: Tensor) -> float:
-        """Move every base towards its frames of the windows x; returns the mean cosine of frames to
-        their base before that.
+        """Move every base towards its frames of the windows x.
+
+        Returns the mean cosine of frames to their base before that.
         """
         frames = self._frames(x).flatten(0, 1)
         cosine, nearest = (frames @ self.bases.T).max(dim=1)
@@ -76,6 +76,6 @@ class SphericalKMeans(nn.Module):
         return float(cosine.mean())
 
     def _frames(self, x: Tensor) -> Tensor:
-        """Whitened frames of unit length (B, T, width)."""
+        """Return whitened frames of unit length (B, T, width)."""
         frames = x.flatten(1, 2).transpose(1, 2)
         return functional.normalize((frames - self.mean) @ self.whiten, dim=2)

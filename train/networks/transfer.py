@@ -1,5 +1,6 @@
-"""Image networks with a new last layer: ResNet-18 (He et al. 2016), ResNeSt-50 (Zhang et al. 2020),
-pooled over the whole image.
+"""Image networks with a new last layer, pooled over the whole image.
+
+ResNet-18 (He et al. 2016), ResNeSt-50 (Zhang et al. 2020).
 """
 
 from __future__ import annotations
@@ -15,11 +16,10 @@ __all__ = ["Transfer"]
 
 
 class Transfer(nn.Module):
-    """(B, channels, F, T) -> embedding (B, width) of unit length, the pooled features, and logits
-    (B, classes).
+    """(B, channels, F, T) -> embedding (B, width) of unit length and logits (B, classes).
 
-    `widen` is how the published first layer takes other than three channels; `size` goes to timm,
-    e.g. {channels: [8, 16, 32, 64]}.
+    The embedding is the pooled features. `widen` is how the published first layer takes other than
+    three channels; `size` goes to timm, e.g. {channels: [8, 16, 32, 64]}.
     """
 
     def __init__(
@@ -42,5 +42,5 @@ class Transfer(nn.Module):
         return functional.normalize(pooled, dim=1), self.classify(self.dropout(pooled))
 
     def stage_modules(self) -> dict[str, list[nn.Module]]:
-        """What a stage of training moves: `top` is the new layer."""
+        """Return what a stage of training moves: `top` is the new layer."""
         return {"top": [self.classify], "all": [self]}

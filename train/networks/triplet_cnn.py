@@ -1,6 +1,4 @@
-"""The two embedding networks of Clementino and Colonna 2020 (BirdCLEF), made of MS-CNN's
-modules.
-"""
+"""The two embedding networks of Clementino and Colonna 2020 (BirdCLEF), of MS-CNN's modules."""
 
 from __future__ import annotations
 
@@ -18,13 +16,13 @@ DROPOUT = {"cnn1": 0.5, "cnn2": 0.0}
 
 
 class TripletCnn(nn.Module):
-    """(B, channels, n_mels, frames) -> embedding (B, 128) of unit length, and the same before
-    normalisation in place of logits.
+    """(B, channels, n_mels, frames) -> embedding (B, 128) of unit length, and the last layer.
 
-    Table 2 of the paper: `cnn1` has two multiscale modules and dropout after the dense layers,
-    `cnn2` four and none; dense layers 256, 256, 128, the last linear. Reading taken where the paper
-    is silent: as in MS-CNN, with ReLU after the first two dense; the embedding is normalised, which
-    the margins of 0.5 and 1.0 on squared distances presume (they end at 4).
+    The last layer is the embedding before normalisation, in place of logits. Table 2 of the paper:
+    `cnn1` has two multiscale modules and dropout after the dense layers, `cnn2` four and none;
+    dense layers 256, 256, 128, the last linear. Reading taken where the paper is silent: as in
+    MS-CNN, with ReLU after the first two dense; the embedding is normalised, which the margins of
+    0.5 and 1.0 on squared distances presume (they end at 4).
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""A network that keeps some of the species it learnt to itself."""
+"""A network that does not answer with some of the species it has learnt."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ __all__ = ["Withheld"]
 
 
 class Withheld(nn.Module):
-    """Answers 'none of these' for species that validation cannot vouch for: their probability goes
-    to the implicit 'other'.
+    """Answers 'none of these' for species that validation cannot vouch for.
 
-    With other's logit 0, p(other) + p(withheld) has the logit log(1 + sum exp(withheld));
-    subtracted from the kept logits, it is the new 0. Embeddings are unchanged.
+    Their probability goes to the implicit 'other'. With other's logit 0, p(other) + p(withheld) has
+    the logit log(1 + sum exp(withheld)); subtracted from the kept logits, it is the new 0.
+    Embeddings are unchanged.
     """
 
     def __init__(self, network: nn.Module, *, kept: Sequence[int], withheld: Sequence[int]) -> None:

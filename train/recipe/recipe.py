@@ -1,64 +1,29 @@
-"""A recipe: everything that decides a training run, read from one YAML file and checked completely
-before anything runs.
-"""
+"""A recipe: everything that decides a training run, checked completely before anything runs."""
 
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Literal
 
-from edge.bundle.spec import WHOLE, FrontendSpec, from_mapping
-from edge.errors import ConfigError, SpecError
-from train.files import read_yaml
-from train.recipe.sections import (
-    CHOICES,
-    KINDS,
-    OPTIMISERS,
-    AugmentSpec,
-    ClassifierSpec,
-    CropSpec,
-    CrossEntropySpec,
-    FocalSpec,
-    ForestSpec,
-    KMeansSpec,
-    KnnSpec,
-    NetworkSpec,
-    ObjectiveSpec,
-    PseudoSpec,
-    SemihardSpec,
-    SplitSpec,
-    StageSpec,
-    TripletSpec,
-)
+from edge.bundle.digest import canonical_digest
+from edge.bundle.spec import WHOLE, FrontendSpec
+from edge.errors import SpecError
+from train.recipe.augmentation import AugmentSpec
+from train.recipe.classifiers import AnyClassifierSpec
+from train.recipe.objectives import CrossEntropySpec, FocalSpec, KMeansSpec, ObjectiveSpec
+from train.recipe.sections import CropSpec, NetworkSpec, PseudoSpec, SplitSpec, StageSpec
 
-__all__ = [
-    "OPTIMISERS",
-    "AugmentSpec",
-    "ClassifierSpec",
-    "CropSpec",
-    "CrossEntropySpec",
-    "FocalSpec",
-    "ForestSpec",
-    "KMeansSpec",
-    "KnnSpec",
-    "NetworkSpec",
-    "PseudoSpec",
-    "Recipe",
-    "SemihardSpec",
-    "SplitSpec",
-    "StageSpec",
-    "TripletSpec",
-    "load_recipe",
-]
+__all__ = ["OPTIMISERS", "SCHEDULES", "Recipe"]
 
-
+OPTIMISERS = ("adagrad", "adam", "adamw", "rmsprop", "sgd")
+SCHEDULES = ("constant", "cosine")
 FRAMES = ("segmentation",)  # networks that say when, not only whether
-NEWCOMERS: tuple[tuple[str, str, Any], ...] = (  # section, key, and the value that changes nothing
+# What training does not depend on.
+INDECISIVE = ("notes", "acceptance", "withheld")
+# Section, key, and the value that changes nothing, of keys that older checkpoints do not know.
+NEWCOMERS: tuple[tuple[str, str, Any], ...] = (
     ("", "head_rate", 1.0),
     ("", "crop", None),
     ("", "pseudo", None),
@@ -78,7 +43,8 @@ class Recipe:
     labels become outliers. `withheld` species are learnt but answered with 'none of these'
     (`train.networks.withheld`). `acceptance` is the share of known validation windows that the
     rejection rule lets pass; `notes` go into the model card. `head_rate` is how many times the
-    learning rate the layers behind a published trunk have. `pseudo` makes it a recipe for
+    learning rate the layers behind a published trunk have. `classifier` is trained on frozen
+    embeddings, where the network has no logits of its own. `pseudo` makes it a recipe for
     `edge-train segment` and `shift`.
     """
 
@@ -93,7 +59,7 @@ class Recipe:
     learning_rate: float = 1e-3
     weight_decay: float = 1e-4
     head_rate: float = 1.0
-    classifier: ClassifierSpec | KnnSpec | ForestSpec | None = None
+    classifier: AnyClassifierSpec | None = None
     stages: tuple[StageSpec, ...] = ()
     augment: AugmentSpec = field(default_factory=AugmentSpec)
     crop: CropSpec | None = None
@@ -107,8 +73,26 @@ class Recipe:
     notes: str = ""
 
     def __post_init__(self) -> None:
+        self._check_numbers()
+        self._check_frontend()
+        self._check_objective()
+        if self.pseudo is not None:
+            self._check_pseudo()
+        elif isinstance(self.objective, FocalSpec) and self.objective.frame_weight:
+            raise SpecError(
+                "objective.frame_weight needs labels in time: add a pseudo section, or leave it out"
+            )
+
+    def _check_numbers(self) -> None:
         if self.steps < 1 or self.steps_per_epoch < 1 or self.members < 1:
             raise SpecError("steps, steps_per_epoch and members must be at least 1")
+        in_stages = sum(stage.steps for stage in self.stages)
+        if self.stages and in_stages != self.steps:
+            raise SpecError(f"stages: their steps add up to {in_stages}, but steps is {self.steps}")
+        if not 0 < self.head_rate <= 1000:
+            raise SpecError(f"head_rate: {self.head_rate} is outside 0..1000")
+
+    def _check_frontend(self) -> None:
         if self.frontend.channels[0].component not in WHOLE:
             raise SpecError(
                 f"frontend.channels[0] must be {' or '.join(WHOLE)}: activity and mixing levels "
@@ -119,6 +103,8 @@ class Recipe:
                 "augment.hue needs three channels to turn into each other, the frontend has "
                 f"{self.frontend.shape[0]}"
             )
+
+    def _check_objective(self) -> None:
         if self.withheld and self.activation != "softmax_other":
             raise SpecError(
                 "withheld needs objective cross_entropy with an outlier_share above 0: there is no "
@@ -132,32 +118,14 @@ class Recipe:
             raise SpecError(
                 "network spherical_kmeans and objective spherical_kmeans need each other"
             )
-        if self.stages and sum(stage.steps for stage in self.stages) != self.steps:
-            raise SpecError(
-                f"stages: their steps add up to {sum(s.steps for s in self.stages)}, but steps is "
-                f"{self.steps}"
-            )
-        if not 0 < self.head_rate <= 1000:
-            raise SpecError(f"head_rate: {self.head_rate} is outside 0..1000")
-        self._check_pseudo()
 
     def _check_pseudo(self) -> None:
-        """Labels in time need a network with time steps, and sound that stays where they say it
-        is.
-        """
-        weight = self.objective.frame_weight if isinstance(self.objective, FocalSpec) else 0.0
-        if self.pseudo is None:
-            if weight:
-                raise SpecError(
-                    "objective.frame_weight needs labels in time: add a pseudo section, or leave "
-                    "it out"
-                )
-            return
+        """Raise `SpecError` unless the network has time steps, and sound stays at its labels."""
         if self.network.kind not in FRAMES or not isinstance(self.objective, FocalSpec):
             raise SpecError(
                 f"pseudo: network {self.network.kind} with objective {self.objective.kind} has no "
-                "time steps to label: use "
-                f"network {FRAMES[0]} with objective focal, or leave the section out"
+                f"time steps to label: use network {FRAMES[0]} with objective focal, or leave the "
+                "section out"
             )
         if self.frontend.stack != 1 or self.frontend.frames is not None:
             raise SpecError(
@@ -169,12 +137,12 @@ class Recipe:
         for name in ("stretch", "time_shift_share", "masks"):
             if getattr(self.augment, name):
                 raise SpecError(
-                    f"augment.{name} would part sound from its pseudo label: leave it out of a "
-                    "recipe with pseudo"
+                    f"augment.{name} would move sound away from its pseudo label: leave it out of "
+                    "a recipe with pseudo"
                 )
 
     def as_mapping(self) -> dict[str, Any]:
-        """Plain YAML types; `parse_recipe` reads it back."""
+        """Return plain YAML types, which `train.recipe.load.parse_recipe` reads back."""
         plain: dict[str, Any] = json.loads(
             json.dumps({**dataclasses.asdict(self), "frontend": self.frontend.as_mapping()})
         )
@@ -182,8 +150,10 @@ class Recipe:
 
     @property
     def activation(self) -> Literal["softmax", "softmax_other", "sigmoid"]:
-        """How the head reads the logits: against 'other' when outliers were shown in training; each
-        alone after focal loss.
+        """How the head reads the logits.
+
+        They are read against 'other' when outliers were shown in training, each alone after focal
+        loss.
         """
         if isinstance(self.objective, FocalSpec):
             return "sigmoid"
@@ -192,93 +162,11 @@ class Recipe:
 
     @property
     def digest(self) -> str:
-        """sha256 of what training depends on: a checkpoint is resumed only by the recipe that wrote
-        it.
-        """
-        decisive = {
-            key: value
-            for key, value in self.as_mapping().items()
-            if key not in ("notes", "acceptance", "withheld")
-        }
-        # so that a checkpoint of before there were any is resumed
+        """sha256 of what training depends on: only the same recipe resumes a checkpoint."""
+        decisive = {k: v for k, v in self.as_mapping().items() if k not in INDECISIVE}
+        # Left out where neutral, so that a checkpoint from before there were any is resumed.
         for section, key, neutral in NEWCOMERS:
-            there = decisive[section] if section else decisive
-            if there.get(key, neutral) == neutral:
-                there.pop(key, None)
-        return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()
-
-
-SECTIONS: dict[str, type[Any]] = {
-    "network": NetworkSpec,
-    "augment": AugmentSpec,
-    "split": SplitSpec,
-    "crop": CropSpec,
-    "pseudo": PseudoSpec,
-}
-
-
-def load_recipe(
-    path: Path, *, overrides: Mapping[str, Any] | None = None, from_scratch: bool = False
-) -> Recipe:
-    """Read a recipe file; every mistake is one line that names the file and the key.
-    `from_scratch`: no published weights.
-    """
-    values = read_yaml(path, what="recipe")
-    if not isinstance(values, dict):
-        raise ConfigError(f"{path}: a recipe is a mapping of keys, see config/recipes/")
-    recipe = parse_recipe({**values, **(overrides or {})}, where=str(path))
-    if from_scratch:
-        recipe = dataclasses.replace(
-            recipe, network=dataclasses.replace(recipe.network, pretrained=False)
-        )
-    return recipe
-
-
-def parse_recipe(values: Mapping[str, Any], *, where: str) -> Recipe:
-    """Build a recipe from plain YAML types."""
-    parsed = dict(values)
-    parsed["frontend"] = FrontendSpec.parse(
-        parsed.get("frontend") or {}, where=f"{where}: frontend"
-    )
-    for key, cls in SECTIONS.items():
-        if parsed.get(key) is not None:
-            parsed[key] = _section(cls, parsed[key], where=f"{where}: {key}")
-    for key, classes in KINDS.items():
-        if parsed.get(key) is not None:
-            parsed[key] = _section(
-                _kind(parsed[key], classes, where=f"{where}: {key}"),
-                parsed[key],
-                where=f"{where}: {key}",
-            )
-    stages = parsed.get("stages") or ()
-    parsed["stages"] = tuple(
-        _section(StageSpec, stage, where=f"{where}: stages[{i}]") for i, stage in enumerate(stages)
-    )
-    for key in ("species", "withheld"):
-        parsed[key] = tuple(parsed.get(key) or ())
-    recipe: Recipe = from_mapping(Recipe, parsed, where=where)
-    for key, allowed in CHOICES.items():
-        if getattr(recipe, key) not in allowed:
-            raise SpecError(
-                f"{where}: {key}: '{getattr(recipe, key)}' is none of {', '.join(allowed)}"
-            )
-    return recipe
-
-
-def _kind(values: Any, classes: tuple[type[Any], ...], *, where: str) -> type[Any]:
-    """The class of a section by its key `kind`; a classifier without one is the MLP, an objective
-    must name its own.
-    """
-    there = {cls.kind: cls for cls in classes}
-    fallback = ClassifierSpec.kind if ClassifierSpec in classes else None
-    kind = values.get("kind", fallback) if isinstance(values, dict) else fallback
-    if kind not in there:
-        raise SpecError(f"{where}.kind: '{kind}' is none of {', '.join(there)}")
-    return there[kind]
-
-
-def _section(cls: type[Any], values: Any, *, where: str) -> Any:
-    if not isinstance(values, dict):
-        raise SpecError(f"{where}: must be a mapping of keys")
-    lists = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
-    return from_mapping(cls, lists, where=where)
+            values = decisive[section] if section else decisive
+            if values.get(key, neutral) == neutral:
+                values.pop(key, None)
+        return canonical_digest(decisive)

@@ -1,1 +1,1 @@
-"""Room: what the network is shown, windows cut from recordings, augmented, batched and labelled."""
+"""Room: what the network is shown: windows cut from recordings, augmented, batched, labelled."""

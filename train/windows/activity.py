@@ -15,16 +15,21 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Activity", "frame_activity", "measure_activity"]
+__all__ = ["Activity", "measure_activity"]
 
-ACTIVE, QUIET, CLEAR_DB = 0.4, 0.35, 20.0
-LOUDEST_BANDS, FRAME_PERCENTILE, BACKGROUND_PERCENTILE = 4, 85, 10
+ACTIVE = 0.4
+QUIET = 0.35
+CLEAR_DB = 20.0
+LOUDEST_BANDS = 4
+FRAME_PERCENTILE = 85
+BACKGROUND_PERCENTILE = 10
 
 
 @dataclass(frozen=True, kw_only=True)
 class Activity:
-    """Window starts in frames: `starts` (W,) with `level_db` (W,), and which of them are `active`
-    or `quiet`, (W,) bool.
+    """The windows of a recording: `starts` (W,) in frames, with `level_db` (W,).
+
+    `active` and `quiet` say which of them are, (W,) bool.
     """
 
     starts: NDArray[np.int64]
@@ -33,25 +38,26 @@ class Activity:
     quiet: NDArray[np.bool_]
 
 
-def frame_activity(mel_db: NDArray[np.floating]) -> NDArray[np.float32]:
-    """How far each frame's loudest bands stand above background, in dB: mel dB (n_mels, frames) ->
-    (frames,) float32.
+def _frame_activity(mel_db: NDArray[np.floating]) -> NDArray[np.float32]:
+    """Return how far each frame's loudest bands stand above background, in dB.
+
+    Takes mel dB (n_mels, frames), gives (frames,) float32.
     """
     mel = mel_db.astype(np.float32)
     above = mel - np.percentile(mel, BACKGROUND_PERCENTILE, axis=1, keepdims=True)
-    loudest: NDArray[np.float32] = np.partition(above, -LOUDEST_BANDS, axis=0)[
-        -LOUDEST_BANDS:
-    ].mean(axis=0)
+    ordered = np.partition(above, -LOUDEST_BANDS, axis=0)
+    loudest: NDArray[np.float32] = ordered[-LOUDEST_BANDS:].mean(axis=0)
     return loudest
 
 
 def measure_activity(
     mel_db: NDArray[np.floating], *, window_frames: int, hop_frames: int
 ) -> Activity:
-    """Activity of the windows that start every `hop_frames` of mel dB (n_mels, frames >=
-    window_frames).
+    """Return the activity of the windows that start every `hop_frames`.
+
+    `mel_db` is (n_mels, frames >= window_frames).
     """
-    frames = frame_activity(mel_db)
+    frames = _frame_activity(mel_db)
     starts = np.arange(0, max(1, len(frames) - window_frames + 1), hop_frames)
     level = np.array(
         [np.percentile(frames[s : s + window_frames], FRAME_PERCENTILE) for s in starts], np.float32

@@ -1,5 +1,4 @@
-"""Augmentation of mel power: what changes between a quiet studio recording and a microphone in a
-forest.
+"""Augmentation of mel power: what differs between a quiet recording and a recorder's in a forest.
 
 Mixing happens in the power domain, where independent sounds add; arrays are (channels, n_mels,
 frames) float32.
@@ -10,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from train.recipe.recipe import AugmentSpec
+from train.recipe.augmentation import AugmentSpec
 from train.windows.dataset import TrainingWindows
 
 __all__ = ["augment", "mask", "mix", "to_peak_band"]
@@ -19,16 +18,18 @@ Array = NDArray[np.float32]
 
 
 def to_peak_band(power: Array) -> Array:
-    """Scale so that the loudest mel band of the first channel has mean power 1: makes 'SNR' mean
-    the same for any recording.
+    """Scale so that the loudest mel band of the first channel has mean power 1.
+
+    Then 'SNR' means the same for any recording.
     """
     scaled: Array = power / (power[0].mean(axis=1).max() + np.float32(1e-12))
     return scaled
 
 
 def mix(power: Array, other: Array, *, other_db: float) -> Array:
-    """`power` with `other` under it at `other_db` relative to it, both first brought to the same
-    peak band.
+    """Return `power` with `other` under it at `other_db` relative to it.
+
+    Both are first brought to the same peak band.
     """
     return to_peak_band(power) + to_peak_band(other) * np.float32(10 ** (other_db / 10))
 
@@ -36,8 +37,9 @@ def mix(power: Array, other: Array, *, other_db: float) -> Array:
 def augment(
     power: Array, *, spec: AugmentSpec, windows: TrainingWindows, rng: np.random.Generator
 ) -> Array:
-    """One random draw of everything `spec` asks for, in the order a sound meets it: place, air,
-    microphone, gain.
+    """Draw once everything `spec` asks for, in the order a sound meets it.
+
+    The order is place, air, microphone, gain.
     """
     if windows.has_outliers and rng.random() < spec.noise_share:
         power = mix(power, windows.interference(rng), other_db=-rng.uniform(*spec.noise_snr_db))
@@ -52,15 +54,16 @@ def augment(
     if spec.equaliser_db:
         power = power * _response(power.shape[1], spec.equaliser_db, rng)[None, :, None]
     if spec.gain_db:
-        power = to_peak_band(power) * np.float32(
-            10 ** (rng.uniform(-spec.gain_db, spec.gain_db) / 10)
-        )
+        gain_db = rng.uniform(-spec.gain_db, spec.gain_db)
+        power = to_peak_band(power) * np.float32(10 ** (gain_db / 10))
     return power
 
 
 def mask(features: Array, *, count: int, rng: np.random.Generator) -> Array:
-    """SpecAugment on finished features: `count` masks up to a tenth of the bands, and `count` up to
-    a ninth of the frames.
+    """Apply SpecAugment to finished features, in place.
+
+    There are `count` masks of up to a tenth of the bands, and `count` of up to a ninth of the
+    frames.
     """
     _, bands, frames = features.shape
     for _ in range(count):
@@ -78,16 +81,18 @@ def _stretch(power: Array, factor: float) -> Array:
 
 
 def _shift_bands(power: Array, bands: int) -> Array:
-    """Shift along mel; the vacated edge repeats the last band rather than wrapping low rumble to
-    the top.
+    """Shift along mel.
+
+    The vacated edge repeats the last band, so that low rumble is not wrapped to the top.
     """
     index = np.clip(np.arange(power.shape[1]) - bands, 0, power.shape[1] - 1)
     return power[:, index]
 
 
 def _response(bands: int, depth_db: float, rng: np.random.Generator) -> Array:
-    """A smooth random frequency response: 3 to 6 support points, linear in dB between them;
-    (bands,) power gains.
+    """Draw a smooth random frequency response: (bands,) power gains.
+
+    It has 3 to 6 support points, and is linear in dB between them.
     """
     points = int(rng.integers(3, 7))
     db = np.interp(

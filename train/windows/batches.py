@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.bundle.features import Frontend
-from train.recipe.recipe import AugmentSpec
+from train.recipe.augmentation import AugmentSpec
 from train.windows.augment import augment, mask, mix
 from train.windows.dataset import TrainingWindows
 from train.windows.images import distort
@@ -21,8 +21,10 @@ Array = NDArray[np.float32]
 
 @dataclass(frozen=True, kw_only=True)
 class _Example:
-    """A window as the network sees it, with shares of a mixture (K + 1,), the last 'other', and
-    labels (K,) and steps (T', K).
+    """A window as the network sees it.
+
+    `shares` (K + 1,) are those of a mixture, the last is 'other'; `labels` are (K,), `steps` (T',
+    K).
     """
 
     features: Array
@@ -32,8 +34,10 @@ class _Example:
 
 
 def either(one: Array | None, other: Array | None) -> Array | None:
-    """Time steps (T', K) of a mixture: present where either is, else unsure (NaN) where either is,
-    else absent.
+    """Return the time steps (T', K) of a mixture.
+
+    A species is present where it is in either part, else unsure (NaN) where it is in either, else
+    absent.
     """
     if one is None or other is None:
         return None
@@ -52,51 +56,43 @@ class Batches:
     def per_class(
         self, rng: np.random.Generator, per_class: int, species: int | None = None
     ) -> tuple[Array, NDArray[np.int64]]:
-        """`per_class` windows of every species (Algorithm 1's mini-batch), or of `species` of them
-        drawn at random.
+        """Draw `per_class` windows of every species (Algorithm 1's mini-batch).
 
-        Features (B, C, F, T) and classes (B,).
+        `species` limits them to so many drawn at random. Returns features (B, C, F, T) and classes
+        (B,).
         """
         count = len(self.windows.labels)
-        drawn = (
-            np.arange(count)
-            if species is None or species >= count
-            else np.sort(rng.permutation(count)[:species])
-        )
+        everything = species is None or species >= count
+        drawn = np.arange(count) if everything else np.sort(rng.permutation(count)[:species])
         classes = np.repeat(drawn, per_class)
-        return np.stack(
-            [self._features(rng, self.windows.known(rng, int(c))) for c in classes]
-        ), classes
+        features = [self._features(rng, self.windows.known(rng, int(c))) for c in classes]
+        return np.stack(features), classes
 
     def classification(
         self, rng: np.random.Generator, size: int, outlier_share: float
     ) -> tuple[Array, Array, NDArray[np.int64]]:
-        """Features (B, C, F, T), soft targets (B, K + 1), last column 'other', and classes (B,), -1
-        where not pure.
+        """Draw features (B, C, F, T), soft targets (B, K + 1) and classes (B,).
+
+        The last column of the targets is 'other'; a class is -1 where a window is not pure.
         """
         examples = self._draw(rng, size, outlier_share)
-        features, targets = (
-            np.stack([e.features for e in examples]),
-            np.stack([e.shares for e in examples]),
-        )
+        features = np.stack([e.features for e in examples])
+        targets = np.stack([e.shares for e in examples])
         pure = (targets[:, :-1].max(axis=1) == 1) & (targets[:, -1] == 0)
         return features, targets, np.where(pure, targets.argmax(axis=1), -1)
 
     def labelled(
         self, rng: np.random.Generator, size: int, outlier_share: float
     ) -> tuple[Array, Array, Array | None]:
-        """Features (B, C, F, T), labels (B, K) of all that is heard, and with pseudo labels those
-        of time steps (B, T', K).
+        """Draw features (B, C, F, T) and labels (B, K) of all that is heard.
 
-        A mixture has the labels of both its parts. A step is 1 where a species is present, 0 where
-        absent, NaN where unsure.
+        With pseudo labels it also returns those of time steps (B, T', K): 1 where a species is
+        present, 0 where absent, NaN where unsure. A mixture has the labels of both its parts.
         """
         examples = self._draw(rng, size, outlier_share)
         steps = [e.steps for e in examples if e.steps is not None]
-        features, labels = (
-            np.stack([e.features for e in examples]),
-            np.stack([e.labels for e in examples]),
-        )
+        features = np.stack([e.features for e in examples])
+        labels = np.stack([e.labels for e in examples])
         return features, labels, np.stack(steps) if steps else None
 
     def _draw(self, rng: np.random.Generator, size: int, outlier_share: float) -> list[_Example]:
@@ -121,18 +117,16 @@ class Batches:
         species = len(self.windows.labels)
         label = int(rng.integers(species))
         first = self.windows.labelled(rng, label)
-        power, labels, steps, shares = (
-            first.power,
-            first.labels,
-            first.steps,
-            np.zeros(species + 1, np.float32),
-        )
+        power = first.power
+        labels = first.labels
+        steps = first.steps
+        shares = np.zeros(species + 1, np.float32)
         shares[label if labels[label] else -1] = 1  # a marked pause is 'other'
         if rng.random() < self.augmentation.mixup_share:
             share, other = self._share(rng), int(rng.integers(species))
             second = self.windows.labelled(rng, other)
-            # shares of amplitude, so of power squared: at share 0.8 the second species is 12 dB
-            # down and still counts 0.2
+            # Shares of amplitude, so of power squared: at share 0.8 the second species is 12 dB
+            # down and still counts 0.2.
             power = mix(power, second.power, other_db=float(20 * np.log10((1 - share) / share)))
             shares *= np.float32(share)
             shares[other if second.labels[other] else -1] += np.float32(1 - share)
@@ -142,19 +136,19 @@ class Batches:
         )
 
     def _share(self, rng: np.random.Generator) -> float:
-        """What the first species has of a mixture; never all or nothing, as the labels of both are
-        to be true.
+        """Draw the share of the first species in a mixture.
+
+        It is never all or nothing, as the labels of both are to be true.
         """
         alpha = self.augmentation.mixup_alpha
-        return (
-            float(np.clip(rng.beta(alpha, alpha), 0.01, 0.99)) if alpha else rng.uniform(0.2, 0.8)
-        )
+        if alpha:
+            return float(np.clip(rng.beta(alpha, alpha), 0.01, 0.99))
+        return rng.uniform(0.2, 0.8)
 
     def _features(self, rng: np.random.Generator, power: Array) -> Array:
         spec = self.augmentation
         if spec.coloured_share and rng.random() < spec.coloured_share:
             power = mix(power, self._noise.draw(rng), other_db=-rng.uniform(*spec.coloured_snr_db))
         power = augment(power, spec=spec, windows=self.windows, rng=rng)
-        return mask(
-            distort(self._frontend.levels(power), spec=spec, rng=rng), count=spec.masks, rng=rng
-        )
+        features = distort(self._frontend.levels(power), spec=spec, rng=rng)
+        return mask(features, count=spec.masks, rng=rng)

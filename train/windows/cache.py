@@ -1,5 +1,4 @@
-"""Component spectrograms of whole recordings, computed once and kept by the digest of what decides
-them.
+"""Component spectrograms of whole recordings, computed once and kept.
 
 What is cached is the mel power of each component *before* the levels (in dB, float16: 0.06 dB at
 worst). So training can crop at any frame, and mix recordings in the power domain, where sound adds;
@@ -19,8 +18,8 @@ from numpy.typing import NDArray
 
 from edge.bundle.features import Frontend, power_to_db
 from edge.bundle.spec import FrontendSpec
+from edge.files import replacing
 from train.corpus.corpus import Recording
-from train.files import replacing
 from train.recipe.sections import LONGEST_S
 from train.windows.audio import loop_to, read_audio
 
@@ -31,19 +30,20 @@ MAX_S = LONGEST_S
 
 @dataclass(frozen=True, kw_only=True)
 class ComponentCache:
-    """Files `<folder>/<component digest>/<sha256 of the recording>.npy`, each (channels, n_mels,
-    frames) float16 dB.
+    """Files `<folder>/<component digest>/<sha256 of the recording>.npy`.
+
+    Each holds (channels, n_mels, frames) float16 dB.
     """
 
     folder: Path
     spec: FrontendSpec
 
     def path(self, recording: Recording) -> Path:
-        """Where the components of `recording` are kept."""
+        """Return where the components of `recording` are kept."""
         return self.folder / self.spec.component_digest[:16] / f"{recording.sha256}.npy"
 
     def load(self, recording: Recording) -> NDArray[np.float16]:
-        """Components of one recording, from the cache or computed now."""
+        """Return the components of one recording, from the cache or computed now."""
         file = self.path(recording)
         if not file.exists():
             _compute(self.spec, recording.path, file)
@@ -58,20 +58,17 @@ class ComponentCache:
                 _compute(self.spec, recording.path, self.path(recording))
             return
         with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
-            specs, audio, files = (
-                [self.spec] * len(missing),
-                [r.path for r in missing],
-                [self.path(r) for r in missing],
-            )
+            specs = [self.spec] * len(missing)
+            audio = [r.path for r in missing]
+            files = [self.path(r) for r in missing]
             for _ in pool.map(_compute, specs, audio, files):
                 pass  # asked for, so that a failure is raised here
 
 
 def to_power(components: NDArray[np.float16]) -> NDArray[np.float32]:
-    """Cached dB back to mel power, float32."""
-    power: NDArray[np.float32] = np.power(
-        np.float32(10), components.astype(np.float32) * np.float32(0.1)
-    )
+    """Return cached dB as mel power, float32."""
+    bels = components.astype(np.float32) * np.float32(0.1)
+    power: NDArray[np.float32] = np.power(np.float32(10), bels)
     return power
 
 

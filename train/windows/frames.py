@@ -1,8 +1,7 @@
-"""Seconds of a recording as frames of its components, for what people or networks said of parts of
-it.
+"""Seconds of a recording as frames of its components.
 
-A recording shorter than a window is repeated to fill one (`train.windows.audio.loop_to`), and so is
-what was said of it.
+They say to which frames a mark of a person or of a network belongs. A recording shorter than a
+window is repeated to fill one (`train.windows.audio.loop_to`), and so is what was said of it.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ SHORTEST_S = 0.5  # what has to be left of a recording when speech is cut out
 
 
 def frame_times(recording: Recording, spec: FrontendSpec, frames: int) -> NDArray[np.float64]:
-    """The time in the recording of the middle of each of its `frames`, in seconds."""
+    """Return the time in the recording of the middle of each of its `frames`, in seconds."""
     seconds = np.arange(frames) / spec.frames_per_second
     looped = 0 < recording.seconds < spec.window_s
     times: NDArray[np.float64] = np.mod(seconds, recording.seconds) if looped else seconds
@@ -33,23 +32,23 @@ def frame_times(recording: Recording, spec: FrontendSpec, frames: int) -> NDArra
 def marked_frames(
     recording: Recording, spec: FrontendSpec, frames: int, kind: Kind, *, margin_s: float = 0.0
 ) -> Mask:
-    """Frames (frames,) whose middle is in a stretch of `kind`, or less than `margin_s` from it."""
-    times = frame_times(recording, spec, frames)
-    return _within(
-        times,
-        ((s.start_s - margin_s, s.end_s + margin_s) for s in recording.stretches if s.kind == kind),
-    )
+    """Return which frames (frames,) have their middle in a stretch of `kind`.
+
+    A frame less than `margin_s` from it counts too.
+    """
+    stretches = [s for s in recording.stretches if s.kind == kind]
+    borders = ((s.start_s - margin_s, s.end_s + margin_s) for s in stretches)
+    return _within(frame_times(recording, spec, frames), borders)
 
 
 def trained_frames(recording: Recording, spec: FrontendSpec, frames: int) -> NDArray[np.int64]:
-    """Which of a recording's `frames` are left when speech is cut out, repeated to fill a window;
-    none if next to none are left.
+    """Return which of a recording's `frames` are left when speech is cut out.
 
-    A frame reaches half a transform to both sides of its middle.
+    They are repeated to fill a window; if next to none are left, there are none. A frame reaches
+    half a transform to both sides of its middle.
     """
-    margin_s = (
-        max(channel.n_fft or spec.n_fft for channel in spec.channels) / 2 / spec.sample_rate_hz
-    )
+    longest = max(channel.n_fft or spec.n_fft for channel in spec.channels)
+    margin_s = longest / 2 / spec.sample_rate_hz
     kept = np.flatnonzero(~marked_frames(recording, spec, frames, "human_voice", margin_s=margin_s))
     if len(kept) < min(frames, SHORTEST_S * spec.frames_per_second):
         return kept[:0]

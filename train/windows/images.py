@@ -1,11 +1,10 @@
-"""Augmentation of finished features as if they were an image: what Sevilla and Glotin 2017 (section
-2.2, system S4) do in training.
+"""Augmentation of finished features as if they were an image (system S4).
 
-Arrays are (channels, bands, frames) float32, scaled by the levels to 0..1. The paper runs "the
-Inception preprocessing" on three scales as red, green and blue; that is TensorFlow's: brightness
-32/255, contrast and saturation 0.5, hue 0.2, in any order. Two readings are ours: grey is the mean
-of the channels, and hue turns the channels about the grey axis, which needs no detour by HSV and
-leaves the mean as it is.
+Sevilla and Glotin 2017, section 2.2. Arrays are (channels, bands, frames) float32, scaled by the
+levels to 0..1. The paper runs "the Inception preprocessing" on three scales as red, green and blue;
+that is TensorFlow's: brightness 32/255, contrast and saturation 0.5, hue 0.2, in any order. Two
+readings are ours: grey is the mean of the channels, and hue turns the channels about the grey axis,
+which needs no detour by HSV and leaves the mean as it is.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from train.recipe.sections import AugmentSpec
+from train.recipe.augmentation import AugmentSpec
 
 __all__ = ["crop_height", "distort", "turn_hue"]
 
@@ -23,11 +22,10 @@ Array = NDArray[np.float32]
 
 
 def distort(features: Array, *, spec: AugmentSpec, rng: np.random.Generator) -> Array:
-    """One random draw of what `spec` asks for: crop in frequency, colour, grain; clipped to the
-    range that features have.
+    """Draw once what `spec` asks for: crop in frequency, colour, grain.
 
-    Where nothing is asked for, nothing is drawn: a recipe without these keys sees the same windows
-    as before there were any.
+    The result is clipped to the range that features have. Where nothing is asked for, nothing is
+    drawn: a recipe without these keys sees the same windows as before there were any.
     """
     ceiling = max(1.0, float(features.max()))  # PCEN may exceed 1
     if spec.crop_top or spec.crop_bottom:
@@ -45,8 +43,9 @@ def distort(features: Array, *, spec: AugmentSpec, rng: np.random.Generator) -> 
 
 
 def crop_height(features: Array, *, top: float, bottom: float) -> Array:
-    """The bands between the shares `bottom` and `top` of the height, resized bilinearly to all of
-    it; frames stay.
+    """Return the bands between the shares `bottom` and `top` of the height.
+
+    They are resized bilinearly to all of it; frames stay.
     """
     bands = features.shape[1]
     centres = np.clip(
@@ -60,12 +59,13 @@ def crop_height(features: Array, *, top: float, bottom: float) -> Array:
 
 
 def turn_hue(features: Array, turn: float) -> Array:
-    """Three channels turned about the grey axis by `turn` of a circle (a third of it: each becomes
-    the next); their mean stays.
+    """Turn three channels about the grey axis by `turn` of a circle; their mean stays.
+
+    A third of a circle makes each channel the next.
     """
     angle = 2 * np.pi * turn
     # Rodrigues' rotation about (1, 1, 1): a circulant matrix, its first row for angles a third of a
-    # circle apart
+    # circle apart.
     row = (1 + 2 * np.cos(angle + 2 * np.pi / 3 * np.arange(3))) / 3
     rotation = np.stack([np.roll(row, i) for i in range(3)]).astype(np.float32)
     turned: Array = np.einsum("ij,jbt->ibt", rotation, features)
@@ -98,8 +98,9 @@ COLOURS: dict[str, Callable[[Array, float], Array]] = {
 
 
 def _grain(features: Array, depth: float, rng: np.random.Generator) -> Array:
-    """The paper's "random noise or local brightness": independent noise, or as often a brightness
-    that changes slowly with time.
+    """Add the paper's "random noise or local brightness".
+
+    It is independent noise, or as often a brightness that changes slowly with time.
     """
     if rng.random() < 0.5:
         noise = rng.standard_normal(features.shape, np.float32)

@@ -1,6 +1,4 @@
-"""What a trained network says of many windows: the currency between training, calibration and
-evaluation.
-"""
+"""What a network says of many windows: what training, calibration and evaluation exchange."""
 
 from __future__ import annotations
 
@@ -14,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.errors import UserError
-from train.files import replacing
+from edge.files import replacing
 
-__all__ = ["HOP_S", "WindowOutputs"]
+__all__ = ["COLUMNS", "HOP_S", "WindowOutputs"]
 
 HOP_S = 2.5  # from one window of a recording to the next
 
@@ -25,11 +23,12 @@ COLUMNS = ("recording", "start_s", "active", "embedding", "logits")
 
 @dataclass(frozen=True, kw_only=True)
 class WindowOutputs:
-    """W windows of a corpus: position of their recording in `Corpus.recordings` (W,), start in it
-    in seconds (W,), whether something is heard in them (W,) bool, embedding (W, D) and logits (W,
-    K) float32 in the order of `labels`.
+    """W windows of a corpus.
 
-    A window that is not active is taken as nothing, not as the species its file is labelled with.
+    It holds the position of their recording in `Corpus.recordings` (W,), start in it in seconds
+    (W,), whether something is heard in them (W,) bool, embedding (W, D) and logits (W, K) float32
+    in the order of `labels`. A window that is not active is taken as nothing, not as the species
+    its file is labelled with.
     """
 
     recording: NDArray[np.int64]
@@ -55,18 +54,18 @@ class WindowOutputs:
         return len(self.recording)
 
     def select(self, mask: NDArray[Any]) -> WindowOutputs:
-        """The windows of a boolean mask (W,) or of positions."""
+        """Return the windows of a boolean mask (W,) or of positions."""
         return dataclasses.replace(self, **{name: getattr(self, name)[mask] for name in COLUMNS})
 
     def save(self, path: Path) -> None:
-        """Write one .npz, whole or not at all."""
+        """Write one .npz, whole or not at all; raises OSError."""
         arrays = {name: getattr(self, name) for name in COLUMNS}
         with replacing(Path(path)) as staged, staged.open("wb") as file:
             np.savez_compressed(file, labels=np.array(self.labels, dtype=np.str_), **arrays)
 
     @staticmethod
     def load(path: Path) -> WindowOutputs:
-        """The inverse of `save`."""
+        """Read what `save` wrote; raises `UserError`."""
         try:
             with Path(path).open("rb") as file, np.load(file, allow_pickle=False) as arrays:
                 columns = {name: arrays[name] for name in COLUMNS}

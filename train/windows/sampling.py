@@ -21,8 +21,9 @@ Array = NDArray[np.float32]
 
 @dataclass(frozen=True, kw_only=True)
 class Sampling:
-    """What a recipe says of where windows are cut and what is true of them; by default, that a
-    window has its recording's label.
+    """What a recipe says of where windows are cut and what is true of them.
+
+    By default, a window has its recording's label.
     """
 
     crop: CropSpec | None = None
@@ -32,8 +33,7 @@ class Sampling:
 
 @dataclass(frozen=True, kw_only=True)
 class Drawn:
-    """A window of a recording of a species: mel power (channels, n_mels, frames) and what is heard
-    in it.
+    """A window of a recording of a species: mel power (channels, n_mels, frames) and its labels.
 
     `labels` (K,): 1 for the species, less for one in the background, all 0 where a person heard no
     call. `steps` (T', K), where there are pseudo labels: 1 where a species is present, 0 where it
@@ -48,8 +48,9 @@ class Drawn:
 def short_enough(
     recordings: Iterable[Recording], crop: CropSpec | None, labels: Iterable[str]
 ) -> list[Recording]:
-    """Without the recordings of species that are too long for smart crops, but for a species that
-    has no other.
+    """Return the recordings without those of species that are too long for smart crops.
+
+    A species that has no shorter ones keeps them, with a warning.
     """
     everything = list(recordings)
     if crop is None:
@@ -68,8 +69,9 @@ def short_enough(
 
 
 def runs(mask: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """First frame and the one after the last of each stretch in which `mask` (frames,) is true, (N,
-    2).
+    """Return first frame and the one after the last of each stretch, (N, 2).
+
+    `mask` (frames,) is true in a stretch.
     """
     borders = np.flatnonzero(np.diff(np.r_[False, mask, False]))
     return borders.reshape(-1, 2).astype(np.int64)

@@ -15,7 +15,7 @@ from edge.bundle.windows import Split
 from tests.train.synthetic import corpus, outputs
 from train.judging.calibrate import calibrate
 from train.judging.evaluate import evaluate
-from train.judging.truth import judge_truth
+from train.judging.truth import truth_of
 
 CORPUS = corpus()
 CALIBRATION = calibrate(CORPUS, outputs(CORPUS, train=True), outputs(CORPUS), activation="softmax")
@@ -34,7 +34,7 @@ def test_they_are_those_of_evaluate(spread: float, rule: str) -> None:
     )
     calibration = dataclasses.replace(CALIBRATION, chosen=rule)
     report = evaluate(CORPUS, said, calibration, resamples=2)
-    truth = judge_truth(CORPUS, said)
+    truth = truth_of(CORPUS, said)
     split = Split(
         features=np.zeros((len(said), 1, 1, 1), np.float32),
         recording=said.recording,

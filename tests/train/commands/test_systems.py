@@ -1,26 +1,26 @@
-"""Every system of the papers, made tiny, by the one command that makes the table of docs/papers.md:
-recordings to bundles that replay.
-"""
+"""Every system of the papers, made tiny, by one command: recordings to bundles that replay."""
 
 from __future__ import annotations
 
 import csv
 import json
+import pickle
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import soundfile
-import yaml
 from click.testing import CliRunner
 
 import deploy.cli
 import edge.cli
 from edge.bundle import load_bundle
 from edge.errors import ConfigError, UserError
-from tests.train.learning.test_fit import edge_train
+from tests.train.command_line import edge_train
 from tests.train.tones import RATE_HZ, SPECIES, song, write_collection
-from train.commands.systems import Plan, load_plan, read_rows
+from train.commands.plan import Plan, load_plan
+from train.commands.systems import read_results, train_all, train_apart
 from train.corpus.corpus import read_corpus
 
 MEL = {"component": "mel", "level": {"kind": "max"}}
@@ -53,7 +53,7 @@ SEGMENTATION = {
     "objective": {"kind": "focal", "batch": 8, "outlier_share": 0.1},
     "head_rate": 1,
 }
-# what is replaced in each recipe so that it trains in seconds; `after` is the plan's
+# What is replaced in each recipe so that it trains in seconds; `after` is the plan's.
 TINY: dict[str, dict[str, Any]] = {
     "s1-mscnn-triplet": {"network": MS_CNN, "steps": 2, "steps_per_epoch": 2},
     "s1-spherical-kmeans-forest": {
@@ -120,7 +120,7 @@ def plan_file(folder: Path, root: Path, systems: dict[str, dict[str, Any]]) -> P
         for name, values in systems.items()
     ]
     file = folder / "systems.yaml"
-    file.write_text(yaml.safe_dump({"corpus": PART, "systems": entries}), encoding="utf-8")
+    file.write_text(json.dumps({"corpus": PART, "systems": entries}), encoding="utf-8")
     return file
 
 
@@ -173,9 +173,9 @@ def test_a_system_is_a_bundle_that_replays(name: str, trained: Path, songs: Path
 
 
 def test_the_table_has_a_line_for_each(plan: Plan, trained: Path) -> None:
-    rows = {row.recipe: row for row in read_rows(plan, trained)}
-    assert set(rows) == set(TINY)
-    assert all(row.train_s > 0 and row.multiply_adds > 1000 for row in rows.values())
+    results = {result.recipe: result for result in read_results(plan, trained)}
+    assert set(results) == set(TINY)
+    assert all(r.train_s > 0 and r.multiply_adds > 1000 for r in results.values())
     quantised = [
         "quantize",
         str(trained / "s2-cnn1-knn-0" / "bundle"),
@@ -197,9 +197,9 @@ def test_the_table_has_a_line_for_each(plan: Plan, trained: Path) -> None:
     assert " × |" in lines["s2-cnn1-knn"]
     assert " – |" in lines["s3-mobilenet"]
     assert "Guessing gives a macro F1 of 0.333" in text
-    failed = [name for name, row in rows.items() if (row.macro_f1["low"] or 0) <= 1 / 3]
+    failed = [name for name, r in results.items() if (r.macro_f1["low"] or 0) <= 1 / 3]
     assert (result.exit_code == 1) == bool(failed)
-    assert all(f"{rows[name].system}, seed 0: macro F1" in result.output for name in failed)
+    assert all(f"{results[name].system}, seed 0: macro F1" in result.output for name in failed)
     assert "s2-cnn1-knn" not in failed
 
 
@@ -239,11 +239,10 @@ def test_recipes_at_their_own_size(root: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "what"),
     [
-        ("[1", "cannot be read as YAML"),
         ("systems: []", "has the keys corpus and systems"),
         ("{corpus: {species: 1}, systems: []}", "corpus: species 1 and recordings 24"),
         ("{corpus: {}, systems: [{name: a, recipes: b}]}", r"systems\[0\]: unknown key 'recipes'"),
-        ("{corpus: {}, systems: [{name: a, recipe: b.yaml}]}", "b.yaml: no such recipe"),
+        ("{corpus: {}, systems: [{name: a, recipe: b.yaml}]}", "b.yaml: file: cannot be read"),
     ],
 )
 def test_a_faulty_plan_is_one_line(text: str, what: str, tmp_path: Path) -> None:
@@ -253,10 +252,31 @@ def test_a_faulty_plan_is_one_line(text: str, what: str, tmp_path: Path) -> None
     assert "\n" not in str(caught.value)
 
 
+def test_a_failure_in_a_process_of_its_own_reaches_the_one_that_waits(
+    root: Path, tmp_path: Path
+) -> None:
+    file = plan_file(tmp_path, root, {"s3-mobilenet": {}})
+    plan = load_plan(file)
+    missing = replace(plan.systems[0], recipe="missing.yaml")
+    with pytest.raises(ConfigError, match=r"missing.yaml: file: cannot be read") as caught:
+        train_apart(plan, missing, 0, tmp_path)
+    assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)
+
+
+def test_a_system_that_fails_does_not_stop_the_others(plan: Plan, trained: Path) -> None:
+    failing = replace(plan.systems[0], recipe="missing.yaml")
+    sound = next(s for s in plan.systems if s.recipe.endswith("s2-cnn1-knn.yaml"))
+    todo = [(failing, 0), (sound, 0)]
+    finished: list[str] = []
+    with pytest.raises(ConfigError, match=r"missing\.yaml"):
+        finished.extend(result.recipe for result in train_all(plan, todo, trained, jobs=1))
+    assert finished == ["s2-cnn1-knn"]
+
+
 def test_two_systems_of_one_name_are_refused(root: Path, tmp_path: Path) -> None:
     file = plan_file(tmp_path, root, {"s3-mobilenet": {}})
-    values = yaml.safe_load(file.read_text(encoding="utf-8"))
-    file.write_text(yaml.safe_dump({**values, "systems": values["systems"] * 2}), encoding="utf-8")
+    values = json.loads(file.read_text(encoding="utf-8"))
+    file.write_text(json.dumps({**values, "systems": values["systems"] * 2}), encoding="utf-8")
     with pytest.raises(ConfigError, match="two systems have a recipe named s3-mobilenet"):
         load_plan(file)
 
@@ -272,9 +292,9 @@ def test_a_system_after_one_that_is_not_there_is_refused(root: Path, tmp_path: P
         load_plan(file)
 
 
-def test_a_later_step_counts_what_came_before(plan: Plan, trained: Path) -> None:
-    rows = {row.recipe: row for row in read_rows(plan, trained)}
-    assert rows["s5-segment"].train_s > rows["s5-segmentation"].train_s
+def test_a_later_stage_counts_what_came_before(plan: Plan, trained: Path) -> None:
+    results = {result.recipe: result for result in read_results(plan, trained)}
+    assert results["s5-segment"].train_s > results["s5-segmentation"].train_s
     assert any((trained / "s5-segment-0" / "run" / "labels").glob("*.csv"))
 
 

@@ -1,4 +1,4 @@
-"""What a person marked in recordings, and what is told of a faulty table."""
+"""What a person marked in recordings, and what is said of a faulty table."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import train.commands.cli
 from edge.errors import UserError
-from tests.train.corpus.test_prepare import collection, manifest, sing  # noqa: F401  # the fixture `collection`
+from tests.train.corpus.test_prepare import collection, manifest, sing  # noqa: F401  # a fixture
 from train.corpus.annotations import COLUMNS, Stretch, read_annotations
 from train.corpus.corpus import read_corpus
 from train.corpus.prepare import prepare
@@ -80,7 +80,7 @@ def test_marks_are_read_as_the_paper_writes_them(tmp_path: Path) -> None:
         (
             'bird/XC9.ogg,0,1,"[[1, 7]]"',
             "row_id",
-            "'bird/XC9.ogg' is no label/filename of the collection",
+            "'bird/XC9.ogg' is not a label/filename of the collection",
         ),
         ('owl/o.wav,0,1,"[[1, 7]]"', "row_id", "names 2 recordings of the collection; rename"),
         (
@@ -186,11 +186,11 @@ def test_any_bytes_are_read_or_refused_in_one_line(content: bytes) -> None:
                 s for marked in read_annotations(path, BIRDS).values() for s in marked.stretches
             ]
         except UserError as exc:
-            told, stretches = str(exc), []
+            said, stretches = str(exc), []
         else:
-            told = str(path)
-    assert told.isprintable()
-    assert str(path) in told
+            said = str(path)
+    assert said.isprintable()
+    assert str(path) in said
     assert all(0 <= s.start_s < s.end_s for s in stretches)
 
 
@@ -229,7 +229,10 @@ def test_prepare_keeps_what_was_marked_and_the_digest_covers_it(
     assert not kept.exists()
 
 
-def test_a_mark_after_the_end_of_a_recording_is_one_line(collection: Path, tmp_path: Path) -> None:  # noqa: F811
+def test_a_mark_after_the_end_of_a_recording_is_one_line(
+    collection: Path,  # noqa: F811
+    tmp_path: Path,
+) -> None:
     ranges = table(
         tmp_path, 'bird_0/bird0_1.wav,1,0,"[[0.1, 0.2]]"', 'bird_0/bird0_0.wav,0,1,"[[0.7, 0.9]]"'
     )
@@ -287,7 +290,7 @@ def test_secondary_labels_that_are_no_list_are_one_line(cell: str, tmp_path: Pat
         f'primary_label,secondary_labels,filename\nnorrav,"{cell}",XC1.ogg\n'
     )
     with pytest.raises(
-        UserError, match=r"XC1.ogg: column secondary_labels: .* is no list of labels"
+        UserError, match=r"XC1.ogg: column secondary_labels: .* is not a list of labels"
     ) as error:
         read_listing(tmp_path)
     assert "\n" not in str(error.value)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import csv
+import json
 from collections import Counter
 from pathlib import Path
 
@@ -130,9 +131,12 @@ def test_the_audio_may_be_moved_and_the_digest_names_what_may_be_trained_on(
     collection: Path, tmp_path: Path
 ) -> None:
     prepare(collection, tmp_path / "prepared", seed=0)
-    corpus = read_corpus(tmp_path / "prepared", root="/elsewhere")
+    digest = read_corpus(tmp_path / "prepared").digest
+    described = tmp_path / "prepared" / "corpus.json"
+    described.write_text(json.dumps({**json.loads(described.read_text()), "root": "/elsewhere"}))
+    corpus = read_corpus(tmp_path / "prepared")
     assert corpus.recordings[0].path == Path("/elsewhere/audio/bird0_0.wav")
-    assert corpus.digest == read_corpus(tmp_path / "prepared").digest
+    assert corpus.digest == digest
     table = tmp_path / "prepared" / "recordings.csv"
     table.write_text(table.read_text().replace(corpus.of(split="dev")[0].sha256, "0" * 64))
     with pytest.raises(UserError, match="edited"):

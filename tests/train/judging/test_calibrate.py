@@ -8,12 +8,13 @@ import pytest
 import scipy.stats
 from sklearn.metrics import roc_auc_score
 
-from edge.bundle.heads import GaussianDensity, GaussianTail, KnnDistance
+from edge.bundle.heads import Activation, GaussianDensity, GaussianTail, KnnDistance
 from edge.errors import UserError
 from tests.train.synthetic import corpus, outputs
-from train.judging.calibrate import Calibration, calibrate, choose, macro_auroc
+from train.judging.calibrate import calibrate, choose, macro_auroc
+from train.judging.calibration import Calibration
 from train.judging.rules import PAPER
-from train.judging.truth import BACKGROUND, UNKNOWN, judge_truth
+from train.judging.truth import BACKGROUND, UNKNOWN, truth_of
 
 CORPUS = corpus()
 TRAIN, VALIDATION = outputs(CORPUS, train=True), outputs(CORPUS)
@@ -30,10 +31,10 @@ def test_the_papers_rule_rejects_where_scipys_density_is_below_a_half(
     head = calibration.heads[PAPER]
     rule = head.rule
     assert isinstance(rule, GaussianDensity)
-    truth = judge_truth(CORPUS, TRAIN)
+    truth = truth_of(CORPUS, TRAIN)
     own = TRAIN.embedding[truth.species == 2]
     np.testing.assert_allclose(rule.means[2], own.mean(0), atol=1e-6)
-    validation = VALIDATION.select(judge_truth(CORPUS, VALIDATION).species == 2)
+    validation = VALIDATION.select(truth_of(CORPUS, VALIDATION).species == 2)
     mu, sigma = scipy.stats.norm.fit(np.linalg.norm(validation.embedding - own.mean(0), axis=1))
     predicted = VALIDATION.select(VALIDATION.logits.argmax(1) == 2)
     density = scipy.stats.norm.pdf(
@@ -45,7 +46,7 @@ def test_the_papers_rule_rejects_where_scipys_density_is_below_a_half(
 
 
 def test_thresholds_let_the_wanted_share_of_known_windows_pass(calibration: Calibration) -> None:
-    known = VALIDATION.select(judge_truth(CORPUS, VALIDATION).known)
+    known = VALIDATION.select(truth_of(CORPUS, VALIDATION).known)
     for name, head in calibration.heads.items():
         accepted = head(known.embedding, known.logits).accepted.mean()
         if name != PAPER:
@@ -53,11 +54,11 @@ def test_thresholds_let_the_wanted_share_of_known_windows_pass(calibration: Cali
 
 
 def test_a_class_with_few_validation_windows_takes_the_pooled_gaussian() -> None:
-    truth = judge_truth(CORPUS, VALIDATION)
+    truth = truth_of(CORPUS, VALIDATION)
     few = VALIDATION.select((truth.species != 0) | (np.cumsum(truth.species == 0) <= 2))
     rule = calibrate(CORPUS, TRAIN, few, activation="softmax").heads[PAPER].rule
     assert isinstance(rule, GaussianDensity)
-    left = judge_truth(CORPUS, few)
+    left = truth_of(CORPUS, few)
     distance = np.linalg.norm(few.embedding - rule.means[left.species], axis=1)[left.known]
     assert rule.mu[0] == pytest.approx(distance.mean(), rel=1e-4)
     assert rule.sigma[0] == pytest.approx(distance.std(), rel=1e-4)
@@ -66,7 +67,7 @@ def test_a_class_with_few_validation_windows_takes_the_pooled_gaussian() -> None
 def test_the_neighbours_are_a_balanced_part_of_training(calibration: Calibration) -> None:
     rule = calibration.heads["knn_5"].rule
     assert isinstance(rule, KnnDistance)
-    truth = judge_truth(CORPUS, TRAIN)
+    truth = truth_of(CORPUS, TRAIN)
     assert len(rule.points) == truth.known.sum()  # fewer than the limit: all of them
     assert {tuple(p) for p in rule.points} == {tuple(p) for p in TRAIN.embedding[truth.known]}
 
@@ -79,7 +80,7 @@ def test_the_tail_differs_from_the_density_in_its_shrunken_spread(calibration: C
 
 
 def test_the_choice_weighs_unknown_species_half() -> None:
-    truth = judge_truth(CORPUS, VALIDATION)
+    truth = truth_of(CORPUS, VALIDATION)
     novelty = np.random.default_rng(0).standard_normal(len(VALIDATION))
     per_kind = {
         kind: roc_auc_score(~truth.known[m], novelty[m])
@@ -110,8 +111,8 @@ def test_the_blend_is_no_worse_than_chance_allows_and_its_weights_are_positive(
 
 
 @pytest.mark.parametrize("activation", ["softmax", "sigmoid"])
-def test_saving_and_loading_keeps_every_verdict(activation: str, tmp_path: Path) -> None:
-    calibration = calibrate(CORPUS, TRAIN, VALIDATION, activation=activation)  # type: ignore[arg-type]
+def test_saving_and_loading_keeps_every_verdict(activation: Activation, tmp_path: Path) -> None:
+    calibration = calibrate(CORPUS, TRAIN, VALIDATION, activation=activation)
     calibration.save(tmp_path / "calibration.npz")
     loaded = Calibration.load(tmp_path / "calibration.npz")
     assert loaded.table == calibration.table
@@ -136,13 +137,13 @@ def test_calibration_refuses_what_it_must_not_see() -> None:
 
 
 def test_calibration_needs_something_to_reject() -> None:
-    known = VALIDATION.select(judge_truth(CORPUS, VALIDATION).known)
+    known = VALIDATION.select(truth_of(CORPUS, VALIDATION).known)
     with pytest.raises(UserError, match="against nothing"):
         calibrate(CORPUS, TRAIN, known, activation="softmax")
 
 
 def test_a_class_without_training_windows_is_named() -> None:
-    train = TRAIN.select(judge_truth(CORPUS, TRAIN).species != 3)
+    train = TRAIN.select(truth_of(CORPUS, TRAIN).species != 3)
     with pytest.raises(UserError, match="known_3"):
         calibrate(CORPUS, train, VALIDATION, activation="softmax")
 
@@ -151,7 +152,7 @@ def test_a_species_the_system_was_not_taught_is_neither_known_nor_unknown() -> N
     fewer = dataclasses.replace(
         VALIDATION, labels=VALIDATION.labels[:4], logits=VALIDATION.logits[:, :4]
     )
-    truth = judge_truth(CORPUS, fewer)
+    truth = truth_of(CORPUS, fewer)
     assert set(truth.kind[truth.species < 0]) == {
         "species left out", "quiet windows", UNKNOWN, "noise: rain", "noise: speech", BACKGROUND,
     }  # fmt: skip

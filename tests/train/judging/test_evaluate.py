@@ -13,11 +13,13 @@ from sklearn.metrics import f1_score, roc_auc_score
 from edge.bundle.heads import Head, KnnDistance
 from edge.errors import UserError
 from tests.train.synthetic import corpus, outputs
-from train.judging.calibrate import Calibration, calibrate
-from train.judging.evaluate import compare, evaluate
+from train.judging.calibrate import calibrate
+from train.judging.calibration import Calibration
+from train.judging.compare import compare
+from train.judging.evaluate import evaluate
 from train.judging.judged import judge_recordings, judge_windows
 from train.judging.report import render_report
-from train.judging.truth import QUIET, judge_truth
+from train.judging.truth import QUIET, truth_of
 from train.windows.outputs import WindowOutputs
 
 CORPUS = corpus()
@@ -33,7 +35,7 @@ def report() -> dict[str, Any]:
 
 
 def test_window_numbers_are_scikit_learns(report: dict[str, Any]) -> None:
-    truth = judge_truth(CORPUS, TEST)
+    truth = truth_of(CORPUS, TEST)
     known = truth.known
     predicted = TEST.logits.argmax(1)
     occurring = np.unique(truth.species[known])
@@ -60,7 +62,7 @@ def test_window_numbers_are_scikit_learns(report: dict[str, Any]) -> None:
 
 
 def test_acceptance_is_counted_kind_by_kind_and_quiet_windows_apart(report: dict[str, Any]) -> None:
-    truth = judge_truth(CORPUS, TEST)
+    truth = truth_of(CORPUS, TEST)
     accepted = CALIBRATION.head(TEST.embedding, TEST.logits).accepted
     for kind in truth.kinds:
         share = report["windows"]["accepted"][kind]
@@ -71,7 +73,7 @@ def test_acceptance_is_counted_kind_by_kind_and_quiet_windows_apart(report: dict
 
 
 def test_a_recordings_label_is_its_accepted_windows_largest_sum() -> None:
-    truth = judge_truth(CORPUS, TEST)
+    truth = truth_of(CORPUS, TEST)
     judged = judge_recordings(TEST, truth, CALIBRATION.head)
     verdicts = CALIBRATION.head(TEST.embedding, TEST.logits)
     for i, name in enumerate(judged.recording):
@@ -88,7 +90,7 @@ def test_a_recordings_label_is_its_accepted_windows_largest_sum() -> None:
 
 def test_a_recording_that_is_quiet_throughout_still_has_a_verdict() -> None:
     quiet = dataclasses.replace(TEST, active=np.zeros(len(TEST), bool))
-    truth = judge_truth(CORPUS, quiet)
+    truth = truth_of(CORPUS, quiet)
     judged = judge_recordings(quiet, truth, CALIBRATION.head)
     assert set(judged.recording) == set(TEST.recording)
     assert judged.truth.known.sum() == sum(
@@ -136,16 +138,18 @@ def test_the_same_windows_give_the_same_report(report: dict[str, Any]) -> None:
 
 
 def test_without_outliers_only_the_closed_set_is_reported(tmp_path: Path) -> None:
-    known = TEST.select(judge_truth(CORPUS, TEST).known)
+    known = TEST.select(truth_of(CORPUS, TEST).known)
     report = evaluate(CORPUS, known, CALIBRATION, resamples=10, out_dir=tmp_path)
     assert report["windows"]["open"] == {}
     assert render_report(report)
 
 
 def test_a_species_that_was_left_out_is_an_outlier_of_its_own_kind() -> None:
-    fewer = {name: dataclasses.replace(o, labels=o.labels[:4], logits=o.logits[:, :4]) for name, o in {
-        "train": outputs(CORPUS, train=True), "validation": outputs(CORPUS), "test": TEST,
-    }.items()}  # fmt: skip
+    said = {"train": outputs(CORPUS, train=True), "validation": outputs(CORPUS), "test": TEST}
+    fewer = {
+        name: dataclasses.replace(o, labels=o.labels[:4], logits=o.logits[:, :4])
+        for name, o in said.items()
+    }
     calibration = calibrate(CORPUS, fewer["train"], fewer["validation"], activation="softmax")
     report = evaluate(CORPUS, fewer["test"], calibration, resamples=10)
     assert report["species"] == 4
@@ -184,10 +188,10 @@ def test_a_rejected_window_has_no_say_in_its_recordings_label() -> None:
     )
     rule = KnnDistance(points=np.array([[1, 0]], np.float32), k=1)
     head = Head(activation="softmax", rule=rule, threshold=0.5, scale=1.0)
-    judged = judge_recordings(windows, judge_truth(CORPUS, windows), head)
+    judged = judge_recordings(windows, truth_of(CORPUS, windows), head)
     assert judged.closed.tolist() == [0]
     assert judged.opened.tolist() == [1]
     deaf = judge_recordings(
-        windows, judge_truth(CORPUS, windows), dataclasses.replace(head, threshold=-1.0)
+        windows, truth_of(CORPUS, windows), dataclasses.replace(head, threshold=-1.0)
     )
     assert deaf.opened.tolist() == [-1]

@@ -26,7 +26,7 @@ from train.judging.nocall_f1 import (
     slid,
 )
 from train.judging.report import render_report
-from train.judging.truth import judge_truth
+from train.judging.truth import truth_of
 from train.windows.outputs import WindowOutputs
 
 CORPUS = corpus()
@@ -57,7 +57,7 @@ def pairs(rows: Rows, threshold: float) -> tuple[NDArray[Any], NDArray[Any]]:
 def three(
     scores: Floats, *, starts: tuple[float, ...] = (0.0, 2.5, 5.0), species: int = 0
 ) -> tuple[Corpus, WindowOutputs]:
-    """Windows of one recording of a known species, all active, whose logits nobody looks at."""
+    """Windows of one recording of a known species, all active; their logits are zero."""
     position = next(i for i, r in enumerate(CORPUS.recordings) if r.label == f"known_{species}")
     count = len(scores)
     return CORPUS, WindowOutputs(
@@ -105,7 +105,7 @@ def test_where_nothing_is_ever_right_it_is_best_to_say_nothing() -> None:
 
 def test_rows_do_not_overlap_and_quiet_ones_are_nocall() -> None:
     rows = rows_of(CORPUS, TEST, sigmoid(TEST.logits))
-    truth = judge_truth(CORPUS, TEST)
+    truth = truth_of(CORPUS, TEST)
     even = np.rint(TEST.start_s / 2.5) % 2 == 0
     assert len(rows.species) == even.sum() == len(TEST) / 2
     assert rows.species.tolist() == np.where(truth.known, truth.species, -1)[even].tolist()

@@ -27,7 +27,9 @@ def test_class_wise_is_scikit_learns_average_precision() -> None:
     from sklearn.metrics import average_precision_score
 
     rng = np.random.default_rng(0)
-    scores, truth, weights = rng.random((60, 5)), rng.integers(5, size=60), rng.random((3, 60))
+    scores = rng.random((60, 5))
+    truth = rng.integers(5, size=60)
+    weights = rng.random((3, 60))
     for b, value in enumerate(class_wise_map(truth, scores, weights)):
         each = [
             average_precision_score(truth == c, scores[:, c], sample_weight=weights[b])

@@ -1,4 +1,4 @@
-"""Which species validation shows can be told apart."""
+"""Which species validation can tell from the others."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""Training from recordings to a bundle that replays, what a kill does to it, and what a person is
-told when it cannot run.
-"""
+"""Training from recordings to a bundle that replays, and what a kill does to it."""
 
 from __future__ import annotations
 
@@ -17,64 +15,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 import torch
 import yaml
-from click.testing import CliRunner, Result
+from click.testing import CliRunner
 
 import deploy.cli
 import edge.cli
-import train.commands.cli
 from edge.bundle import load_bundle
-from edge.errors import ConfigError, UserError
+from tests.train.command_line import assert_done, edge_train, write_recipe
+from tests.train.tiny import TINY, TRIPLET
 from tests.train.tones import RATE_HZ, UNKNOWN, song, write_collection
 from train.commands.bench_torch import main as bench_torch
 from train.corpus.corpus import read_corpus
-from train.learning.trainer import pick_device
-
-TINY = {
-    "name": "tiny",
-    "frontend": {"n_mels": 32, "channels": [{"component": "mel", "level": {"kind": "max"}}]},
-    "network": {"kind": "compact", "options": {"width": 8, "dropout": 0.1}},
-    "objective": {"kind": "cross_entropy", "batch": 16, "outlier_share": 0.3, "average": 0.9},
-    "learning_rate": 0.003,
-    "steps": 60,
-    "steps_per_epoch": 20,
-    "augment": {
-        "noise_share": 0.3,
-        "gain_db": 10,
-        "equaliser_db": 3,
-        "time_shift_share": 0.5,
-        "masks": 1,
-        "mixup_share": 0.2,
-    },
-    "split": {"test_share": 0.25, "folds": 3},
-}
-TRIPLET = {
-    **TINY,
-    "name": "tiny-triplet",
-    "network": {"kind": "mscnn", "options": {"width": 8, "time_pool": 8}},
-    "objective": {"kind": "triplet", "triplets_per_step": 50},
-    "optimiser": "adagrad",
-    "schedule": "constant",
-    "steps": 6,
-    "steps_per_epoch": 2,
-    "classifier": {"epochs": 5},
-    "augment": None,
-}
-TRIPLET.pop("augment")
-
-
-def write_recipe(folder: Path, values: dict[str, object]) -> Path:
-    path = folder / f"{values['name']}.yaml"
-    path.write_text(yaml.safe_dump(values), encoding="utf-8")
-    return path
-
-
-def edge_train(*arguments: object) -> Result:
-    result = CliRunner().invoke(train.commands.cli.main, [str(a) for a in arguments])
-    if result.exception and not isinstance(result.exception, SystemExit):
-        raise result.exception
-    return result
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +41,7 @@ def corpus(collection: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     result = edge_train(
         "prepare", collection, "--out", prepared, "--test-share", 0.25, "--folds", 3
     )
-    assert result.exit_code == 0, result.output
+    assert_done(result)
     return prepared
 
 
@@ -109,7 +62,7 @@ def built(collection: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         "--workers",
         1,
     )
-    assert result.exit_code == 0, result.output
+    assert_done(result)
     return folder
 
 
@@ -119,10 +72,20 @@ def cache(built: Path) -> Path:
     return built / "work" / "features"
 
 
+@pytest.fixture(scope="module")
+def whole(built: Path, corpus: Path, cache: Path) -> dict[str, Path]:
+    """Runs that were not interrupted, by the name of their recipe."""
+    options = ["--corpus", corpus, "--cache", cache, "--workers", 1]
+    result = edge_train(
+        "fit", "--recipe", write_recipe(built, TRIPLET), *options, "--out", built / "triplet"
+    )
+    assert_done(result)
+    return {"tiny": built / "work" / "run", "tiny-triplet": built / "triplet"}
+
+
 def test_build_gives_a_bundle_that_names_tones_and_admits_ignorance(
     built: Path, tmp_path: Path
 ) -> None:
-    import soundfile
 
     for name in ("peeper", "triller"):
         soundfile.write(tmp_path / f"{name}.wav", song(name, 6, seed=99), RATE_HZ)
@@ -133,7 +96,7 @@ def test_build_gives_a_bundle_that_names_tones_and_admits_ignorance(
         edge.cli.main,
         ["replay", str(tmp_path), "--bundle", str(built / "bundle"), "--format", "windows"],
     )
-    assert result.exit_code == 0, result.output
+    assert_done(result)
     labels = {
         Path(row["file"]).stem: row["label"] for row in map(json.loads, result.stdout.splitlines())
     }
@@ -145,34 +108,16 @@ def test_its_windows_measure_variants_without_the_training_code(
 ) -> None:
     """What `edge-deploy quantize` finds of fp32 is what `evaluate` found."""
     work, windows = built / "work", tmp_path / "windows.npz"
-    command = (
-        "windows",
-        "--corpus",
-        work / "corpus",
-        "--run",
-        work / "run",
-        "--cache",
-        work / "features",
-        "--out",
-        windows,
-    )
-    written = edge_train(*command, "--workers", 1, "--calibration", 16)
-    assert "16 windows of train" in written.output
+    run = ("--corpus", work / "corpus", "--run", work / "run", "--cache", work / "features")
+    command = ("windows", *run, "--out", windows, "--workers", 1, "--calibration", 16)
+    assert "16 windows of train" in edge_train(*command).output
     first = windows.read_bytes()
-    edge_train(*command, "--workers", 1, "--calibration", 16)
+    edge_train(*command)
     assert windows.read_bytes() == first
     shutil.copytree(built / "bundle", tmp_path / "bundle")
-    options = [
-        "quantize",
-        str(tmp_path / "bundle"),
-        "--windows",
-        str(windows),
-        "--precision",
-        "int8",
-        "--allow-loss",
-    ]
-    result = CliRunner().invoke(deploy.cli.main, options)
-    assert result.exit_code == 0, result.output
+    options = ["--windows", str(windows), "--precision", "int8", "--allow-loss"]
+    command_of_deploy = ["quantize", str(tmp_path / "bundle"), *options]
+    assert_done(CliRunner().invoke(deploy.cli.main, command_of_deploy))
     bundle = load_bundle(tmp_path / "bundle")
     assert tuple(bundle.manifest.variants) == ("int8", "int8-cpu")
     for variant in bundle.manifest.variants.values():
@@ -216,19 +161,8 @@ def test_build_again_gives_the_same_bundle(built: Path, collection: Path) -> Non
         "--workers",
         1,
     )
-    assert result.exit_code == 0, result.output
+    assert_done(result)
     assert load_bundle(built / "again").digest == before
-
-
-@pytest.fixture(scope="module")
-def whole(built: Path, corpus: Path, cache: Path) -> dict[str, Path]:
-    """Runs that were not interrupted, by the name of their recipe."""
-    options = ["--corpus", corpus, "--cache", cache, "--workers", 1]
-    result = edge_train(
-        "fit", "--recipe", write_recipe(built, TRIPLET), *options, "--out", built / "triplet"
-    )
-    assert result.exit_code == 0, result.output
-    return {"tiny": built / "work" / "run", "tiny-triplet": built / "triplet"}
 
 
 @pytest.mark.parametrize("recipe", [TINY, TRIPLET], ids=["cross-entropy", "triplet"])
@@ -236,17 +170,9 @@ def test_a_killed_run_resumes_to_the_same_curve(
     recipe: dict[str, object], whole: dict[str, Path], corpus: Path, cache: Path, tmp_path: Path
 ) -> None:
     run = tmp_path / "run"
-    options = [
-        "--recipe",
-        str(write_recipe(tmp_path, recipe)),
-        "--corpus",
-        str(corpus),
-        "--cache",
-        str(cache),
-        "--workers",
-        "1",
-    ]
-    command = ["fit", *options, "--out", str(run)]
+    path = str(write_recipe(tmp_path, recipe))
+    options = ["--corpus", str(corpus), "--cache", str(cache), "--workers", "1"]
+    command = ["fit", "--recipe", path, *options, "--out", str(run)]
     process = [sys.executable, "-u", "-m", "train.commands.cli", *command]
     with subprocess.Popen(
         process, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
@@ -256,12 +182,11 @@ def test_a_killed_run_resumes_to_the_same_curve(
         time.sleep(0.1)  # somewhere inside the second epoch
         killed.send_signal(signal.SIGKILL)
     assert not (run / "model.pt").exists()
-    result = edge_train(*command)
-    assert result.exit_code == 0, result.output
-    assert history(run) == history(whole[str(recipe["name"])])
+    assert_done(edge_train(*command))
+    undisturbed = whole[str(recipe["name"])]
+    assert history(run) == history(undisturbed)
     first, second = (
-        torch.load(folder / "model.pt", weights_only=True)
-        for folder in (run, whole[str(recipe["name"])])
+        torch.load(folder / "model.pt", weights_only=True) for folder in (run, undisturbed)
     )
     assert all(torch.equal(first[key], second[key]) for key in second)
 
@@ -311,7 +236,7 @@ def test_the_species_to_learn_are_named_by_one_command(
         1,
     ]
     result = edge_train("species", *options, "--folds", 0, "--folds", 1, "--at-least", 2, "--f1", 0)
-    assert result.exit_code == 0, result.output
+    assert_done(result)
     named = yaml.safe_load(result.stdout)["species"]
     assert set(named) > {"peeper", "triller"}  # all were learnt, not the recipe's own choice
     assert {path.name for path in (tmp_path / "work").glob("fold-*")} == {"fold-0", "fold-1"}
@@ -356,7 +281,7 @@ def test_triplet_training_moves_the_margin_and_reports_the_harvest(
         "--workers",
         1,
     )
-    assert result.exit_code == 0, result.output
+    assert_done(result)
     state = torch.load(tmp_path / "run" / "member-0" / "checkpoint.pt", weights_only=True)
     assert state["objective"]["margin"]["margin"] == pytest.approx(0.2 + 3 * 0.05)
 
@@ -375,118 +300,6 @@ def test_another_recipe_does_not_continue_a_run(built: Path, collection: Path) -
     )
     assert result.exit_code == 1
     assert "was written by another recipe" in result.output
-
-
-def test_one_class_only_is_one_line(tmp_path: Path) -> None:
-    collection = write_collection(tmp_path / "collection", species=1)
-    result = edge_train("prepare", collection, "--out", tmp_path / "prepared", "--folds", 2)
-    assert result.exit_code == 1
-    assert len(result.output.strip().splitlines()) == 1
-    assert "at least two" in result.output
-
-
-def test_a_recipe_that_leaves_one_class_is_one_line(corpus: Path, tmp_path: Path) -> None:
-    recipe = write_recipe(tmp_path, {**TINY, "species": ["peeper"]})
-    result = edge_train(
-        "fit",
-        "--recipe",
-        recipe,
-        "--corpus",
-        corpus,
-        "--out",
-        tmp_path / "run",
-        "--cache",
-        tmp_path / "c",
-    )
-    assert result.exit_code == 1
-    assert "1 known species to learn; at least two are needed" in result.output
-
-
-@pytest.mark.parametrize(
-    ("change", "reason"),
-    [
-        ({"stepz": 3}, "unknown key 'stepz'"),
-        (
-            {"objective": {"kind": "hinge"}},
-            "objective.kind: 'hinge' is none of triplet, semihard, cross_entropy, focal",
-        ),
-        ({"objective": {"kind": "triplet"}}, "add a classifier section"),
-        ({"network": {"kind": "compact", "options": {"widht": 3}}}, "widht"),
-        ({"frontend": {"n_mels": 40}}, "multiple of 16 mel bands"),
-        ({"frontend": {"hop": 3}}, "unknown key 'hop'"),
-        ({"species": ["yeti"]}, "species 'yeti' is not among"),
-        ({"steps": 0}, "at least 1"),
-        ({"optimiser": "lion"}, "optimiser: 'lion' is none of"),
-        ({"classifier": {"kind": "svm"}}, "classifier.kind: 'svm' is none of mlp, knn, forest"),
-        (
-            {"stages": [{"layers": "top", "steps": 20}]},
-            "stages: their steps add up to 20, but steps is 60",
-        ),
-        (
-            {"objective": {"kind": "semihard", "batch": 4}},
-            "objective: batch 4 and per_class 4: need two windows each of two",
-        ),
-        (
-            {"classifier": {"kind": "knn", "k": 0}},
-            "classifier: k 0 and points 4000: need 1 <= k <= points",
-        ),
-        ({"stages": [{"layers": "top", "step": 60}]}, "stages[0]: unknown key 'step'"),
-        ({"network": {"kind": "spherical_kmeans"}}, "need each other"),
-        (
-            {"network": {"kind": "soundception"}},
-            "at least 75 bands and frames, the frontend has 32",
-        ),
-    ],
-)
-def test_a_wrong_recipe_is_one_line_that_names_the_key(
-    change: dict[str, object], reason: str, corpus: Path, tmp_path: Path
-) -> None:
-    recipe = write_recipe(tmp_path, {**TINY, **change})
-    result = edge_train(
-        "fit",
-        "--recipe",
-        recipe,
-        "--corpus",
-        corpus,
-        "--out",
-        tmp_path / "run",
-        "--cache",
-        tmp_path / "c",
-        "--workers",
-        1,
-    )
-    assert result.exit_code == 1
-    line = result.output.strip().splitlines()[-1]
-    assert line.startswith("error: ")
-    assert reason in line
-
-
-@pytest.mark.parametrize(
-    ("command", "reason"), [("calibrate", "not a finished run"), ("evaluate", "not a finished run")]
-)
-def test_stages_out_of_order_say_what_is_missing(
-    command: str, reason: str, corpus: Path, tmp_path: Path
-) -> None:
-    result = edge_train(command, "--corpus", corpus, "--run", tmp_path)
-    assert result.exit_code == 1
-    assert reason in result.output
-
-
-def test_missing_files_are_one_line(tmp_path: Path) -> None:
-    result = edge_train(
-        "fit", "--recipe", tmp_path / "none.yaml", "--corpus", tmp_path, "--out", tmp_path / "run"
-    )
-    assert (result.exit_code, result.output.strip()) == (
-        1,
-        f"error: {tmp_path / 'none.yaml'}: no such recipe",
-    )
-
-
-@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a CUDA device")
-def test_a_gpu_that_is_not_there_is_not_silently_a_cpu() -> None:
-    with pytest.raises(ConfigError, match="device cuda: no GPU"):
-        pick_device("cuda")
-    assert pick_device("auto").type == "cpu"
 
 
 @pytest.mark.gpu
@@ -539,16 +352,11 @@ def test_unknown_tones_are_heard_as_unknown(built: Path) -> None:
     assert rates["unknown species"] > 0.8, f"{sorted(UNKNOWN)} sound like none of the species"
 
 
-def test_a_run_of_another_corpus_is_refused() -> None:
-    with pytest.raises(UserError, match="run 'edge-train prepare'"):
-        read_corpus(Path("/nonexistent"))
-
-
 def test_the_network_of_a_run_is_timed_in_pytorch(built: Path) -> None:
     result = CliRunner().invoke(
         bench_torch, [str(built / "work" / "run"), "--seconds", "0.1", "--peak-tflops", "1"]
     )
-    assert result.exit_code == 0, result.output
+    assert_done(result)
     assert "multiply-adds a window" in result.output
     assert [
         line.split(" | ")[1]

@@ -1,6 +1,4 @@
-"""Classifiers of embeddings that are looked up: they decide as the library's do, and their graphs
-say the same.
-"""
+"""Classifiers that are looked up decide as the library's do, and their graphs say the same."""
 
 from __future__ import annotations
 
@@ -15,7 +13,7 @@ from tests.train.graphs import graph_of
 from train.export.export import verify_onnx
 from train.learning.classifier import EmbedThenClassify, read_classifier
 from train.learning.heads import fit_forest, fit_neighbours
-from train.recipe.recipe import ForestSpec, KnnSpec
+from train.recipe.classifiers import ForestSpec, KnnSpec
 
 
 def clusters(
@@ -54,9 +52,7 @@ def test_neighbours_vote_as_scikit_learns_do() -> None:
 
 
 def test_votes_do_not_hang_on_the_last_digit() -> None:
-    """Points at nearly one distance: which of them is the fifth is decided by rounding, and must
-    not matter.
-    """
+    """Of points at nearly one distance, rounding decides which is the fifth: it must not matter."""
     rng = np.random.default_rng(4)
     embedding = np.concatenate([np.eye(8), -np.eye(8)]).astype(np.float32)
     head = fit_neighbours(embedding, np.arange(16) % 4, count=4, spec=KnnSpec(k=5), seed=0)
@@ -117,7 +113,7 @@ def test_the_forest_is_scikit_learns() -> None:
 
 
 class Embed(nn.Module):
-    """As small as an embedder can be: (B, 1, 2, 8) -> (B, 8) of unit length."""
+    """The smallest embedder: (B, 1, 2, 8) -> (B, 8) of unit length."""
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         summed = x.sum(dim=(1, 2)) - 1

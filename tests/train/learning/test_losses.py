@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from train.learning.cross_entropy import batch_hard
 from train.learning.losses import (
     DynamicMargin,
     binary_focal,
@@ -13,7 +14,7 @@ from train.learning.losses import (
     mine_semihard,
     triplet_loss,
 )
-from train.learning.objectives import batch_hard, one_negative_each
+from train.learning.triplets import one_negative_each
 
 
 def random_embeddings(count: int, classes: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -83,8 +84,9 @@ def test_one_negative_is_kept_of_each_pair() -> None:
 
 
 def test_no_triplets_give_no_triplets() -> None:
-    none = tuple(torch.zeros(0, dtype=torch.int64) for _ in range(3))
-    assert [len(t) for t in one_negative_each(none, np.random.default_rng(0))] == [0, 0, 0]  # type: ignore[arg-type]
+    empty = torch.zeros(0, dtype=torch.int64)
+    kept = one_negative_each((empty, empty, empty), np.random.default_rng(0))
+    assert [len(t) for t in kept] == [0, 0, 0]
 
 
 def test_cross_entropy_with_other_is_cross_entropy_with_a_zero_column() -> None:

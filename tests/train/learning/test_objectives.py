@@ -1,8 +1,8 @@
-"""Objectives that need no network of the house: fixed-margin triplets, spherical k-means, auxiliary
-logits, training in stages.
-"""
+"""Objectives on a small network: triplets, spherical k-means, auxiliary logits, and stages."""
 
 from __future__ import annotations
+
+from typing import cast
 
 import numpy as np
 import pytest
@@ -11,20 +11,22 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from edge.errors import SpecError
-from train.learning.objectives import CrossEntropyObjective, KMeansObjective, SemihardObjective
+from train.learning.cross_entropy import CrossEntropyObjective
+from train.learning.kmeans import KMeansObjective
 from train.learning.stages import check_stages, move_only, stage_at
+from train.learning.triplets import SemihardObjective
 from train.networks import build_network
 from train.networks.spherical import SphericalKMeans
-from train.recipe.recipe import CrossEntropySpec, KMeansSpec, SemihardSpec, StageSpec
+from train.recipe.objectives import CrossEntropySpec, KMeansSpec, SemihardSpec
+from train.recipe.sections import StageSpec
+from train.windows.batches import Batches
 
 Array = NDArray[np.float32]
 CPU = torch.device("cpu")
 
 
 class FourTones:
-    """Stands for `train.windows.batches.Batches`: species c is band c of 8, one channel, 6
-    frames.
-    """
+    """Stands for `Batches`: species c is band c of 8, one channel, 6 frames."""
 
     def per_class(
         self, rng: np.random.Generator, per_class: int, species: int | None = None
@@ -45,15 +47,22 @@ class FourTones:
         return features
 
 
+def as_batches(tones: FourTones) -> Batches:
+    return cast(Batches, tones)
+
+
 class Linear(nn.Module):
-    """Embedding (B, 4) of unit length and logits of flattened features; in training also a second
-    opinion.
+    """Embedding (B, 4) of unit length and logits of flattened features.
+
+    In training also a second opinion.
     """
 
     def __init__(self, auxiliary: bool = False) -> None:
         super().__init__()
         torch.manual_seed(0)
-        self.body, self.second, self.auxiliary = nn.Linear(48, 4), nn.Linear(48, 4), auxiliary
+        self.body = nn.Linear(48, 4)
+        self.second = nn.Linear(48, 4)
+        self.auxiliary = auxiliary
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         last = self.body(x.flatten(1))
@@ -79,17 +88,15 @@ def train(
 
 def test_a_batch_of_triplets_is_so_many_windows_of_species_drawn_at_random() -> None:
     batches = FourTones()
-    train(Linear(), SemihardObjective(SemihardSpec(batch=12, per_class=4), batches, CPU), 1)  # type: ignore[arg-type]
+    objective = SemihardObjective(SemihardSpec(batch=12, per_class=4), as_batches(batches), CPU)
+    train(Linear(), objective, 1)
     assert batches.asked == (4, 3)
 
 
 def test_fixed_margin_triplets_draw_species_apart() -> None:
     batches, network = FourTones(), Linear()
-    train(
-        network,
-        SemihardObjective(SemihardSpec(batch=32, per_class=8, margin=0.5), batches, CPU),  # type: ignore[arg-type]
-        60,
-    )
+    spec = SemihardSpec(batch=32, per_class=8, margin=0.5)
+    train(network, SemihardObjective(spec, as_batches(batches), CPU), 60)
     features, classes = batches.per_class(np.random.default_rng(1), 10)
     embedding = network(torch.from_numpy(features))[0].detach()
     nearest = (torch.cdist(embedding, embedding) + 9 * torch.eye(40)).argmin(dim=1)
@@ -97,24 +104,20 @@ def test_fixed_margin_triplets_draw_species_apart() -> None:
 
 
 def test_auxiliary_logits_count_by_their_weight_in_training() -> None:
-    losses = [
-        train(
-            Linear(auxiliary),
-            CrossEntropyObjective(CrossEntropySpec(auxiliary_weight=weight), FourTones(), CPU),  # type: ignore[arg-type]
-            1,
-        )[0]
-        for auxiliary, weight in ((False, 0.4), (True, 0.0), (True, 1.0))
-    ]
+    losses = []
+    for auxiliary, weight in ((False, 0.4), (True, 0.0), (True, 1.0)):
+        spec = CrossEntropySpec(auxiliary_weight=weight)
+        objective = CrossEntropyObjective(spec, as_batches(FourTones()), CPU)
+        losses.append(train(Linear(auxiliary), objective, 1)[0])
     assert losses[0] == losses[1] < losses[2]
 
 
 def test_spherical_kmeans_finds_the_tones() -> None:
     torch.manual_seed(0)
     network = SphericalKMeans(1, 8, bases=12)
-    objective, rng = (
-        KMeansObjective(KMeansSpec(batch=20, whitening_windows=60), FourTones(), CPU),  # type: ignore[arg-type]
-        np.random.default_rng(0),
-    )
+    spec = KMeansSpec(batch=20, whitening_windows=60)
+    objective = KMeansObjective(spec, as_batches(FourTones()), CPU)
+    rng = np.random.default_rng(0)
     losses = [objective.iterate(network, lambda loss: None, rng)["loss"] for _ in range(10)]
     assert max(losses[3:]) < 0.35 < losses[0], (
         "where bases stay what they start as, it stays about 0.4"

@@ -1,6 +1,4 @@
-"""What training of the papers' systems has besides `fit`: the sweep of optimisers, and published
-weights.
-"""
+"""What the papers' systems need besides `fit`: the sweep of optimisers, and published weights."""
 
 from __future__ import annotations
 
@@ -11,9 +9,9 @@ from typing import Any
 import pytest
 import torch
 
-from tests.train.learning.test_fit import edge_train, write_recipe
+from tests.train.command_line import assert_done, edge_train, write_recipe
 from tests.train.tones import write_collection
-from train.recipe.recipe import load_recipe
+from train.recipe.load import load_recipe
 
 MEL = {"component": "mel", "level": {"kind": "max"}}
 BASE: dict[str, Any] = {
@@ -48,25 +46,15 @@ def features(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_sweep_tries_every_pair_and_draws_it(
     collection: Path, features: Path, tmp_path: Path
 ) -> None:
-    assert (
-        edge_train("prepare", collection, "--out", tmp_path / "corpus", "--folds", 3).exit_code == 0
-    )
+    assert_done(edge_train("prepare", collection, "--out", tmp_path / "corpus", "--folds", 3))
     recipe = write_recipe(
         tmp_path, {"name": "s3", **BASE, **SYSTEMS["s3"], "steps": 4, "steps_per_epoch": 2}
     )
-    options = [
-        "--corpus",
-        tmp_path / "corpus",
-        "--out",
-        tmp_path / "sweep",
-        "--cache",
-        features,
-        "--workers",
-        1,
-    ]
+    places = ["--corpus", tmp_path / "corpus", "--out", tmp_path / "sweep", "--cache", features]
+    options = [*places, "--workers", 1]
     pairs = ["--optimiser", "adamw", "--optimiser", "sgd", "--rate", 0.01, "--rate", 0.001]
     result = edge_train("sweep", "--recipe", recipe, *options, *pairs)
-    assert result.exit_code == 0, result.output
+    assert_done(result)
     with (tmp_path / "sweep" / "sweep.csv").open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     assert [(row["optimiser"], float(row["learning_rate"])) for row in rows] == [
@@ -89,58 +77,34 @@ def test_a_sweep_tries_every_pair_and_draws_it(
 
 
 def test_a_sweep_of_what_only_embeds_is_one_line(collection: Path, tmp_path: Path) -> None:
-    assert (
-        edge_train("prepare", collection, "--out", tmp_path / "corpus", "--folds", 3).exit_code == 0
-    )
+    assert_done(edge_train("prepare", collection, "--out", tmp_path / "corpus", "--folds", 3))
     recipe = write_recipe(tmp_path, {"name": "s2", **BASE, **SYSTEMS["s2"]})
     result = edge_train(
         "sweep", "--recipe", recipe, "--corpus", tmp_path / "corpus", "--out", tmp_path / "sweep"
     )
     assert result.exit_code == 1
     assert "only embeds" in result.output
-    result = edge_train(
-        "sweep",
-        "--recipe",
-        recipe,
-        "--corpus",
-        tmp_path / "corpus",
-        "--out",
-        tmp_path,
-        "--optimiser",
-        "lion",
-    )
+    places = ["--corpus", tmp_path / "corpus", "--out", tmp_path]
+    result = edge_train("sweep", "--recipe", recipe, *places, "--optimiser", "lion")
     assert "'lion' is none of adagrad" in result.output
 
 
 def test_a_network_without_its_published_weights_is_asked_for_by_name(
     collection: Path, tmp_path: Path
 ) -> None:
-    assert (
-        edge_train("prepare", collection, "--out", tmp_path / "corpus", "--folds", 3).exit_code == 0
-    )
-    # published weights are wanted unless it says no
+    assert_done(edge_train("prepare", collection, "--out", tmp_path / "corpus", "--folds", 3))
+    # Published weights are wanted unless the recipe says no.
     tiny = {"kind": "resnet18", "options": {"size": {"channels": [8, 8, 8, 8]}}}
     recipe = write_recipe(
         tmp_path, {"name": "resnet", **BASE, "network": tiny, "steps": 2, "steps_per_epoch": 2}
     )
-    options = [
-        "--recipe",
-        recipe,
-        "--corpus",
-        tmp_path / "corpus",
-        "--cache",
-        tmp_path / "cache",
-        "--workers",
-        1,
-    ]
+    places = ["--corpus", tmp_path / "corpus", "--cache", tmp_path / "cache"]
+    options = ["--recipe", recipe, *places, "--workers", 1]
     refused = edge_train("fit", *options, "--out", tmp_path / "run")
     assert refused.exit_code == 1
-    assert (
-        refused.output.strip()
-        .splitlines()[-1]
-        .startswith("error: network resnet18: the published weights fit")
-    )
+    line = refused.output.strip().splitlines()[-1]
+    assert line.startswith("error: network resnet18: the published weights fit")
     assert not (tmp_path / "cache").exists(), "it is said before any features are computed"
     trained = edge_train("fit", *options, "--out", tmp_path / "run", "--from-scratch")
-    assert trained.exit_code == 0, trained.output
+    assert_done(trained)
     assert load_recipe(tmp_path / "run" / "recipe.yaml").network.pretrained is False

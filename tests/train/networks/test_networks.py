@@ -1,6 +1,4 @@
-"""Networks: shapes, unit embeddings, parameter counts, and that torch and ONNX Runtime agree on
-each.
-"""
+"""Networks: shapes, unit embeddings, sizes, and that torch and ONNX Runtime agree on each."""
 
 from __future__ import annotations
 
@@ -15,7 +13,8 @@ from edge.bundle import Frontend, FrontendSpec
 from edge.errors import SpecError, UserError
 from train.export.export import OPSET, golden_samples, to_onnx, verify_onnx
 from train.learning.classifier import EmbedThenClassify, build_classifier
-from train.networks import Ensemble, build_network
+from train.networks import build_network
+from train.networks.ensemble import Ensemble
 from train.networks.mscnn import MsCnn
 
 S1 = FrontendSpec()

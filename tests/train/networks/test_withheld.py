@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from train.networks import Withheld
+from train.networks.withheld import Withheld
 
 
 class _Fixed(torch.nn.Module):

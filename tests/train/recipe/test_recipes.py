@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from train.learning.members import member_network
-from train.recipe.recipe import load_recipe
+from train.recipe.load import load_recipe
 
 RECIPES = sorted((Path(__file__).parents[3] / "config" / "recipes").glob("*.yaml"))
 # The input that each paper states, at this project's windows of 5 s

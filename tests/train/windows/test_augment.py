@@ -14,7 +14,7 @@ from edge.bundle.spec import FixedLevel
 from tests.train.tones import RATE_HZ, song, write_collection
 from train.corpus.corpus import Corpus
 from train.corpus.prepare import prepare
-from train.recipe.recipe import AugmentSpec
+from train.recipe.augmentation import AugmentSpec
 from train.windows.activity import measure_activity
 from train.windows.audio import loop_to, read_audio
 from train.windows.augment import augment, mask, mix, to_peak_band

@@ -19,8 +19,8 @@ from edge.types import Array
 from tests.train.tones import write_collection
 from train.corpus.corpus import Corpus
 from train.corpus.prepare import prepare
-from train.recipe.recipe import parse_recipe
-from train.recipe.sections import AugmentSpec
+from train.recipe.augmentation import AugmentSpec
+from train.recipe.load import parse_recipe
 from train.windows.augment import to_peak_band
 from train.windows.batches import Batches
 from train.windows.cache import ComponentCache
@@ -32,13 +32,13 @@ MEL: dict[str, Any] = {"component": "mel", "level": {"kind": "max"}}
 THREE = FrontendSpec.parse(
     {"n_mels": 32, "channels": [{**MEL, "n_fft": n} for n in (512, 1024, 2048)]}
 )
-INCEPTION: dict[str, float] = {
+INCEPTION: dict[str, Any] = {
     "brightness": 32 / 255,
     "contrast": 0.5,
     "saturation": 0.5,
     "hue": 0.2,
 }
-SOUNDCEPTION = AugmentSpec(crop_top=0.04, crop_bottom=0.01, grain=0.05, **INCEPTION)  # type: ignore[arg-type]
+SOUNDCEPTION = AugmentSpec(crop_top=0.04, crop_bottom=0.01, grain=0.05, **INCEPTION)
 
 
 @pytest.fixture(scope="module")
@@ -62,9 +62,7 @@ def windows(corpus: Corpus, folder: Path) -> TrainingWindows:
 
 
 def calls(channels: int, seed: int) -> Array:
-    """Five soft blobs: what a spectrogram has, and independent pixels have not, is that neighbours
-    are alike.
-    """
+    """Five soft blobs: in a spectrogram, unlike in noise, neighbours are alike."""
     rng, blobs = np.random.default_rng(seed), np.zeros((channels, 100, 40), np.float32)
     band, frame = np.mgrid[:100, :40]
     for _ in range(5):
@@ -255,7 +253,10 @@ def test_everything_of_both_papers_at_once_makes_batches(windows: TrainingWindow
         ({"crop_top": -0.1}, "crop_top: -0.1 is outside"),
         ({"coloured_share": 2}, "coloured_share: 2 is outside 0..1"),
         ({"mixup_alpha": -1}, "mixup_alpha: -1 is outside"),
-        ({"coloured_snr_db": [20, 5]}, "coloured_snr_db: 20 to 5 dB is no range"),
+        (
+            {"coloured_snr_db": [20, 5]},
+            "coloured_snr_db: 20 to 5 dB: the lower number must come first",
+        ),
         ({"sharpness": 1}, "unknown key 'sharpness'"),
         (
             {"hue": 0.2},
@@ -263,7 +264,7 @@ def test_everything_of_both_papers_at_once_makes_batches(windows: TrainingWindow
         ),
     ],
 )
-def test_what_cannot_be_is_told_in_a_line(changes: dict[str, Any], reason: str) -> None:
+def test_what_cannot_be_is_one_line(changes: dict[str, Any], reason: str) -> None:
     values = {
         "name": "x",
         "frontend": {"channels": [MEL]},

@@ -8,7 +8,6 @@ import pytest
 
 from edge.errors import UserError
 from tests.train.synthetic import corpus, outputs
-from train.files import replacing, write_text
 from train.windows.outputs import WindowOutputs
 
 
@@ -40,24 +39,3 @@ def test_a_damaged_file_is_named(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:2000])
     with pytest.raises(UserError, match=r"outputs\.npz"):
         WindowOutputs.load(path)
-
-
-def test_a_failed_write_leaves_what_was_there(tmp_path: Path) -> None:
-    path = tmp_path / "report.md"
-    write_text(path, "before")
-
-    def fail() -> None:
-        with replacing(path) as staged:
-            staged.write_text("half")
-            raise RuntimeError("power cut")
-
-    with pytest.raises(RuntimeError):
-        fail()
-    assert path.read_text() == "before"
-    assert list(tmp_path.iterdir()) == [path]
-
-
-def test_a_place_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
-    (tmp_path / "file").touch()
-    with pytest.raises(UserError, match="cannot be written"):
-        write_text(tmp_path / "file" / "report.md", "text")

@@ -1,26 +1,22 @@
-"""`edge-train segment` and `shift`: the later steps of system S5, each from the run of the one
-before.
-"""
+"""`edge-train segment` and `shift`: the later stages of system S5, each from the run before it."""
 
 from __future__ import annotations
 
 import functools
-import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from train.commands.terminal import parse_overrides, recipe_of, show
+from train.commands.options import CACHE, DEVICE, NEW_RUN, PATH, REPLACE, WORKERS, recipe_of
+from train.commands.progress import show
 
 if TYPE_CHECKING:
-    from train.learning.fit import TrainedRun
+    from train.learning.run import TrainedRun
 
 __all__ = ["segment", "shift"]
 
-PATH = click.Path(path_type=Path)
-WORKERS = os.cpu_count() or 1
 OPTIONS = (
     click.option(
         "--recipe", type=PATH, required=True, help="A file of config/recipes with a pseudo section."
@@ -31,23 +27,13 @@ OPTIONS = (
         "earlier",
         type=PATH,
         required=True,
-        help="A finished run, whose labels and weights this goes on from.",
+        help="A finished run; training goes on from its labels and weights.",
     ),
-    click.option(
-        "--out", type=PATH, required=True, help="Run folder; an interrupted run in it is resumed."
-    ),
-    click.option(
-        "--cache", type=PATH, default=Path("build/features"), show_default=True, help="As of `fit`."
-    ),
-    click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda."),
-    click.option("--workers", type=click.IntRange(1), default=WORKERS, show_default=True),
-    click.option(
-        "--set",
-        "overrides",
-        multiple=True,
-        metavar="KEY=YAML",
-        help="Replace a key of the recipe: --set steps=200",
-    ),
+    NEW_RUN,
+    CACHE,
+    DEVICE,
+    WORKERS,
+    REPLACE,
 )
 
 
@@ -70,9 +56,7 @@ def segment(**options: Any) -> None:
 @click.command()
 @_with_options
 def shift(**options: Any) -> None:
-    """As `segment`, with noise and other animals mixed in: from clean recordings towards what a
-    recorder hears.
-    """
+    """Do what `segment` does with noise and other animals mixed in, as a recorder hears them."""
     from train.learning.segment import shift as run
 
     _run(run, **options)
@@ -89,6 +73,6 @@ def _run(
 ) -> None:
     from train.corpus.corpus import read_corpus
 
-    loaded = recipe_of(recipe, parse_overrides(overrides))
+    loaded = recipe_of(recipe, overrides)
     run(loaded, read_corpus(corpus), folder=out, report=show, **options)
     click.echo(f"{out}: trained; next: edge-train calibrate --corpus {corpus} --run {out}")

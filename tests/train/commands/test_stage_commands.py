@@ -1,6 +1,4 @@
-"""System S5 from marked recordings to a bundle that replays: train, segment (killed and resumed),
-shift.
-"""
+"""System S5 from marked recordings to a bundle that replays: the stages train, segment, shift."""
 
 from __future__ import annotations
 
@@ -16,11 +14,11 @@ import pytest
 import soundfile
 import torch
 import yaml
-from click.testing import CliRunner, Result
+from click.testing import CliRunner
 
 import edge.cli
-import train.commands.cli
 from edge.bundle import load_bundle
+from tests.train.command_line import assert_done, edge_train, write_recipe
 from tests.train.tones import RATE_HZ, SPECIES, song, write_collection
 from train.corpus.corpus import read_corpus
 
@@ -68,22 +66,9 @@ SHIFT = {
 }
 
 
-def edge_train(*arguments: object) -> Result:
-    result = CliRunner().invoke(train.commands.cli.main, [str(a) for a in arguments])
-    if result.exception and not isinstance(result.exception, SystemExit):
-        raise result.exception
-    return result
-
-
-def write_recipe(folder: Path, values: dict[str, Any]) -> Path:
-    path = folder / f"{values['name']}.yaml"
-    path.write_text(yaml.safe_dump(values), encoding="utf-8")
-    return path
-
-
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with an annotated corpus, the recipes, and a run of the first step."""
+    """A folder with an annotated corpus, the recipes, and a run of the first stage."""
     folder = tmp_path_factory.mktemp("s5")
     manifest = write_collection(folder / "collection")
     ranges = folder / "ranges.csv"
@@ -91,12 +76,12 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ranges.write_text("\n".join(("row_id,human_voice,nocall,t_range", *lines)), encoding="utf-8")
     for recipe in (TRAIN, SEGMENT, SHIFT):
         write_recipe(folder, recipe)
-    done(
+    assert_done(
         edge_train(
             "prepare", manifest, "--out", folder / "corpus", "--folds", 3, "--annotations", ranges
         )
     )
-    done(
+    assert_done(
         edge_train(
             "fit", "--recipe", folder / "train.yaml", *options(folder), "--out", folder / "run1"
         )
@@ -108,26 +93,12 @@ def options(place: Path) -> list[object]:
     return ["--corpus", place / "corpus", "--cache", place / "cache", "--workers", 1]
 
 
-def done(result: Result) -> None:
-    assert result.exit_code == 0, result.output
+def command_of(stage: str, place: Path, earlier: str, out: str) -> list[str]:
+    places = ["--from", place / earlier, *options(place), "--out", place / out]
+    return [stage, "--recipe", *map(str, [place / f"{stage}.yaml", *places])]
 
 
-def test_three_steps_go_from_marked_recordings_to_a_bundle_that_replays(place: Path) -> None:
-    run1, run2, run3, whole = (place / name for name in ("run1", "run2", "run3", "whole"))
-
-    command = [
-        str(a)
-        for a in (
-            "segment",
-            "--recipe",
-            place / "segment.yaml",
-            *options(place),
-            "--from",
-            run1,
-            "--out",
-            run2,
-        )
-    ]
+def kill_after_the_first_epoch(command: list[str]) -> None:
     with subprocess.Popen(
         [sys.executable, "-u", "-m", "train.commands.cli", *command],
         stdout=subprocess.DEVNULL,
@@ -138,62 +109,65 @@ def test_three_steps_go_from_marked_recordings_to_a_bundle_that_replays(place: P
         said = next((line for line in killed.stderr if "step 4/12" in line), "")
         killed.send_signal(signal.SIGKILL)
         assert said
-    assert not (run2 / "model.pt").exists()
+
+
+@pytest.fixture(scope="module")
+def segmented(place: Path) -> Path:
+    """A run of the second stage, killed once and resumed."""
+    run, command = place / "run2", command_of("segment", place, "run1", "run2")
+    kill_after_the_first_epoch(command)
+    assert not (run / "model.pt").exists()
     corpus = read_corpus(place / "corpus")
     expected = [r for r in corpus.of(split="dev", role="known") if r.fold != 0]
-    files = sorted((run2 / "labels").glob("*.csv"))
+    files = sorted((run / "labels").glob("*.csv"))
     assert len(files) == len(expected)
     written = {file: file.stat().st_mtime_ns for file in files[1:]}
     text = files[0].read_text(encoding="utf-8")
     files[0].unlink()  # as if it had been killed before
-    done(edge_train(*command))
+    assert_done(edge_train(*command))
     assert files[0].read_text(encoding="utf-8") == text
     assert {file: file.stat().st_mtime_ns for file in files[1:]} == written, (
         "what is there is not made again"
     )
-    done(edge_train(*command[:-1], whole))
-    first, second = (torch.load(run / "model.pt", weights_only=True) for run in (run2, whole))
-    assert all(torch.equal(first[key], second[key]) for key in second), (
-        "a killed run comes to the same result"
+    return run
+
+
+def test_a_killed_stage_comes_to_the_same_result(place: Path, segmented: Path) -> None:
+    assert_done(edge_train(*command_of("segment", place, "run1", "whole")))
+    first, second = (
+        torch.load(run / "model.pt", weights_only=True) for run in (segmented, place / "whole")
     )
-    assert "What is not listed is absent." in (run2 / "labels" / "README.md").read_text(
-        encoding="utf-8"
-    )
-    with files[0].open(encoding="utf-8") as file:
+    assert all(torch.equal(first[key], second[key]) for key in second)
+
+
+def test_pseudo_labels_are_files_that_a_person_can_read(segmented: Path) -> None:
+    readme = (segmented / "labels" / "README.md").read_text(encoding="utf-8")
+    assert "What is not listed is absent." in readme
+    with min((segmented / "labels").glob("*.csv")).open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     assert {row["state"] for row in rows} <= {"present", "absent", "unsure"}
     assert all(0 <= float(row["start_s"]) < float(row["end_s"]) for row in rows)
-    with (run2 / "member-0" / "history.csv").open(encoding="utf-8") as file:
+    with (segmented / "member-0" / "history.csv").open(encoding="utf-8") as file:
         assert all(float(row["loss_of_steps"]) > 0 for row in csv.DictReader(file))
 
-    done(
-        edge_train(
-            "shift",
-            "--recipe",
-            place / "shift.yaml",
-            *options(place),
-            "--from",
-            run2,
-            "--out",
-            run3,
-        )
-    )
-    done(edge_train("calibrate", "--corpus", place / "corpus", "--run", run3))
-    done(edge_train("evaluate", "--corpus", place / "corpus", "--run", run3, "--resamples", 10))
-    done(
-        edge_train("export", "--corpus", place / "corpus", "--run", run3, "--out", place / "bundle")
-    )
-    assert load_bundle(place / "bundle").manifest.training_data == corpus.digest
+
+def test_three_stages_go_from_marked_recordings_to_a_bundle_that_replays(
+    place: Path, segmented: Path
+) -> None:
+    run, bundle = place / "run3", place / "bundle"
+    assert_done(edge_train(*command_of("shift", place, segmented.name, run.name)))
+    judged = ("--corpus", place / "corpus", "--run", run)
+    assert_done(edge_train("calibrate", *judged))
+    assert_done(edge_train("evaluate", *judged, "--resamples", 10))
+    assert_done(edge_train("export", *judged, "--out", bundle))
+    digest = read_corpus(place / "corpus").digest
+    assert load_bundle(bundle).manifest.training_data == digest
     for species in SPECIES:
         soundfile.write(place / f"{species}.wav", song(species, 6, seed=99), RATE_HZ)
-    replay = [
-        "replay",
-        *(str(place / f"{species}.wav") for species in SPECIES),
-        "--bundle",
-        str(place / "bundle"),
-    ]
-    heard = CliRunner().invoke(edge.cli.main, [*replay, "--format", "windows"])
-    assert heard.exit_code == 0, heard.output
+    files = [str(place / f"{species}.wav") for species in SPECIES]
+    replay = ["replay", *files, "--bundle", str(bundle), "--format", "windows"]
+    heard = CliRunner().invoke(edge.cli.main, replay)
+    assert_done(heard)
     assert {Path(json.loads(line)["file"]).stem for line in heard.stdout.splitlines()} == set(
         SPECIES
     )
@@ -257,10 +231,7 @@ def test_three_steps_go_from_marked_recordings_to_a_bundle_that_replays(place: P
             "",
             "segment",
             {},
-            (
-                "recipe segment: its pseudo labels are an earlier run's: use edge-train segment or "
-                "shift"
-            ),
+            "recipe segment: its pseudo labels come from an earlier run: use edge-train segment",
         ),
         (
             "fit",
@@ -271,7 +242,7 @@ def test_three_steps_go_from_marked_recordings_to_a_bundle_that_replays(place: P
         ),
     ],
 )
-def test_steps_that_do_not_fit_are_one_line(
+def test_stages_that_do_not_fit_are_one_line(
     command: str,
     start: str,
     recipe: str,
@@ -293,24 +264,16 @@ def test_steps_that_do_not_fit_are_one_line(
 
 
 def test_another_corpus_is_refused(place: Path, tmp_path: Path) -> None:
-    done(edge_train("prepare", place / "collection", "--out", tmp_path / "corpus", "--folds", 3))
-    arguments = [
-        "--recipe",
-        place / "segment.yaml",
-        "--corpus",
-        tmp_path / "corpus",
-        "--from",
-        place / "run1",
-    ]
-    result = edge_train(
-        "segment", *arguments, "--out", tmp_path / "run", "--cache", place / "cache", "--workers", 1
+    assert_done(
+        edge_train("prepare", place / "collection", "--out", tmp_path / "corpus", "--folds", 3)
     )
-    assert (result.exit_code, result.output.strip()) == (
-        1,
-        (
-            f"error: {place / 'run1'}: was trained on another prepared corpus; give the one it was "
-            "trained on"
-        ),
+    given = ["--recipe", place / "segment.yaml", "--corpus", tmp_path / "corpus"]
+    made = ["--out", tmp_path / "run", "--cache", place / "cache", "--workers", 1]
+    result = edge_train("segment", *given, "--from", place / "run1", *made)
+    assert result.exit_code == 1
+    assert result.output.strip() == (
+        f"error: {place / 'run1'}: was trained on another prepared corpus; give the one it was "
+        "trained on"
     )
 
 
@@ -318,16 +281,8 @@ def test_labels_of_other_thresholds_are_refused(place: Path, tmp_path: Path) -> 
     (tmp_path / "labels.json").write_text(
         json.dumps({"model": "another", "present": 0.4, "absent": 0.15})
     )
-    arguments = [
-        "--recipe",
-        place / "segment.yaml",
-        *options(place),
-        "--from",
-        place / "run1",
-        "--out",
-        tmp_path,
-    ]
-    result = edge_train("segment", *arguments)
+    given = ["--recipe", place / "segment.yaml", *options(place), "--from", place / "run1"]
+    result = edge_train("segment", *given, "--out", tmp_path)
     assert result.exit_code == 1
     assert (
         "its labels are of another run or of other thresholds; choose another --out or delete it"

@@ -1,0 +1,98 @@
+"""Options that several commands of `edge-train` share, and how a recipe is read with them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from edge.strictyaml import parse_yaml
+
+if TYPE_CHECKING:
+    from train.recipe.recipe import Recipe
+
+__all__ = [
+    "CACHE",
+    "CORPUS",
+    "DATA",
+    "DEVICE",
+    "FROM_SCRATCH",
+    "NEW_RUN",
+    "PATH",
+    "RECIPE",
+    "REPLACE",
+    "WORKERS",
+    "recipe_of",
+]
+
+PATH = click.Path(path_type=Path)
+
+RECIPE = click.option("--recipe", type=PATH, required=True, help="A file of config/recipes.")
+DATA = click.option(
+    "--data", type=PATH, required=True, help="Manifest CSV or folder of recordings."
+)
+CORPUS = click.option("--corpus", type=PATH, required=True, help="What `prepare` wrote.")
+NEW_RUN = click.option(
+    "--out", type=PATH, required=True, help="Run folder; an interrupted run in it is resumed."
+)
+CACHE = click.option(
+    "--cache",
+    type=PATH,
+    default=Path("build/features"),
+    show_default=True,
+    help="Features, kept by the digest of their spec.",
+)
+DEVICE = click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
+WORKERS = click.option(
+    "--workers",
+    type=click.IntRange(1),
+    default=os.cpu_count() or 1,
+    show_default=True,
+    help="Processes or threads at once.",
+)
+REPLACE = click.option(
+    "--set",
+    "overrides",
+    multiple=True,
+    metavar="KEY=YAML",
+    help="Replace a key of the recipe: --set steps=200",
+)
+
+
+def _note_from_scratch(context: click.Context, _: click.Parameter, value: bool) -> None:
+    context.meta["from_scratch"] = value
+
+
+FROM_SCRATCH = click.option(
+    "--from-scratch",
+    is_flag=True,
+    expose_value=False,
+    callback=_note_from_scratch,
+    help="Leave out the published weights that the recipe's network starts from.",
+)
+
+
+def recipe_of(path: Path, overrides: Sequence[str], *, emptied: Sequence[str] = ()) -> Recipe:
+    """Return the recipe `path` with what `--set KEY=YAML` replaces in it.
+
+    The keys `emptied` are empty lists unless they are set. Raises `ConfigError` or `SpecError`,
+    which name the file or the option.
+    """
+    from train.recipe.load import load_recipe
+
+    return load_recipe(
+        path,
+        overrides={**{key: [] for key in emptied}, **_parse(overrides)},
+        from_scratch=click.get_current_context().meta.get("from_scratch", False),
+    )
+
+
+def _parse(overrides: Sequence[str]) -> dict[str, Any]:
+    """Return `KEY=YAML` pairs as a mapping; raises `FaultyConfigError` naming the option."""
+    pairs = [override.partition("=") for override in overrides]
+    if any(not equals for _, equals, _ in pairs):
+        raise click.BadParameter("--set needs KEY=VALUE")
+    return {key: parse_yaml(value, source=f"--set {key}") for key, _, value in pairs}

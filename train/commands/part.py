@@ -1,0 +1,72 @@
+"""The part of a collection on which the systems of a plan are trained and judged.
+
+out/all      the whole collection, prepared
+out/corpus   the part of it that the plan asks for
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+from edge.errors import UserError
+from train.commands.plan import CorpusPlan, Plan
+from train.corpus.corpus import Corpus, Recording, read_corpus, recordist_key, write_corpus
+from train.corpus.prepare import prepare
+
+__all__ = ["prepared_part"]
+
+
+def prepared_part(
+    plan: Plan, data: Path, out: Path, *, workers: int, say: Callable[[str], None]
+) -> Corpus:
+    """Return the corpus in `out`, prepared from the collection `data` unless it is there.
+
+    Raises `UserError` when another part of a collection is there.
+    """
+    folder = out / "corpus"
+    wanted = dataclasses.asdict(plan.corpus)
+    if (folder / "corpus.json").exists():
+        description = json.loads((folder / "corpus.json").read_text(encoding="utf-8"))
+        if description.get("part") == wanted:
+            return read_corpus(folder)
+        raise UserError(
+            f"{folder}: is another part of a collection than {plan.file} asks for; choose another "
+            "--out"
+        )
+    if not (out / "all" / "corpus.json").exists():
+        say(f"preparing {data} in {out / 'all'}")
+        share, folds = plan.corpus.test_share, plan.corpus.folds
+        prepare(data, out / "all", test_share=share, folds=folds, workers=workers)
+    whole = read_corpus(out / "all")
+    part = Corpus(root=whole.root, recordings=tuple(_choose(whole.recordings, plan.corpus)))
+    write_corpus(folder, part, drawn={"part": wanted})
+    return read_corpus(folder)
+
+
+def _choose(recordings: Sequence[Recording], plan: CorpusPlan) -> list[Recording]:
+    """Return the part that the plan asks for; nothing of it depends on how well a system does."""
+    people: dict[str, set[str]] = defaultdict(set)
+    for r in recordings:
+        if r.role == "known":
+            people[r.label].add(recordist_key(r.recordist) or r.recording)
+    species = sorted(people, key=lambda label: (-len(people[label]), label))[: plan.species]
+    kept = {
+        id(r)
+        for label in species
+        for r in _evenly((r for r in recordings if r.label == label), plan.recordings)
+    }
+    outliers = {"unknown": plan.unknown, "noise": plan.noise, "background": plan.background}
+    for role, most in outliers.items():
+        kept |= {id(r) for r in _evenly((r for r in recordings if r.role == role), most)}
+    return [r for r in recordings if id(r) in kept]
+
+
+def _evenly(recordings: Iterable[Recording], most: int) -> list[Recording]:
+    """Return at most `most` of them, spread over their order, which is by label and name."""
+    everything = list(recordings)
+    count = len(everything)
+    return everything if count <= most else [everything[i * count // most] for i in range(most)]

@@ -1,0 +1,136 @@
+"""`edge-train fit` and `sweep`: from a prepared corpus and a recipe to trained runs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from edge.errors import UserError
+from edge.terminal import aside
+from train.commands.options import (
+    CACHE,
+    CORPUS,
+    DEVICE,
+    FROM_SCRATCH,
+    NEW_RUN,
+    PATH,
+    RECIPE,
+    REPLACE,
+    WORKERS,
+    recipe_of,
+)
+from train.commands.progress import show
+
+if TYPE_CHECKING:
+    from train.learning.members import MemberTask
+    from train.recipe.recipe import Recipe
+
+__all__ = ["fit", "sweep"]
+
+
+@click.command()
+@RECIPE
+@CORPUS
+@NEW_RUN
+@CACHE
+@click.option("--fold", type=int, default=0, show_default=True, help="The fold that validates.")
+@DEVICE
+@WORKERS
+@REPLACE
+@FROM_SCRATCH
+def fit(
+    recipe: Path,
+    corpus: Path,
+    out: Path,
+    cache: Path,
+    fold: int,
+    device: str,
+    workers: int,
+    overrides: Sequence[str],
+) -> None:
+    """Train; interrupt at any time and run the same command again to go on."""
+    from train.corpus.corpus import read_corpus
+    from train.learning.fit import fit as run
+
+    run(
+        recipe_of(recipe, overrides),
+        read_corpus(corpus),
+        folder=out,
+        cache=cache,
+        fold=fold,
+        device=device,
+        workers=workers,
+        report=show,
+    )
+    click.echo(f"{out}: trained; next: edge-train calibrate --corpus {corpus} --run {out}")
+
+
+@click.command()
+@RECIPE
+@CORPUS
+@click.option(
+    "--out",
+    type=PATH,
+    required=True,
+    help="Folder of the runs, sweep.csv and sweep.png; interrupted runs are resumed.",
+)
+@CACHE
+@click.option(
+    "--optimiser",
+    "optimisers",
+    multiple=True,
+    default=("adam", "adamw", "rmsprop", "sgd"),
+    show_default=True,
+    help="Optimisers to try.",
+)
+@click.option(
+    "--rate",
+    "rates",
+    type=float,
+    multiple=True,
+    default=(0.1, 0.01, 0.001),
+    show_default=True,
+    help="Learning rates to try.",
+)
+@WORKERS
+@REPLACE
+@FROM_SCRATCH
+def sweep(
+    recipe: Path,
+    corpus: Path,
+    out: Path,
+    cache: Path,
+    optimisers: tuple[str, ...],
+    rates: tuple[float, ...],
+    workers: int,
+    overrides: Sequence[str],
+) -> None:
+    """Train a recipe with each optimiser and learning rate, and compare their validation accuracy.
+
+    Prints a table and draws OUT/sweep.png: rows are pairs, bars accuracy.
+    """
+    from train.corpus.corpus import read_corpus
+    from train.learning.fit import start_task
+    from train.learning.sweep import sweep as run
+
+    _check_optimisers(optimisers)
+    loaded = recipe_of(recipe, overrides)
+    prepared = read_corpus(corpus)
+    options: dict[str, Any] = {"cache": cache, "fold": 0, "device": "auto", "workers": workers}
+
+    def start(one: Recipe, folder: Path) -> MemberTask:
+        return start_task(one, prepared, folder=folder, **options)
+
+    pairs = [(optimiser, rate) for optimiser in optimisers for rate in rates]
+    click.echo(run(loaded, pairs, folder=out, start=start, report=show, say=aside))
+
+
+def _check_optimisers(optimisers: Sequence[str]) -> None:
+    from train.recipe.recipe import OPTIMISERS
+
+    unknown = [name for name in optimisers if name not in OPTIMISERS]
+    if unknown:
+        raise UserError(f"--optimiser: '{unknown[0]}' is none of {', '.join(OPTIMISERS)}")

@@ -1,0 +1,75 @@
+"""The open-set calibration of a run: every rejection rule with its threshold, in one file."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.bundle.heads import Activation, Head, rule_arrays, rule_from_arrays
+from edge.errors import SpecError, UserError
+from edge.files import replacing
+
+__all__ = ["Calibration"]
+
+PLAIN = ("labels", "activation", "acceptance", "chosen", "table")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Calibration:
+    """Every rule with its threshold, and the one that was `chosen`.
+
+    `table` says why: a row per rule with its numbers on validation.
+    """
+
+    labels: tuple[str, ...]
+    activation: Activation
+    acceptance: float
+    chosen: str
+    heads: Mapping[str, Head]
+    table: Sequence[Mapping[str, Any]]
+
+    @property
+    def head(self) -> Head:
+        """What goes into the bundle."""
+        return self.heads[self.chosen]
+
+    def save(self, path: Path) -> None:
+        """Write one .npz, whole or not at all; raises OSError."""
+        heads = {
+            name: {"threshold": head.threshold, "scale": head.scale}
+            for name, head in self.heads.items()
+        }
+        plain = {name: getattr(self, name) for name in PLAIN}
+        arrays: dict[str, NDArray[Any]] = {"json": np.array(json.dumps({**plain, "heads": heads}))}
+        for i, head in enumerate(self.heads.values()):
+            arrays |= rule_arrays(head.rule, f"head.{i}.")
+        with replacing(Path(path)) as staged, staged.open("wb") as file:
+            np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
+
+    @staticmethod
+    def load(path: Path) -> Calibration:
+        """Read what `save` wrote; raises `UserError`."""
+        try:
+            with Path(path).open("rb") as file, np.load(file, allow_pickle=False) as npz:
+                arrays = dict(npz)
+            plain = json.loads(str(arrays["json"]))
+            heads = {
+                name: Head(
+                    activation=plain["activation"],
+                    rule=rule_from_arrays(arrays, f"head.{i}."),
+                    **numbers,
+                )
+                for i, (name, numbers) in enumerate(plain.pop("heads").items())
+            }
+            return Calibration(**{**plain, "labels": tuple(plain["labels"])}, heads=heads)
+        except FileNotFoundError as exc:
+            raise UserError(f"{path}: no such file; 'edge-train calibrate' writes it") from exc
+        except (OSError, ValueError, KeyError, TypeError, SpecError, zipfile.BadZipFile) as exc:
+            raise UserError(f"{path}: cannot be read as a calibration ({exc})") from exc

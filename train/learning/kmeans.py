@@ -1,0 +1,37 @@
+"""The objective without labels: spherical k-means."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import nn
+
+from train.learning.objective import Stateless, Update
+from train.networks.spherical import SphericalKMeans
+from train.recipe.objectives import KMeansSpec
+from train.windows.batches import Batches
+
+__all__ = ["KMeansObjective"]
+
+
+class KMeansObjective(Stateless):
+    """Mini-batch spherical k-means of the network's own frames.
+
+    The loss is 1 minus the mean cosine to the nearest base.
+    """
+
+    def __init__(self, spec: KMeansSpec, batches: Batches, device: torch.device) -> None:
+        self.spec = spec
+        self.batches = batches
+        self.device = device
+        self.batch = spec.batch
+
+    def iterate(
+        self, network: nn.Module, update: Update, rng: np.random.Generator
+    ) -> dict[str, float]:
+        assert isinstance(network, SphericalKMeans), "the recipe was checked"
+        if not network.whitened:
+            windows, _, _ = self.batches.classification(rng, self.spec.whitening_windows, 0)
+            network.start(torch.from_numpy(windows).to(self.device), rng)
+        features, _, _ = self.batches.classification(rng, self.batch, 0)
+        return {"loss": 1 - network.learn(torch.from_numpy(features).to(self.device))}

@@ -1,0 +1,72 @@
+"""A finished run: its network, its recipe, and what it says of every split."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from edge.errors import UserError
+from train.learning.classifier import EmbedThenClassify, read_classifier
+from train.learning.members import member_network
+from train.networks.ensemble import Ensemble
+from train.networks.withheld import Withheld
+from train.recipe.load import load_recipe
+from train.recipe.recipe import Recipe
+from train.windows.outputs import WindowOutputs
+
+__all__ = ["TrainedRun", "load_run"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainedRun:
+    """The network in evaluation mode on the CPU, its recipe, and the `labels` of its logits."""
+
+    folder: Path
+    recipe: Recipe
+    labels: tuple[str, ...]
+    fold: int
+    network: nn.Module
+
+    def outputs(self, split: str) -> WindowOutputs:
+        """Return what the network said of a split: train, validation or test."""
+        return WindowOutputs.load(self.folder / f"outputs-{split}.npz")
+
+
+def load_run(folder: Path) -> TrainedRun:
+    """Read a finished run; raises `UserError` when it is not there or not finished."""
+    if not (folder / "model.pt").exists():
+        raise UserError(
+            f"{folder}: not a finished run (model.pt is missing); run 'edge-train fit' to its end"
+        )
+    recipe = load_recipe(folder / "recipe.yaml")
+    facts = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+    labels = tuple(facts["labels"])
+    state = torch.load(folder / "model.pt", map_location="cpu", weights_only=True)
+    network = _network(recipe, labels, state)
+    network.load_state_dict(state)
+    answered = [i for i, label in enumerate(labels) if label not in recipe.withheld]
+    if recipe.withheld:
+        withheld = [i for i in range(len(labels)) if i not in answered]
+        network = Withheld(network, kept=answered, withheld=withheld)
+    return TrainedRun(
+        folder=folder,
+        recipe=recipe,
+        labels=tuple(labels[i] for i in answered),
+        fold=facts["fold"],
+        network=network.eval(),
+    )
+
+
+def _network(recipe: Recipe, labels: tuple[str, ...], state: dict[str, Tensor]) -> nn.Module:
+    """Return the network that `state` fits: an ensemble, a classifier on top, or neither."""
+    members = [member_network(recipe, labels) for _ in range(recipe.members)]
+    network = Ensemble(members) if len(members) > 1 else members[0]
+    if recipe.classifier is None:
+        return network
+    prefix = "classifier."
+    own = {key.removeprefix(prefix): v for key, v in state.items() if key.startswith(prefix)}
+    return EmbedThenClassify(network, read_classifier(recipe.classifier, own, count=len(labels)))

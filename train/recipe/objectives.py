@@ -1,0 +1,107 @@
+"""The kinds of the section `objective` of a recipe: each key with its default and its source."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+__all__ = [
+    "CrossEntropySpec",
+    "FocalSpec",
+    "KMeansSpec",
+    "ObjectiveSpec",
+    "SemihardSpec",
+    "TripletSpec",
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TripletSpec:
+    """Dynamic triplet loss (Thakur et al. 2019, Algorithm 1)."""
+
+    kind: Literal["triplet"] = "triplet"
+    per_class: int = 5
+    triplets_per_step: int = 50
+    margin: float = 0.2
+    margin_step: float = 0.05
+    margin_maximum: float = 0.6
+    scarce: int = 15
+    patience: int = 3
+    converged_loss: float = 0.01
+
+
+@dataclass(frozen=True, kw_only=True)
+class SemihardSpec:
+    """Semi-hard triplets of each batch with a fixed margin.
+
+    Schroff et al. 2015; Clementino and Colonna 2020, equation 1. A batch is `per_class` windows of
+    each of `batch` / `per_class` species drawn at random.
+    """
+
+    kind: Literal["semihard"] = "semihard"
+    batch: int = 128
+    per_class: int = 4
+    margin: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.per_class < 2 or self.batch < 2 * self.per_class:
+            raise ValueError(
+                f"batch {self.batch} and per_class {self.per_class}: need two windows each of two "
+                "species at least"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class KMeansSpec:
+    """Spherical k-means on whitened frames: no labels, no gradients (Stowell and Plumbley 2014)."""
+
+    kind: Literal["spherical_kmeans"] = "spherical_kmeans"
+    batch: int = 32
+    whitening_windows: int = 200
+
+
+@dataclass(frozen=True, kw_only=True)
+class CrossEntropySpec:
+    """Cross-entropy of the species.
+
+    `outlier_share` > 0 adds an implicit 'other', `triplet_weight` > 0 adds batch-hard triplets.
+    `auxiliary_weight` is that of the further logits which some networks give in training (Szegedy
+    et al. 2015).
+    """
+
+    kind: Literal["cross_entropy"] = "cross_entropy"
+    batch: int = 48
+    outlier_share: float = 0.0
+    triplet_weight: float = 0.0
+    triplet_margin: float = 0.3
+    # Exponential moving average of the weights: the decay per step, 0 for none.
+    average: float = 0.0
+    auxiliary_weight: float = 0.4
+
+
+@dataclass(frozen=True, kw_only=True)
+class FocalSpec:
+    """Binary focal loss of each species (Lin et al. 2017).
+
+    A mixture has the labels of all its parts; an outlier has none. `minimum_weight` is that of a
+    network's soft minimum over time, which should be low for every species (system S5). `secondary`
+    is the target of the species that a recording names beside its own: 0.995 in S5, and at 0 they
+    are ignored. `frame_weight` is the share that the loss of single time steps against pseudo
+    labels has in the whole.
+    """
+
+    kind: Literal["focal"] = "focal"
+    batch: int = 32
+    gamma: float = 2.0
+    outlier_share: float = 0.0
+    minimum_weight: float = 0.3
+    secondary: float = 0.0
+    frame_weight: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name in ("secondary", "frame_weight"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name}: {getattr(self, name)} is outside 0..1")
+
+
+ObjectiveSpec = TripletSpec | SemihardSpec | CrossEntropySpec | FocalSpec | KMeansSpec
