@@ -40,6 +40,10 @@ def placing(staging: Path, path: Path, *, durable: bool = False) -> Iterator[Pat
         staging.replace(path)
         if durable:
             sync(path.parent)
+    except OSError as exc:
+        if exc.filename is None:  # a full disk names no file
+            exc.filename = str(path)
+        raise
     finally:
         staging.unlink(missing_ok=True)
 

@@ -18,7 +18,7 @@ def from_mapping(cls: type[Any], mapping: Mapping[str, Any], *, where: str) -> A
     value that the class refuses.
     """
     fields = {f.name: f for f in dataclasses.fields(cls) if f.init}
-    unknown = sorted(set(mapping) - set(fields))
+    unknown = sorted(set(mapping) - set(fields), key=str)
     if unknown:
         raise SpecError(f"{where}: unknown key '{unknown[0]}' (known: {', '.join(fields)})")
     missing = [

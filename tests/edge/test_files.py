@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from pathlib import Path
@@ -101,3 +102,14 @@ def test_what_must_survive_a_power_cut_is_synced_before_and_after_its_renaming(
     (first, there_before), (second, there_after) = synced
     assert Path(first).parent == tmp_path
     assert (there_before, second, there_after) == (False, str(tmp_path), True)
+
+
+def test_a_full_disk_names_the_file(tmp_path: Path) -> None:
+    def fill() -> None:
+        with replacing(tmp_path / "table.csv"):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with pytest.raises(OSError, match="No space left") as failed:
+        fill()
+    assert failed.value.filename == str(tmp_path / "table.csv")
+    assert names(tmp_path) == []

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edge.errors import ConfigError, EdgeError, FaultyConfigError, UserError
+from edge.errors import EdgeError, UserError
 from edge.files import write_whole
 from train.commands.build import calibrate_run, evaluate_run, export_run
 from train.commands.part import prepared_part
@@ -40,7 +40,6 @@ __all__ = [
     "read_results",
     "run_folder",
     "train_all",
-    "train_apart",
     "train_systems",
 ]
 
@@ -107,7 +106,7 @@ def train_all(
                 failed.append(exc)
     else:
         with ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn")) as pool:
-            futures = [pool.submit(train_apart, plan, *one, out) for one in todo]
+            futures = [pool.submit(train_one, plan, *one, out) for one in todo]
             for future in as_completed(futures):
                 if (failure := future.exception()) is None:
                     yield future.result()
@@ -120,17 +119,6 @@ def train_all(
         )
     if failed:
         raise failed[0]
-
-
-def train_apart(plan: Plan, system: System, seed: int, out: Path) -> SystemResult:
-    """Do what `train_one` does in a process of its own.
-
-    A `FaultyConfigError` cannot be sent to another process, and becomes a `ConfigError`.
-    """
-    try:
-        return train_one(plan, system, seed, out)
-    except FaultyConfigError as exc:
-        raise ConfigError(str(exc)) from exc
 
 
 def train_one(plan: Plan, system: System, seed: int, out: Path) -> SystemResult:

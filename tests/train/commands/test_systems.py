@@ -20,7 +20,7 @@ from edge.errors import ConfigError, UserError
 from tests.train.command_line import edge_train
 from tests.train.tones import RATE_HZ, SPECIES, song, write_collection
 from train.commands.plan import Plan, load_plan
-from train.commands.systems import read_results, train_all, train_apart
+from train.commands.systems import read_results, train_all, train_one
 from train.corpus.corpus import read_corpus
 
 MEL = {"component": "mel", "level": {"kind": "max"}}
@@ -259,7 +259,7 @@ def test_a_failure_in_a_process_of_its_own_reaches_the_one_that_waits(
     plan = load_plan(file)
     missing = replace(plan.systems[0], recipe="missing.yaml")
     with pytest.raises(ConfigError, match=r"missing.yaml: file: cannot be read") as caught:
-        train_apart(plan, missing, 0, tmp_path)
+        train_one(plan, missing, 0, tmp_path)
     assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)
 
 
