@@ -24,7 +24,7 @@ from typing import Any
 from edge.backends.cuda import open_gpu
 from edge.backends.enginecache import BuildOptions
 from edge.backends.tensorrt_library import import_tensorrt, library_log
-from edge.errors import BackendError
+from edge.errors import BackendError, one_line
 from edge.files import write_whole
 
 __all__ = ["Request", "build", "main"]
@@ -179,7 +179,7 @@ def _monitor(trt: Any, report: Report) -> Any:
 
 def _parser_errors(parser: Any) -> str:
     errors = [parser.get_error(i) for i in range(parser.num_errors)]
-    return "; ".join(" ".join(error.desc().split()) for error in errors) or "it does not say why"
+    return "; ".join(one_line(error.desc()) for error in errors) or "it does not say why"
 
 
 def _why_not_built(lines: list[str]) -> str:

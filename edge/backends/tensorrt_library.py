@@ -13,7 +13,7 @@ from functools import cache
 from types import ModuleType
 from typing import Any
 
-from edge.errors import BackendError, EngineError
+from edge.errors import BackendError, EngineError, one_line
 
 __all__ = ["NEWEST_MAJOR", "OLDEST", "TensorRtLog", "import_tensorrt", "library_log", "refusal"]
 
@@ -110,7 +110,7 @@ class TensorRtLog:
                 serious = int(severity) <= int(trt.ILogger.WARNING)
                 log.log(logging.WARNING if serious else logging.DEBUG, "TensorRT: %s", msg)
                 if serious:
-                    lines.append(" ".join(msg.split()))
+                    lines.append(one_line(msg))
 
         self.logger = Logger()
 
