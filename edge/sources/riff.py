@@ -18,8 +18,8 @@ TIMESTAMP = re.compile(
     r"(\d{4})-(\d\d)-(\d\d)[Tt ](\d\d):(\d\d):(\d\d)(\.\d+)?\s*(Z|z|[+-]\d\d:?\d\d)?"
 )
 AUDIOMOTH = re.compile(
-    r"Recorded at (\d\d):(\d\d):(\d\d)(\.\d+)? (\d\d)/(\d\d)/(\d{4}) "
-    r"\(UTC(?:([+-])(\d{1,2})(?::?(\d\d))?)?\)"
+    r"Recorded at (?P<time>\d\d:\d\d:\d\d(?:\.\d+)?) (?P<day>\d\d)/(?P<month>\d\d)/(?P<year>\d{4}) "
+    r"\(UTC(?:(?P<sign>[+-])(?P<hours>\d{1,2})(?::?(?P<minutes>\d\d))?)?\)"
 )
 
 
@@ -89,9 +89,11 @@ def _audiomoth(chunk: bytes) -> datetime | None:
     match = AUDIOMOTH.search(chunk.decode("latin-1"))
     if not match:
         return None
-    hour, minute, second, fraction, day, month, year, sign, off_hours, off_minutes = match.groups()
-    zone = f"{sign}{int(off_hours):02d}:{off_minutes or '00'}" if sign else "Z"
-    return parse_timestamp(f"{year}-{month}-{day}T{hour}:{minute}:{second}{fraction or ''}{zone}")
+    date = "{year}-{month}-{day}".format(**match.groupdict())
+    zone = "Z"
+    if match["sign"]:
+        zone = f"{match['sign']}{int(match['hours']):02d}:{match['minutes'] or '00'}"
+    return parse_timestamp(f"{date}T{match['time']}{zone}")
 
 
 def _bext(chunk: bytes) -> datetime | None:

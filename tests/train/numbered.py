@@ -1,4 +1,4 @@
-"""Training windows whose components say which frame they are."""
+"""Training windows whose components say which frame they are, and a network to learn from them."""
 
 from __future__ import annotations
 
@@ -7,11 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from edge.bundle import FrontendSpec
 from edge.files import replacing
 from train.corpus.corpus import Recording, Role
+from train.networks import build_network
+from train.networks.segmentation import Segmentation
 from train.windows.cache import ComponentCache
 from train.windows.dataset import TrainingWindows
 from train.windows.pseudo import LabelledStretch, PseudoLabels
@@ -25,6 +28,7 @@ __all__ = [
     "others",
     "pseudo_of",
     "recording",
+    "segmentation",
     "stretch",
     "training_windows",
 ]
@@ -88,3 +92,13 @@ def pseudo_of(folder: Path, stretches: dict[Recording, list[LabelledStretch]]) -
 
 def stretch(label: str, start_s: float, end_s: float, state: Any) -> LabelledStretch:
     return LabelledStretch(label=label, start_s=start_s, end_s=end_s, state=state, score=0.5)
+
+
+def segmentation() -> Segmentation:
+    size = {"layers": [1, 1, 1, 1], "channels": [8, 8, 16, 16], "cardinality": 1, "base_width": 64}
+    torch.manual_seed(0)
+    network = build_network(
+        "segmentation", {"width": 16, "heads": 2, "size": size}, shape=SPEC.shape, classes=3
+    )
+    assert isinstance(network, Segmentation)
+    return network

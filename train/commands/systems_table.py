@@ -144,10 +144,16 @@ def _network_ms(spec: FrontendSpec, path: Path, runs: int) -> float:
 
 def _estimate(estimates: Sequence[dict[str, float | None]]) -> str:
     """Return the mean over runs, and in brackets the lowest and highest end of their intervals."""
-    values, lows, highs = (
-        [e[key] or 0.0 for e in estimates if e[key] is not None] for key in ("value", "low", "high")
-    )
-    return f"{statistics.mean(values):.2f} ({min(lows):.2f}–{max(highs):.2f})" if values else "–"
+    values = _known(estimates, "value")
+    if not values:
+        return "–"
+    low = min(_known(estimates, "low"))
+    high = max(_known(estimates, "high"))
+    return f"{statistics.mean(values):.2f} ({low:.2f}–{high:.2f})"
+
+
+def _known(estimates: Sequence[dict[str, float | None]], key: str) -> list[float]:
+    return [value for estimate in estimates if (value := estimate[key]) is not None]
 
 
 def _size(bundle: Bundle) -> int:

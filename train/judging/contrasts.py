@@ -20,9 +20,9 @@ def contrasts(truth: Truth) -> dict[str, NDArray[np.float64]]:
     In `ALL` unknown species weigh as much as all kinds of noise and background together, of which
     each weighs the same.
     """
-    known, unknown, noise = (
-        mask.astype(np.float64) for mask in (truth.known, truth.unknown, truth.noise)
-    )
+    known = truth.known.astype(np.float64)
+    unknown = truth.unknown.astype(np.float64)
+    noise = truth.noise.astype(np.float64)
     found = {}
     if unknown.any():
         found[UNKNOWNS] = known + unknown

@@ -10,30 +10,18 @@ import torch
 
 from edge.errors import ConfigError
 from tests.train.numbered import (
-    SPEC,
     Make,
     others,
     pseudo_of,
     recording,
+    segmentation,
     stretch,
 )
 from train.learning.focal import FocalObjective
 from train.learning.losses import binary_focal, focal_of_steps
-from train.networks import build_network
-from train.networks.segmentation import Segmentation
 from train.recipe.augmentation import AugmentSpec
 from train.recipe.objectives import FocalSpec
 from train.windows.batches import Batches
-
-
-def segmentation() -> Segmentation:
-    size = {"layers": [1, 1, 1, 1], "channels": [8, 8, 16, 16], "cardinality": 1, "base_width": 64}
-    torch.manual_seed(0)
-    network = build_network(
-        "segmentation", {"width": 16, "heads": 2, "size": size}, shape=SPEC.shape, classes=3
-    )
-    assert isinstance(network, Segmentation)
-    return network
 
 
 def test_the_loss_of_steps_is_that_of_windows_without_what_is_unsure() -> None:

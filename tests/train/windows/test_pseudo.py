@@ -18,24 +18,14 @@ from tests.train.numbered import (
     others,
     pseudo_of,
     recording,
+    segmentation,
     stretch,
 )
 from train.corpus.annotations import Stretch
-from train.networks import build_network
-from train.networks.segmentation import SCALE, Segmentation
+from train.networks.segmentation import SCALE
 from train.recipe.sections import PseudoSpec
 from train.windows.batches import either
 from train.windows.pseudo import find_stretches
-
-
-def segmentation() -> Segmentation:
-    size = {"layers": [1, 1, 1, 1], "channels": [8, 8, 16, 16], "cardinality": 1, "base_width": 64}
-    torch.manual_seed(0)
-    network = build_network(
-        "segmentation", {"width": 16, "heads": 2, "size": size}, shape=SPEC.shape, classes=3
-    )
-    assert isinstance(network, Segmentation)
-    return network
 
 
 def test_windows_hold_a_call_that_was_heard_and_say_when(make: Make, tmp_path: Path) -> None:
