@@ -27,7 +27,7 @@ from edge.recorder.daemon import Daemon
 from edge.recorder.deliveries import deliveries
 from edge.store.store import Store
 from tests.e2e.conftest import Open
-from tests.support.broker import Broker, Subscriber, until
+from tests.support.broker import Broker, Meter, Subscriber, until
 from tests.support.bundles import SPEC, tiny_bundle
 from tests.support.daemons import RealTimeAudio, running, write_config
 from tests.support.killable import OUTBOX, STATES, Killable
@@ -56,7 +56,10 @@ def arrives_whole(database: Path, broker: Broker, subscriber: Subscriber, open_s
     assert subscriber.counted()  # the lives were long enough to send something, too
     with Store(database, outbox_bytes=OUTBOX, history_bytes=OUTBOX) as store:
         assert store.quarantined is None
-        sink = open_sink(broker.port, kept=store)
+        meter = Meter()
+        sink = open_sink(broker.port, kept=store, meter=meter)
+        # The last life may have left nothing to send, and who never connected says no goodbye.
+        assert until(lambda: meter.connected, 60)
         assert until(lambda: store.depth("mqtt") == (0, 0), 60)
         stored = {(d["id"], d["state"]): d for d in store.detections()}
         assert until(lambda: set(subscriber.counted()) >= set(stored), 60)
