@@ -137,9 +137,9 @@ def install(**asked: Any) -> None:
     `edge check` of the new program decides: if it finds a fault in the configuration or the model,
     everything is taken back, and the exit status is 2.
     """
-    from deploy.install.install import Request, install
+    from deploy.install.install import InstallRequest, install
 
-    install(Request(**asked), click.echo)
+    install(InstallRequest(**asked), click.echo)
 
 
 def _facts(bundle: Bundle) -> Iterator[tuple[str, str]]:

@@ -96,7 +96,7 @@ def _replays(bundle: Bundle, *, minutes: float, runs: int) -> Iterator[str]:
         for hop_s in (hop_s for hop_s in HOPS_S if hop_s <= bundle.frontend.window_s):
             replayer = Replayer(ReplaySettings(bundle=bundle.path, hop_s=hop_s))
             seconds = statistics.median(
-                _cpu_s(lambda r=replayer: r.hear(file))  # type: ignore[misc]
+                _cpu_s(lambda r=replayer: r.replay(file))  # type: ignore[misc]
                 for _ in range(max(1, runs // 2))
             )
             speed = minutes * 60 / seconds

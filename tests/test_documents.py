@@ -229,8 +229,8 @@ def test_what_came_while_the_subscriber_was_away_is_kept_for_it(tmp_path: Path) 
 def test_the_brokers_own_client_shows_detections(tmp_path: Path) -> None:
     output = tmp_path / "output"
     with Broker(tmp_path / "broker", mortal=False) as broker:
-        told = [*command(), "-p", str(broker.port), "-d"]  # -d: it says when it has subscribed
-        with running(["stdbuf", "-oL", *told], output):
+        program = [*command(), "-p", str(broker.port), "-d"]  # -d: it says when it has subscribed
+        with running(["stdbuf", "-oL", *program], output):
             assert until(lambda: "Subscribed" in output.read_text()), output.read_text()
             send(broker, tmp_path)
             assert until(lambda: output.read_text().count('"state": "end"') == 2), (

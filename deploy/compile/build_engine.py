@@ -27,7 +27,7 @@ from edge.backends.tensorrt_library import import_tensorrt, library_log
 from edge.errors import BackendError, one_line
 from edge.files import write_whole
 
-__all__ = ["Request", "build", "main"]
+__all__ = ["BuildRequest", "build", "main"]
 
 MIB = 1 << 20
 Report = Callable[[Mapping[str, Any]], None]
@@ -35,7 +35,7 @@ OOM_SCORE = 800  # of 1000: the highest is ended first when memory runs out
 
 
 @dataclass(frozen=True, kw_only=True)
-class Request:
+class BuildRequest:
     """Build the graph `onnx`, whose windows have `shape` (C, F, T), into the file `plan`.
 
     The file `timing_cache` is read and written.
@@ -52,10 +52,10 @@ class Request:
         return json.dumps(dataclasses.asdict(self), default=str)
 
     @staticmethod
-    def parse(text: str) -> Request:
+    def parse(text: str) -> BuildRequest:
         """Return the request that `as_json` has written."""
         values = json.loads(text)
-        return Request(
+        return BuildRequest(
             onnx=Path(values["onnx"]),
             plan=Path(values["plan"]),
             shape=tuple(values["shape"]),
@@ -64,7 +64,7 @@ class Request:
         )
 
 
-def build(request: Request, report: Report) -> None:
+def build(request: BuildRequest, report: Report) -> None:
     """Build and write the plan; raises `BackendError` when that fails."""
     open_gpu()  # before anything of TensorRT is touched
     trt = import_tensorrt()
@@ -115,7 +115,7 @@ def _limit(trt: Any, config: Any, options: BuildOptions, report: Report) -> None
     config.clear_flag(trt.BuilderFlag.TF32)
 
 
-def _profile(builder: Any, network: Any, request: Request) -> Any:
+def _profile(builder: Any, network: Any, request: BuildRequest) -> Any:
     if network.num_inputs != 1:
         raise BackendError(
             f"{request.onnx.name} has {network.num_inputs} inputs, not one; export the bundle again"
@@ -209,7 +209,7 @@ def main() -> None:
         print(json.dumps(what), flush=True)
 
     try:
-        build(Request.parse(Path(sys.argv[1]).read_text(encoding="utf-8")), report)
+        build(BuildRequest.parse(Path(sys.argv[1]).read_text(encoding="utf-8")), report)
     except BackendError as exc:
         report({"error": str(exc)})
         sys.exit(1)

@@ -17,7 +17,7 @@ from tempfile import TemporaryFile
 from threading import Timer
 from typing import IO, Any
 
-from deploy.compile.build_engine import Request
+from deploy.compile.build_engine import BuildRequest
 from edge.errors import BackendError
 
 __all__ = ["Progress", "Say", "run_builder", "trtexec"]
@@ -26,7 +26,7 @@ Say = Callable[[str], None]
 Progress = Callable[[float, float, str], None]  # 0..1, seconds since the start, what is being done
 
 
-def trtexec(request: Request) -> str:
+def trtexec(request: BuildRequest) -> str:
     """Return the trtexec command that builds the same."""
     smallest, usual, largest = (
         "x".join(map(str, shape)) for shape in request.options.profile(request.shape)
@@ -71,7 +71,7 @@ class _Reports:
 
 
 def run_builder(
-    request: Request, file: Path, *, progress: Progress, say: Say, timeout_s: float
+    request: BuildRequest, file: Path, *, progress: Progress, say: Say, timeout_s: float
 ) -> None:
     """Build what is requested, by way of `file`, which holds the request.
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from deploy.compile.build_engine import Request
+from deploy.compile.build_engine import BuildRequest
 from deploy.compile.builder import Progress, Say, run_builder, trtexec
 from deploy.compile.parity import disparity, parity_of
 from edge.backends.cuda import Gpu, open_gpu
@@ -142,7 +142,7 @@ class Compiler:
 
     def _build(self, bundle: Bundle, network: Network, plan: Path, file: Path) -> float:
         """Build the network into `plan`, and return how many seconds that took."""
-        request = Request(
+        request = BuildRequest(
             onnx=network.path,
             plan=plan,
             shape=bundle.frontend.shape,

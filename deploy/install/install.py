@@ -26,14 +26,14 @@ from deploy.install.verdict import faults_of_the_place
 from edge.bundle import Bundle
 from edge.errors import ConfigError, UserError
 
-__all__ = ["Request", "install"]
+__all__ = ["InstallRequest", "install"]
 
 SYSTEM_PYTHON = Path("/usr/bin/python3")
 Say = Callable[[str], object]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Request:
+class InstallRequest:
     """What to install, from where and below which root.
 
     Without a `package` it is the checkout that this runs from, or what is installed already;
@@ -48,7 +48,7 @@ class Request:
     dry_run: bool = False
 
 
-def install(request: Request, say: Say) -> None:
+def install(request: InstallRequest, say: Say) -> None:
     """Do what is missing, and say each thing before it is done.
 
     Raises `UserError` after taking everything back.
@@ -72,7 +72,7 @@ def install(request: Request, say: Say) -> None:
         say(note)
 
 
-def _carry_out(steps: list[Step], request: Request, say: Say) -> int:
+def _carry_out(steps: list[Step], request: InstallRequest, say: Say) -> int:
     """Return how many steps were to be done; raises `ConfigError` when one of them failed."""
     umask = os.umask(0o022)  # the service reads what root writes here
     try:
@@ -85,7 +85,7 @@ def _carry_out(steps: list[Step], request: Request, say: Say) -> int:
         os.umask(umask)
 
 
-def _program(request: Request, layout: Layout, jetson: Jetson | None) -> Program | None:
+def _program(request: InstallRequest, layout: Layout, jetson: Jetson | None) -> Program | None:
     """Return what to make the environment of, or None when the installed one stays."""
     here = checkout()
     package = request.package or (str(here) if here is not None else None)

@@ -12,7 +12,7 @@ from edge.errors import ConfigError, Fault, FaultyConfigError, UserError, blamed
 from edge.mqtt.probe import probe
 from edge.recorder.disk_room import room_on_the_disks
 from edge.recorder.plan import make_plan
-from edge.sources.portaudio import AudioSystem, choose
+from edge.sources.portaudio import AudioSystem, choose_device
 
 __all__ = ["Finding", "check"]
 
@@ -103,7 +103,7 @@ def _device(config: Config, audio: AudioSystem) -> str:
     devices = audio.devices()  # what fails here is the machine's fault, and no key's
     named = "null" if wanted.device is None else wanted.device
     with blamed_on("audio.device", named, "`edge devices` lists the inputs"):
-        device = choose(devices, wanted.device)
+        device = choose_device(devices, wanted.device)
     if wanted.channel != "mix" and wanted.channel > device.channels:
         raise ConfigError(
             f"{device.stable_name} has {device.channels} channels",

@@ -1,4 +1,4 @@
-"""One recording through the same pipeline as the live recorder, heard to its end."""
+"""One recording through the same pipeline as the live recorder, to its end."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class ReplaySettings:
 
 
 class Replayer:
-    """One process's model, ready to hear recordings one after another.
+    """One process's model, ready to replay recordings one after another.
 
     Raises `BundleError` when a bundle fails its self-test, `ConfigError` naming an option.
     """
@@ -90,10 +90,10 @@ class Replayer:
             **chosen_later(species=settings.species, smoothing=settings.smoothing),
         )
 
-    def hear(
+    def replay(
         self, file: str, *, spool: Path | None = None, progress: Progress = lambda fraction: None
     ) -> ReplayResult:
-        """Hear one recording to its end.
+        """Replay one recording to its end.
 
         Raises `AudioError` where it cannot be read, and nothing of it counts then.
         """
@@ -127,9 +127,9 @@ class Replayer:
     def outcome(
         self, file: str, *, spool: Path | None = None, progress: Progress = lambda fraction: None
     ) -> Outcome:
-        """Hear one recording; its failure is a value, so that the others go on."""
+        """Replay one recording; its failure is a value, so that the others go on."""
         try:
-            return self.hear(file, spool=spool, progress=progress)
+            return self.replay(file, spool=spool, progress=progress)
         except AudioError as exc:
             return exc
         except BackendError as exc:

@@ -23,9 +23,9 @@ USUAL_RATES_HZ = (48_000, 44_100)
 class AudioConfig(Section):
     """Which input, and what of it.
 
-    `device` is a name as in `portaudio.choose`; `channel` counts from 1, or `mix` is the mean of
-    all. `rate_hz` None is the device's own. `buffer_s` of audio wait in memory while inference is
-    late; then the oldest are dropped.
+    `device` is a name as in `portaudio.choose_device`; `channel` counts from 1, or `mix` is the
+    mean of all. `rate_hz` None is the device's own. `buffer_s` of audio wait in memory while
+    inference is late; then the oldest are dropped.
     """
 
     device: Annotated[str, Field(min_length=1)] | None = None

@@ -12,7 +12,7 @@ import soundfile
 import soxr
 
 from edge.errors import AudioError
-from edge.sources.header import MP3_SLACK, AudioFacts, open_recording, probe
+from edge.sources.header import MP3_SLACK, AudioFacts, audio_facts, open_recording
 from edge.sources.integrity import muted_native_stderr
 from edge.types import Array, AudioBlock
 
@@ -40,7 +40,7 @@ class FileSource:
     """
 
     def __init__(self, path: str, *, sample_rate_hz: int, block_s: float = 1.0) -> None:
-        self.facts = probe(path)
+        self.facts = audio_facts(path)
         self.path = path
         self._sample_rate_hz = sample_rate_hz
         self._block_samples = max(1, round(block_s * sample_rate_hz))

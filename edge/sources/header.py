@@ -13,7 +13,7 @@ from edge.errors import AudioError
 from edge.sources.integrity import missing_from_header, muted_native_stderr
 from edge.sources.mpeg import Mp3Length, TaggedMp3, measure_mp3
 
-__all__ = ["MP3_SLACK", "AudioFacts", "open_recording", "probe"]
+__all__ = ["MP3_SLACK", "AudioFacts", "audio_facts", "open_recording"]
 
 # From infrasound loggers to the fastest bat recorder; anything else is a damaged header.
 RATES_HZ = (2_000, 768_000)
@@ -45,7 +45,7 @@ class AudioFacts:
         return None if self.frames is None else self.frames / self.sample_rate_hz
 
 
-def probe(path: str) -> AudioFacts:
+def audio_facts(path: str) -> AudioFacts:
     """Read the header of a recording.
 
     Raises `AudioError`, which names the file and why it cannot be a recording.

@@ -18,7 +18,7 @@ from edge.backoff import Backoff
 from edge.errors import AudioError
 from edge.sources.arrivals import Arrivals, Piece
 from edge.sources.audioconfig import AudioConfig, formats, mono
-from edge.sources.portaudio import CALLBACK_S, AudioSystem, Device, Format, Stream, choose
+from edge.sources.portaudio import CALLBACK_S, AudioSystem, Device, Format, Stream, choose_device
 from edge.sources.ring import FrameRing
 from edge.sources.timer import SystemTimer, Timer
 from edge.types import Array, AudioBlock, Gap
@@ -114,7 +114,7 @@ class Microphone:
         """Open the input in the first format that works; report the reason when none does."""
         faults: list[str] = []
         try:
-            device = choose(self._audio.devices(), self._config.device)
+            device = choose_device(self._audio.devices(), self._config.device)
             for form in formats(device, self._config):
                 try:
                     return self._capture(device, form)

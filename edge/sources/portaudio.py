@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from edge.errors import AudioError
 
-__all__ = ["AudioSystem", "Device", "Format", "PortAudio", "Receive", "Stream", "choose"]
+__all__ = ["AudioSystem", "Device", "Format", "PortAudio", "Receive", "Stream", "choose_device"]
 
 PLUGGED_IN = "is it plugged in? `edge devices` lists the inputs"
 HARDWARE = re.compile(r" ?\((?:plug)?hw:(\d+),\d+\)")
@@ -77,7 +77,7 @@ class AudioSystem(Protocol):
         ...
 
 
-def choose(devices: Sequence[Device], wanted: str | None) -> Device:
+def choose_device(devices: Sequence[Device], wanted: str | None) -> Device:
     """Return the device that is called `wanted`; None is the default input.
 
     A name, stable name or card that equals `wanted` comes before a name that contains it. Raises

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta, timezone
 
 from edge.clock import rfc3339
 
-__all__ = ["Dating", "moved", "shift"]
+__all__ = ["Dating", "moved", "shift_times"]
 
 TIMES = ("start_utc", "end_utc", "time_utc")
 
@@ -28,7 +28,7 @@ class Dating:
     uncertainty_s: float
 
 
-def shift(db: sqlite3.Connection, table: str, column: str, which: str, dating: Dating) -> int:
+def shift_times(db: sqlite3.Connection, table: str, column: str, which: str, dating: Dating) -> int:
     """Move the times in the payloads of a table to `dating`; return how many rows there were.
 
     Rows of this start of the machine that fulfil the condition `which` are corrected; `column`

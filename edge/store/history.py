@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from edge.store.dating import Dating, moved, shift
+from edge.store.dating import Dating, moved, shift_times
 from edge.store.effort import FATES, EffortMinute
 from edge.types import Array
 
@@ -180,7 +180,7 @@ class History:
 
         What was sent stays as it was sent.
         """
-        shift(self._db, "detections", "number", "NOT synced AND NOT sent", dating)
+        shift_times(self._db, "detections", "number", "NOT synced AND NOT sent", dating)
         rows = self._db.execute(UNDATED_MINUTES, (dating.boot_id,)).fetchall()
         for number, start_utc, offset_us in rows:
             start = moved(start_utc, dating.offset_us - offset_us)

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from edge.store.connection import SharedConnection
-from edge.store.dating import Dating, shift
+from edge.store.dating import Dating, shift_times
 from edge.store.effort import EffortMinute
 from edge.store.history import TABLES as HISTORY_TABLES
 from edge.store.history import History
@@ -146,7 +146,7 @@ class Store:
 
         def write() -> int:
             self._history.redate(dating)
-            return shift(self._db, "outbox", "seq", "NOT synced", dating)
+            return shift_times(self._db, "outbox", "seq", "NOT synced", dating)
 
         shifted = self._write(write)
         self._notify_listeners(True)

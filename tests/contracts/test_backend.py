@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from deploy.compile.build_engine import Request, build
+from deploy.compile.build_engine import BuildRequest, build
 from edge.backends.base import Backend, NamedBackend
 from edge.backends.cuda import open_gpu
 from edge.backends.enginecache import BuildOptions
@@ -40,7 +40,7 @@ def on_tensorrt(
 
 def compiled(folder: Path, *, cuda_graph: bool = False, named: bool = False) -> TensorRtBackend:
     plan = folder / "engine.plan"
-    request = Request(
+    request = BuildRequest(
         onnx=graph(folder, named=named),
         plan=plan,
         shape=SPEC.shape,

@@ -40,12 +40,12 @@ def test_an_alert_says_which_recorder_what_and_what_to_do(fleet: Fleet, name: st
     for fired in fleet.fired[name]:
         assert fired["labels"]["device"] == "pond"
         assert fired["labels"]["severity"] in ("critical", "warning", "info")
-        told = fired["annotations"]
-        assert set(told) == {"summary", "description", "runbook"}
-        assert "pond" in told["description"]
-        assert "<no value>" not in told["description"]
-        assert "%!" not in told["description"]
-        assert len(told["runbook"].split()) > 8
+        annotations = fired["annotations"]
+        assert set(annotations) == {"summary", "description", "runbook"}
+        assert "pond" in annotations["description"]
+        assert "<no value>" not in annotations["description"]
+        assert "%!" not in annotations["description"]
+        assert len(annotations["runbook"].split()) > 8
 
 
 WELL = {

@@ -83,8 +83,8 @@ class Bare:
             *wheel,
             *options,
         ]
-        told = self.run("env", *settings, "sh", "-c", '"$@" 2>&1; echo "exit $?"', "sh", *given)
-        said, _, status = told.rpartition("exit ")
+        output = self.run("env", *settings, "sh", "-c", '"$@" 2>&1; echo "exit $?"', "sh", *given)
+        said, _, status = output.rpartition("exit ")
         return status, said
 
     def shown(self, name: str, unit: str = "edge") -> str:

@@ -172,10 +172,10 @@ def test_a_wrong_password_is_told_and_a_right_one_works(
             password_file=secret,
         )
         assert until(lambda: meter.errors.count("refused") >= 2)
-        told = [r.getMessage() for r in caplog.records if "refuses" in r.getMessage()]
-        assert len(told) == 1  # said once, however often it is tried
-        assert "Not authorized" in told[0]
-        assert "mqtt.password_file" in told[0]
+        lines = [r.getMessage() for r in caplog.records if "refuses" in r.getMessage()]
+        assert len(lines) == 1  # said once, however often it is tried
+        assert "Not authorized" in lines[0]
+        assert "mqtt.password_file" in lines[0]
         config = MqttConfig(
             host="127.0.0.1",
             port=broker.port,
@@ -263,8 +263,8 @@ def test_tls_with_a_certificate_authority_and_client_certificates(
             "lost the broker": {"tls": True, "ca_file": ours["ca_file"]},
         }
         for reason, changed in refusals.items():
-            told = str(probe(config.model_copy(update=changed), device="r1"))
-            assert reason.lower().replace("_", " ") in told.lower().replace("_", " "), told
+            message = str(probe(config.model_copy(update=changed), device="r1"))
+            assert reason.lower().replace("_", " ") in message.lower().replace("_", " "), message
         meter = Meter()
         store.record(payload(1), dating=SYNCED)
         open_sink(broker.port, meter=meter, **ours)

@@ -39,7 +39,7 @@ WINDOW_FIELDS = ("file", "start_s", "end_s", "label", "nearest", "score", "novel
 
 @pytest.fixture
 def payloads(replayer: Replayer, recording: str) -> list[dict[str, Any]]:
-    result = replayer.hear(recording)
+    result = replayer.replay(recording)
     return [
         detection_payload(d, source=result.file, clock=result.clock, provenance=replayer.provenance)
         for d in result.detections
@@ -84,7 +84,7 @@ def test_the_schema_refuses(payloads: list[dict[str, Any]], spoil: dict[str, Any
 
 
 def test_a_recorder_adds_who_it_is(replayer: Replayer, recording: str) -> None:
-    result = replayer.hear(recording)
+    result = replayer.replay(recording)
     payload = recorder_payload(
         result.detections[0],
         device="r1",
@@ -109,7 +109,7 @@ def test_the_fields_of_effort_are_frozen(replayer: Replayer, recording: str) -> 
         gated=15_000,
         dropped=5000,
     )
-    clock = replayer.hear(recording).clock
+    clock = replayer.replay(recording).clock
     effort = effort_payload(minute, device="r1", boot_id="b", clock=clock)
     seconds = ("heard_s", "lost_s", "gated_s", "dropped_s")
     where = ("start_utc", "end_utc", "start_sample", "end_sample", "sample_rate_hz")
@@ -118,7 +118,7 @@ def test_the_fields_of_effort_are_frozen(replayer: Replayer, recording: str) -> 
 
 
 def test_the_fields_of_health_and_info_are_frozen(replayer: Replayer, recording: str) -> None:
-    result = replayer.hear(recording)
+    result = replayer.replay(recording)
     time = result.clock.utc(0)
     health = health_payload(
         result.detections[0].health, device="r1", boot_id="b", time=time, clock=result.clock
@@ -135,7 +135,7 @@ def test_the_fields_of_health_and_info_are_frozen(replayer: Replayer, recording:
 def test_the_fields_of_a_window_are_frozen(
     replayer: Replayer, recording: str, tmp_path: Path
 ) -> None:
-    result = replayer.hear(recording, spool=tmp_path / "spool")
+    result = replayer.replay(recording, spool=tmp_path / "spool")
     lines = [window_payload(p, file=result.file) for p in result.predictions()]
     assert lines
     for line in lines:

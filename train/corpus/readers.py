@@ -22,7 +22,7 @@ import soundfile
 from edge.errors import UserError
 from train.corpus.corpus import ROLES, Recording
 
-__all__ = ["Layout", "Listing", "read_listing", "read_species"]
+__all__ = ["Layout", "Listing", "read_listing", "read_species_names"]
 
 Layout = Literal["auto", "manifest", "folders", "birdclef"]
 MANIFEST, METADATA = "manifest.csv", "train_metadata.csv"
@@ -57,7 +57,7 @@ def read_listing(source: Path | str, *, layout: Layout = "auto") -> Listing:
         raise UserError(f"{source}: no such file or folder")
     layout = _recognise(source) if layout == "auto" else layout
     table = _table(source, layout)
-    names = read_species(SPECIES) if SPECIES.is_file() else {}
+    names = read_species_names(SPECIES) if SPECIES.is_file() else {}
     recordings = tuple(_named(recording, names) for recording in _read(table, layout))
     if not recordings:
         raise UserError(f"{table}: lists no recordings")
@@ -85,7 +85,7 @@ def _read(table: Path, layout: Layout) -> Iterator[Recording]:
             yield from _from_folders(table)
 
 
-def read_species(table: Path) -> dict[str, tuple[str, str]]:
+def read_species_names(table: Path) -> dict[str, tuple[str, str]]:
     """Return label -> (common name, scientific name), from a CSV with these three columns."""
     return {
         row["label"]: (row["common_name"], row["scientific_name"])

@@ -13,7 +13,7 @@ from edge.bundle.windows import Split, Windows, write
 from edge.errors import UserError
 from train.corpus.corpus import Corpus, Recording
 from train.judging.truth import truth_of
-from train.learning.infer import hear, hear_all
+from train.learning.infer import windows_of, windows_of_all
 from train.learning.run import TrainedRun
 from train.learning.splits import fold_splits
 from train.windows.outputs import HOP_S, WindowOutputs
@@ -61,9 +61,9 @@ def _one_each(
     chosen = [recordings[i] for i in np.sort(rng.permutation(len(recordings))[:most])]
     windows = []
     for recording in chosen:
-        heard = hear(recording, spec=spec, hop_s=HOP_S, cache=cache)
-        among = np.flatnonzero(heard.active) if heard.active.any() else np.arange(len(heard.active))
-        windows.append(heard.features[rng.choice(among)])
+        cut = windows_of(recording, spec=spec, hop_s=HOP_S, cache=cache)
+        among = np.flatnonzero(cut.active) if cut.active.any() else np.arange(len(cut.active))
+        windows.append(cut.features[rng.choice(among)])
     return np.stack(windows)
 
 
@@ -72,30 +72,32 @@ def _all_of(
 ) -> Split:
     """Return every window of `recordings` with what it should be called."""
     position = {r.path: i for i, r in enumerate(corpus.recordings)}
-    heard = list(
-        hear_all(recordings, spec=run.recipe.frontend, hop_s=HOP_S, cache=cache, workers=workers)
+    cut = list(
+        windows_of_all(
+            recordings, spec=run.recipe.frontend, hop_s=HOP_S, cache=cache, workers=workers
+        )
     )
-    if not heard:
+    if not cut:
         raise UserError(
             "the corpus leaves a split without recordings; prepare it with other shares or folds"
         )
-    count = sum(len(windows.start_s) for windows in heard)
+    count = sum(len(windows.start_s) for windows in cut)
     windows = WindowOutputs(
         recording=np.concatenate(
             [
                 np.full(len(w.start_s), position[r.path])
-                for r, w in zip(recordings, heard, strict=True)
+                for r, w in zip(recordings, cut, strict=True)
             ]
         ),
-        start_s=np.concatenate([w.start_s for w in heard]),
-        active=np.concatenate([w.active for w in heard]),
+        start_s=np.concatenate([w.start_s for w in cut]),
+        active=np.concatenate([w.active for w in cut]),
         embedding=np.zeros((count, 0), np.float32),
         logits=np.zeros((count, len(run.labels)), np.float32),
         labels=run.labels,
     )
     truth = truth_of(corpus, windows)
     return Split(
-        features=np.concatenate([w.features for w in heard]),
+        features=np.concatenate([w.features for w in cut]),
         recording=windows.recording,
         species=truth.species,
         kind=truth.kind,

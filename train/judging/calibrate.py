@@ -23,7 +23,7 @@ from train.judging.rules import PAPER, fit_blend, fit_rules, held_out_blend, hel
 from train.judging.truth import BACKGROUND, UNKNOWN, Truth, truth_of
 from train.windows.outputs import WindowOutputs
 
-__all__ = ["calibrate", "choose", "macro_auroc"]
+__all__ = ["calibrate", "choose_rule", "macro_auroc"]
 
 PAPER_THRESHOLD = -float(np.log(0.5))  # the paper rejects when the density is below 0.5
 TIE = 1e-3  # of AUROC
@@ -64,7 +64,7 @@ def calibrate(
         labels=validation.labels,
         activation=activation,
         acceptance=acceptance,
-        chosen=choose(rows),
+        chosen=choose_rule(rows),
         heads=heads,
         table=rows,
     )
@@ -92,7 +92,7 @@ def _fit(
     return rules, held_out
 
 
-def choose(rows: Sequence[Mapping[str, Any]]) -> str:
+def choose_rule(rows: Sequence[Mapping[str, Any]]) -> str:
     """Return the rule with the largest AUROC; of those within `TIE` of it, the smallest FPR.
 
     The paper's own threshold is never chosen.

@@ -33,7 +33,7 @@ from train.learning.members import (
 )
 from train.learning.run import TrainedRun, load_run
 from train.learning.splits import fold_splits, species_to_learn
-from train.networks.ensemble import Ensemble
+from train.networks.ensemble import NetworkEnsemble
 from train.recipe.recipe import Recipe
 from train.windows.cache import ComponentCache
 from train.windows.outputs import HOP_S, WindowOutputs
@@ -117,7 +117,7 @@ def train_task(task: MemberTask, corpus: Corpus, report: Report) -> TrainedRun:
 
 def _assemble(task: MemberTask, members: list[nn.Module], corpus: Corpus) -> nn.Module:
     """Return the members as one network, with the classifier on top if the recipe has one."""
-    network = (Ensemble(members) if len(members) > 1 else members[0]).eval()
+    network = (NetworkEnsemble(members) if len(members) > 1 else members[0]).eval()
     recipe, labels = task.recipe, task.labels
     if recipe.classifier is None:
         return network

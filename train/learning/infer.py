@@ -25,7 +25,7 @@ from train.windows.audio import loop_to, read_audio
 from train.windows.cache import MAX_S
 from train.windows.outputs import COLUMNS, WindowOutputs
 
-__all__ = ["HeardWindows", "hear", "hear_all", "run_network"]
+__all__ = ["CutWindows", "run_network", "windows_of", "windows_of_all"]
 
 Array = NDArray[np.float32]
 # Features (B, C, F, T) -> embedding (B, D), logits (B, K).
@@ -33,7 +33,7 @@ Network = Callable[[Array], tuple[Array, Array]]
 
 
 @dataclass(frozen=True, kw_only=True)
-class HeardWindows:
+class CutWindows:
     """The windows of one recording.
 
     It holds features (W, C, F, T), starts in seconds (W,), and which are active (W,) bool.
@@ -44,7 +44,9 @@ class HeardWindows:
     active: NDArray[np.bool_]
 
 
-def hear(recording: Recording, *, spec: FrontendSpec, hop_s: float, cache: Path) -> HeardWindows:
+def windows_of(
+    recording: Recording, *, spec: FrontendSpec, hop_s: float, cache: Path
+) -> CutWindows:
     """Return the windows of a recording every `hop_s`.
 
     They are computed once, and kept in `cache` by the digest of the spec and of the recording.
@@ -52,14 +54,14 @@ def hear(recording: Recording, *, spec: FrontendSpec, hop_s: float, cache: Path)
     file = cache / f"windows-{spec.digest[:16]}-{hop_s:g}" / f"{recording.sha256}.npz"
     if file.exists():
         with np.load(file) as arrays:
-            return _as_marked(recording, HeardWindows(**arrays), spec)
+            return _as_marked(recording, CutWindows(**arrays), spec)
     windows = cut_windows(recording.path, spec=spec, hop_s=hop_s)
     with replacing(file) as staged:
         np.savez(staged, **dataclasses.asdict(windows))
     return _as_marked(recording, windows, spec)
 
 
-def _as_marked(recording: Recording, windows: HeardWindows, spec: FrontendSpec) -> HeardWindows:
+def _as_marked(recording: Recording, windows: CutWindows, spec: FrontendSpec) -> CutWindows:
     """Return the windows, active only where a person has not marked them otherwise.
 
     A window with speech in it, or one in a pause, is not taken as the species, whatever its level.
@@ -73,7 +75,7 @@ def _as_marked(recording: Recording, windows: HeardWindows, spec: FrontendSpec) 
     return dataclasses.replace(windows, active=active)
 
 
-def cut_windows(path: Path, *, spec: FrontendSpec, hop_s: float) -> HeardWindows:
+def cut_windows(path: Path, *, spec: FrontendSpec, hop_s: float) -> CutWindows:
     """Cut a recording into windows every `hop_s` and compute their features.
 
     A recording shorter than a window is looped to fill one.
@@ -93,7 +95,7 @@ def cut_windows(path: Path, *, spec: FrontendSpec, hop_s: float) -> HeardWindows
     starts = activity.starts * spec.hop_length
     fits = starts + length <= len(samples)
     features = np.stack([frontend(samples[s : s + length]) for s in starts[fits]])
-    return HeardWindows(
+    return CutWindows(
         features=features, start_s=starts[fits] / spec.sample_rate_hz, active=activity.active[fits]
     )
 
@@ -112,8 +114,8 @@ def run_network(
     """Return embedding and logits of every window of `recordings`, some of the corpus's."""
     position = {r.path: i for i, r in enumerate(corpus.recordings)}
     columns: dict[str, list[NDArray[np.generic]]] = {name: [] for name in COLUMNS}
-    heard = hear_all(recordings, spec=spec, hop_s=hop_s, cache=cache, workers=workers)
-    for recording, windows in zip(recordings, heard, strict=True):
+    cut = windows_of_all(recordings, spec=spec, hop_s=hop_s, cache=cache, workers=workers)
+    for recording, windows in zip(recordings, cut, strict=True):
         embedding, logits = network(windows.features)
         columns["recording"].append(np.full(len(logits), position[recording.path]))
         columns["start_s"].append(windows.start_s)
@@ -123,11 +125,11 @@ def run_network(
     return WindowOutputs(labels=labels, **{k: np.concatenate(v) for k, v in columns.items()})
 
 
-def hear_all(
+def windows_of_all(
     recordings: Sequence[Recording], *, spec: FrontendSpec, hop_s: float, cache: Path, workers: int
-) -> Iterator[HeardWindows]:
-    """Yield `hear` of every recording, in their order, by `workers` processes."""
-    task = partial(hear, spec=spec, hop_s=hop_s, cache=cache)
+) -> Iterator[CutWindows]:
+    """Yield `windows_of` of every recording, in their order, by `workers` processes."""
+    task = partial(windows_of, spec=spec, hop_s=hop_s, cache=cache)
     if workers < 2:
         yield from map(task, recordings)
         return

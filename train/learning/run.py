@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from edge.errors import UserError
 from train.learning.classifier import EmbedThenClassify, read_classifier
 from train.learning.members import member_network
-from train.networks.ensemble import Ensemble
+from train.networks.ensemble import NetworkEnsemble
 from train.networks.withheld import Withheld
 from train.recipe.load import load_recipe
 from train.recipe.recipe import Recipe
@@ -64,7 +64,7 @@ def load_run(folder: Path) -> TrainedRun:
 def _network(recipe: Recipe, labels: tuple[str, ...], state: dict[str, Tensor]) -> nn.Module:
     """Return the network that `state` fits: an ensemble, a classifier on top, or neither."""
     members = [member_network(recipe, labels) for _ in range(recipe.members)]
-    network = Ensemble(members) if len(members) > 1 else members[0]
+    network = NetworkEnsemble(members) if len(members) > 1 else members[0]
     if recipe.classifier is None:
         return network
     prefix = "classifier."

@@ -29,7 +29,7 @@ from train.learning.members import MemberTask, Report
 from train.learning.run import TrainedRun, load_run
 from train.learning.splits import fold_splits, species_to_learn
 from train.learning.trainer import pick_device
-from train.networks.ensemble import Ensemble
+from train.networks.ensemble import NetworkEnsemble
 from train.networks.segmentation import Segmentation
 from train.recipe.recipe import Recipe
 from train.windows.cache import ComponentCache, to_power
@@ -128,7 +128,7 @@ def _frame_scores(network: nn.Module, features: NDArray[np.float32]) -> NDArray[
     Members of an ensemble are averaged as logits. The whole recording is one input, so that its
     level is one, and all time steps attend to each other, as in the paper.
     """
-    members = list(network.members) if isinstance(network, Ensemble) else [network]
+    members = list(network.members) if isinstance(network, NetworkEnsemble) else [network]
     x = torch.from_numpy(features)[None].to(next(network.parameters()).device)
     logits = torch.stack(
         [_segmentation(member).eval().frame_logits(x)[0] for member in members]

@@ -6,10 +6,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-__all__ = ["Ensemble"]
+__all__ = ["NetworkEnsemble"]
 
 
-class Ensemble(nn.Module):
+class NetworkEnsemble(nn.Module):
     """Several networks of the same frontend and labels as one.
 
     Embeddings are concatenated and normalised, logits are averaged.

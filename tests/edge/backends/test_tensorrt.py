@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from deploy.compile.build_engine import Request, build
+from deploy.compile.build_engine import BuildRequest, build
 from edge.backends.cuda import open_gpu
 from edge.backends.enginecache import EngineCache
 from edge.backends.enginekey import BuildOptions, EngineKey, machine_of
@@ -52,7 +52,7 @@ def bundle(tmp_path: Path) -> Bundle:
 def plan_of(bundle: Bundle, folder: Path) -> bytes:
     file = folder / "engine.plan"
     options = BuildOptions(largest_batch=4)
-    request = Request(
+    request = BuildRequest(
         onnx=bundle.model_path,
         plan=file,
         shape=SPEC.shape,

@@ -1,4 +1,4 @@
-"""The configuration: whole, frozen, and every fault told at once."""
+"""The configuration: whole, frozen, and every fault reported at once."""
 
 from __future__ import annotations
 
@@ -201,7 +201,7 @@ def test_the_device_has_an_id_of_its_own(tmp_path: Path) -> None:
         Config().device_id(machine)
 
 
-def told(file: Path) -> bool:
+def read_or_refused(file: Path) -> bool:
     """Whether a file is a configuration, or else every fault of it names its key and reason."""
     try:
         load_config(file, environ={})
@@ -217,7 +217,7 @@ def test_any_bytes_are_a_configuration_or_faults(
 ) -> None:
     file = tmp_path_factory.getbasetemp() / "fuzzed.yaml"
     file.write_bytes(content)
-    assert told(file)
+    assert read_or_refused(file)
 
 
 PLAIN = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20)
@@ -240,4 +240,4 @@ def test_any_values_are_a_configuration_or_faults(
 ) -> None:
     file = tmp_path_factory.getbasetemp() / "values.yaml"
     file.write_text(yaml.safe_dump(content), encoding="utf-8")
-    assert told(file)
+    assert read_or_refused(file)

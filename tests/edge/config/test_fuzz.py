@@ -134,8 +134,8 @@ def faults(file: Path) -> list[str]:
     try:
         load_config(file, environ={})
     except FaultyConfigError as exc:
-        told = [str(fault) for fault in exc.faults]
-        return [*told, str(exc)]
+        texts = [str(fault) for fault in exc.faults]
+        return [*texts, str(exc)]
     return []
 
 
@@ -247,23 +247,23 @@ def test_a_process_of_its_own_shows_no_traceback(tmp_path: Path, command: str) -
     file.write_bytes(
         b'device: {site: "\\ud800"}\nmodel: {hop_s: .nan}\nstore: {path: "a\\0b"}\nmqqt: {}\n'
     )
-    told = subprocess.run(
+    done = subprocess.run(
         [sys.executable, "-m", "edge.cli", command, "--config", str(file)],
         cwd=ROOT,
         capture_output=True,
         text=True,
         check=False,
     )
-    assert told.returncode == (1 if command == "check" else 2)
-    assert "Traceback" not in told.stdout + told.stderr
-    # What else is checked is told after it.
+    assert done.returncode == (1 if command == "check" else 2)
+    assert "Traceback" not in done.stdout + done.stderr
+    # What else is checked is printed after it.
     lines = [
         line
-        for line in (told.stdout + told.stderr).splitlines()
+        for line in (done.stdout + done.stderr).splitlines()
         if line.startswith(("FAULT  configuration: ", "error: "))
     ]
     assert len(lines) == (4 if command == "check" else 1)
     assert all(
-        key in told.stdout + told.stderr
+        key in done.stdout + done.stderr
         for key in ("device.site", "model.hop_s", "store.path", "mqqt")
     )

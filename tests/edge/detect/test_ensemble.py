@@ -149,7 +149,7 @@ def test_any_block_gives_the_same(bundle: Bundle, other: Bundle, recording: str)
         chosen = ReplaySettings(
             bundle=bundle.path, more_bundles=(other.path,), hop_s=0.5, block_s=block_s
         )
-        return Replayer(chosen).hear(recording)
+        return Replayer(chosen).replay(recording)
 
     assert heard(0.013) == heard(60.0)
 
@@ -165,13 +165,13 @@ def test_members_that_do_not_go_together_are_one_line(
         ),
         "gives several labels a window, but": choir_bundle(tmp_path / "choir"),
     }
-    for told, strange in cases.items():
+    for message, strange in cases.items():
         result = replayed(recording, bundle, strange)
         assert result.exit_code == 1
         assert result.stdout == ""
-        assert told in result.stderr
+        assert message in result.stderr
         assert result.stderr.count("\n") == 1
-        with pytest.raises(BundleError, match=told):
+        with pytest.raises(BundleError, match=message):
             load_models([bundle, load_bundle(strange.path)])
 
 

@@ -251,7 +251,7 @@ def test_a_threshold_of_ones_own(tmp_path: Path, singing: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("thresholds", "told"),
+    ("thresholds", "message"),
     [
         ({"frog": 0.5}, "label_thresholds: have no meaning for the label 'frog'"),
         ({"low_hummer": 0.0}, "label_thresholds: low_hummer: 0.0 is not above 0 and at most 1"),
@@ -259,9 +259,9 @@ def test_a_threshold_of_ones_own(tmp_path: Path, singing: str) -> None:
     ],
 )
 def test_thresholds_that_cannot_be_are_told(
-    tmp_path: Path, thresholds: dict[str, float], told: str
+    tmp_path: Path, thresholds: dict[str, float], message: str
 ) -> None:
-    with pytest.raises((BundleError, ValueError), match=told):
+    with pytest.raises((BundleError, ValueError), match=message):
         choir_bundle(tmp_path / "bad", label_thresholds=thresholds)
 
 

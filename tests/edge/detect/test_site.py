@@ -254,13 +254,13 @@ def test_a_replay_is_the_same_for_any_block(bundle: Bundle, recording: str) -> N
     def heard(block_s: float) -> object:
         return Replayer(
             ReplaySettings(bundle=bundle.path, hop_s=0.5, species=species, block_s=block_s)
-        ).hear(recording)
+        ).replay(recording)
 
     assert heard(0.013) == heard(0.7) == heard(60.0)
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "message"),
     [
         (
             "- low_humer\n",
@@ -276,14 +276,14 @@ def test_a_replay_is_the_same_for_any_block(bundle: Bundle, recording: str) -> N
     ],
 )
 def test_a_bad_file_of_species_is_one_line(
-    bundle: Bundle, recording: str, tmp_path: Path, content: str, told: str
+    bundle: Bundle, recording: str, tmp_path: Path, content: str, message: str
 ) -> None:
     file = tmp_path / "species.yaml"
     file.write_text(content)
     result = replayed(bundle, recording, "--species", str(file))
     assert result.exit_code == 2
     assert result.stdout == ""
-    assert told in result.stderr
+    assert message in result.stderr
     assert result.stderr.count("\n") == 1
 
 

@@ -235,7 +235,7 @@ def test_any_block_gives_the_same(many: Bundle, fading: str, refine: SmoothingCo
     def heard(block_s: float) -> object:
         return Replayer(
             ReplaySettings(bundle=many.path, hop_s=0.5, smoothing=refine, block_s=block_s)
-        ).hear(fading)
+        ).replay(fading)
 
     assert heard(0.013) == heard(0.7) == heard(60.0)
 
@@ -302,6 +302,8 @@ def test_run_and_replay_agree(tmp_path: Path, many: Bundle) -> None:
     settings_of = ReplaySettings(
         bundle=many.path, hop_s=0.5, smoothing=spec.smoothing, tracker=spec.tracker
     )
-    first = next(d for d in Replayer(settings_of).hear(file).detections if d.label == "high_peeper")
+    first = next(
+        d for d in Replayer(settings_of).replay(file).detections if d.label == "high_peeper"
+    )
     assert live == (first.start_sample, pytest.approx(first.score, abs=1e-4))
     assert dataclasses.replace(first, state="new").label == "high_peeper"

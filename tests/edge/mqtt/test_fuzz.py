@@ -122,8 +122,10 @@ def test_what_answers_in_place_of_a_broker_is_told_in_one_line(
     impostor: Impostor, stream: bytes, protocol: Literal[5, 311]
 ) -> None:
     impostor.says = stream
-    told = probe(MqttConfig(host="127.0.0.1", port=impostor.port, protocol=protocol), device="r1")
-    assert told is None or len(str(told).splitlines()) == 1
+    trouble = probe(
+        MqttConfig(host="127.0.0.1", port=impostor.port, protocol=protocol), device="r1"
+    )
+    assert trouble is None or len(str(trouble).splitlines()) == 1
 
 
 @settings(max_examples=120)

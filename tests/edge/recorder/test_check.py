@@ -65,16 +65,16 @@ def test_a_sound_recorder_has_no_fault(tmp_path: Path) -> None:
     }
 
 
-def test_what_runs_the_network_is_told_and_why_nothing_better_does(tmp_path: Path) -> None:
+def test_what_runs_the_network_is_shown_and_why_nothing_better_does(tmp_path: Path) -> None:
     with on_a_machine(Nvidia()):
-        (told,) = [
+        (model,) = [
             f.detail
             for f in all_findings(tmp_path, {"model": {"engines": str(tmp_path)}})
             if f.subject == "model"
         ]
         found = findings(tmp_path, {"model": {"backend": "tensorrt", "engines": str(tmp_path)}})
-    assert "run by onnxruntime-cpu/fp32 (not by tensorrt: " in told
-    assert "run `edge-deploy compile`" in told
+    assert "run by onnxruntime-cpu/fp32 (not by tensorrt: " in model
+    assert "run `edge-deploy compile`" in model
     assert (found["model"] or "").startswith(
         "model.backend = tensorrt: cannot run here: tensorrt: "
     )
@@ -204,9 +204,9 @@ def test_faults_of_the_configuration_do_not_hide_what_else_is_wrong(tmp_path: Pa
         "store": {"path": str(tmp_path / "nowhere" / "edge.db")},
         "mqtt": {"enabled": True, "tls": True, "ca_file": str(tmp_path / "none.pem")},
     }
-    told = [(finding.subject, finding.text) for finding in all_findings(tmp_path, change)]
-    assert [subject for subject, _ in told] == ["configuration"] * 4 + ["audio", "disk"]
-    texts = "\n".join(fault for _, fault in told)
+    looked_at = [(finding.subject, finding.text) for finding in all_findings(tmp_path, change)]
+    assert [subject for subject, _ in looked_at] == ["configuration"] * 4 + ["audio", "disk"]
+    texts = "\n".join(fault for _, fault in looked_at)
     for part in (
         "modle",
         "did you mean model?",

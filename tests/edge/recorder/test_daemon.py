@@ -72,20 +72,20 @@ def test_a_sound_is_detected_and_stopping_ends_it_within_5_seconds(
     notifier = Notifier(
         environ={"NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "100000"}
     )
-    told: list[str] = []
+    received: list[str] = []
     recorder = daemon(config, RealTimeAudio(tone(300, 2)), notifier)
     with running(recorder) as thread:
         until(lambda: ("low_hummer", "new") in states(tmp_path))
-        told += manager.told()
+        received += manager.received()
         began_s = time.monotonic()
         recorder.commands.put("stop")
         thread.join(10)
         assert time.monotonic() - began_s < 5
     assert states(tmp_path)[-1] == ("low_hummer", "end")
-    assert told[0] == "READY=1"
-    assert "WATCHDOG=1" in told
+    assert received[0] == "READY=1"
+    assert "WATCHDOG=1" in received
     # perhaps not the last word: what had been heard may still feed the watchdog
-    assert "STOPPING=1" in manager.told()
+    assert "STOPPING=1" in manager.received()
     manager.close()
     ((clip,),) = rows(
         tmp_path, "SELECT json_extract(payload, '$.clip') FROM detections WHERE state = 'end'"
@@ -109,9 +109,9 @@ def test_ready_waits_for_sound(tmp_path: Path, bundle: Bundle) -> None:
     with running(recorder):
         until((tmp_path / "edge.db").exists)
         time.sleep(0.5)
-        assert "READY=1" not in manager.told()
+        assert "READY=1" not in manager.received()
         audio.present = True
-        until(lambda: "READY=1" in manager.told())
+        until(lambda: "READY=1" in manager.received())
     manager.close()
 
 
@@ -134,6 +134,7 @@ def test_a_reload_swaps_and_a_bad_file_keeps_the_old(
         write_config(tmp_path, spoilt.path)
         recorder.commands.put("reload")
         until(lambda: "on the golden window" in caplog.text)
+        until(lambda: states(tmp_path))  # the old configuration has detected something, too
         config.write_text(good.replace("hop_s: 0.5", "hop_s: 1.0"))
         recorder.commands.put("reload")
         until(lambda: audio.opened == 2)
@@ -293,9 +294,9 @@ def test_detections_wait_while_the_disk_fails(tmp_path: Path, bundle: Bundle) ->
         thread = Thread(target=recorder.run)
         thread.start()
         until(lambda: recorder.keeper.detections)
-        manager.told()
+        manager.received()
         time.sleep(1.2)
-        assert "WATCHDOG=1" not in manager.told()
+        assert "WATCHDOG=1" not in manager.received()
         failing.failing = False
         until(lambda: not recorder.keeper.detections)
         recorder.stop()

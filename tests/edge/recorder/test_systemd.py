@@ -19,7 +19,7 @@ class Manager:
         self._socket.bind(address)
         self._socket.setblocking(False)
 
-    def told(self) -> list[str]:
+    def received(self) -> list[str]:
         messages = []
         while True:
             try:
@@ -45,7 +45,7 @@ def test_ready_is_said_once(manager: Manager, tmp_path: Path) -> None:
     notifier.reloaded("two\nlines")
     notifier.stopping()
     notifier.close()
-    assert manager.told() == ["READY=1", "READY=1\nSTATUS=two lines", "STOPPING=1"]
+    assert manager.received() == ["READY=1", "READY=1\nSTATUS=two lines", "STOPPING=1"]
 
 
 def test_the_watchdog_is_fed_by_progress_alone(manager: Manager, tmp_path: Path) -> None:
@@ -54,11 +54,11 @@ def test_the_watchdog_is_fed_by_progress_alone(manager: Manager, tmp_path: Path)
     notifier = Notifier(environ=environ, monotonic_s=lambda: now[0])
     notifier.ready()
     notifier.reloaded("as before")
-    assert "WATCHDOG=1" not in manager.told()
+    assert "WATCHDOG=1" not in manager.received()
     for second in range(100):
         now[0] = float(second)
         notifier.progress()
-    assert manager.told() == ["WATCHDOG=1"] * 10
+    assert manager.received() == ["WATCHDOG=1"] * 10
     notifier.close()
 
 
@@ -69,10 +69,10 @@ def test_a_reload_ends_in_ready_only_where_it_was_ready(manager: Manager, tmp_pa
     notifier.reloading()
     notifier.reloaded("new configuration")
     notifier.close()
-    told = manager.told()
-    assert told[:2] == ["STATUS=kept the old configuration", "READY=1"]
-    assert told[2].startswith("RELOADING=1\nMONOTONIC_USEC=")
-    assert told[3] == "READY=1\nSTATUS=new configuration"
+    received = manager.received()
+    assert received[:2] == ["STATUS=kept the old configuration", "READY=1"]
+    assert received[2].startswith("RELOADING=1\nMONOTONIC_USEC=")
+    assert received[3] == "READY=1\nSTATUS=new configuration"
 
 
 def test_an_abstract_socket() -> None:
@@ -80,7 +80,7 @@ def test_an_abstract_socket() -> None:
     notifier = Notifier(environ={"NOTIFY_SOCKET": "@edge-test-notify"})
     notifier.ready()
     notifier.close()
-    assert manager.told() == ["READY=1"]
+    assert manager.received() == ["READY=1"]
     manager.close()
 
 

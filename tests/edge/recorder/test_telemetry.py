@@ -1,4 +1,4 @@
-"""Telemetry of a board: what sysfs has is told in base units, and what it has not is not told."""
+"""Telemetry of a board: in base units, and only what its sysfs has."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from edge.recorder.telemetry import Telemetry
 from tests.support.sysfs import Tree, orin, thor
 
 
-def told(root: Path) -> dict[str, float]:
+def readings(root: Path) -> dict[str, float]:
     """Every series of a scrape."""
     registry = CollectorRegistry()
     Telemetry(registry, root=root)
@@ -42,7 +42,7 @@ def test_an_orin_tells_load_temperatures_and_power(tmp_path: Path, gpu: str) -> 
         rail("VDD_CPU_GPU_CV"): 5.008 * 0.304,
         rail("VDD_SOC"): 5.008 * 0.288,
     }
-    assert told(orin(tmp_path, gpu=gpu).root) == pytest.approx(expected)
+    assert readings(orin(tmp_path, gpu=gpu).root) == pytest.approx(expected)
 
 
 def test_a_thor_tells_no_load_and_nothing_of_a_gpu_that_sleeps(tmp_path: Path) -> None:
@@ -56,7 +56,7 @@ def test_a_thor_tells_no_load_and_nothing_of_a_gpu_that_sleeps(tmp_path: Path) -
         rail("VIN_SYS_5V0"): 5.032 * 1.2,
         rail("VIN"): 23.125,
     }
-    assert told(thor(tmp_path).root) == pytest.approx(expected)
+    assert readings(thor(tmp_path).root) == pytest.approx(expected)
 
 
 def test_where_there_is_no_sensor_not_even_a_name_is_exported(tmp_path: Path) -> None:
@@ -111,10 +111,10 @@ def test_a_sensor_that_fails_is_left_out_and_costs_no_other(
     tmp_path: Path, sensor: str, spoil: Spoil
 ) -> None:
     tree = orin(tmp_path)
-    whole = told(tree.root)
+    whole = readings(tree.root)
     file, series = ORIN_FILES[sensor]
     spoil(tree, file, sensor)
-    assert told(tree.root) == {name: value for name, value in whole.items() if name != series}
+    assert readings(tree.root) == {name: value for name, value in whole.items() if name != series}
 
 
 def test_two_zones_of_one_name_are_one_series_with_the_higher_value(tmp_path: Path) -> None:
@@ -122,4 +122,4 @@ def test_two_zones_of_one_name_are_one_series_with_the_higher_value(tmp_path: Pa
     tree.zone(0, "acpitz", 27_800)
     tree.zone(1, "acpitz", 64_000)
     tree.zone(2, "acpitz", 16_800)
-    assert told(tree.root) == {zone("acpitz"): 64.0}
+    assert readings(tree.root) == {zone("acpitz"): 64.0}

@@ -20,7 +20,7 @@ from edge.replay.command import BACKENDS
 from edge.replay.formats import FORMATS
 from edge.replay.formats.base import ReplayResult
 from edge.replay.recordings import find_recordings
-from edge.replay.replay import replay as hear_all
+from edge.replay.replay import replay as replay_all
 from edge.replay.replayer import Replayer, ReplaySettings
 from tests.support.audio import noise, soundscape, write_audio
 from tests.support.bundles import choir_bundle, tiny_bundle, tone
@@ -102,15 +102,15 @@ def test_workers_change_nothing_but_the_time(bundle: Bundle, site: str, tmp_path
     replayer = Replayer(ReplaySettings(bundle=bundle.path, spool=True))
     recordings = find_recordings([str(tmp_path / "none.wav"), site, str(tmp_path / "empty")])
 
-    def told(workers: int) -> list[tuple[str, list[Any]]]:
+    def replayed(workers: int) -> list[tuple[str, list[Any]]]:
         return [
             (o.file, [*o.detections, *o.predictions(), o.clock])
             if isinstance(o, ReplayResult)
             else (str(o), [])
-            for o in hear_all(replayer, recordings, workers=workers)
+            for o in replay_all(replayer, recordings, workers=workers)
         ]
 
-    one, two = told(1), told(2)
+    one, two = replayed(1), replayed(2)
     assert one == two
     assert [bool(found) for _, found in one] == [False, *[True] * 5, False]
 

@@ -18,7 +18,7 @@ from tests.support.audio import soundscape, write_audio
 @pytest.fixture
 def two(replayer: Replayer, tmp_path: Path) -> list[ReplayResult]:
     names = ("20240501_053000.wav", "frog [pond]\t1.wav")
-    return [replayer.hear(write_audio(tmp_path / name, soundscape())) for name in names]
+    return [replayer.replay(write_audio(tmp_path / name, soundscape())) for name in names]
 
 
 def rendered(form: Format, results: list[ReplayResult], replayer: Replayer) -> str:
@@ -93,7 +93,7 @@ def test_the_table_is_for_people(two: list[ReplayResult], replayer: Replayer) ->
 
 
 def test_nothing_detected_is_said(replayer: Replayer, tmp_path: Path) -> None:
-    silent = replayer.hear(write_audio(tmp_path / "20240501_053000.wav", soundscape() * 0))
+    silent = replayer.replay(write_audio(tmp_path / "20240501_053000.wav", soundscape() * 0))
     assert (
         rendered("table", [silent], replayer)
         == "0 detections in 0:19.3 of audio in 1 file; start times from: name\n"

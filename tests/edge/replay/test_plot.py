@@ -48,7 +48,7 @@ def test_a_bad_recording_leaves_no_plot(bundle: Bundle, tmp_path: Path) -> None:
 def test_the_spectrogram_shows_what_was_played_and_stays_narrow(
     replayer: Replayer, tmp_path: Path
 ) -> None:
-    heard = replayer.hear(write_audio(tmp_path / "a.wav", tone(1000, 90)))
+    heard = replayer.replay(write_audio(tmp_path / "a.wav", tone(1000, 90)))
     levels = spectrogram(heard, SPEC)
     assert levels.shape[0] == 1 + SPEC.n_fft // 2
     assert 500 < levels.shape[1] <= COLUMNS
@@ -143,7 +143,7 @@ def test_a_network_without_attention_and_silence_have_no_veil(
     assert attention_over(melodious, load_model(bundle), duration_s=6.0, hop_s=1.0) is None
     assert attention_over(silent, load_model(seeing), duration_s=2.0, hop_s=1.0) is None
     ensemble = Replayer(ReplaySettings(bundle=seeing.path, more_bundles=(seeing.path,)))
-    assert ensemble.attention(ensemble.hear(melodious)) is None
+    assert ensemble.attention(ensemble.replay(melodious)) is None
 
 
 def test_a_long_recording_takes_the_memory_of_a_picture(seeing: Bundle, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import soxr
 
 from edge.errors import AudioError
 from edge.sources.file import FileSource
-from edge.sources.header import probe
+from edge.sources.header import audio_facts
 from edge.types import Array
 from tests.support.audio import noise, write_audio
 
@@ -161,17 +161,17 @@ def test_a_wav_of_unknown_length_is_read_to_its_end(tmp_path: Path) -> None:
 
 
 def test_facts_of_the_header(tmp_path: Path) -> None:
-    facts = probe(write_audio(tmp_path / "a.flac", np.zeros((48_000, 2), np.float32), 48_000))
+    facts = audio_facts(write_audio(tmp_path / "a.flac", np.zeros((48_000, 2), np.float32), 48_000))
     assert (facts.sample_rate_hz, facts.channels) == (48_000, 2)
     assert (facts.frames, facts.duration_s) == (48_000, 1.0)
 
 
 def test_identity_is_of_name_and_content_not_of_place(tmp_path: Path) -> None:
     (tmp_path / "b").mkdir()
-    one = probe(write_audio(tmp_path / "a.wav", noise(1))).identity
-    assert probe(write_audio(tmp_path / "b" / "a.wav", noise(1))).identity == one
-    assert probe(write_audio(tmp_path / "c.wav", noise(1))).identity != one
-    assert probe(write_audio(tmp_path / "b" / "a.wav", noise(1, seed=1))).identity != one
+    one = audio_facts(write_audio(tmp_path / "a.wav", noise(1))).identity
+    assert audio_facts(write_audio(tmp_path / "b" / "a.wav", noise(1))).identity == one
+    assert audio_facts(write_audio(tmp_path / "c.wav", noise(1))).identity != one
+    assert audio_facts(write_audio(tmp_path / "b" / "a.wav", noise(1, seed=1))).identity != one
 
 
 def test_libsndfile_reads_what_this_project_promises() -> None:

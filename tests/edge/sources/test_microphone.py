@@ -12,7 +12,7 @@ from edge.backoff import Backoff
 from edge.detect.windows import Windower
 from edge.errors import AudioError
 from edge.sources.audioconfig import AudioConfig, formats
-from edge.sources.portaudio import Device, Format, choose
+from edge.sources.portaudio import Device, Format, choose_device
 from edge.types import Array, AudioBlock, Window
 from tests.support.audio import noise
 from tests.support.microphones import Listening, listening
@@ -211,12 +211,12 @@ DEVICES = [
     ],
 )
 def test_a_device_is_chosen_by_a_name_that_lasts(wanted: str | None, index: int) -> None:
-    assert choose(DEVICES, wanted) is DEVICES[index]
+    assert choose_device(DEVICES, wanted) is DEVICES[index]
 
 
 def test_the_error_for_an_unknown_name_lists_the_inputs() -> None:
     with pytest.raises(AudioError, match=r"'barn'.*HDA Intel, USB Mic: Audio") as error:
-        choose(DEVICES, "barn")
+        choose_device(DEVICES, "barn")
     assert "`edge devices`" in error.value.fault.suggestion
 
 

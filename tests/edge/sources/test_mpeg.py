@@ -10,7 +10,7 @@ import pytest
 import soundfile
 
 from edge.sources.file import FileSource
-from edge.sources.header import probe
+from edge.sources.header import audio_facts
 from edge.sources.mpeg import TaggedMp3, measure_mp3
 from tests.support.audio import noise
 from tests.support.bundles import tone
@@ -60,7 +60,7 @@ def test_a_variable_bit_rate_without_a_tag_is_heard_to_its_end(
     tmp_path: Path, rate_hz: int, channels: int
 ) -> None:
     tagged = variable_mp3(tmp_path / "a.mp3", rate_hz, channels)
-    assert probe(str(tagged)).counted is None
+    assert audio_facts(str(tagged)).counted is None
     bare = without_tag(tagged)
     assert abs(soundfile.info(bare).duration - SECONDS) > 0.1 * SECONDS  # libsndfile's guess
     assert seconds(bare) == pytest.approx(SECONDS, abs=0.3)

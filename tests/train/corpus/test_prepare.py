@@ -12,7 +12,7 @@ import soundfile
 from edge.errors import UserError
 from train.corpus.corpus import read_corpus
 from train.corpus.prepare import prepare
-from train.corpus.readers import SPECIES, read_listing, read_species
+from train.corpus.readers import SPECIES, read_listing, read_species_names
 from train.corpus.splits import group_of
 
 RATE = 8000
@@ -109,11 +109,11 @@ def test_broken_files_go_to_quarantine_with_the_reason_and_the_run_goes_on(
         file.writelines(f"audio/{name},known,bird_0,Someone Else\n" for name in reasons)
     prepared = prepare(collection, tmp_path / "prepared")
     with (tmp_path / "prepared" / "quarantine.csv").open() as file:
-        told = {Path(row["path"]).name: row["reason"] for row in csv.DictReader(file)}
-    assert told.keys() == reasons.keys()
+        found = {Path(row["path"]).name: row["reason"] for row in csv.DictReader(file)}
+    assert found.keys() == reasons.keys()
     for name, reason in reasons.items():
-        assert told[name].startswith(reason), name
-        assert "\n" not in told[name]
+        assert found[name].startswith(reason), name
+        assert "\n" not in found[name]
     assert len(prepared.corpus.recordings) == 15
     assert "missing: 1" in prepared.summary
 
@@ -246,7 +246,7 @@ def test_the_real_manifest_splits_by_the_laws(recordings: Path) -> None:
         "background": 96,
     }
     known = {r.label for r in listed if r.role == "known"}
-    names = read_species(SPECIES)
+    names = read_species_names(SPECIES)
     assert known == names.keys()
     assert all(
         r.scientific_name and r.common_name[0].isupper() for r in listed if r.role == "known"

@@ -11,7 +11,7 @@ from sklearn.metrics import roc_auc_score
 from edge.bundle.heads import Activation, GaussianDensity, GaussianTail, KnnDistance
 from edge.errors import UserError
 from tests.train.synthetic import corpus, outputs
-from train.judging.calibrate import calibrate, choose, macro_auroc
+from train.judging.calibrate import calibrate, choose_rule, macro_auroc
 from train.judging.calibration import Calibration
 from train.judging.rules import PAPER
 from train.judging.truth import BACKGROUND, UNKNOWN, truth_of
@@ -95,9 +95,9 @@ def test_the_best_rule_is_chosen_and_ties_go_to_the_lower_false_acceptance() -> 
     def row(rule: str, auroc: float, fpr95: float) -> dict[str, object]:
         return {"rule": rule, "auroc": auroc, "fpr95": fpr95}
 
-    assert choose([row("energy", 0.8, 0.5), row("blend", 0.9, 0.5)]) == "blend"
-    assert choose([row("energy", 0.8996, 0.3), row("blend", 0.9, 0.5)]) == "energy"
-    assert choose([row(PAPER, 0.99, 0.1), row("blend", 0.9, 0.5)]) == "blend"
+    assert choose_rule([row("energy", 0.8, 0.5), row("blend", 0.9, 0.5)]) == "blend"
+    assert choose_rule([row("energy", 0.8996, 0.3), row("blend", 0.9, 0.5)]) == "energy"
+    assert choose_rule([row(PAPER, 0.99, 0.1), row("blend", 0.9, 0.5)]) == "blend"
 
 
 def test_the_blend_is_no_worse_than_chance_allows_and_its_weights_are_positive(

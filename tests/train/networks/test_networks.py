@@ -14,7 +14,7 @@ from edge.errors import SpecError, UserError
 from train.export.export import OPSET, golden_samples, to_onnx, verify_onnx
 from train.learning.classifier import EmbedThenClassify, build_classifier
 from train.networks import build_network
-from train.networks.ensemble import Ensemble
+from train.networks.ensemble import NetworkEnsemble
 from train.networks.mscnn import MsCnn
 
 S1 = FrontendSpec()
@@ -30,7 +30,7 @@ def small_networks() -> list[tuple[str, torch.nn.Module, FrontendSpec]]:
     embedder = build_network("mscnn", SMALL_MSCNN, shape=S1.shape, classes=None)
     return [
         ("compact", compact[0], MEL64),
-        ("ensemble", Ensemble(compact), MEL64),
+        ("ensemble", NetworkEnsemble(compact), MEL64),
         ("mscnn cross-entropy", build_network("mscnn", SMALL_MSCNN, shape=S1.shape, classes=5), S1),
         ("mscnn triplet and MLP", EmbedThenClassify(embedder, build_classifier(128, 5, 16)), S1),
     ]

@@ -18,7 +18,7 @@ from tests.train.numbered import (
     recording,
 )
 from train.corpus.annotations import Stretch
-from train.learning.infer import HeardWindows, hear
+from train.learning.infer import CutWindows, windows_of
 from train.recipe.augmentation import AugmentSpec
 from train.recipe.sections import CropSpec
 from train.windows.augment import augment, to_peak_band
@@ -126,12 +126,12 @@ def test_pauses_and_speech_are_not_judged_as_the_species(tmp_path: Path) -> None
     )
     one = recording("a1", 8, stretches=marked)
     starts = np.arange(7.0)
-    whole = HeardWindows(
+    whole = CutWindows(
         features=np.zeros((7, 1, 32, 2), np.float32), start_s=starts, active=np.ones(7, bool)
     )
     with replacing(tmp_path / f"windows-{SPEC.digest[:16]}-1" / f"{one.sha256}.npz") as staged:
         np.savez(staged, **dataclasses.asdict(whole))
-    assert hear(one, spec=SPEC, hop_s=1, cache=tmp_path).active.tolist() == [
+    assert windows_of(one, spec=SPEC, hop_s=1, cache=tmp_path).active.tolist() == [
         False,
         False,
         True,
