@@ -42,13 +42,11 @@ def bundle_steps(layout: Layout, bundle: Bundle) -> Iterator[Step]:
 
 
 def others(layout: Layout) -> list[Path]:
-    """Return the folders of the bundles that were installed and are not in use."""
+    """Return the manifests of the bundles that were installed and are not in use."""
     used = layout.current.resolve()
-    return [
-        path
-        for path in sorted(layout.bundles.glob("*/manifest.json"))
-        if path.parent.resolve() != used
-    ]
+    # A hidden folder is what a copy left that was cut off.
+    found = sorted(layout.bundles.glob("[!.]*/manifest.json"))
+    return [path for path in found if path.parent.resolve() != used]
 
 
 def _sound(place: Path, digest: str) -> bool:

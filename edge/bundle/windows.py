@@ -12,8 +12,6 @@ validation_*, test_*      every window of these splits, in the columns of `Split
 
 from __future__ import annotations
 
-import zipfile
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -21,9 +19,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.lib.npyio import NpzFile
 from numpy.typing import NDArray
 
+from edge.bundle.arrays import NotArraysError, read_arrays
 from edge.errors import UserError, one_line
 from edge.files import replacing
 
@@ -144,16 +142,11 @@ def read(path: Path) -> Windows:
 
 def _arrays(path: Path) -> dict[str, NDArray[Any]]:
     try:
-        with path.open("rb") as file:
-            arrays = np.load(file, allow_pickle=False)
-            if not isinstance(arrays, NpzFile):
-                raise ValueError("it is a single array")
-            return dict(arrays)
+        return read_arrays(path)
     except FileNotFoundError as exc:
         raise UserError(f"{path}: no such file; 'edge-train windows' writes it") from exc
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as exc:
-        reason = one_line(str(exc))
-        raise UserError(f"{path}: cannot be read as windows ({reason}); {AGAIN}") from exc
+    except NotArraysError as exc:
+        raise UserError(f"{path}: cannot be read as windows ({exc}); {AGAIN}") from exc
 
 
 def _refuse_other_format(path: Path, written: NDArray[Any]) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,8 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edge.bundle.arrays import read_arrays
 from edge.bundle.heads import Activation, Head, rule_arrays, rule_from_arrays
-from edge.errors import SpecError, UserError
+from edge.errors import UserError
 from edge.files import replacing
 
 __all__ = ["Calibration"]
@@ -57,8 +57,7 @@ class Calibration:
     def load(path: Path) -> Calibration:
         """Read what `save` wrote; raises `UserError`."""
         try:
-            with Path(path).open("rb") as file, np.load(file, allow_pickle=False) as npz:
-                arrays = dict(npz)
+            arrays = read_arrays(Path(path))
             plain = json.loads(str(arrays["json"]))
             heads = {
                 name: Head(
@@ -71,5 +70,5 @@ class Calibration:
             return Calibration(**{**plain, "labels": tuple(plain["labels"])}, heads=heads)
         except FileNotFoundError as exc:
             raise UserError(f"{path}: no such file; 'edge-train calibrate' writes it") from exc
-        except (OSError, ValueError, KeyError, TypeError, SpecError, zipfile.BadZipFile) as exc:
+        except (ValueError, KeyError, TypeError, AttributeError) as exc:
             raise UserError(f"{path}: cannot be read as a calibration ({exc})") from exc

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edge.bundle.arrays import read_arrays
 from edge.errors import UserError
 from edge.files import replacing
 
@@ -67,12 +67,10 @@ class WindowOutputs:
     def load(path: Path) -> WindowOutputs:
         """Read what `save` wrote; raises `UserError`."""
         try:
-            with Path(path).open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-                columns = {name: arrays[name] for name in COLUMNS}
-                return WindowOutputs(
-                    **columns, labels=tuple(str(label) for label in arrays["labels"])
-                )
+            arrays = read_arrays(Path(path))
+            columns = {name: arrays[name] for name in COLUMNS}
+            return WindowOutputs(**columns, labels=tuple(str(label) for label in arrays["labels"]))
         except FileNotFoundError as exc:
             raise UserError(f"{path}: no such file; 'edge-train fit' writes it") from exc
-        except (OSError, ValueError, KeyError, zipfile.BadZipFile) as exc:
+        except (ValueError, TypeError, KeyError) as exc:
             raise UserError(f"{path}: cannot be read as window outputs ({exc})") from exc

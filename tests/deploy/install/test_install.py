@@ -143,6 +143,9 @@ def test_old_bundles_are_kept_and_one_can_go_back_to_them(
     machine: Machine, bundle: Bundle, other: Bundle
 ) -> None:
     machine.installs("--bundle", str(bundle.path))
+    cut_off = machine.layout.bundles / ".tiny.0a1b2c3d"  # a copy that a power cut ended
+    cut_off.mkdir()
+    (cut_off / "manifest.json").write_text("{}")
     said = machine.installs("--bundle", str(other.path))
     assert f"in use is {other.digest[:12]}; kept in {machine.layout.bundles}: 1 more" in said
     said = machine.installs("--bundle", str(machine.layout.bundles / bundle.digest))
