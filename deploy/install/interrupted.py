@@ -11,6 +11,8 @@ from pathlib import Path
 
 from deploy.install.layout import Layout
 from deploy.install.steps import Step, Undo, point, write
+from edge.bundle.strictjson import NotJsonError, read_json
+from edge.errors import ConfigError
 
 __all__ = ["accept", "way_back"]
 
@@ -61,8 +63,14 @@ def _in_use(layout: Layout) -> dict[str, str | None]:
 
 def _accepted(layout: Layout) -> dict[str, str | None]:
     """Return what `_in_use` was when the check last passed; all None if it never has."""
-    nothing: dict[str, str | None] = dict.fromkeys(_in_use(layout))
     try:
-        return {**nothing, **json.loads(_note(layout).read_text(encoding="utf-8"))}
+        note = read_json(_note(layout))
     except FileNotFoundError:
-        return nothing
+        note = {}
+    except NotJsonError as exc:
+        raise ConfigError(
+            exc.fault.reason, suggestion="remove it, and install again what the service is to run"
+        ) from exc
+    # Only these links: root follows no other name, whoever has written it there.
+    targets = {name: note.get(name) for name in _in_use(layout)}
+    return {name: t if isinstance(t, str) else None for name, t in targets.items()}

@@ -81,7 +81,7 @@ def _faults(output: str) -> Iterator[_Fault]:
     for line in output.split("\n"):
         try:
             finding = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             continue
         match finding:
             case {"subject": str(subject), "fault": dict(), "text": str(text)}:

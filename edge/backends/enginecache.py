@@ -22,6 +22,7 @@ from typing import Any
 
 from edge.backends.enginekey import BuildOptions, EngineKey, Machine, difference, machine_of
 from edge.bundle.digest import sha256_of
+from edge.bundle.strictjson import NotJsonError, read_json
 from edge.errors import EngineError
 from edge.files import sync, write_whole
 
@@ -163,14 +164,14 @@ class EngineCache:
 
     def _load(self, folder: Path) -> CompiledEngine:
         try:
-            sidecar = json.loads((folder / KEY).read_text(encoding="utf-8"))
-            parity = json.loads((folder / PARITY).read_text(encoding="utf-8"))
+            sidecar = read_json(folder / KEY)
+            parity = read_json(folder / PARITY)
             key = EngineKey.parse(sidecar["key"])
             plan = (folder / PLAN).read_bytes()
             build_s = float(sidecar["build_s"])
             whole = sha256_of(plan) == sidecar["sha256"]
             passed = parity["passed"] is True
-        except (OSError, ValueError, KeyError, TypeError) as exc:
+        except (OSError, NotJsonError, ValueError, KeyError, TypeError) as exc:
             raise EngineError(f"it cannot be read ({type(exc).__name__}: {exc})") from exc
         if not whole:
             raise EngineError(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ from edge.bundle.golden import Golden, load_arrays, read_golden
 from edge.bundle.heads import Head
 from edge.bundle.manifest import FORMAT_VERSION, FP32, Manifest
 from edge.bundle.rules import rule_from_arrays
+from edge.bundle.strictjson import NotJsonError, read_json
 from edge.errors import BundleError, SpecError
 
 __all__ = ["load_bundle"]
@@ -70,14 +70,11 @@ def _read_manifest(path: Path) -> Manifest:
 
 def _read_json(path: Path, file: Path) -> dict[str, Any]:
     try:
-        mapping = json.loads(file.read_text(encoding="utf-8"))
+        return read_json(file)
     except FileNotFoundError as exc:
         raise BundleError(f"{path}: not a bundle, it has no {MANIFEST}") from exc
-    except (OSError, ValueError) as exc:
-        raise BundleError(f"{file}: cannot be read as JSON ({exc})", suggestion=COPY_AGAIN) from exc
-    if not isinstance(mapping, dict):
-        raise BundleError(f"{file}: not a JSON object", suggestion=COPY_AGAIN)
-    return mapping
+    except NotJsonError as exc:
+        raise BundleError(exc.fault.reason, suggestion=COPY_AGAIN) from exc
 
 
 def _verify_files(path: Path, manifest: Manifest) -> None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from edge.bundle import Bundle
+from edge.bundle.strictjson import read_json
 from edge.errors import UserError
 from train.corpus.corpus import Corpus, read_corpus
 from train.corpus.prepare import prepare
@@ -80,7 +80,7 @@ def export_run(run: TrainedRun, corpus: Corpus, *, path: Path, name: str) -> Bun
         raise UserError(f"{report / 'report.json'}: is missing; run 'edge-train evaluate' first")
     head = Calibration.load(run.folder / CALIBRATION).head
     text = (report / "report.md").read_text(encoding="utf-8")
-    numbers = json.loads((report / "report.json").read_text(encoding="utf-8"))
+    numbers = read_json(report / "report.json")
     splits = fold_splits(corpus, fold=run.fold)
     card = render_card(run, corpus, splits, name=name, report=text, notes=run.recipe.notes)
     return export_bundle(
@@ -98,9 +98,7 @@ def compare_runs(folders: Sequence[Path]) -> str:
         file = folder / "report" / "report.json"
         if not file.exists():
             raise UserError(f"{file}: is missing; run 'edge-train evaluate --run {folder}' first")
-        reports.setdefault(load_run(folder).recipe.name, []).append(
-            json.loads(file.read_text(encoding="utf-8"))
-        )
+        reports.setdefault(load_run(folder).recipe.name, []).append(read_json(file))
     rows = []
     for row in compare(reports, CLAIMS):
         cells = [_cell(row[c], row[c + " sd"]) for c in CLAIMS]

@@ -7,11 +7,11 @@ out/corpus   the part of it that the plan asks for
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
+from edge.bundle.strictjson import read_json
 from edge.errors import UserError
 from train.commands.plan import CorpusPlan, Plan
 from train.corpus.corpus import Corpus, Recording, read_corpus, recordist_key, write_corpus
@@ -30,7 +30,7 @@ def prepared_part(
     folder = out / "corpus"
     wanted = dataclasses.asdict(plan.corpus)
     if (folder / "corpus.json").exists():
-        description = json.loads((folder / "corpus.json").read_text(encoding="utf-8"))
+        description = read_json(folder / "corpus.json")
         if description.get("part") == wanted:
             return read_corpus(folder)
         raise UserError(

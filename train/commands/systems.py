@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from edge.bundle.strictjson import read_json
 from edge.errors import EdgeError, UserError
 from edge.files import write_whole
 from train.commands.build import calibrate_run, evaluate_run, export_run
@@ -158,7 +159,7 @@ def read_results(plan: Plan, out: Path) -> list[SystemResult]:
     results = []
     for system in plan.systems:
         for file in sorted(out.glob(f"{plan.recipe(system, seed=0).name}-*/{RESULT}")):
-            result = SystemResult(**json.loads(file.read_text(encoding="utf-8")))
+            result = SystemResult(**read_json(file))
             if result.digest == plan.digest(system, seed=result.seed):
                 results.append(result)
     return results
@@ -201,12 +202,12 @@ def _clock(folder: Path, earlier_s: float) -> Report:
 def _seconds(folder: Path) -> float:
     """Return the CPU time of training so far, without what an interrupted epoch has lost."""
     file = folder / "seconds.json"
-    return float(json.loads(file.read_text(encoding="utf-8"))["train_s"]) if file.exists() else 0.0
+    return float(read_json(file)["train_s"]) if file.exists() else 0.0
 
 
 def _done(plan: Plan, system: System, seed: int, out: Path) -> bool:
     file = run_folder(out, plan.recipe(system, seed=seed).name, seed) / RESULT
     if not file.exists():
         return False
-    result = json.loads(file.read_text(encoding="utf-8"))
+    result = read_json(file)
     return bool(result["digest"] == plan.digest(system, seed=seed))

@@ -24,6 +24,7 @@ from typing import Any, Literal
 
 from edge.bundle import Label
 from edge.bundle.digest import canonical_digest
+from edge.bundle.strictjson import NotJsonError, read_json
 from edge.errors import UserError
 from edge.files import write_whole
 from train.corpus.annotations import Stretch, annotations_table, read_annotations, row_id
@@ -174,7 +175,7 @@ def read_corpus(prepared: Path | str) -> Corpus:
     """Read what `prepare` wrote; raises `UserError`, also when it was edited since."""
     prepared = Path(prepared)
     try:
-        description = json.loads((prepared / DESCRIPTION).read_text(encoding="utf-8"))
+        description = read_json(prepared / DESCRIPTION)
         root = Path(description["root"])
         with (prepared / TABLE).open(encoding="utf-8", newline="") as file:
             rows = list(csv.DictReader(file))
@@ -185,7 +186,7 @@ def read_corpus(prepared: Path | str) -> Corpus:
         raise UserError(
             f"{prepared}: not a prepared corpus ({missing} is missing); run 'edge-train prepare'"
         ) from exc
-    except (OSError, ValueError, KeyError, TypeError) as exc:
+    except (OSError, NotJsonError, ValueError, KeyError, TypeError) as exc:
         raise UserError(
             f"{prepared}: cannot be read as a prepared corpus ({exc}); run 'edge-train prepare' "
             "again"

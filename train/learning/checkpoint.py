@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import csv
 import io
+import pickle
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
+from edge.errors import UserError, one_line
 from edge.files import replacing, write_whole
 
-__all__ = ["CHECKPOINT", "load_trained", "save_torch", "write_history"]
+__all__ = ["CHECKPOINT", "load_torch", "load_trained", "save_torch", "write_history"]
 
 CHECKPOINT = "checkpoint.pt"
+# What torch raises for bytes that are cut, flipped or of another program.
+DAMAGE = (
+    *(OSError, RuntimeError, EOFError, ValueError, KeyError, IndexError, TypeError),
+    *(AttributeError, AssertionError, pickle.UnpicklingError),
+)
 
 
 def save_torch(file: Path, state: Any) -> None:
@@ -27,9 +34,23 @@ def save_torch(file: Path, state: Any) -> None:
     write_whole(file, buffer.getvalue(), durable=True)
 
 
+def load_torch(file: Path, *, device: torch.device | str = "cpu") -> dict[str, Any]:
+    """Return what `save_torch` wrote, tensors and plain values only; raises `UserError`."""
+    try:
+        state = torch.load(file, map_location=device, weights_only=True)
+    except FileNotFoundError:
+        raise
+    except DAMAGE as exc:
+        why = (one_line(str(exc)) or type(exc).__name__)[:200]
+        raise UserError(f"{file}: cannot be read ({why}); delete it and train again") from exc
+    if not isinstance(state, dict):
+        raise UserError(f"{file}: holds no weights; delete it and train again")
+    return state
+
+
 def load_trained(network: nn.Module, *, folder: Path) -> nn.Module:
     """Give `network` the weights that a finished training in `folder` would return."""
-    state = torch.load(folder / CHECKPOINT, map_location="cpu", weights_only=True)
+    state = load_torch(folder / CHECKPOINT)
     network.load_state_dict(state["average"])
     return network.eval()
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
 from torch import Tensor, nn
 
+from edge.bundle.strictjson import read_json
 from edge.errors import UserError
+from train.learning.checkpoint import load_torch
 from train.learning.classifier import EmbedThenClassify, read_classifier
 from train.learning.members import member_network
 from train.networks.ensemble import NetworkEnsemble
@@ -23,12 +23,16 @@ __all__ = ["TrainedRun", "load_run"]
 
 @dataclass(frozen=True, kw_only=True)
 class TrainedRun:
-    """The network in evaluation mode on the CPU, its recipe, and the `labels` of its logits."""
+    """The network in evaluation mode on the CPU, its recipe, and the `labels` of its logits.
+
+    `corpus` is the digest of what it was trained on, with `fold` left out for validation.
+    """
 
     folder: Path
     recipe: Recipe
     labels: tuple[str, ...]
     fold: int
+    corpus: str
     network: nn.Module
 
     def outputs(self, split: str) -> WindowOutputs:
@@ -43,9 +47,8 @@ def load_run(folder: Path) -> TrainedRun:
             f"{folder}: not a finished run (model.pt is missing); run 'edge-train fit' to its end"
         )
     recipe = load_recipe(folder / "recipe.yaml")
-    facts = json.loads((folder / "run.json").read_text(encoding="utf-8"))
-    labels = tuple(facts["labels"])
-    state = torch.load(folder / "model.pt", map_location="cpu", weights_only=True)
+    labels, fold, corpus = _facts(folder / "run.json")
+    state = load_torch(folder / "model.pt")
     network = _network(recipe, labels, state)
     network.load_state_dict(state)
     answered = [i for i, label in enumerate(labels) if label not in recipe.withheld]
@@ -56,9 +59,19 @@ def load_run(folder: Path) -> TrainedRun:
         folder=folder,
         recipe=recipe,
         labels=tuple(labels[i] for i in answered),
-        fold=facts["fold"],
+        fold=fold,
+        corpus=corpus,
         network=network.eval(),
     )
+
+
+def _facts(file: Path) -> tuple[tuple[str, ...], int, str]:
+    """Return labels, fold, and the digest of the corpus; raises `UserError`."""
+    match read_json(file):
+        case {"labels": [*labels], "fold": int(fold), "corpus": str(corpus)}:
+            return tuple(map(str, labels)), fold, corpus
+        case _:
+            raise UserError(f"{file}: names no labels, fold and corpus; run 'edge-train fit' again")
 
 
 def _network(recipe: Recipe, labels: tuple[str, ...], state: dict[str, Tensor]) -> nn.Module:

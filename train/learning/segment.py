@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from edge.bundle import Frontend
+from edge.bundle.strictjson import read_json
 from edge.errors import ConfigError
 from edge.files import write_whole
 from train.corpus.corpus import Corpus
@@ -175,8 +176,7 @@ def _check_recipe(recipe: Recipe, run: TrainedRun, folder: Path) -> None:
 
 def _check_corpus(recipe: Recipe, run: TrainedRun, corpus: Corpus) -> None:
     """Raise `ConfigError` where the earlier run learnt from other recordings or other species."""
-    facts = json.loads((run.folder / "run.json").read_text(encoding="utf-8"))
-    if facts["corpus"] != corpus.digest:
+    if run.corpus != corpus.digest:
         raise ConfigError(
             f"{run.folder}: was trained on another prepared corpus; give the one it was trained on"
         )
@@ -195,7 +195,7 @@ def _remember(recipe: Recipe, run: TrainedRun, folder: Path) -> None:
     model = hashlib.sha256((run.folder / "model.pt").read_bytes()).hexdigest()
     made = {"model": model, "present": recipe.pseudo.present, "absent": recipe.pseudo.absent}
     file = folder / MADE
-    if file.exists() and json.loads(file.read_text(encoding="utf-8")) != made:
+    if file.exists() and read_json(file) != made:
         raise ConfigError(
             f"{folder}: its labels are of another run or of other thresholds; choose another --out "
             "or delete it"

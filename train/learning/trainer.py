@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from edge.errors import ConfigError
-from train.learning.checkpoint import CHECKPOINT, save_torch, write_history
+from train.learning.checkpoint import CHECKPOINT, load_torch, save_torch, write_history
 from train.learning.objective import Objective
 from train.learning.stages import move_only, stage_at
 from train.networks.backbones import Backbone
@@ -199,8 +199,8 @@ class Trainer:
         file = self.folder / CHECKPOINT
         if not file.exists():
             return
-        state = torch.load(file, map_location=self.device, weights_only=True)
-        if state["recipe"] != self.recipe.digest:
+        state = load_torch(file, device=self.device)
+        if state.get("recipe") != self.recipe.digest:
             raise ConfigError(
                 f"{file}: was written by another recipe; choose another run folder or delete this "
                 "one"

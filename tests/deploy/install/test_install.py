@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -217,3 +218,31 @@ def test_what_a_power_cut_left_unchecked_is_not_taken_for_installed(
     assert "run `edge check`" in machine.installs("--bundle", str(other.path))
     assert machine.current == other.digest
     assert machine.installs().startswith("nothing has to be done\n")
+
+
+def test_the_note_of_what_was_accepted_leads_to_no_other_place(
+    machine: Machine, bundle: Bundle, other: Bundle
+) -> None:
+    machine.installs("--bundle", str(bundle.path))
+    note = machine.layout.kept / "accepted.json"
+    strange = {"etc/cron.d": "/tmp", "../outside": "/tmp", "opt/edge-monitor": ["no", "link"]}
+    note.write_text(json.dumps({**json.loads(note.read_text()), **strange}), encoding="utf-8")
+    machine.installs("--bundle", str(other.path))
+    assert machine.current == other.digest
+    assert not (machine.root / "etc/cron.d").exists()
+    assert not (machine.root.parent / "outside").exists()
+
+
+@pytest.mark.parametrize("content", ["", "[]", '{"a": 1, "a": 2}', "[" * 200_000])
+def test_a_damaged_note_of_what_was_accepted_is_one_line(
+    machine: Machine, bundle: Bundle, other: Bundle, content: str
+) -> None:
+    machine.installs("--bundle", str(bundle.path))
+    note = machine.layout.kept / "accepted.json"
+    note.write_text(content, encoding="utf-8")
+    said = machine.refuses("--bundle", str(other.path))
+    assert f"{note}: " in said
+    assert "remove it, and install again" in said
+    note.unlink()
+    machine.installs("--bundle", str(other.path))
+    assert machine.current == other.digest

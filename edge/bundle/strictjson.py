@@ -1,0 +1,45 @@
+"""The one reader of JSON files: of bundles, engines, corpora, runs and reports.
+
+A key that is there twice is a fault, and no content of a file gives a traceback.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from edge.errors import UserError, one_line, shown
+
+__all__ = ["NotJsonError", "read_json"]
+
+
+class NotJsonError(UserError):
+    """A file that holds no JSON object; says which and why in one line."""
+
+
+def read_json(file: Path) -> dict[str, Any]:
+    """Return the object in `file`.
+
+    Raises `FileNotFoundError`, and `NotJsonError` for whatever else is not a file with an object.
+    """
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"), object_pairs_hook=_unique)
+    except FileNotFoundError:
+        raise
+    except OSError as exc:
+        raise NotJsonError(f"{file}: cannot be read ({exc.strerror or exc})") from exc
+    except (ValueError, RecursionError) as exc:  # among them text that is not UTF-8
+        raise NotJsonError(f"{file}: cannot be read as JSON ({one_line(str(exc))})") from exc
+    if not isinstance(content, dict):
+        raise NotJsonError(f"{file}: not a JSON object")
+    return content
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    content = dict(pairs)
+    if len(content) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"the key {shown(twice)} is there twice")
+    return content
