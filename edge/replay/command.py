@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -185,10 +186,12 @@ class _Output:
         files = len(self._recordings)
         streaming = out is None and self._form != "table"
         with text_output(out) as stream:
-            with progress_bar(files, streaming=streaming) as report:
+            with ExitStack() as parts:
+                report = parts.enter_context(progress_bar(files, streaming=streaming))
                 outcomes = replay(
                     self._replayer, self._recordings, workers=workers, progress=report.advance
                 )
+                parts.enter_context(closing(outcomes))  # a full disk ends it early
                 for done, outcome in enumerate(outcomes, 1):
                     report.advance(done)
                     if not isinstance(outcome, ReplayResult):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack
@@ -23,10 +23,11 @@ def replay(
     *,
     workers: int = 1,
     progress: Progress = lambda fraction: None,
-) -> Iterator[Outcome]:
+) -> Generator[Outcome, None, None]:
     """Yield outcomes in the order of `recordings`, however many processes there are.
 
-    A spool lives until the next outcome is asked for.
+    A spool lives until the next outcome is asked for. Who may leave before the end closes this, and
+    with it end the workers and the folder of spools.
     """
     workers = min(workers, len(recordings))
     with tempfile.TemporaryDirectory(prefix="edge-replay-") as folder, ExitStack() as stack:

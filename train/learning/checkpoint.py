@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import pickle
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,10 @@ def save_torch(file: Path, state: Any) -> None:
 def load_torch(file: Path, *, device: torch.device | str = "cpu") -> dict[str, Any]:
     """Return what `save_torch` wrote, tensors and plain values only; raises `UserError`."""
     try:
-        state = torch.load(file, map_location=device, weights_only=True)
+        with warnings.catch_warnings():
+            # torch warns of damage, too, and asks for reports of it.
+            warnings.filterwarnings("ignore", "Detected pickle protocol", UserWarning)
+            state = torch.load(file, map_location=device, weights_only=True)
     except FileNotFoundError:
         raise
     except DAMAGE as exc:

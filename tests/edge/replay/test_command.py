@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, get_args
@@ -113,6 +114,36 @@ def test_workers_change_nothing_but_the_time(bundle: Bundle, site: str, tmp_path
     one, two = replayed(1), replayed(2)
     assert one == two
     assert [bool(found) for _, found in one] == [False, *[True] * 5, False]
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_replay_that_is_left_early_leaves_nothing_behind(
+    bundle: Bundle, site: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workers: int
+) -> None:
+    spools = tmp_path / "spools"
+    spools.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(spools))
+    replayer = Replayer(ReplaySettings(bundle=bundle.path, spool=True))
+    outcomes = replay_all(replayer, find_recordings([site]), workers=workers)
+    next(outcomes)
+    assert list(spools.iterdir())
+    outcomes.close()
+    assert not list(spools.iterdir())
+
+
+def test_an_output_that_fails_half_way_leaves_nothing_behind(
+    run: Run, recording: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spools, picture = tmp_path / "spools", tmp_path / "picture.png"
+    spools.mkdir()
+    picture.mkdir()  # in the way of the picture, which is drawn after the first recording
+    monkeypatch.setattr(tempfile, "tempdir", str(spools))
+    result = run(recording, "--format", "windows", "--plot", str(picture))
+    assert result.exit_code != 0
+    assert str(picture) in result.stderr
+    # Even while somebody holds the traceback, and with it what was at work.
+    assert result.exc_info is not None
+    assert not list(spools.iterdir())
 
 
 def test_ids_are_of_the_recording_not_of_its_place(run: Run, site: str) -> None:
