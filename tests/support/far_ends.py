@@ -14,7 +14,7 @@ from edge.store.store import Store
 from edge.threads import Died
 from tests.support.broker import Broker, Meter, Subscriber, until
 
-__all__ = ["FarEnd", "MqttFarEnd"]
+__all__ = ["FarEnd", "MqttFarEnd", "quick_sink"]
 
 
 class FarEnd(Protocol):
@@ -47,6 +47,19 @@ class FarEnd(Protocol):
         """Go away for good."""
 
 
+def quick_sink(port: int, store: Store, died: Died) -> MqttSink:
+    """A sink that sends a thousand messages a second, and soon tries again."""
+    return MqttSink(
+        MqttConfig(host="127.0.0.1", port=port, rate_per_s=1000.0),
+        device="r1",
+        store=store,
+        info={},
+        meter=Meter(),
+        died=died,
+        backoff=Backoff(first_s=0.02, longest_s=0.2),
+    )
+
+
 class MqttFarEnd:
     """A broker, and somebody who listens to it."""
 
@@ -58,16 +71,7 @@ class MqttFarEnd:
         self._subscriber = Subscriber(self._broker.port)
 
     def delivery(self, store: Store, died: Died) -> Delivery:
-        config = MqttConfig(host="127.0.0.1", port=self._broker.port, rate_per_s=1000.0)
-        return MqttSink(
-            config,
-            device="r1",
-            store=store,
-            info={},
-            meter=Meter(),
-            died=died,
-            backoff=Backoff(first_s=0.02, longest_s=0.2),
-        )
+        return quick_sink(self._broker.port, store, died)
 
     def received(self) -> Counter[tuple[str, str]]:
         return self._subscriber.counted()

@@ -26,16 +26,14 @@ from pathlib import Path
 
 import numpy as np
 
-from edge.backoff import Backoff
-from edge.config.sections import MqttConfig
-from edge.mqtt.sink import MqttSink
 from edge.recorder.daemon import Daemon
 from edge.recorder.deliveries import deliveries
 from edge.store.store import Store
 from tests.support.audio import noise
-from tests.support.broker import Meter, unexpected
+from tests.support.broker import unexpected
 from tests.support.bundles import SPEC, tone
 from tests.support.daemons import RealTimeAudio
+from tests.support.far_ends import quick_sink
 from tests.support.store import SYNCED, payload
 
 __all__ = ["STATES", "Killable"]
@@ -99,17 +97,7 @@ def _say(line: str) -> None:
 def _record(database: Path, port: int, first: int) -> None:
     dice, began_s = random.Random(first), time.monotonic()
     with Store(database, outbox_bytes=OUTBOX, history_bytes=OUTBOX) as store:
-        config = MqttConfig(host="127.0.0.1", port=port, rate_per_s=1000.0)
-        backoff = Backoff(first_s=0.02, longest_s=0.2)
-        MqttSink(
-            config,
-            device="r1",
-            store=store,
-            info={},
-            meter=Meter(),
-            backoff=backoff,
-            died=unexpected,
-        ).start()
+        quick_sink(port, store, unexpected).start()
         number = first
         while time.monotonic() - began_s < DIES_BY_ITSELF_S:
             for state in STATES:

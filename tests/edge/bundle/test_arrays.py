@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from edge.bundle.arrays import NotArraysError, read_arrays
+from tests.support.damage import CHANGES, KEPT, Changes, damaged
 
 ARRAYS = {"numbers": np.arange(40.0), "names": np.array(["a", "bc"]), "text": np.array("{}")}
 
@@ -37,19 +37,11 @@ def test_a_missing_file_is_missing(tmp_path: Path) -> None:
 @settings(
     max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
-@given(
-    changes=st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255)), max_size=5),
-    kept=st.one_of(st.just(1.0), st.floats(0, 1)),
-)
-def test_damage_is_one_line_or_arrays(
-    file: Path, changes: list[tuple[float, int]], kept: float
-) -> None:
-    content = bytearray(file.read_bytes())
-    for place, byte in changes:
-        content[int(place * len(content))] = byte
-    damaged = file.with_name("damaged.npz")
-    damaged.write_bytes(content[: round(kept * len(content))])
-    found, reason = read_or_refused(damaged)
+@given(changes=CHANGES, kept=KEPT)
+def test_damage_is_one_line_or_arrays(file: Path, changes: Changes, kept: float) -> None:
+    other = file.with_name("damaged.npz")
+    other.write_bytes(damaged(file.read_bytes(), changes, kept))
+    found, reason = read_or_refused(other)
     assert len(reason.splitlines()) <= 1
     assert all(isinstance(array, np.ndarray) for array in found.values())
 

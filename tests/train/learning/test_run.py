@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from edge.errors import UserError
+from tests.support.damage import CHANGES, KEPT, Changes, damaged
 from tests.train.command_line import write_recipe
 from tests.train.tiny import TINY
 from train.learning.checkpoint import load_torch, save_torch
@@ -60,19 +60,11 @@ def test_weights_of_another_program_are_one_line(folder: Path) -> None:
 @settings(
     max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
-@given(
-    changes=st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255)), max_size=5),
-    kept=st.one_of(st.just(1.0), st.floats(0, 1)),
-)
-def test_damage_is_one_line_or_weights(
-    tmp_path: Path, changes: list[tuple[float, int]], kept: float
-) -> None:
+@given(changes=CHANGES, kept=KEPT)
+def test_damage_is_one_line_or_weights(tmp_path: Path, changes: Changes, kept: float) -> None:
     file = tmp_path / "state.pt"
     save_torch(file, {"weights": torch.ones(20), "steps": [1, {"more": torch.zeros(3)}]})
-    content = bytearray(file.read_bytes())
-    for place, byte in changes:
-        content[int(place * len(content))] = byte
-    file.write_bytes(content[: round(kept * len(content))])
+    file.write_bytes(damaged(file.read_bytes(), changes, kept))
     state, reason = read_or_refused(file)
     assert len(reason.splitlines()) <= 1
     assert isinstance(state, dict)
