@@ -5,19 +5,19 @@ NVIDIA's own tool, trtexec, can build the same; the command is for people who wa
 
 from __future__ import annotations
 
-import json
 import shlex
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from tempfile import TemporaryFile
 from threading import Timer
-from typing import IO, Any
+from typing import Any
 
 from deploy.compile.build_engine import BuildRequest
+from edge.bundle.strictjson import json_objects
 from edge.errors import BackendError
 
 __all__ = ["Progress", "Say", "run_builder", "trtexec"]
@@ -90,7 +90,8 @@ def run_builder(
         timer.start()
         try:
             assert child.stdout is not None
-            for message in _messages(child.stdout):
+            # TensorRT's libraries print there, too.
+            for message in json_objects(child.stdout):
                 reports.take(message)
         except BaseException:  # Ctrl-C, or an error in `progress`: no builder is left behind
             child.kill()
@@ -106,17 +107,6 @@ def run_builder(
                 reports.error
                 or _how_it_ended(code, reports.phase, last, timeout_s if late else None)
             )
-
-
-def _messages(stream: IO[str]) -> Iterator[dict[str, Any]]:
-    """Yield the builder's messages, one JSON object a line; TensorRT's libraries print others."""
-    for line in stream:
-        try:
-            message = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(message, dict):
-            yield message
 
 
 def _how_it_ended(code: int, phase: str, last: str, timeout_s: float | None) -> str:

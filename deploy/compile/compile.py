@@ -7,7 +7,6 @@ reported, and the next one is tried.
 from __future__ import annotations
 
 import dataclasses
-import json
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -25,12 +24,12 @@ from edge.backends.enginecache import (
     EngineCache,
     EngineKey,
     machine_of,
-    sha256_of,
+    write_parity,
 )
 from edge.backends.tensorrt_library import import_tensorrt
 from edge.bundle import Bundle, Network
+from edge.bundle.digest import sha256_of
 from edge.errors import BackendError, EngineError
-from edge.files import write_whole
 
 __all__ = ["Compiler", "Outcome"]
 
@@ -131,8 +130,7 @@ class Compiler:
             build_s = self._build(bundle, network, staged / PLAN, Path(staging, "request.json"))
             parity = self._parity((staged / PLAN).read_bytes(), bundle, network)
             if not parity["passed"]:
-                text = json.dumps(parity, indent=1, sort_keys=True)
-                write_whole(staged / "parity.json", f"{text}\n", durable=True)
+                write_parity(staged, parity)
                 reason = disparity(parity, self.cache.set_aside(staged))
                 return Outcome(network=network.name, engine=None, reason=reason, parity=parity)
             engine = self.cache.keep(staged, key, build_s=build_s, parity=parity)

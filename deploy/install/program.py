@@ -14,6 +14,7 @@ from pathlib import Path
 
 from deploy.install.layout import Layout
 from deploy.install.steps import Step, Undo, link, remove
+from edge.bundle.digest import sha256_of
 from edge.errors import ConfigError
 
 __all__ = ["Program", "old_programs", "program_steps"]
@@ -49,7 +50,7 @@ class Program:
             str(self.system_site_packages),
             _content(Path(self.package)),
         ]
-        return hashlib.sha256("\0".join(parts).encode()).hexdigest()
+        return sha256_of("\0".join(parts).encode())
 
     def place(self, layout: Layout) -> Path:
         """Return the folder of its environment."""
@@ -125,7 +126,7 @@ def _run(command: Sequence[str], hint: str) -> None:
 def _content(package: Path) -> str:
     """Return the sha256 of a checkout's program or of a wheel, and "" for a name."""
     if package.is_file():
-        return hashlib.sha256(package.read_bytes()).hexdigest()
+        return sha256_of(package.read_bytes())
     if not package.is_dir():
         return ""
     files = [

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import tempfile
@@ -12,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from deploy.install.layout import Layout
+from edge.bundle.strictjson import json_objects
 from edge.errors import ConfigError, one_line
 
 __all__ = ["faults_of_the_place"]
@@ -78,11 +78,7 @@ def _faults(output: str) -> Iterator[_Fault]:
 
     Other lines are passed over: the exit status says whether the check broke.
     """
-    for line in output.split("\n"):
-        try:
-            finding = json.loads(line)
-        except (ValueError, RecursionError):
-            continue
+    for finding in json_objects(output.split("\n")):
         match finding:
             case {"subject": str(subject), "fault": dict(), "text": str(text)}:
                 yield _Fault(subject=subject, text=one_line(text))

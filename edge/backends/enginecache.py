@@ -34,7 +34,7 @@ __all__ = [
     "EngineKey",
     "Machine",
     "machine_of",
-    "sha256_of",
+    "write_parity",
 ]
 
 PLAN = "engine.plan"
@@ -127,7 +127,7 @@ class EngineCache:
             "build_s": round(build_s, 1),
         }
         write_whole(staged / KEY, _json(sidecar), durable=True)
-        write_whole(staged / PARITY, _json(parity), durable=True)
+        write_parity(staged, parity)
         sync(staged / PLAN)
         place = self.place(key)
         if place.exists():
@@ -186,6 +186,11 @@ class EngineCache:
     def _prune(self) -> None:
         for folder in self._folders()[KEPT_ENGINES:]:
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def write_parity(folder: Path, parity: Mapping[str, Any]) -> None:
+    """Write beside the plan in `folder` how it answered the golden window; raises OSError."""
+    write_whole(folder / PARITY, _json(parity), durable=True)
 
 
 def _json(content: Mapping[str, Any]) -> bytes:

@@ -14,9 +14,10 @@ from edge.bundle.arrays import NotArraysError, read_arrays
 from edge.bundle.manifest import Manifest, Variant
 from edge.errors import BundleError
 
-__all__ = ["Golden", "NewVariant", "load_arrays", "read_golden", "write_golden"]
+__all__ = ["EXPORT_AGAIN", "Golden", "NewVariant", "load_arrays", "read_golden", "write_golden"]
 
 Array = NDArray[np.float32]
+EXPORT_AGAIN = "export the bundle again"
 LARGEST_BYTES = 256_000_000  # of the arrays of one file; ours have a few
 
 
@@ -71,7 +72,7 @@ def load_arrays(file: Path) -> dict[str, NDArray[Any]]:
         return read_arrays(file, most_bytes=LARGEST_BYTES)
     except (FileNotFoundError, NotArraysError) as exc:
         raise BundleError(
-            f"{file}: is not a file of named arrays ({exc})", suggestion="export the bundle again"
+            f"{file}: is not a file of named arrays ({exc})", suggestion=EXPORT_AGAIN
         ) from exc
 
 
@@ -94,9 +95,7 @@ def read_golden(file: Path, known: Mapping[str, Array], manifest: Manifest) -> G
             },
         )
     except KeyError as exc:
-        raise BundleError(
-            f"{file}: array {exc} is missing", suggestion="export the bundle again"
-        ) from exc
+        raise BundleError(f"{file}: array {exc} is missing", suggestion=EXPORT_AGAIN) from exc
     _check_shapes(file, golden, manifest)
     return golden
 
@@ -106,5 +105,5 @@ def _check_shapes(file: Path, golden: Golden, manifest: Manifest) -> None:
         if expected.ndim != 2 or (name == "frames" and expected.shape[1] != len(manifest.labels)):
             raise BundleError(
                 f"{file}: {name} has shape {expected.shape}, which cannot be right",
-                suggestion="export the bundle again",
+                suggestion=EXPORT_AGAIN,
             )

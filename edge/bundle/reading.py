@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,17 +16,16 @@ from edge.bundle.bundle import (
     graph_file,
 )
 from edge.bundle.digest import sha256_of
-from edge.bundle.golden import Golden, load_arrays, read_golden
+from edge.bundle.golden import EXPORT_AGAIN, Array, Golden, load_arrays, read_golden
 from edge.bundle.heads import Head
-from edge.bundle.manifest import FORMAT_VERSION, FP32, Manifest
-from edge.bundle.rules import rule_from_arrays
+from edge.bundle.manifest import FORMAT_VERSION, FP32, Manifest, Variant
+from edge.bundle.rules import Rule, rule_from_arrays
 from edge.bundle.strictjson import NotJsonError, read_json
 from edge.errors import BundleError, SpecError
 
 __all__ = ["load_bundle"]
 
 COPY_AGAIN = "copy the bundle again"
-EXPORT_AGAIN = "export the bundle again"
 
 
 def load_bundle(path: Path | str) -> Bundle:
@@ -37,8 +36,7 @@ def load_bundle(path: Path | str) -> Bundle:
     path = Path(path)
     manifest = _read_manifest(path)
     _verify_files(path, manifest)
-    networks = {name: _network(path, manifest, name) for name in (FP32, *manifest.variants)}
-    return Bundle(path=path, manifest=manifest, networks=networks)
+    return Bundle(path=path, manifest=manifest, networks=_networks(path, manifest))
 
 
 def _read_manifest(path: Path) -> Manifest:
@@ -92,19 +90,26 @@ def _verify_files(path: Path, manifest: Manifest) -> None:
             )
 
 
-def _network(path: Path, manifest: Manifest, name: str) -> Network:
-    golden = read_golden(path / golden_file(FP32), {}, manifest)
-    threshold = manifest.threshold
-    scale = manifest.scale
-    if name != FP32:
-        variant = manifest.variants[name]
-        golden = read_golden(path / golden_file(name), {"samples": golden.samples}, manifest)
-        threshold = variant.threshold
-        scale = variant.scale
-    graph = path / graph_file(name)
-    _check_golden(path, manifest, golden, graph)
-    head = _head(path / HEAD, dataclasses.replace(manifest, threshold=threshold, scale=scale))
-    return Network(name=name, path=graph, head=head, golden=golden)
+def _networks(path: Path, manifest: Manifest) -> dict[str, Network]:
+    """Return every network by its name. They share the rule, and the samples of the window."""
+    golden = _golden(path, manifest, FP32, {})
+    rule = _rule(path / HEAD, manifest)
+    samples = {"samples": golden.samples}
+
+    def network(name: str, golden: Golden, chosen: Manifest | Variant) -> Network:
+        head = _head(path / HEAD, rule, manifest, chosen)
+        return Network(name=name, path=path / graph_file(name), head=head, golden=golden)
+
+    networks = {FP32: network(FP32, golden, manifest)}
+    for name, variant in manifest.variants.items():
+        networks[name] = network(name, _golden(path, manifest, name, samples), variant)
+    return networks
+
+
+def _golden(path: Path, manifest: Manifest, name: str, known: Mapping[str, Array]) -> Golden:
+    golden = read_golden(path / golden_file(name), known, manifest)
+    _check_golden(path, manifest, golden, path / graph_file(name))
+    return golden
 
 
 def _check_golden(path: Path, manifest: Manifest, golden: Golden, graph: Path) -> None:
@@ -122,16 +127,24 @@ def _check_golden(path: Path, manifest: Manifest, golden: Golden, graph: Path) -
         )
 
 
-def _head(file: Path, manifest: Manifest) -> Head:
+def _rule(file: Path, manifest: Manifest) -> Rule:
     try:
         rule = rule_from_arrays(load_arrays(file))
         if rule.kind != manifest.rule:
             raise SpecError(f"its rule is {rule.kind}, but {MANIFEST} says {manifest.rule}")
+    except SpecError as exc:
+        raise BundleError(f"{file}: {exc}", suggestion=EXPORT_AGAIN) from exc
+    return rule
+
+
+def _head(file: Path, rule: Rule, manifest: Manifest, chosen: Manifest | Variant) -> Head:
+    """Return the rule with the threshold and the scale that were chosen for one network."""
+    try:
         return Head(
             activation=manifest.activation,  # type: ignore[arg-type]
             rule=rule,
-            threshold=manifest.threshold,
-            scale=manifest.scale,
+            threshold=chosen.threshold,
+            scale=chosen.scale,
         )
     except SpecError as exc:
         raise BundleError(f"{file}: {exc}", suggestion=EXPORT_AGAIN) from exc

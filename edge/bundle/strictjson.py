@@ -6,12 +6,13 @@ A key that is there twice is a fault, and no content of a file gives a traceback
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from edge.errors import UserError, one_line, shown
 
-__all__ = ["NotJsonError", "read_json"]
+__all__ = ["NotJsonError", "json_objects", "read_json"]
 
 
 class NotJsonError(UserError):
@@ -34,6 +35,20 @@ def read_json(file: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise NotJsonError(f"{file}: not a JSON object")
     return content
+
+
+def json_objects(lines: Iterable[str]) -> Iterator[dict[str, Any]]:
+    """Yield the objects that a program prints, one a line; whatever else it prints is passed over.
+
+    What several libraries print into one stream is not a file: a key twice is no fault here.
+    """
+    for line in lines:
+        try:
+            content = json.loads(line)
+        except (ValueError, RecursionError):
+            continue
+        if isinstance(content, dict):
+            yield content
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

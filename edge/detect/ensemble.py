@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edge.bundle import Bundle, FrontendSpec
+from edge.bundle.digest import sha256_of
 from edge.detect.decision import Decision
 from edge.detect.model import EngineChoice, Model, Verdict, unjudged
 from edge.errors import BundleError
@@ -46,7 +46,7 @@ class Ensemble:
     def digest(self) -> str:
         """sha256 of the members' digests, in their order."""
         digests = "\n".join(member.digest for member in self._members)
-        return hashlib.sha256(digests.encode()).hexdigest()
+        return sha256_of(digests.encode())
 
     @property
     def engine(self) -> EngineChoice:

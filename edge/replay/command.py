@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack, closing
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -186,12 +186,14 @@ class _Output:
         files = len(self._recordings)
         streaming = out is None and self._form != "table"
         with text_output(out) as stream:
-            with ExitStack() as parts:
-                report = parts.enter_context(progress_bar(files, streaming=streaming))
-                outcomes = replay(
-                    self._replayer, self._recordings, workers=workers, progress=report.advance
-                )
-                parts.enter_context(closing(outcomes))  # a full disk ends it early
+            with (
+                progress_bar(files, streaming=streaming) as report,
+                closing(  # a full disk ends it early
+                    replay(
+                        self._replayer, self._recordings, workers=workers, progress=report.advance
+                    )
+                ) as outcomes,
+            ):
                 for done, outcome in enumerate(outcomes, 1):
                     report.advance(done)
                     if not isinstance(outcome, ReplayResult):

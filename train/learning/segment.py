@@ -10,7 +10,6 @@ stopped: labels that are written stay, checkpoints are resumed.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 from pathlib import Path
@@ -21,6 +20,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from edge.bundle import Frontend
+from edge.bundle.digest import sha256_of
 from edge.bundle.strictjson import read_json
 from edge.errors import ConfigError
 from edge.files import write_whole
@@ -192,7 +192,7 @@ def _check_corpus(recipe: Recipe, run: TrainedRun, corpus: Corpus) -> None:
 def _remember(recipe: Recipe, run: TrainedRun, folder: Path) -> None:
     """Note which labels the folder is for; raises `ConfigError` when it has others."""
     assert recipe.pseudo is not None, "the recipe was checked"
-    model = hashlib.sha256((run.folder / "model.pt").read_bytes()).hexdigest()
+    model = sha256_of((run.folder / "model.pt").read_bytes())
     made = {"model": model, "present": recipe.pseudo.present, "absent": recipe.pseudo.absent}
     file = folder / MADE
     if file.exists() and read_json(file) != made:
