@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import re
 from dataclasses import dataclass
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timedelta, timezone, tzinfo
 from typing import Literal, cast
 
 from edge.errors import ConfigError
@@ -22,6 +22,7 @@ ClockSource = Literal["option", "guano", "audiomoth", "bext", "name", "mtime", "
 TO_THE_SECOND_S = 1.0
 ANY_ZONE_S = 14 * 3600.0  # a local time of an unknown zone is at most so far from UTC
 FILE_TIME_S = 24 * 3600.0  # what the time of a file may be off, if copies have kept it
+UNDATED_S = 100 * 365.25 * 86_400.0  # of a clock that was never set: the century at least
 YEARS = range(1970, 2200)
 
 # AudioMoth: 20240501_053000.WAV, optionally T for triggered, in UTC; with its 16-digit device id
@@ -39,7 +40,7 @@ class Clock:
     """The UTC of a stream's samples.
 
     `synced` only when a person or a time service vouches for the start, which is known to within
-    `uncertainty_s`.
+    `uncertainty_s`. `zone` is that of the place where it is known; it is only for display.
     """
 
     start_utc: datetime
@@ -47,12 +48,22 @@ class Clock:
     source: ClockSource
     synced: bool
     uncertainty_s: float
+    zone: tzinfo | None = None
+
+    @property
+    def dated(self) -> bool:
+        """Whether `start_utc` is a date; it is none where the recorder's clock was never set."""
+        return self.uncertainty_s < UNDATED_S
 
     def utc(self, sample: int) -> datetime:
         """Return the time of a sample, in integers, so that it is the same from any block."""
         return self.start_utc + timedelta(
             microseconds=(2_000_000 * sample + self.sample_rate_hz) // (2 * self.sample_rate_hz)
         )
+
+    def local(self, sample: int) -> datetime | None:
+        """Return the local time of a sample, None where the zone or the date is not known."""
+        return self.utc(sample).astimezone(self.zone) if self.zone and self.dated else None
 
 
 def rfc3339(time: datetime) -> str:

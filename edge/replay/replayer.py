@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
+from typing import get_args
 
 from edge.bundle import load_bundle
 from edge.clock import Clock, file_clock
@@ -21,10 +22,11 @@ from edge.detect.windows import windower_of
 from edge.errors import AudioError, BackendError, ConfigError, known_as
 from edge.provenance import chosen_later, provenance_of
 from edge.replay.attention import Attention, attention_over
-from edge.replay.formats.base import ReplayResult
+from edge.replay.formats.base import RecordingEffort, ReplayResult, Unjudged
+from edge.replay.meter import ReplayMeter
 from edge.replay.spool import Spooled
 from edge.sources.file import FileSource
-from edge.types import AudioBlock, Detection, Prediction, Window
+from edge.types import Detection
 
 __all__ = ["Outcome", "Progress", "ReplaySettings", "Replayer"]
 
@@ -108,13 +110,15 @@ class Replayer:
             duration_s=source.facts.duration_s,
             start=self.settings.start,
         )
-        meter = _Meter(duration_s=source.facts.duration_s, progress=progress)
+        meter = ReplayMeter(duration_s=source.facts.duration_s, progress=progress)
         ended = self._ended(source, clock, meter, spool)
+        meter.close()
         return ReplayResult(
             file=file,
-            duration_s=meter.samples / source.sample_rate_hz,
+            duration_s=meter.end / source.sample_rate_hz,
             clock=clock,
             detections=tuple(sorted(ended, key=_order)),
+            effort=_effort(meter, source),
             spool=spool,
         )
 
@@ -138,7 +142,7 @@ class Replayer:
             return AudioError(f"{file}: {exc.strerror or exc}")
 
     def _ended(
-        self, source: FileSource, clock: Clock, meter: _Meter, spool: Path | None
+        self, source: FileSource, clock: Clock, meter: ReplayMeter, spool: Path | None
     ) -> list[Detection]:
         """Return the events of a recording, each as it has ended."""
         settings, decision = self.settings, self._model.decision
@@ -165,24 +169,19 @@ class Replayer:
             return [event for event in events if event.state == "end"]
 
 
-@dataclass(kw_only=True)
-class _Meter:
-    """Counts samples, and reports progress."""
-
-    duration_s: float | None
-    progress: Progress
-    samples: int = 0
-
-    def block(self, block: AudioBlock) -> None:
-        self.samples += len(block.samples)
-        if self.duration_s:
-            self.progress(min(1.0, block.end_sample / block.sample_rate_hz / self.duration_s))
-
-    def prediction(self, prediction: Prediction) -> None:
-        pass
-
-    def failed(self, window: Window, error: BackendError) -> None:
-        raise error  # someone is there to read it, and half a result would pass for a whole one
+def _effort(meter: ReplayMeter, source: FileSource) -> RecordingEffort:
+    rate_hz = source.sample_rate_hz
+    return RecordingEffort(
+        audio_s=meter.arrived / rate_hz,
+        judged_s=meter.samples["judged"] / rate_hz,
+        unjudged_s={
+            reason: meter.samples[reason] / rate_hz
+            for reason in get_args(Unjudged)
+            if meter.samples[reason]
+        },
+        header_s=source.facts.duration_s,
+        gap_s=(meter.end - meter.arrived) / rate_hz,
+    )
 
 
 def _order(d: Detection) -> tuple[int, int, str]:

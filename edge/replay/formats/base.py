@@ -2,29 +2,53 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
 from edge.clock import Clock
 from edge.replay.spool import read_spool
 from edge.types import Detection, Prediction
 
-__all__ = ["FormatWriter", "ReplayResult"]
+__all__ = ["FormatWriter", "RecordingEffort", "ReplayResult", "Unjudged"]
+
+# Why audio was not judged: silence, a constant or full scale, too short between two gaps.
+Unjudged = Literal["dead", "stuck", "short"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecordingEffort:
+    """What became of one recording's audio, in seconds: it tells absence from deafness.
+
+    `audio_s` was read and is `judged_s` and all of `unjudged_s` together. `header_s` is the length
+    that the header announces, None where it announces none. `missing_s` of it are not there or
+    cannot be decoded. `gap_s` is time that the recorder has left out between triggers.
+    """
+
+    audio_s: float
+    judged_s: float
+    unjudged_s: Mapping[Unjudged, float] = field(default_factory=dict)
+    header_s: float | None = None
+    missing_s: float = 0.0
+    gap_s: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class ReplayResult:
     """What one recording gave, replayed to its end.
 
-    `file` is the path as it was given; `spool` holds the predictions where they were wanted.
+    `file` is the path as it was given. `duration_s` reaches from the first sample to the last, gaps
+    included. `notes` are for the person at the terminal: what of the file is not as it says.
+    `spool` holds the predictions where they were wanted.
     """
 
     file: str
     duration_s: float
     clock: Clock
     detections: tuple[Detection, ...]
+    effort: RecordingEffort
+    notes: tuple[str, ...] = ()
     spool: Path | None = None
 
     def predictions(self) -> Iterator[Prediction]:
