@@ -7,32 +7,30 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone, tzinfo
 from typing import Literal, cast
+from zoneinfo import ZoneInfo, available_timezones
 
-from edge.errors import ConfigError
-from edge.sources.riff import parse_timestamp, start_tags
+from edge.errors import ConfigError, shown
+from edge.sources.filenames import NameTime, hexadecimal_time, name_time
+from edge.sources.header import AudioFacts
+from edge.sources.metadata import parse_timestamp
 
-__all__ = ["Clock", "ClockSource", "file_clock", "parse_start", "rfc3339"]
+__all__ = ["Clock", "ClockSource", "file_clock", "parse_start", "parse_zone", "rfc3339"]
 
 # `system` is a live recorder's own clock.
 ClockSource = Literal["option", "guano", "audiomoth", "bext", "name", "mtime", "system"]
 
 TO_THE_SECOND_S = 1.0
+SUMMER_TIME_S = 3600.0  # a local time that the clocks' change makes twice, or never
 ANY_ZONE_S = 14 * 3600.0  # a local time of an unknown zone is at most so far from UTC
 FILE_TIME_S = 24 * 3600.0  # what the time of a file may be off, if copies have kept it
 UNDATED_S = 100 * 365.25 * 86_400.0  # of a clock that was never set: the century at least
 YEARS = range(1970, 2200)
-
-# AudioMoth: 20240501_053000.WAV, optionally T for triggered, in UTC; with its 16-digit device id
-# before it. Song Meter: PREFIX_20240501_053000.wav, local time, with the zone appended by some
-# models (-0500).
-NAME = re.compile(
-    r"(?P<prefix>.*?)(?<!\d)(?P<date>\d{8})[_T$](?P<time>\d{6})"
-    r"(?P<fraction>\.\d{1,6})?(?P<zone>Z|[+-]\d{4})?(?!\d)"
-)
-AUDIOMOTH_PREFIX = re.compile(r"(?:[0-9A-F]{16}_)?")
+EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+OFFSET = re.compile(r"(?:UTC|GMT)?(?P<sign>[+-])(?P<hours>\d{1,2})(?::?(?P<minutes>\d\d))?")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,12 +80,30 @@ def parse_start(text: str) -> datetime:
     return time.astimezone(timezone.utc)
 
 
+def parse_zone(text: str) -> tzinfo:
+    """Parse the name of a zone, such as Europe/Vienna, or an offset; raises ValueError."""
+    offset = OFFSET.fullmatch(text)
+    if offset and int(offset["hours"]) <= 14 and int(offset["minutes"] or 0) < 60:
+        hours, minutes = int(offset["hours"]), int(offset["minutes"] or 0)
+        shift = timedelta(hours=hours, minutes=minutes)
+        return timezone(-shift if offset["sign"] == "-" else shift)
+    if text not in available_timezones():
+        raise ValueError(f"{shown(text)} is not a time zone, such as Europe/Vienna, UTC or +10:00")
+    return ZoneInfo(text)
+
+
 def file_clock(
-    path: str, *, sample_rate_hz: int, duration_s: float | None, start: datetime | None = None
+    facts: AudioFacts,
+    *,
+    sample_rate_hz: int,
+    start: datetime | None = None,
+    zone: tzinfo | None = None,
 ) -> Clock:
     """Return the clock of a recording, from the best source there is.
 
     That is `start`, else its metadata, else its name, else the time of the file, which is its end.
+    A time without a zone is local time in `zone`; where that is not given, it may be any. What the
+    recorder says before its clock was ever set is no date.
     """
     if start is not None:
         return Clock(
@@ -96,48 +112,78 @@ def file_clock(
             source="option",
             synced=True,
             uncertainty_s=0.0,
+            zone=zone,
         )
-    source, time, uncertainty_s = _start(path, duration_s)
+    source, found = _start(facts)
+    time, uncertainty_s = _utc(found, zone)
+    never_set = _never_set(found.time)
     return Clock(
-        start_utc=time.astimezone(timezone.utc),
+        start_utc=time,
         sample_rate_hz=sample_rate_hz,
         source=source,
         synced=False,
-        uncertainty_s=uncertainty_s,
+        uncertainty_s=UNDATED_S if never_set else uncertainty_s,
+        zone=zone or _written_zone(found.time),
     )
 
 
-def _start(path: str, duration_s: float | None) -> tuple[ClockSource, datetime, float]:
-    """Return the start by the file itself, where it is from, and its uncertainty in seconds."""
-    source, time = _recorded(path)
-    if time is None:
-        written = datetime.fromtimestamp(os.stat(path).st_mtime, timezone.utc)
-        return "mtime", written - timedelta(seconds=duration_s or 0.0), FILE_TIME_S
-    if time.tzinfo is None:
-        return source, time.replace(tzinfo=timezone.utc), ANY_ZONE_S
-    return source, time, TO_THE_SECOND_S
+def _start(facts: AudioFacts) -> tuple[ClockSource, NameTime]:
+    """Return the start by the file itself, and where it is from.
+
+    A clock that was never set counts only where nothing better is written; the time of the file is
+    not better, it was taken from the same clock or from a later copy.
+    """
+    never_set: tuple[ClockSource, NameTime] | None = None
+    for source, found in _written(facts):
+        if _never_set(found.time):
+            never_set = never_set or (source, found)
+        elif found.time.year in YEARS:
+            return source, found
+    return never_set or ("mtime", _by_file_time(facts))
 
 
-def _recorded(path: str) -> tuple[ClockSource, datetime | None]:
-    """Return the start by metadata or name, aware where the zone is known."""
-    for source, time in start_tags(path):
-        if time.year in YEARS:
-            return cast(ClockSource, source), time
-    return "name", name_time(os.path.basename(path))
+def _written(facts: AudioFacts) -> Iterator[tuple[ClockSource, NameTime]]:
+    """Yield the start times that a recorder has written, the most trusted first."""
+    for source, time in facts.metadata.starts():
+        yield cast(ClockSource, source), NameTime(time=time)
+    name = os.path.basename(facts.path)
+    named = name_time(name)
+    if named is None and facts.metadata.from_audiomoth:
+        named = hexadecimal_time(name, letters=False)
+    if named is not None:
+        yield "name", named
 
 
-def name_time(name: str) -> datetime | None:
-    """Return the start time in an AudioMoth or Song Meter file name, None for other names."""
-    match = NAME.match(name)
-    if not match:
-        return None
-    date = match["date"]
-    time = match["time"]
-    zone = match["zone"]
-    if zone is None and AUDIOMOTH_PREFIX.fullmatch(match["prefix"]):
-        zone = "Z"
-    parsed = parse_timestamp(
-        f"{date[:4]}-{date[4:6]}-{date[6:]}T{time[:2]}:{time[2:4]}:{time[4:]}"
-        f"{match['fraction'] or ''}{zone or ''}"
-    )
-    return parsed if parsed is not None and parsed.year in YEARS else None
+def _by_file_time(facts: AudioFacts) -> NameTime:
+    """Return when the file's time says that the recording began."""
+    try:
+        written = datetime.fromtimestamp(os.stat(facts.path).st_mtime, timezone.utc)
+        begun = written - timedelta(seconds=facts.duration_s or 0.0)
+    except (OverflowError, ValueError):  # the year 14645: damage, no date
+        return NameTime(time=EPOCH)
+    if written.year not in YEARS or _never_set(written):
+        return NameTime(time=EPOCH)
+    return NameTime(time=begun, precision_s=FILE_TIME_S)
+
+
+def _utc(found: NameTime, zone: tzinfo | None) -> tuple[datetime, float]:
+    """Return a time in UTC, and its uncertainty in seconds."""
+    time = found.time
+    if time.tzinfo is not None:
+        return time.astimezone(timezone.utc), found.precision_s
+    if zone is None:
+        return time.replace(tzinfo=timezone.utc), ANY_ZONE_S
+    local = time.replace(tzinfo=zone)
+    doubtful = local.utcoffset() != local.replace(fold=1).utcoffset()
+    spread_s = SUMMER_TIME_S if doubtful else 0.0
+    return local.astimezone(timezone.utc), found.precision_s + spread_s
+
+
+def _written_zone(time: datetime) -> tzinfo | None:
+    """Return the zone that a recorder has written beside its time; UTC says nothing of a place."""
+    return time.tzinfo if time.utcoffset() else None
+
+
+def _never_set(time: datetime) -> bool:
+    """Return whether a clock shows this before it is set: years count from 1970, 1980 or 2000."""
+    return time.year == 1970 or (time.year in (1980, 2000) and time.month == 1)

@@ -58,12 +58,18 @@ def provenance_of(model: Classifier, **settings: Any) -> Provenance:
     )
 
 
-def chosen_later(*, species: SpeciesList | None, smoothing: SmoothingConfig) -> dict[str, Any]:
+def chosen_later(
+    *, species: SpeciesList | None, smoothing: SmoothingConfig, channel: object = "mix"
+) -> dict[str, Any]:
     """Return the settings that came after the first recorders, where they were chosen.
 
     Other configurations keep their digest so. `refine` is the name that digests have for smoothing.
     """
-    chosen = {"species": species, "refine": smoothing if smoothing.on else None}
+    chosen = {
+        "species": species,
+        "refine": smoothing if smoothing.on else None,
+        "channel": channel if channel != "mix" else None,
+    }
     return {key: value for key, value in chosen.items() if value is not None}
 
 

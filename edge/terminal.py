@@ -10,7 +10,7 @@ import click
 
 from edge.errors import ConfigError, EdgeError, one_line
 
-__all__ = ["OneLineErrors", "aside", "complain", "configuration_is_2"]
+__all__ = ["OneLineErrors", "aside", "complain", "configuration_is_2", "warn"]
 
 
 def configuration_is_2(error: EdgeError) -> int:
@@ -59,6 +59,11 @@ class OneLineErrors(click.Group):
 def complain(message: str, *, prefix: str = "error") -> None:
     """Print `message` in one line on standard error."""
     click.echo(f"{prefix}: {one_line(message)}", err=True)
+
+
+def warn(message: str) -> None:
+    """Print `message` in one line on standard error, as what a person should know."""
+    complain(message, prefix="warning")
 
 
 def aside(line: str) -> None:

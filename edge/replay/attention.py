@@ -12,7 +12,7 @@ from edge.bundle.mel import hz_between
 from edge.detect.model import Classifier, Model
 from edge.detect.signal_health import signal_health
 from edge.detect.windows import windower_of
-from edge.sources.file import FileSource
+from edge.sources.file import Channel, FileSource
 
 __all__ = ["COLUMNS", "Attention", "Canvas", "attention_over"]
 
@@ -33,7 +33,7 @@ class Attention:
 
 
 def attention_over(
-    file: str, model: Classifier, *, duration_s: float, hop_s: float
+    file: str, model: Classifier, *, duration_s: float, hop_s: float, channel: Channel = "mix"
 ) -> Attention | None:
     """Average the attention of the windows of `file` where they overlap.
 
@@ -45,7 +45,9 @@ def attention_over(
         return None
     spec = model.bundle.frontend
     windower = windower_of(spec, max(hop_s, spec.window_s / 2))
-    source = FileSource(file, sample_rate_hz=spec.sample_rate_hz, block_s=spec.window_s)
+    source = FileSource(
+        file, sample_rate_hz=spec.sample_rate_hz, block_s=spec.window_s, channel=channel
+    )
     samples = round(duration_s * spec.sample_rate_hz)
     canvas: Canvas | None = None
     for block in source.blocks():

@@ -4,20 +4,26 @@ from __future__ import annotations
 
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import click
 
 from edge.errors import ConfigError
 from edge.replay.formats import FORMATS, Format
+from edge.terminal import warn
 
 if TYPE_CHECKING:
+    from datetime import tzinfo
+
     from edge.errors import AudioError
     from edge.replay.formats.base import FormatWriter, ReplayResult
+    from edge.replay.recordings import Recording
     from edge.replay.replayer import Replayer, ReplaySettings
+    from edge.sources.file import Channel
 
 __all__ = ["BACKENDS", "replay_command"]
 
+MOST_CHANNELS = 1024  # of libsndfile
 BACKENDS = ("auto", "tensorrt", "cuda", "cpu")  # of edge.detect.engines, which takes long to import
 
 
@@ -52,6 +58,24 @@ BACKENDS = ("auto", "tensorrt", "cuda", "cpu")  # of edge.detect.engines, which 
 )
 @click.option(
     "--start", metavar="RFC3339", help="When each recording starts, e.g. 2024-05-01T05:30:00Z."
+)
+@click.option(
+    "--consecutive",
+    is_flag=True,
+    help="Several recordings follow each other without a gap: --start is that of the first.",
+)
+@click.option(
+    "--timezone",
+    "zone",
+    metavar="ZONE",
+    help="What local time means in names and metadata without a zone, e.g. Europe/Vienna.",
+)
+@click.option(
+    "--channel",
+    default="mix",
+    show_default=True,
+    metavar="N|mix|loudest",
+    help="Which channel is heard: a number from 1, the mean of all, or the one with most energy.",
 )
 @click.option(
     "--species",
@@ -104,33 +128,43 @@ def replay_command(
     *, paths: tuple[str, ...], form: Format, out: str | None, plot: str | None, **options: Any
 ) -> None:
     """Detect animals in recordings: files, or folders with all the audio below them."""
+    from edge.clock import parse_start
     from edge.replay.output import refuse_to_overwrite
-    from edge.replay.recordings import find_recordings
+    from edge.replay.recordings import dated, find_recordings, standard_input
     from edge.replay.replayer import Replayer
 
     workers = options.pop("workers")
+    start, consecutive = options.pop("start"), options.pop("consecutive")
     settings = _settings(spool=form == "windows", **options)
-    recordings = find_recordings(paths)
-    if plot and len(recordings) > 1:
-        raise ConfigError(f"draws one recording, and {len(recordings)} were given", key="--plot")
-    refuse_to_overwrite([out, plot], [file for file in recordings if isinstance(file, str)])
-    output = _Output(Replayer(settings), recordings, form=form, plot=plot)
-    if not output.write(out, workers=workers):
-        raise click.exceptions.Exit(1)
+    with standard_input(paths) as piped:
+        found = find_recordings(paths, piped=piped)
+        recordings = dated(
+            found.recordings, parse_start(start) if start else None, consecutive=consecutive
+        )
+        if plot and len(recordings) > 1:
+            raise ConfigError(
+                f"draws one recording, and {len(recordings)} were given", key="--plot"
+            )
+        refuse_to_overwrite([out, plot], found.files)
+        for note in found.notes():
+            warn(note)
+        output = _Output(Replayer(settings), recordings, form=form, plot=plot)
+        if not output.write(out, workers=workers):
+            raise click.exceptions.Exit(1)
 
 
 def _settings(
     *,
     bundles: tuple[str, ...],
     hop_s: float,
-    start: str | None,
+    zone: str | None,
+    channel: str,
     species: str | None,
     backend: Any,
     engines: str | None,
     spool: bool,
     **smoothing: float,
 ) -> ReplaySettings:
-    from edge.clock import parse_start
     from edge.detect.site import read_species
     from edge.detect.smoothing import SmoothingConfig
     from edge.models import default_bundle_path
@@ -142,13 +176,31 @@ def _settings(
         bundle=paths[0],
         more_bundles=tuple(paths[1:]),
         hop_s=hop_s,
-        start=parse_start(start) if start is not None else None,
+        zone=_zone(zone),
+        channel=_channel(channel),
         species=read_species(Path(species), key="--species") if species is not None else None,
         smoothing=section_of_options(SmoothingConfig, smoothing),
         spool=spool,
         backend=backend,
         engines=_engines(engines),
     )
+
+
+def _zone(text: str | None) -> tzinfo | None:
+    from edge.clock import parse_zone
+
+    try:
+        return None if text is None else parse_zone(text)
+    except ValueError as exc:
+        raise ConfigError(str(exc), key="--timezone") from exc
+
+
+def _channel(text: str) -> Channel:
+    if text in ("mix", "loudest"):
+        return cast("Channel", text)
+    if not text.isdecimal() or not 1 <= int(text) <= MOST_CHANNELS:
+        raise ConfigError("is not a channel from 1, mix or loudest", key="--channel", value=text)
+    return int(text)
 
 
 def _engines(folder: str | None) -> Path:
@@ -163,7 +215,7 @@ class _Output:
     def __init__(
         self,
         replayer: Replayer,
-        recordings: list[str | AudioError],
+        recordings: list[Recording | AudioError],
         *,
         form: Format,
         plot: str | None,

@@ -5,13 +5,14 @@ from __future__ import annotations
 import multiprocessing
 import tempfile
 from collections.abc import Generator, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
-from edge.errors import AudioError, EdgeError
+from edge.errors import AudioError
+from edge.replay.recordings import Recording
 from edge.replay.replayer import Outcome, Progress, Replayer, ReplaySettings
 
 __all__ = ["replay"]
@@ -19,7 +20,7 @@ __all__ = ["replay"]
 
 def replay(
     replayer: Replayer,
-    recordings: Sequence[str | AudioError],
+    recordings: Sequence[Recording | AudioError],
     *,
     workers: int = 1,
     progress: Progress = lambda fraction: None,
@@ -47,7 +48,7 @@ def replay(
 
 def _outcomes(
     replayer: Replayer,
-    recordings: Sequence[str | AudioError],
+    recordings: Sequence[Recording | AudioError],
     spools: Sequence[Path | None],
     progress: Progress,
 ) -> Iterator[Outcome]:
@@ -66,14 +67,15 @@ def _advance(progress: Progress, done: int, fraction: float) -> None:
 class _Workers:
     """Worker processes, each with its own model.
 
-    They are spawned, not forked: ONNX Runtime's threads do not survive a fork.
+    They are spawned, not forked: ONNX Runtime's threads do not survive a fork. When one dies, all
+    that was not answered is asked again, the first of it alone: a recording that kills a process of
+    its own fails, and the others go on.
     """
 
     def __init__(self, settings: ReplaySettings, workers: int) -> None:
-        context = multiprocessing.get_context("spawn")
-        self._pool = ProcessPoolExecutor(
-            workers, mp_context=context, initializer=_start_worker, initargs=(settings,)
-        )
+        self._settings = settings
+        self._workers = workers
+        self._pool = self._fresh_pool(workers)
 
     def __enter__(self) -> _Workers:
         return self
@@ -82,28 +84,44 @@ class _Workers:
         self._pool.shutdown(cancel_futures=True)
 
     def outcomes(
-        self, recordings: Sequence[str | AudioError], spools: Sequence[Path | None]
+        self, recordings: Sequence[Recording | AudioError], spools: Sequence[Path | None]
     ) -> Iterator[Outcome]:
         """Yield outcomes in the order of `recordings`."""
-        futures = [
-            None
-            if isinstance(recording, AudioError)
-            else self._pool.submit(_outcome_in_worker, recording, spool)
-            for recording, spool in zip(recordings, spools, strict=True)
-        ]
-        for recording, future in zip(recordings, futures, strict=True):
-            if future is None:
-                assert isinstance(recording, AudioError)
+        asked = list(zip(recordings, spools, strict=True))
+        futures = [self._ask(*pair) for pair in asked]
+        for i, (recording, spool) in enumerate(asked):
+            if isinstance(recording, AudioError):
                 yield recording
                 continue
             try:
-                outcome = future.result()
-            except BrokenProcessPool as exc:
-                raise EdgeError(
-                    f"{recording}: a worker process died, perhaps for lack of memory; try fewer "
-                    "--workers"
-                ) from exc
-            yield outcome
+                yield _answer(futures[i])
+            except BrokenProcessPool:
+                yield self._alone(recording, spool)
+                self._pool = self._fresh_pool(self._workers)
+                futures[i + 1 :] = [self._ask(*pair) for pair in asked[i + 1 :]]
+
+    def _alone(self, recording: Recording, spool: Path | None) -> Outcome:
+        """Return the outcome by a process that has nothing else to do."""
+        self._pool.shutdown(cancel_futures=True)
+        self._pool = self._fresh_pool(1)
+        try:
+            return _answer(self._ask(recording, spool))
+        except BrokenProcessPool:
+            reason = "the process that replayed it died, perhaps for lack of memory"
+            return AudioError(f"{recording.name}: {reason}", suggestion="try fewer --workers")
+        finally:
+            self._pool.shutdown(cancel_futures=True)
+
+    def _ask(self, recording: Recording | AudioError, spool: Path | None) -> Future[Outcome] | None:
+        if isinstance(recording, AudioError):
+            return None
+        return self._pool.submit(_outcome_in_worker, recording, spool)
+
+    def _fresh_pool(self, workers: int) -> ProcessPoolExecutor:
+        context = multiprocessing.get_context("spawn")
+        return ProcessPoolExecutor(
+            workers, mp_context=context, initializer=_start_worker, initargs=(self._settings,)
+        )
 
 
 _worker: Replayer
@@ -114,5 +132,10 @@ def _start_worker(settings: ReplaySettings) -> None:
     _worker = Replayer(settings)
 
 
-def _outcome_in_worker(file: str, spool: Path | None) -> Outcome:
-    return _worker.outcome(file, spool=spool)
+def _outcome_in_worker(recording: Recording, spool: Path | None) -> Outcome:
+    return _worker.outcome(recording, spool=spool)
+
+
+def _answer(future: Future[Outcome] | None) -> Outcome:
+    assert future is not None
+    return future.result()

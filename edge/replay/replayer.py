@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass, field
-from datetime import datetime
+from dataclasses import dataclass, field, replace
+from datetime import datetime, tzinfo
 from pathlib import Path
 from typing import get_args
 
@@ -24,8 +25,9 @@ from edge.provenance import chosen_later, provenance_of
 from edge.replay.attention import Attention, attention_over
 from edge.replay.formats.base import RecordingEffort, ReplayResult, Unjudged
 from edge.replay.meter import ReplayMeter
+from edge.replay.recordings import Recording
 from edge.replay.spool import Spooled
-from edge.sources.file import FileSource
+from edge.sources.file import Channel, FileSource
 from edge.types import Detection
 
 __all__ = ["Outcome", "Progress", "ReplaySettings", "Replayer"]
@@ -35,21 +37,24 @@ Outcome = ReplayResult | AudioError
 Progress = Callable[[float], None]
 # What the parts call their parameters, and the options that set them.
 OPTIONS = {"hop_s": "--hop-s", "backend": "--backend"}
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
 class ReplaySettings:
     """What decides the result of a replay.
 
-    `more_bundles` judge together with `bundle`. `species` are those expected at the site, None:
-    every label of the bundle. `smoothing` is done to scores between model and tracker. `block_s`
+    `more_bundles` judge together with `bundle`. `channel` is heard of each recording, `zone` is
+    that of times without one. `species` are those expected at the site, None: every label of the
+    bundle. `smoothing` is done to scores between model and tracker. `block_s`
     and `spool` (predictions wanted) do not change what is detected.
     """
 
     bundle: Path
     more_bundles: tuple[Path, ...] = ()
     hop_s: float = 1.0
-    start: datetime | None = None
+    channel: Channel = "mix"
+    zone: tzinfo | None = None
     tracker: TrackerConfig = field(default_factory=TrackerConfig)
     limits: HealthConfig = field(default_factory=HealthConfig)
     species: SpeciesList | None = None
@@ -89,57 +94,87 @@ class Replayer:
             hop_s=settings.hop_s,
             tracker=settings.tracker,
             health=settings.limits,
-            **chosen_later(species=settings.species, smoothing=settings.smoothing),
+            **chosen_later(
+                species=settings.species, smoothing=settings.smoothing, channel=settings.channel
+            ),
         )
 
     def replay(
-        self, file: str, *, spool: Path | None = None, progress: Progress = lambda fraction: None
+        self,
+        file: str,
+        *,
+        start: datetime | None = None,
+        spool: Path | None = None,
+        progress: Progress = lambda fraction: None,
     ) -> ReplayResult:
-        """Replay one recording to its end.
+        """Replay the recording `file` to its end; it began at `start` where that is known.
 
-        Raises `AudioError` where it cannot be read, and nothing of it counts then.
+        Raises `AudioError` where nothing of it can be read.
         """
         source = FileSource(
             file,
             sample_rate_hz=self.bundle.frontend.sample_rate_hz,
             block_s=self.settings.block_s,
+            channel=self.settings.channel,
         )
         clock = file_clock(
-            file,
+            source.facts,
             sample_rate_hz=source.sample_rate_hz,
-            duration_s=source.facts.duration_s,
-            start=self.settings.start,
+            start=start,
+            zone=self.settings.zone,
         )
         meter = ReplayMeter(duration_s=source.facts.duration_s, progress=progress)
         ended = self._ended(source, clock, meter, spool)
         meter.close()
         return ReplayResult(
             file=file,
+            path=file,
             duration_s=meter.end / source.sample_rate_hz,
             clock=clock,
             detections=tuple(sorted(ended, key=_order)),
             effort=_effort(meter, source),
+            notes=source.reading.notes,
             spool=spool,
         )
 
     def attention(self, result: ReplayResult) -> Attention | None:
         """Return where the network looked in a recording; None where it does not say."""
         return attention_over(
-            result.file, self._model, duration_s=result.duration_s, hop_s=self.settings.hop_s
+            result.path,
+            self._model,
+            duration_s=result.duration_s,
+            hop_s=self.settings.hop_s,
+            channel=self.settings.channel,
         )
 
     def outcome(
-        self, file: str, *, spool: Path | None = None, progress: Progress = lambda fraction: None
+        self,
+        recording: Recording,
+        *,
+        spool: Path | None = None,
+        progress: Progress = lambda fraction: None,
     ) -> Outcome:
         """Replay one recording; its failure is a value, so that the others go on."""
+        file = recording.name
         try:
-            return self.replay(file, spool=spool, progress=progress)
+            result = self.replay(
+                recording.file, start=recording.start, spool=spool, progress=progress
+            )
+            return replace(result, file=recording.name)
         except AudioError as exc:
-            return exc
+            # What came from a pipe stands in a file that nobody knows.
+            return AudioError(
+                exc.fault.reason.replace(recording.file, file), suggestion=exc.fault.suggestion
+            )
         except BackendError as exc:
             return AudioError(f"{file}: {exc}")
         except OSError as exc:  # the medium failed under the file: a card pulled, a share gone
             return AudioError(f"{file}: {exc.strerror or exc}")
+        # The border between one file and a batch of thousands: a fault of ours in one of them is
+        # told, with all that is known of it, and must not cost the others.
+        except Exception as exc:
+            log.exception("%s: a fault of this program", file)
+            return AudioError(f"{file}: {type(exc).__name__}: {exc} (a fault of this program)")
 
     def _ended(
         self, source: FileSource, clock: Clock, meter: ReplayMeter, spool: Path | None
@@ -179,7 +214,8 @@ def _effort(meter: ReplayMeter, source: FileSource) -> RecordingEffort:
             for reason in get_args(Unjudged)
             if meter.samples[reason]
         },
-        header_s=source.facts.duration_s,
+        header_s=source.facts.announced_s,
+        missing_s=source.reading.missing_s,
         gap_s=(meter.end - meter.arrived) / rate_hz,
     )
 

@@ -6,17 +6,19 @@ So a day of audio fits in a few megabytes of memory.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
-import soundfile
 import soxr
 
 from edge.errors import AudioError
-from edge.sources.header import MP3_SLACK, AudioFacts, audio_facts, open_recording
-from edge.sources.integrity import muted_native_stderr
+from edge.sources.channels import Channel, ChannelMixer, channel_of
+from edge.sources.decoding import Decoder
+from edge.sources.header import AudioFacts, audio_facts
+from edge.sources.triggered import is_triggered
 from edge.types import Array, AudioBlock
 
-__all__ = ["AUDIO_SUFFIXES", "FileSource"]
+__all__ = ["AUDIO_SUFFIXES", "Channel", "FileSource", "Reading", "length_s"]
 
 AUDIO_SUFFIXES = frozenset(
     f".{suffix}"
@@ -25,23 +27,39 @@ AUDIO_SUFFIXES = frozenset(
         *("aif", "aiff", "aifc", "au", "snd", "caf", "voc", "nist", "sph", "ircam"),
     )
 )
-# Full scale is 1; integer samples stored as float reach 2**31, which overflows powers in float32
-# further on.
-LOUDEST = 1e6
-DECODED_SAMPLES = 1 << 17  # decoded at a time, all channels together: 0.5 MiB
+LARGEST_SAMPLE = 8.0  # above it a recording's scale is not the usual one
+WORTH_A_WORD_S = 0.01
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reading:
+    """What came of reading a recording to its end.
+
+    `missing_s` were promised by the header and could not be read. `notes` say what a person should
+    know: each is the end of a sentence that the file's name begins.
+    """
+
+    missing_s: float
+    notes: tuple[str, ...]
 
 
 class FileSource:
     """The recording at `path` as mono blocks of `block_s` at `sample_rate_hz`.
 
-    Channels are averaged. Decoding proceeds in pieces of its own size, so that `block_s` decides
-    nothing but where the blocks are cut. Raises `AudioError` at construction for what the header
-    shows, and while reading for what only the samples show (cut off, NaN, no audio).
+    `channel` is one of its channels from 1, `mix` the mean of all, or `loudest` the one with the
+    most energy. Decoding proceeds in pieces of its own size, so that `block_s` decides nothing but
+    where the blocks are cut. `reading` is known once `blocks` have come to their end. Raises
+    `AudioError` at construction for what the header shows, and while reading for what only the
+    samples show (NaN, no audio).
     """
 
-    def __init__(self, path: str, *, sample_rate_hz: int, block_s: float = 1.0) -> None:
+    def __init__(
+        self, path: str, *, sample_rate_hz: int, block_s: float = 1.0, channel: Channel = "mix"
+    ) -> None:
         self.facts = audio_facts(path)
         self.path = path
+        self.channel = channel_of(self.facts, channel)
+        self.reading = Reading(missing_s=0.0, notes=())
         self._sample_rate_hz = sample_rate_hz
         self._block_samples = max(1, round(block_s * sample_rate_hz))
 
@@ -55,7 +73,12 @@ class FileSource:
         size = self._block_samples
         start = 0
         pending = np.empty(0, np.float32)
-        for samples in self._resampled():
+        for at, samples in self._resampled():
+            if at > start + len(pending):
+                # Not one that is marked as the last: more follows the gap.
+                if len(pending):
+                    yield self._block(start, pending)
+                start, pending = at, np.empty(0, np.float32)
             pending = np.concatenate([pending, samples])
             # Not >=: some must remain for the block that is marked as the last.
             while len(pending) > size:
@@ -63,7 +86,9 @@ class FileSource:
                 start += size
                 pending = pending[size:]
         if not start + len(pending):
-            raise AudioError(f"{self.path}: holds no audio")
+            raise AudioError(
+                f"{self.path}: is shorter than one sample at {self._sample_rate_hz} Hz"
+            )
         yield self._block(start, pending, last=True)
 
     def _block(self, start: int, samples: Array, *, last: bool = False) -> AudioBlock:
@@ -71,63 +96,106 @@ class FileSource:
             start_sample=start, samples=samples, sample_rate_hz=self._sample_rate_hz, last=last
         )
 
-    def _resampled(self) -> Iterator[Array]:
-        if self.facts.sample_rate_hz == self._sample_rate_hz:
-            yield from self._decoded()
-            return
-        resampler = soxr.ResampleStream(
-            self.facts.sample_rate_hz, self._sample_rate_hz, 1, dtype="float32", quality="HQ"
-        )
-        for samples in self._decoded():
-            yield resampler.resample_chunk(samples)
-        # The filter still holds the last samples.
-        yield resampler.resample_chunk(np.empty(0, np.float32), last=True)
+    def _resampled(self) -> Iterator[tuple[int, Array]]:
+        """Yield samples at the source's rate, each with its index; gaps are in the index."""
+        run = _Run(facts=self.facts, rate_hz=self._sample_rate_hz, start=0)
+        for start, samples in self._mono():
+            if start > run.end:
+                yield from run.close()
+                run = _Run(facts=self.facts, rate_hz=self._sample_rate_hz, start=start)
+            yield from run.push(samples)
+        yield from run.close()
 
-    def _decoded(self) -> Iterator[Array]:
-        decoded = 0
-        with open_recording(self.path, self.facts.counted) as file:
-            while len(frames := self._read(file, decoded)):
-                decoded += len(frames)
-                yield frames.mean(axis=1, dtype=np.float32)
-        self._check_whole(decoded)
+    def _mono(self) -> Iterator[tuple[int, Array]]:
+        decoder = Decoder(facts=self.facts)
+        mixer = ChannelMixer(self.channel)
+        for start, frames in decoder.runs():
+            yield start, mixer.mono(frames)
+        if not decoder.decoded:
+            reason = f"nothing of it can be decoded ({decoder.reason})"
+            raise AudioError(f"{self.path}: {reason if decoder.reason else 'holds no audio'}")
+        self.reading = _reading(self.facts, decoder, mixer)
 
-    def _check_whole(self, decoded: int) -> None:
-        facts = self.facts
-        slack = MP3_SLACK if facts.container == "MP3" else 0
-        if facts.frames is not None and facts.frames - decoded > slack:
-            raise AudioError(
-                f"{self.path}: truncated, {_seconds(decoded, facts)} of "
-                f"{_seconds(facts.frames, facts)} can be decoded"
+
+class _Run:
+    """Unbroken frames of a recording from its frame `start` on, brought to another rate.
+
+    It gives no more samples than lie within the frames, so that nothing ends behind the recording.
+    """
+
+    def __init__(self, *, facts: AudioFacts, rate_hz: int, start: int) -> None:
+        self._from_hz, self._to_hz = facts.sample_rate_hz, rate_hz
+        self.end = start
+        self._start = start
+        self._given = 0
+        self._resampler: soxr.ResampleStream | None = None
+        if self._from_hz != self._to_hz:
+            self._resampler = soxr.ResampleStream(
+                self._from_hz, self._to_hz, 1, dtype="float32", quality="HQ"
             )
 
-    def _read(self, file: soundfile.SoundFile, decoded: int) -> Array:
-        """Return the next frames (n, channels) float32, checked, after `decoded` others."""
-        try:
-            with muted_native_stderr(self.facts.container == "MP3"):
-                frames: Array = file.read(
-                    max(1, DECODED_SAMPLES // file.channels), dtype="float32", always_2d=True
-                )
-        except soundfile.LibsndfileError as exc:
-            reason = exc.error_string.strip(" .") or "decoder error"
-            raise AudioError(
-                f"{self.path}: truncated or damaged after {_seconds(decoded, self.facts)} "
-                f"({reason})"
-            ) from exc
-        # The sum of finite samples below LOUDEST is finite; NaN and Inf do not compare as smaller.
-        if len(frames) and not float(np.abs(frames).max()) <= LOUDEST:
-            raise self._beyond_full_scale(frames, decoded)
-        return frames
+    def push(self, samples: Array) -> Iterator[tuple[int, Array]]:
+        """Take samples at the recording's rate; yield what is ready, with its index."""
+        self.end += len(samples)
+        if self._resampler is not None:
+            samples = self._resampler.resample_chunk(samples)
+        yield from self._give(samples)
 
-    def _beyond_full_scale(self, frames: Array, decoded: int) -> AudioError:
-        """Return the error that names the first sample that is not within LOUDEST."""
-        bad = ~(np.abs(frames) <= LOUDEST)
-        row = int(np.argmax(bad.any(axis=1)))
-        value = frames[row][bad[row]][0]
-        what = "NaN or infinite samples"
-        if np.isfinite(value):
-            what = f"a sample of {value:.3g} where full scale is 1"
-        return AudioError(f"{self.path}: {what} at {_seconds(decoded + row, self.facts)}")
+    def close(self) -> Iterator[tuple[int, Array]]:
+        """Yield the last samples, which the filter still holds."""
+        if self._resampler is not None and self.end > self._start:
+            yield from self._give(
+                self._resampler.resample_chunk(np.empty(0, np.float32), last=True)
+            )
+
+    def _give(self, samples: Array) -> Iterator[tuple[int, Array]]:
+        frames = self.end - self._start
+        # A recording of a single frame is a sample at any rate.
+        most = max(1, frames * self._to_hz // self._from_hz) - self._given
+        samples = samples[: max(0, most)]
+        if len(samples):
+            yield round(self._start * self._to_hz / self._from_hz) + self._given, samples
+            self._given += len(samples)
 
 
-def _seconds(frames: int, facts: AudioFacts) -> str:
-    return f"{frames / facts.sample_rate_hz:.2f} s"
+def length_s(path: str) -> float:
+    """Return how long a recording lasts, gaps included, in seconds; it may have to be decoded.
+
+    Raises `AudioError`.
+    """
+    facts = audio_facts(path)
+    if facts.duration_s is not None and not is_triggered(facts):
+        return facts.duration_s
+    ends = [start + len(frames) for start, frames in Decoder(facts=facts).runs()]
+    return max(ends, default=0) / facts.sample_rate_hz
+
+
+def _reading(facts: AudioFacts, decoder: Decoder, mixer: ChannelMixer) -> Reading:
+    rate_hz, layout = facts.sample_rate_hz, facts.layout
+    missing = layout.promised - decoder.decoded
+    missing = missing if missing > layout.slack else 0
+    notes = [*layout.notes]
+    announced_s, decoded_s = facts.announced_s, decoder.decoded / rate_hz
+    slack_s = max(layout.slack / rate_hz, WORTH_A_WORD_S)
+    if missing or (announced_s is not None and abs(announced_s - decoded_s) >= slack_s):
+        notes.append(_length(decoded_s, announced_s, missing / rate_hz))
+    if missing and decoder.damaged:
+        places = len(decoder.damaged)
+        first = f"{decoder.damaged[0] / rate_hz:.2f} s ({decoder.reason})"
+        more = f" and in {places - 1} more places" if places > 1 else ""
+        notes.append(f"damaged at {first}{more}")
+    if decoder.peak > LARGEST_SAMPLE:
+        notes.append(
+            f"its samples reach {decoder.peak:,.0f} where full scale is 1, so its level is not to "
+            "be believed; were whole numbers written as float?"
+        )
+    notes += mixer.notes(rate_hz)
+    return Reading(missing_s=missing / rate_hz, notes=tuple(notes))
+
+
+def _length(decoded_s: float, announced_s: float | None, missing_s: float) -> str:
+    digits = 2 if announced_s is None or abs(announced_s - decoded_s) >= WORTH_A_WORD_S else 4
+    recorded = f"recorded {decoded_s:.{digits}f} s"
+    if announced_s is None:
+        return f"{recorded}, and {missing_s:.2f} s more were promised"
+    return f"{recorded}, its header says {announced_s:.{digits}f} s"

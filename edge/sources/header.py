@@ -1,4 +1,4 @@
-"""What a recording's header says, and whether that can be true."""
+"""What a recording is, before it is decoded: its header, and what is true of it."""
 
 from __future__ import annotations
 
@@ -7,42 +7,52 @@ import os
 import stat
 from dataclasses import dataclass
 
-import soundfile
-
 from edge.errors import AudioError
-from edge.sources.integrity import missing_from_header, muted_native_stderr
-from edge.sources.mpeg import Mp3Length, TaggedMp3, measure_mp3
+from edge.sources.layout import Layout, layout_of
+from edge.sources.metadata import TIME_EXPANSIONS, Metadata, metadata_of
 
-__all__ = ["MP3_SLACK", "AudioFacts", "audio_facts", "open_recording"]
+__all__ = ["AudioFacts", "audio_facts"]
 
 # From infrasound loggers to the fastest bat recorder; anything else is a damaged header.
 RATES_HZ = (2_000, 768_000)
-# libsndfile gives its largest count for a stream of unknown length.
-UNKNOWN_FRAMES = 1 << 60
-MP3_SLACK = 4 * 1152  # frames that an MP3 decoder may lose at the ends
 IDENTITY_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, kw_only=True)
 class AudioFacts:
-    """What a recording's header says; `frames` is None when it does not give the length.
+    """What is known of a recording before it is decoded.
 
-    `identity` is a digest of name, size and content. `counted` is given for an MP3 whose header
-    gives no length, or one that is too short.
+    `sample_rate_hz` is that of the sound as it was in the field: where a recorder has slowed the
+    sound down, it is a multiple of the one in the header. `layout` says what to decode and how long
+    it should be. `identity` is a digest of name, size and content.
     """
 
     path: str
     sample_rate_hz: int
-    channels: int
-    frames: int | None
-    container: str
+    layout: Layout
+    metadata: Metadata
     identity: str
-    counted: Mp3Length | None = None
+
+    @property
+    def channels(self) -> int:
+        """Channels of the recording."""
+        return self.layout.facts.channels
+
+    @property
+    def frames(self) -> int | None:
+        """How many frames there are as far as can be told, None where it cannot."""
+        return self.layout.present
 
     @property
     def duration_s(self) -> float | None:
-        """Length by the header, in seconds."""
+        """How long the sound is as far as can be told, in seconds."""
         return None if self.frames is None else self.frames / self.sample_rate_hz
+
+    @property
+    def announced_s(self) -> float | None:
+        """Length by the header, in seconds; None where it leaves that open."""
+        announced = self.layout.announced
+        return None if announced is None else announced / self.sample_rate_hz
 
 
 def audio_facts(path: str) -> AudioFacts:
@@ -51,60 +61,18 @@ def audio_facts(path: str) -> AudioFacts:
     Raises `AudioError`, which names the file and why it cannot be a recording.
     """
     size = _check_regular(path)
-    with open_recording(path) as file:
-        rate_hz = int(file.samplerate)
-        channels = int(file.channels)
-        container = str(file.format)
-        log = str(file.extra_info)
-        frames = _frames(file)
-    _check_rate(path, rate_hz)
-    if frames == 0:
+    layout = layout_of(path, size)
+    _check_rate(path, layout.facts.sample_rate_hz)
+    if layout.present == 0:
         raise AudioError(f"{path}: holds no audio, only a header")
-    missing = missing_from_header(path, container, log)
-    if missing:
-        raise AudioError(f"{path}: truncated, {missing}")
-    counted = _counted(path, frames) if container == "MP3" else None
+    metadata = metadata_of(path)
     return AudioFacts(
         path=path,
-        sample_rate_hz=rate_hz,
-        channels=channels,
-        frames=frames if counted is None else counted.frames,
-        container=container,
+        sample_rate_hz=_field_rate(path, layout.facts.sample_rate_hz, metadata),
+        layout=layout,
+        metadata=metadata,
         identity=_identity(path, size),
-        counted=counted,
     )
-
-
-def open_recording(path: str, counted: Mp3Length | None = None) -> soundfile.SoundFile:
-    """Open a recording for reading from its beginning to its end; raises `AudioError`.
-
-    An MP3 whose true length is `counted` is decoded as far as that.
-    """
-    name = os.fsencode(path)  # as bytes, for names that are not UTF-8
-    try:
-        with muted_native_stderr(True):
-            return _Forward(name if counted is None else TaggedMp3(name, counted))
-    except soundfile.LibsndfileError as exc:
-        reason = exc.error_string.strip(" .")
-        raise AudioError(f"{path}: not audio that can be read ({reason})") from exc
-    # python-soundfile takes the suffix .raw as a promise of headerless samples.
-    except TypeError as exc:
-        raise AudioError(
-            f"{path}: headerless samples cannot be read, their rate is unknown",
-            suggestion="convert the file to WAV",
-        ) from exc
-
-
-class _Forward(soundfile.SoundFile):  # type: ignore[misc]
-    """A recording that is read from beginning to end only.
-
-    python-soundfile seeks after each read of a seekable file. In MP3 that restarts the decoder, so
-    the samples would depend on the sizes of the reads; in Ogg it is slow. One that says it cannot
-    seek is simply read on.
-    """
-
-    def seekable(self) -> bool:
-        return False
 
 
 def _check_regular(path: str) -> int:
@@ -134,21 +102,18 @@ def _check_rate(path: str, rate_hz: int) -> None:
         )
 
 
-def _frames(file: soundfile.SoundFile) -> int | None:
-    """Return the number of frames by the header, or None when it does not say."""
-    frames = int(file.frames)
-    if file.format == "FLAC" and frames == 0:
-        return None  # FLAC's way to say unknown
-    return frames if 0 <= frames < UNKNOWN_FRAMES else None
-
-
-def _counted(path: str, frames: int | None) -> Mp3Length | None:
-    """Return the true length of an MP3 where the decoder would stop short of it, else None."""
-    length = measure_mp3(path)
-    if length is None:
-        return None
-    sufficient = frames is not None and length.frames <= frames + MP3_SLACK
-    return None if length.tagged and sufficient else length
+def _field_rate(path: str, rate_hz: int, metadata: Metadata) -> int:
+    """Return the rate at which the sound was captured: GUANO's TE says how it was slowed down."""
+    factor = metadata.time_expansion
+    if factor is None:
+        lowest, highest = TIME_EXPANSIONS
+        raise AudioError(
+            f"{path}: GUANO's time expansion TE is no number from {lowest:g} to {highest:g}, so "
+            "its times and frequencies cannot be told"
+        )
+    field_hz = round(rate_hz * factor)
+    _check_rate(path, field_hz)
+    return field_hz
 
 
 def _identity(path: str, size: int) -> str:

@@ -1,25 +1,23 @@
 """How long an MP3 really is, and a way to have libsndfile decode all of it.
 
 libsndfile takes an MP3's length from the encoder's tag in the first frame, or, without a tag,
-guesses it from the first frame's bit rate, and stops there. A recording of variable bit rate
-without a tag, or two recordings joined with `cat`, would silently lose its end. So the frames are
-counted, and a tag with their number is put before them on the way to the decoder. Layout of frame
-and tag: ISO 11172-3, 2.4.1; the Xing tag is described in "MPEG Audio Frame Header", K. Windszus,
-2007.
+guesses it from the first frame's bit rate, and stops there; it also gives up at a stretch of bytes
+that are no frames. A recording of variable bit rate without a tag, two recordings joined with
+`cat`, or one with a bad sector would silently lose its end. So the frames are counted, and they
+alone go to the decoder, behind a tag with their number. Layout of frame and tag: ISO 11172-3,
+2.4.1; the Xing tag is described in "MPEG Audio Frame Header", K. Windszus, 2007.
 """
 
 from __future__ import annotations
 
-import io
 import mmap
+import re
 import struct
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, BinaryIO
 
-if TYPE_CHECKING:
-    from typing_extensions import Buffer
+from edge.sources.spliced import Piece, Stretch
 
-__all__ = ["Mp3Length", "TaggedMp3", "measure_mp3"]
+__all__ = ["Mp3Length", "measure_mp3"]
 
 KBPS = {
     3: (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320),  # MPEG-1
@@ -31,92 +29,78 @@ LAYER_3 = 1
 TAG_INDEX = 9  # a bit rate whose frame is large enough for the tag in every version
 
 
+# What a frame's header begins with: everything else need not be looked at. Bytes of 0xFF, of which
+# an erased disk is full, are none.
+BEGIN = re.compile(
+    rb"\xff[\xe2\xe3\xf2\xf3\xfa\xfb]["
+    + b"".join(
+        rb"\x%02x" % byte for byte in range(256) if 0 < byte >> 4 < 15 and byte >> 2 & 3 != 3
+    )
+    + b"]"
+)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Mp3Length:
-    """The length of an MP3: `count` frames of `samples` each.
+    """The length of an MP3: `count` frames of `samples` each, in `runs` without a gap.
 
-    `header` is that of the first frame, which begins at byte `start`. `tagged` says that the
-    encoder has written a length, too.
+    `header` is that of the first frame. `tagged` is the number of frames that the encoder has
+    written into a frame without sound before them, which does not count; None where there is none.
     """
 
     count: int
-    tagged: bool
+    tagged: int | None
     samples: int
     header: bytes
-    start: int
+    runs: tuple[Stretch, ...]
 
     @property
     def frames(self) -> int:
         """Samples per channel."""
         return self.count * self.samples
 
+    @property
+    def announced(self) -> int | None:
+        """Samples per channel by the tag."""
+        return None if self.tagged is None else self.tagged * self.samples
 
-def measure_mp3(path: str) -> Mp3Length | None:
-    """Count the frames of the file at `path`; return None when it is not MPEG audio layer III."""
-    with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-        at = start = _next_frame(data, _after_id3(data))
-        if start < 0:
-            return None
-        header = data[start : start + 4]
-        count = 0
-        first = data[start : start + _frame_length(data, start)]
-        while at >= 0:
-            length = _frame_length(data, at)
-            if length:
-                count, at = count + 1, at + length
-            else:
-                at = _next_frame(data, at + 1)  # a tag or damage between frames
-    tagged = b"Xing" in first or b"Info" in first
+    @property
+    def pieces(self) -> tuple[Piece, ...]:
+        """All frames, behind one with a tag of their number."""
+        return _tag_frame(self, sum(run.size for run in self.runs)), *self.runs
+
+
+def measure_mp3(data: mmap.mmap) -> Mp3Length | None:
+    """Count the frames of a file; return None when it is not MPEG audio layer III."""
+    at = start = _next_frame(data, _after_id3(data))
+    if start < 0:
+        return None
+    header = data[start : start + 4]
+    first = data[start : start + _frame_length(data, start)]
+    tagged = _tagged(first)
+    at += len(first) if tagged is not None else 0
+    count, runs = 0, []
+    while at >= 0:
+        begin = at
+        while length := _frame_length(data, at):
+            count, at = count + 1, at + length
+        runs.append(Stretch(start=begin, size=min(at, len(data)) - begin))
+        at = _next_frame(data, at)  # behind a tag, or damage between frames
     return Mp3Length(
-        count=count, tagged=tagged, samples=_samples(header), header=header, start=start
+        count=count,
+        tagged=tagged,
+        samples=_samples(header),
+        header=header,
+        runs=tuple(runs),
     )
 
 
-class TaggedMp3(io.RawIOBase):
-    """The file at `path` from its first frame on, behind a frame with a tag of its true length."""
-
-    def __init__(self, path: str | bytes, length: Mp3Length) -> None:
-        super().__init__()
-        self._file: BinaryIO = open(path, "rb")  # noqa: SIM115  # closed in close()
-        size = self._file.seek(0, io.SEEK_END) - length.start
-        self._tag = _tag_frame(length, size)
-        self._start = length.start
-        self._size = len(self._tag) + size
-        self._at = 0
-
-    def readable(self) -> bool:
-        """Return True."""
-        return True
-
-    def seekable(self) -> bool:
-        """Return True."""
-        return True
-
-    def tell(self) -> int:
-        """Return the position in bytes."""
-        return self._at
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        """See `io.IOBase.seek`."""
-        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}[whence]
-        self._at = max(0, base + offset)
-        return self._at
-
-    def readinto(self, buffer: Buffer) -> int:
-        """See `io.RawIOBase.readinto`."""
-        view = memoryview(buffer).cast("B")
-        data = self._tag[self._at : self._at + len(view)]
-        if not data:
-            self._file.seek(self._start + self._at - len(self._tag))
-            data = self._file.read(len(view))
-        view[: len(data)] = data
-        self._at += len(data)
-        return len(data)
-
-    def close(self) -> None:
-        """Close the stream and the file that it reads."""
-        self._file.close()
-        super().close()
+def _tagged(frame: bytes) -> int | None:
+    """Return the number of frames by the tag in the first one, None where it has no such number."""
+    at = max(frame.find(b"Xing"), frame.find(b"Info"))
+    if at < 0 or not int.from_bytes(frame[at + 4 : at + 8], "big") & 1:
+        return None
+    return int.from_bytes(frame[at + 8 : at + 12], "big")
 
 
 def _after_id3(data: mmap.mmap) -> int:
@@ -131,12 +115,12 @@ def _after_id3(data: mmap.mmap) -> int:
 
 def _next_frame(data: mmap.mmap, at: int) -> int:
     """Return the next place where two frames follow each other, or one ends the file; else -1."""
-    while 0 <= (at := data.find(b"\xff", at)) < len(data) - 4:
+    for match in BEGIN.finditer(data, at):
+        at = match.start()
         length = _frame_length(data, at)
         end = at + length
         if length and (end <= len(data) < end + 4 or _frame_length(data, end)):
             return at
-        at += 1
     return -1
 
 

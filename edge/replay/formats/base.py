@@ -38,12 +38,13 @@ class RecordingEffort:
 class ReplayResult:
     """What one recording gave, replayed to its end.
 
-    `file` is the path as it was given. `duration_s` reaches from the first sample to the last, gaps
-    included. `notes` are for the person at the terminal: what of the file is not as it says.
-    `spool` holds the predictions where they were wanted.
+    `file` is the path as it was given, `path` is where the sound stands. `duration_s` reaches from
+    the first sample to the last, gaps included. `notes` are for the person at the terminal: what of
+    the file is not as it says. `spool` holds the predictions where they were wanted.
     """
 
     file: str
+    path: str
     duration_s: float
     clock: Clock
     detections: tuple[Detection, ...]

@@ -18,7 +18,7 @@ from edge.provenance import Provenance
 from edge.recorder.clip_file import encode
 from edge.recorder.clips import ClipFolder, ClipWriter
 from edge.recorder.recent_audio import RecentAudio
-from edge.sources.riff import start_tags
+from edge.sources.metadata import metadata_of
 from edge.types import Array, AudioBlock, Detection, SignalHealth
 
 RATE = 8000
@@ -100,7 +100,7 @@ def test_metadata_is_guano_that_replay_reads(tmp_path: Path) -> None:
     name = clips.write(detection(RATE, 2 * RATE, label=None), CLOCK)
     assert name is not None
     assert name.startswith("unknown/")
-    source, time = next(iter(start_tags(str(tmp_path / name))))
+    source, time = next(metadata_of(str(tmp_path / name)).starts())
     assert (source, rfc3339(time)) == ("guano", "2024-05-01T05:30:00.500000Z")
     assert b"Edge|Bundle: " + b"b" * 64 in (tmp_path / name).read_bytes()
     assert "Species Auto ID" in soundfile.SoundFile(_flac(tmp_path, clips, audio)).comment

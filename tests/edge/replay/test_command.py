@@ -101,7 +101,9 @@ def test_files_of_a_folder_are_named_below_the_path_as_it_was_given(
 
 def test_workers_change_nothing_but_the_time(bundle: Bundle, site: str, tmp_path: Path) -> None:
     replayer = Replayer(ReplaySettings(bundle=bundle.path, spool=True))
-    recordings = find_recordings([str(tmp_path / "none.wav"), site, str(tmp_path / "empty")])
+    recordings = find_recordings(
+        [str(tmp_path / "none.wav"), site, str(tmp_path / "empty")]
+    ).recordings
 
     def replayed(workers: int) -> list[tuple[str, list[Any]]]:
         return [
@@ -124,7 +126,7 @@ def test_a_replay_that_is_left_early_leaves_nothing_behind(
     spools.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(spools))
     replayer = Replayer(ReplaySettings(bundle=bundle.path, spool=True))
-    outcomes = replay_all(replayer, find_recordings([site]), workers=workers)
+    outcomes = replay_all(replayer, find_recordings([site]).recordings, workers=workers)
     next(outcomes)
     assert list(spools.iterdir())
     outcomes.close()

@@ -17,6 +17,7 @@ from edge.bundle import Bundle
 from edge.cli import main
 from edge.errors import AudioError
 from edge.replay.formats.base import ReplayResult
+from edge.replay.recordings import Recording
 from edge.replay.replayer import Replayer, ReplaySettings
 from tests.support.audio import add_chunk, soundscape, write_audio
 from tests.support.bundles import tiny_bundle, tone
@@ -113,7 +114,7 @@ def test_a_changed_header_gives_a_result_or_one_line(
 ) -> None:
     path = folder / f"changed-{name}"
     path.write_bytes(changed(originals[name], changes))
-    outcome = replayer.outcome(str(path))
+    outcome = replayer.outcome(Recording(file=str(path), name=str(path)))
     if isinstance(outcome, AudioError):
         assert str(outcome).startswith(f"{path}: ")
         assert len(str(outcome).splitlines()) == 1
@@ -121,7 +122,7 @@ def test_a_changed_header_gives_a_result_or_one_line(
     assert isinstance(outcome, ReplayResult)
     # Whatever the header says, there cannot be more sound than there are bytes: ADPCM has two
     # samples in each, at 2 kHz or more.
-    assert 0 < outcome.duration_s <= 2 * path.stat().st_size / 2_000
+    assert 0 < outcome.effort.audio_s <= 2 * path.stat().st_size / 2_000
     assert all(0 <= d.start_sample < d.end_sample for d in outcome.detections)
 
 
