@@ -77,7 +77,7 @@ def utc_cell(result: ReplayResult, sample: int) -> str:
 def local_cell(result: ReplayResult, sample: int) -> str:
     """Return the local time of a sample with its offset, empty where the zone is not known."""
     local = result.clock.local(sample)
-    return local.isoformat(timespec="milliseconds") if local is not None else ""
+    return local.isoformat(timespec="microseconds") if local is not None else ""
 
 
 def dated_cells(result: ReplayResult, sample: int) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TextIO
 
@@ -21,9 +21,20 @@ if TYPE_CHECKING:
 __all__ = ["TerminalTable"]
 
 PIPE_WIDTH = 200  # columns where the output is not a terminal: enough that nothing is cut
-NARROW = 100  # columns, below which there is no room for two dates
 NO_DATE = "no date"
-NAME_WIDTH = 24  # characters of a species that are always shown in one line
+NAME_WIDTH = 16  # characters of a species that are always shown in one line
+SPACING = 2  # between columns
+HEADINGS = {
+    "time": "     time",
+    "utc": "UTC",
+    "local": "local",
+    "species": "species",
+    "score": "score",
+    "novelty": "novelty",
+}
+NUMBERS = {"score", "novelty"}
+# What a narrow terminal has no room for, the first to go first.
+DISPENSABLE = ("novelty", "local", "utc", "score")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +51,8 @@ class TerminalTable:
     """Prints a table to read: the recordings' names as headings, and a summary at the end.
 
     The summary says how much audio there was, how much of it was not judged and why, and by which
-    clock. Where the zone is known there is the local time, too; a narrow terminal has only that.
+    clock. Where the zone is known there is the local time, too. A narrow terminal has fewer
+    columns.
     """
 
     def __init__(self, stream: TextIO, provenance: Provenance) -> None:
@@ -101,41 +113,63 @@ class TerminalTable:
         from rich.console import Group
         from rich.text import Text
 
-        rows = [row for _, rows in self._groups for row in rows]
-        dates = self._dates(rows)
-        width = max(len(row.species) for row in rows)
+        rows = [row for _, group in self._groups for row in group]
+        widths = _fitting({name: _width(rows, name) for name in HEADINGS}, self._console.width)
         parts: list[RenderableType] = []
         for file, group in self._groups:
-            grid = _grid(rows, dates, heading=not parts)
+            grid = _grid(widths, heading=not parts)
             for row in group:
                 style = "dim" if row.species.startswith(UNKNOWN) else "bold"
-                species = Text(row.species.ljust(width), style=style)
-                when = (getattr(row, date.lower()) for date in dates)
-                grid.add_row(row.time, *when, species, row.score, row.novelty)
+                species = Text(row.species.ljust(_width(rows, "species")), style=style)
+                grid.add_row(
+                    *(species if name == "species" else getattr(row, name) for name in widths)
+                )
             parts += [Text(file, style="cyan", overflow="fold"), grid]
         return Group(*parts)
 
-    def _dates(self, rows: Sequence[_Row]) -> list[str]:
-        """Return the headings of the columns of dates, which are fields of a row."""
-        if not any(row.local for row in rows):
-            return ["UTC"]
-        all_local = all(row.local for row in rows)
-        return ["local"] if all_local and self._console.width < NARROW else ["UTC", "local"]
+
+def _width(rows: Sequence[_Row], name: str) -> int:
+    """Return the width of a column, 0 where there is nothing in it."""
+    widest = max(len(getattr(row, name)) for row in rows)
+    return max(widest, len(HEADINGS[name])) if widest else 0
 
 
-def _grid(rows: Sequence[_Row], dates: Sequence[str], *, heading: bool) -> Table:
-    """Return a table without rows, as wide as all `rows` need."""
+def _fitting(widths: Mapping[str, int], room: int) -> dict[str, int]:
+    """Return the columns that have room, with the least width of each.
+
+    Half a number or half a date would be wrong, so that a column is whole or not there.
+    """
+    kept = {name: width for name, width in widths.items() if width}
+    kept["species"] = min(kept["species"], NAME_WIDTH)
+    # Of two dates, people at a terminal can do without the one that is in every file.
+    for name in ("utc", *DISPENSABLE) if "local" in kept else DISPENSABLE:
+        if sum(kept.values()) + SPACING * (len(kept) - 1) <= room:
+            break
+        kept.pop(name, None)
+    others = sum(kept.values()) - kept["species"] + SPACING * (len(kept) - 1)
+    return {**kept, "species": max(1, min(kept["species"], room - others))}
+
+
+def _grid(widths: Mapping[str, int], *, heading: bool) -> Table:
+    """Return a table without rows, in which only the species' names are folded."""
     from rich.table import Table
 
-    grid = Table(box=None, show_header=heading, padding=(0, 2, 0, 0), header_style="dim")
-    for name in ("time", *dates):
-        width = max(len(getattr(row, name.lower())) for row in rows)
-        heading_text = f"     {name}" if name == "time" else name
-        grid.add_column(heading_text, min_width=width, no_wrap=True)
-    species = min(max(len(row.species) for row in rows), NAME_WIDTH)
-    grid.add_column("species", min_width=species, overflow="fold")
-    grid.add_column("score", min_width=5, justify="right", no_wrap=True)
-    grid.add_column("novelty", min_width=7, justify="right", no_wrap=True)
+    grid = Table(
+        box=None,
+        show_header=heading,
+        padding=(0, SPACING, 0, 0),
+        pad_edge=False,
+        header_style="dim",
+    )
+    for name, width in widths.items():
+        folded = name == "species"
+        grid.add_column(
+            HEADINGS[name],
+            min_width=width,
+            no_wrap=not folded,
+            overflow="fold",
+            justify="right" if name in NUMBERS else "left",
+        )
     return grid
 
 

@@ -17,9 +17,9 @@ from edge.bundle import Bundle
 from edge.cli import main
 from edge.config.sections import ModelConfig
 from edge.detect.engines import BackendChoice
-from edge.replay.options import BACKENDS
 from edge.replay.formats import FORMATS
 from edge.replay.formats.base import ReplayResult
+from edge.replay.options import BACKENDS
 from edge.replay.recordings import find_recordings
 from edge.replay.replay import replay as replay_all
 from edge.replay.replayer import Replayer, ReplaySettings
