@@ -6,7 +6,7 @@ from typing import TextIO
 
 from edge.provenance import Provenance
 from edge.replay.formats.base import ReplayResult
-from edge.replay.formats.cells import end_of
+from edge.replay.formats.cells import end_of, guarded_path
 from edge.replay.formats.names import display_name
 from edge.terminal import printable
 
@@ -29,7 +29,7 @@ class AudacityLabels:
     def write(self, result: ReplayResult) -> None:
         for d in result.detections:
             text = f"{display_name(d, self._provenance)} {d.score:.2f}"
-            text = f"{result.file}: {text}" if self._several else text
+            text = f"{guarded_path(result.file)}: {text}" if self._several else text
             end_s = end_of(d.end_s, result, DECIMALS)
             span = f"{d.start_s:.{DECIMALS}f}\t{end_s:.{DECIMALS}f}"
             # A tab or a line break would be another column or label.
