@@ -32,8 +32,10 @@ base:
 dev:
 	@.ci/setup.sh .venv-dev "dev,train,plot$$(test ! -e /usr/include/portaudio.h || echo ,mic)"
 
-replay: base $(if $(FILE),,$(DEMO))  ## detections in FILE=recording.wav, else in the demonstration; ARGS='--format csv ...'
-	@.venv/bin/edge replay '$(or $(FILE),$(DEMO))' $(ARGS)
+# The name goes through the environment and as make was given it, so that no character in it means anything to make or the shell.
+replay: export RECORDING = $(value FILE)
+replay: base $(if $(value FILE),,$(DEMO))  ## detections in FILE=recording.wav, else in the demonstration; ARGS='--format csv ...'
+	@.venv/bin/edge replay $(ARGS) -- "$${RECORDING:-$(DEMO)}"
 
 $(DEMO): edge/demo.py | base
 	@.venv/bin/python -m edge.demo $@

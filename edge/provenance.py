@@ -24,7 +24,7 @@ __all__ = ["Provenance", "chosen_later", "code_digest", "config_digest", "proven
 class Provenance:
     """sha256 digests of bundle, configuration and code, the bundle's labels, and what runs it.
 
-    `several`: a window may carry more than one label.
+    `several`: a window may carry more than one label. `hop_s` is from one window to the next.
     """
 
     bundle: str
@@ -34,6 +34,7 @@ class Provenance:
     backend: str
     variant: str
     several: bool = False
+    hop_s: float | None = None
 
     @property
     def identity(self) -> str:
@@ -45,16 +46,17 @@ class Provenance:
         return self.labels[label].common_name
 
 
-def provenance_of(model: Classifier, **settings: Any) -> Provenance:
+def provenance_of(model: Classifier, *, hop_s: float, **settings: Any) -> Provenance:
     """Return the provenance of what `model` gives under `settings`: all that decides it."""
     return Provenance(
         bundle=model.digest,
-        config=config_digest(**settings),
+        config=config_digest(hop_s=hop_s, **settings),
         code=code_digest(),
         labels={label.label: label for label in model.bundle.labels},
         backend=model.engine.backend,
         variant=model.engine.variant,
         several=model.decision.thresholds is not None,
+        hop_s=hop_s,
     )
 
 

@@ -1,8 +1,14 @@
-"""What every command line of this project shares: an error is one line and an exit status."""
+"""What every command line of this project shares.
+
+An error is one line and an exit status, and what the terminal cannot write is spelled out.
+"""
 
 from __future__ import annotations
 
+import codecs
+import io
 import sys
+import unicodedata
 from collections.abc import Callable
 from typing import Any
 
@@ -10,7 +16,24 @@ import click
 
 from edge.errors import ConfigError, EdgeError, one_line
 
-__all__ = ["OneLineErrors", "aside", "complain", "configuration_is_2", "warn"]
+__all__ = [
+    "SPELLED_OUT",
+    "OneLineErrors",
+    "aside",
+    "complain",
+    "configuration_is_2",
+    "printable",
+    "spell_out",
+    "warn",
+]
+
+# The handler, for `open` and others, of characters that an encoding does not have.
+SPELLED_OUT = "edge.spelled_out"
+# Control characters, halves of characters, and breaks of lines and paragraphs.
+UNPRINTABLE = {"Cc", "Cs", "Zl", "Zp"}
+# They reverse the text behind them, so that a name can pass for another.
+REVERSING = {*map(chr, range(0x202A, 0x202F)), *map(chr, range(0x2066, 0x206A))}
+FIRST_BYTE, LAST_BYTE = 0xDC80, 0xDCFF  # as which Python reads a byte that is not UTF-8 (PEP 383)
 
 
 def configuration_is_2(error: EdgeError) -> int:
@@ -38,6 +61,8 @@ class OneLineErrors(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; see the class."""
+        spell_out(sys.stdout)
+        spell_out(sys.stderr)
         try:
             return super().invoke(ctx)
         except click.UsageError as exc:
@@ -58,14 +83,47 @@ class OneLineErrors(click.Group):
 
 def complain(message: str, *, prefix: str = "error") -> None:
     """Print `message` in one line on standard error."""
-    click.echo(f"{prefix}: {one_line(message)}", err=True)
+    click.echo(f"{prefix}: {printable(one_line(message))}", err=True)
 
 
 def warn(message: str) -> None:
-    """Print `message` in one line on standard error, as what a person should know."""
+    """Print in one line on standard error what a person should know of a result that there is."""
     complain(message, prefix="warning")
 
 
 def aside(line: str) -> None:
     """Print progress on standard error: the output may be a file that holds the result."""
     click.echo(line, err=True)
+
+
+def printable(text: str) -> str:
+    r"""Return `text` with every character that would move the cursor, or is none, spelled out.
+
+    A byte of a file name that is not UTF-8 becomes `\xff`, a line break `\n`.
+    """
+    return "".join(_spelled(c) if _is_unprintable(c) else c for c in text)
+
+
+def spell_out(stream: object) -> None:
+    """Let a text stream spell out, as Python does, what its encoding cannot write."""
+    if isinstance(stream, io.TextIOWrapper):
+        stream.reconfigure(errors=SPELLED_OUT)
+
+
+def _is_unprintable(c: str) -> bool:
+    return unicodedata.category(c) in UNPRINTABLE or c in REVERSING
+
+
+def _spelled(c: str) -> str:
+    if FIRST_BYTE <= ord(c) <= LAST_BYTE:
+        return f"\\x{ord(c) & 0xFF:02x}"
+    return c.encode("unicode_escape").decode("ascii")
+
+
+def _spell_unwritable(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    return "".join(map(_spelled, error.object[error.start : error.end])), error.end
+
+
+codecs.register_error(SPELLED_OUT, _spell_unwritable)

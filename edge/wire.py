@@ -6,9 +6,9 @@ another meaning within a schema version; consumers ignore fields that they do no
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 from edge.clock import Clock, rfc3339
 from edge.provenance import Provenance
@@ -16,12 +16,14 @@ from edge.store.effort import EffortMinute
 from edge.types import Detection, Prediction, Score, SignalHealth
 
 __all__ = [
+    "DIGITS",
     "SCHEMA_VERSION",
     "detection_payload",
     "effort_payload",
     "health_payload",
     "info_payload",
     "recorder_payload",
+    "recording_payload",
     "window_payload",
 ]
 
@@ -58,6 +60,26 @@ def detection_payload(
         "health": _health(d.health),
         "clock": _clock(clock),
         **_origin(provenance),
+    }
+
+
+def recording_payload(
+    *,
+    duration_s: float,
+    header_s: float | None,
+    missing_s: float,
+    gap_s: float,
+    judged_s: float,
+    unjudged_s: Mapping[Literal["dead", "stuck", "short"], float],
+) -> dict[str, Any]:
+    """Return what became of a recording's audio, for the field `recording` of its detections."""
+    return {
+        "duration_s": round(duration_s, DIGITS),
+        "header_s": None if header_s is None else round(header_s, DIGITS),
+        "missing_s": round(missing_s, DIGITS),
+        "gap_s": round(gap_s, DIGITS),
+        "judged_s": round(judged_s, DIGITS),
+        "unjudged_s": {reason: round(s, DIGITS) for reason, s in unjudged_s.items()},
     }
 
 
@@ -133,7 +155,8 @@ def info_payload(
 def window_payload(p: Prediction, *, file: str, several: bool = False) -> dict[str, Any]:
     """Return one window of a replay; its fields are frozen like those of a detection.
 
-    Where the bundle gives `several` labels at once, `labels` has all of them.
+    `unjudged` says why the model was not asked, and is null where it was. Where the bundle gives
+    `several` labels at once, `labels` has all of them.
     """
     payload = {
         "file": file,
@@ -144,6 +167,7 @@ def window_payload(p: Prediction, *, file: str, several: bool = False) -> dict[s
         "score": round(p.score, DIGITS),
         "novelty": round(p.novelty, DIGITS),
         "top": _top(p.top),
+        "unjudged": "stuck" if p.health.stuck else "dead" if p.health.dead else None,
     }
     return {**payload, "labels": _top(p.accepted)} if several else payload
 
@@ -172,7 +196,12 @@ def _top(top: Iterable[Score]) -> list[dict[str, Any]]:
 
 
 def _clock(clock: Clock) -> dict[str, Any]:
-    return {"source": clock.source, "synced": clock.synced, "uncertainty_s": clock.uncertainty_s}
+    payload = {
+        "source": clock.source,
+        "synced": clock.synced,
+        "uncertainty_s": clock.uncertainty_s,
+    }
+    return payload if clock.dated else {**payload, "dated": False}
 
 
 def _health(health: SignalHealth) -> dict[str, Any]:

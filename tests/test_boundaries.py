@@ -14,7 +14,7 @@ import pytest
 PACKAGES = ("edge", "train", "deploy")
 BUNDLE_NEEDS = {"numpy", "scipy", "bottleneck"}
 # What all packages share beside the bundle: there is one of each, and none knows the others' rooms.
-SHARED = ("edge.errors", "edge.files", "edge.strictyaml", "edge.terminal")
+SHARED = ("edge.errors", "edge.extras", "edge.files", "edge.strictyaml", "edge.terminal")
 # Tests of everything; the others stand in a folder named as what they test.
 OF_ALL_PACKAGES = {
     "test_boundaries.py",
@@ -30,8 +30,8 @@ MAY_IMPORT: dict[str, dict[str, str]] = {
         "section": "errors",
         "terminal": "errors",
         "bundle": "errors files",
-        "backends": "bundle errors files types",
-        "sources": "backoff errors section types",
+        "backends": "bundle errors extras files types",
+        "sources": "backoff errors extras section types",
         "clock": "errors sources",
         "demo": "files",
         "detect": "backends bundle clock errors section strictyaml types",
@@ -46,8 +46,8 @@ MAY_IMPORT: dict[str, dict[str, str]] = {
             "types wire"
         ),
         "replay": (
-            "bundle clock config detect errors files models provenance section sources terminal "
-            "types wire"
+            "bundle clock config detect errors extras files models provenance section sources "
+            "terminal types wire"
         ),
         "info": "bundle",
         "bench": "backends bundle replay types",

@@ -15,6 +15,7 @@ from deploy.quantize.accuracy import Outputs
 from edge.backends.base import OUTPUTS
 from edge.backends.onnx import OnnxBackend
 from edge.errors import BundleError, UserError
+from edge.extras import how_to_install
 
 if TYPE_CHECKING:
     import onnx
@@ -50,8 +51,8 @@ def load_onnx(model: bytes) -> onnx.ModelProto:
         import onnx
     except ImportError as exc:
         raise UserError(
-            "this command needs the package onnx, which a recorder does not: install "
-            "edge-monitor[quantize]"
+            "this command needs the package onnx, which a recorder does not: "
+            f"{how_to_install('quantize')}"
         ) from exc
     return _name_nodes(onnx.load_model_from_string(model))
 

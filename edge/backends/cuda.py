@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from edge.errors import BackendError, NoGpuError
+from edge.extras import how_to_install
 from edge.types import Array
 
 __all__ = ["Buffer", "Gpu", "Stream", "open_gpu"]
@@ -177,8 +178,8 @@ def _bindings() -> ModuleType:
             raise NoGpuError(f"no NVIDIA GPU: this machine has no {DRIVER_LIBRARY}") from exc
         reason = str(exc).strip().partition("\n")[0]
         raise BackendError(
-            f"there is an NVIDIA driver, but cuda-bindings cannot be used ({reason}): install "
-            "edge-monitor[tensorrt]"
+            f"there is an NVIDIA driver, but cuda-bindings cannot be used ({reason}): "
+            f"{how_to_install('tensorrt')}"
         ) from exc
     driver: ModuleType = cuda.bindings.driver
     return driver

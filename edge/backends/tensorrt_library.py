@@ -14,6 +14,7 @@ from types import ModuleType
 from typing import Any
 
 from edge.errors import BackendError, EngineError, one_line
+from edge.extras import how_to_install
 
 __all__ = ["NEWEST_MAJOR", "OLDEST", "TensorRtLog", "import_tensorrt", "library_log", "refusal"]
 
@@ -27,7 +28,7 @@ OTHER_CUDA = "the CUDA libraries do not belong to this TensorRT; install those o
 # missing library in the text only.
 HINTS = {
     "No module named 'tensorrt'": (
-        "install edge-monitor[tensorrt]; on JetPack the environment needs --system-site-packages"
+        f"{how_to_install('tensorrt')}; on JetPack the environment needs --system-site-packages"
     ),
     "No module named 'tensorrt": (
         "it was made for another Python; use the one that JetPack came with"

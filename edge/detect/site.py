@@ -6,8 +6,7 @@ A label that is not expected is reported as unknown, with the label as nearest.
 from __future__ import annotations
 
 import dataclasses
-import difflib
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -23,7 +22,6 @@ __all__ = [
     "Expected",
     "Site",
     "SpeciesList",
-    "check_species",
     "parse_species",
     "read_species",
     "site_of",
@@ -33,7 +31,8 @@ __all__ = [
 Expected = Callable[[Prediction], Prediction]
 ALL_MONTHS = frozenset(range(1, 13))
 FORM = (
-    "must be a list of labels, or labels each with a list of months from 1 to 12 (null: all year)"
+    "must be a list of labels or names, or each of them with a list of months from 1 to 12 (null: "
+    "all year)"
 )
 
 
@@ -41,7 +40,8 @@ FORM = (
 class SpeciesList:
     """The labels expected at a site, in alphabetical order, each with its months in order.
 
-    Where no months were named they are all twelve.
+    Where no months were named they are all twelve. As a person wrote it, a list may have names in
+    the place of labels; `resolve_species` knows what they mean.
     """
 
     months: tuple[tuple[str, tuple[int, ...]], ...]
@@ -89,19 +89,6 @@ class Site:
 def site_of(species: SpeciesList | None, *, clock_at: Callable[[int], Clock]) -> Expected:
     """Return what withholds all that is not on the list; without a list, nothing is withheld."""
     return Site(species, clock_at=clock_at) if species is not None else lambda p: p
-
-
-def check_species(species: SpeciesList | None, labels: Collection[str], *, key: str) -> None:
-    """Raise `ConfigError` naming every species that is not one of the bundle's `labels`.
-
-    `key` is where the list stands.
-    """
-    listed = species.labels if species is not None else ()
-    strange = [label for label in listed if label not in labels]
-    if strange:
-        names = ", ".join(f"{shown(label)}{_meant(label, labels)}" for label in strange)
-        suggestion = "`edge info` lists its labels"
-        raise ConfigError(f"the bundle has no label {names}", key=key, suggestion=suggestion)
 
 
 def parse_species(value: object) -> SpeciesList:
@@ -165,8 +152,3 @@ def _months(clock: Clock, sample: int) -> frozenset[int]:
 def _month_number(time: datetime) -> int:
     """Return the number of months since the year 0."""
     return time.year * 12 + time.month - 1
-
-
-def _meant(label: str, labels: Collection[str]) -> str:
-    near = difflib.get_close_matches(label, labels, 1)
-    return f" (did you mean {near[0]}?)" if near else ""

@@ -8,7 +8,7 @@ from edge.bundle import Bundle, load_bundle
 from edge.config.config import Config
 from edge.detect.engines import load_models
 from edge.detect.model import Classifier
-from edge.detect.site import check_species
+from edge.detect.species_names import resolve_species
 from edge.detect.windows import windower_of
 from edge.errors import blamed_on, known_as
 from edge.models import default_bundle_path
@@ -24,7 +24,7 @@ KEYS = {"hop_s": "model.hop_s", "backend": "model.backend"}
 class RecorderPlan:
     """What a recorder is made from: its bundles gave the right answers on their golden windows.
 
-    `bundle` is the first of several.
+    `config` lists species by their labels. `bundle` is the first of several.
     """
 
     config: Config
@@ -50,7 +50,9 @@ def make_plan(config: Config) -> RecorderPlan:
         model = load_models(
             bundles, backend=chosen.backend, folder=chosen.engines, limits=config.health
         )
-    check_species(config.site.species, model.decision.labels, key="site.species")
+    species = resolve_species(config.site.species, model.bundle.labels, key="site.species")
+    site = config.site.model_copy(update={"species": species})
+    config = config.model_copy(update={"site": site})
     return RecorderPlan(
         config=config,
         device=config.device_id(),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 import sys
 from collections.abc import Iterator, Sequence
@@ -12,6 +11,7 @@ from typing import TextIO
 
 from edge.errors import ConfigError
 from edge.files import new_beside, placing
+from edge.terminal import SPELLED_OUT, spell_out
 
 __all__ = ["output_file", "refuse_to_overwrite", "text_output"]
 
@@ -20,18 +20,18 @@ __all__ = ["output_file", "refuse_to_overwrite", "text_output"]
 def text_output(path: str | None) -> Iterator[TextIO]:
     """Give a text stream on standard output, or on the file `path`.
 
-    The file appears only when the block ends without an exception. File names may hold bytes that
-    are not UTF-8; they go out as they came in.
+    The file appears only when the block ends without an exception, and is UTF-8 whatever the
+    terminal is. What cannot be written, such as a byte of a file name that is not UTF-8, is spelled
+    out.
     """
     if path is None or path == "-":
-        if isinstance(sys.stdout, io.TextIOWrapper):
-            sys.stdout.reconfigure(errors="surrogateescape")
+        spell_out(sys.stdout)
         yield sys.stdout
         sys.stdout.flush()
         return
     with (
         output_file(path) as staging,
-        open(staging, "w", encoding="utf-8", errors="surrogateescape", newline="\n") as stream,
+        open(staging, "w", encoding="utf-8", errors=SPELLED_OUT, newline="\n") as stream,
     ):
         yield stream
 

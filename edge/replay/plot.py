@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import warnings
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -9,19 +11,29 @@ import numpy as np
 from edge.bundle import Frontend, FrontendSpec
 from edge.clock import rfc3339
 from edge.errors import ConfigError
+from edge.extras import how_to_install
 from edge.provenance import Provenance
 from edge.replay.attention import COLUMNS, Attention
 from edge.replay.formats.base import ReplayResult
 from edge.replay.output import output_file
 from edge.sources.file import FileSource
+from edge.terminal import printable
 from edge.types import Array, Detection
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["draw", "spectrogram"]
+__all__ = ["PICTURES", "check_picture", "draw", "spectrogram"]
 
+# How matplotlib calls the formats of pictures, and what it writes into them of the moment.
+PICTURES: dict[str, dict[str, None]] = {
+    "png": {},
+    "jpg": {},
+    "jpeg": {},
+    "svg": {"Date": None},
+    "pdf": {"CreationDate": None},
+}
 AMIN = 1e-5  # -100 dB
 # The veil of attention: a colour that the spectrogram does not have, and how opaque at most.
 VEIL, THICKEST = (0.2, 1.0, 0.9), 0.6
@@ -35,11 +47,12 @@ def draw(
     provenance: Provenance,
     attention: Attention | None = None,
 ) -> None:
-    """Write a PNG to `path`, which appears when it is complete.
+    """Write a picture to `path`, which appears when it is complete; the suffix says which format.
 
     `attention` is a veil, the denser the more of it there is; where there is less than an even gaze
-    would give, there is none. Raises `ConfigError` without matplotlib.
+    would give, there is none. Raises `ConfigError` where `check_picture` does.
     """
+    form = check_picture(path)
     figure = _figure()
     axes = figure.add_subplot()
     top_khz = spec.sample_rate_hz / 2000
@@ -51,8 +64,8 @@ def draw(
         cmap="magma",
         extent=(0, result.duration_s, 0, top_khz),
         # Percentiles: a click or the hum at the bottom would otherwise take all the contrast.
-        vmin=float(np.percentile(levels_db, 5)),
-        vmax=float(np.percentile(levels_db, 99.9)),
+        vmin=float(np.nanpercentile(levels_db, 5)),
+        vmax=float(np.nanpercentile(levels_db, 99.9)),
     )
     if attention is not None:
         _veil(axes, attention, result.duration_s)
@@ -61,20 +74,46 @@ def draw(
         _mark(axes, d, provenance, height_khz=top_khz * (0.90 - 0.08 * (i % 2)))
     axes.set(xlim=(0, result.duration_s), ylim=(0, top_khz))
     axes.set(xlabel="time (s)", ylabel="frequency (kHz)")
-    title = f"{result.file}   from {rfc3339(result.clock.start_utc)} ({result.clock.source})"
     # A dollar sign in a file name is not mathematics.
-    axes.set_title(title, fontsize=9, parse_math=False)
-    with output_file(path) as staging:
-        figure.savefig(staging, format="png")
+    axes.set_title(_title(result), fontsize=9, parse_math=False)
+    _save(figure, path, form)
+
+
+def check_picture(path: str) -> str:
+    """Return the format that the suffix of `path` names.
+
+    Raises `ConfigError` where it names none that can be drawn, and without matplotlib.
+    """
+    form = os.path.splitext(path)[1].lower().removeprefix(".")
+    if form not in PICTURES:
+        reason = f"no picture has such a suffix; it is one of {', '.join(PICTURES)}"
+        raise ConfigError(reason, key="--plot", value=path)
+    try:
+        import matplotlib  # noqa: F401 - only whether it is there
+    except ImportError as exc:
+        suggestion = how_to_install("plot")
+        reason = "needs matplotlib"
+        raise ConfigError(reason, key="--plot", value=path, suggestion=suggestion) from exc
+    return form
+
+
+def _save(figure: Figure, path: str, form: str) -> None:
+    with output_file(path) as staging, warnings.catch_warnings():
+        # A name in a script that the font does not have shows as boxes.
+        warnings.filterwarnings("ignore", "Glyph .* missing from")
+        figure.savefig(staging, format=form, metadata=PICTURES[form] or None)
+
+
+def _title(result: ReplayResult) -> str:
+    clock = result.clock
+    start = rfc3339(clock.start_utc) if clock.dated else "an unknown date"
+    return f"{printable(result.file)}   from {start} ({clock.source})"
 
 
 def _figure() -> Figure:
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError as exc:
-        suggestion = "pip install 'edge-monitor[plot]'"
-        raise ConfigError("needs matplotlib", key="--plot", suggestion=suggestion) from exc
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
     figure = Figure(figsize=(14, 5), dpi=110, layout="constrained")
     FigureCanvasAgg(figure)
     return figure
@@ -112,18 +151,21 @@ def _veil(axes: Axes, attention: Attention, duration_s: float) -> None:
 def spectrogram(result: ReplayResult, spec: FrontendSpec) -> Array:
     """Return levels (bins, columns) in dB of the whole recording, at most `COLUMNS` wide.
 
-    Each column is the loudest of its frames.
+    Each column is the loudest of its frames, and NaN where the recording has a gap.
     """
     frontend = Frontend(spec)
     samples = round(result.duration_s * spec.sample_rate_hz)
     frames = max(1, -(-samples // (COLUMNS * spec.hop_length)))  # of one column
-    columns: list[Array] = []
+    width = frames * spec.hop_length
+    levels = np.full((1 + spec.n_fft // 2, max(1, -(-samples // width))), np.nan, np.float32)
     source = FileSource(
-        result.file,
+        result.path,
         sample_rate_hz=spec.sample_rate_hz,
-        block_s=frames * spec.hop_length / spec.sample_rate_hz,
+        block_s=width / spec.sample_rate_hz,
+        channel=result.channel,
     )
     for block in source.blocks():
-        columns.append(frontend.magnitude(block.samples).max(axis=0))
-    levels: Array = 20 * np.log10(np.maximum(np.stack(columns, axis=1), AMIN))
+        column = levels[:, min(block.start_sample // width, levels.shape[1] - 1)]
+        loudest = frontend.magnitude(block.samples).max(axis=0)
+        np.fmax(column, 20 * np.log10(np.maximum(loudest, AMIN)), out=column)
     return levels

@@ -6,10 +6,11 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import NamedTuple
 
 from edge.errors import one_line
-from edge.terminal import complain
+from edge.terminal import complain, printable, warn
 
 __all__ = ["Report", "progress_bar"]
 
@@ -17,10 +18,13 @@ REDRAW_S = 0.1  # drawing takes as long as replaying a second of audio
 
 
 class Report(NamedTuple):
-    """How to report the number of files done, fractions included, and a file that failed."""
+    """How to report the number of files done, fractions included, a file that failed, and what a
+    person should know of one that did not.
+    """
 
     advance: Callable[[float], None]
     complain: Callable[[str], None]
+    warn: Callable[[str], None]
 
 
 @contextmanager
@@ -30,7 +34,7 @@ def progress_bar(files: int, *, streaming: bool) -> Iterator[Report]:
     There is none either when the results are `streaming` to that terminal too.
     """
     if not sys.stderr.isatty() or (streaming and sys.stdout.isatty()):
-        yield Report(lambda done: None, complain)
+        yield Report(lambda done: None, complain, warn)
         return
     from rich import progress as rich_progress
     from rich.console import Console
@@ -57,7 +61,7 @@ def progress_bar(files: int, *, streaming: bool) -> Iterator[Report]:
                 text = f"{int(done)}/{files} files"
                 bar.update(task, completed=done, files=text, refresh=True)
 
-        def complain_above(message: str) -> None:
-            console.print(f"error: {one_line(message)}", soft_wrap=True)
+        def print_above(prefix: str, message: str) -> None:
+            console.print(f"{prefix}: {printable(one_line(message))}", soft_wrap=True)
 
-        yield Report(advance, complain_above)
+        yield Report(advance, partial(print_above, "error"), partial(print_above, "warning"))

@@ -16,8 +16,9 @@ from edge.clock import Clock, file_clock
 from edge.detect.engines import FOLDER, BackendChoice, load_models
 from edge.detect.pipeline import detect
 from edge.detect.signal_health import HealthConfig
-from edge.detect.site import SpeciesList, check_species, site_of
+from edge.detect.site import SpeciesList, site_of
 from edge.detect.smoothing import SmoothingConfig, smoothing_of
+from edge.detect.species_names import resolve_species
 from edge.detect.tracker import Tracker, TrackerConfig
 from edge.detect.windows import windower_of
 from edge.errors import AudioError, BackendError, ConfigError, known_as
@@ -88,14 +89,16 @@ class Replayer:
                 folder=settings.engines,
                 limits=settings.limits,
             )
-        check_species(settings.species, self._model.decision.labels, key="--species")
+        self._species = resolve_species(
+            settings.species, self._model.bundle.labels, key="--species"
+        )
         self.provenance = provenance_of(
             self._model,
             hop_s=settings.hop_s,
             tracker=settings.tracker,
             health=settings.limits,
             **chosen_later(
-                species=settings.species, smoothing=settings.smoothing, channel=settings.channel
+                species=self._species, smoothing=settings.smoothing, channel=settings.channel
             ),
         )
 
@@ -133,6 +136,7 @@ class Replayer:
             clock=clock,
             detections=tuple(sorted(ended, key=_order)),
             effort=_effort(meter, source),
+            channel=source.channel,
             notes=source.reading.notes,
             spool=spool,
         )
@@ -144,7 +148,7 @@ class Replayer:
             self._model,
             duration_s=result.duration_s,
             hop_s=self.settings.hop_s,
-            channel=self.settings.channel,
+            channel=result.channel,
         )
 
     def outcome(
@@ -181,7 +185,7 @@ class Replayer:
     ) -> list[Detection]:
         """Return the events of a recording, each as it has ended."""
         settings, decision = self.settings, self._model.decision
-        site = site_of(settings.species, clock_at=lambda sample: clock)
+        site = site_of(self._species, clock_at=lambda sample: clock)
         smoothing = smoothing_of(
             settings.smoothing, decision=decision, sample_rate_hz=source.sample_rate_hz
         )

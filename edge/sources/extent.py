@@ -134,7 +134,7 @@ def _announced(size: int, prefix: int, size_bytes: int, available: int) -> int |
     """Return the announced bytes of sound, None for a size that stands for an unknown length."""
     largest = 1 << 8 * size_bytes
     unknown = size >= largest // 2 if size_bytes == 8 else size >= largest - NEAR_LARGEST
-    signed = largest // 2 - NEAR_LARGEST <= size <= largest // 2
+    signed = abs(size - largest // 2) <= NEAR_LARGEST
     return None if size > available and (unknown or signed) else max(0, size - prefix)
 
 

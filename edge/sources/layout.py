@@ -73,17 +73,18 @@ def _of_extent(extent: SoundExtent, size: int, opened: Probe) -> Layout:
     stream = EncodedStream(pieces=extent.pieces)
     facts = opened(stream)
     frames = facts.frames or 0
-    per_byte = frames / extent.present if extent.present else 0.0
     announced = extent.announced
     if announced is not None:
-        announced = frames if announced == extent.present else round(announced * per_byte)
+        announced = _frames_of(announced, extent, facts)
     notes = (_zeros_behind(extent.zeros),) if extent.zeros else ()
+    if announced is None:
+        notes = (*notes, "its header does not say how long it is")
     return Layout(
         facts=facts,
         streams=(stream,),
         present=frames,
         announced=announced,
-        promised=frames + round(extent.missing_bytes(size) * per_byte),
+        promised=(announced or frames) if extent.missing_bytes(size) else frames,
         slack=_slack(facts),
         notes=notes,
     )
@@ -191,6 +192,17 @@ def _alike(
             note = f"another recording at {other.sample_rate_hz} Hz is joined to it and not heard"
             return tuple(streams[:i]), (note,)
     return tuple(streams), ()
+
+
+def _frames_of(size: int, extent: SoundExtent, facts: StreamFacts) -> int:
+    """Return how many frames `size` bytes would be if they were like those that are there."""
+    frames = facts.frames or 0
+    if not frames or size == extent.present:
+        return frames
+    per_frame = extent.present / frames
+    if facts.encoding.startswith(PLAIN):
+        return size // max(1, int(per_frame))  # of the last frame there may be a part
+    return round(size / per_frame)
 
 
 def _zeros_behind(count: int) -> str:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from edge.errors import AudioError
+from edge.extras import how_to_install
 
 __all__ = ["AudioSystem", "Device", "Format", "PortAudio", "Receive", "Stream", "choose_device"]
 
@@ -179,7 +180,7 @@ def _instance() -> Any:
     except ImportError as exc:
         raise AudioError(
             f"PyAudio cannot be used ({exc})",
-            suggestion="install libportaudio2 and edge-monitor[mic]",
+            suggestion=f"install libportaudio2, and run: {how_to_install('mic')}",
         ) from exc
     _silence_native_libraries()
     return pyaudio.PyAudio()

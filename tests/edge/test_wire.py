@@ -34,7 +34,11 @@ DETECTION_FIELDS = (
 ADDED_FIELDS = {"variant", "backend"}  # messages that were kept from before do not have them
 RECORDER_FIELDS = ("device", "site", "boot_id", "clip")
 LEVELS = ("rms_dbfs", "peak_dbfs", "clip_ratio", "dc", "dead", "stuck")
-WINDOW_FIELDS = ("file", "start_s", "end_s", "label", "nearest", "score", "novelty", "top")
+REPLAY_FIELDS = ("recording",)
+WINDOW_FIELDS = (
+    *("file", "start_s", "end_s", "label", "nearest", "score", "novelty", "top"),
+    "unjudged",
+)
 
 
 @pytest.fixture
@@ -61,7 +65,7 @@ def test_the_fields_of_version_1_are_frozen(payloads: list[dict[str, Any]]) -> N
     assert SCHEMA_VERSION == 1
     assert tuple(payloads[0]) == DETECTION_FIELDS
     assert SCHEMA["required"] == [name for name in DETECTION_FIELDS if name not in ADDED_FIELDS]
-    assert tuple(SCHEMA["properties"]) == DETECTION_FIELDS + RECORDER_FIELDS
+    assert tuple(SCHEMA["properties"]) == (DETECTION_FIELDS + RECORDER_FIELDS + REPLAY_FIELDS)
     assert tuple(payloads[0]["clock"]) == ("source", "synced", "uncertainty_s")
     assert tuple(payloads[0]["health"]) == LEVELS
 

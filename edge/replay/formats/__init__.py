@@ -8,29 +8,51 @@ if TYPE_CHECKING:
     from edge.provenance import Provenance
     from edge.replay.formats.base import FormatWriter
 
-__all__ = ["FORMATS", "Format", "open_format"]
+__all__ = ["FORMATS", "TOP_FORMATS", "Format", "open_format"]
 
-Format = Literal["table", "jsonl", "csv", "raven", "audacity", "windows"]
-FORMATS: tuple[Format, ...] = ("table", "jsonl", "csv", "raven", "audacity", "windows")
+Format = Literal[
+    "table", "jsonl", "csv", "raven", "audacity", "kaleidoscope", "recordings", "windows"
+]
+FORMATS: tuple[Format, ...] = (
+    "table",
+    "jsonl",
+    "csv",
+    "raven",
+    "audacity",
+    "kaleidoscope",
+    "recordings",
+    "windows",
+)
+# Tables that can have further columns for the best labels.
+TOP_FORMATS: tuple[Format, ...] = ("csv", "raven")
 
 
 def open_format(
-    form: Format, stream: TextIO, provenance: Provenance, *, several: bool
+    form: Format, stream: TextIO, provenance: Provenance, *, several: bool, top: int = 0
 ) -> FormatWriter:
-    """Return the writer of one format; `several` recordings will follow, or just one."""
-    # Late, so that the command line knows the formats' names without importing scipy.
-    from edge.replay.formats import audacity, csv, jsonl, raven, table
+    """Return the writer of one format; `several` recordings will follow, or just one.
 
+    `top` is the number of best labels with columns of their own, where the format has such.
+    """
+    # Late, so that the command line knows the formats' names without importing scipy.
+    from edge.replay.formats import audacity, csv, jsonl, kaleidoscope, raven, recordings, table
+
+    writer: FormatWriter
     match form:
         case "table":
-            return table.TerminalTable(stream, provenance)
+            writer = table.TerminalTable(stream, provenance)
         case "jsonl":
-            return jsonl.DetectionLines(stream, provenance)
+            writer = jsonl.DetectionLines(stream, provenance)
         case "windows":
-            return jsonl.WindowLines(stream, provenance)
+            writer = jsonl.WindowLines(stream, provenance)
         case "csv":
-            return csv.CsvTable(stream, provenance)
+            writer = csv.CsvTable(stream, provenance, top=top)
         case "raven":
-            return raven.RavenTable(stream, provenance)
+            writer = raven.RavenTable(stream, provenance, top=top)
         case "audacity":
-            return audacity.AudacityLabels(stream, provenance, several=several)
+            writer = audacity.AudacityLabels(stream, provenance, several=several)
+        case "kaleidoscope":
+            writer = kaleidoscope.KaleidoscopeTable(stream, provenance)
+        case "recordings":
+            writer = recordings.RecordingsTable(stream, provenance)
+    return writer

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import TextIO
 
-from edge.errors import one_line
 from edge.provenance import Provenance
 from edge.replay.formats.base import ReplayResult
+from edge.replay.formats.cells import end_of, guarded_path
 from edge.replay.formats.names import display_name
+from edge.terminal import printable
 
 __all__ = ["AudacityLabels"]
+
+DECIMALS = 6  # of seconds
 
 
 class AudacityLabels:
@@ -26,9 +29,11 @@ class AudacityLabels:
     def write(self, result: ReplayResult) -> None:
         for d in result.detections:
             text = f"{display_name(d, self._provenance)} {d.score:.2f}"
-            text = f"{result.file}: {text}" if self._several else text
+            text = f"{guarded_path(result.file)}: {text}" if self._several else text
+            end_s = end_of(d.end_s, result, DECIMALS)
+            span = f"{d.start_s:.{DECIMALS}f}\t{end_s:.{DECIMALS}f}"
             # A tab or a line break would be another column or label.
-            self._stream.write(f"{d.start_s:.6f}\t{d.end_s:.6f}\t{one_line(text)}\n")
+            self._stream.write(f"{span}\t{printable(text)}\n")
 
     def close(self) -> None:
         pass

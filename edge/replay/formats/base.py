@@ -39,8 +39,9 @@ class ReplayResult:
     """What one recording gave, replayed to its end.
 
     `file` is the path as it was given, `path` is where the sound stands. `duration_s` reaches from
-    the first sample to the last, gaps included. `notes` are for the person at the terminal: what of
-    the file is not as it says. `spool` holds the predictions where they were wanted.
+    the first sample to the last, gaps included. `channel` is the one that was heard, from 1, or the
+    mean of all. `notes` are for the person at the terminal: what of the file is not as it says.
+    `spool` holds the predictions where they were wanted.
     """
 
     file: str
@@ -49,6 +50,7 @@ class ReplayResult:
     clock: Clock
     detections: tuple[Detection, ...]
     effort: RecordingEffort
+    channel: int | Literal["mix"] = "mix"
     notes: tuple[str, ...] = ()
     spool: Path | None = None
 

@@ -5,12 +5,27 @@ from __future__ import annotations
 import csv
 from typing import TextIO
 
-from edge.clock import rfc3339
 from edge.provenance import Provenance
 from edge.replay.formats.base import ReplayResult
+from edge.replay.formats.cells import (
+    DATED_COLUMNS,
+    ORIGIN_COLUMNS,
+    RECORDING_COLUMNS,
+    dated_cells,
+    end_of,
+    guarded_name,
+    guarded_path,
+    origin_cells,
+    recording_cells,
+    top_cells,
+    top_columns,
+    utc_cell,
+)
+from edge.types import Detection
 
 __all__ = ["CsvTable"]
 
+DECIMALS = 3  # of seconds
 COLUMNS = (
     "file",
     "start_s",
@@ -25,37 +40,55 @@ COLUMNS = (
     "novelty",
     "clock_source",
     "id",
+    # New columns come last: programs may count the old ones.
+    *DATED_COLUMNS,
+    *ORIGIN_COLUMNS,
+    *(f"recording_{name}" for name in RECORDING_COLUMNS),
 )
 
 
 class CsvTable:
-    """Writes one row per detection; cells are empty where a rejected sound has no name."""
+    """Writes one row per detection; cells are empty where a rejected sound has no name.
 
-    def __init__(self, stream: TextIO, provenance: Provenance) -> None:
+    `top` is the number of best labels that have columns of their own.
+    """
+
+    def __init__(self, stream: TextIO, provenance: Provenance, *, top: int = 0) -> None:
         self._rows = csv.writer(stream, lineterminator="\n")
         self._provenance = provenance
-        self._rows.writerow(COLUMNS)
+        self._top = top
+        self._rows.writerow([*COLUMNS, *top_columns(top)])
 
     def write(self, result: ReplayResult) -> None:
+        origin, recording = origin_cells(self._provenance), recording_cells(result)
         for d in result.detections:
-            named = self._provenance.labels[d.label] if d.label is not None else None
             self._rows.writerow(
                 [
-                    result.file,
-                    f"{d.start_s:.3f}",
-                    f"{d.end_s:.3f}",
-                    rfc3339(result.clock.utc(d.start_sample)),
-                    rfc3339(result.clock.utc(d.end_sample)),
-                    d.label or "",
-                    named.common_name if named else "",
-                    named.scientific_name if named else "",
-                    d.nearest,
-                    f"{d.score:.4f}",
-                    f"{d.novelty:.4f}",
-                    result.clock.source,
-                    d.id,
+                    *self._event(d, result),
+                    *dated_cells(result, d.start_sample),
+                    *origin,
+                    *recording,
+                    *top_cells(d, self._top),
                 ]
             )
 
     def close(self) -> None:
         pass
+
+    def _event(self, d: Detection, result: ReplayResult) -> list[str]:
+        named = self._provenance.labels[d.label] if d.label is not None else None
+        return [
+            guarded_path(result.file),
+            f"{d.start_s:.{DECIMALS}f}",
+            f"{end_of(d.end_s, result, DECIMALS):.{DECIMALS}f}",
+            utc_cell(result, d.start_sample),
+            utc_cell(result, d.end_sample),
+            d.label or "",
+            guarded_name(named.common_name) if named else "",
+            guarded_name(named.scientific_name) if named else "",
+            d.nearest,
+            f"{d.score:.4f}",
+            f"{d.novelty:.4f}",
+            result.clock.source,
+            d.id,
+        ]

@@ -7,24 +7,27 @@ from typing import Any, TextIO
 
 from edge.provenance import Provenance
 from edge.replay.formats.base import ReplayResult
-from edge.wire import detection_payload, window_payload
+from edge.replay.formats.cells import REASONS, end_of
+from edge.types import Detection, Prediction
+from edge.wire import DIGITS, detection_payload, recording_payload, window_payload
 
 __all__ = ["DetectionLines", "WindowLines"]
 
 
 class DetectionLines:
-    """Writes one line per detection in the wire format."""
+    """Writes one line per detection in the wire format, with what became of its recording."""
 
     def __init__(self, stream: TextIO, provenance: Provenance) -> None:
         self._stream = stream
         self._provenance = provenance
 
     def write(self, result: ReplayResult) -> None:
+        recording = _recording(result)
         for d in result.detections:
             payload = detection_payload(
                 d, source=result.file, clock=result.clock, provenance=self._provenance
             )
-            _line(self._stream, payload)
+            _line(self._stream, {**payload, **_end(d, result), "recording": recording})
 
     def close(self) -> None:
         pass
@@ -39,10 +42,27 @@ class WindowLines:
 
     def write(self, result: ReplayResult) -> None:
         for p in result.predictions():
-            _line(self._stream, window_payload(p, file=result.file, several=self._several))
+            payload = window_payload(p, file=result.file, several=self._several)
+            _line(self._stream, {**payload, **_end(p, result)})
 
     def close(self) -> None:
         pass
+
+
+def _end(span: Detection | Prediction, result: ReplayResult) -> dict[str, float]:
+    return {"end_s": end_of(span.end_s, result, DIGITS)}
+
+
+def _recording(result: ReplayResult) -> dict[str, Any]:
+    effort = result.effort
+    return recording_payload(
+        duration_s=result.duration_s,
+        header_s=effort.header_s,
+        missing_s=effort.missing_s,
+        gap_s=effort.gap_s,
+        judged_s=effort.judged_s,
+        unjudged_s={reason: effort.unjudged_s.get(reason, 0.0) for reason in REASONS},
+    )
 
 
 def _line(stream: TextIO, payload: dict[str, Any]) -> None:

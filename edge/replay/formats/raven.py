@@ -2,15 +2,32 @@
 
 from __future__ import annotations
 
-import csv
+from collections.abc import Iterable
 from typing import TextIO
 
 from edge.provenance import Provenance
 from edge.replay.formats.base import ReplayResult
+from edge.replay.formats.cells import (
+    DATED_COLUMNS,
+    ORIGIN_COLUMNS,
+    RECORDING_COLUMNS,
+    dated_cells,
+    end_of,
+    guarded_name,
+    guarded_path,
+    origin_cells,
+    recording_cells,
+    top_cells,
+    top_columns,
+    utc_cell,
+)
 from edge.replay.formats.names import UNKNOWN, display_name
+from edge.terminal import printable
+from edge.types import Detection
 
 __all__ = ["RavenTable"]
 
+DECIMALS = 6  # of seconds
 BAND_HZ = 0.0  # Raven wants a frequency band; ours is the whole one
 COLUMNS = (
     "Selection",
@@ -26,6 +43,12 @@ COLUMNS = (
     "Species Code",
     "Score",
     "Novelty",
+    # New columns come last: programs may count the old ones.
+    "start_utc",
+    "clock_source",
+    *DATED_COLUMNS,
+    *ORIGIN_COLUMNS,
+    *(f"recording_{name}" for name in RECORDING_COLUMNS),
 )
 
 
@@ -33,31 +56,55 @@ class RavenTable:
     """Writes a Raven selection table.
 
     Raven opens several files as one sequence: begin times run on, the file offset is within a file.
+    Its tables know neither quotes nor escapes: a tab or a line break in a name is spelled out.
+    `top` is the number of best labels that have columns of their own.
     """
 
-    def __init__(self, stream: TextIO, provenance: Provenance) -> None:
-        self._rows = csv.writer(
-            stream, delimiter="\t", lineterminator="\n", quoting=csv.QUOTE_NONE, escapechar="\\"
-        )
+    def __init__(self, stream: TextIO, provenance: Provenance, *, top: int = 0) -> None:
+        self._stream = stream
         self._provenance = provenance
+        self._top = top
         self._selection = 0
         self._begin_s = 0.0
-        self._rows.writerow(COLUMNS)
+        self._write_row([*COLUMNS, *top_columns(top)])
 
     def write(self, result: ReplayResult) -> None:
+        origin, recording = origin_cells(self._provenance), recording_cells(result)
         for d in result.detections:
             self._selection += 1
-            times = (f"{self._begin_s + d.start_s:.6f}", f"{self._begin_s + d.end_s:.6f}")
-            band = (f"{BAND_HZ:.1f}", f"{d.sample_rate_hz / 2:.1f}")
-            where = (result.file, f"{d.start_s:.6f}")
-            what = (
-                display_name(d, self._provenance),
-                d.label or UNKNOWN,
-                f"{d.score:.4f}",
-                f"{d.novelty:.4f}",
+            self._write_row(
+                [
+                    *self._selected(d, result),
+                    utc_cell(result, d.start_sample),
+                    result.clock.source,
+                    *dated_cells(result, d.start_sample),
+                    *origin,
+                    *recording,
+                    *top_cells(d, self._top),
+                ]
             )
-            self._rows.writerow([self._selection, "Spectrogram 1", 1, *times, *band, *where, *what])
         self._begin_s += result.duration_s
 
     def close(self) -> None:
         pass
+
+    def _selected(self, d: Detection, result: ReplayResult) -> list[str]:
+        end_s = end_of(d.end_s, result, DECIMALS)
+        return [
+            str(self._selection),
+            "Spectrogram 1",
+            "1" if result.channel == "mix" else str(result.channel),
+            f"{self._begin_s + d.start_s:.{DECIMALS}f}",
+            f"{self._begin_s + end_s:.{DECIMALS}f}",
+            f"{BAND_HZ:.1f}",
+            f"{d.sample_rate_hz / 2:.1f}",
+            guarded_path(result.file),
+            f"{d.start_s:.{DECIMALS}f}",
+            guarded_name(display_name(d, self._provenance)),
+            d.label or UNKNOWN,
+            f"{d.score:.4f}",
+            f"{d.novelty:.4f}",
+        ]
+
+    def _write_row(self, cells: Iterable[str]) -> None:
+        self._stream.write("\t".join(map(printable, cells)) + "\n")

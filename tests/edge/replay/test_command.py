@@ -17,9 +17,9 @@ from edge.bundle import Bundle
 from edge.cli import main
 from edge.config.sections import ModelConfig
 from edge.detect.engines import BackendChoice
-from edge.replay.command import BACKENDS
 from edge.replay.formats import FORMATS
 from edge.replay.formats.base import ReplayResult
+from edge.replay.options import BACKENDS
 from edge.replay.recordings import find_recordings
 from edge.replay.replay import replay as replay_all
 from edge.replay.replayer import Replayer, ReplaySettings
@@ -186,7 +186,7 @@ def test_bad_recordings_are_told_in_one_line_each_and_the_others_are_heard(
     bad = [str(tmp_path / "none.wav"), str(text), str(empty), str(spoiled)]
     result = run(*bad[:2], recording, *bad[2:], "--format", "windows")
     assert result.exit_code == 1
-    complaints = result.stderr.splitlines()
+    complaints = [line for line in result.stderr.splitlines() if line.startswith("error")]
     assert [c.split(": ")[:2] for c in complaints] == [["error", path] for path in bad]
     # Nothing of a recording that turned out to be damaged at its end.
     assert {w["file"] for w in lines(result.stdout)} == {recording}

@@ -10,7 +10,7 @@ import pytest
 
 from edge.replay.formats import FORMATS, Format, open_format
 from edge.replay.formats.base import ReplayResult
-from edge.replay.formats.table import clock_time
+from edge.replay.formats.words import clock_time
 from edge.replay.replayer import Replayer
 from tests.support.audio import soundscape, write_audio
 
@@ -80,7 +80,7 @@ def test_audacity_of_several_names_the_recording(
 ) -> None:
     lines = rendered("audacity", two, replayer).splitlines()
     assert [line.count("\t") for line in lines] == [2] * 8
-    assert "frog [pond] 1.wav: Low Hummer" in lines[4]
+    assert "frog [pond]\\t1.wav: Low Hummer" in lines[4]
 
 
 def test_the_table_is_for_people(two: list[ReplayResult], replayer: Replayer) -> None:
@@ -88,16 +88,21 @@ def test_the_table_is_for_people(two: list[ReplayResult], replayer: Replayer) ->
     assert "Low Hummer" in text
     assert "unknown (nearest: Low Hummer)" in text
     assert "[pond]" in text  # not taken for markup
-    assert "8 detections in 0:38.6 of audio in 2 files; start times from: name, mtime" in text
+    assert text.splitlines()[-2:] == [
+        "8 detections in 0:38.6 of audio in 2 files; start times from: name (within 14 h: no time "
+        "zone is written), mtime (within 24 h)",
+        "3.0 s of 38.6 s not judged: nothing but silence",
+    ]
     assert "\x1b" not in text  # colours are for terminals
 
 
 def test_nothing_detected_is_said(replayer: Replayer, tmp_path: Path) -> None:
     silent = replayer.replay(write_audio(tmp_path / "20240501_053000.wav", soundscape() * 0))
-    assert (
-        rendered("table", [silent], replayer)
-        == "0 detections in 0:19.3 of audio in 1 file; start times from: name\n"
-    )
+    assert rendered("table", [silent], replayer).splitlines() == [
+        "0 detections in 0:19.3 of audio in 1 file; start times from: name (within 14 h: no time "
+        "zone is written)",
+        "19.3 s of 19.3 s not judged: nothing but silence",
+    ]
     assert rendered("jsonl", [silent], replayer) == ""
     assert rendered("csv", [silent], replayer).count("\n") == 1
 

@@ -1,0 +1,82 @@
+"""What people call the species of a bundle: labels, scientific names and English names."""
+
+from __future__ import annotations
+
+import difflib
+import re
+import unicodedata
+from collections import defaultdict
+from collections.abc import Iterable
+
+from edge.bundle import Label
+from edge.detect.site import SpeciesList
+from edge.errors import ConfigError, shown
+
+__all__ = ["resolve_species"]
+
+
+def resolve_species(
+    species: SpeciesList | None, known: Iterable[Label], *, key: str
+) -> SpeciesList | None:
+    """Return the list by the labels of a bundle, whose species are `known`.
+
+    A species may be listed by its label, its scientific or its English name; case counts for
+    nothing, and blanks, underscores and hyphens are alike. A list of labels stays as it is. Raises
+    `ConfigError` for names that no species has or several have, and for two names of one species;
+    `key` is where the list stands.
+    """
+    if species is None:
+        return None
+    names = _Names(known)
+    found = {name: names.labels_of(name) for name in species.labels}
+    _refuse_unknown(found, names, key)
+    _refuse_ambiguous(found, key)
+    months = sorted((found[name][0], months) for name, months in species.months)
+    return SpeciesList(months=tuple(months))
+
+
+class _Names:
+    """Finds species by any of their names."""
+
+    def __init__(self, known: Iterable[Label]) -> None:
+        self._labels: set[str] = set()
+        self._by_name: dict[str, set[str]] = defaultdict(set)
+        for species in known:
+            self._labels.add(species.label)
+            for name in filter(None, (species.common_name, species.scientific_name)):
+                self._by_name[_plain(name)].add(species.label)
+            self._by_name[_plain(species.label)].add(species.label)
+
+    def labels_of(self, name: str) -> list[str]:
+        """Return the labels of all species with this name; a label itself means only its own."""
+        return [name] if name in self._labels else sorted(self._by_name.get(_plain(name), ()))
+
+    def meant(self, name: str) -> str:
+        """Return a remark on the species with the most similar name, if there is one."""
+        near = difflib.get_close_matches(_plain(name), self._by_name, 1)
+        return f" (did you mean {' or '.join(sorted(self._by_name[near[0]]))}?)" if near else ""
+
+
+def _refuse_unknown(found: dict[str, list[str]], names: _Names, key: str) -> None:
+    strange = [f"{shown(name)}{names.meant(name)}" for name, labels in found.items() if not labels]
+    if strange:
+        reason = f"the bundle has no label {', '.join(strange)}"
+        raise ConfigError(reason, key=key, suggestion="`edge info` lists its labels")
+
+
+def _refuse_ambiguous(found: dict[str, list[str]], key: str) -> None:
+    by_label: dict[str, str] = {}
+    for name, (label, *others) in found.items():
+        if others:
+            reason = f"{shown(name)} is the name of {label} and {' and '.join(others)}"
+            raise ConfigError(reason, key=key, suggestion="list the label that is meant")
+        if label in by_label:
+            reason = f"{shown(by_label[label])} and {shown(name)} are both {label}"
+            raise ConfigError(reason, key=key, suggestion="list one of them")
+        by_label[label] = name
+
+
+def _plain(name: str) -> str:
+    """Return a name as it is compared with others."""
+    letters = unicodedata.normalize("NFKC", name).casefold().replace("\u2019", "'")
+    return " ".join(re.split(r"[\s_-]+", letters)).strip()

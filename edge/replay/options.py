@@ -1,0 +1,149 @@
+"""The options of `edge replay`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import reduce
+from typing import Any
+
+import click
+
+from edge.replay.formats import FORMATS
+
+__all__ = ["BACKENDS", "replay_options"]
+
+BACKENDS = ("auto", "tensorrt", "cuda", "cpu")  # of edge.detect.engines, which takes long to import
+MOST_TOP = 5  # as many as a detection carries
+Command = Callable[..., Any]
+
+# What decides which detections there are.
+JUDGEMENT = (
+    click.option(
+        "--bundle",
+        "bundles",
+        metavar="DIR",
+        multiple=True,
+        help="Bundle to use instead of the default; several judge together.",
+    ),
+    click.option(
+        "--hop-s",
+        type=float,
+        default=1.0,
+        show_default=True,
+        help="Seconds from one window to the next.",
+    ),
+    click.option(
+        "--start",
+        metavar="RFC3339",
+        help="When the recording starts, e.g. 2024-05-01T05:30:00Z; of several, see --consecutive.",
+    ),
+    click.option(
+        "--consecutive",
+        is_flag=True,
+        help="Several recordings follow each other without a gap: --start is that of the first.",
+    ),
+    click.option(
+        "--timezone",
+        "zone",
+        metavar="ZONE",
+        help="What local time means in names and metadata without a zone, e.g. Europe/Vienna.",
+    ),
+    click.option(
+        "--channel",
+        default="mix",
+        show_default=True,
+        metavar="N|mix|loudest",
+        help="The channel that is heard: a number from 1, the mean of all, or the loudest one.",
+    ),
+    click.option(
+        "--species",
+        metavar="FILE",
+        help="YAML list of the species expected, or species with their months; others are unknown.",
+    ),
+    click.option(
+        "--slide-s",
+        type=click.FloatRange(0, 60),
+        default=0.0,
+        help="As model.slide_s of the configuration.",
+    ),
+    click.option(
+        "--boost",
+        type=click.FloatRange(1, 10),
+        default=1.0,
+        help="As model.boost of the configuration.",
+    ),
+    click.option(
+        "--boost-s",
+        type=click.FloatRange(0, 86_400),
+        default=600.0,
+        help="As model.boost_s of the configuration.",
+    ),
+)
+# What it is done with.
+MACHINE = (
+    click.option(
+        "--workers",
+        type=click.IntRange(min=1),
+        default=1,
+        show_default=True,
+        help="Processes; files are shared among them.",
+    ),
+    click.option(
+        "--backend",
+        type=click.Choice(BACKENDS),
+        default="auto",
+        show_default=True,
+        help="What runs the network.",
+    ),
+    click.option(
+        "--engines",
+        metavar="DIR",
+        help="Folder of compiled engines.  [default: engines, below $CACHE_DIRECTORY]",
+    ),
+)
+# What is written of it, and where.
+OUTPUT = (
+    click.option(
+        "--format",
+        "form",
+        type=click.Choice(FORMATS),
+        default="table",
+        show_default=True,
+        help="Form of the output.",
+    ),
+    click.option(
+        "--out",
+        metavar="PATH",
+        help="File to write instead of standard output; appears only when complete. A folder with "
+        "--per-file.",
+    ),
+    click.option(
+        "--per-file",
+        is_flag=True,
+        help="One output for each recording, beside it or below the folder --out.",
+    ),
+    click.option("--overwrite", is_flag=True, help="Let --per-file replace files that are there."),
+    click.option(
+        "--min-score",
+        type=click.FloatRange(0, 1),
+        default=0.0,
+        help="Leave out named detections with a lower score; unknown sounds stay.",
+    ),
+    click.option(
+        "--top",
+        type=click.IntRange(1, MOST_TOP),
+        help="Columns for so many best labels and their scores, with --format csv or raven.",
+    ),
+    click.option(
+        "--plot",
+        metavar="PICTURE",
+        help="Also draw the spectrogram of a single recording with its detections: a .png, .jpg, "
+        ".svg or .pdf.",
+    ),
+)
+
+
+def replay_options(command: Command) -> Command:
+    """Give a command all of these options, in this order."""
+    options = (*JUDGEMENT, *MACHINE, *OUTPUT)
+    return reduce(lambda decorated, option: option(decorated), reversed(options), command)
