@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from edge.bundle import Bundle
+from edge.bundle import Bundle, Label
 from edge.replay.formats import FORMATS
 from tests.support.audio import soundscape, write_audio
+from tests.support.bundles import LABELS, tiny_bundle
 
 ROOT = Path(__file__).resolve().parents[3]
 STRANGE = "fr\udcf8g 🐸 жаба\t\x1b[31m.wav"
@@ -116,3 +117,16 @@ def test_a_terminal_with_a_progress_bar(bundle: Bundle, folder: Path, poor: dict
     assert rb"error: bad fr\xf8g" in shown
     assert b"\x1b[31m.wav" not in shown  # the name colours nothing
     assert b"Low Hummer" in shown
+
+
+def test_other_commands_spell_names_out_too(tmp_path: Path) -> None:
+    labels = (Label(label="low_hummer", common_name="Жужжало 🐝"), *LABELS[1:])
+    there = tiny_bundle(tmp_path / "b", labels=labels)
+    done = subprocess.run(
+        [sys.executable, "-m", "edge.cli", "info", "--bundle", str(there.path)],
+        env=environment(LATIN1),
+        capture_output=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert rb"\U0001f41d" in done.stdout
