@@ -32,7 +32,9 @@ base:
 dev:
 	@.ci/setup.sh .venv-dev "dev,train,plot$$(test ! -e /usr/include/portaudio.h || echo ,mic)"
 
-# The name goes through the environment and as make was given it, so that no character in it means anything to make or the shell.
+# The name goes through the environment as it was given, so that no character in it means anything to make or to the shell. FILE
+# itself does not: make would read it as a text of its own first.
+unexport FILE
 replay: export RECORDING = $(value FILE)
 replay: base $(if $(value FILE),,$(DEMO))  ## detections in FILE=recording.wav, else in the demonstration; ARGS='--format csv ...'
 	@.venv/bin/edge replay $(ARGS) -- "$${RECORDING:-$(DEMO)}"

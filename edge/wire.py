@@ -167,9 +167,11 @@ def window_payload(p: Prediction, *, file: str, several: bool = False) -> dict[s
         "score": round(p.score, DIGITS),
         "novelty": round(p.novelty, DIGITS),
         "top": _top(p.top),
-        "unjudged": "stuck" if p.health.stuck else "dead" if p.health.dead else None,
     }
-    return {**payload, "labels": _top(p.accepted)} if several else payload
+    if several:
+        payload["labels"] = _top(p.accepted)
+    payload["unjudged"] = "stuck" if p.health.stuck else "dead" if p.health.dead else None
+    return payload
 
 
 def _label(label: str | None, provenance: Provenance) -> dict[str, Any]:

@@ -6,9 +6,9 @@ import csv
 import io
 import json
 from dataclasses import replace
+from datetime import timedelta, timezone
 from pathlib import Path
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import jsonschema
 import pytest
@@ -20,6 +20,7 @@ from edge.replay.replayer import Replayer
 from tests.support.audio import soundscape, write_audio
 from tests.support.results import local_time_in, rendered, undated, with_effort
 
+SUMMER_IN_VIENNA = timezone(timedelta(hours=2))
 TABLES: tuple[Format, ...] = ("csv", "raven", "recordings")
 # of the recording: a part is missing, another was left out, and not all was judged
 EFFORT = {
@@ -139,14 +140,14 @@ def test_local_time_stands_beside_utc_where_the_zone_is_known(
     form: Format, result: ReplayResult, replayer: Replayer
 ) -> None:
     assert {row["start_local"] for row in rows(form, result, replayer)} == {""}
-    in_vienna = local_time_in(ZoneInfo("Europe/Vienna"), result)
+    in_vienna = local_time_in(SUMMER_IN_VIENNA, result)
     first = rows(form, in_vienna, replayer)[0]
     assert first["start_utc"] == "2024-05-01T05:30:00.000000Z"
     assert first["start_local"] == "2024-05-01T07:30:00.000000+02:00"
 
 
 def test_the_table_has_a_column_of_local_time(result: ReplayResult, replayer: Replayer) -> None:
-    in_vienna = local_time_in(ZoneInfo("Europe/Vienna"), result)
+    in_vienna = local_time_in(SUMMER_IN_VIENNA, result)
     text = rendered("table", [in_vienna], replayer.provenance)
     assert "2024-05-01 05:30:00  2024-05-01 07:30:00+0200  Low Hummer" in text
     assert "local" in text
@@ -157,7 +158,7 @@ def test_the_table_has_a_column_of_local_time(result: ReplayResult, replayer: Re
 def test_a_clock_that_was_never_set_gives_no_date(
     form: Format, result: ReplayResult, replayer: Replayer
 ) -> None:
-    lost = local_time_in(ZoneInfo("Europe/Vienna"), undated(result))
+    lost = local_time_in(SUMMER_IN_VIENNA, undated(result))
     for row in rows(form, lost, replayer):
         assert (row["start_utc"], row["start_local"], row.get("end_utc", "")) == ("", "", "")
         assert float(row["clock_uncertainty_s"]) > 10**9

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
+import re
+from datetime import timedelta, timezone
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,7 @@ from edge.replay.formats.base import ReplayResult
 from edge.replay.formats.words import clock_time
 from edge.replay.replayer import Replayer
 from tests.support.audio import soundscape, write_audio
+from tests.support.results import local_time_in, rendered
 
 
 @pytest.fixture
@@ -21,17 +24,8 @@ def two(replayer: Replayer, tmp_path: Path) -> list[ReplayResult]:
     return [replayer.replay(write_audio(tmp_path / name, soundscape())) for name in names]
 
 
-def rendered(form: Format, results: list[ReplayResult], replayer: Replayer) -> str:
-    stream = io.StringIO()
-    sink = open_format(form, stream, replayer.provenance, several=len(results) > 1)
-    for h in results:
-        sink.write(h)
-    sink.close()
-    return stream.getvalue()
-
-
 def test_csv(two: list[ReplayResult], replayer: Replayer) -> None:
-    rows = list(csv.DictReader(io.StringIO(rendered("csv", two, replayer))))
+    rows = list(csv.DictReader(io.StringIO(rendered("csv", two, replayer.provenance))))
     assert len(rows) == 8
     assert rows[0]["file"] == two[0].file
     assert (rows[0]["common_name"], rows[0]["scientific_name"]) == ("Low Hummer", "Bombus gravis")
@@ -44,7 +38,7 @@ def test_csv(two: list[ReplayResult], replayer: Replayer) -> None:
 def test_raven(two: list[ReplayResult], replayer: Replayer) -> None:
     rows = list(
         csv.DictReader(
-            io.StringIO(rendered("raven", two, replayer)),
+            io.StringIO(rendered("raven", two, replayer.provenance)),
             delimiter="\t",
             quoting=csv.QUOTE_NONE,
             escapechar="\\",
@@ -69,7 +63,9 @@ def test_raven(two: list[ReplayResult], replayer: Replayer) -> None:
 
 
 def test_audacity_of_one_recording(two: list[ReplayResult], replayer: Replayer) -> None:
-    lines = [line.split("\t") for line in rendered("audacity", two[:1], replayer).splitlines()]
+    lines = [
+        line.split("\t") for line in rendered("audacity", two[:1], replayer.provenance).splitlines()
+    ]
     assert [len(line) for line in lines] == [3] * 4
     assert [float(line[0]) for line in lines] == sorted(float(line[0]) for line in lines)
     assert lines[0][2] == "Low Hummer 1.00"
@@ -78,13 +74,13 @@ def test_audacity_of_one_recording(two: list[ReplayResult], replayer: Replayer) 
 def test_audacity_of_several_names_the_recording(
     two: list[ReplayResult], replayer: Replayer
 ) -> None:
-    lines = rendered("audacity", two, replayer).splitlines()
+    lines = rendered("audacity", two, replayer.provenance).splitlines()
     assert [line.count("\t") for line in lines] == [2] * 8
     assert "frog [pond]\\t1.wav: Low Hummer" in lines[4]
 
 
 def test_the_table_is_for_people(two: list[ReplayResult], replayer: Replayer) -> None:
-    text = rendered("table", two, replayer)
+    text = rendered("table", two, replayer.provenance)
     assert "Low Hummer" in text
     assert "unknown (nearest: Low Hummer)" in text
     assert "[pond]" in text  # not taken for markup
@@ -96,22 +92,60 @@ def test_the_table_is_for_people(two: list[ReplayResult], replayer: Replayer) ->
     assert "\x1b" not in text  # colours are for terminals
 
 
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(
+    ("columns", "headings"),
+    [
+        (120, ["time", "UTC", "local", "species", "score", "novelty"]),
+        (90, ["time", "local", "species", "score", "novelty"]),
+        (70, ["time", "local", "species", "score"]),
+        (50, ["time", "species", "score"]),
+        (40, ["time", "species"]),
+    ],
+)
+def test_a_narrow_terminal_has_fewer_columns_and_cuts_none(
+    two: list[ReplayResult],
+    replayer: Replayer,
+    monkeypatch: pytest.MonkeyPatch,
+    columns: int,
+    headings: list[str],
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    stream = Terminal()
+    table = open_format("table", stream, replayer.provenance, several=True)
+    for result in two:
+        table.write(local_time_in(timezone(timedelta(hours=2)), result))
+    table.close()
+    text = re.sub(r"\x1b\[[0-9;]*m", "", stream.getvalue())
+    heading = next(line for line in text.splitlines() if "species" in line)
+    assert heading.split() == headings
+    shown = text[text.index(heading) :]
+    for heard in ("0:04.0 - 0:10.0", "Low Hummer", "Mid Whistler"):
+        assert shown.count(heard) >= 2
+    assert ("2024-05-01 07:30:00+0200  " in shown) is ("local" in headings)
+    assert (" 1.00" in shown) is ("score" in headings)
+
+
 def test_nothing_detected_is_said(replayer: Replayer, tmp_path: Path) -> None:
     silent = replayer.replay(write_audio(tmp_path / "20240501_053000.wav", soundscape() * 0))
-    assert rendered("table", [silent], replayer).splitlines() == [
+    assert rendered("table", [silent], replayer.provenance).splitlines() == [
         "0 detections in 0:19.3 of audio in 1 file; start times from: name (within 14 h: no time "
         "zone is written)",
         "19.3 s of 19.3 s not judged: nothing but silence",
     ]
-    assert rendered("jsonl", [silent], replayer) == ""
-    assert rendered("csv", [silent], replayer).count("\n") == 1
+    assert rendered("jsonl", [silent], replayer.provenance) == ""
+    assert rendered("csv", [silent], replayer.provenance).count("\n") == 1
 
 
 @pytest.mark.parametrize("form", FORMATS)
 def test_the_same_recordings_give_the_same_bytes(
     form: Format, two: list[ReplayResult], replayer: Replayer
 ) -> None:
-    assert rendered(form, two, replayer) == rendered(form, two, replayer)
+    assert rendered(form, two, replayer.provenance) == rendered(form, two, replayer.provenance)
 
 
 @pytest.mark.parametrize(

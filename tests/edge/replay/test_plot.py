@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -33,6 +35,52 @@ def test_plot_is_a_png_and_the_output_is_as_without(
     assert plot.read_bytes().startswith(PNG)
     assert drawn.stdout == CliRunner().invoke(main, command).stdout
     assert sorted(p.name for p in tmp_path.iterdir()) == sorted([name, "plot.png"])
+
+
+@pytest.mark.parametrize(
+    ("name", "start"),
+    [
+        ("a.png", PNG),
+        ("a.PNG", PNG),
+        ("a.jpg", b"\xff\xd8\xff"),
+        ("a.jpeg", b"\xff\xd8\xff"),
+        ("a.svg", b"<?xml"),
+        ("a.pdf", b"%PDF-"),
+    ],
+)
+def test_the_suffix_is_the_format(
+    bundle: Bundle, recording: str, tmp_path: Path, name: str, start: bytes
+) -> None:
+    plot = tmp_path / name
+    command = ["replay", recording, "--bundle", str(bundle.path), "--plot", str(plot)]
+    result = CliRunner().invoke(main, command)
+    assert result.exit_code == 0, result.output
+    assert plot.read_bytes().startswith(start)
+
+
+@pytest.mark.parametrize("name", ["fr\udcf8g \x1b[31m.wav", "жаба 🐸 \u202e.wav", "a\nb.wav"])
+def test_any_name_can_be_a_title(bundle: Bundle, tmp_path: Path, name: str) -> None:
+    write_audio(tmp_path / "new.wav", soundscape())
+    os.rename(tmp_path / "new.wav", tmp_path / name)
+    plot = str(tmp_path / "a.svg")
+    command = ["replay", "--bundle", str(bundle.path), "--plot", plot, str(tmp_path / name)]
+    result = CliRunner().invoke(main, command)
+    assert result.exit_code == 0, result.output
+    assert Path(plot).read_text(encoding="utf-8")
+
+
+def test_a_gap_stays_empty_and_what_follows_is_in_its_place(
+    replayer: Replayer, tmp_path: Path
+) -> None:
+    file = write_audio(tmp_path / "a.wav", tone(1000, 10))
+    whole = spectrogram(replayer.replay(file), SPEC)
+    assert not np.isnan(whole).any()
+    # As when the recorder had left out as much again after the last sample that is there.
+    longer = replace(replayer.replay(file), duration_s=20.0)
+    half = spectrogram(longer, SPEC)
+    filled = [not np.isnan(column).all() for column in half.T]
+    assert all(filled[: len(filled) // 2])
+    assert not any(filled[len(filled) // 2 + 1 :])
 
 
 def test_a_bad_recording_leaves_no_plot(bundle: Bundle, tmp_path: Path) -> None:

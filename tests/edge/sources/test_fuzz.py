@@ -178,7 +178,7 @@ def test_a_process_of_its_own_goes_on_after_each_bad_file(
     }
     for name, content in (bad | half).items():
         (tmp_path / name).write_bytes(content)
-    good = write_audio(tmp_path / "z.wav", soundscape())
+    good = write_audio(tmp_path / "z.wav", soundscape()[: 10 * 8000])  # without its silence
     replay = [sys.executable, "-m", "edge.cli", "replay", "--bundle", str(bundle.path)]
     command = [*replay, "--format", "jsonl", str(tmp_path)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
