@@ -39,8 +39,8 @@ class ReplayResult:
     """What one recording gave, replayed to its end.
 
     `file` is the path as it was given. `duration_s` reaches from the first sample to the last, gaps
-    included. `notes` are for the person at the terminal: what of the file is not as it says, without
-    its name, which is put before them. `spool` holds the predictions where they were wanted.
+    included. `notes` are for the person at the terminal: what of the file is not as it says. The
+    output puts the file's name before them. `spool` holds the predictions where they were wanted.
     """
 
     file: str
