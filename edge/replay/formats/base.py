@@ -40,8 +40,8 @@ class ReplayResult:
 
     `file` is the path as it was given, `path` is where the sound stands. `duration_s` reaches from
     the first sample to the last, gaps included. `channel` is the one that was heard, from 1, or the
-    mean of all. `notes` are for the person at the terminal: what of the file is not as it says.
-    `spool` holds the predictions where they were wanted.
+    mean of all. `notes` are for the person at the terminal: what of the file is not as it says. The
+    output puts the file's name before them. `spool` holds the predictions where they were wanted.
     """
 
     file: str
