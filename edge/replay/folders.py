@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from edge.errors import AudioError
-from edge.sources.av import AV_SUFFIXES, av_installed
+from edge.sources.av import AV_SUFFIXES
 from edge.sources.file import AUDIO_SUFFIXES
 
 __all__ = ["FolderWalk", "identity_of"]
@@ -24,15 +24,16 @@ APPLE_DOUBLE = b"\x00\x05\x16\x07"
 
 
 class FolderWalk:
-    """Looks through a folder once.
+    """Looks through a folder once, for what FFmpeg's libraries read, too, if `with_av`.
 
     `files` are the recordings below it, sorted; a link counts where the file that it leads to is
     not below the folder. `left_out` counts what was passed over, by the reason. `faults` are what
     should have been heard and cannot be.
     """
 
-    def __init__(self, folder: str) -> None:
+    def __init__(self, folder: str, *, with_av: bool) -> None:
         self._folder = folder
+        self._with_av = with_av
         self._failed: list[OSError] = []
         self._unreadable: Counter[str] = Counter()
         self.left_out: Counter[str] = Counter()
@@ -68,7 +69,7 @@ class FolderWalk:
 
     def _is_audio(self, parent: str, name: str) -> bool:
         suffix = _suffix(name)
-        closed = suffix in CLOSED_SUFFIXES or (suffix in AV_SUFFIXES and not av_installed())
+        closed = suffix in CLOSED_SUFFIXES or (suffix in AV_SUFFIXES and not self._with_av)
         if not closed and suffix not in AUDIO_SUFFIXES | AV_SUFFIXES:
             return False
         if name.startswith("."):

@@ -15,6 +15,7 @@ from tempfile import TemporaryDirectory
 
 from edge.errors import AudioError, ConfigError
 from edge.replay.folders import FolderWalk, identity_of
+from edge.sources.av import av_installed
 from edge.sources.file import length_s
 
 __all__ = ["Found", "Recording", "dated", "find_recordings", "standard_input"]
@@ -53,18 +54,21 @@ class Found:
                 yield f"not heard: {count} {reason}"
 
 
-def find_recordings(paths: Sequence[str], *, piped: str | None = None) -> Found:
+def find_recordings(
+    paths: Sequence[str], *, piped: str | None = None, with_av: bool | None = None
+) -> Found:
     """Return the recordings that `paths` name.
 
     A folder gives all audio files below it, sorted, but for those that are heard already under
-    another name. `-` is the file `piped`, see `standard_input`.
+    another name. `-` is the file `piped`, see `standard_input`. `with_av` says whether there are
+    FFmpeg's libraries; None looks.
     """
     found = Found()
     for path in paths:
         if path == STANDARD_INPUT and piped is not None:
             found.recordings.append(Recording(file=piped, name=path))
         elif isdir(path):
-            _add_below(found, path)
+            _add_below(found, path, with_av=av_installed() if with_av is None else with_av)
         else:
             found.recordings.append(Recording(file=path, name=path))
     return found
@@ -126,9 +130,9 @@ def _in_turn(
                 begins = None
 
 
-def _add_below(found: Found, folder: str) -> None:
+def _add_below(found: Found, folder: str, *, with_av: bool) -> None:
     heard = {identity_of(file) for file in found.files}
-    walk = FolderWalk(folder)
+    walk = FolderWalk(folder, with_av=with_av)
     for file in walk.files:
         if identity_of(file) in heard:
             found.left_out["recordings that were given already"] += 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import tempfile
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack
@@ -15,7 +15,9 @@ from edge.errors import AudioError
 from edge.replay.recordings import Recording
 from edge.replay.replayer import Outcome, Progress, Replayer, ReplaySettings
 
-__all__ = ["replay"]
+__all__ = ["outcome_in_worker", "replay"]
+
+Work = Callable[[Recording, Path | None], Outcome]
 
 
 def replay(
@@ -24,10 +26,12 @@ def replay(
     *,
     workers: int = 1,
     progress: Progress = lambda fraction: None,
+    work: Work | None = None,
 ) -> Generator[Outcome, None, None]:
     """Yield outcomes in the order of `recordings`, however many processes there are.
 
-    A spool lives until the next outcome is asked for. Who may leave before the end closes this, and
+    A spool lives until the next outcome is asked for. `work` is what a process does with a
+    recording, if not what `Replayer.outcome` does. Who may leave before the end closes this, and
     with it end the workers and the folder of spools.
     """
     workers = min(workers, len(recordings))
@@ -36,7 +40,8 @@ def replay(
         if replayer.settings.spool:
             spools = [Path(folder, str(i)) for i in range(len(recordings))]
         if workers > 1:
-            pool = stack.enter_context(_Workers(replayer.settings, workers))
+            work = work or outcome_in_worker
+            pool = stack.enter_context(_Workers(replayer.settings, workers, work))
             outcomes = pool.outcomes(recordings, spools)
         else:
             outcomes = _outcomes(replayer, recordings, spools, progress)
@@ -72,8 +77,9 @@ class _Workers:
     its own fails, and the others go on.
     """
 
-    def __init__(self, settings: ReplaySettings, workers: int) -> None:
+    def __init__(self, settings: ReplaySettings, workers: int, work: Work) -> None:
         self._settings = settings
+        self._work = work
         self._workers = workers
         self._pool = self._fresh_pool(workers)
 
@@ -115,7 +121,7 @@ class _Workers:
     def _ask(self, recording: Recording | AudioError, spool: Path | None) -> Future[Outcome] | None:
         if isinstance(recording, AudioError):
             return None
-        return self._pool.submit(_outcome_in_worker, recording, spool)
+        return self._pool.submit(self._work, recording, spool)
 
     def _fresh_pool(self, workers: int) -> ProcessPoolExecutor:
         context = multiprocessing.get_context("spawn")
@@ -132,7 +138,8 @@ def _start_worker(settings: ReplaySettings) -> None:
     _worker = Replayer(settings)
 
 
-def _outcome_in_worker(recording: Recording, spool: Path | None) -> Outcome:
+def outcome_in_worker(recording: Recording, spool: Path | None) -> Outcome:
+    """Return the outcome of a recording in a process that `_start_worker` has begun."""
     return _worker.outcome(recording, spool=spool)
 
 
