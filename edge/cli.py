@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from edge.errors import one_line
+from edge.errors import AudioError, one_line
 from edge.replay.command import replay_command
 from edge.terminal import OneLineErrors
 
@@ -27,6 +27,10 @@ if TYPE_CHECKING:
 __all__ = ["main"]
 
 NUMERIC_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+NO_INPUTS = (
+    "is a microphone plugged in (`cat /proc/asound/cards` lists the sound cards), may this user "
+    "open it (a member of the group audio), and does a sound server run where one is meant to?"
+)
 Command = Callable[..., Any]
 
 
@@ -89,7 +93,7 @@ def check(sound: AudioSystem | None, file: Path | None, as_json: bool) -> None:
 
     faults = 0
     for finding in check(file, audio=sound or PortAudio()):
-        click.echo(json.dumps(finding.as_mapping()) if as_json else _line(finding))
+        click.echo(json.dumps(finding.as_mapping(), allow_nan=False) if as_json else _line(finding))
         faults += finding.fault is not None
     if faults:
         raise click.exceptions.Exit(1)
@@ -102,14 +106,18 @@ def _line(finding: Finding) -> str:
 
 
 @main.command()
-def devices() -> None:
+@click.pass_obj
+def devices(sound: AudioSystem | None) -> None:
     """List the audio inputs, by the names that `audio.device` takes."""
     from edge.sources.portaudio import PortAudio
 
-    for device in PortAudio().devices():
+    found = (sound or PortAudio()).devices()
+    if not found:
+        raise AudioError("no audio input on this machine", suggestion=NO_INPUTS)
+    for device in found:
         card = f"  card {device.card}" if device.card else ""
         default = "  (default)" if device.default else ""
-        facts = f"{device.channels} channels  {device.sample_rate_hz} Hz{card}{default}"
+        facts = f"{device.channels_text}  {device.sample_rate_hz} Hz{card}{default}"
         click.echo(f"{device.stable_name}  {facts}")
 
 

@@ -111,7 +111,7 @@ class ClipFolder:
 
 
 class ClipWriter:
-    """Cuts and writes clips on the pipeline's thread.
+    """Cuts clips from the card's own sound, and writes them, on the pipeline's thread.
 
     It never raises for a disk: `failed` counts what could not be kept.
     """
@@ -124,12 +124,14 @@ class ClipWriter:
         audio: RecentAudio,
         provenance: Provenance,
         device: str,
+        position: tuple[float, float] | None = None,
     ) -> None:
         self._config = config
         self._folder = folder
         self._audio = audio
         self._provenance = provenance
         self._device = device
+        self._position = position
         self.written = self.failed = 0
         self.last_bytes = 0  # size of the last one
 
@@ -148,19 +150,19 @@ class ClipWriter:
         Returns the file's path below the folder, or None when it could not be kept.
         """
         padding = round(self._config.padding_s * d.sample_rate_hz)
-        start, samples = self._audio.cut(d.start_sample - padding, d.end_sample + padding)
-        if not len(samples):
+        excerpt = self._audio.cut(d.start_sample - padding, d.end_sample + padding)
+        if excerpt is None:
             return None
         metadata = guano(
             d,
+            excerpt,
             clock=clock,
-            start_sample=start,
-            samples=len(samples),
             device=self._device,
+            position=self._position,
             provenance=self._provenance,
         )
-        content = encode(samples, d.sample_rate_hz, self._config.format, metadata)
-        stamp = clock.utc(start).strftime("%Y%m%dT%H%M%S.%fZ")
+        content = encode(excerpt, self._config.format, metadata)
+        stamp = clock.utc(excerpt.start_sample).strftime("%Y%m%dT%H%M%S.%fZ")
         file = self._added(d.label or UNKNOWN, f"{stamp}_{d.id[:12]}", content)
         if file is None:
             return None

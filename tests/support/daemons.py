@@ -19,7 +19,8 @@ from edge.errors import AudioError
 from edge.recorder.daemon import Daemon
 from edge.recorder.live_clock import SystemWorld, WallState
 from edge.recorder.plan import RecorderPlan, make_plan
-from edge.sources.portaudio import Device, Format, Receive
+from edge.sources.device import Device, Format
+from edge.sources.portaudio import Receive
 from edge.types import Array
 from tests.support.bundles import SPEC
 

@@ -22,7 +22,7 @@ RATE_HZ = 48_000
 # No conversion may take place between the player and us: the sink's own rate, channels and format
 # are those of the files played. A null sink mixes up to 2 s ahead, and takes that back when a
 # player comes; what the monitor had of it is then missing.
-SINK = "sink_name=field rate={rate} channels=1 channel_map=mono format=s16le norewinds=1"
+SINK = "sink_name=field rate={rate} channels={channels} {layout} format=s16le norewinds=1"
 SCRIPT = f"""\
 load-module module-native-protocol-unix socket={{socket}} auth-anonymous=1
 load-module module-null-sink {SINK}
@@ -39,13 +39,16 @@ pcm.default {{ type hw card 31 }}
 class SoundServer:
     """A sound server, which runs once it is `start`ed.
 
-    `environ` is what a program needs to find it, and no other sound card or server.
+    `environ` is what a program needs to find it, and no other sound card or server. The microphone
+    has `channels`; several are those of PulseAudio's own layout.
     """
 
-    def __init__(self, folder: Path, *, device: str = DEVICE) -> None:
+    def __init__(self, folder: Path, *, device: str = DEVICE, channels: int = 1) -> None:
         self._folder, self._socket = folder, folder / "native"
         self._process: subprocess.Popen[bytes] | None = None
-        (folder / "default.pa").write_text(SCRIPT.format(socket=self._socket, rate=RATE_HZ))
+        layout = "channel_map=mono" if channels == 1 else ""
+        script = SCRIPT.format(socket=self._socket, rate=RATE_HZ, channels=channels, layout=layout)
+        (folder / "default.pa").write_text(script)
         (folder / "daemon.conf").write_text("flat-volumes = no\navoid-resampling = yes\n")
         (folder / "client.conf").write_text("autospawn = no\n")
         self.name(device)
@@ -67,9 +70,10 @@ class SoundServer:
             "JACK_NO_START_SERVER": "1",
         }
 
-    def name(self, device: str) -> None:
+    def name(self, device: str, *, encoding: str = "utf-8") -> None:
         """Change the microphone's name; programs see it when they look for devices again."""
-        (self._folder / "asound.conf").write_text(ALSA.format(device=device, socket=self._socket))
+        text = ALSA.format(device=device, socket=self._socket)
+        (self._folder / "asound.conf").write_text(text, encoding=encoding)
 
     @property
     def log(self) -> str:
@@ -131,11 +135,11 @@ class SoundServer:
 
 
 @contextmanager
-def sound_server(*, device: str = DEVICE) -> Iterator[SoundServer]:
+def sound_server(*, device: str = DEVICE, channels: int = 1) -> Iterator[SoundServer]:
     """A server that has not been started; killed at the end whatever happens."""
     # Not in pytest's folder: the path of a socket may have 107 characters.
     folder = Path(tempfile.mkdtemp(prefix="edge-sound-"))
-    server = SoundServer(folder, device=device)
+    server = SoundServer(folder, device=device, channels=channels)
     try:
         yield server
     finally:

@@ -15,7 +15,7 @@ from click.testing import CliRunner
 from edge.cli import main
 from edge.errors import AudioError
 from edge.recorder.check import Finding, check
-from edge.sources.portaudio import Device
+from edge.sources.device import Device
 from tests.support.broker import Broker, free_port
 from tests.support.bundles import tiny_bundle
 from tests.support.disk import fill, small_disk

@@ -30,7 +30,7 @@ from edge.recorder.plan import RecorderPlan, make_plan
 from edge.recorder.recorder import Recorder
 from edge.recorder.signals import commands_from_signals
 from edge.recorder.systemd import Notifier
-from edge.sources.portaudio import Device
+from edge.sources.device import Device
 from edge.store.outbox import OutboxRow
 from edge.store.store import Store
 from edge.threads import Died
