@@ -6,6 +6,7 @@ Exit statuses: 0 done; 1 a recording or the bundle was at fault; 2 an option was
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import signal
@@ -91,6 +92,7 @@ def check(sound: AudioSystem | None, file: Path | None, as_json: bool) -> None:
     from edge.recorder.check import check
     from edge.sources.portaudio import PortAudio
 
+    _show_any_name()
     faults = 0
     for finding in check(file, audio=sound or PortAudio()):
         click.echo(json.dumps(finding.as_mapping(), allow_nan=False) if as_json else _line(finding))
@@ -111,6 +113,7 @@ def devices(sound: AudioSystem | None) -> None:
     """List the audio inputs, by the names that `audio.device` takes."""
     from edge.sources.portaudio import PortAudio
 
+    _show_any_name()
     found = (sound or PortAudio()).devices()
     if not found:
         raise AudioError("no audio input on this machine", suggestion=NO_INPUTS)
@@ -149,6 +152,12 @@ def _bundle_path(bundle: str | None) -> Path:
     from edge.models import default_bundle_path
 
     return Path(bundle) if bundle is not None else default_bundle_path()
+
+
+def _show_any_name() -> None:
+    """Let a terminal that cannot show a letter of a device's name show its number instead."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def _terminate(*_: object) -> None:
