@@ -8,6 +8,7 @@ WAV again; there is a copy as its comment, for programs that show comments.
 from __future__ import annotations
 
 import io
+import struct
 from collections.abc import Mapping
 from typing import Literal
 
@@ -19,8 +20,10 @@ from edge.provenance import Provenance
 from edge.recorder.recent_audio import Excerpt
 from edge.types import Detection
 
-__all__ = ["encode", "guano"]
+__all__ = ["Content", "encode", "guano"]
 
+Content = bytes | memoryview
+PCM, CHANNELS = 1, 1
 PCM_BYTES = 2
 APPLICATION = 2  # type of a FLAC metadata block
 STREAMINFO_END = 4 + 4 + 34  # of the marker, and of the first block with its header
@@ -76,50 +79,37 @@ def _lines(fields: Mapping[str, object]) -> str:
     return "".join(f"{key}: {value}\n" for key, value in shown if value)
 
 
-def encode(excerpt: Excerpt, form: Literal["flac", "wav"], metadata: str) -> bytes:
+def encode(excerpt: Excerpt, form: Literal["flac", "wav"], metadata: str) -> list[Content]:
     """Return a whole file: the samples bit for bit, as 16 bit, and the metadata.
 
-    It is made in memory, so that its size is known before the disk is touched.
+    It is made in memory, so that its size is known before the disk is touched, and in parts that
+    are not copied: a minute at 384 kHz takes 46 MB. They hold as long as those of `excerpt`.
     """
     text = metadata.encode()
     guan = _chunk(b"guan", text + b"\n" * (len(text) % 2))
+    before = _wav_before_sound(excerpt, guan)
+    if form == "wav":
+        return [*before, *(part.data for part in excerpt.parts), guan]
     stream = io.BytesIO()
     with soundfile.SoundFile(
-        stream, "w", excerpt.sample_rate_hz, 1, "PCM_16", format=form.upper()
+        stream, "w", excerpt.sample_rate_hz, 1, "PCM_16", format="FLAC"
     ) as file:
-        if form == "flac":
-            file.comment = metadata
+        file.comment = metadata
         for part in excerpt.parts:
             file.write(part)
     content = stream.getbuffer()
-    if form == "wav":
-        size = len(content) + len(guan) - 8
-        return b"".join([content[:4], size.to_bytes(4, "little"), content[8:], guan])
-    blocks = b"".join(_block(chunk) for chunk in _wav_chunks(excerpt, guan))
-    return b"".join([content[:STREAMINFO_END], blocks, content[STREAMINFO_END:]])
+    blocks = b"".join(_block(chunk) for chunk in (*before, guan))
+    return [content[:STREAMINFO_END], blocks, content[STREAMINFO_END:]]
 
 
-def _wav_chunks(excerpt: Excerpt, guan: bytes) -> list[bytes]:
-    """Return what is not sound of the WAV that has the same samples and metadata, in order.
-
-    Of the chunk `data`, that is the header.
-    """
+def _wav_before_sound(excerpt: Excerpt, guan: bytes) -> list[bytes]:
+    """Return the chunks of a WAV up to its samples, after which `guan` follows."""
     rate_hz, size = excerpt.sample_rate_hz, excerpt.length * PCM_BYTES
-    layout = b"".join(
-        value.to_bytes(width, "little")
-        for value, width in (
-            (1, 2),  # PCM
-            (1, 2),  # channel
-            (rate_hz, 4),
-            (rate_hz * PCM_BYTES, 4),
-            (PCM_BYTES, 2),
-            (8 * PCM_BYTES, 2),
-        )
-    )
-    form = _chunk(b"fmt ", layout)
+    fields = (PCM, CHANNELS, rate_hz, rate_hz * PCM_BYTES, PCM_BYTES, 8 * PCM_BYTES)
+    form = _chunk(b"fmt ", struct.pack("<HHIIHH", *fields))
     data = b"data" + size.to_bytes(4, "little")
     whole = len(b"WAVE") + len(form) + len(data) + size + len(guan)
-    return [b"RIFF" + whole.to_bytes(4, "little") + b"WAVE", form, data, guan]
+    return [b"RIFF" + whole.to_bytes(4, "little") + b"WAVE", form, data]
 
 
 def _chunk(name: bytes, content: bytes) -> bytes:

@@ -31,8 +31,8 @@ class AudioConfig(Section):
     device: Annotated[str, Field(min_length=1)] | None = None
     channel: Annotated[int, Field(ge=1, le=64)] | Literal["mix"] = "mix"
     rate_hz: Annotated[int, Field(ge=8_000, le=384_000)] | None = None
-    buffer_s: Annotated[float, Field(ge=10, le=3600)] = 90.0
-    memory_mb: Annotated[float, Field(ge=8, le=100_000)] = 224.0
+    buffer_s: Annotated[float, Field(ge=10, le=3600)] = 60.0
+    memory_mb: Annotated[float, Field(ge=8, le=100_000)] = 176.0
 
     def memory(self, *, recent_s: float = 0.0) -> SoundMemory:
         """Return what the rings take, where clips are cut from the last `recent_s`."""

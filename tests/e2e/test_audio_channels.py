@@ -19,7 +19,7 @@ from tests.support.audio import write_audio
 from tests.support.bundles import tone
 from tests.support.daemons import until
 from tests.support.live import edge, live_config, live_recorder
-from tests.support.soundserver import DEVICE, RATE_HZ, SoundServer, sound_server
+from tests.support.soundserver import DEVICE, QUAD, RATE_HZ, STEREO, SoundServer, sound_server
 
 pytestmark = pytest.mark.audio
 Pcm = NDArray[np.int16]
@@ -27,7 +27,7 @@ Pcm = NDArray[np.int16]
 
 @pytest.fixture
 def server() -> Iterator[SoundServer]:
-    with sound_server(channels=2) as server:
+    with sound_server(layout=STEREO) as server:
         server.start()
         yield server
 
@@ -42,8 +42,8 @@ def noise(seconds: float, seed: int) -> Pcm:
 def heard(
     server: SoundServer, folder: Path, root: Path, played: Pcm, channel: str
 ) -> NDArray[np.float64]:
-    """Return what a microphone of this channel hears of frames (n, 2), in steps of 16 bit."""
-    silence = np.zeros((RATE_HZ // 2, 2), np.int16)
+    """Return what a microphone of this channel hears of frames (n, channels), in 16-bit steps."""
+    silence = np.zeros((RATE_HZ // 2, played.shape[1]), np.int16)
     wav = folder / "noise.wav"
     soundfile.write(wav, np.concatenate([played, silence]), RATE_HZ)
     out = folder / f"{channel}.npz"
@@ -71,6 +71,15 @@ def test_each_channel_is_heard_bit_for_bit_and_a_mix_is_their_mean(
     np.testing.assert_array_equal(heard(server, tmp_path, root, both, "2"), right)
     mean = (left.astype(np.float64) + right) / 2
     np.testing.assert_array_equal(heard(server, tmp_path, root, both, "mix"), mean)
+
+
+def test_each_of_four_channels_is_heard_bit_for_bit(tmp_path: Path, root: Path) -> None:
+    frames = np.stack([noise(1, seed) for seed in range(4)], axis=1)
+    with sound_server(layout=QUAD) as server:
+        server.start()
+        for channel in range(4):
+            found = heard(server, tmp_path, root, frames, str(channel + 1))
+            np.testing.assert_array_equal(found, frames[:, channel])
 
 
 def test_one_of_two_channels_that_cancel_is_heard(
@@ -102,8 +111,8 @@ def test_a_recorder_says_that_the_channels_of_its_mix_cancel(
 def test_a_clip_is_what_was_played_bit_for_bit(server: SoundServer, tmp_path: Path) -> None:
     """At the card's rate and of the chosen channel, although the model hears at another rate."""
     left, right = tone(1000, 6, RATE_HZ), tone(300, 6, RATE_HZ)
-    left_pcm = np.rint(left * 2**15).astype(np.int16)
     wav = Path(write_audio(tmp_path / "both.wav", np.stack([left, right], axis=1), RATE_HZ))
+    left_pcm = soundfile.read(wav, dtype="int16")[0][:, 0]
     audio = {"device": DEVICE, "channel": 1, "rate_hz": RATE_HZ}
     clips = {"enabled": True, "folder": str(tmp_path / "clips"), "reserve_mb": 0.0}
     with live_recorder(tmp_path, environ=server.environ, audio=audio, clips=clips) as recorder:
@@ -126,7 +135,7 @@ def test_check_says_what_the_sound_takes_in_memory(server: SoundServer, tmp_path
     audio = {"device": DEVICE, "rate_hz": 384_000}
     config = live_config(tmp_path, audio=audio, tracker={}, clips={"enabled": True})
     found = edge("check", "--config", str(config), environ=server.environ)
-    assert "of 224 MB of memory for its sound at 384000 Hz" in found.stdout
+    assert "of 176 MB of memory for its sound at 384000 Hz" in found.stdout
     config = live_config(tmp_path, audio={**audio, "buffer_s": 3600.0})
     found = edge("check", "--config", str(config), environ=server.environ)
     assert found.returncode == 1

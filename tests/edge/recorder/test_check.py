@@ -312,14 +312,14 @@ def test_the_default_fits_into_the_memory_at_any_rate(
     all_findings(tmp_path, {})
     found = at_rate(tmp_path, rate_hz, channels=channels)
     assert found.fault is None
-    # 90 s that wait and 71 s for clips: an event of 60 s, padding, cool-down and four windows.
-    assert f"; {rate_hz * (90 * 4 + 71 * 2) / 1e6:.0f} of 224 MB" in found.detail
+    # 60 s that wait and 71 s for clips: an event of 60 s, padding, cool-down and four windows.
+    assert f"; {rate_hz * (60 * 4 + 71 * 2) / 1e6:.0f} of 176 MB" in found.detail
 
 
 @pytest.mark.parametrize(
     ("change", "key", "suggestion"),
     [
-        ({"audio": {"buffer_s": 3600}}, "audio.buffer_s", "at most 1131, or more audio.memory_mb"),
+        ({"audio": {"buffer_s": 3600}}, "audio.buffer_s", "at most 881, or more audio.memory_mb"),
         ({"audio": {"memory_mb": 16}}, "audio.buffer_s", "at most 47, or more audio.memory_mb"),
         ({"tracker": {"longest_s": 7200.0}}, "tracker.longest_s", "shorter events, or more audio"),
     ],
@@ -335,7 +335,7 @@ def test_more_sound_than_the_memory_holds_is_a_fault(
         assert fault.suggestion.startswith(suggestion)
 
 
-@pytest.mark.parametrize(("memory_mb", "longest_s"), [(224.0, 1131.0), (16.0, 47.0)])
+@pytest.mark.parametrize(("memory_mb", "longest_s"), [(176.0, 881.0), (16.0, 47.0)])
 def test_the_buffer_that_is_suggested_fits(
     tmp_path: Path, memory_mb: float, longest_s: float
 ) -> None:
@@ -351,10 +351,10 @@ def test_sound_for_clips_counts_only_where_there_are_clips(tmp_path: Path) -> No
 
 
 def test_the_service_may_use_what_the_program_and_its_sound_take(root: Path) -> None:
-    """The unit's own bounds; the program without sound takes less than 160 MB."""
+    """The unit's own bounds: the program without sound takes 190 MB, a clip being written 50."""
     unit = (root / "systemd" / "edge.service").read_text(encoding="utf-8")
     (high,) = re.findall(r"^MemoryHigh=(\d+)M$", unit, re.MULTILINE)
-    assert AudioConfig().memory_mb * 1e6 + 160e6 < int(high) * 2**20
+    assert AudioConfig().memory_mb * 1e6 + 240e6 < int(high) * 2**20
 
 
 def test_keys_and_devices_that_cannot_be_are_named(tmp_path: Path) -> None:

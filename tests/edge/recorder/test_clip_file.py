@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import tracemalloc
 from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
@@ -45,7 +46,7 @@ def written(
         provenance=NAMED,
     )
     form: Form = "flac" if file.suffix == ".flac" else "wav"
-    file.write_bytes(encode(sound, form, metadata))
+    file.write_bytes(b"".join(encode(sound, form, metadata)))
     return file
 
 
@@ -130,3 +131,14 @@ def test_a_name_stays_in_its_line() -> None:
         provenance=replace(PROVENANCE, labels={"x": strange}),
     )
     assert GuanoFile.from_string(text)["Species Auto ID"] == "Bufo bufo: Serial: 1"
+
+
+def test_a_clip_takes_no_more_memory_than_what_is_made_of_it() -> None:
+    sound = excerpt(noise(4_000_000))
+    for form, most in (("wav", 100_000), ("flac", 10_000_000)):  # noise, which FLAC cannot shrink
+        tracemalloc.start()
+        content = encode(sound, form, "GUANO|Version: 1.0\n")  # type: ignore[arg-type]
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert sum(memoryview(part).nbytes for part in content) > 7_990_000
+        assert peak < most

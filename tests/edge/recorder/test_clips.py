@@ -15,6 +15,7 @@ import soundfile
 from edge.clock import Clock, rfc3339
 from edge.config.sections import MB, ClipsConfig
 from edge.provenance import Provenance
+from edge.recorder.clip_file import Content
 from edge.recorder.clips import ClipFolder, ClipWriter
 from edge.recorder.recent_audio import RecentAudio
 from edge.sources.callbacks import CardAudio
@@ -173,7 +174,7 @@ def test_a_full_disk_costs_clips_only(tmp_path: Path, caplog: pytest.LogCaptureF
     chosen, audio = settings(tmp_path), recent()
 
     class FullDisk(ClipFolder):
-        def add(self, label: str, name: str, content: bytes) -> Path | None:
+        def add(self, label: str, name: str, *content: Content) -> Path | None:
             raise OSError(errno.ENOSPC, "No space left on device")
 
     clips = ClipWriter(
