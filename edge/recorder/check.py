@@ -114,7 +114,7 @@ def _audio(config: Config, audio: AudioSystem, plan: RecorderPlan | None) -> Ite
     memory = sound_memory(config, window_s=plan.bundle.frontend.window_s if plan else WINDOW_S)
     found = _tried("audio", lambda: _device(config, audio, memory))
     yield found
-    if found.fault is None or found.fault.key not in MEMORY_KEYS:
+    if found.fault is not None and found.fault.key not in MEMORY_KEYS:
         usual = _tried("audio", lambda: _kept(memory, config.audio.rate_hz or USUAL_RATE_HZ))
         if usual.fault is not None:
             yield usual

@@ -20,9 +20,11 @@ from edge.provenance import Provenance
 from edge.recorder.recent_audio import Excerpt
 from edge.types import Detection
 
-__all__ = ["Content", "encode", "guano"]
+__all__ = ["Content", "Form", "encode", "form_for", "guano"]
 
 Content = bytes | memoryview
+Form = Literal["flac", "wav"]
+FLAC_MOST_HZ = 655_350
 PCM, CHANNELS = 1, 1
 PCM_BYTES = 2
 APPLICATION = 2  # type of a FLAC metadata block
@@ -79,7 +81,12 @@ def _lines(fields: Mapping[str, object]) -> str:
     return "".join(f"{key}: {value}\n" for key, value in shown if value)
 
 
-def encode(excerpt: Excerpt, form: Literal["flac", "wav"], metadata: str) -> list[Content]:
+def form_for(excerpt: Excerpt, wanted: Form) -> Form:
+    """Return the form that a clip can have: FLAC holds no higher rate than `FLAC_MOST_HZ`."""
+    return "wav" if excerpt.sample_rate_hz > FLAC_MOST_HZ else wanted
+
+
+def encode(excerpt: Excerpt, form: Form, metadata: str) -> list[Content]:
     """Return a whole file: the samples bit for bit, as 16 bit, and the metadata.
 
     It is made in memory, so that its size is known before the disk is touched, and in parts that

@@ -12,7 +12,7 @@ from edge.clock import Clock
 from edge.config.sections import ClipsConfig
 from edge.files import replacing
 from edge.provenance import Provenance
-from edge.recorder.clip_file import Content, encode, guano
+from edge.recorder.clip_file import Content, encode, form_for, guano
 from edge.recorder.recent_audio import RecentAudio
 from edge.types import Detection
 
@@ -164,9 +164,10 @@ class ClipWriter:
             position=self._position,
             provenance=self._provenance,
         )
-        content = encode(excerpt, self._config.format, metadata)
+        form = form_for(excerpt, self._config.format)
+        content = encode(excerpt, form, metadata)
         stamp = clock.utc(excerpt.start_sample).strftime("%Y%m%dT%H%M%S.%fZ")
-        file = self._added(d.label or UNKNOWN, f"{stamp}_{d.id[:12]}", content)
+        file = self._added(d.label or UNKNOWN, f"{stamp}_{d.id[:12]}.{form}", content)
         if file is None:
             return None
         self.written += 1
@@ -175,7 +176,7 @@ class ClipWriter:
 
     def _added(self, label: str, name: str, content: Sequence[Content]) -> Path | None:
         try:
-            file = self._folder.add(label, f"{name}.{self._config.format}", *content)
+            file = self._folder.add(label, name, *content)
             reason = "no room within the budget and the reserve"
         except OSError as exc:
             file = None

@@ -345,6 +345,11 @@ def test_the_buffer_that_is_suggested_fits(
     assert at_rate(tmp_path, 48_000).fault is not None
 
 
+def test_the_rate_of_the_device_that_is_there_counts(tmp_path: Path) -> None:
+    all_findings(tmp_path, {"audio": {"buffer_s": 3600.0}})
+    assert at_rate(tmp_path, 8000).fault is None  # at a usual rate it would not fit
+
+
 def test_sound_for_clips_counts_only_where_there_are_clips(tmp_path: Path) -> None:
     all_findings(tmp_path, {"tracker": {"longest_s": 7200.0}, "clips": {"enabled": False}})
     assert at_rate(tmp_path, 48_000).fault is None

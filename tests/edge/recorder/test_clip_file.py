@@ -7,7 +7,6 @@ import tracemalloc
 from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import pytest
@@ -15,12 +14,11 @@ import soundfile
 from guano import GuanoFile
 
 from edge.bundle import Label
-from edge.recorder.clip_file import encode, guano
+from edge.recorder.clip_file import Form, encode, guano
 from edge.recorder.recent_audio import Excerpt, Pcm
 from tests.edge.recorder.test_clips import CLOCK, PROVENANCE, RATE, detection
 
 pytestmark = pytest.mark.flac
-Form = Literal["flac", "wav"]
 OWL = Label(label="little_owl", common_name="Little Owl", scientific_name="Athene noctua")
 NAMED = replace(PROVENANCE, labels={"little_owl": OWL})
 POSITION = (-41.2865, 174.7762)
@@ -94,7 +92,9 @@ def test_a_flac_made_a_wav_again_is_the_clip_as_wav(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("form", ["wav", "flac"])
-@pytest.mark.parametrize("rate_hz", [8000, 22_050, 44_100, 96_000, 192_000, 250_000, 384_000])
+@pytest.mark.parametrize(
+    "rate_hz", [8000, 22_050, 44_100, 96_000, 192_000, 250_000, 384_000, 655_350]
+)
 def test_samples_and_rate_are_the_card_s(tmp_path: Path, form: Form, rate_hz: int) -> None:
     parts = noise(5000), noise(1)
     clip = written(tmp_path / f"clip.{form}", excerpt(*parts, rate_hz=rate_hz))

@@ -78,12 +78,12 @@ def recent(seconds: float = 10.0, *, stream_rate_hz: int = RATE) -> RecentAudio:
     )
 
 
-def hear(audio: RecentAudio, samples: Array, *, start: int = 0, chunk: int = 400) -> None:
-    """Push what a card gave from a sample on, as the microphone does."""
+def hear(audio: RecentAudio, samples: Array, *, rate_hz: int = RATE, chunk: int = 400) -> None:
+    """Push what a card gave from its first sample on, as the microphone does."""
     for at in range(0, len(samples), chunk):
         part = samples[at : at + chunk]
-        begins = None if at else start
-        audio.push(CardAudio(samples=part, sample_rate_hz=RATE, start_sample=begins))
+        begins = None if at else 0
+        audio.push(CardAudio(samples=part, sample_rate_hz=rate_hz, start_sample=begins))
 
 
 def writer(folder: Path, *, form: str = "wav") -> tuple[ClipWriter, RecentAudio]:
@@ -102,6 +102,17 @@ def test_a_clip_is_the_event_with_its_padding_to_the_sample(tmp_path: Path, form
     samples, rate = soundfile.read(tmp_path / name, dtype="float32")
     assert rate == RATE
     np.testing.assert_array_equal(samples, ramp(round(7.5 * RATE), round(10.5 * RATE)))
+
+
+def test_a_rate_that_flac_does_not_have_is_kept_as_wav(tmp_path: Path) -> None:
+    clips, audio = writer(tmp_path, form="flac")
+    hear(audio, ramp(0, 300_000), rate_hz=768_000)
+    name = clips.write(detection(0, RATE // 2), CLOCK)
+    assert name is not None
+    assert name.endswith(".wav")
+    samples, rate = soundfile.read(tmp_path / name, dtype="float32")
+    assert rate == 768_000
+    np.testing.assert_array_equal(samples, ramp(0, 300_000))
 
 
 def test_replay_reads_when_a_clip_began(tmp_path: Path) -> None:
