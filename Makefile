@@ -1,5 +1,5 @@
 # Each target does all of its own set-up on a fresh Debian or Ubuntu machine with Python >= 3.10, and is safe to run again.
-# .venv is what a recorder has (no PyTorch); .venv-dev adds training and the tools of development.
+# .venv is what a recorder has (no PyTorch); .venv-dev adds training and the tools of development; .venv-bench, librosa to compare with.
 
 .DEFAULT_GOAL := help
 .PHONY: help replay test check format bench bundle species systems clean
@@ -56,10 +56,11 @@ format: dev  ## let ruff mend what it can
 	@.venv-dev/bin/ruff check --fix .
 	@.venv-dev/bin/ruff format .
 
-bench: base  ## speed and memory: front end, network, replay; then the recorder: latency, idle load, soak (20 minutes)
-	@.venv/bin/edge bench $(ARGS)
+bench:  ## speed and memory: front end, network, replay; then the recorder: latency, idle load, soak (20 minutes)
+	@.ci/setup.sh .venv-bench bench
+	@.venv-bench/bin/edge bench $(ARGS)
 	@PATH=$$PATH:/usr/sbin command -v mosquitto >/dev/null || .ci/apt.sh mosquitto
-	@.venv/bin/python -m tests.support.bench_daemon
+	@.venv-bench/bin/python -m tests.support.bench_daemon
 
 bundle: dev  ## rebuild the default model from DATA=folder with a manifest.csv (hours)
 	@.venv-dev/bin/edge-train build --recipe $(RECIPE) --data '$(RECORDINGS)' --out $(BUNDLE) --work $(WORK) $(ARGS)
@@ -77,4 +78,4 @@ systems: dev  ## every system of the papers trained small on DATA=..., and the t
 	@.venv-dev/bin/edge-train systems-table --out build/systems
 
 clean:  ## remove environments, caches and build products
-	@rm -rf .venv .venv-dev .venv*.lock build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info
+	@rm -rf .venv .venv-dev .venv-bench .venv*.lock build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info

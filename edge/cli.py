@@ -6,6 +6,7 @@ Exit statuses: 0 done; 1 a recording or the bundle was at fault; 2 an option was
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import signal
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from edge.errors import one_line
+from edge.errors import AudioError, one_line
 from edge.replay.command import replay_command
 from edge.terminal import OneLineErrors
 
@@ -27,6 +28,10 @@ if TYPE_CHECKING:
 __all__ = ["main"]
 
 NUMERIC_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+NO_INPUTS = (
+    "is a microphone plugged in (`cat /proc/asound/cards` lists the sound cards), may this user "
+    "open it (a member of the group audio), and does a sound server run where one is meant to?"
+)
 Command = Callable[..., Any]
 
 
@@ -87,9 +92,10 @@ def check(sound: AudioSystem | None, file: Path | None, as_json: bool) -> None:
     from edge.recorder.check import check
     from edge.sources.portaudio import PortAudio
 
+    _show_any_name()
     faults = 0
     for finding in check(file, audio=sound or PortAudio()):
-        click.echo(json.dumps(finding.as_mapping()) if as_json else _line(finding))
+        click.echo(json.dumps(finding.as_mapping(), allow_nan=False) if as_json else _line(finding))
         faults += finding.fault is not None
     if faults:
         raise click.exceptions.Exit(1)
@@ -102,14 +108,19 @@ def _line(finding: Finding) -> str:
 
 
 @main.command()
-def devices() -> None:
+@click.pass_obj
+def devices(sound: AudioSystem | None) -> None:
     """List the audio inputs, by the names that `audio.device` takes."""
     from edge.sources.portaudio import PortAudio
 
-    for device in PortAudio().devices():
+    _show_any_name()
+    found = (sound or PortAudio()).devices()
+    if not found:
+        raise AudioError("no audio input on this machine", suggestion=NO_INPUTS)
+    for device in found:
         card = f"  card {device.card}" if device.card else ""
         default = "  (default)" if device.default else ""
-        facts = f"{device.channels} channels  {device.sample_rate_hz} Hz{card}{default}"
+        facts = f"{device.channels_text}  {device.sample_rate_hz} Hz{card}{default}"
         click.echo(f"{device.stable_name}  {facts}")
 
 
@@ -141,6 +152,12 @@ def _bundle_path(bundle: str | None) -> Path:
     from edge.models import default_bundle_path
 
     return Path(bundle) if bundle is not None else default_bundle_path()
+
+
+def _show_any_name() -> None:
+    """Let a terminal that cannot show a letter of a device's name show its number instead."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def _terminate(*_: object) -> None:

@@ -84,7 +84,7 @@ class Config(Section):
             "hop_s": self.model.hop_s,
             "tracker": self.tracker,
             "health": self.health,
-            "audio": self.audio.model_dump(exclude={"buffer_s"}),
+            "audio": self.audio.model_dump(exclude={"buffer_s", "memory_mb"}),
             "events": self.events.model_dump(),
         }
 

@@ -56,9 +56,28 @@ class DeviceConfig(Section):
 
 
 class SiteConfig(Section):
-    """Which species the recorder's site may have; None: every label of the bundle, all year."""
+    """Which species the recorder's site may have, and where it is.
+
+    Without `species` it is every label of the bundle, all year. The position is in degrees, WGS84,
+    positive in the north and in the east; None where it is not known.
+    """
 
     species: Annotated[SpeciesList, BeforeValidator(parse_species)] | None = None
+    latitude: Annotated[float, Field(ge=-90, le=90)] | None = None
+    longitude: Annotated[float, Field(ge=-180, le=180)] | None = None
+
+    @model_validator(mode="after")
+    def _both_or_none(self) -> SiteConfig:
+        if (self.latitude is None) != (self.longitude is None):
+            raise ValueError("latitude and longitude go together")
+        return self
+
+    @property
+    def position(self) -> tuple[float, float] | None:
+        """Latitude and longitude, or None."""
+        if self.latitude is None or self.longitude is None:
+            return None
+        return self.latitude, self.longitude
 
 
 class ModelConfig(SmoothingConfig):

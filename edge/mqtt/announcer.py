@@ -63,9 +63,9 @@ class Announcer:
 
     def _introduction(self) -> Iterator[tuple[str, str]]:
         """Yield topics and payloads."""
-        yield self._topics.info, json.dumps(self._info)
+        yield self._topics.info, json.dumps(self._info, allow_nan=False)
         if self._config.home_assistant:
             topic = f"{self._config.home_assistant_prefix}/device/edge_{self._device}/config"
             announcement = discovery(self._device, base=self._topics.base, info=self._info)
-            yield topic, json.dumps(announcement)
+            yield topic, json.dumps(announcement, allow_nan=False)
         yield self._topics.status, "online"

@@ -8,11 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edge.config.config import Config, load_config
+from edge.config.sections import MB
 from edge.errors import ConfigError, Fault, FaultyConfigError, UserError, blamed_on
 from edge.mqtt.probe import probe
 from edge.recorder.disk_room import room_on_the_disks
-from edge.recorder.plan import make_plan
-from edge.sources.portaudio import AudioSystem, choose_device
+from edge.recorder.plan import RecorderPlan, make_plan, sound_memory
+from edge.sources.device import choose_device
+from edge.sources.memory import SoundMemory
+from edge.sources.portaudio import AudioSystem
 
 __all__ = ["Finding", "check"]
 
@@ -23,6 +26,11 @@ BROKER_FAULTS = {
     "refused": ("mqtt.username_file", "does the broker know this recorder?"),
 }
 UNREACHABLE = ("mqtt.host", "is it running, and may this recorder reach it?")
+
+MEMORY_KEYS = ("audio.buffer_s", "tracker.longest_s")
+SHORTEST_BUFFER_S = 10.0
+USUAL_RATE_HZ = 48_000  # of a device that is not there
+WINDOW_S = 5.0  # of a model that cannot be loaded
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,10 +68,13 @@ def check(file: Path | None, *, audio: AudioSystem) -> Iterator[Finding]:
     spoilt = {fault.key.partition(".")[0] for fault in faults}
     if not faults:
         yield Finding(subject="configuration", detail=f"epoch {config.digest[:12]}")
-    if not spoilt & {"audio"}:
-        yield _tried("audio", lambda: _device(config, audio))
+    plan, model = None, None
     if not spoilt & {"device", "site", "model", "tracker", "health", "events"}:
-        yield _tried("model", lambda: _model(config))
+        plan, model = _planned(config)
+    if not spoilt & {"audio"}:
+        yield from _audio(config, audio, plan)
+    if model is not None:
+        yield model
     if not spoilt & {"store", "clips"}:
         yield _tried("disk", lambda: room_on_the_disks(config))
     # A file of a secret that is missing is a fault of `mqtt`, too.
@@ -98,7 +109,18 @@ def _tried(subject: str, look: Callable[[], str]) -> Finding:
         return Finding(subject=subject, fault=Fault(reason=reason))
 
 
-def _device(config: Config, audio: AudioSystem) -> str:
+def _audio(config: Config, audio: AudioSystem, plan: RecorderPlan | None) -> Iterator[Finding]:
+    """Look at the device, and at the memory that its sound takes, also where it is not there."""
+    memory = sound_memory(config, window_s=plan.bundle.frontend.window_s if plan else WINDOW_S)
+    found = _tried("audio", lambda: _device(config, audio, memory))
+    yield found
+    if found.fault is not None and found.fault.key not in MEMORY_KEYS:
+        usual = _tried("audio", lambda: _kept(memory, config.audio.rate_hz or USUAL_RATE_HZ))
+        if usual.fault is not None:
+            yield usual
+
+
+def _device(config: Config, audio: AudioSystem, memory: SoundMemory) -> str:
     wanted = config.audio
     devices = audio.devices()  # what fails here is the machine's fault, and no key's
     named = "null" if wanted.device is None else wanted.device
@@ -111,14 +133,48 @@ def _device(config: Config, audio: AudioSystem) -> str:
             value=wanted.channel,
             suggestion=f"1 to {device.channels}, or mix",
         )
-    return f"{device.stable_name}, {device.channels} channels, {device.sample_rate_hz} Hz"
+    rate_hz = wanted.rate_hz or device.sample_rate_hz
+    kept = _kept(memory, rate_hz)
+    return f"{device.stable_name}, {device.channels_text}, {device.sample_rate_hz} Hz; {kept}"
 
 
-def _model(config: Config) -> str:
-    plan = make_plan(config)
-    species = f"{len(plan.bundle.labels)} species"
-    if config.site.species is not None:
-        species = f"{len(config.site.species.labels)} of {species}"
+def _kept(memory: SoundMemory, rate_hz: int) -> str:
+    """Return what the sound in memory takes; raises `ConfigError` where it does not fit."""
+    needed_mb, most_mb = memory.needed_bytes(rate_hz) / MB, memory.most_bytes / MB
+    if memory.share(rate_hz) == 1:
+        return f"{needed_mb:.0f} of {most_mb:g} MB of memory for its sound at {rate_hz} Hz"
+    reason = f"{needed_mb:.0f} MB of memory for sound at {rate_hz} Hz, and audio.memory_mb is"
+    more = "more audio.memory_mb, and as much more MemoryHigh and MemoryMax of the service"
+    longest_s = memory.longest_buffer_s(rate_hz)
+    if longest_s >= SHORTEST_BUFFER_S:
+        raise ConfigError(
+            f"takes {reason} {most_mb:g}",
+            key="audio.buffer_s",
+            value=f"{memory.buffer_s:g}",
+            suggestion=f"at most {int(longest_s)}, or {more}",
+        )
+    raise ConfigError(
+        f"clips of such events need {memory.recent_s:.0f} s of sound: {reason} {most_mb:g}",
+        key="tracker.longest_s",
+        suggestion=f"shorter events, or {more}",
+    )
+
+
+def _planned(config: Config) -> tuple[RecorderPlan | None, Finding]:
+    plans: list[RecorderPlan] = []
+
+    def model() -> str:
+        plans.append(make_plan(config))
+        return _model(plans[0])
+
+    finding = _tried("model", model)
+    return (plans[0] if plans else None), finding
+
+
+def _model(plan: RecorderPlan) -> str:
+    species, listed = f"{len(plan.bundle.labels)} species", plan.config.site.species
+    if listed is not None:
+        species = f"{len(listed.labels)} of {species}"
     bundle = f"{plan.bundle.manifest.name} {plan.bundle.digest[:12]}"
     engine = plan.model.engine
     why_not = f" (not by {'; '.join(engine.why_not)})" if engine.why_not else ""

@@ -5,14 +5,14 @@ from __future__ import annotations
 import logging
 import shutil
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from edge.clock import Clock
 from edge.config.sections import ClipsConfig
-from edge.files import write_whole
+from edge.files import replacing
 from edge.provenance import Provenance
-from edge.recorder.clip_file import encode, guano
+from edge.recorder.clip_file import Content, encode, form_for, guano
 from edge.recorder.recent_audio import RecentAudio
 from edge.types import Detection
 
@@ -69,20 +69,23 @@ class ClipFolder:
         free = self._free_bytes(self._config.folder) - self._config.reserve_bytes
         return max(0, min(self._config.budget_bytes - self.total_bytes, free))
 
-    def add(self, label: str, name: str, content: bytes) -> Path | None:
-        """Write a whole file, or none.
+    def add(self, label: str, name: str, *content: Content) -> Path | None:
+        """Write a whole file of these parts, or none.
 
         Returns None when there is not enough room even without the clips that may go.
         """
         if not self._opened:
             self._open()
-        if not self._make_room(len(content)):
+        size = size_bytes(content)
+        if not self._make_room(size):
             return None
         target = self._config.folder / label / name
         target.parent.mkdir(exist_ok=True)  # not its parents: the disk may have been taken out
-        write_whole(target, content, durable=True)  # the stored detection names it
-        self._sizes[label][target] = len(content)
-        self.total_bytes += len(content)
+        # Durable: the stored detection names it.
+        with replacing(target, durable=True) as staging, staging.open("wb") as file:
+            file.writelines(content)
+        self._sizes[label][target] = size
+        self.total_bytes += size
         return target
 
     def _make_room(self, size: int) -> bool:
@@ -111,7 +114,7 @@ class ClipFolder:
 
 
 class ClipWriter:
-    """Cuts and writes clips on the pipeline's thread.
+    """Cuts clips from the card's own sound, and writes them, on the pipeline's thread.
 
     It never raises for a disk: `failed` counts what could not be kept.
     """
@@ -124,12 +127,14 @@ class ClipWriter:
         audio: RecentAudio,
         provenance: Provenance,
         device: str,
+        position: tuple[float, float] | None = None,
     ) -> None:
         self._config = config
         self._folder = folder
         self._audio = audio
         self._provenance = provenance
         self._device = device
+        self._position = position
         self.written = self.failed = 0
         self.last_bytes = 0  # size of the last one
 
@@ -148,29 +153,30 @@ class ClipWriter:
         Returns the file's path below the folder, or None when it could not be kept.
         """
         padding = round(self._config.padding_s * d.sample_rate_hz)
-        start, samples = self._audio.cut(d.start_sample - padding, d.end_sample + padding)
-        if not len(samples):
+        excerpt = self._audio.cut(d.start_sample - padding, d.end_sample + padding)
+        if excerpt is None:
             return None
         metadata = guano(
             d,
+            excerpt,
             clock=clock,
-            start_sample=start,
-            samples=len(samples),
             device=self._device,
+            position=self._position,
             provenance=self._provenance,
         )
-        content = encode(samples, d.sample_rate_hz, self._config.format, metadata)
-        stamp = clock.utc(start).strftime("%Y%m%dT%H%M%S.%fZ")
-        file = self._added(d.label or UNKNOWN, f"{stamp}_{d.id[:12]}", content)
+        form = form_for(excerpt, self._config.format)
+        content = encode(excerpt, form, metadata)
+        stamp = clock.utc(excerpt.start_sample).strftime("%Y%m%dT%H%M%S.%fZ")
+        file = self._added(d.label or UNKNOWN, f"{stamp}_{d.id[:12]}.{form}", content)
         if file is None:
             return None
         self.written += 1
-        self.last_bytes = len(content)
+        self.last_bytes = size_bytes(content)
         return str(file.relative_to(self._config.folder))
 
-    def _added(self, label: str, name: str, content: bytes) -> Path | None:
+    def _added(self, label: str, name: str, content: Sequence[Content]) -> Path | None:
         try:
-            file = self._folder.add(label, f"{name}.{self._config.format}", content)
+            file = self._folder.add(label, name, *content)
             reason = "no room within the budget and the reserve"
         except OSError as exc:
             file = None
@@ -181,3 +187,8 @@ class ClipWriter:
             if self.failed & (self.failed - 1) == 0:
                 log.warning("clip not kept: %s (%d so far); detections go on", reason, self.failed)
         return file
+
+
+def size_bytes(content: Sequence[Content]) -> int:
+    """Return the size of the parts of a file."""
+    return sum(memoryview(part).nbytes for part in content)

@@ -70,10 +70,12 @@ class Metrics:
         self._clip = gauge("edge_microphone_clip_ratio", text)
         text = "Offset of the last window, in full scales."
         self._dc = gauge("edge_microphone_dc_ratio", text)
-        text = "1 while the microphone is dead or stuck."
+        text = "1 while the microphone is dead or stuck, or its channels cancel each other."
         self._fault = gauge("edge_microphone_fault", text, ["fault"])
         text = "Times that the microphone could not be opened or went away."
         self._capture = counter("edge_capture_faults", text)
+        text = "Samples that were NaN or out of all bounds, and were taken as silence."
+        self._invalid = counter("edge_invalid_samples", text)
         text = "Wall clock minus the recorder's own time."
         self._clock = gauge("edge_clock_offset_seconds", text)
         text = "1 once a time service vouches for the clock."
@@ -104,7 +106,7 @@ class Metrics:
             self._audio: FATES,
             self._windows: ("judged", "gated", "dropped", "failed"),
             self._detections: (*labels, "unknown"),
-            self._fault: ("dead", "stuck"),
+            self._fault: ("dead", "stuck", "cancelled"),
             self._mqtt_errors: ERROR_REASONS,
             self._sent: MESSAGE_KINDS,
             self._clips: ("written", "refused", "removed"),
@@ -151,6 +153,14 @@ class Metrics:
         self._dc.set(health.dc)
         self._fault.labels("dead").set(health.dead)
         self._fault.labels("stuck").set(health.stuck)
+
+    def cancelled(self, present: bool) -> None:
+        """Show whether the channels of a mix cancel each other."""
+        self._fault.labels("cancelled").set(present)
+
+    def invalid_samples(self, count: int) -> None:
+        """Count samples of the microphone that no sound has."""
+        self._invalid.inc(count)
 
     def windows_lost(self, *, dropped: int = 0, failed: int = 0) -> None:
         """Count windows that the model never saw because it was late, or that it failed on."""

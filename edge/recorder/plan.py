@@ -13,8 +13,9 @@ from edge.detect.windows import windower_of
 from edge.errors import blamed_on, known_as
 from edge.models import default_bundle_path
 from edge.provenance import Provenance, provenance_of
+from edge.sources.memory import SoundMemory
 
-__all__ = ["RecorderPlan", "make_plan"]
+__all__ = ["RecorderPlan", "make_plan", "sound_memory"]
 
 # What the parts call their parameters, and the keys that set them.
 KEYS = {"hop_s": "model.hop_s", "backend": "model.backend"}
@@ -32,6 +33,22 @@ class RecorderPlan:
     bundle: Bundle
     model: Classifier
     provenance: Provenance
+
+    @property
+    def memory(self) -> SoundMemory:
+        """How much sound is kept, in memory."""
+        return sound_memory(self.config, window_s=self.bundle.frontend.window_s)
+
+
+def sound_memory(config: Config, *, window_s: float) -> SoundMemory:
+    """Return how much sound is kept so that the sound of any event is still there at its end."""
+    if not config.clips.enabled:
+        return config.audio.memory()
+    # An event is known to have ended after its cool-down and the two windows that smoothing and
+    # absence take.
+    lag_s = config.tracker.cooldown_s + config.smoothing.slide_s + 4 * window_s
+    recent_s = config.tracker.longest_s + 2 * config.clips.padding_s + lag_s
+    return config.audio.memory(recent_s=recent_s)
 
 
 def make_plan(config: Config) -> RecorderPlan:

@@ -24,6 +24,7 @@ from edge.recorder.plan import RecorderPlan
 from edge.recorder.rate_limited_log import RateLimitedLog
 from edge.recorder.recent_audio import RecentAudio
 from edge.recorder.systemd import Notifier
+from edge.sources.callbacks import Callbacks, CardAudio
 from edge.sources.microphone import Microphone
 from edge.sources.portaudio import AudioSystem
 from edge.store.effort import FATES, Effort
@@ -34,6 +35,12 @@ __all__ = ["Recorder"]
 
 HEALTH_EVERY_S = 60.0
 POLL_EVERY_S = 1.0
+CANCELLED = (
+    "silence although its channels are not (one is the other upside down); set audio.channel to one"
+)
+# What is this many times as far from lowest to highest as a dead signal's level is a sound; the
+# rounding of 16 bit is not.
+SOUND = 10.0
 log = logging.getLogger(__name__)
 
 
@@ -58,16 +65,11 @@ class Recorder:
         self._metrics = metrics
         self._monotonic_s = monotonic_s
         self._rate_limited = RateLimitedLog(log, monotonic_s=monotonic_s)
-        self.microphone = Microphone(
-            plan.config.audio,
-            sample_rate_hz=self._rate_hz,
-            audio=audio,
-            on_gap=self._gap,
-            on_position=clock.captured,
-            on_fault=metrics.capture_fault,
-        )
+        self.microphone = self._listener(audio)
         self.effort = Effort(sample_rate_hz=self._rate_hz)
-        self._recent = RecentAudio(_recent_samples(plan))
+        self._recent = RecentAudio(
+            stream_rate_hz=self._rate_hz, capacity=plan.memory.recent_samples
+        )
         self.clips = self._clip_writer() if plan.config.clips.enabled else None
         self.keeper = Keeper(
             plan,
@@ -79,6 +81,21 @@ class Recorder:
         )
         self._polled_s = -math.inf
         self._health_kept_s = -math.inf
+
+    def _listener(self, audio: AudioSystem) -> Microphone:
+        return Microphone(
+            self.plan.config.audio,
+            sample_rate_hz=self._rate_hz,
+            audio=audio,
+            memory=self.plan.memory,
+            callbacks=Callbacks(
+                on_gap=self._gap,
+                on_position=self._clock.captured,
+                on_card=self._card,
+                on_invalid=self._invalid,
+                on_fault=self._metrics.capture_fault,
+            ),
+        )
 
     def stop(self) -> None:
         """Let `run` end what is open and return; any thread."""
@@ -121,8 +138,6 @@ class Recorder:
     def block(self, block: AudioBlock) -> None:
         """See `Meter.block`."""
         self.effort.block(block.start_sample, block.end_sample)
-        if self.clips is not None:
-            self._recent.push(block)
         if len(block.samples):
             self._notifier.ready()
         now_s = self._monotonic_s()
@@ -155,9 +170,12 @@ class Recorder:
         self._rate_limited.warning("model", f"a window was not judged: {error}")
 
     def _log_health(self, health: SignalHealth) -> None:
+        cancelled = health.dead and self._sounds_somewhere()
+        self._metrics.cancelled(cancelled)
         faults = {
-            "dead": (health.dead, "nothing but silence"),
+            "dead": (health.dead and not cancelled, "nothing but silence"),
             "stuck": (health.stuck, "at a constant or at full scale"),
+            "cancelled": (cancelled, CANCELLED),
         }
         for name, (present, meaning) in faults.items():
             if present:
@@ -165,6 +183,20 @@ class Recorder:
                 self._rate_limited.warning(name, text)
             else:
                 self._rate_limited.recovered(name, f"the microphone is no longer {name}")
+
+    def _sounds_somewhere(self) -> bool:
+        """Return whether a single channel of the mix is far from silent."""
+        silence: float = 10.0 ** (self.plan.config.health.dead_dbfs / 20)
+        return self.microphone.swing > SOUND * silence
+
+    def _card(self, audio: CardAudio) -> None:
+        if self.clips is not None:
+            self._recent.push(audio)
+
+    def _invalid(self, samples: int) -> None:
+        self._metrics.invalid_samples(samples)
+        text = f"the microphone sent {samples} samples that are not numbers, or out of all bounds"
+        self._rate_limited.warning("invalid", f"{text}: taken as silence; is its driver sound?")
 
     def _gap(self, gap: Gap) -> None:
         if gap.reason == "dropped":
@@ -194,16 +226,5 @@ class Recorder:
             audio=self._recent,
             provenance=self.plan.provenance,
             device=self.plan.device,
+            position=self.plan.config.site.position,
         )
-
-
-def _recent_samples(plan: RecorderPlan) -> int:
-    """Return how much audio has to be kept so that the sound of any event is still there."""
-    config, spec = plan.config, plan.bundle.frontend
-    if not config.clips.enabled:
-        return 0
-    # An event is known to have ended after its cool-down and the two windows that smoothing and
-    # absence take.
-    lag_s = config.tracker.cooldown_s + config.smoothing.slide_s + 4 * spec.window_s
-    seconds = config.tracker.longest_s + 2 * config.clips.padding_s + lag_s
-    return round(seconds * spec.sample_rate_hz)

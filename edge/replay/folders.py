@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from edge.errors import AudioError
+from edge.extras import how_to_install
 from edge.sources.av import AV_SUFFIXES
 from edge.sources.file import AUDIO_SUFFIXES
 
@@ -123,7 +124,7 @@ def _is_of_macos(path: str) -> bool:
 def _way_out(suffixes: frozenset[str]) -> str:
     if suffixes <= CLOSED_SUFFIXES:
         return "the maker's own program converts them to WAV"
-    return "install the extra [av] of this program, or convert them with ffmpeg"
+    return f"{how_to_install('av')}, or convert them with ffmpeg"
 
 
 def _suffix(name: str) -> str:

@@ -23,12 +23,12 @@ DRIFT = 500e-6  # how far off a sound card's crystal may be, as a share, without
 
 @dataclass(frozen=True, kw_only=True)
 class Piece:
-    """Unbroken frames (n, channels) and what is missing before them.
+    """Unbroken samples (n,) and what is missing before them.
 
     The system lost `lost_frames`; `dropped_frames` were overwritten, because inference was late.
     """
 
-    frames: Array
+    samples: Array
     lost_frames: int = 0
     dropped_frames: int = 0
 
@@ -60,7 +60,7 @@ class Arrivals:
         if chunk.dropped_frames:
             lost = self._discard()
             self._frames += chunk.dropped_frames
-        self._frames += len(chunk.frames)
+        self._frames += len(chunk.samples)
         late_s = self._lateness_s(chunk.arrival_s)
         if chunk.overflow:
             held = self._discard()
@@ -69,13 +69,15 @@ class Arrivals:
             lost += held + missing
             late_s = self._lateness_s(chunk.arrival_s)
         if lost or chunk.dropped_frames:
-            yield Piece(frames=chunk.frames, lost_frames=lost, dropped_frames=chunk.dropped_frames)
+            yield Piece(
+                samples=chunk.samples, lost_frames=lost, dropped_frames=chunk.dropped_frames
+            )
             return
         if late_s <= TOLERANCE_S:
             self._follow(chunk.arrival_s, late_s)
-            yield from (Piece(frames=late.frames) for late in self._held)
+            yield from (Piece(samples=late.samples) for late in self._held)
             self._held = []
-            yield Piece(frames=chunk.frames)
+            yield Piece(samples=chunk.samples)
             return
         yield from self._suspect(chunk, late_s)
 
@@ -100,10 +102,10 @@ class Arrivals:
         if chunk.arrival_s - self._improved_s >= SETTLE_S:
             missing = round(self._least_s * self._rate_hz)
             self._frames += missing
-            yield Piece(frames=chunk.frames[:0], lost_frames=self._discard() + missing)
+            yield Piece(samples=chunk.samples[:0], lost_frames=self._discard() + missing)
 
     def _discard(self) -> int:
         """Discard what is held; return the number of its frames."""
-        count = sum(len(chunk.frames) for chunk in self._held)
+        count = sum(len(chunk.samples) for chunk in self._held)
         self._held = []
         return count

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from typing import Literal
 
 import numpy as np
@@ -16,10 +15,12 @@ import soxr
 
 from edge.backoff import Backoff
 from edge.errors import AudioError
-from edge.sources.arrivals import Arrivals, Piece
-from edge.sources.audioconfig import AudioConfig, formats, mono
-from edge.sources.portaudio import CALLBACK_S, AudioSystem, Device, Format, Stream, choose_device
-from edge.sources.ring import FrameRing
+from edge.sources.arrivals import Piece
+from edge.sources.audioconfig import AudioConfig
+from edge.sources.callbacks import Callbacks, CardAudio
+from edge.sources.capture import Capture, open_capture
+from edge.sources.memory import SoundMemory
+from edge.sources.portaudio import AudioSystem
 from edge.sources.timer import SystemTimer, Timer
 from edge.types import Array, AudioBlock, Gap
 
@@ -31,23 +32,11 @@ SILENCE_S = 1.0  # between blocks without samples, while there is no device
 log = logging.getLogger(__name__)
 
 
-@dataclass(kw_only=True)
-class _Capture:
-    """An open stream, the ring that its callbacks fill, and what finds the holes in it."""
-
-    stream: Stream
-    ring: FrameRing
-    arrivals: Arrivals
-    rate_hz: int
-
-
 class Microphone:
     """Live audio at `sample_rate_hz` until `stop` is called, as a `Source`.
 
-    `blocks` runs on one thread, and calls `on_gap` there before the block that follows the gap.
-    `on_position` gets a sample and the monotonic time at which it was recorded, for the clock, and
-    `on_fault` is called when a device is missing or fails. `stop` may be called from any thread or
-    signal handler.
+    `blocks` runs on one thread, and calls `callbacks` there. `stop` may be called from any thread
+    or signal handler.
     """
 
     def __init__(
@@ -58,21 +47,19 @@ class Microphone:
         audio: AudioSystem,
         timer: Timer | None = None,
         backoff: Backoff | None = None,
-        on_gap: Callable[[Gap], None] = lambda gap: None,
-        on_position: Callable[[int, float], None] = lambda sample, monotonic_s: None,
-        on_fault: Callable[[], None] = lambda: None,
+        memory: SoundMemory | None = None,
+        callbacks: Callbacks | None = None,
     ) -> None:
         self._config = config
         self._rate_hz = sample_rate_hz
         self._audio = audio
+        self._memory = memory or config.memory()
         self._timer = timer or SystemTimer()
         self._backoff = backoff or Backoff()
-        self._on_gap = on_gap
-        self._on_position = on_position
-        self._on_fault = on_fault
+        self._tell = callbacks or Callbacks()
         self._stop = threading.Event()
         self._fault = ""  # why no audio comes; empty when all is well
-        self._current: _Capture | None = None
+        self._current: Capture | None = None
 
     @property
     def sample_rate_hz(self) -> int:
@@ -83,7 +70,16 @@ class Microphone:
     def backlog_s(self) -> float:
         """Seconds of audio that wait to be read; any thread may ask, also while no one reads."""
         capture = self._current
-        return 0.0 if capture is None else capture.ring.waiting_frames / capture.rate_hz
+        return capture.backlog_s if capture is not None else 0.0
+
+    @property
+    def swing(self) -> float:
+        """Distance from lowest to highest sample within one channel of a mix, of the last seconds.
+
+        In full scales; 0 where there is no mix. Belongs to the thread of `blocks`.
+        """
+        capture = self._current
+        return capture.swing if capture is not None else 0.0
 
     def stop(self) -> None:
         """Have `blocks` end soon."""
@@ -94,6 +90,7 @@ class Microphone:
         self._next = 0
         self._next_s = self._timer.monotonic_s()
         self._resampler: soxr.ResampleStream | None = None
+        self._unbroken = False  # whether the next samples of the card follow on the last
         try:
             while not self._stop.is_set():
                 capture = self._current = self._open()
@@ -110,37 +107,13 @@ class Microphone:
         finally:
             self._stop.clear()
 
-    def _open(self) -> _Capture | None:
-        """Open the input in the first format that works; report the reason when none does."""
-        faults: list[str] = []
+    def _open(self) -> Capture | None:
+        """Open the input; report the reason when that fails."""
         try:
-            device = choose_device(self._audio.devices(), self._config.device)
-            for form in formats(device, self._config):
-                try:
-                    return self._capture(device, form)
-                except AudioError as exc:
-                    faults.append(str(exc))
+            return open_capture(self._audio, self._config, self._memory)
         except AudioError as exc:
-            faults.append(str(exc))
-        self._report(faults[0])
-        return None
-
-    def _capture(self, device: Device, form: Format) -> _Capture:
-        """Open `device`; raises `AudioError` when it is gone or refuses the format."""
-        ring = FrameRing(
-            capacity_frames=max(1, round(self._config.buffer_s * form.sample_rate_hz)),
-            channels=form.channels,
-            slots=round(2 * self._config.buffer_s / CALLBACK_S) + 16,
-        )
-        stream = self._audio.open(device, form, ring.write)
-        log.info(
-            "listening to %s: %d Hz, %d channels",
-            device.stable_name,
-            form.sample_rate_hz,
-            form.channels,
-        )
-        arrivals = Arrivals(sample_rate_hz=form.sample_rate_hz)
-        return _Capture(stream=stream, ring=ring, arrivals=arrivals, rate_hz=form.sample_rate_hz)
+            self._report(str(exc))
+            return None
 
     def _absent(self, wait_s: float) -> Iterator[AudioBlock]:
         """Wait for the next attempt, with a block now and then whose start has moved on."""
@@ -149,11 +122,11 @@ class Microphone:
             self._timer.wait(self._stop, min(left_s, SILENCE_S))
             yield from self._lost_until(self._timer.monotonic_s())
 
-    def _listen(self, capture: _Capture) -> Iterator[AudioBlock]:
+    def _listen(self, capture: Capture) -> Iterator[AudioBlock]:
         arrived_s = self._timer.monotonic_s()
         first = True
         while not self._stop.is_set():
-            chunk = capture.ring.read()
+            chunk = capture.read()
             if chunk is None:
                 silent_s = self._timer.monotonic_s() - arrived_s
                 if silent_s > STALL_S or not capture.stream.active():
@@ -162,9 +135,11 @@ class Microphone:
                 self._timer.wait(self._stop, POLL_S)
                 continue
             arrived_s = max(arrived_s, chunk.arrival_s)
+            if chunk.invalid_samples:
+                self._tell.on_invalid(chunk.invalid_samples)
             if first:
                 first = False
-                yield from self._begin(chunk.arrival_s - len(chunk.frames) / capture.rate_hz)
+                yield from self._begin(chunk.arrival_s - len(chunk.samples) / capture.rate_hz)
             for piece in capture.arrivals.push(chunk):
                 yield from self._take(piece, capture)
         yield from self._flush()
@@ -178,16 +153,23 @@ class Microphone:
             yield from self._lost_until(monotonic_s)
         else:
             self._next_s = monotonic_s
-            self._on_position(0, monotonic_s)
+            self._tell.on_position(0, monotonic_s)
         self._backoff.reset()
         self._fault = ""
 
-    def _take(self, piece: Piece, capture: _Capture) -> Iterator[AudioBlock]:
+    def _take(self, piece: Piece, capture: Capture) -> Iterator[AudioBlock]:
         if piece.lost_frames or piece.dropped_frames:
             yield from self._flush()
             self._skip(self._samples(piece.lost_frames, capture), "lost")
             self._skip(self._samples(piece.dropped_frames, capture), "dropped")
-        samples = mono(piece.frames, self._config.channel)
+        samples = piece.samples
+        if len(samples):
+            start = None if self._unbroken else self._next
+            rate_hz = capture.rate_hz
+            self._tell.on_card(
+                CardAudio(samples=samples, sample_rate_hz=rate_hz, start_sample=start)
+            )
+            self._unbroken = True
         if capture.rate_hz != self._rate_hz and len(samples):
             if self._resampler is None:
                 self._resampler = soxr.ResampleStream(
@@ -197,9 +179,9 @@ class Microphone:
         yield self._block(samples)
         # The resampler's delay of some milliseconds is far below the unknown delay of a sound card.
         self._next_s = capture.arrivals.arrived_until_s
-        self._on_position(self._next, self._next_s)
+        self._tell.on_position(self._next, self._next_s)
 
-    def _samples(self, frames: int, capture: _Capture) -> int:
+    def _samples(self, frames: int, capture: Capture) -> int:
         """Convert lost frames of the device to samples; the shortest loss is one sample."""
         return max(1, round(frames * self._rate_hz / capture.rate_hz)) if frames else 0
 
@@ -212,7 +194,7 @@ class Microphone:
 
     def _skip(self, samples: int, reason: Literal["lost", "dropped"]) -> None:
         if samples:
-            self._on_gap(
+            self._tell.on_gap(
                 Gap(start_sample=self._next, end_sample=self._next + samples, reason=reason)
             )
             self._next += samples
@@ -224,6 +206,7 @@ class Microphone:
             yield self._block(tail)
 
     def _drain(self) -> Array:
+        self._unbroken = False
         tail: Array = np.empty(0, np.float32)
         if self._resampler is not None:
             tail = self._resampler.resample_chunk(tail, last=True)
@@ -239,7 +222,7 @@ class Microphone:
 
     def _report(self, fault: str) -> None:
         """Log why no audio comes, once and not at each attempt."""
-        self._on_fault()
+        self._tell.on_fault()
         if fault != self._fault:
             log.warning("microphone: %s; trying again for as long as it takes", fault)
             self._fault = fault

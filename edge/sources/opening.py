@@ -9,6 +9,7 @@ from typing import Any
 import soundfile
 
 from edge.errors import AudioError
+from edge.extras import how_to_install
 from edge.sources.av import AvStream, av_installed, foreign_format
 from edge.sources.errors import DecodingError
 from edge.sources.flac import FlacStream
@@ -84,8 +85,7 @@ def foreign_stream(path: str) -> EncodedStream | None:
     if not av_installed():
         raise AudioError(
             f"{path}: {name} needs FFmpeg's libraries",
-            suggestion="install the extra [av] of this program, or convert the file: "
-            "ffmpeg -i FILE FILE.wav",
+            suggestion=f"{how_to_install('av')}, or convert it: ffmpeg -i FILE FILE.wav",
         )
     return EncodedStream(by_av=True)
 

@@ -1,54 +1,23 @@
-"""Sound cards through PortAudio, and which of them a name means."""
+"""Sound cards through PortAudio."""
 
 from __future__ import annotations
 
 import ctypes
-import re
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
 from edge.errors import AudioError
 from edge.extras import how_to_install
+from edge.sources.device import HARDWARE, Device, Format, readable
 
-__all__ = ["AudioSystem", "Device", "Format", "PortAudio", "Receive", "Stream", "choose_device"]
+__all__ = ["AudioSystem", "PortAudio", "Receive", "Stream"]
 
-PLUGGED_IN = "is it plugged in? `edge devices` lists the inputs"
-HARDWARE = re.compile(r" ?\((?:plug)?hw:(\d+),\d+\)")
 # Audio per callback: long enough for a busy small computer, short against a window's hop.
 CALLBACK_S = 0.05
 # Takes interleaved float32, monotonic seconds and overflow, on the sound system's thread.
 Receive = Callable[[bytes, float, bool], None]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Device:
-    """An input of this machine.
-
-    `name` is the system's; `card` is the kernel's identifier of the card, which outlives a reboot.
-    """
-
-    name: str
-    card: str
-    channels: int
-    sample_rate_hz: int
-    index: int
-    default: bool = False
-
-    @property
-    def stable_name(self) -> str:
-        """The name without the card's number, which depends on the order of plugging in."""
-        return HARDWARE.sub("", self.name)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Format:
-    """How a device is opened: float32 at `sample_rate_hz` (Hz) with `channels`."""
-
-    sample_rate_hz: int
-    channels: int
 
 
 class Stream(Protocol):
@@ -76,30 +45,6 @@ class AudioSystem(Protocol):
         Raises `AudioError` when the device is gone or refuses the format.
         """
         ...
-
-
-def choose_device(devices: Sequence[Device], wanted: str | None) -> Device:
-    """Return the device that is called `wanted`; None is the default input.
-
-    A name, stable name or card that equals `wanted` comes before a name that contains it. Raises
-    `AudioError`.
-    """
-    if not devices:
-        raise AudioError("no audio input on this machine", suggestion=PLUGGED_IN)
-    if wanted is None:
-        return next((device for device in devices if device.default), devices[0])
-    folded = wanted.casefold()
-    for device in devices:
-        own = (device.name, device.stable_name, device.card)
-        if folded in (name.casefold() for name in own):
-            return device
-    for device in devices:
-        if folded in device.name.casefold():
-            return device
-    names = ", ".join(device.stable_name for device in devices)
-    raise AudioError(
-        f"no audio input is called '{wanted}' (there are: {names})", suggestion=PLUGGED_IN
-    )
 
 
 class PortAudio:
@@ -194,8 +139,8 @@ def _inputs(instance: Any) -> list[Device]:
     found = (instance.get_device_info_by_index(i) for i in range(instance.get_device_count()))
     return [
         Device(
-            name=str(device["name"]),
-            card=_card(str(device["name"])),
+            name=readable(device["name"]),
+            card=_card(readable(device["name"])),
             channels=int(device["maxInputChannels"]),
             sample_rate_hz=int(device["defaultSampleRate"]),
             index=int(device["index"]),

@@ -50,6 +50,46 @@ def test_devices_are_listed_and_checked_by_name(silent_server: SoundServer, tmp_
     assert "barn" in faults[0]
 
 
+def test_where_there_is_no_input_devices_says_so_and_what_to_look_at(
+    silent_server: SoundServer,
+) -> None:
+    listed = edge("devices", environ=silent_server.environ)
+    assert (listed.returncode, listed.stdout) == (1, "")
+    assert listed.stderr.startswith(
+        "error: no audio input on this machine; is a microphone plugged"
+    )
+    assert len(listed.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "latin-1"])
+def test_a_name_in_any_encoding_is_shown_and_can_be_configured(
+    silent_server: SoundServer, tmp_path: Path, encoding: str
+) -> None:
+    """A program of other people's may have written it."""
+    silent_server.name('"Käfer mic"', encoding=encoding)
+    silent_server.start()
+    listed = edge("devices", environ=silent_server.environ)
+    assert (listed.returncode, listed.stderr) == (0, "")
+    assert listed.stdout.startswith("Käfer mic  up to 32 channels")
+    with live_recorder(
+        tmp_path, environ=silent_server.environ, audio={"device": "KÄFER"}
+    ) as recorder:
+        recorder.ready(60)
+        recorder.wait_for_audio()
+        recorder.stop()
+    assert "listening to Käfer mic: 44100 Hz, 2 channels" in recorder.log
+
+
+def test_a_terminal_without_the_letters_of_a_name_shows_their_numbers(
+    silent_server: SoundServer,
+) -> None:
+    silent_server.name('"マイク"')
+    silent_server.start()
+    listed = edge("devices", environ={**silent_server.environ, "PYTHONIOENCODING": "latin-1"})
+    assert (listed.returncode, listed.stderr) == (0, "")
+    assert listed.stdout.startswith("\\u30de\\u30a4\\u30af  up to 32 channels")
+
+
 def test_a_microphone_that_is_not_there_yet_is_waited_for(
     silent_server: SoundServer, tmp_path: Path
 ) -> None:

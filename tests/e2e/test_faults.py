@@ -8,6 +8,7 @@ finds in its `Life`.
 from __future__ import annotations
 
 import subprocess
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -29,6 +30,7 @@ from tests.support.daemons import (
     HandWorld,
     RealTimeAudio,
     StalledBackend,
+    breakable,
     running,
     stallable,
     until,
@@ -91,13 +93,15 @@ def of_sound(tmp_path_factory: pytest.TempPathFactory) -> Life:
             folder, bundle.path, metrics={"port": port}, tracker=BRIEF, clips=clips, model=model
         )
 
-    audio, world, watch = RealTimeAudio(calls()), HandWorld(synced=False), life.watch
+    audio = RealTimeAudio(calls(), gains=(1.0, 1.0))
+    world, watch, broken = HandWorld(synced=False), life.watch, threading.Event()
     board = orin(folder / "sys")
     daemon = Daemon(
         configure(0.08),
         audio=audio,
         deliveries=no_deliveries,
         clock=LiveClock(world=world),
+        plan_of=breakable(broken),
         sysfs=board.root,
     )
     with running(daemon):
@@ -115,7 +119,13 @@ def of_sound(tmp_path_factory: pytest.TempPathFactory) -> Life:
         audio.samples = np.clip(tone(300, 1, level=1.05), -1, 1)
         watch.until("edge_microphone_clip_ratio", 0.01)
         audio.samples = np.full(RATE_HZ, np.nan, np.float32)
+        watch.until("edge_invalid_samples_total", RATE_HZ)
+        audio.samples, audio.gains = calls(), (1.0, -1.0)
+        watch.until('edge_microphone_fault{fault="cancelled"}')
+        audio.gains = (1.0, 1.0)
+        broken.set()
         watch.until('edge_windows_total{outcome="failed"}', 2)
+        broken.clear()
         audio.samples, audio.present = calls(), False
         watch.until("edge_capture_faults_total")
         audio.present = True

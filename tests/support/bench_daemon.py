@@ -43,7 +43,8 @@ from edge.recorder.metrics import Metrics
 from edge.recorder.plan import RecorderPlan, make_plan
 from edge.recorder.recorder import Recorder
 from edge.recorder.systemd import Notifier
-from edge.sources.portaudio import CALLBACK_S, Device, Format, Receive
+from edge.sources.device import Device, Format
+from edge.sources.portaudio import CALLBACK_S, Receive
 from edge.store.store import Store
 from edge.types import Array, Prediction
 from tests.support.broker import MOSQUITTO, Broker, unexpected

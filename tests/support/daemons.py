@@ -8,25 +8,29 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, cast
 
+import numpy as np
 import yaml
 
 from edge.backends.base import Backend
 from edge.backends.onnx import OnnxBackend
 from edge.config.config import Config
-from edge.detect.model import Model
-from edge.errors import AudioError
+from edge.detect.model import Classifier, Model
+from edge.errors import AudioError, BackendError
 from edge.recorder.daemon import Daemon
 from edge.recorder.live_clock import SystemWorld, WallState
 from edge.recorder.plan import RecorderPlan, make_plan
-from edge.sources.portaudio import Device, Format, Receive
-from edge.types import Array
+from edge.sources.device import Device, Format
+from edge.sources.portaudio import Receive
+from edge.types import Array, Prediction, Window
 from tests.support.bundles import SPEC
 
 __all__ = [
     "HandWorld",
     "RealTimeAudio",
     "StalledBackend",
+    "breakable",
     "running",
     "stallable",
     "until",
@@ -36,11 +40,17 @@ __all__ = [
 
 class RealTimeAudio:
     """Plays `samples`, which may be changed, over and over in real time on a thread of its own;
-    gone while `present` is False.
+    gone while `present` is False. Each channel plays them, times its own of `gains`.
     """
 
-    def __init__(self, samples: Array, *, rate_hz: int = SPEC.sample_rate_hz) -> None:
-        self.samples, self.rate_hz = samples, rate_hz
+    def __init__(
+        self,
+        samples: Array,
+        *,
+        rate_hz: int = SPEC.sample_rate_hz,
+        gains: tuple[float, ...] = (1.0,),
+    ) -> None:
+        self.samples, self.rate_hz, self.gains = samples, rate_hz, gains
         self.present = True
         self.opened = 0
         self.played = 0  # frames
@@ -51,7 +61,7 @@ class RealTimeAudio:
                 Device(
                     name="Fake Microphone",
                     card="",
-                    channels=1,
+                    channels=len(self.gains),
                     sample_rate_hz=self.rate_hz,
                     index=0,
                 )
@@ -61,7 +71,7 @@ class RealTimeAudio:
         )
 
     def open(self, device: Device, form: Format, receive: Receive) -> RealTimeStream:
-        if form.sample_rate_hz != self.rate_hz or form.channels != 1:
+        if form.sample_rate_hz != self.rate_hz or form.channels != len(self.gains):
             raise AudioError("Invalid sample rate")
         self.opened += 1
         return RealTimeStream(self, receive)
@@ -90,7 +100,8 @@ class RealTimeStream:
             if audio.present:
                 start = at % len(audio.samples)
                 part = audio.samples[start : start + chunk]
-                self._receive(part.tobytes(), time.monotonic(), False)
+                frames = part[:, np.newaxis] * np.array(audio.gains, np.float32)
+                self._receive(frames.tobytes(), time.monotonic(), False)
                 at += len(part)
                 audio.played += len(part)
             else:
@@ -121,6 +132,32 @@ def stallable(backends: list[StalledBackend]) -> Callable[[Config], RecorderPlan
         return dataclasses.replace(
             plan, model=Model(plan.bundle, backends[-1], limits=config.health)
         )
+
+    return plan
+
+
+class BreakableModel:
+    """The real one, but it fails while `broken` is set."""
+
+    def __init__(self, model: Classifier, broken: threading.Event) -> None:
+        self._model, self._broken = model, broken
+
+    def predict(self, window: Window) -> Prediction:
+        if self._broken.is_set():
+            raise BackendError("the network is broken")
+        return self._model.predict(window)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._model, name)
+
+
+def breakable(broken: threading.Event) -> Callable[[Config], RecorderPlan]:
+    """Plans of a daemon whose model fails while `broken` is set."""
+
+    def plan(config: Config) -> RecorderPlan:
+        plan = make_plan(config)
+        model = cast(Classifier, BreakableModel(plan.model, broken))
+        return dataclasses.replace(plan, model=model)
 
     return plan
 

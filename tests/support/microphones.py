@@ -12,8 +12,10 @@ import numpy as np
 
 from edge.backoff import Backoff
 from edge.errors import AudioError
+from edge.sources.callbacks import Callbacks, CardAudio
+from edge.sources.device import Device, Format
 from edge.sources.microphone import AudioConfig, Microphone
-from edge.sources.portaudio import Device, Format, Receive
+from edge.sources.portaudio import Receive
 from edge.types import Array, AudioBlock, Gap
 
 __all__ = ["FakeAudio", "FakeTimer", "listening"]
@@ -154,14 +156,20 @@ class Listening:
         self.audio = FakeAudio(self.timer, samples, rate_hz=rate_hz, channels=channels)
         self.gaps: list[Gap] = []
         self.positions: list[tuple[int, float]] = []
+        self.card: list[CardAudio] = []
+        self.invalid: list[int] = []
         self.source = Microphone(
             config,
             sample_rate_hz=out_hz,
             audio=self.audio,
             timer=self.timer,
             backoff=Backoff(chance=lambda: 0.0),
-            on_gap=self.gaps.append,
-            on_position=lambda sample, at_s: self.positions.append((sample, at_s)),
+            callbacks=Callbacks(
+                on_gap=self.gaps.append,
+                on_position=lambda sample, at_s: self.positions.append((sample, at_s)),
+                on_card=self.card.append,
+                on_invalid=self.invalid.append,
+            ),
         )
         self.audio.at_end = self.source.stop
 

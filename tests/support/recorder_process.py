@@ -18,7 +18,8 @@ import soundfile
 from edge.recorder.daemon import Daemon
 from edge.recorder.deliveries import deliveries
 from edge.recorder.signals import commands_from_signals
-from edge.sources.portaudio import Device, Format, Receive
+from edge.sources.device import Device, Format
+from edge.sources.portaudio import Receive
 from tests.support.daemons import RealTimeAudio, RealTimeStream
 
 

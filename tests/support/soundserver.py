@@ -15,14 +15,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["DEVICE", "RATE_HZ", "SoundServer", "sound_server"]
+__all__ = ["DEVICE", "QUAD", "RATE_HZ", "STEREO", "SoundServer", "sound_server"]
 
 DEVICE = "recorder"
 RATE_HZ = 48_000
+MONO, STEREO = "mono", "front-left,front-right"
+QUAD = f"{STEREO},rear-left,rear-right"  # as PulseAudio names those of a card
 # No conversion may take place between the player and us: the sink's own rate, channels and format
 # are those of the files played. A null sink mixes up to 2 s ahead, and takes that back when a
 # player comes; what the monitor had of it is then missing.
-SINK = "sink_name=field rate={rate} channels=1 channel_map=mono format=s16le norewinds=1"
+SINK = (
+    "sink_name=field rate={rate} channels={channels} channel_map={layout} format=s16le norewinds=1"
+)
 SCRIPT = f"""\
 load-module module-native-protocol-unix socket={{socket}} auth-anonymous=1
 load-module module-null-sink {SINK}
@@ -39,13 +43,18 @@ pcm.default {{ type hw card 31 }}
 class SoundServer:
     """A sound server, which runs once it is `start`ed.
 
-    `environ` is what a program needs to find it, and no other sound card or server.
+    `environ` is what a program needs to find it, and no other sound card or server. The microphone
+    has the channels of `layout`, in that order.
     """
 
-    def __init__(self, folder: Path, *, device: str = DEVICE) -> None:
+    def __init__(self, folder: Path, *, device: str = DEVICE, layout: str = MONO) -> None:
         self._folder, self._socket = folder, folder / "native"
         self._process: subprocess.Popen[bytes] | None = None
-        (folder / "default.pa").write_text(SCRIPT.format(socket=self._socket, rate=RATE_HZ))
+        self._layout = layout
+        script = SCRIPT.format(
+            socket=self._socket, rate=RATE_HZ, channels=layout.count(",") + 1, layout=layout
+        )
+        (folder / "default.pa").write_text(script)
         (folder / "daemon.conf").write_text("flat-volumes = no\navoid-resampling = yes\n")
         (folder / "client.conf").write_text("autospawn = no\n")
         self.name(device)
@@ -67,9 +76,10 @@ class SoundServer:
             "JACK_NO_START_SERVER": "1",
         }
 
-    def name(self, device: str) -> None:
+    def name(self, device: str, *, encoding: str = "utf-8") -> None:
         """Change the microphone's name; programs see it when they look for devices again."""
-        (self._folder / "asound.conf").write_text(ALSA.format(device=device, socket=self._socket))
+        text = ALSA.format(device=device, socket=self._socket)
+        (self._folder / "asound.conf").write_text(text, encoding=encoding)
 
     @property
     def log(self) -> str:
@@ -125,17 +135,17 @@ class SoundServer:
 
     def play(self, wav: Path) -> subprocess.Popen[bytes]:
         """Play a file into the sink in real time; the player ends by itself."""
-        return subprocess.Popen(
-            ["paplay", "--device=field", "--volume=65536", str(wav)], env=self.environ
-        )
+        layout = f"--channel-map={self._layout}"
+        command = ["paplay", "--device=field", "--volume=65536", layout, str(wav)]
+        return subprocess.Popen(command, env=self.environ)
 
 
 @contextmanager
-def sound_server(*, device: str = DEVICE) -> Iterator[SoundServer]:
+def sound_server(*, device: str = DEVICE, layout: str = MONO) -> Iterator[SoundServer]:
     """A server that has not been started; killed at the end whatever happens."""
     # Not in pytest's folder: the path of a socket may have 107 characters.
     folder = Path(tempfile.mkdtemp(prefix="edge-sound-"))
-    server = SoundServer(folder, device=device)
+    server = SoundServer(folder, device=device, layout=layout)
     try:
         yield server
     finally:

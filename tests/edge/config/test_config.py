@@ -175,7 +175,8 @@ def test_the_parts_get_what_they_take() -> None:
         ("mqtt:\n  host: elsewhere\n  username_file: u\n", True),
         ("store:\n  outbox_mb: 1\nclips:\n  enabled: false\nmetrics:\n  port: 1\n", True),
         ("device:\n  site: pond\n", True),
-        ("audio:\n  buffer_s: 60\n", True),
+        ("audio:\n  buffer_s: 60\n  memory_mb: 100\n", True),
+        ("site:\n  latitude: 48.2\n  longitude: 16.4\n", True),
         ("model:\n  hop_s: 2\n", False),
         ("tracker:\n  cooldown_s: 2\n", False),
         ("health:\n  dead_dbfs: -90\n", False),
@@ -185,6 +186,27 @@ def test_the_parts_get_what_they_take() -> None:
 )
 def test_the_digest_is_of_what_decides_detections(tmp_path: Path, text: str, same: bool) -> None:
     assert (load(tmp_path, text).digest == Config().digest) is same
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("latitude: 48.2", "latitude and longitude go together"),
+        ("longitude: 16.4", "latitude and longitude go together"),
+        ("latitude: 90.5\n  longitude: 16.4", "site.latitude = 90.5"),
+        ("latitude: 48.2\n  longitude: -180.5", "site.longitude = -180.5"),
+        ("latitude: north\n  longitude: 16.4", "site.latitude = 'north'"),
+        ("latitude: .nan\n  longitude: 16.4", "site.latitude"),
+    ],
+)
+def test_a_place_is_on_earth_and_whole(tmp_path: Path, text: str, fault: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(fault)):
+        load(tmp_path, f"site:\n  {text}\n")
+
+
+def test_a_place_may_be_at_the_equator(tmp_path: Path) -> None:
+    assert load(tmp_path, "site:\n  latitude: 0\n  longitude: 0.0\n").site.position == (0.0, 0.0)
+    assert Config().site.position is None
 
 
 def test_the_device_has_an_id_of_its_own(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,8 @@ from click.testing import CliRunner
 from edge.cli import main
 from edge.errors import AudioError
 from edge.recorder.check import Finding, check
-from edge.sources.portaudio import Device
+from edge.sources.audioconfig import AudioConfig
+from edge.sources.device import Device
 from tests.support.broker import Broker, free_port
 from tests.support.bundles import tiny_bundle
 from tests.support.disk import fill, small_disk
@@ -46,6 +48,14 @@ def all_findings(tmp_path: Path, change: Change, *, present: bool = True) -> lis
     audio = FakeAudio(FakeTimer(), np.zeros(100, np.float32), rate_hz=48_000)
     audio.present = present
     return list(check(file, audio=audio))
+
+
+def at_rate(tmp_path: Path, rate_hz: int, *, channels: int = 1, present: bool = True) -> Finding:
+    """Return what is found of the sound, with the configuration that was written last."""
+    audio = FakeAudio(FakeTimer(), np.zeros(100, np.float32), rate_hz=rate_hz, channels=channels)
+    audio.present = present
+    *_, found = (f for f in check(tmp_path / "edge.yaml", audio=audio) if f.subject == "audio")
+    return found
 
 
 def findings(tmp_path: Path, change: Change, *, present: bool = True) -> dict[str, str | None]:
@@ -292,6 +302,64 @@ def test_a_disk_is_tried_by_writing_and_must_hold_what_may_come(tmp_path: Path) 
         assert "cannot be written to: Read-only file system" in str(
             findings(tmp_path, {"clips": clips})["disk"]
         )
+
+
+@pytest.mark.parametrize("rate_hz", [8000, 48_000, 192_000, 384_000])
+@pytest.mark.parametrize("channels", [1, 2, 8])
+def test_the_default_fits_into_the_memory_at_any_rate(
+    tmp_path: Path, rate_hz: int, channels: int
+) -> None:
+    all_findings(tmp_path, {})
+    found = at_rate(tmp_path, rate_hz, channels=channels)
+    assert found.fault is None
+    # 60 s that wait and 71 s for clips: an event of 60 s, padding, cool-down and four windows.
+    assert f"; {rate_hz * (60 * 4 + 71 * 2) / 1e6:.0f} of 176 MB" in found.detail
+
+
+@pytest.mark.parametrize(
+    ("change", "key", "suggestion"),
+    [
+        ({"audio": {"buffer_s": 3600}}, "audio.buffer_s", "at most 881, or more audio.memory_mb"),
+        ({"audio": {"memory_mb": 16}}, "audio.buffer_s", "at most 47, or more audio.memory_mb"),
+        ({"tracker": {"longest_s": 7200.0}}, "tracker.longest_s", "shorter events, or more audio"),
+    ],
+)
+def test_more_sound_than_the_memory_holds_is_a_fault(
+    tmp_path: Path, change: Change, key: str, suggestion: str
+) -> None:
+    all_findings(tmp_path, change)
+    faults = [at_rate(tmp_path, 48_000, present=present).fault for present in (True, False)]
+    for fault in faults:  # of a device that is not there, at the usual rate
+        assert fault is not None
+        assert fault.key == key
+        assert fault.suggestion.startswith(suggestion)
+
+
+@pytest.mark.parametrize(("memory_mb", "longest_s"), [(176.0, 881.0), (16.0, 47.0)])
+def test_the_buffer_that_is_suggested_fits(
+    tmp_path: Path, memory_mb: float, longest_s: float
+) -> None:
+    all_findings(tmp_path, {"audio": {"buffer_s": longest_s, "memory_mb": memory_mb}})
+    assert at_rate(tmp_path, 48_000).fault is None
+    all_findings(tmp_path, {"audio": {"buffer_s": longest_s + 1, "memory_mb": memory_mb}})
+    assert at_rate(tmp_path, 48_000).fault is not None
+
+
+def test_the_rate_of_the_device_that_is_there_counts(tmp_path: Path) -> None:
+    all_findings(tmp_path, {"audio": {"buffer_s": 3600.0}})
+    assert at_rate(tmp_path, 8000).fault is None  # at a usual rate it would not fit
+
+
+def test_sound_for_clips_counts_only_where_there_are_clips(tmp_path: Path) -> None:
+    all_findings(tmp_path, {"tracker": {"longest_s": 7200.0}, "clips": {"enabled": False}})
+    assert at_rate(tmp_path, 48_000).fault is None
+
+
+def test_the_service_may_use_what_the_program_and_its_sound_take(root: Path) -> None:
+    """The unit's own bounds: the program without sound takes 190 MB, a clip being written 50."""
+    unit = (root / "systemd" / "edge.service").read_text(encoding="utf-8")
+    (high,) = re.findall(r"^MemoryHigh=(\d+)M$", unit, re.MULTILINE)
+    assert AudioConfig().memory_mb * 1e6 + 240e6 < int(high) * 2**20
 
 
 def test_keys_and_devices_that_cannot_be_are_named(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ absence, a failing disk.
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import signal
@@ -12,6 +13,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import soundfile
 from prometheus_client import CollectorRegistry
@@ -30,7 +32,7 @@ from edge.recorder.plan import RecorderPlan, make_plan
 from edge.recorder.recorder import Recorder
 from edge.recorder.signals import commands_from_signals
 from edge.recorder.systemd import Notifier
-from edge.sources.portaudio import Device
+from edge.sources.device import Device
 from edge.store.outbox import OutboxRow
 from edge.store.store import Store
 from edge.threads import Died
@@ -95,6 +97,30 @@ def test_a_sound_is_detected_and_stopping_ends_it_within_5_seconds(
         tmp_path, "SELECT sum(heard_s), sum(end_sample - start_sample) / 8000.0 FROM effort"
     )
     assert heard == pytest.approx(elapsed, abs=1.0)
+
+
+@pytest.mark.parametrize("gains", [(1.0,), (1.0, 0.5)])
+def test_what_no_sound_has_is_survived_and_told_as_valid_json(
+    tmp_path: Path, bundle: Bundle, caplog: pytest.LogCaptureFixture, gains: tuple[float, ...]
+) -> None:
+    sound = tone(300, 2)
+    sound[[50, 4000, 4001]] = [1e20, np.inf, np.nan]
+    more = {"audio": {"channel": len(gains)}, "mqtt": {"enabled": True, "port": free_port()}}
+    config = write_config(tmp_path, bundle.path, **more)
+    audio = RealTimeAudio(sound, gains=gains)
+    with running(daemon(config, audio)):
+        query = "SELECT payload FROM detections WHERE state = 'new'"
+        until(lambda: rows(tmp_path, query) != [], 60)
+        until(lambda: audio.played > 5 * len(sound), 60)
+    query = "SELECT kind, payload FROM outbox"
+    messages = {str(kind): str(payload) for kind, payload in rows(tmp_path, query)}
+    assert {"detection", "health"} <= set(messages)
+    for text in messages.values():
+        json.loads(text, parse_constant=pytest.fail)
+    health = json.loads(messages["health"])
+    assert health["peak_dbfs"] <= 0
+    told = [text for text in caplog.messages if "samples that are not numbers" in text]
+    assert len(told) == 1  # and not at each of them
 
 
 def test_ready_waits_for_sound(tmp_path: Path, bundle: Bundle) -> None:

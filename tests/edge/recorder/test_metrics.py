@@ -72,6 +72,8 @@ def live(metrics: Metrics, store: Store) -> None:
     metrics.audio({"heard": 50.0, "lost": 4.0, "gated": 3.0, "dropped": 2.0})
     metrics.window(JUDGED)
     metrics.window(replace(JUDGED, health=replace(HEALTH, dead=True, stuck=True)))
+    metrics.cancelled(True)
+    metrics.invalid_samples(3)
     metrics.windows_lost(dropped=2, failed=1)
     for label in ("low_hummer", "high_peeper", None):
         metrics.detection(label)

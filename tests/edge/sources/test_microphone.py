@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import unicodedata
 from itertools import pairwise
 
 import numpy as np
@@ -12,7 +13,7 @@ from edge.backoff import Backoff
 from edge.detect.windows import Windower
 from edge.errors import AudioError
 from edge.sources.audioconfig import AudioConfig, formats
-from edge.sources.portaudio import Device, Format, choose_device
+from edge.sources.device import Device, Format, choose_device, readable
 from edge.types import Array, AudioBlock, Window
 from tests.support.audio import noise
 from tests.support.microphones import Listening, listening
@@ -126,9 +127,9 @@ def test_absent_at_boot_is_waited_for(caplog: pytest.LogCaptureFixture) -> None:
 
 def test_a_refused_format_is_tried_otherwise_and_for_ever() -> None:
     session = listening(count(4), channels=2, config=AudioConfig(channel=1))
-    session.audio.refused = [Format(sample_rate_hz=RATE, channels=1)]
+    session.audio.refused = [Format(sample_rate_hz=RATE, channels=2)]
     blocks = recorded(session)
-    assert session.audio.opened[0].channels == 2
+    assert session.audio.opened[0].channels == 1
     np.testing.assert_array_equal(np.concatenate([names(b) for b in blocks]), np.arange(4 * RATE))
 
 
@@ -186,6 +187,58 @@ def test_stop_ends_even_when_there_is_no_microphone() -> None:
     assert list(stream)[-1].last
 
 
+def test_a_cancelled_mix_is_silent_and_its_channels_are_not() -> None:
+    left = noise(3, RATE)
+    session = listening(np.stack([left, -left], axis=1))
+    swings = [session.source.swing for block in session.blocks() if len(block.samples)]
+    assert min(swings[10:-1]) > 0.1
+    session = listening(np.stack([left, -left], axis=1), config=AudioConfig(channel=1))
+    np.testing.assert_array_equal(np.concatenate([b.samples for b in session.blocks()]), left)
+
+
+def test_what_no_sound_has_is_told_once_a_chunk_and_becomes_silence() -> None:
+    samples = noise(2, RATE)
+    samples[[100, 101, 9000]] = [1e20, np.nan, -np.inf]
+    session = listening(samples)
+    heard = np.concatenate([b.samples for b in session.blocks()])
+    samples[[100, 101, 9000]] = 0
+    np.testing.assert_array_equal(heard, samples)
+    assert session.invalid == [2, 1]
+
+
+@pytest.mark.parametrize("out_hz", [RATE, 5000])
+def test_what_the_card_gave_is_handed_on_as_it_was(out_hz: int) -> None:
+    """Each run of it says where it begins in the stream of the blocks."""
+    sound = np.stack([count(12), noise(12, RATE)], axis=1)
+    session = listening(sound, out_hz=out_hz, config=AudioConfig(channel=2))
+    session.audio.at = [
+        (5.0, lambda: setattr(session.audio, "deaf", True)),
+        (6.5, lambda: setattr(session.audio, "deaf", False)),
+    ]
+    list(session.blocks())
+    starts = [audio.start_sample for audio in session.card if audio.start_sample is not None]
+    assert starts == [0, *(gap.end_sample for gap in session.gaps)]
+    assert len(starts) == 2
+    at = [i for i, audio in enumerate(session.card) if audio.start_sample is not None]
+    runs = (session.card[: at[1]], session.card[at[1] :])
+    for run, start in zip(runs, starts, strict=True):
+        samples = np.concatenate([audio.samples for audio in run])
+        place = int(np.flatnonzero(sound[:, 1] == samples[0])[0])
+        np.testing.assert_array_equal(samples, sound[place : place + len(samples), 1])
+        assert place / RATE == pytest.approx(start / out_hz, abs=0.1)
+        assert {audio.sample_rate_hz for audio in run} == {RATE}
+
+
+def test_the_memory_is_bounded_at_any_rate(caplog: pytest.LogCaptureFixture) -> None:
+    config = AudioConfig(buffer_s=3600, memory_mb=8)
+    with caplog.at_level(logging.WARNING):
+        list(listening(count(1), config=config).blocks())
+    assert caplog.messages == [
+        "audio.memory_mb = 8 holds 250 of the 3600 s of audio.buffer_s at 8000 Hz"
+    ]
+    assert config.memory().buffer_samples(RATE) * 4 <= 8e6
+
+
 def device(name: str, *, channels: int = 1, card: str = "", default: bool = False) -> Device:
     return Device(
         name=name, card=card, channels=channels, sample_rate_hz=48_000, index=0, default=default
@@ -214,6 +267,27 @@ def test_a_device_is_chosen_by_a_name_that_lasts(wanted: str | None, index: int)
     assert choose_device(DEVICES, wanted) is DEVICES[index]
 
 
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        (b"K\xc3\xa4fer", "Käfer"),
+        (b"K\xe4fer", "Käfer"),
+        ("Käfer", "Käfer"),
+        (b"bad\nname\x1b[31m\xff", "bad?name?[31mÿ"),
+        ("マイク".encode(), "マイク"),
+        ("マイク", "マイク"),
+    ],
+)
+def test_any_name_is_readable_and_can_be_configured(name: str | bytes, shown: str) -> None:
+    text = readable(name)
+    assert text == shown
+    assert text.isprintable()
+    text.encode("utf-8")
+    found = [device("HDA Intel (hw:0,0)"), device(f"{text} (hw:1,0)")]
+    for wanted in (text, text.upper(), unicodedata.normalize("NFD", text)):
+        assert choose_device(found, wanted) is found[1]
+
+
 def test_the_error_for_an_unknown_name_lists_the_inputs() -> None:
     with pytest.raises(AudioError, match=r"'barn'.*HDA Intel, USB Mic: Audio") as error:
         choose_device(DEVICES, "barn")
@@ -228,10 +302,34 @@ def test_formats() -> None:
 
     assert tried(1)[:2] == [(48_000, 1), (44_100, 1)]
     assert tried(4, rate_hz=96_000) == [(96_000, 4)]
-    assert tried(2, channel=1, rate_hz=8000) == [(8000, 1), (8000, 2)]
-    assert tried(32, rate_hz=8000)[0] == (8000, 2)
+    # All channels of a sound server: of fewer, each would be a mean.
+    assert tried(2, channel=1, rate_hz=8000) == [(8000, 2)]
+    assert tried(8, channel=3, rate_hz=8000) == [(8000, 8)]
     with pytest.raises(AudioError, match="channel 3"):
         tried(2, channel=3)
+
+
+@pytest.mark.parametrize("offered", [9, 32, 64, 128])
+def test_channels_that_a_plug_in_invents_are_not_all_opened(offered: int) -> None:
+    def first(channel: int | str) -> int:
+        config = AudioConfig.model_validate({"channel": channel})
+        return next(formats(device("pulse", channels=offered), config)).channels
+
+    assert first("mix") == 2
+    assert [first(channel) for channel in (1, 2, 8)] == [8, 8, 8]
+    assert first(9) == 9
+    assert device("pulse", channels=offered).channels_text == f"up to {offered} channels"
+
+
+@pytest.mark.parametrize("channel", [1, 18, "mix"])
+def test_a_card_is_opened_with_all_of_its_channels(channel: int | str) -> None:
+    card = device("Scarlett 18i20: USB Audio (hw:2,0)", channels=18)
+    config = AudioConfig.model_validate({"channel": channel, "rate_hz": 48_000})
+    counts = [form.channels for form in formats(card, config)]
+    assert counts[0] == 18
+    assert counts == sorted(counts, reverse=True)
+    assert counts[-1] == (18 if channel == 18 else 1)
+    assert card.channels_text == "18 channels"
 
 
 def test_waits_grow_and_differ() -> None:
