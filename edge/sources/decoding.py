@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from edge.errors import AudioError
+from edge.sources.bounds import valid, with_silence
 from edge.sources.errors import DecodingError
 from edge.sources.flac import FlacFrame, flac_frames
 from edge.sources.header import AudioFacts
@@ -17,11 +17,8 @@ from edge.sources.opening import EncodedStream, open_stream
 from edge.sources.triggered import expanded, is_triggered
 from edge.types import Array
 
-__all__ = ["LOUDEST", "Decoder"]
+__all__ = ["Decoder"]
 
-# Full scale is 1; integer samples stored as float reach 2**31, which overflows powers in float32
-# further on.
-LOUDEST = 1e6
 DECODED_SAMPLES = 1 << 17  # decoded at a time, all channels together: 0.5 MiB
 
 
@@ -29,13 +26,15 @@ DECODED_SAMPLES = 1 << 17  # decoded at a time, all channels together: 0.5 MiB
 class Decoder:
     """Decodes one recording, once; what was found is known at the end.
 
-    `decoded` frames were read. `peak` is the largest sample. `damaged` are the frames at which it
-    could not go on, with the decoder's word for the first.
+    `decoded` frames were read. `peak` is the largest sample; `invalid` samples that no sound has
+    are silence. `damaged` are the frames at which it could not go on, with the decoder's word for
+    the first.
     """
 
     facts: AudioFacts
     decoded: int = 0
     peak: float = 0.0
+    invalid: int = 0
     damaged: list[int] = field(default_factory=list)
     reason: str = ""
 
@@ -43,7 +42,7 @@ class Decoder:
         """Yield frames (n, channels) float32, full scale 1, each from its start frame.
 
         A start beyond the end of the frames before it is a gap: damage, or what the recorder has
-        left out. Raises `AudioError` for samples that no recorder writes.
+        left out. Raises `AudioError` where the file cannot be opened.
         """
         runs = self._streams()
         yield from expanded(runs) if is_triggered(self.facts) else runs
@@ -83,7 +82,7 @@ class Decoder:
                     return
                 kept, start, skip = frames[skip:], start + skip, max(0, skip - len(frames))
                 if len(kept):
-                    self._check(kept, start)
+                    kept = self._checked(kept)
                     self.decoded += len(kept)
                     yield start, kept
                     start += len(kept)
@@ -132,22 +131,10 @@ class Decoder:
     def _usual_frames(self) -> int:
         return max(1, DECODED_SAMPLES // self.facts.channels)
 
-    def _check(self, frames: Array, start: int) -> None:
-        """Note the largest sample; the sum of finite samples below LOUDEST is finite."""
-        peak = float(np.abs(frames).max())
-        if not peak <= LOUDEST:  # NaN and Inf do not compare as smaller
-            raise self._beyond_full_scale(frames, start)
-        self.peak = max(self.peak, peak)
-
-    def _beyond_full_scale(self, frames: Array, start: int) -> AudioError:
-        """Return the error that names the first sample that is not within LOUDEST."""
-        bad = ~(np.abs(frames) <= LOUDEST)
-        row = int(np.argmax(bad.any(axis=1)))
-        value = frames[row][bad[row]][0]
-        what = "NaN or infinite samples"
-        if np.isfinite(value):
-            what = f"a sample of {value:.3g} where full scale is 1"
-        return AudioError(f"{self.facts.path}: {what} at {self._seconds(start + row)}")
-
-    def _seconds(self, frames: int) -> str:
-        return f"{frames / self.facts.sample_rate_hz:.2f} s"
+    def _checked(self, frames: Array) -> Array:
+        """Return frames without samples that no sound has, and note these and the largest."""
+        if not valid(frames):
+            frames, invalid = with_silence(frames)
+            self.invalid += invalid
+        self.peak = max(self.peak, float(np.abs(frames).max()))
+        return frames

@@ -3,7 +3,7 @@
 A header may say too little (a size that wrapped at 2^32, or was never written) or too much (a
 battery that died, a writer that did not know the length). The sound reaches to the end of the file,
 unless what follows its announced end can be told from sound: further chunks up to the end of the
-file, or nothing but zeros.
+file, or nothing but filler: zeros of a file that was preallocated, or 0xFF of an erased disk.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import BinaryIO
 from edge.sources.chunks import AIFF, CAF, RIFF, RIFX, Chunk, ChunkStyle, chunks, style_of
 from edge.sources.spliced import Piece, Stretch
 
-__all__ = ["SoundExtent", "extent_of", "without_zeros"]
+__all__ = ["SoundExtent", "extent_of"]
 
 # Bytes that stand before the sound within its chunk: offset and block size, or an edit count.
 PREFIX_BYTES = {AIFF: 8, CAF: 4}
@@ -32,8 +32,9 @@ METADATA = frozenset(
 # A size this close to the largest that its field can hold, with or without a sign, was written by
 # a program that did not know the length.
 NEAR_LARGEST = 1 << 16
-# So many zeros behind sound of unknown length were never written: a file that was preallocated.
+# So many bytes of filler behind sound of unknown length were never written.
 PREALLOCATED = 1 << 16
+FILLER = (b"\0", b"\xff")
 BLOCK = 1 << 20
 
 
@@ -41,7 +42,7 @@ BLOCK = 1 << 20
 class SoundExtent:
     """`present` bytes of sound from byte `start` on.
 
-    `announced` bytes are what the header says, None where it leaves the length open. `zeros` bytes
+    `announced` bytes are what the header says, None where it leaves the length open. `filler` bytes
     behind the sound hold nothing. `others` are the further chunks, in their order. `pieces` are the
     file with a true header, None where it has one.
     """
@@ -49,7 +50,7 @@ class SoundExtent:
     start: int
     present: int
     announced: int | None
-    zeros: int = 0
+    filler: int = 0
     others: tuple[Chunk, ...] = ()
     pieces: tuple[Piece, ...] | None = None
 
@@ -83,19 +84,6 @@ def extent_of(file: BinaryIO) -> SoundExtent | None:
     return None
 
 
-def without_zeros(file: BinaryIO, start: int) -> int:
-    """Return the end of the file from byte `start` on without the zeros at its end."""
-    end = file.seek(0, 2)
-    while end > start:
-        begin = max(start, end - BLOCK)
-        file.seek(begin)
-        kept = file.read(end - begin).rstrip(b"\0")
-        if kept:
-            return begin + len(kept)
-        end = begin
-    return end
-
-
 def _chunked(file: BinaryIO, chunk: Chunk, before: list[Chunk]) -> SoundExtent:
     style, end = chunk.style, file.seek(0, 2)
     prefix = PREFIX_BYTES.get(style, 0)
@@ -106,16 +94,16 @@ def _chunked(file: BinaryIO, chunk: Chunk, before: list[Chunk]) -> SoundExtent:
     others = (*before, *_within(chunks(file, style, behind), end))
     last = max((other.next for other in others), default=0)
     rest = max(start + present, min(last, end))
-    zeros = end - rest if _only_zeros(file, rest, end) else 0
+    filler = end - rest if _only_filler(file, rest, end) else 0
     pieces = None
-    if announced != present or zeros:
+    if announced != present or filler:
         rebuilt = _riff if style in (RIFF, RIFX) else _patched
         pieces = rebuilt(chunk, before, Stretch(start=start, size=present))
     return SoundExtent(
         start=start,
         present=present,
         announced=announced,
-        zeros=zeros,
+        filler=filler,
         others=others,
         pieces=pieces,
     )
@@ -153,28 +141,44 @@ def _present(
             for behind in dict.fromkeys([start + size + -size % style.align, start + size]):
                 if _no_sound(file, style, behind):
                     return size, behind
-    trimmed = without_zeros(file, start)
+    trimmed = min(_without(file, start, byte) for byte in FILLER)
     return (trimmed if end - trimmed >= PREALLOCATED else end) - start, end
 
 
 def _no_sound(file: BinaryIO, style: ChunkStyle, at: int) -> bool:
-    """Return whether there is no sound from byte `at` on: chunks up to the end, or zeros."""
+    """Return whether there is no sound from byte `at` on: chunks up to the end, or filler."""
     end = file.seek(0, 2)
     for chunk in chunks(file, style, at):
         if chunk.start + chunk.size > end:
             return chunk.name in METADATA
         at = chunk.next
-    return end - at < style.head_bytes or _only_zeros(file, at, end)
+    return end - at < style.head_bytes or _only_filler(file, at, end)
 
 
-def _only_zeros(file: BinaryIO, start: int, end: int) -> bool:
+def _only_filler(file: BinaryIO, start: int, end: int) -> bool:
+    """Return whether all bytes from `start` to `end` are the same, and one that fills."""
     file.seek(start)
-    while start < end:
+    first = file.read(1)
+    while start < end and first in FILLER:
+        file.seek(start)
         block = file.read(min(BLOCK, end - start))
-        if not block or block.count(0) < len(block):
+        if not block or block.count(first) < len(block):
             return False
         start += len(block)
-    return True
+    return start >= end
+
+
+def _without(file: BinaryIO, start: int, byte: bytes) -> int:
+    """Return the end of the file from byte `start` on without the filler `byte` at its end."""
+    end = file.seek(0, 2)
+    while end > start:
+        begin = max(start, end - BLOCK)
+        file.seek(begin)
+        kept = file.read(end - begin).rstrip(byte)
+        if kept:
+            return begin + len(kept)
+        end = begin
+    return end
 
 
 def _within(found: Iterator[Chunk], end: int) -> Iterator[Chunk]:
@@ -216,14 +220,14 @@ def _au(file: BinaryIO, head: bytes) -> SoundExtent | None:
         return None
     announced = _announced(size, 0, 4, end - start)
     present = end - start
-    if announced is not None and announced < present and _only_zeros(file, start + announced, end):
+    if announced is not None and announced < present and _only_filler(file, start + announced, end):
         present = announced
-    zeros = end - start - present
+    filler = end - start - present
     pieces: tuple[Piece, ...] | None = None
-    if announced != present or zeros:
+    if announced != present or filler:
         truth = (present if present < 1 << 32 else 0xFFFFFFFF).to_bytes(4, order)  # type: ignore[arg-type]
         body = Stretch(start=12, size=start + present - 12)
         pieces = (Stretch(start=0, size=8), truth, body)
     return SoundExtent(
-        start=start, present=present, announced=announced, zeros=zeros, pieces=pieces
+        start=start, present=present, announced=announced, filler=filler, pieces=pieces
     )

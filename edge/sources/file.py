@@ -184,6 +184,8 @@ def _reading(facts: AudioFacts, decoder: Decoder, mixer: ChannelMixer) -> Readin
         first = f"{decoder.damaged[0] / rate_hz:.2f} s ({decoder.reason})"
         more = f" and in {places - 1} more places" if places > 1 else ""
         notes.append(f"damaged at {first}{more}")
+    if decoder.invalid:
+        notes.append(f"{decoder.invalid:,} samples are no sound (NaN, infinite, huge): silence")
     if decoder.peak > LARGEST_SAMPLE:
         notes.append(
             f"its samples reach {decoder.peak:,.0f} where full scale is 1, so its level is not to "

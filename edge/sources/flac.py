@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import mmap
 import re
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
@@ -21,6 +22,7 @@ STREAMINFO = 8  # where its 34 bytes begin
 TOTAL = 13  # of them, where the half byte and four bytes with the total begin
 SYNC = re.compile(rb"\xff[\xf8\xf9]")
 LONGEST_HEADER = 16
+FIRST_FRAMES = 16  # by which the usual ones are known
 TAIL = 1 << 20  # in which the last frame is looked for
 RESERVED_BLOCK, BLOCK_8_BITS, BLOCK_16_BITS = 0, 6, 7
 POLYNOMIAL = 0x07
@@ -30,13 +32,15 @@ POLYNOMIAL = 0x07
 class FlacStream:
     """One stream from byte `start` to `end`, whose frames begin at `first`.
 
-    `announced` samples are in its header, None where it says nothing; by its last frame there are
-    `samples`, None where no frame can be found.
+    Most frames are of one `kind` and have `block_samples`, where their header counts frames and not
+    samples. `announced` samples are in its header, None where it says nothing; by its last frame
+    there are `samples`, None where no frame can be found.
     """
 
     start: int
     first: int
     end: int
+    kind: bytes
     block_samples: int
     announced: int | None
     samples: int | None
@@ -71,27 +75,27 @@ def flac_streams(data: mmap.mmap) -> list[FlacStream]:
     for start, following in zip(starts, [*starts[1:], len(data)], strict=True):
         first = _first_frame(data, start, following)
         if first is not None:
-            streams.append(_stream(data, start, first, _without_zeros(data, first, following)))
+            streams.append(_stream(data, start, first, _without_filler(data, first, following)))
     return streams
 
 
 def flac_frames(data: mmap.mmap, stream: FlacStream, start: int) -> Iterator[FlacFrame]:
     """Yield the frames of a stream that begin at byte `start` or later, in order."""
-    kind = data[stream.first : stream.first + 4]
     for match in SYNC.finditer(data, start, stream.end):
-        frame = _frame(data, match.start(), stream.block_samples, kind)
-        if frame is not None:
+        frame = _frame(data, match.start(), stream.block_samples)
+        if frame is not None and _kind(data, frame.at) == stream.kind:
             yield frame
 
 
 def _stream(data: mmap.mmap, start: int, first: int, end: int) -> FlacStream:
     info = data[start + STREAMINFO : start + STREAMINFO + 34]
     total = int.from_bytes(info[TOTAL : TOTAL + 5], "big") & 0xF_FFFF_FFFF
-    block_samples = int.from_bytes(info[2:4], "big")
+    kind, block_samples = _usual(data, first, end)
     opened = FlacStream(
         start=start,
         first=first,
         end=end,
+        kind=kind,
         block_samples=block_samples,
         announced=total or None,
         samples=None,
@@ -131,21 +135,39 @@ def _first_frame(data: mmap.mmap, start: int, end: int) -> int | None:
     return None
 
 
-def _without_zeros(data: mmap.mmap, start: int, end: int) -> int:
-    while end > start:
+def _usual(data: mmap.mmap, start: int, end: int) -> tuple[bytes, int]:
+    """Return kind and size of most of the first frames; any of them may be damaged."""
+    found: Counter[tuple[bytes, int]] = Counter()
+    for match in SYNC.finditer(data, start, end):
+        frame = _frame(data, match.start(), 0)
+        if frame is not None:
+            found[_kind(data, frame.at), frame.size] += 1
+        if found.total() == FIRST_FRAMES:
+            break
+    return found.most_common(1)[0][0] if found else (b"", 0)
+
+
+def _kind(data: mmap.mmap, at: int) -> bytes:
+    """Return what all frames of a stream share: how they are counted, and the size of samples."""
+    return bytes([data[at + 1], data[at + 3] & 0x0F])
+
+
+def _without_filler(data: mmap.mmap, start: int, end: int) -> int:
+    """Return the end without the zeros, or the 0xFF of an erased disk, that are behind it."""
+    filler = data[end - 1 : end]
+    while end > start and filler in (b"\0", b"\xff"):
         block = data[max(start, end - TAIL) : end]
-        kept = block.rstrip(b"\0")
+        kept = block.rstrip(filler)
         if kept:
             return end - len(block) + len(kept)
         end -= len(block)
     return end
 
 
-def _frame(data: mmap.mmap, at: int, block_samples: int, kind: bytes) -> FlacFrame | None:
-    """Return the frame at byte `at`, None where no frame of this `kind` begins there."""
+def _frame(data: mmap.mmap, at: int, block_samples: int) -> FlacFrame | None:
+    """Return the frame at byte `at`, None where none begins there."""
     head = data[at : at + LONGEST_HEADER]
-    # The same strategy, channels and sample size as in the first frame.
-    if len(head) < 6 or head[1] != kind[1] or (head[3] ^ kind[3]) & 0x0F or head[3] & 1:
+    if len(head) < 6 or head[3] & 1:
         return None
     number, used = _number(head[4:])
     size_code, rate_code = head[2] >> 4, head[2] & 0x0F

@@ -76,7 +76,7 @@ def _of_extent(extent: SoundExtent, size: int, opened: Probe) -> Layout:
     announced = extent.announced
     if announced is not None:
         announced = _frames_of(announced, extent, facts)
-    notes = (_zeros_behind(extent.zeros),) if extent.zeros else ()
+    notes = (_filler_behind(extent.filler),) if extent.filler else ()
     if announced is None:
         notes = (*notes, "its header does not say how long it is")
     return Layout(
@@ -103,7 +103,7 @@ def _of_flac(found: Sequence[FlacStream], data: mmap.mmap, opened: Probe) -> Lay
     samples = [stream.samples or 0 for stream in found[: len(kept)]]
     behind = len(data) - found[-1].end
     if behind:
-        notes = (*notes, _zeros_behind(behind))
+        notes = (*notes, _filler_behind(behind))
     return Layout(
         facts=facts,
         streams=kept,
@@ -205,8 +205,8 @@ def _frames_of(size: int, extent: SoundExtent, facts: StreamFacts) -> int:
     return round(size / per_frame)
 
 
-def _zeros_behind(count: int) -> str:
-    return f"{count:,} bytes of zeros behind the sound are not heard"
+def _filler_behind(count: int) -> str:
+    return f"{count:,} empty bytes behind the sound are not heard"
 
 
 def _slack(facts: StreamFacts) -> int:

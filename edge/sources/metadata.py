@@ -28,6 +28,7 @@ AUDIOMOTH = re.compile(
     r"Recorded at (?P<time>\d\d:\d\d:\d\d(?:\.\d+)?) (?P<day>\d\d)/(?P<month>\d\d)/(?P<year>\d{4}) "
     r"(?:\(UTC(?:(?P<sign>[+-])(?P<hours>\d{1,2})(?::?(?P<minutes>\d\d))?)?\) |(?=by AudioMoth))"
 )
+APPLICATION = 2  # the type of a block in a FLAC
 TIME_EXPANSIONS = (0.01, 100.0)
 
 
@@ -69,12 +70,12 @@ class Metadata:
 
 
 def metadata_of(path: str) -> Metadata:
-    """Read the texts of a WAV, or the comments that other files have."""
+    """Read the texts of a WAV, also of one that became a FLAC, or the comments of other files."""
     with open(path, "rb") as file:
         extent = extent_of(file)
-        if extent is None:
-            return _of_comments(path)
-        found = list(_contents(file, extent.others))
+        found = list(_contents(file, extent.others) if extent else _foreign(file))
+    if not found and extent is None:
+        return _of_comments(path)
     guano = [content.decode("utf-8", "replace") for name, content in found if name == b"guan"]
     lists = [content.decode("latin-1") for name, content in found if name in (b"LIST", b"ICMT")]
     started = [_bext(content) for name, content in found if name == b"bext"]
@@ -111,8 +112,27 @@ def _contents(file: BinaryIO, found: tuple[Chunk, ...]) -> Iterator[tuple[bytes,
             yield chunk.name, content
 
 
+def _foreign(file: BinaryIO) -> Iterator[tuple[bytes, bytes]]:
+    """Yield the chunks of a WAV that a FLAC was made of and keeps: `flac --keep-foreign-metadata`.
+
+    They stand in its blocks for applications, that of `riff` (RFC 9639, section 8.4).
+    """
+    file.seek(0)
+    if file.read(4) != b"fLaC":
+        return
+    left, last = MOST_BYTES, False
+    while not last and left > 0 and len(head := file.read(4)) == 4:
+        last, kind, size = bool(head[0] & 0x80), head[0] & 0x7F, int.from_bytes(head[1:], "big")
+        begin = file.tell()
+        if kind == APPLICATION and size > 12 and file.read(4) == b"riff":
+            content = file.read(min(size - 4, LARGEST_CHUNK, left))
+            left -= len(content)
+            yield content[:4], content[8:]
+        file.seek(begin + size)
+
+
 def _of_comments(path: str) -> Metadata:
-    """Return what the comment of a FLAC, Ogg or MP3 holds: GUANO, or what converters carry over."""
+    """Return what the comment of a file holds: GUANO, or what converters carry over."""
     try:
         with open_stream(path, foreign_stream(path) or EncodedStream()) as file:
             comment = str(file.comment)

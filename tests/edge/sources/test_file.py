@@ -93,12 +93,6 @@ def written(path: Path, content: bytes) -> str:
     return str(path)
 
 
-def spoiled(path: Path, value: float) -> str:
-    samples = noise(30, RATE_HZ)
-    samples[20 * RATE_HZ] = value
-    return write_audio(path, samples, RATE_HZ, subtype="FLOAT")
-
-
 def folder(path: Path) -> str:
     path.mkdir()
     return str(path)
@@ -114,15 +108,6 @@ BAD: dict[str, tuple[Callable[[Path], str], str]] = {
     "headerless": (lambda p: written(p / "a.raw", b"\0" * 1000), "headerless"),
     "half a header": (lambda p: cut(write_audio(p / "a.wav", noise(1)), 0.0012), "not audio"),
     "only a header": (lambda p: write_audio(p / "a.wav", noise(1)[:0]), "no audio"),
-    "nan": (lambda p: spoiled(p / "a.wav", float("nan")), "NaN or infinite samples at 20.00 s"),
-    "infinite": (
-        lambda p: spoiled(p / "a.wav", float("-inf")),
-        "NaN or infinite samples at 20.00 s",
-    ),
-    "far beyond full scale": (
-        lambda p: spoiled(p / "a.wav", 1e30),
-        "a sample of 1e.30 where full scale is 1 at 20.00 s",
-    ),
     "1 Hz": (lambda p: raw_header(p / "a.wav", 1), "sample rate of 1 Hz makes no sense"),
     "4 GHz": (
         lambda p: raw_header(p / "a.wav", 2_000_000_000),
@@ -172,3 +157,16 @@ def test_libsndfile_reads_what_this_project_promises() -> None:
     assert {"WAV", "FLAC", "OGG", "MP3", "AIFF", "W64", "RF64", "CAF"} <= set(
         soundfile.available_formats()
     )
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("-inf"), 1e30])
+def test_samples_that_no_sound_has_are_silence_and_counted(tmp_path: Path, value: float) -> None:
+    samples = noise(3, RATE_HZ)
+    spoiled = samples.copy()
+    spoiled[RATE_HZ : RATE_HZ + 3] = value
+    path = write_audio(tmp_path / "a.wav", spoiled, RATE_HZ, subtype="FLOAT")
+    source = FileSource(path, sample_rate_hz=RATE_HZ)
+    heard = np.concatenate([block.samples for block in source.blocks()])
+    samples[RATE_HZ : RATE_HZ + 3] = 0
+    np.testing.assert_array_equal(heard, samples)
+    assert source.reading.notes == ("3 samples are no sound (NaN, infinite, huge): silence",)

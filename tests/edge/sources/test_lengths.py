@@ -91,17 +91,21 @@ def test_a_header_that_counts_itself_as_sound_promises_nothing_more(tmp_path: Pa
 
 
 @pytest.mark.parametrize("container", CONTAINERS)
-def test_zeros_behind_the_sound_are_not_heard_and_named(tmp_path: Path, container: str) -> None:
-    samples, source = read(tmp_path / "a.wav", encoded(container) + bytes(100 << 20))
+@pytest.mark.parametrize("filler", [b"\0", b"\xff"])
+def test_filler_behind_the_sound_is_not_heard_and_named(
+    tmp_path: Path, container: str, filler: bytes
+) -> None:
+    samples, source = read(tmp_path / "a.wav", encoded(container) + filler * (100 << 20))
     np.testing.assert_array_equal(samples, whole(container, tmp_path))
     assert source.reading.missing_s == 0
-    assert source.reading.notes == ("104,857,600 bytes of zeros behind the sound are not heard",)
+    assert source.reading.notes == ("104,857,600 empty bytes behind the sound are not heard",)
 
 
+@pytest.mark.parametrize("filler", [b"\0", b"\xff"])
 def test_a_preallocated_file_whose_header_was_never_written_ends_with_its_sound(
-    tmp_path: Path,
+    tmp_path: Path, filler: bytes
 ) -> None:
-    content = with_data_size(encoded("WAV"), "WAV", 0) + bytes(10 << 20)
+    content = with_data_size(encoded("WAV"), "WAV", 0) + filler * (10 << 20)
     samples, _ = read(tmp_path / "a.wav", content)
     assert FRAMES - 8 <= len(samples) <= FRAMES
 
@@ -154,10 +158,11 @@ def test_a_flac_is_heard_whatever_total_its_header_has(
     assert list(source.reading.notes) == note
 
 
-def test_zeros_behind_a_flac_are_named(tmp_path: Path) -> None:
-    samples, source = read(tmp_path / "a.flac", encoded("FLAC") + bytes(1 << 20))
+@pytest.mark.parametrize("filler", [b"\0", b"\xff"])
+def test_filler_behind_a_flac_is_named(tmp_path: Path, filler: bytes) -> None:
+    samples, source = read(tmp_path / "a.flac", encoded("FLAC") + filler * (1 << 20))
     np.testing.assert_array_equal(samples, whole("FLAC", tmp_path))
-    assert source.reading.notes == ("1,048,576 bytes of zeros behind the sound are not heard",)
+    assert source.reading.notes == ("1,048,576 empty bytes behind the sound are not heard",)
 
 
 @pytest.mark.parametrize("container", ["FLAC", "OGG"])
