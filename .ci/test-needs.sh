@@ -22,6 +22,7 @@ program systemd-analyze systemd
 program systemd-nspawn systemd-container
 file '/usr/lib/*/alsa-lib/libasound_module_pcm_pulse.so' libasound2-plugins
 file '/usr/include/portaudio.h' portaudio19-dev
+program ffmpeg ffmpeg
 program flac flac
 program gcc gcc
 file '/usr/include/*/sys/types.h' libc6-dev

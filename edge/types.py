@@ -33,7 +33,8 @@ class AudioBlock:
     """Consecutive mono samples (n,) float32, full scale 1.
 
     `start_sample` counts from the start of the stream; a jump past the previous block's end is lost
-    audio. `last` says that the recording ends with this block.
+    audio. `last` says that the recording ends with this block, or one of the stretches that it
+    consists of: what a trigger has recorded, or what is whole between two places of damage.
     """
 
     start_sample: int

@@ -60,6 +60,7 @@ def detection_payload(
         "health": _health(d.health),
         "clock": _clock(clock),
         **_origin(provenance),
+        **_local(clock, d.start_sample),
     }
 
 
@@ -191,6 +192,12 @@ def _origin(provenance: Provenance) -> dict[str, Any]:
         "config": provenance.config,
         "code": provenance.code,
     }
+
+
+def _local(clock: Clock, sample: int) -> dict[str, str]:
+    """Return the local time of an event where the zone is known; RFC 3339 with its offset."""
+    local = clock.local(sample)
+    return {} if local is None else {"start_local": local.isoformat(timespec="microseconds")}
 
 
 def _top(top: Iterable[Score]) -> list[dict[str, Any]]:

@@ -98,6 +98,7 @@ NEEDS = {
     "data": Need(missing=_recordings_missing, required_in_ci=True),
     "gpu": Need(missing=_gpu_missing, required_in_ci=False),
     "broker": Need(missing=lambda: _program_missing("mosquitto", "mosquitto"), required_in_ci=True),
+    "ffmpeg": Need(missing=lambda: _program_missing("ffmpeg", "ffmpeg"), required_in_ci=True),
     "flac": Need(missing=lambda: _program_missing("flac", "flac"), required_in_ci=True),
     "audio": Need(missing=_audio_missing, required_in_ci=True),
     "promtool": Need(

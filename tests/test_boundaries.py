@@ -36,7 +36,7 @@ MAY_IMPORT: dict[str, dict[str, str]] = {
         "demo": "files",
         "detect": "backends bundle clock errors section strictyaml types",
         "provenance": "bundle detect section",
-        "config": "detect errors provenance section sources strictyaml",
+        "config": "clock detect errors provenance section sources strictyaml",
         "store": "clock errors types",
         "wire": "clock provenance store types",
         "threads": "errors",

@@ -5,11 +5,13 @@ Sections of `edge.detect` and `edge.sources` stand there; `config.py` puts all o
 
 from __future__ import annotations
 
+from datetime import tzinfo
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from edge.clock import parse_zone
 from edge.detect.site import SpeciesList, parse_species
 from edge.detect.smoothing import SmoothingConfig
 from edge.section import Section
@@ -48,6 +50,12 @@ Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]  # of one level o
 Port = Annotated[int, Field(ge=1, le=65_535)]
 
 
+def _zone(text: str) -> str:
+    """Return the name of a time zone; raises ValueError for what is none."""
+    parse_zone(text)
+    return text
+
+
 class DeviceConfig(Section):
     """Who this recorder is. Without an `id` it is derived from the machine's own."""
 
@@ -56,21 +64,28 @@ class DeviceConfig(Section):
 
 
 class SiteConfig(Section):
-    """Which species the recorder's site may have, and where it is.
+    """Which species the recorder's site may have, where it is, and what time is there.
 
     Without `species` it is every label of the bundle, all year. The position is in degrees, WGS84,
-    positive in the north and in the east; None where it is not known.
+    positive in the north and in the east; None where it is not known. `timezone` is a name such as
+    Europe/Vienna or an offset; events have local time beside UTC where it is given.
     """
 
     species: Annotated[SpeciesList, BeforeValidator(parse_species)] | None = None
     latitude: Annotated[float, Field(ge=-90, le=90)] | None = None
     longitude: Annotated[float, Field(ge=-180, le=180)] | None = None
+    timezone: Annotated[str, AfterValidator(_zone)] | None = None
 
     @model_validator(mode="after")
     def _both_or_none(self) -> SiteConfig:
         if (self.latitude is None) != (self.longitude is None):
             raise ValueError("latitude and longitude go together")
         return self
+
+    @property
+    def zone(self) -> tzinfo | None:
+        """The zone of `timezone`."""
+        return None if self.timezone is None else parse_zone(self.timezone)
 
     @property
     def position(self) -> tuple[float, float] | None:

@@ -15,7 +15,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timedelta, timezone, tzinfo
 from pathlib import Path
 from typing import Protocol
 
@@ -74,6 +74,7 @@ class LiveClock:
 
     def __init__(self, *, sample_rate_hz: int = 1, world: TimeWorld | None = None) -> None:
         self._world = world or SystemWorld()
+        self.zone: tzinfo | None = None  # of the site, for display
         self._rate_hz = sample_rate_hz
         self._lock = threading.Lock()
         self.boot_id = self._world.boot_id()
@@ -127,6 +128,7 @@ class LiveClock:
             source="system",
             synced=synced,
             uncertainty_s=uncertainty_s,
+            zone=self.zone,
         )
 
     def dating(self) -> Dating:

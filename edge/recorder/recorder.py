@@ -61,6 +61,7 @@ class Recorder:
         self.plan = plan
         self._rate_hz = plan.bundle.frontend.sample_rate_hz
         self._clock = clock
+        clock.zone = plan.config.site.zone
         self._notifier = notifier
         self._metrics = metrics
         self._monotonic_s = monotonic_s

@@ -73,7 +73,7 @@ class AvStream:
             self._container: Any = av.open(self._file)
         except (av.error.FFmpegError, ValueError) as exc:
             self._file.close()
-            raise DecodingError(str(exc)) from exc
+            raise DecodingError(_reason(exc)) from exc
         if not self._container.streams.audio:
             self.close()
             raise DecodingError("it has no sound")
@@ -90,11 +90,19 @@ class AvStream:
         self._pending: Array = np.empty((0, self.channels), np.float32)
 
     def read(self, frames: int, *, dtype: str = "float32", always_2d: bool = True) -> Array:
-        """Return the next `frames` (n, channels) float32, fewer at the end."""
+        """Return the next `frames` (n, channels) float32, fewer at the end and before damage."""
         parts, have = [self._pending], len(self._pending)
-        while have < frames and (piece := next(self._pieces, None)) is not None:
-            parts.append(piece)
-            have += len(piece)
+        failure: DecodingError | None = None
+        try:
+            while have < frames and (piece := next(self._pieces, None)) is not None:
+                parts.append(piece)
+                have += len(piece)
+        except DecodingError as exc:
+            failure = exc
+        if failure is not None and not have:
+            raise failure
+        if failure is not None:
+            self._pieces = _failing(failure)
         whole = np.concatenate(parts)
         self._pending = whole[frames:]
         return whole[:frames]
@@ -124,8 +132,17 @@ class AvStream:
                 yield from self._arrays(plain.resample(frame))
             yield from self._arrays(plain.resample(None))
         except (self._error, ValueError) as exc:
-            raise DecodingError(str(exc)) from exc
+            raise DecodingError(_reason(exc)) from exc
 
     def _arrays(self, frames: Any) -> Iterator[Array]:
         for frame in frames:
             yield np.ascontiguousarray(frame.to_ndarray().T, dtype=np.float32)
+
+
+def _failing(failure: DecodingError) -> Iterator[Array]:
+    raise failure
+    yield  # a generator, which fails when it is asked
+
+
+def _reason(error: Exception) -> str:
+    return str(getattr(error, "strerror", None) or error)

@@ -24,8 +24,8 @@ class Source(Protocol):
     def blocks(self) -> Iterator[AudioBlock]:
         """Yield blocks in order of `start_sample`, which jumps where audio was lost.
 
-        The last one of a recording is marked `last`. A live source without audio yields blocks
-        without samples, whose start has moved on. Raises `AudioError` when the source cannot be
-        read any further.
+        The last one of a recording is marked `last`, and so is that of each stretch of one with
+        gaps. A live source without audio yields blocks without samples, whose start has moved on.
+        Raises `AudioError` when the source cannot be read any further.
         """
         ...

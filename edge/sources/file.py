@@ -75,9 +75,8 @@ class FileSource:
         pending = np.empty(0, np.float32)
         for at, samples in self._resampled():
             if at > start + len(pending):
-                # Not one that is marked as the last: more follows the gap.
                 if len(pending):
-                    yield self._block(start, pending)
+                    yield self._block(start, pending, last=True)
                 start, pending = at, np.empty(0, np.float32)
             pending = np.concatenate([pending, samples])
             # Not >=: some must remain for the block that is marked as the last.

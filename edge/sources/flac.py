@@ -13,9 +13,10 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+from edge.sources.mpeg import after_id3
 from edge.sources.spliced import Piece, Stretch
 
-__all__ = ["FlacFrame", "FlacStream", "flac_frames", "flac_streams"]
+__all__ = ["FlacFrame", "FlacStream", "flac_frames", "flac_streams", "is_flac"]
 
 MARK = re.compile(rb"fLaC[\x00\x80]\x00\x00\x22")
 STREAMINFO = 8  # where its 34 bytes begin
@@ -64,6 +65,12 @@ class FlacFrame:
     at: int
     sample: int
     size: int
+
+
+def is_flac(data: mmap.mmap) -> bool:
+    """Return whether the file is a FLAC, perhaps behind a tag for MP3s."""
+    start = after_id3(data)
+    return data[start : start + 4] == b"fLaC"
 
 
 def flac_streams(data: mmap.mmap) -> list[FlacStream]:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from edge.sources.extent import SoundExtent, extent_of
-from edge.sources.flac import FlacStream, flac_streams
+from edge.sources.flac import FlacStream, flac_streams, is_flac
 from edge.sources.integrity import announced_share
 from edge.sources.mpeg import Mp3Length, measure_mp3
 from edge.sources.ogg import OggStream, ogg_streams
@@ -22,7 +22,6 @@ BLOCK_SLACK = 4096
 PLAIN = ("PCM", "FLOAT", "DOUBLE", "ULAW", "ALAW", "VORBIS", "OPUS")
 OPUS_POSITIONS_HZ = 48_000  # whatever the rate of the sound
 CONTAINER_SLACK_S = 0.25  # what encoders add before and behind the sound
-FIRST_MARK = 1 << 16  # bytes in which a stream must begin, behind tags
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +58,7 @@ def layout_of(path: str, size: int) -> Layout:
             return _of_extent(extent, size, opened)
         if data[:4] == b"OggS" and (pages := ogg_streams(data)):
             return _of_ogg(pages, opened)
-        if data.find(b"fLaC", 0, FIRST_MARK) >= 0 and (frames := flac_streams(data)):
+        if is_flac(data) and (frames := flac_streams(data)):
             return _of_flac(frames, data, opened)
         foreign = foreign_stream(path)
         if foreign is not None:

@@ -19,6 +19,7 @@ __all__ = ["Metadata", "StartTag", "metadata_of", "parse_timestamp"]
 StartTag = tuple[str, datetime]
 
 LARGEST_CHUNK = 1 << 20  # of metadata; more than that is damage
+HEAD = 1 << 16  # bytes of other files in which their comments are
 MOST_BYTES = 8 << 20  # of all such chunks together
 TIMESTAMP = re.compile(
     r"(\d{4})-(\d\d)-(\d\d)[Tt ](\d\d):(\d\d):(\d\d)(\.\d+)?\s*(Z|z|[+-]\d\d(?::?\d\d)?)?"
@@ -74,7 +75,7 @@ def metadata_of(path: str) -> Metadata:
     with open(path, "rb") as file:
         extent = extent_of(file)
         found = list(_contents(file, extent.others) if extent else _foreign(file))
-    if not found and extent is None:
+    if extent is None and not found:
         return _of_comments(path)
     guano = [content.decode("utf-8", "replace") for name, content in found if name == b"guan"]
     lists = [content.decode("latin-1") for name, content in found if name in (b"LIST", b"ICMT")]
@@ -139,7 +140,10 @@ def _of_comments(path: str) -> Metadata:
     except AudioError:  # such as a FLAC that only its rebuilt header opens
         comment = ""
     guano = comment if "GUANO|" in comment else ""
-    return Metadata(guano=_fields(guano), comments=(comment,), bext=None)
+    with open(path, "rb") as file:
+        # Converters carry a WAV's comment over into a field of their own choice.
+        head = file.read(HEAD).decode("latin-1")
+    return Metadata(guano=_fields(guano), comments=(comment, head), bext=None)
 
 
 def _fields(guano: str) -> dict[str, str]:

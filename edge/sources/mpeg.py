@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 from edge.sources.spliced import Piece, Stretch
 
-__all__ = ["Mp3Length", "measure_mp3"]
+__all__ = ["Mp3Length", "after_id3", "measure_mp3"]
 
 KBPS = {
     3: (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320),  # MPEG-1
@@ -72,7 +72,7 @@ class Mp3Length:
 
 def measure_mp3(data: mmap.mmap) -> Mp3Length | None:
     """Count the frames of a file; return None when it is not MPEG audio layer III."""
-    at = start = _next_frame(data, _after_id3(data))
+    at = start = _next_frame(data, after_id3(data))
     if start < 0:
         return None
     header = data[start : start + 4]
@@ -103,7 +103,8 @@ def _tagged(frame: bytes) -> int | None:
     return int.from_bytes(frame[at + 8 : at + 12], "big")
 
 
-def _after_id3(data: mmap.mmap) -> int:
+def after_id3(data: mmap.mmap) -> int:
+    """Return where the file begins behind its ID3 tags, of which there may be several."""
     at = 0
     while data[at : at + 3] == b"ID3" and at + 10 <= len(data):
         at += 10 + sum(

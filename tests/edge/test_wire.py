@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import jsonschema
 import pytest
 
+from edge.clock import parse_zone, rfc3339
 from edge.replay.replayer import Replayer
 from edge.store.effort import EffortMinute
 from edge.wire import (
@@ -34,6 +37,7 @@ DETECTION_FIELDS = (
 ADDED_FIELDS = {"variant", "backend"}  # messages that were kept from before do not have them
 RECORDER_FIELDS = ("device", "site", "boot_id", "clip")
 LEVELS = ("rms_dbfs", "peak_dbfs", "clip_ratio", "dc", "dead", "stuck")
+LOCAL_FIELDS = ("start_local",)  # where the zone is known
 REPLAY_FIELDS = ("recording",)
 WINDOW_FIELDS = (
     *("file", "start_s", "end_s", "label", "nearest", "score", "novelty", "top"),
@@ -65,7 +69,9 @@ def test_the_fields_of_version_1_are_frozen(payloads: list[dict[str, Any]]) -> N
     assert SCHEMA_VERSION == 1
     assert tuple(payloads[0]) == DETECTION_FIELDS
     assert SCHEMA["required"] == [name for name in DETECTION_FIELDS if name not in ADDED_FIELDS]
-    assert tuple(SCHEMA["properties"]) == (DETECTION_FIELDS + RECORDER_FIELDS + REPLAY_FIELDS)
+    assert tuple(SCHEMA["properties"]) == (
+        DETECTION_FIELDS + RECORDER_FIELDS + LOCAL_FIELDS + REPLAY_FIELDS
+    )
     assert tuple(payloads[0]["clock"]) == ("source", "synced", "uncertainty_s")
     assert tuple(payloads[0]["health"]) == LEVELS
 
@@ -154,3 +160,16 @@ def test_digests_say_what_made_the_detection(
 ) -> None:
     assert {p["bundle"] for p in payloads} == {replayer.bundle.digest}
     assert len({p["config"] for p in payloads}) == len({p["code"] for p in payloads}) == 1
+
+
+def test_local_time_is_there_where_the_zone_is_known(replayer: Replayer, recording: str) -> None:
+    result = replayer.replay(recording)
+    zoned = replace(result.clock, zone=parse_zone("Europe/Vienna"))
+    payload = detection_payload(
+        result.detections[0], source="a.wav", clock=zoned, provenance=replayer.provenance
+    )
+    assert tuple(payload) == DETECTION_FIELDS + LOCAL_FIELDS
+    jsonschema.validate(payload, SCHEMA)
+    local = datetime.fromisoformat(payload["start_local"])
+    assert local.utcoffset() == timedelta(hours=2)
+    assert rfc3339(local) == payload["start_utc"]

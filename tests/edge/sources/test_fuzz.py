@@ -21,6 +21,7 @@ from edge.replay.recordings import Recording
 from edge.replay.replayer import Replayer, ReplaySettings
 from tests.support.audio import add_chunk, soundscape, write_audio
 from tests.support.bundles import tiny_bundle, tone
+from tests.support.fuzz_recordings import fuzz
 
 ROOT = Path(__file__).resolve().parents[3]
 SCHEMA = json.loads((ROOT / "config" / "detection.v1.schema.json").read_text(encoding="utf-8"))
@@ -191,3 +192,11 @@ def test_a_process_of_its_own_goes_on_after_each_bad_file(
     assert {name for kind, name in named if kind == "warning"} >= set(half)
     heard = {json.loads(line)["source"] for line in done.stdout.splitlines()}
     assert heard == {good, *(str(tmp_path / name) for name in half)}
+
+
+@pytest.mark.ffmpeg
+def test_nothing_of_a_mutated_recording_is_lost_in_silence(tmp_path: Path) -> None:
+    """The same with 5,000 of them: `make fuzz`."""
+    report = fuzz(range(120), tmp_path)
+    assert report.faults == []
+    assert report.outcomes["the same"] > 40

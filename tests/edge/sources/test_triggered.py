@@ -58,6 +58,15 @@ def test_the_size_of_blocks_changes_nothing(tmp_path: Path, block_s: float) -> N
         np.testing.assert_array_equal(one[1], other[1])
 
 
+def test_each_stretch_ends_as_a_recording_does(tmp_path: Path) -> None:
+    """So that one shorter than a window is judged, too."""
+    path = written(tmp_path / "20240501_053000T.WAV", 100, 100)
+    blocks = list(FileSource(str(path), sample_rate_hz=RATE_HZ, block_s=0.3).blocks())
+    ends = [block.end_sample for block in blocks if block.last]
+    part = len(SOUND) // 3
+    assert ends == [part, 2 * part + 100 * BLOCK, 3 * part + 200 * BLOCK]
+
+
 def test_pauses_keep_their_length_at_another_rate(tmp_path: Path) -> None:
     path = written(tmp_path / "20240501_053000T.WAV", 7500)
     (_, _), (start, _) = runs(path, rate_hz=22_050)
