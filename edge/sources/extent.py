@@ -29,6 +29,8 @@ METADATA = frozenset(
         *("regn", "umid", "plst", "wamd", "ANNO", "COMT", "MARK", "NAME", "AUTH"),
     )
 )
+# What taggers of music put behind any file.
+TAGS = (b"TAG", b"ID3", b"APETAGEX")
 # A size this close to the largest that its field can hold, with or without a sign, was written by
 # a program that did not know the length.
 NEAR_LARGEST = 1 << 16
@@ -96,7 +98,7 @@ def _chunked(file: BinaryIO, chunk: Chunk, before: list[Chunk]) -> SoundExtent:
     rest = max(start + present, min(last, end))
     filler = end - rest if _only_filler(file, rest, end) else 0
     pieces = None
-    if announced != present or filler:
+    if announced != present or filler or _unknown_to_libsndfile(file):
         rebuilt = _riff if style in (RIFF, RIFX) else _patched
         pieces = rebuilt(chunk, before, Stretch(start=start, size=present))
     return SoundExtent(
@@ -116,6 +118,12 @@ def _true_size(file: BinaryIO, chunk: Chunk, before: list[Chunk]) -> tuple[int, 
             file.seek(other.start + 8)
             return int.from_bytes(file.read(8), "little"), 8
     return chunk.size, chunk.style.size_bytes
+
+
+def _unknown_to_libsndfile(file: BinaryIO) -> bool:
+    """Return whether the container is BW64 (ITU-R BS.2088), which is RF64 but for its name."""
+    file.seek(0)
+    return file.read(4) == b"BW64"
 
 
 def _announced(size: int, prefix: int, size_bytes: int, available: int) -> int | None:
@@ -148,6 +156,9 @@ def _present(
 def _no_sound(file: BinaryIO, style: ChunkStyle, at: int) -> bool:
     """Return whether there is no sound from byte `at` on: chunks up to the end, or filler."""
     end = file.seek(0, 2)
+    file.seek(at)
+    if file.read(8).startswith(TAGS):
+        return True
     for chunk in chunks(file, style, at):
         if chunk.start + chunk.size > end:
             return chunk.name in METADATA

@@ -60,12 +60,14 @@ class KaleidoscopeTable:
 
     def write(self, result: ReplayResult) -> None:
         recording, when = _place(result.file), _when(result)
+        # Kaleidoscope counts from 0.
+        channel = "0" if result.channel == "mix" else str(result.channel - 1)
         for d in result.detections:
             length_s = end_of(d.end_s, result, DECIMALS) - round(d.start_s, DECIMALS)
-            span = ["0", seconds(d.start_s), seconds(length_s)]
+            span = [channel, seconds(d.start_s), seconds(length_s)]
             self._rows.writerow([*recording, *span, *when, *self._identified(d)])
         if not result.detections:
-            span = ["0", seconds(0.0), seconds(end_of(result.duration_s, result, DECIMALS))]
+            span = [channel, seconds(0.0), seconds(end_of(result.duration_s, result, DECIMALS))]
             found = NO_ID if result.effort.judged_s > 0 else ""
             self._rows.writerow([*recording, *span, *when, found, *[""] * 7])
 

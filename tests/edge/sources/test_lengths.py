@@ -111,11 +111,24 @@ def test_a_preallocated_file_whose_header_was_never_written_ends_with_its_sound(
 
 
 @pytest.mark.parametrize(
-    "tail", [b"guan\x06\0\0\0TE: 1\n", b"LIST\xff\xff\0\0INFOISFT", b"junk\0\0\0\0"]
+    "tail",
+    [
+        b"TAG" + bytes(125),
+        b"APETAGEX" + bytes(100),
+        b"guan\x06\0\0\0TE: 1\n",
+        b"LIST\xff\xff\0\0INFOISFT",
+        b"junk\0\0\0\0",
+    ],
 )
 def test_chunks_behind_the_sound_are_not_sound(tmp_path: Path, tail: bytes) -> None:
     samples, source = read(tmp_path / "a.wav", encoded("WAV") + tail)
     assert len(samples) == FRAMES
+    assert source.reading.notes == ()
+
+
+def test_bw64_is_rf64_under_another_name(tmp_path: Path) -> None:
+    samples, source = read(tmp_path / "a.wav", b"BW64" + encoded("RF64")[4:])
+    np.testing.assert_array_equal(samples, whole("RF64", tmp_path))
     assert source.reading.notes == ()
 
 
