@@ -54,7 +54,9 @@ class Decoder:
             for at, frames in self._stream(stream, start):
                 end = at + len(frames)
                 yield at, frames
-            start = end
+            # The end of a stream may be damaged; the next one begins where it should have ended.
+            whole = stream.flac.samples or 0 if stream.flac is not None else 0
+            start = max(end, start + whole)
 
     def _stream(self, stream: EncodedStream, start: int) -> Iterator[tuple[int, Array]]:
         end = start

@@ -49,8 +49,8 @@ class FileSource:
     `channel` is one of its channels from 1, `mix` the mean of all, or `loudest` the one with the
     most energy. Decoding proceeds in pieces of its own size, so that `block_s` decides nothing but
     where the blocks are cut. `reading` is known once `blocks` have come to their end. Raises
-    `AudioError` at construction for what the header shows, and while reading for what only the
-    samples show (NaN, no audio).
+    `AudioError` at construction for what the header shows, and while reading where nothing can be
+    decoded.
     """
 
     def __init__(
