@@ -164,8 +164,12 @@ def blamed_on(key: str, value: object, suggestion: str) -> Iterator[None]:
 
 
 def one_line(text: str) -> str:
-    """Return `text` with every run of blanks and line breaks as one blank."""
-    return " ".join(text.split())
+    """Return `text` with every run of blanks and line breaks as one blank, and all of it printable.
+
+    What a terminal would obey goes: escape sequences lose their escape, and characters that turn
+    the direction of the text are dropped.
+    """
+    return "".join(filter(str.isprintable, " ".join(text.split())))
 
 
 def shown(value: object, most: int = 60) -> str:

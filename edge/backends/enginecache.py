@@ -144,7 +144,7 @@ class EngineCache:
         Returns None where it cannot be moved.
         """
         numbers = [old.suffix[1:] for old in self.folder.glob(f"{SET_ASIDE}*")]
-        taken = sorted(int(number) for number in numbers if number.isdigit())
+        taken = sorted(int(number) for number in numbers if number.isdecimal())
         place = self.folder / f"{SET_ASIDE}{taken[-1] + 1 if taken else 1}"
         try:
             folder.rename(place)

@@ -10,8 +10,10 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from edge.bundle.signature import PublicKey, public_key
 from edge.detect.site import SpeciesList, parse_species
 from edge.detect.smoothing import SmoothingConfig
+from edge.errors import blamed_on
 from edge.section import Section
 
 __all__ = [
@@ -64,7 +66,8 @@ class SiteConfig(Section):
 class ModelConfig(SmoothingConfig):
     """Which bundle judges, or which together, how often, on what; and how scores are smoothed.
 
-    Without `bundle` and `bundles` it is the one that ships.
+    Without `bundle` and `bundles` it is the one that ships. Of `trusted_keys`, each is a public key
+    as base64 or the file that has it.
     """
 
     bundle: FilePath | None = None
@@ -75,12 +78,31 @@ class ModelConfig(SmoothingConfig):
     hop_s: Annotated[float, Field(gt=0, le=60)] = 1.0
     backend: Literal["auto", "tensorrt", "cuda", "cpu"] = "auto"
     engines: FilePath = Path("engines")
+    trusted_keys: (
+        Annotated[
+            tuple[Annotated[str, Field(min_length=1, max_length=4096)], ...],
+            BeforeValidator(_tuple),
+            Field(min_length=1, max_length=16),
+        ]
+        | None
+    ) = None
 
     @model_validator(mode="after")
     def _one_of_two(self) -> ModelConfig:
         if self.bundle is not None and self.bundles is not None:
             raise ValueError("bundle and bundles exclude each other")
         return self
+
+    def trusted(self) -> list[PublicKey]:
+        """Read the keys of which one must have signed a bundle; empty: none has to be signed.
+
+        Raises `ConfigError`, which names the key of the configuration.
+        """
+        keys = []
+        for text in self.trusted_keys or ():
+            with blamed_on("model.trusted_keys", text, "see docs/recorder.md"):
+                keys.append(public_key(text))
+        return keys
 
 
 class EventsConfig(Section):
