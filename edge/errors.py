@@ -169,7 +169,8 @@ def one_line(text: str) -> str:
     What a terminal would obey goes: escape sequences lose their escape, and characters that turn
     the direction of the text are dropped.
     """
-    return "".join(filter(str.isprintable, " ".join(text.split())))
+    kept = (c for c in text if c.isprintable() or c.isspace())
+    return " ".join("".join(kept).split())
 
 
 def shown(value: object, most: int = 60) -> str:

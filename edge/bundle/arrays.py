@@ -27,6 +27,7 @@ DAMAGE = (
 # Bounds of a stranger's file.
 MOST_ARRAYS = 128
 MOST_DIRECTORY_BYTES = 32_768  # of the names of its members
+LONGEST_REASON = 150  # characters of what a library says
 LONGEST_HEADER = 1_000  # characters that describe an array
 MOST_AXES = 4
 LARGEST_ITEM_BYTES = 256  # a word of text; numbers have 8 at most
@@ -66,8 +67,8 @@ def small_arrays(content: bytes, *, most_bytes: int) -> dict[str, NDArray[Any]]:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             _refuse_large_members(archive.infolist(), most_bytes)
             return dict(_member(archive, member) for member in archive.infolist())
-    except (*DAMAGE, NotImplementedError, RecursionError) as exc:
-        raise NotArraysError(one_line(str(exc)) or type(exc).__name__) from exc
+    except (*DAMAGE, RecursionError) as exc:
+        raise NotArraysError(one_line(str(exc))[:LONGEST_REASON] or type(exc).__name__) from exc
 
 
 def _refuse_large_directory(content: bytes) -> None:

@@ -42,7 +42,7 @@ def from_mapping(cls: type[Any], mapping: Mapping[str, Any], *, where: str) -> A
     hints = _hints(cls)  # type: ignore[arg-type]
     for name, value in mapping.items():
         if not _fits(value, hints[name]):
-            raise SpecError(f"{where}: {name}: {shown(value)} is not {_named(hints[name])}")
+            raise SpecError(f"{where}: {name}: {_misfit(value, hints[name])}")
     try:
         return cls(**mapping)
     except (TypeError, ValueError, OverflowError) as exc:
@@ -52,14 +52,16 @@ def from_mapping(cls: type[Any], mapping: Mapping[str, Any], *, where: str) -> A
 def keys_of(value: object, *, where: str) -> Mapping[str, Any]:
     """Return `value`, which must be keys with values; raises `SpecError`."""
     if not isinstance(value, Mapping):
-        raise SpecError(f"{where}: has the wrong type: {shown(value)} is not keys with values")
+        raise SpecError(
+            f"{where}: has the wrong type: must be a mapping of keys, not {shown(value)}"
+        )
     return value
 
 
 def list_of(value: object, *, where: str, most: int) -> Sequence[Any]:
     """Return `value`, which must be a list of at most `most`; raises `SpecError`."""
     if not isinstance(value, list | tuple):
-        raise SpecError(f"{where}: has the wrong type: {shown(value)} is not a list")
+        raise SpecError(f"{where}: has the wrong type: must be a list, not {shown(value)}")
     if len(value) > most:
         raise SpecError(f"{where}: has {len(value)} entries, more than {most}")
     return value
@@ -115,6 +117,12 @@ def _fits(value: object, hint: Any) -> bool:
     return kind is Any or not isinstance(kind, type) or isinstance(value, kind)
 
 
+def _misfit(value: object, hint: Any) -> str:
+    if typing.get_origin(hint) is typing.Literal:
+        return f"{shown(value)} is none of {', '.join(map(str, typing.get_args(hint)))}"
+    return f"must be {_named(hint)}, not {shown(value)}"
+
+
 def _named(hint: Any) -> str:
     """Return the name of a type for people."""
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
@@ -123,7 +131,7 @@ def _named(hint: Any) -> str:
     if origin is typing.Literal:
         return f"one of {', '.join(map(str, arguments))}"
     if origin is dict or hint is dict:
-        return "keys with values"
+        return "a mapping of keys"
     if origin is tuple:
-        return f"a list, each {_named(arguments[0])}"
+        return f"a list of {_named(arguments[0])}"
     return NAMES.get(hint, "such a value as belongs there")

@@ -25,9 +25,10 @@ def checked_rule(arrays: Mapping[str, NDArray[Any]], *, labels: int, dimensions:
     or value.
     """
     for name, array in arrays.items():
-        kind = "text" if array.dtype.kind == "U" and not array.ndim else "numbers"
-        if kind != ("text" if name.rpartition(".")[2] == "kind" else "numbers"):
-            raise SpecError(f"array {shown(name)} is not {'text' if kind == 'numbers' else kind}")
+        wanted = "a word" if name.rpartition(".")[2] == "kind" else "numbers"
+        found = "a word" if array.dtype.kind == "U" and not array.ndim else "numbers"
+        if found != wanted or (wanted == "numbers" and array.dtype.kind == "U"):
+            raise SpecError(f"array {shown(name)} is not {wanted}")
     rule = rule_from_arrays(arrays)
     strange = sorted(arrays.keys() - rule_arrays(rule).keys())
     if strange:
