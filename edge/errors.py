@@ -108,7 +108,15 @@ class SpecError(UserError, ValueError):
 
 
 class BundleError(UserError):
-    """A bundle that cannot be trusted; the message names the file and the reason."""
+    """A bundle that cannot be trusted; the message names the file and the reason.
+
+    It is one line without anything that a terminal or a log would obey, whatever the bundle says.
+    """
+
+    def __init__(
+        self, reason: str, *, key: str = "", value: object = "", suggestion: str = ""
+    ) -> None:
+        super().__init__(one_line(reason), key=key, value=value, suggestion=suggestion)
 
 
 class AudioError(UserError):

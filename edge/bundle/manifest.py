@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from edge.bundle.digest import canonical_digest
+from edge.bundle.heads import Activation
 from edge.bundle.labels import Label, check_label, check_text
 from edge.bundle.mapping import from_mapping, keys_of, list_of
 from edge.bundle.spec import FrontendSpec
@@ -74,7 +75,7 @@ class Manifest:
     name: str
     labels: tuple[Label, ...]
     frontend: FrontendSpec
-    activation: str
+    activation: Activation
     rule: str
     threshold: float
     scale: float

@@ -29,7 +29,7 @@ def from_mapping(cls: type[Any], mapping: Mapping[str, Any], *, where: str) -> A
     fields = {f.name: f for f in dataclasses.fields(cls) if f.init}
     unknown = sorted(set(mapping) - set(fields), key=str)
     if unknown:
-        raise SpecError(f"{where}: unknown key '{unknown[0]}' (known: {', '.join(fields)})")
+        raise SpecError(f"{where}: unknown key {shown(unknown[0])} (known: {', '.join(fields)})")
     missing = [
         name
         for name, f in fields.items()

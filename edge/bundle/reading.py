@@ -190,7 +190,7 @@ def _head(
     """
     try:
         head = Head(
-            activation=manifest.activation,  # type: ignore[arg-type]
+            activation=manifest.activation,
             rule=rule,
             threshold=chosen.threshold,
             scale=chosen.scale,

@@ -81,12 +81,13 @@ class Taker:
         self._process.stdin.flush()
         ready, _, _ = select.select([self._process.stdout], [], [], 4 * LONGEST_S)
         line = self._process.stdout.readline() if ready else ""
-        if not line:
+        answer: dict[str, Any] = json.loads(line) if line else {}
+        if not line or answer["peak_mb"] >= LARGEST_MB:  # the next one begins anew
             self._process.kill()
             code = self._process.wait()
+            self._process.communicate()
             self._process = self._started()
-            return {"trace": f"no answer, ended with {code}", "seconds": 99.0, "peak_mb": 0.0}
-        answer: dict[str, Any] = json.loads(line)
+            return answer or {"trace": f"no answer, ended with {code}"}
         return answer
 
     def _started(self) -> subprocess.Popen[str]:
