@@ -1,6 +1,6 @@
-"""What is looked for in a graph before any library reads it: weights outside of its file.
+"""What is looked for in a graph before any library reads it: weights elsewhere, and loops.
 
-No checksum covers those, and their names lead anywhere. An ONNX file is a message of Protocol
+No checksum covers weights in another file, and its name leads anywhere; a loop may have no end. An ONNX file is a message of Protocol
 Buffers: fields, each a number, a kind and a value, which may be a message again. Only the way to
 the tensors is followed here.
 """
@@ -13,7 +13,7 @@ from edge.errors import SpecError
 
 __all__ = ["LARGEST_GRAPH_BYTES", "refuse_strange_graph"]
 
-LARGEST_GRAPH_BYTES = 400_000_000
+LARGEST_GRAPH_BYTES = 200_000_000  # ONNX Runtime needs twice as much memory to load it
 # Of fields that are looked at: a network of 1,000 layers has about 30,000.
 MOST_FIELDS = 1_000_000
 MOST_DEPTH = 32  # of messages in messages
@@ -34,6 +34,9 @@ FIELDS: Mapping[str, Mapping[int, str]] = {
     "tensor": {},
 }
 EXTERNAL_DATA, DATA_LOCATION = 13, 14  # of a tensor
+OPERATOR = 4  # of a node: its name
+# Operators that may repeat themselves for ever; no network here needs them.
+ENDLESS = (b"Loop", b"Scan", b"SequenceMap")
 VARINT, FIXED_64, BYTES, GROUP, END_GROUP, FIXED_32 = range(6)
 
 
@@ -51,6 +54,8 @@ def refuse_strange_graph(content: bytes) -> None:
                 raise SpecError(f"it has more than {MOST_FIELDS} parts")
             if kind == "tensor" and _is_elsewhere(number, content[first : min(last, first + 10)]):
                 raise SpecError("its weights are in another file, which no checksum covers")
+            if kind == "node" and number == OPERATOR and content[first:last] in ENDLESS:
+                raise SpecError(f"it has the operator {content[first:last].decode()}, a loop")
             if number in FIELDS[kind]:
                 if wire != BYTES:
                     raise SpecError("it is no ONNX graph")

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import resource
 import select
 import subprocess
 import sys
@@ -123,8 +122,10 @@ def _take(bundle: Path) -> dict[str, Any]:
         refused = str(exc)
     except BaseException:
         trace = traceback.format_exc()
-    peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     seconds = time.perf_counter() - began_s
+    # Not that of getrusage, which begins with the memory of the process that started this one.
+    status = Path("/proc/self/status").read_text(encoding="ascii")
+    peak_mb = int(status.partition("VmHWM:")[2].split()[0]) / 1024
     return {"refused": refused, "trace": trace, "seconds": seconds, "peak_mb": peak_mb}
 
 

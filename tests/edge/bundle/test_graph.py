@@ -87,6 +87,15 @@ def test_weights_elsewhere_are_refused_however_it_is_written(tensor: bytes) -> N
         refuse_strange_graph(in_a_graph(tensor))
 
 
+@pytest.mark.parametrize("operator", ["Loop", "Scan", "SequenceMap"])
+def test_a_loop_is_refused(operator: str) -> None:
+    node = onnx.helper.make_node(operator, ["a"], ["b"])
+    graph = onnx.helper.make_graph([node], "endless", [], [])
+    content = onnx.helper.make_model(graph).SerializeToString()
+    with pytest.raises(SpecError, match=f"the operator {operator}, a loop"):
+        refuse_strange_graph(content)
+
+
 def deep(levels: int) -> bytes:
     graph = b""
     for _ in range(levels):
