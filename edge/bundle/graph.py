@@ -1,8 +1,8 @@
 """What is looked for in a graph before any library reads it: weights elsewhere, and loops.
 
-No checksum covers weights in another file, and its name leads anywhere; a loop may have no end. An ONNX file is a message of Protocol
-Buffers: fields, each a number, a kind and a value, which may be a message again. Only the way to
-the tensors is followed here.
+No checksum covers weights in another file, and its name leads anywhere; a loop may have no end. An
+ONNX file is a message of Protocol Buffers: fields, each a number, a kind and a value, which may be
+a message again. Only the way to the tensors is followed here.
 """
 
 from __future__ import annotations
