@@ -29,7 +29,7 @@ class Label:
 
     def __post_init__(self) -> None:
         for name in (self.common_name, self.scientific_name):
-            check_text(name)
+            check_text(name, printable=False)  # people write these: `printable` mends them
 
     def printable(self) -> Label:
         """Return the same label with names that a terminal can be given."""
@@ -63,12 +63,14 @@ def check_label(label: object) -> str:
     return label
 
 
-def check_text(text: object, most: int = LONGEST_NAME) -> None:
-    """Raise `SpecError` for what is no text of at most `most` characters."""
+def check_text(text: object, most: int = LONGEST_NAME, *, printable: bool = True) -> None:
+    """Raise `SpecError` for what is no text of at most `most` characters, all of them printable."""
     if not isinstance(text, str):
         raise SpecError(f"{shown(text)} is not text")
     if len(text) > most:
         raise SpecError(f"{shown(text)} has {len(text)} characters, more than {most}")
+    if printable and not text.isprintable():
+        raise SpecError(f"{shown(text)} has characters that cannot be printed")
 
 
 def _utf8(text: str) -> bytes:

@@ -90,11 +90,19 @@ def test_a_terminal_obeys_no_name_of_a_bundle(tmp_path: Path) -> None:
     strange = "\x1b[2J\x07Fr\u202eog\r\n\u2066\x9b"
     labels = [Label(label=la.label, common_name=strange, scientific_name=strange) for la in LABELS]
     bundle = tiny_bundle(tmp_path / "tiny", labels=labels).path
-    resealed(bundle, lambda m: m.update(name=strange, code=strange, metrics={strange: strange}))
+    resealed(bundle, lambda m: m.update(metrics={strange: strange}))
     assert load_bundle(bundle).labels[0].common_name == "[2JFrog"
     result = CliRunner().invoke(main, ["info", "--bundle", str(bundle)])
     assert "[2JFrog" in result.output
     assert all(line.isprintable() for line in result.output.split("\n"))
+
+
+@pytest.mark.parametrize("key", ["name", "code", "training_data"])
+def test_what_no_person_writes_is_printable(tmp_path: Path, key: str) -> None:
+    bundle = tiny_bundle(tmp_path / "tiny").path
+    resealed(bundle, lambda m: m.update({key: "a\u202e"}))
+    with pytest.raises(BundleError, match=r"'a\\u202e' has characters that cannot be printed"):
+        load_bundle(bundle)
 
 
 @pytest.mark.parametrize("name", ["a" * 201, 7, None])
