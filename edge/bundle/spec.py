@@ -47,7 +47,7 @@ LARGEST_N_FFT = 1 << 16
 MOST_BANDS = 2_048
 MOST_CHANNELS = 16
 LARGEST_KERNEL = 255
-MOST_VALUES = 1 << 23  # of a spectrogram, of a window's features, of the weights of bands
+MOST_VALUES = 1 << 22  # of all spectrograms, of a window's features, of the weights of bands
 # Functions of scipy.signal.get_window that have no parameters.
 TAPERS = (
     *("hann", "hamming", "blackman", "blackmanharris", "nuttall", "flattop", "cosine", "boxcar"),
@@ -146,9 +146,10 @@ class FrontendSpec:
             raise SpecError(f"frames: {self.frames} is outside 1..10000")
 
     def _check_work(self) -> None:
-        n_fft = max(self.n_fft, *(channel.n_fft or 0 for channel in self.channels))
+        sizes = {channel.n_fft or self.n_fft for channel in self.channels}
+        n_fft = max(self.n_fft, *sizes)
         values = {
-            "spectrogram": (1 + n_fft // 2) * self.component_frames,
+            "spectrogram": sum(1 + size // 2 for size in sizes) * self.component_frames,
             "features": len(self.channels) * self.n_mels * self.component_frames,
             "bands": self.n_mels * (1 + n_fft // 2),
             "frames": (self.frames or 1) * self.component_frames,
