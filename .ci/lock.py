@@ -15,8 +15,13 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
 FOLDER = Path("config/lock")
-EXTRAS = ("mic", "plot", "quantize", "train", "dev")
+NOT_LOCKED = ("tensorrt",)  # of the board, which brings it itself: JetPack
 BUILD = ("setuptools>=77", "wheel")  # what packages without wheels are built with
 CUDA = (12, 13)  # for a Jetson: deploy/install/jetpack.py
 OF_CUDA = r"(torch|triton|nvidia-.+|cuda-.+)$"  # what PyTorch with CUDA consists of
@@ -25,15 +30,16 @@ HEAD = "# Made by `make lock`, not by hand.\n"
 
 def main() -> None:
     """Do it; see above."""
-    torch = re.search(r'"torch==([^"]+)"', Path("pyproject.toml").read_text(encoding="utf-8"))
-    assert torch, "pyproject.toml pins torch"
+    project = tomllib.loads(Path("pyproject.toml").read_text(encoding="utf-8"))["project"]
+    extras = project["optional-dependencies"]
+    (torch,) = [pin.partition("==")[2] for pin in extras["train"] if pin.startswith("torch==")]
     with tempfile.TemporaryDirectory() as scratch:
-        write(Path(scratch), torch[1])
+        write(Path(scratch), [extra for extra in extras if extra not in NOT_LOCKED], torch)
 
 
-def write(scratch: Path, torch: str) -> None:
+def write(scratch: Path, extras: list[str], torch: str) -> None:
     """Write every file of the lock."""
-    every = [argument for extra in EXTRAS for argument in ("--extra", extra)]
+    every = [argument for extra in extras for argument in ("--extra", extra)]
     together = chosen(["pyproject.toml", *every])
     agreed = scratch / "agreed.txt"  # so that the files fit together
     agreed.write_text("".join(together.values()), encoding="utf-8")
@@ -45,7 +51,7 @@ def write(scratch: Path, torch: str) -> None:
     put("base", base)
     with_cuda = {name: lines for name, lines in together.items() if re.match(OF_CUDA, name)}
     put("torch", with_cuda)
-    for extra in EXTRAS:
+    for extra in extras:
         more = chosen(["pyproject.toml", "--extra", extra, *constraint])
         put(extra, more, less={**base, **build, **with_cuda})
     for major in CUDA:
