@@ -171,7 +171,7 @@ class EngineCache:
             build_s = float(sidecar["build_s"])
             whole = sha256_of(plan) == sidecar["sha256"]
             passed = parity["passed"] is True
-        except (OSError, NotJsonError, ValueError, KeyError, TypeError) as exc:
+        except (OSError, NotJsonError, ValueError, KeyError, TypeError, OverflowError) as exc:
             raise EngineError(f"it cannot be read ({type(exc).__name__}: {exc})") from exc
         if not whole:
             raise EngineError(
