@@ -20,7 +20,7 @@ LETTERS_AND_DIGITS = ("Ll", "Lo", "Lm", "Nd")
 class Label:
     """One species: `label` is the stable key and topic slug, the names are for people.
 
-    The scientific name may be empty.
+    The scientific name may be empty. Raises `SpecError` for what is no label (`check_label`).
     """
 
     label: str
@@ -28,6 +28,7 @@ class Label:
     scientific_name: str = ""
 
     def __post_init__(self) -> None:
+        check_label(self.label)
         for name in (self.common_name, self.scientific_name):
             check_text(name, printable=False)  # people write these: `printable` mends them
 

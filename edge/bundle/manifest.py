@@ -10,7 +10,7 @@ from typing import Any
 
 from edge.bundle.digest import canonical_digest
 from edge.bundle.heads import Activation
-from edge.bundle.labels import Label, check_label, check_text
+from edge.bundle.labels import Label, check_text
 from edge.bundle.mapping import from_mapping, keys_of, list_of
 from edge.bundle.spec import FrontendSpec
 from edge.errors import SpecError, shown
@@ -139,7 +139,7 @@ class Manifest:
             )
 
     def _check_labels(self) -> None:
-        names = [check_label(label.label) for label in self.labels]
+        names = [label.label for label in self.labels]
         if not names or len(set(names)) != len(names):
             raise SpecError("labels must be present and distinct")
 
