@@ -2,7 +2,7 @@
 # .venv is what a recorder has (no PyTorch); .venv-dev adds training and the tools of development; .venv-bench, librosa to compare with.
 
 .DEFAULT_GOAL := help
-.PHONY: help replay test check format bench fuzz bundle species systems clean
+.PHONY: help replay test check lock format bench fuzz bundle species systems clean
 .DELETE_ON_ERROR:
 
 # Packages are installed uncompiled, which is quick; each is compiled when it is first used. Where this variable keeps Python from
@@ -47,10 +47,14 @@ test:  ## all tests, by two workers; DATA=folder of recordings; ARGS='-k bundle 
 	@$(MAKE) --no-print-directory dev
 	@OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1 .venv-dev/bin/python -m pytest -n 2 $(ARGS)
 
-check: dev  ## ruff, its formatter, and mypy --strict
+check: dev  ## ruff, its formatter, mypy --strict, and whether a package is known to have a hole
 	@.venv-dev/bin/ruff check .
 	@.venv-dev/bin/ruff format --check .
 	@.venv-dev/bin/mypy
+	@.venv-dev/bin/python .ci/audit.py
+
+lock: dev  ## choose the versions of all packages anew, with their hashes, into config/lock/ (three minutes)
+	@.venv-dev/bin/python .ci/lock.py
 
 format: dev  ## let ruff mend what it can
 	@.venv-dev/bin/ruff check --fix .

@@ -11,7 +11,7 @@ started=$SECONDS
 say() { printf 'set-up: %s\n' "$*" >&2; }
 
 # A virtual environment holds absolute paths, so the place is part of what it was made for.
-wanted=$({ cat pyproject.toml .ci/setup.sh; printf '%s\n' "$extras" "$PWD"; } | sha256sum)
+wanted=$({ cat pyproject.toml .ci/setup.sh config/lock/*.txt; printf '%s\n' "$extras" "$PWD"; } | sha256sum)
 ready() { [ "$(cat "$venv/.stamp" 2>/dev/null)" = "$wanted" ] && [ -x "$venv/bin/python" ]; }
 
 if ready; then exit 0; fi
@@ -41,7 +41,24 @@ if ! "$venv/bin/python" -m pip --version >/dev/null 2>&1; then
 fi
 rm -f "$venv/.stamp"
 say "installing the project ${extras:+with $extras }into $venv (a minute or two, once)"
-"$venv/bin/python" -m pip install -qq --no-compile --disable-pip-version-check --editable ".${extras:+[$extras]}"
+# Everything comes from config/lock/, where its hash is, and nothing is built with anything else.
+pip() { "$venv/bin/python" -m pip "$@" --disable-pip-version-check; }
+locked() { pip install -qq --no-compile --no-build-isolation --require-hashes "$@"; }
+locks=(-r config/lock/base.txt)
+for extra in ${extras//,/ }; do locks+=(-r "config/lock/$extra.txt"); done
+locked -r config/lock/build.txt
+if [[ ",$extras," == *,train,* ]]; then
+    # PyTorch without CUDA where there is one to be had here: it is a tenth as large, and nothing here needs the other.
+    torch=config/lock/torch-cpu.txt
+    if ! pip download -qq --no-deps --dest "$venv/torch" --require-hashes -r "$torch" 2>/dev/null; then
+        say "there is no PyTorch without CUDA here; taking the one with it (3 GB)"
+        torch=config/lock/torch.txt
+    fi
+    locks+=(-r "$torch" --find-links "$venv/torch")
+fi
+locked "${locks[@]}"
+rm -rf "$venv/torch"
+pip install -qq --no-compile --no-build-isolation --no-deps --editable .
 
 # The wheels of soundfile carry libsndfile on common machines; elsewhere it is a system package.
 "$venv/bin/python" -c 'import soundfile' 2>/dev/null || .ci/apt.sh libsndfile1

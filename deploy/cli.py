@@ -1,4 +1,4 @@
-"""`edge-deploy`: verify, quantize, compile and install bundles, and install the program."""
+"""`edge-deploy`: verify, sign, quantize, compile and install bundles, and install the program."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ import click
 
 from deploy.compile.command import compile_command
 from edge.bundle import Bundle, FrontendSpec, load_bundle
-from edge.errors import EdgeError, UserError
+from edge.bundle.signature import public_key
+from edge.bundle.signing import sign_bundle
+from edge.errors import EdgeError, UserError, one_line
 from edge.terminal import OneLineErrors, aside
 
 __all__ = ["main"]
@@ -37,16 +39,41 @@ main.add_command(compile_command)
 
 @main.command()
 @click.argument("bundle", type=click.Path(path_type=Path))
+@click.option(
+    "--key",
+    "keys",
+    multiple=True,
+    help="Public key that must have signed BUNDLE, as base64 or the file that has it; of several, "
+    "one must have.",
+)
 @click.option("--quiet", "-q", is_flag=True, help="Print nothing when the bundle is sound.")
-def verify(bundle: Path, quiet: bool) -> None:
+def verify(bundle: Path, keys: tuple[str, ...], quiet: bool) -> None:
     """Check every file of BUNDLE against its manifest, and print what it is.
 
     When it cannot be trusted, print the reason and exit with 2.
     """
-    loaded = load_bundle(bundle)
+    loaded = load_bundle(bundle, trusted=[public_key(key) for key in keys])
     if not quiet:
         for name, value in _facts(loaded):
-            click.echo(f"{name:<10} {value}")
+            click.echo(f"{name:<10} {one_line(value)}")
+
+
+@main.command()
+@click.argument("bundle", type=click.Path(path_type=Path))
+@click.option(
+    "--key",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="Private key, as 'openssl genpkey -algorithm ed25519' writes it.",
+)
+def sign(bundle: Path, key: Path) -> None:
+    """Sign BUNDLE with a private key, and print the public key that recorders are to trust.
+
+    The signature, manifest.sig, covers the manifest and so every file. It lasts until the bundle is
+    made again.
+    """
+    signature = sign_bundle(bundle, key)
+    click.echo(f"{bundle}: is signed; model.trusted_keys: ['{signature.key}']")
 
 
 @main.command("quantize")
@@ -155,6 +182,7 @@ def _facts(bundle: Bundle) -> Iterator[tuple[str, str]]:
         f"{manifest.threshold:.4g}",
     )
     yield "trained on", f"data {manifest.training_data[:12]}, code {manifest.code}"
+    yield "signed", "no" if bundle.signature is None else f"with the key {bundle.signature.key}"
     for file, sha256 in sorted(manifest.files.items()):
         size_kb = (bundle.path / file).stat().st_size / 1000
         yield "file", f"{file:<14} {size_kb:>9.1f} kB  sha256 {sha256[:16]}"

@@ -108,7 +108,15 @@ class SpecError(UserError, ValueError):
 
 
 class BundleError(UserError):
-    """A bundle that cannot be trusted; the message names the file and the reason."""
+    """A bundle that cannot be trusted; the message names the file and the reason.
+
+    It is one line without anything that a terminal or a log would obey, whatever the bundle says.
+    """
+
+    def __init__(
+        self, reason: str, *, key: str = "", value: object = "", suggestion: str = ""
+    ) -> None:
+        super().__init__(one_line(reason), key=key, value=value, suggestion=suggestion)
 
 
 class AudioError(UserError):
@@ -164,8 +172,13 @@ def blamed_on(key: str, value: object, suggestion: str) -> Iterator[None]:
 
 
 def one_line(text: str) -> str:
-    """Return `text` with every run of blanks and line breaks as one blank."""
-    return " ".join(text.split())
+    """Return `text` with every run of blanks and line breaks as one blank, and all of it printable.
+
+    What a terminal would obey goes: escape sequences lose their escape, and characters that turn
+    the direction of the text are dropped.
+    """
+    kept = (c for c in text if c.isprintable() or c.isspace())
+    return " ".join("".join(kept).split())
 
 
 def shown(value: object, most: int = 60) -> str:

@@ -12,7 +12,13 @@ __all__ = ["describe"]
 
 
 def describe(b: Bundle) -> Iterator[str]:
-    """Yield what a verified bundle is, from its name to its labels."""
+    """Yield what a verified bundle is, from its name to its labels, in lines for a terminal."""
+    for line in _lines(b):
+        # What the bundle's maker has written is shown, and never obeyed.
+        yield "".join(filter(str.isprintable, line))
+
+
+def _lines(b: Bundle) -> Iterator[str]:
     m = b.manifest
     yield f"{m.name}  {b.path}"
     yield f"digest     {b.digest}"
@@ -22,6 +28,7 @@ def describe(b: Bundle) -> Iterator[str]:
     yield f"outputs    {', '.join(_outputs(b))}"
     for name in m.variants:
         yield f"variant    {_variant(b, name)}"
+    yield f"signed     {'no' if b.signature is None else f'with the key {b.signature.key}'}"
     yield f"trained    on data {m.training_data[:16]}, by code {m.code[:16]}"
     for name, value in _flat(m.metrics):
         yield f"metric     {name}: {value}"

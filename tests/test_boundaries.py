@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 PACKAGES = ("edge", "train", "deploy")
-BUNDLE_NEEDS = {"numpy", "scipy", "bottleneck"}
+BUNDLE_NEEDS = {"numpy", "scipy", "bottleneck", "cryptography"}  # the last for keys only
 # What all packages share beside the bundle: there is one of each, and none knows the others' rooms.
 SHARED = ("edge.errors", "edge.extras", "edge.files", "edge.strictyaml", "edge.terminal")
 # Tests of everything; the others stand in a folder named as what they test.
@@ -36,7 +36,7 @@ MAY_IMPORT: dict[str, dict[str, str]] = {
         "demo": "files",
         "detect": "backends bundle clock errors section strictyaml types",
         "provenance": "bundle detect section",
-        "config": "clock detect errors provenance section sources strictyaml",
+        "config": "bundle clock detect errors provenance section sources strictyaml",
         "store": "clock errors types",
         "wire": "clock provenance store types",
         "threads": "errors",

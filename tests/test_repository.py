@@ -18,7 +18,7 @@ else:
     import tomli as tomllib
 
 AUDIO = {".wav", ".flac", ".ogg", ".mp3", ".m4a", ".aif", ".aiff", ".opus", ".wma"}
-LINES = {"edge": 250, "train": 250, "deploy": 250, "tests": 400}
+LINES = {"edge": 250, "train": 250, "deploy": 250, "tests": 400, ".ci": 150}
 FUNCTION_LINES = 40
 LARGEST_KB = 8_000  # a shipped model; everything else is text
 TOP_LEVEL = {"config", "deploy", "docs", "edge", "systemd", "tests", "train"}

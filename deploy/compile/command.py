@@ -105,7 +105,7 @@ def _compile(asked: _Request) -> bool:
     if is_configured and chosen.backend not in ("auto", "tensorrt"):
         click.echo(f"nothing to compile: model.backend is {chosen.backend}")
         return True
-    bundle = load_bundle(asked.bundle or chosen.bundle or _shipped())
+    bundle = load_bundle(asked.bundle or chosen.bundle or _shipped(), trusted=chosen.trusted())
     _refuse_unknown(bundle, asked.names)
     compiler = _compiler(asked, asked.engines or chosen.engines)
     here = compiler.machine

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import edge.bundle
+from deploy.install.configuration import trusted_keys
 from deploy.install.layout import Layout
 from deploy.install.steps import Step, Undo, link, remove
 from edge.bundle import Bundle, load_bundle
-from edge.errors import BundleError
+from edge.bundle.folder import content_of, placed
+from edge.bundle.graph import LARGEST_GRAPH_BYTES
+from edge.errors import BundleError, one_line
 from edge.files import replacing_folder
 
 __all__ = ["bundle_steps", "chosen_bundle", "others"]
@@ -20,12 +22,14 @@ def chosen_bundle(layout: Layout, asked: Path | None) -> Bundle:
     """Return the bundle to install, verified.
 
     It is the one in the folder `asked`, else the one that is installed, else the model that ships
-    with the program. Raises `BundleError` when it cannot be trusted.
+    with the program. Raises `BundleError` when it cannot be trusted, and `ConfigError` for a
+    configuration that does not say which keys are.
     """
     if asked is None and layout.current.is_symlink():
         asked = layout.current.resolve()
     return load_bundle(
-        asked or Path(edge.bundle.__file__).resolve().parents[1] / "models" / "default"
+        asked or Path(edge.bundle.__file__).resolve().parents[1] / "models" / "default",
+        trusted=trusted_keys(layout),
     )
 
 
@@ -33,9 +37,9 @@ def bundle_steps(layout: Layout, bundle: Bundle) -> Iterator[Step]:
     """Copy the bundle and let the link lead there."""
     place = layout.bundles / bundle.digest
     yield Step(
-        what=f"copy the bundle {bundle.manifest.name} from {bundle.path} to {place}",
+        what=f"copy the bundle {one_line(bundle.manifest.name)} from {bundle.path} to {place}",
         why="every file is verified there against the manifest",
-        done=lambda: _sound(place, bundle.digest),
+        done=lambda: _sound(place, bundle),
         do=lambda: _copy(bundle, place),
     )
     yield link(layout.current, bundle.digest, "model.bundle of edge.yaml is this link")
@@ -49,26 +53,30 @@ def others(layout: Layout) -> list[Path]:
     return [path for path in found if path.parent.resolve() != used]
 
 
-def _sound(place: Path, digest: str) -> bool:
+def _sound(place: Path, bundle: Bundle) -> bool:
     try:
-        return load_bundle(place).digest == digest
+        return _is_same(load_bundle(place), bundle)
     except BundleError:
         return False
 
 
+def _is_same(one: Bundle, other: Bundle) -> bool:
+    return one.digest == other.digest and one.signature == other.signature
+
+
 def _copy(bundle: Bundle, place: Path) -> Undo:
-    """Copy the files that the manifest names, and no others, to `place`, once they are verified.
+    """Copy the files of a bundle, and no others, to `place`, once they are verified.
 
     Raises `BundleError` when the copy is not the bundle.
     """
     damaged = place.exists()  # a sound one would not be copied again
     with replacing_folder(place, durable=True) as staging:
-        for name in ("manifest.json", *bundle.manifest.files):
-            file = staging / name
-            file.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(bundle.path / name, file)
+        for name in bundle.file_names:
+            content = content_of(placed(bundle.path, name), most_bytes=LARGEST_GRAPH_BYTES)
+            file = placed(staging, name)
+            file.write_bytes(content)
             file.chmod(0o644)
-        if load_bundle(staging).digest != bundle.digest:
+        if not _is_same(load_bundle(staging), bundle):
             raise BundleError(f"{bundle.path}: changed while it was copied; run this again")
     # The link may have led to the damaged one all along, so its replacement stays.
     return (lambda: None) if damaged else (lambda: remove(place))

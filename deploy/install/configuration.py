@@ -8,10 +8,11 @@ from pathlib import Path
 
 from deploy.install.layout import Layout, shipped
 from deploy.install.steps import Step, Undo, write
-from edge.config.config import load_config
+from edge.bundle.signature import PublicKey
+from edge.config.config import Config, load_config
 from edge.errors import ConfigError
 
-__all__ = ["configuration_step", "unused_bundle"]
+__all__ = ["configuration_step", "trusted_keys", "unused_bundle"]
 
 
 def configuration_step(layout: Layout) -> Step:
@@ -40,6 +41,17 @@ def configuration_step(layout: Layout) -> Step:
         return lambda: (undo_pristine(), undo_target())
 
     return Step(what=f"write {target}", why=why, done=done, do=do)
+
+
+def trusted_keys(layout: Layout) -> list[PublicKey]:
+    """Return the keys of which the installed configuration wants one to have signed a bundle.
+
+    Raises `ConfigError` where it does not say which.
+    """
+    file = _file(layout)
+    if not file.exists():
+        return []
+    return load_config(file, without=Config.model_fields.keys() - {"model"}).model.trusted()
 
 
 def unused_bundle(layout: Layout) -> Iterator[str]:

@@ -100,7 +100,7 @@ def _program(request: InstallRequest, layout: Layout, jetson: Jetson | None) -> 
     return Program(
         package=str(path.resolve()) if path.exists() else package,
         python=request.python,
-        requirements=() if jetson is None else (jetson.cuda_bindings,),
+        locks=() if jetson is None else (jetson.cuda_bindings,),
         system_site_packages=jetson is not None,
         wheels=request.wheels,
     )

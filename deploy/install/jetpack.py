@@ -41,8 +41,8 @@ class Jetson:
 
     @property
     def cuda_bindings(self) -> str:
-        """The requirement that gives Python access to CUDA: 12 for JetPack 6, 13 for JetPack 7."""
-        return "cuda-bindings>=12,<13" if self.l4t[0] == 36 else "cuda-bindings>=13,<14"
+        """The part of the lock that gives Python access to CUDA: 12 for JetPack 6, 13 for 7."""
+        return "cuda12" if self.l4t[0] == 36 else "cuda13"
 
 
 def jetson_of(root: Path = Path("/")) -> Jetson | None:

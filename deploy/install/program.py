@@ -7,28 +7,27 @@ from __future__ import annotations
 
 import hashlib
 import re
-import subprocess
-from collections.abc import Iterator, Sequence
+import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from deploy.install.layout import Layout
+from deploy.install.packages import Pip, run
 from deploy.install.steps import Step, Undo, link, remove
 from edge.bundle.digest import sha256_of
-from edge.errors import ConfigError
 
 __all__ = ["Program", "old_programs", "program_steps"]
 
 STAMP = "edge-monitor.installed"  # written last: an environment without it is unfinished
 SOURCES = ("config", "deploy", "edge", "systemd", "train")
-PYAUDIO_NEEDS = "python3-dev gcc libc6-dev portaudio19-dev"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Program:
     """What an environment is made of.
 
-    `package` is a checkout, a wheel or a name, `requirements` are further packages. `wheels` is a
+    `package` is a checkout, a wheel or a name, `locks` are further files of its lock. `wheels` is a
     folder to take all of them from, for a machine without a network. `system_site_packages` lets
     the environment see the system's own packages: JetPack's tensorrt is one, and no other fits the
     board.
@@ -36,7 +35,7 @@ class Program:
 
     package: str
     python: Path
-    requirements: tuple[str, ...] = ()
+    locks: tuple[str, ...] = ()
     system_site_packages: bool = False
     wheels: Path | None = None
 
@@ -46,7 +45,7 @@ class Program:
         parts = [
             self.package,
             str(self.python),
-            *self.requirements,
+            *self.locks,
             str(self.system_site_packages),
             _content(Path(self.package)),
         ]
@@ -61,20 +60,16 @@ class Program:
         remove(venv)  # an unfinished one may be left from a power cut
         venv.parent.mkdir(parents=True, exist_ok=True)
         options = ["--system-site-packages"] if self.system_site_packages else []
-        source = ["--no-index", f"--find-links={self.wheels}"] if self.wheels is not None else []
-        wanted = self.package if "[" in self.package else f"{self.package}[mic]"
+        package, extras = _parted(self.package)
         try:
             # -I: where this process looks for packages does not matter to the new environment.
-            _run(
+            run(
                 [str(self.python), "-I", "-m", "venv", *options, str(venv)],
                 "is python3-venv installed? `apt-get install python3-venv`",
             )
-            pip = [str(venv / "bin/python"), "-I", "-m", "pip", "install"]
-            quietly = ["--quiet", "--disable-pip-version-check"]
-            _run(
-                [*pip, *quietly, *source, wanted, *self.requirements],
-                f"PyAudio is built from `apt-get install {PYAUDIO_NEEDS}`",
-            )
+            with tempfile.TemporaryDirectory() as scratch:
+                pip = Pip(venv, self.wheels)
+                pip.install(package, [*extras, *self.locks], Path(scratch))
             (venv / STAMP).write_text(f"{self.digest}\n", encoding="ascii")
         except BaseException:
             remove(venv)
@@ -106,21 +101,10 @@ def old_programs(layout: Layout, *, keep: set[Path]) -> list[Path]:
     ]
 
 
-def _run(command: Sequence[str], hint: str) -> None:
-    """Run a command; raises `ConfigError` with its error and the hint when it fails."""
-    try:
-        done = subprocess.run(
-            command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL
-        )
-    except OSError as exc:
-        raise ConfigError(f"{command[0]}: cannot be run ({exc.strerror}); {hint}") from exc
-    if done.returncode != 0:
-        said = [line.strip() for line in (done.stderr + done.stdout).splitlines() if line.strip()]
-        reason = next(
-            (line for line in said if line.lower().startswith("error")),
-            said[-1] if said else f"exit {done.returncode}",
-        )
-        raise ConfigError(f"{' '.join(command)}: {reason}; {hint}")
+def _parted(package: str) -> tuple[str, list[str]]:
+    """Return a package without the extras in brackets behind it, and these: a recorder's, mic."""
+    found = re.fullmatch(r"(.+)\[([\w,-]+)\]", package)
+    return (found[1], found[2].split(",")) if found else (package, ["mic"])
 
 
 def _content(package: Path) -> str:

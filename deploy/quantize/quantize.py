@@ -92,7 +92,7 @@ def _answers(bundle: Bundle, windows: Windows, answer: Callable[[Array], Outputs
 
 def _refuse_other_windows(bundle: Bundle, accuracy: Accuracy) -> None:
     claimed = bundle.manifest.metrics.get("macro_f1_per_recording")
-    if claimed is not None and abs(claimed - accuracy.macro_f1) > MOST_LOST:
+    if isinstance(claimed, int | float) and abs(claimed - accuracy.macro_f1) > MOST_LOST:
         raise UserError(
             f"{bundle.path}: macro F1 per recording is {accuracy.macro_f1:.4f} on these windows, "
             f"{claimed:.4f} in manifest.json; write the windows from the very run that made this "
@@ -211,16 +211,22 @@ def _rewrite(bundle: Bundle, new: dict[str, NewVariant]) -> Bundle:
         FP32: bundle.model_path.stat().st_size,
         **{name: len(variant.model) for name, variant in variants.items()},
     }
-    card = (bundle.path / "MODEL_CARD.md").read_text(encoding="utf-8")
+    described = {name: variant.variant for name, variant in variants.items()}
+    card = (bundle.path / "MODEL_CARD.md").read_text(encoding="utf-8", errors="replace")
+    try:
+        card = with_precisions(card, described, sizes)
+    except (KeyError, TypeError, AttributeError, ValueError) as exc:  # a stranger's manifest
+        raise UserError(
+            f"{bundle.path}: the metrics of its variants are not those that this command writes",
+            suggestion="export the bundle again, without variants",
+        ) from exc
     return write_bundle(
         bundle.path,
         bundle.manifest,
         model=bundle.model_path.read_bytes(),
         rule=bundle.head.rule,
         golden=bundle.golden,
-        card=with_precisions(
-            card, {name: variant.variant for name, variant in variants.items()}, sizes
-        ),
+        card=card,
         variants=variants,
     )
 

@@ -144,7 +144,7 @@ class EngineCache:
         Returns None where it cannot be moved.
         """
         numbers = [old.suffix[1:] for old in self.folder.glob(f"{SET_ASIDE}*")]
-        taken = sorted(int(number) for number in numbers if number.isdigit())
+        taken = sorted(int(number) for number in numbers if number.isdecimal())
         place = self.folder / f"{SET_ASIDE}{taken[-1] + 1 if taken else 1}"
         try:
             folder.rename(place)
@@ -171,7 +171,7 @@ class EngineCache:
             build_s = float(sidecar["build_s"])
             whole = sha256_of(plan) == sidecar["sha256"]
             passed = parity["passed"] is True
-        except (OSError, NotJsonError, ValueError, KeyError, TypeError) as exc:
+        except (OSError, NotJsonError, ValueError, KeyError, TypeError, OverflowError) as exc:
             raise EngineError(f"it cannot be read ({type(exc).__name__}: {exc})") from exc
         if not whole:
             raise EngineError(

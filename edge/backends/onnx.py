@@ -10,8 +10,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
+
 from edge.backends.base import OUTPUTS
-from edge.errors import BackendError, BundleError
+from edge.errors import BackendError, BundleError, one_line
 from edge.types import Array
 
 __all__ = ["OnnxBackend", "cuda_provider_missing"]
@@ -52,7 +54,14 @@ class OnnxBackend:
                 "logits",
                 suggestion="export the bundle again",
             )
-        self._input = self._session.get_inputs()[0].name
+        inputs = self._session.get_inputs()
+        if [given.type for given in inputs] != ["tensor(float)"]:
+            raise BundleError(
+                f"{model_path}: its inputs are {', '.join(i.type for i in inputs) or 'none'}, not "
+                "one of float32",
+                suggestion="export the bundle again",
+            )
+        self._input = inputs[0].name
 
     def infer(self, features: Array) -> tuple[Array, Array]:
         """See `Backend.infer`."""
@@ -68,6 +77,9 @@ class OnnxBackend:
             results: list[Array] = self._session.run(outputs, {self._input: features})
         except Exception as exc:  # ONNX Runtime's exceptions share no base class of their own
             raise BackendError(f"ONNX Runtime: {_first_line(exc)}") from exc
+        for name, result in zip(outputs, results, strict=True):
+            if not _is_a_row_for_each(features, result):
+                raise BackendError(f"{name} is not of float32 numbers, a row for each window")
         return results
 
 
@@ -115,5 +127,16 @@ def _onnxruntime() -> Any:
     return onnxruntime
 
 
+def _is_a_row_for_each(features: Array, result: object) -> bool:
+    # A graph may also give text, sequences and maps.
+    return (
+        isinstance(result, np.ndarray)
+        and result.dtype == np.float32
+        and result.ndim >= 2
+        and len(result) == len(features)
+    )
+
+
 def _first_line(exc: Exception) -> str:
-    return str(exc).strip().splitlines()[0] if str(exc).strip() else type(exc).__name__
+    lines = str(exc).strip().splitlines()
+    return one_line(lines[0])[:300] if lines else type(exc).__name__

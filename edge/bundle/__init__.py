@@ -5,7 +5,8 @@ from edge.bundle.channels import ChannelSpec
 from edge.bundle.features import Frontend
 from edge.bundle.golden import Golden, NewVariant
 from edge.bundle.heads import Head, Verdicts
-from edge.bundle.manifest import FP32, Label, Manifest, Variant
+from edge.bundle.labels import Label
+from edge.bundle.manifest import FP32, Manifest, Variant
 from edge.bundle.reading import load_bundle
 from edge.bundle.spec import FrontendSpec
 from edge.bundle.writing import write_bundle

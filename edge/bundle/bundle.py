@@ -6,6 +6,7 @@ model.onnx       float32 (B, channels, n_mels, frames) -> embedding (B, D) L2-no
 head.npz         arrays of the rejection rule (`rules.rule_arrays`)
 golden.npz       one window of samples and the outputs it must give
 MODEL_CARD.md    for people
+manifest.sig     perhaps: whose it is (`signature.py`)
 
 A variant, the same network at another precision, adds model.NAME.onnx and golden.NAME.npz (its own
 outputs for the golden window). `reading.py` loads a bundle, `writing.py` makes one.
@@ -15,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -22,13 +24,16 @@ from numpy.typing import NDArray
 
 from edge.bundle.golden import Golden
 from edge.bundle.heads import Head
-from edge.bundle.manifest import FP32, PRECISIONS, SCORE_THRESHOLD, Label, Manifest
+from edge.bundle.labels import Label
+from edge.bundle.manifest import FP32, PRECISIONS, SCORE_THRESHOLD, Manifest
+from edge.bundle.signature import Signature
 from edge.bundle.spec import FrontendSpec
 
 __all__ = [
     "CARD",
     "HEAD",
     "MANIFEST",
+    "SIGNATURE",
     "Bundle",
     "Network",
     "file_names",
@@ -37,6 +42,7 @@ __all__ = [
 ]
 
 MANIFEST = "manifest.json"
+SIGNATURE = "manifest.sig"
 HEAD = "head.npz"
 CARD = "MODEL_CARD.md"
 
@@ -75,12 +81,14 @@ class Network:
 class Bundle:
     """A verified bundle in memory; its graphs stay on the disk, where a backend reads them.
 
-    `networks` always has `fp32`.
+    `networks` always has `fp32`. `signature` is what the bundle came with; it has been checked
+    only where the reader was given keys to trust.
     """
 
     path: Path
     manifest: Manifest
     networks: Mapping[str, Network]
+    signature: Signature | None = None
 
     @property
     def head(self) -> Head:
@@ -93,6 +101,12 @@ class Bundle:
         return self.networks[FP32].golden
 
     @property
+    def file_names(self) -> list[str]:
+        """The names of all its files."""
+        own = [MANIFEST, *file_names(self.manifest.variants)]
+        return own if self.signature is None else [*own, SIGNATURE]
+
+    @property
     def digest(self) -> str:
         """The bundle's identity: sha256 over the manifest and, through it, over every file."""
         return self.manifest.digest
@@ -102,10 +116,10 @@ class Bundle:
         """The frontend that the networks were trained with."""
         return self.manifest.frontend
 
-    @property
+    @cached_property
     def labels(self) -> tuple[Label, ...]:
-        """The known species, in the order of the logits."""
-        return self.manifest.labels
+        """The known species, in the order of the logits, with names that may be shown."""
+        return tuple(label.printable() for label in self.manifest.labels)
 
     def networks_for(self, backend: str) -> list[Network]:
         """Return the networks made for `backend`, onnx or tensorrt, the fastest first.

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from edge.bundle.mapping import from_mapping
-from edge.errors import SpecError
+from edge.bundle.mapping import from_mapping, keys_of
+from edge.errors import SpecError, shown
 
 __all__ = [
     "COMPONENT_NAMES",
@@ -37,6 +37,9 @@ class MaxLevel:
     kind: ClassVar[str] = "max"
     range_db: float = 80.0
 
+    def __post_init__(self) -> None:
+        _need_above_0(range_db=self.range_db)
+
 
 @dataclass(frozen=True, kw_only=True)
 class FixedLevel:
@@ -49,6 +52,12 @@ class FixedLevel:
     floor_db: float = -80.0
     ceiling_db: float = 40.0
 
+    def __post_init__(self) -> None:
+        if not self.floor_db < self.ceiling_db:
+            raise SpecError(
+                f"floor_db {self.floor_db} and ceiling_db {self.ceiling_db}: need floor < ceiling"
+            )
+
 
 @dataclass(frozen=True, kw_only=True)
 class FloorLevel:
@@ -60,6 +69,9 @@ class FloorLevel:
     kind: ClassVar[str] = "floor"
     below_db: float = 10.0
     above_db: float = 50.0
+
+    def __post_init__(self) -> None:
+        _need_above_0(below_db_and_above_db=self.below_db + self.above_db)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,6 +87,11 @@ class PcenLevel:
     bias: float = 2.0
     power: float = 0.5
     eps: float = 1e-6
+
+    def __post_init__(self) -> None:
+        _need_above_0(
+            time_constant_s=self.time_constant_s, bias=self.bias, power=self.power, eps=self.eps
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,6 +109,12 @@ class QuantileLevel:
     def __post_init__(self) -> None:
         if not 0 <= self.low < self.high <= 1:
             raise SpecError(f"low {self.low} and high {self.high}: need 0 <= low < high <= 1")
+
+
+def _need_above_0(**parameters: float) -> None:
+    for name, value in parameters.items():
+        if not value > 0:
+            raise SpecError(f"{name}: {value} is not above 0")
 
 
 Level = MaxLevel | FixedLevel | FloorLevel | PcenLevel | QuantileLevel
@@ -117,7 +140,9 @@ class ChannelSpec:
 
     def __post_init__(self) -> None:
         if self.component not in COMPONENT_NAMES:
-            raise SpecError(f"component '{self.component}' is none of {', '.join(COMPONENT_NAMES)}")
+            raise SpecError(
+                f"component {shown(self.component)} is none of {', '.join(COMPONENT_NAMES)}"
+            )
         if self.n_fft is not None and (self.n_fft < 16 or self.component not in WHOLE):
             raise SpecError(
                 f"n_fft {self.n_fft}: must be at least 16, and of a component {' or '.join(WHOLE)}"
@@ -126,15 +151,16 @@ class ChannelSpec:
     @staticmethod
     def parse(mapping: Mapping[str, Any], *, where: str) -> ChannelSpec:
         """Build from `{component: mel, level: {kind: max, range_db: 80}}`; raises `SpecError`."""
+        keys_of(mapping, where=where)
         if not {"component", "level"} <= set(mapping) <= {"component", "level", "n_fft"}:
             raise SpecError(
                 f"{where}: needs the keys component and level, may have n_fft, has "
                 f"{', '.join(sorted(mapping))}"
             )
-        level = dict(mapping["level"])
+        level = dict(keys_of(mapping["level"], where=f"{where}.level"))
         kind = level.pop("kind", None)
-        if kind not in _LEVELS:
-            raise SpecError(f"{where}.level.kind: '{kind}' is none of {', '.join(_LEVELS)}")
+        if not isinstance(kind, str) or kind not in _LEVELS:
+            raise SpecError(f"{where}.level.kind: {shown(kind)} is none of {', '.join(_LEVELS)}")
         parsed = from_mapping(_LEVELS[kind], level, where=f"{where}.level")
         channel: ChannelSpec = from_mapping(ChannelSpec, {**mapping, "level": parsed}, where=where)
         return channel

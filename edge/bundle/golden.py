@@ -10,15 +10,27 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.bundle.arrays import NotArraysError, read_arrays
+from edge.bundle.arrays import NotArraysError, small_arrays
 from edge.bundle.manifest import Manifest, Variant
-from edge.errors import BundleError
+from edge.errors import BundleError, shown
 
-__all__ = ["EXPORT_AGAIN", "Golden", "NewVariant", "load_arrays", "read_golden", "write_golden"]
+__all__ = [
+    "EXPORT_AGAIN",
+    "LARGEST_BYTES",
+    "Golden",
+    "NewVariant",
+    "arrays_of",
+    "golden_of",
+    "write_golden",
+]
 
 Array = NDArray[np.float32]
 EXPORT_AGAIN = "export the bundle again"
-LARGEST_BYTES = 256_000_000  # of the arrays of one file; ours have a few
+# Of the arrays of one file; ours have half a megabyte with samples, and a few kB without.
+LARGEST_BYTES = 64_000_000
+LARGEST_VARIANT_BYTES = 8_000_000
+MOST_DIMENSIONS = 16_384  # of an embedding
+MOST_TOLERANCE = 100.0  # logits are that large; a test that allows more is none
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,44 +78,65 @@ def write_golden(file: Path, golden: Golden | NewVariant, **samples: Array) -> N
     np.savez_compressed(file, **arrays)
 
 
-def load_arrays(file: Path) -> dict[str, NDArray[Any]]:
-    """Return all arrays of an .npz; raises `BundleError`, which names a file that is not one."""
+def arrays_of(
+    file: Path, content: bytes, *, most_bytes: int = LARGEST_BYTES
+) -> dict[str, NDArray[Any]]:
+    """Return the arrays in the `content` of `file`; raises `BundleError`, which names the file."""
     try:
-        return read_arrays(file, most_bytes=LARGEST_BYTES)
-    except (FileNotFoundError, NotArraysError) as exc:
+        return small_arrays(content, most_bytes=most_bytes)
+    except NotArraysError as exc:
         raise BundleError(
             f"{file}: is not a file of named arrays ({exc})", suggestion=EXPORT_AGAIN
         ) from exc
 
 
-def read_golden(file: Path, known: Mapping[str, Array], manifest: Manifest) -> Golden:
-    """Read what `write_golden` wrote; `known` are arrays that another file holds.
+def golden_of(file: Path, content: bytes, known: Mapping[str, Array], manifest: Manifest) -> Golden:
+    """Return what `write_golden` wrote; `known` are arrays that another file holds.
 
-    Raises `BundleError`, which names an array that is missing or misshapen.
+    Raises `BundleError`, which names an array that is missing, too much, misshapen or not finite.
     """
-    arrays = {**load_arrays(file), **known}
-    try:
-        golden = Golden(
-            samples=arrays["samples"],
-            embedding=arrays["embedding"],
-            logits=arrays["logits"],
-            tolerance=float(arrays["tolerance"]),
-            extra_outputs={
-                name: arrays[name]
-                for name in manifest.extra_outputs
-                if name in arrays or name != "frames"
-            },
-        )
-    except KeyError as exc:
-        raise BundleError(f"{file}: array {exc} is missing", suggestion=EXPORT_AGAIN) from exc
-    _check_shapes(file, golden, manifest)
-    return golden
+    most_bytes = LARGEST_VARIANT_BYTES if known else LARGEST_BYTES
+    arrays = arrays_of(file, content, most_bytes=most_bytes)
+    wanted = _wanted(manifest, known)
+    strange = sorted(arrays.keys() - wanted)
+    if strange:
+        raise _faulty(file, f"array {shown(strange[0])} belongs to no network of this bundle")
+    for name, array in arrays.items():
+        # So that NaN is refused, too.
+        if array.dtype.kind != "f" or not (np.abs(array) < np.finfo(np.float32).max).all():
+            raise _faulty(file, f"array {shown(name)} is not of finite numbers")
+    arrays |= known
+    missing = [n for n in wanted if n not in arrays and n != "frames"]
+    if missing:
+        raise _faulty(file, f"array '{missing[0]}' is missing")
+    _check_shapes(file, arrays, manifest)
+    return Golden(
+        samples=arrays["samples"],
+        embedding=arrays["embedding"],
+        logits=arrays["logits"],
+        tolerance=float(arrays["tolerance"]),
+        extra_outputs={name: arrays[name] for name in manifest.extra_outputs if name in arrays},
+    )
 
 
-def _check_shapes(file: Path, golden: Golden, manifest: Manifest) -> None:
-    for name, expected in golden.extra_outputs.items():
-        if expected.ndim != 2 or (name == "frames" and expected.shape[1] != len(manifest.labels)):
-            raise BundleError(
-                f"{file}: {name} has shape {expected.shape}, which cannot be right",
-                suggestion=EXPORT_AGAIN,
-            )
+def _wanted(manifest: Manifest, known: Mapping[str, Array]) -> dict[str, None]:
+    """Return the names of the arrays of one file, in their order."""
+    names = ("samples", "embedding", "logits", "tolerance", *manifest.extra_outputs)
+    return dict.fromkeys(name for name in names if name not in known)
+
+
+def _check_shapes(file: Path, arrays: Mapping[str, NDArray[Any]], manifest: Manifest) -> None:
+    labels = len(manifest.labels)
+    axes = {"tolerance": 0, "samples": 1, "embedding": 1, "logits": 1, "frames": 2, "attention": 2}
+    for name, array in arrays.items():
+        frames_fit = name != "frames" or array.shape[1:] == (labels,)
+        if array.ndim != axes[name] or not frames_fit:
+            raise _faulty(file, f"{name} has shape {array.shape}, which cannot be right")
+    if len(arrays["embedding"]) > MOST_DIMENSIONS:
+        raise _faulty(file, f"embedding has more than {MOST_DIMENSIONS} dimensions")
+    if not 0 < arrays["tolerance"] <= MOST_TOLERANCE:
+        raise _faulty(file, f"tolerance {arrays['tolerance']:g} is not in 0..{MOST_TOLERANCE:g}")
+
+
+def _faulty(file: Path, reason: str) -> BundleError:
+    return BundleError(f"{file}: {reason}", suggestion=EXPORT_AGAIN)

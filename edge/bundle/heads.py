@@ -25,7 +25,7 @@ from edge.bundle.rules import (
     rule_arrays,
     rule_from_arrays,
 )
-from edge.errors import SpecError
+from edge.errors import SpecError, shown
 
 __all__ = [
     "RULES",
@@ -78,7 +78,8 @@ class Head:
     def __post_init__(self) -> None:
         if self.activation not in get_args(Activation):
             raise SpecError(
-                f"head activation '{self.activation}' is none of {', '.join(get_args(Activation))}"
+                f"head activation {shown(self.activation)} is none of "
+                f"{', '.join(get_args(Activation))}"
             )
         if not (np.isfinite(self.threshold) and np.isfinite(self.scale) and self.scale > 0):
             raise SpecError(

@@ -9,11 +9,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from edge.bundle.digest import canonical_digest
-from edge.bundle.mapping import from_mapping
+from edge.bundle.heads import Activation
+from edge.bundle.labels import Label, check_text
+from edge.bundle.mapping import from_mapping, keys_of, list_of
 from edge.bundle.spec import FrontendSpec
-from edge.errors import SpecError
+from edge.errors import SpecError, shown
 
-__all__ = ["BACKENDS", "FORMAT_VERSION", "FP32", "PRECISIONS", "Label", "Manifest", "Variant"]
+__all__ = ["BACKENDS", "FORMAT_VERSION", "FP32", "PRECISIONS", "Manifest", "Variant"]
 
 # The newest that is read. 2 brought variants, 3 several labels in a window and frames, 4 attention.
 FORMAT_VERSION = 4
@@ -21,18 +23,10 @@ SCORE_THRESHOLD = 0.5  # of labels without a threshold of their own, where a win
 FP32 = "fp32"  # the network as it was trained; every bundle has it
 PRECISIONS = ("int8", "int8+fp16", "fp16")  # of variants, fastest first
 BACKENDS: tuple[str, ...] = ("onnx", "tensorrt")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Label:
-    """One species: `label` is the stable key and topic slug, the names are for people.
-
-    The scientific name may be empty.
-    """
-
-    label: str
-    common_name: str
-    scientific_name: str = ""
+MOST_LABELS = 20_000
+MOST_VARIANTS = 16
+LONGEST_VARIANT = 40  # characters
+LONGEST_NOTE = 2_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,9 +46,10 @@ class Variant:
     note: str = ""
 
     def __post_init__(self) -> None:
+        check_text(self.note, LONGEST_NOTE)
         if self.precision not in PRECISIONS:
             raise SpecError(
-                f"precision must be one of {', '.join(PRECISIONS)}, not {self.precision}"
+                f"precision must be one of {', '.join(PRECISIONS)}, not {shown(self.precision)}"
             )
         if not self.runs_on or not set(self.runs_on) <= set(BACKENDS):
             raise SpecError(
@@ -80,7 +75,7 @@ class Manifest:
     name: str
     labels: tuple[Label, ...]
     frontend: FrontendSpec
-    activation: str
+    activation: Activation
     rule: str
     threshold: float
     scale: float
@@ -115,18 +110,23 @@ class Manifest:
         values["frontend"] = FrontendSpec.parse(
             values.get("frontend", {}), where=f"{where}: frontend"
         )
+        labels = list_of(values.get("labels", ()), where=f"{where}: labels", most=MOST_LABELS)
         values["labels"] = tuple(
-            from_mapping(Label, label, where=f"{where}: labels")
-            for label in values.get("labels", ())
+            from_mapping(Label, label, where=f"{where}: labels") for label in labels
         )
+        variants = keys_of(values.get("variants", {}), where=f"{where}: variants")
+        list_of(list(variants), where=f"{where}: variants", most=MOST_VARIANTS)
         values["variants"] = {
             _variant_name(name, where): _variant(variant, where=f"{where}: variants: {name}")
-            for name, variant in values.get("variants", {}).items()
+            for name, variant in variants.items()
         }
         manifest: Manifest = from_mapping(Manifest, values, where=where)
         return manifest
 
     def __post_init__(self) -> None:
+        for text in (self.name, self.training_data, self.code):
+            check_text(text)
+        self._check_labels()
         self._check_label_thresholds()
         if not isinstance(self.attention, bool):
             raise SpecError(f"attention: {self.attention!r} is neither true nor false")
@@ -138,10 +138,15 @@ class Manifest:
                 "activation sigmoid"
             )
 
+    def _check_labels(self) -> None:
+        names = [label.label for label in self.labels]
+        if not names or len(set(names)) != len(names):
+            raise SpecError("labels must be present and distinct")
+
     def _check_label_thresholds(self) -> None:
         strange = sorted(set(self.label_thresholds) - {label.label for label in self.labels})
         if self.label_thresholds and (strange or self.activation != "sigmoid"):
-            label = f"for the label '{strange[0]}'" if strange else ""
+            label = f"for the label {shown(strange[0])}" if strange else ""
             which = label or f"with the activation {self.activation}"
             raise SpecError(f"label_thresholds: have no meaning {which}")
         for label, threshold in self.label_thresholds.items():
@@ -171,13 +176,14 @@ def _plain(variant: Variant) -> dict[str, Any]:
 
 def _variant_name(name: str, where: str) -> str:
     # The name becomes a part of file names.
-    if not re.fullmatch(r"[a-z0-9]+([+-][a-z0-9]+)*", name) or name == FP32:
-        raise SpecError(f"{where}: '{name}' cannot be the name of a variant")
+    is_one = re.fullmatch(r"[a-z0-9]+([+-][a-z0-9]+)*", name) and len(name) <= LONGEST_VARIANT
+    if not is_one or name == FP32:
+        raise SpecError(f"{where}: {shown(name)} cannot be the name of a variant")
     return name
 
 
 def _variant(mapping: Mapping[str, Any], *, where: str) -> Variant:
-    variant: Variant = from_mapping(
-        Variant, {**mapping, "runs_on": tuple(mapping.get("runs_on", ()))}, where=where
-    )
+    values = dict(keys_of(mapping, where=where))
+    runs_on = list_of(values.get("runs_on", ()), where=f"{where}: runs_on", most=len(BACKENDS))
+    variant: Variant = from_mapping(Variant, {**values, "runs_on": tuple(runs_on)}, where=where)
     return variant

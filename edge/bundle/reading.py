@@ -1,14 +1,21 @@
-"""Reading a bundle: every file is verified before anything of it is used."""
+"""Reading a bundle: every file is verified before anything of it is used.
+
+A bundle is a stranger's file. Whatever is in it, reading ends soon, takes little memory, and gives
+a bundle or one `BundleError`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+
+import numpy as np
 
 from edge.bundle.bundle import (
+    CARD,
     HEAD,
     MANIFEST,
+    SIGNATURE,
     Bundle,
     Network,
     file_names,
@@ -16,49 +23,75 @@ from edge.bundle.bundle import (
     graph_file,
 )
 from edge.bundle.digest import sha256_of
-from edge.bundle.golden import EXPORT_AGAIN, Array, Golden, load_arrays, read_golden
+from edge.bundle.folder import COPY_AGAIN, content_of, placed, refuse_other_files
+from edge.bundle.golden import (
+    EXPORT_AGAIN,
+    LARGEST_BYTES,
+    Array,
+    Golden,
+    arrays_of,
+    golden_of,
+)
+from edge.bundle.graph import LARGEST_GRAPH_BYTES, refuse_strange_graph
 from edge.bundle.heads import Head
 from edge.bundle.manifest import FORMAT_VERSION, FP32, Manifest, Variant
-from edge.bundle.rules import Rule, rule_from_arrays
-from edge.bundle.strictjson import NotJsonError, read_json
-from edge.errors import BundleError, SpecError
+from edge.bundle.mapping import refuse_strange_values
+from edge.bundle.rule_file import checked_rule
+from edge.bundle.rules import Rule
+from edge.bundle.signature import PublicKey, read_signature, refuse_foreign
+from edge.bundle.strictjson import NotJsonError, json_object
+from edge.errors import BundleError, SpecError, shown
 
-__all__ = ["load_bundle"]
+__all__ = ["load_bundle", "manifest_content"]
 
-COPY_AGAIN = "copy the bundle again"
+LARGEST_MANIFEST_BYTES = 5_000_000
+LARGEST_CARD_BYTES = 10_000_000
 
 
-def load_bundle(path: Path | str) -> Bundle:
+def load_bundle(path: Path | str, *, trusted: Sequence[PublicKey] = ()) -> Bundle:
     """Read and verify the bundle directory `path`.
 
-    Raises `BundleError`, which names the file, the reason and what to do.
+    With keys that are `trusted`, one of them must have signed it. Raises `BundleError`, which names
+    the file, the reason and what to do.
     """
     path = Path(path)
-    manifest = _read_manifest(path)
-    _verify_files(path, manifest)
-    return Bundle(path=path, manifest=manifest, networks=_networks(path, manifest))
+    content = manifest_content(path)
+    signature = read_signature(path / SIGNATURE)
+    if trusted:
+        refuse_foreign(path, content, signature, trusted)
+    manifest = _manifest(path / MANIFEST, content)
+    _refuse_other_names(path, manifest)
+    networks = _networks(path, manifest)
+    _verified(path, manifest, CARD, LARGEST_CARD_BYTES)
+    return Bundle(path=path, manifest=manifest, networks=networks, signature=signature)
 
 
-def _read_manifest(path: Path) -> Manifest:
-    file = path / MANIFEST
-    mapping = _read_json(path, file)
+def manifest_content(path: Path) -> bytes:
+    """Return the content of the manifest of the bundle at `path`; raises `BundleError`."""
+    try:
+        return content_of(path / MANIFEST, most_bytes=LARGEST_MANIFEST_BYTES)
+    except FileNotFoundError as exc:
+        raise BundleError(f"{path}: not a bundle, it has no {MANIFEST}") from exc
+
+
+def _manifest(file: Path, content: bytes) -> Manifest:
+    try:
+        mapping = json_object(content, file)
+    except NotJsonError as exc:
+        raise BundleError(exc.fault.reason, suggestion=COPY_AGAIN) from exc
     version = mapping.get("format_version")
-    if not isinstance(version, int) or version > FORMAT_VERSION:
+    if type(version) is not int or not 1 <= version <= FORMAT_VERSION:
         raise BundleError(
-            f"{file}: format version {version}, this program reads up to {FORMAT_VERSION}",
+            f"{file}: format version {shown(version)}, this program reads up to {FORMAT_VERSION}",
             suggestion="update the program",
         )
     try:
+        refuse_strange_values(mapping)
         manifest = Manifest.parse(mapping, where=str(file))
     except SpecError as exc:
-        raise BundleError(str(exc)) from exc
-    except (TypeError, AttributeError) as exc:
-        raise BundleError(
-            f"{file}: a value has the wrong type ({exc})", suggestion=EXPORT_AGAIN
-        ) from exc
-    labels = [label.label for label in manifest.labels]
-    if not labels or len(set(labels)) != len(labels):
-        raise BundleError(f"{file}: labels must be present and distinct")
+        reason = str(exc)
+        named = reason if reason.startswith(str(file)) else f"{file}: {reason}"
+        raise BundleError(named, suggestion=EXPORT_AGAIN) from exc
     if mapping.get("digest") != manifest.digest:
         raise BundleError(
             f"{file}: was edited after export (its digest does not match)", suggestion=EXPORT_AGAIN
@@ -66,56 +99,64 @@ def _read_manifest(path: Path) -> Manifest:
     return manifest
 
 
-def _read_json(path: Path, file: Path) -> dict[str, Any]:
-    try:
-        return read_json(file)
-    except FileNotFoundError as exc:
-        raise BundleError(f"{path}: not a bundle, it has no {MANIFEST}") from exc
-    except NotJsonError as exc:
-        raise BundleError(exc.fault.reason, suggestion=COPY_AGAIN) from exc
-
-
-def _verify_files(path: Path, manifest: Manifest) -> None:
-    for name in file_names(manifest.variants):
+def _refuse_other_names(path: Path, manifest: Manifest) -> None:
+    """Refuse what the format does not name, in the manifest's list and in the folder."""
+    names = file_names(manifest.variants)
+    for name in names:
         if name not in manifest.files:
             raise BundleError(f"{path / MANIFEST}: does not list {name}")
-    for name, expected in manifest.files.items():
-        file = path / name
-        if not file.is_file():
-            raise BundleError(f"{file}: is missing", suggestion=COPY_AGAIN)
-        if sha256_of(file.read_bytes()) != expected:
-            raise BundleError(
-                f"{file}: is damaged or was edited (sha256 differs from the manifest)",
-                suggestion=COPY_AGAIN,
-            )
+    strange = sorted(set(manifest.files) - set(names))
+    if strange:
+        raise BundleError(
+            f"{path / MANIFEST}: lists {shown(strange[0])}, which is no file of this bundle"
+        )
+    refuse_other_files(path, [*names, MANIFEST, SIGNATURE])
+
+
+def _verified(path: Path, manifest: Manifest, name: str, most_bytes: int) -> bytes:
+    """Return the content of a file, once it is what the manifest says."""
+    file = placed(path, name)
+    try:
+        content = content_of(file, most_bytes=most_bytes)
+    except FileNotFoundError as exc:
+        raise BundleError(f"{file}: is missing", suggestion=COPY_AGAIN) from exc
+    if sha256_of(content) != manifest.files[name]:
+        raise BundleError(
+            f"{file}: is damaged or was edited (sha256 differs from the manifest)",
+            suggestion=COPY_AGAIN,
+        )
+    return content
 
 
 def _networks(path: Path, manifest: Manifest) -> dict[str, Network]:
     """Return every network by its name. They share the rule, and the samples of the window."""
     golden = _golden(path, manifest, FP32, {})
-    rule = _rule(path / HEAD, manifest)
+    rule = _rule(path, manifest, dimensions=len(golden.embedding))
+    networks = {FP32: _network(path, manifest, FP32, golden, rule)}
     samples = {"samples": golden.samples}
-
-    def network(name: str, golden: Golden, chosen: Manifest | Variant) -> Network:
-        head = _head(path / HEAD, rule, manifest, chosen)
-        return Network(name=name, path=path / graph_file(name), head=head, golden=golden)
-
-    networks = {FP32: network(FP32, golden, manifest)}
-    for name, variant in manifest.variants.items():
-        networks[name] = network(name, _golden(path, manifest, name, samples), variant)
+    for name in manifest.variants:
+        own = _golden(path, manifest, name, samples)
+        networks[name] = _network(path, manifest, name, own, rule)
     return networks
 
 
+def _network(path: Path, manifest: Manifest, name: str, golden: Golden, rule: Rule) -> Network:
+    graph = placed(path, graph_file(name))
+    try:
+        refuse_strange_graph(_verified(path, manifest, graph.name, LARGEST_GRAPH_BYTES))
+    except SpecError as exc:
+        raise BundleError(f"{graph}: {exc}", suggestion=EXPORT_AGAIN) from exc
+    head = _head(path / HEAD, rule, manifest, manifest.variants.get(name, manifest), golden)
+    return Network(name=name, path=graph, head=head, golden=golden)
+
+
 def _golden(path: Path, manifest: Manifest, name: str, known: Mapping[str, Array]) -> Golden:
-    golden = read_golden(path / golden_file(name), known, manifest)
-    _check_golden(path, manifest, golden, path / graph_file(name))
-    return golden
-
-
-def _check_golden(path: Path, manifest: Manifest, golden: Golden, graph: Path) -> None:
+    file = placed(path, golden_file(name))
+    content = _verified(path, manifest, file.name, LARGEST_BYTES)
+    golden = golden_of(file, content, known, manifest)
     if len(golden.logits) != len(manifest.labels):
         raise BundleError(
-            f"{path}: {MANIFEST} names {len(manifest.labels)} labels, but {graph.name} has "
+            f"{path}: {MANIFEST} names {len(manifest.labels)} labels, but {graph_file(name)} has "
             f"{len(golden.logits)} outputs",
             suggestion=EXPORT_AGAIN,
         )
@@ -125,26 +166,39 @@ def _check_golden(path: Path, manifest: Manifest, golden: Golden, graph: Path) -
             f"frontend's has {manifest.frontend.window_samples}",
             suggestion=EXPORT_AGAIN,
         )
+    return golden
 
 
-def _rule(file: Path, manifest: Manifest) -> Rule:
+def _rule(path: Path, manifest: Manifest, *, dimensions: int) -> Rule:
+    file = path / HEAD
+    arrays = arrays_of(file, _verified(path, manifest, HEAD, LARGEST_BYTES))
     try:
-        rule = rule_from_arrays(load_arrays(file))
+        rule = checked_rule(arrays, labels=len(manifest.labels), dimensions=dimensions)
         if rule.kind != manifest.rule:
-            raise SpecError(f"its rule is {rule.kind}, but {MANIFEST} says {manifest.rule}")
+            raise SpecError(f"its rule is {rule.kind}, but {MANIFEST} says {shown(manifest.rule)}")
     except SpecError as exc:
         raise BundleError(f"{file}: {exc}", suggestion=EXPORT_AGAIN) from exc
     return rule
 
 
-def _head(file: Path, rule: Rule, manifest: Manifest, chosen: Manifest | Variant) -> Head:
-    """Return the rule with the threshold and the scale that were chosen for one network."""
+def _head(
+    file: Path, rule: Rule, manifest: Manifest, chosen: Manifest | Variant, golden: Golden
+) -> Head:
+    """Return the rule with the threshold and the scale that were chosen for one network.
+
+    It has judged the outputs that the golden window must give.
+    """
     try:
-        return Head(
-            activation=manifest.activation,  # type: ignore[arg-type]
+        head = Head(
+            activation=manifest.activation,
             rule=rule,
             threshold=chosen.threshold,
             scale=chosen.scale,
         )
+        with np.errstate(all="ignore"):
+            verdicts = head(golden.embedding[np.newaxis], golden.logits[np.newaxis])
+        if not (np.isfinite(verdicts.scores).all() and np.isfinite(verdicts.novelty).all()):
+            raise SpecError("its verdict on the golden window is not finite")
     except SpecError as exc:
         raise BundleError(f"{file}: {exc}", suggestion=EXPORT_AGAIN) from exc
+    return head

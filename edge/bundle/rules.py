@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.errors import SpecError
+from edge.errors import SpecError, shown
 
 __all__ = [
     "RULES",
@@ -37,10 +37,12 @@ Array = NDArray[np.float32]
 class Rule(Protocol):
     """A measure of novelty: larger means less like the training species.
 
-    Stateless and thread-safe; its fields are what the bundle stores.
+    Stateless and thread-safe; its fields are what the bundle stores. `shapes` says of what shape
+    each is: K labels, D dimensions of the embedding, N points, R rules, () for a number.
     """
 
     kind: ClassVar[str]
+    shapes: ClassVar[Mapping[str, tuple[str, ...]]]
 
     def novelty(self, embedding: Array, logits: Array) -> Array:
         """Return the raw novelty (B,) of embeddings (B, D), L2-normalised, and logits (B, K)."""
@@ -64,6 +66,11 @@ class _ClassGaussian:
     deviation of the validation distances from them.
     """
 
+    shapes: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "means": ("K", "D"),
+        "mu": ("K",),
+        "sigma": ("K",),
+    }
     means: Array
     mu: Array
     sigma: Array
@@ -111,6 +118,7 @@ class KnnDistance:
     """
 
     kind: ClassVar[str] = "knn"
+    shapes: ClassVar[Mapping[str, tuple[str, ...]]] = {"points": ("N", "D"), "k": ()}
     points: Array
     k: int = 5
 
@@ -125,6 +133,7 @@ class MaxLogit:
     """Minus the largest logit (Hendrycks et al. 2022, Scaling out-of-distribution detection)."""
 
     kind: ClassVar[str] = "max_logit"
+    shapes: ClassVar[Mapping[str, tuple[str, ...]]] = {}
 
     def novelty(self, embedding: Array, logits: Array) -> Array:
         result: Array = -logits.max(1)
@@ -139,6 +148,7 @@ class Energy:
     """
 
     kind: ClassVar[str] = "energy"
+    shapes: ClassVar[Mapping[str, tuple[str, ...]]] = {}
 
     def novelty(self, embedding: Array, logits: Array) -> Array:
         top = logits.max(1, keepdims=True)
@@ -154,6 +164,7 @@ class JointEnergy:
     """
 
     kind: ClassVar[str] = "joint_energy"
+    shapes: ClassVar[Mapping[str, tuple[str, ...]]] = {}
 
     def novelty(self, embedding: Array, logits: Array) -> Array:
         result: Array = -np.logaddexp(0, logits).sum(1)
@@ -168,6 +179,7 @@ class Blend:
     """
 
     kind: ClassVar[str] = "blend"
+    shapes: ClassVar[Mapping[str, tuple[str, ...]]] = {"weights": ("R",)}
     weights: Array
     rules: tuple[Rule, ...]
 
@@ -203,7 +215,7 @@ def rule_from_arrays(arrays: Mapping[str, NDArray[Any]], prefix: str = "") -> Ru
     """Build the rule that `rule_arrays` flattened; raises `SpecError` for what is missing."""
     kind = str(arrays.get(f"{prefix}kind", ""))
     if kind not in RULES:
-        raise SpecError(f"head rule '{kind}' is none of {', '.join(RULES)}")
+        raise SpecError(f"head rule {shown(kind)} is none of {', '.join(RULES)}")
     values: dict[str, Any] = {}
     for field in dataclasses.fields(RULES[kind]):
         if field.name == "rules":
@@ -219,4 +231,9 @@ def rule_from_arrays(arrays: Mapping[str, NDArray[Any]], prefix: str = "") -> Ru
 
 def _members(arrays: Mapping[str, NDArray[Any]], prefix: str) -> tuple[Rule, ...]:
     positions = {name[len(prefix) :].split(".")[0] for name in arrays if name.startswith(prefix)}
-    return tuple(rule_from_arrays(arrays, f"{prefix}{i}.") for i in range(len(positions)))
+    members = []
+    for i in range(len(positions)):
+        if str(arrays.get(f"{prefix}{i}.kind", "")) == Blend.kind:
+            raise SpecError("head rule 'blend': one of its rules is a blend itself")
+        members.append(rule_from_arrays(arrays, f"{prefix}{i}."))
+    return tuple(members)

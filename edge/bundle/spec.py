@@ -24,8 +24,8 @@ from edge.bundle.channels import (
     QuantileLevel,
 )
 from edge.bundle.digest import canonical_digest
-from edge.bundle.mapping import from_mapping
-from edge.errors import SpecError
+from edge.bundle.mapping import from_mapping, keys_of, list_of
+from edge.errors import SpecError, shown
 
 __all__ = [
     "WHOLE",
@@ -39,6 +39,20 @@ __all__ = [
     "QuantileLevel",
     "from_mapping",
 ]
+
+
+# Beyond any recorder's means; a description that asks for more is a mistake, or meant to harm.
+LONGEST_WINDOW_S = 120
+LARGEST_N_FFT = 1 << 16
+MOST_BANDS = 2_048
+MOST_CHANNELS = 16
+LARGEST_KERNEL = 255
+MOST_VALUES = 1 << 22  # of all spectrograms, of a window's features, of the weights of bands
+# Functions of scipy.signal.get_window that have no parameters.
+TAPERS = (
+    *("hann", "hamming", "blackman", "blackmanharris", "nuttall", "flattop", "cosine", "boxcar"),
+    *("bartlett", "triang", "parzen", "bohman", "barthann"),
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,10 +89,17 @@ class FrontendSpec:
         self._check_bands()
         self._check_channels()
         self._check_time_axis()
+        self._check_work()
 
     def _check_window(self) -> None:
         if not 1_000 <= self.sample_rate_hz <= 400_000:
             raise SpecError(f"sample_rate_hz: {self.sample_rate_hz} is outside 1000..400000")
+        if not 0 < self.window_s <= LONGEST_WINDOW_S:
+            raise SpecError(f"window_s: {self.window_s} is outside 0..{LONGEST_WINDOW_S}")
+        if self.window_function not in TAPERS:
+            raise SpecError(
+                f"window_function: {shown(self.window_function)} is none of {', '.join(TAPERS)}"
+            )
         if self.n_fft < 16 or not 0 < self.hop_length <= self.n_fft:
             raise SpecError(
                 f"n_fft {self.n_fft} and hop_length {self.hop_length}: need n_fft >= 16 and 0 < "
@@ -96,12 +117,19 @@ class FrontendSpec:
                 "the sample rate"
             )
         odd_kernel = self.hpss_kernel >= 1 and self.hpss_kernel % 2 == 1
-        if self.n_mels < 1 or not odd_kernel or self.hpss_power <= 0:
+        if self.n_mels < 1 or not odd_kernel or not self.hpss_power > 0:
             raise SpecError("need n_mels >= 1, an odd hpss_kernel >= 1 and hpss_power > 0")
+        if self.n_mels > MOST_BANDS or self.hpss_kernel > LARGEST_KERNEL or self.hpss_power > 100:
+            raise SpecError(
+                f"need n_mels <= {MOST_BANDS}, hpss_kernel <= {LARGEST_KERNEL} and hpss_power <= "
+                "100"
+            )
 
     def _check_channels(self) -> None:
-        if not self.channels:
-            raise SpecError("channels: at least one is needed")
+        if not 1 <= len(self.channels) <= MOST_CHANNELS:
+            raise SpecError(
+                f"channels: at least one is needed and at most {MOST_CHANNELS} are possible"
+            )
         for channel in self.channels:
             if not self.hop_length <= (channel.n_fft or self.n_fft) <= self.window_samples:
                 raise SpecError(
@@ -116,6 +144,22 @@ class FrontendSpec:
             )
         if self.frames is not None and not 1 <= self.frames <= 10_000:
             raise SpecError(f"frames: {self.frames} is outside 1..10000")
+
+    def _check_work(self) -> None:
+        sizes = {channel.n_fft or self.n_fft for channel in self.channels}
+        n_fft = max(self.n_fft, *sizes)
+        values = {
+            "spectrogram": sum(1 + size // 2 for size in sizes) * self.component_frames,
+            "features": len(self.channels) * self.n_mels * self.component_frames,
+            "bands": self.n_mels * (1 + n_fft // 2),
+            "frames": (self.frames or 1) * self.component_frames,
+        }
+        worst = max(values, key=lambda name: values[name])
+        if n_fft > LARGEST_N_FFT or values[worst] > MOST_VALUES:
+            raise SpecError(
+                f"{worst}: {values[worst]} values and an n_fft of {n_fft} are more than "
+                f"{MOST_VALUES} and {LARGEST_N_FFT}"
+            )
 
     @property
     def window_samples(self) -> int:
@@ -141,11 +185,12 @@ class FrontendSpec:
     @staticmethod
     def parse(mapping: Mapping[str, Any], *, where: str = "frontend") -> FrontendSpec:
         """Build from what `as_mapping` returns; raises `SpecError`, which names the key."""
-        values = dict(mapping)
+        values = dict(keys_of(mapping, where=where))
         if "channels" in values:
+            channels = list_of(values["channels"], where=f"{where}.channels", most=MOST_CHANNELS)
             values["channels"] = tuple(
                 ChannelSpec.parse(channel, where=f"{where}.channels[{i}]")
-                for i, channel in enumerate(values["channels"])
+                for i, channel in enumerate(channels)
             )
         spec: FrontendSpec = from_mapping(FrontendSpec, values, where=where)
         return spec

@@ -6,13 +6,14 @@ A key that is there twice is a fault, and no content of a file gives a traceback
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from edge.errors import UserError, one_line, shown
 
-__all__ = ["NotJsonError", "json_objects", "read_json"]
+__all__ = ["NotJsonError", "json_object", "json_objects", "read_json"]
 
 
 class NotJsonError(UserError):
@@ -25,16 +26,23 @@ def read_json(file: Path) -> dict[str, Any]:
     Raises `FileNotFoundError`, and `NotJsonError` for whatever else is not a file with an object.
     """
     try:
-        content = json.loads(file.read_text(encoding="utf-8"), object_pairs_hook=_unique)
+        content = file.read_bytes()
     except FileNotFoundError:
         raise
     except OSError as exc:
         raise NotJsonError(f"{file}: cannot be read ({exc.strerror or exc})") from exc
-    except (ValueError, RecursionError) as exc:  # among them text that is not UTF-8
+    return json_object(content, file)
+
+
+def json_object(content: bytes, file: Path) -> dict[str, Any]:
+    """Return the object in `content`, which is that of `file`; raises `NotJsonError`."""
+    try:
+        value = json.loads(content.decode("utf-8"), object_pairs_hook=_unique)
+    except (ValueError, RecursionError, MemoryError) as exc:  # among them text that is not UTF-8
         raise NotJsonError(f"{file}: cannot be read as JSON ({one_line(str(exc))})") from exc
-    if not isinstance(content, dict):
+    if not isinstance(value, dict):
         raise NotJsonError(f"{file}: not a JSON object")
-    return content
+    return value
 
 
 def json_objects(lines: Iterable[str]) -> Iterator[dict[str, Any]]:
@@ -54,7 +62,7 @@ def json_objects(lines: Iterable[str]) -> Iterator[dict[str, Any]]:
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     content = dict(pairs)
     if len(content) < len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
+        counts = Counter(name for name, _ in pairs)
+        twice = next(name for name, count in counts.items() if count > 1)
         raise ValueError(f"the key {shown(twice)} is there twice")
     return content

@@ -24,9 +24,9 @@ from edge.config.sections import (
     MetricsConfig,
     ModelConfig,
     MqttConfig,
-    SiteConfig,
     StoreConfig,
 )
+from edge.config.site import SiteConfig
 from edge.detect.signal_health import HealthConfig
 from edge.detect.smoothing import SmoothingConfig
 from edge.detect.tracker import TrackerConfig

@@ -5,15 +5,14 @@ Sections of `edge.detect` and `edge.sources` stand there; `config.py` puts all o
 
 from __future__ import annotations
 
-from datetime import tzinfo
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from edge.clock import parse_zone
-from edge.detect.site import SpeciesList, parse_species
+from edge.bundle.signature import PublicKey, public_key
 from edge.detect.smoothing import SmoothingConfig
+from edge.errors import blamed_on
 from edge.section import Section
 
 __all__ = [
@@ -25,7 +24,6 @@ __all__ = [
     "MetricsConfig",
     "ModelConfig",
     "MqttConfig",
-    "SiteConfig",
     "StoreConfig",
 ]
 
@@ -50,12 +48,6 @@ Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]  # of one level o
 Port = Annotated[int, Field(ge=1, le=65_535)]
 
 
-def _zone(text: str) -> str:
-    """Return the name of a time zone; raises ValueError for what is none."""
-    parse_zone(text)
-    return text
-
-
 class DeviceConfig(Section):
     """Who this recorder is. Without an `id` it is derived from the machine's own."""
 
@@ -63,42 +55,11 @@ class DeviceConfig(Section):
     site: Annotated[str, Field(max_length=200)] = ""
 
 
-class SiteConfig(Section):
-    """Which species the recorder's site may have, where it is, and what time is there.
-
-    Without `species` it is every label of the bundle, all year. The position is in degrees, WGS84,
-    positive in the north and in the east; None where it is not known. `timezone` is a name such as
-    Europe/Vienna or an offset; events have local time beside UTC where it is given.
-    """
-
-    species: Annotated[SpeciesList, BeforeValidator(parse_species)] | None = None
-    latitude: Annotated[float, Field(ge=-90, le=90)] | None = None
-    longitude: Annotated[float, Field(ge=-180, le=180)] | None = None
-    timezone: Annotated[str, AfterValidator(_zone)] | None = None
-
-    @model_validator(mode="after")
-    def _both_or_none(self) -> SiteConfig:
-        if (self.latitude is None) != (self.longitude is None):
-            raise ValueError("latitude and longitude go together")
-        return self
-
-    @property
-    def zone(self) -> tzinfo | None:
-        """The zone of `timezone`."""
-        return None if self.timezone is None else parse_zone(self.timezone)
-
-    @property
-    def position(self) -> tuple[float, float] | None:
-        """Latitude and longitude, or None."""
-        if self.latitude is None or self.longitude is None:
-            return None
-        return self.latitude, self.longitude
-
-
 class ModelConfig(SmoothingConfig):
     """Which bundle judges, or which together, how often, on what; and how scores are smoothed.
 
-    Without `bundle` and `bundles` it is the one that ships.
+    Without `bundle` and `bundles` it is the one that ships. Of `trusted_keys`, each is a public key
+    as base64 or the file that has it.
     """
 
     bundle: FilePath | None = None
@@ -109,12 +70,31 @@ class ModelConfig(SmoothingConfig):
     hop_s: Annotated[float, Field(gt=0, le=60)] = 1.0
     backend: Literal["auto", "tensorrt", "cuda", "cpu"] = "auto"
     engines: FilePath = Path("engines")
+    trusted_keys: (
+        Annotated[
+            tuple[Annotated[str, Field(min_length=1, max_length=4096)], ...],
+            BeforeValidator(_tuple),
+            Field(min_length=1, max_length=16),
+        ]
+        | None
+    ) = None
 
     @model_validator(mode="after")
     def _one_of_two(self) -> ModelConfig:
         if self.bundle is not None and self.bundles is not None:
             raise ValueError("bundle and bundles exclude each other")
         return self
+
+    def trusted(self) -> list[PublicKey]:
+        """Read the keys of which one must have signed a bundle; empty: none has to be signed.
+
+        Raises `ConfigError`, which names the key of the configuration.
+        """
+        keys = []
+        for text in self.trusted_keys or ():
+            with blamed_on("model.trusted_keys", text, "see docs/recorder.md"):
+                keys.append(public_key(text))
+        return keys
 
 
 class EventsConfig(Section):

@@ -101,8 +101,8 @@ def load_model(
 ) -> Model:
     """Load the bundle on the best engine that proves itself here; `folder` has compiled ones.
 
-    Raises `ConfigError` with the reasons when a `backend` was chosen that cannot run it, else the
-    last engine's error.
+    Raises `ConfigError` with the reasons when a `backend` was chosen that cannot run it, else
+    `BundleError` with that of the last engine.
     """
     record = Record()
     last: BackendError | BundleError | None = None
@@ -116,7 +116,8 @@ def load_model(
             last = exc
             record.passed_over(candidate.name, exc)
     if last is not None and backend in ("auto", "cpu"):
-        raise last
+        # The last was the reference: a network that fails there is no good anywhere.
+        raise BundleError(f"{bundle.path}: {last}") if isinstance(last, BackendError) else last
     reason = f"cannot run here: {'; '.join(record.reasons)}"
     suggestion = "auto takes what there is"
     raise ConfigError(reason, key="backend", value=backend, suggestion=suggestion) from last

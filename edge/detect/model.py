@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -13,6 +13,7 @@ import numpy as np
 from edge.backends.base import Backend, NamedBackend
 from edge.bundle import FP32, Bundle, Frontend
 from edge.detect.decision import Decision
+from edge.detect.proof import refuse_another_answer
 from edge.detect.signal_health import HealthConfig, signal_health
 from edge.errors import BackendError, BundleError
 from edge.types import Array, Frames, Prediction, Window
@@ -129,7 +130,9 @@ class Model:
         if p.health.gated:
             return p
         features, frontend_s = self.features(window.samples)
-        verdict = self.verdict(features)
+        return self._judged(p, self.verdict(features), frontend_s)
+
+    def _judged(self, p: Prediction, verdict: Verdict, frontend_s: float) -> Prediction:
         p = dataclasses.replace(
             p,
             embedding=verdict.embedding,
@@ -151,9 +154,12 @@ class Model:
         """Run the network and its head; raises `BackendError` when there is no answer."""
         began_s = time.perf_counter()
         answer = self._infer(features)
-        network_s = time.perf_counter() - began_s
-        _refuse_what_is_not_finite(answer.embedding, answer.logits)
+        return self._verdict(answer, time.perf_counter() - began_s)
+
+    def _verdict(self, answer: _Answer, network_s: float) -> Verdict:
+        _refuse_what_is_not_finite("the network", answer.embedding, answer.logits)
         verdicts = self.network.head(answer.embedding, answer.logits)
+        _refuse_what_is_not_finite("the head", verdicts.scores, verdicts.novelty)
         return Verdict(
             scores=verdicts.scores[0],
             novelty=float(verdicts.novelty[0]),
@@ -174,7 +180,7 @@ class Model:
         threshold = self.bundle.manifest.frame_threshold
         if logits is None or threshold is None:
             return None
-        _refuse_what_is_not_finite(logits)
+        _refuse_what_is_not_finite("the network", logits)
         active = self.network.head.scores(logits[0]) >= np.float32(threshold)
         return Frames(active=active, window_samples=self.bundle.frontend.window_samples)
 
@@ -190,30 +196,30 @@ class Model:
         return _Answer(embedding=embedding, logits=logits, frames=frames)
 
     def _self_test(self) -> None:
+        """Go the whole way of a window, from samples to a verdict, with the golden one."""
         golden, path = self.network.golden, self.network.path
-        for name, expected, got in self._golden_outputs():
-            if got.shape != expected.shape:
-                shapes = f"{name} has shape {got.shape}, the golden window expects {expected.shape}"
-                raise BundleError(f"{path}: {shapes}")
-            difference = float(np.abs(got - expected).max())
-            if not difference <= golden.tolerance:  # so that NaN fails too
-                raise BundleError(
-                    f"{path}: on the golden window {name} differs by {difference:.3g}, more than "
-                    f"its tolerance {golden.tolerance:.3g}; this machine would not give the "
-                    "detections the model was tested for"
-                )
+        window = Window(
+            start_sample=0,
+            end_sample=len(golden.samples),
+            samples=golden.samples,
+            sample_rate_hz=self.bundle.frontend.sample_rate_hz,
+        )
+        try:
+            features, frontend_s = self.features(golden.samples)
+            answer = self._infer(features)
+            for name, got in self._all_outputs(features, answer).items():
+                refuse_another_answer(path, name, golden.expected[name], got, golden.tolerance)
+            self._judged(unjudged(window, self.limits), self._verdict(answer, 0.0), frontend_s)
+        except (ValueError, IndexError, ArithmeticError) as exc:
+            raise BundleError(f"{path}: cannot judge the golden window ({exc})") from exc
 
-    def _golden_outputs(self) -> Iterator[tuple[str, Array, Array]]:
-        """Yield each output of the golden window: its name, what is expected, what came."""
-        golden = self.network.golden
-        features, _ = self.features(golden.samples)
-        answer = self._infer(features)
+    def _all_outputs(self, features: Array, answer: _Answer) -> dict[str, Array]:
+        """Return each output that the golden window has, of the one window of `features`."""
+        names = tuple(self.network.golden.expected)
         outputs: tuple[Array, ...] = (answer.embedding, answer.logits)
-        if len(golden.expected) > 2:
-            outputs = self.outputs(features, tuple(golden.expected))
-        for (name, expected), output in zip(golden.expected.items(), outputs, strict=True):
-            (got,) = output
-            yield name, expected, got
+        if len(names) > len(outputs):
+            outputs = self.outputs(features, names)
+        return {name: output[0] for name, output in zip(names, outputs, strict=True)}
 
 
 def unjudged(window: Window, limits: HealthConfig) -> Prediction:
@@ -238,6 +244,6 @@ def unjudged(window: Window, limits: HealthConfig) -> Prediction:
     )
 
 
-def _refuse_what_is_not_finite(*outputs: Array) -> None:
+def _refuse_what_is_not_finite(part: str, *outputs: Array) -> None:
     if not all(np.isfinite(output).all() for output in outputs):
-        raise BackendError("the network returned NaN or infinity")
+        raise BackendError(f"{part} returned NaN or infinity")

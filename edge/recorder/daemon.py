@@ -145,6 +145,10 @@ class Daemon:
             log.error("reload refused, the old configuration stays: %s", exc)
             self._notifier.reloaded(f"reload refused: {exc}")
             return
+        except Exception as exc:  # an error of ours, that a stranger's model may have found
+            log.exception("reload failed, the old configuration stays")
+            self._notifier.reloaded(f"reload failed: {type(exc).__name__}: {exc}")
+            return
         running.pop_all().close()
         with self._swap:
             self._next = recorder

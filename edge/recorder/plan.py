@@ -61,8 +61,9 @@ def make_plan(config: Config) -> RecorderPlan:
     if chosen.bundles is not None:
         key, value = "model.bundles", ", ".join(map(str, chosen.bundles))
     paths = chosen.bundles or (chosen.bundle or default_bundle_path(),)
+    trusted = chosen.trusted()
     with known_as(KEYS), blamed_on(key, value, "leave it out for the default"):
-        bundles = [load_bundle(path) for path in paths]
+        bundles = [load_bundle(path, trusted=trusted) for path in paths]
         windower_of(bundles[0].frontend, chosen.hop_s)  # so that a hop that cannot be is found now
         model = load_models(
             bundles, backend=chosen.backend, folder=chosen.engines, limits=config.health

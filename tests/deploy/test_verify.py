@@ -1,4 +1,4 @@
-"""`edge-deploy verify`: what a bundle is, or why it cannot be trusted."""
+"""`edge-deploy verify` and `sign`: what a bundle is and whose, or why it cannot be trusted."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from click.testing import CliRunner, Result
 from deploy.cli import main
 from edge.bundle import Bundle
 from tests.support.bundles import LABELS, tiny_bundle
+from tests.support.keys import key_pair
+from tests.support.strangers import resealed
 
 
 @pytest.fixture
@@ -56,3 +58,40 @@ def test_a_folder_that_is_no_bundle_is_one_line_and_exit_code_2(tmp_path: Path) 
     result = _verify(str(tmp_path))
     assert result.exit_code == 2
     assert "no manifest.json" in result.stderr
+
+
+def test_a_bundle_with_names_that_lead_elsewhere_is_refused(bundle: Bundle) -> None:
+    resealed(bundle.path, lambda m: m["files"].update({"../../x": "0" * 64}))
+    result = _verify(str(bundle.path))
+    assert result.exit_code == 2
+    assert "lists '../../x', which is no file of this bundle" in result.stderr
+
+
+def test_a_bundle_is_signed_and_its_signature_verified(bundle: Bundle, tmp_path: Path) -> None:
+    ours, theirs = key_pair(tmp_path, "ours"), key_pair(tmp_path, "theirs")
+    unsigned = _verify("--key", ours.text, str(bundle.path))
+    assert unsigned.exit_code == 2
+    assert "is not signed" in unsigned.stderr
+    assert "signed     no" in _verify(str(bundle.path)).stdout
+    signing = ["sign", str(bundle.path), "--key", str(ours.private)]
+    signed = CliRunner().invoke(main, signing)
+    assert signed.exit_code == 0, signed.output
+    assert f"model.trusted_keys: ['{ours.text}']" in signed.stdout
+    for key in (ours.text, str(ours.public)):
+        result = _verify("--key", theirs.text, "--key", key, str(bundle.path))
+        assert result.exit_code == 0
+        assert f"with the key {ours.text}" in result.stdout
+    foreign = _verify("--key", theirs.text, str(bundle.path))
+    assert foreign.exit_code == 2
+    assert "not trusted here" in foreign.stderr
+
+
+def test_a_key_that_is_none_is_one_line(bundle: Bundle) -> None:
+    for arguments in (
+        ["verify", str(bundle.path), "--key", "/nowhere"],
+        ["sign", str(bundle.path), "--key", "/nowhere"],
+    ):
+        result = CliRunner().invoke(main, arguments)
+        assert result.exit_code == 2
+        assert result.stderr.startswith("edge-deploy: '/nowhere': cannot be read as a key")
+        assert result.stderr.count("\n") == 1

@@ -10,6 +10,8 @@ import zipfile
 from collections.abc import Iterable
 from pathlib import Path
 
+from deploy.install.packages import PLACE
+
 __all__ = ["here", "linked_wheel"]
 
 INFO = "edge_monitor-9.9.dist-info"
@@ -33,6 +35,8 @@ def linked_wheel(folder: Path, paths: Iterable[Path | str]) -> Path:
             "[console_scripts]\nedge = edge.cli:main\nedge-deploy = deploy.cli:main\n"
         ),
     }
+    for name in ("build", "base", "mic"):  # it needs nothing that is not there
+        files[f"edge_monitor-9.9.data/data/{PLACE}/{name}.txt"] = "# nothing\n"
     with zipfile.ZipFile(file, "w") as archive:
         for name, text in {
             **files,

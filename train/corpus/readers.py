@@ -12,6 +12,7 @@ import csv
 import dataclasses
 import os
 import re
+import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +20,8 @@ from typing import Literal
 
 import soundfile
 
-from edge.errors import UserError
+from edge.bundle.labels import check_label
+from edge.errors import SpecError, UserError
 from train.corpus.corpus import ROLES, Recording
 
 __all__ = ["Layout", "Listing", "read_listing", "read_species_names"]
@@ -61,8 +63,18 @@ def read_listing(source: Path | str, *, layout: Layout = "auto") -> Listing:
     recordings = tuple(_named(recording, names) for recording in _read(table, layout))
     if not recordings:
         raise UserError(f"{table}: lists no recordings")
+    _check_labels(table, recordings)
     root = table if table.is_dir() else table.parent
     return Listing(root=root, layout=layout, recordings=recordings)
+
+
+def _check_labels(table: Path, recordings: Iterable[Recording]) -> None:
+    """Refuse now what could not be a label of the bundle that is made in the end."""
+    for label in {r.label: r for r in recordings if r.role == "known"}:
+        try:
+            check_label(label)
+        except SpecError as exc:
+            raise UserError(f"{table}: {exc.fault.reason}", suggestion="give it another") from exc
 
 
 def _table(source: Path, layout: Layout) -> Path:
@@ -220,7 +232,9 @@ def _from_folders(root: Path) -> Iterator[Recording]:
 
 
 def _slug(name: str) -> str:
-    return re.sub(r"[^\w]+", "_", name.casefold()).strip("_")
+    # A file system may hold letter and accent as two characters; a label has one.
+    text = unicodedata.normalize("NFC", name.casefold())
+    return re.sub(r"[^\w]+", "_", text).strip("_")
 
 
 def _named(recording: Recording, names: Mapping[str, tuple[str, str]]) -> Recording:

@@ -65,7 +65,7 @@ def test_a_package_that_cannot_be_installed_is_one_line_and_changes_nothing(
     machine.package.write_bytes(b"no wheel")
     said = machine.refuses("--wheels", str(tmp_path))
     assert "edge_monitor-9.9-py3-none-any.whl" in said
-    assert "portaudio19-dev" in said
+    assert "is no wheel" in said
     assert machine.files() == before
 
 

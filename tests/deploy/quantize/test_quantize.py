@@ -21,6 +21,7 @@ from deploy.quantize.graphs import load_onnx, run_as_recorded, run_to_the_letter
 from edge.bundle import Bundle, Frontend, load_bundle, write_bundle
 from edge.detect.engines import load_model
 from tests.support.convolutions import convolutional_bundle, write_windows_file
+from tests.support.strangers import resealed
 
 EVERYTHING = ("fp16", "int8", "int8+fp16", "int8-cpu")
 
@@ -367,3 +368,13 @@ def test_help_reads_well() -> None:
         "0.5 points",
     ):
         assert word in shown
+
+
+def test_a_strangers_metrics_are_one_line(
+    full: Bundle, plain: tuple[Path, Path], tmp_path: Path
+) -> None:
+    path = Path(shutil.copytree(full.path, tmp_path / "small"))
+    resealed(path, lambda m: m["variants"]["fp16"].update(metrics={"fp32": 3}))
+    resealed(path, lambda m: m["metrics"].update(macro_f1_per_recording="much"))
+    said = refused(quantize(path, plain[1], "--precision", "int8", "--for", "onnx"))
+    assert "the metrics of its variants are not those that this command writes" in said

@@ -266,6 +266,23 @@ def test_a_key_that_was_edited_is_not_believed(bundle: Bundle, tmp_path: Path) -
             cache.find(bundle.model_path, machine_of(open_gpu(), "10.3.0"))
 
 
+@pytest.mark.parametrize("value", ["1" + "0" * 400, "[]", "null", '"long"'])
+def test_a_strange_engine_is_set_aside_beside_strange_names(
+    bundle: Bundle, tmp_path: Path, value: str
+) -> None:
+    folder = tmp_path / "engines"
+    with on_a_machine(Nvidia()):
+        cache = kept(bundle, folder)
+        (folder / "set-aside.²").mkdir()
+        (file,) = folder.glob("*/engine.json")
+        text = file.read_text()
+        assert '"build_s": 1.0' in text
+        file.write_text(text.replace('"build_s": 1.0', f'"build_s": {value}'))
+        with pytest.raises(EngineError, match="set aside"):
+            cache.find(bundle.model_path, machine_of(open_gpu(), "10.3.0"))
+    assert (folder / "set-aside.1").is_dir()
+
+
 def test_engines_set_aside_do_not_fill_the_disk(bundle: Bundle, tmp_path: Path) -> None:
     folder = tmp_path / "engines"
     with on_a_machine(Nvidia()):

@@ -20,7 +20,7 @@ from edge.bundle.manifest import FORMAT_VERSION
 from edge.errors import BundleError
 
 FILES = ("manifest.json", "model.onnx", "head.npz", "golden.npz", "MODEL_CARD.md")
-GRAPH = b"a graph" * 99
+GRAPH = b"\x08\x08" * 99  # the version of the format, again and again
 SPEC = FrontendSpec(window_s=0.1)
 LABELS = (
     Label(

@@ -88,7 +88,7 @@ def test_a_file_that_cannot_be_read_is_one_line(read: object, tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("line", "reason"),
     [
-        ("notes: 2019-12-01", "Object of type date is not JSON serializable"),
+        ("notes: 2019-12-01", "notes: must be text"),
         ("learning_rate: .nan", "Out of range float values are not JSON compliant"),
         ("stages: 5", "stages: must be a list"),
         ("species: 5", "species: must be a list"),

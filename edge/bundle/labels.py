@@ -1,0 +1,82 @@
+"""What a label is, and the text of a stranger that people may be shown."""
+
+from __future__ import annotations
+
+import unicodedata
+from dataclasses import dataclass
+
+from edge.errors import SpecError, one_line, shown
+
+__all__ = ["LONGEST_LABEL", "LONGEST_NAME", "Label", "check_label", "check_text"]
+
+LONGEST_LABEL = 80  # characters
+RESERVED = "unknown"
+LONGEST_FILE_NAME = 255  # bytes of UTF-8: a label names a folder of clips
+LONGEST_NAME = 200  # characters of what is only shown
+# Of letters those without case, too: most scripts have no other.
+LETTERS_AND_DIGITS = ("Ll", "Lo", "Lm", "Nd")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Label:
+    """One species: `label` is the stable key and topic slug, the names are for people.
+
+    The scientific name may be empty. Raises `SpecError` for what is no label (`check_label`).
+    """
+
+    label: str
+    common_name: str
+    scientific_name: str = ""
+
+    def __post_init__(self) -> None:
+        check_label(self.label)
+        for name in (self.common_name, self.scientific_name):
+            check_text(name, printable=False)  # people write these: `printable` mends them
+
+    def printable(self) -> Label:
+        """Return the same label with names that a terminal can be given."""
+        return Label(
+            label=self.label,
+            common_name=one_line(self.common_name),
+            scientific_name=one_line(self.scientific_name),
+        )
+
+
+def check_label(label: object) -> str:
+    """Return `label` if it is one; raises `SpecError`, which says what is wrong with it.
+
+    It is 1 to 80 lower-case letters and digits of any script, or `_`, in Unicode's form NFC. So it
+    can be a level of a topic, a folder, a value of a metric and a word on a terminal. `unknown` is
+    what has no label.
+    """
+    if not isinstance(label, str):
+        raise SpecError(f"the label {shown(label)} is not text")
+    if not 1 <= len(label) <= LONGEST_LABEL or len(_utf8(label)) > LONGEST_FILE_NAME:
+        raise SpecError(
+            f"the label {shown(label)} has {len(label)} characters, not 1 to {LONGEST_LABEL}"
+        )
+    strange = [c for c in label if c != "_" and unicodedata.category(c) not in LETTERS_AND_DIGITS]
+    if strange:
+        raise SpecError(
+            f"the label {shown(label)} has the character {strange[0]!a}: only lower-case letters, "
+            "digits and _ may be there"
+        )
+    if label == RESERVED:
+        raise SpecError(f"the label {shown(label)} is kept for what has none")
+    if not unicodedata.is_normalized("NFC", label):
+        raise SpecError(f"the label {shown(label)} is not in Unicode's form NFC")
+    return label
+
+
+def check_text(text: object, most: int = LONGEST_NAME, *, printable: bool = True) -> None:
+    """Raise `SpecError` for what is no text of at most `most` characters, all of them printable."""
+    if not isinstance(text, str):
+        raise SpecError(f"{shown(text)} is not text")
+    if len(text) > most:
+        raise SpecError(f"{shown(text)} has {len(text)} characters, more than {most}")
+    if printable and not text.isprintable():
+        raise SpecError(f"{shown(text)} has characters that cannot be printed")
+
+
+def _utf8(text: str) -> bytes:
+    return text.encode("utf-8", "surrogatepass")

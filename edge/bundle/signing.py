@@ -1,0 +1,42 @@
+"""Signing a bundle, which is done where the private key is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from edge.bundle.bundle import SIGNATURE
+from edge.bundle.reading import load_bundle, manifest_content
+from edge.bundle.signature import DOMAIN, PublicKey, Signature, key_content
+from edge.errors import ConfigError
+from edge.files import write_whole
+
+__all__ = ["sign_bundle"]
+
+
+def sign_bundle(path: Path, key_file: Path) -> Signature:
+    """Sign the bundle at `path`, once it is verified, with the private key in `key_file`.
+
+    The key is PEM, as `openssl genpkey -algorithm ed25519` writes it. A signature that is there is
+    replaced. Raises `BundleError`, `ConfigError` and OSError.
+    """
+    load_bundle(path)
+    signature = _signed(manifest_content(path), key_file)
+    write_whole(path / SIGNATURE, signature.as_json(), durable=True)
+    load_bundle(path, trusted=[signature.key])
+    return signature
+
+
+def _signed(manifest: bytes, key_file: Path) -> Signature:
+    """Return the signature of the content of a manifest.json; raises `ConfigError`."""
+    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+    try:
+        key: object = load_pem_private_key(key_content(key_file), password=None)
+    except (ValueError, TypeError, UnsupportedAlgorithm) as exc:
+        raise ConfigError(f"{key_file}: is not a private key in PEM without a password") from exc
+    if not isinstance(key, Ed25519PrivateKey):
+        raise ConfigError(f"{key_file}: is a private key, but not of Ed25519")
+    public = PublicKey(key.public_key().public_bytes_raw())
+    return Signature(key=public, proof=key.sign(DOMAIN + manifest))

@@ -1,0 +1,52 @@
+"""The section `site` of the configuration: what lives where the recorder stands, and where."""
+
+from __future__ import annotations
+
+from datetime import tzinfo
+from typing import Annotated
+
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+
+from edge.clock import parse_zone
+from edge.detect.site import SpeciesList, parse_species
+from edge.section import Section
+
+__all__ = ["SiteConfig"]
+
+
+def _zone(text: str) -> str:
+    """Return the name of a time zone; raises ValueError for what is none."""
+    parse_zone(text)
+    return text
+
+
+class SiteConfig(Section):
+    """Which species the recorder's site may have, where it is, and what time is there.
+
+    Without `species` it is every label of the bundle, all year. The position is in degrees, WGS84,
+    positive in the north and in the east; None where it is not known. `timezone` is a name such as
+    Europe/Vienna or an offset; events have local time beside UTC where it is given.
+    """
+
+    species: Annotated[SpeciesList, BeforeValidator(parse_species)] | None = None
+    latitude: Annotated[float, Field(ge=-90, le=90)] | None = None
+    longitude: Annotated[float, Field(ge=-180, le=180)] | None = None
+    timezone: Annotated[str, AfterValidator(_zone)] | None = None
+
+    @model_validator(mode="after")
+    def _both_or_none(self) -> SiteConfig:
+        if (self.latitude is None) != (self.longitude is None):
+            raise ValueError("latitude and longitude go together")
+        return self
+
+    @property
+    def zone(self) -> tzinfo | None:
+        """The zone of `timezone`."""
+        return None if self.timezone is None else parse_zone(self.timezone)
+
+    @property
+    def position(self) -> tuple[float, float] | None:
+        """Latitude and longitude, or None."""
+        if self.latitude is None or self.longitude is None:
+            return None
+        return self.latitude, self.longitude

@@ -1,0 +1,28 @@
+"""Whether a network gives here what it gave where it was made."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from edge.errors import BundleError
+from edge.types import Array
+
+__all__ = ["refuse_another_answer"]
+
+
+def refuse_another_answer(
+    path: Path, name: str, expected: Array, got: Array, tolerance: float
+) -> None:
+    """Raise `BundleError` where an output for the golden window is not the one to be expected."""
+    if got.shape != expected.shape:
+        shapes = f"{name} has shape {got.shape}, the golden window expects {expected.shape}"
+        raise BundleError(f"{path}: {shapes}")
+    difference = float(np.abs(got - expected).max())
+    if not difference <= tolerance:  # so that NaN fails too
+        raise BundleError(
+            f"{path}: on the golden window {name} differs by {difference:.3g}, more than "
+            f"its tolerance {tolerance:.3g}; this machine would not give the "
+            "detections the model was tested for"
+        )
