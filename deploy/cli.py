@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from deploy.compile.command import compile_command
+from deploy.importing.command import import_command
 from edge.bundle import Bundle, FrontendSpec, load_bundle
 from edge.bundle.signature import public_key
 from edge.bundle.signing import sign_bundle
@@ -35,6 +36,7 @@ def main() -> None:
 
 
 main.add_command(compile_command)
+main.add_command(import_command)
 
 
 @main.command()

@@ -82,7 +82,7 @@ def _front_end(name: str, spec: FrontendSpec, window: Array, runs: int) -> Itera
 
 def _network(bundle: Bundle, window: Array, runs: int) -> Iterator[str]:
     """Yield the time at fp32, and that of each variant for ONNX Runtime against it."""
-    features = Frontend(bundle.frontend)(window)[np.newaxis]
+    features = bundle.new_frontend()(window)[np.newaxis]
     plain = _network_ms(bundle.model_path, features, runs)
     yield f"network     {plain:.1f} ms a window"
     for name, variant in bundle.manifest.variants.items():

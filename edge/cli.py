@@ -149,9 +149,9 @@ def bench(bundle: str | None, runs: int, minutes: float) -> None:
 
 
 def _bundle_path(bundle: str | None) -> Path:
-    from edge.models import default_bundle_path
+    from edge.models import bundle_path, default_bundle_path
 
-    return Path(bundle) if bundle is not None else default_bundle_path()
+    return bundle_path(bundle) if bundle is not None else default_bundle_path()
 
 
 def _show_any_name() -> None:

@@ -29,6 +29,10 @@ def _lines(b: Bundle) -> Iterator[str]:
     for name in m.variants:
         yield f"variant    {_variant(b, name)}"
     yield f"signed     {'no' if b.signature is None else f'with the key {b.signature.key}'}"
+    if m.licence:
+        yield f"licence    {m.licence}"
+    if m.source:
+        yield f"source     {m.source}"
     yield f"trained    on data {m.training_data[:16]}, by code {m.code[:16]}"
     for name, value in _flat(m.metrics):
         yield f"metric     {name}: {value}"

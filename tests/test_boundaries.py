@@ -49,6 +49,7 @@ MAY_IMPORT: dict[str, dict[str, str]] = {
             "bundle clock config detect errors extras files models provenance section sources "
             "terminal types wire"
         ),
+        "models": "bundle",
         "info": "bundle",
         "bench": "backends bundle replay types",
         "cli": "bench bundle errors info models recorder replay sources terminal",
@@ -60,7 +61,7 @@ MAY_IMPORT: dict[str, dict[str, str]] = {
         "export": "corpus judging learning windows",
         "commands": "corpus export judging learning networks recipe",
     },
-    "deploy": {"cli": "compile install quantize"},
+    "deploy": {"cli": "compile importing install quantize"},
 }
 
 
@@ -115,10 +116,13 @@ def test_the_bundle_needs_arrays_and_little_else(root: Path) -> None:
 )
 def test_the_device_needs_nothing_of_training(root: Path, heavy: str) -> None:
     assert not _offences(root, "edge", of=heavy, allowed=())
-    # Variants are made where the network was trained; a recorder installs and verifies them without
-    # this package.
+    # Graphs are made where the network was trained or imported; a recorder installs and verifies
+    # them without this package.
     makers = (
-        {f"deploy/quantize/{name}.py" for name in ("graphs", "half", "integers")}
+        {
+            "deploy/importing/layers.py",
+            *(f"deploy/quantize/{name}.py" for name in ("graphs", "half", "integers")),
+        }
         if heavy == "onnx"
         else set()
     )

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from edge.backends.cuda import Gpu
 from edge.backends.enginecache import Machine
 from edge.backends.tensorrt import TensorRtBackend
-from edge.bundle import Bundle, Frontend, Network
+from edge.bundle import Bundle, Network
 
 __all__ = ["disparity", "parity_of"]
 
@@ -31,7 +31,7 @@ def parity_of(
     plan cannot be run.
     """
     backend, golden = TensorRtBackend(plan, gpu=gpu), network.golden
-    features = Frontend(bundle.frontend)(golden.samples)[np.newaxis]
+    features = bundle.new_frontend()(golden.samples)[np.newaxis]
     expected = golden.expected
     answers = dict(zip(expected, backend.infer_named(features, tuple(expected)), strict=True))
     again = backend.infer_named(features, tuple(expected))

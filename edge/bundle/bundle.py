@@ -4,6 +4,7 @@ manifest.json    what it is, and the sha256 of every other file; its own digest 
 model.onnx       float32 (B, channels, n_mels, frames) -> embedding (B, D) L2-normalised,
                  logits (B, K), perhaps frames (B, T, K) and attention (B, F', T')
 head.npz         arrays of the rejection rule (`rules.rule_arrays`)
+frontend.npz     perhaps: the bands that the frontend needs (`FrontendSpec.stored_bands`)
 golden.npz       one window of samples and the outputs it must give
 MODEL_CARD.md    for people
 manifest.sig     perhaps: whose it is (`signature.py`)
@@ -15,13 +16,14 @@ outputs for the golden window). `reading.py` loads a bundle, `writing.py` makes 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from edge.bundle.features import Frontend
 from edge.bundle.golden import Golden
 from edge.bundle.heads import Head
 from edge.bundle.labels import Label
@@ -31,6 +33,7 @@ from edge.bundle.spec import FrontendSpec
 
 __all__ = [
     "CARD",
+    "FRONTEND",
     "HEAD",
     "MANIFEST",
     "SIGNATURE",
@@ -44,6 +47,7 @@ __all__ = [
 MANIFEST = "manifest.json"
 SIGNATURE = "manifest.sig"
 HEAD = "head.npz"
+FRONTEND = "frontend.npz"
 CARD = "MODEL_CARD.md"
 
 Array = NDArray[np.float32]
@@ -59,9 +63,11 @@ def golden_file(network: str) -> str:
     return "golden.npz" if network == FP32 else f"golden.{network}.npz"
 
 
-def file_names(variants: Iterable[str]) -> list[str]:
+def file_names(frontend: FrontendSpec, variants: Iterable[str]) -> list[str]:
     """Return the names of all files of a bundle with these variants, but for the manifest."""
     names = [graph_file(FP32), HEAD, golden_file(FP32), CARD]
+    if frontend.stored_bands:
+        names.append(FRONTEND)
     for variant in variants:
         names += [graph_file(variant), golden_file(variant)]
     return names
@@ -81,13 +87,14 @@ class Network:
 class Bundle:
     """A verified bundle in memory; its graphs stay on the disk, where a backend reads them.
 
-    `networks` always has `fp32`. `signature` is what the bundle came with; it has been checked
-    only where the reader was given keys to trust.
+    `networks` always has `fp32`, `bands` what the frontend needs. `signature` is what the bundle
+    came with; it has been checked only where the reader was given keys to trust.
     """
 
     path: Path
     manifest: Manifest
     networks: Mapping[str, Network]
+    bands: Mapping[str, Array] = field(default_factory=dict, repr=False)
     signature: Signature | None = None
 
     @property
@@ -103,7 +110,7 @@ class Bundle:
     @property
     def file_names(self) -> list[str]:
         """The names of all its files."""
-        own = [MANIFEST, *file_names(self.manifest.variants)]
+        own = [MANIFEST, *file_names(self.frontend, self.manifest.variants)]
         return own if self.signature is None else [*own, SIGNATURE]
 
     @property
@@ -113,8 +120,12 @@ class Bundle:
 
     @property
     def frontend(self) -> FrontendSpec:
-        """The frontend that the networks were trained with."""
+        """The description of the frontend that the networks were trained with."""
         return self.manifest.frontend
+
+    def new_frontend(self) -> Frontend:
+        """Return the frontend, ready to make features."""
+        return Frontend(self.frontend, self.bands)
 
     @cached_property
     def labels(self) -> tuple[Label, ...]:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, get_args
 
 from edge.bundle.mapping import from_mapping, keys_of
 from edge.errors import SpecError, shown
 
 __all__ = [
     "COMPONENT_NAMES",
+    "REAL",
     "WHOLE",
     "ChannelSpec",
     "FixedLevel",
@@ -19,12 +21,16 @@ __all__ = [
     "Level",
     "MaxLevel",
     "PcenLevel",
+    "PowerLawLevel",
     "QuantileLevel",
 ]
 
-COMPONENT_NAMES = ("mel", "harmonic", "percussive", "linear")
+COMPONENT_NAMES = ("mel", "harmonic", "percussive", "linear", "real")
 # Components that hold all of the sound, and may have a transform of their own.
 WHOLE = ("mel", "linear")
+REAL = "real"  # needs bands that the bundle stores
+OPTIONAL = ("n_fft", "hop_length", "bands", "descending")  # keys that are left out when unused
+BANDS_NAME = r"[a-z0-9_]{1,40}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,16 +117,29 @@ class QuantileLevel:
             raise SpecError(f"low {self.low} and high {self.high}: need 0 <= low < high <= 1")
 
 
+@dataclass(frozen=True, kw_only=True)
+class PowerLawLevel:
+    """Power raised to `exponent`, as it is: between 0 and 1, it lifts what is faint.
+
+    BirdNET V2.4 (Kahl et al. 2021) has learnt the exponents of its two channels.
+    """
+
+    kind: ClassVar[str] = "power_law"
+    exponent: float = 0.2
+
+    def __post_init__(self) -> None:
+        if not 0 < self.exponent <= 4:
+            raise SpecError(f"exponent: {self.exponent} is not above 0 and at most 4")
+
+
 def _need_above_0(**parameters: float) -> None:
     for name, value in parameters.items():
         if not value > 0:
             raise SpecError(f"{name}: {value} is not above 0")
 
 
-Level = MaxLevel | FixedLevel | FloorLevel | PcenLevel | QuantileLevel
-_LEVELS: dict[str, type[Any]] = {
-    cls.kind: cls for cls in (MaxLevel, FixedLevel, FloorLevel, PcenLevel, QuantileLevel)
-}
+Level = MaxLevel | FixedLevel | FloorLevel | PcenLevel | QuantileLevel | PowerLawLevel
+_LEVELS: dict[str, type[Any]] = {cls.kind: cls for cls in get_args(Level)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,30 +150,43 @@ class ChannelSpec:
     and `percussive` its parts in mel bands. `linear` resizes the power of the bins to the bands,
     before the level: Sevilla and Glotin 2017 resize in dB, but power is what training can mix.
     `n_fft` is a transform of its own (None: the frontend's), for systems that look at several
-    scales.
+    scales, and `hop_length` the step of its frames.
+
+    `real` is the square of the real part of the transform in bands that the bundle stores under the
+    name `bands`. With `descending` the highest band comes first.
     """
 
     component: str
     level: Level
     n_fft: int | None = None
+    hop_length: int | None = None
+    bands: str | None = None
+    descending: bool = False
 
     def __post_init__(self) -> None:
         if self.component not in COMPONENT_NAMES:
             raise SpecError(
                 f"component {shown(self.component)} is none of {', '.join(COMPONENT_NAMES)}"
             )
-        if self.n_fft is not None and (self.n_fft < 16 or self.component not in WHOLE):
+        own = (*WHOLE, REAL)
+        if self.n_fft is not None and (self.n_fft < 16 or self.component not in own):
             raise SpecError(
-                f"n_fft {self.n_fft}: must be at least 16, and of a component {' or '.join(WHOLE)}"
+                f"n_fft {self.n_fft}: must be at least 16, and of a component {' or '.join(own)}"
             )
+        if (self.component == REAL) != (self.bands is not None):
+            raise SpecError(f"bands: belong to the component {REAL}, which needs them")
+        if self.bands is not None and not re.fullmatch(BANDS_NAME, self.bands):
+            raise SpecError(f"bands: {shown(self.bands)} cannot be the name of an array")
+        if self.component != REAL and (self.hop_length is not None or self.descending):
+            raise SpecError(f"hop_length and descending: belong to the component {REAL}")
 
     @staticmethod
     def parse(mapping: Mapping[str, Any], *, where: str) -> ChannelSpec:
         """Build from `{component: mel, level: {kind: max, range_db: 80}}`; raises `SpecError`."""
         keys_of(mapping, where=where)
-        if not {"component", "level"} <= set(mapping) <= {"component", "level", "n_fft"}:
+        if not {"component", "level"} <= set(mapping) <= {"component", "level", *OPTIONAL}:
             raise SpecError(
-                f"{where}: needs the keys component and level, may have n_fft, has "
+                f"{where}: needs the keys component and level, may have {', '.join(OPTIONAL)}, has "
                 f"{', '.join(sorted(mapping))}"
             )
         level = dict(keys_of(mapping["level"], where=f"{where}.level"))
@@ -168,10 +200,12 @@ class ChannelSpec:
     def as_mapping(self) -> dict[str, Any]:
         """Return plain JSON/YAML types; `parse` is the inverse."""
         level = {"kind": self.level.kind, **dataclasses.asdict(self.level)}
-        own = {} if self.n_fft is None else {"n_fft": self.n_fft}
-        return {"component": self.component, "level": level, **own}
+        own = {name: getattr(self, name) for name in OPTIONAL}
+        chosen = {name: value for name, value in own.items() if value not in (None, False)}
+        return {"component": self.component, "level": level, **chosen}
 
     @property
     def component_key(self) -> str:
         """Name of what is computed before the level."""
-        return self.component if self.n_fft is None else f"{self.component}/{self.n_fft}"
+        own = (self.n_fft, self.hop_length, self.bands)
+        return "/".join([self.component, *(str(value) for value in own if value is not None)])

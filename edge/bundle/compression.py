@@ -12,6 +12,7 @@ from edge.bundle.channels import (
     Level,
     MaxLevel,
     PcenLevel,
+    PowerLawLevel,
     QuantileLevel,
 )
 
@@ -25,7 +26,8 @@ LEAST_RANGE_DB = np.float32(1e-3)  # a constant channel has no range to divide b
 def compressed(power: Array, level: Level, *, hop_s: float) -> Array:
     """Return the power (n_mels, frames) of one channel of a window, compressed as `level` says.
 
-    The frames are `hop_s` apart. The result has the same shape, in 0..1 but for PCEN.
+    The frames are `hop_s` apart. The result has the same shape; it is in 0..1 but for PCEN and for
+    power laws.
     """
     match level:
         case MaxLevel():
@@ -38,6 +40,9 @@ def compressed(power: Array, level: Level, *, hop_s: float) -> Array:
             return pcen(power, level, hop_s=hop_s)
         case QuantileLevel():
             return _between_quantiles(power, level)
+        case PowerLawLevel():
+            raised: Array = np.power(power, np.float32(level.exponent))
+            return raised
 
 
 def power_to_db(power: Array) -> Array:

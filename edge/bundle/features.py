@@ -7,17 +7,20 @@ tests.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import lru_cache
 
 import numpy as np
 import scipy.fft
 from numpy.typing import NDArray
 
-from edge.bundle.channels import ChannelSpec
+from edge.bundle.channels import REAL, ChannelSpec
 from edge.bundle.compression import compressed, power_to_db
 from edge.bundle.mel import mel_filters
+from edge.bundle.realbands import RealBands
 from edge.bundle.separation import harmonic_percussive
 from edge.bundle.spec import FrontendSpec
+from edge.errors import SpecError
 
 __all__ = ["Frontend", "power_to_db", "resampling"]
 
@@ -25,15 +28,30 @@ Array = NDArray[np.float32]
 # Frames transformed at a time: their double precision copies stay in the cache, which is twice as
 # fast.
 BLOCK = 64
+# Of samples: what is taken away first, which keeps them exact, then a factor, then what is added.
+Scale = tuple[np.float32, np.float32, np.float32]
+AS_IT_IS: Scale = (np.float32(0), np.float32(1), np.float32(0))
+MIN_MAX_EPS = np.float32(1e-6)  # so that a constant window can be divided by its range
 
 
 class Frontend:
-    """The frontend of one spec; immutable after construction, so that threads may share it."""
+    """The frontend of one spec; immutable after construction, so that threads may share it.
 
-    def __init__(self, spec: FrontendSpec) -> None:
+    `bands` are the arrays of `FrontendSpec.stored_bands`: weights (n_mels, 1 + n_fft // 2) of bins.
+    Without them there are no features of the components that need them.
+    """
+
+    def __init__(self, spec: FrontendSpec, bands: Mapping[str, Array] | None = None) -> None:
         self.spec = spec
         sizes = {spec.n_fft, *(c.n_fft for c in spec.channels if c.n_fft)}
         self._tapers = {n_fft: _taper(spec.window_function, n_fft) for n_fft in sizes}
+        self._real = {
+            channel: RealBands(
+                (bands or {})[channel.bands], self._tapers[channel.n_fft or spec.n_fft]
+            )
+            for channel in spec.channels
+            if channel.bands is not None and channel.bands in (bands or {})
+        }
 
     def __call__(self, samples: Array) -> Array:
         """Return the features of one window, `spec.shape` float32.
@@ -44,24 +62,48 @@ class Frontend:
             raise ValueError(
                 f"a window has {self.spec.window_samples} samples, got shape {samples.shape}"
             )
-        return self.levels(self.components(samples))
+        return self.levels(self.components(samples, scale=self._scale(samples)))
 
-    def components(self, samples: Array) -> Array:
+    def _scale(self, samples: Array) -> Scale:
+        """Return the scale that the spec asks for of the samples of a window."""
+        if self.spec.scaling == "none":
+            return AS_IT_IS
+        lowest, highest = samples.min(), samples.max()
+        factor = np.float32(2) / (highest - lowest + MIN_MAX_EPS)
+        # Silence is zero, and stays exactly that, unless all of the window is far from it.
+        beside = lowest > 0 or highest < 0
+        middle = (lowest + highest) / 2 if beside else np.float32(0)
+        return middle, factor, (middle - lowest) * factor - np.float32(1)
+
+    def components(self, samples: Array, *, scale: Scale = AS_IT_IS) -> Array:
         """Return the band power of each channel's component, before any level.
 
-        Samples (n,) of any length become (channels, n_mels, 1 + n // hop) float32.
+        Samples (n,) of any length become (channels, n_mels, 1 + n // hop) float32, on the `scale`.
         """
+        middle, factor, shift = scale
+        if scale != AS_IT_IS:
+            samples = samples - middle
+        scaled = samples if scale == AS_IT_IS else samples * factor + shift
         parts: dict[str, Array] = {}
         for channel in self.spec.channels:
+            if channel.component == REAL:
+                continue
             n_fft = channel.n_fft or self.spec.n_fft
             whole = f"whole/{n_fft}"
             if whole not in parts:
-                parts[whole] = self.magnitude(samples, n_fft)
+                parts[whole] = self.magnitude(scaled, n_fft)
             if channel.component in ("harmonic", "percussive") and "harmonic" not in parts:
                 parts["harmonic"], parts["percussive"] = harmonic_percussive(
                     parts[whole], kernel=self.spec.hpss_kernel, power=self.spec.hpss_power
                 )
-        return np.stack([self._bands(channel, parts) for channel in self.spec.channels])
+        return np.stack(
+            [
+                self._real_bands(channel, samples, factor, shift)
+                if channel.component == REAL
+                else self._bands(channel, parts)
+                for channel in self.spec.channels
+            ]
+        )
 
     def levels(self, components: Array) -> Array:
         """Compress the components (channels, n_mels, frames) of a window to the network's input."""
@@ -73,19 +115,39 @@ class Frontend:
         return self._arranged(np.stack(features))
 
     def magnitude(self, samples: Array, n_fft: int | None = None) -> Array:
-        """Return the centred STFT magnitude, frames first and zero padded like librosa's.
+        """Return the STFT magnitude, frames first and zero padded like librosa's where centred.
 
         Samples (n,) become (1 + n // hop, 1 + n_fft // 2) float32. The transform is in double
         precision, as librosa's: in single, rounding shows in dB from 90 dB below the loudest bin.
         """
         n_fft = n_fft or self.spec.n_fft
-        padded = np.pad(np.asarray(samples, np.float32), n_fft // 2)
-        frames = np.lib.stride_tricks.sliding_window_view(padded, n_fft)[:: self.spec.hop_length]
+        frames = self._frames(samples, n_fft, self.spec.hop_length)
         magnitude = np.empty((len(frames), 1 + n_fft // 2), np.float32)
         for first in range(0, len(frames), BLOCK):
             block = slice(first, first + BLOCK)
             magnitude[block] = np.abs(scipy.fft.rfft(frames[block] * self._tapers[n_fft]))
         return magnitude
+
+    def _frames(self, samples: Array, n_fft: int, hop_length: int) -> Array:
+        """Return a view (frames, n_fft) of the samples, padded where frames are centred."""
+        padded = np.asarray(samples, np.float32)
+        if self.spec.centred:
+            padded = np.pad(padded, n_fft // 2)
+        elif len(padded) < n_fft:
+            padded = np.pad(padded, (0, n_fft - len(padded)))
+        frames: Array = np.lib.stride_tricks.sliding_window_view(padded, n_fft)[::hop_length]
+        return frames
+
+    def _real_bands(
+        self, channel: ChannelSpec, samples: Array, factor: np.float32, shift: np.float32
+    ) -> Array:
+        spec = self.spec
+        if channel not in self._real:
+            raise SpecError(f"bands: {channel.bands} are stored in the bundle, and were not given")
+        n_fft, hop_length = channel.n_fft or spec.n_fft, channel.hop_length or spec.hop_length
+        frames = self._frames(samples, n_fft, hop_length)
+        power = np.square(self._real[channel](frames, factor=factor, shift=shift))
+        return power[::-1] if channel.descending else power
 
     def _bands(self, channel: ChannelSpec, parts: dict[str, Array]) -> Array:
         n_fft = channel.n_fft or self.spec.n_fft

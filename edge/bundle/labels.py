@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
+import dataclasses
 import unicodedata
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 from edge.errors import SpecError, one_line, shown
 
-__all__ = ["LONGEST_LABEL", "LONGEST_NAME", "Label", "check_label", "check_text"]
+__all__ = [
+    "LABEL_KINDS",
+    "LONGEST_LABEL",
+    "LONGEST_NAME",
+    "Label",
+    "LabelKind",
+    "check_label",
+    "check_text",
+]
+
+LabelKind = Literal["animal", "human", "machine", "weather", "other"]
+LABEL_KINDS: tuple[LabelKind, ...] = get_args(LabelKind)
 
 LONGEST_LABEL = 80  # characters
 RESERVED = "unknown"
@@ -19,14 +32,16 @@ LETTERS_AND_DIGITS = ("Ll", "Lo", "Lm", "Nd")
 
 @dataclass(frozen=True, kw_only=True)
 class Label:
-    """One species: `label` is the stable key and topic slug, the names are for people.
+    """What a model knows: `label` is the stable key and topic slug, the names are for people.
 
-    The scientific name may be empty. Raises `SpecError` for what is no label (`check_label`).
+    Most are species, some are other sounds: `kind` tells. The scientific name may be empty. Raises
+    `SpecError` for what is no label (`check_label`).
     """
 
     label: str
     common_name: str
     scientific_name: str = ""
+    kind: LabelKind = "animal"
 
     def __post_init__(self) -> None:
         check_label(self.label)
@@ -39,7 +54,15 @@ class Label:
             label=self.label,
             common_name=one_line(self.common_name),
             scientific_name=one_line(self.scientific_name),
+            kind=self.kind,
         )
+
+    def as_mapping(self) -> dict[str, str]:
+        """Return plain JSON types; the kind is left out where it is the usual one."""
+        plain = dataclasses.asdict(self)
+        if self.kind == "animal":
+            del plain["kind"]
+        return plain
 
 
 def check_label(label: object) -> str:

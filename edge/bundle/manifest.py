@@ -17,8 +17,9 @@ from edge.errors import SpecError, shown
 
 __all__ = ["BACKENDS", "FORMAT_VERSION", "FP32", "PRECISIONS", "Manifest", "Variant"]
 
-# The newest that is read. 2 brought variants, 3 several labels in a window and frames, 4 attention.
-FORMAT_VERSION = 4
+# The newest that is read. 2 brought variants, 3 several labels in a window and frames, 4 attention,
+# 5 stored bands, frames that are not centred, power laws, kinds of labels and licences.
+FORMAT_VERSION = 5
 SCORE_THRESHOLD = 0.5  # of labels without a threshold of their own, where a window carries several
 FP32 = "fp32"  # the network as it was trained; every bundle has it
 PRECISIONS = ("int8", "int8+fp16", "fp16")  # of variants, fastest first
@@ -69,7 +70,8 @@ class Manifest:
     T, K): logits of T equal parts of the window. An event then reaches from the first to the last
     part in which the score of its label is at least the threshold. With `attention` the graph has
     an output of that name, (B, F', T'): where it looks, in F' bands, lowest first, and T' parts of
-    the window; each window's adds up to 1.
+    the window; each window's adds up to 1. `licence` is what its makers allow, `source` what it was
+    made from; both are empty for a bundle of one's own.
     """
 
     name: str
@@ -87,16 +89,18 @@ class Manifest:
     label_thresholds: dict[str, float] = dataclasses.field(default_factory=dict)
     frame_threshold: float | None = None
     attention: bool = False
+    licence: str = ""
+    source: str = ""
     format_version: int = 1
 
     def as_mapping(self) -> dict[str, Any]:
         """Return plain JSON types; `parse` is the inverse."""
         plain = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
-        plain["labels"] = [dataclasses.asdict(label) for label in self.labels]
+        plain["labels"] = [label.as_mapping() for label in self.labels]
         plain["frontend"] = self.frontend.as_mapping()
         plain["variants"] = {name: _plain(variant) for name, variant in self.variants.items()}
         # Left out when unused, so that bundles from before they existed keep their digest.
-        for name in ("variants", "label_thresholds", "attention"):
+        for name in ("variants", "label_thresholds", "attention", "licence", "source"):
             if not plain[name]:
                 del plain[name]
         if self.frame_threshold is None:
@@ -124,7 +128,7 @@ class Manifest:
         return manifest
 
     def __post_init__(self) -> None:
-        for text in (self.name, self.training_data, self.code):
+        for text in (self.name, self.training_data, self.code, self.licence, self.source):
             check_text(text)
         self._check_labels()
         self._check_label_thresholds()
@@ -154,6 +158,20 @@ class Manifest:
                 raise SpecError(
                     f"label_thresholds: {label}: {threshold} is not above 0 and at most 1"
                 )
+
+    @property
+    def needs_version_5(self) -> bool:
+        """Whether programs from before version 5 of the format would misread it."""
+        frontend = self.frontend
+        return bool(
+            frontend.stored_bands
+            or not frontend.centred
+            or frontend.scaling != "none"
+            or any(channel.level.kind == "power_law" for channel in frontend.channels)
+            or any(label.kind != "animal" for label in self.labels)
+            or self.licence
+            or self.source
+        )
 
     @property
     def extra_outputs(self) -> tuple[str, ...]:

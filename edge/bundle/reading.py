@@ -13,6 +13,7 @@ import numpy as np
 
 from edge.bundle.bundle import (
     CARD,
+    FRONTEND,
     HEAD,
     MANIFEST,
     SIGNATURE,
@@ -46,6 +47,7 @@ __all__ = ["load_bundle", "manifest_content"]
 
 LARGEST_MANIFEST_BYTES = 5_000_000
 LARGEST_CARD_BYTES = 10_000_000
+LARGEST_WEIGHT = 1e6  # of a bin in a band
 
 
 def load_bundle(path: Path | str, *, trusted: Sequence[PublicKey] = ()) -> Bundle:
@@ -63,7 +65,13 @@ def load_bundle(path: Path | str, *, trusted: Sequence[PublicKey] = ()) -> Bundl
     _refuse_other_names(path, manifest)
     networks = _networks(path, manifest)
     _verified(path, manifest, CARD, LARGEST_CARD_BYTES)
-    return Bundle(path=path, manifest=manifest, networks=networks, signature=signature)
+    return Bundle(
+        path=path,
+        manifest=manifest,
+        networks=networks,
+        bands=_bands(path, manifest),
+        signature=signature,
+    )
 
 
 def manifest_content(path: Path) -> bytes:
@@ -101,7 +109,7 @@ def _manifest(file: Path, content: bytes) -> Manifest:
 
 def _refuse_other_names(path: Path, manifest: Manifest) -> None:
     """Refuse what the format does not name, in the manifest's list and in the folder."""
-    names = file_names(manifest.variants)
+    names = file_names(manifest.frontend, manifest.variants)
     for name in names:
         if name not in manifest.files:
             raise BundleError(f"{path / MANIFEST}: does not list {name}")
@@ -167,6 +175,24 @@ def _golden(path: Path, manifest: Manifest, name: str, known: Mapping[str, Array
             suggestion=EXPORT_AGAIN,
         )
     return golden
+
+
+def _bands(path: Path, manifest: Manifest) -> dict[str, Array]:
+    """Return the bands that the frontend needs."""
+    wanted = manifest.frontend.stored_bands
+    if not wanted:
+        return {}
+    file = path / FRONTEND
+    arrays = arrays_of(file, _verified(path, manifest, FRONTEND, LARGEST_BYTES))
+    shapes = {name: array.shape for name, array in arrays.items()}
+    if shapes != wanted:
+        reason = f"holds {shown(shapes)}, and the frontend needs {wanted}"
+        raise BundleError(f"{file}: {reason}", suggestion=EXPORT_AGAIN)
+    for name, array in arrays.items():
+        if array.dtype != np.float32 or not (np.abs(array) < LARGEST_WEIGHT).all():
+            reason = f"{name} is not of 32-bit numbers below {LARGEST_WEIGHT:g}"
+            raise BundleError(f"{file}: {reason}", suggestion=EXPORT_AGAIN)
+    return arrays
 
 
 def _rule(path: Path, manifest: Manifest, *, dimensions: int) -> Rule:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from edge.bundle.channels import (
     COMPONENT_NAMES,
@@ -21,6 +21,7 @@ from edge.bundle.channels import (
     Level,
     MaxLevel,
     PcenLevel,
+    PowerLawLevel,
     QuantileLevel,
 )
 from edge.bundle.digest import canonical_digest
@@ -36,6 +37,7 @@ __all__ = [
     "Level",
     "MaxLevel",
     "PcenLevel",
+    "PowerLawLevel",
     "QuantileLevel",
     "from_mapping",
 ]
@@ -61,7 +63,9 @@ class FrontendSpec:
 
     `n_mels` is the number of bands, of either scale. `stack` > 1 cuts the window into so many
     stretches, which become channels; `frames` resizes the time axis bilinearly at the very end
-    (None: as many as there are hops).
+    (None: as many as there are hops). With `centred` frames the window is padded, so that one is
+    centred on its first sample; else the first frame begins there. The `scaling` `min_max` makes
+    the smallest sample of the window -1 and the largest 1.
 
     The defaults are system S1 (Thakur et al. 2019, section II.A) on this project's 5 s windows:
     frames of 1024 samples (46 ms) every 512, 40 mel bands, HPSS on the magnitude spectrogram with a
@@ -83,6 +87,8 @@ class FrontendSpec:
     )
     stack: int = 1
     frames: int | None = None
+    centred: bool = True
+    scaling: Literal["none", "min_max"] = "none"
 
     def __post_init__(self) -> None:
         self._check_window()
@@ -131,11 +137,14 @@ class FrontendSpec:
                 f"channels: at least one is needed and at most {MOST_CHANNELS} are possible"
             )
         for channel in self.channels:
-            if not self.hop_length <= (channel.n_fft or self.n_fft) <= self.window_samples:
+            hop_length = channel.hop_length or self.hop_length
+            if not 0 < hop_length <= (channel.n_fft or self.n_fft) <= self.window_samples:
                 raise SpecError(
                     f"channels: n_fft {channel.n_fft} must be between hop_length and the window, "
                     "or sound is skipped"
                 )
+        if len({self.frames_of(channel) for channel in self.channels}) > 1:
+            raise SpecError("channels: have different numbers of frames")
 
     def _check_time_axis(self) -> None:
         if not 1 <= self.stack <= self.component_frames:
@@ -173,8 +182,23 @@ class FrontendSpec:
 
     @property
     def component_frames(self) -> int:
-        """Number of frames in a window's components: centred, so one more than there are hops."""
-        return 1 + self.window_samples // self.hop_length
+        """Number of frames in a window's components; of all channels the same."""
+        return self.frames_of(self.channels[0])
+
+    def frames_of(self, channel: ChannelSpec) -> int:
+        """Return the number of frames of a channel in a window."""
+        n_fft = channel.n_fft or self.n_fft
+        within = self.window_samples - (0 if self.centred else n_fft)
+        return 1 + within // (channel.hop_length or self.hop_length)
+
+    @property
+    def stored_bands(self) -> dict[str, tuple[int, int]]:
+        """The arrays that the bundle has to store, by name, and their shapes."""
+        return {
+            channel.bands: (self.n_mels, 1 + (channel.n_fft or self.n_fft) // 2)
+            for channel in self.channels
+            if channel.bands is not None
+        }
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -199,7 +223,7 @@ class FrontendSpec:
         """Return plain JSON/YAML types; `parse` is the inverse."""
         plain = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
         # Left out at their defaults, so that bundles from before they existed keep their digest.
-        for name in ("stack", "frames"):
+        for name in ("stack", "frames", "centred", "scaling"):
             if plain[name] == getattr(FrontendSpec, name):
                 del plain[name]
         return {**plain, "channels": [c.as_mapping() for c in self.channels]}

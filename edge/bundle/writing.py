@@ -9,9 +9,18 @@ from pathlib import Path
 
 import numpy as np
 
-from edge.bundle.bundle import CARD, HEAD, MANIFEST, Bundle, file_names, golden_file, graph_file
+from edge.bundle.bundle import (
+    CARD,
+    FRONTEND,
+    HEAD,
+    MANIFEST,
+    Bundle,
+    file_names,
+    golden_file,
+    graph_file,
+)
 from edge.bundle.digest import sha256_of
-from edge.bundle.golden import Golden, NewVariant, write_golden
+from edge.bundle.golden import Array, Golden, NewVariant, write_golden
 from edge.bundle.manifest import FP32, Manifest, Variant
 from edge.bundle.reading import load_bundle
 from edge.bundle.rules import Rule, rule_arrays
@@ -29,18 +38,21 @@ def write_bundle(
     golden: Golden,
     card: str,
     variants: Mapping[str, NewVariant] | None = None,
+    bands: Mapping[str, Array] | None = None,
 ) -> Bundle:
     """Write a bundle beside `path`, verify it, and rename it into place.
 
     A bundle that was there is replaced whole. The new one has exactly the `variants` given,
-    whatever the manifest said before. Raises OSError, and `BundleError` for parts that do not
-    belong together.
+    whatever the manifest said before, and the `bands` that its frontend needs. Raises OSError, and
+    `BundleError` for parts that do not belong together.
     """
     path = Path(path)
     with replacing_folder(path) as staging:
         (staging / graph_file(FP32)).write_bytes(model)
         (staging / CARD).write_text(card, encoding="utf-8")
         np.savez_compressed(staging / HEAD, **rule_arrays(rule))  # type: ignore[arg-type]
+        if bands:
+            np.savez_compressed(staging / FRONTEND, **bands)  # type: ignore[arg-type]
         write_golden(staging / golden_file(FP32), golden, samples=golden.samples)
         for name, variant in (variants or {}).items():
             (staging / graph_file(name)).write_bytes(variant.model)
@@ -54,7 +66,10 @@ def write_bundle(
 def _write_manifest(folder: Path, manifest: Manifest, variants: dict[str, Variant]) -> None:
     complete = dataclasses.replace(
         manifest,
-        files={name: sha256_of((folder / name).read_bytes()) for name in file_names(variants)},
+        files={
+            name: sha256_of((folder / name).read_bytes())
+            for name in file_names(manifest.frontend, variants)
+        },
         variants=variants,
         format_version=_format_version(manifest, variants),
     )
@@ -68,6 +83,8 @@ def _format_version(manifest: Manifest, variants: Mapping[str, Variant]) -> int:
 
     So a bundle without anything new keeps its digest when it is written again.
     """
+    if manifest.needs_version_5:
+        return 5
     if manifest.attention:
         return 4
     if manifest.label_thresholds or manifest.frame_threshold is not None:

@@ -11,7 +11,7 @@ from typing import Protocol
 import numpy as np
 
 from edge.backends.base import Backend, NamedBackend
-from edge.bundle import FP32, Bundle, Frontend
+from edge.bundle import FP32, Bundle
 from edge.detect.decision import Decision
 from edge.detect.proof import refuse_another_answer
 from edge.detect.signal_health import HealthConfig, signal_health
@@ -116,7 +116,7 @@ class Model:
         self.decision = Decision(labels=labels, thresholds=bundle.label_thresholds)
         self.limits = limits or HealthConfig()
         self._backend = backend
-        self._frontend = Frontend(bundle.frontend)
+        self._frontend = bundle.new_frontend()
         self._self_test()
 
     @property

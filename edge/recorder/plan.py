@@ -11,7 +11,7 @@ from edge.detect.model import Classifier
 from edge.detect.species_names import resolve_species
 from edge.detect.windows import windower_of
 from edge.errors import blamed_on, known_as
-from edge.models import default_bundle_path
+from edge.models import bundle_path, default_bundle_path
 from edge.provenance import Provenance, provenance_of
 from edge.sources.memory import SoundMemory
 
@@ -60,9 +60,10 @@ def make_plan(config: Config) -> RecorderPlan:
     key, value = "model.bundle", str(chosen.bundle) if chosen.bundle else "null"
     if chosen.bundles is not None:
         key, value = "model.bundles", ", ".join(map(str, chosen.bundles))
-    paths = chosen.bundles or (chosen.bundle or default_bundle_path(),)
+    named = chosen.bundles or ((chosen.bundle,) if chosen.bundle else ())
     trusted = chosen.trusted()
     with known_as(KEYS), blamed_on(key, value, "leave it out for the default"):
+        paths = [bundle_path(path) for path in named] or [default_bundle_path()]
         bundles = [load_bundle(path, trusted=trusted) for path in paths]
         windower_of(bundles[0].frontend, chosen.hop_s)  # so that a hop that cannot be is found now
         model = load_models(

@@ -11,7 +11,7 @@ import click
 from edge.errors import ConfigError
 from edge.replay.formats import TOP_FORMATS, Format
 from edge.replay.options import replay_options
-from edge.terminal import warn
+from edge.terminal import aside, warn
 
 if TYPE_CHECKING:
     from datetime import datetime, tzinfo
@@ -43,7 +43,11 @@ def replay_command(*, paths: tuple[str, ...], form: Format, workers: int, **opti
         for note in found.notes():
             warn(note)
         output = Output(choice, recordings, given=paths)
-        if not output.write(Replayer(settings), workers=workers):
+        replayer = Replayer(settings)
+        whole = output.write(replayer, workers=workers)
+        for licence in replayer.licences:
+            aside(licence)
+        if not whole:
             raise click.exceptions.Exit(1)
 
 
@@ -78,11 +82,11 @@ def _settings(
 ) -> ReplaySettings:
     from edge.detect.site import read_species
     from edge.detect.smoothing import SmoothingConfig
-    from edge.models import default_bundle_path
+    from edge.models import bundle_path, default_bundle_path
     from edge.replay.replayer import ReplaySettings
     from edge.section import section_of_options
 
-    paths = [Path(bundle) for bundle in bundles] or [default_bundle_path()]
+    paths = [bundle_path(bundle) for bundle in bundles] or [default_bundle_path()]
     return ReplaySettings(
         bundle=paths[0],
         more_bundles=tuple(paths[1:]),

@@ -83,8 +83,9 @@ class Replayer:
         with known_as(OPTIONS):
             # Before any file is opened: a hop that cannot be.
             windower_of(self.bundle.frontend, settings.hop_s)
+            bundles = [self.bundle, *map(load_bundle, settings.more_bundles)]
             self._model = load_models(
-                [self.bundle, *map(load_bundle, settings.more_bundles)],
+                bundles,
                 backend=settings.backend,
                 folder=settings.engines,
                 limits=settings.limits,
@@ -92,6 +93,11 @@ class Replayer:
         self._species = resolve_species(
             settings.species, self._model.bundle.labels, key="--species"
         )
+        self.licences = [
+            f"{bundle.manifest.name}: licence {bundle.manifest.licence}"
+            for bundle in bundles
+            if bundle.manifest.licence
+        ]
         self.provenance = provenance_of(
             self._model,
             hop_s=settings.hop_s,

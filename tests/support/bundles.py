@@ -29,7 +29,7 @@ from edge.bundle.heads import MaxLogit
 from edge.bundle.spec import MaxLevel
 from edge.types import Array
 
-__all__ = ["LABELS", "SPEC", "choir_bundle", "tiny_bundle", "tone"]
+__all__ = ["LABELS", "SPEC", "banded_bundle", "choir_bundle", "tiny_bundle", "tone"]
 
 LABELS = (
     Label(label="low_hummer", common_name="Low Hummer", scientific_name="Bombus gravis"),
@@ -185,6 +185,45 @@ def choir_bundle(
     )
     return write_bundle(
         path, manifest, model=model, rule=MaxLogit(), golden=golden, card="# Choir\n"
+    )
+
+
+def banded_bundle(
+    path: Path,
+    spec: FrontendSpec,
+    bands: Mapping[str, Array],
+    *,
+    written: Mapping[str, Array] | None = None,
+) -> Bundle:
+    """Write a bundle whose frontend needs stored `bands`; `written` are in it instead."""
+    matrix = np.random.default_rng(0).standard_normal((spec.n_mels, len(LABELS)))
+    model = _graph(spec, "embedding", matrix, np.zeros(len(LABELS)))
+    samples = tone(700.0, spec.window_s, spec.sample_rate_hz)
+    features = Frontend(spec, bands)(samples)[None]
+    embedding, logits = _run(model, features, ("embedding", "logits"))
+    golden = Golden(samples=samples, embedding=embedding[0], logits=logits[0], tolerance=1e-3)
+    manifest = Manifest(
+        name="banded",
+        labels=LABELS,
+        frontend=spec,
+        activation="sigmoid",
+        rule="max_logit",
+        threshold=0.0,
+        scale=1.0,
+        training_data="0" * 64,
+        code="0" * 64,
+        metrics={},
+        licence="only for tests",
+        source="made for tests",
+    )
+    return write_bundle(
+        path,
+        manifest,
+        model=model,
+        rule=MaxLogit(),
+        golden=golden,
+        card="# Banded\n",
+        bands=bands if written is None else written,
     )
 
 

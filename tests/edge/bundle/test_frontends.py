@@ -184,7 +184,7 @@ def test_outliers_are_clipped_and_the_rest_keeps_its_place() -> None:
         ),
         (
             {"channels": [{"component": "linear", "level": MAX, "hop": 3}]},
-            "may have n_fft, has component, hop, level",
+            "may have n_fft, hop_length, bands, descending, has component, hop, level",
         ),
     ],
 )

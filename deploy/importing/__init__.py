@@ -1,0 +1,1 @@
+"""Room: models that others have made, as bundles."""

@@ -1,0 +1,73 @@
+"""BirdNET's list of labels: what each is called here, and what kind of sound it is."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from pathlib import Path
+
+from edge.bundle import Label
+from edge.bundle.labels import LabelKind
+from edge.errors import BundleError, SpecError, shown
+
+__all__ = ["read_labels"]
+
+# What in the list is no species; everything else is `Scientific name_English name`.
+OTHER_SOUNDS: dict[str, LabelKind] = {
+    "Dog": "animal",
+    "Engine": "machine",
+    "Environmental": "weather",
+    "Fireworks": "other",
+    "Gun": "other",
+    "Human non-vocal": "human",
+    "Human vocal": "human",
+    "Human whistle": "human",
+    "Noise": "other",
+    "Power tools": "machine",
+    "Siren": "machine",
+}
+
+
+def read_labels(file: Path, content: bytes, *, count: int) -> tuple[Label, ...]:
+    """Return the labels in the order of the outputs, of which there are `count`.
+
+    Raises `BundleError`, which names the file and the line.
+    """
+    try:
+        lines = content.decode("utf-8").splitlines()
+    except UnicodeDecodeError as exc:
+        raise BundleError(f"{file}: is no list of labels, its text is not UTF-8") from exc
+    if len(lines) != count:
+        raise BundleError(f"{file}: has {len(lines)} labels, and the model has {count} outputs")
+    labels: dict[str, Label] = {}
+    for number, line in enumerate(lines, 1):
+        label = _label(file, number, line)
+        if label.label in labels:
+            raise BundleError(f"{file}: line {number}: {label.label} is there twice")
+        labels[label.label] = label
+    return tuple(labels.values())
+
+
+def _label(file: Path, number: int, line: str) -> Label:
+    scientific, separator, common = line.partition("_")
+    if not separator:
+        raise BundleError(
+            f"{file}: line {number}: {shown(line)} is not 'Scientific name_English name'"
+        )
+    other = OTHER_SOUNDS.get(common) if scientific == common else None
+    try:
+        return Label(
+            label=slug(common),
+            common_name=common,
+            scientific_name="" if other else scientific,
+            kind=other or "animal",
+        )
+    except SpecError as exc:
+        raise BundleError(f"{file}: line {number}: {exc}") from exc
+
+
+def slug(name: str) -> str:
+    """Return a name as a label: its letters and digits in lower case, without accents."""
+    plain = unicodedata.normalize("NFKD", re.sub("['’]", "", name))
+    ascii_only = plain.encode("ascii", "ignore").decode("ascii").lower()
+    return re.sub(r"[^a-z0-9]+", "_", ascii_only).strip("_")
