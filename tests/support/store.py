@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from typing import Any
 
-from edge.store.outbox import Dating
+from edge.store.dating import Dating
 
 BOOT = "3f0c0d1e-0000-4000-8000-000000000001"
 SYNCED = Dating(boot_id=BOOT, offset_us=1_700_000_000_000_000, synced=True, uncertainty_s=0.01)
