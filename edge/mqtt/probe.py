@@ -3,32 +3,82 @@
 from __future__ import annotations
 
 import socket
+import time
+from collections.abc import Callable
 
 from edge.config.sections import MqttConfig
 from edge.errors import DeliveryError
+from edge.mqtt.granted import Ack, UnsendableError
 from edge.mqtt.session import Session
+from edge.mqtt.topics import Topics
 
 __all__ = ["probe"]
 
+ANSWER_S = 10.0
+COMES_BACK_S = 3.0
+TEXT = "tried by edge check"
 
-def probe(config: MqttConfig, *, device: str) -> DeliveryError | None:
-    """Return why the broker cannot be used, or None.
 
-    It connects under a client id of its own, so that a running recorder keeps its connection.
+def probe(config: MqttConfig, *, device: str) -> str:
+    """Return what the broker does with a message of this recorder; raises `DeliveryError`.
+
+    It connects under a client id of its own, so that a running recorder keeps its connection, and
+    publishes to a topic that nothing else uses, `PREFIX/DEVICE/check`.
     """
     ours, theirs = socket.socketpair()
+    came_back: list[bytes] = []
     with ours, theirs:
         session = Session(
             config,
             client_id=f"edge-{device}-check",
             wake=ours,
             will=None,
-            on_message=lambda payload: None,
+            on_message=came_back.append,
         )
+        topic = Topics(base=f"{config.topic_prefix}/{device}").check
         try:
             session.open()
-        except DeliveryError as exc:
-            session.abort()
-            return exc
-        session.close()
-    return None
+            return _tried(session, topic, came_back, five=config.protocol == 5)
+        finally:
+            session.close()
+
+
+def _tried(session: Session, topic: str, came_back: list[bytes], *, five: bool) -> str:
+    """Publish to `topic` and wait for the answer, and for the message where it may be read."""
+    session.subscribe(topic)
+    _wait(session, lambda: topic in session.subscriptions, f"a subscription to {topic}")
+    try:
+        session.publish(topic, TEXT)
+    except UnsendableError as exc:
+        raise DeliveryError(exc.reason, str(exc)) from exc
+    answers: list[Ack] = []
+
+    def answered() -> bool:
+        answers.extend(session.acks())
+        return bool(answers)
+
+    _wait(session, answered, topic)
+    if answers[0].refusal is not None:
+        raise DeliveryError("puback", f"the broker does not take {topic}: {answers[0].refusal}")
+    until_s = time.monotonic() + COMES_BACK_S
+    readable = session.subscriptions[topic] is None
+    while readable and not came_back and time.monotonic() < until_s:
+        session.exchange(0.1)
+    if came_back:
+        return f"accepts, and gives back, what is published to {topic}"
+    if five:
+        return f"accepts what is published to {topic}"
+    return (
+        f"acknowledges what is published to {topic}, but MQTT 3.1.1 cannot tell a refusal: the "
+        "message did not come back, so it was dropped, or this recorder may not read it "
+        "(mqtt.protocol: 5 tells)"
+    )
+
+
+def _wait(session: Session, done: Callable[[], bool], what: str) -> None:
+    deadline_s = time.monotonic() + ANSWER_S
+    while not done():
+        if time.monotonic() > deadline_s:
+            text = f"the broker connects, and does not answer {what} within {ANSWER_S:.0f} s"
+            raise DeliveryError("unanswered", text)
+        session.exchange(0.2)

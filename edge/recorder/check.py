@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edge.config.config import Config, load_config
-from edge.errors import ConfigError, Fault, FaultyConfigError, UserError, blamed_on
+from edge.errors import ConfigError, DeliveryError, Fault, FaultyConfigError, UserError, blamed_on
 from edge.mqtt.probe import probe
 from edge.recorder.disk_room import room_on_the_disks
 from edge.recorder.plan import make_plan
@@ -21,6 +21,7 @@ BROKER_FAULTS = {
     "tls": ("mqtt.tls", "does the broker speak TLS there, and do these certificates belong to it?"),
     "credentials": ("mqtt.username_file", "may this user read the files that mqtt names?"),
     "refused": ("mqtt.username_file", "does the broker know this recorder?"),
+    "puback": ("mqtt.topic_prefix", "let this recorder write everything below PREFIX/DEVICE"),
 }
 UNREACHABLE = ("mqtt.host", "is it running, and may this recorder reach it?")
 
@@ -128,8 +129,8 @@ def _model(config: Config) -> str:
 
 def _broker(config: Config) -> str:
     place = f"{config.mqtt.host}:{config.mqtt.port}"
-    trouble = probe(config.mqtt, device=config.device_id())
-    if trouble is not None:
+    try:
+        return f"{place} {probe(config.mqtt, device=config.device_id())}"
+    except DeliveryError as trouble:
         key, suggestion = BROKER_FAULTS.get(trouble.reason, UNREACHABLE)
-        raise ConfigError(str(trouble), key=key, value=place, suggestion=suggestion)
-    return f"{place} accepts"
+        raise ConfigError(str(trouble), key=key, value=place, suggestion=suggestion) from trouble

@@ -37,6 +37,13 @@ VALUES ((SELECT next FROM history), :key, :bytes, :start_utc, :start_sample, :en
 UNDATED_MINUTES = """
 SELECT number, start_utc, offset_us FROM effort WHERE boot_id = ? AND NOT synced AND NOT sent
 """
+BEGUN_AFTER = """
+SELECT number, payload FROM detections WHERE number > ? AND state = 'new' ORDER BY number LIMIT ?
+"""
+BEGUN_BEFORE = """
+SELECT number, payload FROM detections WHERE number < ? AND state = 'new'
+ORDER BY number DESC LIMIT ?
+"""
 DROP_MINUTES = """
 DELETE FROM effort
 WHERE number IN (SELECT number FROM effort WHERE number < ? ORDER BY number LIMIT ?)
@@ -164,6 +171,17 @@ class History:
         contents = [parsed(payload) for (payload,) in rows]
         _tell_damaged(contents.count(None))
         return (content for content in contents if content is not None)
+
+    def begun(
+        self, number: int, *, newest_first: bool, limit: int
+    ) -> list[tuple[int, dict[str, Any]]]:
+        """Return the first messages of events, each with its number, which grows with time.
+
+        They are those above `number`, oldest first, or those below it, newest first.
+        """
+        query = BEGUN_BEFORE if newest_first else BEGUN_AFTER
+        rows = self._db.execute(query, (number, limit)).fetchall()
+        return [(at, content) for at, text in rows if (content := parsed(text)) is not None]
 
     def embedding(self, id: str) -> Array | None:
         """Return the embedding (D,) float32 of an event, or None."""

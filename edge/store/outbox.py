@@ -44,6 +44,7 @@ RESIZE = """
 INSERT INTO outbox_size VALUES (?, ?, ?)
 ON CONFLICT (sink) DO UPDATE SET rows = rows + excluded.rows, bytes = bytes + excluded.bytes
 """
+MOST_ASIDE = 200  # rows in one transaction; the others wait for the next
 FOREIGN = "SELECT seq FROM outbox WHERE sink NOT IN ({})"
 
 
@@ -114,24 +115,22 @@ class Outbox:
 
     def pending(
         self, sink: str, *, limit: int, skip: Set[int], unsynced: bool, after: int
-    ) -> tuple[list[OutboxRow], list[int]]:
+    ) -> tuple[list[OutboxRow], int]:
         """Return the oldest rows with numbers above `after`, without those in `skip`.
 
-        Unless `unsynced`, those dated by a clock that was not set are left out, too. The second
-        list has the numbers of rows among them that damage has made unreadable.
+        Unless `unsynced`, those dated by a clock that was not set are left out, too. Rows among
+        them that damage has made unreadable are set aside; returns how many.
         """
-        found = self._db.execute(PENDING, (sink, after, unsynced, limit + len(skip)))
-        rows, unreadable = list[OutboxRow](), list[int]()
-        for values in found.fetchall():
-            seq = values[0]
-            if seq in skip or len(rows) == limit:
-                continue
-            row = row_of(values, run=self._run)
-            if row is None:
-                unreadable.append(seq)
-            else:
-                rows.append(row)
-        return rows, unreadable
+        aside = 0
+        while True:
+            found = self._db.execute(PENDING, (sink, after, unsynced, limit + len(skip)))
+            values = [row for row in found.fetchall() if row[0] not in skip]
+            rows = [(row[0], row_of(row, run=self._run)) for row in values]
+            unreadable = [seq for seq, row in rows if row is None]
+            self.set_aside(sink, unreadable, "unsendable")
+            aside += len(unreadable)
+            if not unreadable or aside > MOST_ASIDE:
+                return [row for _, row in rows if row is not None][:limit], aside
 
     def done(self, sink: str, rows: Iterable[OutboxRow]) -> int:
         """Remove acknowledged rows; the detections and minutes in them count as sent.

@@ -17,6 +17,7 @@ import logging
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Set
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -41,7 +42,6 @@ LAYOUT = Layout(
 )
 log = logging.getLogger(__name__)
 T = TypeVar("T")
-MOST_ASIDE = 200  # rows in one transaction; the others wait for the next
 
 
 class Store:
@@ -66,6 +66,7 @@ class Store:
         self._sinks = sinks
         self._monotonic = monotonic
         self._listeners = Listeners()
+        self._redated = 0
         self._shared = SharedConnection(path, LAYOUT, ballast_bytes=ballast_bytes)
         self._db = self._shared
         self._outbox = Outbox(self._db, bound_bytes=outbox_bytes, run=uuid.uuid4().hex)
@@ -79,6 +80,11 @@ class Store:
     def quarantined(self) -> Path | None:
         """Where the last damaged file was put, None when the file was sound."""
         return self._shared.quarantined
+
+    @property
+    def generation(self) -> int:
+        """Grows when rows change behind a reader: they were dated anew, or the file is another."""
+        return self._redated + self._shared.quarantines
 
     @property
     def quarantines(self) -> int:
@@ -162,6 +168,7 @@ class Store:
             return shifted, len(damaged)
 
         shifted, damaged = self._write(write)
+        self._redated += 1
         self._tell_aside(damaged, "they cannot be dated")
         self._listeners.notify(True)
         return shifted
@@ -182,19 +189,8 @@ class Store:
         Rows in `skip` are left out and, unless `unsynced`, those dated by a clock that was not set.
         Those that cannot be read are set aside.
         """
-
-        def write() -> tuple[list[OutboxRow], int]:
-            aside = 0
-            while True:
-                rows, unreadable = self._outbox.pending(
-                    sink, limit=limit, skip=skip, unsynced=unsynced, after=after
-                )
-                self._outbox.set_aside(sink, unreadable, "unsendable")
-                aside += len(unreadable)
-                if not unreadable or aside > MOST_ASIDE:
-                    return rows, aside
-
-        rows, aside = self._write(write)
+        read = partial(self._outbox.pending, limit=limit, skip=skip, unsynced=unsynced, after=after)
+        rows, aside = self._write(lambda: read(sink))
         self._tell_aside(aside, "they cannot be read")
         return rows
 
@@ -241,6 +237,13 @@ class Store:
     def detections(self) -> Iterator[dict[str, Any]]:
         """Return the payloads of all detections kept, oldest first."""
         return self._shared.read(self._history.detections)
+
+    def begun(
+        self, number: int, *, newest_first: bool, limit: int
+    ) -> list[tuple[int, dict[str, Any]]]:
+        """See `History.begun`."""
+        read = partial(self._history.begun, number, newest_first=newest_first, limit=limit)
+        return self._shared.read(read)
 
     def embedding(self, id: str) -> Array | None:
         """Return the embedding (D,) float32 of an event's peak window, None when there is none."""

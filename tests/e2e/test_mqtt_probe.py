@@ -8,6 +8,7 @@ import threading
 import pytest
 
 from edge.config.sections import MqttConfig
+from edge.errors import DeliveryError
 from edge.mqtt.probe import probe
 from tests.support.broker import free_port
 
@@ -35,15 +36,15 @@ def test_a_server_that_is_no_broker_is_reported_in_one_line(nonsense: bytes) -> 
 
         thread = threading.Thread(target=answer)
         thread.start()
-        reason = probe(MqttConfig(host="127.0.0.1", port=server.getsockname()[1]), device="r1")
+        with pytest.raises(DeliveryError) as caught:
+            probe(MqttConfig(host="127.0.0.1", port=server.getsockname()[1]), device="r1")
         thread.join()
-    assert reason is not None
-    assert "\n" not in str(reason)
+    assert "\n" not in str(caught.value)
 
 
 def test_a_broker_that_is_not_there_is_reported() -> None:
-    reason = probe(MqttConfig(host="127.0.0.1", port=free_port()), device="r1")
-    assert reason is not None
-    assert reason.reason == "unreachable"
-    assert "Connection refused" in str(reason)
-    assert "no connection" in str(probe(MqttConfig(host="no-such-host.invalid"), device="r1"))
+    with pytest.raises(DeliveryError, match="Connection refused") as caught:
+        probe(MqttConfig(host="127.0.0.1", port=free_port()), device="r1")
+    assert caught.value.reason == "unreachable"
+    with pytest.raises(DeliveryError, match="no connection"):
+        probe(MqttConfig(host="no-such-host.invalid"), device="r1")

@@ -184,7 +184,7 @@ def survive(path: Path, deliver: Deliver = emptied) -> bool:
         assert waiting == [f"{content['id']}/new" for content in fresh]
         deliver(store)
         assert store.depth("mqtt") == (0, 0)
-        assert [p for p in store.detections() if p["state"] == "new"] == fresh
+        assert [p for p in store.detections() if p.get("state") == "new"] == fresh
         assert sum(store.dropped("mqtt").values()) == 0
     return True
 
