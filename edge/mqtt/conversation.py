@@ -10,7 +10,7 @@ from typing import Protocol
 from edge.config.sections import MqttConfig
 from edge.mqtt.announcer import Announcer
 from edge.mqtt.granted import Ack, UnsendableError
-from edge.mqtt.in_flight import InFlight
+from edge.mqtt.in_flight import InFlight, Sent
 from edge.mqtt.offers import Offers
 from edge.mqtt.pace import Pace
 from edge.mqtt.refusals import Message
@@ -94,7 +94,7 @@ class Conversation:
         self._announce()
         limit = min(self._in_flight.room(self._session.room), self._pace.allowance())
         if limit <= 0:
-            return self._pace.wait_s
+            return min(self._pace.wait_s, self._in_flight.wait_s)
         unsynced = time.monotonic() - self._started_s >= self._config.wait_for_sync_s
         rows, more = self._offers.next(limit, unsynced=unsynced)
         for row in rows:
@@ -129,17 +129,13 @@ class Conversation:
         """Take acknowledged rows out of the outbox."""
         for ack in acks:
             sent = self._in_flight.answered(ack)
-            if sent is None:
-                continue
-            if ack.refusal is not None:
-                text = f"the broker does not take {sent.topic}: {ack.refusal}"
-                self._troubles.trouble("puback", text, topic=sent.topic)
-                if sent.row is None:
-                    self._announcer.put_back(sent.topic, sent.payload)
-            elif sent.row is not None:
-                stored_s = sent.row.stored_s
-                delay_s = None if stored_s is None else time.monotonic() - stored_s
-                self._meter.mqtt_acknowledged(sent.row.kind, delay_s)
+            if sent is not None and ack.refusal is not None:
+                self._refused(sent, ack.refusal)
+            elif sent is not None:
+                self._acknowledged(sent)
+        rested = self._in_flight.rested()
+        if rested is not None:
+            self._acknowledged(rested)
         delivered = self._in_flight.delivered
         if delivered:
             # When this fails, on a full disk, the rows are remembered as delivered and not sent
@@ -148,6 +144,18 @@ class Conversation:
                 self._offers.again()  # some were dated anew on their way
             delivered.clear()
             self.delivered = True
+
+    def _refused(self, sent: Sent, refusal: str) -> None:
+        text = f"the broker does not take {sent.topic}: {refusal}"
+        self._troubles.trouble("puback", text, topic=sent.topic)
+        if sent.row is None:
+            self._announcer.put_back(sent.topic, sent.payload)
+
+    def _acknowledged(self, sent: Sent) -> None:
+        if sent.row is not None:
+            stored_s = sent.row.stored_s
+            delay_s = None if stored_s is None else time.monotonic() - stored_s
+            self._meter.mqtt_acknowledged(sent.row.kind, delay_s)
 
     def _tell_subscriptions(self) -> None:
         refusal = self._session.subscriptions.pop(self._announcer.birth_topic, None)

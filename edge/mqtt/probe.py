@@ -9,6 +9,7 @@ from collections.abc import Callable
 from edge.config.sections import MqttConfig
 from edge.errors import DeliveryError
 from edge.mqtt.granted import Ack, UnsendableError
+from edge.mqtt.in_flight import QUIET_S
 from edge.mqtt.session import Session
 from edge.mqtt.topics import Topics
 
@@ -19,7 +20,7 @@ COMES_BACK_S = 3.0
 TEXT = "tried by edge check"
 
 
-def probe(config: MqttConfig, *, device: str) -> str:
+def probe(config: MqttConfig, *, device: str, answer_s: float = ANSWER_S) -> str:
     """Return what the broker does with a message of this recorder; raises `DeliveryError`.
 
     It connects under a client id of its own, so that a running recorder keeps its connection, and
@@ -38,15 +39,16 @@ def probe(config: MqttConfig, *, device: str) -> str:
         topic = Topics(base=f"{config.topic_prefix}/{device}").check
         try:
             session.open()
-            return _tried(session, topic, came_back, five=config.protocol == 5)
+            _try(session, topic, answer_s)
+            return _found(session, topic, came_back, five=config.protocol == 5)
         finally:
             session.close()
 
 
-def _tried(session: Session, topic: str, came_back: list[bytes], *, five: bool) -> str:
-    """Publish to `topic` and wait for the answer, and for the message where it may be read."""
+def _try(session: Session, topic: str, answer_s: float) -> None:
+    """Subscribe and publish to `topic`; raises `DeliveryError` where that is not taken."""
     session.subscribe(topic)
-    _wait(session, lambda: topic in session.subscriptions, f"a subscription to {topic}")
+    _wait(session, lambda: topic in session.subscriptions, f"a subscription to {topic}", answer_s)
     try:
         session.publish(topic, TEXT)
     except UnsendableError as exc:
@@ -57,13 +59,18 @@ def _tried(session: Session, topic: str, came_back: list[bytes], *, five: bool) 
         answers.extend(session.acks())
         return bool(answers)
 
-    _wait(session, answered, topic)
+    _wait(session, answered, f"a message to {topic}", answer_s)
     if answers[0].refusal is not None:
         raise DeliveryError("puback", f"the broker does not take {topic}: {answers[0].refusal}")
-    until_s = time.monotonic() + COMES_BACK_S
-    readable = session.subscriptions[topic] is None
-    while readable and not came_back and time.monotonic() < until_s:
-        session.exchange(0.1)
+
+
+def _found(session: Session, topic: str, came_back: list[bytes], *, five: bool) -> str:
+    """Return what became of the message, which comes back where it may be read."""
+    try:
+        _wait_for_it(session, came_back, readable=session.subscriptions[topic] is None)
+    except DeliveryError as exc:
+        text = f"the broker acknowledges {topic}, and hangs up: it does not grant that topic"
+        raise DeliveryError("puback", text) from exc
     if came_back:
         return f"accepts, and gives back, what is published to {topic}"
     if five:
@@ -75,10 +82,17 @@ def _tried(session: Session, topic: str, came_back: list[bytes], *, five: bool) 
     )
 
 
-def _wait(session: Session, done: Callable[[], bool], what: str) -> None:
-    deadline_s = time.monotonic() + ANSWER_S
+def _wait_for_it(session: Session, came_back: list[bytes], *, readable: bool) -> None:
+    """Wait for a message to come back; where it cannot, for as long as a hangup takes."""
+    until_s = time.monotonic() + (COMES_BACK_S if readable else QUIET_S)
+    while not came_back and time.monotonic() < until_s:
+        session.exchange(0.1)
+
+
+def _wait(session: Session, done: Callable[[], bool], what: str, answer_s: float) -> None:
+    deadline_s = time.monotonic() + answer_s
     while not done():
         if time.monotonic() > deadline_s:
-            text = f"the broker connects, and does not answer {what} within {ANSWER_S:.0f} s"
+            text = f"the broker connects, and does not answer {what} within {answer_s:.0f} s"
             raise DeliveryError("unanswered", text)
         session.exchange(0.2)

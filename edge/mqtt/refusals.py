@@ -103,12 +103,10 @@ class Refusals:
             self._waits.pop(message.seq, None)
 
     def ended(self, unanswered: Collection[Message]) -> Message | None:
-        """Note that a connection ended with these messages unanswered.
+        """Note that a connection ended soon after a message, with these unanswered.
 
         Returns the one on which connections ended once too often; it waits from now on.
         """
-        if not unanswered:
-            return None
         alone = self.one_at_a_time and len(unanswered) == 1
         self._careful = CAREFUL
         if not alone:

@@ -23,7 +23,7 @@ from edge.errors import DeliveryError, StoreError
 from edge.mqtt.announcer import Announcer
 from edge.mqtt.bounded import FloodError
 from edge.mqtt.conversation import Conversation, Memory, MqttMeter
-from edge.mqtt.in_flight import UNANSWERED_S, InFlight
+from edge.mqtt.in_flight import QUIET_S, UNANSWERED_S, InFlight
 from edge.mqtt.offers import Offers
 from edge.mqtt.pace import Pace
 from edge.mqtt.retaining import Retaining
@@ -81,7 +81,8 @@ class MqttSink:
         self._thread = WatchedThread(self._run, name=f"sink-{SINK}", died=died)
 
     def _memory_of(self, info: Mapping[str, Any], unanswered_s: float) -> Memory:
-        in_flight = InFlight(unanswered_s=unanswered_s)
+        quiet_s = 0.0 if self._config.protocol == 5 else QUIET_S
+        in_flight = InFlight(unanswered_s=unanswered_s, quiet_s=quiet_s)
         announcer = Announcer(
             self._config,
             device=self._device,

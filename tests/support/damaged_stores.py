@@ -105,8 +105,11 @@ CHANGES: tuple[Change, ...] = (
 CELLS = (
     "UPDATE outbox SET {column} = {value} WHERE seq = (SELECT {which}(seq) FROM outbox)",
     "UPDATE outbox SET {column} = {value}",
-    "UPDATE detections SET {column} = {value} WHERE number = (SELECT {which}(number) FROM detections)",
-    "UPDATE effort SET {column} = {value} WHERE number = (SELECT {which}(number) FROM effort)",
+    *(
+        f"UPDATE {table} SET {{column}} = {{value}}"
+        f" WHERE number = (SELECT {{which}}(number) FROM {table})"
+        for table in ("detections", "effort")
+    ),
     "UPDATE outbox_size SET bytes = {value}",
     "UPDATE outbox_dropped SET rows = {value}",
     "UPDATE history SET next = {value}",
@@ -125,7 +128,9 @@ def wrong_cells(path: Path, dice: random.Random) -> None:
     """Change a cell to something that SQLite itself takes: no check of the file finds it."""
     with contextlib.closing(sqlite3.connect(path)) as db:
         statement = dice.choice(CELLS).format(
-            column=dice.choice(COLUMNS), value=dice.choice(VALUES), which=dice.choice(("min", "max"))
+            column=dice.choice(COLUMNS),
+            value=dice.choice(VALUES),
+            which=dice.choice(("min", "max")),
         )
         with contextlib.suppress(sqlite3.Error):  # no such column, or one that must be unique
             db.execute(statement)
@@ -179,7 +184,9 @@ def survive(path: Path, deliver: Deliver = emptied) -> bool:
             minute = EffortMinute(
                 start_sample=10**6 + number, end_sample=10**7, sample_rate_hz=1, heard=9
             )
-            store.record_effort(minute, {"start_utc": "", "clock": CLOCK}, stream="t", dating=SYNCED)
+            store.record_effort(
+                minute, {"start_utc": "", "clock": CLOCK}, stream="t", dating=SYNCED
+            )
         waiting = [row.key for row in store.pending("mqtt", limit=100) if row.kind == "detection"]
         assert waiting == [f"{content['id']}/new" for content in fresh]
         deliver(store)

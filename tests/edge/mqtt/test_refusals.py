@@ -104,7 +104,6 @@ def test_a_broker_that_is_away_refuses_nothing() -> None:
     refusals = Refusals()
     assert all(refusals.ended(()) is None for _ in range(10 * HANGUPS))
     assert not refusals.any
-    assert not refusals.one_at_a_time
 
 
 def test_hangups_on_different_rows_do_not_add_up() -> None:
