@@ -353,27 +353,3 @@ def test_two_recorders_do_not_evict_each_other(
         assert until(lambda: len(subscriber.counted("r1")) == len(subscriber.counted("r2")) == 20)
         assert not one.errors + two.errors
         sink_two.stop()
-
-
-def test_home_assistant_hears_of_the_recorder_at_each_of_its_births(
-    broker: Broker, store: Store, open_sink: Open
-) -> None:
-    topic = "homeassistant/device/edge_r1/config"
-    with Subscriber(broker.port) as subscriber:
-        sink = open_sink(broker.port, home_assistant=True)
-        assert until(lambda: len(subscriber.said(topic)) == 1)
-        config = json.loads(subscriber.said(topic)[0])
-        assert config["availability_topic"] == "edge/r1/status"
-        # `stopped` is not available either
-        assert "value == 'online'" in config["availability_template"]
-        assert {c["p"] for c in config["cmps"].values()} == {"event", "sensor", "binary_sensor"}
-        assert len({c["unique_id"] for c in config["cmps"].values()}) == len(config["cmps"])
-        subscriber.publish("homeassistant/status", b"offline")
-        subscriber.publish("homeassistant/status", b"online")
-        assert until(lambda: len(subscriber.said(topic)) == 2)
-        for nonsense in (b"", b"\xff\xfe", b"online" * 1000, bytes(range(256))):
-            subscriber.publish("homeassistant/status", nonsense)
-        broker.kill()
-        broker.start()
-        assert until(lambda: len(subscriber.said(topic)) >= 3)
-        assert sink.alive

@@ -20,9 +20,12 @@ import numpy as np
 from edge.store.dating import Dating
 from edge.store.effort import EffortMinute
 from edge.store.store import Store
+from tests.support.broker import unexpected, until
+from tests.support.far_ends import quick_sink
+from tests.support.hostile import Hostile, acknowledges
 from tests.support.store import BOOT, SYNCED, UNSYNCED, event_id, health, payload
 
-__all__ = ["Deliver", "damage_one", "emptied", "survive"]
+__all__ = ["Deliver", "damage_one", "emptied", "survive", "through_a_sink"]
 
 PAGE = 4096
 CLOCK = {"source": "system", "synced": False, "uncertainty_s": 9.0}
@@ -164,6 +167,20 @@ def emptied(store: Store) -> None:
     raise AssertionError("the outbox does not get empty")
 
 
+def through_a_sink(port: int) -> Deliver:
+    """Return a delivery by the recorder's own sink, to a broker on that port."""
+
+    def deliver(store: Store) -> None:
+        sink = quick_sink(port, store, unexpected)
+        sink.start()
+        try:
+            assert until(lambda: store.depth("mqtt")[0] == 0, 10.0), "rows are stuck"
+        finally:
+            sink.stop(0.5)
+
+    return deliver
+
+
 def survive(path: Path, deliver: Deliver = emptied) -> bool:
     """Use a damaged store as a recorder does; return False where it was set aside at opening.
 
@@ -199,17 +216,18 @@ def survive(path: Path, deliver: Deliver = emptied) -> bool:
 def main(count: int) -> None:
     logging.disable()
     outcomes: Counter[str] = Counter()
-    for seed in range(count):
-        dice = random.Random(seed)
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "edge.db"
-            how = damage_one(path, dice)
-            try:
-                outcome = "delivers" if survive(path) else "set aside"
-            except Exception as exc:
-                outcome = "stuck"
-                print(f"seed {seed}, {how}: {type(exc).__name__} {exc}")
-        outcomes[outcome] += 1
+    with Hostile(acknowledges) as broker:
+        for seed in range(count):
+            with tempfile.TemporaryDirectory() as folder:
+                path = Path(folder) / "edge.db"
+                how = damage_one(path, random.Random(seed))
+                try:
+                    used = survive(path, through_a_sink(broker.port))
+                    outcome = "delivers" if used else "set aside"
+                except Exception as exc:
+                    outcome = "stuck"
+                    print(f"seed {seed}, {how}: {type(exc).__name__} {exc}")
+            outcomes[outcome] += 1
     print(", ".join(f"{number} {outcome}" for outcome, number in sorted(outcomes.items())))
 
 

@@ -38,7 +38,7 @@ def test_a_secret_that_cannot_be_sent_is_told_by_its_key(
     bad.write_bytes(content)
     files = {"username_file": good, "password_file": good, key: bad}
     with Hostile() as broker:
-        config = MqttConfig(host="127.0.0.1", port=broker.port, **files)
+        config = MqttConfig(host="127.0.0.1", port=broker.port).model_copy(update=files)
         with pytest.raises(DeliveryError, match=rf"mqtt\..*{key}|{key}") as caught:
             probe(config, device="r1")
         assert caught.value.reason == "credentials"
@@ -49,9 +49,7 @@ def test_a_secret_that_cannot_be_sent_is_told_by_its_key(
 def test_the_longest_that_mqtt_can_send_is_sent(tmp_path: Path) -> None:
     (tmp_path / "long").write_bytes(b"u" * 65_535 + b"\n")
     with Hostile() as broker:
-        config = MqttConfig(
-            host="127.0.0.1", port=broker.port, username_file=tmp_path / "long"
-        )
+        config = MqttConfig(host="127.0.0.1", port=broker.port, username_file=tmp_path / "long")
         assert "accepts" in probe(config, device="r1")
 
 
