@@ -36,7 +36,7 @@ class Session:
     """A connection under `client_id`. One thread only.
 
     `wake` is a socket that ends a wait early when it can be read. Unless `retain`, nothing is
-    published to be retained, nor is the will.
+    published to be retained, nor is the will. `reached` is whether something took the connection.
     """
 
     def __init__(
@@ -55,9 +55,8 @@ class Session:
         self._connack: ReasonCode | None = None
         self._ended_by: ReasonCode | None = None
         self._acks: list[Ack] = []
-        self._granted = Granted(retain=retain)
-        self._retain_available = True
-        self.reached = False  # whether something has taken the connection
+        self.granted = Granted(retain=retain)  # until the CONNACK says more
+        self._retain_available, self.reached = True, False
         self._unanswered = 0
         self._subscribed: dict[int | None, str] = {}  # topics by message id, not answered yet
         self.subscriptions: dict[str, str | None] = {}  # answered ones; the reason of a refusal
@@ -90,7 +89,7 @@ class Session:
         if self._connack.is_failure:
             reason = f"the broker {where} refuses: {explained(self._connack)}"
             raise DeliveryError("refused", reason)
-        if self._granted.qos < 1:
+        if self.granted.qos < 1:
             reason = f"the broker {where} offers no QoS 1, without which nothing is acknowledged"
             raise DeliveryError("refused", reason)
 
@@ -100,11 +99,6 @@ class Session:
         if self._connack is None:
             return None
         return self._connack.value != NO_RETAIN and self._retain_available
-
-    @property
-    def largest_bytes(self) -> int | None:
-        """The largest packet that the broker takes; None where it has named no limit."""
-        return self._granted.packet_bytes
 
     def _connect(self, where: str) -> None:
         config = self._config
@@ -133,7 +127,7 @@ class Session:
 
         The caller keeps to it, since paho does not.
         """
-        return self._granted.at_once - self._unanswered
+        return self.granted.at_once - self._unanswered
 
     def publish(self, topic: str, payload: str, *, retain: bool = False) -> int:
         """Send with QoS 1; return the message's id, which an `Ack` will carry.
@@ -142,8 +136,8 @@ class Session:
         """
         try:
             content = payload.encode()
-            self._granted.check_size(topic, content)
-            retain = retain and self._granted.retain
+            self.granted.check_size(topic, content)
+            retain = retain and self.granted.retain
             sent = self._client.publish(topic, content, qos=1, retain=retain)
         except NONSENSE as exc:
             text = f"no message can be made of {topic[:80]!a}: {type(exc).__name__}"
@@ -154,8 +148,7 @@ class Session:
     def subscribe(self, topic: str) -> None:
         """Have `on_message` called with payloads of `topic`.
 
-        With QoS 0: what is missed between two connections does not matter, and what need not be
-        kept needs no bound.
+        With QoS 0: what is missed between two connections does not matter.
         """
         _, mid = self._client.subscribe(topic, qos=0)
         self._subscribed[mid] = topic
@@ -229,7 +222,7 @@ class Session:
         if self._connack is not None:  # a second one is nonsense, and must not undo the first
             return
         self._connack = reason
-        self._granted = Granted.of(properties, retain=self._granted.retain)
+        self.granted = Granted.of(properties, retain=self.granted.retain)
         self._retain_available = bool(getattr(properties, "RetainAvailable", 1))
 
     def _disconnected(

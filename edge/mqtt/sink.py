@@ -197,7 +197,7 @@ class MqttSink:
         if self._config.protocol != 5:
             self._memory.troubles.once("protocol", BLIND)
         self._meter.mqtt_connected(True)
-        self._memory.offers.begin(session.largest_bytes)
+        self._memory.offers.begin(session.granted.packet_bytes)
         self._memory.announcer.begin(session)
 
     def _converse(self, conversation: Conversation) -> None:

@@ -10,7 +10,9 @@ nobody empties, and the next row goes. Its place is the first that the bound tak
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Iterator, Set
+from pathlib import Path
 from typing import Literal, cast, get_args
 
 from edge.store.dating import Database, Dating
@@ -24,7 +26,10 @@ __all__ = [
     "Kind",
     "Outbox",
     "OutboxRow",
+    "tell_aside",
 ]
+
+log = logging.getLogger(__name__)
 
 # No message can be made of it, or the far end says that it takes none of this size.
 AsideReason = Literal["unsendable", "too_large"]
@@ -218,3 +223,10 @@ class Outbox:
 def _aside(sink: str) -> tuple[str, ...]:
     """Return the names under which what is set aside of `sink` is kept."""
     return tuple(f"{sink}/{reason}" for reason in ASIDE_REASONS)
+
+
+def tell_aside(path: Path, count: int, why: str) -> None:
+    """Log that rows of the store at `path` were set aside, if any were."""
+    if count:
+        text = "store %s: %d messages are set aside, since %s; the others are sent"
+        log.error(text, path, count, why)

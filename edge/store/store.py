@@ -13,7 +13,6 @@ memory card. Listeners run on the writing thread, after the commit.
 from __future__ import annotations
 
 import contextlib
-import logging
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Set
@@ -22,25 +21,18 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from edge.errors import StoreError
-from edge.store import history_tables, outbox_tables
 from edge.store.connection import SharedConnection
-from edge.store.database import Layout
 from edge.store.dating import Dating, shift_times
 from edge.store.effort import EffortMinute
 from edge.store.history import History
+from edge.store.layout import LAYOUT
 from edge.store.listeners import Listeners
-from edge.store.outbox import AsideReason, Kind, Outbox, OutboxRow
+from edge.store.outbox import AsideReason, Kind, Outbox, OutboxRow, tell_aside
 from edge.store.payloads import written
 from edge.types import Array
 
 __all__ = ["Dating", "OutboxRow", "Store"]
 
-LAYOUT = Layout(
-    tables=history_tables.TABLES + outbox_tables.TABLES,
-    version=2,
-    recount=history_tables.RECOUNT + outbox_tables.RECOUNT,
-)
-log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 
@@ -67,18 +59,16 @@ class Store:
         self._monotonic = monotonic
         self._listeners = Listeners()
         self._redated = 0
-        self._shared = SharedConnection(path, LAYOUT, ballast_bytes=ballast_bytes)
-        self._db = self._shared
+        self._shared = self._db = SharedConnection(path, LAYOUT, ballast_bytes=ballast_bytes)
         self._outbox = Outbox(self._db, bound_bytes=outbox_bytes, run=uuid.uuid4().hex)
         self._history = History(self._db, bound_bytes=history_bytes)
         with contextlib.suppress(StoreError):  # a full disk; the next start does it
-            self._tell_aside(
-                self._write(lambda: self._outbox.adopt(sinks)), "their sink is unknown"
-            )
+            orphans = self._write(lambda: self._outbox.adopt(sinks))
+            tell_aside(path, orphans, "their sink is unknown")
 
     @property
     def quarantined(self) -> Path | None:
-        """Where the last damaged file was put, None when the file was sound."""
+        """Where the last damaged file was put, None where there was none."""
         return self._shared.quarantined
 
     @property
@@ -139,9 +129,8 @@ class Store:
         text = written(payload)
 
         def write() -> bool:
-            added = self._history.add_minute(
-                key, minute, start_utc=payload["start_utc"], dating=dating
-            )
+            start_utc = payload["start_utc"]
+            added = self._history.add_minute(key, minute, start_utc=start_utc, dating=dating)
             if added:
                 self._queue("effort", key, text, dating)
             return added
@@ -169,7 +158,7 @@ class Store:
 
         shifted, damaged = self._write(write)
         self._redated += 1
-        self._tell_aside(damaged, "they cannot be dated")
+        tell_aside(self.path, damaged, "they cannot be dated")
         self._listeners.notify(True)
         return shifted
 
@@ -191,7 +180,7 @@ class Store:
         """
         read = partial(self._outbox.pending, limit=limit, skip=skip, unsynced=unsynced, after=after)
         rows, aside = self._write(lambda: read(sink))
-        self._tell_aside(aside, "they cannot be read")
+        tell_aside(self.path, aside, "they cannot be read")
         return rows
 
     def done(self, sink: str, rows: Iterable[OutboxRow]) -> int:
@@ -256,11 +245,6 @@ class Store:
             self._outbox.add(
                 sink, kind, key, text, dating=dating, stored_us=round(self._monotonic() * 1e6)
             )
-
-    def _tell_aside(self, count: int, why: str) -> None:
-        if count:
-            text = "store %s: %d messages are set aside, since %s; the others are sent"
-            log.error(text, self.path, count, why)
 
     def _write(self, work: Callable[[], T]) -> T:
         return self._shared.write(work, history=self._history)

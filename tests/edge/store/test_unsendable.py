@@ -82,12 +82,12 @@ def test_what_cannot_be_dated_anew_is_treated_alike(path: Path) -> None:
         for number in (1, 2, 4, 5):
             store.record(payload(number, synced=False), dating=UNSYNCED)
         store.record_effort(minute, sent, stream="s", dating=UNSYNCED)
-    for table, number in (("outbox", "seq"), ("detections", "number")):
+    for table, column in (("outbox", "seq"), ("detections", "number")):
         change(
             path,
-            f"UPDATE {table} SET payload = 'x' WHERE {number} = 1",
-            f"UPDATE {table} SET payload = replace(payload, '2024-', '20y4-') WHERE {number} = 2",
-            f"UPDATE {table} SET offset_us = -9223372036854775807 WHERE {number} = 3",
+            f"UPDATE {table} SET payload = 'x' WHERE {column} = 1",
+            f"UPDATE {table} SET payload = replace(payload, '2024-', '20y4-') WHERE {column} = 2",
+            f"UPDATE {table} SET offset_us = -9223372036854775807 WHERE {column} = 3",
         )
     change(path, "UPDATE effort SET start_utc = 'soon'")
     with open_store(path) as store:
