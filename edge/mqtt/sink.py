@@ -153,6 +153,8 @@ class MqttSink:
         self._memory.troubles.trouble(exc.reason, str(exc))
         if isinstance(exc, FloodError):
             self._memory.announcer.flooded()
+        if isinstance(exc, FloodError) or exc.reason == "unanswered":
+            return  # it is the recorder that has ended it
         blamed = self._memory.in_flight.lost()
         if blamed is not None:
             size = f"{len(blamed.payload.encode())} bytes"

@@ -74,7 +74,7 @@ class SharedConnection:
                 self._db.execute("BEGIN IMMEDIATE")
                 yield
                 self._db.execute("COMMIT")
-            except sqlite3.Error as exc:
+            except (sqlite3.Error, UnicodeDecodeError) as exc:
                 raise StoreError(f"{self._path}: {exc}") from exc
             finally:
                 # The first error is the one to report; a closed file has nothing to undo.

@@ -23,6 +23,8 @@ __all__ = ["Layout", "disk_is_full", "is_damage", "open_database", "set_aside"]
 log = logging.getLogger(__name__)
 
 JOURNAL_BYTES = 8_000_000  # what the write-ahead log is cut back to after a burst
+# With a damaged name of a table in it, SQLite's own message cannot be decoded.
+SAYS_DAMAGED = (sqlite3.DatabaseError, UnicodeDecodeError)
 NO_ROOM_BYTES = 64 * 1024  # with less free, any failure is taken for that of a full disk
 
 
@@ -56,14 +58,14 @@ def open_database(path: Path, layout: Layout) -> tuple[sqlite3.Connection, Path 
         return _connect(path, layout), None
     except sqlite3.OperationalError:
         raise  # a full disk or a missing right: nothing is damaged
-    except (sqlite3.DatabaseError, _DamagedError) as exc:
+    except (*SAYS_DAMAGED, _DamagedError) as exc:
         aside = set_aside(path, exc)
         return _connect(path, layout), aside
 
 
 def is_damage(exc: BaseException | None) -> bool:
     """Return whether the database failed on what stands in its file, not on the disk or a bug."""
-    return isinstance(exc, sqlite3.DatabaseError) and not isinstance(
+    return isinstance(exc, SAYS_DAMAGED) and not isinstance(
         exc, (sqlite3.OperationalError, sqlite3.ProgrammingError)
     )
 

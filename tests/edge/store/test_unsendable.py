@@ -152,6 +152,20 @@ def test_a_file_with_other_tables_is_set_aside(path: Path, broken: str) -> None:
         assert store.record(payload(1), dating=SYNCED)
 
 
+def test_a_message_of_sqlite_that_is_no_text_is_one_of_damage(path: Path) -> None:
+    with open_store(path) as store:
+        store.record(payload(1), dating=SYNCED)
+    content = path.read_bytes()
+    assert b"outbox_kinds ON" in content
+    path.write_bytes(
+        content.replace(b"outbox_kinds ON", b"outbox_kin\xf2s ON").replace(
+            b"indexoutbox_kinds", b"indexoutbox_kin\xf2s"
+        )
+    )
+    with open_store(path) as store:
+        assert store.quarantined is not None
+
+
 def cut_off_index(path: Path, name: str) -> None:
     """Leave an index that knows nothing of the rows, as a lost write does."""
     with contextlib.closing(sqlite3.connect(path)) as db:
