@@ -48,7 +48,10 @@ class Ack:
 
 @dataclass(frozen=True, kw_only=True)
 class Granted:
-    """What the broker's CONNACK allows; without a word of it everything is allowed."""
+    """What the broker's CONNACK allows; without a word of it everything is allowed.
+
+    Its maximum of topic aliases does not matter: none is ever used.
+    """
 
     at_once: int = IN_FLIGHT
     packet_bytes: int | None = None

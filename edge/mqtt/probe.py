@@ -17,6 +17,7 @@ __all__ = ["probe"]
 
 ANSWER_S = 10.0
 COMES_BACK_S = 3.0
+AMPLE_BYTES = 8192  # several times what a detection takes
 TEXT = "tried by edge check"
 
 
@@ -40,7 +41,8 @@ def probe(config: MqttConfig, *, device: str, answer_s: float = ANSWER_S) -> str
         try:
             session.open()
             _try(session, topic, answer_s)
-            return _found(session, topic, came_back, five=config.protocol == 5)
+            found = _found(session, topic, came_back, five=config.protocol == 5)
+            return found + _limit(session.granted.packet_bytes)
         finally:
             session.close()
 
@@ -80,6 +82,13 @@ def _found(session: Session, topic: str, came_back: list[bytes], *, five: bool) 
         "message did not come back, so it was dropped, or this recorder may not read it "
         "(mqtt.protocol: 5 tells)"
     )
+
+
+def _limit(packet_bytes: int | None) -> str:
+    """Return a warning of a limit by which a detection may be too large."""
+    if packet_bytes is None or packet_bytes >= AMPLE_BYTES:
+        return ""
+    return f"; it takes messages of {packet_bytes} bytes at most, larger ones are set aside"
 
 
 def _wait_for_it(session: Session, came_back: list[bytes], *, readable: bool) -> None:

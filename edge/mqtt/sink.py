@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
 import socket
 import threading
 import time
@@ -203,10 +204,14 @@ class MqttSink:
         self._memory.announcer.begin(session)
 
     def _converse(self, conversation: Conversation) -> None:
-        opened_s = time.monotonic()
+        steady_s = time.monotonic() + STEADY_S
         while not self._stopping.is_set():
             conversation.step()
-            if conversation.delivered or time.monotonic() - opened_s > STEADY_S:
+            if time.monotonic() > steady_s:
+                steady_s = math.inf
+                self._backoff.reset()
+                self._memory.troubles.steady()
+            elif conversation.delivered:
                 conversation.delivered = False
                 self._backoff.reset()
         conversation.farewell(self._left_s)

@@ -11,11 +11,14 @@ from edge.rate_limited_log import RateLimitedLog
 __all__ = ["Troubles"]
 
 NAMED = 50  # topics with lines of their own; the others share one
-CONNECTED_EVERY_S = 60.0
+EVERY_S = 60.0
 
 
 class Troubles:
-    """Counts by `count` and logs at most a line in ten minutes for each thing. One thread only."""
+    """Counts by `count` and logs at most a line in ten minutes for each thing. One thread only.
+
+    The end of a steady connection is told anew, at most once a minute.
+    """
 
     def __init__(
         self,
@@ -28,12 +31,16 @@ class Troubles:
         self._count = count
         self._monotonic_s = monotonic_s
         self._limited = RateLimitedLog(log, monotonic_s=monotonic_s)
+        self._of_connection = RateLimitedLog(log, monotonic_s=monotonic_s)
         self._named: set[str] = set()
-        self._connected_s = -CONNECTED_EVERY_S
+        self._connected_s = self._steady_s = -EVERY_S
 
     def trouble(self, reason: str, message: str, *, topic: str = "") -> None:
         """Tell of trouble by one of `edge.mqtt.reasons.ERROR_REASONS`, and of which topic."""
         self._count(reason)
+        if not topic:
+            self._of_connection.warning(reason, f"mqtt: {message}")
+            return
         if len(self._named) < NAMED:
             self._named.add(topic)
         about = topic if topic in self._named else "others"
@@ -43,9 +50,16 @@ class Troubles:
         """Log what is no fault of now, but has to be known; it is not counted."""
         self._limited.warning(about, f"mqtt: {message}")
 
+    def steady(self) -> None:
+        """Note that a connection has lasted: what ends it is news."""
+        now_s = self._monotonic_s()
+        if now_s - self._steady_s >= EVERY_S:
+            self._steady_s = now_s
+            self._of_connection = RateLimitedLog(self._log, monotonic_s=self._monotonic_s)
+
     def connected(self, where: str) -> None:
         """Log that there is a broker; one that comes and goes all the time is one line a minute."""
         now_s = self._monotonic_s()
-        if now_s - self._connected_s >= CONNECTED_EVERY_S:
+        if now_s - self._connected_s >= EVERY_S:
             self._connected_s = now_s
             self._log.info("connected to the broker %s", where)

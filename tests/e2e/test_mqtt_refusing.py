@@ -188,6 +188,13 @@ def test_a_check_without_the_right_to_read_is_content_with_the_word_of_mqtt_5(
         assert "cannot tell a refusal" in blind
 
 
+def test_a_check_tells_of_a_limit_that_is_too_small(tmp_path: Path) -> None:
+    settings = ("allow_anonymous true", "max_packet_size 900")
+    with Broker(tmp_path / "broker", *settings) as broker:
+        found = probe(MqttConfig(host="127.0.0.1", port=broker.port), device="r1")
+        assert "takes messages of 900 bytes at most" in found
+
+
 def test_a_check_of_a_broker_that_acknowledges_nothing_says_so() -> None:
     with Hostile(mute) as broker, pytest.raises(DeliveryError, match="does not answer a message"):
         probe(MqttConfig(host="127.0.0.1", port=broker.port), device="r1", answer_s=0.5)
