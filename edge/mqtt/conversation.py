@@ -172,7 +172,10 @@ class Conversation:
             self._exchange(min(wait_s, 0.2))
         while self._session.room <= 0 and left_s() > 0:
             self._exchange(min(0.1, left_s()))
-        stopped = self._session.publish(self._topics.status, "stopped", retain=True)
+        try:
+            stopped = self._session.publish(self._topics.status, "stopped", retain=True)
+        except UnsendableError:
+            return  # a broker that is too small for a word
         while left_s() > 0:
             self._session.exchange(min(0.2, left_s()))
             acks = self._session.acks()

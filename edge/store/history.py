@@ -8,7 +8,7 @@ unreadable are passed over, and go when they are the oldest.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -168,9 +168,7 @@ class History:
     def detections(self) -> Iterator[dict[str, Any]]:
         """Return the payloads that can be read, oldest first."""
         rows = self._db.execute("SELECT payload FROM detections ORDER BY number").fetchall()
-        contents = [parsed(payload) for (payload,) in rows]
-        _tell_damaged(contents.count(None))
-        return (content for content in contents if content is not None)
+        return _readable(payload for (payload,) in rows)
 
     def begun(
         self, number: int, *, newest_first: bool, limit: int
@@ -207,6 +205,17 @@ class History:
                 self._db.execute("DELETE FROM detections WHERE number = ?", (first,))
             else:
                 return
+
+
+def _readable(payloads: Iterable[object]) -> Iterator[dict[str, Any]]:
+    damaged = 0
+    for payload in payloads:
+        content = parsed(payload)
+        if content is None:
+            damaged += 1
+        else:
+            yield content
+    _tell_damaged(damaged)
 
 
 def _tell_damaged(count: int) -> None:

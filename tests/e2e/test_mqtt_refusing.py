@@ -294,3 +294,24 @@ def test_a_row_that_is_dated_anew_on_its_way_is_sent_again(store: Store, open_si
 
 def contents(broker: Hostile) -> list[bytes]:
     return [m.payload for m in broker.published if m.payload.startswith(b"{")]
+
+
+@pytest.mark.parametrize(
+    "properties",
+    [b"\x27\0\0\0\1", b"\x25\0", b"\x22\0\0", b"\x13\0\5"],
+    ids=["one byte", "nothing retained", "no alias", "keepalive"],
+)
+def test_whatever_a_broker_grants_the_sink_lives_and_nothing_is_lost(
+    store: Store, open_sink: Open, properties: bytes
+) -> None:
+    store.record(payload(1), dating=SYNCED)
+    with Hostile(properties=properties) as broker:
+        sink = open_sink(broker.port, home_assistant=True)
+        assert until(lambda: store.depth("mqtt") == (0, 0))
+        assert sink.alive
+        sink.stop(1.0)
+        assert not sink.alive
+    with Hostile() as honest:
+        open_sink(honest.port)
+        sent = [m.payload for m in (*broker.published, *honest.published)]
+        assert until(lambda: any(event_id(1).encode() in each for each in sent + contents(honest)))
