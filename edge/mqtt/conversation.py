@@ -160,8 +160,8 @@ class Conversation:
     def _tell_subscriptions(self) -> None:
         refusal = self._session.subscriptions.pop(self._announcer.birth_topic, None)
         if refusal is not None:
-            text = f"may not read {self._announcer.birth_topic}: {refusal}; Home Assistant's starts"
-            self._troubles.once("birth", f"{text} are not noticed")
+            text = f"the broker does not let this recorder read {self._announcer.birth_topic}"
+            self._troubles.once("birth", f"{text}, so Home Assistant's starts go unseen: {refusal}")
 
     def farewell(self, left_s: Callable[[], float]) -> None:
         """Send what is left for as long as there is time, then say that this is on purpose."""

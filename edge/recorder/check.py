@@ -21,7 +21,8 @@ BROKER_FAULTS = {
     "tls": ("mqtt.tls", "does the broker speak TLS there, and do these certificates belong to it?"),
     "credentials": ("mqtt.username_file", "may this user read the files that mqtt names?"),
     "refused": ("mqtt.username_file", "does the broker know this recorder?"),
-    "puback": ("mqtt.topic_prefix", "let this recorder write everything below PREFIX/DEVICE"),
+    "puback": ("mqtt.username_file", "let it write everything below mqtt.topic_prefix/DEVICE"),
+    "unanswered": ("mqtt.host", "it takes connections and acknowledges nothing: see its own log"),
 }
 UNREACHABLE = ("mqtt.host", "is it running, and may this recorder reach it?")
 

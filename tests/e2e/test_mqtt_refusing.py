@@ -315,3 +315,19 @@ def test_whatever_a_broker_grants_the_sink_lives_and_nothing_is_lost(
         open_sink(honest.port)
         sent = [m.payload for m in (*broker.published, *honest.published)]
         assert until(lambda: any(event_id(1).encode() in each for each in sent + contents(honest)))
+
+
+@pytest.mark.parametrize(("protocol", "code"), [(5, 0x87), (5, 0x80), (311, 0x80)])
+def test_a_subscription_that_is_refused_is_told_and_costs_nothing_else(
+    store: Store,
+    open_sink: Open,
+    caplog: pytest.LogCaptureFixture,
+    protocol: Protocol,
+    code: int,
+) -> None:
+    store.record(payload(1), dating=SYNCED)
+    with Hostile(suback=code) as broker:
+        open_sink(broker.port, home_assistant=True, protocol=protocol)
+        assert until(lambda: store.depth("mqtt") == (0, 0))
+        assert until(lambda: log_lines(caplog, "does not let this recorder read") != [])
+        assert broker.connections == 1

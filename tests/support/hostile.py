@@ -45,7 +45,7 @@ class Hostile:
     """Accepts connections, answers pings, and messages by `answer`.
 
     `says` is called after each CONNACK, with the number of the connection, and sends what it likes;
-    `properties` are those of the CONNACK.
+    `properties` are those of the CONNACK, `suback` answers a subscription.
     """
 
     def __init__(
@@ -54,8 +54,10 @@ class Hostile:
         *,
         says: Callable[[socket.socket, int], None] | None = None,
         properties: bytes = b"",
+        suback: int = 0,
     ) -> None:
         self.answer = answer
+        self._suback = bytes([suback])
         self.published: list[Published] = []
         self.connections = 0
         self._says = says
@@ -99,9 +101,7 @@ class Hostile:
                     self.published.append(message)
                     connection.sendall(self.answer(message))
                 elif kind >> 4 == 8:
-                    granted = (
-                        b"\x90\x04" + body[:2] + b"\0\0" if five else b"\x90\x03" + body[:2] + b"\0"
-                    )
-                    connection.sendall(granted)
+                    granted = body[:2] + (b"\0" if five else b"") + self._suback
+                    connection.sendall(bytes([0x90, len(granted)]) + granted)
                 elif kind >> 4 == 12:
                     connection.sendall(b"\xd0\0")
