@@ -40,10 +40,10 @@ MAY_IMPORT: dict[str, dict[str, str]] = {
         "store": "clock errors types",
         "wire": "clock provenance store types",
         "threads": "errors",
-        "mqtt": "backoff config errors store threads",
+        "mqtt": "backoff config errors rate_limited_log store threads",
         "recorder": (
-            "bundle clock config detect errors files models mqtt provenance sources store threads "
-            "types wire"
+            "bundle clock config detect errors files models mqtt provenance rate_limited_log "
+            "sources store threads types wire"
         ),
         "replay": (
             "bundle clock config detect errors extras files models provenance section sources "

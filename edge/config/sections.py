@@ -214,5 +214,13 @@ class MetricsConfig(Section):
     port: Port = 9618
 
 
+MOST_SECRET_BYTES = 70_000  # more than MQTT can send
+
+
 def _secret(path: Path | None) -> str | None:
-    return path.read_text(encoding="utf-8").strip("\r\n") if path is not None else None
+    if path is None:
+        return None
+    with path.open("rb") as file:  # of a file that is no secret, not more than shows it
+        content = file.read(MOST_SECRET_BYTES)
+    cut = len(content) == MOST_SECRET_BYTES  # perhaps within a letter
+    return content.decode("utf-8", "ignore" if cut else "strict").strip("\r\n")

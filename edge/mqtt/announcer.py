@@ -11,15 +11,20 @@ from typing import Any
 from edge.config.sections import MqttConfig
 from edge.mqtt.homeassistant import discovery
 from edge.mqtt.session import Session
+from edge.mqtt.today import Today
 from edge.mqtt.topics import Topics
 
 __all__ = ["Announcer"]
 
 EVERY_S = 1.0  # whoever shouts that Home Assistant was born is not answered more often than this
+DEAF_S = 3600.0  # after a flood on the topic of its birth, that is not listened to for so long
 
 
 class Announcer:
-    """Publishes `info`, the discovery of Home Assistant and the status. One thread only."""
+    """Says what is due: `info`, the discovery of Home Assistant, the status and today's events.
+
+    One thread only.
+    """
 
     def __init__(
         self,
@@ -28,21 +33,30 @@ class Announcer:
         device: str,
         topics: Topics,
         info: Mapping[str, Any],
+        today: Today,
         monotonic_s: Callable[[], float] = time.monotonic,
     ) -> None:
         self._config = config
         self._device = device
         self._topics = topics
         self._info = dict(info)
+        self._today = today
         self._monotonic_s = monotonic_s
         self._due = False
-        self._announced_s = -EVERY_S
+        self._announced_s = self._looked_s = -EVERY_S
+        self._said_today: dict[str, Any] | None = None
+        self._listens_from_s = 0.0
         self._waiting: deque[tuple[str, str]] = deque()
+
+    @property
+    def birth_topic(self) -> str:
+        """Where Home Assistant says that it has started."""
+        return f"{self._config.home_assistant_prefix}/status"
 
     def begin(self, session: Session) -> None:
         """Have everything said anew over a new connection."""
-        if self._config.home_assistant:
-            session.subscribe(f"{self._config.home_assistant_prefix}/status")
+        if self._config.home_assistant and self._monotonic_s() >= self._listens_from_s:
+            session.subscribe(self.birth_topic)
         self._due = True
         self._announced_s = -EVERY_S
 
@@ -51,21 +65,48 @@ class Announcer:
         if payload == b"online":
             self._due = True
 
-    def publish(self, session: Session) -> None:
-        """Publish what is due, as far as the broker takes it now."""
+    def flooded(self) -> None:
+        """Note that more came than a recorder reads, for which it subscribed to one topic."""
+        self._listens_from_s = self._monotonic_s() + DEAF_S
+
+    def next(self, waits: Callable[[str], bool]) -> tuple[str, str] | None:
+        """Return topic and payload of what is to be said now, if there is any.
+
+        Topics that are to wait stay for later.
+        """
         now_s = self._monotonic_s()
         if self._due and now_s - self._announced_s >= EVERY_S:
             self._due = False
             self._announced_s = now_s
+            self._said_today = None
             self._waiting = deque(self._introduction())
-        while self._waiting and session.room > 0:
-            session.publish(*self._waiting.popleft(), retain=True)
+        if self._config.home_assistant and now_s - self._looked_s >= EVERY_S:
+            self._looked_s = now_s
+            self._look_at_today()
+        for message in self._waiting:
+            if not waits(message[0]):
+                self._waiting.remove(message)
+                return message
+        return None
+
+    def put_back(self, topic: str, payload: str) -> None:
+        """Say again later what the broker did not take, unless there is something newer."""
+        if all(waiting != topic for waiting, _ in self._waiting):
+            self._waiting.append((topic, payload))
+
+    def _look_at_today(self) -> None:
+        summary = self._today.summary()
+        if summary is not None and summary != self._said_today:
+            self._said_today = summary
+            topic = self._topics.today
+            self._waiting = deque(message for message in self._waiting if message[0] != topic)
+            self._waiting.append((topic, json.dumps(summary)))
 
     def _introduction(self) -> Iterator[tuple[str, str]]:
         """Yield topics and payloads."""
         yield self._topics.info, json.dumps(self._info, allow_nan=False)
         if self._config.home_assistant:
             topic = f"{self._config.home_assistant_prefix}/device/edge_{self._device}/config"
-            announcement = discovery(self._device, base=self._topics.base, info=self._info)
+            announcement = discovery(self._device, topics=self._topics, info=self._info)
             yield topic, json.dumps(announcement, allow_nan=False)
         yield self._topics.status, "online"

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from paho.mqtt.reasoncodes import ReasonCode
 
-__all__ = ["ERROR_REASONS", "PROTOCOL_ERROR", "UNSPECIFIED", "explained"]
+__all__ = [
+    "ERROR_REASONS",
+    "NO_RETAIN",
+    "OF_TOPIC",
+    "PROTOCOL_ERROR",
+    "UNSPECIFIED",
+    "explained",
+]
 
 ERROR_REASONS = (
     "unreachable",
@@ -15,6 +22,8 @@ ERROR_REASONS = (
     "lost",
     "protocol",
     "puback",
+    "too_large",
+    "unanswered",
     "store",
 )
 # Reason codes of MQTT 5 (section 2.4), into which paho turns those of MQTT 3.1.1 as well.
@@ -24,12 +33,17 @@ UNSUPPORTED_VERSION = 0x84
 BAD_CREDENTIALS = 0x86
 NOT_AUTHORISED = 0x87
 TAKEN_OVER = 0x8E
+TOPIC_INVALID = 0x90
+NO_RETAIN = 0x9A
+NO_QOS = 0x9B
+OF_TOPIC = (NOT_AUTHORISED, TOPIC_INVALID)  # what they refuse is the topic, not the message
 HINTS = {
     NOT_AUTHORISED: (
         "check mqtt.username_file and mqtt.password_file, and what the broker lets this user do"
     ),
     BAD_CREDENTIALS: "check mqtt.username_file and mqtt.password_file",
     TAKEN_OVER: "another client has this recorder's id: give each recorder a device.id of its own",
+    NO_QOS: "a broker without QoS 1 acknowledges nothing",
     UNSUPPORTED_VERSION: "try mqtt.protocol: 311",
 }
 

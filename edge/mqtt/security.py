@@ -12,6 +12,7 @@ from edge.errors import DeliveryError
 __all__ = ["HANDSHAKE_S", "secure"]
 
 HANDSHAKE_S = 5.0
+LONGEST_BYTES = 65_535  # of a string in MQTT
 
 
 class _TlsSocket(ssl.SSLSocket):
@@ -40,6 +41,8 @@ def secure(client: mqtt.Client, config: MqttConfig) -> None:
             path.open("rb").close()  # ssl's own error would not name the file
         credentials = config.credentials()
         if credentials.username is not None:
+            _check_length("mqtt.username_file", credentials.username)
+            _check_length("mqtt.password_file", credentials.password or "")
             client.username_pw_set(credentials.username, credentials.password)
         if config.tls:
             client.tls_set_context(_context(config))
@@ -51,6 +54,15 @@ def secure(client: mqtt.Client, config: MqttConfig) -> None:
     except ValueError as exc:  # a file that is not text; its content is not for the log
         reason = "mqtt.username_file or password_file is not UTF-8 text"
         raise DeliveryError("credentials", reason) from exc
+
+
+def _check_length(key: str, text: str) -> None:
+    """Raise where MQTT has no place for a text: it counts its bytes in two."""
+    if len(text.encode()) > LONGEST_BYTES:
+        reason = f"{key} holds more than the {LONGEST_BYTES} bytes that MQTT can send"
+        raise DeliveryError("credentials", reason)
+    if "\0" in text:
+        raise DeliveryError("credentials", f"{key} holds a zero byte: is it the right file?")
 
 
 def _context(config: MqttConfig) -> ssl.SSLContext:

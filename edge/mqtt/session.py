@@ -11,55 +11,32 @@ import contextlib
 import select
 import socket
 import ssl
-import struct
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import paho.mqtt.client as mqtt
-from paho.mqtt import MQTTException
-from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from edge.config.sections import MqttConfig
 from edge.errors import DeliveryError
-from edge.mqtt.reasons import PROTOCOL_ERROR, UNSPECIFIED, explained
+from edge.mqtt.bounded import LARGEST_BYTES, MOST_OPEN, BoundedClient
+from edge.mqtt.granted import IN_FLIGHT, NONSENSE, Ack, Granted, UnsendableError
+from edge.mqtt.reasons import NO_RETAIN, OF_TOPIC, PROTOCOL_ERROR, UNSPECIFIED, explained
 from edge.mqtt.security import HANDSHAKE_S, secure
 
-__all__ = ["Ack", "Session"]
+__all__ = ["Session"]
 
 CONNACK_S = 10.0
-IN_FLIGHT = 20  # messages without an answer; MQTT 5 brokers may ask for fewer
-# of what a broker may send us; a birth message has six, and a retained giant would come at each
-# connection
-LARGEST_BYTES = 65_536
-# A broker that sends nonsense makes paho raise any of these.
-NONSENSE = (
-    MQTTException,
-    struct.error,
-    IndexError,
-    ValueError,
-    TypeError,
-    KeyError,
-    AssertionError,
-)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Ack:
-    """The broker's answer to message `mid`; `refusal` is its reason when it did not take it."""
-
-    mid: int
-    refusal: str | None
 
 
 class Session:
     """A connection under `client_id`. One thread only.
 
-    `wake` is a socket that ends a wait early when it can be read.
+    `wake` is a socket that ends a wait early when it can be read. Unless `retain`, nothing is
+    published to be retained, nor is the will. `reached` is whether something took the connection.
     """
 
     def __init__(
@@ -70,6 +47,7 @@ class Session:
         wake: socket.socket,
         will: tuple[str, str] | None,
         on_message: Callable[[bytes], None],
+        retain: bool = True,
     ) -> None:
         self._config = config
         self._wake = wake
@@ -77,23 +55,22 @@ class Session:
         self._connack: ReasonCode | None = None
         self._ended_by: ReasonCode | None = None
         self._acks: list[Ack] = []
-        self._at_once, self._unanswered = IN_FLIGHT, 0
-        five = config.protocol == 5
-        self._client = mqtt.Client(
-            CallbackAPIVersion.VERSION2,
-            client_id=client_id,
-            clean_session=None if five else True,
-            protocol=mqtt.MQTTv5 if five else mqtt.MQTTv311,
-        )
+        self.granted = Granted(retain=retain)  # until the CONNACK says more
+        self._retain_available, self.reached = True, False
+        self._unanswered = 0
+        self._subscribed: dict[int | None, str] = {}  # topics by message id, not answered yet
+        self.subscriptions: dict[str, str | None] = {}  # answered ones; the reason of a refusal
+        self._client = BoundedClient(client_id, five=config.protocol == 5)
         self._client.connect_timeout = HANDSHAKE_S
         # the sink counts; paho must not hold back on its own
         self._client.max_inflight_messages_set(2 * IN_FLIGHT)
         self._client.on_connect = self._connected
         self._client.on_disconnect = self._disconnected
         self._client.on_publish = self._published
+        self._client.on_subscribe = self._answered_subscription
         self._client.on_message = self._message
         if will is not None:
-            self._client.will_set(*will, qos=1, retain=True)
+            self._client.will_set(*will, qos=1, retain=retain)
 
     def open(self, *, cancelled: Callable[[], bool] = lambda: False) -> None:
         """Connect and wait for the broker's word, until `cancelled`.
@@ -103,6 +80,7 @@ class Session:
         where = f"{self._config.host}:{self._config.port}"
         secure(self._client, self._config)
         self._connect(where)
+        self.reached = True
         deadline_s = time.monotonic() + CONNACK_S
         while self._connack is None:
             if time.monotonic() > deadline_s or cancelled():
@@ -111,6 +89,16 @@ class Session:
         if self._connack.is_failure:
             reason = f"the broker {where} refuses: {explained(self._connack)}"
             raise DeliveryError("refused", reason)
+        if self.granted.qos < 1:
+            reason = f"the broker {where} offers no QoS 1, without which nothing is acknowledged"
+            raise DeliveryError("refused", reason)
+
+    @property
+    def retains(self) -> bool | None:
+        """Whether the broker retains messages; None where it hung up without a word."""
+        if self._connack is None:
+            return None
+        return self._connack.value != NO_RETAIN and self._retain_available
 
     def _connect(self, where: str) -> None:
         config = self._config
@@ -119,6 +107,7 @@ class Session:
         if config.protocol == 5:
             limits = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
             limits.MaximumPacketSize = LARGEST_BYTES
+            limits.ReceiveMaximum = MOST_OPEN
         try:
             self._client.connect(config.host, config.port, config.keepalive_s, properties=limits)
         except ssl.SSLError as exc:
@@ -128,6 +117,9 @@ class Session:
             reason = getattr(exc, "strerror", None) or str(exc)
             text = f"no connection to the broker {where}: {reason}"
             raise DeliveryError("unreachable", text) from exc
+        except NONSENSE as exc:  # what paho cannot put into a packet
+            text = f"the configuration of mqtt makes no connection: {type(exc).__name__} {exc}"
+            raise DeliveryError("protocol", text) from exc
 
     @property
     def room(self) -> int:
@@ -135,16 +127,31 @@ class Session:
 
         The caller keeps to it, since paho does not.
         """
-        return self._at_once - self._unanswered
+        return self.granted.at_once - self._unanswered
 
     def publish(self, topic: str, payload: str, *, retain: bool = False) -> int:
-        """Send with QoS 1; return the message's id, which an `Ack` will carry."""
+        """Send with QoS 1; return the message's id, which an `Ack` will carry.
+
+        Raises `UnsendableError`.
+        """
+        try:
+            content = payload.encode()
+            self.granted.check_size(topic, content)
+            retain = retain and self.granted.retain
+            sent = self._client.publish(topic, content, qos=1, retain=retain)
+        except NONSENSE as exc:
+            text = f"no message can be made of {topic[:80]!a}: {type(exc).__name__}"
+            raise UnsendableError("unsendable", text) from exc
         self._unanswered += 1
-        return self._client.publish(topic, payload.encode(), qos=1, retain=retain).mid
+        return sent.mid
 
     def subscribe(self, topic: str) -> None:
-        """Have `on_message` called with payloads of `topic`."""
-        self._client.subscribe(topic, qos=1)
+        """Have `on_message` called with payloads of `topic`.
+
+        With QoS 0: what is missed between two connections does not matter.
+        """
+        _, mid = self._client.subscribe(topic, qos=0)
+        self._subscribed[mid] = topic
 
     def exchange(self, timeout_s: float) -> None:
         """Read and write, waiting up to `timeout_s` for something to read.
@@ -212,9 +219,11 @@ class Session:
     def _connected(
         self, client: mqtt.Client, userdata: Any, flags: Any, reason: ReasonCode, properties: Any
     ) -> None:
-        if self._connack is None:  # a second one is nonsense, and must not undo the first
-            self._connack = reason
-        self._at_once = min(IN_FLIGHT, getattr(properties, "ReceiveMaximum", IN_FLIGHT))
+        if self._connack is not None:  # a second one is nonsense, and must not undo the first
+            return
+        self._connack = reason
+        self.granted = Granted.of(properties, retain=self.granted.retain)
+        self._retain_available = bool(getattr(properties, "RetainAvailable", 1))
 
     def _disconnected(
         self, client: mqtt.Client, userdata: Any, flags: Any, reason: ReasonCode, properties: Any
@@ -225,7 +234,17 @@ class Session:
         self, client: mqtt.Client, userdata: Any, mid: int, reason: ReasonCode, properties: Any
     ) -> None:
         self._unanswered -= 1
-        self._acks.append(Ack(mid=mid, refusal=str(reason) if reason.is_failure else None))
+        self._client.answered()
+        refusal = str(reason) if reason.is_failure else None
+        self._acks.append(Ack(mid=mid, refusal=refusal, of_topic=reason.value in OF_TOPIC))
+
+    def _answered_subscription(
+        self, client: mqtt.Client, userdata: Any, mid: int, reasons: list[ReasonCode], props: Any
+    ) -> None:
+        topic = self._subscribed.pop(mid, None)
+        if topic is not None:
+            refused = next((str(reason) for reason in reasons if reason.is_failure), None)
+            self.subscriptions[topic] = refused
 
     def _message(self, client: mqtt.Client, userdata: Any, message: mqtt.MQTTMessage) -> None:
         self._on_message(bytes(message.payload))

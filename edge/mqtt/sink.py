@@ -4,27 +4,34 @@ acknowledged.
 A row leaves the outbox on PUBACK and not before. Connecting is this thread's business, for ever,
 with a jittered back-off; a broker that is away, frozen, or refuses is a line in the log and a
 metric, never the pipeline's concern. Subscribers see a message at least once, and count it once by
-its id and state.
+its id and state. A message that no broker takes, or not this one, never holds up the others.
 """
 
 from __future__ import annotations
 
 import contextlib
 import logging
+import math
 import socket
 import threading
 import time
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any
 
 from edge.backoff import Backoff
 from edge.config.sections import MqttConfig
 from edge.errors import DeliveryError, StoreError
 from edge.mqtt.announcer import Announcer
-from edge.mqtt.in_flight import InFlight
+from edge.mqtt.bounded import FloodError
+from edge.mqtt.conversation import Conversation, Memory, MqttMeter
+from edge.mqtt.in_flight import QUIET_S, UNANSWERED_S, InFlight
+from edge.mqtt.offers import Offers
 from edge.mqtt.pace import Pace
-from edge.mqtt.session import Ack, Session
+from edge.mqtt.retaining import Retaining
+from edge.mqtt.session import Session
+from edge.mqtt.today import Today
 from edge.mqtt.topics import Topics
+from edge.mqtt.troubles import Troubles
 from edge.store.store import Store
 from edge.threads import Died, WatchedThread
 
@@ -32,21 +39,12 @@ __all__ = ["MqttMeter", "MqttSink"]
 
 log = logging.getLogger(__name__)
 
+SINK = "mqtt"  # the outbox that it empties
 STEADY_S = 10.0  # a connection that lasted so long was a good one
-REPEAT_S = 600.0  # the same trouble is logged again after so long
-
-
-class MqttMeter(Protocol):
-    """Counts what a sink does, on the sink's thread; must not block."""
-
-    def mqtt_connected(self, connected: bool) -> None:
-        """Note that the connection came or went."""
-
-    def mqtt_error(self, reason: str) -> None:
-        """Count trouble, by one of `edge.mqtt.reasons.ERROR_REASONS`."""
-
-    def mqtt_acknowledged(self, kind: str, delay_s: float | None) -> None:
-        """Count a delivered message; `delay_s` after it was stored, None if by an earlier run."""
+BLIND = (
+    "MQTT 3.1.1 cannot tell a refusal: a broker may acknowledge what it does not take; "
+    "mqtt.protocol: 5 tells"
+)
 
 
 class MqttSink:
@@ -65,28 +63,42 @@ class MqttSink:
         info: Mapping[str, Any],
         meter: MqttMeter,
         died: Died,
-        name: str = "mqtt",
         backoff: Backoff | None = None,
+        unanswered_s: float = UNANSWERED_S,
     ) -> None:
         self._config = config
         self._device = device
         self._store = store
         self._meter = meter
-        self._name = name
         self._backoff = backoff or Backoff(longest_s=60.0)
         self._topics = Topics(base=f"{config.topic_prefix}/{device}")
-        self._announcer = Announcer(config, device=device, topics=self._topics, info=info)
         self._woken, self._waker = socket.socketpair()
         self._woken.setblocking(False)
         self._waker.setblocking(False)
         self._stopping = threading.Event()
         self._stop_by_s = 0.0
-        self._started_s = time.monotonic()
-        self._in_flight = InFlight()
-        self._pace = Pace(config.rate_per_s)
-        self._last_trouble = ""
-        self._last_trouble_s = 0.0
-        self._thread = WatchedThread(self._run, name=f"sink-{name}", died=died)
+        self._retaining = Retaining()
+        self._memory = self._memory_of(info, unanswered_s)
+        self._thread = WatchedThread(self._run, name=f"sink-{SINK}", died=died)
+
+    def _memory_of(self, info: Mapping[str, Any], unanswered_s: float) -> Memory:
+        quiet_s = 0.0 if self._config.protocol == 5 else QUIET_S
+        in_flight = InFlight(unanswered_s=unanswered_s, quiet_s=quiet_s)
+        announcer = Announcer(
+            self._config,
+            device=self._device,
+            topics=self._topics,
+            info=info,
+            today=Today(self._store, device=self._device),
+        )
+        return Memory(
+            announcer=announcer,
+            in_flight=in_flight,
+            offers=Offers(self._store, SINK, topics=self._topics, in_flight=in_flight),
+            pace=Pace(self._config.rate_per_s),
+            troubles=Troubles(log, self._meter.mqtt_error),
+            started_s=time.monotonic(),
+        )
 
     @property
     def alive(self) -> bool:
@@ -134,108 +146,75 @@ class MqttSink:
             self._connection()
         except DeliveryError as exc:
             if not self._stopping.is_set():  # else it is the stop that ended it
-                self._trouble(exc.reason, str(exc))
-                blamed = self._in_flight.lost()
-                if blamed is not None:
-                    topic = self._topics.of(blamed)
-                    self._trouble("puback", f"the broker hangs up on {topic}")
+                self._lost(exc)
         except StoreError as exc:
-            self._trouble("store", str(exc))
+            self._memory.troubles.trouble("store", str(exc))
+
+    def _lost(self, exc: DeliveryError) -> None:
+        self._memory.troubles.trouble(exc.reason, str(exc))
+        if isinstance(exc, FloodError):
+            self._memory.announcer.flooded()
+        if isinstance(exc, FloodError) or exc.reason == "unanswered":
+            return  # it is the recorder that has ended it
+        blamed = self._memory.in_flight.lost()
+        if blamed is not None:
+            size = f"{len(blamed.payload.encode())} bytes"
+            text = f"the broker hangs up on {blamed.topic}, {size}; it waits, the others are sent"
+            self._memory.troubles.trouble("puback", text, topic=blamed.topic)
 
     def _connection(self) -> None:
         """One connection, from its beginning to its end."""
-        self._in_flight.begin()
+        memory = self._memory
+        memory.in_flight.begin()
         session = Session(
             self._config,
             client_id=f"edge-{self._device}",
             wake=self._woken,
             will=(self._topics.status, "offline"),
-            on_message=self._announcer.birth,
+            on_message=memory.announcer.birth,
+            retain=self._retaining.wanted,
         )
         try:
-            session.open(cancelled=self._stopping.is_set)
-            opened_s = time.monotonic()
-            log.info("connected to the broker %s:%d", self._config.host, self._config.port)
-            self._meter.mqtt_connected(True)
-            self._announcer.begin(session)
-            while not self._stopping.is_set():
-                self._announcer.publish(session)
-                self._exchange(session, self._send(session))
-                if time.monotonic() - opened_s > STEADY_S:
-                    self._backoff.reset()
-                    self._last_trouble = ""
-            self._farewell(session)
+            self._open(session)
+            conversation = Conversation(
+                session,
+                self._config,
+                topics=self._topics,
+                store=self._store,
+                sink=SINK,
+                memory=memory,
+                meter=self._meter,
+            )
+            self._converse(conversation)
         except BaseException:
             session.abort()  # not a goodbye: the broker is to send the will
             raise
         session.close()
 
-    def _exchange(self, session: Session, wait_s: float) -> None:
+    def _open(self, session: Session) -> None:
         try:
-            session.exchange(wait_s)
+            session.open(cancelled=self._stopping.is_set)
         finally:
-            # An answer counts, even when the broker hung up right after it.
-            self._settle(session.acks())
+            self._retaining.tried(session)
+        self._memory.troubles.connected(f"{self._config.host}:{self._config.port}")
+        if self._config.protocol != 5:
+            self._memory.troubles.once("protocol", BLIND)
+        self._meter.mqtt_connected(True)
+        self._memory.offers.begin(session.granted.packet_bytes)
+        self._memory.announcer.begin(session)
 
-    def _send(self, session: Session) -> float:
-        """Publish what may go now; return for how many seconds there is nothing more to do."""
-        limit = min(self._in_flight.room(session.room), self._pace.allowance())
-        if limit <= 0:
-            return self._pace.wait_s
-        unsynced = time.monotonic() - self._started_s >= self._config.wait_for_sync_s
-        skip = self._in_flight.busy
-        rows = self._store.pending(self._name, limit=limit, skip=skip, unsynced=unsynced)
-        for row in rows:
-            retain = row.kind == "health"
-            mid = session.publish(self._topics.of(row), row.payload, retain=retain)
-            self._in_flight.sent(mid, row)
-        self._pace.spend(len(rows))
-        return self._pace.wait_s
-
-    def _settle(self, acks: list[Ack]) -> None:
-        """Take acknowledged rows out of the outbox."""
-        for ack in acks:
-            row = self._in_flight.answered(ack)
-            if ack.refusal is not None:
-                others = f"{self._topics.status}, info or the discovery"
-                topic = self._topics.of(row) if row else others
-                self._trouble("puback", f"the broker does not take {topic}: {ack.refusal}")
-            elif row is not None:
-                delay_s = None if row.stored_s is None else time.monotonic() - row.stored_s
-                self._meter.mqtt_acknowledged(row.kind, delay_s)
-        delivered = self._in_flight.delivered
-        if delivered:
-            # When this fails, on a full disk, the rows are remembered as delivered and not sent
-            # twice.
-            self._store.done(self._name, sorted(delivered))
-            delivered.clear()
-            self._backoff.reset()
-
-    def _farewell(self, session: Session) -> None:
-        """Send what is left for as long as there is time, then say that this is on purpose."""
-        while self._left_s() > 0.5:
-            wait_s = self._send(session)
-            if not self._in_flight and not self._pace.exhausted:
-                break  # what is still there may not go now: it is refused, or waits for the clock
-            self._exchange(session, min(wait_s, 0.2))
-        while session.room <= 0 and self._left_s() > 0:
-            self._exchange(session, min(0.1, self._left_s()))
-        stopped = session.publish(self._topics.status, "stopped", retain=True)
-        while self._left_s() > 0:
-            session.exchange(min(0.2, self._left_s()))
-            acks = session.acks()
-            self._settle(acks)
-            if any(ack.mid == stopped for ack in acks):
-                return
+    def _converse(self, conversation: Conversation) -> None:
+        steady_s = time.monotonic() + STEADY_S
+        while not self._stopping.is_set():
+            conversation.step()
+            if time.monotonic() > steady_s:
+                steady_s = math.inf
+                self._backoff.reset()
+                self._memory.troubles.steady()
+            elif conversation.delivered:
+                conversation.delivered = False
+                self._backoff.reset()
+        conversation.farewell(self._left_s)
 
     def _left_s(self) -> float:
         return max(0.0, self._stop_by_s - time.monotonic())
-
-    def _trouble(self, reason: str, message: str) -> None:
-        """Count it, and log it unless it is what was logged last."""
-        self._meter.mqtt_error(reason)
-        now_s = time.monotonic()
-        if message != self._last_trouble or now_s - self._last_trouble_s >= REPEAT_S:
-            self._last_trouble = message
-            self._last_trouble_s = now_s
-            log.warning("mqtt: %s", message)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass
 
@@ -27,11 +26,21 @@ class Topics:
         """Where it says what it runs."""
         return f"{self.base}/info"
 
+    @property
+    def today(self) -> str:
+        """Where it says what it has found since midnight, for Home Assistant."""
+        return f"{self.base}/today"
+
+    @property
+    def check(self) -> str:
+        """Where `edge check` tries what the broker lets it do."""
+        return f"{self.base}/check"
+
     def of(self, row: OutboxRow) -> str:
         """Return the topic of a row: its kind, and for a detection its label."""
         if row.kind != "detection":
             return f"{self.base}/{row.kind}"
-        return f"{self.base}/detection/{slug(json.loads(row.payload)['label'])}"
+        return f"{self.base}/detection/{slug(row.label)}"
 
 
 def slug(label: str | None) -> str:

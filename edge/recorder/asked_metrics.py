@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -36,7 +37,7 @@ class AskedMetrics(Collector):
         self._read.append(family)
 
     def counter(
-        self, name: str, text: str, label: str, read: Callable[[], Mapping[str, int]]
+        self, name: str, text: str, label: str, read: Callable[[], Mapping[Any, int]]
     ) -> None:
         """Show the counts that `read` returns, each with the value of `label` that it is for."""
 
@@ -62,9 +63,20 @@ class AskedMetrics(Collector):
             "kind",
             lambda: dict.fromkeys(MESSAGE_KINDS, 0) | store.dropped(sink),
         )
+        self.counter(
+            "edge_messages_set_aside",
+            "Messages that cannot be sent, which wait apart.",
+            "reason",
+            lambda: store.aside(sink),
+        )
 
     def watch_history(self, store: Store) -> None:
-        """Show what the history takes, and what more it may take before its oldest rows go."""
+        """Show what the history takes and what more it may take, and whether the file was sound."""
+        self._read.append(
+            lambda: CounterMetricFamily(
+                "edge_store_quarantined", "Damaged stores set aside.", value=store.quarantines
+            )
+        )
         self.gauge(
             "edge_history_bytes", "Detections and ledger kept.", lambda: store.history_size()[0]
         )

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from edge.config.config import Config, load_config
 from edge.config.sections import MB
-from edge.errors import ConfigError, Fault, FaultyConfigError, UserError, blamed_on
+from edge.errors import ConfigError, DeliveryError, Fault, FaultyConfigError, UserError, blamed_on
 from edge.mqtt.probe import probe
 from edge.recorder.disk_room import room_on_the_disks
 from edge.recorder.plan import RecorderPlan, make_plan, sound_memory
@@ -24,6 +24,8 @@ BROKER_FAULTS = {
     "tls": ("mqtt.tls", "does the broker speak TLS there, and do these certificates belong to it?"),
     "credentials": ("mqtt.username_file", "may this user read the files that mqtt names?"),
     "refused": ("mqtt.username_file", "does the broker know this recorder?"),
+    "puback": ("mqtt.username_file", "let it write everything below mqtt.topic_prefix/DEVICE"),
+    "unanswered": ("mqtt.host", "it takes connections and acknowledges nothing: see its own log"),
 }
 UNREACHABLE = ("mqtt.host", "is it running, and may this recorder reach it?")
 
@@ -184,8 +186,8 @@ def _model(plan: RecorderPlan) -> str:
 
 def _broker(config: Config) -> str:
     place = f"{config.mqtt.host}:{config.mqtt.port}"
-    trouble = probe(config.mqtt, device=config.device_id())
-    if trouble is not None:
+    try:
+        return f"{place} {probe(config.mqtt, device=config.device_id())}"
+    except DeliveryError as trouble:
         key, suggestion = BROKER_FAULTS.get(trouble.reason, UNREACHABLE)
-        raise ConfigError(str(trouble), key=key, value=place, suggestion=suggestion)
-    return f"{place} accepts"
+        raise ConfigError(str(trouble), key=key, value=place, suggestion=suggestion) from trouble

@@ -111,8 +111,6 @@ class Daemon:
     def _measure(self, plan: RecorderPlan, store: Store, parts: ExitStack) -> Metrics:
         metrics = Metrics(CollectorRegistry(), labels=plan.model.decision.labels)
         _show_what_runs(metrics, plan)
-        if store.quarantined is not None:
-            metrics.store_quarantined()
         metrics.asked.watch_history(store)
         if plan.config.mqtt.enabled:
             metrics.asked.watch_store(store)

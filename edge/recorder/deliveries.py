@@ -6,6 +6,7 @@ from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 from typing import Protocol
 
+from edge.mqtt.in_flight import UNANSWERED_S
 from edge.mqtt.sink import MqttSink
 from edge.recorder.live_clock import LiveClock
 from edge.recorder.metrics import Metrics
@@ -39,9 +40,18 @@ Deliveries = Callable[[RecorderPlan, Store, LiveClock, Metrics, Died], list[Deli
 
 
 def deliveries(
-    plan: RecorderPlan, store: Store, clock: LiveClock, metrics: Metrics, died: Died
+    plan: RecorderPlan,
+    store: Store,
+    clock: LiveClock,
+    metrics: Metrics,
+    died: Died,
+    *,
+    unanswered_s: float = UNANSWERED_S,
 ) -> list[Delivery]:
-    """Return the deliveries that the configuration enables, not yet started."""
+    """Return the deliveries that the configuration enables, not yet started.
+
+    A far end that acknowledges nothing for `unanswered_s` is one that does not work.
+    """
     config = plan.config
     if not config.mqtt.enabled:
         return []
@@ -54,7 +64,15 @@ def deliveries(
         started=clock.now_utc(),
     )
     return [
-        MqttSink(config.mqtt, device=plan.device, store=store, info=info, meter=metrics, died=died)
+        MqttSink(
+            config.mqtt,
+            device=plan.device,
+            store=store,
+            info=info,
+            meter=metrics,
+            died=died,
+            unanswered_s=unanswered_s,
+        )
     ]
 
 

@@ -8,11 +8,11 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from edge.errors import StoreError
+from edge.rate_limited_log import RateLimitedLog
 from edge.recorder.clips import ClipWriter
 from edge.recorder.live_clock import LiveClock
 from edge.recorder.metrics import Metrics
 from edge.recorder.plan import RecorderPlan
-from edge.recorder.rate_limited_log import RateLimitedLog
 from edge.store.effort import EffortMinute
 from edge.store.store import Store
 from edge.types import Detection, Prediction

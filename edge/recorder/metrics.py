@@ -87,7 +87,6 @@ class Metrics:
         self._lost = counter("edge_detections_lost", text)
         self._clips = counter("edge_clips", "Clips by what became of them.", ["outcome"])
         self._clip_bytes = counter("edge_clip_bytes", "Bytes of clips written.")
-        self._quarantined = counter("edge_store_quarantined", "Damaged stores set aside.")
         self._store_errors = counter("edge_store_errors", "Writes that the store refused.")
 
     def _delivery_metrics(self, registry: CollectorRegistry) -> None:
@@ -186,10 +185,6 @@ class Metrics:
     def store_error(self) -> None:
         """Count a write that the store refused."""
         self._store_errors.inc()
-
-    def store_quarantined(self) -> None:
-        """Count a damaged store that was set aside at the start."""
-        self._quarantined.inc()
 
     def clock(self, *, offset_s: float, synced: bool) -> None:
         """Show the state of the clock, about once a second."""

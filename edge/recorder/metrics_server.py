@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import socket
+import sys
+import threading
 from wsgiref.simple_server import WSGIRequestHandler, make_server
 
 from prometheus_client import CollectorRegistry, make_wsgi_app
@@ -10,9 +13,12 @@ from prometheus_client.exposition import ThreadingWSGIServer
 
 from edge.config.sections import MetricsConfig
 from edge.errors import ConfigError
+from edge.rate_limited_log import RateLimitedLog
 from edge.threads import Died, WatchedThread
 
 __all__ = ["MetricsServer"]
+
+log = logging.getLogger(__name__)
 
 
 class MetricsServer:
@@ -49,6 +55,19 @@ class MetricsServer:
         self._thread.join()
 
 
+class _Told:
+    """A request that fails ends a thread of its own: told now and then, and nothing else."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._limited = RateLimitedLog(log)
+
+    def __call__(self, client_address: object) -> None:
+        with self._lock:
+            text = f"metrics: a request of {client_address} failed: {sys.exc_info()[1]!r}"
+            self._limited.warning("request", text)
+
+
 class _Silent(WSGIRequestHandler):
     """A line in the journal for each scrape would fill it."""
 
@@ -58,8 +77,12 @@ class _Silent(WSGIRequestHandler):
 
 def _server_of(family: int) -> type[ThreadingWSGIServer]:
     """Return the class of server for IPv4 or IPv6."""
+    told = _Told()
 
     class Server(ThreadingWSGIServer):
         address_family = socket.AddressFamily(family)
+
+        def handle_error(self, request: object, client_address: object) -> None:
+            told(client_address)
 
     return Server

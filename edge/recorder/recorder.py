@@ -16,12 +16,12 @@ from edge.detect.smoothing import smoothing_of
 from edge.detect.tracker import Tracker
 from edge.detect.windows import windower_of
 from edge.errors import BackendError
+from edge.rate_limited_log import RateLimitedLog
 from edge.recorder.clips import ClipFolder, ClipWriter
 from edge.recorder.keeper import Keeper
 from edge.recorder.live_clock import LiveClock
 from edge.recorder.metrics import Metrics
 from edge.recorder.plan import RecorderPlan
-from edge.recorder.rate_limited_log import RateLimitedLog
 from edge.recorder.recent_audio import RecentAudio
 from edge.recorder.systemd import Notifier
 from edge.sources.callbacks import Callbacks, CardAudio

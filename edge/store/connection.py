@@ -1,4 +1,8 @@
-"""The store's one connection: transactions for all threads, which make room on a full disk."""
+"""The store's one connection: transactions for all threads, which make room on a full disk.
+
+Damage that shows while the store is in use is mended: what does not agree with its rows is made
+anew from them, and a file for which that is not enough is set aside for a fresh one.
+"""
 
 from __future__ import annotations
 
@@ -6,13 +10,13 @@ import contextlib
 import logging
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TypeVar
 
 from edge.errors import StoreError
 from edge.store.ballast import Ballast
-from edge.store.database import disk_is_full, open_database
+from edge.store.database import Layout, disk_is_full, is_damage, open_database, set_aside
 from edge.store.history import History
 
 __all__ = ["SharedConnection"]
@@ -21,24 +25,31 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
+# From the least that can help to the most that can be made of the rows.
+MENDS = ("REINDEX outbox", "REINDEX")
+REPLACE = "a fresh file"
+
 
 class SharedConnection:
-    """The connection `db` to the file `path`, behind one lock, with ballast for a full disk.
+    """The connection to the file `path`, behind one lock, with ballast for a full disk.
 
-    Any thread may call any method. `quarantined` is where a damaged file was put. Raises
-    `StoreError` where the file cannot be opened or written.
+    Any thread may call any method. `quarantined` is where the last damaged file was put, and
+    `quarantines` how many there were. Raises `StoreError` where the file cannot be opened or
+    written.
     """
 
-    def __init__(self, path: Path, *, tables: str, version: int, ballast_bytes: int) -> None:
+    def __init__(self, path: Path, layout: Layout, *, ballast_bytes: int) -> None:
         self._path = path
+        self._layout = layout
         self._lock = threading.RLock()
         ballast = path.with_name(f"{path.name}-ballast")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._ballast = Ballast(ballast, size_bytes=ballast_bytes)
-            self.db, self.quarantined = self._open(tables, version)
+            self._db, self.quarantined = self._open()
         except (OSError, sqlite3.Error) as exc:
             raise StoreError(f"{path}: {exc}") from exc
+        self.quarantines = int(self.quarantined is not None)
         if not self._ballast.refill():
             log.warning(
                 "store %s: there is no room for its ballast; clear the disk, or ask for less", path
@@ -47,23 +58,29 @@ class SharedConnection:
     def close(self) -> None:
         """Close the file; no method works afterwards."""
         with self._lock:
-            self.db.close()
+            self._db.close()
+
+    def execute(
+        self, sql: str, parameters: tuple[object, ...] | Mapping[str, object] = ()
+    ) -> sqlite3.Cursor:
+        """Run a statement in the present transaction; raises `sqlite3.Error`."""
+        return self._db.execute(sql, parameters)
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[None]:
         """Make the block one transaction, undone when it fails; raises `StoreError`."""
         with self._lock:
             try:
-                self.db.execute("BEGIN IMMEDIATE")
+                self._db.execute("BEGIN IMMEDIATE")
                 yield
-                self.db.execute("COMMIT")
-            except sqlite3.Error as exc:
+                self._db.execute("COMMIT")
+            except (sqlite3.Error, UnicodeDecodeError) as exc:
                 raise StoreError(f"{self._path}: {exc}") from exc
             finally:
                 # The first error is the one to report; a closed file has nothing to undo.
                 with contextlib.suppress(sqlite3.Error):
-                    if self.db.in_transaction:
-                        self.db.execute("ROLLBACK")
+                    if self._db.in_transaction:
+                        self._db.execute("ROLLBACK")
 
     def write(self, work: Callable[[], T], *, history: History) -> T:
         """Do `work` in one transaction, again and again while a full disk takes ballast for it.
@@ -76,17 +93,48 @@ class SharedConnection:
                 log.info("store %s: its ballast is whole again", self._path)
             while True:
                 try:
-                    with self.transaction():
-                        return work()
+                    return self.read(work)
                 except StoreError as exc:
                     if not (disk_is_full(exc.__cause__, self._path) and self._give_way()):
                         raise
                     self._tighten(history)
 
-    def _open(self, tables: str, version: int) -> tuple[sqlite3.Connection, Path | None]:
+    def read(self, work: Callable[[], T]) -> T:
+        """Do `work` in one transaction, again after each mend that damage to the file takes."""
+        mends = [*MENDS, REPLACE]
+        with self._lock:
+            while True:
+                try:
+                    with self.transaction():
+                        return work()
+                except StoreError as exc:
+                    if not (is_damage(exc.__cause__) and mends):
+                        raise
+                    self._mend(mends.pop(0), exc)
+
+    def _mend(self, mend: str, exc: StoreError) -> None:
+        if mend == REPLACE:
+            if not isinstance(exc.__cause__, sqlite3.IntegrityError):  # that could be a bug of ours
+                self._replace(exc)
+            return
+        log.error("store is damaged (%s): making its indexes anew (%s)", exc, mend)
+        with contextlib.suppress(sqlite3.Error):  # then the next one is tried
+            self._db.execute(mend)
+
+    def _replace(self, exc: StoreError) -> None:
+        """Set the file aside and begin a fresh one."""
+        self._db.close()
+        try:
+            self.quarantined = set_aside(self._path, exc)
+            self.quarantines += 1
+            self._db, _ = self._open()
+        except (OSError, sqlite3.Error) as failed:
+            raise StoreError(f"{self._path}: {failed}") from failed
+
+    def _open(self) -> tuple[sqlite3.Connection, Path | None]:
         while True:
             try:
-                return open_database(self._path, tables=tables, version=version)
+                return open_database(self._path, self._layout)
             except sqlite3.OperationalError as exc:
                 if not (disk_is_full(exc, self._path) and self._give_way()):
                     raise
@@ -110,4 +158,4 @@ class SharedConnection:
             if self._ballast.half_spent:
                 history.stop_growing()
             # Move the log's pages into the file, so that its room, which it keeps, is used again.
-            self.db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+            self._db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()

@@ -1,23 +1,43 @@
 """Opening the store's file, with durable settings and a check of its integrity.
 
-A damaged file is set aside, so that the daemon goes on.
+A damaged file is set aside, so that the daemon goes on. What can be derived from the rows is
+derived anew, so that damage to it, which no quick check finds, stops nothing.
 """
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import shutil
 import sqlite3
 import sys
+from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 
-__all__ = ["disk_is_full", "open_database"]
+from edge.errors import one_line
+from edge.store.payloads import text_of
+
+__all__ = ["Layout", "disk_is_full", "is_damage", "open_database", "set_aside"]
 
 log = logging.getLogger(__name__)
 
 JOURNAL_BYTES = 8_000_000  # what the write-ahead log is cut back to after a burst
+# With a damaged name of a table in it, SQLite's own message cannot be decoded.
+SAYS_DAMAGED = (sqlite3.DatabaseError, UnicodeDecodeError)
 NO_ROOM_BYTES = 64 * 1024  # with less free, any failure is taken for that of a full disk
+
+
+@dataclass(frozen=True, kw_only=True)
+class Layout:
+    """What the database consists of: SQL that makes its `tables`, in their `version`.
+
+    `recount` derives anew what follows from the rows.
+    """
+
+    tables: str
+    version: int
+    recount: str
 
 
 class _DamagedError(Exception):
@@ -28,27 +48,26 @@ class _NewerError(sqlite3.Error):
     """The file is sound, but a newer program made it."""
 
 
-def open_database(
-    path: Path, *, tables: str, version: int
-) -> tuple[sqlite3.Connection, Path | None]:
+def open_database(path: Path, layout: Layout) -> tuple[sqlite3.Connection, Path | None]:
     """Open the database at `path`, made when missing; return it, and where a damaged one was put.
 
     The caller shares the connection among threads behind a lock of its own. Raises OSError or
     `sqlite3.Error`.
     """
     try:
-        return _connect(path, tables, version), None
+        return _connect(path, layout), None
     except sqlite3.OperationalError:
         raise  # a full disk or a missing right: nothing is damaged
-    except (sqlite3.DatabaseError, _DamagedError) as exc:
-        aside = _set_aside(path)
-        log.error(
-            "store %s is damaged (%s): set aside as %s, going on with a fresh one",
-            path,
-            exc,
-            aside.name,
-        )
-        return _connect(path, tables, version), aside
+    except (*SAYS_DAMAGED, _DamagedError) as exc:
+        aside = set_aside(path, exc)
+        return _connect(path, layout), aside
+
+
+def is_damage(exc: BaseException | None) -> bool:
+    """Return whether the database failed on what stands in its file, not on the disk or a bug."""
+    return isinstance(exc, SAYS_DAMAGED) and not isinstance(
+        exc, (sqlite3.OperationalError, sqlite3.ProgrammingError)
+    )
 
 
 def disk_is_full(exc: BaseException | None, path: Path) -> bool:
@@ -68,8 +87,10 @@ def _says_full(exc: sqlite3.OperationalError) -> bool:
     return "database or disk is full" in str(exc)
 
 
-def _connect(path: Path, tables: str, version: int) -> sqlite3.Connection:
+def _connect(path: Path, layout: Layout) -> sqlite3.Connection:
+    _check_header(path)
     db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=10.0)
+    db.text_factory = text_of
     try:
         # The quick check reads every page, but does not compare indexes with tables, which takes
         # minutes on a memory card.
@@ -77,25 +98,48 @@ def _connect(path: Path, tables: str, version: int) -> sqlite3.Connection:
         if faults[0] != "ok":
             raise _DamagedError(faults[0])
         # Before anything is changed in a file that may belong to another program.
-        _ensure_tables(db, tables, version)
+        _ensure_tables(db, layout)
         db.execute("PRAGMA journal_mode = WAL").fetchone()
         db.execute("PRAGMA synchronous = FULL")
         # The folder for temporary files may be on the full disk, too.
         db.execute("PRAGMA temp_store = MEMORY")
         db.execute(f"PRAGMA journal_size_limit = {JOURNAL_BYTES}").fetchone()
+        _recount(db, layout, path)
     except BaseException:
         db.close()
         raise
     return db
 
 
-def _ensure_tables(db: sqlite3.Connection, tables: str, version: int) -> None:
+def _check_header(path: Path) -> None:
+    """Raise where two bytes of the header forbid to write a file that may be written."""
+    if not path.is_file():
+        return
+    with path.open("rb") as file:
+        header = file.read(20)
+    if len(header) == 20 and not set(header[18:20]) <= {1, 2}:
+        raise _DamagedError("its header is of no known format")
+
+
+def _recount(db: sqlite3.Connection, layout: Layout, path: Path) -> None:
+    try:
+        db.executescript(f"BEGIN IMMEDIATE; {layout.recount} COMMIT;")
+    except sqlite3.OperationalError as exc:  # a full disk: the next start does it
+        log.warning("store %s: its sizes were not counted anew: %s", path, exc)
+        if db.in_transaction:
+            db.execute("ROLLBACK")
+
+
+def _ensure_tables(db: sqlite3.Connection, layout: Layout) -> None:
     """Make the tables of an empty file; raises for a file of another version or kind."""
+    version = layout.version
     found = db.execute("PRAGMA user_version").fetchone()[0]
     empty = not db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
     if empty and found == 0:
         # One transaction: after a power cut in the middle, the file is still empty.
-        db.executescript(f"BEGIN IMMEDIATE; {tables} PRAGMA user_version = {version}; COMMIT;")
+        db.executescript(
+            f"BEGIN IMMEDIATE; {layout.tables} PRAGMA user_version = {version}; COMMIT;"
+        )
     elif found > version:
         raise _NewerError(
             f"is of version {found}, newer than this program's {version}: update the program, or "
@@ -103,10 +147,27 @@ def _ensure_tables(db: sqlite3.Connection, tables: str, version: int) -> None:
         )
     elif found != version:
         raise _DamagedError(f"it is of version {found}, this program's is {version}")
+    elif _schema(db) != _schema_of(layout):
+        raise _DamagedError("its tables are not those of this program")
 
 
-def _set_aside(path: Path) -> Path:
-    """Rename the file, and its log with it, to a new name with the time in it; return that."""
+def _schema(db: sqlite3.Connection) -> list[tuple[str, str, str]]:
+    """Return type, name and SQL of all that was made by a statement."""
+    query = "SELECT type, name, sql FROM sqlite_master WHERE sql IS NOT NULL ORDER BY type, name"
+    return [(type_, name, one_line(sql)) for type_, name, sql in db.execute(query)]
+
+
+def _schema_of(layout: Layout) -> list[tuple[str, str, str]]:
+    with contextlib.closing(sqlite3.connect(":memory:")) as db:
+        db.executescript(layout.tables)
+        return _schema(db)
+
+
+def set_aside(path: Path, exc: BaseException) -> Path:
+    """Rename the file, and its log with it, to a new name with the time in it; return that.
+
+    `exc` says what is wrong with it.
+    """
     stamp = datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%SZ")
     aside = path.with_name(f"{path.name}.damaged-{stamp}")
     number = 1
@@ -118,4 +179,10 @@ def _set_aside(path: Path) -> Path:
         if companion.exists():
             companion.rename(f"{aside}{suffix}")
     path.rename(aside)
+    log.error(
+        "store %s is damaged (%s): set aside as %s, going on with a fresh one",
+        path,
+        exc,
+        aside.name,
+    )
     return aside

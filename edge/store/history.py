@@ -1,66 +1,27 @@
 """Detections, embeddings and the effort ledger, kept in the database after they were sent.
 
 They are bounded in bytes, and the oldest row goes first, whatever its kind. An outbox has its own
-copy of what it still has to send, so the bound costs no message.
+copy of what it still has to send, so the bound costs no message. Rows that damage has made
+unreadable are passed over, and go when they are the oldest.
 """
 
 from __future__ import annotations
 
-import json
-import sqlite3
-from collections.abc import Iterator, Mapping
+import logging
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
-from edge.store.dating import Dating, moved, shift_times
+from edge.store.dating import UNDATABLE, Database, Dating, moved, shift_times
 from edge.store.effort import FATES, EffortMinute
+from edge.store.payloads import parsed
 from edge.types import Array
 
-__all__ = ["TABLES", "History"]
+__all__ = ["History"]
 
-# `number` grows with age across both tables, so that the oldest of all is known.
-TABLES = """
-CREATE TABLE history (bytes INTEGER NOT NULL, next INTEGER NOT NULL);
-INSERT INTO history VALUES (0, 1);
-CREATE TABLE detections (
-    number INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, id TEXT NOT NULL, state TEXT NOT NULL,
-    payload TEXT NOT NULL, bytes INTEGER NOT NULL,
-    start_sample INTEGER NOT NULL, end_sample INTEGER NOT NULL,
-    boot_id TEXT NOT NULL, offset_us INTEGER NOT NULL, synced INTEGER NOT NULL,
-    sent INTEGER NOT NULL DEFAULT 0);
-CREATE INDEX detections_id ON detections (id);
-CREATE INDEX detections_undated ON detections (boot_id) WHERE NOT synced AND NOT sent;
-CREATE TABLE embeddings (id TEXT PRIMARY KEY, vector BLOB NOT NULL);
-CREATE TABLE effort (
-    number INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, bytes INTEGER NOT NULL,
-    start_utc TEXT NOT NULL, start_sample INTEGER NOT NULL, end_sample INTEGER NOT NULL,
-    sample_rate_hz INTEGER NOT NULL,
-    heard_s REAL NOT NULL, lost_s REAL NOT NULL, gated_s REAL NOT NULL, dropped_s REAL NOT NULL,
-    boot_id TEXT NOT NULL, offset_us INTEGER NOT NULL, synced INTEGER NOT NULL,
-    sent INTEGER NOT NULL DEFAULT 0);
-CREATE INDEX effort_undated ON effort (boot_id) WHERE NOT synced AND NOT sent;
-CREATE TRIGGER detections_added AFTER INSERT ON detections BEGIN
-    UPDATE history SET bytes = bytes + new.bytes, next = next + 1;
-END;
-CREATE TRIGGER effort_added AFTER INSERT ON effort BEGIN
-    UPDATE history SET bytes = bytes + new.bytes, next = next + 1;
-END;
-CREATE TRIGGER embeddings_added AFTER INSERT ON embeddings BEGIN
-    UPDATE history SET bytes = bytes + length(new.vector);
-END;
-CREATE TRIGGER effort_removed AFTER DELETE ON effort BEGIN
-    UPDATE history SET bytes = bytes - old.bytes;
-END;
-CREATE TRIGGER embeddings_removed AFTER DELETE ON embeddings BEGIN
-    UPDATE history SET bytes = bytes - length(old.vector);
-END;
-CREATE TRIGGER detections_removed AFTER DELETE ON detections BEGIN
-    UPDATE history SET bytes = bytes - old.bytes;
-    DELETE FROM embeddings
-    WHERE id = old.id AND NOT EXISTS (SELECT 1 FROM detections WHERE id = old.id);
-END;
-"""
+log = logging.getLogger(__name__)
+
 ADD_DETECTION = """
 INSERT INTO detections (number, key, id, state, payload, bytes, start_sample, end_sample,
                         boot_id, offset_us, synced)
@@ -75,6 +36,13 @@ VALUES ((SELECT next FROM history), :key, :bytes, :start_utc, :start_sample, :en
 """
 UNDATED_MINUTES = """
 SELECT number, start_utc, offset_us FROM effort WHERE boot_id = ? AND NOT synced AND NOT sent
+"""
+BEGUN_AFTER = """
+SELECT number, payload FROM detections WHERE number > ? AND state = 'new' ORDER BY number LIMIT ?
+"""
+BEGUN_BEFORE = """
+SELECT number, payload FROM detections WHERE number < ? AND state = 'new'
+ORDER BY number DESC LIMIT ?
 """
 DROP_MINUTES = """
 DELETE FROM effort
@@ -92,7 +60,7 @@ class History:
     `bound_bytes` is what it may take now.
     """
 
-    def __init__(self, db: sqlite3.Connection, *, bound_bytes: int) -> None:
+    def __init__(self, db: Database, *, bound_bytes: int) -> None:
         self._db = db
         self._configured_bytes = bound_bytes
         self.bound_bytes = bound_bytes
@@ -147,7 +115,8 @@ class History:
         ).fetchone()
         if known is None:
             return True
-        if payload["state"] != "update" or payload["end_sample"] <= known[0]:
+        later = not isinstance(known[0], int) or payload["end_sample"] > known[0]
+        if payload["state"] != "update" or not later:
             return False
         self._db.execute("DELETE FROM detections WHERE key = ?", (key,))
         return True
@@ -178,26 +147,45 @@ class History:
     def redate(self, dating: Dating) -> None:
         """Correct the times of this start of the machine, where the clock was not set yet.
 
-        What was sent stays as it was sent.
+        What was sent stays as it was sent, and what is too damaged for it as it is.
         """
-        shift_times(self._db, "detections", "number", "NOT synced AND NOT sent", dating)
+        _, damaged = shift_times(
+            self._db, "detections", "number", "NOT synced AND NOT sent", dating
+        )
         rows = self._db.execute(UNDATED_MINUTES, (dating.boot_id,)).fetchall()
         for number, start_utc, offset_us in rows:
-            start = moved(start_utc, dating.offset_us - offset_us)
+            try:
+                start = moved(start_utc, dating.offset_us - offset_us)
+            except UNDATABLE:
+                damaged.append(number)
+                continue
             self._db.execute(
                 "UPDATE effort SET start_utc = ?, offset_us = ?, synced = 1 WHERE number = ?",
                 (start, dating.offset_us, number),
             )
+        _tell_damaged(len(damaged))
 
     def detections(self) -> Iterator[dict[str, Any]]:
-        """Return the payloads, oldest first."""
+        """Return the payloads that can be read, oldest first."""
         rows = self._db.execute("SELECT payload FROM detections ORDER BY number").fetchall()
-        return (json.loads(payload) for (payload,) in rows)
+        return _readable(payload for (payload,) in rows)
+
+    def begun(
+        self, number: int, *, newest_first: bool, limit: int
+    ) -> list[tuple[int, dict[str, Any]]]:
+        """Return the first messages of events, each with its number, which grows with time.
+
+        They are those above `number`, oldest first, or those below it, newest first.
+        """
+        query = BEGUN_BEFORE if newest_first else BEGUN_AFTER
+        rows = self._db.execute(query, (number, limit)).fetchall()
+        return [(at, content) for at, text in rows if (content := parsed(text)) is not None]
 
     def embedding(self, id: str) -> Array | None:
         """Return the embedding (D,) float32 of an event, or None."""
         row = self._db.execute("SELECT vector FROM embeddings WHERE id = ?", (id,)).fetchone()
-        return np.frombuffer(row[0], "<f4").astype(np.float32) if row else None
+        whole = row is not None and isinstance(row[0], bytes) and len(row[0]) % 4 == 0
+        return np.frombuffer(row[0], "<f4").astype(np.float32) if whole else None
 
     def _prune(self) -> None:
         for _ in range(PRUNED_AT_ONCE):
@@ -211,12 +199,28 @@ class History:
             if minute is not None and (first is None or minute[0] < first):
                 # Minutes are alike: as many at once as are needed, up to the next detection.
                 before = minute[0] + PRUNED_AT_ONCE if first is None else first
-                count = min(PRUNED_AT_ONCE, -(-excess // minute[1]))
+                count = min(PRUNED_AT_ONCE, -(-excess // max(1, minute[1])))
                 self._db.execute(DROP_MINUTES, (before, count))
             elif first is not None:
                 self._db.execute("DELETE FROM detections WHERE number = ?", (first,))
             else:
                 return
+
+
+def _readable(payloads: Iterable[object]) -> Iterator[dict[str, Any]]:
+    damaged = 0
+    for payload in payloads:
+        content = parsed(payload)
+        if content is None:
+            damaged += 1
+        else:
+            yield content
+    _tell_damaged(damaged)
+
+
+def _tell_damaged(count: int) -> None:
+    if count:
+        log.warning("%d rows of the history are damaged, and are passed over", count)
 
 
 def _columns(dating: Dating) -> dict[str, Any]:

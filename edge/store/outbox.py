@@ -3,67 +3,63 @@
 A row leaves when the sink's far end has acknowledged it, or when the bound needs its place: then
 the oldest row of another kind than detections goes first, and then the oldest detection. What was
 dropped is counted for ever.
+
+A row that cannot be sent is set aside: it stays in the same table as one of another sink, which
+nobody empties, and the next row goes. Its place is the first that the bound takes.
 """
 
 from __future__ import annotations
 
-import sqlite3
-from collections.abc import Iterable, Set
-from dataclasses import dataclass
-from typing import Literal
+import logging
+from collections.abc import Iterable, Iterator, Set
+from pathlib import Path
+from typing import Literal, cast, get_args
 
-from edge.store.dating import Dating
+from edge.store.dating import Database, Dating
+from edge.store.outbox_row import COLUMNS, MESSAGE_KINDS, Kind, OutboxRow, row_of
+from edge.store.outbox_tables import SIZES
 
-__all__ = ["MESSAGE_KINDS", "TABLES", "Dating", "Kind", "Outbox", "OutboxRow"]
+__all__ = [
+    "ASIDE_REASONS",
+    "MESSAGE_KINDS",
+    "AsideReason",
+    "Kind",
+    "Outbox",
+    "OutboxRow",
+    "tell_aside",
+]
 
-Kind = Literal["detection", "effort", "health"]
-MESSAGE_KINDS: tuple[Kind, ...] = ("detection", "effort", "health")
+log = logging.getLogger(__name__)
 
-TABLES = """
-CREATE TABLE outbox (
-    seq INTEGER PRIMARY KEY AUTOINCREMENT, sink TEXT NOT NULL, kind TEXT NOT NULL,
-    key TEXT NOT NULL, payload TEXT NOT NULL, bytes INTEGER NOT NULL,
-    boot_id TEXT NOT NULL, offset_us INTEGER NOT NULL, synced INTEGER NOT NULL,
-    run TEXT NOT NULL, stored_us INTEGER NOT NULL);
-CREATE INDEX outbox_order ON outbox (sink, seq);
-CREATE INDEX outbox_kinds ON outbox (sink, kind, seq);
-CREATE INDEX outbox_key ON outbox (kind, key);
-CREATE TABLE outbox_size (sink TEXT PRIMARY KEY, rows INTEGER NOT NULL, bytes INTEGER NOT NULL);
-CREATE TABLE outbox_dropped (
-    sink TEXT NOT NULL, kind TEXT NOT NULL, rows INTEGER NOT NULL, PRIMARY KEY (sink, kind));
-CREATE TRIGGER outbox_added AFTER INSERT ON outbox BEGIN
-    INSERT INTO outbox_size VALUES (new.sink, 1, new.bytes)
-    ON CONFLICT (sink) DO UPDATE SET rows = rows + 1, bytes = bytes + new.bytes;
-END;
-CREATE TRIGGER outbox_removed AFTER DELETE ON outbox BEGIN
-    UPDATE outbox_size SET rows = rows - 1, bytes = bytes - old.bytes WHERE sink = old.sink;
-END;
-"""
-COUNT_DROPPED = """
+# No message can be made of it, or the far end says that it takes none of this size.
+AsideReason = Literal["unsendable", "too_large"]
+ASIDE_REASONS: tuple[AsideReason, ...] = get_args(AsideReason)
+
+COUNT = """
 INSERT INTO outbox_dropped VALUES (?, ?, 1) ON CONFLICT (sink, kind) DO UPDATE SET rows = rows + 1
 """
-
-
-@dataclass(frozen=True, kw_only=True)
-class OutboxRow:
-    """One message to send; the older of two has the smaller `seq`.
-
-    `stored_s` is the monotonic time of storing, None for a row of an earlier process.
-    """
-
-    seq: int
-    kind: Kind
-    payload: str
-    stored_s: float | None
+PENDING = f"""
+SELECT {COLUMNS} FROM outbox INDEXED BY outbox_order
+WHERE sink = ? AND seq > ? AND (synced OR ?) ORDER BY seq LIMIT ?
+"""
+DELIVERED = """
+SELECT kind FROM outbox WHERE seq = ? AND sink = ? AND kind = ? AND key = ? AND offset_us = ?
+"""
+RESIZE = """
+INSERT INTO outbox_size VALUES (?, ?, ?)
+ON CONFLICT (sink) DO UPDATE SET rows = rows + excluded.rows, bytes = bytes + excluded.bytes
+"""
+MOST_ASIDE = 200  # rows in one transaction; the others wait for the next
+FOREIGN = "SELECT seq FROM outbox WHERE sink NOT IN ({})"
 
 
 class Outbox:
     """The outboxes' part of the store; the caller holds a transaction around every method.
 
-    `bound_bytes` is for each sink, `run` names this process.
+    `bound_bytes` is for each sink, with what is set aside of it. `run` names this process.
     """
 
-    def __init__(self, db: sqlite3.Connection, *, bound_bytes: int, run: str) -> None:
+    def __init__(self, db: Database, *, bound_bytes: int, run: str) -> None:
         self._db = db
         self._bound_bytes = bound_bytes
         self._run = run
@@ -87,59 +83,118 @@ class Outbox:
             "run": self._run,
             "stored_us": stored_us,
         }
-        names = ", ".join(row)
-        places = ", ".join(f":{name}" for name in row)
-        self._db.execute(f"INSERT INTO outbox ({names}) VALUES ({places})", row)
-        while self.depth(sink)[1] > self._bound_bytes:
-            self._drop_one(sink)
+        names, places = ", ".join(row), ", ".join("?" * len(row))
+        self._db.execute(f"INSERT INTO outbox ({names}) VALUES ({places})", tuple(row.values()))
+        while self._held_bytes(sink) > self._bound_bytes and self._drop_one(sink):
+            pass
 
-    def _drop_one(self, sink: str) -> None:
+    def _held_bytes(self, sink: str) -> int:
+        return sum(self.depth(name)[1] for name in (sink, *_aside(sink)))
+
+    def _drop_one(self, sink: str) -> bool:
+        """Make room by one row; return whether there was one."""
+        for aside in _aside(sink):  # counted when it was set aside
+            seq = self._oldest(aside)
+            if seq is not None:
+                self._db.execute("DELETE FROM outbox WHERE seq = ?", (seq,))
+                return True
         # Kind by kind, so that each is one step in an index however much is waiting.
         oldest = [
             (kind == "detection", seq, kind)
             for kind in MESSAGE_KINDS
-            for (seq,) in self._db.execute(
-                "SELECT min(seq) FROM outbox WHERE sink = ? AND kind = ?", (sink, kind)
-            )
-            if seq is not None
+            if (seq := self._oldest(sink, kind)) is not None
         ]
-        _, seq, kind = min(oldest)
+        if oldest:
+            _, seq, kind = min(oldest)
+            self._db.execute(COUNT, (sink, kind))
+        else:
+            seq = self._oldest(sink)  # of a kind that damage has made
         self._db.execute("DELETE FROM outbox WHERE seq = ?", (seq,))
-        self._db.execute(COUNT_DROPPED, (sink, kind))
+        return seq is not None
 
-    def pending(self, sink: str, *, limit: int, skip: Set[int], unsynced: bool) -> list[OutboxRow]:
-        """Return the oldest rows, without those in `skip`.
+    def _oldest(self, sink: str, kind: str | None = None) -> int | None:
+        of_kind, values = ("", (sink,)) if kind is None else (" AND kind = ?", (sink, kind))
+        query = f"SELECT min(seq) FROM outbox WHERE sink = ?{of_kind}"
+        seq: int | None = self._db.execute(query, values).fetchone()[0]
+        return seq
 
-        Unless `unsynced`, those dated by a clock that was not set are left out, too.
+    def pending(
+        self, sink: str, *, limit: int, skip: Set[int], unsynced: bool, after: int
+    ) -> tuple[list[OutboxRow], int]:
+        """Return the oldest rows with numbers above `after`, without those in `skip`.
+
+        Unless `unsynced`, those dated by a clock that was not set are left out, too. Rows among
+        them that damage has made unreadable are set aside; returns how many.
         """
-        rows = self._db.execute(
-            "SELECT seq, kind, payload, run, stored_us FROM outbox INDEXED BY outbox_order"
-            " WHERE sink = ? AND (synced OR ?) ORDER BY seq LIMIT ?",
-            (sink, unsynced, limit + len(skip)),
-        )
-        return [
-            OutboxRow(
-                seq=seq,
-                kind=kind,
-                payload=payload,
-                stored_s=stored_us / 1e6 if run == self._run else None,
-            )
-            for seq, kind, payload, run, stored_us in rows
-            if seq not in skip
-        ][:limit]
+        aside = 0
+        while True:
+            found = self._db.execute(PENDING, (sink, after, unsynced, limit + len(skip)))
+            values = [row for row in found.fetchall() if row[0] not in skip]
+            rows = [(row[0], row_of(row, run=self._run)) for row in values]
+            unreadable = [seq for seq, row in rows if row is None]
+            self.set_aside(sink, unreadable, "unsendable")
+            aside += len(unreadable)
+            if not unreadable or aside > MOST_ASIDE:
+                return [row for _, row in rows if row is not None][:limit], aside
 
-    def done(self, sink: str, seqs: Iterable[int]) -> None:
-        """Remove acknowledged rows; the detections and minutes in them count as sent."""
-        for seq in seqs:
-            row = self._db.execute(
-                "SELECT kind, key FROM outbox WHERE seq = ? AND sink = ?", (seq, sink)
-            ).fetchone()
-            if row is None:
-                continue  # replaced or dropped while it was on its way
-            table = {"detection": "detections", "effort": "effort"}.get(row[0])
+    def done(self, sink: str, rows: Iterable[OutboxRow]) -> int:
+        """Remove acknowledged rows; the detections and minutes in them count as sent.
+
+        One that was dated anew while it was on its way stays, to be sent again: the far end has it
+        with another time. Returns how many those are.
+        """
+        stayed = 0
+        for row in rows:
+            same = (row.seq, sink, row.kind, row.key, row.offset_us)
+            if self._db.execute(DELIVERED, same).fetchone() is None:
+                # Else it was replaced or dropped meanwhile.
+                kept = "SELECT 1 FROM outbox WHERE seq = ? AND sink = ? AND kind = ? AND key = ?"
+                stayed += self._db.execute(kept, same[:4]).fetchone() is not None
+                continue
+            table = {"detection": "detections", "effort": "effort"}.get(row.kind)
             if table is not None:
-                self._db.execute(f"UPDATE {table} SET sent = 1 WHERE key = ?", (row[1],))
-            self._db.execute("DELETE FROM outbox WHERE seq = ?", (seq,))
+                self._db.execute(f"UPDATE {table} SET sent = 1 WHERE key = ?", (row.key,))
+            self._db.execute("DELETE FROM outbox WHERE seq = ?", (row.seq,))
+        return stayed
+
+    def set_aside(self, sink: str, seqs: Iterable[int], reason: AsideReason) -> None:
+        """Let rows wait where nobody sends them, and count them."""
+        for seq in seqs:
+            if self._move(seq, sink, f"{sink}/{reason}"):
+                self._db.execute(COUNT, (f"{sink}/{reason}", "any"))
+
+    def take_back(self, sink: str, *, largest_bytes: int) -> int:
+        """Queue again what was too large, up to payloads of `largest_bytes`; return how many."""
+        aside = f"{sink}/too_large"
+        query = "SELECT seq FROM outbox WHERE sink = ? AND bytes <= ?"
+        seqs = self._db.execute(query, (aside, largest_bytes)).fetchall()
+        return sum(self._move(seq, aside, sink) for (seq,) in seqs)
+
+    def adopt(self, sinks: tuple[str, ...]) -> int:
+        """Set aside the rows of sinks that do not exist; return how many there were."""
+        known = [name for sink in sinks for name in (sink, *_aside(sink))]
+        query = FOREIGN.format(", ".join("?" * len(known)))
+        rows = self._db.execute(query, tuple(known)).fetchall() if sinks else []
+        for (seq,) in rows:
+            self._db.execute(
+                "UPDATE outbox SET sink = ? WHERE seq = ?", (f"{sinks[0]}/unsendable", seq)
+            )
+            self._db.execute(COUNT, (f"{sinks[0]}/unsendable", "any"))
+        if rows:
+            self._db.execute("DELETE FROM outbox_size")
+            self._db.execute(SIZES)
+        return len(rows)
+
+    def _move(self, seq: int, sink: str, to: str) -> bool:
+        """Move a row to another sink; return whether it was there."""
+        query = "SELECT bytes FROM outbox WHERE seq = ? AND sink = ?"
+        row = self._db.execute(query, (seq, sink)).fetchone()
+        if row is None:
+            return False
+        self._db.execute("UPDATE outbox SET sink = ? WHERE seq = ?", (to, seq))
+        self._db.execute(RESIZE, (sink, -1, -row[0]))
+        self._db.execute(RESIZE, (to, 1, row[0]))
+        return True
 
     def depth(self, sink: str) -> tuple[int, int]:
         """Return rows and bytes that wait."""
@@ -150,8 +205,28 @@ class Outbox:
 
     def dropped(self, sink: str) -> dict[str, int]:
         """Return how many rows the bound has cost, by kind, since the database was made."""
-        return dict(
-            self._db.execute(
-                "SELECT kind, rows FROM outbox_dropped WHERE sink = ?", (sink,)
-            ).fetchall()
-        )
+        counts = dict(self._counted(sink))
+        return {kind: counts[kind] for kind in MESSAGE_KINDS if kind in counts}
+
+    def aside(self, sink: str) -> dict[AsideReason, int]:
+        """Return how many rows were set aside, by reason, since the database was made."""
+        return {
+            reason: sum(count for _, count in self._counted(f"{sink}/{reason}"))
+            for reason in ASIDE_REASONS
+        }
+
+    def _counted(self, sink: str) -> Iterator[tuple[str, int]]:
+        query = "SELECT kind, rows FROM outbox_dropped WHERE sink = ?"
+        return cast("Iterator[tuple[str, int]]", self._db.execute(query, (sink,)))
+
+
+def _aside(sink: str) -> tuple[str, ...]:
+    """Return the names under which what is set aside of `sink` is kept."""
+    return tuple(f"{sink}/{reason}" for reason in ASIDE_REASONS)
+
+
+def tell_aside(path: Path, count: int, why: str) -> None:
+    """Log that rows of the store at `path` were set aside, if any were."""
+    if count:
+        text = "store %s: %d messages are set aside, since %s; the others are sent"
+        log.error(text, path, count, why)

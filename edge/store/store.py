@@ -12,37 +12,36 @@ memory card. Listeners run on the writing thread, after the commit.
 
 from __future__ import annotations
 
-import json
-import threading
+import contextlib
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Set
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
+from edge.errors import StoreError
 from edge.store.connection import SharedConnection
 from edge.store.dating import Dating, shift_times
 from edge.store.effort import EffortMinute
-from edge.store.history import TABLES as HISTORY_TABLES
 from edge.store.history import History
-from edge.store.outbox import TABLES as OUTBOX_TABLES
-from edge.store.outbox import Kind, Outbox, OutboxRow
+from edge.store.layout import LAYOUT
+from edge.store.listeners import Listeners
+from edge.store.outbox import AsideReason, Kind, Outbox, OutboxRow, tell_aside
+from edge.store.payloads import written
 from edge.types import Array
 
 __all__ = ["Dating", "OutboxRow", "Store"]
 
-VERSION = 2
-TABLES = HISTORY_TABLES + OUTBOX_TABLES
 T = TypeVar("T")
 
 
 class Store:
     """The store in the file `path`.
 
-    `quarantined` is where a damaged file was put, None when the file was sound. `ballast_bytes` of
-    the disk are kept for the store, `outbox_bytes` bound what each sink has still to send, and
-    `history_bytes` bound detections and ledger, sent or not. Every method raises `StoreError` when
-    the file cannot be written.
+    `ballast_bytes` of the disk are kept for the store, `outbox_bytes` bound what each sink has
+    still to send, and `history_bytes` bound detections and ledger, sent or not. Every method
+    raises `StoreError` when the file cannot be written.
     """
 
     def __init__(
@@ -58,15 +57,29 @@ class Store:
         self.path = path
         self._sinks = sinks
         self._monotonic = monotonic
-        self._listening = threading.Lock()
-        self._listeners: list[Callable[[], None]] = []
-        self._shared = SharedConnection(
-            path, tables=TABLES, version=VERSION, ballast_bytes=ballast_bytes
-        )
-        self.quarantined = self._shared.quarantined
-        self._db = self._shared.db
+        self._listeners = Listeners()
+        self._redated = 0
+        self._shared = self._db = SharedConnection(path, LAYOUT, ballast_bytes=ballast_bytes)
         self._outbox = Outbox(self._db, bound_bytes=outbox_bytes, run=uuid.uuid4().hex)
         self._history = History(self._db, bound_bytes=history_bytes)
+        with contextlib.suppress(StoreError):  # a full disk; the next start does it
+            orphans = self._write(lambda: self._outbox.adopt(sinks))
+            tell_aside(path, orphans, "their sink is unknown")
+
+    @property
+    def quarantined(self) -> Path | None:
+        """Where the last damaged file was put, None where there was none."""
+        return self._shared.quarantined
+
+    @property
+    def generation(self) -> int:
+        """Grows when rows change behind a reader: they were dated anew, or the file is another."""
+        return self._redated + self._shared.quarantines
+
+    @property
+    def quarantines(self) -> int:
+        """How many damaged files were set aside, at opening and since."""
+        return self._shared.quarantines
 
     def __enter__(self) -> Store:
         return self
@@ -83,14 +96,7 @@ class Store:
 
         It must not block. Calling the result ends it.
         """
-        with self._listening:
-            self._listeners.append(callback)
-
-        def end() -> None:
-            with self._listening:
-                self._listeners.remove(callback)
-
-        return end
+        return self._listeners.add(callback)
 
     # What the pipeline writes
 
@@ -103,7 +109,7 @@ class Store:
         of the one before.
         """
         key = f"{payload['id']}/{payload['state']}"
-        text = _json(payload)
+        text = written(payload)
 
         def write() -> bool:
             added = self._history.add_detection(
@@ -113,29 +119,28 @@ class Store:
                 self._queue("detection", key, text, dating)
             return added
 
-        return self._notify_listeners(self._write(write))
+        return self._listeners.notify(self._write(write))
 
     def record_effort(
         self, minute: EffortMinute, payload: Mapping[str, Any], *, stream: str, dating: Dating
     ) -> bool:
         """Enter a minute of `stream` into the ledger and queue it; return whether it was new."""
         key = f"{stream}/{minute.start_sample}"
-        text = _json(payload)
+        text = written(payload)
 
         def write() -> bool:
-            added = self._history.add_minute(
-                key, minute, start_utc=payload["start_utc"], dating=dating
-            )
+            start_utc = payload["start_utc"]
+            added = self._history.add_minute(key, minute, start_utc=start_utc, dating=dating)
             if added:
                 self._queue("effort", key, text, dating)
             return added
 
-        return self._notify_listeners(self._write(write))
+        return self._listeners.notify(self._write(write))
 
     def record_health(self, payload: Mapping[str, Any], *, dating: Dating) -> None:
         """Queue the state of the microphone; older ones stay, so that its course is sent, too."""
-        self._write(lambda: self._queue("health", uuid.uuid4().hex, _json(payload), dating))
-        self._notify_listeners(True)
+        self._write(lambda: self._queue("health", uuid.uuid4().hex, written(payload), dating))
+        self._listeners.notify(True)
 
     def redate(self, dating: Dating) -> int:
         """Correct what was recorded before the clock was set; return how many unsent rows changed.
@@ -144,59 +149,94 @@ class Store:
         by an offset of its own, kept with it, so a restart of the program in between does no harm.
         """
 
-        def write() -> int:
+        def write() -> tuple[int, int]:
             self._history.redate(dating)
-            return shift_times(self._db, "outbox", "seq", "NOT synced", dating)
+            shifted, damaged = shift_times(self._db, "outbox", "seq", "NOT synced", dating)
+            for sink in self._sinks:
+                self._outbox.set_aside(sink, damaged, "unsendable")
+            return shifted, len(damaged)
 
-        shifted = self._write(write)
-        self._notify_listeners(True)
+        shifted, damaged = self._write(write)
+        self._redated += 1
+        tell_aside(self.path, damaged, "they cannot be dated")
+        self._listeners.notify(True)
         return shifted
 
     # What sinks read
 
     def pending(
-        self, sink: str, *, limit: int, skip: Set[int] = frozenset(), unsynced: bool = True
+        self,
+        sink: str,
+        *,
+        limit: int,
+        skip: Set[int] = frozenset(),
+        unsynced: bool = True,
+        after: int = -1,
     ) -> list[OutboxRow]:
-        """Return up to `limit` rows to send, oldest first.
+        """Return up to `limit` rows to send with numbers above `after`, oldest first.
 
         Rows in `skip` are left out and, unless `unsynced`, those dated by a clock that was not set.
+        Those that cannot be read are set aside.
         """
-        with self._shared.transaction():
-            return self._outbox.pending(sink, limit=limit, skip=skip, unsynced=unsynced)
+        read = partial(self._outbox.pending, limit=limit, skip=skip, unsynced=unsynced, after=after)
+        rows, aside = self._write(lambda: read(sink))
+        tell_aside(self.path, aside, "they cannot be read")
+        return rows
 
-    def done(self, sink: str, seqs: Iterable[int]) -> None:
-        """Remove rows that the far end of `sink` has acknowledged."""
-        acknowledged = tuple(seqs)
-        self._write(lambda: self._outbox.done(sink, acknowledged))
+    def done(self, sink: str, rows: Iterable[OutboxRow]) -> int:
+        """Remove rows that the far end of `sink` has acknowledged.
+
+        Returns how many stay because they were dated anew since they were read: they are to be sent
+        again.
+        """
+        acknowledged = tuple(rows)
+        return self._write(lambda: self._outbox.done(sink, acknowledged))
+
+    def set_aside(self, sink: str, row: OutboxRow, reason: AsideReason) -> None:
+        """Keep a row of `sink` where nobody sends it, and count it."""
+        self._write(lambda: self._outbox.set_aside(sink, [row.seq], reason))
+
+    def take_back(self, sink: str, *, largest_bytes: int) -> int:
+        """Queue again what was set aside as too large, up to payloads of `largest_bytes`.
+
+        Returns how many rows that were.
+        """
+        return self._write(lambda: self._outbox.take_back(sink, largest_bytes=largest_bytes))
 
     def depth(self, sink: str) -> tuple[int, int]:
-        """Return rows and bytes in the outbox of `sink`."""
-        with self._shared.transaction():
-            return self._outbox.depth(sink)
+        """Return rows and bytes in the outbox of `sink`, without what is set aside."""
+        return self._shared.read(lambda: self._outbox.depth(sink))
 
     def dropped(self, sink: str) -> dict[str, int]:
         """Return how many rows the bound of the outbox has cost, by kind."""
-        with self._shared.transaction():
-            return self._outbox.dropped(sink)
+        return self._shared.read(lambda: self._outbox.dropped(sink))
+
+    def aside(self, sink: str) -> dict[AsideReason, int]:
+        """Return how many rows of `sink` were set aside, by reason."""
+        return self._shared.read(lambda: self._outbox.aside(sink))
 
     def history_size(self) -> tuple[int, int]:
         """Return about how many bytes the history takes, and how many it may still grow by.
 
         At 0 its oldest rows go.
         """
-        with self._shared.transaction():
-            size_bytes = self._history.size_bytes
-            return size_bytes, max(0, self._history.bound_bytes - size_bytes)
+        size_bytes = self._shared.read(lambda: self._history.size_bytes)
+        return size_bytes, max(0, self._history.bound_bytes - size_bytes)
 
     def detections(self) -> Iterator[dict[str, Any]]:
         """Return the payloads of all detections kept, oldest first."""
-        with self._shared.transaction():
-            return self._history.detections()
+        return self._shared.read(self._history.detections)
+
+    def begun(
+        self, number: int, *, newest_first: bool, limit: int
+    ) -> list[tuple[int, dict[str, Any]]]:
+        """See `History.begun`."""
+        read = partial(self._history.begun, number, newest_first=newest_first, limit=limit)
+        return self._shared.read(read)
 
     def embedding(self, id: str) -> Array | None:
         """Return the embedding (D,) float32 of an event's peak window, None when there is none."""
-        with self._shared.transaction():
-            return self._history.embedding(id)
+        return self._shared.read(lambda: self._history.embedding(id))
 
     # Inside
 
@@ -206,15 +246,5 @@ class Store:
                 sink, kind, key, text, dating=dating, stored_us=round(self._monotonic() * 1e6)
             )
 
-    def _notify_listeners(self, added: bool) -> bool:
-        if added:
-            for listener in list(self._listeners):
-                listener()
-        return added
-
     def _write(self, work: Callable[[], T]) -> T:
         return self._shared.write(work, history=self._history)
-
-
-def _json(payload: Mapping[str, Any]) -> str:
-    return json.dumps(payload, allow_nan=False, ensure_ascii=False)

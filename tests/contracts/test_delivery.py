@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from edge.store.outbox import OutboxRow
 from edge.store.store import Store
 from tests.support.broker import unexpected, until
 from tests.support.far_ends import FarEnd, MqttFarEnd
-from tests.support.store import SYNCED, event_id, payload
+from tests.support.store import SYNCED, UNSYNCED, event_id, payload, spoil_newest
 
 pytestmark = pytest.mark.broker
 
@@ -108,6 +109,38 @@ def test_without_an_answer_a_row_stays_and_the_next_delivery_brings_it(
     assert until(lambda: waiting(store, far_end) == 0)
     assert until(lambda: set(far_end.received()) == expected)
     following.stop()
+
+
+def test_a_row_that_damage_has_spoilt_holds_up_no_other(
+    far_end: FarEnd, store: Store, tmp_path: Path
+) -> None:
+    expected = fill(store, range(3))
+    expected.remove((event_id(2), "end"))
+    spoil_newest(tmp_path / "edge.db")
+    expected |= fill(store, range(3, 6))
+    delivery = far_end.delivery(store, unexpected)
+    delivery.start()
+    assert until(lambda: waiting(store, far_end) == 0)
+    assert until(lambda: set(far_end.received()) == expected)
+    assert store.aside(far_end.sink)["unsendable"] == 1
+    delivery.stop()
+
+
+def test_a_row_that_is_dated_anew_arrives_with_its_new_time(far_end: FarEnd, store: Store) -> None:
+    """Whatever was on its way: the far end has last what the history has."""
+    delivery = far_end.delivery(store, unexpected)
+    delivery.start()
+    right = replace(SYNCED, offset_us=3_600_000_000)
+    for number in range(60):
+        store.record(payload(number, synced=False), dating=UNSYNCED)
+        if number % 20 == 10:
+            store.redate(right)
+    store.redate(right)
+    assert until(lambda: waiting(store, far_end) == 0)
+    assert set(far_end.received()) == {(event_id(number), "end") for number in range(60)}
+    sent = store._db.execute("SELECT count(*), sum(sent) FROM detections WHERE synced").fetchone()
+    assert sent == (60, 60)
+    delivery.stop()
 
 
 def test_a_far_end_that_is_killed_and_comes_back_has_everything(

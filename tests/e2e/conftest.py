@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +54,8 @@ def open_sink(store: Store) -> Iterator[Open]:
         device: str = "r1",
         meter: Meter | None = None,
         kept: Store = store,
+        info: Mapping[str, Any] = INFO,
+        unanswered_s: float = 60.0,
         **settings: Any,
     ) -> MqttSink:
         config = MqttConfig(**{"host": "127.0.0.1", "port": port, "rate_per_s": 1000.0, **settings})
@@ -62,7 +64,8 @@ def open_sink(store: Store) -> Iterator[Open]:
             config,
             device=device,
             store=kept,
-            info=INFO,
+            info=info,
+            unanswered_s=unanswered_s,
             meter=meter or Meter(),
             backoff=quick,
             died=unexpected,

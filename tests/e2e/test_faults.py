@@ -11,6 +11,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -38,6 +39,8 @@ from tests.support.daemons import (
 )
 from tests.support.disk import fill, small_disk
 from tests.support.faults import Impostor, Watch
+from tests.support.hostile import Hostile
+from tests.support.hostile import mute as stuck
 from tests.support.lives import (
     BRIEF,
     FAR,
@@ -48,7 +51,7 @@ from tests.support.lives import (
     no_deliveries,
     silence,
 )
-from tests.support.store import SYNCED, health, payload
+from tests.support.store import SYNCED, health, payload, spoil_newest
 from tests.support.sysfs import Tree, orin
 
 pytestmark = [pytest.mark.broker, pytest.mark.mount, pytest.mark.promtool]
@@ -197,6 +200,7 @@ def of_delivery(tmp_path_factory: pytest.TempPathFactory, bundle: Bundle) -> Lif
         )
         for number in range(150):
             store.record(payload(number, label="low_hummer"), dating=SYNCED)
+    spoil_newest(life.store)
 
     def configure(broker_port: int, **more: object) -> Path:
         mqtt = {"host": "127.0.0.1", "port": broker_port, "wait_for_sync_s": 0.0, **more}
@@ -212,7 +216,8 @@ def of_delivery(tmp_path_factory: pytest.TempPathFactory, bundle: Bundle) -> Lif
 
     (folder / "no-certificate").write_text("of nobody\n")
     audio = RealTimeAudio(np.concatenate([tone(300, 1.5), silence(1.0)]))
-    daemon = Daemon(configure(free_port()), audio=audio, deliveries=deliveries, sysfs=NO_SENSORS)
+    hasty = partial(deliveries, unanswered_s=2.0)
+    daemon = Daemon(configure(free_port()), audio=audio, deliveries=hasty, sysfs=NO_SENSORS)
     choosy = ("allow_anonymous true", f"acl_file {folder / 'acl'}")
     (folder / "acl").write_text(
         "".join(
@@ -223,6 +228,8 @@ def of_delivery(tmp_path_factory: pytest.TempPathFactory, bundle: Bundle) -> Lif
     with (
         Impostor(b"\x20\x03\0\0\x05") as mad,  # a CONNACK whose properties end before they begin
         Impostor() as mute,
+        Hostile(stuck) as pinging,
+        Broker(folder / "small", "allow_anonymous true", "max_packet_size 900") as small,
         Broker(folder / "strict", "allow_anonymous false") as strict,
         Broker(folder / "choosy", *choosy) as broker,
         running(daemon),
@@ -235,6 +242,10 @@ def of_delivery(tmp_path_factory: pytest.TempPathFactory, bundle: Bundle) -> Lif
         reload("protocol", mad.port)
         reload("refused", strict.port)
         reload("timeout", mute.port)
+        reload("unanswered", pinging.port)
+        reload("too_large", small.port)
+        for why in ("too_large", "unsendable"):
+            watch.until(f'edge_messages_set_aside_total{{reason="{why}"}}')
         configure(broker.port)
         daemon.commands.put("reload")
         for kind in ("health", "effort", "detection"):

@@ -15,6 +15,7 @@ import jsonschema
 import pytest
 
 from edge.config.sections import MqttConfig
+from edge.errors import DeliveryError
 from edge.mqtt.probe import probe
 from edge.mqtt.reasons import ERROR_REASONS
 from edge.store.store import Store
@@ -182,10 +183,11 @@ def test_a_wrong_password_is_told_and_a_right_one_works(
             username_file=tmp_path / "user",
             password_file=secret,
         )
-        assert "Not authorized" in str(probe(config, device="r1"))
+        with pytest.raises(DeliveryError, match="Not authorized"):
+            probe(config, device="r1")
         shutil.copy(tmp_path / "right", secret)  # a new password needs no restart
         assert until(lambda: meter.connected)
-        assert probe(config, device="r1") is None
+        assert "accepts" in probe(config, device="r1")
     assert "hunter2" not in caplog.text
     assert PASSWORD not in caplog.text
 
@@ -263,7 +265,9 @@ def test_tls_with_a_certificate_authority_and_client_certificates(
             "lost the broker": {"tls": True, "ca_file": ours["ca_file"]},
         }
         for reason, changed in refusals.items():
-            message = str(probe(config.model_copy(update=changed), device="r1"))
+            with pytest.raises(DeliveryError) as refused:
+                probe(config.model_copy(update=changed), device="r1")
+            message = str(refused.value)
             assert reason.lower().replace("_", " ") in message.lower().replace("_", " "), message
         meter = Meter()
         store.record(payload(1), dating=SYNCED)
@@ -342,34 +346,10 @@ def test_two_recorders_do_not_evict_each_other(
         open_sink(broker.port, device="r1", meter=one)
         assert until(lambda: one.connected and two.connected)
         # nor does a check
-        assert probe(MqttConfig(host="127.0.0.1", port=broker.port), device="r1") is None
+        assert "accepts" in probe(MqttConfig(host="127.0.0.1", port=broker.port), device="r1")
         for number in range(20):
             store.record(payload(number), dating=SYNCED)
             other.record(payload(number, device="r2"), dating=SYNCED)
         assert until(lambda: len(subscriber.counted("r1")) == len(subscriber.counted("r2")) == 20)
         assert not one.errors + two.errors
         sink_two.stop()
-
-
-def test_home_assistant_hears_of_the_recorder_at_each_of_its_births(
-    broker: Broker, store: Store, open_sink: Open
-) -> None:
-    topic = "homeassistant/device/edge_r1/config"
-    with Subscriber(broker.port) as subscriber:
-        sink = open_sink(broker.port, home_assistant=True)
-        assert until(lambda: len(subscriber.said(topic)) == 1)
-        config = json.loads(subscriber.said(topic)[0])
-        assert config["availability_topic"] == "edge/r1/status"
-        # `stopped` is not available either
-        assert "value == 'online'" in config["availability_template"]
-        assert {c["p"] for c in config["cmps"].values()} == {"sensor", "binary_sensor"}
-        assert len({c["unique_id"] for c in config["cmps"].values()}) == len(config["cmps"])
-        subscriber.publish("homeassistant/status", b"offline")
-        subscriber.publish("homeassistant/status", b"online")
-        assert until(lambda: len(subscriber.said(topic)) == 2)
-        for nonsense in (b"", b"\xff\xfe", b"online" * 1000, bytes(range(256))):
-            subscriber.publish("homeassistant/status", nonsense)
-        broker.kill()
-        broker.start()
-        assert until(lambda: len(subscriber.said(topic)) >= 3)
-        assert sink.alive

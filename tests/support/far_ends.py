@@ -47,10 +47,10 @@ class FarEnd(Protocol):
         """Go away for good."""
 
 
-def quick_sink(port: int, store: Store, died: Died) -> MqttSink:
+def quick_sink(port: int, store: Store, died: Died, *, wait_for_sync_s: float = 60.0) -> MqttSink:
     """A sink that sends a thousand messages a second, and soon tries again."""
     return MqttSink(
-        MqttConfig(host="127.0.0.1", port=port, rate_per_s=1000.0),
+        MqttConfig(host="127.0.0.1", port=port, rate_per_s=1000.0, wait_for_sync_s=wait_for_sync_s),
         device="r1",
         store=store,
         info={},

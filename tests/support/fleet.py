@@ -31,7 +31,7 @@ from tests.support.daemons import HandWorld, RealTimeAudio, running, until, writ
 from tests.support.disk import fill, small_disk
 from tests.support.faults import Watch
 from tests.support.prometheus import Prometheus, prometheus
-from tests.support.store import SYNCED, payload
+from tests.support.store import SYNCED, payload, spoil_newest
 from tests.support.sysfs import orin
 
 __all__ = ["ALERTS", "Fleet", "alerts", "hastened", "troubled_recorder"]
@@ -135,6 +135,7 @@ class _Life:
             clock=LiveClock(world=self.world),
             sysfs=self.board.root,
         )
+        self.spoiled, self.commands = spoiled, daemon.commands
         with running(daemon):
             self._calm()
             self._configure(spoiled, free_port())
@@ -193,6 +194,12 @@ class _Life:
             "EdgeOutboxGrowing",
             "EdgeOutboxDropping",
         )
+        spoil_newest(self.disk / "edge.db")
+        self._configure(self.spoiled, self.broker.port)
+        self.commands.put("reload")
+        self.fleet.wait_for("EdgeMessagesSetAside")
+        self._configure(self.spoiled, free_port())
+        self.commands.put("reload")
         self.fleet.wait_for("EdgeDiskBudget")
         self.fleet.at_s = time.time()
 

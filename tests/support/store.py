@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import sqlite3
+from pathlib import Path
 from typing import Any
 
-from edge.store.outbox import Dating
+from edge.store.dating import Dating
 
 BOOT = "3f0c0d1e-0000-4000-8000-000000000001"
 SYNCED = Dating(boot_id=BOOT, offset_us=1_700_000_000_000_000, synced=True, uncertainty_s=0.01)
 UNSYNCED = Dating(boot_id=BOOT, offset_us=0, synced=False, uncertainty_s=86_400.0)
+
+
+def spoil_newest(path: Path) -> None:
+    """Damage the payload of the newest row that waits in the store at `path`."""
+    with contextlib.closing(sqlite3.connect(path)) as db:
+        db.execute(
+            "UPDATE outbox SET payload = CAST(x'7b22ff' AS TEXT)"
+            # An update may be replaced by a later one.
+            " WHERE seq = (SELECT max(seq) FROM outbox WHERE key NOT LIKE '%/update')"
+        )
+        db.commit()
 
 
 def event_id(number: int, device: str = "r1") -> str:

@@ -122,10 +122,10 @@ def test_what_answers_in_place_of_a_broker_is_told_in_one_line(
     impostor: Impostor, stream: bytes, protocol: Literal[5, 311]
 ) -> None:
     impostor.says = stream
-    trouble = probe(
-        MqttConfig(host="127.0.0.1", port=impostor.port, protocol=protocol), device="r1"
-    )
-    assert trouble is None or len(str(trouble).splitlines()) == 1
+    config = MqttConfig(host="127.0.0.1", port=impostor.port, protocol=protocol)
+    with pytest.raises(DeliveryError) as trouble:
+        probe(config, device="r1")
+    assert len(str(trouble.value).splitlines()) == 1
 
 
 @settings(max_examples=120)

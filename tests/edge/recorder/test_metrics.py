@@ -5,6 +5,8 @@ nothing to say.
 from __future__ import annotations
 
 import re
+import socket
+import struct
 import subprocess
 import urllib.request
 from collections.abc import Iterator
@@ -20,9 +22,10 @@ from edge.errors import ConfigError
 from edge.mqtt.reasons import ERROR_REASONS
 from edge.recorder.metrics import Metrics
 from edge.recorder.metrics_server import MetricsServer
+from edge.store.outbox import ASIDE_REASONS
 from edge.store.store import Store
 from edge.types import Prediction, SignalHealth
-from tests.support.broker import unexpected
+from tests.support.broker import unexpected, until
 from tests.support.store import SYNCED, health, payload
 
 HEALTH = SignalHealth(
@@ -81,7 +84,6 @@ def live(metrics: Metrics, store: Store) -> None:
     metrics.stored(0.01)
     metrics.capture_fault()
     metrics.store_error()
-    metrics.store_quarantined()
     metrics.clock(offset_s=-0.5, synced=True)
     metrics.clip_written(1000)
     metrics.clip_refused()
@@ -92,6 +94,9 @@ def live(metrics: Metrics, store: Store) -> None:
     for kind in ("detection", "effort", "health"):
         metrics.mqtt_acknowledged(kind, 0.01)
     store.record_health(health(), dating=SYNCED)
+    for number, reason in enumerate(ASIDE_REASONS):
+        store.record(payload(100 + number), dating=SYNCED)
+        store.set_aside("mqtt", store.pending("mqtt", limit=9)[-1], reason)
     for number in range(9):
         store.record(payload(number), dating=SYNCED)
 
@@ -198,3 +203,32 @@ def test_promtool_has_nothing_to_say(store: Store) -> None:
         ["promtool", "check", "metrics"], input=text, capture_output=True, check=False
     )
     assert (checked.returncode, checked.stdout + checked.stderr) == (0, b"")
+
+
+def test_the_page_whose_thread_dies_says_so(store: Store) -> None:
+    def bug() -> None:
+        raise MemoryError("no thread can be had")
+
+    reasons: list[BaseException] = []
+    server = MetricsServer(make(store).registry, any_port(), died=reasons.append)
+    server._server.service_actions = bug  # type: ignore[method-assign]
+    assert until(lambda: bool(reasons))
+    assert until(lambda: not server._thread.alive)
+    assert str(reasons[0]) == "no thread can be had"
+    server.close()
+
+
+def test_a_request_that_fails_is_a_line_and_the_next_is_answered(
+    store: Store, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+) -> None:
+    server = MetricsServer(make(store).registry, any_port(), died=unexpected)
+    for _ in range(3):
+        with socket.create_connection(("127.0.0.1", server.port)) as client:
+            hurried = struct.pack("ii", 1, 0)  # the connection is reset, not ended
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, hurried)
+            client.sendall(b"GET /metrics HTTP/1.1\r\n" + b"X: y\r\n" * 50)
+    url = f"http://127.0.0.1:{server.port}/metrics"
+    assert b"edge_outbox_rows" in urllib.request.urlopen(url, timeout=20).read()
+    server.close()
+    assert len(caplog.records) <= 1
+    assert "Traceback" not in capsys.readouterr().err

@@ -43,7 +43,7 @@ def test_a_later_update_takes_the_place_of_an_earlier(path: Path) -> None:
         store.record(payload(1, state="update"), dating=SYNCED)
         (old,) = store.pending("mqtt", limit=1)
         assert store.record(payload(1, state="update", end_sample=500_000), dating=SYNCED)
-        store.done("mqtt", [old.seq])  # its acknowledgement was on the way
+        store.done("mqtt", [old])  # its acknowledgement was on the way
         assert [p["end_sample"] for p in waiting(store)] == [500_000]
         assert [p["end_sample"] for p in store.detections()] == [500_000]
 
@@ -53,8 +53,8 @@ def test_a_row_leaves_when_acknowledged_and_stays_in_the_history(path: Path) -> 
         for number in range(5):
             store.record(payload(number), dating=SYNCED)
         rows = store.pending("mqtt", limit=2)
-        store.done("mqtt", [row.seq for row in rows])
-        store.done("mqtt", [row.seq for row in rows])
+        store.done("mqtt", rows)
+        store.done("mqtt", rows)
         assert [p["id"] for p in waiting(store)] == [event_id(n) for n in (2, 3, 4)]
         assert store.depth("other")[0] == len(list(store.detections())) == 5
         skipped = store.pending("mqtt", limit=2, skip={store.pending("mqtt", limit=1)[0].seq})
@@ -104,7 +104,7 @@ def _record_before_the_clock_was_set(store: Store) -> None:
     """Record detections 1 (sent) and 2, 3 of another start of the machine, and a minute."""
     for number in (1, 2):
         store.record(payload(number, synced=False), dating=UNSYNCED)
-    store.done("mqtt", [store.pending("mqtt", limit=1)[0].seq])
+    store.done("mqtt", store.pending("mqtt", limit=1))
     other = Dating(boot_id="another start", offset_us=0, synced=False, uncertainty_s=1.0)
     store.record(payload(3, synced=False), dating=other)
     minute = EffortMinute(start_sample=0, end_sample=60_000, sample_rate_hz=1000, heard=60_000)
@@ -170,7 +170,7 @@ def test_any_thread_may_call(path: Path) -> None:
             while len(sent[sink]) < 100 and time.monotonic() < deadline:
                 rows = store.pending(sink, limit=7)
                 sent[sink] += [json.loads(row.payload)["id"] for row in rows]
-                store.done(sink, [row.seq for row in rows])
+                store.done(sink, rows)
 
         threads = [threading.Thread(target=write, args=(first,)) for first in (0, 20, 40, 60)]
         threads += [threading.Thread(target=send, args=(sink,)) for sink in sent]

@@ -6,7 +6,7 @@ import logging
 
 import pytest
 
-from edge.recorder.rate_limited_log import RateLimitedLog
+from edge.rate_limited_log import RateLimitedLog
 
 log = logging.getLogger("edge.test")
 

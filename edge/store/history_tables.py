@@ -1,0 +1,65 @@
+"""The tables of the history, and what of them is made anew at each opening."""
+
+from __future__ import annotations
+
+__all__ = ["RECOUNT", "TABLES"]
+
+# `number` grows with age across both tables, so that the oldest of all is known.
+TABLES = """
+CREATE TABLE history (bytes INTEGER NOT NULL, next INTEGER NOT NULL);
+INSERT INTO history VALUES (0, 1);
+CREATE TABLE detections (
+    number INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, id TEXT NOT NULL, state TEXT NOT NULL,
+    payload TEXT NOT NULL, bytes INTEGER NOT NULL,
+    start_sample INTEGER NOT NULL, end_sample INTEGER NOT NULL,
+    boot_id TEXT NOT NULL, offset_us INTEGER NOT NULL, synced INTEGER NOT NULL,
+    sent INTEGER NOT NULL DEFAULT 0);
+CREATE INDEX detections_id ON detections (id);
+CREATE INDEX detections_undated ON detections (boot_id) WHERE NOT synced AND NOT sent;
+CREATE TABLE embeddings (id TEXT PRIMARY KEY, vector BLOB NOT NULL);
+CREATE TABLE effort (
+    number INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, bytes INTEGER NOT NULL,
+    start_utc TEXT NOT NULL, start_sample INTEGER NOT NULL, end_sample INTEGER NOT NULL,
+    sample_rate_hz INTEGER NOT NULL,
+    heard_s REAL NOT NULL, lost_s REAL NOT NULL, gated_s REAL NOT NULL, dropped_s REAL NOT NULL,
+    boot_id TEXT NOT NULL, offset_us INTEGER NOT NULL, synced INTEGER NOT NULL,
+    sent INTEGER NOT NULL DEFAULT 0);
+CREATE INDEX effort_undated ON effort (boot_id) WHERE NOT synced AND NOT sent;
+CREATE TRIGGER detections_added AFTER INSERT ON detections BEGIN
+    UPDATE history SET bytes = bytes + new.bytes, next = next + 1;
+END;
+CREATE TRIGGER effort_added AFTER INSERT ON effort BEGIN
+    UPDATE history SET bytes = bytes + new.bytes, next = next + 1;
+END;
+CREATE TRIGGER embeddings_added AFTER INSERT ON embeddings BEGIN
+    UPDATE history SET bytes = bytes + length(new.vector);
+END;
+CREATE TRIGGER effort_removed AFTER DELETE ON effort BEGIN
+    UPDATE history SET bytes = bytes - old.bytes;
+END;
+CREATE TRIGGER embeddings_removed AFTER DELETE ON embeddings BEGIN
+    UPDATE history SET bytes = bytes - length(old.vector);
+END;
+CREATE TRIGGER detections_removed AFTER DELETE ON detections BEGIN
+    UPDATE history SET bytes = bytes - old.bytes;
+    DELETE FROM embeddings
+    WHERE id = old.id AND NOT EXISTS (SELECT 1 FROM detections WHERE id = old.id);
+END;
+"""
+# What is derived from the rows is derived anew at each opening: sizes and a number by which damage
+# would have everything pruned, or nothing stored. A row of no possible size counts as a small one.
+RECOUNT = """
+UPDATE detections SET number = 1 + (SELECT coalesce(max(number), 0) FROM detections
+    WHERE number < 1 << 60) WHERE number >= 1 << 60;
+UPDATE effort SET number = 1 + (SELECT coalesce(max(number), 0) FROM effort
+    WHERE number < 1 << 60) WHERE number >= 1 << 60;
+UPDATE detections SET bytes = 1000
+WHERE typeof(bytes) <> 'integer' OR bytes NOT BETWEEN 1 AND 10000000;
+UPDATE effort SET bytes = 400 WHERE typeof(bytes) <> 'integer' OR bytes NOT BETWEEN 1 AND 100000;
+DELETE FROM history;
+INSERT INTO history SELECT
+    (SELECT coalesce(sum(bytes), 0) FROM detections) + (SELECT coalesce(sum(bytes), 0) FROM effort)
+    + (SELECT coalesce(sum(length(vector)), 0) FROM embeddings),
+    1 + max((SELECT coalesce(max(number), 0) FROM detections),
+            (SELECT coalesce(max(number), 0) FROM effort));
+"""

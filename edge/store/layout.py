@@ -1,0 +1,15 @@
+"""What the store's database consists of."""
+
+from __future__ import annotations
+
+from edge.store import history_tables, outbox_tables
+from edge.store.database import Layout
+
+__all__ = ["LAYOUT"]
+
+# Any change of the tables is another version: a file with other tables counts as damaged.
+LAYOUT = Layout(
+    tables=history_tables.TABLES + outbox_tables.TABLES,
+    version=2,
+    recount=history_tables.RECOUNT + outbox_tables.RECOUNT,
+)
