@@ -12,6 +12,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -69,6 +70,32 @@ def info(bundle: str | None) -> None:
 
     for line in describe(load_bundle(_bundle_path(bundle))):
         click.echo(line)
+
+
+@main.command()
+@_bundle_option
+@click.option("--lat", type=click.FloatRange(-90, 90), required=True, help="Degrees north.")
+@click.option("--lon", type=click.FloatRange(-180, 180), required=True, help="Degrees east.")
+@click.option("--date", type=click.DateTime(["%Y-%m-%d"]), required=True, help="2026-05-01")
+@click.option(
+    "--occurrence",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    default=0.03,
+    show_default=True,
+    help="How likely a species must be in that week.",
+)
+def species(bundle: str | None, lat: float, lon: float, date: datetime, occurrence: float) -> None:
+    """List the species that a bundle expects at a place, the likeliest first."""
+    from edge.bundle import load_bundle
+    from edge.detect.place import place_of, place_species
+
+    loaded = load_bundle(_bundle_path(bundle))
+    expected = place_species(loaded, place_of(lat, lon, occurrence=occurrence), key="--bundle")
+    assert expected is not None
+    names = {label.label: label for label in loaded.labels}
+    for label, probability in expected.at(date):
+        known = names[label]
+        click.echo(f"{probability:.2f}  {label}  {known.common_name}  ({known.scientific_name})")
 
 
 @main.command()

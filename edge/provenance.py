@@ -13,11 +13,19 @@ from typing import Any
 from edge.bundle import FP32, Label
 from edge.bundle.digest import canonical_digest
 from edge.detect.model import Classifier
+from edge.detect.place import Place
 from edge.detect.site import SpeciesList
 from edge.detect.smoothing import SmoothingConfig
 from edge.section import Section
 
-__all__ = ["Provenance", "chosen_later", "code_digest", "config_digest", "provenance_of"]
+__all__ = [
+    "Provenance",
+    "chosen_later",
+    "code_digest",
+    "config_digest",
+    "placed_at",
+    "provenance_of",
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,7 +69,10 @@ def provenance_of(model: Classifier, *, hop_s: float, **settings: Any) -> Proven
 
 
 def chosen_later(
-    *, species: SpeciesList | None, smoothing: SmoothingConfig, channel: object = "mix"
+    *,
+    species: SpeciesList | None,
+    smoothing: SmoothingConfig,
+    channel: object = "mix",
 ) -> dict[str, Any]:
     """Return the settings that came after the first recorders, where they were chosen.
 
@@ -73,6 +84,11 @@ def chosen_later(
         "channel": channel if channel != "mix" else None,
     }
     return {key: value for key, value in chosen.items() if value is not None}
+
+
+def placed_at(place: Place | None) -> dict[str, Any]:
+    """Return the setting of a place, where there is one."""
+    return {} if place is None else {"place": place}
 
 
 def config_digest(**settings: Any) -> str:

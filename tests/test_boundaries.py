@@ -52,7 +52,7 @@ MAY_IMPORT: dict[str, dict[str, str]] = {
         "models": "bundle",
         "info": "bundle",
         "bench": "backends bundle replay types",
-        "cli": "bench bundle errors info models recorder replay sources terminal",
+        "cli": "bench bundle detect errors info models recorder replay sources terminal",
     },
     "train": {
         "windows": "corpus networks recipe",

@@ -22,6 +22,10 @@ LINES = {"edge": 250, "train": 250, "deploy": 250, "tests": 400, ".ci": 150}
 FUNCTION_LINES = 40
 LARGEST_KB = 8_000  # a shipped model; everything else is text
 TOP_LEVEL = {"config", "deploy", "docs", "edge", "systemd", "tests", "train"}
+TOP_LEVEL_FILES = {
+    *(".gitattributes", ".gitignore", "CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "Makefile"),
+    *("README.md", "pyproject.toml"),
+}
 # Spelt in pieces, so that this file does not hold what it forbids.
 HOME = re.compile(r"(?<![\w.])/" + r"(home|root|work|Users|mnt|media)/\w+")
 REGISTRIES = (
@@ -92,6 +96,8 @@ def test_the_top_level_is_the_house(tracked: list[Path]) -> None:
         if len(file.parts) > 1 and not file.parts[0].startswith(".")
     }
     assert folders <= TOP_LEVEL
+    files = {file.name for file in tracked if len(file.parts) == 1}
+    assert files <= TOP_LEVEL_FILES
 
 
 def test_every_script_names_a_function_that_is_there(root: Path) -> None:

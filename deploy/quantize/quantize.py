@@ -19,7 +19,7 @@ from deploy.quantize.accuracy import Accuracy, Outputs, judge, losses, novelty_o
 from deploy.quantize.card import WITH_FP32S_THRESHOLD, WITH_ITS_OWN, with_precisions
 from deploy.quantize.convert import Converted, Kind, convert, distance
 from deploy.quantize.graphs import run_as_recorded
-from edge.bundle import FP32, Bundle, Head, NewVariant, Variant, write_bundle
+from edge.bundle import FP32, Bundle, Head, NewVariant, Stored, Variant, write_bundle
 from edge.bundle.windows import Windows
 from edge.errors import UserError
 
@@ -228,7 +228,7 @@ def _rewrite(bundle: Bundle, new: dict[str, NewVariant]) -> Bundle:
         golden=bundle.golden,
         card=card,
         variants=variants,
-        bands=bundle.bands,
+        stored=Stored(bands=bundle.bands, occurrence=bundle.occurrence),
     )
 
 

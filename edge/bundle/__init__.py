@@ -9,7 +9,7 @@ from edge.bundle.labels import Label
 from edge.bundle.manifest import FP32, Manifest, Variant
 from edge.bundle.reading import load_bundle
 from edge.bundle.spec import FrontendSpec
-from edge.bundle.writing import write_bundle
+from edge.bundle.writing import Stored, write_bundle
 
 __all__ = [
     "FP32",
@@ -23,6 +23,7 @@ __all__ = [
     "Manifest",
     "Network",
     "NewVariant",
+    "Stored",
     "Variant",
     "Verdicts",
     "load_bundle",

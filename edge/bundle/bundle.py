@@ -5,6 +5,7 @@ model.onnx       float32 (B, channels, n_mels, frames) -> embedding (B, D) L2-no
                  logits (B, K), perhaps frames (B, T, K) and attention (B, F', T')
 head.npz         arrays of the rejection rule (`rules.rule_arrays`)
 frontend.npz     perhaps: the bands that the frontend needs (`FrontendSpec.stored_bands`)
+occurrence.npz   perhaps: which labels a place has in which week (`occurrence.py`)
 golden.npz       one window of samples and the outputs it must give
 MODEL_CARD.md    for people
 manifest.sig     perhaps: whose it is (`signature.py`)
@@ -28,6 +29,7 @@ from edge.bundle.golden import Golden
 from edge.bundle.heads import Head
 from edge.bundle.labels import Label
 from edge.bundle.manifest import FP32, PRECISIONS, SCORE_THRESHOLD, Manifest
+from edge.bundle.occurrence import Occurrence
 from edge.bundle.signature import Signature
 from edge.bundle.spec import FrontendSpec
 
@@ -36,6 +38,7 @@ __all__ = [
     "FRONTEND",
     "HEAD",
     "MANIFEST",
+    "OCCURRENCE",
     "SIGNATURE",
     "Bundle",
     "Network",
@@ -48,6 +51,7 @@ MANIFEST = "manifest.json"
 SIGNATURE = "manifest.sig"
 HEAD = "head.npz"
 FRONTEND = "frontend.npz"
+OCCURRENCE = "occurrence.npz"
 CARD = "MODEL_CARD.md"
 
 Array = NDArray[np.float32]
@@ -63,11 +67,13 @@ def golden_file(network: str) -> str:
     return "golden.npz" if network == FP32 else f"golden.{network}.npz"
 
 
-def file_names(frontend: FrontendSpec, variants: Iterable[str]) -> list[str]:
+def file_names(manifest: Manifest, variants: Iterable[str]) -> list[str]:
     """Return the names of all files of a bundle with these variants, but for the manifest."""
     names = [graph_file(FP32), HEAD, golden_file(FP32), CARD]
-    if frontend.stored_bands:
+    if manifest.frontend.stored_bands:
         names.append(FRONTEND)
+    if manifest.occurrence:
+        names.append(OCCURRENCE)
     for variant in variants:
         names += [graph_file(variant), golden_file(variant)]
     return names
@@ -95,6 +101,7 @@ class Bundle:
     manifest: Manifest
     networks: Mapping[str, Network]
     bands: Mapping[str, Array] = field(default_factory=dict, repr=False)
+    occurrence: Occurrence | None = field(default=None, repr=False)
     signature: Signature | None = None
 
     @property
@@ -110,7 +117,7 @@ class Bundle:
     @property
     def file_names(self) -> list[str]:
         """The names of all its files."""
-        own = [MANIFEST, *file_names(self.frontend, self.manifest.variants)]
+        own = [MANIFEST, *file_names(self.manifest, self.manifest.variants)]
         return own if self.signature is None else [*own, SIGNATURE]
 
     @property

@@ -24,6 +24,8 @@ SCORE_THRESHOLD = 0.5  # of labels without a threshold of their own, where a win
 FP32 = "fp32"  # the network as it was trained; every bundle has it
 PRECISIONS = ("int8", "int8+fp16", "fp16")  # of variants, fastest first
 BACKENDS: tuple[str, ...] = ("onnx", "tensorrt")
+# Keys that are left out when they are empty or false.
+OMITTED = ("variants", "label_thresholds", "attention", "occurrence", "licence", "source")
 MOST_LABELS = 20_000
 MOST_VARIANTS = 16
 LONGEST_VARIANT = 40  # characters
@@ -70,7 +72,8 @@ class Manifest:
     T, K): logits of T equal parts of the window. An event then reaches from the first to the last
     part in which the score of its label is at least the threshold. With `attention` the graph has
     an output of that name, (B, F', T'): where it looks, in F' bands, lowest first, and T' parts of
-    the window; each window's adds up to 1. `licence` is what its makers allow, `source` what it was
+    the window; each window's adds up to 1. With `occurrence` the bundle knows which labels a place
+    has in which week. `licence` is what its makers allow, `source` what it was
     made from; both are empty for a bundle of one's own.
     """
 
@@ -89,6 +92,7 @@ class Manifest:
     label_thresholds: dict[str, float] = dataclasses.field(default_factory=dict)
     frame_threshold: float | None = None
     attention: bool = False
+    occurrence: bool = False
     licence: str = ""
     source: str = ""
     format_version: int = 1
@@ -100,7 +104,7 @@ class Manifest:
         plain["frontend"] = self.frontend.as_mapping()
         plain["variants"] = {name: _plain(variant) for name, variant in self.variants.items()}
         # Left out when unused, so that bundles from before they existed keep their digest.
-        for name in ("variants", "label_thresholds", "attention", "licence", "source"):
+        for name in OMITTED:
             if not plain[name]:
                 del plain[name]
         if self.frame_threshold is None:
@@ -169,6 +173,7 @@ class Manifest:
             or frontend.scaling != "none"
             or any(channel.level.kind == "power_law" for channel in frontend.channels)
             or any(label.kind != "animal" for label in self.labels)
+            or self.occurrence
             or self.licence
             or self.source
         )

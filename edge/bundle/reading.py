@@ -16,6 +16,7 @@ from edge.bundle.bundle import (
     FRONTEND,
     HEAD,
     MANIFEST,
+    OCCURRENCE,
     SIGNATURE,
     Bundle,
     Network,
@@ -37,6 +38,7 @@ from edge.bundle.graph import LARGEST_GRAPH_BYTES, refuse_strange_graph
 from edge.bundle.heads import Head
 from edge.bundle.manifest import FORMAT_VERSION, FP32, Manifest, Variant
 from edge.bundle.mapping import refuse_strange_values
+from edge.bundle.occurrence import Occurrence, occurrence_of
 from edge.bundle.rule_file import checked_rule
 from edge.bundle.rules import Rule
 from edge.bundle.signature import PublicKey, read_signature, refuse_foreign
@@ -70,6 +72,7 @@ def load_bundle(path: Path | str, *, trusted: Sequence[PublicKey] = ()) -> Bundl
         manifest=manifest,
         networks=networks,
         bands=_bands(path, manifest),
+        occurrence=_occurrence(path, manifest),
         signature=signature,
     )
 
@@ -109,7 +112,7 @@ def _manifest(file: Path, content: bytes) -> Manifest:
 
 def _refuse_other_names(path: Path, manifest: Manifest) -> None:
     """Refuse what the format does not name, in the manifest's list and in the folder."""
-    names = file_names(manifest.frontend, manifest.variants)
+    names = file_names(manifest, manifest.variants)
     for name in names:
         if name not in manifest.files:
             raise BundleError(f"{path / MANIFEST}: does not list {name}")
@@ -193,6 +196,17 @@ def _bands(path: Path, manifest: Manifest) -> dict[str, Array]:
             reason = f"{name} is not of 32-bit numbers below {LARGEST_WEIGHT:g}"
             raise BundleError(f"{file}: {reason}", suggestion=EXPORT_AGAIN)
     return arrays
+
+
+def _occurrence(path: Path, manifest: Manifest) -> Occurrence | None:
+    if not manifest.occurrence:
+        return None
+    file = path / OCCURRENCE
+    arrays = arrays_of(file, _verified(path, manifest, OCCURRENCE, LARGEST_BYTES))
+    try:
+        return occurrence_of(arrays, labels=len(manifest.labels))
+    except SpecError as exc:
+        raise BundleError(f"{file}: {exc}", suggestion=EXPORT_AGAIN) from exc
 
 
 def _rule(path: Path, manifest: Manifest, *, dimensions: int) -> Rule:

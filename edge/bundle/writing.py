@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from edge.bundle.bundle import (
     FRONTEND,
     HEAD,
     MANIFEST,
+    OCCURRENCE,
     Bundle,
     file_names,
     golden_file,
@@ -22,11 +24,20 @@ from edge.bundle.bundle import (
 from edge.bundle.digest import sha256_of
 from edge.bundle.golden import Array, Golden, NewVariant, write_golden
 from edge.bundle.manifest import FP32, Manifest, Variant
+from edge.bundle.occurrence import Occurrence
 from edge.bundle.reading import load_bundle
 from edge.bundle.rules import Rule, rule_arrays
 from edge.files import replacing_folder
 
-__all__ = ["write_bundle"]
+__all__ = ["Stored", "write_bundle"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stored:
+    """What only some bundles have: see `Bundle.bands` and `Bundle.occurrence`."""
+
+    bands: Mapping[str, Array] = field(default_factory=dict)
+    occurrence: Occurrence | None = None
 
 
 def write_bundle(
@@ -38,12 +49,12 @@ def write_bundle(
     golden: Golden,
     card: str,
     variants: Mapping[str, NewVariant] | None = None,
-    bands: Mapping[str, Array] | None = None,
+    stored: Stored | None = None,
 ) -> Bundle:
     """Write a bundle beside `path`, verify it, and rename it into place.
 
     A bundle that was there is replaced whole. The new one has exactly the `variants` given,
-    whatever the manifest said before, and the `bands` that its frontend needs. Raises OSError, and
+    whatever the manifest said before, and what is to be `stored` beside them. Raises OSError, and
     `BundleError` for parts that do not belong together.
     """
     path = Path(path)
@@ -51,8 +62,7 @@ def write_bundle(
         (staging / graph_file(FP32)).write_bytes(model)
         (staging / CARD).write_text(card, encoding="utf-8")
         np.savez_compressed(staging / HEAD, **rule_arrays(rule))  # type: ignore[arg-type]
-        if bands:
-            np.savez_compressed(staging / FRONTEND, **bands)  # type: ignore[arg-type]
+        _write_stored(staging, stored or Stored())
         write_golden(staging / golden_file(FP32), golden, samples=golden.samples)
         for name, variant in (variants or {}).items():
             (staging / graph_file(name)).write_bytes(variant.model)
@@ -63,12 +73,19 @@ def write_bundle(
     return load_bundle(path)
 
 
+def _write_stored(folder: Path, stored: Stored) -> None:
+    if stored.bands:
+        np.savez_compressed(folder / FRONTEND, **stored.bands)  # type: ignore[arg-type]
+    if stored.occurrence is not None:
+        arrays = stored.occurrence.as_arrays()
+        np.savez_compressed(folder / OCCURRENCE, **arrays)  # type: ignore[arg-type]
+
+
 def _write_manifest(folder: Path, manifest: Manifest, variants: dict[str, Variant]) -> None:
     complete = dataclasses.replace(
         manifest,
         files={
-            name: sha256_of((folder / name).read_bytes())
-            for name in file_names(manifest.frontend, variants)
+            name: sha256_of((folder / name).read_bytes()) for name in file_names(manifest, variants)
         },
         variants=variants,
         format_version=_format_version(manifest, variants),

@@ -8,6 +8,7 @@ from typing import Annotated
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from edge.clock import parse_zone
+from edge.detect.place import Place
 from edge.detect.site import SpeciesList, parse_species
 from edge.section import Section
 
@@ -23,14 +24,17 @@ def _zone(text: str) -> str:
 class SiteConfig(Section):
     """Which species the recorder's site may have, where it is, and what time is there.
 
-    Without `species` it is every label of the bundle, all year. The position is in degrees, WGS84,
-    positive in the north and in the east; None where it is not known. `timezone` is a name such as
-    Europe/Vienna or an offset; events have local time beside UTC where it is given.
+    Without `species` it is what the bundle expects at the place, if it knows what lives where: all
+    that is as likely there in the week as `occurrence`; else every label, all year. The position is
+    in degrees, WGS84, positive in the north and in the east; None where it is not known. `timezone`
+    is a name such as Europe/Vienna or an offset; events have local time beside UTC where it is
+    given.
     """
 
     species: Annotated[SpeciesList, BeforeValidator(parse_species)] | None = None
     latitude: Annotated[float, Field(ge=-90, le=90)] | None = None
     longitude: Annotated[float, Field(ge=-180, le=180)] | None = None
+    occurrence: Annotated[float, Field(gt=0, lt=1)] = 0.03
     timezone: Annotated[str, AfterValidator(_zone)] | None = None
 
     @model_validator(mode="after")
@@ -43,6 +47,13 @@ class SiteConfig(Section):
     def zone(self) -> tzinfo | None:
         """The zone of `timezone`."""
         return None if self.timezone is None else parse_zone(self.timezone)
+
+    @property
+    def place(self) -> Place | None:
+        """Where the site is, for a bundle that knows what lives where."""
+        if self.latitude is None or self.longitude is None:
+            return None
+        return Place(latitude=self.latitude, longitude=self.longitude, occurrence=self.occurrence)
 
     @property
     def position(self) -> tuple[float, float] | None:

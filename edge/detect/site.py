@@ -6,14 +6,14 @@ A label that is not expected is reported as unknown, with the label as nearest.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from edge.clock import Clock
 from edge.detect.decision import REJECTED
+from edge.detect.seasons import MONTHS, Calendar
 from edge.errors import ConfigError, shown
 from edge.strictyaml import read_any
 from edge.types import Prediction
@@ -21,6 +21,7 @@ from edge.types import Prediction
 __all__ = [
     "Expected",
     "Site",
+    "Species",
     "SpeciesList",
     "parse_species",
     "read_species",
@@ -29,11 +30,25 @@ __all__ = [
 
 # Takes from a prediction the labels that are not expected.
 Expected = Callable[[Prediction], Prediction]
-ALL_MONTHS = frozenset(range(1, 13))
+ALL_MONTHS = MONTHS.all
 FORM = (
     "must be a list of labels or names, or each of them with a list of months from 1 to 12 (null: "
     "all year)"
 )
+
+
+class Species(Protocol):
+    """What is expected, and when."""
+
+    @property
+    def expected(self) -> Mapping[str, frozenset[int]]:
+        """The parts of the year in which each label is expected."""
+        ...
+
+    @property
+    def calendar(self) -> Calendar:
+        """How these parts are counted."""
+        ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,19 +66,30 @@ class SpeciesList:
         """Labels that are expected at some time of the year."""
         return tuple(label for label, _ in self.months)
 
+    @property
+    def expected(self) -> Mapping[str, frozenset[int]]:
+        """The months of each label."""
+        return {label: frozenset(months) for label, months in self.months}
+
+    @property
+    def calendar(self) -> Calendar:
+        """The year in months."""
+        return MONTHS
+
 
 class Site:
     """Withholds what is not expected.
 
     It is pure: the same prediction gives the same answer for as long as `clock_at` a sample does.
-    A label counts as expected when its months and those in which the window may lie, given the
-    uncertainty of the clock, have one in common. So a clock that was never set withholds no label
-    for its season, only labels that are not listed.
+    A label counts as expected when its times of the year and those in which the window may lie,
+    given the uncertainty of the clock, have one in common. So a clock that was never set withholds
+    no label for its season, only labels that are not listed.
     """
 
-    def __init__(self, species: SpeciesList, *, clock_at: Callable[[int], Clock]) -> None:
-        self._months = {label: frozenset(months) for label, months in species.months}
-        self._seasonal = any(months != ALL_MONTHS for months in self._months.values())
+    def __init__(self, species: Species, *, clock_at: Callable[[int], Clock]) -> None:
+        self._expected = species.expected
+        self._calendar = species.calendar
+        self._seasonal = any(parts != self._calendar.all for parts in self._expected.values())
         self._clock_at = clock_at
 
     def __call__(self, p: Prediction) -> Prediction:
@@ -73,22 +99,27 @@ class Site:
         """
         if p.label is None:
             return p
-        now = ALL_MONTHS
+        now = self._calendar.all
         if self._seasonal:
-            now = _months(self._clock_at(p.start_sample), p.start_sample)
-        expected = tuple(score for score in p.accepted if self._expected(score.label, now))
+            now = self._calendar.parts_at(self._clock_at(p.start_sample), p.start_sample)
+        expected = tuple(score for score in p.accepted if self._is_expected(score.label, now))
         if not expected:
             novelty = max(1.0 - p.novelty, REJECTED)
             return dataclasses.replace(p, label=None, others=(), novelty=novelty)
         return p if len(expected) == 1 + len(p.others) else p.carrying(expected)
 
-    def _expected(self, label: str, months: frozenset[int]) -> bool:
-        return not self._months.get(label, frozenset()).isdisjoint(months)
+    def _is_expected(self, label: str, now: frozenset[int]) -> bool:
+        return not self._expected.get(label, frozenset()).isdisjoint(now)
 
 
-def site_of(species: SpeciesList | None, *, clock_at: Callable[[int], Clock]) -> Expected:
-    """Return what withholds all that is not on the list; without a list, nothing is withheld."""
-    return Site(species, clock_at=clock_at) if species is not None else lambda p: p
+def site_of(*lists: Species | None, clock_at: Callable[[int], Clock]) -> Expected:
+    """Return what withholds all that is not on the first list that there is; without any, nothing
+    is withheld.
+    """
+    for species in lists:
+        if species is not None:
+            return Site(species, clock_at=clock_at)
+    return lambda p: p
 
 
 def parse_species(value: object) -> SpeciesList:
@@ -138,17 +169,3 @@ def _parse_months(label: str, months: object) -> tuple[int, ...]:
         if not isinstance(month, int) or isinstance(month, bool) or month not in ALL_MONTHS:
             raise ValueError(f"{label}: {shown(month)} is not a month from 1 to 12")
     return tuple(sorted(set(months)))
-
-
-def _months(clock: Clock, sample: int) -> frozenset[int]:
-    """Return the months of UTC in which the sample may have been captured."""
-    if clock.uncertainty_s >= 366 * 86_400:
-        return ALL_MONTHS
-    time, spread = clock.utc(sample), timedelta(seconds=clock.uncertainty_s)
-    first, last = _month_number(time - spread), _month_number(time + spread)
-    return frozenset(number % 12 + 1 for number in range(first, last + 1))
-
-
-def _month_number(time: datetime) -> int:
-    """Return the number of months since the year 0."""
-    return time.year * 12 + time.month - 1

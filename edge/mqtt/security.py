@@ -37,7 +37,9 @@ def secure(client: mqtt.Client, config: MqttConfig) -> None:
     `DeliveryError`.
     """
     try:
-        for path in config.files.values():
+        for key, path in config.files.items():
+            if path.exists() and not path.is_file():  # a pipe would be waited for, without end
+                raise DeliveryError("credentials", f"mqtt.{key}: {path} is not a regular file")
             path.open("rb").close()  # ssl's own error would not name the file
         credentials = config.credentials()
         if credentials.username is not None:

@@ -8,11 +8,12 @@ from edge.bundle import Bundle, load_bundle
 from edge.config.config import Config
 from edge.detect.engines import load_models
 from edge.detect.model import Classifier
+from edge.detect.place import PlaceSpecies, place_species
 from edge.detect.species_names import resolve_species
 from edge.detect.windows import windower_of
 from edge.errors import blamed_on, known_as
 from edge.models import bundle_path, default_bundle_path
-from edge.provenance import Provenance, provenance_of
+from edge.provenance import Provenance, placed_at, provenance_of
 from edge.sources.memory import SoundMemory
 
 __all__ = ["RecorderPlan", "make_plan", "sound_memory"]
@@ -25,7 +26,8 @@ KEYS = {"hop_s": "model.hop_s", "backend": "model.backend"}
 class RecorderPlan:
     """What a recorder is made from: its bundles gave the right answers on their golden windows.
 
-    `config` lists species by their labels. `bundle` is the first of several.
+    `config` lists species by their labels; where it does not, `place_species` are those of the
+    place. `bundle` is the first of several.
     """
 
     config: Config
@@ -33,6 +35,7 @@ class RecorderPlan:
     bundle: Bundle
     model: Classifier
     provenance: Provenance
+    place_species: PlaceSpecies | None = None
 
     @property
     def memory(self) -> SoundMemory:
@@ -71,11 +74,14 @@ def make_plan(config: Config) -> RecorderPlan:
         )
     species = resolve_species(config.site.species, model.bundle.labels, key="site.species")
     site = config.site.model_copy(update={"species": species})
+    # A model that knows nothing of places is no fault: the position goes into the clips.
+    place = config.site.place if species is None and bundles[0].occurrence else None
     config = config.model_copy(update={"site": site})
     return RecorderPlan(
         config=config,
         device=config.device_id(),
         bundle=bundles[0],
         model=model,
-        provenance=provenance_of(model, **config.epoch),
+        place_species=place_species(bundles[0], place, key="site.latitude"),
+        provenance=provenance_of(model, **config.epoch, **placed_at(place)),
     )

@@ -131,7 +131,7 @@ class Recorder:
                 decision=decision,
                 identity=f"{stream}|{plan.provenance.identity}",
                 config=plan.config.tracker,
-                site=site_of(plan.config.site.species, clock_at=self._clock.at),
+                site=site_of(plan.config.site.species, plan.place_species, clock_at=self._clock.at),
             ),
             meter=self,
         )

@@ -36,7 +36,7 @@ def replay_command(*, paths: tuple[str, ...], form: Format, workers: int, **opti
 
     choice = _choice(form, options)
     start, consecutive = _start(options.pop("start")), options.pop("consecutive")
-    settings = _settings(spool=form == "windows", **options)
+    settings = _settings(form, options)
     with standard_input(paths) as piped:
         found = find_recordings(paths, piped=piped)
         recordings = dated(found.recordings, start, consecutive=consecutive)
@@ -68,36 +68,30 @@ def _choice(form: Format, options: dict[str, Any]) -> OutputChoice:
     return choice
 
 
-def _settings(
-    *,
-    bundles: tuple[str, ...],
-    hop_s: float,
-    zone: str | None,
-    channel: str,
-    species: str | None,
-    backend: Any,
-    engines: str | None,
-    spool: bool,
-    **smoothing: float,
-) -> ReplaySettings:
+def _settings(form: Format, options: dict[str, Any]) -> ReplaySettings:
+    """Take what decides the result from the options."""
+    from edge.detect.place import place_of
     from edge.detect.site import read_species
     from edge.detect.smoothing import SmoothingConfig
     from edge.models import bundle_path, default_bundle_path
     from edge.replay.replayer import ReplaySettings
     from edge.section import section_of_options
 
-    paths = [bundle_path(bundle) for bundle in bundles] or [default_bundle_path()]
+    bundles = [bundle_path(bundle) for bundle in options["bundles"]] or [default_bundle_path()]
+    species: str | None = options["species"]
+    smoothing = {name: options[name] for name in SmoothingConfig.model_fields}
     return ReplaySettings(
-        bundle=paths[0],
-        more_bundles=tuple(paths[1:]),
-        hop_s=hop_s,
-        zone=_zone(zone),
-        channel=_channel(channel),
+        bundle=bundles[0],
+        more_bundles=tuple(bundles[1:]),
+        hop_s=options["hop_s"],
+        zone=_zone(options["zone"]),
+        place=place_of(options["lat"], options["lon"], occurrence=options["occurrence"]),
+        channel=_channel(options["channel"]),
         species=read_species(Path(species), key="--species") if species is not None else None,
         smoothing=section_of_options(SmoothingConfig, smoothing),
-        spool=spool,
-        backend=backend,
-        engines=_engines(engines),
+        spool=form == "windows",
+        backend=options["backend"],
+        engines=_engines(options["engines"]),
     )
 
 

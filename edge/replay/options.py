@@ -37,6 +37,19 @@ JUDGEMENT = (
         metavar="RFC3339",
         help="When the recording starts, e.g. 2024-05-01T05:30:00Z; of several, see --consecutive.",
     ),
+    click.option("--lat", type=click.FloatRange(-90, 90), help="Degrees north; with --lon."),
+    click.option(
+        "--lon",
+        type=click.FloatRange(-180, 180),
+        help="Degrees east: only what lives there is named, by a bundle that knows it.",
+    ),
+    click.option(
+        "--occurrence",
+        type=click.FloatRange(0, 1, min_open=True, max_open=True),
+        default=0.03,
+        show_default=True,
+        help="How likely a species must be at the place in the week to be expected.",
+    ),
     click.option(
         "--consecutive",
         is_flag=True,

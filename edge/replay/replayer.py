@@ -15,6 +15,7 @@ from edge.bundle import load_bundle
 from edge.clock import Clock, file_clock
 from edge.detect.engines import FOLDER, BackendChoice, load_models
 from edge.detect.pipeline import detect
+from edge.detect.place import Place, place_species
 from edge.detect.signal_health import HealthConfig
 from edge.detect.site import SpeciesList, site_of
 from edge.detect.smoothing import SmoothingConfig, smoothing_of
@@ -22,7 +23,7 @@ from edge.detect.species_names import resolve_species
 from edge.detect.tracker import Tracker, TrackerConfig
 from edge.detect.windows import windower_of
 from edge.errors import AudioError, BackendError, ConfigError, known_as
-from edge.provenance import chosen_later, provenance_of
+from edge.provenance import chosen_later, placed_at, provenance_of
 from edge.replay.attention import Attention, attention_over
 from edge.replay.formats.base import RecordingEffort, ReplayResult, Unjudged
 from edge.replay.meter import ReplayMeter
@@ -46,9 +47,9 @@ class ReplaySettings:
     """What decides the result of a replay.
 
     `more_bundles` judge together with `bundle`. `channel` is heard of each recording, `zone` is
-    that of times without one. `species` are those expected at the site, None: every label of the
-    bundle. `smoothing` is done to scores between model and tracker. `block_s`
-    and `spool` (predictions wanted) do not change what is detected.
+    that of times without one. `species` are those expected at the site, None: what the bundle
+    expects at `place`, or without one every label of it. `smoothing` is done to scores between
+    model and tracker. `block_s` and `spool` (predictions wanted) do not change what is detected.
     """
 
     bundle: Path
@@ -59,6 +60,7 @@ class ReplaySettings:
     tracker: TrackerConfig = field(default_factory=TrackerConfig)
     limits: HealthConfig = field(default_factory=HealthConfig)
     species: SpeciesList | None = None
+    place: Place | None = None
     smoothing: SmoothingConfig = field(default_factory=SmoothingConfig)
     block_s: float = 1.0
     spool: bool = False
@@ -93,6 +95,7 @@ class Replayer:
         self._species = resolve_species(
             settings.species, self._model.bundle.labels, key="--species"
         )
+        self._place_species = place_species(self.bundle, settings.place, key="--lat")
         self.licences = [
             f"{bundle.manifest.name}: licence {bundle.manifest.licence}"
             for bundle in bundles
@@ -106,6 +109,7 @@ class Replayer:
             **chosen_later(
                 species=self._species, smoothing=settings.smoothing, channel=settings.channel
             ),
+            **placed_at(settings.place),
         )
 
     def replay(
@@ -191,7 +195,7 @@ class Replayer:
     ) -> list[Detection]:
         """Return the events of a recording, each as it has ended."""
         settings, decision = self.settings, self._model.decision
-        site = site_of(self._species, clock_at=lambda sample: clock)
+        site = site_of(self._species, self._place_species, clock_at=lambda sample: clock)
         smoothing = smoothing_of(
             settings.smoothing, decision=decision, sample_rate_hz=source.sample_rate_hz
         )

@@ -22,10 +22,12 @@ from edge.bundle import (
     Label,
     Manifest,
     NewVariant,
+    Stored,
     Variant,
     write_bundle,
 )
 from edge.bundle.heads import MaxLogit
+from edge.bundle.occurrence import Occurrence
 from edge.bundle.spec import MaxLevel
 from edge.types import Array
 
@@ -194,10 +196,18 @@ def banded_bundle(
     bands: Mapping[str, Array],
     *,
     written: Mapping[str, Array] | None = None,
+    occurrence: Occurrence | None = None,
 ) -> Bundle:
-    """Write a bundle whose frontend needs stored `bands`; `written` are in it instead."""
-    matrix = np.random.default_rng(0).standard_normal((spec.n_mels, len(LABELS)))
-    model = _graph(spec, "embedding", matrix, np.zeros(len(LABELS)))
+    """Write a bundle of several labels whose frontend needs stored `bands`.
+
+    `written` are in it instead; `occurrence` is what it knows of places.
+    """
+    matrix: NDArray[Any] = np.random.default_rng(0).standard_normal((spec.n_mels, len(LABELS)))
+    if not bands:
+        tones = [tone(hz, spec.window_s, spec.sample_rate_hz) for hz in TONES_HZ.values()]
+        matrix = 10 * np.stack([_profile(Frontend(spec), samples) for samples in tones]).T
+    bias = np.full(len(LABELS), 0.0 if bands else -8.0)
+    model = _graph(spec, "embedding", matrix, bias)
     samples = tone(700.0, spec.window_s, spec.sample_rate_hz)
     features = Frontend(spec, bands)(samples)[None]
     embedding, logits = _run(model, features, ("embedding", "logits"))
@@ -213,6 +223,7 @@ def banded_bundle(
         training_data="0" * 64,
         code="0" * 64,
         metrics={},
+        occurrence=occurrence is not None,
         licence="only for tests",
         source="made for tests",
     )
@@ -223,7 +234,7 @@ def banded_bundle(
         rule=MaxLogit(),
         golden=golden,
         card="# Banded\n",
-        bands=bands if written is None else written,
+        stored=Stored(bands=bands if written is None else written, occurrence=occurrence),
     )
 
 

@@ -4,6 +4,7 @@ survived.
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -44,6 +45,17 @@ def test_a_secret_that_cannot_be_sent_is_told_by_its_key(
         assert caught.value.reason == "credentials"
         assert SECRET not in str(caught.value)
         assert len(str(caught.value)) < 200
+
+
+@pytest.mark.parametrize("key", ["username_file", "password_file", "ca_file"])
+def test_a_pipe_in_place_of_a_file_is_not_waited_for(tmp_path: Path, key: str) -> None:
+    good, pipe = tmp_path / "good", tmp_path / "pipe"
+    good.write_text("recorder\n")
+    os.mkfifo(pipe)
+    files = {"username_file": good, key: pipe}
+    config = MqttConfig(host="127.0.0.1", port=1).model_copy(update=files)
+    with pytest.raises(DeliveryError, match=f"mqtt.{key}: .* is not a regular file"):
+        probe(config, device="r1")
 
 
 def test_the_longest_that_mqtt_can_send_is_sent(tmp_path: Path) -> None:

@@ -1,0 +1,93 @@
+"""What a bundle expects at a place, week by week."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated
+
+from pydantic import Field
+
+from edge.bundle import Bundle, Label
+from edge.detect.seasons import WEEKS, Calendar
+from edge.errors import ConfigError
+from edge.section import Section
+
+__all__ = ["Place", "PlaceSpecies", "place_of", "place_species"]
+
+
+class Place(Section):
+    """Where a recorder stands, in degrees, WGS84; a label counts from the probability `occurrence`
+    on.
+    """
+
+    latitude: Annotated[float, Field(ge=-90, le=90)]
+    longitude: Annotated[float, Field(ge=-180, le=180)]
+    occurrence: Annotated[float, Field(gt=0, lt=1)] = 0.03
+
+
+def place_of(latitude: float | None, longitude: float | None, *, occurrence: float) -> Place | None:
+    """Return the place that two options give, None for neither; raises `ConfigError` for one."""
+    if latitude is None and longitude is None:
+        return None
+    if latitude is None or longitude is None:
+        raise ConfigError("is only one half of a place: --lat and --lon go together", key="--lat")
+    return Place(latitude=latitude, longitude=longitude, occurrence=occurrence)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlaceSpecies:
+    """The labels expected at a place, each with its weeks (1 to 48).
+
+    `probabilities` are those of each label in each week, for people.
+    """
+
+    expected: Mapping[str, frozenset[int]]
+    probabilities: Mapping[str, tuple[float, ...]]
+
+    @property
+    def calendar(self) -> Calendar:
+        """The year in weeks."""
+        return WEEKS
+
+    def at(self, date: datetime) -> Iterator[tuple[str, float]]:
+        """Yield labels that are expected on a day, the likeliest first, with their probability."""
+        week = WEEKS.part_of(date)
+        found = [
+            (label, self.probabilities[label][week - 1])
+            for label, weeks in self.expected.items()
+            if week in weeks and label in self.probabilities
+        ]
+        yield from sorted(found, key=lambda pair: -pair[1])
+
+
+def place_species(bundle: Bundle, place: Place | None, *, key: str) -> PlaceSpecies | None:
+    """Return what `bundle` expects at `place`, None where no place is given.
+
+    What is no species (engines, people, wind) has no place and is expected everywhere. Raises
+    `ConfigError` naming `key` where the bundle knows nothing of places.
+    """
+    if place is None:
+        return None
+    if bundle.occurrence is None:
+        raise ConfigError(
+            f"{bundle.manifest.name} does not know what lives where",
+            key=key,
+            suggestion="list the species instead",
+        )
+    chances = bundle.occurrence.probabilities(place.latitude, place.longitude)
+    likely = chances >= place.occurrence
+    expected: dict[str, frozenset[int]] = {}
+    probabilities: dict[str, tuple[float, ...]] = {}
+    for k, label in enumerate(bundle.labels):
+        if not _is_species(label):
+            expected[label.label] = WEEKS.all
+        elif likely[:, k].any():
+            expected[label.label] = frozenset(int(week) + 1 for week in likely[:, k].nonzero()[0])
+            probabilities[label.label] = tuple(map(float, chances[:, k]))
+    return PlaceSpecies(expected=expected, probabilities=probabilities)
+
+
+def _is_species(label: Label) -> bool:
+    return bool(label.scientific_name)
