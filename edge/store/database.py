@@ -12,7 +12,7 @@ import sys
 from datetime import datetime, timezone
 from pathlib import Path
 
-__all__ = ["disk_is_full", "open_database"]
+__all__ = ["disk_is_full", "open_database", "set_aside"]
 
 log = logging.getLogger(__name__)
 
@@ -41,13 +41,7 @@ def open_database(
     except sqlite3.OperationalError:
         raise  # a full disk or a missing right: nothing is damaged
     except (sqlite3.DatabaseError, _DamagedError) as exc:
-        aside = _set_aside(path)
-        log.error(
-            "store %s is damaged (%s): set aside as %s, going on with a fresh one",
-            path,
-            exc,
-            aside.name,
-        )
+        aside = set_aside(path, exc)
         return _connect(path, tables, version), aside
 
 
@@ -105,7 +99,7 @@ def _ensure_tables(db: sqlite3.Connection, tables: str, version: int) -> None:
         raise _DamagedError(f"it is of version {found}, this program's is {version}")
 
 
-def _set_aside(path: Path) -> Path:
+def set_aside(path: Path, reason: Exception) -> Path:
     """Rename the file, and its log with it, to a new name with the time in it; return that."""
     stamp = datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%SZ")
     aside = path.with_name(f"{path.name}.damaged-{stamp}")
@@ -118,4 +112,10 @@ def _set_aside(path: Path) -> Path:
         if companion.exists():
             companion.rename(f"{aside}{suffix}")
     path.rename(aside)
+    log.error(
+        "store %s is damaged (%s): set aside as %s, going on with a fresh one",
+        path,
+        reason,
+        aside.name,
+    )
     return aside

@@ -25,6 +25,7 @@ from edge.store.dating import Dating, shift_times
 from edge.store.effort import EffortMinute
 from edge.store.history import TABLES as HISTORY_TABLES
 from edge.store.history import History
+from edge.store.ledger import forget_open
 from edge.store.outbox import TABLES as OUTBOX_TABLES
 from edge.store.outbox import Kind, Outbox, OutboxRow
 from edge.types import Array
@@ -56,7 +57,7 @@ class Store:
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self.path = path
-        self._sinks = sinks
+        self.sinks = sinks
         self._monotonic = monotonic
         self._listening = threading.Lock()
         self._listeners: list[Callable[[], None]] = []
@@ -118,11 +119,15 @@ class Store:
     def record_effort(
         self, minute: EffortMinute, payload: Mapping[str, Any], *, stream: str, dating: Dating
     ) -> bool:
-        """Enter a minute of `stream` into the ledger and queue it; return whether it was new."""
+        """Enter a minute of `stream` into the ledger and queue it; return whether it was new.
+
+        It takes the place of the note of `edge.store.ledger`.
+        """
         key = f"{stream}/{minute.start_sample}"
         text = _json(payload)
 
         def write() -> bool:
+            forget_open(self._db, stream)
             added = self._history.add_minute(
                 key, minute, start_utc=payload["start_utc"], dating=dating
             )
@@ -151,6 +156,14 @@ class Store:
         shifted = self._write(write)
         self._notify_listeners(True)
         return shifted
+
+    def change(self, work: Callable[[Any, History], T]) -> T:
+        """Do `work`, which is given the database and the history in it, in one transaction."""
+        return self._write(lambda: work(self._db, self._history))
+
+    def send_to(self, sinks: tuple[str, ...]) -> None:
+        """Queue what is recorded from now on for these sinks."""
+        self.sinks = sinks
 
     # What sinks read
 
@@ -201,7 +214,7 @@ class Store:
     # Inside
 
     def _queue(self, kind: Kind, key: str, text: str, dating: Dating) -> None:
-        for sink in self._sinks:
+        for sink in self.sinks:
             self._outbox.add(
                 sink, kind, key, text, dating=dating, stored_us=round(self._monotonic() * 1e6)
             )

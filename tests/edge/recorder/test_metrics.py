@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import re
 import subprocess
-import urllib.request
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -14,15 +13,13 @@ from pathlib import Path
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
-from edge.config.sections import MetricsConfig
 from edge.detect.model import NOTHING, EngineChoice
-from edge.errors import ConfigError
 from edge.mqtt.reasons import ERROR_REASONS
+from edge.recorder.backlog import Backlog
 from edge.recorder.metrics import Metrics
-from edge.recorder.metrics_server import MetricsServer
 from edge.store.store import Store
 from edge.types import Prediction, SignalHealth
-from tests.support.broker import unexpected
+from tests.support.backlog import waiting
 from tests.support.store import SYNCED, health, payload
 
 HEALTH = SignalHealth(
@@ -45,6 +42,9 @@ JUDGED = Prediction(
 )
 
 
+BACKLOG = Backlog()
+
+
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
     with Store(tmp_path / "edge.db", outbox_bytes=3000, history_bytes=10**6) as store:
@@ -53,7 +53,8 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 def make(store: Store) -> Metrics:
     metrics = Metrics(CollectorRegistry(), labels=["low_hummer", "high_peeper"])
-    metrics.asked.watch_store(store)
+    metrics.asked.watch_store(lambda: store)
+    metrics.asked.watch_backlog(BACKLOG, lambda: store.depth("mqtt")[0] > 0)
     metrics.asked.watch_queue(lambda: 1.5 if store.depth("mqtt")[0] else 0.0)
     return metrics
 
@@ -70,6 +71,8 @@ def live(metrics: Metrics, store: Store) -> None:
     metrics.digests(bundle="b", config="c", code="d", version="1", device="r1")
     metrics.engine(EngineChoice(backend="onnxruntime-cpu", variant="fp32", passed_over=1))
     metrics.audio({"heard": 50.0, "lost": 4.0, "gated": 3.0, "dropped": 2.0})
+    metrics.unknown(1.0)
+    BACKLOG.add(waiting(1))
     metrics.window(JUDGED)
     metrics.window(replace(JUDGED, health=replace(HEALTH, dead=True, stuck=True)))
     metrics.cancelled(True)
@@ -167,26 +170,6 @@ def test_the_info_is_of_digests(store: Store) -> None:
         'edge_info{bundle="b",code="",config="c",device="",version=""} 1.0'
         in generate_latest(metrics.registry).decode()
     )
-
-
-def any_port() -> MetricsConfig:
-    """Port 0, which nobody may configure, is one that is free."""
-    return MetricsConfig.model_construct(port=0)
-
-
-def test_served_on_the_loopback_only(store: Store) -> None:
-    metrics = make(store)
-    server = MetricsServer(metrics.registry, any_port(), died=unexpected)
-    try:
-        with urllib.request.urlopen(
-            f"http://127.0.0.1:{server.port}/metrics", timeout=10
-        ) as answer:
-            assert b"edge_windows_total" in answer.read()
-        taken = MetricsConfig(port=server.port)
-        with pytest.raises(ConfigError, match=r"metrics\.port"):
-            MetricsServer(metrics.registry, taken, died=unexpected)
-    finally:
-        server.close()
 
 
 @pytest.mark.promtool
