@@ -2,7 +2,7 @@
 # .venv is what a recorder has (no PyTorch); .venv-dev adds training and the tools of development; .venv-bench, librosa to compare with.
 
 .DEFAULT_GOAL := help
-.PHONY: help replay test check format bench bundle species systems clean
+.PHONY: help replay test check format bench chaos bundle species systems clean
 .DELETE_ON_ERROR:
 
 # Packages are installed uncompiled, which is quick; each is compiled when it is first used. Where this variable keeps Python from
@@ -61,6 +61,11 @@ bench:  ## speed and memory: front end, network, replay; then the recorder: late
 	@.venv-bench/bin/edge bench $(ARGS)
 	@PATH=$$PATH:/usr/sbin command -v mosquitto >/dev/null || .ci/apt.sh mosquitto
 	@.venv-bench/bin/python -m tests.support.bench_daemon
+
+MINUTES ?= 10
+chaos: dev  ## a recorder among all its troubles at once, and what is left of it; MINUTES=10, ARGS='--seed 2'
+	@.ci/test-needs.sh
+	@.venv-dev/bin/python -m tests.support.chaos --minutes $(MINUTES) $(ARGS)
 
 bundle: dev  ## rebuild the default model from DATA=folder with a manifest.csv (hours)
 	@.venv-dev/bin/edge-train build --recipe $(RECIPE) --data '$(RECORDINGS)' --out $(BUNDLE) --work $(WORK) $(ARGS)

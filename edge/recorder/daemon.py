@@ -76,10 +76,11 @@ class Daemon:
 
         Raises `UserError` for what a person must mend, and whatever has killed a thread.
         """
-        self._plan = plan = self._plan_of(load_config(self._config_file))
+        config = load_config(self._config_file)
         with ExitStack() as parts:
             parts.callback(self._notifier.close)
-            parts.enter_context(sole_user(plan.config.store.path))
+            parts.enter_context(sole_user(config.store.path))
+            self._plan = plan = self._plan_of(config)
             self._place = StorePlace(plan.config, self._backlog)
             parts.callback(self._place.close)
             self._metrics = self._measure(plan, parts)

@@ -10,6 +10,7 @@ import contextlib
 import fcntl
 import logging
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +19,8 @@ from edge.errors import UserError
 
 __all__ = ["holder_of", "sole_user"]
 
+# A look at who holds it takes a moment, and so does the end of the one before.
+WAIT_S, AGAIN_S = 1.0, 0.1
 log = logging.getLogger(__name__)
 
 
@@ -27,7 +30,7 @@ def sole_user(path: Path) -> Iterator[None]:
     held = _opened(path)
     try:
         if held is not None:
-            if not _taken(held):
+            if not _taken_within(held, WAIT_S):
                 raise UserError(
                     f"is in use by {_who(held)}",
                     key="store.path",
@@ -67,6 +70,13 @@ def _opened(path: Path) -> int | None:
         with contextlib.suppress(OSError):
             return os.open(place, flags | os.O_CLOEXEC, 0o600)
     return None
+
+
+def _taken_within(file: int, wait_s: float) -> bool:
+    until_s = time.monotonic() + wait_s
+    while not (taken := _taken(file)) and time.monotonic() < until_s:
+        time.sleep(AGAIN_S)
+    return taken
 
 
 def _taken(file: int) -> bool:

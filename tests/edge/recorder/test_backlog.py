@@ -14,7 +14,7 @@ def kept(backlog: Backlog) -> list[tuple[int, EventState]]:
 def test_a_later_update_stands_for_the_one_before_it() -> None:
     backlog = Backlog()
     for state in ("new", "update", "update", "update", "end"):
-        assert backlog.add(waiting(1, state)) is None  # type: ignore[arg-type]
+        assert backlog.add(waiting(1, state)) is None
     assert kept(backlog) == [(1, "new"), (1, "update"), (1, "end")]
 
 
