@@ -42,8 +42,8 @@ MAY_IMPORT: dict[str, dict[str, str]] = {
         "threads": "errors",
         "mqtt": "backoff config errors store threads",
         "recorder": (
-            "bundle clock config detect errors files models mqtt provenance sources store threads "
-            "types wire"
+            "backoff bundle clock config detect errors files models mqtt provenance sources store "
+            "threads types wire"
         ),
         "replay": (
             "bundle clock config detect errors extras files models provenance section sources "

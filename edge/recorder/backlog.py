@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from edge.backoff import Backoff
 from edge.clock import Clock
 from edge.recorder.plan import RecorderPlan
 from edge.store.effort import EffortMinute
@@ -19,6 +20,7 @@ __all__ = ["Backlog", "WaitingDetection", "WaitingMinute"]
 # Rows. A detection with its embedding takes about 7 kB, a minute 1 kB.
 DETECTIONS = 2048
 MINUTES = 1440
+PATIENCE_S = 30.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +59,8 @@ class Backlog:
         *,
         most_detections: int = DETECTIONS,
         most_minutes: int = MINUTES,
+        patience_s: float = PATIENCE_S,
+        file_backoff: Backoff | None = None,
         monotonic_s: Callable[[], float] = time.monotonic,
     ) -> None:
         self.detections: deque[WaitingDetection] = deque()
@@ -64,6 +68,9 @@ class Backlog:
         self.ledger_end: LedgerEnd | None = None  # with what waits; None before the first minute
         self.most = most_detections
         self._most_minutes = most_minutes
+        self._patience_s = patience_s
+        # Before each attempt to use the store's file again, while the store is in memory.
+        self.file_backoff = file_backoff or Backoff(first_s=10.0, longest_s=300.0)
         self._monotonic_s = monotonic_s
         self._refused_s: float | None = None  # since when the store has taken nothing
 
@@ -81,6 +88,11 @@ class Backlog:
     def waiting_s(self) -> float:
         """For how long the store has taken nothing; 0 where nothing waits."""
         return 0.0 if self._refused_s is None else self._monotonic_s() - self._refused_s
+
+    @property
+    def overdue(self) -> bool:
+        """Whether the store has taken nothing for so long that another place is to be found."""
+        return self.waiting_s > self._patience_s or 2 * self.room < self.most
 
     def add(self, waiting: WaitingDetection) -> WaitingDetection | None:
         """Have a detection wait; return the one that is lost for it, if any.

@@ -20,7 +20,7 @@ from edge.config.config import Config, load_config
 from edge.config.reload import merged, waiting_for_restart
 from edge.errors import EdgeError
 from edge.recorder.backlog import Backlog
-from edge.recorder.deliveries import Deliveries, Delivery, deliveries, program_version
+from edge.recorder.deliveries import Deliveries, Delivery, deliveries
 from edge.recorder.live_clock import LiveClock
 from edge.recorder.metrics import Metrics
 from edge.recorder.metrics_server import MetricsServer
@@ -31,6 +31,7 @@ from edge.recorder.store_place import StorePlace, sinks_of
 from edge.recorder.streams import Streams
 from edge.recorder.systemd import Notifier
 from edge.recorder.telemetry import SYSFS, Telemetry
+from edge.recorder.what_runs import log_what_runs, show_what_runs
 from edge.sources.portaudio import AudioSystem
 from edge.store.lock import sole_user
 
@@ -81,7 +82,7 @@ class Daemon:
             parts.callback(self._notifier.close)
             parts.enter_context(sole_user(config.store.path))
             self._plan = plan = self._plan_of(config)
-            self._place = StorePlace(plan.config, self._backlog)
+            self._place = StorePlace(config, self._backlog)
             parts.callback(self._place.close)
             self._metrics = self._measure(plan, parts)
             self._streams = Streams(self._record(plan), died=self._died)
@@ -91,7 +92,7 @@ class Daemon:
             running = parts.enter_context(_started(self._delivered(plan)))
             parts.callback(self._stop)
             self._streams.start()
-            _log_what_runs(plan)
+            log_what_runs(plan)
             while (command := self._next_command()) in ("reload", "look"):
                 if command == "reload":
                     self._reload(running)
@@ -128,7 +129,7 @@ class Daemon:
 
     def _measure(self, plan: RecorderPlan, parts: ExitStack) -> Metrics:
         metrics = Metrics(CollectorRegistry(), labels=plan.model.decision.labels)
-        _show_what_runs(metrics, plan)
+        show_what_runs(metrics, plan)
         if self._place.store.quarantined is not None:
             metrics.store_quarantined()
         place = self._place
@@ -162,12 +163,11 @@ class Daemon:
         running.pop_all().close()
         self._place.store.send_to(sinks_of(plan.config))
         self._plan = plan
-        self._metrics.show_labels(plan.model.decision.labels)
         self._streams.hand_over(partial(self._record, plan), wait_s=STOP_S)
         _start(new, running)
         if plan.config.metrics != used.metrics:
             self._open_page(self._metrics, plan)
-        _show_what_runs(self._metrics, plan)
+        show_what_runs(self._metrics, plan)
         status = f"configuration {plan.provenance.config[:12]}"
         waiting = waiting_for_restart(used, wanted)
         if waiting:
@@ -227,22 +227,3 @@ def run(config_file: Path | None) -> None:
     daemon = Daemon(config_file, audio=PortAudio(), deliveries=deliveries)
     with commands_from_signals(daemon.commands):
         daemon.run()
-
-
-def _log_what_runs(plan: RecorderPlan) -> None:
-    what = plan.provenance
-    bundle, config = what.bundle[:12], what.config[:12]
-    engine = f"{what.backend}/{what.variant}"
-    log.info("device %s, bundle %s on %s, configuration %s", plan.device, bundle, engine, config)
-
-
-def _show_what_runs(metrics: Metrics, plan: RecorderPlan) -> None:
-    what = plan.provenance
-    metrics.digests(
-        bundle=what.bundle,
-        config=what.config,
-        code=what.code,
-        version=program_version(),
-        device=plan.device,
-    )
-    metrics.engine(plan.model.engine)

@@ -43,9 +43,12 @@ class MetricsServer:
         *,
         died: Died,
         backoff: Backoff | None = None,
+        idle_s: float = IDLE_S,
+        whole_s: float = WHOLE_S,
     ) -> None:
         self._registry = registry
         self._config = config
+        self._limits = {"idle_s": idle_s, "whole_s": whole_s}
         self._backoff = backoff or Backoff(longest_s=60.0)
         self._closing = threading.Event()
         self._open = threading.Event()
@@ -83,7 +86,7 @@ class MetricsServer:
         told = ""
         while not self._closing.is_set():
             try:
-                return listen(self._registry, self._config)
+                return listen(self._registry, self._config, **self._limits)
             except OSError as exc:
                 reason = str(exc.strerror or exc)
                 if reason != told:
@@ -100,6 +103,7 @@ class Server(ThreadingWSGIServer):
     Somebody who opens connections and says nothing takes no thread from those who ask.
     """
 
+    whole_s = WHOLE_S
     daemon_threads = True
     block_on_close = False
     request_queue_size = 128
@@ -120,7 +124,7 @@ class Server(ThreadingWSGIServer):
     def service_actions(self) -> None:
         """Hang up on those that have taken too long."""
         super().service_actions()
-        due_s = time.monotonic() - WHOLE_S
+        due_s = time.monotonic() - self.whole_s
         with self._using:
             late = sum(began_s < due_s for began_s in self._clients.values())
         self._hang_up(late)
@@ -155,19 +159,25 @@ class Server(ThreadingWSGIServer):
                 request.shutdown(socket.SHUT_RDWR)
 
 
-def listen(registry: CollectorRegistry, config: MetricsConfig) -> Server:
+def listen(
+    registry: CollectorRegistry,
+    config: MetricsConfig,
+    *,
+    idle_s: float = IDLE_S,
+    whole_s: float = WHOLE_S,
+) -> Server:
     """Return a server that listens at the configured place; raises OSError where that cannot be."""
     found = socket.getaddrinfo(config.address, config.port, type=socket.SOCK_STREAM)
     family, *_, sockaddr = found[0]
-    kind = type("Server", (Server,), {"address_family": socket.AddressFamily(family)})
+    of_this = {"address_family": socket.AddressFamily(family), "whole_s": whole_s}
+    kind = type("Server", (Server,), of_this)
+    client = type("Client", (_Silent,), {"timeout": idle_s})
     app = make_wsgi_app(registry)
-    return make_server(str(sockaddr[0]), config.port, app, kind, handler_class=_Silent)
+    return make_server(str(sockaddr[0]), config.port, app, kind, handler_class=client)
 
 
 class _Silent(WSGIRequestHandler):
     """A line in the journal for each scrape would fill it."""
-
-    timeout = IDLE_S
 
     def log_message(self, format: str, *args: object) -> None:
         pass

@@ -15,7 +15,6 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from edge.backoff import Backoff
 from edge.config.config import Config
 from edge.errors import StoreError, UserError
 from edge.recorder.backlog import Backlog
@@ -29,7 +28,6 @@ __all__ = ["StorePlace", "file_store", "sinks_of"]
 MEMORY = Path(":memory:")  # SQLite's own name
 MEMORY_BYTES = 32_000_000  # of the outbox, and of the history beside it
 BUSY = ("database is locked", "database table is locked")
-PATIENCE_S = 30.0  # that a store may take nothing, before its rows are kept in memory
 SPARE_BYTES = 4_000_000  # on the disk beside what is moved there
 IN_MEMORY = "going on in memory, where a restart loses what is not sent"
 log = logging.getLogger(__name__)
@@ -47,7 +45,6 @@ class StorePlace:
         config: Config,
         backlog: Backlog,
         *,
-        backoff: Backoff | None = None,
         monotonic_s: Callable[[], float] = time.monotonic,
     ) -> None:
         path = config.store.path
@@ -55,7 +52,7 @@ class StorePlace:
             reason = f"the folder of {path} does not exist"
             raise UserError(reason, key="store.path", suggestion="make it")
         self._backlog = backlog
-        self._backoff = backoff or Backoff(first_s=10.0, longest_s=300.0)
+        self._backoff = backlog.file_backoff
         self._monotonic_s = monotonic_s
         self._retry_s = 0.0
         try:
@@ -78,7 +75,7 @@ class StorePlace:
         """Return the store to move to, None where the present one is the best."""
         if self.in_memory:
             return self._file_again(config)
-        if self._backlog.waiting_s < PATIENCE_S and 2 * self._backlog.room > self._backlog.most:
+        if not self._backlog.overdue:
             return None
         log.error("store %s: takes nothing any more; %s", self.store.path, IN_MEMORY)
         self._backoff.reset()

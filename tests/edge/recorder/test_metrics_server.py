@@ -22,11 +22,11 @@ from tests.support.daemons import until
 
 
 @contextmanager
-def serving(config: MetricsConfig) -> Iterator[MetricsServer]:
+def serving(config: MetricsConfig, **limits: float) -> Iterator[MetricsServer]:
     registry = CollectorRegistry()
     Gauge("edge_example", "A number.", registry=registry).set(7)
     quick = Backoff(first_s=0.05, longest_s=0.1)
-    server = MetricsServer(registry, config, died=unexpected, backoff=quick)
+    server = MetricsServer(registry, config, died=unexpected, backoff=quick, **limits)
     try:
         yield server
     finally:
@@ -93,17 +93,15 @@ def test_a_hundred_clients_who_say_nothing_silence_nobody() -> None:
         )
 
 
-def test_a_client_who_says_nothing_is_hung_up_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(metrics_server._Silent, "timeout", 0.3)
-    with serving(any_port()) as server:
+def test_a_client_who_says_nothing_is_hung_up_on() -> None:
+    with serving(any_port(), idle_s=0.3) as server:
         assert server.wait_until_open(10)
         with closing(socket.create_connection(("127.0.0.1", server.port or 0), 10)) as mute:
             assert mute.recv(1) == b""
 
 
-def test_a_client_who_says_little_is_hung_up_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(metrics_server, "WHOLE_S", 0.5)
-    with serving(any_port()) as server:
+def test_a_client_who_says_little_is_hung_up_on() -> None:
+    with serving(any_port(), whole_s=0.5) as server:
         assert server.wait_until_open(10)
         with closing(socket.create_connection(("127.0.0.1", server.port or 0), 10)) as slow:
             slow.settimeout(0.1)
