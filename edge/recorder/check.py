@@ -14,6 +14,7 @@ from edge.mqtt.probe import probe
 from edge.recorder.check_places import page, store_file
 from edge.recorder.disk_room import room_on_the_disks
 from edge.recorder.plan import RecorderPlan, make_plan, sound_memory
+from edge.recorder.store_place import has_folder
 from edge.sources.device import choose_device
 from edge.sources.memory import SoundMemory
 from edge.sources.portaudio import AudioSystem
@@ -78,7 +79,7 @@ def check(file: Path | None, *, audio: AudioSystem) -> Iterator[Finding]:
         yield model
     if not spoilt & {"store", "clips"}:
         yield _tried("disk", lambda: room_on_the_disks(config))
-    if not spoilt & {"store"} and config.store.path.parent.is_dir():
+    if not spoilt & {"store"} and has_folder(config.store.path):
         yield _tried("store", lambda: store_file(config))
     if config.metrics.enabled and not spoilt & {"metrics"}:
         yield _tried("metrics", lambda: page(config))

@@ -23,10 +23,10 @@ from edge.store.interrupted import end_interrupted
 from edge.store.moving import move_rows
 from edge.store.store import Store
 
-__all__ = ["StorePlace", "file_store", "sinks_of"]
+__all__ = ["StorePlace", "file_store", "has_folder", "sinks_of"]
 
 MEMORY = Path(":memory:")  # SQLite's own name
-MEMORY_BYTES = 32_000_000  # of the outbox, and of the history beside it
+MEMORY_BYTES = 12_000_000  # of the outbox, and of the history beside it
 BUSY = ("database is locked", "database table is locked")
 SPARE_BYTES = 4_000_000  # on the disk beside what is moved there
 IN_MEMORY = "going on in memory, where a restart loses what is not sent"
@@ -48,7 +48,7 @@ class StorePlace:
         monotonic_s: Callable[[], float] = time.monotonic,
     ) -> None:
         path = config.store.path
-        if not path.parent.is_dir():
+        if not has_folder(path):
             reason = f"the folder of {path} does not exist"
             raise UserError(reason, key="store.path", suggestion="make it")
         self._backlog = backlog
@@ -113,6 +113,14 @@ class StorePlace:
             return file_store(config)
         except (OSError, StoreError):
             return None  # as it was; told when it began
+
+
+def has_folder(path: Path) -> bool:
+    """Return whether there is a folder for the file `path`."""
+    try:
+        return path.parent.is_dir()
+    except OSError:  # a name too long for the file system
+        return False
 
 
 def sinks_of(config: Config) -> tuple[str, ...]:
