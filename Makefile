@@ -2,7 +2,7 @@
 # .venv is what a recorder has (no PyTorch); .venv-dev adds training and the tools of development; .venv-bench, librosa to compare with.
 
 .DEFAULT_GOAL := help
-.PHONY: help replay test check lock format bench fuzz bundle species systems clean
+.PHONY: help replay test check lock format bench chaos fuzz bundle species systems clean
 .DELETE_ON_ERROR:
 
 # Packages are installed uncompiled, which is quick; each is compiled when it is first used. Where this variable keeps Python from
@@ -72,6 +72,11 @@ bench:  ## speed and memory: front end, network, replay; then the recorder: late
 fuzz: dev  ## mutated recordings against ffmpeg (10 minutes; ARGS='--count 5000 --first 0')
 	@command -v ffmpeg >/dev/null || .ci/apt.sh ffmpeg
 	@.venv-dev/bin/python -m tests.support.fuzz_recordings $(ARGS)
+
+MINUTES ?= 10
+chaos: dev  ## a recorder among all its troubles at once, and what is left of it; MINUTES=10, ARGS='--seed 2'
+	@.ci/test-needs.sh
+	@.venv-dev/bin/python -m tests.support.chaos --minutes $(MINUTES) $(ARGS)
 
 bundle: dev  ## rebuild the default model from DATA=folder with a manifest.csv (hours)
 	@.venv-dev/bin/edge-train build --recipe $(RECIPE) --data '$(RECORDINGS)' --out $(BUNDLE) --work $(WORK) $(ARGS)

@@ -6,11 +6,17 @@ Exit statuses: 0 done; 1 a recording or the bundle was at fault; 2 an option was
 
 from __future__ import annotations
 
+import signal
+import sys
+
+if sys.argv[1:2] == ["run"]:
+    # Before all other imports: until `edge run` can take it for a command, the signal to read the
+    # configuration again has nothing to say, and must not end the process.
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+
 import io
 import json
 import os
-import signal
-import sys
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
@@ -114,7 +120,8 @@ def run(file: Path | None) -> None:
 def check(sound: AudioSystem | None, file: Path | None, as_json: bool) -> None:
     """Say all that would keep a recorder from working.
 
-    It looks at the configuration, device, model, disk and broker.
+    It looks at the configuration and all that `edge run` opens: device, model, disk, store, page
+    of metrics and broker.
     """
     from edge.recorder.check import check
     from edge.sources.portaudio import PortAudio

@@ -13,7 +13,15 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-__all__ = ["new_beside", "placing", "replacing", "replacing_folder", "sync", "write_whole"]
+__all__ = [
+    "make_folder",
+    "new_beside",
+    "placing",
+    "replacing",
+    "replacing_folder",
+    "sync",
+    "write_whole",
+]
 
 ANYBODY_READS = 0o666  # less the umask, as for any file that a program makes
 
@@ -25,7 +33,7 @@ def replacing(path: Path, *, durable: bool = False, mode: int = ANYBODY_READS) -
 
     Makes missing folders. Raises OSError, and leaves what stood at `path` as it was.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent, durable=durable)
     with placing(new_beside(path, mode), path, durable=durable) as staging:
         yield staging
 
@@ -63,7 +71,7 @@ def replacing_folder(path: Path, *, durable: bool = False) -> Iterator[Path]:
     A folder that stood there is removed only after that; it is back when the second of the two
     renames fails, which are needed because a folder with content cannot be replaced by one.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent, durable=durable)
     staging, retired = _beside(path), _beside(path)
     staging.mkdir(mode=0o755)
     try:
@@ -80,6 +88,17 @@ def replacing_folder(path: Path, *, durable: bool = False) -> Iterator[Path]:
             retired.rename(path)
         shutil.rmtree(staging, ignore_errors=True)
         shutil.rmtree(retired, ignore_errors=True)
+
+
+def make_folder(path: Path, *, durable: bool = False) -> None:
+    """Make a folder and those above it that are missing; with `durable`, their names are on the
+    disk, without which nothing in them would be found again.
+    """
+    missing = [folder for folder in (path, *path.parents) if not folder.exists()]
+    path.mkdir(parents=True, exist_ok=True)
+    if durable:
+        for folder in missing:
+            sync(folder.parent)
 
 
 def new_beside(path: Path, mode: int = ANYBODY_READS) -> Path:

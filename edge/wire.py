@@ -106,7 +106,7 @@ def recorder_payload(
 def effort_payload(
     minute: EffortMinute, *, device: str, boot_id: str, clock: Clock
 ) -> dict[str, Any]:
-    """Return what became of a minute of audio; its four kinds of seconds add up to its length."""
+    """Return what became of a minute of audio; its kinds of seconds add up to its length."""
     return {
         "schema_version": SCHEMA_VERSION,
         "device": device,
@@ -120,6 +120,7 @@ def effort_payload(
         "lost_s": round(minute.seconds("lost"), DIGITS),
         "gated_s": round(minute.seconds("gated"), DIGITS),
         "dropped_s": round(minute.seconds("dropped"), DIGITS),
+        "unknown_s": round(minute.seconds("unknown"), DIGITS),
         "clock": _clock(clock),
     }
 

@@ -42,8 +42,8 @@ MAY_IMPORT: dict[str, dict[str, str]] = {
         "threads": "errors",
         "mqtt": "backoff config errors rate_limited_log store threads",
         "recorder": (
-            "bundle clock config detect errors files models mqtt provenance rate_limited_log "
-            "sources store threads types wire"
+            "backoff bundle clock config detect errors files models mqtt provenance "
+            "rate_limited_log sources store threads types wire"
         ),
         "replay": (
             "bundle clock config detect errors extras files models provenance section sources "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import Protocol
 
 from edge.detect.model import Classifier
@@ -38,15 +39,38 @@ def detect(
     meter: Meter,
 ) -> Iterator[Detection]:
     """Turn audio into detections. The whole product; `run` and `replay` share it."""
+    arrived = 0
     for block in blocks:
         meter.block(block)
-        for window in windower.push(block):
-            for predicted in _predicted(window, model, meter):
-                for prediction in smoothing.push(predicted):
-                    yield from tracker.push(prediction)
+        if block.start_sample > arrived:
+            before_it = windower.push(_nothing_at(block))
+            yield from _followed(before_it, model, smoothing, tracker, meter)
+            for prediction in smoothing.flush():
+                yield from tracker.push(prediction)
+            yield from tracker.lost(block.start_sample)
+        arrived = block.end_sample
+        yield from _followed(windower.push(block), model, smoothing, tracker, meter)
     for prediction in smoothing.flush():
         yield from tracker.push(prediction)
     yield from tracker.flush()
+
+
+def _followed(
+    windows: Iterable[Window],
+    model: Classifier,
+    smoothing: Smoothing,
+    tracker: Tracker,
+    meter: Meter,
+) -> Iterator[Detection]:
+    for window in windows:
+        for predicted in _predicted(window, model, meter):
+            for prediction in smoothing.push(predicted):
+                yield from tracker.push(prediction)
+
+
+def _nothing_at(block: AudioBlock) -> AudioBlock:
+    """Return a block without samples where `block` begins: it ends the sound before a gap."""
+    return replace(block, samples=block.samples[:0], last=False)
 
 
 def _predicted(window: Window, model: Classifier, meter: Meter) -> Iterator[Prediction]:

@@ -3,9 +3,9 @@
 Each prediction is first smoothed with its two neighbours, weighted by the share of audio that the
 windows have in common, so that one deviating window among overlapping ones neither makes nor breaks
 an event, and windows that do not overlap are left alone. An event stays open until its label has
-been absent for the cool-down; coming back before that, it is the same event. Several species may be
-open at once, and where a window carries several labels each has an event of its own. Everything is
-counted in samples, never in wall time.
+been absent for the cool-down, in sound or in lost sound; coming back before that, it is the same
+event. Several species may be open at once, and where a window carries several labels each has an
+event of its own. Everything is counted in samples, never in wall time.
 """
 
 from __future__ import annotations
@@ -49,6 +49,10 @@ class _Event:
     given_out_sample: int = 0
     # Start and end by the frames of its windows, where there are any.
     inner: tuple[int, int] | None = None
+
+    @property
+    def order_of_ends(self) -> tuple[int, int, str]:
+        return self.end_sample, self.start_sample, self.id
 
     def add(self, p: Prediction) -> None:
         self.end_sample = max(self.end_sample, p.end_sample)
@@ -121,12 +125,32 @@ class Tracker:
             yield from self._follow(self._smooth(self._before, self._held, prediction))
         self._before, self._held = self._held, prediction
 
+    def lost(self, until_sample: int) -> Iterator[Detection]:
+        """Take note that no sound has come up to a sample; yield what is over by then.
+
+        What the next window would end is ended now, because there may never be one. No window
+        shares audio with another across a gap, so nothing else depends on when this is called.
+        """
+        yield from self._settle()
+        over = [
+            label
+            for label, event in self._open.items()
+            if self._is_absent(event, until_sample, event.peak.sample_rate_hz)
+        ]
+        # By their ends, so that the order is the same however often the gap was looked at.
+        for label in sorted(over, key=lambda label: self._open[label].order_of_ends):
+            yield from self._end([label])
+
     def flush(self) -> Iterator[Detection]:
         """Yield the rest: the stream has ended, and with it every event."""
+        yield from self._settle()
+        yield from self._end(list(self._open))
+
+    def _settle(self) -> Iterator[Detection]:
+        """Follow the last window, which gets no neighbour any more."""
         if self._held is not None:
             yield from self._follow(self._smooth(self._before, self._held, None))
         self._before = self._held = None
-        yield from self._end(list(self._open))
 
     def _smooth(
         self, before: Prediction | None, p: Prediction, after: Prediction | None
@@ -182,10 +206,13 @@ class Tracker:
         return _Event(id=digest, start_sample=p.start_sample, end_sample=p.end_sample, peak=p)
 
     def _is_over(self, event: _Event, p: Prediction, *, present: bool) -> bool:
-        absent = p.start_sample - event.end_sample > self._config.cooldown_s * p.sample_rate_hz
+        absent = self._is_absent(event, p.start_sample, p.sample_rate_hz)
         length = p.end_sample - event.start_sample
         too_long = length > self._config.longest_s * p.sample_rate_hz
         return absent or (present and too_long)
+
+    def _is_absent(self, event: _Event, sample: int, rate_hz: int) -> bool:
+        return sample - event.end_sample > self._config.cooldown_s * rate_hz
 
     def _announce(self, p: Prediction) -> Iterator[Detection]:
         """Yield the states `new` and `update`.

@@ -12,6 +12,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from edge.errors import StoreError
+from edge.recorder.backlog import Backlog
 from edge.recorder.clips import ClipWriter
 from edge.store.outbox import MESSAGE_KINDS
 from edge.store.store import Store
@@ -41,50 +42,67 @@ class AskedMetrics(Collector):
     ) -> None:
         """Show the counts that `read` returns, each with the value of `label` that it is for."""
 
-        def family() -> Metric:
+        def family() -> Metric | None:
             metric = CounterMetricFamily(name, text, labels=[label])
             for value, count in read().items():
                 metric.add_metric([value], count)
-            return metric
+            return metric if metric.samples else None
 
         self._read.append(family)
 
-    def watch_store(self, store: Store, *, sink: str = "mqtt") -> None:
-        """Show the outbox of `sink`: its depth, and what its bound has cost."""
-        self.gauge(
-            "edge_outbox_rows", "Messages that wait for the broker.", lambda: store.depth(sink)[0]
-        )
-        self.gauge(
-            "edge_outbox_bytes", "Bytes that wait for the broker.", lambda: store.depth(sink)[1]
-        )
-        self.counter(
-            "edge_outbox_dropped",
-            "Messages dropped for want of space.",
-            "kind",
-            lambda: dict.fromkeys(MESSAGE_KINDS, 0) | store.dropped(sink),
-        )
-        self.counter(
-            "edge_messages_set_aside",
-            "Messages that cannot be sent, which wait apart.",
-            "reason",
-            lambda: store.aside(sink),
-        )
+    def watch_store(self, store: Callable[[], Store], *, sink: str = "mqtt") -> None:
+        """Show the outbox of `sink`: its depth, and what its bound has cost.
 
-    def watch_history(self, store: Store) -> None:
+        Nothing is shown while there is no such sink.
+        """
+
+        def depth(which: int) -> float | None:
+            present = store()
+            return present.depth(sink)[which] if sink in present.sinks else None
+
+        def dropped() -> Mapping[str, int]:
+            present = store()
+            if sink not in present.sinks:
+                return {}
+            return dict.fromkeys(MESSAGE_KINDS, 0) | present.dropped(sink)
+
+        def aside() -> Mapping[str, int]:
+            present = store()
+            if sink not in present.sinks:
+                return {}
+            return {str(reason): count for reason, count in present.aside(sink).items()}
+
+        self.gauge("edge_outbox_rows", "Messages that wait for the broker.", lambda: depth(0))
+        self.gauge("edge_outbox_bytes", "Bytes that wait for the broker.", lambda: depth(1))
+        text = "Messages dropped for want of space."
+        self.counter("edge_outbox_dropped", text, "kind", dropped)
+        text = "Messages that cannot be sent, which wait apart."
+        self.counter("edge_messages_set_aside", text, "reason", aside)
+
+    def watch_history(self, store: Callable[[], Store]) -> None:
         """Show what the history takes and what more it may take, and whether the file was sound."""
         self._read.append(
             lambda: CounterMetricFamily(
-                "edge_store_quarantined", "Damaged stores set aside.", value=store.quarantines
+                "edge_store_quarantined", "Damaged stores set aside.", value=store().quarantines
             )
         )
         self.gauge(
-            "edge_history_bytes", "Detections and ledger kept.", lambda: store.history_size()[0]
+            "edge_history_bytes", "Detections and ledger kept.", lambda: store().history_size()[0]
         )
         self.gauge(
             "edge_history_room_bytes",
             "What the history may still grow by.",
-            lambda: store.history_size()[1],
+            lambda: store().history_size()[1],
         )
+
+    def watch_backlog(self, backlog: Backlog, in_memory: Callable[[], bool]) -> None:
+        """Show what waits in memory for the store, and whether the store itself is in memory."""
+        text = "Detections and minutes that wait in memory for the store."
+        self.gauge("edge_backlog_rows", text, lambda: backlog.rows)
+        text = "How many more detections may wait in memory before one is lost."
+        self.gauge("edge_backlog_room_rows", text, lambda: backlog.room)
+        text = "1 while the store is in memory, because its file cannot be used."
+        self.gauge("edge_store_in_memory", text, lambda: float(in_memory()))
 
     def watch_clips(self, clips: Callable[[], ClipWriter | None]) -> None:
         """Show what the clips take, and what more they may take before old ones go.

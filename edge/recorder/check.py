@@ -11,8 +11,10 @@ from edge.config.config import Config, load_config
 from edge.config.sections import MB
 from edge.errors import ConfigError, DeliveryError, Fault, FaultyConfigError, UserError, blamed_on
 from edge.mqtt.probe import probe
+from edge.recorder.check_places import page, store_file
 from edge.recorder.disk_room import room_on_the_disks
 from edge.recorder.plan import RecorderPlan, make_plan, sound_memory
+from edge.recorder.store_place import has_folder
 from edge.sources.device import choose_device
 from edge.sources.memory import SoundMemory
 from edge.sources.portaudio import AudioSystem
@@ -58,7 +60,7 @@ class Finding:
 
 
 def check(file: Path | None, *, audio: AudioSystem) -> Iterator[Finding]:
-    """Look at the configuration, then at the device, the model, the disk and the broker it names.
+    """Look at the configuration, then at all that `edge run` would open by it.
 
     Each is looked at whatever the others gave; what a section with a fault in it would have
     configured is not tried.
@@ -79,6 +81,10 @@ def check(file: Path | None, *, audio: AudioSystem) -> Iterator[Finding]:
         yield model
     if not spoilt & {"store", "clips"}:
         yield _tried("disk", lambda: room_on_the_disks(config))
+    if not spoilt & {"store"} and has_folder(config.store.path):
+        yield _tried("store", lambda: store_file(config))
+    if config.metrics.enabled and not spoilt & {"metrics"}:
+        yield _tried("metrics", lambda: page(config))
     # A file of a secret that is missing is a fault of `mqtt`, too.
     if config.mqtt.enabled and not spoilt & {"device", "mqtt"}:
         yield _tried("broker", lambda: _broker(config))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import shutil
 from collections import defaultdict
@@ -10,7 +11,7 @@ from pathlib import Path
 
 from edge.clock import Clock
 from edge.config.sections import ClipsConfig
-from edge.files import replacing
+from edge.files import make_folder, replacing
 from edge.provenance import Provenance
 from edge.recorder.clip_file import Content, encode, form_for, guano
 from edge.recorder.recent_audio import RecentAudio
@@ -44,6 +45,7 @@ class ClipFolder:
         # Bytes of all clips; a number of its own, so that another thread can read it.
         self.total_bytes = 0
         self._opened = False
+        self._of_its_own = False  # whether the folder was on another disk than the system
         try:
             self._open()
         except OSError as exc:  # a disk that is not mounted yet: tried again with each clip
@@ -51,8 +53,12 @@ class ClipFolder:
 
     def _open(self) -> None:
         """Count what an earlier run has left, and remove its scraps."""
+        folder = self._config.folder
+        if self._of_its_own and _device(folder) == _device(Path("/")):
+            raise OSError(errno.ENODEV, "its disk has been taken out", str(folder))
         self._sizes.clear()
-        self._config.folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder, durable=True)
+        self._of_its_own = _device(folder) != _device(Path("/"))
         for file in sorted(self._config.folder.glob("*/*"), key=lambda path: path.name):
             if file.name.startswith("."):
                 file.unlink(missing_ok=True)  # begun when the power went
@@ -74,14 +80,13 @@ class ClipFolder:
 
         Returns None when there is not enough room even without the clips that may go.
         """
-        if not self._opened:
-            self._open()
+        if not (self._opened and self._config.folder.is_dir()):
+            self._open()  # a disk that came late, or a folder that somebody has removed
         size = size_bytes(content)
         if not self._make_room(size):
             return None
         target = self._config.folder / label / name
-        target.parent.mkdir(exist_ok=True)  # not its parents: the disk may have been taken out
-        # Durable: the stored detection names it.
+        # Durable, as is the folder: the stored detection names it.
         with replacing(target, durable=True) as staging, staging.open("wb") as file:
             file.writelines(content)
         self._sizes[label][target] = size
@@ -187,6 +192,11 @@ class ClipWriter:
             if self.failed & (self.failed - 1) == 0:
                 log.warning("clip not kept: %s (%d so far); detections go on", reason, self.failed)
         return file
+
+
+def _device(path: Path) -> int:
+    """Return the disk that a folder is on, or would be on."""
+    return next(folder for folder in (path, *path.parents) if folder.exists()).stat().st_dev
 
 
 def size_bytes(content: Sequence[Content]) -> int:

@@ -9,31 +9,36 @@ from __future__ import annotations
 
 import logging
 import queue
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry
 
 from edge.config.config import Config, load_config
-from edge.errors import EdgeError, UserError
-from edge.recorder.deliveries import Deliveries, Delivery, deliveries, program_version
+from edge.config.reload import merged, waiting_for_restart
+from edge.errors import EdgeError
+from edge.recorder.backlog import Backlog
+from edge.recorder.deliveries import Deliveries, Delivery, deliveries
 from edge.recorder.live_clock import LiveClock
 from edge.recorder.metrics import Metrics
 from edge.recorder.metrics_server import MetricsServer
 from edge.recorder.plan import RecorderPlan, make_plan
 from edge.recorder.recorder import Recorder
 from edge.recorder.signals import Command, commands_from_signals
+from edge.recorder.store_place import StorePlace, sinks_of
+from edge.recorder.streams import Streams
 from edge.recorder.systemd import Notifier
 from edge.recorder.telemetry import SYSFS, Telemetry
+from edge.recorder.what_runs import log_what_runs, show_what_runs
 from edge.sources.portaudio import AudioSystem
-from edge.store.store import Store
-from edge.threads import WatchedThread
+from edge.store.lock import sole_user
 
 __all__ = ["Daemon", "run"]
 
 STOP_S = 4.0  # systemd, the user and a flat battery wait no longer than 5
+LOOK_EVERY_S = 1.0
 log = logging.getLogger(__name__)
 
 
@@ -53,6 +58,7 @@ class Daemon:
         notifier: Notifier | None = None,
         plan_of: Callable[[Config], RecorderPlan] = make_plan,
         sysfs: Path = SYSFS,
+        backlog: Backlog | None = None,
     ) -> None:
         self.commands: queue.SimpleQueue[Command] = queue.SimpleQueue()
         self._config_file = config_file
@@ -62,8 +68,8 @@ class Daemon:
         self._notifier = notifier or Notifier()
         self._plan_of = plan_of
         self._sysfs = sysfs
-        self._swap = threading.Lock()  # over which recorder is at work and which is next
-        self._next: Recorder | None = None
+        self._backlog = backlog if backlog is not None else Backlog()
+        self._page = ExitStack()
         self._killed_by: BaseException | None = None
 
     def run(self) -> None:
@@ -71,74 +77,83 @@ class Daemon:
 
         Raises `UserError` for what a person must mend, and whatever has killed a thread.
         """
-        plan = self._plan_of(load_config(self._config_file))
+        config = load_config(self._config_file)
         with ExitStack() as parts:
             parts.callback(self._notifier.close)
-            store = parts.enter_context(open_store(plan.config))
-            self._metrics = self._measure(plan, store, parts)
-            self._recorder = self._record(plan, store)
+            parts.enter_context(sole_user(config.store.path))
+            self._plan = plan = self._plan_of(config)
+            self._place = StorePlace(config, self._backlog)
+            parts.callback(self._place.close)
+            self._metrics = self._measure(plan, parts)
+            self._streams = Streams(self._record(plan), died=self._died)
             asked = self._metrics.asked
-            asked.watch_queue(lambda: self._recorder.microphone.backlog_s)
-            asked.watch_clips(lambda: self._recorder.clips)
-            running = parts.enter_context(_started(self._delivered(plan, store)))
-            pipeline = WatchedThread(self._pipeline, name="pipeline", died=self._died)
-            parts.callback(self._stop, pipeline)
-            pipeline.start()
-            _log_what_runs(plan)
-            while self.commands.get() == "reload":
-                self._reload(store, running)
+            asked.watch_queue(lambda: self._streams.current.microphone.backlog_s)
+            asked.watch_clips(lambda: self._streams.current.clips)
+            running = parts.enter_context(_started(self._delivered(plan)))
+            parts.callback(self._stop)
+            self._streams.start()
+            log_what_runs(plan)
+            while (command := self._next_command()) in ("reload", "look"):
+                if command == "reload":
+                    self._reload(running)
+                else:
+                    self._look_after_store(running)
         if self._killed_by is not None:
             raise self._killed_by
+
+    def _next_command(self) -> Command:
+        try:
+            return self.commands.get(timeout=LOOK_EVERY_S)
+        except queue.Empty:
+            return "look"
 
     def _died(self, reason: BaseException) -> None:
         """Note what has killed a thread, and end; any thread."""
         self._killed_by = self._killed_by or reason
         self.commands.put("died")
 
-    def _record(self, plan: RecorderPlan, store: Store) -> Recorder:
+    def _record(self, plan: RecorderPlan) -> Recorder:
         return Recorder(
             plan,
             audio=self._audio,
-            store=store,
+            store=self._place.store,
             clock=self._clock,
             notifier=self._notifier,
             metrics=self._metrics,
+            backlog=self._backlog,
         )
 
-    def _delivered(self, plan: RecorderPlan, store: Store) -> list[Delivery]:
+    def _delivered(self, plan: RecorderPlan) -> list[Delivery]:
+        store = self._delivered_from = self._place.store
         return self._deliveries(plan, store, self._clock, self._metrics, self._died)
 
-    def _measure(self, plan: RecorderPlan, store: Store, parts: ExitStack) -> Metrics:
+    def _measure(self, plan: RecorderPlan, parts: ExitStack) -> Metrics:
         metrics = Metrics(CollectorRegistry(), labels=plan.model.decision.labels)
-        _show_what_runs(metrics, plan)
-        metrics.asked.watch_history(store)
-        if plan.config.mqtt.enabled:
-            metrics.asked.watch_store(store)
+        show_what_runs(metrics, plan)
+        place = self._place
+        metrics.asked.watch_history(lambda: place.store)
+        metrics.asked.watch_store(lambda: place.store)
+        metrics.asked.watch_backlog(self._backlog, lambda: place.in_memory)
         Telemetry(metrics.registry, root=self._sysfs)
-        if plan.config.metrics.enabled:
-            server = MetricsServer(metrics.registry, plan.config.metrics, died=self._died)
-            parts.callback(server.close)
+        parts.callback(self._page.close)
+        self._open_page(metrics, plan)
         return metrics
 
-    def _pipeline(self) -> None:
-        """Record one stream after another, as reloads hand them over."""
-        recorder: Recorder | None = self._recorder
-        while recorder is not None:
-            recorder.run()
-            with self._swap:
-                recorder, self._next = self._next, None
-                self._recorder = recorder or self._recorder
+    def _open_page(self, metrics: Metrics, plan: RecorderPlan) -> None:
+        """Have the page where the configuration wants it, and nowhere else."""
+        self._page.close()
+        if plan.config.metrics.enabled:
+            server = MetricsServer(metrics.registry, plan.config.metrics, died=self._died)
+            self._page.callback(server.close)
 
-    def _reload(self, store: Store, running: ExitStack) -> None:
-        """Build and test the new; only then let go of the old.
-
-        Store and place of the clips change with a restart only.
-        """
+    def _reload(self, running: ExitStack) -> None:
+        """Build and test the new; only then let go of the old."""
         self._notifier.reloading()
+        used = self._plan.config
         try:
-            plan = self._plan_of(load_config(self._config_file))
-            recorder = self._record(plan, store)
-            new = self._delivered(plan, store)
+            wanted = load_config(self._config_file)
+            plan = self._plan_of(merged(used, wanted))
+            new = self._delivered(plan)
         except (EdgeError, OSError) as exc:
             log.error("reload refused, the old configuration stays: %s", exc)
             self._notifier.reloaded(f"reload refused: {exc}")
@@ -148,24 +163,43 @@ class Daemon:
             self._notifier.reloaded(f"reload failed: {type(exc).__name__}: {exc}")
             return
         running.pop_all().close()
-        with self._swap:
-            self._next = recorder
-            self._recorder.stop()
+        self._place.store.sinks = sinks_of(plan.config)
+        self._plan = plan
+        self._streams.hand_over(partial(self._record, plan), wait_s=STOP_S)
         _start(new, running)
-        _show_what_runs(self._metrics, plan)
-        log.info("reloaded: configuration %s", plan.provenance.config[:12])
-        self._notifier.reloaded(f"configuration {plan.provenance.config[:12]}")
+        if plan.config.metrics != used.metrics:
+            self._open_page(self._metrics, plan)
+        show_what_runs(self._metrics, plan)
+        status = f"configuration {plan.provenance.config[:12]}"
+        waiting = waiting_for_restart(used, wanted)
+        if waiting:
+            status += f"; what changed in {', '.join(waiting)} waits for a restart"
+        log.log(logging.WARNING if waiting else logging.INFO, "reloaded: %s", status)
+        self._notifier.reloaded(status)
 
-    def _stop(self, pipeline: WatchedThread) -> None:
+    def _look_after_store(self, running: ExitStack) -> None:
+        """Move to another store where this one takes nothing, or where the file does again."""
+        if self._streams.handing_over:
+            return
+        if self._delivered_from is not self._place.store:  # the pipeline took its time
+            running.pop_all().close()
+            _start(self._delivered(self._plan), running)
+        new = self._place.better_store(self._plan.config)
+        if new is None:
+            return
+        running.pop_all().close()
+
+        def go_on() -> Recorder:
+            self._place.move_to(new)
+            return self._record(self._plan)
+
+        self._streams.hand_over(go_on, wait_s=STOP_S)
+        _start(self._delivered(self._plan), running)
+
+    def _stop(self) -> None:
         """Let the open events end and be stored, before the sinks say good-bye."""
         self._notifier.stopping()
-        pipeline.expect_end()
-        with self._swap:
-            self._next = None
-            self._recorder.stop()
-        pipeline.join(STOP_S)
-        if pipeline.alive:
-            log.error("the pipeline did not end within %g s; what it had open is lost", STOP_S)
+        self._streams.stop(STOP_S)
 
 
 @contextmanager
@@ -187,22 +221,6 @@ def _end(delivery: Delivery) -> None:
         log.error("%s did not end in time; what it had to send waits", type(delivery).__name__)
 
 
-def open_store(config: Config) -> Store:
-    """Open the store of the configuration, with an outbox for each sink that is enabled."""
-    path = Path(config.store.path)
-    if not path.parent.is_dir():
-        reason = f"the folder of {path} does not exist"
-        raise UserError(reason, key="store.path", suggestion="make it")
-    chosen = config.store
-    return Store(
-        path,
-        sinks=("mqtt",) if config.mqtt.enabled else (),
-        outbox_bytes=chosen.outbox_bytes,
-        history_bytes=chosen.history_bytes,
-        ballast_bytes=chosen.ballast_bytes,
-    )
-
-
 def run(config_file: Path | None) -> None:
     """Run a recorder on this machine's microphone until SIGTERM: the command `edge run`."""
     from edge.sources.portaudio import PortAudio
@@ -211,22 +229,3 @@ def run(config_file: Path | None) -> None:
     daemon = Daemon(config_file, audio=PortAudio(), deliveries=deliveries)
     with commands_from_signals(daemon.commands):
         daemon.run()
-
-
-def _log_what_runs(plan: RecorderPlan) -> None:
-    what = plan.provenance
-    bundle, config = what.bundle[:12], what.config[:12]
-    engine = f"{what.backend}/{what.variant}"
-    log.info("device %s, bundle %s on %s, configuration %s", plan.device, bundle, engine, config)
-
-
-def _show_what_runs(metrics: Metrics, plan: RecorderPlan) -> None:
-    what = plan.provenance
-    metrics.digests(
-        bundle=what.bundle,
-        config=what.config,
-        code=what.code,
-        version=program_version(),
-        device=plan.device,
-    )
-    metrics.engine(plan.model.engine)

@@ -59,6 +59,8 @@ def _clips_needs(config: Config) -> _Need:
     chosen, path = config.clips, Path(config.clips.folder).resolve()
     # The rest is made at the first start.
     folder = next(folder for folder in (path, *path.parents) if folder.exists())
+    for label in (entry for entry in path.glob("*") if entry.is_dir()):
+        _write_into("clips.folder", label)
     taken_mb = sum(_size_mb(file) for file in path.glob("*/*"))
     return _Need(
         key="clips.folder",

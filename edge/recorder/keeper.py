@@ -3,32 +3,25 @@
 from __future__ import annotations
 
 import logging
-from collections import deque
 from collections.abc import Iterable
-from typing import NamedTuple
 
+from edge.clock import Clock, rfc3339
 from edge.errors import StoreError
 from edge.rate_limited_log import RateLimitedLog
+from edge.recorder.backlog import Backlog, WaitingDetection, WaitingMinute
 from edge.recorder.clips import ClipWriter
 from edge.recorder.live_clock import LiveClock
 from edge.recorder.metrics import Metrics
 from edge.recorder.plan import RecorderPlan
-from edge.store.effort import EffortMinute
-from edge.store.store import Store
+from edge.store.effort import EffortMinute, unknown_minute
+from edge.store.ledger import LedgerEnd, find_end, ledger_end, note_minute
+from edge.store.store import Dating, Store
 from edge.types import Detection, Prediction
 from edge.wire import effort_payload, health_payload, recorder_payload
 
-__all__ = ["WAITING", "Keeper", "Waiting"]
+__all__ = ["Keeper"]
 
-WAITING = 512  # detections, and minutes of effort, that wait in memory while the disk fails
 log = logging.getLogger(__name__)
-
-
-class Waiting(NamedTuple):
-    """A detection that is not stored yet, and the file of its sound, if it was kept."""
-
-    event: Detection
-    clip: str | None
 
 
 class Keeper:
@@ -43,6 +36,7 @@ class Keeper:
         clips: ClipWriter | None,
         metrics: Metrics,
         rate_limited: RateLimitedLog,
+        backlog: Backlog,
     ) -> None:
         self._plan = plan
         self._store = store
@@ -50,39 +44,93 @@ class Keeper:
         self._clips = clips
         self._metrics = metrics
         self._rate_limited = rate_limited
+        self.backlog = backlog
         self._stream = ""
-        self.detections: deque[Waiting] = deque(maxlen=WAITING)
-        self.minutes: deque[EffortMinute] = deque(maxlen=WAITING)
+        # Where the ledger ended before this stream, until the time since then is entered.
+        self._before: LedgerEnd | None = None
+        self._before_known = False
         self.redate_due = False
 
     def begin(self, stream: str) -> None:
         """Note the name of the stream that is recorded from now on."""
         self._stream = stream
 
+    @property
+    def has_room(self) -> bool:
+        """Whether what is found now is kept, on the disk or in memory."""
+        return self.backlog.room > 0
+
     def keep(self, event: Detection) -> None:
         """Store an event, with its sound once it has ended."""
         if event.label is None and not self._plan.config.events.unknown:
             return
-        if len(self.detections) == WAITING:
+        waiting = WaitingDetection(
+            event=event,
+            clip=self._clip_of(event),  # first, so that the message can name it
+            clock=self._clock.at(event.start_sample),
+            dating=self._clock.dating(),
+            plan=self._plan,
+        )
+        lost = self.backlog.add(waiting)
+        if lost is not None:
             self._metrics.detection_lost()
-            lost = self.detections[0].event
-            text = f"detection {lost.id} {lost.state} is lost: the store has failed for too long"
+            what = f"detection {lost.event.id} {lost.event.state}"
+            text = f"{what} is lost: the store has failed for too long"
             self._rate_limited.error("lost", text)
-        # The clip first, so that the message can name it.
-        self.detections.append(Waiting(event, self._clip_of(event)))
         self.store_waiting()
 
     def keep_effort(self, minutes: Iterable[EffortMinute]) -> None:
         """Enter minutes into the ledger."""
-        self.minutes.extend(minutes)
-        while self.minutes:
+        for minute in minutes:
+            clock = self._clock.at(minute.start_sample)
+            self._wait(minute, clock, self._stream)
+            self.backlog.ledger_end = ledger_end(clock.utc(minute.end_sample), self._clock.dating())
+        self._store_minutes()
+
+    def note_effort(self, minute: EffortMinute | None) -> None:
+        """Note what is known of the minute that is not over."""
+        if minute is None or not self._before_known:
+            return  # what was noted by the recorder before is not entered yet
+        start_utc = rfc3339(self._clock.at(minute.start_sample).utc(minute.start_sample))
+        dating = self._clock.dating()
+        try:
+            note_minute(
+                self._store, minute, start_utc=start_utc, stream=self._stream, dating=dating
+            )
+        except StoreError as exc:
+            self._rate_limited.warning("minutes", f"{exc}; the effort ledger is not up to date")
+
+    def enter_unknown(self) -> None:
+        """Enter the time since the end of the ledger as unknown, once this stream has begun."""
+        if not self._before_known:
+            self._find_end()
+        if self._before is None:
+            return
+        dating = self._clock.dating()
+        missing_us = self._before.until_us(self._clock.began_utc_us(), dating)
+        if missing_us is None and not dating.synced:
+            return  # the machine was started anew, and its clock is not set yet
+        self._before = None
+        clock = self._clock.at(0)
+        samples = round((missing_us or 0) * clock.sample_rate_hz / 1e6)
+        if samples > 0:
+            minute = unknown_minute(samples, clock.sample_rate_hz)
+            self._metrics.unknown(minute.seconds("unknown"))
+            self._wait(minute, self._clock.at_end(samples), f"{self._stream}|before")
+            self._store_minutes()
+
+    def _find_end(self) -> None:
+        """Find where the ledger ends: in memory after a reload, in the store after a start."""
+        end, last = self.backlog.ledger_end, None
+        if end is None:
             try:
-                self._store_minute(self.minutes[0])
+                end, last = find_end(self._store)
             except StoreError as exc:
-                text = f"{exc}; {len(self.minutes)} minutes of the effort ledger wait"
-                self._rate_limited.warning("minutes", text)
+                self._rate_limited.warning("minutes", f"{exc}; the effort ledger waits")
                 return
-            self.minutes.popleft()
+        self._before, self._before_known = end, True
+        if last is not None:  # a killed recorder had begun it
+            self._wait(last.minute, last.clock, last.stream, last.dating)
 
     def keep_health(self, prediction: Prediction) -> None:
         """Store the state of the microphone in a window."""
@@ -102,16 +150,16 @@ class Keeper:
 
     def store_waiting(self) -> None:
         """Store what waits, oldest first; what fails stays for the next time."""
-        while self.detections:
+        waiting = self.backlog.detections
+        while waiting:
             try:
-                self._store_detection(self.detections[0])
+                self._store_detection(waiting[0])
             except StoreError as exc:
-                self._metrics.store_error()
-                text = f"{exc}; {len(self.detections)} detections wait"
-                self._rate_limited.warning("detections", text)
+                self._refused("detections", f"{exc}; {len(waiting)} detections wait in memory")
                 return
-            self.detections.popleft()
+            waiting.popleft()
             self._rate_limited.recovered("detections", "the store takes detections again")
+        self._store_minutes()
 
     def redate_when_due(self) -> None:
         """Correct the times of stored rows once the clock has been set."""
@@ -137,27 +185,58 @@ class Keeper:
             self._metrics.clip_written(self._clips.last_bytes)
         return clip
 
-    def _store_detection(self, waiting: Waiting) -> None:
-        event = waiting.event
+    def _store_detection(self, waiting: WaitingDetection) -> None:
+        event, plan = waiting.event, waiting.plan
+        clock, dating = self._clock.corrected(waiting.clock, waiting.dating)
         payload = recorder_payload(
             event,
-            device=self._plan.device,
-            site=self._plan.config.device.site,
+            device=plan.device,
+            site=plan.config.device.site,
             boot_id=self._clock.boot_id,
             clip=waiting.clip,
-            clock=self._clock.at(event.start_sample),
-            provenance=self._plan.provenance,
+            clock=clock,
+            provenance=plan.provenance,
         )
-        self._store.record(payload, dating=self._clock.dating(), embedding=event.embedding)
+        self._store.record(payload, dating=dating, embedding=event.embedding)
         if event.state == "new":
             self._metrics.detection(event.label)
             name = event.label or f"unknown, like {event.nearest}"
             log.info("%s, score %.2f, novelty %.2f", name, event.score, event.novelty)
 
-    def _store_minute(self, minute: EffortMinute) -> None:
-        clock = self._clock.at(minute.start_sample)
-        payload = effort_payload(
-            minute, device=self._plan.device, boot_id=self._clock.boot_id, clock=clock
+    def _wait(
+        self, minute: EffortMinute, clock: Clock, stream: str, dating: Dating | None = None
+    ) -> None:
+        waiting = WaitingMinute(
+            minute=minute,
+            stream=stream,
+            clock=clock,
+            dating=dating or self._clock.dating(),
+            device=self._plan.device,
         )
-        dating = self._clock.dating()
-        self._store.record_effort(minute, payload, stream=self._stream, dating=dating)
+        if self.backlog.add_minute(waiting) is not None:
+            text = "a minute of the effort ledger is lost: the store has failed for too long"
+            self._rate_limited.error("lost minutes", text)
+
+    def _store_minutes(self) -> None:
+        minutes = self.backlog.minutes
+        while minutes and self._before_known:
+            waiting = minutes[0]
+            clock, dating = self._clock.corrected(waiting.clock, waiting.dating)
+            payload = effort_payload(
+                waiting.minute, device=waiting.device, boot_id=dating.boot_id, clock=clock
+            )
+            try:
+                self._store.record_effort(
+                    waiting.minute, payload, stream=waiting.stream, dating=dating
+                )
+            except StoreError as exc:
+                self._refused("minutes", f"{exc}; {len(minutes)} minutes of the ledger wait")
+                return
+            minutes.popleft()
+        if not self.backlog.rows:
+            self.backlog.taken()
+
+    def _refused(self, what: str, text: str) -> None:
+        self._metrics.store_error()
+        self.backlog.refused()
+        self._rate_limited.warning(what, f"{text}, and there is room for {self.backlog.room} more")

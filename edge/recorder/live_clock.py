@@ -14,7 +14,7 @@ import os
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, timezone, tzinfo
 from pathlib import Path
 from typing import Protocol
@@ -130,6 +130,26 @@ class LiveClock:
             uncertainty_s=uncertainty_s,
             zone=self.zone,
         )
+
+    def at_end(self, samples: int) -> Clock:
+        """Return a clock whose `samples` first samples end where this stream begins."""
+        clock = self.at(0)
+        length = timedelta(microseconds=_duration_us(samples, self._rate_hz))
+        return replace(clock, start_utc=clock.start_utc - length)
+
+    def began_utc_us(self) -> int:
+        """Return when this stream began, in microseconds since 1970."""
+        with self._lock:
+            return self._time_us(0) + self._offset_us
+
+    def corrected(self, clock: Clock, dating: Dating) -> tuple[Clock, Dating]:
+        """Return what was dated by `dating` as it is dated now, if the clock has been set since."""
+        now = self.dating()
+        if dating.synced or not now.synced or dating.boot_id != now.boot_id:
+            return clock, dating
+        moved = clock.start_utc + timedelta(microseconds=now.offset_us - dating.offset_us)
+        set_now = replace(clock, start_utc=moved, synced=True, uncertainty_s=now.uncertainty_s)
+        return set_now, now
 
     def dating(self) -> Dating:
         """Return how rows written now are dated."""

@@ -41,7 +41,8 @@ class Metrics:
         self._store_metrics(registry)
         self._delivery_metrics(registry)
         self.asked = AskedMetrics(registry)
-        self._show_all(labels)
+        self._show_all()
+        self.show_labels(labels)
 
     def _pipeline_metrics(self, registry: CollectorRegistry) -> None:
         info, gauge = partial(Info, registry=registry), partial(Gauge, registry=registry)
@@ -99,12 +100,16 @@ class Metrics:
         self._sent = counter("edge_messages_sent", text, ["kind"])
         self._puback = seconds("edge_store_to_puback_seconds", "Store to acknowledgement.")
 
-    def _show_all(self, labels: Sequence[str]) -> None:
+    def show_labels(self, labels: Sequence[str]) -> None:
+        """Show the series of these species and of unknowns, also before there is an event."""
+        for label in (*labels, "unknown"):
+            self._detections.labels(label)
+
+    def _show_all(self) -> None:
         """Show every series from the start: the rate of what has not happened is 0, not absent."""
         series = {
             self._audio: FATES,
             self._windows: ("judged", "gated", "dropped", "failed"),
-            self._detections: (*labels, "unknown"),
             self._fault: ("dead", "stuck", "cancelled"),
             self._mqtt_errors: ERROR_REASONS,
             self._sent: MESSAGE_KINDS,
@@ -136,6 +141,10 @@ class Metrics:
         """Note that the ledger begins again at 0, after a reload."""
         with self._lock:
             self._totals = dict.fromkeys(FATES, 0.0)
+
+    def unknown(self, seconds: float) -> None:
+        """Count time between two streams, of which nothing is known."""
+        self._audio.labels("unknown").inc(seconds)
 
     def window(self, prediction: Prediction) -> None:
         """Count a window that was judged or gated; a gated one took no inference."""

@@ -17,6 +17,7 @@ from edge.detect.tracker import Tracker
 from edge.detect.windows import windower_of
 from edge.errors import BackendError
 from edge.rate_limited_log import RateLimitedLog
+from edge.recorder.backlog import Backlog
 from edge.recorder.clips import ClipFolder, ClipWriter
 from edge.recorder.keeper import Keeper
 from edge.recorder.live_clock import LiveClock
@@ -35,6 +36,7 @@ __all__ = ["Recorder"]
 
 HEALTH_EVERY_S = 60.0
 POLL_EVERY_S = 1.0
+EFFORT_EVERY_S = 5.0  # a kill costs so much of the ledger; 10 s are promised
 CANCELLED = (
     "silence although its channels are not (one is the other upside down); set audio.channel to one"
 )
@@ -56,6 +58,7 @@ class Recorder:
         clock: LiveClock,
         notifier: Notifier,
         metrics: Metrics,
+        backlog: Backlog | None = None,
         monotonic_s: Callable[[], float] = time.monotonic,
     ) -> None:
         self.plan = plan
@@ -79,9 +82,11 @@ class Recorder:
             clips=self.clips,
             metrics=metrics,
             rate_limited=self._rate_limited,
+            backlog=backlog if backlog is not None else Backlog(),
         )
         self._polled_s = -math.inf
         self._health_kept_s = -math.inf
+        self._effort_noted_s = -math.inf
 
     def _listener(self, audio: AudioSystem) -> Microphone:
         return Microphone(
@@ -108,6 +113,7 @@ class Recorder:
         self._metrics.stream_began()
         for event in self._detections():
             self.keeper.keep(event)
+        self.keeper.enter_unknown()
         self.keeper.keep_effort(self.effort.flush())
         self._measure_audio()
         self.keeper.store_waiting()
@@ -156,7 +162,7 @@ class Recorder:
         if now_s - self._health_kept_s >= HEALTH_EVERY_S:
             self._health_kept_s = now_s
             self.keeper.keep_health(prediction)
-        if not self.keeper.detections:
+        if self.keeper.has_room:
             self._notifier.progress()
             captured = self._clock.at(end).utc(end)
             self._metrics.stored(max(0.0, (self._clock.now_utc() - captured).total_seconds()))
@@ -213,7 +219,12 @@ class Recorder:
         self.keeper.redate_when_due()
         self._metrics.clock(offset_s=self._clock.offset_s, synced=self._clock.synced)
         self._measure_audio()
+        self.keeper.enter_unknown()
         self.keeper.keep_effort(self.effort.minutes())
+        now_s = self._monotonic_s()
+        if now_s - self._effort_noted_s >= EFFORT_EVERY_S:
+            self._effort_noted_s = now_s
+            self.keeper.note_effort(self.effort.open_minute())
         self.keeper.store_waiting()
 
     def _measure_audio(self) -> None:

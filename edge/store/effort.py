@@ -4,7 +4,8 @@ It distinguishes a quiet night from a recorder that could not hear. Each sample 
 counted once. It was *lost* when it never arrived; *heard* or *gated* as the first window that
 reaches it was judged or refused; *dropped* when it arrived and no window reached it, or when the
 queue threw it away. Minutes are counted in samples from the start of the stream; heard + gated +
-dropped + lost is the elapsed audio time, to the sample.
+dropped + lost is the elapsed audio time, to the sample. Nothing is *unknown* within a stream: that
+is the time between two of them, while the recorder was down or began anew, as a row of its own.
 """
 
 from __future__ import annotations
@@ -13,9 +14,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-__all__ = ["Effort", "EffortMinute", "Fate"]
+__all__ = ["FATES", "Effort", "EffortMinute", "Fate", "unknown_minute"]
 
-Fate = Literal["heard", "lost", "gated", "dropped"]
+Fate = Literal["heard", "lost", "gated", "dropped", "unknown"]
 FATES: tuple[Fate, ...] = get_args(Fate)
 MINUTE_S = 60
 
@@ -24,7 +25,8 @@ MINUTE_S = 60
 class EffortMinute:
     """One minute of a stream, or a part of one at its ends.
 
-    `heard`, `lost`, `gated` and `dropped` count samples at `sample_rate_hz`.
+    `heard`, `lost`, `gated`, `dropped` and `unknown` count samples at `sample_rate_hz`. Time of
+    which nothing is known stands alone, and may be longer than a minute.
     """
 
     start_sample: int
@@ -34,11 +36,19 @@ class EffortMinute:
     lost: int = 0
     gated: int = 0
     dropped: int = 0
+    unknown: int = 0
 
     def seconds(self, fate: Fate) -> float:
         """Return the seconds of one fate."""
         samples: int = getattr(self, fate)
         return samples / self.sample_rate_hz
+
+
+def unknown_minute(samples: int, sample_rate_hz: int) -> EffortMinute:
+    """Return time between two streams, of which nothing is known."""
+    return EffortMinute(
+        start_sample=0, end_sample=samples, sample_rate_hz=sample_rate_hz, unknown=samples
+    )
 
 
 class Effort:
@@ -91,6 +101,10 @@ class Effort:
         closed, self._closed = self._closed, []
         return closed
 
+    def open_minute(self) -> EffortMinute | None:
+        """Return what is settled of the minute that is not over, None where that is nothing."""
+        return self._minute() if self._settled > self._start else None
+
     def flush(self) -> list[EffortMinute]:
         """End the stream: settle what is left, and return the open minute, too."""
         self._settle(self._arrived, "dropped")
@@ -122,13 +136,14 @@ class Effort:
         return (self._start // length + 1) * length
 
     def _close(self) -> None:
-        self._closed.append(
-            EffortMinute(
-                start_sample=self._start,
-                end_sample=self._settled,
-                sample_rate_hz=self._rate_hz,
-                **self._samples,
-            )
-        )
+        self._closed.append(self._minute())
         self._start = self._settled
         self._samples = dict.fromkeys(FATES, 0)
+
+    def _minute(self) -> EffortMinute:
+        return EffortMinute(
+            start_sample=self._start,
+            end_sample=self._settled,
+            sample_rate_hz=self._rate_hz,
+            **self._samples,
+        )

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator, Set
 from pathlib import Path
 from typing import Literal, cast, get_args
 
-from edge.store.dating import Database, Dating
+from edge.store.dating import Database, Dating, shift_times
 from edge.store.outbox_row import COLUMNS, MESSAGE_KINDS, Kind, OutboxRow, row_of
 from edge.store.outbox_tables import SIZES
 
@@ -162,6 +162,16 @@ class Outbox:
         for seq in seqs:
             if self._move(seq, sink, f"{sink}/{reason}"):
                 self._db.execute(COUNT, (f"{sink}/{reason}", "any"))
+
+    def redate(self, sinks: tuple[str, ...], dating: Dating) -> tuple[int, int]:
+        """Correct what was dated by a clock that was not set; set aside what is too damaged for it.
+
+        Returns how many rows that were, each.
+        """
+        shifted, damaged = shift_times(self._db, "outbox", "seq", "NOT synced", dating)
+        for sink in sinks:
+            self.set_aside(sink, damaged, "unsendable")
+        return shifted, len(damaged)
 
     def take_back(self, sink: str, *, largest_bytes: int) -> int:
         """Queue again what was too large, up to payloads of `largest_bytes`; return how many."""

@@ -22,10 +22,11 @@ from typing import Any, TypeVar
 
 from edge.errors import StoreError
 from edge.store.connection import SharedConnection
-from edge.store.dating import Dating, shift_times
+from edge.store.dating import Dating
 from edge.store.effort import EffortMinute
 from edge.store.history import History
 from edge.store.layout import LAYOUT
+from edge.store.ledger import forget_open
 from edge.store.listeners import Listeners
 from edge.store.outbox import AsideReason, Kind, Outbox, OutboxRow, tell_aside
 from edge.store.payloads import written
@@ -36,11 +37,11 @@ __all__ = ["Dating", "OutboxRow", "Store"]
 T = TypeVar("T")
 
 
-class Store:
+class Store(contextlib.AbstractContextManager["Store"]):
     """The store in the file `path`.
 
-    `ballast_bytes` of the disk are kept for the store, `outbox_bytes` bound what each sink has
-    still to send, and `history_bytes` bound detections and ledger, sent or not. Every method
+    `ballast_bytes` of the disk are kept for the store, `outbox_bytes` bound what each of `sinks`
+    has still to send, and `history_bytes` bound detections and ledger, sent or not. Every method
     raises `StoreError` when the file cannot be written.
     """
 
@@ -55,7 +56,7 @@ class Store:
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self.path = path
-        self._sinks = sinks
+        self.sinks = sinks
         self._monotonic = monotonic
         self._listeners = Listeners()
         self._redated = 0
@@ -80,9 +81,6 @@ class Store:
     def quarantines(self) -> int:
         """How many damaged files were set aside, at opening and since."""
         return self._shared.quarantines
-
-    def __enter__(self) -> Store:
-        return self
 
     def __exit__(self, *exc: object) -> None:
         self.close()
@@ -124,11 +122,12 @@ class Store:
     def record_effort(
         self, minute: EffortMinute, payload: Mapping[str, Any], *, stream: str, dating: Dating
     ) -> bool:
-        """Enter a minute of `stream` into the ledger and queue it; return whether it was new."""
+        """Enter a minute of `stream` in place of its note, queue it; return whether it was new."""
         key = f"{stream}/{minute.start_sample}"
         text = written(payload)
 
         def write() -> bool:
+            forget_open(self._db, stream)
             start_utc = payload["start_utc"]
             added = self._history.add_minute(key, minute, start_utc=start_utc, dating=dating)
             if added:
@@ -151,16 +150,17 @@ class Store:
 
         def write() -> tuple[int, int]:
             self._history.redate(dating)
-            shifted, damaged = shift_times(self._db, "outbox", "seq", "NOT synced", dating)
-            for sink in self._sinks:
-                self._outbox.set_aside(sink, damaged, "unsendable")
-            return shifted, len(damaged)
+            return self._outbox.redate(self.sinks, dating)
 
         shifted, damaged = self._write(write)
         self._redated += 1
         tell_aside(self.path, damaged, "they cannot be dated")
         self._listeners.notify(True)
         return shifted
+
+    def change(self, work: Callable[[Any, History], T]) -> T:
+        """Do `work`, which is given the database and the history in it, in one transaction."""
+        return self._write(lambda: work(self._db, self._history))
 
     # What sinks read
 
@@ -241,7 +241,7 @@ class Store:
     # Inside
 
     def _queue(self, kind: Kind, key: str, text: str, dating: Dating) -> None:
-        for sink in self._sinks:
+        for sink in self.sinks:
             self._outbox.add(
                 sink, kind, key, text, dating=dating, stored_us=round(self._monotonic() * 1e6)
             )

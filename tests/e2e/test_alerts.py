@@ -68,6 +68,7 @@ WELL = {
     "edge_history_bytes": "100x500",
     "edge_history_room_bytes": "900x500",
     "edge_store_errors_total": "0x500",
+    "edge_store_in_memory": "0x500",
 }
 # What happens from minute 60 on, one value a minute; and the minutes at which the alert does not
 # fire yet, and does.
@@ -142,6 +143,8 @@ def test_the_shipped_thresholds_and_durations(tmp_path: Path) -> None:
         case(series, {silent: None, fires: name})
         for name, (series, silent, fires) in TROUBLE.items()
     ]
+    in_memory = {"edge_store_in_memory": "0x59 1x100"}
+    cases += [case(in_memory, {59: None, 61: "EdgeStoreFailing"})]
     cases += [case({}, {1: None, 90: None, 390: None}), case(FEW_EVENTS, {362: None, 390: None})]
     content = {"rule_files": [str(ALERTS)], "evaluation_interval": "1m", "tests": cases}
     (tmp_path / "cases.yml").write_text(yaml.safe_dump(content), encoding="utf-8")

@@ -206,6 +206,12 @@ def test_ready_is_when_samples_advance_and_the_sandbox_lets_it_work(
     assert user in DYNAMIC_USERS
     assert (state.st_uid, state.st_mode & 0o777) == (user, 0o700)
     assert (store.st_uid, store.st_mode & 0o777) == (user, 0o600)
+    # A card that is plugged in later is there, and of other devices nothing.
+    its_own = f"/proc/{recorder.shown('MainPID')}/root"
+    look = f"touch /dev/snd/plugged-in-later /dev/another; cd {its_own}; ls dev dev/snd"
+    devices = recorder.container.run("sh", "-c", look).split()
+    assert {"snd", "plugged-in-later", "urandom"} <= set(devices)
+    assert "another" not in devices
     # Whether or not this machine lets a container limit memory: it would not come near the ceiling.
     assert 1024 * int(re.findall(r"^VmHWM:\s+(\d+)", status, re.MULTILINE)[0]) < int(
         recorder.shown("MemoryHigh")
@@ -231,11 +237,14 @@ def test_the_watchdog_restarts_a_frozen_pipeline(recorder: Recorder, tmp_path: P
     # The thread that hung is named, for whoever has to find out why.
     assert re.search(r'recorder_process.py", line \d+ in look', recorder.journal())
     # The same store goes on: what was heard before is still there, once, and the new is new.
-    recorder.until(lambda: len(recorder.events(tmp_path)) > len(before))
+    recorder.until(lambda: sum(event["state"] == "new" for event in recorder.events(tmp_path)) == 2)
     after = recorder.events(tmp_path)
     assert after[: len(before)] == before
     ids = [event["id"] for event in after if event["state"] == "new"]
     assert len(ids) == len(set(ids)) == 2
+    # What the killed one had open, the next one has ended.
+    (ended,) = [event for event in after if "interrupted" in event]
+    assert (ended["id"], ended["state"]) == (ids[0], "end")
     assert recorder.shown("NRestarts") == "1"
 
 

@@ -143,9 +143,10 @@ def test_without_ballast_detections_wait_in_memory_for_room(
         with running(daemon):
             until(lambda: len(ended(subscriber)) >= 1, 60)
             neighbour = fill(disk)
-            until(lambda: len(daemon._recorder.keeper.detections) >= 8, 60)
+            until(lambda: len(daemon._streams.current.keeper.backlog.detections) >= 8, 60)
             waiting = {
-                (event.id, event.state) for event, _ in list(daemon._recorder.keeper.detections)
+                (w.event.id, w.event.state)
+                for w in list(daemon._streams.current.keeper.backlog.detections)
             }
             assert not waiting & set(subscriber.counted("pond"))
             assert counted(daemon, "edge_store_errors_total") > 0

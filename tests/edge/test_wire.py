@@ -121,10 +121,10 @@ def test_the_fields_of_effort_are_frozen(replayer: Replayer, recording: str) -> 
     )
     clock = replayer.replay(recording).clock
     effort = effort_payload(minute, device="r1", boot_id="b", clock=clock)
-    seconds = ("heard_s", "lost_s", "gated_s", "dropped_s")
+    seconds = ("heard_s", "lost_s", "gated_s", "dropped_s", "unknown_s")
     where = ("start_utc", "end_utc", "start_sample", "end_sample", "sample_rate_hz")
     assert tuple(effort) == ("schema_version", "device", "boot_id", *where, *seconds, "clock")
-    assert [effort[key] for key in seconds] == [30.0, 10.0, 15.0, 5.0]
+    assert [effort[key] for key in seconds] == [30.0, 10.0, 15.0, 5.0, 0.0]
 
 
 def test_the_fields_of_health_and_info_are_frozen(replayer: Replayer, recording: str) -> None:

@@ -205,7 +205,7 @@ def running(daemon: Daemon) -> Iterator[threading.Thread]:
         except BaseException as exc:
             raised.append(exc)
 
-    thread = threading.Thread(target=run)
+    thread = threading.Thread(target=run, daemon=True)
     thread.start()
     try:
         yield thread

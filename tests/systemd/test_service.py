@@ -38,7 +38,7 @@ def test_it_is_hardened(unit: Path) -> None:
     )
     match = re.search(r"exposure level for edge\.service: ([\d.]+)", done.stdout)
     assert match is not None, done.stderr
-    assert float(match[1]) <= 2.5
+    assert float(match[1]) <= 1.5
 
 
 @pytest.mark.parametrize(

@@ -49,7 +49,7 @@ def test_the_builder_is_hardened(units: Path) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     match = re.search(r"exposure level for edge-compile\.service: ([\d.]+)", done.stdout)
     assert match is not None, done.stderr
-    assert float(match[1]) <= 2.5
+    assert float(match[1]) <= 1.5
 
 
 def test_both_are_one_user_who_shares_one_cache(root: Path) -> None:

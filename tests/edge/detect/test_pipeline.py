@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -23,7 +24,7 @@ from edge.sources.base import Source
 from edge.sources.file import FileSource
 from edge.types import Array, AudioBlock, Detection, Prediction, Window
 from tests.support.audio import soundscape
-from tests.support.bundles import SPEC, tiny_bundle
+from tests.support.bundles import SPEC, tiny_bundle, tone
 from tests.support.sources import ArraySource
 
 RATE_HZ = SPEC.sample_rate_hz
@@ -196,3 +197,37 @@ def test_the_time_that_features_and_network_take_is_measured(model: Model) -> No
     _, ledger = run(played(SOUNDS, (1000,)), model)
     for p in ledger.predictions:
         assert (p.frontend_s > 0) == (p.network_s > 0) == (not p.health.gated)
+
+
+def test_lost_sound_ends_an_event_while_it_is_still_lost(model: Model) -> None:
+    """As a microphone that is gone has it: blocks without samples, whose start moves on."""
+    sound = tone(300, 3)
+    blocks = [AudioBlock(start_sample=0, samples=sound, sample_rate_hz=RATE_HZ)]
+    nothing = sound[:0]
+    for second in range(1, 10):
+        start = len(sound) + second * RATE_HZ
+        blocks.append(AudioBlock(start_sample=start, samples=nothing, sample_rate_hz=RATE_HZ))
+    given_out = 0
+
+    def fed() -> Iterator[AudioBlock]:
+        nonlocal given_out
+        for number, block in enumerate(blocks):
+            given_out = number
+            yield block
+
+    spec = model.bundle.frontend
+    found = detect(
+        fed(),
+        windower=Windower(
+            window_samples=spec.window_samples,
+            hop_samples=RATE_HZ // 2,
+            sample_rate_hz=RATE_HZ,
+        ),
+        model=model,
+        tracker=Tracker(decision=model.decision, identity="test"),
+        smoothing=NoSmoothing(),
+        meter=Ledger(),
+    )
+    seen = [(d.state, given_out) for d in found]
+    assert [state for state, _ in seen] == ["new", "end"]
+    assert seen[1][1] == 4  # the cool-down is 3 s

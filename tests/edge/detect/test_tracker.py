@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from edge.detect.decision import Decision, best
 from edge.detect.model import NOTHING
@@ -177,3 +179,50 @@ def test_windows_across_lost_audio_are_not_smoothed_together() -> None:
     assert [
         (d.start_sample, d.end_sample) for d in found if d.label == "ant" and d.state == "end"
     ] == [(700, 1200)]
+
+
+def test_an_event_ends_when_its_sound_has_been_lost_for_the_cool_down() -> None:
+    tracker = Tracker(
+        decision=Decision(labels=LABELS), identity="test", config=TrackerConfig(cooldown_s=2.0)
+    )
+    found = [d for start in (0, 100) for d in tracker.push(prediction(start, "a"))]
+    end = 100 + WINDOW
+    found += list(tracker.lost(end + 2 * RATE_HZ))
+    assert [d.state for d in found] == ["new"]  # it may still come back
+    found += list(tracker.lost(end + 2 * RATE_HZ + 1))
+    assert [d.state for d in found] == ["new", "end"]
+    assert found[-1].end_sample == end
+    assert not list(tracker.flush())
+
+
+STEPS = st.lists(
+    st.tuples(st.sampled_from("aAbBcC."), st.integers(0, 12), st.integers(1, 4)),
+    min_size=1,
+    max_size=12,
+)
+
+
+@given(steps=STEPS)
+def test_events_do_not_depend_on_how_often_a_gap_is_looked_at(
+    steps: list[tuple[str, int, int]],
+) -> None:
+    """Each step is a window, after so many seconds of lost sound; nothing else asks in between."""
+
+    def events(looks: bool | None) -> list[Detection]:
+        config = TrackerConfig(cooldown_s=3.0)
+        tracker = Tracker(decision=Decision(labels=LABELS), identity="test", config=config)
+        found, at = list[Detection](), 0
+        for what, lost_s, parts in steps:
+            if lost_s and looks is not None:
+                for part in range(1, parts + 1 if looks else 2):
+                    share = part / parts if looks else 1
+                    found += list(tracker.lost(at + round(lost_s * RATE_HZ * share)))
+            at += lost_s * RATE_HZ
+            found += list(tracker.push(prediction(at, what)))
+            at += WINDOW
+        return found + list(tracker.flush())
+
+    often, once, never = events(True), events(False), events(None)
+    assert often == once
+    # Without a look the ends come later, and are the same.
+    assert sorted(often, key=str) == sorted(never, key=str)

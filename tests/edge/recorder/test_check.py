@@ -24,7 +24,7 @@ from tests.support.disk import fill, small_disk
 from tests.support.microphones import FakeAudio, FakeTimer
 from tests.support.nvidia import Nvidia, on_a_machine
 
-SUBJECTS = ("configuration", "audio", "model", "disk")
+SUBJECTS = ("configuration", "audio", "model", "disk", "store", "metrics")
 Change = dict[str, Any]
 
 
@@ -40,6 +40,7 @@ def all_findings(tmp_path: Path, change: Change, *, present: bool = True) -> lis
         },
         "clips": {"folder": str(tmp_path / "clips"), "budget_mb": 1, "reserve_mb": 1},
         "mqtt": {"enabled": False},
+        "metrics": {"port": free_port()},
     }
     for section, keys in change.items():
         values[section] = {**values.get(section, {}), **keys} if isinstance(keys, dict) else keys
@@ -67,12 +68,7 @@ def findings(tmp_path: Path, change: Change, *, present: bool = True) -> dict[st
 
 
 def test_a_sound_recorder_has_no_fault(tmp_path: Path) -> None:
-    assert findings(tmp_path, {}) == {
-        "configuration": None,
-        "audio": None,
-        "model": None,
-        "disk": None,
-    }
+    assert findings(tmp_path, {}) == dict.fromkeys(SUBJECTS)
 
 
 def test_what_runs_the_network_is_shown_and_why_nothing_better_does(tmp_path: Path) -> None:
@@ -105,7 +101,7 @@ def test_every_fault_is_told_at_once(tmp_path: Path) -> None:
     assert "it has no manifest.json" in str(found.pop("model"))
     assert "does not exist" in str(found.pop("disk"))
     assert "127.0.0.1" in str(found.pop("broker"))
-    assert not found
+    assert found == {"metrics": None}
 
 
 def test_each_fault_has_its_key_value_reason_and_a_suggestion(tmp_path: Path) -> None:
@@ -215,7 +211,12 @@ def test_faults_of_the_configuration_do_not_hide_what_else_is_wrong(tmp_path: Pa
         "mqtt": {"enabled": True, "tls": True, "ca_file": str(tmp_path / "none.pem")},
     }
     looked_at = [(finding.subject, finding.text) for finding in all_findings(tmp_path, change)]
-    assert [subject for subject, _ in looked_at] == ["configuration"] * 4 + ["audio", "disk"]
+    assert [subject for subject, _ in looked_at] == [
+        *["configuration"] * 4,
+        "audio",
+        "disk",
+        "metrics",
+    ]
     texts = "\n".join(fault for _, fault in looked_at)
     for part in (
         "modle",
@@ -257,6 +258,8 @@ def test_the_command_says_all_of_it_and_nothing_secret(tmp_path: Path) -> None:
         "audio:",
         "model:",
         "disk:",
+        "store:",
+        "metrics:",
         "broker:",
     ]
     assert "password: unknown key" in lines[0]

@@ -5,6 +5,8 @@ else.
 from __future__ import annotations
 
 import errno
+import os
+import shutil
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -21,6 +23,7 @@ from edge.recorder.recent_audio import RecentAudio
 from edge.sources.callbacks import CardAudio
 from edge.sources.metadata import metadata_of
 from edge.types import Array, Detection, SignalHealth
+from tests.support.disk import small_disk
 
 RATE = 8000
 CLOCK = Clock(
@@ -214,3 +217,47 @@ def test_a_folder_that_cannot_be_made_yet_is_made_when_it_can(
     assert kept is not None
     assert (disk / "clips" / kept).stat().st_size == clips.last_bytes > RATE
     assert (clips.failed, clips.written) == (1, 1)
+
+
+def test_a_folder_that_somebody_removes_is_made_again(tmp_path: Path) -> None:
+    clips = tmp_path / "clips"
+    folder = ClipFolder(settings(clips, budget=1000))
+    assert folder.add("common", "001", b"x" * 100)
+    shutil.rmtree(clips)
+    assert folder.add("common", "002", b"x" * 100) == clips / "common" / "002"
+    assert folder.total_bytes == 100
+    shutil.rmtree(clips / "common")
+    assert folder.add("common", "003", b"x" * 100)
+
+
+@pytest.mark.mount
+def test_a_disk_that_is_taken_out_is_not_replaced_by_the_systems(tmp_path: Path) -> None:
+    with small_disk(tmp_path / "disk", megabytes=4) as disk:
+        folder = ClipFolder(settings(disk / "clips", budget=1000))
+        assert folder.add("common", "001", b"x" * 100)
+    if tmp_path.stat().st_dev != Path("/").stat().st_dev:
+        pytest.fail("the temporary folder is to be on the system's disk")
+    with pytest.raises(OSError, match="taken out"):
+        folder.add("common", "002", b"x" * 100)
+    assert not (tmp_path / "disk" / "clips").exists()
+
+
+def test_a_clip_and_all_its_folders_are_on_the_disk_before_anybody_names_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[Path] = []
+    fsync = os.fsync
+
+    def watched(descriptor: int) -> None:
+        synced.append(Path(f"/proc/self/fd/{descriptor}").readlink())
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", watched)
+    clips = tmp_path / "new" / "clips"
+    folder = ClipFolder(settings(clips, budget=1000))
+    assert {tmp_path, tmp_path / "new"} <= set(synced)
+    synced.clear()
+    folder.add("common", "001", b"x")
+    names = [path.name if path.is_dir() else "the clip" for path in synced]
+    # The name of the label's folder, the sound, and the sound's name.
+    assert names == ["clips", "the clip", "common"]

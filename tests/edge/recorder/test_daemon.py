@@ -11,6 +11,7 @@ import signal
 import sqlite3
 import time
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,7 @@ from edge.config.config import load_config
 from edge.config.sections import MqttConfig
 from edge.errors import BundleError, ConfigError, EdgeError, StoreError
 from edge.mqtt.sink import MqttSink
+from edge.recorder.backlog import Backlog
 from edge.recorder.daemon import Daemon
 from edge.recorder.deliveries import Deliveries, Delivery
 from edge.recorder.live_clock import LiveClock
@@ -282,7 +284,7 @@ def test_a_page_of_metrics_that_dies_ends_the_daemon_with_its_reason(
 def test_a_pipeline_that_ends_by_itself_ends_the_daemon(tmp_path: Path, bundle: Bundle) -> None:
     class Ending(RealTimeAudio):
         def devices(self) -> list[Device]:
-            recorder._recorder.stop()
+            recorder._streams.current.stop()
             return super().devices()
 
     recorder = daemon(write_config(tmp_path, bundle.path), Ending(tone(300, 1)))
@@ -290,7 +292,9 @@ def test_a_pipeline_that_ends_by_itself_ends_the_daemon(tmp_path: Path, bundle: 
         recorder.run()
 
 
-def test_detections_wait_while_the_disk_fails(tmp_path: Path, bundle: Bundle) -> None:
+def test_detections_wait_while_the_disk_fails_and_feed_the_watchdog_while_there_is_room(
+    tmp_path: Path, bundle: Bundle
+) -> None:
     config = load_config(write_config(tmp_path, bundle.path, clips={"enabled": False}))
 
     class FailingStore(Store):
@@ -314,19 +318,26 @@ def test_detections_wait_while_the_disk_fails(tmp_path: Path, bundle: Bundle) ->
             clock=LiveClock(),
             notifier=notifier,
             metrics=Metrics(CollectorRegistry(), labels=[]),
+            backlog=Backlog(most_detections=3),
         )
-        from threading import Thread
-
-        thread = Thread(target=recorder.run)
+        thread = Thread(target=recorder.run, daemon=True)
         thread.start()
-        until(lambda: recorder.keeper.detections)
-        manager.received()
-        time.sleep(1.2)
-        assert "WATCHDOG=1" not in manager.received()
-        failing.failing = False
-        until(lambda: not recorder.keeper.detections)
-        recorder.stop()
-        thread.join(10)
+        try:
+            until(lambda: recorder.keeper.backlog.detections)
+            manager.received()
+            time.sleep(0.7)
+            assert recorder.keeper.backlog.room > 0
+            assert "WATCHDOG=1" in manager.received()  # it hears, and what it hears is kept
+            until(lambda: recorder.keeper.backlog.room == 0)
+            time.sleep(0.1)
+            manager.received()
+            time.sleep(1.2)
+            assert "WATCHDOG=1" not in manager.received()
+            failing.failing = False
+            until(lambda: not recorder.keeper.backlog.detections)
+        finally:
+            recorder.stop()
+            thread.join(10)
         assert next(iter(store.detections()))["label"] == "low_hummer"
     notifier.close()
     manager.close()

@@ -24,6 +24,7 @@ from tests.support.bundles import tone
 from tests.support.daemons import RealTimeAudio, running, until, write_config
 
 FAR = 10**9
+SPAN = {"start_sample": FAR, "end_sample": FAR + 60, "sample_rate_hz": 1}
 
 
 class LateWorld(SystemWorld):
@@ -82,17 +83,15 @@ def test_minutes_and_the_right_time_wait_while_the_disk_fails(
             notifier=Notifier(environ={}),
             metrics=Metrics(CollectorRegistry(), labels=[]),
         )
-        thread = threading.Thread(target=recorder.run)
+        thread = threading.Thread(target=recorder.run, daemon=True)
         thread.start()
         try:
             until(lambda: recorder.effort.total_s("heard") > 0)
             world.synced = True
             until(lambda: store.asked >= 2, 60)
-            recorder.keeper.minutes.append(
-                EffortMinute(start_sample=FAR, end_sample=FAR + 60, sample_rate_hz=1, lost=60)
-            )
+            recorder.keeper.keep_effort([EffortMinute(**SPAN, lost=60)])
             store.failing = False
-            until(lambda: not recorder.keeper.redate_due and not recorder.keeper.minutes, 60)
+            until(lambda: not recorder.keeper.redate_due and not recorder.keeper.backlog.rows, 60)
         finally:
             recorder.stop()
             thread.join(10)

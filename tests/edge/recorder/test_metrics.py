@@ -5,10 +5,7 @@ nothing to say.
 from __future__ import annotations
 
 import re
-import socket
-import struct
 import subprocess
-import urllib.request
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -16,16 +13,14 @@ from pathlib import Path
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
-from edge.config.sections import MetricsConfig
 from edge.detect.model import NOTHING, EngineChoice
-from edge.errors import ConfigError
 from edge.mqtt.reasons import ERROR_REASONS
+from edge.recorder.backlog import Backlog
 from edge.recorder.metrics import Metrics
-from edge.recorder.metrics_server import MetricsServer
 from edge.store.outbox import ASIDE_REASONS
 from edge.store.store import Store
 from edge.types import Prediction, SignalHealth
-from tests.support.broker import unexpected, until
+from tests.support.backlog import waiting
 from tests.support.store import SYNCED, health, payload
 
 HEALTH = SignalHealth(
@@ -48,6 +43,9 @@ JUDGED = Prediction(
 )
 
 
+BACKLOG = Backlog()
+
+
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
     with Store(tmp_path / "edge.db", outbox_bytes=3000, history_bytes=10**6) as store:
@@ -56,7 +54,8 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 def make(store: Store) -> Metrics:
     metrics = Metrics(CollectorRegistry(), labels=["low_hummer", "high_peeper"])
-    metrics.asked.watch_store(store)
+    metrics.asked.watch_store(lambda: store)
+    metrics.asked.watch_backlog(BACKLOG, lambda: store.depth("mqtt")[0] > 0)
     metrics.asked.watch_queue(lambda: 1.5 if store.depth("mqtt")[0] else 0.0)
     return metrics
 
@@ -73,6 +72,8 @@ def live(metrics: Metrics, store: Store) -> None:
     metrics.digests(bundle="b", config="c", code="d", version="1", device="r1")
     metrics.engine(EngineChoice(backend="onnxruntime-cpu", variant="fp32", passed_over=1))
     metrics.audio({"heard": 50.0, "lost": 4.0, "gated": 3.0, "dropped": 2.0})
+    metrics.unknown(1.0)
+    BACKLOG.add(waiting(1))
     metrics.window(JUDGED)
     metrics.window(replace(JUDGED, health=replace(HEALTH, dead=True, stuck=True)))
     metrics.cancelled(True)
@@ -174,26 +175,6 @@ def test_the_info_is_of_digests(store: Store) -> None:
     )
 
 
-def any_port() -> MetricsConfig:
-    """Port 0, which nobody may configure, is one that is free."""
-    return MetricsConfig.model_construct(port=0)
-
-
-def test_served_on_the_loopback_only(store: Store) -> None:
-    metrics = make(store)
-    server = MetricsServer(metrics.registry, any_port(), died=unexpected)
-    try:
-        with urllib.request.urlopen(
-            f"http://127.0.0.1:{server.port}/metrics", timeout=10
-        ) as answer:
-            assert b"edge_windows_total" in answer.read()
-        taken = MetricsConfig(port=server.port)
-        with pytest.raises(ConfigError, match=r"metrics\.port"):
-            MetricsServer(metrics.registry, taken, died=unexpected)
-    finally:
-        server.close()
-
-
 @pytest.mark.promtool
 def test_promtool_has_nothing_to_say(store: Store) -> None:
     metrics = make(store)
@@ -203,32 +184,3 @@ def test_promtool_has_nothing_to_say(store: Store) -> None:
         ["promtool", "check", "metrics"], input=text, capture_output=True, check=False
     )
     assert (checked.returncode, checked.stdout + checked.stderr) == (0, b"")
-
-
-def test_the_page_whose_thread_dies_says_so(store: Store) -> None:
-    def bug() -> None:
-        raise MemoryError("no thread can be had")
-
-    reasons: list[BaseException] = []
-    server = MetricsServer(make(store).registry, any_port(), died=reasons.append)
-    server._server.service_actions = bug  # type: ignore[method-assign]
-    assert until(lambda: bool(reasons))
-    assert until(lambda: not server._thread.alive)
-    assert str(reasons[0]) == "no thread can be had"
-    server.close()
-
-
-def test_a_request_that_fails_is_a_line_and_the_next_is_answered(
-    store: Store, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
-) -> None:
-    server = MetricsServer(make(store).registry, any_port(), died=unexpected)
-    for _ in range(3):
-        with socket.create_connection(("127.0.0.1", server.port)) as client:
-            hurried = struct.pack("ii", 1, 0)  # the connection is reset, not ended
-            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, hurried)
-            client.sendall(b"GET /metrics HTTP/1.1\r\n" + b"X: y\r\n" * 50)
-    url = f"http://127.0.0.1:{server.port}/metrics"
-    assert b"edge_outbox_rows" in urllib.request.urlopen(url, timeout=20).read()
-    server.close()
-    assert len(caplog.records) <= 1
-    assert "Traceback" not in capsys.readouterr().err

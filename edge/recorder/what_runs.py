@@ -1,0 +1,35 @@
+"""What a recorder runs, as the log and the metrics show it."""
+
+from __future__ import annotations
+
+import logging
+
+from edge.recorder.deliveries import program_version
+from edge.recorder.metrics import Metrics
+from edge.recorder.plan import RecorderPlan
+
+__all__ = ["log_what_runs", "show_what_runs"]
+
+log = logging.getLogger(__name__)
+
+
+def log_what_runs(plan: RecorderPlan) -> None:
+    """Log device, bundle, engine and configuration."""
+    what = plan.provenance
+    bundle, config = what.bundle[:12], what.config[:12]
+    engine = f"{what.backend}/{what.variant}"
+    log.info("device %s, bundle %s on %s, configuration %s", plan.device, bundle, engine, config)
+
+
+def show_what_runs(metrics: Metrics, plan: RecorderPlan) -> None:
+    """Show digests, engine and the species of the bundle as metrics."""
+    what = plan.provenance
+    metrics.digests(
+        bundle=what.bundle,
+        config=what.config,
+        code=what.code,
+        version=program_version(),
+        device=plan.device,
+    )
+    metrics.engine(plan.model.engine)
+    metrics.show_labels(plan.model.decision.labels)

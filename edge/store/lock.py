@@ -1,0 +1,105 @@
+"""One recorder at a time on one store: two would store and send everything twice.
+
+The lock is the kernel's own (flock), on a file beside the database: it ends with the process that
+holds it, however that ends.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import logging
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from edge.errors import UserError
+
+__all__ = ["holder_of", "sole_user"]
+
+# A look at who holds it takes a moment, and so does the end of the one before.
+WAIT_S, AGAIN_S = 1.0, 0.1
+log = logging.getLogger(__name__)
+
+
+@contextmanager
+def sole_user(path: Path) -> Iterator[None]:
+    """Hold the store at `path` for this process; raises `UserError` naming the one that has it."""
+    held = _opened(path)
+    try:
+        if held is not None:
+            if not _taken_within(held, WAIT_S):
+                raise UserError(
+                    f"is in use by {_who(held)}",
+                    key="store.path",
+                    value=path,
+                    suggestion="stop that one, or give this one a store of its own",
+                )
+            _sign(held)
+        yield
+    finally:
+        if held is not None:
+            os.close(held)
+
+
+def holder_of(path: Path) -> str | None:
+    """Return who has the store at `path`, None where nobody has; takes nothing."""
+    with contextlib.suppress(OSError):
+        file = os.open(_beside(path), os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            return None if _taken(file) else _who(file)
+        finally:
+            os.close(file)
+    return None
+
+
+def _beside(path: Path) -> Path:
+    return path.with_name(f"{path.name}-lock")
+
+
+def _opened(path: Path) -> int | None:
+    """Open what is locked; on a disk that takes no new file, it is the folder."""
+    kinds = (
+        (_beside(path), os.O_RDWR | os.O_CREAT),
+        (_beside(path), os.O_RDONLY),
+        (path.parent, os.O_RDONLY),
+    )
+    for place, flags in kinds:
+        with contextlib.suppress(OSError):
+            return os.open(place, flags | os.O_CLOEXEC, 0o600)
+    return None
+
+
+def _taken_within(file: int, wait_s: float) -> bool:
+    until_s = time.monotonic() + wait_s
+    while not (taken := _taken(file)) and time.monotonic() < until_s:
+        time.sleep(AGAIN_S)
+    return taken
+
+
+def _taken(file: int) -> bool:
+    """Take the lock if it is free; return False where somebody else has it."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError as exc:  # a file system without locks
+        log.warning("the store cannot be locked (%s): see that only one recorder uses it", exc)
+    return True
+
+
+def _who(file: int) -> str:
+    try:
+        number = os.pread(file, 20, 0).decode("ascii").strip()
+    except (OSError, UnicodeDecodeError):
+        number = ""
+    return f"the process {number}" if number.isdigit() else "another process"
+
+
+def _sign(file: int) -> None:
+    # On a full disk or a read-only one the holder has no name.
+    with contextlib.suppress(OSError):
+        os.ftruncate(file, 0)
+        os.pwrite(file, f"{os.getpid()}\n".encode(), 0)
