@@ -188,7 +188,7 @@ class Daemon:
         running.pop_all().close()
 
         def go_on() -> Recorder:
-            self._place.move_to(new)
+            self._place.move_to(new, device=self._plan.device)
             return self._record(self._plan)
 
         self._streams.hand_over(go_on, wait_s=STOP_S)

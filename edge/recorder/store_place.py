@@ -18,6 +18,7 @@ from pathlib import Path
 from edge.config.config import Config
 from edge.errors import StoreError, UserError
 from edge.recorder.backlog import Backlog
+from edge.recorder.hole import unentered
 from edge.store.database import set_aside
 from edge.store.interrupted import end_interrupted
 from edge.store.moving import move_rows
@@ -82,7 +83,7 @@ class StorePlace:
         self._retry_s = self._monotonic_s() + self._backoff.next_s()
         return _memory_store(config)
 
-    def move_to(self, new: Store) -> None:
+    def move_to(self, new: Store, *, device: str) -> None:
         """Use `new`, with the rows that are in memory; stay where it does not take them.
 
         On the pipeline's thread, between two streams, while no delivery runs.
@@ -90,12 +91,14 @@ class StorePlace:
         old = self.store
         if self.in_memory:
             try:
+                hole = unentered(new, old, device=device)
                 count = move_rows(old, new)
             except StoreError as exc:
                 log.warning("%s; %s", exc, IN_MEMORY)
                 _closed(new)
                 return
             log.info("store %s: is in use again; %d rows have moved there", new.path, count)
+            self._backlog.minutes.extendleft(reversed(hole))
         self.store = new
         _closed(old)
 

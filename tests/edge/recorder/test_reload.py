@@ -82,7 +82,7 @@ OTHER: dict[str, Any] = {
     "metrics.port": 9619,
 }
 # Keys that may not stand alone.
-TOGETHER = {
+TOGETHER: dict[str, dict[str, Any]] = {
     "site.latitude": {"site.longitude": 16.4},
     "site.longitude": {"site.latitude": 48.2},
     "mqtt.ca_file": {"mqtt.tls": True},
