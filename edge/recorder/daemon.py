@@ -82,7 +82,7 @@ class Daemon:
             parts.callback(self._notifier.close)
             parts.enter_context(sole_user(config.store.path))
             self._plan = plan = self._plan_of(config)
-            self._place = StorePlace(config, self._backlog)
+            self._place = StorePlace(config, self._backlog, died=self._died)
             parts.callback(self._place.close)
             self._metrics = self._measure(plan, parts)
             self._streams = Streams(self._record(plan), died=self._died)
@@ -185,6 +185,8 @@ class Daemon:
         new = self._place.better_store(self._plan.config)
         if new is None:
             return
+        if new.quarantined is not None:
+            self._metrics.store_quarantined()
         running.pop_all().close()
 
         def go_on() -> Recorder:

@@ -13,6 +13,7 @@ import shutil
 import sqlite3
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from edge.config.config import Config
@@ -23,6 +24,7 @@ from edge.store.database import set_aside
 from edge.store.interrupted import end_interrupted
 from edge.store.moving import move_rows
 from edge.store.store import Store
+from edge.threads import Died, WatchedThread
 
 __all__ = ["StorePlace", "file_store", "has_folder", "sinks_of"]
 
@@ -35,7 +37,9 @@ log = logging.getLogger(__name__)
 
 
 class StorePlace:
-    """The store in use, and whether it is in memory. The main thread's, but `move_to`.
+    """The store in use, and whether it is in memory. The main thread's, but for `move_to`.
+
+    `died` is told of a fault of ours in the thread that tries the file again.
 
     Events that an earlier recorder has left open are ended. Raises `UserError` where there is no
     folder for the file.
@@ -46,6 +50,7 @@ class StorePlace:
         config: Config,
         backlog: Backlog,
         *,
+        died: Died,
         monotonic_s: Callable[[], float] = time.monotonic,
     ) -> None:
         path = config.store.path
@@ -55,9 +60,12 @@ class StorePlace:
         self._backlog = backlog
         self._backoff = backlog.file_backoff
         self._monotonic_s = monotonic_s
+        self._died = died
         self._retry_s = 0.0
+        self._opening: WatchedThread | None = None
+        self._opened: Store | None = None
         try:
-            self.store = file_store(config)
+            self.store = _begun(config)
         except StoreError as exc:
             log.error("%s; %s", exc, IN_MEMORY)
             self.store = _memory_store(config)
@@ -70,7 +78,9 @@ class StorePlace:
 
     def close(self) -> None:
         """Close the store."""
-        _closed(self.store)
+        for store in (self.store, self._opened):
+            if store is not None:
+                _closed(store)
 
     def better_store(self, config: Config) -> Store | None:
         """Return the store to move to, None where the present one is the best."""
@@ -98,24 +108,37 @@ class StorePlace:
                 _closed(new)
                 return
             log.info("store %s: is in use again; %d rows have moved there", new.path, count)
+            with contextlib.suppress(StoreError):  # the next start does it
+                _end_interrupted(new)
             self._backlog.minutes.extendleft(reversed(hole))
         self.store = new
         _closed(old)
 
     def _file_again(self, config: Config) -> Store | None:
         """Return the store in its file once that can be used, and takes what is in memory."""
+        if self._opening is not None and self._opening.alive:
+            return None
+        if self._opened is not None:
+            opened, self._opened = self._opened, None
+            return opened
         if self._monotonic_s() < self._retry_s:
             return None
         self._retry_s = self._monotonic_s() + self._backoff.next_s()
         held = self.store.history_size()[0] + sum(
             self.store.depth(sink)[1] for sink in self.store.sinks
         )
-        try:
-            if shutil.disk_usage(config.store.path.parent).free < 2 * held + SPARE_BYTES:
-                return None
-            return file_store(config)
-        except (OSError, StoreError):
-            return None  # as it was; told when it began
+        # To look through a large file takes a minute on a memory card: nobody is to wait for that.
+        work = partial(self._open_file, config, 2 * held + SPARE_BYTES)
+        self._opening = WatchedThread(work, name="store", died=self._died)
+        self._opening.expect_end()
+        self._opening.start()
+        return None
+
+    def _open_file(self, config: Config, free_bytes: int) -> None:
+        # What fails is as it was, and told when it began.
+        with contextlib.suppress(OSError, StoreError):
+            if shutil.disk_usage(config.store.path.parent).free >= free_bytes:
+                self._opened = file_store(config)
 
 
 def has_folder(path: Path) -> bool:
@@ -136,15 +159,24 @@ def file_store(config: Config) -> Store:
 
     Raises `StoreError`.
     """
-    store = _opened(config, Path(config.store.path))
+    return _opened(config, Path(config.store.path))
+
+
+def _begun(config: Config) -> Store:
+    """Open the store in its file, and end what an earlier recorder has left open in it."""
+    store = file_store(config)
     try:
-        count = end_interrupted(store)
-    except BaseException:
-        store.close()
+        _end_interrupted(store)
+    except StoreError:
+        _closed(store)
         raise
+    return store
+
+
+def _end_interrupted(store: Store) -> None:
+    count = end_interrupted(store)
     if count:
         log.warning("%d events of a recorder that was killed had no end; they have one now", count)
-    return store
 
 
 def _memory_store(config: Config) -> Store:
