@@ -207,7 +207,7 @@ def test_ready_is_when_samples_advance_and_the_sandbox_lets_it_work(
     assert (state.st_uid, state.st_mode & 0o777) == (user, 0o700)
     assert (store.st_uid, store.st_mode & 0o777) == (user, 0o600)
     # A card that is plugged in later is there, and of other devices nothing.
-    seen = f"/proc/{recorder.shown('MainPID')}/root/dev"
+    seen = "/".join(("/proc", recorder.shown("MainPID"), "root", "dev"))
     look = f"touch /dev/snd/plugged-in-later /dev/another; ls {seen} {seen}/snd"
     devices = recorder.container.run("sh", "-c", look).split()
     assert {"snd", "plugged-in-later", "urandom"} <= set(devices)
