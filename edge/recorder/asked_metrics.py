@@ -79,11 +79,11 @@ class AskedMetrics(Collector):
         text = "Messages that cannot be sent, which wait apart."
         self.counter("edge_messages_set_aside", text, "reason", aside)
 
-    def watch_history(self, store: Callable[[], Store]) -> None:
+    def watch_history(self, store: Callable[[], Store], quarantines: Callable[[], int]) -> None:
         """Show what the history takes and what more it may take, and whether the file was sound."""
         self._read.append(
             lambda: CounterMetricFamily(
-                "edge_store_quarantined", "Damaged stores set aside.", value=store().quarantines
+                "edge_store_quarantined", "Damaged stores set aside.", value=quarantines()
             )
         )
         self.gauge(

@@ -82,7 +82,7 @@ class Daemon:
             parts.callback(self._notifier.close)
             parts.enter_context(sole_user(config.store.path))
             self._plan = plan = self._plan_of(config)
-            self._place = StorePlace(config, self._backlog)
+            self._place = StorePlace(config, self._backlog, died=self._died)
             parts.callback(self._place.close)
             self._metrics = self._measure(plan, parts)
             self._streams = Streams(self._record(plan), died=self._died)
@@ -131,7 +131,7 @@ class Daemon:
         metrics = Metrics(CollectorRegistry(), labels=plan.model.decision.labels)
         show_what_runs(metrics, plan)
         place = self._place
-        metrics.asked.watch_history(lambda: place.store)
+        metrics.asked.watch_history(lambda: place.store, lambda: place.quarantines)
         metrics.asked.watch_store(lambda: place.store)
         metrics.asked.watch_backlog(self._backlog, lambda: place.in_memory)
         Telemetry(metrics.registry, root=self._sysfs)
@@ -190,7 +190,7 @@ class Daemon:
         running.pop_all().close()
 
         def go_on() -> Recorder:
-            self._place.move_to(new)
+            self._place.move_to(new, device=self._plan.device)
             return self._record(self._plan)
 
         self._streams.hand_over(go_on, wait_s=STOP_S)

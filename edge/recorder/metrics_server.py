@@ -72,7 +72,7 @@ class MetricsServer:
         """Stop answering, or trying to; a name that is being looked up is not waited for."""
         self._thread.expect_end()
         self._closing.set()
-        self._thread.join(2.0)
+        self._thread.join(0.5)
 
     def _serve(self) -> None:
         self._server = self._listening()

@@ -13,17 +13,20 @@ import shutil
 import sqlite3
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from edge.config.config import Config
 from edge.errors import StoreError, UserError
 from edge.recorder.backlog import Backlog
+from edge.recorder.hole import unentered
 from edge.store.database import set_aside
 from edge.store.interrupted import end_interrupted
 from edge.store.moving import move_rows
 from edge.store.store import Store
+from edge.threads import Died, WatchedThread
 
-__all__ = ["StorePlace", "file_store", "has_folder", "sinks_of"]
+__all__ = ["StorePlace", "has_folder", "sinks_of"]
 
 MEMORY = Path(":memory:")  # SQLite's own name
 MEMORY_BYTES = 12_000_000  # of the outbox, and of the history beside it
@@ -34,7 +37,9 @@ log = logging.getLogger(__name__)
 
 
 class StorePlace:
-    """The store in use, and whether it is in memory. The main thread's, but `move_to`.
+    """The store in use, and whether it is in memory. The main thread's, but for `move_to`.
+
+    `died` is told of a fault of ours in the thread that tries the file again.
 
     Events that an earlier recorder has left open are ended. Raises `UserError` where there is no
     folder for the file.
@@ -45,6 +50,7 @@ class StorePlace:
         config: Config,
         backlog: Backlog,
         *,
+        died: Died,
         monotonic_s: Callable[[], float] = time.monotonic,
     ) -> None:
         path = config.store.path
@@ -54,9 +60,13 @@ class StorePlace:
         self._backlog = backlog
         self._backoff = backlog.file_backoff
         self._monotonic_s = monotonic_s
+        self._died = died
         self._retry_s = 0.0
+        self._opening: WatchedThread | None = None
+        self._opened: Store | None = None
+        self._earlier_quarantines = 0
         try:
-            self.store = file_store(config)
+            self.store = self._begun(config)
         except StoreError as exc:
             log.error("%s; %s", exc, IN_MEMORY)
             self.store = _memory_store(config)
@@ -67,9 +77,16 @@ class StorePlace:
         """Whether the rows are kept in memory."""
         return self.store.path == MEMORY
 
+    @property
+    def quarantines(self) -> int:
+        """How many damaged files were set aside since the start."""
+        return self._earlier_quarantines + self.store.quarantines
+
     def close(self) -> None:
         """Close the store."""
-        _closed(self.store)
+        for store in (self.store, self._opened):
+            if store is not None:
+                _closed(store)
 
     def better_store(self, config: Config) -> Store | None:
         """Return the store to move to, None where the present one is the best."""
@@ -82,7 +99,7 @@ class StorePlace:
         self._retry_s = self._monotonic_s() + self._backoff.next_s()
         return _memory_store(config)
 
-    def move_to(self, new: Store) -> None:
+    def move_to(self, new: Store, *, device: str) -> None:
         """Use `new`, with the rows that are in memory; stay where it does not take them.
 
         On the pipeline's thread, between two streams, while no delivery runs.
@@ -90,29 +107,86 @@ class StorePlace:
         old = self.store
         if self.in_memory:
             try:
+                hole = unentered(new, old, device=device)
                 count = move_rows(old, new)
             except StoreError as exc:
                 log.warning("%s; %s", exc, IN_MEMORY)
-                _closed(new)
+                self._let_go(new)
                 return
             log.info("store %s: is in use again; %d rows have moved there", new.path, count)
+            with contextlib.suppress(StoreError):  # the next start does it
+                _end_interrupted(new)
+            self._backlog.minutes.extendleft(reversed(hole))
         self.store = new
-        _closed(old)
+        self._let_go(old)
 
     def _file_again(self, config: Config) -> Store | None:
         """Return the store in its file once that can be used, and takes what is in memory."""
+        if self._opening is not None and self._opening.alive:
+            return None
+        if self._opened is not None:
+            opened, self._opened = self._opened, None
+            return opened
         if self._monotonic_s() < self._retry_s:
             return None
         self._retry_s = self._monotonic_s() + self._backoff.next_s()
         held = self.store.history_size()[0] + sum(
             self.store.depth(sink)[1] for sink in self.store.sinks
         )
+        # To look through a large file takes a minute on a memory card: nobody is to wait for that.
+        work = partial(self._open_file, config, 2 * held + SPARE_BYTES)
+        self._opening = WatchedThread(work, name="store", died=self._died)
+        self._opening.expect_end()
+        self._opening.start()
+        return None
+
+    def _open_file(self, config: Config, free_bytes: int) -> None:
+        # What fails is as it was, and told when it began.
+        with contextlib.suppress(OSError, StoreError):
+            if shutil.disk_usage(config.store.path.parent).free >= free_bytes:
+                self._opened = self._file_store(config)
+
+    def _begun(self, config: Config) -> Store:
+        """Open the store in its file, and end what an earlier recorder has left open in it."""
+        store = self._file_store(config)
         try:
-            if shutil.disk_usage(config.store.path.parent).free < 2 * held + SPARE_BYTES:
-                return None
-            return file_store(config)
-        except (OSError, StoreError):
-            return None  # as it was; told when it began
+            _end_interrupted(store)
+        except StoreError:
+            _closed(store)
+            raise
+        return store
+
+    def _file_store(self, config: Config) -> Store:
+        """Open the store in its file, and see that it can be written.
+
+        A fresh one, where it is the file that is at fault and not the disk. Raises `StoreError`.
+        """
+        chosen = config.store
+        opened = partial(
+            Store,
+            chosen.path,
+            sinks=sinks_of(config),
+            outbox_bytes=chosen.outbox_bytes,
+            history_bytes=chosen.history_bytes,
+            ballast_bytes=chosen.ballast_bytes,
+        )
+        store = None
+        try:
+            store = opened()
+            store.change(lambda db, history: db.execute("UPDATE history SET bytes = bytes"))
+            return store
+        except StoreError as exc:
+            if store is not None:
+                store.close()
+            if not (_is_no_answer(exc) and chosen.path.is_file() and _disk_is_sound(chosen.path)):
+                raise
+            set_aside(chosen.path, exc)
+        self._earlier_quarantines += 1
+        return opened()
+
+    def _let_go(self, store: Store) -> None:
+        self._earlier_quarantines += store.quarantines
+        _closed(store)
 
 
 def has_folder(path: Path) -> bool:
@@ -128,20 +202,10 @@ def sinks_of(config: Config) -> tuple[str, ...]:
     return ("mqtt",) if config.mqtt.enabled else ()
 
 
-def file_store(config: Config) -> Store:
-    """Open the store in its file, with an outbox for each delivery, and see that it can be written.
-
-    Raises `StoreError`.
-    """
-    store = _opened(config, Path(config.store.path))
-    try:
-        count = end_interrupted(store)
-    except BaseException:
-        store.close()
-        raise
+def _end_interrupted(store: Store) -> None:
+    count = end_interrupted(store)
     if count:
         log.warning("%d events of a recorder that was killed had no end; they have one now", count)
-    return store
 
 
 def _memory_store(config: Config) -> Store:
@@ -158,33 +222,6 @@ def _memory_store(config: Config) -> Store:
 def _closed(store: Store) -> None:
     with contextlib.suppress(sqlite3.Error):  # of a disk that is gone
         store.close()
-
-
-def _opened(config: Config, path: Path) -> Store:
-    """Open the file, a fresh one where it is the file that is at fault and not the disk."""
-    chosen = config.store
-
-    def opened() -> Store:
-        return Store(
-            path,
-            sinks=sinks_of(config),
-            outbox_bytes=chosen.outbox_bytes,
-            history_bytes=chosen.history_bytes,
-            ballast_bytes=chosen.ballast_bytes,
-        )
-
-    store = None
-    try:
-        store = opened()
-        store.change(lambda db, history: db.execute("UPDATE history SET bytes = bytes"))
-        return store
-    except StoreError as exc:
-        if store is not None:
-            store.close()
-        if not (_is_no_answer(exc) and path.is_file() and _disk_is_sound(path)):
-            raise
-        set_aside(path, exc)
-    return opened()
 
 
 def _is_no_answer(exc: StoreError) -> bool:

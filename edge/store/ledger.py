@@ -19,13 +19,24 @@ from edge.store.effort import FATES, EffortMinute
 if TYPE_CHECKING:
     from edge.store.store import Store
 
-__all__ = ["LedgerEnd", "OpenMinute", "find_end", "forget_open", "ledger_end", "note_minute"]
+__all__ = [
+    "LedgerEnd",
+    "OpenMinute",
+    "find_begin",
+    "find_end",
+    "forget_open",
+    "ledger_end",
+    "note_minute",
+]
 
 EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 # Stream and uncertainty are in the key of an open minute: `STREAM/open/UNCERTAINTY_S`.
 OPEN = "/open/"
 SECONDS = ("heard_s", "lost_s", "gated_s", "dropped_s")
 COLUMNS = "start_utc, start_sample, end_sample, sample_rate_hz, boot_id, offset_us, synced"
+FIRST = """
+SELECT start_utc, sample_rate_hz, boot_id, offset_us, synced FROM effort ORDER BY number LIMIT 1
+"""
 LAST = f"SELECT {COLUMNS}, key, {', '.join(SECONDS)} FROM effort ORDER BY number DESC LIMIT 1"
 
 
@@ -101,6 +112,19 @@ def find_end(store: Store) -> tuple[LedgerEnd | None, OpenMinute | None]:
         return _understood(dict(zip((*COLUMNS.split(", "), "key", *SECONDS), row, strict=True)))
     except (ValueError, TypeError, AttributeError, ZeroDivisionError, OverflowError):
         return None, None  # damage has made something else of it
+
+
+def find_begin(store: Store) -> tuple[LedgerEnd, int] | None:
+    """Return where the ledger begins, and the rate of its first stream in Hz; None: nowhere.
+
+    Raises `StoreError`.
+    """
+    row = store.change(lambda db, history: db.execute(FIRST).fetchone())
+    if row is None:
+        return None
+    start_utc, rate_hz, boot_id, offset_us, synced = row
+    dating = Dating(boot_id=boot_id, offset_us=offset_us, synced=bool(synced), uncertainty_s=0.0)
+    return ledger_end(datetime.fromisoformat(start_utc.replace("Z", "+00:00")), dating), rate_hz
 
 
 def _understood(row: Mapping[str, Any]) -> tuple[LedgerEnd, OpenMinute | None]:

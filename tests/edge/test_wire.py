@@ -70,7 +70,7 @@ def test_the_fields_of_version_1_are_frozen(payloads: list[dict[str, Any]]) -> N
     assert tuple(payloads[0]) == DETECTION_FIELDS
     assert SCHEMA["required"] == [name for name in DETECTION_FIELDS if name not in ADDED_FIELDS]
     assert tuple(SCHEMA["properties"]) == (
-        DETECTION_FIELDS + RECORDER_FIELDS + LOCAL_FIELDS + REPLAY_FIELDS
+        DETECTION_FIELDS + RECORDER_FIELDS + ("interrupted",) + LOCAL_FIELDS + REPLAY_FIELDS
     )
     assert tuple(payloads[0]["clock"]) == ("source", "synced", "uncertainty_s")
     assert tuple(payloads[0]["health"]) == LEVELS

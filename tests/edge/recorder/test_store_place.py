@@ -5,15 +5,20 @@ from __future__ import annotations
 import logging
 import subprocess
 from collections.abc import Iterator
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
 
 from edge.backoff import Backoff
 from edge.bundle import Bundle
+from edge.clock import rfc3339
 from edge.recorder.backlog import Backlog
 from edge.recorder.daemon import Daemon
 from edge.recorder.deliveries import deliveries
+from edge.recorder.live_clock import LiveClock
+from edge.store.effort import EffortMinute
+from edge.store.ledger import note_minute
 from edge.store.store import Store
 from tests.edge.recorder.test_daemon import rows
 from tests.edge.store.stores import open_store
@@ -22,6 +27,8 @@ from tests.support.daemons import RealTimeAudio, running, until, write_config
 from tests.support.disk import fill, small_disk
 from tests.support.lives import BRIEF, calls
 from tests.support.store import SYNCED, payload
+
+MINUTE = EffortMinute(start_sample=0, end_sample=10_000, sample_rate_hz=1000, heard=10_000)
 
 pytestmark = [pytest.mark.mount, pytest.mark.broker]
 
@@ -71,7 +78,9 @@ def ends(subscriber: Subscriber) -> int:
 def test_a_read_only_disk_at_the_start_costs_no_message(
     tmp_path: Path, bundle: Bundle, disk: Path, broker: Broker, caplog: pytest.LogCaptureFixture
 ) -> None:
-    open_store(disk / "edge.db").close()
+    with open_store(disk / "edge.db") as store:  # a recorder that was killed a minute ago
+        dating, noted = LiveClock().dating(), datetime.now(timezone.utc) - timedelta(seconds=60)
+        note_minute(store, MINUTE, start_utc=rfc3339(noted), stream="killed", dating=dating)
     mounted(disk, "ro")
     daemon = a_daemon(tmp_path, bundle, disk, broker)
     with Subscriber(broker.port) as subscriber, caplog.at_level(logging.INFO):
@@ -90,8 +99,19 @@ def test_a_read_only_disk_at_the_start_costs_no_message(
         assert store.depth("mqtt")[0] == 0
     assert kept == came
     assert {id for id, _ in kept} == {id for id, state in kept if state == "end"}
-    heard = rows(disk, "SELECT sum(heard_s), sum((end_sample - start_sample) / 8000.0) FROM effort")
-    assert heard[0][0] == pytest.approx(heard[0][1], abs=3.0)
+    ledger = rows(
+        disk,
+        "SELECT (end_sample - start_sample) * 1.0 / sample_rate_hz, "
+        "julianday(start_utc) * 86400, heard_s + lost_s + gated_s + dropped_s, key FROM effort "
+        "ORDER BY start_utc",
+    )
+    lengths, starts, known = ([float(str(row[i])) for row in ledger] for i in range(3))
+    until_s = [start + length for start, length in zip(starts, lengths, strict=True)]
+    assert starts[1:] == pytest.approx(until_s[:-1], abs=0.02)  # nothing is missing in between
+    assert lengths[0] == known[0] == 10.0
+    assert lengths[1] > 50.0
+    assert known[1] == 0.0
+    assert not [row for row in ledger if "/open/" in str(row[3])]
 
 
 def test_a_disk_that_takes_nothing_while_it_runs_costs_no_message(
@@ -111,6 +131,7 @@ def test_a_disk_that_takes_nothing_while_it_runs_costs_no_message(
         came = set(subscriber.counted("pond"))
     with open_store(disk / "edge.db") as store:
         kept = {(p["id"], p["state"]) for p in store.detections()}
+        assert not [p for p in store.detections() if "interrupted" in p]  # it never was
     assert {key for key in kept if key[1] != "update"} == {
         key for key in came if key[1] != "update"
     }
