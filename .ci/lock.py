@@ -25,6 +25,8 @@ NOT_LOCKED = ("tensorrt",)  # of the board, which brings it itself: JetPack
 BUILD = ("setuptools>=77", "wheel")  # what packages without wheels are built with
 CUDA = (12, 13)  # for a Jetson: deploy/install/jetpack.py
 OF_CUDA = r"(torch|triton|nvidia-.+|cuda-.+)$"  # what PyTorch with CUDA consists of
+# uv looks at no upper bound of a Requires-Python: this one's 1.3 is for Python 3.10 alone.
+CAPPED = ("backports-strenum<1.3",)
 HEAD = "# Made by `make lock`, not by hand.\n"
 
 
@@ -40,7 +42,9 @@ def main() -> None:
 def write(scratch: Path, extras: list[str], torch: str) -> None:
     """Write every file of the lock."""
     every = [argument for extra in extras for argument in ("--extra", extra)]
-    together = chosen(["pyproject.toml", *every])
+    capped = scratch / "capped.txt"
+    capped.write_text("\n".join(CAPPED), encoding="utf-8")
+    together = chosen(["pyproject.toml", *every, "--constraint", str(capped)])
     agreed = scratch / "agreed.txt"  # so that the files fit together
     agreed.write_text("".join(together.values()), encoding="utf-8")
     constraint = ["--constraint", str(agreed)]
