@@ -122,6 +122,25 @@ def test_the_set_up_and_the_check_use_the_lock(root: Path) -> None:
     assert ".ci/audit.py" in (root / "Makefile").read_text(encoding="utf-8")
 
 
+@pytest.mark.parametrize("python", PYTHONS)
+def test_a_board_finds_every_package_ready_built(folder: Path, python: str, tmp_path: Path) -> None:
+    built_there = ("mic", "cuda12", "torch-cpu")  # PyAudio; and what another file stands in for
+    command = [sys.executable, "-m", "uv", "pip", "install", "--quiet", "--no-cache", "--dry-run"]
+    command += [
+        "--no-deps",
+        "--require-hashes",
+        "--only-binary",
+        ":all:",
+        "--target",
+        str(tmp_path),
+    ]
+    command += ["--python-version", python, "--python-platform", "aarch64-manylinux_2_28"]
+    for lock in sorted(folder.glob("*.txt")):
+        if lock.stem not in built_there:
+            command += ["-r", str(lock)]
+    subprocess.run(command, check=True)
+
+
 def wheel(folder: Path, name: str, locks: dict[str, str], *, version: str = "1.0") -> Path:
     """Write a wheel that has nothing in it but a lock."""
     file = folder / f"{name}-{version}-py3-none-any.whl"
