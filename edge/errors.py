@@ -21,6 +21,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 __all__ = [
+    "STRAY_BYTES",
     "AudioError",
     "BackendError",
     "BundleError",
@@ -39,6 +40,9 @@ __all__ = [
     "one_line",
     "shown",
 ]
+
+# What a byte that is not UTF-8 is for Python (PEP 383), and how it is shown.
+STRAY_BYTES = {0xDC00 + byte: f"\\x{byte:02x}" for byte in range(0x80, 0x100)}
 
 
 class EdgeError(Exception):
@@ -172,12 +176,12 @@ def blamed_on(key: str, value: object, suggestion: str) -> Iterator[None]:
 
 
 def one_line(text: str) -> str:
-    """Return `text` with every run of blanks and line breaks as one blank, and all of it printable.
+    r"""Return `text` with each run of blanks and line breaks as one blank, and all of it printable.
 
     What a terminal would obey goes: escape sequences lose their escape, and characters that turn
-    the direction of the text are dropped.
+    the direction of the text are dropped. A byte of a file name that is not UTF-8 becomes `\xff`.
     """
-    kept = (c for c in text if c.isprintable() or c.isspace())
+    kept = (c for c in text.translate(STRAY_BYTES) if c.isprintable() or c.isspace())
     return " ".join("".join(kept).split())
 
 

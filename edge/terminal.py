@@ -14,7 +14,7 @@ from typing import Any
 
 import click
 
-from edge.errors import ConfigError, EdgeError, one_line
+from edge.errors import STRAY_BYTES, ConfigError, EdgeError, one_line
 
 __all__ = [
     "SPELLED_OUT",
@@ -33,7 +33,6 @@ SPELLED_OUT = "edge.spelled_out"
 UNPRINTABLE = {"Cc", "Cs", "Zl", "Zp"}
 # They reverse the text behind them, so that a name can pass for another.
 REVERSING = {*map(chr, range(0x202A, 0x202F)), *map(chr, range(0x2066, 0x206A))}
-FIRST_BYTE, LAST_BYTE = 0xDC80, 0xDCFF  # as which Python reads a byte that is not UTF-8 (PEP 383)
 
 
 def configuration_is_2(error: EdgeError) -> int:
@@ -115,9 +114,7 @@ def _is_unprintable(c: str) -> bool:
 
 
 def _spelled(c: str) -> str:
-    if FIRST_BYTE <= ord(c) <= LAST_BYTE:
-        return f"\\x{ord(c) & 0xFF:02x}"
-    return c.encode("unicode_escape").decode("ascii")
+    return STRAY_BYTES.get(ord(c)) or c.encode("unicode_escape").decode("ascii")
 
 
 def _spell_unwritable(error: UnicodeError) -> tuple[str, int]:

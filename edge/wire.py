@@ -182,6 +182,7 @@ def _label(label: str | None, provenance: Provenance) -> dict[str, Any]:
         "label": label,
         "common_name": named.common_name if named else None,
         "scientific_name": (named.scientific_name or None) if named else None,
+        "kind": named.kind if named else None,
     }
 
 

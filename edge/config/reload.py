@@ -48,6 +48,7 @@ TAKES_EFFECT: Mapping[str, When] = {
     "health.clip_level": "stream",
     "health.railed_ratio": "stream",
     "events.unknown": "stream",
+    "events.kinds": "stream",
     # The database is one file, which is locked, bounded and has its ballast from the start.
     "store.path": "restart",
     "store.outbox_mb": "restart",

@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from edge.bundle.labels import LabelKind
 from edge.bundle.signature import PublicKey, public_key
 from edge.detect.smoothing import SmoothingConfig
 from edge.errors import blamed_on
@@ -98,9 +99,10 @@ class ModelConfig(SmoothingConfig):
 
 
 class EventsConfig(Section):
-    """Which events are stored and sent."""
+    """Which events are stored and sent: of labels of these kinds, and `unknown` sounds."""
 
     unknown: bool = True
+    kinds: Annotated[tuple[LabelKind, ...], BeforeValidator(_tuple)] = ("animal",)
 
 
 class StoreConfig(Section):

@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 
 from edge.bundle import Label
+from edge.detect.seasons import MONTHS
 from edge.detect.site import SpeciesList
 from edge.errors import ConfigError, shown
 
@@ -21,18 +22,22 @@ def resolve_species(
     """Return the list by the labels of a bundle, whose species are `known`.
 
     A species may be listed by its label, its scientific or its English name; case counts for
-    nothing, and blanks, underscores and hyphens are alike. A list of labels stays as it is. Raises
+    nothing, and blanks, underscores and hyphens are alike. A list of labels stays as it is. Labels
+    that are no animals (engines, people, wind) are everywhere and belong to every list. Raises
     `ConfigError` for names that no species has or several have, and for two names of one species;
     `key` is where the list stands.
     """
     if species is None:
         return None
+    known = tuple(known)
     names = _Names(known)
     found = {name: names.labels_of(name) for name in species.labels}
     _refuse_unknown(found, names, key)
     _refuse_ambiguous(found, key)
-    months = sorted((found[name][0], months) for name, months in species.months)
-    return SpeciesList(months=tuple(months))
+    every_month = tuple(sorted(MONTHS.all))
+    everywhere = {label.label: every_month for label in known if label.kind != "animal"}
+    listed = {found[name][0]: months for name, months in species.months}
+    return SpeciesList(months=tuple(sorted((everywhere | listed).items())))
 
 
 class _Names:

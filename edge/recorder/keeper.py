@@ -60,9 +60,15 @@ class Keeper:
         """Whether what is found now is kept, on the disk or in memory."""
         return self.backlog.room > 0
 
+    def _is_wanted(self, event: Detection) -> bool:
+        wanted = self._plan.config.events
+        if event.label is None:
+            return wanted.unknown
+        return self._plan.provenance.labels[event.label].kind in wanted.kinds
+
     def keep(self, event: Detection) -> None:
         """Store an event, with its sound once it has ended."""
-        if event.label is None and not self._plan.config.events.unknown:
+        if not self._is_wanted(event):
             return
         waiting = WaitingDetection(
             event=event,

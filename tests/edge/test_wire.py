@@ -28,13 +28,15 @@ ROOT = Path(__file__).resolve().parents[2]
 SCHEMA = json.loads((ROOT / "config" / "detection.v1.schema.json").read_text(encoding="utf-8"))
 
 DETECTION_FIELDS = (
-    *("schema_version", "id", "state", "source", "label", "common_name", "scientific_name"),
+    *("schema_version", "id", "state", "source"),
+    *("label", "common_name", "scientific_name", "kind"),
     *("nearest", "score", "novelty", "top"),
     *("start_sample", "end_sample", "peak_sample", "sample_rate_hz"),
     *("start_s", "end_s", "start_utc", "end_utc", "windows"),
     *("health", "clock", "bundle", "variant", "backend", "config", "code"),
 )
-ADDED_FIELDS = {"variant", "backend"}  # messages that were kept from before do not have them
+# Messages that were kept from before do not have them.
+ADDED_FIELDS = {"kind", "variant", "backend"}
 RECORDER_FIELDS = ("device", "site", "boot_id", "clip")
 LEVELS = ("rms_dbfs", "peak_dbfs", "clip_ratio", "dc", "dead", "stuck")
 LOCAL_FIELDS = ("start_local",)  # where the zone is known

@@ -44,6 +44,7 @@ COLUMNS = (
     *DATED_COLUMNS,
     *ORIGIN_COLUMNS,
     *(f"recording_{name}" for name in RECORDING_COLUMNS),
+    "kind",
 )
 
 
@@ -68,6 +69,7 @@ class CsvTable:
                     *dated_cells(result, d.start_sample),
                     *origin,
                     *recording,
+                    self._provenance.labels[d.label].kind if d.label is not None else "",
                     *top_cells(d, self._top),
                 ]
             )

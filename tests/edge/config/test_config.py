@@ -52,7 +52,7 @@ def test_every_key_says_its_default_in_one_comment() -> None:
         match = re.fullmatch(r"  (\w+): (\S+) +# default (.+)", line)
         assert match, line
         key, value, comment = match.groups()
-        default = re.match(r"[\w.\-/\"]*[\w\"]", comment)
+        default = re.match(r"[\w.\-/\"\[]*[\w\"\]]", comment)
         assert default, line
         assert yaml.safe_load(default.group()) == yaml.safe_load(value), line
         if key.endswith(("_s", "_mb", "_hz", "_dbfs")):

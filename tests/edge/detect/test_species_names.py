@@ -33,6 +33,20 @@ def resolved(value: object) -> tuple[tuple[str, tuple[int, ...]], ...]:
     return species.months
 
 
+def test_a_list_of_species_leaves_out_no_engine_and_no_people() -> None:
+    known = (
+        *KNOWN,
+        Label(label="engine", common_name="Engine", kind="machine"),
+        Label(label="human_vocal", common_name="Human vocal", kind="human"),
+    )
+    all_year = tuple(range(1, 13))
+    species = resolve_species(
+        parse_species({"toad": [3], "engine": [1, 2]}), known, key="site.species"
+    )
+    assert species is not None
+    assert species.months == (("engine", (1, 2)), ("human_vocal", all_year), ("toad", (3,)))
+
+
 @pytest.mark.parametrize(
     "name",
     [

@@ -56,6 +56,7 @@ OTHER: dict[str, Any] = {
     "health.clip_level": 0.9,
     "health.railed_ratio": 0.4,
     "events.unknown": False,
+    "events.kinds": ["human"],
     "store.path": "elsewhere.db",
     "store.outbox_mb": 3.0,
     "store.history_mb": 30.0,
