@@ -11,6 +11,7 @@ from pydantic import Field
 
 from edge.bundle import Bundle, Label
 from edge.detect.seasons import WEEKS, Calendar
+from edge.detect.site import SpeciesList
 from edge.errors import ConfigError
 from edge.section import Section
 
@@ -62,13 +63,24 @@ class PlaceSpecies:
         yield from sorted(found, key=lambda pair: -pair[1])
 
 
-def place_species(bundle: Bundle, place: Place | None, *, key: str) -> PlaceSpecies | None:
+def place_species(
+    bundle: Bundle, place: Place | None, *, key: str, species: SpeciesList | None = None
+) -> PlaceSpecies | None:
     """Return what `bundle` expects at `place`, None where no place is given.
 
-    What is no species (engines, people, wind) has no place and is expected everywhere. Raises
-    `ConfigError` naming `key` where the bundle knows nothing of places.
+    What is no species (engines, people, wind) has no place and is expected everywhere. `species`
+    may add labels, for all the year, and remove some; any other list counts for nothing here.
+    Raises `ConfigError` naming `key` where the bundle knows nothing of places, and where there is
+    no place of which `species` could change anything.
     """
+    change = species.labels if species is not None and species.is_change else ()
     if place is None:
+        if change:
+            raise ConfigError(
+                f"{change[0]} changes the list of a place, and none is given",
+                key=key,
+                suggestion="give latitude and longitude, or a list without signs",
+            )
         return None
     if bundle.occurrence is None:
         raise ConfigError(
@@ -86,6 +98,11 @@ def place_species(bundle: Bundle, place: Place | None, *, key: str) -> PlaceSpec
         elif likely[:, k].any():
             expected[label.label] = frozenset(int(week) + 1 for week in likely[:, k].nonzero()[0])
             probabilities[label.label] = tuple(map(float, chances[:, k]))
+    for signed in change:
+        if signed.startswith("+"):
+            expected[signed[1:]] = WEEKS.all
+        else:
+            expected.pop(signed[1:], None)
     return PlaceSpecies(expected=expected, probabilities=probabilities)
 
 

@@ -56,10 +56,16 @@ class SpeciesList:
     """The labels expected at a site, in alphabetical order, each with its months in order.
 
     Where no months were named they are all twelve. As a person wrote it, a list may have names in
-    the place of labels; `resolve_species` knows what they mean.
+    the place of labels; `resolve_species` knows what they mean. With a sign before each, it changes
+    what a bundle expects at a place (`edge.detect.place`).
     """
 
     months: tuple[tuple[str, tuple[int, ...]], ...]
+
+    @property
+    def is_change(self) -> bool:
+        """Whether it adds (`+label`) and removes (`-label`) only."""
+        return any(_is_signed(label) for label, _ in self.months)
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -114,10 +120,10 @@ class Site:
 
 def site_of(*lists: Species | None, clock_at: Callable[[int], Clock]) -> Expected:
     """Return what withholds all that is not on the first list that there is; without any, nothing
-    is withheld.
+    is withheld. What only changes another list is none.
     """
     for species in lists:
-        if species is not None:
+        if species is not None and not (isinstance(species, SpeciesList) and species.is_change):
             return Site(species, clock_at=clock_at)
     return lambda p: p
 
@@ -139,6 +145,9 @@ def parse_species(value: object) -> SpeciesList:
     twice = next((label for label in labels if labels.count(label) > 1), None)
     if twice is not None:
         raise ValueError(f"names {twice} twice")
+    signed = [label for label in labels if _is_signed(label)]
+    if signed and (len(signed) < len(labels) or isinstance(value, dict)):
+        raise ValueError(f"has {signed[0]}: with a sign before one, each has one, and no months")
     months = sorted((label, _parse_months(label, months)) for label, months in pairs)
     return SpeciesList(months=tuple(months))
 
@@ -149,6 +158,10 @@ def read_species(file: Path, *, key: str) -> SpeciesList:
         return parse_species(read_any(file))
     except ValueError as exc:
         raise ConfigError(f"{file} {exc}", key=key) from exc
+
+
+def _is_signed(label: str) -> bool:
+    return label.startswith(("+", "-"))
 
 
 def _pairs(value: object) -> list[tuple[Any, Any]]:

@@ -31,10 +31,13 @@ def resolve_species(
         return None
     known = tuple(known)
     names = _Names(known)
-    found = {name: names.labels_of(name) for name in species.labels}
+    found = {name: names.labels_of(name.lstrip("+-")) for name in species.labels}
     _refuse_unknown(found, names, key)
     _refuse_ambiguous(found, key)
     every_month = tuple(sorted(MONTHS.all))
+    if species.is_change:
+        signed = sorted((name[0] + found[name][0], months) for name, months in species.months)
+        return SpeciesList(months=tuple(signed))
     everywhere = {label.label: every_month for label in known if label.kind != "animal"}
     listed = {found[name][0]: months for name, months in species.months}
     return SpeciesList(months=tuple(sorted((everywhere | listed).items())))

@@ -75,13 +75,14 @@ def make_plan(config: Config) -> RecorderPlan:
     species = resolve_species(config.site.species, model.bundle.labels, key="site.species")
     site = config.site.model_copy(update={"species": species})
     # A model that knows nothing of places is no fault: the position goes into the clips.
-    place = config.site.place if species is None and bundles[0].occurrence else None
+    counts = species.is_change if species else bundles[0].occurrence is not None
+    place = config.site.place if counts else None
     config = config.model_copy(update={"site": site})
     return RecorderPlan(
         config=config,
         device=config.device_id(),
         bundle=bundles[0],
         model=model,
-        place_species=place_species(bundles[0], place, key="site.latitude"),
+        place_species=place_species(bundles[0], place, key="site.species", species=species),
         provenance=provenance_of(model, **config.epoch, **placed_at(place)),
     )

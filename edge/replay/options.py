@@ -71,7 +71,8 @@ JUDGEMENT = (
     click.option(
         "--species",
         metavar="FILE",
-        help="YAML list of the species expected, or species with their months; others are unknown.",
+        help="YAML list of the species expected, or species with their months; others are unknown. "
+        "With + or - before each, it changes the list of the place.",
     ),
     click.option(
         "--slide-s",

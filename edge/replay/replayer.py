@@ -95,7 +95,9 @@ class Replayer:
         self._species = resolve_species(
             settings.species, self._model.bundle.labels, key="--species"
         )
-        self._place_species = place_species(self.bundle, settings.place, key="--lat")
+        self._place_species = place_species(
+            self.bundle, settings.place, key="--lat", species=self._species
+        )
         self.licences = [
             f"{bundle.manifest.name}: licence {bundle.manifest.licence}"
             for bundle in bundles

@@ -15,11 +15,16 @@ from edge.bundle.bundle import OCCURRENCE
 from edge.bundle.occurrence import Occurrence, occurrence_of
 from edge.cli import main
 from edge.clock import Clock
+from edge.config.config import load_config
 from edge.detect.place import Place, place_species
 from edge.detect.seasons import MONTHS, WEEKS, Calendar
+from edge.detect.site import parse_species
+from edge.detect.species_names import resolve_species
 from edge.errors import BundleError, ConfigError, SpecError
+from edge.recorder.plan import make_plan
 from tests.support.audio import soundscape, write_audio
 from tests.support.bundles import LABELS, SPEC, banded_bundle
+from tests.support.daemons import write_config
 
 PLACE = Place(latitude=47.8, longitude=16.3)
 MAY = datetime(2024, 5, 1, tzinfo=timezone.utc)
@@ -70,6 +75,52 @@ def test_a_replay_names_what_lives_there(placed: Bundle, tmp_path: Path) -> None
     assert "mid_whistler" in everywhere
     assert "mid_whistler" not in there
     assert there - {None} == everywhere - {None, "mid_whistler"}
+
+
+def changed(bundle: Bundle, place: Place | None, *names: str) -> set[str]:
+    species = resolve_species(parse_species(list(names)), bundle.labels, key="site.species")
+    found = place_species(bundle, place, key="site.species", species=species)
+    assert found is not None
+    assert all(weeks == WEEKS.all for weeks in found.expected.values())
+    return set(found.expected)
+
+
+def test_a_list_with_signs_changes_that_of_the_place(placed: Bundle) -> None:
+    assert changed(placed, PLACE, "+Sibilus medius") == {
+        *("low_hummer", "mid_whistler", "high_peeper")
+    }
+    assert changed(placed, PLACE, "-low hummer", "+mid_whistler", "-high_peeper") == {
+        "mid_whistler"
+    }
+    assert changed(placed, PLACE, "mid_whistler") == {"low_hummer", "high_peeper"}
+    with pytest.raises(ConfigError, match=r"none is given \(give latitude"):
+        changed(placed, None, "+mid_whistler")
+    with pytest.raises(ConfigError, match=r"are both low_hummer"):
+        changed(placed, PLACE, "+low_hummer", "-Low Hummer")
+
+
+@pytest.mark.parametrize("value", [["+a", "b"], {"+a": [3]}, {"-a": None}])
+def test_signs_are_before_all_or_none_and_without_months(value: object) -> None:
+    with pytest.raises(ValueError, match=r"each has one, and no months"):
+        parse_species(value)
+
+
+def test_replay_and_recorder_take_a_list_with_signs(placed: Bundle, tmp_path: Path) -> None:
+    path = write_audio(tmp_path / "20240501_053000.wav", soundscape())
+    species = tmp_path / "species.yaml"
+    species.write_text("- +mid_whistler\n- -low_hummer\n", encoding="utf-8")
+    where = ("--lat", "47.8", "--lon", "16.3", "--species", str(species))
+    result = run("replay", "--bundle", str(placed.path), "--format", "jsonl", *where, path)
+    labels = {json.loads(line)["label"] for line in result.stdout.splitlines()}
+    assert labels == {"mid_whistler", "high_peeper", None}
+    site = {
+        "species": ["+mid_whistler", "-low_hummer"],
+        "latitude": PLACE.latitude,
+        "longitude": PLACE.longitude,
+    }
+    plan = make_plan(load_config(write_config(tmp_path, placed.path, site=site)))
+    assert plan.place_species is not None
+    assert set(plan.place_species.expected) == {"mid_whistler", "high_peeper"}
 
 
 def run(*args: str) -> Result:
