@@ -143,6 +143,7 @@ class World:
         self._dice = dice
         self._undo: list[tuple[float, int, Callable[[], None]]] = []
         self._busy: set[str] = set()
+        self._deck: list[str] = []
         self.troubles = Counter[str]()
         self.disk = parts.enter_context(small_disk(folder / "disk", megabytes=64))
         self.broker = parts.enter_context(Broker(folder / "broker"))
@@ -161,7 +162,7 @@ class World:
         self.keeper = Keeper(command, self.server.environ, folder / "log")
 
     def trouble(self) -> None:
-        """Make one of the troubles that are not there already."""
+        """Make one of the troubles that are not there already, if there is one."""
         kinds: dict[str, Callable[[], None]] = {
             "recorder killed": lambda: self.keeper.send(signal.SIGKILL),
             "recorder stopped": lambda: self.keeper.send(signal.SIGTERM),
@@ -173,8 +174,12 @@ class World:
             "disk filled": self._fill,
             "clock stepped": lambda: self._step_clock(self._dice.uniform(-1e5, 1e5)),
         }
-        possible = [kind for kind in kinds if kind.partition(" ")[0] not in self._busy]
-        kind = self._dice.choice(possible)
+        possible = [kind for kind in self._deck if kind.partition(" ")[0] not in self._busy]
+        if not possible:  # as cards are dealt: each comes before one comes again
+            self._deck += self._dice.sample(list(kinds), len(kinds))
+            return
+        kind = possible[0]
+        self._deck.remove(kind)
         self.troubles[kind] += 1
         kinds[kind]()
 

@@ -20,6 +20,8 @@ __all__ = ["Audit", "audit"]
 FATES = ("heard", "lost", "gated", "dropped")
 KNOWN = " + ".join(f"sum({fate}_s)" for fate in FATES)
 MAY_LACK = 0.01  # of the elapsed time
+# How far the first sample and the last may be from where the clock was read.
+MEASURED_WITHIN_S = 0.3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,7 +76,7 @@ def audit(
     faults += _clip_faults(clips)
     if abs(sum(known) + unknown_s - ledger_s) > 0.01:
         faults.append(f"the ledger has {sum(known) + unknown_s} s in {ledger_s} s")
-    if abs(ledger_s - elapsed_s) > MAY_LACK * elapsed_s:
+    if abs(ledger_s - elapsed_s) > MAY_LACK * elapsed_s + MEASURED_WITHIN_S:
         faults.append(f"the ledger has {ledger_s:.1f} s, and {elapsed_s:.1f} s went by")
     keys = [_key(payload) for payload in received]
     named = {payload["clip"] for payload in kept if payload.get("clip")}

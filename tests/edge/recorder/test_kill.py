@@ -94,3 +94,17 @@ def test_the_time_between_two_streams_is_unknown_and_in_the_metrics(
     ends = [float(str(start)) + float(str(length)) for start, length in spans]
     starts = [float(str(start)) for start, _ in spans]
     assert starts[1:] == pytest.approx(ends[:-1], abs=0.02)
+
+
+def test_a_microphone_that_goes_ends_its_event_and_leaves_a_clip(
+    tmp_path: Path, bundle: Bundle
+) -> None:
+    config = write_config(tmp_path, bundle.path)
+    audio = RealTimeAudio(tone(300, 2))
+    with running(daemon(config, audio)):
+        until(lambda: rows(tmp_path, "SELECT 1 FROM detections WHERE state = 'new'"))
+        audio.present = False
+        query = "SELECT json_extract(payload, '$.clip') FROM detections WHERE state = 'end'"
+        until(lambda: rows(tmp_path, query), 30)  # while it is still gone
+        ((clip,),) = rows(tmp_path, query)
+    assert (tmp_path / "clips" / str(clip)).is_file()
