@@ -14,6 +14,7 @@ from edge.detect.seasons import WEEKS, Calendar
 from edge.detect.site import SpeciesList
 from edge.errors import ConfigError
 from edge.section import Section
+from edge.types import Array
 
 __all__ = ["Place", "PlaceSpecies", "place_of", "place_species"]
 
@@ -75,12 +76,7 @@ def place_species(
     """
     change = species.labels if species is not None and species.is_change else ()
     if place is None:
-        if change:
-            raise ConfigError(
-                f"{change[0]} changes the list of a place, and none is given",
-                key=key,
-                suggestion="give latitude and longitude, or a list without signs",
-            )
+        _refuse_change(change, key)
         return None
     if bundle.occurrence is None:
         raise ConfigError(
@@ -89,21 +85,41 @@ def place_species(
             suggestion="list the species instead",
         )
     chances = bundle.occurrence.probabilities(place.latitude, place.longitude)
-    likely = chances >= place.occurrence
-    expected: dict[str, frozenset[int]] = {}
-    probabilities: dict[str, tuple[float, ...]] = {}
-    for k, label in enumerate(bundle.labels):
-        if not _is_species(label):
-            expected[label.label] = WEEKS.all
-        elif likely[:, k].any():
-            expected[label.label] = frozenset(int(week) + 1 for week in likely[:, k].nonzero()[0])
-            probabilities[label.label] = tuple(map(float, chances[:, k]))
+    found = _expected(bundle.labels, chances, place.occurrence)
     for signed in change:
         if signed.startswith("+"):
-            expected[signed[1:]] = WEEKS.all
+            found[signed[1:]] = WEEKS.all
         else:
-            expected.pop(signed[1:], None)
-    return PlaceSpecies(expected=expected, probabilities=probabilities)
+            found.pop(signed[1:], None)
+    shown = {label.label: k for k, label in enumerate(bundle.labels) if _is_species(label)}
+    probabilities = {
+        name: tuple(map(float, chances[:, shown[name]])) for name in shown.keys() & found.keys()
+    }
+    return PlaceSpecies(expected=found, probabilities=probabilities)
+
+
+def _refuse_change(change: tuple[str, ...], key: str) -> None:
+    if change:
+        raise ConfigError(
+            f"{change[0]} changes the list of a place, and none is given",
+            key=key,
+            suggestion="give latitude and longitude, or a list without signs",
+        )
+
+
+def _expected(labels: tuple[Label, ...], chances: Array, least: float) -> dict[str, frozenset[int]]:
+    """Return the labels that are likely enough in some week, with these weeks.
+
+    `chances` (weeks, K) are probabilities.
+    """
+    expected: dict[str, frozenset[int]] = {}
+    for k, label in enumerate(labels):
+        weeks = (chances[:, k] >= least).nonzero()[0]
+        if not _is_species(label):
+            expected[label.label] = WEEKS.all
+        elif len(weeks):
+            expected[label.label] = frozenset(int(week) + 1 for week in weeks)
+    return expected
 
 
 def _is_species(label: Label) -> bool:
