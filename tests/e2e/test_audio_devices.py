@@ -118,7 +118,7 @@ def test_a_server_that_answers_nothing_does_not_make_a_recorder_ready(
     silent_server.start()
     silent_server.freeze()
     with live_recorder(tmp_path, environ=silent_server.environ) as recorder:
-        until(lambda: "edge.recorder.daemon: device" in recorder.log, 60)
+        until(lambda: ": device " in recorder.log, 60)
         time.sleep(1)
         assert not is_ready(recorder)
         silent_server.thaw()
