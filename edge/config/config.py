@@ -85,7 +85,9 @@ class Config(Section):
             "tracker": self.tracker,
             "health": self.health,
             "audio": self.audio.model_dump(exclude={"buffer_s", "memory_mb"}),
-            "events": self.events.model_dump(),
+            "events": self.events.model_dump(
+                exclude=None if self.events.chosen_kinds else {"kinds"}
+            ),
         }
 
     @property

@@ -104,6 +104,13 @@ class EventsConfig(Section):
     unknown: bool = True
     kinds: Annotated[tuple[LabelKind, ...], BeforeValidator(_tuple)] = ("animal",)
 
+    @property
+    def chosen_kinds(self) -> bool:
+        """Whether other kinds are wanted than usual; else the digest is that of before there were
+        any.
+        """
+        return self.kinds != ("animal",)
+
 
 class StoreConfig(Section):
     """The local database; bounds in MB of 10^6 bytes."""

@@ -182,10 +182,14 @@ def test_the_parts_get_what_they_take() -> None:
         ("health:\n  dead_dbfs: -90\n", False),
         ("audio:\n  channel: 1\n", False),
         ("events:\n  unknown: false\n", False),
+        ("events:\n  kinds: [animal]\n", True),
+        ("events:\n  kinds: [human]\n", False),
     ],
 )
 def test_the_digest_is_of_what_decides_detections(tmp_path: Path, text: str, same: bool) -> None:
     assert (load(tmp_path, text).digest == Config().digest) is same
+    # As it has always been: the ids of events are made with it.
+    assert Config().digest == "37019264645bd04c933575e0e4616bfd1c18a4e7ba3a5aa517868ac7fc6cec0a"
 
 
 @pytest.mark.parametrize(
