@@ -16,6 +16,7 @@ from edge.detect.model import Classifier
 from edge.detect.place import Place
 from edge.detect.site import SpeciesList
 from edge.detect.smoothing import SmoothingConfig
+from edge.errors import ConfigError, shown
 from edge.section import Section
 
 __all__ = [
@@ -54,13 +55,27 @@ class Provenance:
         return self.labels[label].common_name
 
 
-def provenance_of(model: Classifier, *, hop_s: float, **settings: Any) -> Provenance:
-    """Return the provenance of what `model` gives under `settings`: all that decides it."""
+def provenance_of(
+    model: Classifier, *, hop_s: float, language: str | None = None, **settings: Any
+) -> Provenance:
+    """Return the provenance of what `model` gives under `settings`: all that decides it.
+
+    `language` is that of the common names. It decides nothing. Raises `ConfigError` where the
+    bundle has no name in it.
+    """
+    manifest = model.bundle.manifest
+    if language is not None and language not in manifest.languages:
+        others = ", ".join(manifest.languages) or "none but its own"
+        raise ConfigError(
+            f"{manifest.name} has no names in {shown(language)}; it has {others}",
+            key="language",
+            suggestion="edge-deploy import birdnet --names FILE.csv",
+        )
     return Provenance(
         bundle=model.digest,
         config=config_digest(hop_s=hop_s, **settings),
         code=code_digest(),
-        labels={label.label: label for label in model.bundle.labels},
+        labels={label.label: label.named_in(language) for label in manifest.labels},
         backend=model.engine.backend,
         variant=model.engine.variant,
         several=model.decision.thresholds is not None,

@@ -35,7 +35,7 @@ MAY_IMPORT: dict[str, dict[str, str]] = {
         "clock": "errors sources",
         "demo": "files",
         "detect": "backends bundle clock errors section strictyaml types",
-        "provenance": "bundle detect section",
+        "provenance": "bundle detect errors section",
         "config": "bundle clock detect errors provenance section sources strictyaml",
         "store": "clock errors types",
         "wire": "clock provenance store types",

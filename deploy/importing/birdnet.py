@@ -20,6 +20,7 @@ from deploy.importing.birdnet_graph import Cut, cut_of
 from deploy.importing.birdnet_labels import read_labels
 from deploy.importing.birdnet_range import read_occurrence
 from deploy.importing.layers import network_of
+from deploy.importing.names import with_names
 from deploy.importing.tflite_file import TfliteFile
 from edge.backends.onnx import OnnxBackend
 from edge.bundle import (
@@ -62,16 +63,18 @@ def installed_birdnet() -> Path:
     raise UserError("there is no BirdNET here", suggestion=f"{INSTALL}, or name it with --from")
 
 
-def import_birdnet(source: Path, out: Path) -> Bundle:
+def import_birdnet(source: Path, out: Path, *, names: Path | None = None) -> Bundle:
     """Make the bundle `out` of the model `source`: a `.tflite`, or a folder with one.
 
-    The labels stand beside it. Raises `BundleError` and `UserError`, which name the file.
+    The labels stand beside it; `names` is a table of their names in other languages. Raises
+    `BundleError` and `UserError`, which name the file.
     """
     model = source / MODEL if source.is_dir() else source
     content, listed = _content(model), _content(model.with_name(LABELS))
     file = TfliteFile(model, content)
     cut = cut_of(model, file)
     labels = read_labels(model.with_name(LABELS), listed, count=cut.outputs)
+    labels = labels if names is None else with_names(labels, names)
     occurrence = _occurrence(model.with_name(RANGE), labels=len(labels))
     graph = network_of(
         file,

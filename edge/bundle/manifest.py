@@ -18,7 +18,7 @@ from edge.errors import SpecError, shown
 __all__ = ["BACKENDS", "FORMAT_VERSION", "FP32", "PRECISIONS", "Manifest", "Variant"]
 
 # The newest that is read. 2 brought variants, 3 several labels in a window and frames, 4 attention,
-# 5 stored bands, frames that are not centred, power laws, kinds of labels and licences.
+# 5 stored bands, frames that are not centred, power laws, kinds and languages of labels, licences.
 FORMAT_VERSION = 5
 SCORE_THRESHOLD = 0.5  # of labels without a threshold of their own, where a window carries several
 FP32 = "fp32"  # the network as it was trained; every bundle has it
@@ -172,11 +172,16 @@ class Manifest:
             or not frontend.centred
             or frontend.scaling != "none"
             or any(channel.level.kind == "power_law" for channel in frontend.channels)
-            or any(label.kind != "animal" for label in self.labels)
+            or any(label.kind != "animal" or label.names for label in self.labels)
             or self.occurrence
             or self.licence
             or self.source
         )
+
+    @property
+    def languages(self) -> tuple[str, ...]:
+        """Languages in which some label has a name, beside that of the common names."""
+        return tuple(sorted({language for label in self.labels for language in label.names}))
 
     @property
     def extra_outputs(self) -> tuple[str, ...]:

@@ -26,6 +26,7 @@ TAKES_EFFECT: Mapping[str, When] = {
     "site.longitude": "stream",
     "site.occurrence": "stream",
     "site.timezone": "stream",
+    "site.language": "stream",
     "audio.device": "stream",
     "audio.channel": "stream",
     "audio.rate_hz": "stream",

@@ -28,7 +28,7 @@ class SiteConfig(Section):
     that is as likely there in the week as `occurrence`; else every label, all year. The position is
     in degrees, WGS84, positive in the north and in the east; None where it is not known. `timezone`
     is a name such as Europe/Vienna or an offset; events have local time beside UTC where it is
-    given.
+    given. `language` is that of common names, for a bundle that has names in several.
     """
 
     species: Annotated[SpeciesList, BeforeValidator(parse_species)] | None = None
@@ -36,6 +36,7 @@ class SiteConfig(Section):
     longitude: Annotated[float, Field(ge=-180, le=180)] | None = None
     occurrence: Annotated[float, Field(gt=0, lt=1)] = 0.03
     timezone: Annotated[str, AfterValidator(_zone)] | None = None
+    language: Annotated[str, Field(min_length=2, max_length=20)] | None = None
 
     @model_validator(mode="after")
     def _both_or_none(self) -> SiteConfig:

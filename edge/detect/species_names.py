@@ -21,9 +21,10 @@ def resolve_species(
 ) -> SpeciesList | None:
     """Return the list by the labels of a bundle, whose species are `known`.
 
-    A species may be listed by its label, its scientific or its English name; case counts for
-    nothing, and blanks, underscores and hyphens are alike. A list of labels stays as it is. Labels
-    that are no animals (engines, people, wind) are everywhere and belong to every list. Raises
+    A species may be listed by its label, its scientific name or one in a language that the bundle
+    has; case counts for nothing, and blanks, underscores and hyphens are alike. A list of labels
+    stays as it is. Labels that are no animals (engines, people, wind) are everywhere and belong to
+    every list. Raises
     `ConfigError` for names that no species has or several have, and for two names of one species;
     `key` is where the list stands.
     """
@@ -51,7 +52,8 @@ class _Names:
         self._by_name: dict[str, set[str]] = defaultdict(set)
         for species in known:
             self._labels.add(species.label)
-            for name in filter(None, (species.common_name, species.scientific_name)):
+            names = (species.common_name, species.scientific_name, *species.names.values())
+            for name in filter(None, names):
                 self._by_name[_plain(name)].add(species.label)
             self._by_name[_plain(species.label)].add(species.label)
 

@@ -19,7 +19,7 @@ from edge.sources.memory import SoundMemory
 __all__ = ["RecorderPlan", "make_plan", "sound_memory"]
 
 # What the parts call their parameters, and the keys that set them.
-KEYS = {"hop_s": "model.hop_s", "backend": "model.backend"}
+KEYS = {"hop_s": "model.hop_s", "backend": "model.backend", "language": "site.language"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,11 +78,15 @@ def make_plan(config: Config) -> RecorderPlan:
     counts = species.is_change if species else bundles[0].occurrence is not None
     place = config.site.place if counts else None
     config = config.model_copy(update={"site": site})
+    with known_as(KEYS):
+        provenance = provenance_of(
+            model, language=site.language, **config.epoch, **placed_at(place)
+        )
     return RecorderPlan(
         config=config,
         device=config.device_id(),
         bundle=bundles[0],
         model=model,
         place_species=place_species(bundles[0], place, key="site.species", species=species),
-        provenance=provenance_of(model, **config.epoch, **placed_at(place)),
+        provenance=provenance,
     )

@@ -86,6 +86,7 @@ def _settings(form: Format, options: dict[str, Any]) -> ReplaySettings:
         hop_s=options["hop_s"],
         zone=_zone(options["zone"]),
         place=place_of(options["lat"], options["lon"], occurrence=options["occurrence"]),
+        language=options["language"],
         channel=_channel(options["channel"]),
         species=read_species(Path(species), key="--species") if species is not None else None,
         smoothing=section_of_options(SmoothingConfig, smoothing),

@@ -75,6 +75,11 @@ JUDGEMENT = (
         "With + or - before each, it changes the list of the place.",
     ),
     click.option(
+        "--language",
+        metavar="CODE",
+        help="Language of common names, e.g. de, where the bundle has names in it.",
+    ),
+    click.option(
         "--slide-s",
         type=click.FloatRange(0, 60),
         default=0.0,

@@ -23,7 +23,7 @@ from edge.detect.species_names import resolve_species
 from edge.detect.tracker import Tracker, TrackerConfig
 from edge.detect.windows import windower_of
 from edge.errors import AudioError, BackendError, ConfigError, known_as
-from edge.provenance import chosen_later, placed_at, provenance_of
+from edge.provenance import Provenance, chosen_later, placed_at, provenance_of
 from edge.replay.attention import Attention, attention_over
 from edge.replay.formats.base import RecordingEffort, ReplayResult, Unjudged
 from edge.replay.meter import ReplayMeter
@@ -38,7 +38,7 @@ Outcome = ReplayResult | AudioError
 # Is called with the number of files done, the fraction of the one at hand included.
 Progress = Callable[[float], None]
 # What the parts call their parameters, and the options that set them.
-OPTIONS = {"hop_s": "--hop-s", "backend": "--backend"}
+OPTIONS = {"hop_s": "--hop-s", "backend": "--backend", "language": "--language"}
 log = logging.getLogger(__name__)
 
 
@@ -48,8 +48,9 @@ class ReplaySettings:
 
     `more_bundles` judge together with `bundle`. `channel` is heard of each recording, `zone` is
     that of times without one. `species` are those expected at the site, None: what the bundle
-    expects at `place`, or without one every label of it. `smoothing` is done to scores between
-    model and tracker. `block_s` and `spool` (predictions wanted) do not change what is detected.
+    expects at `place`, or without one every label of it. `language` is that of the common names.
+    `smoothing` is done to scores between model and tracker. `block_s`, `language` and `spool`
+    (predictions wanted) do not change what is detected.
     """
 
     bundle: Path
@@ -61,6 +62,7 @@ class ReplaySettings:
     limits: HealthConfig = field(default_factory=HealthConfig)
     species: SpeciesList | None = None
     place: Place | None = None
+    language: str | None = None
     smoothing: SmoothingConfig = field(default_factory=SmoothingConfig)
     block_s: float = 1.0
     spool: bool = False
@@ -103,9 +105,14 @@ class Replayer:
             for bundle in bundles
             if bundle.manifest.licence
         ]
-        self.provenance = provenance_of(
+        with known_as(OPTIONS):
+            self.provenance = self._provenance(settings)
+
+    def _provenance(self, settings: ReplaySettings) -> Provenance:
+        return provenance_of(
             self._model,
             hop_s=settings.hop_s,
+            language=settings.language,
             tracker=settings.tracker,
             health=settings.limits,
             **chosen_later(

@@ -197,6 +197,17 @@ def test_names_become_labels(name: str, label: str) -> None:
     assert slug(name) == label
 
 
+def test_it_is_told_what_its_species_are_called(tmp_path: Path) -> None:
+    table, out = tmp_path / "names.csv", tmp_path / "bundle"
+    table.write_text("scientific_name,de\nTurdus merula,Amsel\n", encoding="utf-8")
+    arguments = ["import", "birdnet", "--out", str(out), "--names", str(table)]
+    done = CliRunner().invoke(deploy_main, arguments)
+    assert done.exit_code == 0, done.stderr
+    bundle = load_bundle(out)
+    named = {label.label: label.names for label in bundle.labels if label.names}
+    assert named == {"eurasian_blackbird": {"de": "Amsel"}}
+
+
 def test_it_is_the_same_bundle_each_time(birdnet: Bundle, tmp_path: Path) -> None:
     again = import_birdnet(installed_birdnet(), tmp_path / "again")
     assert again.digest == birdnet.digest == load_bundle(birdnet.path).digest

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import logging
 import urllib.request
@@ -20,7 +21,7 @@ from edge.recorder.daemon import Daemon
 from edge.recorder.deliveries import deliveries
 from tests.edge.recorder.test_daemon import rows
 from tests.support.broker import Broker, Subscriber, free_port
-from tests.support.bundles import tiny_bundle
+from tests.support.bundles import LABELS, tiny_bundle
 from tests.support.daemons import RealTimeAudio, running, until, write_config
 from tests.support.keys import key_pair
 from tests.support.lives import BRIEF, calls
@@ -33,6 +34,7 @@ OTHER: dict[str, Any] = {
     "site.latitude": 48.2,
     "site.longitude": 16.4,
     "site.occurrence": 0.1,
+    "site.language": "de",
     "site.timezone": "Europe/Vienna",
     "audio.device": "Fake",
     "audio.channel": 1,
@@ -132,7 +134,8 @@ class Reloadable:
 @pytest.fixture(scope="module")
 def reloadable(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reloadable]:
     folder = tmp_path_factory.mktemp("reload")
-    bundle = tiny_bundle(folder / "tiny")
+    german = [dataclasses.replace(label, names={"de": "Tier"}) for label in LABELS]
+    bundle = tiny_bundle(folder / "tiny", labels=german)
     tiny_bundle(folder / "other")
     key = key_pair(folder)
     sign_bundle(bundle.path, key.private)
