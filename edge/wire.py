@@ -139,9 +139,20 @@ def health_payload(
 
 
 def info_payload(
-    *, device: str, site: str, boot_id: str, version: str, provenance: Provenance, started: datetime
+    *,
+    device: str,
+    site: str,
+    boot_id: str,
+    version: str,
+    provenance: Provenance,
+    started: datetime,
+    position: tuple[float, float] | None = None,
 ) -> dict[str, Any]:
-    """Return who the recorder is and what it runs; nothing of it is secret."""
+    """Return who the recorder is and what it runs; nothing of it is secret.
+
+    `position` is latitude and longitude in degrees, WGS84, where they are configured.
+    """
+    place = {} if position is None else dict(zip(("latitude", "longitude"), position, strict=True))
     return {
         "schema_version": SCHEMA_VERSION,
         "device": device,
@@ -151,6 +162,7 @@ def info_payload(
         **_origin(provenance),
         "labels": sorted(provenance.labels),
         "started_utc": rfc3339(started),
+        **place,
     }
 
 

@@ -58,6 +58,7 @@ def deliveries(
     info = info_payload(
         device=plan.device,
         site=config.device.site,
+        position=config.site.position,
         boot_id=clock.boot_id,
         version=program_version(),
         provenance=plan.provenance,

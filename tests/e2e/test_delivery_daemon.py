@@ -25,6 +25,7 @@ SCHEMA = json.loads(
         encoding="utf-8"
     )
 )
+PLACE = {"latitude": 48.25, "longitude": 16.5}
 
 
 def test_a_recorder_says_everything_it_should_and_no_secret(
@@ -42,7 +43,11 @@ def test_a_recorder_says_everything_it_should_and_no_secret(
             **files,
         }
         file = write_config(
-            tmp_path, bundle.path, mqtt=mqtt, device={"id": "pond", "site": "Auwald"}
+            tmp_path,
+            bundle.path,
+            mqtt=mqtt,
+            device={"id": "pond", "site": "Auwald"},
+            site=PLACE,
         )
         with Subscriber(
             broker.port, before=lambda client: client.username_pw_set("recorder", PASSWORD)
@@ -71,6 +76,7 @@ def test_a_recorder_says_everything_it_should_and_no_secret(
             assert info["config"] == config.digest == detections[0]["config"]
             assert {"version", "boot_id", "code", "started_utc"} <= set(info)
             assert (info["device"], info["site"]) == ("pond", "Auwald")
+            assert {name: info[name] for name in PLACE} == PLACE
             effort = [json.loads(text) for text in subscriber.said("edge/pond/effort")]
             assert (
                 sum(

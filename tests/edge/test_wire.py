@@ -142,6 +142,16 @@ def test_the_fields_of_health_and_info_are_frozen(replayer: Replayer, recording:
     recorder = ("device", "site", "boot_id", "version")
     digests = ("bundle", "variant", "backend", "config", "code")
     assert tuple(info) == ("schema_version", *recorder, *digests, "labels", "started_utc")
+    placed = info_payload(
+        device="r1",
+        site="",
+        boot_id="b",
+        version="1",
+        provenance=replayer.provenance,
+        started=time,
+        position=(48.2, -16.4),
+    )
+    assert placed == {**info, "latitude": 48.2, "longitude": -16.4}
 
 
 def test_the_fields_of_a_window_are_frozen(
