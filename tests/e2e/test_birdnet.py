@@ -6,6 +6,7 @@ import csv
 import json
 from collections import Counter
 from collections.abc import Iterator
+from datetime import datetime, timezone
 from pathlib import Path
 
 import numpy as np
@@ -49,7 +50,8 @@ def test_a_recorder_names_what_a_replay_names(
     server: SoundServer, recordings: Path, tmp_path: Path
 ) -> None:
     bundle = import_birdnet(installed_birdnet(), tmp_path / "birdnet").path
-    wav = tmp_path / "20240501_053000.wav"
+    # Of now, as what is heard live: species have their weeks.
+    wav = tmp_path / f"{datetime.now(timezone.utc):%Y%m%d_%H%M%S}.wav"
     soundfile.write(wav, dawn(recordings), RATE_HZ, subtype="PCM_16")
     audio = {"device": DEVICE, "channel": 1, "rate_hz": RATE_HZ}
     model = {"bundle": str(bundle), "hop_s": 0.5}
