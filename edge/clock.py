@@ -17,8 +17,9 @@ from edge.errors import ConfigError, shown
 from edge.sources.filenames import NameTime, hexadecimal_time, name_time
 from edge.sources.header import AudioFacts
 from edge.sources.metadata import parse_timestamp
+from edge.sources.times import EPOCH, offset_zone
 
-__all__ = ["Clock", "ClockSource", "file_clock", "parse_start", "parse_zone", "rfc3339"]
+__all__ = ["EPOCH", "Clock", "ClockSource", "file_clock", "parse_start", "parse_zone", "rfc3339"]
 
 # `system` is a live recorder's own clock.
 ClockSource = Literal["option", "guano", "audiomoth", "bext", "name", "mtime", "system"]
@@ -29,7 +30,6 @@ ANY_ZONE_S = 14 * 3600.0  # a local time of an unknown zone is at most so far fr
 FILE_TIME_S = 24 * 3600.0  # what the time of a file may be off, if copies have kept it
 UNDATED_S = 100 * 365.25 * 86_400.0  # of a clock that was never set: the century at least
 YEARS = range(1970, 2200)
-EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 OFFSET = re.compile(r"(?:UTC|GMT)?(?P<sign>[+-])(?P<hours>\d{1,2})(?::?(?P<minutes>\d\d))?")
 
 
@@ -84,9 +84,7 @@ def parse_zone(text: str) -> tzinfo:
     """Parse the name of a zone, such as Europe/Vienna, or an offset; raises ValueError."""
     offset = OFFSET.fullmatch(text)
     if offset and int(offset["hours"]) <= 14 and int(offset["minutes"] or 0) < 60:
-        hours, minutes = int(offset["hours"]), int(offset["minutes"] or 0)
-        shift = timedelta(hours=hours, minutes=minutes)
-        return timezone(-shift if offset["sign"] == "-" else shift)
+        return offset_zone(offset["sign"], offset["hours"], offset["minutes"])
     if text not in available_timezones():
         raise ValueError(f"{shown(text)} is not a time zone, such as Europe/Vienna, UTC or +10:00")
     return ZoneInfo(text)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from edge.bundle.occurrence import WEEKS as WEEKS_OF_A_YEAR
 from edge.clock import Clock
 
 __all__ = ["MONTHS", "WEEKS", "Calendar"]
@@ -43,8 +44,8 @@ def _week(time: datetime) -> int:
     """Return the 48th of the year, as BirdNET counts them."""
     start = datetime(time.year, 1, 1)
     days = (datetime(time.year + 1, 1, 1) - start).days
-    return math.ceil(time.timetuple().tm_yday / days * 48)
+    return math.ceil(time.timetuple().tm_yday / days * WEEKS_OF_A_YEAR)
 
 
 MONTHS = Calendar(parts=12, part_of=lambda time: time.month)
-WEEKS = Calendar(parts=48, part_of=_week)
+WEEKS = Calendar(parts=WEEKS_OF_A_YEAR, part_of=_week)

@@ -11,6 +11,7 @@ from datetime import date, datetime
 from typing import Any
 
 from edge.errors import StoreError
+from edge.store.dating import time_of
 from edge.store.store import Store
 
 __all__ = ["Today"]
@@ -78,7 +79,7 @@ class Today:
     def _count(self, content: Mapping[str, Any], day: date, *, newer: bool) -> date | None:
         """Count an event if it is a named one of that day; return its day, None if unknown."""
         try:
-            start = datetime.fromisoformat(content["start_utc"].replace("Z", "+00:00"))
+            start = time_of(content["start_utc"])
             found = start.astimezone(self._now().tzinfo).date()
         except (ValueError, KeyError, AttributeError, OverflowError):
             return None  # a row that damage has made undatable

@@ -15,6 +15,7 @@ from edge.recorder.check_places import page, store_file
 from edge.recorder.disk_room import room_on_the_disks
 from edge.recorder.plan import RecorderPlan, make_plan, sound_memory
 from edge.recorder.store_place import has_folder
+from edge.sources.audioconfig import SHORTEST_BUFFER_S
 from edge.sources.device import choose_device
 from edge.sources.memory import SoundMemory
 from edge.sources.portaudio import AudioSystem
@@ -32,7 +33,6 @@ BROKER_FAULTS = {
 UNREACHABLE = ("mqtt.host", "is it running, and may this recorder reach it?")
 
 MEMORY_KEYS = ("audio.buffer_s", "tracker.longest_s")
-SHORTEST_BUFFER_S = 10.0
 USUAL_RATE_HZ = 48_000  # of a device that is not there
 WINDOW_S = 5.0  # of a model that cannot be loaded
 

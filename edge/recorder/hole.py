@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from edge.clock import Clock
+from edge.clock import EPOCH, Clock
 from edge.recorder.backlog import WaitingMinute
 from edge.store.effort import unknown_minute
-from edge.store.ledger import EPOCH, LedgerEnd, find_begin, find_end
+from edge.store.ledger import LedgerEnd, find_begin, find_end
 from edge.store.store import Dating, Store
 
 __all__ = ["unentered"]

@@ -15,16 +15,15 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta, timezone, tzinfo
+from datetime import datetime, timedelta, tzinfo
 from pathlib import Path
 from typing import Protocol
 
-from edge.clock import Clock
+from edge.clock import EPOCH, Clock
 from edge.store.store import Dating
 
 __all__ = ["LiveClock", "SystemWorld", "TimeWorld", "WallState"]
 
-EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 CAPTURE_S = 0.1  # buffers of card, server and callback, which are not reported
 # without a time service and a battery, a clock may stand where it was last switched off
 UNSYNCED_S = 366 * 86_400.0

@@ -12,11 +12,12 @@ from edge.section import Section
 from edge.sources.device import MOST_CHANNELS, Device, Format
 from edge.sources.memory import SoundMemory
 
-__all__ = ["AudioConfig", "formats"]
+__all__ = ["SHORTEST_BUFFER_S", "AudioConfig", "formats"]
 
 USUAL_CHANNELS = (1, 2, 4, 8, 16, 32, 64)
 USUAL_RATES_HZ = (48_000, 44_100)
 MB = 1_000_000
+SHORTEST_BUFFER_S = 10.0
 
 
 class AudioConfig(Section):
@@ -31,7 +32,7 @@ class AudioConfig(Section):
     device: Annotated[str, Field(min_length=1)] | None = None
     channel: Annotated[int, Field(ge=1, le=64)] | Literal["mix"] = "mix"
     rate_hz: Annotated[int, Field(ge=8_000, le=384_000)] | None = None
-    buffer_s: Annotated[float, Field(ge=10, le=3600)] = 60.0
+    buffer_s: Annotated[float, Field(ge=SHORTEST_BUFFER_S, le=3600)] = 60.0
     memory_mb: Annotated[float, Field(ge=8, le=100_000)] = 176.0
 
     def memory(self, *, recent_s: float = 0.0) -> SoundMemory:

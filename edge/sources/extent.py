@@ -8,11 +8,12 @@ file, or nothing but filler: zeros of a file that was preallocated, or 0xFF of a
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import BinaryIO
+from typing import BinaryIO, Literal
 
 from edge.sources.chunks import AIFF, CAF, RIFF, RIFX, Chunk, ChunkStyle, chunks, style_of
+from edge.sources.filler import BLOCK, FILLER, end_without
 from edge.sources.spliced import Piece, Stretch
 
 __all__ = ["SoundExtent", "extent_of"]
@@ -36,8 +37,6 @@ TAGS = (b"TAG", b"ID3", b"APETAGEX")
 NEAR_LARGEST = 1 << 16
 # So many bytes of filler behind sound of unknown length were never written.
 PREALLOCATED = 1 << 16
-FILLER = (b"\0", b"\xff")
-BLOCK = 1 << 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -149,7 +148,7 @@ def _present(
             for behind in dict.fromkeys([start + size + -size % style.align, start + size]):
                 if _no_sound(file, style, behind):
                     return size, behind
-    trimmed = min(_without(file, start, byte) for byte in FILLER)
+    trimmed = min(end_without(byte, _reader(file), start, end) for byte in FILLER)
     return (trimmed if end - trimmed >= PREALLOCATED else end) - start, end
 
 
@@ -179,17 +178,12 @@ def _only_filler(file: BinaryIO, start: int, end: int) -> bool:
     return start >= end
 
 
-def _without(file: BinaryIO, start: int, byte: bytes) -> int:
-    """Return the end of the file from byte `start` on without the filler `byte` at its end."""
-    end = file.seek(0, 2)
-    while end > start:
-        begin = max(start, end - BLOCK)
+def _reader(file: BinaryIO) -> Callable[[int, int], bytes]:
+    def read(begin: int, end: int) -> bytes:
         file.seek(begin)
-        kept = file.read(end - begin).rstrip(byte)
-        if kept:
-            return begin + len(kept)
-        end = begin
-    return end
+        return file.read(end - begin)
+
+    return read
 
 
 def _within(found: Iterator[Chunk], end: int) -> Iterator[Chunk]:
@@ -224,8 +218,8 @@ def _patched(chunk: Chunk, before: list[Chunk], sound: Stretch) -> tuple[Piece, 
 
 
 def _au(file: BinaryIO, head: bytes) -> SoundExtent | None:
-    order = "big" if head[:4] == b".snd" else "little"
-    start, size = (int.from_bytes(head[at : at + 4], order) for at in (4, 8))  # type: ignore[arg-type]
+    order: Literal["big", "little"] = "big" if head[:4] == b".snd" else "little"
+    start, size = (int.from_bytes(head[at : at + 4], order) for at in (4, 8))
     end = file.seek(0, 2)
     if not 24 <= start < end:
         return None
@@ -236,7 +230,7 @@ def _au(file: BinaryIO, head: bytes) -> SoundExtent | None:
     filler = end - start - present
     pieces: tuple[Piece, ...] | None = None
     if announced != present or filler:
-        truth = (present if present < 1 << 32 else 0xFFFFFFFF).to_bytes(4, order)  # type: ignore[arg-type]
+        truth = (present if present < 1 << 32 else 0xFFFFFFFF).to_bytes(4, order)
         body = Stretch(start=12, size=start + present - 12)
         pieces = (Stretch(start=0, size=8), truth, body)
     return SoundExtent(

@@ -18,6 +18,8 @@ import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 
+from edge.sources.times import EPOCH, microseconds, offset_zone
+
 __all__ = ["NameTime", "hexadecimal_time", "name_time"]
 
 TO_THE_SECOND_S, TO_THE_MINUTE_S = 1.0, 60.0
@@ -38,7 +40,6 @@ SOUNDTRAP = re.compile(r"\d{3,10}\.(\d{12})(?=\.|$)")
 HEXADECIMAL = re.compile(r"(?P<seconds>[0-9A-F]{8})(?:T)?\.\w+", re.IGNORECASE)
 # AudioMoths that named files so were sold from 2017 on.
 HEXADECIMAL_YEARS = range(2016, 2046)
-EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,14 +77,15 @@ def hexadecimal_time(name: str, *, letters: bool = True) -> NameTime | None:
 def _time(match: re.Match[str], name: str) -> NameTime | None:
     if match["second"] is None and not (match["of_date"] and match["of_time"]):
         return None  # four digits behind a date may be a number
-    fraction = (match["fraction"] or ".0")[1:].ljust(6, "0")
     numbers = [match[part] for part in ("year", "month", "day", "hour", "minute")]
     between = name[match.end("day") : match.start("hour")]
     zone = _zone(ZONE.match(name, match.end()), iso=between == "T")
     try:
         year, month, day, hour, minute = map(int, numbers)
         second = int(match["second"] or 0)
-        time = datetime(year, month, day, hour, minute, second, int(fraction), zone)
+        time = datetime(
+            year, month, day, hour, minute, second, microseconds(match["fraction"]), zone
+        )
     except ValueError:  # a month 13 or an hour 25
         return None
     exact = match["second"] is not None
@@ -100,8 +102,7 @@ def _zone(match: re.Match[str] | None, *, iso: bool) -> timezone | None:
     hours, minutes = int(match["hours"]), int(match["minutes"] or 0)
     if hours > 14 or minutes not in (0, 15, 30, 45):
         return None
-    offset = timedelta(hours=hours, minutes=minutes)
-    return timezone(-offset if match["sign"] == "-" else offset)
+    return offset_zone(match["sign"], match["hours"], match["minutes"])
 
 
 def _soundtrap(digits: str) -> NameTime | None:

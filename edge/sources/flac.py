@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+from edge.sources.filler import FILLER, end_without
 from edge.sources.mpeg import after_id3
 from edge.sources.spliced import Piece, Stretch
 
@@ -161,14 +162,10 @@ def _kind(data: mmap.mmap, at: int) -> bytes:
 
 def _without_filler(data: mmap.mmap, start: int, end: int) -> int:
     """Return the end without the zeros, or the 0xFF of an erased disk, that are behind it."""
-    filler = data[end - 1 : end]
-    while end > start and filler in (b"\0", b"\xff"):
-        block = data[max(start, end - TAIL) : end]
-        kept = block.rstrip(filler)
-        if kept:
-            return end - len(block) + len(kept)
-        end -= len(block)
-    return end
+    last = data[end - 1 : end]
+    if last not in FILLER:
+        return end
+    return end_without(last, lambda begin, until: data[begin:until], start, end)
 
 
 def _frame(data: mmap.mmap, at: int, block_samples: int) -> FlacFrame | None:

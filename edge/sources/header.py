@@ -65,7 +65,7 @@ def audio_facts(path: str) -> AudioFacts:
     _check_rate(path, layout.facts.sample_rate_hz)
     if layout.present == 0:
         raise AudioError(f"{path}: holds no audio, only a header")
-    metadata = metadata_of(path)
+    metadata = metadata_of(path, layout.chunks)
     return AudioFacts(
         path=path,
         sample_rate_hz=_field_rate(path, layout.facts.sample_rate_hz, metadata),

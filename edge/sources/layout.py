@@ -6,6 +6,7 @@ import mmap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from edge.sources.chunks import Chunk
 from edge.sources.extent import SoundExtent, extent_of
 from edge.sources.flac import FlacStream, flac_streams, is_flac
 from edge.sources.integrity import announced_share
@@ -31,7 +32,7 @@ class Layout:
     `facts` are the first one's. `present` can be decoded, as far as can be told, None where it
     cannot. The header announces `announced`, None where it leaves that open. Of the `promised`
     frames, what is not decoded is missing; so few as `slack` are not. `notes` say what else is not
-    as it should be.
+    as it should be. `chunks` are those beside the sound, None where the file consists of none.
     """
 
     facts: StreamFacts
@@ -41,6 +42,7 @@ class Layout:
     promised: int
     slack: int = 0
     notes: tuple[str, ...] = ()
+    chunks: tuple[Chunk, ...] | None = None
 
 
 def layout_of(path: str, size: int) -> Layout:
@@ -86,6 +88,7 @@ def _of_extent(extent: SoundExtent, size: int, opened: Probe) -> Layout:
         promised=(announced or frames) if extent.missing_bytes(size) else frames,
         slack=_slack(facts),
         notes=notes,
+        chunks=extent.others,
     )
 
 

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timezone
 from typing import BinaryIO
 
 from edge.errors import AudioError
 from edge.sources.chunks import Chunk
-from edge.sources.extent import extent_of
 from edge.sources.opening import EncodedStream, foreign_stream, open_stream
+from edge.sources.times import microseconds, offset_zone
 
 __all__ = ["Metadata", "StartTag", "metadata_of", "parse_timestamp"]
 
@@ -70,12 +70,14 @@ class Metadata:
             yield "bext", self.bext
 
 
-def metadata_of(path: str) -> Metadata:
-    """Read the texts of a WAV, also of one that became a FLAC, or the comments of other files."""
+def metadata_of(path: str, chunks: Sequence[Chunk] | None) -> Metadata:
+    """Read the texts of a WAV, also of one that became a FLAC, or the comments of other files.
+
+    `chunks` are those of the file beside its sound, None where it has none.
+    """
     with open(path, "rb") as file:
-        extent = extent_of(file)
-        found = list(_contents(file, extent.others) if extent else _foreign(file))
-    if extent is None and not found:
+        found = list(_foreign(file) if chunks is None else _contents(file, chunks))
+    if chunks is None and not found:
         return _of_comments(path)
     guano = [content.decode("utf-8", "replace") for name, content in found if name == b"guan"]
     lists = [content.decode("latin-1") for name, content in found if name in (b"LIST", b"ICMT")]
@@ -95,14 +97,12 @@ def parse_timestamp(text: str) -> datetime | None:
     *fields, fraction, zone = match.groups()
     try:
         year, month, day, hour, minute, second = map(int, fields)
-        return datetime(
-            year, month, day, hour, minute, second, _microseconds(fraction), _zone(zone)
-        )
+        return datetime(year, month, day, hour, minute, second, microseconds(fraction), _zone(zone))
     except ValueError:  # a month 13 or a 30 February
         return None
 
 
-def _contents(file: BinaryIO, found: tuple[Chunk, ...]) -> Iterator[tuple[bytes, bytes]]:
+def _contents(file: BinaryIO, found: Sequence[Chunk]) -> Iterator[tuple[bytes, bytes]]:
     """Yield name and content of the metadata chunks, as far as they have a sensible size."""
     left = MOST_BYTES
     for chunk in found:
@@ -178,15 +178,9 @@ def _bext(chunk: bytes) -> datetime | None:
     return parse_timestamp("{}-{}-{}T{}:{}:{}".format(*digits.groups())) if digits else None
 
 
-def _microseconds(fraction: str | None) -> int:
-    return int((fraction or ".0")[1:7].ljust(6, "0"))
-
-
 def _zone(text: str | None) -> timezone | None:
     if text is None:
         return None
     if text in "Zz":
         return timezone.utc
-    sign = -1 if text[0] == "-" else 1
-    minutes = int(text[3:].strip(":") or 0)
-    return timezone(sign * timedelta(hours=int(text[1:3]), minutes=minutes))
+    return offset_zone(text[0], text[1:3], text[3:].strip(":"))

@@ -12,7 +12,7 @@ from typing import Protocol
 from edge.clock import rfc3339
 from edge.store.payloads import parsed
 
-__all__ = ["UNDATABLE", "Database", "Dating", "moved", "shift_times"]
+__all__ = ["UNDATABLE", "Database", "Dating", "moved", "shift_times", "time_of"]
 
 TIMES = ("start_utc", "end_utc", "time_utc")
 # What a damaged time, offset or clock makes of the arithmetic and of the payload.
@@ -70,9 +70,14 @@ def shift_times(
     return len(rows) - len(damaged), damaged
 
 
+def time_of(time_utc: str) -> datetime:
+    """Return a time of RFC 3339, of a payload or a row; raises ValueError, AttributeError."""
+    return datetime.fromisoformat(time_utc.replace("Z", "+00:00"))
+
+
 def moved(time_utc: str, by_us: int) -> str:
     """Return a time of RFC 3339 moved by microseconds."""
-    time = datetime.fromisoformat(time_utc.replace("Z", "+00:00")) + timedelta(microseconds=by_us)
+    time = time_of(time_utc) + timedelta(microseconds=by_us)
     return rfc3339(time.astimezone(timezone.utc))
 
 

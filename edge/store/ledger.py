@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from edge.clock import Clock
-from edge.store.dating import Dating
+from edge.clock import EPOCH, Clock
+from edge.store.dating import Dating, time_of
 from edge.store.effort import FATES, EffortMinute
 
 if TYPE_CHECKING:
@@ -29,7 +29,6 @@ __all__ = [
     "note_minute",
 ]
 
-EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 # Stream and uncertainty are in the key of an open minute: `STREAM/open/UNCERTAINTY_S`.
 OPEN = "/open/"
 SECONDS = ("heard_s", "lost_s", "gated_s", "dropped_s")
@@ -124,12 +123,12 @@ def find_begin(store: Store) -> tuple[LedgerEnd, int] | None:
         return None
     start_utc, rate_hz, boot_id, offset_us, synced = row
     dating = Dating(boot_id=boot_id, offset_us=offset_us, synced=bool(synced), uncertainty_s=0.0)
-    return ledger_end(datetime.fromisoformat(start_utc.replace("Z", "+00:00")), dating), rate_hz
+    return ledger_end(time_of(start_utc), dating), rate_hz
 
 
 def _understood(row: Mapping[str, Any]) -> tuple[LedgerEnd, OpenMinute | None]:
     """Return the end of a row of the ledger, and the minute it is if that is open."""
-    start_utc = datetime.fromisoformat(row["start_utc"].replace("Z", "+00:00"))
+    start_utc = time_of(row["start_utc"])
     rate_hz = row["sample_rate_hz"]
     stream, is_open, uncertainty_s = row["key"].partition(OPEN)
     dating = Dating(

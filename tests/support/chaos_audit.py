@@ -13,7 +13,8 @@ from typing import Any
 
 import soundfile
 
-from edge.sources.metadata import metadata_of
+from edge.errors import AudioError
+from edge.sources.header import audio_facts
 
 __all__ = ["Audit", "audit"]
 
@@ -140,9 +141,9 @@ def _clip_faults(clips: Path) -> list[str]:
     for file in sorted(clips.glob("*/*")):
         try:
             samples, _ = soundfile.read(file)
-            if not len(samples) or not list(metadata_of(str(file)).starts()):
+            if not len(samples) or not list(audio_facts(str(file)).metadata.starts()):
                 faults.append(f"the clip {file.name} is empty or does not say what it is")
-        except (RuntimeError, OSError) as exc:
+        except (RuntimeError, OSError, AudioError) as exc:
             faults.append(f"the clip {file.name} is not whole: {exc}")
     return faults
 

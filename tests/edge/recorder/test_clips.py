@@ -21,7 +21,7 @@ from edge.recorder.clip_file import Content
 from edge.recorder.clips import ClipFolder, ClipWriter
 from edge.recorder.recent_audio import RecentAudio
 from edge.sources.callbacks import CardAudio
-from edge.sources.metadata import metadata_of
+from edge.sources.header import audio_facts
 from edge.types import Array, Detection, SignalHealth
 from tests.support.disk import small_disk
 
@@ -124,7 +124,7 @@ def test_replay_reads_when_a_clip_began(tmp_path: Path) -> None:
     name = clips.write(detection(RATE, 2 * RATE, label=None), CLOCK)
     assert name is not None
     assert name.startswith("unknown/")
-    source, time = next(metadata_of(str(tmp_path / name)).starts())
+    source, time = next(audio_facts(str(tmp_path / name)).metadata.starts())
     assert (source, rfc3339(time)) == ("guano", "2024-05-01T05:30:00.500000Z")
 
 

@@ -12,7 +12,6 @@ from edge.clock import rfc3339
 from edge.errors import AudioError
 from edge.sources.file import FileSource
 from edge.sources.header import audio_facts
-from edge.sources.metadata import metadata_of
 from tests.support.audio import add_chunk, noise, write_audio
 
 COMMENT = b"Recorded at 05:30:00 01/05/2024 (UTC+2) by AudioMoth 24F319046430B7B1 at medium gain"
@@ -25,7 +24,7 @@ def info(comment: bytes) -> bytes:
 
 
 def starts(path: Path | str) -> list[tuple[str, str]]:
-    return [(source, rfc3339(time)) for source, time in metadata_of(str(path)).starts()]
+    return [(source, rfc3339(time)) for source, time in audio_facts(str(path)).metadata.starts()]
 
 
 MARKERS = b"adtllabl\x09\0\0\0\x01\0\0\0mark\0\0"
@@ -44,7 +43,7 @@ def test_two_guano_chunks_are_read_in_order_and_the_first_counts(tmp_path: Path)
     add_chunk(path, b"guan", b"Make: X\nTimestamp: 2024-05-01T03:30:00Z\n")
     add_chunk(path, b"guan", b"Timestamp: 2020-01-01T00:00:00Z\nTE: 10\n")
     assert starts(path) == [("guano", MAY)]
-    assert metadata_of(path).time_expansion == 10
+    assert audio_facts(path).metadata.time_expansion == 10
 
 
 @pytest.mark.parametrize("container", ["rf64", "w64"])
@@ -68,7 +67,7 @@ def test_a_flac_keeps_what_its_wav_said(tmp_path: Path) -> None:
     command = ["flac", "--silent", "--keep-foreign-metadata", path]
     subprocess.run(command, check=True, cwd=tmp_path)
     assert starts(tmp_path / "a.flac") == [("guano", MAY), ("audiomoth", MAY)]
-    assert metadata_of(str(tmp_path / "a.flac")).time_expansion == 2
+    assert audio_facts(str(tmp_path / "a.flac")).metadata.time_expansion == 2
 
 
 @pytest.mark.ffmpeg
