@@ -14,7 +14,6 @@ if sys.argv[1:2] == ["run"]:
     # configuration again has nothing to say, and must not end the process.
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
-import io
 import json
 import os
 from collections.abc import Callable
@@ -26,6 +25,7 @@ import click
 
 from edge.errors import AudioError, one_line
 from edge.replay.command import replay_command
+from edge.replay.options import OCCURRENCE
 from edge.terminal import OneLineErrors
 
 if TYPE_CHECKING:
@@ -83,13 +83,7 @@ def info(bundle: str | None) -> None:
 @click.option("--lat", type=click.FloatRange(-90, 90), required=True, help="Degrees north.")
 @click.option("--lon", type=click.FloatRange(-180, 180), required=True, help="Degrees east.")
 @click.option("--date", type=click.DateTime(["%Y-%m-%d"]), required=True, help="2026-05-01")
-@click.option(
-    "--occurrence",
-    type=click.FloatRange(0, 1, min_open=True, max_open=True),
-    default=0.03,
-    show_default=True,
-    help="How likely a species must be in that week.",
-)
+@OCCURRENCE
 def species(bundle: str | None, lat: float, lon: float, date: datetime, occurrence: float) -> None:
     """List the species that a bundle expects at a place, the likeliest first."""
     from edge.bundle import load_bundle
@@ -126,7 +120,6 @@ def check(sound: AudioSystem | None, file: Path | None, as_json: bool) -> None:
     from edge.recorder.check import check
     from edge.sources.portaudio import PortAudio
 
-    _show_any_name()
     faults = 0
     for finding in check(file, audio=sound or PortAudio()):
         click.echo(json.dumps(finding.as_mapping(), allow_nan=False) if as_json else _line(finding))
@@ -147,7 +140,6 @@ def devices(sound: AudioSystem | None) -> None:
     """List the audio inputs, by the names that `audio.device` takes."""
     from edge.sources.portaudio import PortAudio
 
-    _show_any_name()
     found = (sound or PortAudio()).devices()
     if not found:
         raise AudioError("no audio input on this machine", suggestion=NO_INPUTS)
@@ -186,12 +178,6 @@ def _bundle_path(bundle: str | None) -> Path:
     from edge.models import bundle_path, default_bundle_path
 
     return bundle_path(bundle) if bundle is not None else default_bundle_path()
-
-
-def _show_any_name() -> None:
-    """Let a terminal that cannot show a letter of a device's name show its number instead."""
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def _terminate(*_: object) -> None:

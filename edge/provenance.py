@@ -50,6 +50,10 @@ class Provenance:
         """What decides which events there are in a stream: a part of every event's id."""
         return f"{self.bundle}|{self.config}" + ("" if self.variant == FP32 else f"|{self.variant}")
 
+    def named(self, label: str | None) -> Label | None:
+        """Return what a label is called; None for the sound that has none."""
+        return None if label is None else self.labels[label]
+
     def common_name(self, label: str) -> str:
         """Return the name for people."""
         return self.labels[label].common_name

@@ -189,7 +189,7 @@ def window_payload(p: Prediction, *, file: str, several: bool = False) -> dict[s
 
 
 def _label(label: str | None, provenance: Provenance) -> dict[str, Any]:
-    named = provenance.labels[label] if label is not None else None
+    named = provenance.named(label)
     return {
         "label": label,
         "common_name": named.common_name if named else None,

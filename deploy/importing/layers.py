@@ -69,10 +69,7 @@ class _Converter:
         weights = weights.transpose(3, 0, 1, 2) if depthwise else weights.transpose(0, 3, 1, 2)
         strides = (options.StrideH(), options.StrideW())
         pads, size = _padded(size, kernel, strides, options.Padding())
-        inputs = [self.names[operator.inputs[0]], self._stored(f"w{operator.output}", weights)]
-        if len(operator.inputs) > 2 and operator.inputs[2] >= 0:
-            bias = self._weights(operator.inputs[2])
-            inputs.append(self._stored(f"b{operator.output}", bias))
+        inputs = self._weighted(operator, weights)
         self._add(
             "Conv",
             inputs,
@@ -146,12 +143,17 @@ class _Converter:
 
     def _dense(self, operator: Operator) -> None:
         weights = self._weights(operator.inputs[1])
+        inputs = self._weighted(operator, weights)
+        self._add("Gemm", inputs, operator.output, transB=1)
+        self.sizes[operator.output] = (len(weights),)
+
+    def _weighted(self, operator: Operator, weights: NDArray[np.float32]) -> list[str]:
+        """Return the inputs of a layer: what comes in, its weights, and a bias where it has one."""
         inputs = [self.names[operator.inputs[0]], self._stored(f"w{operator.output}", weights)]
         if len(operator.inputs) > 2 and operator.inputs[2] >= 0:
             bias = self._weights(operator.inputs[2])
             inputs.append(self._stored(f"b{operator.output}", bias))
-        self._add("Gemm", inputs, operator.output, transB=1)
-        self.sizes[operator.output] = (len(weights),)
+        return inputs
 
     def _value(self, tensor: int) -> str:
         """Return the name of an operand: a feature map, or one number for each channel."""

@@ -62,9 +62,8 @@ class Keeper:
 
     def _is_wanted(self, event: Detection) -> bool:
         wanted = self._plan.config.events
-        if event.label is None:
-            return wanted.unknown
-        return self._plan.provenance.labels[event.label].kind in wanted.kinds
+        named = self._plan.provenance.named(event.label)
+        return wanted.unknown if named is None else named.kind in wanted.kinds
 
     def keep(self, event: Detection) -> None:
         """Store an event, with its sound once it has ended."""

@@ -10,12 +10,19 @@ import click
 
 from edge.replay.formats import FORMATS
 
-__all__ = ["BACKENDS", "replay_options"]
+__all__ = ["BACKENDS", "OCCURRENCE", "replay_options"]
 
 BACKENDS = ("auto", "tensorrt", "cuda", "cpu")  # of edge.detect.engines, which takes long to import
 MOST_TOP = 5  # as many as a detection carries
 Command = Callable[..., Any]
 
+OCCURRENCE = click.option(
+    "--occurrence",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    default=0.03,
+    show_default=True,
+    help="How likely a species must be at the place in the week to be expected.",
+)
 # What decides which detections there are.
 JUDGEMENT = (
     click.option(
@@ -43,13 +50,7 @@ JUDGEMENT = (
         type=click.FloatRange(-180, 180),
         help="Degrees east: only what lives there is named, by a bundle that knows it.",
     ),
-    click.option(
-        "--occurrence",
-        type=click.FloatRange(0, 1, min_open=True, max_open=True),
-        default=0.03,
-        show_default=True,
-        help="How likely a species must be at the place in the week to be expected.",
-    ),
+    OCCURRENCE,
     click.option(
         "--consecutive",
         is_flag=True,

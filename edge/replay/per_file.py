@@ -8,8 +8,9 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from edge.errors import ConfigError
 from edge.replay.formats import Format
+from edge.replay.recordings import STANDARD_INPUT
 
-__all__ = ["STANDARD_INPUT", "check_places", "places_of"]
+__all__ = ["check_places", "places_of"]
 
 SUFFIXES: dict[Format, str] = {
     "table": ".txt",
@@ -21,7 +22,6 @@ SUFFIXES: dict[Format, str] = {
     "recordings": ".recordings.csv",
     "windows": ".windows.jsonl",
 }
-STANDARD_INPUT = "-"
 
 
 def places_of(

@@ -18,7 +18,7 @@ from edge.replay.folders import FolderWalk, identity_of
 from edge.sources.av import av_installed
 from edge.sources.file import length_s
 
-__all__ = ["Found", "Recording", "dated", "find_recordings", "standard_input"]
+__all__ = ["STANDARD_INPUT", "Found", "Recording", "dated", "find_recordings", "standard_input"]
 
 STANDARD_INPUT = "-"
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, TextIO
+from typing import TYPE_CHECKING, Literal, TextIO, get_args
 
 if TYPE_CHECKING:
     from edge.provenance import Provenance
@@ -13,16 +13,7 @@ __all__ = ["FORMATS", "TOP_FORMATS", "Format", "open_format"]
 Format = Literal[
     "table", "jsonl", "csv", "raven", "audacity", "kaleidoscope", "recordings", "windows"
 ]
-FORMATS: tuple[Format, ...] = (
-    "table",
-    "jsonl",
-    "csv",
-    "raven",
-    "audacity",
-    "kaleidoscope",
-    "recordings",
-    "windows",
-)
+FORMATS: tuple[Format, ...] = get_args(Format)
 # Tables that can have further columns for the best labels.
 TOP_FORMATS: tuple[Format, ...] = ("csv", "raven")
 

@@ -17,6 +17,7 @@ __all__ = [
     "ORIGIN_COLUMNS",
     "REASONS",
     "RECORDING_COLUMNS",
+    "TRACE_COLUMNS",
     "dated_cells",
     "end_of",
     "guarded_name",
@@ -27,6 +28,7 @@ __all__ = [
     "seconds",
     "top_cells",
     "top_columns",
+    "trace_cells",
     "utc_cell",
 ]
 
@@ -45,6 +47,10 @@ RECORDING_COLUMNS = (
     "judged_s",
     *(f"unjudged_{reason}_s" for reason in REASONS),
 )
+
+
+# By what a detection can be traced: what made it, and what became of its recording.
+TRACE_COLUMNS = (*ORIGIN_COLUMNS, *(f"recording_{name}" for name in RECORDING_COLUMNS))
 
 
 def guarded_path(path: str) -> str:
@@ -102,6 +108,11 @@ def recording_cells(result: ReplayResult) -> list[str]:
         seconds(effort.judged_s),
         *(seconds(effort.unjudged_s.get(reason, 0.0)) for reason in REASONS),
     ]
+
+
+def trace_cells(result: ReplayResult, provenance: Provenance) -> list[str]:
+    """Return the cells of `TRACE_COLUMNS`."""
+    return [*origin_cells(provenance), *recording_cells(result)]
 
 
 def top_columns(count: int) -> list[str]:

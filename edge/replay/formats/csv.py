@@ -5,20 +5,19 @@ from __future__ import annotations
 import csv
 from typing import TextIO
 
+from edge.bundle import Label
 from edge.provenance import Provenance
 from edge.replay.formats.base import ReplayResult
 from edge.replay.formats.cells import (
     DATED_COLUMNS,
-    ORIGIN_COLUMNS,
-    RECORDING_COLUMNS,
+    TRACE_COLUMNS,
     dated_cells,
     end_of,
     guarded_name,
     guarded_path,
-    origin_cells,
-    recording_cells,
     top_cells,
     top_columns,
+    trace_cells,
     utc_cell,
 )
 from edge.types import Detection
@@ -42,8 +41,7 @@ COLUMNS = (
     "id",
     # New columns come last: programs may count the old ones.
     *DATED_COLUMNS,
-    *ORIGIN_COLUMNS,
-    *(f"recording_{name}" for name in RECORDING_COLUMNS),
+    *TRACE_COLUMNS,
     "kind",
 )
 
@@ -61,15 +59,15 @@ class CsvTable:
         self._rows.writerow([*COLUMNS, *top_columns(top)])
 
     def write(self, result: ReplayResult) -> None:
-        origin, recording = origin_cells(self._provenance), recording_cells(result)
+        trace = trace_cells(result, self._provenance)
         for d in result.detections:
+            named = self._provenance.named(d.label)
             self._rows.writerow(
                 [
-                    *self._event(d, result),
+                    *self._event(d, named, result),
                     *dated_cells(result, d.start_sample),
-                    *origin,
-                    *recording,
-                    self._provenance.labels[d.label].kind if d.label is not None else "",
+                    *trace,
+                    named.kind if named else "",
                     *top_cells(d, self._top),
                 ]
             )
@@ -77,8 +75,7 @@ class CsvTable:
     def close(self) -> None:
         pass
 
-    def _event(self, d: Detection, result: ReplayResult) -> list[str]:
-        named = self._provenance.labels[d.label] if d.label is not None else None
+    def _event(self, d: Detection, named: Label | None, result: ReplayResult) -> list[str]:
         return [
             guarded_path(result.file),
             f"{d.start_s:.{DECIMALS}f}",

@@ -78,7 +78,7 @@ class KaleidoscopeTable:
         others = [s.label for s in d.top if s.label != d.label]
         alternates = others if d.label is not None else [d.nearest, *_without(d.nearest, others)]
         first, second = [*alternates, "", ""][:2]
-        named = self._provenance.labels[d.label] if d.label is not None else None
+        named = self._provenance.named(d.label)
         return [
             d.label or NO_ID,
             first,

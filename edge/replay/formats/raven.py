@@ -9,16 +9,14 @@ from edge.provenance import Provenance
 from edge.replay.formats.base import ReplayResult
 from edge.replay.formats.cells import (
     DATED_COLUMNS,
-    ORIGIN_COLUMNS,
-    RECORDING_COLUMNS,
+    TRACE_COLUMNS,
     dated_cells,
     end_of,
     guarded_name,
     guarded_path,
-    origin_cells,
-    recording_cells,
     top_cells,
     top_columns,
+    trace_cells,
     utc_cell,
 )
 from edge.replay.formats.names import UNKNOWN, display_name
@@ -47,8 +45,7 @@ COLUMNS = (
     "start_utc",
     "clock_source",
     *DATED_COLUMNS,
-    *ORIGIN_COLUMNS,
-    *(f"recording_{name}" for name in RECORDING_COLUMNS),
+    *TRACE_COLUMNS,
 )
 
 
@@ -69,7 +66,7 @@ class RavenTable:
         self._write_row([*COLUMNS, *top_columns(top)])
 
     def write(self, result: ReplayResult) -> None:
-        origin, recording = origin_cells(self._provenance), recording_cells(result)
+        trace = trace_cells(result, self._provenance)
         for d in result.detections:
             self._selection += 1
             self._write_row(
@@ -78,8 +75,7 @@ class RavenTable:
                     utc_cell(result, d.start_sample),
                     result.clock.source,
                     *dated_cells(result, d.start_sample),
-                    *origin,
-                    *recording,
+                    *trace,
                     *top_cells(d, self._top),
                 ]
             )
