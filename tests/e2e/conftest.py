@@ -1,4 +1,4 @@
-"""A broker, a store and sinks between them."""
+"""A sound server; a broker, a store and sinks between them."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from edge.mqtt.sink import MqttSink
 from edge.store.store import Store
 from tests.support.broker import Broker, Meter, unexpected
 from tests.support.fleet import Fleet, troubled_recorder
+from tests.support.soundserver import SoundServer, sound_server
 
 INFO = {"version": "0.1.0", "bundle": "0" * 64, "boot_id": "b"}
 
@@ -28,6 +29,13 @@ def broker(tmp_path: Path) -> Iterator[Broker]:
 def store(tmp_path: Path) -> Iterator[Store]:
     with Store(tmp_path / "edge.db", outbox_bytes=10**8, history_bytes=10**8) as store:
         yield store
+
+
+@pytest.fixture
+def server() -> Iterator[SoundServer]:
+    with sound_server() as server:
+        server.start()
+        yield server
 
 
 @pytest.fixture(scope="session")

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -13,46 +10,17 @@ import pytest
 
 from tests.support.audio import soundscape, write_audio
 from tests.support.live import edge, live_recorder
-from tests.support.soundserver import DEVICE, RATE_HZ, SoundServer, sound_server
+from tests.support.soundserver import DEVICE, RATE_HZ, SoundServer, hear
 
 pytestmark = pytest.mark.audio
 
 
-@pytest.fixture
-def server() -> Iterator[SoundServer]:
-    with sound_server() as server:
-        server.start()
-        yield server
-
-
-def test_every_sample_arrives_as_it_was_played(
-    server: SoundServer, tmp_path: Path, root: Path
-) -> None:
+def test_every_sample_arrives_as_it_was_played(server: SoundServer, tmp_path: Path) -> None:
     played = np.random.default_rng(3).integers(-(2**15), 2**15, 3 * RATE_HZ).astype(np.int16)
     played[[0, -1]] = 12_345  # so that neither end looks like the silence around it
     silence = np.zeros(RATE_HZ // 2, np.int16)  # plays on while the last of it is on its way to us
     wav = Path(write_audio(tmp_path / "noise.wav", np.concatenate([played, silence]), RATE_HZ))
-    command = [
-        sys.executable,
-        "-m",
-        "tests.support.hear",
-        DEVICE,
-        str(RATE_HZ),
-        str(tmp_path / "heard.npz"),
-    ]
-    with subprocess.Popen(
-        command, cwd=root, env=server.environ, stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    ) as hearing:
-        assert hearing.stdout is not None
-        assert hearing.stdout.readline() == b"hearing\n"
-        assert server.play(wav).wait(60) == 0
-        hearing.communicate(timeout=60)
-    heard = np.load(tmp_path / "heard.npz")
-    assert not len(heard["gaps"])
-    # float32 holds every 16-bit number exactly; full scale is 1.
-    steps = heard["samples"] * 2**15
-    sounding = np.flatnonzero(steps)
-    np.testing.assert_array_equal(steps[sounding[0] : sounding[-1] + 1], played)
+    np.testing.assert_array_equal(hear(server, wav, tmp_path / "heard.npz"), played)
 
 
 def test_a_recorder_hears_what_replay_hears(server: SoundServer, tmp_path: Path) -> None:

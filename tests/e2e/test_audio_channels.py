@@ -5,8 +5,6 @@ The server offers any number of channels and mixes what it has into fewer.
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,7 +17,7 @@ from tests.support.audio import write_audio
 from tests.support.bundles import tone
 from tests.support.daemons import until
 from tests.support.live import edge, live_config, live_recorder
-from tests.support.soundserver import DEVICE, QUAD, RATE_HZ, STEREO, SoundServer, sound_server
+from tests.support.soundserver import DEVICE, QUAD, RATE_HZ, STEREO, SoundServer, hear, sound_server
 
 pytestmark = pytest.mark.audio
 Pcm = NDArray[np.int16]
@@ -39,27 +37,12 @@ def noise(seconds: float, seed: int) -> Pcm:
     return samples
 
 
-def heard(
-    server: SoundServer, folder: Path, root: Path, played: Pcm, channel: str
-) -> NDArray[np.float64]:
+def heard(server: SoundServer, folder: Path, played: Pcm, channel: str) -> NDArray[np.float64]:
     """Return what a microphone of this channel hears of frames (n, channels), in 16-bit steps."""
     silence = np.zeros((RATE_HZ // 2, played.shape[1]), np.int16)
     wav = folder / "noise.wav"
     soundfile.write(wav, np.concatenate([played, silence]), RATE_HZ)
-    out = folder / f"{channel}.npz"
-    command = [sys.executable, "-m", "tests.support.hear", DEVICE, str(RATE_HZ), str(out), channel]
-    with subprocess.Popen(
-        command, cwd=root, env=server.environ, stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    ) as hearing:
-        assert hearing.stdout is not None
-        assert hearing.stdout.readline() == b"hearing\n"
-        assert server.play(wav).wait(60) == 0
-        hearing.communicate(timeout=60)
-    found = np.load(out)
-    assert not len(found["gaps"])
-    steps: NDArray[np.float64] = found["samples"].astype(np.float64) * 2**15
-    sounding = np.flatnonzero(steps)
-    return steps[sounding[0] : sounding[-1] + 1] if len(sounding) else steps[:0]
+    return hear(server, wav, folder / f"{channel}.npz", channel)
 
 
 def test_each_channel_is_heard_bit_for_bit_and_a_mix_is_their_mean(
@@ -67,10 +50,10 @@ def test_each_channel_is_heard_bit_for_bit_and_a_mix_is_their_mean(
 ) -> None:
     left, right = noise(2, 1), noise(2, 3)
     both = np.stack([left, right], axis=1)
-    np.testing.assert_array_equal(heard(server, tmp_path, root, both, "1"), left)
-    np.testing.assert_array_equal(heard(server, tmp_path, root, both, "2"), right)
+    np.testing.assert_array_equal(heard(server, tmp_path, both, "1"), left)
+    np.testing.assert_array_equal(heard(server, tmp_path, both, "2"), right)
     mean = (left.astype(np.float64) + right) / 2
-    np.testing.assert_array_equal(heard(server, tmp_path, root, both, "mix"), mean)
+    np.testing.assert_array_equal(heard(server, tmp_path, both, "mix"), mean)
 
 
 def test_each_of_four_channels_is_heard_bit_for_bit(tmp_path: Path, root: Path) -> None:
@@ -78,7 +61,7 @@ def test_each_of_four_channels_is_heard_bit_for_bit(tmp_path: Path, root: Path) 
     with sound_server(layout=QUAD) as server:
         server.start()
         for channel in range(4):
-            found = heard(server, tmp_path, root, frames, str(channel + 1))
+            found = heard(server, tmp_path, frames, str(channel + 1))
             np.testing.assert_array_equal(found, frames[:, channel])
 
 
@@ -87,9 +70,9 @@ def test_one_of_two_channels_that_cancel_is_heard(
 ) -> None:
     left = np.maximum(noise(2, 1), -(2**15) + 1)
     both = np.stack([left, -left], axis=1)
-    np.testing.assert_array_equal(heard(server, tmp_path, root, both, "1"), left)
-    np.testing.assert_array_equal(heard(server, tmp_path, root, both, "2"), -left)
-    assert not len(heard(server, tmp_path, root, both, "mix"))
+    np.testing.assert_array_equal(heard(server, tmp_path, both, "1"), left)
+    np.testing.assert_array_equal(heard(server, tmp_path, both, "2"), -left)
+    assert not len(heard(server, tmp_path, both, "mix"))
 
 
 def test_a_recorder_says_that_the_channels_of_its_mix_cancel(

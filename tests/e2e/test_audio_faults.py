@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
@@ -14,20 +13,13 @@ from tests.support.audio import write_audio
 from tests.support.bundles import tone
 from tests.support.daemons import until
 from tests.support.live import LiveRecorder, live_recorder
-from tests.support.soundserver import RATE_HZ, SoundServer, sound_server
+from tests.support.soundserver import RATE_HZ, SoundServer
 
 pytestmark = pytest.mark.audio
 
 # READY comes about 0.1 s after the first sample, which has to be little against the 1 % that the
 # ledger may be off by.
 ENOUGH_S = 20.0
-
-
-@pytest.fixture
-def server() -> Iterator[SoundServer]:
-    with sound_server() as server:
-        server.start()
-        yield server
 
 
 def has_opened(recorder: LiveRecorder, times: int) -> bool:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import json
 from collections import Counter
-from collections.abc import Iterator
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -17,19 +16,12 @@ import soxr
 from deploy.importing.birdnet import import_birdnet, installed_birdnet
 from edge.types import Array
 from tests.support.live import edge, live_recorder
-from tests.support.soundserver import DEVICE, RATE_HZ, SoundServer, sound_server
+from tests.support.soundserver import DEVICE, RATE_HZ, SoundServer
 
 pytestmark = [pytest.mark.birdnet, pytest.mark.audio]
 
 SPECIES = ("great_tit", "common_kestrel")
 PLACE = {"latitude": 47.8, "longitude": 16.3}
-
-
-@pytest.fixture
-def server() -> Iterator[SoundServer]:
-    with sound_server() as server:
-        server.start()
-        yield server
 
 
 def dawn(folder: Path) -> Array:

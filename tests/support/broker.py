@@ -16,10 +16,13 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 MOSQUITTO = (
     shutil.which("mosquitto", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
@@ -99,7 +102,40 @@ class Broker:
         self._process.send_signal(signal.SIGCONT)
 
 
-class Terse:
+class Scripted:
+    """A broker on a free port whose words a test writes: `_talk` has each connection in turn.
+
+    `connections` is how many there were.
+    """
+
+    def __init__(self) -> None:
+        self.connections = 0
+        self._server = socket.create_server(("127.0.0.1", 0))
+        self.port = int(self._server.getsockname()[1])
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._server.close()
+
+    def _serve(self) -> None:
+        with contextlib.suppress(OSError):  # closed
+            while True:
+                connection, _ = self._server.accept()
+                self.connections += 1
+                self._take(connection, self.connections)
+
+    def _take(self, connection: socket.socket, number: int) -> None:
+        with connection, contextlib.suppress(OSError, EOFError):
+            self._talk(connection, number)
+
+    def _talk(self, connection: socket.socket, number: int) -> None:
+        raise NotImplementedError
+
+
+class Terse(Scripted):
     """A broker that accepts everything, but hangs up on one topic, as MQTT 3.1.1 has it.
 
     With a `receive_maximum` it asks for no more messages at once, answers only when it has waited
@@ -110,25 +146,10 @@ class Terse:
         self.most_unanswered = 0
         self._topic = hangs_up_on.encode()
         self._receive_maximum = receive_maximum
-        self._server = socket.create_server(("127.0.0.1", 0))
-        self.port = int(self._server.getsockname()[1])
-        threading.Thread(target=self._serve, daemon=True).start()
+        super().__init__()
 
-    def __enter__(self) -> Terse:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self._server.close()
-
-    def _serve(self) -> None:
-        with contextlib.suppress(OSError):  # closed
-            while True:
-                connection, _ = self._server.accept()
-                with connection, contextlib.suppress(OSError, EOFError):
-                    self._talk(connection)
-
-    def _talk(self, connection: socket.socket) -> None:
-        kind, body = _packet(connection)
+    def _talk(self, connection: socket.socket, number: int) -> None:
+        kind, body = next_packet(connection)
         five = body[6] == 5  # CONNECT: the protocol's name, then its level
         properties = (
             b""
@@ -144,7 +165,7 @@ class Terse:
             ):
                 connection.sendall(b"".join(b"\x40\x02" + mid for mid in unanswered))
                 unanswered.clear()
-            kind, body = _packet(connection)
+            kind, body = next_packet(connection)
             if kind >> 4 == 3:  # PUBLISH, with QoS 1
                 length = int.from_bytes(body[:2], "big")
                 if body[2 : 2 + length] == self._topic:
@@ -153,7 +174,7 @@ class Terse:
                 self.most_unanswered = max(self.most_unanswered, len(unanswered))
 
 
-def _packet(connection: socket.socket) -> tuple[int, bytes]:
+def next_packet(connection: socket.socket) -> tuple[int, bytes]:
     """First byte and body of the next MQTT packet."""
     kind = _exactly(connection, 1)[0]
     shift = length = 0

@@ -9,13 +9,19 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["DEVICE", "QUAD", "RATE_HZ", "STEREO", "SoundServer", "sound_server"]
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["DEVICE", "QUAD", "RATE_HZ", "STEREO", "SoundServer", "hear", "sound_server"]
+
+ROOT = Path(__file__).resolve().parents[2]
 
 DEVICE = "recorder"
 RATE_HZ = 48_000
@@ -138,6 +144,27 @@ class SoundServer:
         layout = f"--channel-map={self._layout}"
         command = ["paplay", "--device=field", "--volume=65536", layout, str(wav)]
         return subprocess.Popen(command, env=self.environ)
+
+
+def hear(server: SoundServer, wav: Path, out: Path, *channel: str) -> NDArray[np.float64]:
+    """Play a file to a microphone of this project, and return what it heard, in 16-bit steps (n,).
+
+    `out` is a file to write on the way. The silence around the sound is left out.
+    """
+    command = [sys.executable, "-m", "tests.support.hear", DEVICE, str(RATE_HZ), str(out), *channel]
+    with subprocess.Popen(
+        command, cwd=ROOT, env=server.environ, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as hearing:
+        assert hearing.stdout is not None
+        assert hearing.stdout.readline() == b"hearing\n"
+        assert server.play(wav).wait(60) == 0
+        hearing.communicate(timeout=60)
+    found = np.load(out)
+    assert not len(found["gaps"])
+    # float32 holds every 16-bit number exactly; full scale is 1.
+    steps: NDArray[np.float64] = found["samples"].astype(np.float64) * 2**15
+    sounding = np.flatnonzero(steps)
+    return steps[sounding[0] : sounding[-1] + 1] if len(sounding) else steps[:0]
 
 
 @contextmanager
