@@ -14,8 +14,9 @@ from edge.bundle import FP32, Label
 from edge.bundle.digest import canonical_digest
 from edge.detect.model import Classifier
 from edge.detect.place import Place
-from edge.detect.site import SpeciesList
+from edge.detect.site import OffList
 from edge.detect.smoothing import SmoothingConfig
+from edge.detect.species_list import SpeciesList
 from edge.errors import ConfigError, shown
 from edge.section import Section
 
@@ -92,6 +93,7 @@ def chosen_later(
     species: SpeciesList | None,
     smoothing: SmoothingConfig,
     channel: object = "mix",
+    offlist: OffList = "unknown",
 ) -> dict[str, Any]:
     """Return the settings that came after the first recorders, where they were chosen.
 
@@ -101,6 +103,7 @@ def chosen_later(
         "species": species,
         "refine": smoothing if smoothing.on else None,
         "channel": channel if channel != "mix" else None,
+        "offlist": offlist if offlist != "unknown" else None,
     }
     return {key: value for key, value in chosen.items() if value is not None}
 

@@ -6,7 +6,7 @@ from edge.bundle.features import Frontend
 from edge.bundle.golden import Golden, NewVariant
 from edge.bundle.heads import Head, Verdicts
 from edge.bundle.labels import Label
-from edge.bundle.manifest import FP32, Manifest, Variant
+from edge.bundle.manifest import FP32, ListMargin, Manifest, Variant
 from edge.bundle.reading import load_bundle
 from edge.bundle.spec import FrontendSpec
 from edge.bundle.writing import Stored, write_bundle
@@ -20,6 +20,7 @@ __all__ = [
     "Golden",
     "Head",
     "Label",
+    "ListMargin",
     "Manifest",
     "Network",
     "NewVariant",

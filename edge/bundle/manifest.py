@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from edge.bundle.mapping import from_mapping, keys_of, list_of
 from edge.bundle.spec import FrontendSpec
 from edge.errors import SpecError, shown
 
-__all__ = ["BACKENDS", "FORMAT_VERSION", "FP32", "PRECISIONS", "Manifest", "Variant"]
+__all__ = ["BACKENDS", "FORMAT_VERSION", "FP32", "PRECISIONS", "ListMargin", "Manifest", "Variant"]
 
 # The newest that is read. 2 brought variants, 3 several labels in a window and frames, 4 attention,
 # 5 stored bands, frames that are not centred, power laws, kinds and languages of labels, licences.
@@ -62,6 +63,25 @@ class Variant:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ListMargin:
+    """How far an animal that is not on a list may outdo those on it: in logits, the best of the
+    others minus the best of the list is at most `threshold` where the list is believed.
+
+    `scale` is the spread of this difference where an animal of the list is heard.
+    """
+
+    threshold: float
+    scale: float
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.threshold) and math.isfinite(self.scale) and self.scale > 0):
+            raise SpecError(
+                f"threshold {self.threshold} and scale {self.scale}: need finite numbers and a "
+                "scale above 0"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
 class Manifest:
     """What `manifest.json` holds.
 
@@ -73,8 +93,9 @@ class Manifest:
     part in which the score of its label is at least the threshold. With `attention` the graph has
     an output of that name, (B, F', T'): where it looks, in F' bands, lowest first, and T' parts of
     the window; each window's adds up to 1. With `occurrence` the bundle knows which labels a place
-    has in which week. `licence` is what its makers allow, `source` what it was
-    made from; both are empty for a bundle of one's own.
+    has in which week. `list_margin`, with the activation `sigmoid`, says when a list of species
+    explains a window. `licence` is what its makers allow, `source` what it was made from; both are
+    empty for a bundle of one's own.
     """
 
     name: str
@@ -91,6 +112,7 @@ class Manifest:
     variants: dict[str, Variant] = dataclasses.field(default_factory=dict)
     label_thresholds: dict[str, float] = dataclasses.field(default_factory=dict)
     frame_threshold: float | None = None
+    list_margin: ListMargin | None = None
     attention: bool = False
     occurrence: bool = False
     licence: str = ""
@@ -107,8 +129,10 @@ class Manifest:
         for name in OMITTED:
             if not plain[name]:
                 del plain[name]
-        if self.frame_threshold is None:
-            del plain["frame_threshold"]
+        plain["list_margin"] = self.list_margin and dataclasses.asdict(self.list_margin)
+        for name in ("frame_threshold", "list_margin"):
+            if plain[name] is None:
+                del plain[name]
         return plain
 
     @staticmethod
@@ -128,6 +152,10 @@ class Manifest:
             _variant_name(name, where): _variant(variant, where=f"{where}: variants: {name}")
             for name, variant in variants.items()
         }
+        if "list_margin" in values:
+            values["list_margin"] = from_mapping(
+                ListMargin, values["list_margin"], where=f"{where}: list_margin"
+            )
         manifest: Manifest = from_mapping(Manifest, values, where=where)
         return manifest
 
@@ -138,6 +166,8 @@ class Manifest:
         self._check_label_thresholds()
         if not isinstance(self.attention, bool):
             raise SpecError(f"attention: {self.attention!r} is neither true nor false")
+        if self.list_margin is not None and self.activation != "sigmoid":
+            raise SpecError(f"list_margin: has no meaning with the activation {self.activation}")
         if self.frame_threshold is not None and not (
             self.activation == "sigmoid" and 0 < self.frame_threshold <= 1
         ):
@@ -174,6 +204,7 @@ class Manifest:
             or any(channel.level.kind == "power_law" for channel in frontend.channels)
             or any(label.kind != "animal" or label.names for label in self.labels)
             or self.occurrence
+            or self.list_margin
             or self.licence
             or self.source
         )

@@ -80,7 +80,9 @@ class Config(Section):
         There is nothing secret in it, and nothing about delivery or storage.
         """
         return {
-            **chosen_later(species=self.site.species, smoothing=self.smoothing),
+            **chosen_later(
+                species=self.site.species, smoothing=self.smoothing, offlist=self.site.offlist
+            ),
             "hop_s": self.model.hop_s,
             "tracker": self.tracker,
             "health": self.health,

@@ -27,6 +27,7 @@ TAKES_EFFECT: Mapping[str, When] = {
     "site.occurrence": "stream",
     "site.timezone": "stream",
     "site.language": "stream",
+    "site.offlist": "stream",
     "audio.device": "stream",
     "audio.channel": "stream",
     "audio.rate_hz": "stream",

@@ -9,7 +9,8 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from edge.clock import parse_zone
 from edge.detect.place import Place
-from edge.detect.site import SpeciesList, parse_species
+from edge.detect.site import OffList
+from edge.detect.species_list import SpeciesList, parse_species
 from edge.section import Section
 
 __all__ = ["SiteConfig"]
@@ -28,7 +29,8 @@ class SiteConfig(Section):
     that is as likely there in the week as `occurrence`; else every label, all year. The position is
     in degrees, WGS84, positive in the north and in the east; None where it is not known. `timezone`
     is a name such as Europe/Vienna or an offset; events have local time beside UTC where it is
-    given. `language` is that of common names, for a bundle that has names in several.
+    given. `language` is that of common names, for a bundle that has names in several. `offlist` is
+    what becomes of a label that is not expected: unknown, or the next best that is expected.
     """
 
     species: Annotated[SpeciesList, BeforeValidator(parse_species)] | None = None
@@ -37,6 +39,7 @@ class SiteConfig(Section):
     occurrence: Annotated[float, Field(gt=0, lt=1)] = 0.03
     timezone: Annotated[str, AfterValidator(_zone)] | None = None
     language: Annotated[str, Field(min_length=2, max_length=20)] | None = None
+    offlist: OffList = "unknown"
 
     @model_validator(mode="after")
     def _both_or_none(self) -> SiteConfig:

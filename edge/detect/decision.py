@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
+from numpy.typing import NDArray
 
+from edge.bundle import Bundle, ListMargin
 from edge.types import Array, Prediction, Score
 
 __all__ = ["REJECTED", "TOP", "Decision", "best"]
 
+Mask = NDArray[np.bool_]
 TOP = 5  # labels named with each prediction
 # The least novelty of a window without a label; it survives the rounding of the wire format.
 REJECTED = 0.5 + 1e-6
@@ -21,6 +26,9 @@ class Decision:
     """How a bundle gives labels.
 
     `thresholds` (K,) are those of a bundle whose windows may carry several labels; else None.
+    `animals` (K,) says which labels are species, None: all. `margin` is how far one that is not on
+    a site's list may outdo those on it. `leaves_room`: the scores of one label do not add up to 1,
+    the rest is that of none of them.
 
     One label: the best, unless the window is rejected. Several: all that reach their thresholds,
     unless the window is rejected; where none does, it is rejected for that, and its novelty is the
@@ -29,6 +37,36 @@ class Decision:
 
     labels: tuple[str, ...]
     thresholds: Array | None = None
+    animals: Mask | None = None
+    margin: ListMargin | None = None
+    leaves_room: bool = False
+
+    @staticmethod
+    def of(bundle: Bundle) -> Decision:
+        """Return that of a bundle."""
+        return Decision(
+            labels=tuple(label.label for label in bundle.labels),
+            thresholds=bundle.label_thresholds,
+            animals=np.array([label.kind == "animal" for label in bundle.labels], bool),
+            margin=bundle.manifest.list_margin,
+            leaves_room=bundle.manifest.activation == "softmax_other",
+        )
+
+    @cached_property
+    def index(self) -> Mapping[str, int]:
+        """Where each label stands among the scores."""
+        return {label: k for k, label in enumerate(self.labels)}
+
+    def passes(self, scores: Array) -> Mask:
+        """Return which labels (K,) would be given if there were no better one.
+
+        One of several must reach its threshold. One alone must be as likely as none of them where
+        the scores leave room for that; else it must have half of all.
+        """
+        if self.thresholds is not None:
+            passing: Mask = scores >= self.thresholds
+            return passing
+        return scores >= (max(1.0 - float(scores.sum()), 0.0) if self.leaves_room else 0.5)
 
     def __call__(
         self, p: Prediction, *, scores: Array, novelty: float, accepted: bool

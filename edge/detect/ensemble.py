@@ -8,9 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.bundle import Bundle, FrontendSpec
+from edge.bundle import Bundle, FrontendSpec, ListMargin
 from edge.bundle.digest import sha256_of
-from edge.detect.decision import Decision
 from edge.detect.model import EngineChoice, Model, Verdict, unjudged
 from edge.errors import BundleError
 from edge.types import Array, Prediction, Window
@@ -40,7 +39,12 @@ class Ensemble:
         self._frontends = [frontends.index(frontend) for frontend in frontends]
         self._orders = [_order_of(member.decision.labels, labels) for member in members]
         self.bundle = first.bundle
-        self.decision = Decision(labels=labels, thresholds=self._thresholds())
+        self.decision = dataclasses.replace(
+            first.decision,
+            thresholds=self._thresholds(),
+            margin=self._margin(),
+            leaves_room=all(member.decision.leaves_room for member in members),
+        )
 
     @property
     def digest(self) -> str:
@@ -93,6 +97,17 @@ class Ensemble:
             if member.decision.thresholds is not None
         ]
         return np.mean(thresholds, axis=0).astype(np.float32) if thresholds else None
+
+    def _margin(self) -> ListMargin | None:
+        """Return the mean of the members' margins, None where one of them has none."""
+        margins = [member.decision.margin for member in self._members]
+        given = [margin for margin in margins if margin is not None]
+        if len(given) < len(margins):
+            return None
+        return ListMargin(
+            threshold=float(np.mean([margin.threshold for margin in given])),
+            scale=float(np.mean([margin.scale for margin in given])),
+        )
 
 
 def _order_of(labels: tuple[str, ...], wanted: tuple[str, ...]) -> NDArray[np.intp]:

@@ -112,8 +112,7 @@ class Model:
         self.bundle = bundle
         self.engine = engine or EngineChoice(backend="", variant=FP32)
         self.network = bundle.networks[self.engine.variant]
-        labels = tuple(label.label for label in bundle.labels)
-        self.decision = Decision(labels=labels, thresholds=bundle.label_thresholds)
+        self.decision = Decision.of(bundle)
         self.limits = limits or HealthConfig()
         self._backend = backend
         self._frontend = bundle.new_frontend()

@@ -11,7 +11,7 @@ from pydantic import Field
 
 from edge.bundle import Bundle, Label
 from edge.detect.seasons import WEEKS, Calendar
-from edge.detect.site import SpeciesList
+from edge.detect.species_list import SpeciesList
 from edge.errors import ConfigError
 from edge.section import Section
 from edge.types import Array

@@ -1,86 +1,35 @@
 """Which species a site may have, and when.
 
-A label that is not expected is reported as unknown, with the label as nearest.
+A label that is not expected is reported as unknown, with the label as nearest; or the list is cut
+first, and the best label that is left is reported where it passes by itself.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Protocol
+import math
+from collections.abc import Callable
+from typing import Literal
+
+import numpy as np
 
 from edge.clock import Clock
-from edge.detect.decision import REJECTED
-from edge.detect.seasons import MONTHS, Calendar
-from edge.errors import ConfigError, shown
-from edge.strictyaml import read_any
-from edge.types import Prediction
+from edge.detect.decision import REJECTED, Decision, Mask
+from edge.detect.species_list import Species, SpeciesList
+from edge.types import Array, Prediction, Score
 
 __all__ = [
     "Expected",
+    "OffList",
     "Site",
-    "Species",
-    "SpeciesList",
-    "parse_species",
-    "read_species",
     "site_of",
 ]
 
 # Takes from a prediction the labels that are not expected.
 Expected = Callable[[Prediction], Prediction]
-ALL_MONTHS = MONTHS.all
-FORM = (
-    "must be a list of labels or names, or each of them with a list of months from 1 to 12 (null: "
-    "all year)"
-)
-
-
-class Species(Protocol):
-    """What is expected, and when."""
-
-    @property
-    def expected(self) -> Mapping[str, frozenset[int]]:
-        """The parts of the year in which each label is expected."""
-        ...
-
-    @property
-    def calendar(self) -> Calendar:
-        """How these parts are counted."""
-        ...
-
-
-@dataclass(frozen=True, kw_only=True)
-class SpeciesList:
-    """The labels expected at a site, in alphabetical order, each with its months in order.
-
-    Where no months were named they are all twelve. As a person wrote it, a list may have names in
-    the place of labels; `resolve_species` knows what they mean. With a sign before each, it changes
-    what a bundle expects at a place (`edge.detect.place`).
-    """
-
-    months: tuple[tuple[str, tuple[int, ...]], ...]
-
-    @property
-    def is_change(self) -> bool:
-        """Whether it adds (`+label`) and removes (`-label`) only."""
-        return any(_is_signed(label) for label, _ in self.months)
-
-    @property
-    def labels(self) -> tuple[str, ...]:
-        """Labels that are expected at some time of the year."""
-        return tuple(label for label, _ in self.months)
-
-    @property
-    def expected(self) -> Mapping[str, frozenset[int]]:
-        """The months of each label."""
-        return {label: frozenset(months) for label, months in self.months}
-
-    @property
-    def calendar(self) -> Calendar:
-        """The year in months."""
-        return MONTHS
+# What becomes of a window whose label is not on the list.
+OffList = Literal["unknown", "next"]
+LEAST = 2.0**-24  # of a score and of what it lacks to 1: float32 rounds both
 
 
 class Site:
@@ -90,13 +39,26 @@ class Site:
     A label counts as expected when its times of the year and those in which the window may lie,
     given the uncertainty of the clock, have one in common. So a clock that was never set withholds
     no label for its season, only labels that are not listed.
+
+    With `off_list` unknown, an expected animal is withheld too where another outdoes it by more
+    than the bundle's margin: what is heard is then rather an animal that the list lacks.
     """
 
-    def __init__(self, species: Species, *, clock_at: Callable[[int], Clock]) -> None:
+    def __init__(
+        self,
+        species: Species,
+        *,
+        clock_at: Callable[[int], Clock],
+        decision: Decision,
+        off_list: OffList = "unknown",
+    ) -> None:
         self._expected = species.expected
         self._calendar = species.calendar
         self._seasonal = any(parts != self._calendar.all for parts in self._expected.values())
         self._clock_at = clock_at
+        self._decision = decision
+        self._off_list = off_list
+        self._listed: dict[frozenset[int], Mask] = {}
 
     def __call__(self, p: Prediction) -> Prediction:
         """Return `p`, or what is left of it.
@@ -105,80 +67,76 @@ class Site:
         """
         if p.label is None:
             return p
-        now = self._calendar.all
-        if self._seasonal:
-            now = self._calendar.parts_at(self._clock_at(p.start_sample), p.start_sample)
-        expected = tuple(score for score in p.accepted if self._is_expected(score.label, now))
+        listed = self._listed_at(p.start_sample)
+        expected = tuple(s for s in p.accepted if listed[self._decision.index[s.label]])
+        if self._off_list == "next":
+            expected = expected or self._next(p, listed)
+        elif self._decision.margin is not None:
+            novelty = outdone(p.scores, listed, self._decision)
+            if novelty > 0.5:
+                expected = tuple(s for s in expected if not self._is_animal(s.label))
+            else:
+                p = dataclasses.replace(p, novelty=max(p.novelty, novelty))
         if not expected:
             novelty = max(1.0 - p.novelty, REJECTED)
             return dataclasses.replace(p, label=None, others=(), novelty=novelty)
-        return p if len(expected) == 1 + len(p.others) else p.carrying(expected)
+        return p if expected == p.accepted else p.carrying(expected)
 
-    def _is_expected(self, label: str, now: frozenset[int]) -> bool:
-        return not self._expected.get(label, frozenset()).isdisjoint(now)
+    def _listed_at(self, sample: int) -> Mask:
+        """Return which labels (K,) are expected when a window begins."""
+        now = self._calendar.all
+        if self._seasonal:
+            now = self._calendar.parts_at(self._clock_at(sample), sample)
+        if now not in self._listed:
+            nowhere: frozenset[int] = frozenset()
+            labels = self._decision.labels
+            found = [not self._expected.get(name, nowhere).isdisjoint(now) for name in labels]
+            self._listed = {now: np.array(found, bool)}
+        return self._listed[now]
+
+    def _next(self, p: Prediction, listed: Mask) -> tuple[Score, ...]:
+        """Return the best of the listed labels, where it would be given without the others."""
+        passing = listed & self._decision.passes(p.scores)
+        if not passing.any():
+            return ()
+        k = int(np.where(passing, p.scores, -1).argmax())
+        return (Score(label=self._decision.labels[k], score=float(p.scores[k])),)
+
+    def _is_animal(self, label: str) -> bool:
+        animals = self._decision.animals
+        return animals is None or bool(animals[self._decision.index[label]])
 
 
-def site_of(*lists: Species | None, clock_at: Callable[[int], Clock]) -> Expected:
+def outdone(scores: Array, listed: Mask, decision: Decision) -> float:
+    """Return how far animals outdo those that are listed: a novelty in 0..1, above 0.5 too far.
+
+    `scores` (K,) are those of labels that are judged each by itself. Other sounds are left out: an
+    engine is heard beside an animal, not in its place.
+    """
+    margin, animals = decision.margin, decision.animals
+    others = ~listed if animals is None else ~listed & animals
+    own = listed if animals is None else listed & animals
+    if margin is None or not others.any() or not own.any():
+        return 0.0
+    difference = _logit(scores[others].max()) - _logit(scores[own].max())
+    return float(0.5 * (1 + np.tanh(0.5 * (difference - margin.threshold) / margin.scale)))
+
+
+def _logit(score: np.float32) -> float:
+    p = min(max(float(score), LEAST), 1 - LEAST)
+    return math.log(p / (1 - p))
+
+
+def site_of(
+    *lists: Species | None,
+    clock_at: Callable[[int], Clock],
+    decision: Decision,
+    off_list: OffList = "unknown",
+) -> Expected:
     """Return what withholds all that is not on the first list that there is; without any, nothing
     is withheld. What only changes another list is none.
     """
     for species in lists:
         if species is not None and not (isinstance(species, SpeciesList) and species.is_change):
-            return Site(species, clock_at=clock_at)
+            return Site(species, clock_at=clock_at, decision=decision, off_list=off_list)
     return lambda p: p
-
-
-def parse_species(value: object) -> SpeciesList:
-    """Parse a list of labels, or a mapping of labels to months, as YAML gives them.
-
-    Raises ValueError with what is wrong.
-    """
-    if isinstance(value, SpeciesList):
-        return value
-    pairs = _pairs(value)
-    for label, _ in pairs:
-        if not (isinstance(label, str) and label and label.isprintable()):
-            raise ValueError(f"{shown(label)} is not a label: {FORM}")
-    labels = [label for label, _ in pairs]
-    if not labels:
-        raise ValueError("names no species: leave it out to expect every label of the bundle")
-    twice = next((label for label in labels if labels.count(label) > 1), None)
-    if twice is not None:
-        raise ValueError(f"names {twice} twice")
-    signed = [label for label in labels if _is_signed(label)]
-    if signed and (len(signed) < len(labels) or isinstance(value, dict)):
-        raise ValueError(f"has {signed[0]}: with a sign before one, each has one, and no months")
-    months = sorted((label, _parse_months(label, months)) for label, months in pairs)
-    return SpeciesList(months=tuple(months))
-
-
-def read_species(file: Path, *, key: str) -> SpeciesList:
-    """Read the list in a YAML file; raises `ConfigError` naming `key` and the file."""
-    try:
-        return parse_species(read_any(file))
-    except ValueError as exc:
-        raise ConfigError(f"{file} {exc}", key=key) from exc
-
-
-def _is_signed(label: str) -> bool:
-    return label.startswith(("+", "-"))
-
-
-def _pairs(value: object) -> list[tuple[Any, Any]]:
-    """Return labels with their months as they are written, None for all year."""
-    if isinstance(value, list):
-        return [(label, None) for label in value]
-    if isinstance(value, dict):
-        return list(value.items())
-    raise ValueError(FORM)
-
-
-def _parse_months(label: str, months: object) -> tuple[int, ...]:
-    if months is None:
-        return tuple(sorted(ALL_MONTHS))
-    if not (isinstance(months, list) and months):
-        raise ValueError(f"{label}: {shown(months)} is not a list of months from 1 to 12")
-    for month in months:
-        if not isinstance(month, int) or isinstance(month, bool) or month not in ALL_MONTHS:
-            raise ValueError(f"{label}: {shown(month)} is not a month from 1 to 12")
-    return tuple(sorted(set(months)))

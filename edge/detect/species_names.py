@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 from edge.bundle import Label
 from edge.detect.seasons import MONTHS
-from edge.detect.site import SpeciesList
+from edge.detect.species_list import SpeciesList
 from edge.errors import ConfigError, shown
 
 __all__ = ["resolve_species"]

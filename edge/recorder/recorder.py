@@ -137,7 +137,13 @@ class Recorder:
                 decision=decision,
                 identity=f"{stream}|{plan.provenance.identity}",
                 config=plan.config.tracker,
-                site=site_of(plan.config.site.species, plan.place_species, clock_at=self._clock.at),
+                site=site_of(
+                    plan.config.site.species,
+                    plan.place_species,
+                    clock_at=self._clock.at,
+                    decision=decision,
+                    off_list=plan.config.site.offlist,
+                ),
             ),
             meter=self,
         )

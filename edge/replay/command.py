@@ -71,8 +71,8 @@ def _choice(form: Format, options: dict[str, Any]) -> OutputChoice:
 def _settings(form: Format, options: dict[str, Any]) -> ReplaySettings:
     """Take what decides the result from the options."""
     from edge.detect.place import place_of
-    from edge.detect.site import read_species
     from edge.detect.smoothing import SmoothingConfig
+    from edge.detect.species_list import read_species
     from edge.models import bundle_path, default_bundle_path
     from edge.replay.replayer import ReplaySettings
     from edge.section import section_of_options
@@ -86,6 +86,7 @@ def _settings(form: Format, options: dict[str, Any]) -> ReplaySettings:
         hop_s=options["hop_s"],
         zone=_zone(options["zone"]),
         place=place_of(options["lat"], options["lon"], occurrence=options["occurrence"]),
+        offlist=options["offlist"],
         language=options["language"],
         channel=_channel(options["channel"]),
         species=read_species(Path(species), key="--species") if species is not None else None,

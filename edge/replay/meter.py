@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Literal, get_args
 
 from edge.errors import BackendError
-from edge.replay.formats.base import Unjudged
+from edge.replay.formats.base import RecordingEffort, Unjudged
+from edge.sources.file import FileSource
 from edge.types import AudioBlock, Prediction, Window
 
 __all__ = ["ReplayMeter"]
@@ -64,6 +65,23 @@ class ReplayMeter:
     def failed(self, window: Window, error: BackendError) -> None:
         """See `Meter.failed`: half a result would pass for a whole one."""
         raise error
+
+    def effort(self, source: FileSource) -> RecordingEffort:
+        """Return how much of the recording was heard, now that `source` has ended."""
+        self.close()
+        rate_hz = source.sample_rate_hz
+        return RecordingEffort(
+            audio_s=self.arrived / rate_hz,
+            judged_s=self.samples["judged"] / rate_hz,
+            unjudged_s={
+                reason: self.samples[reason] / rate_hz
+                for reason in get_args(Unjudged)
+                if self.samples[reason]
+            },
+            header_s=source.facts.announced_s,
+            missing_s=source.reading.missing_s,
+            gap_s=(self.end - self.arrived) / rate_hz,
+        )
 
     def close(self) -> None:
         """Count what is still open; what no window reached was too short for one."""

@@ -76,6 +76,13 @@ JUDGEMENT = (
         "With + or - before each, it changes the list of the place.",
     ),
     click.option(
+        "--offlist",
+        type=click.Choice(("unknown", "next")),
+        default="unknown",
+        show_default=True,
+        help="What a species that is not expected becomes: unknown, or the next best that is.",
+    ),
+    click.option(
         "--language",
         metavar="CODE",
         help="Language of common names, e.g. de, where the bundle has names in it.",

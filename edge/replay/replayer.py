@@ -9,7 +9,6 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from datetime import datetime, tzinfo
 from pathlib import Path
-from typing import get_args
 
 from edge.bundle import load_bundle
 from edge.clock import Clock, file_clock
@@ -17,15 +16,16 @@ from edge.detect.engines import FOLDER, BackendChoice, load_models
 from edge.detect.pipeline import detect
 from edge.detect.place import Place, place_species
 from edge.detect.signal_health import HealthConfig
-from edge.detect.site import SpeciesList, site_of
+from edge.detect.site import OffList, site_of
 from edge.detect.smoothing import SmoothingConfig, smoothing_of
+from edge.detect.species_list import SpeciesList
 from edge.detect.species_names import resolve_species
 from edge.detect.tracker import Tracker, TrackerConfig
 from edge.detect.windows import windower_of
 from edge.errors import AudioError, BackendError, ConfigError, known_as
 from edge.provenance import Provenance, chosen_later, placed_at, provenance_of
 from edge.replay.attention import Attention, attention_over
-from edge.replay.formats.base import RecordingEffort, ReplayResult, Unjudged
+from edge.replay.formats.base import ReplayResult
 from edge.replay.meter import ReplayMeter
 from edge.replay.recordings import Recording
 from edge.replay.spool import Spooled
@@ -48,7 +48,8 @@ class ReplaySettings:
 
     `more_bundles` judge together with `bundle`. `channel` is heard of each recording, `zone` is
     that of times without one. `species` are those expected at the site, None: what the bundle
-    expects at `place`, or without one every label of it. `language` is that of the common names.
+    expects at `place`, or without one every label of it; `offlist` is what becomes of others.
+    `language` is that of the common names.
     `smoothing` is done to scores between model and tracker. `block_s`, `language` and `spool`
     (predictions wanted) do not change what is detected.
     """
@@ -62,6 +63,7 @@ class ReplaySettings:
     limits: HealthConfig = field(default_factory=HealthConfig)
     species: SpeciesList | None = None
     place: Place | None = None
+    offlist: OffList = "unknown"
     language: str | None = None
     smoothing: SmoothingConfig = field(default_factory=SmoothingConfig)
     block_s: float = 1.0
@@ -116,7 +118,10 @@ class Replayer:
             tracker=settings.tracker,
             health=settings.limits,
             **chosen_later(
-                species=self._species, smoothing=settings.smoothing, channel=settings.channel
+                species=self._species,
+                smoothing=settings.smoothing,
+                channel=settings.channel,
+                offlist=settings.offlist,
             ),
             **placed_at(settings.place),
         )
@@ -147,14 +152,13 @@ class Replayer:
         )
         meter = ReplayMeter(duration_s=source.facts.duration_s, progress=progress)
         ended = self._ended(source, clock, meter, spool)
-        meter.close()
         return ReplayResult(
             file=file,
             path=file,
             duration_s=meter.end / source.sample_rate_hz,
             clock=clock,
             detections=tuple(sorted(ended, key=_order)),
-            effort=_effort(meter, source),
+            effort=meter.effort(source),
             channel=source.channel,
             notes=source.reading.notes,
             spool=spool,
@@ -204,7 +208,13 @@ class Replayer:
     ) -> list[Detection]:
         """Return the events of a recording, each as it has ended."""
         settings, decision = self.settings, self._model.decision
-        site = site_of(self._species, self._place_species, clock_at=lambda sample: clock)
+        site = site_of(
+            self._species,
+            self._place_species,
+            clock_at=lambda sample: clock,
+            decision=decision,
+            off_list=settings.offlist,
+        )
         smoothing = smoothing_of(
             settings.smoothing, decision=decision, sample_rate_hz=source.sample_rate_hz
         )
@@ -225,22 +235,6 @@ class Replayer:
                 meter=meter,
             )
             return [event for event in events if event.state == "end"]
-
-
-def _effort(meter: ReplayMeter, source: FileSource) -> RecordingEffort:
-    rate_hz = source.sample_rate_hz
-    return RecordingEffort(
-        audio_s=meter.arrived / rate_hz,
-        judged_s=meter.samples["judged"] / rate_hz,
-        unjudged_s={
-            reason: meter.samples[reason] / rate_hz
-            for reason in get_args(Unjudged)
-            if meter.samples[reason]
-        },
-        header_s=source.facts.announced_s,
-        missing_s=source.reading.missing_s,
-        gap_s=(meter.end - meter.arrived) / rate_hz,
-    )
 
 
 def _order(d: Detection) -> tuple[int, int, str]:

@@ -23,7 +23,7 @@ from edge.config.config import load_config
 from edge.detect.decision import Decision
 from edge.detect.engines import load_model
 from edge.detect.model import Model
-from edge.detect.site import parse_species
+from edge.detect.species_list import parse_species
 from edge.detect.tracker import Tracker
 from edge.errors import BundleError
 from edge.recorder.daemon import Daemon

@@ -18,7 +18,7 @@ from edge.clock import Clock
 from edge.config.config import load_config
 from edge.detect.place import Place, place_species
 from edge.detect.seasons import MONTHS, WEEKS, Calendar
-from edge.detect.site import parse_species
+from edge.detect.species_list import parse_species
 from edge.detect.species_names import resolve_species
 from edge.errors import BundleError, ConfigError, SpecError
 from edge.recorder.plan import make_plan

@@ -19,7 +19,8 @@ from edge.cli import main
 from edge.clock import Clock
 from edge.config.config import Config, load_config
 from edge.detect.decision import Decision
-from edge.detect.site import Site, parse_species
+from edge.detect.site import Site
+from edge.detect.species_list import parse_species
 from edge.detect.tracker import Tracker
 from edge.errors import ConfigError, FaultyConfigError
 from edge.recorder.plan import make_plan
@@ -27,6 +28,7 @@ from edge.replay.replayer import Replayer, ReplaySettings
 from tests.edge.detect.test_tracker import LABELS, WINDOW, prediction
 from tests.support.daemons import write_config
 
+DECISION = Decision(labels=LABELS)
 EVERY = ("high_peeper", "low_hummer", "mid_whistler")
 
 
@@ -43,7 +45,7 @@ def clock(start: str, *, uncertainty_s: float = 0.0) -> Clock:
 
 def site(species: object, start: str = "2024-05-15", *, uncertainty_s: float = 0.0) -> Site:
     heard = clock(start, uncertainty_s=uncertainty_s)
-    return Site(parse_species(species), clock_at=lambda sample: heard)
+    return Site(parse_species(species), clock_at=lambda sample: heard, decision=DECISION)
 
 
 def replayed(bundle: Bundle, recording: str, *args: str) -> Result:
@@ -124,7 +126,8 @@ def test_months_go_round_the_year() -> None:
 
 def test_the_month_is_that_of_the_sample() -> None:
     midnight = clock("2024-04-30 23:59:00")  # 100 samples a second
-    seasonal = Site(parse_species({"bee": [5]}), clock_at=lambda sample: midnight)
+    species = parse_species({"bee": [5]})
+    seasonal = Site(species, clock_at=lambda sample: midnight, decision=DECISION)
     assert [seasonal(prediction(at, "b")).label for at in (5_999, 6_000)] == [None, "bee"]
 
 

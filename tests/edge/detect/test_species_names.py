@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from edge.bundle import Bundle, Label
 from edge.cli import main
 from edge.config.config import load_config
-from edge.detect.site import parse_species
+from edge.detect.species_list import parse_species
 from edge.detect.species_names import resolve_species
 from edge.errors import ConfigError
 from edge.recorder.plan import make_plan

@@ -34,6 +34,7 @@ OTHER: dict[str, Any] = {
     "site.latitude": 48.2,
     "site.longitude": 16.4,
     "site.occurrence": 0.1,
+    "site.offlist": "next",
     "site.language": "de",
     "site.timezone": "Europe/Vienna",
     "audio.device": "Fake",
