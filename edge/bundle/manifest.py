@@ -65,7 +65,7 @@ class Variant:
 @dataclass(frozen=True, kw_only=True)
 class ListMargin:
     """How far an animal that is not on a list may outdo those on it: in logits, the best of the
-    others minus the best of the list is at most `threshold` where the list is believed.
+    others, at least 0, minus the best of the list is at most `threshold` where it is believed.
 
     `scale` is the spread of this difference where an animal of the list is heard.
     """

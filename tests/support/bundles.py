@@ -20,6 +20,7 @@ from edge.bundle import (
     FrontendSpec,
     Golden,
     Label,
+    ListMargin,
     Manifest,
     NewVariant,
     Stored,
@@ -131,6 +132,7 @@ def choir_bundle(
     frame_threshold: float | None = None,
     attention: bool = False,
     golden_errors: Mapping[str, float] | None = None,
+    list_margin: ListMargin | None = None,
 ) -> Bundle:
     """Write a bundle that hears each of the three tones by itself; noise is none of them.
 
@@ -166,6 +168,7 @@ def choir_bundle(
         label_thresholds=dict(label_thresholds or {}),
         frame_threshold=frame_threshold,
         attention=attention,
+        list_margin=list_margin,
     )
     errors = golden_errors or {}
     names = [

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 import click
 
-from train.commands.options import CORPUS, PATH
+from edge.errors import UserError
+from edge.files import write_whole
+from train.commands.options import CORPUS, PATH, WORKERS
+from train.commands.progress import watched
 
 __all__ = ["calibrate", "compare", "evaluate"]
 
@@ -41,8 +46,25 @@ def calibrate(corpus: Path, folder: Path, acceptance: float) -> None:
 
 
 @click.command()
-@CORPUS
-@click.option("--run", "folder", type=PATH, required=True, help="A calibrated run.")
+@click.option("--corpus", type=PATH, help="What `prepare` wrote; with --run.")
+@click.option("--run", "folder", type=PATH, help="A calibrated run.")
+@click.option("--bundle", help="Any bundle, its folder or name, on all recordings of --data.")
+@click.option("--data", type=PATH, help="Manifest CSV or folder of recordings; with --bundle.")
+@click.option(
+    "--species",
+    metavar="FILE|data",
+    help="YAML list of the species that the bundle may answer, or data: the known ones of the "
+    "recordings.  [default: every label]",
+)
+@click.option("--out", type=PATH, help="Folder for the report of a bundle, for programs too.")
+@click.option(
+    "--hop-s",
+    type=click.FloatRange(0.1, 60),
+    default=2.5,
+    show_default=True,
+    help="Seconds from one window of a bundle to the next.",
+)
+@WORKERS
 @click.option(
     "--resamples",
     type=click.IntRange(10),
@@ -50,17 +72,46 @@ def calibrate(corpus: Path, folder: Path, acceptance: float) -> None:
     show_default=True,
     help="Resamples of the bootstrap over recordings.",
 )
-def evaluate(corpus: Path, folder: Path, resamples: int) -> None:
-    """Judge a run on the test split.
+def evaluate(
+    corpus: Path | None,
+    folder: Path | None,
+    bundle: str | None,
+    data: Path | None,
+    resamples: int,
+    **options: Any,
+) -> None:
+    """Judge a run on the test split, or any bundle on any labelled recordings.
 
-    Writes report.json, report.md and plots into RUN/report.
+    Of a run it writes report.json, report.md and plots into RUN/report.
     """
+    if corpus and folder and not (bundle or data):
+        _evaluate_run(corpus, folder, resamples)
+    elif bundle and data and not (corpus or folder):
+        _evaluate_bundle(bundle, data, resamples=resamples, **options)
+    else:
+        raise UserError("evaluate needs --run with --corpus, or --bundle with --data")
+
+
+def _evaluate_run(corpus: Path, folder: Path, resamples: int) -> None:
     from train.commands.build import evaluate_run
     from train.corpus.corpus import read_corpus
     from train.learning.run import load_run
 
     evaluate_run(load_run(folder), read_corpus(corpus), resamples=resamples)
     click.echo((folder / "report" / "report.md").read_text(encoding="utf-8"))
+
+
+def _evaluate_bundle(bundle: str, data: Path, *, out: Path | None, **options: Any) -> None:
+    from edge.bundle.places import named_bundle
+    from train.judging.any_bundle import evaluate_bundle
+    from train.judging.bundle_report import render_bundle_report
+
+    report = evaluate_bundle(named_bundle(bundle), data, watch=watched, **options)
+    text = render_bundle_report(report)
+    if out is not None:
+        write_whole(out / "report.json", json.dumps(report, indent=1, allow_nan=False) + "\n")
+        write_whole(out / "report.md", text)
+    click.echo(text)
 
 
 @click.command()

@@ -27,7 +27,7 @@ from train.corpus.readers import Layout, Listing, read_listing
 from train.corpus.splits import SplitPlan, split_recordings
 from train.corpus.summary import summarise
 
-__all__ = ["Prepared", "prepare"]
+__all__ = ["Prepared", "Rejected", "prepare", "usable_recordings"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,8 +68,7 @@ def prepare(
     listing = read_listing(source, layout=layout)
     _refuse_contradictions(listing)
     marked = _read_marked(annotations, listing)
-    checked = _check(listing.recordings, workers=workers)
-    usable, quarantine = _sort_out(listing.recordings, checked)
+    usable, quarantine = usable_recordings(listing, workers=workers)
     usable = _annotate(usable, marked)
     _refuse_hopeless(source, usable, quarantine)
     corpus = Corpus(root=listing.root, recordings=split_recordings(usable, plan))
@@ -78,6 +77,13 @@ def prepare(
     write_corpus(prepared, corpus, drawn={"layout": listing.layout, **dataclasses.asdict(plan)})
     write_whole(prepared / "summary.md", summary)
     return Prepared(corpus=corpus, quarantine=quarantine, summary=summary)
+
+
+def usable_recordings(
+    listing: Listing, *, workers: int
+) -> tuple[list[Recording], tuple[Rejected, ...]]:
+    """Read every file of a listing; return what can be used, and what cannot, with the reason."""
+    return _sort_out(listing.recordings, _check(listing.recordings, workers=workers))
 
 
 def _read_marked(annotations: Path | None, listing: Listing) -> dict[Path, Marked]:

@@ -19,6 +19,7 @@ from train.judging.judged import Judged, judge_recordings, judge_windows
 from train.judging.levels import (
     against_paper,
     by_species,
+    counted,
     measure_level,
     measure_rule,
     plain_estimates,
@@ -102,23 +103,13 @@ def _measure(
         "threshold": calibration.head.threshold,
         "acceptance_wanted": calibration.acceptance,
         "resamples": resamples,
-        "counted": _counted(chosen, recordings),
+        "counted": counted(chosen, recordings),
         "windows": measure_level(chosen, draw, classes),
         "recordings": measure_level(recordings, draw_recordings, classes),
         "rules": [measure_rule(name, judged, draw, classes) for name, judged in windows.items()],
         "against_paper": against_paper(chosen, windows[PAPER], draw, classes),
         "by_species": by_species(corpus, calibration.labels, chosen, recordings),
         "calibration": list(calibration.table),
-    }
-
-
-def _counted(windows: Judged, recordings: Judged) -> dict[str, dict[str, int]]:
-    return {
-        kind: {
-            "windows": int((windows.truth.kind == kind).sum()),
-            "recordings": int((recordings.truth.kind == kind).sum()),
-        }
-        for kind in windows.truth.kinds
     }
 
 

@@ -11,7 +11,7 @@ from edge.bundle.heads import Head
 from train.judging.truth import QUIET, Truth
 from train.windows.outputs import WindowOutputs
 
-__all__ = ["Judged", "judge_recordings", "judge_windows"]
+__all__ = ["Judged", "by_recording", "judge_recordings", "judge_windows"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,16 +57,20 @@ def judge_windows(outputs: WindowOutputs, truth: Truth, head: Head) -> Judged:
 
 
 def judge_recordings(outputs: WindowOutputs, truth: Truth, head: Head) -> Judged:
+    """Judge every recording as `by_recording` does."""
+    return by_recording(judge_windows(outputs, truth, head))
+
+
+def by_recording(windows: Judged) -> Judged:
     """Judge every recording by its windows in which something is heard.
 
     Without rejection it is the label with the largest mean score; with it, the label with the
     largest summed score among the accepted windows. A recording none of whose windows is accepted
     is rejected. Its novelty is that of its least novel window.
     """
-    heard = _heard(outputs, truth)
-    names, position = np.unique(outputs.recording[heard], return_inverse=True)
+    truth, heard = windows.truth, heard_of(windows)
+    names, position = np.unique(windows.recording[heard], return_inverse=True)
     first = np.flatnonzero(heard)[np.unique(position, return_index=True)[1]]
-    windows = judge_windows(outputs, truth, head)
     scores, accepted = windows.scores[heard], windows.accepted[heard]
     mean, among_accepted = np.zeros((2, len(names), scores.shape[1]))
     np.add.at(mean, position, scores)
@@ -77,7 +81,7 @@ def judge_recordings(outputs: WindowOutputs, truth: Truth, head: Head) -> Judged
     return Judged(
         recording=names,
         truth=Truth(
-            species=_species(outputs, truth)[first],
+            species=_species(windows)[first],
             kind=truth.origin[first],
             origin=truth.origin[first],
         ),
@@ -88,18 +92,18 @@ def judge_recordings(outputs: WindowOutputs, truth: Truth, head: Head) -> Judged
     )
 
 
-def _heard(outputs: WindowOutputs, truth: Truth) -> NDArray[np.bool_]:
+def heard_of(windows: Judged) -> NDArray[np.bool_]:
     """Return the windows (W,) by which their recording is judged: those that are not quiet.
 
     A recording that is quiet throughout is judged by all of its windows.
     """
-    loud = truth.kind != QUIET
-    heard: NDArray[np.bool_] = loud | ~np.isin(outputs.recording, outputs.recording[loud])
+    loud = windows.truth.kind != QUIET
+    heard: NDArray[np.bool_] = loud | ~np.isin(windows.recording, windows.recording[loud])
     return heard
 
 
-def _species(outputs: WindowOutputs, truth: Truth) -> NDArray[np.int64]:
+def _species(windows: Judged) -> NDArray[np.int64]:
     """Return the species (W,) of each window's recording, also where the window is quiet."""
-    of_recording = np.full(outputs.recording.max(initial=-1) + 1, -1)
-    np.maximum.at(of_recording, outputs.recording, truth.species)
-    return of_recording[outputs.recording]
+    of_recording = np.full(windows.recording.max(initial=-1) + 1, -1)
+    np.maximum.at(of_recording, windows.recording, windows.truth.species)
+    return of_recording[windows.recording]

@@ -17,7 +17,14 @@ from train.judging.judged import Judged
 from train.judging.metrics import Bootstrap, Estimate, OpenSet, class_scores, macro_f1, share
 from train.judging.ranking import TOP, class_wise_map, sample_wise_map
 
-__all__ = ["against_paper", "by_species", "measure_level", "measure_rule", "plain_estimates"]
+__all__ = [
+    "against_paper",
+    "by_species",
+    "counted",
+    "measure_level",
+    "measure_rule",
+    "plain_estimates",
+]
 
 Report = dict[str, Any]
 Floats = NDArray[np.float64]
@@ -106,6 +113,17 @@ def by_species(
         }
         for k, label in enumerate(labels)
     ]
+
+
+def counted(windows: Judged, recordings: Judged) -> dict[str, dict[str, int]]:
+    """Return how many windows and recordings there are of each kind."""
+    return {
+        kind: {
+            "windows": int((windows.truth.kind == kind).sum()),
+            "recordings": int((recordings.truth.kind == kind).sum()),
+        }
+        for kind in windows.truth.kinds
+    }
 
 
 def plain_estimates(numbers: Mapping[str, Any]) -> Report:

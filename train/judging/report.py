@@ -13,7 +13,15 @@ from typing import Any
 from edge.files import write_whole
 from train.corpus.summary import markdown_table
 
-__all__ = ["render_report", "write_report"]
+__all__ = [
+    "accepted_table",
+    "closed_table",
+    "open_table",
+    "render_report",
+    "rules_table",
+    "species_table",
+    "write_report",
+]
 
 TEXT = {
     "macro_f1": "macro F1",
@@ -38,16 +46,16 @@ def render_report(report: Mapping[str, Any]) -> str:
         f"{report['acceptance_wanted']:.0%} acceptance of known validation windows. Brackets: 95 % "
         f"bootstrap intervals over recordings, {report['resamples']} resamples.",
         "## Known species, no rejection",
-        _closed(report),
+        closed_table(report),
         "## Known against unknown",
         "Novelty ranks windows; a recording has the novelty of its least novel window.",
-        _open(report),
+        open_table(report),
         "## Accepted as a species",
         "At the operating threshold. Known species should be accepted, everything else rejected. "
         "Quiet windows are those of an animal's recording in which nothing stands out.",
-        _accepted(report),
+        accepted_table(report),
         "## Rejection rules, per window",
-        _rules(report),
+        rules_table(report),
         _against_paper(report),
         *_rows(report),
         "## How the rule was chosen (validation)",
@@ -55,7 +63,7 @@ def render_report(report: Mapping[str, Any]) -> str:
         "## By species",
         "Recordings of the species; precision, recall and F1 among recordings of known species "
         "without rejection, then F1 among all recordings with rejection.",
-        _species(report["by_species"]),
+        species_table(report["by_species"]),
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -79,7 +87,8 @@ def _text(name: str) -> str:
     return name.replace("_", " ")
 
 
-def _closed(report: Mapping[str, Any]) -> str:
+def closed_table(report: Mapping[str, Any]) -> str:
+    """Return how well windows and recordings are named without rejection."""
     columns = {
         "macro_f1": "macro F1",
         "top1": "top-1",
@@ -94,7 +103,8 @@ def _closed(report: Mapping[str, Any]) -> str:
     return markdown_table(("per", *columns.values()), rows)
 
 
-def _open(report: Mapping[str, Any]) -> str:
+def open_table(report: Mapping[str, Any]) -> str:
+    """Return how well knowns and outliers are told apart."""
     rows = [
         [level, outliers, *(_cell(numbers[key]) for key in ("auroc", "fpr95", "oscr"))]
         for level in ("windows", "recordings")
@@ -108,7 +118,8 @@ def _open(report: Mapping[str, Any]) -> str:
     return f"{table}\n\nMacro F1 with rejection, among all knowns and outliers: {f1}."
 
 
-def _accepted(report: Mapping[str, Any]) -> str:
+def accepted_table(report: Mapping[str, Any]) -> str:
+    """Return which share of each kind is accepted."""
     rows = []
     for kind, windows in report["windows"]["accepted"].items():
         counted = report["counted"].get(kind, {})
@@ -134,7 +145,8 @@ def _accepted(report: Mapping[str, Any]) -> str:
     )
 
 
-def _rules(report: Mapping[str, Any]) -> str:
+def rules_table(report: Mapping[str, Any]) -> str:
+    """Return how each rule does on windows."""
     contrasts = list(report["windows"]["open"])
     first = contrasts[0] if contrasts else None
     header = [
@@ -213,7 +225,8 @@ def _calibration(table: Sequence[Mapping[str, Any]]) -> str:
     return markdown_table([_text(c) for c in columns], rows)
 
 
-def _species(rows: Sequence[Mapping[str, Any]]) -> str:
+def species_table(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Return how well each species is named."""
     cells = [
         [
             row["common_name"],

@@ -1,0 +1,122 @@
+"""How good any bundle is on any labelled recordings: a model that others have made, at one's site.
+
+Nothing is trained, so every recording is heard and judged. The report is that of
+`train.judging.evaluate`, with what a stricter rule would cost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from edge.bundle import Bundle, load_bundle
+from edge.errors import UserError
+from train.judging.bundle_rules import (
+    Answers,
+    answers_of,
+    as_it_decides,
+    costs_of,
+    margin_of,
+    rules_of,
+)
+from train.judging.collection import Collection, collect
+from train.judging.hearing import Heard, hear_all
+from train.judging.levels import by_species, counted, measure_level, measure_rule
+from train.judging.metrics import Bootstrap
+
+__all__ = ["evaluate_bundle"]
+
+Report = dict[str, Any]
+Watch = Callable[[Iterator[Any], int], Iterable[Any]]
+DECIDES = "as it decides"
+
+
+def evaluate_bundle(
+    path: Path,
+    data: Path,
+    *,
+    species: str | None = None,
+    hop_s: float = 2.5,
+    workers: int = 1,
+    acceptance: float = 0.95,
+    resamples: int = 500,
+    watch: Watch = lambda heard, count: heard,
+) -> Report:
+    """Judge the bundle in the folder `path` on the recordings that `data` lists.
+
+    `species` is a YAML list of those that may be answered, or `data`: the known ones of the
+    recordings; None: every label. `watch` sees the recordings pass, of which there are so many.
+    Raises `UserError` where there is nothing to judge.
+    """
+    bundle = load_bundle(path)
+    collection = collect(bundle, data, species, hop_s=hop_s, workers=workers)
+    recordings = collection.corpus.recordings
+    answers = hear_all(collection.question, [r.path for r in recordings], workers=workers)
+    heard: dict[int, Heard] = {}
+    left_out = list(collection.left_out)
+    for i, answer in enumerate(watch(answers, len(recordings))):
+        if isinstance(answer, str):
+            left_out.append((recordings[i].path.name, answer))
+        else:
+            heard[i] = answer
+    if not heard:
+        raise UserError(f"{data}: no recording could be heard; {left_out[0][0]}: {left_out[0][1]}")
+    return {
+        **_described(bundle, collection),
+        "acceptance_wanted": acceptance,
+        "resamples": resamples,
+        "left_out": [list(pair) for pair in left_out],
+        "cut": [recordings[i].path.name for i, answer in heard.items() if answer.cut],
+        **_measured(
+            bundle,
+            collection,
+            answers_of(collection.corpus, collection.labels, heard),
+            acceptance=acceptance,
+            resamples=resamples,
+        ),
+    }
+
+
+def _described(bundle: Bundle, collection: Collection) -> Report:
+    return {
+        "bundle": bundle.manifest.name,
+        "digest": bundle.digest,
+        "licence": bundle.manifest.licence,
+        "labels": len(bundle.labels),
+        "listed": int(sum(collection.question.listed)),
+        "species": len(collection.labels),
+        "missing": list(collection.missing),
+        "hop_s": collection.question.hop_s,
+    }
+
+
+def _measured(
+    bundle: Bundle,
+    collection: Collection,
+    answers: Answers,
+    *,
+    acceptance: float,
+    resamples: int,
+) -> Report:
+    if not answers.truth.known.any():
+        raise UserError("nothing stands out in any recording of a species that may be answered")
+    classes = len(collection.labels)
+    species = collection.question.species
+    windows = as_it_decides(bundle, answers, species)
+    recordings = answers.recordings(windows)
+    draw, draw_recordings = (
+        Bootstrap(recording=j.recording, stratum=j.stratum, resamples=resamples)
+        for j in (windows, recordings)
+    )
+    rules = {DECIDES: windows, **rules_of(bundle, answers, acceptance=acceptance)}
+    return {
+        "rule": DECIDES,
+        "counted": counted(windows, recordings),
+        "windows": measure_level(windows, draw, classes),
+        "recordings": measure_level(recordings, draw_recordings, classes),
+        "rules": [measure_rule(name, judged, draw, classes) for name, judged in rules.items()],
+        "costs": costs_of(answers),
+        "list_margin": margin_of(bundle, answers, species),
+        "by_species": by_species(collection.corpus, collection.labels, windows, recordings),
+    }

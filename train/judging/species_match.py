@@ -1,0 +1,70 @@
+"""Which label of a bundle is meant by a recording of other people's."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+
+from edge.bundle import Label
+from edge.errors import UserError, shown
+from train.corpus.corpus import Recording
+
+__all__ = ["Names"]
+
+
+class Names:
+    """Finds labels by scientific name, then by common name, then by the label itself.
+
+    A name that two labels have finds neither: half of the answers would be wrong.
+    """
+
+    def __init__(self, labels: Sequence[Label]) -> None:
+        self._scientific = _index((label.scientific_name,) for label in labels)
+        self._common = _index((label.common_name, *label.names.values()) for label in labels)
+        self._labels = _index((label.label,) for label in labels)
+
+    def position(self, recording: Recording) -> int:
+        """Return where a recording's species stands among the labels, -1 for one that is not."""
+        for names, name in (
+            (self._scientific, recording.scientific_name),
+            (self._common, recording.common_name),
+            (self._labels, recording.label),
+        ):
+            if (found := names.get(_plain(name), -1)) >= 0:
+                return found
+        return -1
+
+    def listed(self, names: Iterable[str], *, where: str) -> list[int]:
+        """Return the positions of species that a person lists; raises `UserError` for a stranger.
+
+        `where` is the list, for the message.
+        """
+        positions = []
+        for name in names:
+            plain = _plain(name)
+            found = [
+                position
+                for table in (self._labels, self._scientific, self._common)
+                if (position := table.get(plain, -1)) >= 0
+            ]
+            if not found:
+                raise UserError(f"{where}: {shown(name)} is no species of the bundle")
+            positions.append(found[0])
+        return positions
+
+
+def _index(names: Iterable[Iterable[str]]) -> dict[str, int]:
+    owners: dict[str, set[int]] = defaultdict(set)
+    for position, own in enumerate(names):
+        for name in own:
+            owners[_plain(name)].add(position)
+    owners.pop("", None)
+    return {name: found.pop() for name, found in owners.items() if len(found) == 1}
+
+
+def _plain(name: str) -> str:
+    """Return a name as it is compared with others: case, blanks and hyphens count for nothing."""
+    letters = unicodedata.normalize("NFKC", name).casefold().replace("\u2019", "'")
+    return " ".join(re.split(r"[\s_-]+", letters)).strip()
