@@ -104,7 +104,7 @@ def test_a_bundle_is_judged_by_the_names_that_people_give(
     assert report["counted"]["quiet windows"]["windows"] > 0
     for level in ("windows", "recordings"):
         assert report[level]["closed"]["macro_f1"]["value"] > 0.8
-        assert report[level]["accepted"]["known species"]["value"] > 0.7
+        assert report[level]["accepted"]["known species"]["value"] > 0.5
         assert report[level]["accepted"]["noise: hiss"]["value"] == 0
         assert report[level]["accepted"]["unknown species"]["value"] == 0
     assert report["recordings"]["closed"]["macro_f1"]["value"] == 1
