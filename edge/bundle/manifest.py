@@ -65,7 +65,7 @@ class Variant:
 @dataclass(frozen=True, kw_only=True)
 class ListMargin:
     """How far an animal that is not on a list may outdo those on it: in logits, the best of the
-    others, at least 0, minus the best of the list is at most `threshold` where it is believed.
+    others minus the best of the list is at most `threshold` where the list is believed.
 
     `scale` is the spread of this difference where an animal of the list is heard.
     """
@@ -74,10 +74,10 @@ class ListMargin:
     scale: float
 
     def __post_init__(self) -> None:
-        if not (math.isfinite(self.threshold) and math.isfinite(self.scale) and self.scale > 0):
+        if not (0 <= self.threshold < math.inf and 0 < self.scale < math.inf):
             raise SpecError(
-                f"threshold {self.threshold} and scale {self.scale}: need finite numbers and a "
-                "scale above 0"
+                f"threshold {self.threshold} and scale {self.scale}: need finite numbers, of which "
+                "the first is at least 0 and the other above it"
             )
 
 

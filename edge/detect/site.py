@@ -110,8 +110,8 @@ class Site:
 def outdone(scores: Array, listed: Mask, decision: Decision) -> float:
     """Return how far animals outdo those that are listed: a novelty in 0..1, above 0.5 too far.
 
-    `scores` (K,) are those of labels that are judged each by itself; a score of one half stands for
-    nothing at all, and outdoes what is below. Other sounds are left out: an
+    `scores` (K,) are those of labels that are judged each by itself; that there is nothing to hear
+    has the score of the threshold. Other sounds are left out: an
     engine is heard beside an animal, not in its place.
     """
     margin, animals = decision.margin, decision.animals
@@ -119,7 +119,9 @@ def outdone(scores: Array, listed: Mask, decision: Decision) -> float:
     own = listed if animals is None else listed & animals
     if margin is None or not others.any() or not own.any():
         return 0.0
-    difference = max(_logit(scores[others].max()), 0.0) - _logit(scores[own].max())
+    k = int(np.where(own, scores, -1).argmax())
+    nothing = 0.5 if decision.thresholds is None else decision.thresholds[k]
+    difference = _logit(max(scores[others].max(), nothing)) - _logit(scores[k])
     return float(0.5 * (1 + np.tanh(0.5 * (difference - margin.threshold) / margin.scale)))
 
 

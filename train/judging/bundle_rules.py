@@ -53,7 +53,7 @@ class Answers:
 
     @property
     def margin(self) -> Floats:
-        """How far (W,) animals that are not listed, or nothing at all, outdo those that are."""
+        """How far (W,) animals that are not listed outdo those that are; at 0 is no animal."""
         outdone: Floats = np.maximum(self.off_list, 0) - self.listed
         return outdone
 
@@ -120,10 +120,14 @@ def as_it_decides(bundle: Bundle, answers: Answers, species: Sequence[int]) -> J
     if bundle.label_thresholds is None:
         return answers.judged(answers.novelty, accepted & (answers.off_list <= answers.listed))
     accepted &= answers.named(bundle.label_thresholds, species)
-    margin = bundle.manifest.list_margin
+    head, margin = bundle.head, bundle.manifest.list_margin
     if margin is None or not answers.has_list:
         return answers.judged(-answers.listed, accepted)
-    return answers.judged(answers.margin, accepted & (answers.margin <= margin.threshold))
+    outdone = (answers.margin - margin.threshold) / margin.scale
+    novelty = np.maximum((answers.novelty - head.threshold) / head.scale, outdone)
+    return answers.judged(
+        novelty, accepted & (answers.off_list - answers.listed <= margin.threshold)
+    )
 
 
 def rules_of(bundle: Bundle, answers: Answers, *, acceptance: float) -> dict[str, Judged]:
@@ -140,7 +144,8 @@ def rules_of(bundle: Bundle, answers: Answers, *, acceptance: float) -> dict[str
 
 
 def margin_of(bundle: Bundle, answers: Answers, species: Sequence[int]) -> dict[str, float] | None:
-    """Return threshold and scale of the margin that leaves `KEPT` of what is named rightly.
+    """Return threshold and scale of the margin that leaves `KEPT` of what is named rightly, and
+    never forbids the best of all.
 
     None where there is no list, or a window has one label only.
     """
@@ -150,9 +155,10 @@ def margin_of(bundle: Bundle, answers: Answers, species: Sequence[int]) -> dict[
     right &= answers.named(bundle.label_thresholds, species)
     if not right.any():
         return None
-    threshold = np.quantile(answers.margin[right], KEPT, method="higher")
-    spread = max(float(answers.margin[answers.truth.known].std()), 1e-3)
-    return {"threshold": round(float(threshold), 3), "scale": round(spread, 3)}
+    outdone = answers.off_list - answers.listed
+    threshold = max(float(np.quantile(outdone[right], KEPT, method="higher")), 0.0)
+    spread = max(float(outdone[answers.truth.known].std()), 1e-3)
+    return {"threshold": round(threshold, 3), "scale": round(spread, 3)}
 
 
 def costs_of(answers: Answers) -> list[dict[str, float | None]]:

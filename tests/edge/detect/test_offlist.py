@@ -156,7 +156,14 @@ def test_a_margin_belongs_to_labels_that_are_judged_by_themselves(bundle: Bundle
     plain = several.as_mapping()
     assert Manifest.parse(plain, where="here") == several
     assert several.needs_version_5
-    for wrong in (None, 3, {"threshold": 1.0}, {"threshold": 1.0, "scale": 0.0}, {"scale": 1.0}):
+    for wrong in (
+        None,
+        3,
+        {"threshold": 1.0},
+        {"threshold": 1.0, "scale": 0.0},
+        {"scale": 1.0},
+        {"threshold": -1.0, "scale": 1.0},
+    ):
         with pytest.raises(SpecError, match="here: list_margin: "):
             Manifest.parse({**plain, "list_margin": wrong}, where="here")
 

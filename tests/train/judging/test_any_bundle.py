@@ -132,7 +132,7 @@ def test_what_the_list_lacks_is_unknown_whatever_the_collection_calls_it(
     report = evaluated(choir, collection, "--species", str(names), out=tmp_path)
     assert report["species"] == report["listed"] == 2
     assert report["counted"]["unknown species"]["recordings"] == 4  # three peepers are off the list
-    assert report["list_margin"]["threshold"] < 0  # no rightly named tone is outdone
+    assert report["list_margin"]["threshold"] == 0  # no rightly named tone is outdone
     assert [rule["rule"] for rule in report["rules"]] == [
         "as it decides",
         "best score on the list",
@@ -145,7 +145,7 @@ def test_what_the_list_lacks_is_unknown_whatever_the_collection_calls_it(
 @pytest.mark.parametrize("kind", ["one", "several", "several with a margin"])
 def test_it_decides_as_the_recorder_does(tmp_path: Path, kind: str) -> None:
     """Window by window, with a list that lacks what is sometimes loudest."""
-    margin = ListMargin(threshold=-1.0, scale=2.0) if "margin" in kind else None
+    margin = ListMargin(threshold=0.0, scale=2.0) if "margin" in kind else None
     make = tiny_bundle if kind == "one" else partial(choir_bundle, list_margin=margin)
     bundle = make(tmp_path / "bundle")
     both = tone(300, 2, level=0.1) + tone(1000, 2)
