@@ -120,7 +120,7 @@ def outdone(scores: Array, listed: Mask, decision: Decision) -> float:
     if margin is None or not others.any() or not own.any():
         return 0.0
     k = int(np.where(own, scores, -1).argmax())
-    nothing = 0.5 if decision.thresholds is None else decision.thresholds[k]
+    nothing = np.float32(0.5) if decision.thresholds is None else decision.thresholds[k]
     difference = _logit(max(scores[others].max(), nothing)) - _logit(scores[k])
     return float(0.5 * (1 + np.tanh(0.5 * (difference - margin.threshold) / margin.scale)))
 
