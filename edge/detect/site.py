@@ -63,24 +63,28 @@ class Site:
     def __call__(self, p: Prediction) -> Prediction:
         """Return `p`, or what is left of it.
 
-        A withheld label is as novel here as it is familiar to the model, so above 0.5.
+        A withheld label is as novel here as it is familiar to the model, so above 0.5; with a
+        margin, novelty is how far others outdo what is listed.
         """
-        if p.label is None:
+        if p.health.gated:
             return p
         listed = self._listed_at(p.start_sample)
         expected = tuple(s for s in p.accepted if listed[self._decision.index[s.label]])
+        if self._off_list == "unknown" and self._decision.margin is not None:
+            return self._weighed(p, listed, expected)
+        if p.label is None:
+            return p
         if self._off_list == "next":
             expected = expected or self._next(p, listed)
-        elif self._decision.margin is not None:
-            novelty = outdone(p.scores, listed, self._decision)
-            if novelty > 0.5:
-                expected = tuple(s for s in expected if not self._is_animal(s.label))
-            else:
-                p = dataclasses.replace(p, novelty=max(p.novelty, novelty))
-        if not expected:
-            novelty = max(1.0 - p.novelty, REJECTED)
-            return dataclasses.replace(p, label=None, others=(), novelty=novelty)
-        return p if expected == p.accepted else p.carrying(expected)
+        return _left_with(expected, p, novelty=max(1.0 - p.novelty, REJECTED))
+
+    def _weighed(self, p: Prediction, listed: Mask, expected: tuple[Score, ...]) -> Prediction:
+        """Return `p` with what is `expected`, but for animals that others outdo too far."""
+        novelty = outdone(p.scores, listed, self._decision)
+        if novelty > 0.5:
+            expected = tuple(s for s in expected if not self._is_animal(s.label))
+        novelty = min(novelty, 0.5) if expected else max(novelty, REJECTED)
+        return dataclasses.replace(_left_with(expected, p, novelty=novelty), novelty=novelty)
 
     def _listed_at(self, sample: int) -> Mask:
         """Return which labels (K,) are expected when a window begins."""
@@ -105,6 +109,13 @@ class Site:
     def _is_animal(self, label: str) -> bool:
         animals = self._decision.animals
         return animals is None or bool(animals[self._decision.index[label]])
+
+
+def _left_with(expected: tuple[Score, ...], p: Prediction, *, novelty: float) -> Prediction:
+    """Return `p` with the `expected` ones of its labels; without any, as new as `novelty` says."""
+    if not expected:
+        return dataclasses.replace(p, label=None, others=(), novelty=novelty)
+    return p if expected == p.accepted else p.carrying(expected)
 
 
 def outdone(scores: Array, listed: Mask, decision: Decision) -> float:

@@ -120,14 +120,11 @@ def as_it_decides(bundle: Bundle, answers: Answers, species: Sequence[int]) -> J
     if bundle.label_thresholds is None:
         return answers.judged(answers.novelty, accepted & (answers.off_list <= answers.listed))
     accepted &= answers.named(bundle.label_thresholds, species)
-    head, margin = bundle.head, bundle.manifest.list_margin
+    margin = bundle.manifest.list_margin
     if margin is None or not answers.has_list:
         return answers.judged(-answers.listed, accepted)
-    outdone = (answers.margin - margin.threshold) / margin.scale
-    novelty = np.maximum((answers.novelty - head.threshold) / head.scale, outdone)
-    return answers.judged(
-        novelty, accepted & (answers.off_list - answers.listed <= margin.threshold)
-    )
+    outdone = answers.off_list - answers.listed
+    return answers.judged(answers.margin, accepted & (outdone <= margin.threshold))
 
 
 def rules_of(bundle: Bundle, answers: Answers, *, acceptance: float) -> dict[str, Judged]:
