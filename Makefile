@@ -71,7 +71,8 @@ bench:  ## speed and memory: front end, network, replay; then the recorder: late
 	@.venv-bench/bin/python -m tests.support.bench_daemon
 
 # GPU_PYTHON=python3 takes a Python that has PyTorch with CUDA and what config/lock/ names, and needs no network.
-OUT ?= build/gpu.md
+OUT        ?= build/gpu.md
+GPU_PYTHON ?=
 gpu:  ## on a machine with an NVIDIA card: tests marked gpu, speed and training, as one document OUT=build/gpu.md
 	@$(if $(GPU_PYTHON),:,TORCH=cuda .ci/setup.sh .venv-gpu dev,train)
 	@$(or $(GPU_PYTHON),.venv-gpu/bin/python) -m tests.support.gpu --out '$(OUT)' $(ARGS)
