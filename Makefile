@@ -1,8 +1,9 @@
 # Each target does all of its own set-up on a fresh Debian or Ubuntu machine with Python >= 3.10, and is safe to run again.
-# .venv is what a recorder has (no PyTorch); .venv-dev adds training and the tools of development; .venv-bench, librosa to compare with.
+# .venv is what a recorder has (no PyTorch); .venv-dev adds training and the tools of development; .venv-bench, librosa to compare
+# with; .venv-gpu is .venv-dev with CUDA.
 
 .DEFAULT_GOAL := help
-.PHONY: help replay test check lock format bench chaos fuzz bundle species systems clean
+.PHONY: help replay test check lock format bench gpu chaos fuzz bundle species systems clean
 .DELETE_ON_ERROR:
 
 # Packages are installed uncompiled, which is quick; each is compiled when it is first used. Where this variable keeps Python from
@@ -69,6 +70,13 @@ bench:  ## speed and memory: front end, network, replay; then the recorder: late
 	@PATH=$$PATH:/usr/sbin command -v mosquitto >/dev/null || .ci/apt.sh mosquitto
 	@.venv-bench/bin/python -m tests.support.bench_daemon
 
+# GPU_PYTHON=python3 takes a Python that has PyTorch with CUDA and what config/lock/ names, and needs no network.
+OUT        ?= build/gpu.md
+GPU_PYTHON ?=
+gpu:  ## on a machine with an NVIDIA card: tests marked gpu, speed and training, as one document OUT=build/gpu.md
+	@$(if $(GPU_PYTHON),:,TORCH=cuda .ci/setup.sh .venv-gpu dev,train)
+	@$(or $(GPU_PYTHON),.venv-gpu/bin/python) -m tests.support.gpu --out '$(OUT)' $(ARGS)
+
 fuzz: dev  ## mutated recordings against ffmpeg (10 minutes; ARGS='--count 5000 --first 0')
 	@command -v ffmpeg >/dev/null || .ci/apt.sh ffmpeg
 	@.venv-dev/bin/python -m tests.support.fuzz_recordings $(ARGS)
@@ -94,4 +102,4 @@ systems: dev  ## every system of the papers trained small on DATA=..., and the t
 	@.venv-dev/bin/edge-train systems-table --out build/systems
 
 clean:  ## remove environments, caches and build products
-	@rm -rf .venv .venv-dev .venv-bench .venv*.lock build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info
+	@rm -rf .venv .venv-dev .venv-bench .venv-gpu .venv*.lock build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # Make a virtual environment with this project in it: .ci/setup.sh VENV [EXTRAS], e.g. .ci/setup.sh .venv-dev dev,train
+# TORCH=cuda takes the PyTorch with CUDA, whatever else is to be had.
 # Safe to run again, and at once in several terminals: a stamp says that nothing has to be done, a lock lets one work at a time.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -11,7 +12,7 @@ started=$SECONDS
 say() { printf 'set-up: %s\n' "$*" >&2; }
 
 # A virtual environment holds absolute paths, so the place is part of what it was made for.
-wanted=$({ cat pyproject.toml .ci/setup.sh config/lock/*.txt; printf '%s\n' "$extras" "$PWD"; } | sha256sum)
+wanted=$({ cat pyproject.toml .ci/setup.sh config/lock/*.txt; printf '%s\n' "$extras" "$PWD" ${TORCH:+"$TORCH"}; } | sha256sum)
 ready() { [ "$(cat "$venv/.stamp" 2>/dev/null)" = "$wanted" ] && [ -x "$venv/bin/python" ]; }
 
 if ready; then exit 0; fi
@@ -50,7 +51,9 @@ locked -r config/lock/build.txt
 if [[ ",$extras," == *,train,* ]]; then
     # PyTorch without CUDA where there is one to be had here: it is a tenth as large, and nothing here needs the other.
     torch=config/lock/torch-cpu.txt
-    if ! pip download -qq --no-deps --dest "$venv/torch" --require-hashes -r "$torch" 2>/dev/null; then
+    if [ "${TORCH:-}" = cuda ]; then
+        torch=config/lock/torch.txt
+    elif ! pip download -qq --no-deps --dest "$venv/torch" --require-hashes -r "$torch" 2>/dev/null; then
         say "there is no PyTorch without CUDA here; taking the one with it (3 GB)"
         torch=config/lock/torch.txt
     fi

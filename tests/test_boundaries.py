@@ -19,6 +19,7 @@ SHARED = ("edge.errors", "edge.extras", "edge.files", "edge.strictyaml", "edge.t
 OF_ALL_PACKAGES = {
     "test_boundaries.py",
     "test_documents.py",
+    "test_gpu.py",
     "test_repository.py",
     "test_without_torch.py",
 }

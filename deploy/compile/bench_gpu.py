@@ -20,14 +20,14 @@ from edge.backends.cuda import open_gpu
 from edge.backends.enginecache import EngineCache, machine_of
 from edge.backends.onnx import OnnxBackend
 from edge.backends.tensorrt import TensorRtBackend
-from edge.backends.tensorrt_library import import_tensorrt
+from edge.backends.tensorrt_library import import_tensorrt, library_version
 from edge.bundle import Bundle, Network, load_bundle
 from edge.config.config import load_config
 from edge.errors import BackendError
 
 __all__ = ["main"]
 
-BATCHES = (1, 8, 64)
+BATCHES = (1, 8, 64, 512)
 WARM_UP = 5
 
 
@@ -71,9 +71,8 @@ def _openers(bundle: Bundle, folder: Path) -> Iterator[tuple[str, Network, Calla
 
     def compiled(network: Network, *, cuda_graph: bool) -> Backend:
         gpu = open_gpu()
-        engine = EngineCache(folder).find(
-            network.path, machine_of(gpu, import_tensorrt().__version__)
-        )
+        machine = machine_of(gpu, library_version(import_tensorrt()))
+        engine = EngineCache(folder).find(network.path, machine)
         return TensorRtBackend(engine.plan, gpu=gpu, cuda_graph=cuda_graph)
 
     for network in bundle.networks_for("tensorrt"):

@@ -23,6 +23,7 @@ from typing import Any
 
 from edge.backends.cuda import open_gpu
 from edge.backends.enginecache import BuildOptions
+from edge.backends.tensorrt_editions import installed_edition
 from edge.backends.tensorrt_library import import_tensorrt, library_log
 from edge.errors import BackendError, one_line
 from edge.files import write_whole
@@ -66,7 +67,9 @@ class BuildRequest:
 
 def build(request: BuildRequest, report: Report) -> None:
     """Build and write the plan; raises `BackendError` when that fails."""
-    open_gpu()  # before anything of TensorRT is touched
+    edition, _ = installed_edition()
+    if not edition.builds_without_gpu:
+        open_gpu()  # before anything of TensorRT is touched
     trt = import_tensorrt()
     said = library_log(trt)
     said.taken()
@@ -79,7 +82,9 @@ def build(request: BuildRequest, report: Report) -> None:
     config = builder.create_builder_config()
     _limit(trt, config, request.options, report)
     config.add_optimization_profile(_profile(builder, network, request))
-    cache = _timing_cache(config, request.timing_cache, report)
+    cache = (
+        _timing_cache(config, request.timing_cache, report) if edition.has_timing_cache else None
+    )
     monitor = _monitor(trt, report)
     config.progress_monitor = monitor
     plan = builder.build_serialized_network(network, config)
@@ -192,6 +197,8 @@ def _why_not_built(lines: list[str]) -> str:
             "the GPU's memory was not enough to build the engine; end what else uses it, or "
             f"lower --workspace-mib{said}"
         )
+    if "workspace limit" in text:
+        return f"the engine needs more memory than its builder may use; raise --workspace-mib{said}"
     return f"TensorRT could not build the engine{said}"
 
 

@@ -26,7 +26,8 @@ from edge.backends.enginecache import (
     machine_of,
     write_parity,
 )
-from edge.backends.tensorrt_library import import_tensorrt
+from edge.backends.tensorrt_editions import installed_edition
+from edge.backends.tensorrt_library import import_tensorrt, library_version
 from edge.bundle import Bundle, Network
 from edge.bundle.digest import sha256_of
 from edge.errors import BackendError, EngineError
@@ -62,7 +63,7 @@ class Compiler:
         timeout_s: float = 3600.0,
     ) -> None:
         self.gpu: Gpu = open_gpu()  # before TensorRT is touched
-        self.machine = machine_of(self.gpu, import_tensorrt().__version__)
+        self.machine = machine_of(self.gpu, library_version(import_tensorrt()))
         self.cache = EngineCache(folder)
         self._options = options
         self._say = say
@@ -147,7 +148,8 @@ class Compiler:
             timing_cache=self.cache.folder / TIMING_CACHE,
             options=self._options,
         )
-        self._say(f"{network.name}: {trtexec(request)}")
+        if installed_edition()[0].has_trtexec:
+            self._say(f"{network.name}: {trtexec(request)}")
         began_s = time.monotonic()
         run_builder(
             request, file, progress=self._progress, say=self._say, timeout_s=self._timeout_s

@@ -1,11 +1,13 @@
 """NVIDIA's `tensorrt` module: importing it, its version, and the meaning of what it logs.
 
-Versions 10.3 to 11.x work. Integers of enums moved between the two, so that flags are always
-`1 << int(member)` and names are what is written down; everything used here is in both.
+Versions 10.3 to 11.x work, and TensorRT for RTX in its place (`tensorrt_editions.py`). Integers of
+enums moved between versions, so that flags are always `1 << int(member)` and names are what is
+written down; everything used here is in all of them.
 """
 
 from __future__ import annotations
 
+import importlib
 import logging
 import re
 from collections import deque
@@ -13,13 +15,12 @@ from functools import cache
 from types import ModuleType
 from typing import Any
 
+from edge.backends.tensorrt_editions import Edition, edition_of, installed_edition
 from edge.errors import BackendError, EngineError, one_line
 from edge.extras import how_to_install
 
-__all__ = ["NEWEST_MAJOR", "OLDEST", "TensorRtLog", "import_tensorrt", "library_log", "refusal"]
+__all__ = ["TensorRtLog", "import_tensorrt", "library_log", "library_version", "refusal"]
 
-OLDEST = (10, 3)
-NEWEST_MAJOR = 11
 KEPT_LINES = 20
 log = logging.getLogger(__name__)
 
@@ -64,32 +65,38 @@ def import_tensorrt() -> ModuleType:
     Raises `BackendError` with the reason and a hint. Call it only after `open_gpu` has succeeded:
     without a driver TensorRT may end the process.
     """
+    edition, name = installed_edition()
     try:
-        import tensorrt
+        module = importlib.import_module(name)
     # An old TensorRT on a new numpy raises AttributeError.
     except (ImportError, OSError, AttributeError) as exc:
         reason = str(exc).strip().partition("\n")[0]
         hint = next((hint for text, hint in HINTS.items() if text in reason), HINT)
-        raise BackendError(f"tensorrt cannot be imported: {reason} ({hint})") from exc
-    _check_version(str(getattr(tensorrt, "__version__", "")))
-    module: ModuleType = tensorrt
+        raise BackendError(f"{name} cannot be imported: {reason} ({hint})") from exc
+    _check_version(edition, str(getattr(module, "__version__", "")))
     return module
 
 
-def _check_version(version: str) -> None:
+def library_version(trt: ModuleType) -> str:
+    """Return which TensorRT an imported module is: what the key of an engine says of it."""
+    return f"{edition_of(trt).key}{trt.__version__}"
+
+
+def _check_version(edition: Edition, version: str) -> None:
     known = re.match(r"(\d+)\.(\d+)", version)
     if known is None:
-        raise BackendError(f"tensorrt does not say which version it is ({HINT})")
+        raise BackendError(f"{edition.name} does not say which version it is ({HINT})")
     major, minor = int(known[1]), int(known[2])
-    if (major, minor) < OLDEST:
+    oldest = ".".join(map(str, edition.oldest))
+    if (major, minor) < edition.oldest:
         raise BackendError(
-            f"TensorRT {version} is too old, 10.3 is the oldest that works: JetPack 6.1 brings it, "
-            "JetPack 6.0 and before do not"
+            f"{edition.name} {version} is too old, {oldest} is the oldest that works: "
+            f"{edition.too_old}"
         )
-    if major > NEWEST_MAJOR:
+    if major > edition.newest_major:
         raise BackendError(
-            f"TensorRT {version} is newer than this program, which knows 10.3 to {NEWEST_MAJOR}.x; "
-            "update the program"
+            f"{edition.name} {version} is newer than this program, which knows {oldest} to "
+            f"{edition.newest_major}.x; update the program"
         )
 
 

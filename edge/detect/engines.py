@@ -18,7 +18,7 @@ from edge.backends.base import Backend
 from edge.backends.cuda import Gpu, open_gpu
 from edge.backends.enginecache import CompiledEngine, EngineCache, machine_of
 from edge.backends.onnx import OnnxBackend, cuda_provider_missing
-from edge.backends.tensorrt_library import import_tensorrt
+from edge.backends.tensorrt_library import import_tensorrt, library_version
 from edge.bundle import Bundle, Network
 from edge.detect.ensemble import Ensemble
 from edge.detect.model import Classifier, EngineChoice, Model
@@ -172,7 +172,7 @@ def _tensorrt(bundle: Bundle, folder: Path, threads: int) -> list[EngineCandidat
     has chosen.
     """
     gpu = open_gpu()  # before TensorRT is touched
-    machine = machine_of(gpu, import_tensorrt().__version__)
+    machine = machine_of(gpu, library_version(import_tensorrt()))
     cache, found = EngineCache(folder), []
     reason: EngineError | None = None
     for network in bundle.networks_for("tensorrt"):

@@ -68,6 +68,7 @@ BACKENDS: dict[str, Make] = {
     ),
     "tensorrt-10.3": partial(on_tensorrt, version="10.3"),
     "tensorrt-11.4": partial(on_tensorrt, version="11.4"),
+    "tensorrt-rtx-1.7": partial(on_tensorrt, version="RTX 1.7"),
     "tensorrt-graph": partial(on_tensorrt, version="10.3", cuda_graph=True),
 }
 
@@ -76,6 +77,7 @@ NAMED: dict[str, Make] = {
     "onnx": lambda folder, _: OnnxBackend(graph(folder, named=True)),
     "tensorrt-10.3": partial(on_tensorrt, version="10.3", named=True),
     "tensorrt-11.4": partial(on_tensorrt, version="11.4", named=True),
+    "tensorrt-rtx-1.7": partial(on_tensorrt, version="RTX 1.7", named=True),
     "tensorrt-graph": partial(on_tensorrt, version="10.3", cuda_graph=True, named=True),
 }
 

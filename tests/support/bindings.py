@@ -12,6 +12,7 @@ import os
 import subprocess
 import sys
 import zipfile
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ WHEELS = {
     "10.3": ("tensorrt-cu12-bindings", "10.3.0", 10),
     "11.4": ("tensorrt-cu13-bindings", "11.4.0.106", 11),
 }
+INSTALLED = "RTX 1.7"  # with its libraries, by the extra `dev`
 LIBRARIES = ("nvinfer", "nvonnxparser", "nvinfer_plugin")
 SYMBOLS = (
     "createInferBuilder_INTERNAL",
@@ -36,7 +38,8 @@ SYMBOLS = (
     "initLibNvInferPlugins",
 )
 LOOK = """
-import json, sys, tensorrt_bindings as trt
+import importlib, json, sys
+trt = importlib.import_module(sys.argv[2])
 wanted, found = json.loads(sys.argv[1]), {"version": trt.__version__, "enums": {}, "classes": {}}
 def named(path):
     thing = trt
@@ -59,6 +62,8 @@ def surface_of_bindings(version: str, cached: Path, wanted: str) -> dict[str, An
     They are enums with their integers, and classes with the text of each member, for the names in
     `wanted` (JSON).
     """
+    if version == INSTALLED:
+        return _looked_at("tensorrt_rtx_bindings", wanted, os.environ)
     distribution, exact, major = WHEELS[version]
     folder = cached / f"{distribution}-{exact}"
     folder.mkdir(parents=True, exist_ok=True)
@@ -88,14 +93,16 @@ def surface_of_bindings(version: str, cached: Path, wanted: str) -> dict[str, An
     if (reason := _stubs(folder, major)) is not None:
         return reason
     environment = {**os.environ, "PYTHONPATH": str(folder), "LD_LIBRARY_PATH": str(folder)}
-    command = [sys.executable, "-c", LOOK, wanted]
+    return _looked_at("tensorrt_bindings", wanted, environment)
+
+
+def _looked_at(module: str, wanted: str, environment: Mapping[str, str]) -> dict[str, Any]:
+    command = [sys.executable, "-c", LOOK, wanted, module]
     looked = subprocess.run(
         command, env=environment, capture_output=True, text=True, timeout=120, check=False
     )
     if looked.returncode != 0:
-        raise AssertionError(
-            f"the bindings of TensorRT {exact} do not have it: {looked.stderr.strip()}"
-        )
+        raise AssertionError(f"{module} does not have it: {looked.stderr.strip()}")
     found: dict[str, Any] = json.loads(looked.stdout)
     return found
 

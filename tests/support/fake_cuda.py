@@ -230,6 +230,8 @@ class _Functions:
     def cuMemAlloc(self, size: int) -> int:
         if size == 0:
             raise _Refused(CUresult.CUDA_ERROR_INVALID_VALUE)
+        if size > self._device.memory_mib << 20:
+            raise _Refused(CUresult.CUDA_ERROR_OUT_OF_MEMORY)
         block = (ctypes.c_byte * size)()
         self._device.memory[ctypes.addressof(block)] = block
         return ctypes.addressof(block)

@@ -27,7 +27,7 @@ __all__ = [
     "surface",
 ]
 
-VERSIONS = ("10.3", "11.4")
+VERSIONS = ("10.3", "11.4", "RTX 1.7")
 MAGIC = b"fake plan\n"
 
 
@@ -73,15 +73,15 @@ class Library:
     device: Device
     behaviour: Behaviour
     version: str
+    names: Mapping[str, Any]
+    is_for_rtx: bool
 
     def strict(self, cls: type[Any]) -> type[Any]:
         """Return the class as of this version.
 
         It has no public name that the real one has not, and the real one's parameters.
         """
-        members = surface()["11.4" if self.version.startswith("11") else "10.3"]["classes"][
-            cls.__name__
-        ]
+        members = self.names["classes"][cls.__name__]
         for name, value in vars(cls).items():
             if name.startswith("_"):
                 continue
@@ -154,8 +154,10 @@ class IProgressMonitor:
         raise NotImplementedError
 
 
-def accept(lib: Library, logger: Any) -> Any:
-    assert lib.device.initialised, "segmentation fault: TensorRT was touched before cuInit"
+def accept(lib: Library, logger: Any, *, needs_device: bool = True) -> Any:
+    assert lib.device.initialised or not needs_device, (
+        "segmentation fault: TensorRT was touched before cuInit"
+    )
     if not (isinstance(logger, ILogger) and logger._begun):
         raise TypeError("__init__(): incompatible constructor arguments")
     lib.behaviour.loggers.append(logger)

@@ -17,7 +17,7 @@ MEMORY_LIMIT = 1 << 36
 
 class Builder(Strict):
     def __init__(self, logger: Any) -> None:
-        self._logger = accept(self._lib, logger)
+        self._logger = accept(self._lib, logger, needs_device=not self._lib.is_for_rtx)
 
     def create_network(self, flags: int = 0) -> Any:
         return self._lib.make(INetworkDefinition, flags)
@@ -94,7 +94,8 @@ class ITensor(Strict):
 
 class OnnxParser(Strict):
     def __init__(self, network: Any, logger: Any) -> None:
-        self._network, self._logger = network, accept(self._lib, logger)
+        self._network = network
+        self._logger = accept(self._lib, logger, needs_device=not self._lib.is_for_rtx)
         self._errors: list[Any] = []
 
     def parse(self, model: Any, path: str | None = None) -> bool:

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from edge.backends.cuda import open_gpu
 from edge.backends.tensorrt_library import import_tensorrt
@@ -22,9 +23,12 @@ from tests.support.fake_tensorrt import Behaviour, fake_tensorrt
 __all__ = ["Nvidia", "begin", "for_children", "on_a_machine", "tensorrt_missing"]
 
 
+OURS = ("tensorrt", "tensorrt_rtx", "tensorrt_rtx_bindings", "tensorrt_rtx_libs", "cuda")
+
+
 @dataclass
 class Nvidia:
-    """What is installed: a TensorRT of `version`, and a device.
+    """What is installed: a TensorRT of `version` ("RTX 1.7": TensorRT for RTX), and a device.
 
     `import_errors` gives modules the text that their import fails with.
     """
@@ -39,8 +43,9 @@ class Nvidia:
         driver = fake_driver(self.device)
         cuda, bindings = ModuleType("cuda"), ModuleType("cuda.bindings")
         cuda.__path__, bindings.__path__ = [], []
+        tensorrt = fake_tensorrt(self.version, self.device, self.behaviour)
         found = {
-            "tensorrt": fake_tensorrt(self.version, self.device, self.behaviour),
+            tensorrt.__name__: tensorrt,
             "cuda": cuda,
             "cuda.bindings": bindings,
             "cuda.bindings.driver": driver,
@@ -57,7 +62,8 @@ class _Finder(importlib.abc.MetaPathFinder):
         self, name: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> importlib.machinery.ModuleSpec | None:
         if name in self._machine.import_errors:
-            raise ImportError(self._machine.import_errors[name], name=name)
+            failing = _Failing(self._machine.import_errors[name])
+            return importlib.machinery.ModuleSpec(name, failing)
         if name not in self._modules:
             return None
         return importlib.machinery.ModuleSpec(
@@ -65,6 +71,16 @@ class _Finder(importlib.abc.MetaPathFinder):
             _Loader(self._modules[name]),
             is_package="cuda.bindings.driver".startswith(f"{name}."),
         )
+
+
+class _Failing(importlib.abc.Loader):
+    """Of a module that is there, but cannot be imported."""
+
+    def __init__(self, reason: str) -> None:
+        self._reason = reason
+
+    def exec_module(self, module: ModuleType) -> None:
+        raise ImportError(self._reason, name=module.__name__)
 
 
 class _Loader(importlib.abc.Loader):
@@ -84,6 +100,7 @@ def on_a_machine(machine: Nvidia) -> Iterator[Nvidia]:
     finder = _Finder(machine)
     before = {name: sys.modules.pop(name) for name in list(sys.modules) if _ours(name)}
     sys.meta_path.insert(0, finder)
+    _hide_others(machine)
     try:
         yield machine
     finally:
@@ -131,6 +148,7 @@ def begin(description: str) -> None:
         import_errors=content["import_errors"],
     )
     sys.meta_path.insert(0, _Finder(machine))
+    _hide_others(machine)
 
 
 def tensorrt_missing() -> str | None:
@@ -143,5 +161,13 @@ def tensorrt_missing() -> str | None:
     return None
 
 
+def _hide_others(machine: Nvidia) -> None:
+    """Have Python find nothing of NVIDIA's that is really installed."""
+    hidden: dict[str, Any] = dict.fromkeys(OURS)
+    for name in {*machine.modules(), *machine.import_errors}:
+        hidden.pop(name, None)
+    sys.modules.update(hidden)
+
+
 def _ours(name: str) -> bool:
-    return name.partition(".")[0] in ("tensorrt", "cuda")
+    return name.partition(".")[0] in OURS

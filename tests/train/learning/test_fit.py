@@ -26,7 +26,6 @@ from edge.bundle import load_bundle
 from tests.train.command_line import assert_done, edge_train, write_recipe
 from tests.train.tiny import TINY, TRIPLET
 from tests.train.tones import RATE_HZ, UNKNOWN, song, write_collection
-from train.commands.bench_torch import main as bench_torch
 from train.corpus.corpus import read_corpus
 
 
@@ -302,21 +301,6 @@ def test_another_recipe_does_not_continue_a_run(built: Path, collection: Path) -
     assert "was written by another recipe" in result.output
 
 
-@pytest.mark.gpu
-def test_training_on_a_gpu(corpus: Path, tmp_path: Path) -> None:
-    options = [
-        "--corpus",
-        corpus,
-        "--out",
-        tmp_path / "run",
-        "--cache",
-        tmp_path / "c",
-        "--device",
-        "cuda",
-    ]
-    assert edge_train("fit", "--recipe", write_recipe(tmp_path, TINY), *options).exit_code == 0
-
-
 def test_a_full_disk_is_one_line_and_leaves_no_half_checkpoint(
     corpus: Path, cache: Path, tmp_path: Path
 ) -> None:
@@ -350,16 +334,3 @@ def test_a_full_disk_is_one_line_and_leaves_no_half_checkpoint(
 def test_unknown_tones_are_heard_as_unknown(built: Path) -> None:
     rates = load_bundle(built / "bundle").manifest.metrics["auroc"]
     assert rates["unknown species"] > 0.8, f"{sorted(UNKNOWN)} sound like none of the species"
-
-
-def test_the_network_of_a_run_is_timed_in_pytorch(built: Path) -> None:
-    result = CliRunner().invoke(
-        bench_torch, [str(built / "work" / "run"), "--seconds", "0.1", "--peak-tflops", "1"]
-    )
-    assert_done(result)
-    assert "multiply-adds a window" in result.output
-    assert [
-        line.split(" | ")[1]
-        for line in result.output.splitlines()
-        if line.startswith("| PyTorch, eager")
-    ] == ["1", "8", "64"]

@@ -16,41 +16,13 @@ from torch import nn
 
 from edge.errors import SpecError, UserError
 from tests.train.graphs import graph_of
+from tests.train.tiny_networks import NETWORKS, S2, S3, S4, S5, Shape, tiny_network
 from train.export.export import OPSET, verify_onnx
 from train.networks import build_network
 from train.networks.backbones import Backbone, import_timm, load_published, widen_first_layer
 from train.networks.segmentation import Segmentation, log_mean_exp
 from train.networks.soundception import Soundception
 
-Shape = tuple[int, int, int]
-S2 = (3, 40, 200)
-S3 = (10, 128, 321)
-S4 = (3, 299, 997)
-S5 = (1, 128, 501)
-SMALL_RESNEXT = {
-    "layers": [1, 1, 1, 1],
-    "channels": [8, 8, 16, 16],
-    "cardinality": 1,
-    "base_width": 64,
-}
-# kind, options, shape of the features: each trains in seconds
-TINY: dict[str, tuple[str, dict[str, object], Shape]] = {
-    "cnn1": ("cnn1", {"width": 8, "time_pool": 4}, S2),
-    "cnn2": ("cnn2", {"width": 8, "time_pool": 4}, S2),
-    "mobilenet": ("mobilenet", {"width": 0.25, "features": 64}, (10, 64, 80)),
-    "resnet18": ("resnet18", {"size": {"channels": [8, 16, 16, 32]}}, (10, 64, 80)),
-    "resnest50": (
-        "resnest50",
-        {"size": {"layers": [1, 1, 1, 1], "channels": [8, 8, 16, 16], "stem_width": 8}},
-        (1, 64, 80),
-    ),
-    "segmentation": (
-        "segmentation",
-        {"width": 16, "heads": 4, "size": SMALL_RESNEXT},
-        (1, 64, 160),
-    ),
-    "soundception": ("soundception", {"blocks": [0, 1, 0]}, (3, 76, 130)),
-}
 EXPORTED = {
     "cnn1",
     "mobilenet",
@@ -58,14 +30,6 @@ EXPORTED = {
     "resnest50",
     "segmentation",
 }  # in test_systems, as whole systems
-
-
-def tiny(name: str) -> tuple[nn.Module, Shape]:
-    kind, options, shape = TINY[name]
-    torch.manual_seed(0)
-    return build_network(
-        kind, options, shape=shape, classes=None if kind.startswith("cnn") else 5
-    ), shape
 
 
 def parameters(kind: str, shape: Shape, classes: int | None) -> int:
@@ -94,9 +58,9 @@ def test_the_full_networks_have_the_parameters_of_our_reading(
     )
 
 
-@pytest.mark.parametrize("name", TINY)
+@pytest.mark.parametrize("name", NETWORKS)
 def test_embeddings_are_unit_vectors_and_gradients_reach_every_weight(name: str) -> None:
-    network, shape = tiny(name)
+    network, shape = tiny_network(name)
     for norm in (m for m in network.modules() if isinstance(m, nn.BatchNorm2d)):
         # residual blocks start at nothing: their first step moves the last norm only
         nn.init.ones_(norm.weight)
@@ -117,9 +81,9 @@ def test_embeddings_are_unit_vectors_and_gradients_reach_every_weight(name: str)
     assert still == []
 
 
-@pytest.mark.parametrize("name", sorted(set(TINY) - EXPORTED))
+@pytest.mark.parametrize("name", sorted(set(NETWORKS) - EXPORTED))
 def test_torch_equals_onnx_for_any_batch(name: str) -> None:
-    network, shape = tiny(name)
+    network, shape = tiny_network(name)
     model = graph_of(network, shape)
     assert {o.domain: o.version for o in onnx.load_from_string(model).opset_import}[""] == OPSET
     # one that only embeds gives its embedding before normalisation
@@ -134,7 +98,7 @@ def test_torch_equals_onnx_for_any_batch(name: str) -> None:
 
 
 def test_soundception_takes_any_length_and_its_attention_adds_up() -> None:
-    network, (channels, bands, frames) = tiny("soundception")
+    network, (channels, bands, frames) = tiny_network("soundception")
     assert isinstance(network, Soundception)
     network.eval()
     for length in (frames, 2 * frames + 7):
@@ -146,7 +110,7 @@ def test_soundception_takes_any_length_and_its_attention_adds_up() -> None:
 
 
 def test_segmentation_gives_a_sequence_whose_soft_maximum_is_its_verdict() -> None:
-    network, (channels, bands, _) = tiny("segmentation")
+    network, (channels, bands, _) = tiny_network("segmentation")
     assert isinstance(network, Segmentation)
     x = torch.randn(2, channels, bands, 320)
     frames = network.eval().frame_logits(x)
@@ -168,7 +132,7 @@ def test_log_mean_exp_is_a_soft_maximum_and_a_soft_minimum() -> None:
 
 
 def test_soundception_in_training_also_says_what_its_auxiliary_branch_thinks() -> None:
-    network, shape = tiny("soundception")
+    network, shape = tiny_network("soundception")
     assert [part.shape[1] for part in network.train()(torch.randn(2, *shape))] == [1536, 5, 5]
     assert [part.shape[1] for part in network.eval()(torch.randn(2, *shape))] == [1536, 5]
 
@@ -257,9 +221,9 @@ def test_published_weights_do_not_fit_a_smaller_network() -> None:
     with pytest.raises(
         SpecError, match=r"published weights fit its full size only.*--from-scratch"
     ):
-        load_published(tiny("resnet18")[0])
+        load_published(tiny_network("resnet18")[0])
     with pytest.raises(UserError, match="full size only"):
-        load_published(tiny("soundception")[0])
+        load_published(tiny_network("soundception")[0])
 
 
 @pytest.mark.parametrize(
