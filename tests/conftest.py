@@ -24,6 +24,7 @@ import pytest
 
 from tests.support.container import cannot_boot
 from tests.support.disk import small_disk
+from tests.support.real_tensorrt import EXISTS_HERE, rtx_missing
 from tests.support.workers import longest_first, scheduling
 
 if TYPE_CHECKING:
@@ -107,6 +108,7 @@ NEEDS = {
     "gpu": Need(missing=_gpu_missing, required_in_ci=False),
     "broker": Need(missing=lambda: _program_missing("mosquitto", "mosquitto"), required_in_ci=True),
     "birdnet": Need(missing=_birdnet_missing, required_in_ci=True),
+    "rtx": Need(missing=rtx_missing, required_in_ci=EXISTS_HERE),
     "ffmpeg": Need(missing=lambda: _program_missing("ffmpeg", "ffmpeg"), required_in_ci=True),
     "flac": Need(missing=lambda: _program_missing("flac", "flac"), required_in_ci=True),
     "audio": Need(missing=_audio_missing, required_in_ci=True),

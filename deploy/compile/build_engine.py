@@ -153,17 +153,17 @@ def _monitor(trt: Any, report: Report) -> Any:
 
         def __init__(self) -> None:
             trt.IProgressMonitor.__init__(self)
-            # name -> parent, steps, steps done
-            self._phases: dict[str, tuple[str | None, int, int]] = {}
+            self._phases: dict[str, tuple[int, int]] = {}  # name -> steps, steps done
+            self._furthest = 0.0
 
         def phase_start(self, phase_name: str, parent_phase: str | None, num_steps: int) -> None:
-            self._phases[phase_name] = parent_phase, max(1, int(num_steps)), 0
+            self._phases[phase_name] = max(1, int(num_steps)), 0
             report({"phase": phase_name, "done": self._done()})
 
         def step_complete(self, phase_name: str, step: int) -> bool:
             if phase_name in self._phases:
-                parent, steps, _ = self._phases[phase_name]
-                self._phases[phase_name] = parent, steps, min(steps, int(step) + 1)
+                steps, _ = self._phases[phase_name]
+                self._phases[phase_name] = steps, min(steps, int(step) + 1)
                 report({"phase": phase_name, "done": self._done()})
             return True
 
@@ -171,20 +171,31 @@ def _monitor(trt: Any, report: Report) -> Any:
             self._phases.pop(phase_name, None)
 
         def _done(self) -> float:
-            """Return the share of the whole that is done, 0..1."""
+            """Return the share of the whole that is done, 0..1.
+
+            It never falls, though a phase may end before the step around it counts as done.
+            """
             done, share = 0.0, 1.0
             # They are in the order they began in: from the outermost to the innermost.
-            for _, steps, finished in self._phases.values():
+            for steps, finished in self._phases.values():
                 done += share * finished / steps
                 share /= steps
-            return round(min(done, 1.0), 4)
+            self._furthest = max(self._furthest, round(min(done, 1.0), 4))
+            return self._furthest
 
     return Monitor()
 
 
 def _parser_errors(parser: Any) -> str:
     errors = [parser.get_error(i) for i in range(parser.num_errors)]
-    return "; ".join(one_line(error.desc()) for error in errors) or "it does not say why"
+    said = [f"{one_line(error.desc())}{_node_of(error)}" for error in errors]
+    return "; ".join(said) or "it does not say why"
+
+
+def _node_of(error: Any) -> str:
+    """Return the node that an error of the parser is about, where it names one."""
+    operator, name = str(error.node_operator()), str(error.node_name())
+    return f" (node {one_line(name)}, {one_line(operator)})" if operator else ""
 
 
 def _why_not_built(lines: list[str]) -> str:
@@ -197,7 +208,7 @@ def _why_not_built(lines: list[str]) -> str:
             "the GPU's memory was not enough to build the engine; end what else uses it, or "
             f"lower --workspace-mib{said}"
         )
-    if "workspace limit" in text:
+    if "workspace limit" in text or "workspace memory" in text:
         return f"the engine needs more memory than its builder may use; raise --workspace-mib{said}"
     return f"TensorRT could not build the engine{said}"
 

@@ -41,6 +41,7 @@ HINTS = {
         "TensorRT's libraries are not where the loader looks; install them again, or set "
         "LD_LIBRARY_PATH"
     ),
+    "libtensorrt_": "install tensorrt-rtx-cu13-libs of the same version as the bindings",
     "libnvonnxparser": "TensorRT's ONNX parser is not installed; install libnvonnxparsers",
     "libcud": OTHER_CUDA,
     "libcublas": OTHER_CUDA,

@@ -16,11 +16,13 @@ from edge.backends.cuda import open_gpu
 from edge.backends.enginecache import BuildOptions
 from edge.backends.onnx import OnnxBackend
 from edge.backends.tensorrt import TensorRtBackend
+from edge.backends.tensorrt_editions import TENSORRT_FOR_RTX, installed_edition
 from edge.errors import BackendError
 from edge.types import Array
 from tests.support.backends import FixedBackend
 from tests.support.bundles import LABELS, SPEC, choir_bundle, tiny_bundle
 from tests.support.nvidia import Nvidia, on_a_machine, tensorrt_missing
+from tests.support.real_tensorrt import RTX_TARGETS
 
 Make = Callable[[Path, ExitStack], Backend]
 
@@ -87,6 +89,10 @@ def on_a_gpu(
 ) -> Backend:
     if (reason := tensorrt_missing()) is not None:
         pytest.skip(reason)
+    edition = installed_edition()[0]
+    gpu = open_gpu()
+    if edition is TENSORRT_FOR_RTX and gpu.compute_capability not in RTX_TARGETS:
+        pytest.skip(f"{edition.name} is not for {gpu.name} ({gpu.compute_capability})")
     return compiled(folder, cuda_graph=cuda_graph, named=named)
 
 

@@ -17,12 +17,14 @@ from click.testing import CliRunner
 from deploy.cli import main as deploy_main
 from deploy.importing.birdnet import LABELS, MODEL, import_birdnet, installed_birdnet
 from deploy.importing.birdnet_labels import slug
+from deploy.quantize.convert import KINDS, convert
 from edge.backends.onnx import OnnxBackend
 from edge.bundle import Bundle, load_bundle
 from edge.bundle.spec import PowerLawLevel
 from edge.cli import main
 from edge.errors import BundleError
 from edge.types import Array
+from tests.support.real_tensorrt import built
 
 pytestmark = pytest.mark.birdnet
 
@@ -94,6 +96,20 @@ def test_it_gives_what_its_own_program_gives(birdnet: Bundle, recordings: Path) 
     assert max(from_exact) < 1e-2
     assert np.median(from_reference) < 1e-3
     assert np.mean(np.array(from_reference) < 1e-2) > 0.94
+
+
+@pytest.mark.rtx
+def test_the_real_tensorrt_builds_it(birdnet: Bundle) -> None:
+    plan = built(birdnet.model_path, birdnet.frontend.shape)
+    assert len(plan) > birdnet.model_path.stat().st_size / 2
+
+
+@pytest.mark.rtx
+def test_the_real_tensorrt_builds_it_in_half_precision(birdnet: Bundle) -> None:
+    (fp16,) = (kind for kind in KINDS if kind.name == "fp16")
+    model, shape = birdnet.model_path.read_bytes(), birdnet.frontend.shape
+    windows = np.random.default_rng(1).random((2, *shape), np.float32)
+    assert built(convert(model, fp16, windows, ()).model, shape)
 
 
 def test_it_says_what_it_is(birdnet: Bundle) -> None:

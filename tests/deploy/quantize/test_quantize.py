@@ -21,6 +21,7 @@ from deploy.quantize.graphs import load_onnx, run_as_recorded, run_to_the_letter
 from edge.bundle import Bundle, Frontend, load_bundle, write_bundle
 from edge.detect.engines import load_model
 from tests.support.convolutions import convolutional_bundle, write_windows_file
+from tests.support.real_tensorrt import built
 from tests.support.strangers import resealed
 
 EVERYTHING = ("fp16", "int8", "int8+fp16", "int8-cpu")
@@ -107,6 +108,14 @@ def test_the_manifest_has_its_accuracy_beside_that_of_fp32(full: Bundle, name: s
     acceptance = metrics["validation_acceptance"]
     assert 0 < acceptance["fp32"] < 1
     assert acceptance["with its own"] == acceptance["fp32"]
+
+
+@pytest.mark.rtx
+def test_the_real_tensorrt_builds_every_network_that_is_made_for_it(full: Bundle) -> None:
+    networks = full.networks_for("tensorrt")
+    assert {network.name for network in networks} == {"fp32", "fp16", "int8", "int8+fp16"}
+    for network in networks:
+        assert built(network.path, full.frontend.shape)
 
 
 def test_a_variants_threshold_is_its_own(full: Bundle) -> None:

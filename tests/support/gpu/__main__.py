@@ -56,7 +56,8 @@ def main(out: Path, device: str, tiny: bool, tests: bool, only: str | None) -> N
     except UserError as exc:
         raise click.ClickException(str(exc)) from exc
     document = _Document(out)
-    _write(document, TINY if tiny else FULL, chosen, tests=tests, only=only or "")
+    plan = (TINY if tiny else FULL).only(only or "")
+    _write(document, plan, chosen, tests=tests)
     click.echo(f"{out}: {document.faults or 'no'} faults", err=True)
     sys.exit(1 if document.faults else 0)
 
@@ -89,9 +90,7 @@ class _Document:
         self.faults += wrong
 
 
-def _write(
-    document: _Document, plan: Plan, device: torch.device, *, tests: bool, only: str
-) -> None:
+def _write(document: _Document, plan: Plan, device: torch.device, *, tests: bool) -> None:
     document.add("Machine", lambda: report.machine_section(device))
     ceilings = measure(device, matrix=plan.matrix, copied=plan.copied, seconds=plan.seconds)
     document.add("Ceilings", lambda: report.ceilings_section(ceilings))
@@ -99,10 +98,8 @@ def _write(
         document.add("Tests", lambda: _tests(document))
     document.add("Networks", report.networks_preface)
     for measured in plan.networks:
-        if only in measured.title:
-            document.add(
-                measured.title, partial(_network, document, measured, plan, device, ceilings)
-            )
+        section = partial(_network, document, measured, plan, device, ceilings)
+        document.add(measured.title, section)
     document.add("Training", lambda: _training(document, plan, device, ceilings))
 
 

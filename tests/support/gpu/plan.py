@@ -58,6 +58,12 @@ class Plan:
     matrix: int
     copied: int
 
+    def only(self, part: str) -> Plan:
+        """Return the plan with the networks and recipes whose title contains `part`."""
+        networks = tuple(measured for measured in self.networks if part in measured.title)
+        training = tuple(measured for measured in self.training if part in measured.title)
+        return dataclasses.replace(self, networks=networks, training=training)
+
 
 _DEFAULT = Measured(title="Default, two compact networks", recipe="default")
 _S4 = Measured(title="S4 Soundception", recipe="s4-soundception")

@@ -9,14 +9,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import soundfile
 from click.testing import CliRunner
 
 import deploy.cli
 import edge.cli
+from deploy.quantize.convert import KINDS, convert
 from edge.bundle import load_bundle
 from edge.errors import ConfigError, UserError
+from tests.support.real_tensorrt import built
 from tests.train.command_line import edge_train
 from tests.train.tones import RATE_HZ, SPECIES, song, write_collection
 from train.commands.plan import Plan, load_plan
@@ -97,6 +100,8 @@ TINY: dict[str, dict[str, Any]] = {
         "after": "s5-segmentation",
     },
 }
+PRECISIONS = [kind for kind in KINDS if "tensorrt" in kind.runs_on]
+UNCHANGED = ("s1-spherical-kmeans-forest",)  # has no convolution that quantize could convert
 LEARNT = ("s1-spherical-kmeans-forest", "s2-cnn1-knn")  # with so little
 PART = {
     "species": 3,
@@ -170,6 +175,17 @@ def test_a_system_is_a_bundle_that_replays(name: str, trained: Path, songs: Path
     assert heard.exit_code == 0, heard.output
     rows = [json.loads(line) for line in heard.stdout.splitlines()]
     assert {Path(row["file"]).stem for row in rows} == set(SPECIES)
+
+
+@pytest.mark.rtx
+@pytest.mark.parametrize("name", TINY)
+def test_the_real_tensorrt_builds_a_system_in_every_precision(name: str, trained: Path) -> None:
+    bundle = load_bundle(trained / f"{name}-0" / "bundle")
+    model, shape = bundle.model_path.read_bytes(), bundle.frontend.shape
+    assert built(model, shape)
+    windows = np.random.default_rng(1).random((4, *shape), np.float32)
+    for kind in () if name in UNCHANGED else PRECISIONS:
+        assert built(convert(model, kind, windows, bundle.manifest.extra_outputs).model, shape)
 
 
 def test_the_table_has_a_line_for_each(plan: Plan, trained: Path) -> None:
