@@ -113,8 +113,8 @@ class Recorder:
         self._metrics.stream_began()
         for event in self._detections():
             self.keeper.keep(event)
-        self.keeper.enter_unknown()
-        self.keeper.keep_effort(self.effort.flush())
+        self.keeper.ledger.enter_unknown()
+        self.keeper.ledger.keep(self.effort.flush())
         self._measure_audio()
         self.keeper.store_waiting()
 
@@ -125,7 +125,7 @@ class Recorder:
         # event's identity.
         began_ns = time.clock_gettime_ns(time.CLOCK_BOOTTIME)
         stream = f"{plan.device}|{self._clock.boot_id}|{began_ns}"
-        self.keeper.begin(stream)
+        self.keeper.ledger.begin(stream)
         return detect(
             self.microphone.blocks(),
             windower=windower_of(plan.bundle.frontend, plan.config.model.hop_s),
@@ -219,12 +219,12 @@ class Recorder:
         self.keeper.redate_when_due()
         self._metrics.clock(offset_s=self._clock.offset_s, synced=self._clock.synced)
         self._measure_audio()
-        self.keeper.enter_unknown()
-        self.keeper.keep_effort(self.effort.minutes())
+        self.keeper.ledger.enter_unknown()
+        self.keeper.ledger.keep(self.effort.minutes())
         now_s = self._monotonic_s()
         if now_s - self._effort_noted_s >= EFFORT_EVERY_S:
             self._effort_noted_s = now_s
-            self.keeper.note_effort(self.effort.open_minute())
+            self.keeper.ledger.note(self.effort.open_minute())
         self.keeper.store_waiting()
 
     def _measure_audio(self) -> None:
