@@ -121,6 +121,7 @@ def effort_payload(
         "gated_s": round(minute.seconds("gated"), DIGITS),
         "dropped_s": round(minute.seconds("dropped"), DIGITS),
         "unknown_s": round(minute.seconds("unknown"), DIGITS),
+        **_withheld(minute),
         "clock": _clock(clock),
     }
 
@@ -196,6 +197,15 @@ def _label(label: str | None, provenance: Provenance) -> dict[str, Any]:
         "scientific_name": (named.scientific_name or None) if named else None,
         "kind": named.kind if named else None,
     }
+
+
+def _withheld(minute: EffortMinute) -> dict[str, Any]:
+    """Return what a minute has of privacy; nothing where nothing was withheld."""
+    found = {
+        "private_s": round(minute.seconds("private"), DIGITS),
+        "clips_withheld": minute.clips_withheld,
+    }
+    return {key: value for key, value in found.items() if value}
 
 
 def _origin(provenance: Provenance) -> dict[str, Any]:

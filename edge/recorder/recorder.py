@@ -155,7 +155,7 @@ class Recorder:
     def prediction(self, prediction: Prediction) -> None:
         """See `Meter.prediction`."""
         start, end = prediction.start_sample, prediction.end_sample
-        self.effort.window(start, end, gated=prediction.health.gated)
+        self.effort.window(start, end, fate="gated" if prediction.health.gated else "heard")
         self._metrics.window(prediction)
         self._log_health(prediction.health)
         now_s = self._monotonic_s()
