@@ -12,8 +12,9 @@ from edge.recorder.ledger_keeper import LedgerKeeper
 from edge.recorder.live_clock import LiveClock
 from edge.recorder.metrics import Metrics
 from edge.recorder.plan import RecorderPlan
+from edge.store.effort import Effort
 from edge.store.store import Store
-from edge.types import Detection, Prediction
+from edge.types import Detection, Prediction, Score
 from edge.wire import health_payload, recorder_payload
 
 __all__ = ["Keeper"]
@@ -34,6 +35,7 @@ class Keeper:
         store: Store,
         clock: LiveClock,
         clips: ClipWriter | None,
+        effort: Effort,
         metrics: Metrics,
         rate_limited: RateLimitedLog,
         backlog: Backlog,
@@ -42,6 +44,7 @@ class Keeper:
         self._store = store
         self._clock = clock
         self._clips = clips
+        self._effort = effort
         self._metrics = metrics
         self._rate_limited = rate_limited
         self.backlog = backlog
@@ -69,9 +72,11 @@ class Keeper:
         """Store an event, with its sound once it has ended."""
         if not self._is_wanted(event):
             return
+        clip = self._clip_of(event)  # first, so that the message can name it
         waiting = WaitingDetection(
             event=event,
-            clip=self._clip_of(event),  # first, so that the message can name it
+            clip=clip if isinstance(clip, str) else None,
+            withheld=clip if isinstance(clip, Score) else None,
             clock=self._clock.at(event.start_sample),
             dating=self._clock.dating(),
             plan=self._plan,
@@ -129,15 +134,20 @@ class Keeper:
         self.redate_due = False
         log.info("the clock is synchronised; %d rows were dated anew", moved)
 
-    def _clip_of(self, event: Detection) -> str | None:
-        """Write the sound of an event that has ended; None where it is not kept."""
+    def _clip_of(self, event: Detection) -> str | Score | None:
+        """Write the sound of an event that has ended; see `ClipWriter.write`."""
         if self._clips is None or event.state != "end":
             return None
         clip = self._clips.write(event, self._clock.at(event.start_sample))
-        if clip is None:
-            self._metrics.clip_refused()
-        else:
-            self._metrics.clip_written(self._clips.last_bytes)
+        match clip:
+            case None:
+                self._metrics.clip_refused()
+            case Score():
+                self._metrics.clip_withheld()
+                self._effort.clip_withheld()
+                log.info("a clip is withheld: %s, score %.2f", clip.label, clip.score)
+            case _:
+                self._metrics.clip_written(self._clips.last_bytes)
         return clip
 
     def _store_detection(self, waiting: WaitingDetection) -> None:
@@ -149,6 +159,7 @@ class Keeper:
             site=plan.config.device.site,
             boot_id=self._clock.boot_id,
             clip=waiting.clip,
+            withheld=waiting.withheld,
             clock=clock,
             provenance=plan.provenance,
         )

@@ -19,6 +19,8 @@ from edge.errors import BackendError
 from edge.rate_limited_log import RateLimitedLog
 from edge.recorder.backlog import Backlog
 from edge.recorder.clips import ClipFolder, ClipWriter
+from edge.recorder.health_log import HealthLog
+from edge.recorder.judged_sound import JudgedSound
 from edge.recorder.keeper import Keeper
 from edge.recorder.live_clock import LiveClock
 from edge.recorder.metrics import Metrics
@@ -28,21 +30,15 @@ from edge.recorder.systemd import Notifier
 from edge.sources.callbacks import Callbacks, CardAudio
 from edge.sources.microphone import Microphone
 from edge.sources.portaudio import AudioSystem
-from edge.store.effort import FATES, Effort
+from edge.store.effort import FATES, Effort, WindowFate
 from edge.store.store import Store
-from edge.types import AudioBlock, Detection, Gap, Prediction, SignalHealth, Window
+from edge.types import AudioBlock, Detection, Gap, Prediction, Window
 
 __all__ = ["Recorder"]
 
 HEALTH_EVERY_S = 60.0
 POLL_EVERY_S = 1.0
 EFFORT_EVERY_S = 5.0  # a kill costs so much of the ledger; 10 s are promised
-CANCELLED = (
-    "silence although its channels are not (one is the other upside down); set audio.channel to one"
-)
-# What is this many times as far from lowest to highest as a dead signal's level is a sound; the
-# rounding of 16 bit is not.
-SOUND = 10.0
 log = logging.getLogger(__name__)
 
 
@@ -69,17 +65,26 @@ class Recorder:
         self._metrics = metrics
         self._monotonic_s = monotonic_s
         self._rate_limited = RateLimitedLog(log, monotonic_s=monotonic_s)
+        self._health_log = HealthLog(
+            dead_dbfs=plan.config.health.dead_dbfs,
+            metrics=metrics,
+            rate_limited=self._rate_limited,
+        )
         self.microphone = self._listener(audio)
         self.effort = Effort(sample_rate_hz=self._rate_hz)
         self._recent = RecentAudio(
             stream_rate_hz=self._rate_hz, capacity=plan.memory.recent_samples
         )
+        # Sound that is older than what clips are cut from cannot be written.
+        kept_samples = math.ceil(plan.memory.recent_s * self._rate_hz)
+        self._judged = JudgedSound(plan.privacy, kept_samples=kept_samples)
         self.clips = self._clip_writer() if plan.config.clips.enabled else None
         self.keeper = Keeper(
             plan,
             store=store,
             clock=clock,
             clips=self.clips,
+            effort=self.effort,
             metrics=metrics,
             rate_limited=self._rate_limited,
             backlog=backlog if backlog is not None else Backlog(),
@@ -140,11 +145,13 @@ class Recorder:
                 site=site_of(plan.config.site.species, plan.place_species, clock_at=self._clock.at),
             ),
             meter=self,
+            is_private=plan.privacy.drops,
         )
 
     def block(self, block: AudioBlock) -> None:
         """See `Meter.block`."""
         self.effort.block(block.start_sample, block.end_sample)
+        self._judged.block(block)
         if len(block.samples):
             self._notifier.ready()
         now_s = self._monotonic_s()
@@ -155,9 +162,11 @@ class Recorder:
     def prediction(self, prediction: Prediction) -> None:
         """See `Meter.prediction`."""
         start, end = prediction.start_sample, prediction.end_sample
-        self.effort.window(start, end, fate="gated" if prediction.health.gated else "heard")
-        self._metrics.window(prediction)
-        self._log_health(prediction.health)
+        self._judged.prediction(prediction)
+        fate = self._fate(prediction)
+        self.effort.window(start, end, fate=fate)
+        self._metrics.window(prediction, fate=fate)
+        self._health_log.note(prediction.health, swing=self.microphone.swing)
         now_s = self._monotonic_s()
         if now_s - self._health_kept_s >= HEALTH_EVERY_S:
             self._health_kept_s = now_s
@@ -167,6 +176,11 @@ class Recorder:
             captured = self._clock.at(end).utc(end)
             self._metrics.stored(max(0.0, (self._clock.now_utc() - captured).total_seconds()))
 
+    def _fate(self, prediction: Prediction) -> WindowFate:
+        if prediction.health.gated:
+            return "gated"
+        return "private" if self.plan.privacy.drops(prediction) else "heard"
+
     def failed(self, window: Window, error: BackendError) -> None:
         """See `Meter.failed`.
 
@@ -175,26 +189,6 @@ class Recorder:
         """
         self._metrics.windows_lost(failed=1)
         self._rate_limited.warning("model", f"a window was not judged: {error}")
-
-    def _log_health(self, health: SignalHealth) -> None:
-        cancelled = health.dead and self._sounds_somewhere()
-        self._metrics.cancelled(cancelled)
-        faults = {
-            "dead": (health.dead and not cancelled, "nothing but silence"),
-            "stuck": (health.stuck, "at a constant or at full scale"),
-            "cancelled": (cancelled, CANCELLED),
-        }
-        for name, (present, meaning) in faults.items():
-            if present:
-                text = f"the microphone is {name}, {meaning}: such windows are not judged"
-                self._rate_limited.warning(name, text)
-            else:
-                self._rate_limited.recovered(name, f"the microphone is no longer {name}")
-
-    def _sounds_somewhere(self) -> bool:
-        """Return whether a single channel of the mix is far from silent."""
-        silence: float = 10.0 ** (self.plan.config.health.dead_dbfs / 20)
-        return self.microphone.swing > SOUND * silence
 
     def _card(self, audio: CardAudio) -> None:
         if self.clips is not None:
@@ -239,4 +233,5 @@ class Recorder:
             provenance=self.plan.provenance,
             device=self.plan.device,
             position=self.plan.config.site.position,
+            judged=self._judged if self.plan.privacy.on else None,
         )
