@@ -15,7 +15,7 @@ from pydantic import BeforeValidator, Field
 
 from edge.bundle import Label
 from edge.detect.species_names import resolve_labels
-from edge.section import Section
+from edge.section import Section, as_tuple
 from edge.types import Prediction, Score
 
 __all__ = ["Privacy", "PrivacyConfig", "PrivacyPolicy"]
@@ -25,11 +25,6 @@ PrivacyPolicy = Literal["keep", "drop_clip", "drop_window"]
 STRICTER: tuple[PrivacyPolicy, ...] = ("keep", "drop_clip", "drop_window")
 DOG = {"dog", "domestic_dog", "dog_bark", "dog_barking"}
 DOG_SPECIES = {"canis lupus familiaris", "canis familiaris"}
-
-
-def _tuple(value: object) -> object:
-    """Make a list a tuple: YAML has lists only."""
-    return tuple(value) if isinstance(value, list) else value
 
 
 class PrivacyConfig(Section):
@@ -44,7 +39,7 @@ class PrivacyConfig(Section):
     dog: PrivacyPolicy = "keep"
     labels: Annotated[
         tuple[Annotated[str, Field(min_length=1, max_length=200)], ...],
-        BeforeValidator(_tuple),
+        BeforeValidator(as_tuple),
         Field(max_length=10_000),
     ] = ()
     threshold: Annotated[float, Field(ge=0, le=1)] = 0.03

@@ -20,7 +20,7 @@ from edge.types import Array, Window
 pytestmark = [pytest.mark.birdnet, pytest.mark.data]
 
 WINDOW, RATE_HZ = 144_000, 48_000
-WINDOWS = 100
+WINDOWS = 60
 
 
 def windows(folder: Path, column: str, value: str) -> Iterator[Array]:
