@@ -75,20 +75,9 @@ class Recorder:
         self._recent = RecentAudio(
             stream_rate_hz=self._rate_hz, capacity=plan.memory.recent_samples
         )
-        # Sound that is older than what clips are cut from cannot be written.
-        kept_samples = math.ceil(plan.memory.recent_s * self._rate_hz)
-        self._judged = JudgedSound(plan.privacy, kept_samples=kept_samples)
+        self._judged = self._judged_sound()
         self.clips = self._clip_writer() if plan.config.clips.enabled else None
-        self.keeper = Keeper(
-            plan,
-            store=store,
-            clock=clock,
-            clips=self.clips,
-            effort=self.effort,
-            metrics=metrics,
-            rate_limited=self._rate_limited,
-            backlog=backlog if backlog is not None else Backlog(),
-        )
+        self.keeper = self._keeper(store, backlog if backlog is not None else Backlog())
         self._polled_s = -math.inf
         self._health_kept_s = -math.inf
         self._effort_noted_s = -math.inf
@@ -234,4 +223,21 @@ class Recorder:
             device=self.plan.device,
             position=self.plan.config.site.position,
             judged=self._judged if self.plan.privacy.on else None,
+        )
+
+    def _judged_sound(self) -> JudgedSound:
+        # Sound that is older than what clips are cut from cannot be written.
+        kept_samples = math.ceil(self.plan.memory.recent_s * self._rate_hz)
+        return JudgedSound(self.plan.privacy, kept_samples=kept_samples)
+
+    def _keeper(self, store: Store, backlog: Backlog) -> Keeper:
+        return Keeper(
+            self.plan,
+            store=store,
+            clock=self._clock,
+            clips=self.clips,
+            effort=self.effort,
+            metrics=self._metrics,
+            rate_limited=self._rate_limited,
+            backlog=backlog,
         )
