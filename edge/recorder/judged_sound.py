@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from edge.detect.privacy import Privacy
-from edge.types import AudioBlock, Prediction, Score
+from edge.types import AudioBlock, Prediction, Score, Window
 
 __all__ = ["JudgedSound"]
 
@@ -33,8 +33,8 @@ class _PrivateSpan(_Span):
 class JudgedSound:
     """What the windows of the last `kept_samples` of a stream have said of its sound.
 
-    It sees every block and every prediction, in their order; older sound counts as not judged. Used
-    by the pipeline's thread.
+    It sees every block and what became of every window, in their order; older sound counts as not
+    judged. Used by the pipeline's thread.
     """
 
     def __init__(self, privacy: Privacy, *, kept_samples: int) -> None:
@@ -42,6 +42,7 @@ class JudgedSound:
         self._kept_samples = kept_samples
         self._judged: list[_Span] = []  # windows that follow each other are one span
         self._gaps: list[_Span] = []  # there is no sound in them
+        self._failed: list[_Span] = []  # windows of which the model said nothing
         self._private: list[_PrivateSpan] = []
         self._arrived = 0
         self._settled = 0
@@ -70,6 +71,10 @@ class JudgedSound:
             span = _PrivateSpan(start=p.start_sample, end=p.end_sample, found=found)
             self._private.append(span)
 
+    def failed(self, window: Window) -> None:
+        """Note that the model had no answer to a window: people may speak in it."""
+        _extend(self._failed, _Span(start=window.start_sample, end=window.end_sample))
+
     def around(self, sample: int, start_sample: int, end_sample: int) -> tuple[int, int] | None:
         """Return how much of the sound from start to end may be written, around `sample`.
 
@@ -82,7 +87,8 @@ class JudgedSound:
         )
         for span in _merged([*settled, *self._gaps]):
             if span.start <= sample < span.end:
-                return max(span.start, start_sample), min(span.end, end_sample)
+                start, end = max(span.start, start_sample), min(span.end, end_sample)
+                return self._without_failed(sample, start, end)
         return None
 
     def private_within(self, start_sample: int, end_sample: int) -> Score | None:
@@ -94,6 +100,16 @@ class JudgedSound:
         ]
         return max(found, key=lambda score: score.score, default=None)
 
+    def _without_failed(self, sample: int, start: int, end: int) -> tuple[int, int] | None:
+        for failed in self._failed:
+            if failed.start <= sample < failed.end:
+                return None
+            if failed.end <= sample:
+                start = max(start, failed.end)
+            else:
+                end = min(end, failed.start)
+        return start, end
+
     def _end_run(self) -> None:
         """Note that no more sound follows on what has arrived."""
         self._run_end = self._arrived
@@ -103,7 +119,7 @@ class JudgedSound:
     def _forget(self) -> None:
         horizon = self._arrived - self._kept_samples
         self._private = [span for span in self._private if span.end > horizon]
-        for spans in (self._judged, self._gaps):
+        for spans in (self._judged, self._gaps, self._failed):
             while spans and spans[0].end <= horizon:
                 del spans[0]
             if spans and spans[0].start < horizon:

@@ -176,6 +176,7 @@ class Recorder:
         What no other window reaches of this one, the ledger will call dropped; the watchdog is not
         fed.
         """
+        self._judged.failed(window)
         self._metrics.windows_lost(failed=1)
         self._rate_limited.warning("model", f"a window was not judged: {error}")
 

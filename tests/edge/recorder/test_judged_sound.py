@@ -86,6 +86,7 @@ class Recording:
     privacy: Privacy
     folder: Path
     predictions: list[Prediction] = field(default_factory=list)
+    failures: list[Window] = field(default_factory=list)
     withheld: list[Score] = field(default_factory=list)
     files: list[str] = field(default_factory=list)
 
@@ -110,7 +111,8 @@ class Recording:
         self.judged.prediction(prediction)
 
     def failed(self, window: Window, error: BackendError) -> None:
-        pass
+        self.failures.append(window)
+        self.judged.failed(window)
 
     def keep(self, event: Detection) -> None:
         if event.state == "end":
@@ -231,14 +233,16 @@ def test_no_clip_has_speech_or_what_was_not_judged(
         )
         length = sum(size for _, size in parts)
         clear, private = np.zeros(length, bool), np.zeros(length, bool)
-        at = 0
-        for kind, size in parts:  # there is no sound in what was lost
-            clear[at : at + size] = kind == "lost"
-            at += size
         for p in recording.predictions:
             if not p.health.gated:
                 clear[p.start_sample : p.end_sample] = True
                 private[p.start_sample : p.end_sample] |= bool(p.scores[0] > 0)
+        for window in recording.failures:
+            clear[window.start_sample : window.end_sample] = False
+        at = 0
+        for kind, size in parts:  # there is no sound in what was lost
+            clear[at : at + size] |= kind == "lost"
+            at += size
         for name in recording.files:
             samples, _ = soundfile.read(Path(folder, name), dtype="float32")
             assert least > 1 or np.abs(samples).max(initial=0) < 0.8
