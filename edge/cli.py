@@ -130,7 +130,7 @@ def check(sound: AudioSystem | None, file: Path | None, as_json: bool) -> None:
 
 def _line(finding: Finding) -> str:
     if finding.fault is None:
-        return f"ok     {finding.subject}: {finding.detail}"
+        return f"{'warn' if finding.warns else 'ok':5}  {finding.subject}: {finding.detail}"
     return f"FAULT  {finding.subject}: {one_line(finding.text)}"
 
 

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from edge.errors import ConfigError
 
-__all__ = ["Seconds", "Section", "section_of_options"]
+__all__ = ["Seconds", "Section", "as_tuple", "section_of_options"]
 
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
 
@@ -21,6 +21,11 @@ class Section(BaseModel):
     """Frozen, without unknown keys, and without guessing: the text "1" is not a number."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+def as_tuple(value: object) -> object:
+    """Make a list a tuple: YAML has lists only, and a section nothing that can be changed."""
+    return tuple(value) if isinstance(value, list) else value
 
 
 S = TypeVar("S", bound=Section)

@@ -136,7 +136,8 @@ class Prediction:
     `novelty` in 0..1 is above 0.5 when the window is rejected; `top` are the best labels, best
     first. A bundle that gives several labels at once puts the best first, as `label`, and the
     `others` after it, best first. A gated window has neither label nor nearest, score 0, novelty 1
-    and empty arrays. `scores` (K,) and `embedding` (D,) are float32. `open_novelty` is the result
+    and empty arrays. `scores` (K,) and `embedding` (D,) are float32; where several networks judge
+    together, `highest` (K,) is the best score of any of them. `open_novelty` is the result
     of the open-set rule alone where `novelty` says that no label reached its threshold, else None.
     `frontend_s` and `network_s` are the time that features and network took; they belong to this
     run, not to the sound.
@@ -156,6 +157,7 @@ class Prediction:
     others: tuple[Score, ...] = ()
     frames: Frames | None = field(default=None, repr=False, compare=False)
     open_novelty: float | None = field(default=None, repr=False, compare=False)
+    highest: Array | None = field(default=None, repr=False, compare=False)
     frontend_s: float = field(default=0.0, repr=False, compare=False)
     network_s: float = field(default=0.0, repr=False, compare=False)
 
@@ -163,6 +165,11 @@ class Prediction:
     def rule_novelty(self) -> float:
         """Novelty by the open-set rule alone, which is what is averaged over windows."""
         return self.novelty if self.open_novelty is None else self.open_novelty
+
+    @property
+    def highest_scores(self) -> Array:
+        """Scores (K,), of several networks the best that any of them gives."""
+        return self.scores if self.highest is None else self.highest
 
     @property
     def accepted(self) -> tuple[Score, ...]:

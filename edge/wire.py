@@ -93,14 +93,18 @@ def recorder_payload(
     clip: str | None,
     clock: Clock,
     provenance: Provenance,
+    withheld: Score | None = None,
 ) -> dict[str, Any]:
     """Return a detection of a live recorder.
 
     It adds the recorder, the place it stands at, the start of the machine and the file of the
-    sound.
+    sound; and where that was `withheld`, for which label.
     """
     payload = detection_payload(d, source=device, clock=clock, provenance=provenance)
-    return {**payload, "device": device, "site": site, "boot_id": boot_id, "clip": clip}
+    payload |= {"device": device, "site": site, "boot_id": boot_id, "clip": clip}
+    if withheld is not None:
+        payload["clip_withheld"] = {"reason": "privacy", **_top([withheld])[0]}
+    return payload
 
 
 def effort_payload(
@@ -121,6 +125,7 @@ def effort_payload(
         "gated_s": round(minute.seconds("gated"), DIGITS),
         "dropped_s": round(minute.seconds("dropped"), DIGITS),
         "unknown_s": round(minute.seconds("unknown"), DIGITS),
+        **_withheld(minute),
         "clock": _clock(clock),
     }
 
@@ -196,6 +201,13 @@ def _label(label: str | None, provenance: Provenance) -> dict[str, Any]:
         "scientific_name": (named.scientific_name or None) if named else None,
         "kind": named.kind if named else None,
     }
+
+
+def _withheld(minute: EffortMinute) -> dict[str, Any]:
+    """Return what a minute has of privacy; nothing where nothing was withheld."""
+    private_s = round(minute.seconds("private"), DIGITS)
+    found = {"private_s": private_s, "clips_withheld": minute.clips_withheld}
+    return {key: value for key, value in found.items() if value}
 
 
 def _origin(provenance: Provenance) -> dict[str, Any]:

@@ -27,6 +27,7 @@ from edge.config.sections import (
     StoreConfig,
 )
 from edge.config.site import SiteConfig
+from edge.detect.privacy import PrivacyConfig
 from edge.detect.signal_health import HealthConfig
 from edge.detect.smoothing import SmoothingConfig
 from edge.detect.tracker import TrackerConfig
@@ -61,6 +62,7 @@ class Config(Section):
     tracker: TrackerConfig = TrackerConfig()
     health: HealthConfig = HealthConfig()
     events: EventsConfig = EventsConfig()
+    privacy: PrivacyConfig = PrivacyConfig()
     store: StoreConfig = StoreConfig()
     clips: ClipsConfig = ClipsConfig()
     mqtt: MqttConfig = MqttConfig()
@@ -83,6 +85,7 @@ class Config(Section):
             **chosen_later(
                 species=self.site.species, smoothing=self.smoothing, offlist=self.site.offlist
             ),
+            **({"privacy": self.privacy} if self.privacy.decides_events else {}),
             "hop_s": self.model.hop_s,
             "tracker": self.tracker,
             "health": self.health,

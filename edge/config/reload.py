@@ -51,6 +51,10 @@ TAKES_EFFECT: Mapping[str, When] = {
     "health.railed_ratio": "stream",
     "events.unknown": "stream",
     "events.kinds": "stream",
+    "privacy.speech": "stream",
+    "privacy.dog": "stream",
+    "privacy.labels": "stream",
+    "privacy.threshold": "stream",
     # The database is one file, which is locked, bounded and has its ballast from the start.
     "store.path": "restart",
     "store.outbox_mb": "restart",

@@ -14,7 +14,7 @@ from edge.bundle.labels import LabelKind
 from edge.bundle.signature import PublicKey, public_key
 from edge.detect.smoothing import SmoothingConfig
 from edge.errors import blamed_on
-from edge.section import Section
+from edge.section import Section, as_tuple
 
 __all__ = [
     "MB",
@@ -39,11 +39,6 @@ def _path(value: object) -> object:
     return Path(value) if isinstance(value, str) else value
 
 
-def _tuple(value: object) -> object:
-    """Make a list a tuple: YAML has lists only."""
-    return tuple(value) if isinstance(value, list) else value
-
-
 FilePath = Annotated[Path, BeforeValidator(_path)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]  # of one level of a topic
 Port = Annotated[int, Field(ge=1, le=65_535)]
@@ -65,7 +60,9 @@ class ModelConfig(SmoothingConfig):
 
     bundle: FilePath | None = None
     bundles: (
-        Annotated[tuple[FilePath, ...], BeforeValidator(_tuple), Field(min_length=1, max_length=16)]
+        Annotated[
+            tuple[FilePath, ...], BeforeValidator(as_tuple), Field(min_length=1, max_length=16)
+        ]
         | None
     ) = None
     hop_s: Annotated[float, Field(gt=0, le=60)] = 1.0
@@ -74,7 +71,7 @@ class ModelConfig(SmoothingConfig):
     trusted_keys: (
         Annotated[
             tuple[Annotated[str, Field(min_length=1, max_length=4096)], ...],
-            BeforeValidator(_tuple),
+            BeforeValidator(as_tuple),
             Field(min_length=1, max_length=16),
         ]
         | None
@@ -102,7 +99,7 @@ class EventsConfig(Section):
     """Which events are stored and sent: of labels of these kinds, and `unknown` sounds."""
 
     unknown: bool = True
-    kinds: Annotated[tuple[LabelKind, ...], BeforeValidator(_tuple)] = ("animal",)
+    kinds: Annotated[tuple[LabelKind, ...], BeforeValidator(as_tuple)] = ("animal",)
 
     @property
     def chosen_kinds(self) -> bool:

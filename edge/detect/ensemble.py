@@ -76,16 +76,15 @@ class Ensemble:
             if frontend not in features:
                 features[frontend] = member.features(window.samples)
             verdicts.append(member.verdict(features[frontend][0]))
-        powers = [
-            np.square(v.scores[order], dtype=np.float64)
-            for v, order in zip(verdicts, self._orders, strict=True)
-        ]
+        each = [v.scores[order] for v, order in zip(verdicts, self._orders, strict=True)]
+        powers = [np.square(scores, dtype=np.float64) for scores in each]
         novelty = float(np.mean([v.novelty for v in verdicts]))
         p = dataclasses.replace(
             p,
             embedding=verdicts[0].embedding,
             frontend_s=sum(seconds for _, seconds in features.values()),
             network_s=sum(v.network_s for v in verdicts),
+            highest=np.max(each, axis=0),
         )
         scores = np.sqrt(np.mean(powers, axis=0)).astype(np.float32)
         return self.decision(p, scores=scores, novelty=novelty, accepted=novelty <= 0.5)

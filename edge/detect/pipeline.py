@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from typing import Protocol
 
@@ -37,19 +37,22 @@ def detect(
     smoothing: Smoothing,
     tracker: Tracker,
     meter: Meter,
+    is_private: Callable[[Prediction], bool] = lambda p: False,
 ) -> Iterator[Detection]:
-    """Turn audio into detections. The whole product; `run` and `replay` share it."""
+    """Turn audio into detections. The whole product; `run` and `replay` share it.
+
+    A window that `is_private` is seen by `meter` and by nothing else: it breaks the sound off, as
+    lost audio does.
+    """
     arrived = 0
     for block in blocks:
         meter.block(block)
         if block.start_sample > arrived:
             before_it = windower.push(_nothing_at(block))
-            yield from _followed(before_it, model, smoothing, tracker, meter)
-            for prediction in smoothing.flush():
-                yield from tracker.push(prediction)
-            yield from tracker.lost(block.start_sample)
+            yield from _followed(before_it, model, smoothing, tracker, meter, is_private)
+            yield from _broken_off(block.start_sample, smoothing, tracker)
         arrived = block.end_sample
-        yield from _followed(windower.push(block), model, smoothing, tracker, meter)
+        yield from _followed(windower.push(block), model, smoothing, tracker, meter, is_private)
     for prediction in smoothing.flush():
         yield from tracker.push(prediction)
     yield from tracker.flush()
@@ -61,11 +64,22 @@ def _followed(
     smoothing: Smoothing,
     tracker: Tracker,
     meter: Meter,
+    is_private: Callable[[Prediction], bool],
 ) -> Iterator[Detection]:
     for window in windows:
         for predicted in _predicted(window, model, meter):
+            if is_private(predicted):
+                yield from _broken_off(predicted.start_sample, smoothing, tracker)
+                continue
             for prediction in smoothing.push(predicted):
                 yield from tracker.push(prediction)
+
+
+def _broken_off(until_sample: int, smoothing: Smoothing, tracker: Tracker) -> Iterator[Detection]:
+    """Settle what came before a place over which nothing is carried; yield what ends there."""
+    for prediction in smoothing.flush():
+        yield from tracker.push(prediction)
+    yield from tracker.lost(until_sample)
 
 
 def _nothing_at(block: AudioBlock) -> AudioBlock:

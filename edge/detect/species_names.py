@@ -13,7 +13,7 @@ from edge.detect.seasons import MONTHS
 from edge.detect.species_list import SpeciesList
 from edge.errors import ConfigError, shown
 
-__all__ = ["resolve_species"]
+__all__ = ["resolve_labels", "resolve_species"]
 
 
 def resolve_species(
@@ -42,6 +42,15 @@ def resolve_species(
     everywhere = {label.label: every_month for label in known if label.kind != "animal"}
     listed = {found[name][0]: months for name, months in species.months}
     return SpeciesList(months=tuple(sorted((everywhere | listed).items())))
+
+
+def resolve_labels(names: Iterable[str], known: Iterable[Label], *, key: str) -> tuple[str, ...]:
+    """Return the labels that go by these names; raises as `resolve_species` does."""
+    lookup = _Names(known)
+    found = {name: lookup.labels_of(name) for name in names}
+    _refuse_unknown(found, lookup, key)
+    _refuse_ambiguous(found, key)
+    return tuple(labels[0] for labels in found.values())
 
 
 class _Names:

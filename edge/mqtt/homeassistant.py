@@ -106,7 +106,9 @@ def _microphone(topics: Topics) -> dict[str, dict[str, Any]]:
         "name": "Listening",
         "device_class": "running",
         "state_topic": f"{topics.base}/effort",
-        "value_template": "{{ 'ON' if value_json.heard_s > 0 else 'OFF' }}",
+        "value_template": (
+            "{{ 'ON' if value_json.heard_s + value_json.private_s | default(0) > 0 else 'OFF' }}"
+        ),
         "expire_after": SILENT_S,
     }
     fault = {

@@ -13,7 +13,7 @@ from edge.recorder.plan import RecorderPlan
 from edge.store.effort import EffortMinute
 from edge.store.ledger import LedgerEnd
 from edge.store.store import Dating
-from edge.types import Detection
+from edge.types import Detection, Score
 
 __all__ = ["Backlog", "WaitingDetection", "WaitingMinute"]
 
@@ -27,7 +27,8 @@ PATIENCE_S = 30.0
 class WaitingDetection:
     """An event that is not stored yet, the file of its sound, and how it is dated.
 
-    It is stored as one of its own `plan`, whatever runs by then.
+    `withheld` is what is private in that sound, where it is not kept for that. The event is stored
+    as one of its own `plan`, whatever runs by then.
     """
 
     event: Detection
@@ -35,6 +36,7 @@ class WaitingDetection:
     clock: Clock
     dating: Dating
     plan: RecorderPlan
+    withheld: Score | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

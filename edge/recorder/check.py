@@ -9,6 +9,7 @@ from pathlib import Path
 
 from edge.config.config import Config, load_config
 from edge.config.sections import MB
+from edge.detect.privacy import Privacy
 from edge.errors import ConfigError, DeliveryError, Fault, FaultyConfigError, UserError, blamed_on
 from edge.mqtt.probe import probe
 from edge.recorder.check_places import page, store_file
@@ -41,12 +42,14 @@ WINDOW_S = 5.0  # of a model that cannot be loaded
 class Finding:
     """One thing that was looked at.
 
-    `fault` is None when it is in order; then `detail` says what was found, never a secret.
+    `fault` is None when it is in order; then `detail` says what was found, never a secret. With
+    `warns`, that is hardly what was meant.
     """
 
     subject: str
     detail: str = ""
     fault: Fault | None = None
+    warns: bool = False
 
     @property
     def text(self) -> str:
@@ -56,7 +59,9 @@ class Finding:
     def as_mapping(self) -> dict[str, object]:
         """Return plain JSON types, for programs."""
         fault = None if self.fault is None else dataclasses.asdict(self.fault)
-        return {"subject": self.subject, "detail": self.detail, "fault": fault, "text": self.text}
+        warns = {"warns": True} if self.warns else {}
+        head = {"subject": self.subject, "detail": self.detail}
+        return {**head, "fault": fault, "text": self.text, **warns}
 
 
 def check(file: Path | None, *, audio: AudioSystem) -> Iterator[Finding]:
@@ -72,13 +77,13 @@ def check(file: Path | None, *, audio: AudioSystem) -> Iterator[Finding]:
     spoilt = {fault.key.partition(".")[0] for fault in faults}
     if not faults:
         yield Finding(subject="configuration", detail=f"epoch {config.digest[:12]}")
-    plan, model = None, None
-    if not spoilt & {"device", "site", "model", "tracker", "health", "events"}:
-        plan, model = _planned(config)
+    plan: RecorderPlan | None = None
+    found: list[Finding] = []
+    if not spoilt & {"device", "site", "model", "tracker", "health", "events", "privacy"}:
+        plan, found = _planned(config)
     if not spoilt & {"audio"}:
         yield from _audio(config, audio, plan)
-    if model is not None:
-        yield model
+    yield from found
     if not spoilt & {"store", "clips"}:
         yield _tried("disk", lambda: room_on_the_disks(config))
     if not spoilt & {"store"} and has_folder(config.store.path):
@@ -168,15 +173,17 @@ def _kept(memory: SoundMemory, rate_hz: int) -> str:
     )
 
 
-def _planned(config: Config) -> tuple[RecorderPlan | None, Finding]:
+def _planned(config: Config) -> tuple[RecorderPlan | None, list[Finding]]:
     plans: list[RecorderPlan] = []
 
     def model() -> str:
         plans.append(make_plan(config))
         return _model(plans[0])
 
-    finding = _tried("model", model)
-    return (plans[0] if plans else None), finding
+    found = [_tried("model", model)]
+    for plan in plans:
+        return plan, [*found, *_privacy(plan.privacy)]
+    return None, found
 
 
 def _model(plan: RecorderPlan) -> str:
@@ -188,6 +195,13 @@ def _model(plan: RecorderPlan) -> str:
     why_not = f" (not by {'; '.join(engine.why_not)})" if engine.why_not else ""
     runs = f"run by {engine.backend}/{engine.variant}{why_not}"
     return f"{bundle}, {species}; device {plan.device}; {runs}"
+
+
+def _privacy(privacy: Privacy) -> Iterator[Finding]:
+    if privacy.summary:
+        yield Finding(subject="privacy", detail=privacy.summary)
+    for warning in privacy.warnings:
+        yield Finding(subject="privacy", detail=warning, warns=True)
 
 
 def _broker(config: Config) -> str:

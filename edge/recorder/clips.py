@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import logging
+import math
 import shutil
 from collections import defaultdict
 from collections.abc import Callable, Sequence
@@ -14,8 +15,9 @@ from edge.config.sections import ClipsConfig
 from edge.files import make_folder, replacing
 from edge.provenance import Provenance
 from edge.recorder.clip_file import Content, encode, form_for, guano
-from edge.recorder.recent_audio import RecentAudio
-from edge.types import Detection
+from edge.recorder.judged_sound import JudgedSound
+from edge.recorder.recent_audio import Excerpt, RecentAudio
+from edge.types import Detection, Score
 
 __all__ = ["ClipFolder", "ClipWriter"]
 
@@ -121,7 +123,8 @@ class ClipFolder:
 class ClipWriter:
     """Cuts clips from the card's own sound, and writes them, on the pipeline's thread.
 
-    It never raises for a disk: `failed` counts what could not be kept.
+    It never raises for a disk: `failed` counts what could not be kept. With `judged`, a clip has
+    only sound that was judged, and none is written that has something private in it.
     """
 
     def __init__(
@@ -133,6 +136,7 @@ class ClipWriter:
         provenance: Provenance,
         device: str,
         position: tuple[float, float] | None = None,
+        judged: JudgedSound | None = None,
     ) -> None:
         self._config = config
         self._folder = folder
@@ -140,6 +144,7 @@ class ClipWriter:
         self._provenance = provenance
         self._device = device
         self._position = position
+        self._judged = judged
         self.written = self.failed = 0
         self.last_bytes = 0  # size of the last one
 
@@ -152,15 +157,18 @@ class ClipWriter:
         """Return `ClipFolder.room_bytes`; raises OSError for a failing disk."""
         return self._folder.room_bytes()
 
-    def write(self, d: Detection, clock: Clock) -> str | None:
+    def write(self, d: Detection, clock: Clock) -> str | Score | None:
         """Keep the sound of `d` with padding.
 
-        Returns the file's path below the folder, or None when it could not be kept.
+        Returns the file's path below the folder, None when it could not be kept, and what is
+        private in it where it is withheld for that.
         """
-        padding = round(self._config.padding_s * d.sample_rate_hz)
-        excerpt = self._audio.cut(d.start_sample - padding, d.end_sample + padding)
+        excerpt = self._excerpt(d)
         if excerpt is None:
             return None
+        private = self._private_in(excerpt, d.sample_rate_hz)
+        if private is not None:
+            return private
         metadata = guano(
             d,
             excerpt,
@@ -178,6 +186,22 @@ class ClipWriter:
         self.written += 1
         self.last_bytes = size_bytes(content)
         return str(file.relative_to(self._config.folder))
+
+    def _excerpt(self, d: Detection) -> Excerpt | None:
+        padding = round(self._config.padding_s * d.sample_rate_hz)
+        span = d.start_sample - padding, d.end_sample + padding
+        if self._judged is None:
+            return self._audio.cut(*span)
+        # The window of the peak was judged; around it, the sound goes as far as that of others.
+        judged = self._judged.around(d.peak_sample, *span)
+        return None if judged is None else self._audio.cut(*judged)
+
+    def _private_in(self, excerpt: Excerpt, stream_rate_hz: int) -> Score | None:
+        if self._judged is None:
+            return None
+        length = math.ceil(excerpt.length * stream_rate_hz / excerpt.sample_rate_hz)
+        start = excerpt.start_sample
+        return self._judged.private_within(start, start + length)
 
     def _added(self, label: str, name: str, content: Sequence[Content]) -> Path | None:
         try:

@@ -31,7 +31,7 @@ from edge.recorder.store_place import StorePlace, sinks_of
 from edge.recorder.streams import Streams
 from edge.recorder.systemd import Notifier
 from edge.recorder.telemetry import SYSFS, Telemetry
-from edge.recorder.what_runs import log_what_runs, show_what_runs
+from edge.recorder.what_runs import log_privacy, log_what_runs, show_what_runs
 from edge.sources.portaudio import AudioSystem
 from edge.store.lock import sole_user
 
@@ -170,6 +170,7 @@ class Daemon:
         if plan.config.metrics != used.metrics:
             self._open_page(self._metrics, plan)
         show_what_runs(self._metrics, plan)
+        log_privacy(plan)
         status = f"configuration {plan.provenance.config[:12]}"
         waiting = waiting_for_restart(used, wanted)
         if waiting:

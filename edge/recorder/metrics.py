@@ -15,7 +15,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
 from edge.detect.model import EngineChoice
 from edge.mqtt.reasons import ERROR_REASONS
 from edge.recorder.asked_metrics import AskedMetrics
-from edge.store.effort import FATES, Fate
+from edge.store.effort import FATES, Fate, WindowFate
 from edge.store.outbox import MESSAGE_KINDS
 from edge.types import Prediction
 
@@ -109,11 +109,11 @@ class Metrics:
         """Show every series from the start: the rate of what has not happened is 0, not absent."""
         series = {
             self._audio: FATES,
-            self._windows: ("judged", "gated", "dropped", "failed"),
+            self._windows: ("judged", "gated", "private", "dropped", "failed"),
             self._fault: ("dead", "stuck", "cancelled"),
             self._mqtt_errors: ERROR_REASONS,
             self._sent: MESSAGE_KINDS,
-            self._clips: ("written", "refused", "removed"),
+            self._clips: ("written", "refused", "withheld", "removed"),
         }
         for metric, values in series.items():
             for value in values:
@@ -146,13 +146,11 @@ class Metrics:
         """Count time between two streams, of which nothing is known."""
         self._audio.labels("unknown").inc(seconds)
 
-    def window(self, prediction: Prediction) -> None:
-        """Count a window that was judged or gated; a gated one took no inference."""
+    def window(self, prediction: Prediction, *, fate: WindowFate) -> None:
+        """Count a window that was judged, gated or private; a gated one took no inference."""
         health = prediction.health
-        if health.gated:
-            self._windows.labels("gated").inc()
-        else:
-            self._windows.labels("judged").inc()
+        self._windows.labels("judged" if fate == "heard" else fate).inc()
+        if fate != "gated":
             self._frontend.observe(prediction.frontend_s)
             self._infer.observe(prediction.network_s)
         self._rms.set(health.rms_dbfs)
@@ -208,6 +206,10 @@ class Metrics:
     def clip_refused(self) -> None:
         """Count a clip for which budget, reserve or disk left no room."""
         self._clips.labels("refused").inc()
+
+    def clip_withheld(self) -> None:
+        """Count a clip that was not written because of what is private in it."""
+        self._clips.labels("withheld").inc()
 
     def clips_removed(self, count: int) -> None:
         """Count older clips that were removed for newer ones."""

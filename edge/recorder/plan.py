@@ -9,6 +9,7 @@ from edge.config.config import Config
 from edge.detect.engines import load_models
 from edge.detect.model import Classifier
 from edge.detect.place import PlaceSpecies, place_species
+from edge.detect.privacy import Privacy
 from edge.detect.species_names import resolve_species
 from edge.detect.windows import windower_of
 from edge.errors import blamed_on, known_as
@@ -35,6 +36,7 @@ class RecorderPlan:
     bundle: Bundle
     model: Classifier
     provenance: Provenance
+    privacy: Privacy
     place_species: PlaceSpecies | None = None
 
     @property
@@ -86,6 +88,7 @@ def make_plan(config: Config) -> RecorderPlan:
         config=config,
         device=config.device_id(),
         bundle=bundles[0],
+        privacy=Privacy(config.privacy, [bundle.labels for bundle in bundles]),
         model=model,
         place_species=place_species(bundles[0], place, key="site.species", species=species),
         provenance=provenance,

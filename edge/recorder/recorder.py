@@ -19,6 +19,8 @@ from edge.errors import BackendError
 from edge.rate_limited_log import RateLimitedLog
 from edge.recorder.backlog import Backlog
 from edge.recorder.clips import ClipFolder, ClipWriter
+from edge.recorder.health_log import HealthLog
+from edge.recorder.judged_sound import JudgedSound
 from edge.recorder.keeper import Keeper
 from edge.recorder.live_clock import LiveClock
 from edge.recorder.metrics import Metrics
@@ -28,21 +30,15 @@ from edge.recorder.systemd import Notifier
 from edge.sources.callbacks import Callbacks, CardAudio
 from edge.sources.microphone import Microphone
 from edge.sources.portaudio import AudioSystem
-from edge.store.effort import FATES, Effort
+from edge.store.effort import FATES, Effort, WindowFate
 from edge.store.store import Store
-from edge.types import AudioBlock, Detection, Gap, Prediction, SignalHealth, Window
+from edge.types import AudioBlock, Detection, Gap, Prediction, Window
 
 __all__ = ["Recorder"]
 
 HEALTH_EVERY_S = 60.0
 POLL_EVERY_S = 1.0
 EFFORT_EVERY_S = 5.0  # a kill costs so much of the ledger; 10 s are promised
-CANCELLED = (
-    "silence although its channels are not (one is the other upside down); set audio.channel to one"
-)
-# What is this many times as far from lowest to highest as a dead signal's level is a sound; the
-# rounding of 16 bit is not.
-SOUND = 10.0
 log = logging.getLogger(__name__)
 
 
@@ -69,21 +65,19 @@ class Recorder:
         self._metrics = metrics
         self._monotonic_s = monotonic_s
         self._rate_limited = RateLimitedLog(log, monotonic_s=monotonic_s)
+        self._health_log = HealthLog(
+            dead_dbfs=plan.config.health.dead_dbfs,
+            metrics=metrics,
+            rate_limited=self._rate_limited,
+        )
         self.microphone = self._listener(audio)
         self.effort = Effort(sample_rate_hz=self._rate_hz)
         self._recent = RecentAudio(
             stream_rate_hz=self._rate_hz, capacity=plan.memory.recent_samples
         )
+        self._judged = self._judged_sound()
         self.clips = self._clip_writer() if plan.config.clips.enabled else None
-        self.keeper = Keeper(
-            plan,
-            store=store,
-            clock=clock,
-            clips=self.clips,
-            metrics=metrics,
-            rate_limited=self._rate_limited,
-            backlog=backlog if backlog is not None else Backlog(),
-        )
+        self.keeper = self._keeper(store, backlog if backlog is not None else Backlog())
         self._polled_s = -math.inf
         self._health_kept_s = -math.inf
         self._effort_noted_s = -math.inf
@@ -113,8 +107,8 @@ class Recorder:
         self._metrics.stream_began()
         for event in self._detections():
             self.keeper.keep(event)
-        self.keeper.enter_unknown()
-        self.keeper.keep_effort(self.effort.flush())
+        self.keeper.ledger.enter_unknown()
+        self.keeper.ledger.keep(self.effort.flush())
         self._measure_audio()
         self.keeper.store_waiting()
 
@@ -125,7 +119,7 @@ class Recorder:
         # event's identity.
         began_ns = time.clock_gettime_ns(time.CLOCK_BOOTTIME)
         stream = f"{plan.device}|{self._clock.boot_id}|{began_ns}"
-        self.keeper.begin(stream)
+        self.keeper.ledger.begin(stream)
         return detect(
             self.microphone.blocks(),
             windower=windower_of(plan.bundle.frontend, plan.config.model.hop_s),
@@ -146,11 +140,13 @@ class Recorder:
                 ),
             ),
             meter=self,
+            is_private=plan.privacy.drops,
         )
 
     def block(self, block: AudioBlock) -> None:
         """See `Meter.block`."""
         self.effort.block(block.start_sample, block.end_sample)
+        self._judged.block(block)
         if len(block.samples):
             self._notifier.ready()
         now_s = self._monotonic_s()
@@ -161,9 +157,11 @@ class Recorder:
     def prediction(self, prediction: Prediction) -> None:
         """See `Meter.prediction`."""
         start, end = prediction.start_sample, prediction.end_sample
-        self.effort.window(start, end, gated=prediction.health.gated)
-        self._metrics.window(prediction)
-        self._log_health(prediction.health)
+        self._judged.prediction(prediction)
+        fate = self._fate(prediction)
+        self.effort.window(start, end, fate=fate)
+        self._metrics.window(prediction, fate=fate)
+        self._health_log.note(prediction.health, swing=self.microphone.swing)
         now_s = self._monotonic_s()
         if now_s - self._health_kept_s >= HEALTH_EVERY_S:
             self._health_kept_s = now_s
@@ -173,34 +171,20 @@ class Recorder:
             captured = self._clock.at(end).utc(end)
             self._metrics.stored(max(0.0, (self._clock.now_utc() - captured).total_seconds()))
 
+    def _fate(self, prediction: Prediction) -> WindowFate:
+        if prediction.health.gated:
+            return "gated"
+        return "private" if self.plan.privacy.drops(prediction) else "heard"
+
     def failed(self, window: Window, error: BackendError) -> None:
         """See `Meter.failed`.
 
         What no other window reaches of this one, the ledger will call dropped; the watchdog is not
         fed.
         """
+        self._judged.failed(window)
         self._metrics.windows_lost(failed=1)
         self._rate_limited.warning("model", f"a window was not judged: {error}")
-
-    def _log_health(self, health: SignalHealth) -> None:
-        cancelled = health.dead and self._sounds_somewhere()
-        self._metrics.cancelled(cancelled)
-        faults = {
-            "dead": (health.dead and not cancelled, "nothing but silence"),
-            "stuck": (health.stuck, "at a constant or at full scale"),
-            "cancelled": (cancelled, CANCELLED),
-        }
-        for name, (present, meaning) in faults.items():
-            if present:
-                text = f"the microphone is {name}, {meaning}: such windows are not judged"
-                self._rate_limited.warning(name, text)
-            else:
-                self._rate_limited.recovered(name, f"the microphone is no longer {name}")
-
-    def _sounds_somewhere(self) -> bool:
-        """Return whether a single channel of the mix is far from silent."""
-        silence: float = 10.0 ** (self.plan.config.health.dead_dbfs / 20)
-        return self.microphone.swing > SOUND * silence
 
     def _card(self, audio: CardAudio) -> None:
         if self.clips is not None:
@@ -225,12 +209,12 @@ class Recorder:
         self.keeper.redate_when_due()
         self._metrics.clock(offset_s=self._clock.offset_s, synced=self._clock.synced)
         self._measure_audio()
-        self.keeper.enter_unknown()
-        self.keeper.keep_effort(self.effort.minutes())
+        self.keeper.ledger.enter_unknown()
+        self.keeper.ledger.keep(self.effort.minutes())
         now_s = self._monotonic_s()
         if now_s - self._effort_noted_s >= EFFORT_EVERY_S:
             self._effort_noted_s = now_s
-            self.keeper.note_effort(self.effort.open_minute())
+            self.keeper.ledger.note(self.effort.open_minute())
         self.keeper.store_waiting()
 
     def _measure_audio(self) -> None:
@@ -245,4 +229,22 @@ class Recorder:
             provenance=self.plan.provenance,
             device=self.plan.device,
             position=self.plan.config.site.position,
+            judged=self._judged if self.plan.privacy.on else None,
+        )
+
+    def _judged_sound(self) -> JudgedSound:
+        # Sound that is older than what clips are cut from cannot be written.
+        kept_samples = math.ceil(self.plan.memory.recent_s * self._rate_hz)
+        return JudgedSound(self.plan.privacy, kept_samples=kept_samples)
+
+    def _keeper(self, store: Store, backlog: Backlog) -> Keeper:
+        return Keeper(
+            self.plan,
+            store=store,
+            clock=self._clock,
+            clips=self.clips,
+            effort=self.effort,
+            metrics=self._metrics,
+            rate_limited=self._rate_limited,
+            backlog=backlog,
         )

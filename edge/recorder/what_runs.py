@@ -8,7 +8,7 @@ from edge.recorder.deliveries import program_version
 from edge.recorder.metrics import Metrics
 from edge.recorder.plan import RecorderPlan
 
-__all__ = ["log_what_runs", "show_what_runs"]
+__all__ = ["log_privacy", "log_what_runs", "show_what_runs"]
 
 log = logging.getLogger(__name__)
 
@@ -19,6 +19,15 @@ def log_what_runs(plan: RecorderPlan) -> None:
     bundle, config = what.bundle[:12], what.config[:12]
     engine = f"{what.backend}/{what.variant}"
     log.info("device %s, bundle %s on %s, configuration %s", plan.device, bundle, engine, config)
+    log_privacy(plan)
+
+
+def log_privacy(plan: RecorderPlan) -> None:
+    """Log what is withheld, and what was asked for in vain."""
+    if plan.privacy.summary:
+        log.info("privacy: %s", plan.privacy.summary)
+    for warning in plan.privacy.warnings:
+        log.warning("%s", warning)
 
 
 def show_what_runs(metrics: Metrics, plan: RecorderPlan) -> None:

@@ -34,7 +34,9 @@ class Spooled:
 
     def _kept(self, predictions: Iterable[Prediction]) -> Iterator[Prediction]:
         for p in predictions:
-            small = replace(self._site(p), scores=NOTHING, embedding=NOTHING, frames=None)
+            small = replace(
+                self._site(p), scores=NOTHING, embedding=NOTHING, frames=None, highest=None
+            )
             pickle.dump(small, self._spool)
             yield p
 

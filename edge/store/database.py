@@ -11,7 +11,8 @@ import logging
 import shutil
 import sqlite3
 import sys
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -32,12 +33,14 @@ NO_ROOM_BYTES = 64 * 1024  # with less free, any failure is taken for that of a 
 class Layout:
     """What the database consists of: SQL that makes its `tables`, in their `version`.
 
-    `recount` derives anew what follows from the rows.
+    `recount` derives anew what follows from the rows. `upgrades` has, for an earlier version, the
+    SQL that makes the next one of its tables.
     """
 
     tables: str
     version: int
     recount: str
+    upgrades: Mapping[int, str] = field(default_factory=dict)
 
 
 class _DamagedError(Exception):
@@ -131,7 +134,7 @@ def _recount(db: sqlite3.Connection, layout: Layout, path: Path) -> None:
 
 
 def _ensure_tables(db: sqlite3.Connection, layout: Layout) -> None:
-    """Make the tables of an empty file; raises for a file of another version or kind."""
+    """Make the tables of an empty file, upgrade those of an earlier version; raises for others."""
     version = layout.version
     found = db.execute("PRAGMA user_version").fetchone()[0]
     empty = not db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
@@ -140,21 +143,44 @@ def _ensure_tables(db: sqlite3.Connection, layout: Layout) -> None:
         db.executescript(
             f"BEGIN IMMEDIATE; {layout.tables} PRAGMA user_version = {version}; COMMIT;"
         )
-    elif found > version:
+        return
+    if found > version:
         raise _NewerError(
             f"is of version {found}, newer than this program's {version}: update the program, or "
             "move the file away"
         )
-    elif found != version:
+    if found not in {version, *layout.upgrades}:
         raise _DamagedError(f"it is of version {found}, this program's is {version}")
-    elif _schema(db) != _schema_of(layout):
+    upgrade = "".join(layout.upgrades[earlier] for earlier in range(found, version))
+    # Tried on its tables alone: nothing is changed in a file that belongs to another program.
+    if _schema_after(upgrade, _schema(db)) != _schema_of(layout):
         raise _DamagedError("its tables are not those of this program")
+    if upgrade:
+        # One transaction: after a power cut in the middle, the file is still of its version.
+        db.executescript(f"BEGIN IMMEDIATE; {upgrade} PRAGMA user_version = {version}; COMMIT;")
+        log.info("store: its tables of version %d are now of version %d", found, version)
 
 
 def _schema(db: sqlite3.Connection) -> list[tuple[str, str, str]]:
     """Return type, name and SQL of all that was made by a statement."""
     query = "SELECT type, name, sql FROM sqlite_master WHERE sql IS NOT NULL ORDER BY type, name"
     return [(type_, name, one_line(sql)) for type_, name, sql in db.execute(query)]
+
+
+def _schema_after(upgrade: str, schema: list[tuple[str, str, str]]) -> list[tuple[str, str, str]]:
+    """Return what `upgrade` makes of a schema; raises `_DamagedError` where it does not fit."""
+    if not upgrade:
+        return schema
+    with contextlib.closing(sqlite3.connect(":memory:")) as db:
+        try:
+            # Tables first: what belongs to one comes after it. SQLite makes its own by itself.
+            for _, name, sql in sorted(schema, key=lambda entry: entry[0] != "table"):
+                if not name.startswith("sqlite_"):
+                    db.execute(sql)
+            db.executescript(upgrade)
+        except (sqlite3.Error, sqlite3.Warning, ValueError) as exc:
+            raise _DamagedError(f"its tables are not those of this program: {exc}") from exc
+        return _schema(db)
 
 
 def _schema_of(layout: Layout) -> list[tuple[str, str, str]]:

@@ -1,11 +1,12 @@
 """Listening effort: what became of every second of audio, per minute.
 
 It distinguishes a quiet night from a recorder that could not hear. Each sample of the stream is
-counted once. It was *lost* when it never arrived; *heard* or *gated* as the first window that
-reaches it was judged or refused; *dropped* when it arrived and no window reached it, or when the
-queue threw it away. Minutes are counted in samples from the start of the stream; heard + gated +
-dropped + lost is the elapsed audio time, to the sample. Nothing is *unknown* within a stream: that
-is the time between two of them, while the recorder was down or began anew, as a row of its own.
+counted once. It was *lost* when it never arrived; *heard*, *gated* or *private* as the first window
+that reaches it was judged, refused, or withheld because of `privacy`; *dropped* when it arrived and
+no window reached it, or when the queue threw it away. Minutes are counted in samples from the start
+of the stream; heard + gated + private + dropped + lost is the elapsed audio time, to the sample.
+Nothing is *unknown* within a stream: that is the time between two of them, while the recorder was
+down or began anew, as a row of its own.
 """
 
 from __future__ import annotations
@@ -14,9 +15,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-__all__ = ["FATES", "Effort", "EffortMinute", "Fate", "unknown_minute"]
+__all__ = ["FATES", "Effort", "EffortMinute", "Fate", "WindowFate", "unknown_minute"]
 
-Fate = Literal["heard", "lost", "gated", "dropped", "unknown"]
+Fate = Literal["heard", "lost", "gated", "dropped", "unknown", "private"]
+WindowFate = Literal["heard", "gated", "private"]
 FATES: tuple[Fate, ...] = get_args(Fate)
 MINUTE_S = 60
 
@@ -25,8 +27,9 @@ MINUTE_S = 60
 class EffortMinute:
     """One minute of a stream, or a part of one at its ends.
 
-    `heard`, `lost`, `gated`, `dropped` and `unknown` count samples at `sample_rate_hz`. Time of
-    which nothing is known stands alone, and may be longer than a minute.
+    `heard`, `lost`, `gated`, `dropped`, `unknown` and `private` count samples at `sample_rate_hz`.
+    Time of which nothing is known stands alone, and may be longer than a minute. `clips_withheld`
+    are the clips that were not written in it because of `privacy`.
     """
 
     start_sample: int
@@ -37,6 +40,8 @@ class EffortMinute:
     gated: int = 0
     dropped: int = 0
     unknown: int = 0
+    private: int = 0
+    clips_withheld: int = 0
 
     def seconds(self, fate: Fate) -> float:
         """Return the seconds of one fate."""
@@ -66,6 +71,7 @@ class Effort:
         self._start = start_sample  # of the open minute
         self._samples: dict[Fate, int] = dict.fromkeys(FATES, 0)
         self._totals: dict[Fate, int] = dict.fromkeys(FATES, 0)
+        self._clips_withheld = 0  # in the open minute
         self._closed: list[EffortMinute] = []
 
     def block(self, start_sample: int, end_sample: int) -> None:
@@ -91,10 +97,14 @@ class Effort:
         self._dropped_until = self._arrived = max(self._arrived, end_sample)
         self._settle(self._arrived, "dropped")
 
-    def window(self, start_sample: int, end_sample: int, *, gated: bool) -> None:
-        """Enter a window that was judged, or `gated`; what was skipped before it is dropped."""
+    def window(self, start_sample: int, end_sample: int, *, fate: WindowFate) -> None:
+        """Enter a window and its fate; what was skipped before it is dropped."""
         self._settle(min(start_sample, self._arrived), "dropped")
-        self._settle(min(end_sample, self._arrived), "gated" if gated else "heard")
+        self._settle(min(end_sample, self._arrived), fate)
+
+    def clip_withheld(self) -> None:
+        """Count a clip that is not written; it belongs to the minute that is open now."""
+        self._clips_withheld += 1
 
     def minutes(self) -> list[EffortMinute]:
         """Return the minutes completed since the last call."""
@@ -108,7 +118,7 @@ class Effort:
     def flush(self) -> list[EffortMinute]:
         """End the stream: settle what is left, and return the open minute, too."""
         self._settle(self._arrived, "dropped")
-        if self._settled > self._start:
+        if self._settled > self._start or self._clips_withheld:
             self._close()
         return self.minutes()
 
@@ -139,11 +149,13 @@ class Effort:
         self._closed.append(self._minute())
         self._start = self._settled
         self._samples = dict.fromkeys(FATES, 0)
+        self._clips_withheld = 0
 
     def _minute(self) -> EffortMinute:
         return EffortMinute(
             start_sample=self._start,
             end_sample=self._settled,
             sample_rate_hz=self._rate_hz,
+            clips_withheld=self._clips_withheld,
             **self._samples,
         )

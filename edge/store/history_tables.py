@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["RECOUNT", "TABLES"]
+__all__ = ["RECOUNT", "TABLES", "UPGRADE_FROM_2"]
 
 # `number` grows with age across both tables, so that the oldest of all is known.
 TABLES = """
@@ -23,7 +23,8 @@ CREATE TABLE effort (
     sample_rate_hz INTEGER NOT NULL,
     heard_s REAL NOT NULL, lost_s REAL NOT NULL, gated_s REAL NOT NULL, dropped_s REAL NOT NULL,
     boot_id TEXT NOT NULL, offset_us INTEGER NOT NULL, synced INTEGER NOT NULL,
-    sent INTEGER NOT NULL DEFAULT 0);
+    sent INTEGER NOT NULL DEFAULT 0, private_s REAL NOT NULL DEFAULT 0,
+    clips_withheld INTEGER NOT NULL DEFAULT 0);
 CREATE INDEX effort_undated ON effort (boot_id) WHERE NOT synced AND NOT sent;
 CREATE TRIGGER detections_added AFTER INSERT ON detections BEGIN
     UPDATE history SET bytes = bytes + new.bytes, next = next + 1;
@@ -45,6 +46,11 @@ CREATE TRIGGER detections_removed AFTER DELETE ON detections BEGIN
     DELETE FROM embeddings
     WHERE id = old.id AND NOT EXISTS (SELECT 1 FROM detections WHERE id = old.id);
 END;
+"""
+# From a file of version 2. SQLite puts the text of a new column behind the last one, as above.
+UPGRADE_FROM_2 = """
+ALTER TABLE effort ADD COLUMN private_s REAL NOT NULL DEFAULT 0;
+ALTER TABLE effort ADD COLUMN clips_withheld INTEGER NOT NULL DEFAULT 0;
 """
 # What is derived from the rows is derived anew at each opening: sizes and a number by which damage
 # would have everything pruned, or nothing stored. A row of no possible size counts as a small one.

@@ -7,9 +7,11 @@ from edge.store.database import Layout
 
 __all__ = ["LAYOUT"]
 
-# Any change of the tables is another version: a file with other tables counts as damaged.
+# Any change of the tables is another version, and takes an upgrade from the one before: a file with
+# other tables counts as damaged.
 LAYOUT = Layout(
     tables=history_tables.TABLES + outbox_tables.TABLES,
-    version=2,
+    version=3,
+    upgrades={2: history_tables.UPGRADE_FROM_2},
     recount=history_tables.RECOUNT + outbox_tables.RECOUNT,
 )

@@ -31,12 +31,12 @@ __all__ = [
 
 # Stream and uncertainty are in the key of an open minute: `STREAM/open/UNCERTAINTY_S`.
 OPEN = "/open/"
-SECONDS = ("heard_s", "lost_s", "gated_s", "dropped_s")
+COUNTS = ("heard_s", "lost_s", "gated_s", "dropped_s", "private_s", "clips_withheld")
 COLUMNS = "start_utc, start_sample, end_sample, sample_rate_hz, boot_id, offset_us, synced"
 FIRST = """
 SELECT start_utc, sample_rate_hz, boot_id, offset_us, synced FROM effort ORDER BY number LIMIT 1
 """
-LAST = f"SELECT {COLUMNS}, key, {', '.join(SECONDS)} FROM effort ORDER BY number DESC LIMIT 1"
+LAST = f"SELECT {COLUMNS}, key, {', '.join(COUNTS)} FROM effort ORDER BY number DESC LIMIT 1"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,7 +108,7 @@ def find_end(store: Store) -> tuple[LedgerEnd | None, OpenMinute | None]:
     if row is None:
         return None, None
     try:
-        return _understood(dict(zip((*COLUMNS.split(", "), "key", *SECONDS), row, strict=True)))
+        return _understood(dict(zip((*COLUMNS.split(", "), "key", *COUNTS), row, strict=True)))
     except (ValueError, TypeError, AttributeError, ZeroDivisionError, OverflowError):
         return None, None  # damage has made something else of it
 
@@ -151,5 +151,6 @@ def _understood(row: Mapping[str, Any]) -> tuple[LedgerEnd, OpenMinute | None]:
     clock = Clock(**{**vars(clock), "start_utc": clock.utc(-row["start_sample"])})
     samples = {fate: round(row[f"{fate}_s"] * rate_hz) for fate in FATES if fate != "unknown"}
     bounds = {name: row[name] for name in ("start_sample", "end_sample", "sample_rate_hz")}
-    minute = EffortMinute(**bounds, **samples)
+    withheld = int(row["clips_withheld"])
+    minute = EffortMinute(**bounds, **samples, clips_withheld=withheld)
     return end, OpenMinute(stream=stream, minute=minute, clock=clock, dating=dating)

@@ -26,7 +26,7 @@ def test_prometheus_scrapes_a_recorder_and_answers(tmp_path: Path) -> None:
             fates = {
                 v["metric"]["fate"] for v in server.asked("rate(edge_audio_seconds_total[20s])")
             }
-            assert fates == {"heard", "lost", "gated", "dropped", "unknown"}
+            assert fates == {"heard", "lost", "gated", "dropped", "unknown", "private"}
             until(
                 lambda: list(
                     server.asked(

@@ -14,6 +14,7 @@ import pytest
 from edge.clock import parse_zone, rfc3339
 from edge.replay.replayer import Replayer
 from edge.store.effort import EffortMinute
+from edge.types import Score
 from edge.wire import (
     SCHEMA_VERSION,
     detection_payload,
@@ -72,7 +73,11 @@ def test_the_fields_of_version_1_are_frozen(payloads: list[dict[str, Any]]) -> N
     assert tuple(payloads[0]) == DETECTION_FIELDS
     assert SCHEMA["required"] == [name for name in DETECTION_FIELDS if name not in ADDED_FIELDS]
     assert tuple(SCHEMA["properties"]) == (
-        DETECTION_FIELDS + RECORDER_FIELDS + ("interrupted",) + LOCAL_FIELDS + REPLAY_FIELDS
+        DETECTION_FIELDS
+        + RECORDER_FIELDS
+        + ("interrupted", "clip_withheld")
+        + LOCAL_FIELDS
+        + REPLAY_FIELDS
     )
     assert tuple(payloads[0]["clock"]) == ("source", "synced", "uncertainty_s")
     assert tuple(payloads[0]["health"]) == LEVELS
@@ -109,6 +114,19 @@ def test_a_recorder_adds_who_it_is(replayer: Replayer, recording: str) -> None:
     assert tuple(payload) == DETECTION_FIELDS + RECORDER_FIELDS
     jsonschema.validate(payload, SCHEMA)
     assert payload["source"] == "r1"
+    withheld = recorder_payload(
+        result.detections[0],
+        device="r1",
+        site="",
+        boot_id="b",
+        clip=None,
+        clock=result.clock,
+        provenance=replayer.provenance,
+        withheld=Score(label="human_vocal", score=0.25),
+    )
+    privacy = {"reason": "privacy", "label": "human_vocal", "score": 0.25}
+    assert withheld == {**payload, "clip_withheld": privacy}
+    jsonschema.validate(withheld, SCHEMA)
 
 
 def test_the_fields_of_effort_are_frozen(replayer: Replayer, recording: str) -> None:
@@ -127,6 +145,10 @@ def test_the_fields_of_effort_are_frozen(replayer: Replayer, recording: str) -> 
     where = ("start_utc", "end_utc", "start_sample", "end_sample", "sample_rate_hz")
     assert tuple(effort) == ("schema_version", "device", "boot_id", *where, *seconds, "clock")
     assert [effort[key] for key in seconds] == [30.0, 10.0, 15.0, 5.0, 0.0]
+    # What privacy withholds is there only where it withholds something.
+    private = replace(minute, heard=10_000, private=20_000, clips_withheld=2)
+    withheld = effort_payload(private, device="r1", boot_id="b", clock=clock)
+    assert withheld == {**effort, "heard_s": 10.0, "private_s": 20.0, "clips_withheld": 2}
 
 
 def test_the_fields_of_health_and_info_are_frozen(replayer: Replayer, recording: str) -> None:

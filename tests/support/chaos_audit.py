@@ -18,7 +18,7 @@ from edge.sources.header import audio_facts
 
 __all__ = ["Audit", "audit"]
 
-FATES = ("heard", "lost", "gated", "dropped")
+FATES = ("heard", "lost", "gated", "dropped", "private")
 KNOWN = " + ".join(f"sum({fate}_s)" for fate in FATES)
 MAY_LACK = 0.01  # of the elapsed time
 # How far the first sample and the last may be from where the clock was read.
@@ -67,7 +67,7 @@ def audit(
         values = db.execute(
             f"SELECT {', '.join(f'sum({fate}_s)' for fate in FATES)}, "
             "sum((end_sample - start_sample) * 1.0 / sample_rate_hz), "
-            "sum(CASE WHEN heard_s + lost_s + gated_s + dropped_s = 0 "
+            "sum(CASE WHEN heard_s + lost_s + gated_s + dropped_s + private_s = 0 "
             "THEN (end_sample - start_sample) * 1.0 / sample_rate_hz ELSE 0 END) FROM effort"
         ).fetchone()
     *known, ledger_s, unknown_s = values

@@ -29,7 +29,7 @@ from tests.support.soundserver import DEVICE
 __all__ = ["LiveRecorder", "edge", "live_config", "live_recorder"]
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-FATES = ("heard", "lost", "gated", "dropped")  # within a stream
+FATES = ("heard", "lost", "gated", "dropped", "private")  # within a stream
 
 
 def live_config(folder: Path, **sections: object) -> Path:

@@ -184,6 +184,9 @@ def test_the_parts_get_what_they_take() -> None:
         ("events:\n  unknown: false\n", False),
         ("events:\n  kinds: [animal]\n", True),
         ("events:\n  kinds: [human]\n", False),
+        ("privacy:\n  speech: keep\n  dog: drop_clip\n  threshold: 0.5\n", True),
+        ("privacy:\n  speech: drop_window\n", False),
+        ("privacy:\n  dog: drop_window\n", False),
     ],
 )
 def test_the_digest_is_of_what_decides_detections(tmp_path: Path, text: str, same: bool) -> None:

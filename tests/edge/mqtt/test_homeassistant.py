@@ -120,6 +120,7 @@ def test_the_states_of_the_day_and_of_the_microphone(announced: dict[str, Any]) 
     assert shown(announced, "species", {**today, "common_name": None}) == "hawk"
     assert shown(announced, "listening", {"heard_s": 12.5}) == "ON"
     assert shown(announced, "listening", {"heard_s": 0.0}) == "OFF"
+    assert shown(announced, "listening", {"heard_s": 0.0, "private_s": 60.0}) == "ON"
     assert shown(announced, "fault", {**health(), "stuck": False}) == "OFF"
     assert shown(announced, "fault", {**health(), "stuck": True}) == "ON"
     assert shown(announced, "level", health()) == "-40.0"

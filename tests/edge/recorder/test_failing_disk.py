@@ -89,7 +89,7 @@ def test_minutes_and_the_right_time_wait_while_the_disk_fails(
             until(lambda: recorder.effort.total_s("heard") > 0)
             world.synced = True
             until(lambda: store.asked >= 2, 60)
-            recorder.keeper.keep_effort([EffortMinute(**SPAN, lost=60)])
+            recorder.keeper.ledger.keep([EffortMinute(**SPAN, lost=60)])
             store.failing = False
             until(lambda: not recorder.keeper.redate_due and not recorder.keeper.backlog.rows, 60)
         finally:

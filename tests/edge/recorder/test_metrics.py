@@ -71,11 +71,13 @@ def live(metrics: Metrics, store: Store) -> None:
     """Everything that can happen to a recorder."""
     metrics.digests(bundle="b", config="c", code="d", version="1", device="r1")
     metrics.engine(EngineChoice(backend="onnxruntime-cpu", variant="fp32", passed_over=1))
-    metrics.audio({"heard": 50.0, "lost": 4.0, "gated": 3.0, "dropped": 2.0})
+    metrics.audio({"heard": 50.0, "lost": 4.0, "gated": 3.0, "dropped": 2.0, "private": 1.0})
     metrics.unknown(1.0)
     BACKLOG.add(waiting(1))
-    metrics.window(JUDGED)
-    metrics.window(replace(JUDGED, health=replace(HEALTH, dead=True, stuck=True)))
+    metrics.window(JUDGED, fate="heard")
+    metrics.window(JUDGED, fate="private")
+    gated = replace(JUDGED, health=replace(HEALTH, dead=True, stuck=True))
+    metrics.window(gated, fate="gated")
     metrics.cancelled(True)
     metrics.invalid_samples(3)
     metrics.windows_lost(dropped=2, failed=1)
@@ -88,6 +90,7 @@ def live(metrics: Metrics, store: Store) -> None:
     metrics.clock(offset_s=-0.5, synced=True)
     metrics.clip_written(1000)
     metrics.clip_refused()
+    metrics.clip_withheld()
     metrics.clips_removed(2)
     metrics.mqtt_connected(True)
     for kind in ERROR_REASONS:
@@ -119,9 +122,9 @@ def test_every_metric_moves(store: Store) -> None:
 
 def test_a_gated_window_took_no_inference(store: Store) -> None:
     metrics = make(store)
-    metrics.window(replace(JUDGED, health=replace(HEALTH, dead=True)))
+    metrics.window(replace(JUDGED, health=replace(HEALTH, dead=True)), fate="gated")
     assert samples(metrics)["edge_inference_seconds_count"] == 0
-    metrics.window(JUDGED)
+    metrics.window(JUDGED, fate="heard")
     after = samples(metrics)
     assert (after["edge_frontend_seconds_sum"], after["edge_inference_seconds_sum"]) == (0.01, 0.02)
 

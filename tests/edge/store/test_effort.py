@@ -25,7 +25,9 @@ def stream(
     for end_s in range(1, seconds + 1):
         effort.block((end_s - 1) * RATE_HZ, end_s * RATE_HZ)
         if end_s >= 5 and end_s not in late:
-            effort.window((end_s - 5) * RATE_HZ, end_s * RATE_HZ, gated=end_s in gated)
+            effort.window(
+                (end_s - 5) * RATE_HZ, end_s * RATE_HZ, fate="gated" if end_s in gated else "heard"
+            )
 
 
 def test_all_heard() -> None:
@@ -67,9 +69,9 @@ def test_a_jump_is_lost_and_what_no_window_can_reach_before_it_is_dropped() -> N
     effort = Effort(sample_rate_hz=RATE_HZ)
     effort.block(0, 2 * RATE_HZ)
     effort.block(10 * RATE_HZ, 20 * RATE_HZ)
-    effort.window(10 * RATE_HZ, 20 * RATE_HZ, gated=False)
+    effort.window(10 * RATE_HZ, 20 * RATE_HZ, fate="heard")
     (part,) = effort.flush()
-    assert [part.seconds(fate) for fate in FATES] == [10.0, 8.0, 0.0, 2.0, 0.0]
+    assert [part.seconds(fate) for fate in FATES] == [10.0, 8.0, 0.0, 2.0, 0.0, 0.0]
 
 
 def test_an_outage_moves_the_ledger_on_while_it_lasts() -> None:
@@ -82,16 +84,16 @@ def test_an_outage_moves_the_ledger_on_while_it_lasts() -> None:
 def test_what_the_queue_threw_away_is_dropped_not_lost() -> None:
     effort = Effort(sample_rate_hz=RATE_HZ)
     effort.block(0, 5 * RATE_HZ)
-    effort.window(0, 5 * RATE_HZ, gated=False)
+    effort.window(0, 5 * RATE_HZ, fate="heard")
     effort.dropped(6 * RATE_HZ, 9 * RATE_HZ)
     effort.block(10 * RATE_HZ, 10 * RATE_HZ)
     (part,) = effort.flush()
-    assert [part.seconds(fate) for fate in FATES] == [5.0, 2.0, 0.0, 3.0, 0.0]
-    assert [effort.total_s(fate) for fate in FATES] == [5.0, 2.0, 0.0, 3.0, 0.0]
+    assert [part.seconds(fate) for fate in FATES] == [5.0, 2.0, 0.0, 3.0, 0.0, 0.0]
+    assert [effort.total_s(fate) for fate in FATES] == [5.0, 2.0, 0.0, 3.0, 0.0, 0.0]
 
 
 STEP = st.tuples(
-    st.sampled_from(["block", "jump", "dropped", "window", "gated"]),
+    st.sampled_from(["block", "jump", "dropped", "heard", "gated", "private", "withheld"]),
     st.integers(0, 3 * MINUTE),
     st.integers(0, 2 * MINUTE),
 )
@@ -111,11 +113,15 @@ def test_the_law(start: int, steps: list[tuple[str, int, int]]) -> None:
             effort.block(end + ahead, end := end + ahead + length)
         elif kind == "dropped":
             effort.dropped(end + ahead, end := end + ahead + length)
+        elif kind == "withheld":
+            effort.clip_withheld()
         else:
-            effort.window(max(start, end - length), end, gated=kind == "gated")
+            effort.window(max(start, end - length), end, fate=kind)  # type: ignore[arg-type]
         minutes += effort.minutes()
     minutes += effort.flush()
     assert all(whole(minute) for minute in minutes)
+    withheld = sum(kind == "withheld" for kind, _, _ in steps)
+    assert sum(minute.clips_withheld for minute in minutes) == withheld
     edges = [start, *(m.end_sample for m in minutes)]
     assert [m.start_sample for m in minutes] == edges[:-1]
     assert edges[-1] == end
