@@ -186,6 +186,8 @@ def _captured(infer: Infer, features: Tensor) -> Infer:
         graph.replay()
         return answers
 
+    # The graph holds addresses only: the weights have to live as long as it does.
+    replay.weights_of = infer  # type: ignore[attr-defined]
     return replay
 
 
