@@ -166,7 +166,8 @@ def _eager(network: nn.Module, precision: Precision) -> Infer:
 def _captured(infer: Infer, features: Tensor) -> Infer:
     """Return the network recorded once as a CUDA graph for this batch size, and replayed.
 
-    It is warmed up on a stream of its own, which capturing needs.
+    It is warmed up on a stream of its own, which capturing needs. The graph has the addresses of
+    the weights, and does not keep them: `infer` stays as long as what is returned.
     """
     given = features.clone()
     stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
@@ -186,9 +187,17 @@ def _captured(infer: Infer, features: Tensor) -> Infer:
         graph.replay()
         return answers
 
-    # The graph holds addresses only: the weights have to live as long as it does.
-    replay.weights_of = infer  # type: ignore[attr-defined]
-    return replay
+    return _Recorded(replay, infer)
+
+
+class _Recorded:
+    """A replay that keeps what was recorded."""
+
+    def __init__(self, replay: Infer, recorded: Infer) -> None:
+        self._replay, self._recorded = replay, recorded
+
+    def __call__(self, windows: Tensor) -> tuple[Tensor, ...]:
+        return self._replay(windows)
 
 
 def _padded(windows: Tensor, batch: int) -> Tensor:
