@@ -57,6 +57,7 @@ MEANINGS = {
     "platform specific tag mismatch": "it was built on another platform",
     "magictag": "it is truncated, damaged, or of a newer layout",
 }
+OTHER_CARD = "does not support this compute capability"  # seen with TensorRT for RTX on an H100
 MEMORY = ("out of memory", "outofmemory", "failed_allocation")
 
 
@@ -150,6 +151,11 @@ def refusal(lines: list[str]) -> BackendError:
         return BackendError(
             "TensorRT has not enough memory to load the engine; end other programs that use it"
             f"{said}"
+        )
+    if OTHER_CARD in text:
+        return BackendError(
+            "this TensorRT makes no engines for the GPU of this machine; install another edition "
+            f"(TensorRT in place of TensorRT for RTX){said}"
         )
     meaning = next(
         (meaning for sign, meaning in MEANINGS.items() if sign in text), "TensorRT refuses it"

@@ -15,8 +15,8 @@ from edge.backends.enginecache import BuildOptions
 __all__ = ["EXISTS_HERE", "RTX_TARGETS", "built", "rtx_missing"]
 
 MODULES = ("tensorrt_rtx_bindings", "tensorrt_rtx_libs")
-# Compute capabilities of the cards that it makes kernels for.
-RTX_TARGETS = ("7.5", "8.0", "8.6", "8.9", "12.0", "12.1")
+# Compute capabilities of the cards that its engines are for, as it says itself.
+RTX_TARGETS = ("8.0", "8.6", "8.9", "12.0", "12.1")
 EXISTS_HERE = (platform.system(), platform.machine()) == ("Linux", "x86_64")
 
 

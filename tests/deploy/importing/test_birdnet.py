@@ -17,7 +17,7 @@ from click.testing import CliRunner
 from deploy.cli import main as deploy_main
 from deploy.importing.birdnet import LABELS, MODEL, import_birdnet, installed_birdnet
 from deploy.importing.birdnet_labels import slug
-from deploy.quantize.convert import KINDS, convert
+from deploy.quantize.convert import KINDS, Kind, convert
 from edge.backends.onnx import OnnxBackend
 from edge.bundle import Bundle, load_bundle
 from edge.bundle.spec import PowerLawLevel
@@ -105,11 +105,13 @@ def test_the_real_tensorrt_builds_it(birdnet: Bundle) -> None:
 
 
 @pytest.mark.rtx
-def test_the_real_tensorrt_builds_it_in_half_precision(birdnet: Bundle) -> None:
-    (fp16,) = (kind for kind in KINDS if kind.name == "fp16")
+@pytest.mark.parametrize(
+    "kind", [kind for kind in KINDS if "tensorrt" in kind.runs_on], ids=lambda kind: kind.name
+)
+def test_the_real_tensorrt_builds_it_in_every_precision(birdnet: Bundle, kind: Kind) -> None:
     model, shape = birdnet.model_path.read_bytes(), birdnet.frontend.shape
     windows = np.random.default_rng(1).random((2, *shape), np.float32)
-    assert built(convert(model, fp16, windows, ()).model, shape)
+    assert built(convert(model, kind, windows, ()).model, shape)
 
 
 def test_it_says_what_it_is(birdnet: Bundle) -> None:

@@ -17,6 +17,7 @@ from edge.backends.enginecache import EngineCache
 from edge.backends.enginekey import BuildOptions, EngineKey, machine_of
 from edge.backends.onnx import OnnxBackend
 from edge.backends.tensorrt import TensorRtBackend
+from edge.backends.tensorrt_library import import_tensorrt, library_version
 from edge.bundle import Bundle
 from edge.detect.engines import candidates, load_model
 from edge.errors import BackendError, ConfigError, EngineError, NoGpuError
@@ -65,16 +66,14 @@ def plan_of(bundle: Bundle, folder: Path) -> bytes:
 
 def kept(bundle: Bundle, folder: Path) -> EngineCache:
     """Return a cache with an engine for this machine."""
-    import tensorrt
-
     cache = EngineCache(folder)
-    machine = machine_of(open_gpu(), tensorrt.__version__)
+    machine = machine_of(open_gpu(), library_version(import_tensorrt()))
     options = BuildOptions(largest_batch=4)
     with cache.staging() as staging:
         staged = Path(staging, "engine")
         staged.mkdir()
         plan_of(bundle, staged)
-        (staged / "timing").unlink()
+        (staged / "timing").unlink(missing_ok=True)
         onnx = bundle.manifest.files["model.onnx"]
         key = EngineKey(
             onnx_sha256=onnx,
@@ -124,6 +123,27 @@ def test_all_memory_of_the_device_is_released(bundle: Bundle, tmp_path: Path) ->
         del backend
         gc.collect()
         assert (device.memory, device.queues, device.graphs) == ({}, {}, {})
+
+
+def test_a_card_that_it_is_not_for_is_told_from_a_plan_that_is_spoilt(
+    bundle: Bundle, tmp_path: Path
+) -> None:
+    """What TensorRT for RTX said on an H100; building again would not help."""
+    says = (
+        "IRuntime::deserializeCudaEngine: Error Code 6: API Usage Error (The engine cannot run on "
+        "this GPU, which has compute capability 9.0. TensorRT-RTX does not support this compute "
+        "capability, so the engine cannot be rebuilt for it.)"
+    )
+    folder = tmp_path / "engines"
+    with on_a_machine(Nvidia(version="RTX 1.7")):
+        kept(bundle, folder)
+    (engine,) = folder.iterdir()
+    refusing = Nvidia(version="RTX 1.7", behaviour=Behaviour(deserialize_says=says))
+    with on_a_machine(refusing):
+        model = load_model(bundle, folder=folder)
+    assert (model.engine.backend, model.engine.passed_over) == ("onnxruntime-cpu", 1)
+    assert "makes no engines for the GPU of this machine" in model.engine.why_not[0]
+    assert [path.name for path in folder.iterdir()] == [engine.name]
 
 
 @pytest.mark.parametrize(("says", "reason"), REFUSALS.items())

@@ -147,8 +147,8 @@ def training_section(rows: Iterable[TrainingRow]) -> str:
     ]
     return (
         "## Training\n\nSteps of the trainer itself, on windows drawn beforehand: forward, loss, "
-        "backward, clipping, optimiser. S1 embeds a mini-batch, mines its triplets and presents "
-        "them in parts, each an update; windows presented are counted.\n\n"
+        "backward, clipping,\noptimiser. S1 embeds a mini-batch, mines its triplets and presents "
+        "them in parts, each an update;\nwindows presented are counted.\n\n"
         + _table((*head, "first loss", "last loss"), cells)
     )
 
