@@ -35,16 +35,18 @@ class RealBands:
         # The transform of a constant is that of the taper, which is zero beyond its first bins.
         self._of_constant: NDArray[np.float64] = whole.sum(axis=1)
 
-    def __call__(self, frames: Array, *, factor: np.float32, shift: np.float32) -> Array:
-        """Return bands (bands, frames) float32 of frames (frames, n_fft).
-
-        The frames are taken as if multiplied by `factor`, with `shift` added.
-        """
+    def __call__(self, frames: Array) -> Array:
+        """Return bands (bands, frames) float32 of frames (frames, n_fft)."""
         half = self._half
         folded = np.empty((len(frames), half + 1), np.float32)
         folded[:, 0], folded[:, half] = frames[:, 0], frames[:, half]
         np.add(frames[:, 1:half], frames[:, :half:-1], out=folded[:, 1:half])
         bands: Array = self._matrix @ folded.T
-        bands *= factor
-        bands += (shift * self._of_constant).astype(np.float32)[:, np.newaxis]
         return bands
+
+    def scaled(self, bands: Array, *, factor: np.float32, shift: np.float32) -> Array:
+        """Return `bands` as if their frames had been multiplied by `factor`, with `shift` added."""
+        offset = (shift * self._of_constant).astype(np.float32)[:, np.newaxis]
+        scaled: Array = bands * factor
+        scaled += offset
+        return scaled

@@ -70,7 +70,7 @@ class Ensemble:
         verdicts: list[Verdict] = []
         for member, frontend in zip(self._members, self._frontends, strict=True):
             if frontend not in features:
-                features[frontend] = member.features(window.samples)
+                features[frontend] = member.features(window)
             verdicts.append(member.verdict(features[frontend][0]))
         powers = [
             np.square(v.scores[order], dtype=np.float64)
