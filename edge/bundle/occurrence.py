@@ -101,7 +101,7 @@ def _numbers(name: str, array: NDArray[Any]) -> Array:
     if small:
         with np.errstate(over="ignore"):  # what becomes infinite is not small
             array = array.astype(np.float32)
-        small = bool(-LARGEST_WEIGHT < array.min() and array.max() < LARGEST_WEIGHT)  # nor NaN
+        small = bool(array.min() > -LARGEST_WEIGHT and array.max() < LARGEST_WEIGHT)  # nor NaN
     if not small:
         raise SpecError(f"{name} is not of numbers below {LARGEST_WEIGHT:g}")
     return array

@@ -25,7 +25,7 @@ else:
 MOST_BYTES = 400e6
 # Imported late, and explained where they are missing: the extras mic, tensorrt, plot and bench.
 OPTIONAL = {"av", "pyaudio", "tensorrt", "cuda", "matplotlib"}
-BENCH = {"edge/bench.py": {"librosa"}}
+BENCH = {"edge/bench/front_end.py": {"librosa"}}
 
 
 @pytest.fixture
