@@ -59,8 +59,8 @@ def beside_birdnet(file: Path | None, *, runs: int, minutes: float) -> Iterator[
     """Yield lines of the comparison on `file`, or on the demonstration; says what is missing."""
     try:
         load_bundle(bundle_path(BUNDLE))
-    except BundleError:
-        yield "BirdNET     is not here; `edge-deploy import birdnet` makes a bundle of it"
+    except BundleError as exc:
+        yield f"BirdNET     cannot be measured: {exc}"
         return
     with tempfile.TemporaryDirectory(prefix="edge-bench-") as folder:
         scratch = Path(folder)

@@ -6,6 +6,7 @@ not padded and not scaled then depends on the samples of the frame alone.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,7 +14,10 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["FrameMemory", "Frames"]
+from edge.bundle.channels import REAL
+from edge.bundle.spec import FrontendSpec
+
+__all__ = ["FrameMemory", "Frames", "shared_hop"]
 
 Array = NDArray[np.float32]
 
@@ -41,6 +45,18 @@ class Frames:
             first=-(-before // hop_length),
             stop=1 + (within + before) // hop_length,
         )
+
+
+def shared_hop(spec: FrontendSpec) -> int | None:
+    """Return the least number of samples between windows that have all their frames in common.
+
+    Windows that are multiples of it apart have them, too. None where a window is never that long,
+    or scales its samples before it makes frames of them.
+    """
+    if spec.scaling != "none" and any(channel.component != REAL for channel in spec.channels):
+        return None
+    hop = math.lcm(*{channel.hop_length or spec.hop_length for channel in spec.channels})
+    return hop if hop < spec.window_samples else None
 
 
 @dataclass(frozen=True)

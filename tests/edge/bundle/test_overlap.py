@@ -10,11 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge.bundle import ChannelSpec, Frontend, FrontendSpec
-from edge.bundle.overlap import FrameMemory, Frames
+from edge.bundle.overlap import FrameMemory, Frames, shared_hop
 from edge.bundle.spec import MaxLevel
 from edge.detect.windows import Windower
 from edge.types import Array, AudioBlock, Window
-from tests.edge.bundle.test_real_bands import RATE_HZ, SPEC, STORED
+from tests.edge.bundle.test_real_bands import RATE_HZ, SPEC, STORED, channel
 from tests.support.audio import noise
 
 # Frames of the two channels of stored bands are 62 and 63 samples apart.
@@ -155,3 +155,20 @@ def test_a_window_in_between_without_features_hides_nothing() -> None:
     memory.begin(sound[1_000:9_000], start_sample=1_000)
     memory.begin(sound[2_000:10_000], start_sample=2_000).values("n", LAID_OUT, compute)
     assert compute.asked == 2 * 81  # right, and computed anew
+
+
+@pytest.mark.parametrize(
+    ("name", "hop"),
+    [
+        ("bands of the real part", BOTH),
+        ("magnitudes, centred", 100),
+        ("magnitudes, scaled by the window", None),
+    ],
+)
+def test_it_is_known_which_hops_share_all_frames(name: str, hop: int | None) -> None:
+    assert shared_hop(SPECS[name]) == hop
+
+
+def test_a_hop_beyond_the_window_shares_nothing() -> None:
+    channels = (channel(256, 101, "low"), channel(128, 103, "high"))
+    assert shared_hop(dataclasses.replace(SPEC, channels=channels)) is None
