@@ -14,9 +14,10 @@ import numpy as np
 from edge.backends.onnx import OnnxBackend
 from edge.bench.birdnet import beside_birdnet
 from edge.bench.front_end import front_end_times, has_librosa
-from edge.bench.measuring import cpu_model, cpu_s, has_avx512, median_ms, peak_rss_mib
+from edge.bench.measuring import cpu_model, cpu_s, median_ms, peak_rss_mib
 from edge.bench.sound import synthesise, write_recording
 from edge.bundle import Bundle, Frontend, FrontendSpec, load_bundle
+from edge.numeric_libraries import has_avx512
 from edge.replay.replayer import Replayer, ReplaySettings
 from edge.types import Array
 

@@ -116,6 +116,9 @@ class FrameMemory:
             stop = frames.stop - moved
             if remainder == 0 and frames.first < stop:
                 known = before[:, frames.first + moved : frames.stop]
-                new = slice(frames.first), slice(stop, frames.count)
-                return np.concatenate([compute(new[0]), known, compute(new[1])], axis=1)
+                new = slice(0, frames.first), slice(stop, frames.count)
+                start, end = ([compute(part)] if part.start < part.stop else [] for part in new)
+                # None of them is empty: that would decide the order of the numbers in memory, and
+                # with it the rounding of what is computed from them.
+                return np.concatenate([*start, known, *end], axis=1)
         return compute(slice(frames.count))
