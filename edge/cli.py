@@ -15,6 +15,7 @@ if sys.argv[1:2] == ["run"]:
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
 import json
+import os
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
@@ -23,7 +24,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from edge.errors import AudioError, one_line
-from edge.numeric_libraries import prepare_numeric_libraries
 from edge.replay.command import replay_command
 from edge.replay.options import OCCURRENCE
 from edge.terminal import OneLineErrors
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 __all__ = ["main"]
 
+NUMERIC_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 NO_INPUTS = (
     "is a microphone plugged in (`cat /proc/asound/cards` lists the sound cards), may this user "
     "open it (a member of the group audio), and does a sound server run where one is meant to?"
@@ -46,7 +47,10 @@ Command = Callable[..., Any]
 def main() -> None:
     """Named animals and honest unknowns, from recordings and microphones."""
     signal.signal(signal.SIGTERM, _terminate)
-    prepare_numeric_libraries()
+    for variable in NUMERIC_THREADS:
+        # Several threads make these small matrices slower; this counts only before numpy is
+        # imported.
+        os.environ.setdefault(variable, "1")
 
 
 main.add_command(replay_command)

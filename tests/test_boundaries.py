@@ -51,11 +51,8 @@ MAY_IMPORT: dict[str, dict[str, str]] = {
         ),
         "models": "bundle",
         "info": "bundle",
-        "bench": "backends bundle demo detect errors models numeric_libraries replay sources types",
-        "cli": (
-            "bench bundle detect errors info models numeric_libraries recorder replay sources "
-            "terminal"
-        ),
+        "bench": "backends bundle demo detect errors models replay sources types",
+        "cli": "bench bundle detect errors info models recorder replay sources terminal",
     },
     "train": {
         "windows": "corpus networks recipe",

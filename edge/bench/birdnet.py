@@ -23,14 +23,13 @@ import numpy as np
 import soundfile
 
 from edge import demo
-from edge.bench.measuring import cpu_s
+from edge.bench.measuring import cpu_s, has_avx512
 from edge.bench.processes import memory_line, start_line
 from edge.bundle import load_bundle
 from edge.detect.engines import load_model
 from edge.detect.windows import windower_of
 from edge.errors import BundleError
 from edge.models import bundle_path
-from edge.numeric_libraries import has_avx512
 from edge.replay.replayer import Replayer, ReplaySettings
 from edge.sources.file import FileSource
 from edge.types import Window

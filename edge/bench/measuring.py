@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-__all__ = ["cpu_model", "cpu_s", "median_ms", "peak_rss_mib"]
+__all__ = ["cpu_model", "cpu_s", "has_avx512", "median_ms", "peak_rss_mib"]
 
 PER_RUN = 10  # windows measured in one run
 
@@ -35,14 +35,16 @@ def median_ms(work: Callable[[], object], runs: int, per_run: int = PER_RUN) -> 
 
 def cpu_model() -> str:
     """Return how many processors there are, and which."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:  # not Linux
-        return platform.processor() or platform.machine()
+    lines = _cpuinfo()
     models = [
         line.split(":", 1)[1].strip() for line in lines if line.startswith(("model name", "Model"))
     ]
-    return f"{len(models)} x {models[0]}" if models else platform.machine()
+    return f"{len(models)} x {models[0]}" if models else platform.processor() or platform.machine()
+
+
+def has_avx512() -> bool:
+    """Return whether the processor has the instructions that double the speed of matrices."""
+    return any(line.startswith("flags") and " avx512f" in line for line in _cpuinfo())
 
 
 def peak_rss_mib() -> float:
@@ -55,3 +57,10 @@ def peak_rss_mib() -> float:
     if status.exists():
         return int(re.findall(r"VmHWM:\s+(\d+) kB", status.read_text(encoding="ascii"))[0]) / 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1 << 20)  # bytes on macOS
+
+
+def _cpuinfo() -> list[str]:
+    try:
+        return Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:  # not Linux
+        return []

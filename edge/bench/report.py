@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import statistics
 import tempfile
@@ -14,10 +15,9 @@ import numpy as np
 from edge.backends.onnx import OnnxBackend
 from edge.bench.birdnet import beside_birdnet
 from edge.bench.front_end import front_end_times, has_librosa
-from edge.bench.measuring import cpu_model, cpu_s, median_ms, peak_rss_mib
+from edge.bench.measuring import cpu_model, cpu_s, has_avx512, median_ms, peak_rss_mib
 from edge.bench.sound import synthesise, write_recording
 from edge.bundle import Bundle, Frontend, FrontendSpec, load_bundle
-from edge.numeric_libraries import has_avx512
 from edge.replay.replayer import Replayer, ReplaySettings
 from edge.types import Array
 
@@ -63,6 +63,8 @@ def _machine() -> Iterator[str]:
         f"{name} {version(name)}" for name in packages
     )
     yield "threads     1 for numpy, 1 for the network; times are CPU time of one core"
+    if chosen := os.environ.get("OPENBLAS_CORETYPE"):
+        yield f"kernels     OPENBLAS_CORETYPE={chosen} holds numpy to those of another processor"
 
 
 def _network(bundle: Bundle, window: Array, runs: int) -> Iterator[str]:

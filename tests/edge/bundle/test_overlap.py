@@ -37,9 +37,9 @@ SPECS = {
     "magnitudes, not centred": dataclasses.replace(WHOLE, centred=False),
     "magnitudes, scaled by the window": dataclasses.replace(WHOLE, scaling="min_max"),
 }
-# Of the 5th root of a power: the product of matrices rounds its sums in an order that depends on how
-# many frames there are. Magnitudes are equal on an x86; elsewhere a transform may round otherwise
-# beside others.
+# Of the 5th root of a power: the product of matrices rounds its sums in an order that depends on
+# how many frames there are. Magnitudes are equal on an x86; elsewhere a transform may round
+# otherwise beside others.
 TOLERANCE = {"bands of the real part": 2e-2}
 
 
