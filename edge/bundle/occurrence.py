@@ -76,10 +76,7 @@ def occurrence_of(arrays: Mapping[str, NDArray[Any]], *, labels: int) -> Occurre
     names = [LAYER.format(i, part) for i in range(count) for part in ("weights", "biases")]
     if count < 1 or set(arrays) != {"phases", "turns", "amplitude", *names}:
         raise SpecError(f"holds the arrays {shown(sorted(arrays))}, which are not its layers")
-    for name, array in arrays.items():
-        if array.dtype.kind != "f" or not (np.abs(array) < LARGEST_WEIGHT).all():
-            raise SpecError(f"{name} is not of numbers below {LARGEST_WEIGHT:g}")
-    plain = {name: array.astype(np.float32) for name, array in arrays.items()}
+    plain = {name: _numbers(name, array) for name, array in arrays.items()}
     layers = tuple(
         (plain[LAYER.format(i, "weights")], plain[LAYER.format(i, "biases")]) for i in range(count)
     )
@@ -96,3 +93,15 @@ def occurrence_of(arrays: Mapping[str, NDArray[Any]], *, labels: int) -> Occurre
         amplitude=float(plain["amplitude"][0]),
         layers=layers,
     )
+
+
+def _numbers(name: str, array: NDArray[Any]) -> Array:
+    """Return the numbers in 32 bits; raises `SpecError` for what is large, or no number."""
+    small = array.dtype.kind == "f"
+    if small:
+        with np.errstate(over="ignore"):  # what becomes infinite is not small
+            array = array.astype(np.float32)
+        small = bool(array.min() > -LARGEST_WEIGHT and array.max() < LARGEST_WEIGHT)  # nor NaN
+    if not small:
+        raise SpecError(f"{name} is not of numbers below {LARGEST_WEIGHT:g}")
+    return array

@@ -31,20 +31,22 @@ class RealBands:
         folded = whole[:, : half + 1].copy()
         # The taper may differ from side to side by its rounding.
         folded[:, 1:half] = (whole[:, 1:half] + whole[:, : n_fft - half : -1]) / 2
-        self._matrix: Array = folded.astype(np.float32)
+        self._matrix: Array = np.ascontiguousarray(folded.T, np.float32)
         # The transform of a constant is that of the taper, which is zero beyond its first bins.
         self._of_constant: NDArray[np.float64] = whole.sum(axis=1)
 
-    def __call__(self, frames: Array, *, factor: np.float32, shift: np.float32) -> Array:
-        """Return bands (bands, frames) float32 of frames (frames, n_fft).
-
-        The frames are taken as if multiplied by `factor`, with `shift` added.
-        """
+    def __call__(self, frames: Array) -> Array:
+        """Return bands (bands, frames) float32 of frames (frames, n_fft)."""
         half = self._half
         folded = np.empty((len(frames), half + 1), np.float32)
         folded[:, 0], folded[:, half] = frames[:, 0], frames[:, half]
         np.add(frames[:, 1:half], frames[:, :half:-1], out=folded[:, 1:half])
-        bands: Array = self._matrix @ folded.T
-        bands *= factor
-        bands += (shift * self._of_constant).astype(np.float32)[:, np.newaxis]
+        bands: Array = (folded @ self._matrix).T  # in this order it is a fifth faster
         return bands
+
+    def scaled(self, bands: Array, *, factor: np.float32, shift: np.float32) -> Array:
+        """Return `bands` as if their frames had been multiplied by `factor`, with `shift` added."""
+        offset = (shift * self._of_constant).astype(np.float32)[:, np.newaxis]
+        scaled: Array = bands * factor
+        scaled += offset
+        return scaled

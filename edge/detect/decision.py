@@ -104,5 +104,8 @@ class Decision:
 
 def best(labels: tuple[str, ...], scores: Array) -> tuple[Score, ...]:
     """Return the `TOP` labels of scores (K,), best first; ties in the order of the labels."""
-    order = np.argsort(-scores, kind="stable")[:TOP]
+    candidates = np.arange(len(scores))
+    if len(scores) > TOP:  # to sort thousands of scores takes twenty times as long
+        candidates = np.flatnonzero(scores >= np.partition(scores, -TOP)[-TOP])
+    order = candidates[np.argsort(-scores[candidates], kind="stable")][:TOP]
     return tuple(Score(label=labels[i], score=float(scores[i])) for i in order)

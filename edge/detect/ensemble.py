@@ -74,7 +74,7 @@ class Ensemble:
         verdicts: list[Verdict] = []
         for member, frontend in zip(self._members, self._frontends, strict=True):
             if frontend not in features:
-                features[frontend] = member.features(window.samples)
+                features[frontend] = member.features(window)
             verdicts.append(member.verdict(features[frontend][0]))
         each = [v.scores[order] for v, order in zip(verdicts, self._orders, strict=True)]
         powers = [np.square(scores, dtype=np.float64) for scores in each]

@@ -12,8 +12,9 @@ import numpy as np
 
 from edge.backends.base import Backend, NamedBackend
 from edge.bundle import FP32, Bundle
+from edge.bundle.overlap import FrameMemory
 from edge.detect.decision import Decision
-from edge.detect.proof import refuse_another_answer
+from edge.detect.proof import refuse_another_answer, refuse_what_is_not_finite
 from edge.detect.signal_health import HealthConfig, signal_health
 from edge.errors import BackendError, BundleError
 from edge.types import Array, Frames, Prediction, Window
@@ -115,7 +116,7 @@ class Model:
         self.decision = Decision.of(bundle)
         self.limits = limits or HealthConfig()
         self._backend = backend
-        self._frontend = bundle.new_frontend()
+        self._frontend, self._memory = bundle.new_frontend(), FrameMemory()
         self._self_test()
 
     @property
@@ -128,7 +129,7 @@ class Model:
         p = unjudged(window, self.limits)
         if p.health.gated:
             return p
-        features, frontend_s = self.features(window.samples)
+        features, frontend_s = self.features(window)
         return self._judged(p, self.verdict(features), frontend_s)
 
     def _judged(self, p: Prediction, verdict: Verdict, frontend_s: float) -> Prediction:
@@ -143,10 +144,11 @@ class Model:
             p, scores=verdict.scores, novelty=verdict.novelty, accepted=verdict.accepted
         )
 
-    def features(self, samples: Array) -> tuple[Array, float]:
-        """Return the network's input for samples (window,), a batch of one, and its seconds."""
+    def features(self, window: Window) -> tuple[Array, float]:
+        """Return the network's input for a window, a batch of one, and its seconds."""
         began_s = time.perf_counter()
-        features = self._frontend(samples)[np.newaxis]
+        memory = self._memory.begin(window.samples, start_sample=window.start_sample)
+        features = self._frontend(window.samples, memory=memory)[np.newaxis]
         return features, time.perf_counter() - began_s
 
     def verdict(self, features: Array) -> Verdict:
@@ -156,9 +158,9 @@ class Model:
         return self._verdict(answer, time.perf_counter() - began_s)
 
     def _verdict(self, answer: _Answer, network_s: float) -> Verdict:
-        _refuse_what_is_not_finite("the network", answer.embedding, answer.logits)
+        refuse_what_is_not_finite("the network", answer.embedding, answer.logits)
         verdicts = self.network.head(answer.embedding, answer.logits)
-        _refuse_what_is_not_finite("the head", verdicts.scores, verdicts.novelty)
+        refuse_what_is_not_finite("the head", verdicts.scores, verdicts.novelty)
         return Verdict(
             scores=verdicts.scores[0],
             novelty=float(verdicts.novelty[0]),
@@ -179,7 +181,7 @@ class Model:
         threshold = self.bundle.manifest.frame_threshold
         if logits is None or threshold is None:
             return None
-        _refuse_what_is_not_finite("the network", logits)
+        refuse_what_is_not_finite("the network", logits)
         active = self.network.head.scores(logits[0]) >= np.float32(threshold)
         return Frames(active=active, window_samples=self.bundle.frontend.window_samples)
 
@@ -204,7 +206,7 @@ class Model:
             sample_rate_hz=self.bundle.frontend.sample_rate_hz,
         )
         try:
-            features, frontend_s = self.features(golden.samples)
+            features, frontend_s = self.features(window)
             answer = self._infer(features)
             for name, got in self._all_outputs(features, answer).items():
                 refuse_another_answer(path, name, golden.expected[name], got, golden.tolerance)
@@ -241,8 +243,3 @@ def unjudged(window: Window, limits: HealthConfig) -> Prediction:
         scores=NOTHING,
         embedding=NOTHING,
     )
-
-
-def _refuse_what_is_not_finite(part: str, *outputs: Array) -> None:
-    if not all(np.isfinite(output).all() for output in outputs):
-        raise BackendError(f"{part} returned NaN or infinity")

@@ -1,4 +1,4 @@
-"""Whether a network gives here what it gave where it was made."""
+"""Whether a network gives an answer, and here the one that it gave where it was made."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
-from edge.errors import BundleError
+from edge.errors import BackendError, BundleError
 from edge.types import Array
 
-__all__ = ["refuse_another_answer"]
+__all__ = ["refuse_another_answer", "refuse_what_is_not_finite"]
 
 
 def refuse_another_answer(
@@ -26,3 +26,9 @@ def refuse_another_answer(
             f"its tolerance {tolerance:.3g}; this machine would not give the "
             "detections the model was tested for"
         )
+
+
+def refuse_what_is_not_finite(part: str, *outputs: Array) -> None:
+    """Raise `BackendError` where an output of the `part` has NaN or infinity."""
+    if not all(np.isfinite(output).all() for output in outputs):
+        raise BackendError(f"{part} returned NaN or infinity")

@@ -32,7 +32,7 @@ def signal_health(samples: Array, limits: HealthConfig) -> SignalHealth:
     magnitude = np.abs(samples)
     dc = float(np.mean(samples, dtype=np.float64))
     rms = float(np.sqrt(np.mean(np.square(samples - np.float32(dc)), dtype=np.float64)))
-    clip_ratio = float(np.mean(magnitude >= limits.clip_level))
+    clip_ratio = float(np.count_nonzero(magnitude >= limits.clip_level) / len(samples))
     rms_dbfs = _dbfs(rms)
     flat = rms_dbfs < limits.dead_dbfs
     offset = abs(dc) >= limits.stuck_dc

@@ -54,7 +54,7 @@ def attention_over(
         for window in windower.push(block):
             if signal_health(window.samples, model.limits).gated:
                 continue  # such a window is not shown to the network
-            (looked,) = model.outputs(model.features(window.samples)[0], ("attention",))
+            (looked,) = model.outputs(model.features(window)[0], ("attention",))
             canvas = canvas or Canvas(looked.shape[1], samples=samples)
             canvas.add(looked[0], start=window.start_sample, length=spec.window_samples)
     if canvas is None:

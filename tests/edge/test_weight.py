@@ -6,6 +6,7 @@ It is computed from what is installed here, without a network.
 from __future__ import annotations
 
 import ast
+import os
 import subprocess
 import sys
 from importlib.metadata import packages_distributions
@@ -25,7 +26,7 @@ else:
 MOST_BYTES = 400e6
 # Imported late, and explained where they are missing: the extras mic, tensorrt, plot and bench.
 OPTIONAL = {"av", "pyaudio", "tensorrt", "cuda", "matplotlib"}
-BENCH = {"edge/bench.py": {"librosa"}}
+BENCH = {"edge/bench/front_end.py": {"librosa"}}
 
 
 @pytest.fixture
@@ -83,9 +84,13 @@ def test_the_commands_work_without_librosa(root: Path, tmp_path: Path) -> None:
         )
         assert done.returncode == 0, done.stderr
     bench = [sys.executable, "-c", program, "bench", "--runs", "1", "--minutes", "0.5"]
-    done = subprocess.run(bench, cwd=root, capture_output=True, text=True, check=False)
+    without_bundles = {**os.environ, "XDG_DATA_HOME": str(tmp_path), "STATE_DIRECTORY": ""}
+    done = subprocess.run(
+        bench, cwd=root, env=without_bundles, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
     assert "pip install '.[bench]'" in done.stdout
+    assert "edge-deploy import birdnet" in done.stdout
 
 
 def _imported(file: Path) -> set[str]:

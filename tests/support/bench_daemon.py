@@ -35,7 +35,7 @@ import yaml
 from numpy.typing import NDArray
 from prometheus_client import CollectorRegistry
 
-from edge.bench import synthesise
+from edge.bench.sound import synthesise
 from edge.config.config import load_config
 from edge.recorder.deliveries import deliveries
 from edge.recorder.live_clock import LiveClock

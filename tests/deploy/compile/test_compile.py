@@ -16,6 +16,7 @@ from click.testing import CliRunner, Result
 from deploy.cli import main
 from edge.bundle import Bundle
 from edge.detect.engines import load_model
+from edge.types import Window
 from tests.support.bundles import choir_bundle, tiny_bundle, tone
 from tests.support.fake_cuda import Device
 from tests.support.fake_tensorrt import VERSIONS, Behaviour
@@ -130,7 +131,14 @@ def test_what_a_network_answers_further_is_proved_and_used(
             load_model(framed, folder=engines),
             load_model(framed, folder=engines, backend="cpu"),
         )
-        features = plain.features(tone(1000.0, 1.0))[0]
+        sound = tone(1000.0, 1.0)
+        window = Window(
+            start_sample=0,
+            end_sample=len(sound),
+            samples=sound,
+            sample_rate_hz=plain.bundle.frontend.sample_rate_hz,
+        )
+        features = plain.features(window)[0]
         frames, ours = (m.verdict(features).frames for m in (plain, model))
         (looked,), (expected,) = (m.outputs(features, ("attention",)) for m in (model, plain))
         refused = compiled(off, engines, "--force")

@@ -90,9 +90,9 @@ class Counting(Model):
 
     made = 0
 
-    def features(self, samples: Array) -> tuple[Array, float]:
+    def features(self, window: Window) -> tuple[Array, float]:
         self.made += 1
-        return super().features(samples)
+        return super().features(window)
 
 
 def test_equal_frontends_are_computed_once(bundle: Bundle, other: Bundle) -> None:

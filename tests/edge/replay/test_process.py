@@ -52,7 +52,7 @@ def test_two_hours_need_less_than_300_mib(tmp_path: Path) -> None:
             out.write(minute)
     measured = python(
         (
-            f"{MAIN}; main(standalone_mode=False); from edge.bench import peak_rss_mib; "
+            f"{MAIN}; main(standalone_mode=False); from edge.bench.measuring import peak_rss_mib; "
             "print(peak_rss_mib())"
         ),
         *(

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from edge.bench import _front_end, synthesise
-from edge.bundle import FrontendSpec
+from edge.bench.front_end import front_end_times
+from edge.bench.sound import synthesise
+from edge.bundle import Frontend, FrontendSpec
 
 MAX: dict[str, Any] = {"kind": "max"}
 SMALL: dict[str, Any] = {
@@ -31,6 +32,7 @@ SMALL: dict[str, Any] = {
 )
 def test_any_front_end_is_measured(channels: list[dict[str, Any]], compared: bool) -> None:
     spec = FrontendSpec.parse({**SMALL, "channels": channels})
-    (line,) = _front_end("front end", spec, synthesise(spec.window_s, spec.sample_rate_hz), 1)
+    window = synthesise(spec.window_s, spec.sample_rate_hz)
+    (line,) = front_end_times("front end", Frontend(spec), window, 1)
     assert "ms a window" in line
     assert ("librosa" in line) == compared

@@ -1,0 +1,1 @@
+"""Room: how fast this machine is with a bundle. Benchmarks, never tests."""
