@@ -51,6 +51,27 @@ def evaluate_bundle(
     """
     bundle = load_bundle(path)
     collection = collect(bundle, data, species, hop_s=hop_s, workers=workers)
+    heard, left_out = _heard(collection, workers, watch)
+    if not heard:
+        name, reason = left_out[0]
+        raise UserError(f"{data}: no recording could be heard; {name}: {reason}")
+    answers = answers_of(collection.corpus, collection.labels, heard)
+    return {
+        **_described(bundle, collection),
+        "acceptance_wanted": acceptance,
+        "resamples": resamples,
+        "left_out": [list(pair) for pair in left_out],
+        "cut": [
+            collection.corpus.recordings[i].path.name for i, answer in heard.items() if answer.cut
+        ],
+        **_measured(bundle, collection, answers, acceptance=acceptance, resamples=resamples),
+    }
+
+
+def _heard(
+    collection: Collection, workers: int, watch: Watch
+) -> tuple[dict[int, Heard], list[tuple[str, str]]]:
+    """Return what was heard of each recording, by its position, and what could not be, and why."""
     recordings = collection.corpus.recordings
     answers = hear_all(collection.question, [r.path for r in recordings], workers=workers)
     heard: dict[int, Heard] = {}
@@ -60,22 +81,7 @@ def evaluate_bundle(
             left_out.append((recordings[i].path.name, answer))
         else:
             heard[i] = answer
-    if not heard:
-        raise UserError(f"{data}: no recording could be heard; {left_out[0][0]}: {left_out[0][1]}")
-    return {
-        **_described(bundle, collection),
-        "acceptance_wanted": acceptance,
-        "resamples": resamples,
-        "left_out": [list(pair) for pair in left_out],
-        "cut": [recordings[i].path.name for i, answer in heard.items() if answer.cut],
-        **_measured(
-            bundle,
-            collection,
-            answers_of(collection.corpus, collection.labels, heard),
-            acceptance=acceptance,
-            resamples=resamples,
-        ),
-    }
+    return heard, left_out
 
 
 def _described(bundle: Bundle, collection: Collection) -> Report:
