@@ -168,8 +168,22 @@ def _card(manifest: Manifest) -> str:
 - Labels: {len(manifest.labels)}, of the kinds {", ".join(kinds)}.
 - Input: {spec.window_s:g} s at {spec.sample_rate_hz} Hz. A window carries every label from a score
   of 0.5.
-- Unknown: a window in which no label reaches a logit of 0. This rule is not calibrated on sounds
-  that the model does not know.
+- Unknown: a window in which no label reaches that score; with a list of species, or a place, also
+  one in which an animal that is not on it scores better than all that are.
+
+On 1,318 recordings (61 of its species, 206 recordings of others, noise, soundscapes; windows of 3 s,
+the list is those 61; known windows are those in which something stands out):
+
+| rule | AUROC, unknown species | AUROC, noise and background | known accepted | unknown accepted | \
+noise and background accepted |
+|---|---|---|---|---|---|
+| this one | 0.940 | 0.896 | 0.608 | 0.011 | 0.038 |
+| the score alone | 0.927 | 0.900 | 0.614 | 0.013 | 0.038 |
+| best score on the list, at 95 % of the known | 0.927 | 0.900 | 0.950 | 0.423 | 0.483 |
+| margin over the list, at 95 % of the known | 0.940 | 0.896 | 0.950 | 0.336 | 0.486 |
+
+Per recording: macro F1 0.894 over the 61 species. `edge-train evaluate --bundle` judges it on
+recordings of yours.
 
 Reference: S. Kahl, C. M. Wood, M. Eibl and H. Klinck, BirdNET: A deep learning solution for avian
 diversity monitoring, Ecological Informatics 61, 2021.
