@@ -21,12 +21,12 @@ from deploy.importing.birdnet_labels import read_labels
 from deploy.importing.birdnet_range import read_occurrence
 from deploy.importing.layers import network_of
 from deploy.importing.names import with_names
+from deploy.importing.sounds import trill
 from deploy.importing.tflite_file import TfliteFile
 from edge.backends.onnx import OnnxBackend
 from edge.bundle import (
     Bundle,
     Frontend,
-    FrontendSpec,
     Golden,
     Label,
     Manifest,
@@ -129,25 +129,13 @@ def _content(file: Path) -> bytes:
 
 
 def _golden(cut: Cut, graph: bytes) -> Golden:
-    samples = _trill(cut.spec)
+    samples = trill(cut.spec)
     features = Frontend(cut.spec, cut.bands)(samples)[np.newaxis]
     with TemporaryDirectory() as folder:
         file = Path(folder, "model.onnx")
         file.write_bytes(graph)
         embedding, logits = OnnxBackend(file).infer(features)
     return Golden(samples=samples, embedding=embedding[0], logits=logits[0], tolerance=TOLERANCE)
-
-
-def _trill(spec: FrontendSpec) -> Array:
-    """Return a window of a bird-like trill over noise: (window_samples,) float32."""
-    rng = np.random.default_rng(20_211_001)
-    t = np.arange(spec.window_samples) / spec.sample_rate_hz
-    pitch_hz = 4_000 + 600 * np.sin(2 * np.pi * 14 * t)
-    phase = 2 * np.pi * np.cumsum(pitch_hz) / spec.sample_rate_hz
-    swell = np.clip(np.sin(2 * np.pi * 0.5 * t), 0, 1)
-    sound = 0.3 * swell * np.sin(phase) + 0.01 * rng.standard_normal(len(t))
-    samples: Array = sound.astype(np.float32)
-    return samples
 
 
 def _card(manifest: Manifest) -> str:

@@ -10,7 +10,7 @@ from edge.bundle import Label
 from edge.bundle.labels import LabelKind
 from edge.errors import BundleError, SpecError, shown
 
-__all__ = ["read_labels"]
+__all__ = ["is_no_species", "kind_of", "read_labels", "slug"]
 
 # What in the list is no species; everything else is `Scientific name_English name`.
 OTHER_SOUNDS: dict[str, LabelKind] = {
@@ -54,16 +54,25 @@ def _label(file: Path, number: int, line: str) -> Label:
         raise BundleError(
             f"{file}: line {number}: {shown(line)} is not 'Scientific name_English name'"
         )
-    other = OTHER_SOUNDS.get(common) if scientific == common else None
     try:
         return Label(
             label=slug(common),
             common_name=common,
-            scientific_name="" if other else scientific,
-            kind=other or "animal",
+            scientific_name="" if is_no_species(scientific, common) else scientific,
+            kind=kind_of(scientific, common),
         )
     except SpecError as exc:
         raise BundleError(f"{file}: line {number}: {exc}") from exc
+
+
+def is_no_species(scientific: str, common: str) -> bool:
+    """Return whether two names, which are then the same, are those of a sound and not a species."""
+    return scientific == common and common in OTHER_SOUNDS
+
+
+def kind_of(scientific: str, common: str) -> LabelKind:
+    """Return what kind of sound has these names."""
+    return OTHER_SOUNDS[common] if is_no_species(scientific, common) else "animal"
 
 
 def slug(name: str) -> str:

@@ -78,12 +78,15 @@ class Frontend:
     def components(self, samples: Array, *, scale: Scale = AS_IT_IS) -> Array:
         """Return the band power of each channel's component, before any level.
 
-        Samples (n,) of any length become (channels, n_mels, 1 + n // hop) float32, on the `scale`.
+        Samples (n,) of any length become (channels, n_mels, 1 + n // hop) float32, on the `scale`;
+        of a waveform (1, 1, n).
         """
         middle, factor, shift = scale
         if scale != AS_IT_IS:
             samples = samples - middle
         scaled = samples if scale == AS_IT_IS else samples * factor + shift
+        if self.spec.is_waveform:
+            return np.asarray(scaled, np.float32)[np.newaxis, np.newaxis]
         parts: dict[str, Array] = {}
         for channel in self.spec.channels:
             if channel.component == REAL:
