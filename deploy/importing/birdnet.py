@@ -38,7 +38,7 @@ from edge.bundle.heads import MaxLogit
 from edge.bundle.occurrence import Occurrence
 from edge.errors import BundleError, UserError
 
-__all__ = ["LICENCE", "import_birdnet", "installed_birdnet"]
+__all__ = ["LICENCE", "MODEL", "golden_of", "import_birdnet", "installed_birdnet"]
 
 LICENCE = "CC BY-NC-SA 4.0 (not for commercial use)"
 MAKERS = "BirdNET V2.4, K. Lisa Yang Center for Conservation Bioacoustics and Chemnitz University"
@@ -90,7 +90,7 @@ def import_birdnet(source: Path, out: Path, *, names: Path | None = None) -> Bun
         manifest,
         model=graph,
         rule=MaxLogit(),
-        golden=_golden(cut, graph),
+        golden=golden_of(cut, graph),
         card=_card(manifest),
         stored=Stored(bands=cut.bands, occurrence=occurrence),
     )
@@ -128,7 +128,8 @@ def _content(file: Path) -> bytes:
         raise BundleError(f"{file}: cannot be read ({exc.strerror})") from exc
 
 
-def _golden(cut: Cut, graph: bytes) -> Golden:
+def golden_of(cut: Cut, graph: bytes) -> Golden:
+    """Return the golden window of a network behind the features of the cut."""
     samples = trill(cut.spec)
     features = Frontend(cut.spec, cut.bands)(samples)[np.newaxis]
     with TemporaryDirectory() as folder:

