@@ -3,7 +3,7 @@
 # with; .venv-gpu is .venv-dev with CUDA.
 
 .DEFAULT_GOAL := help
-.PHONY: help replay test check lock format bench gpu chaos fuzz bundle species systems clean
+.PHONY: help replay test check lock format bench gpu chaos fuzz arm64 bundle species systems clean
 .DELETE_ON_ERROR:
 
 # Packages are installed uncompiled, which is quick; each is compiled when it is first used. Where this variable keeps Python from
@@ -25,7 +25,7 @@ endif
 RECORDINGS = $(or $(EDGE_DATA),$(abspath ../shared/data))
 
 help:  ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: base dev
 base:
@@ -90,6 +90,9 @@ MINUTES ?= 10
 chaos: dev  ## a recorder among all its troubles at once, and what is left of it; MINUTES=10, ARGS='--seed 2'
 	@.ci/test-needs.sh
 	@.venv-dev/bin/python -m tests.support.chaos --minutes $(MINUTES) $(ARGS)
+
+arm64: base $(DEMO)  ## the demonstration as a board hears it: Debian for arm64 under emulation, compared with this machine
+	@.ci/arm64.sh $(DEMO) '$(BUNDLE)'
 
 bundle: dev  ## rebuild the default model from DATA=folder with a manifest.csv (hours)
 	@.venv-dev/bin/edge-train build --recipe $(RECIPE) --data '$(RECORDINGS)' --out $(BUNDLE) --work $(WORK) $(ARGS)

@@ -192,12 +192,12 @@ def _facts(bundle: Bundle) -> Iterator[tuple[str, str]]:
 
 def _describe(spec: FrontendSpec) -> str:
     """Return window, bands, channels and shape in one line."""
+    window = f"{spec.window_s:g} s at {spec.sample_rate_hz} Hz"
+    if spec.is_waveform:
+        return f"{window}, the waveform: {spec.window_samples} samples"
     channels = ", ".join(f"{c.component} ({c.level.kind})" for c in spec.channels)
     shape = " x ".join(str(n) for n in spec.shape)
-    return (
-        f"{spec.window_s:g} s at {spec.sample_rate_hz} Hz, {spec.n_mels} bands to "
-        f"{spec.fmax_hz:g} Hz, {channels}: {shape}"
-    )
+    return f"{window}, {spec.n_mels} bands to {spec.fmax_hz:g} Hz, {channels}: {shape}"
 
 
 if __name__ == "__main__":

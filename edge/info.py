@@ -46,8 +46,11 @@ def _lines(b: Bundle) -> Iterator[str]:
 
 
 def _frontend(spec: FrontendSpec) -> str:
+    window = f"{spec.window_s:g} s at {spec.sample_rate_hz} Hz"
+    if spec.is_waveform:
+        return f"{window}, the waveform: {spec.window_samples} samples"
     channels = ", ".join(f"{c.component} ({c.level.kind})" for c in spec.channels)
-    return f"{spec.window_s:g} s at {spec.sample_rate_hz} Hz, {spec.n_mels} bands of {channels}"
+    return f"{window}, {spec.n_mels} bands of {channels}"
 
 
 def _variant(b: Bundle, name: str) -> str:

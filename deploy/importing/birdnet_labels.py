@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from edge.bundle import Label
 from edge.bundle.labels import LabelKind
 from edge.errors import BundleError, SpecError, shown
 
-__all__ = ["read_labels"]
+__all__ = ["is_no_species", "kind_of", "read_classes", "read_labels", "slug"]
 
+SCIENTIFIC = re.compile(r"[A-Z][a-z]+( [a-z][a-z-]*)+")
 # What in the list is no species; everything else is `Scientific name_English name`.
 OTHER_SOUNDS: dict[str, LabelKind] = {
     "Dog": "animal",
@@ -33,37 +36,70 @@ def read_labels(file: Path, content: bytes, *, count: int) -> tuple[Label, ...]:
 
     Raises `BundleError`, which names the file and the line.
     """
+    return _read(file, content, _species, count=count)
+
+
+def read_classes(file: Path, content: bytes, *, count: int) -> tuple[Label, ...]:
+    """Return the labels of a classifier that somebody has trained, as `read_labels` does.
+
+    They are names of folders: `Scientific name_Common name`, or any others.
+    """
+    return _read(file, content, _class, count=count)
+
+
+def _read(
+    file: Path, content: bytes, label_of: Callable[[str], Label], *, count: int
+) -> tuple[Label, ...]:
     try:
-        lines = content.decode("utf-8").splitlines()
+        lines = content.decode("utf-8-sig").splitlines()
     except UnicodeDecodeError as exc:
         raise BundleError(f"{file}: is no list of labels, its text is not UTF-8") from exc
     if len(lines) != count:
         raise BundleError(f"{file}: has {len(lines)} labels, and the model has {count} outputs")
     labels: dict[str, Label] = {}
     for number, line in enumerate(lines, 1):
-        label = _label(file, number, line)
+        try:
+            label = label_of(line)
+        except SpecError as exc:
+            raise BundleError(f"{file}: line {number}: {exc}") from exc
         if label.label in labels:
             raise BundleError(f"{file}: line {number}: {label.label} is there twice")
         labels[label.label] = label
     return tuple(labels.values())
 
 
-def _label(file: Path, number: int, line: str) -> Label:
+def _species(line: str) -> Label:
     scientific, separator, common = line.partition("_")
     if not separator:
-        raise BundleError(
-            f"{file}: line {number}: {shown(line)} is not 'Scientific name_English name'"
-        )
-    other = OTHER_SOUNDS.get(common) if scientific == common else None
-    try:
-        return Label(
-            label=slug(common),
-            common_name=common,
-            scientific_name="" if other else scientific,
-            kind=other or "animal",
-        )
-    except SpecError as exc:
-        raise BundleError(f"{file}: line {number}: {exc}") from exc
+        raise SpecError(f"{shown(line)} is not 'Scientific name_English name'")
+    return _label(scientific, common)
+
+
+def _class(line: str) -> Label:
+    line = line.strip()
+    scientific, _, common = line.partition("_")
+    if not common or (scientific != common and not SCIENTIFIC.fullmatch(scientific)):
+        return replace(_label(line, line), scientific_name="")
+    return _label(scientific, common)
+
+
+def _label(scientific: str, common: str) -> Label:
+    return Label(
+        label=slug(common),
+        common_name=common,
+        scientific_name="" if is_no_species(scientific, common) else scientific,
+        kind=kind_of(scientific, common),
+    )
+
+
+def is_no_species(scientific: str, common: str) -> bool:
+    """Return whether two names, which are then the same, are those of a sound and not a species."""
+    return scientific == common and common in OTHER_SOUNDS
+
+
+def kind_of(scientific: str, common: str) -> LabelKind:
+    """Return what kind of sound has these names."""
+    return OTHER_SOUNDS[common] if is_no_species(scientific, common) else "animal"
 
 
 def slug(name: str) -> str:

@@ -48,6 +48,18 @@ class TfliteFile:
             self._graph = self._model.Subgraphs(0)
             self.tensors = int(self._graph.TensorsLength())
 
+    @property
+    def inputs(self) -> tuple[int, ...]:
+        """The tensors that the graph takes."""
+        with self._whole():
+            return tuple(int(tensor) for tensor in self._graph.InputsAsNumpy())
+
+    @property
+    def outputs(self) -> tuple[int, ...]:
+        """The tensors that the graph gives."""
+        with self._whole():
+            return tuple(int(tensor) for tensor in self._graph.OutputsAsNumpy())
+
     def operators(self) -> Iterator[Operator]:
         """Yield the operators in the order in which they run; raises `BundleError`."""
         with self._whole():

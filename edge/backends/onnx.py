@@ -16,7 +16,7 @@ from edge.backends.base import OUTPUTS
 from edge.errors import BackendError, BundleError, one_line
 from edge.types import Array
 
-__all__ = ["OnnxBackend", "cuda_provider_missing"]
+__all__ = ["OnnxBackend", "cuda_provider_missing", "onnxruntime_library"]
 
 CPU = "CPUExecutionProvider"
 CUDA = "CUDAExecutionProvider"
@@ -85,7 +85,7 @@ class OnnxBackend:
 
 def cuda_provider_missing() -> str | None:
     """Return why this ONNX Runtime has no CUDA provider, or None; one may still fail to work."""
-    if CUDA in _onnxruntime().get_available_providers():
+    if CUDA in onnxruntime_library().get_available_providers():
         return None
     return (
         "this ONNX Runtime was built without CUDA; onnxruntime-gpu, in place of onnxruntime, has it"
@@ -93,7 +93,7 @@ def cuda_provider_missing() -> str | None:
 
 
 def _session(model_path: Path | str, threads: int, *, on_gpu: bool) -> Any:
-    onnxruntime = _onnxruntime()
+    onnxruntime = onnxruntime_library()
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
@@ -118,7 +118,8 @@ def _session(model_path: Path | str, threads: int, *, on_gpu: bool) -> Any:
         ) from exc
 
 
-def _onnxruntime() -> Any:
+def onnxruntime_library() -> Any:
+    """Return the module `onnxruntime`, which tells nobody that it is used."""
     # ONNX Runtime reports its use to its maker over the network unless this is set before it is
     # loaded.
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")

@@ -1,8 +1,9 @@
 """A bundle: one trained system as a directory that proves its own integrity.
 
 manifest.json    what it is, and the sha256 of every other file; its own digest names the bundle
-model.onnx       float32 (B, channels, n_mels, frames) -> embedding (B, D) L2-normalised,
-                 logits (B, K), perhaps frames (B, T, K) and attention (B, F', T')
+model.onnx       float32 (B, channels, n_mels, frames), of a waveform (B, 1, 1, samples)
+                 -> embedding (B, D) L2-normalised, logits (B, K), perhaps frames (B, T, K) and
+                 attention (B, F', T')
 head.npz         arrays of the rejection rule (`rules.rule_arrays`)
 frontend.npz     perhaps: the bands that the frontend needs (`FrontendSpec.stored_bands`)
 occurrence.npz   perhaps: which labels a place has in which week (`occurrence.py`)

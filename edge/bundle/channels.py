@@ -14,21 +14,24 @@ from edge.errors import SpecError, shown
 __all__ = [
     "COMPONENT_NAMES",
     "REAL",
+    "WAVEFORM",
     "WHOLE",
     "ChannelSpec",
     "FixedLevel",
     "FloorLevel",
     "Level",
     "MaxLevel",
+    "NoLevel",
     "PcenLevel",
     "PowerLawLevel",
     "QuantileLevel",
 ]
 
-COMPONENT_NAMES = ("mel", "harmonic", "percussive", "linear", "real")
+COMPONENT_NAMES = ("mel", "harmonic", "percussive", "linear", "real", "waveform")
 # Components that hold all of the sound, and may have a transform of their own.
 WHOLE = ("mel", "linear")
 REAL = "real"  # needs bands that the bundle stores
+WAVEFORM = "waveform"  # no spectrogram: its one band is the samples, each a frame
 OPTIONAL = ("n_fft", "hop_length", "bands", "descending")  # keys that are left out when unused
 BANDS_NAME = r"[a-z0-9_]{1,40}"
 
@@ -132,13 +135,20 @@ class PowerLawLevel:
             raise SpecError(f"exponent: {self.exponent} is not above 0 and at most 4")
 
 
+@dataclass(frozen=True, kw_only=True)
+class NoLevel:
+    """Values as they are, for what is no power: the component `waveform`."""
+
+    kind: ClassVar[str] = "none"
+
+
 def _need_above_0(**parameters: float) -> None:
     for name, value in parameters.items():
         if not value > 0:
             raise SpecError(f"{name}: {value} is not above 0")
 
 
-Level = MaxLevel | FixedLevel | FloorLevel | PcenLevel | QuantileLevel | PowerLawLevel
+Level = MaxLevel | FixedLevel | FloorLevel | PcenLevel | QuantileLevel | PowerLawLevel | NoLevel
 _LEVELS: dict[str, type[Any]] = {cls.kind: cls for cls in get_args(Level)}
 
 
@@ -154,6 +164,9 @@ class ChannelSpec:
 
     `real` is the square of the real part of the transform in bands that the bundle stores under the
     name `bands`. With `descending` the highest band comes first.
+
+    `waveform` is the samples themselves, for networks that begin with a transform of their own. It
+    goes with the level `none` only, and has neither of the keys above.
     """
 
     component: str
@@ -168,6 +181,8 @@ class ChannelSpec:
             raise SpecError(
                 f"component {shown(self.component)} is none of {', '.join(COMPONENT_NAMES)}"
             )
+        if (self.component == WAVEFORM) != isinstance(self.level, NoLevel):
+            raise SpecError(f"level: none belongs to the component {WAVEFORM}, which has no other")
         own = (*WHOLE, REAL)
         if self.n_fft is not None and (self.n_fft < 16 or self.component not in own):
             raise SpecError(

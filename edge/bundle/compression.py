@@ -11,6 +11,7 @@ from edge.bundle.channels import (
     FloorLevel,
     Level,
     MaxLevel,
+    NoLevel,
     PcenLevel,
     PowerLawLevel,
     QuantileLevel,
@@ -26,8 +27,8 @@ LEAST_RANGE_DB = np.float32(1e-3)  # a constant channel has no range to divide b
 def compressed(power: Array, level: Level, *, hop_s: float) -> Array:
     """Return the power (n_mels, frames) of one channel of a window, compressed as `level` says.
 
-    The frames are `hop_s` apart. The result has the same shape; it is in 0..1 but for PCEN and for
-    power laws.
+    The frames are `hop_s` apart. The result has the same shape; it is in 0..1 but for PCEN, for
+    power laws, and for what has no level.
     """
     match level:
         case MaxLevel():
@@ -40,9 +41,8 @@ def compressed(power: Array, level: Level, *, hop_s: float) -> Array:
             return pcen(power, level, hop_s=hop_s)
         case QuantileLevel():
             return _between_quantiles(power, level)
-        case PowerLawLevel():
-            raised: Array = np.power(power, np.float32(level.exponent))
-            return raised
+        case PowerLawLevel() | NoLevel():
+            return _raised(power, level)
 
 
 def power_to_db(power: Array) -> Array:
@@ -68,6 +68,13 @@ def pcen(power: Array, level: PcenLevel, *, hop_s: float) -> Array:
         level.power * np.log1p(power * gain / level.bias)
     )
     return normalised.astype(np.float32)
+
+
+def _raised(power: Array, level: PowerLawLevel | NoLevel) -> Array:
+    if isinstance(level, NoLevel):
+        return power
+    raised: Array = np.power(power, np.float32(level.exponent))
+    return raised
 
 
 def _below_the_maximum(power: Array, level: MaxLevel) -> Array:

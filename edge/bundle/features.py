@@ -80,10 +80,15 @@ class Frontend:
     ) -> Array:
         """Return the band power of each channel's component, before any level.
 
-        Samples (n,) of any length become (channels, n_mels, 1 + n // hop) float32, on the `scale`.
+        Samples (n,) of any length become (channels, n_mels, 1 + n // hop) float32, on the `scale`;
+        of a waveform (1, 1, n).
         """
         if (middle := scale[0]) != 0:
             samples, memory = samples - middle, None
+        if self.spec.is_waveform:
+            _, factor, shift = scale
+            scaled = samples if scale == AS_IT_IS else samples * factor + shift
+            return np.asarray(scaled, np.float32)[np.newaxis, np.newaxis]
         parts = self._parts(samples, scale, memory)
         return np.stack(
             [

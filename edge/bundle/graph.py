@@ -13,7 +13,8 @@ from edge.errors import SpecError
 
 __all__ = ["LARGEST_GRAPH_BYTES", "refuse_strange_graph"]
 
-LARGEST_GRAPH_BYTES = 200_000_000  # ONNX Runtime needs twice as much memory to load it
+# ONNX Runtime needs twice as much memory to load it. Perch v2 has 410 MB.
+LARGEST_GRAPH_BYTES = 500_000_000
 # Of fields that are looked at: a network of 1,000 layers has about 30,000.
 MOST_FIELDS = 1_000_000
 MOST_DEPTH = 32  # of messages in messages

@@ -14,21 +14,32 @@ from typing import Any, Literal
 
 from edge.bundle.channels import (
     COMPONENT_NAMES,
+    WAVEFORM,
     WHOLE,
     ChannelSpec,
     FixedLevel,
     FloorLevel,
     Level,
     MaxLevel,
+    NoLevel,
     PcenLevel,
     PowerLawLevel,
     QuantileLevel,
 )
 from edge.bundle.digest import canonical_digest
+from edge.bundle.frontend_limits import (
+    LARGEST_KERNEL,
+    LONGEST_WINDOW_S,
+    MOST_BANDS,
+    MOST_CHANNELS,
+    refuse_large,
+    refuse_strange_waveform,
+)
 from edge.bundle.mapping import from_mapping, keys_of, list_of
 from edge.errors import SpecError, shown
 
 __all__ = [
+    "WAVEFORM",
     "WHOLE",
     "ChannelSpec",
     "FixedLevel",
@@ -36,6 +47,7 @@ __all__ = [
     "FrontendSpec",
     "Level",
     "MaxLevel",
+    "NoLevel",
     "PcenLevel",
     "PowerLawLevel",
     "QuantileLevel",
@@ -43,13 +55,6 @@ __all__ = [
 ]
 
 
-# Beyond any recorder's means; a description that asks for more is a mistake, or meant to harm.
-LONGEST_WINDOW_S = 120
-LARGEST_N_FFT = 1 << 16
-MOST_BANDS = 2_048
-MOST_CHANNELS = 16
-LARGEST_KERNEL = 255
-MOST_VALUES = 1 << 22  # of all spectrograms, of a window's features, of the weights of bands
 # Functions of scipy.signal.get_window that have no parameters.
 TAPERS = (
     *("hann", "hamming", "blackman", "blackmanharris", "nuttall", "flattop", "cosine", "boxcar"),
@@ -66,6 +71,9 @@ class FrontendSpec:
     (None: as many as there are hops). With `centred` frames the window is padded, so that one is
     centred on its first sample; else the first frame begins there. The `scaling` `min_max` makes
     the smallest sample of the window -1 and the largest 1.
+
+    Of a waveform `n_mels` is 1, and each sample is a frame; its keys for spectrograms, which then
+    serve pictures only, are left at their defaults.
 
     The defaults are system S1 (Thakur et al. 2019, section II.A) on this project's 5 s windows:
     frames of 1024 samples (46 ms) every 512, 40 mel bands, HPSS on the magnitude spectrogram with a
@@ -95,7 +103,9 @@ class FrontendSpec:
         self._check_bands()
         self._check_channels()
         self._check_time_axis()
-        self._check_work()
+        refuse_large(self)
+        if self.is_waveform:
+            refuse_strange_waveform(self)
 
     def _check_window(self) -> None:
         if not 1_000 <= self.sample_rate_hz <= 400_000:
@@ -154,22 +164,6 @@ class FrontendSpec:
         if self.frames is not None and not 1 <= self.frames <= 10_000:
             raise SpecError(f"frames: {self.frames} is outside 1..10000")
 
-    def _check_work(self) -> None:
-        sizes = {channel.n_fft or self.n_fft for channel in self.channels}
-        n_fft = max(self.n_fft, *sizes)
-        values = {
-            "spectrogram": sum(1 + size // 2 for size in sizes) * self.component_frames,
-            "features": len(self.channels) * self.n_mels * self.component_frames,
-            "bands": self.n_mels * (1 + n_fft // 2),
-            "frames": (self.frames or 1) * self.component_frames,
-        }
-        worst = max(values, key=lambda name: values[name])
-        if n_fft > LARGEST_N_FFT or values[worst] > MOST_VALUES:
-            raise SpecError(
-                f"{worst}: {values[worst]} values and an n_fft of {n_fft} are more than "
-                f"{MOST_VALUES} and {LARGEST_N_FFT}"
-            )
-
     @property
     def window_samples(self) -> int:
         """Number of samples in one window."""
@@ -187,9 +181,16 @@ class FrontendSpec:
 
     def frames_of(self, channel: ChannelSpec) -> int:
         """Return the number of frames of a channel in a window."""
+        if channel.component == WAVEFORM:
+            return self.window_samples
         n_fft = channel.n_fft or self.n_fft
         within = self.window_samples - (0 if self.centred else n_fft)
         return 1 + within // (channel.hop_length or self.hop_length)
+
+    @property
+    def is_waveform(self) -> bool:
+        """Whether the network takes the samples themselves."""
+        return any(channel.component == WAVEFORM for channel in self.channels)
 
     @property
     def stored_bands(self) -> dict[str, tuple[int, int]]:

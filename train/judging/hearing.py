@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.bundle import Bundle, ChannelSpec, Frontend, FrontendSpec, load_bundle
-from edge.bundle.channels import MaxLevel
+from edge.bundle.channels import WHOLE, MaxLevel
 from edge.bundle.features import power_to_db
 from train.windows.activity import Activity, measure_activity
 from train.windows.audio import loop_to, read_audio
@@ -183,7 +183,7 @@ def _activity(
 ) -> tuple[Activity, NDArray[np.float64]]:
     """Return the activity of windows about every `hop_s`, and where they start in seconds."""
     survey = dataclasses.replace(spec, channels=spec.channels[:1])
-    if spec.stored_bands:
+    if spec.channels[0].component not in WHOLE:
         survey = dataclasses.replace(SURVEY, window_s=spec.window_s)
         samples = read_audio(recording, survey.sample_rate_hz, max_s=LONGEST_S)
         samples = loop_to(samples, survey.window_samples)
