@@ -71,16 +71,12 @@ class Label:
 
     def as_mapping(self) -> dict[str, Any]:
         """Return plain JSON types; what is as usual is left out."""
-        # `dataclasses.asdict` takes a second for the labels of a large model.
-        plain = {field.name: getattr(self, field.name) for field in FIELDS_OF_LABEL}
+        plain = dataclasses.asdict(self)
         if self.kind == "animal":
             del plain["kind"]
         if not self.names:
             del plain["names"]
         return plain
-
-
-FIELDS_OF_LABEL = dataclasses.fields(Label)
 
 
 def check_label(label: object) -> str:
