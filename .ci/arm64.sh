@@ -4,7 +4,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-SUITE=bookworm PYTHON=3.11 MIRROR=http://deb.debian.org/debian
+SUITE=bookworm PYTHON=3.11
 FOLDER=build/arm64
 TREE=$FOLDER/$SUITE
 say() { printf 'set-up: %s\n' "$*" >&2; }
@@ -19,7 +19,7 @@ make_tree() {
     rm -rf "$TREE.new"
     mkdir -p "$FOLDER"
     # Nothing of it is run by root: its packages are unpacked, not configured.
-    "${as_root[@]}" debootstrap --foreign --arch=arm64 --variant=minbase --include=python3 "$SUITE" "$TREE.new" "$MIRROR" \
+    "${as_root[@]}" debootstrap --foreign --arch=arm64 --variant=minbase --include=python3 "$SUITE" "$TREE.new" \
         > "$FOLDER/debootstrap.log" 2>&1 || refuse "Debian cannot be had here: $(tail -n 1 "$FOLDER/debootstrap.log")"
     "${as_root[@]}" chown -R "$(id -u)" "$TREE.new"
     for package in "$TREE.new"/var/cache/apt/archives/*.deb; do dpkg-deb -x "$package" "$TREE.new"; done

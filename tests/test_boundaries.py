@@ -15,6 +15,11 @@ PACKAGES = ("edge", "train", "deploy")
 BUNDLE_NEEDS = {"numpy", "scipy", "bottleneck", "cryptography"}  # the last for keys only
 # What all packages share beside the bundle: there is one of each, and none knows the others' rooms.
 SHARED = ("edge.errors", "edge.extras", "edge.files", "edge.strictyaml", "edge.terminal")
+# Modules of `deploy/importing` that make graphs.
+IMPORTING = (
+    *("birdnet_classifier", "dense", "layers", "onnx_file", "onnx_graph", "onnx_network"),
+    *("onnx_parts", "waveform"),
+)
 # Tests of everything; the others stand in a folder named as what they test.
 OF_ALL_PACKAGES = {
     "test_boundaries.py",
@@ -121,7 +126,7 @@ def test_the_device_needs_nothing_of_training(root: Path, heavy: str) -> None:
     # them without this package.
     makers = (
         {
-            "deploy/importing/layers.py",
+            *(f"deploy/importing/{name}.py" for name in IMPORTING),
             *(f"deploy/quantize/{name}.py" for name in ("graphs", "half", "integers")),
         }
         if heavy == "onnx"

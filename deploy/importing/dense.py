@@ -21,6 +21,7 @@ OLD = "classifier/"  # before the names of its tensors, so that none is that of 
 FUSED = {0: "", 1: "Relu"}  # activations of an operator itself
 UNARY = {"RELU": "Relu", "LOGISTIC": "Sigmoid", "TANH": "Tanh"}
 ARITHMETIC = {"ADD": "Add", "MUL": "Mul", "SUB": "Sub"}
+OF_TWO = ("FULLY_CONNECTED", *ARITHMETIC)
 SAME = ("RESHAPE", "SQUEEZE", "EXPAND_DIMS", "IDENTITY")  # rows stay the same rows
 DEEPEST = 32  # layers
 
@@ -63,7 +64,7 @@ class _Reader:
 
     def linear(self, tensor: int, depth: int) -> tuple[str, int]:
         """Return name and columns of what scores were made of, each part of it by itself."""
-        operator = self._producers.get(tensor)
+        operator = self._producer(tensor)
         if operator is not None and operator.name in (*SAME, "LOGISTIC"):
             return self.linear(operator.inputs[0], self._deeper(depth))
         if operator is not None and operator.name == "CONCATENATION":
@@ -78,8 +79,8 @@ class _Reader:
 
     def _value(self, tensor: int, depth: int) -> tuple[str, int]:
         if self._is_embedding(tensor):
-            return EMBEDDING, self._file.shape(tensor)[-1]
-        operator = self._producers.get(tensor)
+            return EMBEDDING, self._columns(tensor)
+        operator = self._producer(tensor)
         if operator is None:
             raise SpecError("it does not begin with the embedding")
         if operator.name in SAME:
@@ -95,6 +96,19 @@ class _Reader:
             return self._concatenation(operator, self.value, depth)
         raise SpecError(f"it has the operator {operator.name} behind the embedding")
 
+    def _producer(self, tensor: int) -> Operator | None:
+        """Return the operator that computes a tensor, which takes as much as it needs."""
+        operator = self._producers.get(tensor)
+        if operator is not None and len(operator.inputs) < 1 + (operator.name in OF_TWO):
+            raise SpecError(f"its {operator.name} takes too few tensors")
+        return operator
+
+    def _columns(self, tensor: int) -> int:
+        shape = self._file.shape(tensor)
+        if len(shape) != 2:
+            raise SpecError(f"its embedding has the shape {shape}")
+        return shape[1]
+
     def _dense(self, operator: Operator, depth: int) -> tuple[str, int]:
         name, columns = self.value(operator.inputs[0], depth)
         weights = self._constant(operator.inputs[1])
@@ -108,7 +122,7 @@ class _Reader:
 
     def _arithmetic(self, operator: Operator, depth: int) -> tuple[str, int]:
         """Return what a number for each column does to a row, as a folded normalisation does."""
-        first, second = operator.inputs
+        first, second = operator.inputs[:2]
         if operator.name != "SUB" and self._file.constant(first) is not None:
             first, second = second, first
         constant = self._constant(second).reshape(-1)
@@ -143,7 +157,7 @@ class _Reader:
 
     def _constant(self, tensor: int) -> Array:
         """Return weights, which may be stored in 16 bits."""
-        operator = self._producers.get(tensor)
+        operator = self._producer(tensor)
         if operator is not None and operator.name == "DEQUANTIZE":
             tensor = operator.inputs[0]
         constant = self._file.constant(tensor)

@@ -43,6 +43,8 @@ def read_model(file: Path, content: bytes) -> onnx.ModelProto:
         raise BundleError(f"{file}: is no ONNX file, or is cut off") from exc
     if not model.graph.node or not model.graph.output or not model.opset_import:
         raise BundleError(f"{file}: is no ONNX file, it has no graph with outputs")
+    if not all(isinstance(name, str) for name in _names(model.graph)):
+        raise BundleError(f"{file}: is damaged, it has names that are no text")
     opset = max((o.version for o in model.opset_import if o.domain in DEFAULT_DOMAINS), default=0)
     if opset < OLDEST_OPSET:
         raise BundleError(
@@ -122,6 +124,16 @@ def _tensors(model: onnx.ModelProto) -> Iterator[onnx.TensorProto]:
             yield from attribute.tensors
         for graph in graphs_in(node):
             yield from _stored(graph)
+
+
+def _names(graph: onnx.GraphProto) -> Iterator[object]:
+    """Yield all names in a graph; Protocol Buffers gives bytes for what is not UTF-8."""
+    for node in nodes_of(graph.node):
+        yield from (node.op_type, node.domain, *node.input, *node.output)
+        for inner in graphs_in(node):
+            yield from (value.name for value in (*inner.input, *inner.output, *inner.initializer))
+    yield from (value.name for value in (*graph.input, *graph.output, *graph.value_info))
+    yield from (tensor.name for tensor in _stored(graph))
 
 
 def _stored(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:

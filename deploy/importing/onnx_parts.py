@@ -11,7 +11,7 @@ from onnx import TensorProto
 
 from deploy.importing.onnx_graph import Waveform, needed
 from deploy.importing.onnx_run import Answers
-from edge.errors import BundleError, shown
+from edge.errors import BundleError, SpecError, shown
 
 __all__ = ["Head", "candidates", "find_head", "fixed_batch", "waveform_of"]
 
@@ -117,29 +117,21 @@ def find_head(
     there is, and which option chooses.
     """
     producers = {name: node for node in graph.node for name in node.output}
-    rows = {
-        name: array.shape[1]
-        for name, array in answers.items()
-        if array.ndim == 2 and array.dtype.kind == "f"
-    }
-    fitting = [name for name, columns in rows.items() if columns == labels]
+    rows = _rows(answers)
+    linear = {name: _linear(producers, name) for name in rows if rows[name] == labels}
     there = "it has " + ", ".join(f"{name} {array.shape}" for name, array in answers.items())
-    linear = {name: _linear(producers, name) for name in fitting}
     logits = logits or _logits(linear)
-    if logits not in fitting:
+    if logits not in linear:
         reason = f"the output {logits} has not" if logits else "no output has"
-        if not logits and fitting:
+        if not logits and linear:
             reason = "--logits must name one of those that have"
         raise BundleError(f"{file}: {reason} {labels} columns, one for each label; {there}")
     taken = linear[logits][0]
-    others = [n for n in rows if n != logits and (n not in fitting or "embed" in n.lower())]
-    if embedding is None and others:
-        embedding = others[0] if len(others) == 1 else _chosen(others, "embed")
-        if embedding is None:
-            raise BundleError(f"{file}: --embedding must name the output that is one; {there}")
-    if embedding is not None and embedding not in rows:
-        reason = f"the output {embedding} has not one row for a window, as an embedding has"
-        raise BundleError(f"{file}: {reason}; {there}")
+    others = [n for n in rows if n != logits and (n not in linear or "embed" in n.lower())]
+    try:
+        embedding = _embedding(others, list(rows), embedding)
+    except SpecError as exc:
+        raise BundleError(f"{file}: {exc}; {there}") from exc
     activations = [kind for tensor, kind in linear.values() if tensor == taken and kind]
     return Head(
         embedding=embedding or _last_input(producers, taken) or taken,
@@ -147,6 +139,29 @@ def find_head(
         activation=activations[0] if activations else None,
         is_output=embedding is not None,
     )
+
+
+def _rows(answers: Answers) -> dict[str, int]:
+    """Return the answers that are a row of numbers for each window, and their columns."""
+    rows = {name: array for name, array in answers.items() if array.ndim == 2}
+    return {name: array.shape[1] for name, array in rows.items() if array.dtype.kind == "f"}
+
+
+def _embedding(others: list[str], rows: list[str], asked: str | None) -> str | None:
+    """Return the output that is the embedding: one of `rows`, or of `others` where none is asked.
+
+    None where there is no other; raises `SpecError`.
+    """
+    if asked is not None:
+        if asked not in rows:
+            raise SpecError(f"the output {asked} has not one row for a window, as an embedding has")
+        return asked
+    if not others:
+        return None
+    found = others[0] if len(others) == 1 else _chosen(others, "embed")
+    if found is None:
+        raise SpecError("--embedding must name the output that is one")
+    return found
 
 
 def _linear(producers: Mapping[str, onnx.NodeProto], tensor: str) -> tuple[str, str | None]:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -82,7 +82,7 @@ class TfliteFile:
         with self._whole():
             options = getattr(self._tflite, kind)()
             options.Init(operator.options.Bytes, operator.options.Pos)
-            return options
+        return _Options(options, self._whole)
 
     def constant(self, tensor: int) -> NDArray[Any] | None:
         """Return the values of a constant, None for a tensor that is computed."""
@@ -99,8 +99,9 @@ class TfliteFile:
 
     def shape(self, tensor: int) -> tuple[int, ...]:
         """Return the shape of a tensor as the file has it."""
-        described = self._graph.Tensors(tensor)
-        return tuple(int(described.Shape(i)) for i in range(described.ShapeLength()))
+        with self._whole():
+            described = self._graph.Tensors(tensor)
+            return tuple(int(described.Shape(i)) for i in range(described.ShapeLength()))
 
     def name(self, tensor: int) -> str:
         """Return the name of a tensor."""
@@ -115,6 +116,21 @@ class TfliteFile:
             yield
         except DAMAGE as exc:
             raise BundleError(f"{self._path}: is damaged or cut off ({exc})") from exc
+
+
+class _Options:
+    """Options whose values are read when they are asked for, and may be beyond the end then."""
+
+    def __init__(self, options: Any, whole: Callable[[], AbstractContextManager[None]]) -> None:
+        self._options = options
+        self._whole = whole
+
+    def __getattr__(self, name: str) -> Callable[[], int]:
+        def read() -> int:
+            with self._whole():
+                return int(getattr(self._options, name)())
+
+        return read
 
 
 def _library() -> Any:

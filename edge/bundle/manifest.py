@@ -20,8 +20,7 @@ from edge.errors import SpecError, shown
 __all__ = ["BACKENDS", "FORMAT_VERSION", "FP32", "PRECISIONS", "ListMargin", "Manifest", "Variant"]
 
 # The newest that is read. 2 brought variants, 3 several labels in a window and frames, 4 attention,
-# 5 stored bands, waveforms, frames that are not centred, power laws, kinds and languages of labels,
-# licences.
+# 5 stored bands, waveforms, uncentred frames, power laws, kinds and languages of labels, licences.
 FORMAT_VERSION = 5
 SCORE_THRESHOLD = 0.5  # of labels without a threshold of their own, where a window carries several
 FP32 = "fp32"  # the network as it was trained; every bundle has it

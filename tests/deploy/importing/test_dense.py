@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 import onnx
 import onnxruntime
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from onnx import TensorProto, helper
 
 from deploy.importing.birdnet_labels import read_classes
 from deploy.importing.dense import DenseLayers, dense_layers
 from deploy.importing.tflite_file import TfliteFile
-from edge.errors import BundleError, SpecError
+from edge.errors import BundleError, SpecError, UserError
 from edge.types import Array
+from tests.support.damage import CHANGES, KEPT, Changes, damaged
 from tests.support.tflite_files import DENSE, dense_classifier, run
 
 EMBEDDINGS = np.abs(np.random.default_rng(1).standard_normal((20, 1024))).astype(np.float32)
@@ -87,6 +91,20 @@ def test_a_file_that_goes_round_and_round_is_refused() -> None:
     deep = [(square, np.zeros(8, np.float32))] * 40
     with pytest.raises(SpecError, match="more than 32 layers"):
         layers_of(dense_classifier(deep, takes=8))
+
+
+DAMAGED = dense_classifier(DENSE["hidden"], tail="LOGISTIC", folded=True)
+
+
+@settings(max_examples=300, deadline=None)
+@given(changes=CHANGES, kept=KEPT, near=st.booleans())
+def test_a_damaged_file_gives_layers_or_one_error(
+    changes: Changes, kept: float, near: bool
+) -> None:
+    """Most of a file is weights; `near` its ends is what describes them."""
+    described = [(min(place * 0.02, 1 - 1e-6), byte) for place, byte in changes]
+    with suppress(UserError):
+        layers_of(damaged(DAMAGED, described if near else changes, kept))
 
 
 def test_names_of_folders_are_labels() -> None:

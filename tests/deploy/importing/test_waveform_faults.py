@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 import onnx
 import pytest
 from click.testing import CliRunner
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from onnx import TensorProto, external_data_helper, helper
 
 from deploy.cli import main
+from deploy.importing.waveform import WaveformImport, import_waveform
+from edge.errors import UserError
 from tests.support.classifiers import Classifier, write_labels
+from tests.support.damage import CHANGES, KEPT, Changes, damaged
 
 PLAIN = Classifier()
+WHOLE = PLAIN.model().SerializeToString()
 
 
 def refused(folder: Path, *options: str, file: str = "theirs.onnx") -> str:
@@ -89,6 +96,25 @@ def test_a_file_that_is_cut_off_is_one_line(tmp_path: Path, share: float) -> Non
     whole = PLAIN.write(tmp_path / "theirs.onnx").read_bytes()
     (tmp_path / "theirs.onnx").write_bytes(whole[: int(share * len(whole))])
     assert "theirs.onnx: " in refused(tmp_path)
+
+
+@settings(max_examples=60, deadline=None)
+@given(changes=CHANGES, kept=KEPT, near=st.booleans())
+def test_a_damaged_file_becomes_a_bundle_or_one_error(
+    tmp_path_factory: pytest.TempPathFactory, changes: Changes, kept: float, near: bool
+) -> None:
+    """Most of a file is weights; `near` its beginning are its nodes."""
+    folder = tmp_path_factory.mktemp("damaged")
+    described = [(place * 0.1, byte) for place, byte in changes]
+    content = damaged(WHOLE, described if near else changes, kept)
+    (folder / "theirs.onnx").write_bytes(content)
+    labels = write_labels(folder / "labels.csv")
+    asked = WaveformImport(file=folder / "theirs.onnx", labels=labels, rate_hz=8_000, window_s=1.0)
+    with suppress(UserError):
+        import_waveform(asked, folder / "out")
+        assert (folder / "out").exists()
+        return
+    assert not (folder / "out").exists()
 
 
 def changed(folder: Path, classifier: Classifier, *nodes: onnx.NodeProto) -> onnx.ModelProto:
