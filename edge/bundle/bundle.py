@@ -11,6 +11,8 @@ golden.npz       one window of samples and the outputs it must give
 MODEL_CARD.md    for people
 manifest.sig     perhaps: whose it is (`signature.py`)
 
+A head has no model.onnx and no frontend.npz, but top.npz (`top.py`) and the digest of its trunk.
+
 A variant, the same network at another precision, adds model.NAME.onnx and golden.NAME.npz (its own
 outputs for the golden window). `reading.py` loads a bundle, `writing.py` makes one.
 """
@@ -27,12 +29,13 @@ from numpy.typing import NDArray
 
 from edge.bundle.features import Frontend
 from edge.bundle.golden import Golden
-from edge.bundle.heads import Head
+from edge.bundle.heads import Head, Verdicts
 from edge.bundle.labels import Label
 from edge.bundle.manifest import FP32, PRECISIONS, SCORE_THRESHOLD, Manifest
 from edge.bundle.occurrence import Occurrence
 from edge.bundle.signature import Signature
 from edge.bundle.spec import FrontendSpec
+from edge.bundle.top import Top
 
 __all__ = [
     "CARD",
@@ -53,6 +56,7 @@ SIGNATURE = "manifest.sig"
 HEAD = "head.npz"
 FRONTEND = "frontend.npz"
 OCCURRENCE = "occurrence.npz"
+TOP = "top.npz"
 CARD = "MODEL_CARD.md"
 
 Array = NDArray[np.float32]
@@ -70,6 +74,8 @@ def golden_file(network: str) -> str:
 
 def file_names(manifest: Manifest, variants: Iterable[str]) -> list[str]:
     """Return the names of all files of a bundle with these variants, but for the manifest."""
+    if manifest.trunk:
+        return [HEAD, TOP, golden_file(FP32), CARD]
     names = [graph_file(FP32), HEAD, golden_file(FP32), CARD]
     if manifest.frontend.stored_bands:
         names.append(FRONTEND)
@@ -82,12 +88,22 @@ def file_names(manifest: Manifest, variants: Iterable[str]) -> list[str]:
 
 @dataclass(frozen=True, kw_only=True)
 class Network:
-    """The graph of one precision with the head and the expected outputs that belong to it."""
+    """The graph of one precision with the head and the expected outputs that belong to it.
+
+    With a `top` the head's labels are not those of the graph.
+    """
 
     name: str
     path: Path
     head: Head
     golden: Golden
+    top: Top | None = None
+
+    def judge(self, embedding: Array, logits: Array) -> Verdicts:
+        """Return the head's verdicts on outputs of the graph (B, D) and (B, N)."""
+        if self.top is None:
+            return self.head(embedding, logits)
+        return self.head(*self.top(embedding, logits))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,6 +141,11 @@ class Bundle:
     def digest(self) -> str:
         """The bundle's identity: sha256 over the manifest and, through it, over every file."""
         return self.manifest.digest
+
+    @property
+    def trunk_digest(self) -> str:
+        """See `Manifest.trunk_digest`."""
+        return self.manifest.trunk_digest
 
     @property
     def frontend(self) -> FrontendSpec:
@@ -168,4 +189,4 @@ class Bundle:
     @property
     def model_path(self) -> Path:
         """The fp32 ONNX graph."""
-        return self.path / graph_file(FP32)
+        return self.networks[FP32].path

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from edge.bundle.rules import (
     RULES,
     Blend,
+    Column,
     Energy,
     GaussianDensity,
     GaussianTail,
@@ -31,6 +32,7 @@ __all__ = [
     "RULES",
     "Activation",
     "Blend",
+    "Column",
     "Energy",
     "GaussianDensity",
     "GaussianTail",

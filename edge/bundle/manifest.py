@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,71 +14,22 @@ from edge.bundle.heads import Activation
 from edge.bundle.labels import Label, check_text
 from edge.bundle.mapping import from_mapping, keys_of, list_of
 from edge.bundle.spec import FrontendSpec
+from edge.bundle.variant import BACKENDS, FP32, PRECISIONS, ListMargin, Variant, variant_name
 from edge.errors import SpecError, shown
 
 __all__ = ["BACKENDS", "FORMAT_VERSION", "FP32", "PRECISIONS", "ListMargin", "Manifest", "Variant"]
 
 # The newest that is read. 2 brought variants, 3 several labels in a window and frames, 4 attention,
-# 5 stored bands, waveforms, uncentred frames, power laws, kinds and languages of labels, licences.
+# 5 stored bands, waveforms, uncentred frames, power laws, kinds and languages of labels, licences,
+# heads.
 FORMAT_VERSION = 5
 SCORE_THRESHOLD = 0.5  # of labels without a threshold of their own, where a window carries several
-FP32 = "fp32"  # the network as it was trained; every bundle has it
-PRECISIONS = ("int8", "int8+fp16", "fp16")  # of variants, fastest first
-BACKENDS: tuple[str, ...] = ("onnx", "tensorrt")
 # Keys that are left out when they are empty or false.
-OMITTED = ("variants", "label_thresholds", "attention", "occurrence", "licence", "source")
+OMITTED = (
+    *("variants", "label_thresholds", "attention", "occurrence", "licence", "source", "trunk"),
+)
 MOST_LABELS = 20_000
 MOST_VARIANTS = 16
-LONGEST_VARIANT = 40  # characters
-LONGEST_NOTE = 2_000
-
-
-@dataclass(frozen=True, kw_only=True)
-class Variant:
-    """The same network at another precision.
-
-    `runs_on` names the backends it was made for (`onnx`, `tensorrt`). Its scores differ a little,
-    and so it has a `threshold` and `scale` of its own. `metrics` are those of the evaluation split,
-    `note` is for people: what was quantised, and how.
-    """
-
-    precision: str
-    runs_on: tuple[str, ...]
-    threshold: float
-    scale: float
-    metrics: dict[str, Any]
-    note: str = ""
-
-    def __post_init__(self) -> None:
-        check_text(self.note, LONGEST_NOTE)
-        if self.precision not in PRECISIONS:
-            raise SpecError(
-                f"precision must be one of {', '.join(PRECISIONS)}, not {shown(self.precision)}"
-            )
-        if not self.runs_on or not set(self.runs_on) <= set(BACKENDS):
-            raise SpecError(
-                f"runs_on must name some of {', '.join(BACKENDS)}, not "
-                f"{', '.join(map(str, self.runs_on))}"
-            )
-
-
-@dataclass(frozen=True, kw_only=True)
-class ListMargin:
-    """How far an animal that is not on a list may outdo those on it: in logits, the best of the
-    others minus the best of the list is at most `threshold` where the list is believed.
-
-    `scale` is the spread of this difference where an animal of the list is heard.
-    """
-
-    threshold: float
-    scale: float
-
-    def __post_init__(self) -> None:
-        if not (0 <= self.threshold < math.inf and 0 < self.scale < math.inf):
-            raise SpecError(
-                f"threshold {self.threshold} and scale {self.scale}: need finite numbers, of which "
-                "the first is at least 0 and the other above it"
-            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,8 +45,9 @@ class Manifest:
     an output of that name, (B, F', T'): where it looks, in F' bands, lowest first, and T' parts of
     the window; each window's adds up to 1. With `occurrence` the bundle knows which labels a place
     has in which week. `list_margin`, with the activation `sigmoid`, says when a list of species
-    explains a window. `licence` is what its makers allow, `source` what it was made from; both are
-    empty for a bundle of one's own.
+    explains a window. With a `trunk` it is a head: network and frontend are those of another
+    bundle, of which this is the `trunk_digest`. `licence` is what its makers allow, `source`
+    what it was made from; both are empty for a bundle of one's own.
     """
 
     name: str
@@ -118,6 +69,7 @@ class Manifest:
     occurrence: bool = False
     licence: str = ""
     source: str = ""
+    trunk: str = ""
     format_version: int = 1
 
     def as_mapping(self) -> dict[str, Any]:
@@ -125,7 +77,7 @@ class Manifest:
         plain = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
         plain["labels"] = [label.as_mapping() for label in self.labels]
         plain["frontend"] = self.frontend.as_mapping()
-        plain["variants"] = {name: _plain(variant) for name, variant in self.variants.items()}
+        plain["variants"] = {name: variant.as_mapping() for name, variant in self.variants.items()}
         # Left out when unused, so that bundles from before they existed keep their digest.
         for name in OMITTED:
             if not plain[name]:
@@ -150,7 +102,7 @@ class Manifest:
         variants = keys_of(values.get("variants", {}), where=f"{where}: variants")
         list_of(list(variants), where=f"{where}: variants", most=MOST_VARIANTS)
         values["variants"] = {
-            _variant_name(name, where): _variant(variant, where=f"{where}: variants: {name}")
+            variant_name(name, where): Variant.parse(variant, where=f"{where}: variants: {name}")
             for name, variant in variants.items()
         }
         if "list_margin" in values:
@@ -167,6 +119,7 @@ class Manifest:
         self._check_label_thresholds()
         if not isinstance(self.attention, bool):
             raise SpecError(f"attention: {self.attention!r} is neither true nor false")
+        self._check_trunk()
         if self.list_margin is not None and self.activation != "sigmoid":
             raise SpecError(f"list_margin: has no meaning with the activation {self.activation}")
         if self.frame_threshold is not None and not (
@@ -176,6 +129,14 @@ class Manifest:
                 f"frame_threshold: {self.frame_threshold} is not above 0 and at most 1 with the "
                 "activation sigmoid"
             )
+
+    def _check_trunk(self) -> None:
+        if not self.trunk:
+            return
+        if not re.fullmatch(r"[0-9a-f]{64}", self.trunk):
+            raise SpecError(f"trunk: {shown(self.trunk)} is no digest")
+        if self.variants or self.frame_threshold or self.attention or self.occurrence:
+            raise SpecError("trunk: a head has no network of its own, and nothing that is of one")
 
     def _check_labels(self) -> None:
         names = [label.label for label in self.labels]
@@ -209,6 +170,7 @@ class Manifest:
             or self.list_margin
             or self.licence
             or self.source
+            or self.trunk
         )
 
     @property
@@ -223,28 +185,28 @@ class Manifest:
         return (*frames, "attention") if self.attention else frames
 
     @cached_property
+    def trunk_digest(self) -> str:
+        """What a head stands on: frontend, graph and labels; names for people and rules do not
+        count.
+        """
+        if self.trunk:
+            return self.trunk
+        below = {"model.onnx": self.files.get("model.onnx"), **self._stored}
+        labels = [label.label for label in self.labels]
+        return canonical_digest(
+            {"frontend": self.frontend.as_mapping(), "files": below, "labels": labels}
+        )
+
+    @property
+    def _stored(self) -> dict[str, str]:
+        """The bands that the frontend needs, by their sha256."""
+        name = "frontend.npz"
+        return {name: self.files[name]} if name in self.files else {}
+
+    @cached_property
     def digest(self) -> str:
         """The identity of the whole bundle.
 
         It is the sha256 of the canonical JSON, which holds the sha256 of every other file.
         """
         return canonical_digest(self.as_mapping())
-
-
-def _plain(variant: Variant) -> dict[str, Any]:
-    return {**dataclasses.asdict(variant), "runs_on": list(variant.runs_on)}
-
-
-def _variant_name(name: str, where: str) -> str:
-    # The name becomes a part of file names.
-    is_one = re.fullmatch(r"[a-z0-9]+([+-][a-z0-9]+)*", name) and len(name) <= LONGEST_VARIANT
-    if not is_one or name == FP32:
-        raise SpecError(f"{where}: {shown(name)} cannot be the name of a variant")
-    return name
-
-
-def _variant(mapping: Mapping[str, Any], *, where: str) -> Variant:
-    values = dict(keys_of(mapping, where=where))
-    runs_on = list_of(values.get("runs_on", ()), where=f"{where}: runs_on", most=len(BACKENDS))
-    variant: Variant = from_mapping(Variant, {**values, "runs_on": tuple(runs_on)}, where=where)
-    return variant

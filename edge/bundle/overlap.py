@@ -53,6 +53,8 @@ def shared_hop(spec: FrontendSpec) -> int | None:
     Windows that are multiples of it apart have them, too. None where a window is never that long,
     or scales its samples before it makes frames of them.
     """
+    if spec.is_waveform:
+        return None
     if spec.scaling != "none" and any(channel.component != REAL for channel in spec.channels):
         return None
     hop = math.lcm(*{channel.hop_length or spec.hop_length for channel in spec.channels})

@@ -20,12 +20,10 @@ from edge.bundle.bundle import (
     SIGNATURE,
     Bundle,
     Network,
-    file_names,
     golden_file,
     graph_file,
 )
-from edge.bundle.digest import sha256_of
-from edge.bundle.folder import COPY_AGAIN, content_of, placed, refuse_other_files
+from edge.bundle.folder import placed
 from edge.bundle.golden import (
     EXPORT_AGAIN,
     LARGEST_BYTES,
@@ -35,20 +33,24 @@ from edge.bundle.golden import (
     golden_of,
 )
 from edge.bundle.graph import LARGEST_GRAPH_BYTES, refuse_strange_graph
-from edge.bundle.heads import Head
-from edge.bundle.manifest import FORMAT_VERSION, FP32, Manifest, Variant
-from edge.bundle.mapping import refuse_strange_values
+from edge.bundle.head_folder import head_on, trunk_folder
+from edge.bundle.manifest import FP32, Manifest
 from edge.bundle.occurrence import Occurrence, occurrence_of
-from edge.bundle.rule_file import checked_rule
 from edge.bundle.rules import Rule
 from edge.bundle.signature import PublicKey, read_signature, refuse_foreign
-from edge.bundle.strictjson import NotJsonError, json_object
+from edge.bundle.verified import (
+    LARGEST_CARD_BYTES,
+    head_of,
+    manifest_content,
+    manifest_of,
+    refuse_other_names,
+    rule_in,
+    verified,
+)
 from edge.errors import BundleError, SpecError, shown
 
 __all__ = ["load_bundle", "manifest_content"]
 
-LARGEST_MANIFEST_BYTES = 5_000_000
-LARGEST_CARD_BYTES = 10_000_000
 LARGEST_WEIGHT = 1e6  # of a bin in a band
 
 
@@ -63,10 +65,13 @@ def load_bundle(path: Path | str, *, trusted: Sequence[PublicKey] = ()) -> Bundl
     signature = read_signature(path / SIGNATURE)
     if trusted:
         refuse_foreign(path, content, signature, trusted)
-    manifest = _manifest(path / MANIFEST, content)
-    _refuse_other_names(path, manifest)
+    manifest = manifest_of(path / MANIFEST, content)
+    refuse_other_names(path, manifest)
+    if manifest.trunk:
+        trunk = load_bundle(trunk_folder(path, manifest.trunk))
+        return head_on(trunk, path, manifest, signature)
     networks = _networks(path, manifest)
-    _verified(path, manifest, CARD, LARGEST_CARD_BYTES)
+    verified(path, manifest, CARD, LARGEST_CARD_BYTES)
     return Bundle(
         path=path,
         manifest=manifest,
@@ -77,72 +82,10 @@ def load_bundle(path: Path | str, *, trusted: Sequence[PublicKey] = ()) -> Bundl
     )
 
 
-def manifest_content(path: Path) -> bytes:
-    """Return the content of the manifest of the bundle at `path`; raises `BundleError`."""
-    try:
-        return content_of(path / MANIFEST, most_bytes=LARGEST_MANIFEST_BYTES)
-    except FileNotFoundError as exc:
-        raise BundleError(f"{path}: not a bundle, it has no {MANIFEST}") from exc
-
-
-def _manifest(file: Path, content: bytes) -> Manifest:
-    try:
-        mapping = json_object(content, file)
-    except NotJsonError as exc:
-        raise BundleError(exc.fault.reason, suggestion=COPY_AGAIN) from exc
-    version = mapping.get("format_version")
-    if type(version) is not int or not 1 <= version <= FORMAT_VERSION:
-        raise BundleError(
-            f"{file}: format version {shown(version)}, this program reads up to {FORMAT_VERSION}",
-            suggestion="update the program",
-        )
-    try:
-        refuse_strange_values(mapping)
-        manifest = Manifest.parse(mapping, where=str(file))
-    except SpecError as exc:
-        reason = str(exc)
-        named = reason if reason.startswith(str(file)) else f"{file}: {reason}"
-        raise BundleError(named, suggestion=EXPORT_AGAIN) from exc
-    if mapping.get("digest") != manifest.digest:
-        raise BundleError(
-            f"{file}: was edited after export (its digest does not match)", suggestion=EXPORT_AGAIN
-        )
-    return manifest
-
-
-def _refuse_other_names(path: Path, manifest: Manifest) -> None:
-    """Refuse what the format does not name, in the manifest's list and in the folder."""
-    names = file_names(manifest, manifest.variants)
-    for name in names:
-        if name not in manifest.files:
-            raise BundleError(f"{path / MANIFEST}: does not list {name}")
-    strange = sorted(set(manifest.files) - set(names))
-    if strange:
-        raise BundleError(
-            f"{path / MANIFEST}: lists {shown(strange[0])}, which is no file of this bundle"
-        )
-    refuse_other_files(path, [*names, MANIFEST, SIGNATURE])
-
-
-def _verified(path: Path, manifest: Manifest, name: str, most_bytes: int) -> bytes:
-    """Return the content of a file, once it is what the manifest says."""
-    file = placed(path, name)
-    try:
-        content = content_of(file, most_bytes=most_bytes)
-    except FileNotFoundError as exc:
-        raise BundleError(f"{file}: is missing", suggestion=COPY_AGAIN) from exc
-    if sha256_of(content) != manifest.files[name]:
-        raise BundleError(
-            f"{file}: is damaged or was edited (sha256 differs from the manifest)",
-            suggestion=COPY_AGAIN,
-        )
-    return content
-
-
 def _networks(path: Path, manifest: Manifest) -> dict[str, Network]:
     """Return every network by its name. They share the rule, and the samples of the window."""
     golden = _golden(path, manifest, FP32, {})
-    rule = _rule(path, manifest, dimensions=len(golden.embedding))
+    rule = rule_in(path, manifest, dimensions=len(golden.embedding))
     networks = {FP32: _network(path, manifest, FP32, golden, rule)}
     samples = {"samples": golden.samples}
     for name in manifest.variants:
@@ -154,16 +97,16 @@ def _networks(path: Path, manifest: Manifest) -> dict[str, Network]:
 def _network(path: Path, manifest: Manifest, name: str, golden: Golden, rule: Rule) -> Network:
     graph = placed(path, graph_file(name))
     try:
-        refuse_strange_graph(_verified(path, manifest, graph.name, LARGEST_GRAPH_BYTES))
+        refuse_strange_graph(verified(path, manifest, graph.name, LARGEST_GRAPH_BYTES))
     except SpecError as exc:
         raise BundleError(f"{graph}: {exc}", suggestion=EXPORT_AGAIN) from exc
-    head = _head(path / HEAD, rule, manifest, manifest.variants.get(name, manifest), golden)
+    head = head_of(path / HEAD, rule, manifest, manifest.variants.get(name, manifest), golden)
     return Network(name=name, path=graph, head=head, golden=golden)
 
 
 def _golden(path: Path, manifest: Manifest, name: str, known: Mapping[str, Array]) -> Golden:
     file = placed(path, golden_file(name))
-    content = _verified(path, manifest, file.name, LARGEST_BYTES)
+    content = verified(path, manifest, file.name, LARGEST_BYTES)
     golden = golden_of(file, content, known, manifest)
     if len(golden.logits) != len(manifest.labels):
         raise BundleError(
@@ -186,7 +129,7 @@ def _bands(path: Path, manifest: Manifest) -> dict[str, Array]:
     if not wanted:
         return {}
     file = path / FRONTEND
-    arrays = arrays_of(file, _verified(path, manifest, FRONTEND, LARGEST_BYTES))
+    arrays = arrays_of(file, verified(path, manifest, FRONTEND, LARGEST_BYTES))
     shapes = {name: array.shape for name, array in arrays.items()}
     if shapes != wanted:
         reason = f"holds {shown(shapes)}, and the frontend needs {wanted}"
@@ -202,43 +145,8 @@ def _occurrence(path: Path, manifest: Manifest) -> Occurrence | None:
     if not manifest.occurrence:
         return None
     file = path / OCCURRENCE
-    arrays = arrays_of(file, _verified(path, manifest, OCCURRENCE, LARGEST_BYTES))
+    arrays = arrays_of(file, verified(path, manifest, OCCURRENCE, LARGEST_BYTES))
     try:
         return occurrence_of(arrays, labels=len(manifest.labels))
     except SpecError as exc:
         raise BundleError(f"{file}: {exc}", suggestion=EXPORT_AGAIN) from exc
-
-
-def _rule(path: Path, manifest: Manifest, *, dimensions: int) -> Rule:
-    file = path / HEAD
-    arrays = arrays_of(file, _verified(path, manifest, HEAD, LARGEST_BYTES))
-    try:
-        rule = checked_rule(arrays, labels=len(manifest.labels), dimensions=dimensions)
-        if rule.kind != manifest.rule:
-            raise SpecError(f"its rule is {rule.kind}, but {MANIFEST} says {shown(manifest.rule)}")
-    except SpecError as exc:
-        raise BundleError(f"{file}: {exc}", suggestion=EXPORT_AGAIN) from exc
-    return rule
-
-
-def _head(
-    file: Path, rule: Rule, manifest: Manifest, chosen: Manifest | Variant, golden: Golden
-) -> Head:
-    """Return the rule with the threshold and the scale that were chosen for one network.
-
-    It has judged the outputs that the golden window must give.
-    """
-    try:
-        head = Head(
-            activation=manifest.activation,
-            rule=rule,
-            threshold=chosen.threshold,
-            scale=chosen.scale,
-        )
-        with np.errstate(all="ignore"):
-            verdicts = head(golden.embedding[np.newaxis], golden.logits[np.newaxis])
-        if not (np.isfinite(verdicts.scores).all() and np.isfinite(verdicts.novelty).all()):
-            raise SpecError("its verdict on the golden window is not finite")
-    except SpecError as exc:
-        raise BundleError(f"{file}: {exc}", suggestion=EXPORT_AGAIN) from exc
-    return head

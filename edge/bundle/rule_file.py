@@ -61,6 +61,8 @@ def _check(
     if not fits:
         wanted = ", ".join(str(sizes.get(letter, letter)) for letter in shape)
         raise SpecError(f"array '{name}' has shape {array.shape}, not ({wanted})")
+    if name.endswith("index") and not array < sizes["D"]:
+        raise SpecError(f"array '{name}' is {array}, beyond the {sizes['D']} values there are")
     if not shape and not (array.dtype.kind in "iu" and array >= 1):
         raise SpecError(f"array '{name}' is {array}, not a whole number above 0")
     if not (np.abs(array) <= LARGEST).all():  # so that NaN is refused, too

@@ -1,7 +1,6 @@
 """Rules of rejection: how much a window looks like nothing that the model knows.
 
-A *rule* turns embedding and logits into a raw novelty, which `heads.Head` compares with its
-threshold. Pure numpy: the same code calibrates in `train` and decides on the device.
+A *rule* turns embedding and logits into a raw novelty, which `heads.Head` compares to a threshold.
 """
 
 from __future__ import annotations
@@ -19,6 +18,7 @@ from edge.errors import SpecError, shown
 __all__ = [
     "RULES",
     "Blend",
+    "Column",
     "Energy",
     "GaussianDensity",
     "GaussianTail",
@@ -172,6 +172,19 @@ class JointEnergy:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Column:
+    """One of the values behind the embedding, at `index`: what a head's trunk says (`Top`)."""
+
+    kind: ClassVar[str] = "column"
+    shapes: ClassVar[Mapping[str, tuple[str, ...]]] = {"index": ()}
+    index: int
+
+    def novelty(self, embedding: Array, logits: Array) -> Array:
+        result: Array = embedding[:, self.index]
+        return result
+
+
+@dataclass(frozen=True, kw_only=True)
 class Blend:
     """A weighted sum of other rules' novelties.
 
@@ -189,10 +202,8 @@ class Blend:
         return result
 
 
-RULES: dict[str, type[Any]] = {
-    r.kind: r
-    for r in (GaussianDensity, GaussianTail, KnnDistance, MaxLogit, Energy, JointEnergy, Blend)
-}
+_ALL = (GaussianDensity, GaussianTail, KnnDistance, MaxLogit, Energy, JointEnergy, Column, Blend)
+RULES: dict[str, type[Any]] = {rule.kind: rule for rule in _ALL}
 
 
 def rule_arrays(rule: Any, prefix: str = "") -> dict[str, NDArray[Any]]:

@@ -159,7 +159,7 @@ class Model:
 
     def _verdict(self, answer: _Answer, network_s: float) -> Verdict:
         refuse_what_is_not_finite("the network", answer.embedding, answer.logits)
-        verdicts = self.network.head(answer.embedding, answer.logits)
+        verdicts = self.network.judge(answer.embedding, answer.logits)
         refuse_what_is_not_finite("the head", verdicts.scores, verdicts.novelty)
         return Verdict(
             scores=verdicts.scores[0],

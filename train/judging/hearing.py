@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.bundle import Bundle, ChannelSpec, Frontend, FrontendSpec, load_bundle
+from edge.bundle import FP32, Bundle, ChannelSpec, Frontend, FrontendSpec, load_bundle
 from edge.bundle.channels import WHOLE, MaxLevel
 from edge.bundle.features import power_to_db
 from train.windows.activity import Activity, measure_activity
@@ -143,7 +143,10 @@ class _Ear:
         starts = np.round(start_s * spec.sample_rate_hz).astype(np.int64)
         fits = starts + spec.window_samples <= len(samples)
         embedding, logits = self._answers(samples, starts[fits])
-        head, active = self._bundle.head, activity.active[fits]
+        network, active = self._bundle.networks[FP32], activity.active[fits]
+        if network.top is not None:
+            embedding, logits = network.top(embedding, logits)
+        head = network.head
         scores = head.scores(logits)
         means = scores[active if active.any() else ...].mean(0, keepdims=True)
         return Heard(
