@@ -65,7 +65,8 @@ MAY_IMPORT: dict[str, dict[str, str]] = {
         "learning": "corpus networks recipe windows",
         "judging": "corpus windows",
         "export": "corpus judging learning windows",
-        "commands": "corpus export judging learning networks recipe",
+        "adapting": "corpus judging windows",
+        "commands": "adapting corpus export judging learning networks recipe",
     },
     "deploy": {"cli": "compile importing install quantize"},
 }

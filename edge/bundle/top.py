@@ -48,15 +48,19 @@ class Top:
         It is the embedding at length 1, then how far other animals outdo the labels by the trunk's
         logits, then minus the best of these.
         """
-        length = np.linalg.norm(embedding, axis=1, keepdims=True)
-        unit = embedding / np.maximum(length, np.float32(1e-9))
-        own = np.where(self.own >= 0, logits[:, self.own], np.float32(LACKING))
-        own = np.clip(own, -BOUND, BOUND).astype(np.float32)
+        unit, own = self.parts(embedding, logits)
         others = logits[:, self.others].max(1, initial=-BOUND)
         best = own.max(1)
         looked_at = np.column_stack([unit, others - best, -best]).astype(np.float32)
         result = unit @ self.weights + self.bias + np.float32(self.gain) * own
         return looked_at, result.astype(np.float32)
+
+    def parts(self, embedding: Array, logits: Array) -> tuple[Array, Array]:
+        """Return the embedding at length 1 (B, D), and the trunk's logits of the labels (B, K)."""
+        length = np.linalg.norm(embedding, axis=1, keepdims=True)
+        unit = embedding / np.maximum(length, np.float32(1e-9))
+        own = np.where(self.own >= 0, logits[:, self.own], np.float32(LACKING))
+        return unit, np.clip(own, -BOUND, BOUND).astype(np.float32)
 
     def as_arrays(self) -> dict[str, NDArray[Any]]:
         """Return its arrays by name, as `top.npz` has them; `top_of` is the inverse."""

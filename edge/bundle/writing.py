@@ -16,6 +16,7 @@ from edge.bundle.bundle import (
     HEAD,
     MANIFEST,
     OCCURRENCE,
+    TOP,
     Bundle,
     file_names,
     golden_file,
@@ -23,13 +24,16 @@ from edge.bundle.bundle import (
 )
 from edge.bundle.digest import sha256_of
 from edge.bundle.golden import Array, Golden, NewVariant, write_golden
+from edge.bundle.head_folder import head_on
 from edge.bundle.manifest import FP32, Manifest, Variant
 from edge.bundle.occurrence import Occurrence
 from edge.bundle.reading import load_bundle
 from edge.bundle.rules import Rule, rule_arrays
+from edge.bundle.top import Top
+from edge.bundle.verified import manifest_content, manifest_of
 from edge.files import replacing_folder
 
-__all__ = ["Stored", "write_bundle"]
+__all__ = ["Stored", "write_bundle", "write_head"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,6 +75,32 @@ def write_bundle(
         _write_manifest(staging, manifest, described)
         load_bundle(staging)
     return load_bundle(path)
+
+
+def write_head(
+    path: Path | str, manifest: Manifest, *, trunk: Bundle, top: Top, rule: Rule, card: str
+) -> Bundle:
+    """Write a head on `trunk` beside `path`, verify it, and rename it into place.
+
+    Raises OSError, and `BundleError` for parts that do not belong together.
+    """
+    path = Path(path)
+    manifest = dataclasses.replace(manifest, trunk=trunk.trunk_digest)
+    golden = trunk.golden
+    logits = top(golden.embedding[np.newaxis], golden.logits[np.newaxis])[1][0]
+    with replacing_folder(path) as staging:
+        (staging / CARD).write_text(card, encoding="utf-8")
+        np.savez_compressed(staging / HEAD, **rule_arrays(rule))  # type: ignore[arg-type]
+        np.savez_compressed(staging / TOP, **top.as_arrays())  # type: ignore[arg-type]
+        np.savez_compressed(staging / golden_file(FP32), logits=logits)
+        _write_manifest(staging, manifest, {})
+        _head_in(staging, trunk)
+    return _head_in(path, trunk)
+
+
+def _head_in(folder: Path, trunk: Bundle) -> Bundle:
+    manifest = manifest_of(folder / MANIFEST, manifest_content(folder))
+    return head_on(trunk, folder, manifest, None)
 
 
 def _write_stored(folder: Path, stored: Stored) -> None:

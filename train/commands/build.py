@@ -18,6 +18,7 @@ from train.judging.calibrate import calibrate
 from train.judging.calibration import Calibration
 from train.judging.compare import compare
 from train.judging.evaluate import evaluate
+from train.judging.headline import headline
 from train.judging.select import SpeciesScore, score_species
 from train.learning.fit import fit
 from train.learning.members import Report
@@ -84,7 +85,7 @@ def export_run(run: TrainedRun, corpus: Corpus, *, path: Path, name: str) -> Bun
     splits = fold_splits(corpus, fold=run.fold)
     card = render_card(run, corpus, splits, name=name, report=text, notes=run.recipe.notes)
     return export_bundle(
-        run, head, corpus, path=path, name=name, card=card, metrics=_headline(numbers)
+        run, head, corpus, path=path, name=name, card=card, metrics=headline(numbers)
     )
 
 
@@ -189,18 +190,3 @@ def _prepared(
             workers=workers,
         )
     return read_corpus(folder)
-
-
-def _headline(report: dict[str, Any]) -> dict[str, Any]:
-    """Return the numbers that the manifest carries for programs: values on the test split."""
-    windows, recordings = report["windows"], report["recordings"]
-    return {
-        "split": report["split"],
-        "rule": report["rule"],
-        "macro_f1_per_recording": recordings["closed"]["macro_f1"]["value"],
-        "top1_per_recording": recordings["closed"]["top1"]["value"],
-        "map_per_recording": recordings["closed"]["map"]["value"],
-        "macro_f1_per_window": windows["closed"]["macro_f1"]["value"],
-        "auroc": {name: curve["auroc"]["value"] for name, curve in windows["open"].items()},
-        "accepted": {kind: value["value"] for kind, value in windows["accepted"].items()},
-    }

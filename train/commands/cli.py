@@ -8,6 +8,7 @@ import click
 
 from edge.errors import EdgeError
 from edge.terminal import OneLineErrors
+from train.commands.adapting_commands import adapt
 from train.commands.build_commands import build, species
 from train.commands.corpus_commands import prepare
 from train.commands.export_commands import export, windows
@@ -36,7 +37,7 @@ def main() -> None:
 
 
 for command in (
-    *(prepare, fit, segment, shift, sweep),
+    *(adapt, prepare, fit, segment, shift, sweep),
     *(calibrate, evaluate, compare, export, windows),
     *(build, species, systems, table, published),
 ):

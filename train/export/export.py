@@ -6,9 +6,7 @@ Refused where torch and ONNX disagree.
 from __future__ import annotations
 
 import os
-import subprocess
 import warnings
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +21,7 @@ from edge.bundle.heads import Head
 from edge.bundle.manifest import SCORE_THRESHOLD
 from edge.errors import UserError
 from train.corpus.corpus import Corpus
+from train.export.version import code_version
 from train.learning.run import TrainedRun
 
 __all__ = [
@@ -191,17 +190,3 @@ def golden_samples(spec: FrontendSpec) -> Array:
     clicking = np.arange(len(t)) % (spec.sample_rate_hz // 3) < 40
     clicks = np.where(clicking, rng.uniform(-0.5, 0.5, len(t)), 0)
     return (whistle + trill + clicks + 0.003 * rng.standard_normal(len(t))).astype(np.float32)
-
-
-def code_version() -> str:
-    """Return the package's version and, in a checkout, the commit, marked when it was dirty."""
-    version = metadata.version("edge-monitor")
-    try:
-        command = ["git", "describe", "--always", "--dirty", "--exclude", "*"]
-        here = Path(__file__).parent
-        found = subprocess.run(
-            command, cwd=here, capture_output=True, text=True, timeout=10, check=True
-        )
-    except (OSError, subprocess.SubprocessError):
-        return version
-    return f"{version}+{found.stdout.strip()}"

@@ -57,9 +57,9 @@ def calibrate(
     rules, held_out = _fit(corpus, train, validation, truth, seed=seed)
     heads, rows = {}, []
     for name, rule in rules.items():
-        novelty = _novelty(rule, validation)
-        heads[name] = _head(name, rule, novelty[truth.known], activation, acceptance)
-        rows.append(_row(name, heads[name], truth, validation, held_out.get(name, novelty)))
+        novelty = novelty_of(rule, validation)
+        heads[name] = head_at(name, rule, novelty[truth.known], activation, acceptance)
+        rows.append(row_of(name, heads[name], truth, validation, held_out.get(name, novelty)))
     return Calibration(
         labels=validation.labels,
         activation=activation,
@@ -82,7 +82,7 @@ def _fit(
 
     The rules are ranked on the latter; logits and neighbours have nothing fitted to validation.
     """
-    train_truth, groups = truth_of(corpus, train), _groups(corpus, validation)
+    train_truth, groups = truth_of(corpus, train), groups_of(corpus, validation)
     rules: dict[str, Rule] = dict(fit_rules(train_truth, train, truth, validation, seed=seed))
     chosen = _blend_members(rules, truth, validation)
     members = {name: rule for name, rule in rules.items() if name in chosen}
@@ -135,11 +135,11 @@ def _against(
     return float(numbers["auroc"][0]), float(numbers["fpr95"][0])
 
 
-def _row(
+def row_of(
     name: str, head: Head, truth: Truth, outputs: WindowOutputs, novelty: NDArray[Any]
 ) -> dict[str, Any]:
     auroc, fpr = macro_auroc(novelty, truth)
-    accepted = _novelty(head.rule, outputs) <= head.threshold
+    accepted = novelty_of(head.rule, outputs) <= head.threshold
     predicted = np.where(accepted, outputs.logits.argmax(1), -1)
     counted = truth.known | truth.unknown | truth.noise
     once = np.ones((1, counted.sum()))
@@ -161,7 +161,7 @@ def _row(
     }
 
 
-def _head(
+def head_at(
     name: str, rule: Rule, known: NDArray[Any], activation: Activation, acceptance: float
 ) -> Head:
     # "higher": at least `acceptance` of the knowns pass, whatever the number of windows
@@ -179,12 +179,12 @@ def _blend_members(rules: Mapping[str, Rule], truth: Truth, validation: WindowOu
     """
     neighbours = [name for name in rules if name.startswith("knn")]
     best = max(
-        neighbours, key=lambda name: macro_auroc(_novelty(rules[name], validation), truth)[0]
+        neighbours, key=lambda name: macro_auroc(novelty_of(rules[name], validation), truth)[0]
     )
     return {best, "gaussian_tail", "max_logit", "energy"}
 
 
-def _groups(corpus: Corpus, outputs: WindowOutputs) -> NDArray[np.str_]:
+def groups_of(corpus: Corpus, outputs: WindowOutputs) -> NDArray[np.str_]:
     """Return the group of each window (W,), which must not be in two parts of a cross-validation.
 
     A group is an unknown species, else a recordist or a recording.
@@ -195,7 +195,7 @@ def _groups(corpus: Corpus, outputs: WindowOutputs) -> NDArray[np.str_]:
     return np.array(names, np.str_)[outputs.recording]
 
 
-def _novelty(rule: Rule, outputs: WindowOutputs) -> Novelty:
+def novelty_of(rule: Rule, outputs: WindowOutputs) -> Novelty:
     return np.asarray(rule.novelty(outputs.embedding, outputs.logits), np.float64)
 
 

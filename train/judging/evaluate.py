@@ -107,7 +107,11 @@ def _measure(
         "windows": measure_level(chosen, draw, classes),
         "recordings": measure_level(recordings, draw_recordings, classes),
         "rules": [measure_rule(name, judged, draw, classes) for name, judged in windows.items()],
-        "against_paper": against_paper(chosen, windows[PAPER], draw, classes),
+        **(
+            {"against_paper": against_paper(chosen, windows[PAPER], draw, classes)}
+            if PAPER in windows
+            else {}
+        ),
         "by_species": by_species(corpus, calibration.labels, chosen, recordings),
         "calibration": list(calibration.table),
     }

@@ -2,43 +2,21 @@
 
 from __future__ import annotations
 
-import dataclasses
-import multiprocessing
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.bundle import FP32, Bundle, ChannelSpec, Frontend, FrontendSpec, load_bundle
-from edge.bundle.channels import WHOLE, MaxLevel
-from edge.bundle.features import power_to_db
-from train.windows.activity import Activity, measure_activity
-from train.windows.audio import loop_to, read_audio
+from edge.bundle import FP32
+from train.windows.listening import Listened, Listener, in_processes
 
-__all__ = ["LONGEST_S", "Heard", "Question", "hear_all"]
+__all__ = ["Heard", "Question", "hear_all"]
 
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
 Mask = NDArray[np.bool_]
-# Of a recording: so much of it is in memory at once.
-LONGEST_S = 3600.0
-BATCH = 8
-# By which activity is measured where the bundle itself has no mel bands.
-SURVEY = FrontendSpec(
-    sample_rate_hz=32_000,
-    window_s=3.0,
-    n_fft=1024,
-    hop_length=512,
-    window_function="hann",
-    n_mels=64,
-    fmin_hz=50.0,
-    fmax_hz=15_000.0,
-    channels=(ChannelSpec(component="mel", level=MaxLevel(range_db=80.0)),),
-)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,39 +62,15 @@ def hear_all(
     """Yield what the bundle says of each recording, in their order; for one that cannot be read,
     the reason.
     """
-    if workers < 2:
-        ear = _Ear(question)
-        yield from map(ear.hear, recordings)
-        return
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, context, _begin, (question,)) as pool:
-        yield from pool.map(_hear, recordings, chunksize=2)
-
-
-_question: list[Question] = []
-
-
-def _begin(question: Question) -> None:
-    _question.append(question)
-
-
-@cache
-def _ear() -> _Ear:
-    return _Ear(_question[0])
-
-
-def _hear(recording: Path) -> Heard | str:
-    return _ear().hear(recording)
+    yield from in_processes(_Ear, (question,), recordings, workers=workers)
 
 
 class _Ear:
     """One process's bundle, ready to hear."""
 
     def __init__(self, question: Question) -> None:
-        self._question = question
-        self._bundle = load_bundle(question.bundle)
-        self._frontend = self._bundle.new_frontend()
-        self._network = _network(self._bundle)
+        self._listener = Listener(question.bundle, question.hop_s)
+        self._network = self._listener.bundle.networks[FP32]
         listed, animals = np.array(question.listed), np.array(question.animals)
         self._species = np.array(question.species, np.int64)
         remaining = listed & animals
@@ -125,39 +79,26 @@ class _Ear:
         self._listed = np.flatnonzero(listed & animals)
         self._off_list = np.flatnonzero(~listed & animals)
 
-    def hear(self, recording: Path) -> Heard | str:
+    def __call__(self, recording: Path) -> Heard | str:
         """Return what the bundle says of a recording, or why it cannot be read."""
-        try:
-            samples = read_audio(recording, self._bundle.frontend.sample_rate_hz, max_s=LONGEST_S)
-        except (OSError, RuntimeError) as exc:  # libsndfile's own error is one of the latter
-            return str(exc)
-        if not (len(samples) and np.isfinite(samples).all()):
-            return "has no samples, or such as are no numbers"
-        cut = len(samples) >= LONGEST_S * self._bundle.frontend.sample_rate_hz
-        return self._judge(recording, samples, cut=cut)
+        heard = self._listener.listen(recording)
+        return heard if isinstance(heard, str) else self._judged(heard)
 
-    def _judge(self, recording: Path, samples: Floats, *, cut: bool) -> Heard:
-        spec = self._bundle.frontend
-        samples = loop_to(samples, spec.window_samples)
-        activity, start_s = _activity(recording, samples, spec, self._question.hop_s)
-        starts = np.round(start_s * spec.sample_rate_hz).astype(np.int64)
-        fits = starts + spec.window_samples <= len(samples)
-        embedding, logits = self._answers(samples, starts[fits])
-        network, active = self._bundle.networks[FP32], activity.active[fits]
-        if network.top is not None:
-            embedding, logits = network.top(embedding, logits)
-        head = network.head
+    def _judged(self, heard: Listened) -> Heard:
+        embedding, logits, head = heard.embedding, heard.logits, self._network.head
+        if self._network.top is not None:
+            embedding, logits = self._network.top(embedding, logits)
         scores = head.scores(logits)
-        means = scores[active if active.any() else ...].mean(0, keepdims=True)
+        means = scores[heard.active if heard.active.any() else ...].mean(0, keepdims=True)
         return Heard(
-            start_s=start_s[fits],
-            active=active,
+            start_s=heard.start_s,
+            active=heard.active,
             scores=self._asked(scores),
             means=self._asked(means)[0],
             listed=_best(logits, self._listed),
             off_list=_best(logits, self._off_list),
             novelty=np.asarray(head.rule.novelty(embedding, logits), np.float32),
-            cut=cut,
+            cut=heard.cut,
         )
 
     def _asked(self, scores: Floats) -> Floats:
@@ -165,51 +106,7 @@ class _Ear:
         others = scores[:, self._remaining].max(1, initial=-1)
         return np.column_stack([scores[:, self._species], others]).astype(np.float32)
 
-    def _answers(self, samples: Floats, starts: Ints) -> tuple[Floats, Floats]:
-        """Return embeddings (W, D) and logits (W, N) of the windows from `starts`."""
-        length = self._bundle.frontend.window_samples
-        answers = []
-        for i in range(0, len(starts), BATCH):
-            windows = [self._frontend(samples[s : s + length]) for s in starts[i : i + BATCH]]
-            answers.append(self._network(np.stack(windows)))
-        embedding, logits = (np.concatenate(parts) for parts in zip(*answers, strict=True))
-        return embedding, logits
-
 
 def _best(logits: Floats, labels: Ints) -> Floats:
     best: Floats = logits[:, labels].max(1, initial=-np.inf).astype(np.float32)
     return best
-
-
-def _activity(
-    recording: Path, samples: Floats, spec: FrontendSpec, hop_s: float
-) -> tuple[Activity, NDArray[np.float64]]:
-    """Return the activity of windows about every `hop_s`, and where they start in seconds."""
-    survey = dataclasses.replace(spec, channels=spec.channels[:1])
-    if spec.channels[0].component not in WHOLE:
-        survey = dataclasses.replace(SURVEY, window_s=spec.window_s)
-        samples = read_audio(recording, survey.sample_rate_hz, max_s=LONGEST_S)
-        samples = loop_to(samples, survey.window_samples)
-    activity = measure_activity(
-        power_to_db(Frontend(survey).components(samples)[0]),
-        window_frames=survey.component_frames - 1,
-        hop_frames=max(1, round(hop_s * survey.frames_per_second)),
-    )
-    return activity, activity.starts * survey.hop_length / survey.sample_rate_hz
-
-
-def _network(bundle: Bundle) -> Callable[[Floats], tuple[Floats, Floats]]:
-    import onnxruntime  # slow to import
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1  # processes share the cores
-    session = onnxruntime.InferenceSession(
-        str(bundle.model_path), options, providers=["CPUExecutionProvider"]
-    )
-    name = session.get_inputs()[0].name
-
-    def run(features: Floats) -> tuple[Floats, Floats]:
-        embedding, logits = session.run(["embedding", "logits"], {name: features})
-        return embedding, logits
-
-    return run

@@ -56,7 +56,7 @@ def render_report(report: Mapping[str, Any]) -> str:
         accepted_table(report),
         "## Rejection rules, per window",
         rules_table(report),
-        _against_paper(report),
+        *([_against_paper(report)] if "against_paper" in report else []),
         *_rows(report),
         "## How the rule was chosen (validation)",
         _calibration(report["calibration"]),

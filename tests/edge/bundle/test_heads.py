@@ -19,6 +19,7 @@ from edge.bundle.heads import Activation, Head
 from edge.bundle.rules import (
     RULES,
     Blend,
+    Column,
     Energy,
     GaussianDensity,
     GaussianTail,
@@ -59,7 +60,7 @@ MEMBERS: tuple[Rule, ...] = (
     Energy(),
 )
 BLEND = Blend(weights=np.array([0.5, -0.1, 2.0, 0.3, 0.0], np.float32), rules=MEMBERS)
-EVERY_RULE: tuple[Rule, ...] = (*MEMBERS, BLEND, JointEnergy())
+EVERY_RULE: tuple[Rule, ...] = (*MEMBERS, BLEND, JointEnergy(), Column(index=3))
 
 
 def _distance_to_predicted_mean() -> tuple[Array, Array]:

@@ -1,0 +1,54 @@
+"""The rule of a head on a trunk: its own logits, and what the trunk says of everything else."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from edge.bundle.heads import Activation, Column, Energy, Head, MaxLogit, Rule
+from train.corpus.corpus import Corpus
+from train.judging.calibrate import choose_rule, groups_of, head_at, novelty_of, row_of
+from train.judging.calibration import Calibration
+from train.judging.rules import fit_blend, held_out_blend
+from train.judging.truth import truth_of
+from train.windows.outputs import WindowOutputs
+
+__all__ = ["ACTIVATION", "calibrate_head"]
+
+ACTIVATION: Activation = "softmax_other"
+
+
+def calibrate_head(
+    corpus: Corpus, validation: WindowOutputs, *, acceptance: float = 0.95
+) -> Calibration:
+    """Fit every rule to windows of the validation fold, and choose one.
+
+    The last two values of their embeddings are the trunk's (`edge.bundle.top`). Each rule's
+    threshold lets `acceptance` of the known windows pass. A blend is ranked by weights that were
+    fitted without the window's group. There must be known windows, and outliers.
+    """
+    truth, dimensions = truth_of(corpus, validation), validation.embedding.shape[1]
+    rules: dict[str, Rule] = {
+        "max_logit": MaxLogit(),
+        "energy": Energy(),
+        "trunk margin": Column(index=dimensions - 2),
+        "trunk logit": Column(index=dimensions - 1),
+    }
+    novelty = {name: novelty_of(rule, validation) for name, rule in rules.items()}
+    members = dict(rules)
+    rules["blend"] = fit_blend(members, truth, validation)
+    held_out = held_out_blend(members, truth, validation, groups_of(corpus, validation))
+    heads: dict[str, Head] = {}
+    rows: list[dict[str, Any]] = []
+    for name, rule in rules.items():
+        own = novelty.get(name, novelty_of(rule, validation))
+        heads[name] = head_at(name, rule, own[truth.known], ACTIVATION, acceptance)
+        ranked = held_out if name == "blend" else own
+        rows.append(row_of(name, heads[name], truth, validation, ranked))
+    return Calibration(
+        labels=validation.labels,
+        activation=ACTIVATION,
+        acceptance=acceptance,
+        chosen=choose_rule(rows),
+        heads=heads,
+        table=rows,
+    )

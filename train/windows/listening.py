@@ -1,0 +1,158 @@
+"""What a bundle's network says of whole recordings, window by window, by several processes."""
+
+from __future__ import annotations
+
+import dataclasses
+import multiprocessing
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.bundle import Bundle, ChannelSpec, Frontend, FrontendSpec, load_bundle
+from edge.bundle.channels import WHOLE, MaxLevel
+from edge.bundle.features import power_to_db
+from train.windows.activity import Activity, measure_activity
+from train.windows.audio import loop_to, read_audio
+
+__all__ = ["LONGEST_S", "Listened", "Listener", "in_processes"]
+
+Floats = NDArray[np.float32]
+Ints = NDArray[np.int64]
+# Of a recording: so much of it is in memory at once.
+LONGEST_S = 3600.0
+BATCH = 8
+# By which activity is measured where the bundle itself has no mel bands.
+SURVEY = FrontendSpec(
+    sample_rate_hz=32_000,
+    window_s=3.0,
+    n_fft=1024,
+    hop_length=512,
+    window_function="hann",
+    n_mels=64,
+    fmin_hz=50.0,
+    fmax_hz=15_000.0,
+    channels=(ChannelSpec(component="mel", level=MaxLevel(range_db=80.0)),),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Listened:
+    """The W windows of a recording: they start at `start_s` (W,), something is heard in those that
+    are `active` (W,); `embedding` (W, D) and `logits` (W, N) are what the network says. `cut`: only
+    its beginning was heard.
+    """
+
+    start_s: NDArray[np.float64]
+    active: NDArray[np.bool_]
+    embedding: Floats
+    logits: Floats
+    cut: bool
+
+
+class Listener:
+    """One process's bundle, which hears windows every `hop_s`."""
+
+    def __init__(self, bundle: Path, hop_s: float) -> None:
+        self.bundle = load_bundle(bundle)
+        self._hop_s = hop_s
+        self._frontend = self.bundle.new_frontend()
+        self._network = _network(self.bundle)
+
+    def listen(self, recording: Path) -> Listened | str:
+        """Return what the network says of a recording, or why it cannot be read."""
+        spec = self.bundle.frontend
+        try:
+            samples = read_audio(recording, spec.sample_rate_hz, max_s=LONGEST_S)
+        except (OSError, RuntimeError) as exc:  # libsndfile's own error is one of the latter
+            return str(exc)
+        if not (len(samples) and np.isfinite(samples).all()):
+            return "has no samples, or such as are no numbers"
+        cut = len(samples) >= LONGEST_S * spec.sample_rate_hz
+        samples = loop_to(samples, spec.window_samples)
+        activity, start_s = _activity(recording, samples, spec, self._hop_s)
+        starts = np.round(start_s * spec.sample_rate_hz).astype(np.int64)
+        fits = starts + spec.window_samples <= len(samples)
+        embedding, logits = self._answers(samples, starts[fits])
+        return Listened(
+            start_s=start_s[fits],
+            active=activity.active[fits],
+            embedding=embedding,
+            logits=logits,
+            cut=cut,
+        )
+
+    def _answers(self, samples: Floats, starts: Ints) -> tuple[Floats, Floats]:
+        """Return embeddings (W, D) and logits (W, N) of the windows from `starts`."""
+        length = self.bundle.frontend.window_samples
+        answers = []
+        for i in range(0, len(starts), BATCH):
+            windows = [self._frontend(samples[s : s + length]) for s in starts[i : i + BATCH]]
+            answers.append(self._network(np.stack(windows)))
+        embedding, logits = (np.concatenate(parts) for parts in zip(*answers, strict=True))
+        return embedding, logits
+
+
+def in_processes(
+    make: Callable[..., Callable[[Any], Any]],
+    arguments: tuple[Any, ...],
+    items: Sequence[Any],
+    *,
+    workers: int,
+) -> Iterator[Any]:
+    """Yield `make(*arguments)(item)` of each item, in order; each process makes it once."""
+    if workers < 2:
+        yield from map(make(*arguments), items)
+        return
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, context, _begin, (make, arguments)) as pool:
+        yield from pool.map(_do, items, chunksize=2)
+
+
+_made: list[Callable[[Any], Any]] = []
+
+
+def _begin(make: Callable[..., Callable[[Any], Any]], arguments: tuple[Any, ...]) -> None:
+    _made.append(make(*arguments))
+
+
+def _do(item: Any) -> Any:
+    return _made[0](item)
+
+
+def _activity(
+    recording: Path, samples: Floats, spec: FrontendSpec, hop_s: float
+) -> tuple[Activity, NDArray[np.float64]]:
+    """Return the activity of windows about every `hop_s`, and where they start in seconds."""
+    survey = dataclasses.replace(spec, channels=spec.channels[:1])
+    if spec.channels[0].component not in WHOLE:
+        survey = dataclasses.replace(SURVEY, window_s=spec.window_s)
+        samples = read_audio(recording, survey.sample_rate_hz, max_s=LONGEST_S)
+        samples = loop_to(samples, survey.window_samples)
+    activity = measure_activity(
+        power_to_db(Frontend(survey).components(samples)[0]),
+        window_frames=survey.component_frames - 1,
+        hop_frames=max(1, round(hop_s * survey.frames_per_second)),
+    )
+    return activity, activity.starts * survey.hop_length / survey.sample_rate_hz
+
+
+def _network(bundle: Bundle) -> Callable[[Floats], tuple[Floats, Floats]]:
+    import onnxruntime  # slow to import
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1  # processes share the cores
+    session = onnxruntime.InferenceSession(
+        str(bundle.model_path), options, providers=["CPUExecutionProvider"]
+    )
+    name = session.get_inputs()[0].name
+
+    def run(features: Floats) -> tuple[Floats, Floats]:
+        embedding, logits = session.run(["embedding", "logits"], {name: features})
+        return embedding, logits
+
+    return run
