@@ -45,11 +45,11 @@ def top_on(trunk: Bundle, **changes: Any) -> Top:
     return Top(**{**values, **changes})
 
 
-def head_manifest(trunk: Bundle, **changes: Any) -> Manifest:
+def head_manifest(below: Bundle, **changes: Any) -> Manifest:
     values = {
         "name": "study",
         "labels": LABELS,
-        "frontend": trunk.frontend,
+        "frontend": below.frontend,
         "activation": "softmax_other",
         "rule": "max_logit",
         "threshold": 0.0,
@@ -101,7 +101,7 @@ def test_a_top_survives_its_file_and_says_what_is_wrong_with_one(trunk: Bundle) 
     np.testing.assert_array_equal(again.weights, top.weights)
     alone = top_of({k: v for k, v in arrays.items() if k != "others"}, **sizes)
     assert len(alone.others) == 0
-    faults: dict[str, tuple[NDArray[Any] | None, str]] = {
+    faults: dict[str, tuple[NDArray[Any], str]] = {
         "weights": (arrays["weights"][:-1], "has shape"),
         "bias": (np.array([np.nan, 0]), "not of finite numbers"),
         "gain": (np.array(1e9), "not of finite numbers"),
@@ -150,11 +150,8 @@ def test_it_finds_its_trunk_by_digest_wherever_that_stands(
     installed = tmp_path / "data" / "edge-monitor" / "bundles"
     installed.mkdir(parents=True)
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
-    away = (
-        Path(shutil.move(head.path, tmp_path / "away" / "study"))
-        if ((tmp_path / "away").mkdir() is None)
-        else head.path
-    )
+    (tmp_path / "away").mkdir()
+    away = Path(shutil.move(head.path, tmp_path / "away" / "study"))
     tiny_bundle(installed / "another")
     (installed / "broken").mkdir()
     (installed / "broken" / "manifest.json").write_text("{")
