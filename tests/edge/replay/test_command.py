@@ -324,10 +324,19 @@ def test_info_tells_outputs_thresholds_and_variants(tmp_path: Path) -> None:
     assert "window     carries one label, or is unknown" in said
 
 
-def test_bench_measures(bundle: Bundle) -> None:
+def test_bench_measures(bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))  # without BirdNET, which has its own test
+    monkeypatch.delenv("STATE_DIRECTORY", raising=False)
     result = CliRunner().invoke(
         main, ["bench", "--bundle", str(bundle.path), "--runs", "1", "--minutes", "0.5"]
     )
     assert result.exit_code == 0, result.output
-    for what in ("front end", "network", "audio seconds per CPU second", "MiB", "librosa"):
+    for what in (
+        "front end",
+        "network",
+        "audio seconds per CPU second",
+        "MiB",
+        "librosa",
+        "BirdNET",
+    ):
         assert what in result.stdout
