@@ -71,33 +71,37 @@ def adapt(
     answers, faults = answers_of_all(
         trunk, corpus.recordings, hop_s=hop_s, workers=workers, cache=cache, watch=watch
     )
-    notes += [f"left out: {name} ({reason})" for name, reason in faults]
     say("fitting")
-    species = _species(corpus, names)[answers.recording]
-    animals = np.array([r.role in ("known", "unknown") for r in corpus.recordings], bool)
-    held = holding(answers, species, animals[answers.recording], blank)
-    training = held & _of(corpus, lambda r: r.fold > VALIDATION)[answers.recording]
-    if len(np.unique(species[training & (species >= 0)])) < len(names):
-        raise UserError(f"{data}: a species has no recording to learn from")
-    chosen = answers.select(training)
-    top = fit_top(
-        blank, chosen.embedding, chosen.logits.astype(np.float32), species[training], labels=names
-    )
+    top = _fitted(blank, corpus, answers, names)
     say("calibrating and judging")
     validation, test = (
         _outputs(answers.select(_of(corpus, part)[answers.recording]), top, names)
         for part in (lambda r: r.fold == VALIDATION, lambda r: r.split == "test")
     )
     calibration = calibrate_head(corpus, validation)
-    report = evaluate(corpus, test, calibration, out_dir=report_dir)
     return Adapted(
         corpus=corpus,
         labels=labels,
         top=top,
         calibration=calibration,
-        report=report,
-        notes=tuple(notes),
+        report=evaluate(corpus, test, calibration, out_dir=report_dir),
+        notes=(*notes, *(f"left out: {name} ({reason})" for name, reason in faults)),
     )
+
+
+def _fitted(blank: Top, corpus: Corpus, answers: Answers, names: Sequence[str]) -> Top:
+    """Return the top, fitted to the windows of the folds that train."""
+    species = _species(corpus, names)[answers.recording]
+    animals = _of(corpus, lambda r: r.role in ("known", "unknown"))[answers.recording]
+    training = holding(answers, species, animals, blank)
+    training &= _of(corpus, lambda r: r.fold > VALIDATION)[answers.recording]
+    lacking = set(range(len(names))) - set(species[training].tolist())
+    if lacking:
+        name = names[min(lacking)]
+        raise UserError(f"{corpus.root}: there is no recording to learn {name} from")
+    chosen = answers.select(training)
+    logits = chosen.logits.astype(np.float32)
+    return fit_top(blank, chosen.embedding, logits, species[training], labels=names)
 
 
 def _corpus(data: Path, cache: Path, *, workers: int) -> tuple[Corpus, list[str]]:

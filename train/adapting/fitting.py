@@ -7,6 +7,7 @@ head begins as good as its trunk and learns what the trunk does not know.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -18,6 +19,7 @@ __all__ = ["fit_top"]
 
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
+Vector = NDArray[np.float64]
 SPREAD = 15.0  # of the embedding's unit length: what makes the penalty of one size for all trunks
 PENALTY = 5.0  # on half the sum of squares of the weights, beside a loss summed over windows
 STEPS = 120
@@ -36,40 +38,63 @@ def fit_top(
     """
     from scipy.optimize import minimize  # slow to import
 
-    looked_at, own = blank.parts(embedding, logits)
-    x = looked_at * np.float32(SPREAD)
-    classes, dimensions = len(labels), x.shape[1]
-    weight = _weights(species, classes)
-    target = np.where(species >= 0, species, classes)
-    size = dimensions * classes
-
-    def loss(parameters: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
-        w = parameters[:size].reshape(dimensions, classes)
-        z = x @ w.astype(np.float32) + parameters[size:-1] + parameters[-1] * own
-        z = np.column_stack([z, np.zeros(len(z))])
-        z -= z.max(1, keepdims=True)
-        power = np.exp(z)
-        total = power.sum(1, keepdims=True)
-        gradient = power / total
-        rows = np.arange(len(z))
-        value = float((weight * (np.log(total[:, 0]) - z[rows, target])).sum())
-        gradient[rows, target] -= 1
-        gradient = (gradient * weight[:, None])[:, :classes]
-        slope = x.T @ gradient.astype(np.float32) + 2 * PENALTY * w
-        return value + PENALTY * float(np.square(w).sum()), np.concatenate(
-            [slope.ravel(), gradient.sum(0), [(gradient * own).sum()]]
-        )
-
-    start = np.zeros(size + classes + 1)
-    start[-1] = 1.0
-    found = minimize(loss, start, jac=True, method="L-BFGS-B", options={"maxiter": STEPS}).x
+    loss = _Loss(blank, embedding, logits, species, classes=len(labels))
+    options = {"maxiter": STEPS}
+    found = minimize(loss, loss.start, jac=True, method="L-BFGS-B", options=options).x
+    weights, bias, gain = loss.parts(found)
     return Top(
-        weights=(SPREAD * found[:size].reshape(dimensions, classes)).astype(np.float32),
-        bias=found[size:-1].astype(np.float32),
-        gain=float(found[-1]),
+        weights=(SPREAD * weights).astype(np.float32),
+        bias=bias.astype(np.float32),
+        gain=float(gain),
         own=blank.own,
         others=blank.others,
     )
+
+
+class _Loss:
+    """Weighted cross-entropy of windows and its slope, for parameters as one vector.
+
+    That is weights (D, K), bias (K,) and the gain.
+    """
+
+    def __init__(
+        self, blank: Top, embedding: Floats, logits: Floats, species: Ints, *, classes: int
+    ) -> None:
+        unit, self._own = blank.parts(embedding, logits)
+        self._x = unit * np.float32(SPREAD)
+        self._classes = classes
+        self._weight = _weights(species, classes)
+        self._target = np.where(species >= 0, species, classes)
+        self._shape = self._x.shape[1], classes
+
+    @property
+    def start(self) -> Vector:
+        """What the trunk says, as it is."""
+        start = np.zeros(math.prod(self._shape) + self._classes + 1)
+        start[-1] = 1.0
+        return start
+
+    def parts(self, parameters: Vector) -> tuple[Vector, Vector, float]:
+        """Return weights, bias and gain of the vector."""
+        size = math.prod(self._shape)
+        return parameters[:size].reshape(self._shape), parameters[size:-1], float(parameters[-1])
+
+    def __call__(self, parameters: Vector) -> tuple[float, Vector]:
+        """Return the loss and its slope."""
+        w, bias, gain = self.parts(parameters)
+        z = self._x @ w.astype(np.float32) + bias + gain * self._own
+        z = np.column_stack([z, np.zeros(len(z))])  # none of these
+        z -= z.max(1, keepdims=True)
+        rows = np.arange(len(z))
+        power = np.exp(z)
+        total = power.sum(1, keepdims=True)
+        value = float((self._weight * (np.log(total[:, 0]) - z[rows, self._target])).sum())
+        gradient = power / total
+        gradient[rows, self._target] -= 1
+        gradient = (gradient * self._weight[:, None])[:, : self._classes]
+        slope = self._x.T @ gradient.astype(np.float32) + 2 * PENALTY * w
+        parts = (slope.ravel(), gradient.sum(0), [(gradient * self._own).sum()])
+        return value + PENALTY * float(np.square(w).sum()), np.concatenate(parts)
 
 
 def _weights(species: Ints, classes: int) -> NDArray[np.float64]:
