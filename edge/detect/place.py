@@ -28,6 +28,11 @@ class Place(Section):
     longitude: Annotated[float, Field(ge=-180, le=180)]
     occurrence: Annotated[float, Field(gt=0, lt=1)] = 0.03
 
+    @property
+    def position(self) -> tuple[float, float]:
+        """Latitude and longitude."""
+        return self.latitude, self.longitude
+
 
 def place_of(latitude: float | None, longitude: float | None, *, occurrence: float) -> Place | None:
     """Return the place that two options give, None for neither; raises `ConfigError` for one."""

@@ -152,6 +152,7 @@ class Replayer:
         )
         meter = ReplayMeter(duration_s=source.facts.duration_s, progress=progress)
         ended = self._ended(source, clock, meter, spool)
+        place = self.settings.place
         return ReplayResult(
             file=file,
             path=file,
@@ -161,6 +162,7 @@ class Replayer:
             effort=meter.effort(source),
             channel=source.channel,
             notes=source.reading.notes,
+            position=None if place is None else place.position,
             spool=spool,
         )
 

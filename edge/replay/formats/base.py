@@ -41,7 +41,8 @@ class ReplayResult:
     `file` is the path as it was given, `path` is where the sound stands. `duration_s` reaches from
     the first sample to the last, gaps included. `channel` is the one that was heard, from 1, or the
     mean of all. `notes` are for the person at the terminal: what of the file is not as it says. The
-    output puts the file's name before them. `spool` holds the predictions where they were wanted.
+    output puts the file's name before them. `position` is the latitude and longitude of the place
+    that was given. `spool` holds the predictions where they were wanted.
     """
 
     file: str
@@ -52,6 +53,7 @@ class ReplayResult:
     effort: RecordingEffort
     channel: int | Literal["mix"] = "mix"
     notes: tuple[str, ...] = ()
+    position: tuple[float, float] | None = None
     spool: Path | None = None
 
     def predictions(self) -> Iterator[Prediction]:

@@ -32,6 +32,8 @@ COLUMNS = (
     "detections",
     "unknowns",
     *ORIGIN_COLUMNS,
+    "latitude",
+    "longitude",
 )
 
 
@@ -57,6 +59,7 @@ class RecordingsTable:
                 len(result.detections),
                 unknowns,
                 *origin_cells(self._provenance),
+                *(result.position or ("", "")),
             ]
         )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from datetime import datetime, timezone
 from pathlib import Path
@@ -121,6 +122,17 @@ def test_replay_and_recorder_take_a_list_with_signs(placed: Bundle, tmp_path: Pa
     plan = make_plan(load_config(write_config(tmp_path, placed.path, site=site)))
     assert plan.place_species is not None
     assert set(plan.place_species.expected) == {"mid_whistler", "high_peeper"}
+
+
+def test_the_table_of_recordings_says_where_they_were_made(placed: Bundle, tmp_path: Path) -> None:
+    path = write_audio(tmp_path / "a.wav", soundscape())
+    table = ("replay", "--bundle", str(placed.path), "--format", "recordings", path)
+    for where, expected in (
+        (("--lat", "47.8", "--lon", "16.3"), ("47.8", "16.3")),
+        ((), ("", "")),
+    ):
+        (row,) = csv.DictReader(run(*table, *where).stdout.splitlines())
+        assert (row["latitude"], row["longitude"]) == expected
 
 
 def run(*args: str) -> Result:
