@@ -137,10 +137,10 @@ class Prediction:
     first. A bundle that gives several labels at once puts the best first, as `label`, and the
     `others` after it, best first. A gated window has neither label nor nearest, score 0, novelty 1
     and empty arrays. `scores` (K,) and `embedding` (D,) are float32; where several networks judge
-    together, `highest` (K,) is the best score of any of them. `open_novelty` is the result
-    of the open-set rule alone where `novelty` says that no label reached its threshold, else None.
-    `frontend_s` and `network_s` are the time that features and network took; they belong to this
-    run, not to the sound.
+    together, `highest` (K,) is the best score of any of them, and of a head (N,) what its trunk
+    says of all that it knows. `open_novelty` is the result of the open-set rule alone where
+    `novelty` says that no label reached its threshold, else None. `frontend_s` and `network_s` are
+    the time that features and network took; they belong to this run, not to the sound.
     """
 
     start_sample: int
@@ -168,7 +168,7 @@ class Prediction:
 
     @property
     def highest_scores(self) -> Array:
-        """Scores (K,), of several networks the best that any of them gives."""
+        """Scores (K,), of several networks the best of any, of a head those of its trunk (N,)."""
         return self.scores if self.highest is None else self.highest
 
     @property

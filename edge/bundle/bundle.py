@@ -110,7 +110,8 @@ class Network:
 class Bundle:
     """A verified bundle in memory; its graphs stay on the disk, where a backend reads them.
 
-    `networks` always has `fp32`, `bands` what the frontend needs. `signature` is what the bundle
+    `networks` always has `fp32`, `bands` what the frontend needs. `trunk` is the bundle whose
+    network a head has. `signature` is what the bundle
     came with; it has been checked only where the reader was given keys to trust.
     """
 
@@ -119,6 +120,7 @@ class Bundle:
     networks: Mapping[str, Network]
     bands: Mapping[str, Array] = field(default_factory=dict, repr=False)
     occurrence: Occurrence | None = field(default=None, repr=False)
+    trunk: Bundle | None = field(default=None, repr=False)
     signature: Signature | None = None
 
     @property
@@ -160,6 +162,11 @@ class Bundle:
     def labels(self) -> tuple[Label, ...]:
         """The known species, in the order of the logits, with names that may be shown."""
         return tuple(label.printable() for label in self.manifest.labels)
+
+    @property
+    def heard_labels(self) -> tuple[Label, ...]:
+        """What the network itself knows, which of a head is more than it answers."""
+        return self.labels if self.trunk is None else self.trunk.labels
 
     def networks_for(self, backend: str) -> list[Network]:
         """Return the networks made for `backend`, onnx or tensorrt, the fastest first.

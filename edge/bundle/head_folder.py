@@ -86,6 +86,7 @@ def head_on(trunk: Bundle, path: Path, manifest: Manifest, signature: Signature 
         manifest=manifest,
         networks={FP32: network},
         bands=trunk.bands,
+        trunk=trunk,
         signature=signature,
     )
 

@@ -84,7 +84,7 @@ class Ensemble:
             embedding=verdicts[0].embedding,
             frontend_s=sum(seconds for _, seconds in features.values()),
             network_s=sum(v.network_s for v in verdicts),
-            highest=np.max(each, axis=0),
+            highest=_highest(each, verdicts),
         )
         scores = np.sqrt(np.mean(powers, axis=0)).astype(np.float32)
         return self.decision(p, scores=scores, novelty=novelty, accepted=novelty <= 0.5)
@@ -109,6 +109,13 @@ class Ensemble:
         )
 
 
+def _highest(each: Sequence[Array], verdicts: Sequence[Verdict]) -> Array:
+    """Return the best score of each label; of heads, of each label of their trunk."""
+    overheard = [v.overheard for v in verdicts if v.overheard is not None]
+    highest: Array = np.max(overheard or each, axis=0)
+    return highest
+
+
 def _order_of(labels: tuple[str, ...], wanted: tuple[str, ...]) -> NDArray[np.intp]:
     """Return where each of the `wanted` labels stands among `labels`: (K,)."""
     return np.array([labels.index(label) for label in wanted], np.intp)
@@ -116,6 +123,13 @@ def _order_of(labels: tuple[str, ...], wanted: tuple[str, ...]) -> NDArray[np.in
 
 def _go_together(first: Bundle, other: Bundle) -> None:
     """Raise `BundleError` in one line where the two cannot be averaged."""
+    if [x.label for x in first.heard_labels] != [x.label for x in other.heard_labels] and (
+        first.trunk or other.trunk
+    ):
+        raise BundleError(
+            f"{other.path}: stands on another network than {first.path}; heads that judge together "
+            "need one trunk"
+        )
     ours, theirs = ({label.label for label in bundle.labels} for bundle in (first, other))
     if ours != theirs:
         parts = []

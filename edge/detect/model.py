@@ -54,7 +54,7 @@ class _Answer:
 class Verdict:
     """What one network and its head say of one window: scores (K,), embedding (D,), its frames.
 
-    `network_s` is the time that the network took.
+    `network_s` is the time that the network took, `overheard` (N,) the scores of a head's trunk.
     """
 
     scores: Array
@@ -63,6 +63,7 @@ class Verdict:
     embedding: Array
     network_s: float
     frames: Frames | None = None
+    overheard: Array | None = None
 
 
 class Classifier(Protocol):
@@ -139,6 +140,7 @@ class Model:
             frontend_s=frontend_s,
             network_s=verdict.network_s,
             frames=verdict.frames,
+            highest=verdict.overheard,
         )
         return self.decision(
             p, scores=verdict.scores, novelty=verdict.novelty, accepted=verdict.accepted
@@ -159,6 +161,7 @@ class Model:
 
     def _verdict(self, answer: _Answer, network_s: float) -> Verdict:
         refuse_what_is_not_finite("the network", answer.embedding, answer.logits)
+        trunk = self.bundle.trunk
         verdicts = self.network.judge(answer.embedding, answer.logits)
         refuse_what_is_not_finite("the head", verdicts.scores, verdicts.novelty)
         return Verdict(
@@ -168,6 +171,7 @@ class Model:
             embedding=answer.embedding[0],
             network_s=network_s,
             frames=self._frames(answer.frames),
+            overheard=None if trunk is None else trunk.head.scores(answer.logits)[0],
         )
 
     def outputs(self, features: Array, names: Sequence[str]) -> tuple[Array, ...]:

@@ -88,7 +88,7 @@ def make_plan(config: Config) -> RecorderPlan:
         config=config,
         device=config.device_id(),
         bundle=bundles[0],
-        privacy=Privacy(config.privacy, [bundle.labels for bundle in bundles]),
+        privacy=Privacy(config.privacy, [bundle.heard_labels for bundle in bundles]),
         model=model,
         place_species=place_species(bundles[0], place, key="site.species", species=species),
         provenance=provenance,

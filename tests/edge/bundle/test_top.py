@@ -19,6 +19,8 @@ from edge.bundle.rules import Column, MaxLogit
 from edge.bundle.top import Top, top_of
 from edge.bundle.writing import write_head
 from edge.detect.engines import load_model
+from edge.detect.ensemble import Ensemble
+from edge.detect.privacy import Privacy, PrivacyConfig
 from edge.errors import BundleError, SpecError
 from edge.types import Window
 from tests.support.bundles import choir_bundle, tiny_bundle, tone
@@ -142,6 +144,40 @@ def test_a_model_judges_with_the_head(head: Bundle, trunk: Bundle) -> None:
     expected = head.head(*top_on(trunk)(embedding, logits))
     np.testing.assert_allclose(prediction.scores, expected.scores[0], atol=1e-5)
     assert model.digest == head.digest
+
+
+def test_a_head_hears_what_its_trunk_hears(tmp_path: Path, trunk: Bundle, head: Bundle) -> None:
+    """So nobody who speaks is recorded because a study has no label for people."""
+    people = dataclasses.replace(trunk.labels[1], kind="human")
+    labels = [trunk.labels[0], people, trunk.labels[2]]
+    samples = tone(300, 1.0) + tone(1000, 1.0)
+    window = Window(start_sample=0, end_sample=8000, samples=samples, sample_rate_hz=8000)
+    prediction = load_model(head, backend="cpu").predict(window)
+    assert prediction.label == "hummer"
+    assert [label.label for label in head.heard_labels] == [label.label for label in labels]
+    found = Privacy(PrivacyConfig(), [labels]).found(prediction)
+    assert found is not None
+    assert found.label == people.label
+    alone = load_model(trunk, backend="cpu").predict(window)
+    np.testing.assert_allclose(prediction.highest_scores, alone.scores, atol=1e-6)
+
+
+def test_heads_that_judge_together_need_one_trunk(tmp_path: Path, head: Bundle) -> None:
+    other = choir_bundle(tmp_path / "other", label_thresholds={"low_hummer": 0.4})
+    same = write_head(
+        tmp_path / "same",
+        head_manifest(other),
+        trunk=other,
+        top=top_on(other),
+        rule=MaxLogit(),
+        card="# Same\n",
+    )
+    Ensemble([load_model(head, backend="cpu"), load_model(same, backend="cpu")])
+    (tmp_path / "apart").mkdir()
+    labels = (*LABELS, Label(label="third", common_name="Third"))
+    plain = tiny_bundle(tmp_path / "apart" / "plain", labels=labels)
+    with pytest.raises(BundleError, match="stands on another network than"):
+        Ensemble([load_model(head, backend="cpu"), load_model(plain, backend="cpu")])
 
 
 def test_it_finds_its_trunk_by_digest_wherever_that_stands(
