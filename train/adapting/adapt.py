@@ -55,14 +55,16 @@ def adapt(
     hop_s: float,
     workers: int,
     cache: Path,
+    acceptance: float,
     report_dir: Path,
     say: Callable[[str], None],
     watch: Watch,
 ) -> Adapted:
     """Make a head for the known species that `data` lists, on the network of `trunk`.
 
-    Of each species some recordings are kept for validation and for the test, by recordist. Raises
-    `UserError` where nothing can be learnt.
+    Of each species some recordings are kept for validation and for the test, by recordist. The rule
+    of rejection lets `acceptance` of the known windows of validation pass. Raises `UserError` where
+    nothing can be learnt.
     """
     corpus, notes = _corpus(data, cache, workers=workers)
     names = [label.label for label in corpus.labels]
@@ -78,7 +80,7 @@ def adapt(
         _outputs(answers.select(_of(corpus, part)[answers.recording]), top, names)
         for part in (lambda r: r.fold == VALIDATION, lambda r: r.split == "test")
     )
-    calibration = calibrate_head(corpus, validation)
+    calibration = calibrate_head(corpus, validation, acceptance=acceptance)
     return Adapted(
         corpus=corpus,
         labels=labels,

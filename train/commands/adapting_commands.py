@@ -34,9 +34,22 @@ __all__ = ["adapt"]
     type=click.FloatRange(0.1, 60),
     help="Seconds from one window to the next.  [default: half a window]",
 )
+@click.option(
+    "--acceptance",
+    type=click.FloatRange(0.5, 0.999),
+    default=0.8,
+    show_default=True,
+    help="Share of known windows that the rule of rejection lets pass.",
+)
 @WORKERS
 def adapt(
-    data: Path, trunk: str, out: Path, cache: Path, hop_s: float | None, workers: int
+    data: Path,
+    trunk: str,
+    out: Path,
+    cache: Path,
+    hop_s: float | None,
+    acceptance: float,
+    workers: int,
 ) -> None:
     """Teach a network that is there already the species of --data, as a small head.
 
@@ -53,6 +66,7 @@ def adapt(
         hop_s=hop_s or below.frontend.window_s / 2,
         workers=workers,
         cache=cache,
+        acceptance=acceptance,
         report_dir=out.with_name(f"{out.name}.report"),
         say=aside,
         watch=watched,
