@@ -62,9 +62,8 @@ def adapt(
 ) -> Adapted:
     """Make a head for the known species that `data` lists, on the network of `trunk`.
 
-    Of each species some recordings are kept for validation and for the test, by recordist. The rule
-    of rejection lets `acceptance` of the known windows of validation pass. Raises `UserError` where
-    nothing can be learnt.
+    Recordings for validation and for the test are kept apart, by recordist; the rule of rejection
+    lets `acceptance` of the known windows of validation pass. Raises `UserError`.
     """
     corpus, notes = _corpus(data, cache, workers=workers)
     names = [label.label for label in corpus.labels]
