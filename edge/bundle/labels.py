@@ -19,6 +19,7 @@ __all__ = [
     "check_label",
     "check_language",
     "check_text",
+    "plain_name",
 ]
 
 LabelKind = Literal["animal", "human", "machine", "weather", "other"]
@@ -107,6 +108,12 @@ def check_label(label: object) -> str:
     if not unicodedata.is_normalized("NFC", label):
         raise SpecError(f"the label {shown(label)} is not in Unicode's form NFC")
     return label
+
+
+def plain_name(name: str) -> str:
+    """Return a name as it is compared with others: case, blanks, hyphens and `_` do not count."""
+    letters = unicodedata.normalize("NFKC", name).casefold().replace("\u2019", "'")
+    return " ".join(re.split(r"[\s_-]+", letters)).strip()
 
 
 def check_language(code: str) -> str:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import difflib
-import re
-import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable
 
 from edge.bundle import Label
+from edge.bundle.labels import plain_name
 from edge.detect.seasons import MONTHS
 from edge.detect.species_list import SpeciesList
 from edge.errors import ConfigError, shown
@@ -63,16 +62,16 @@ class _Names:
             self._labels.add(species.label)
             names = (species.common_name, species.scientific_name, *species.names.values())
             for name in filter(None, names):
-                self._by_name[_plain(name)].add(species.label)
-            self._by_name[_plain(species.label)].add(species.label)
+                self._by_name[plain_name(name)].add(species.label)
+            self._by_name[plain_name(species.label)].add(species.label)
 
     def labels_of(self, name: str) -> list[str]:
         """Return the labels of all species with this name; a label itself means only its own."""
-        return [name] if name in self._labels else sorted(self._by_name.get(_plain(name), ()))
+        return [name] if name in self._labels else sorted(self._by_name.get(plain_name(name), ()))
 
     def meant(self, name: str) -> str:
         """Return a remark on the species with the most similar name, if there is one."""
-        near = difflib.get_close_matches(_plain(name), self._by_name, 1)
+        near = difflib.get_close_matches(plain_name(name), self._by_name, 1)
         return f" (did you mean {' or '.join(sorted(self._by_name[near[0]]))}?)" if near else ""
 
 
@@ -93,9 +92,3 @@ def _refuse_ambiguous(found: dict[str, list[str]], key: str) -> None:
             reason = f"{shown(by_label[label])} and {shown(name)} are both {label}"
             raise ConfigError(reason, key=key, suggestion="list one of them")
         by_label[label] = name
-
-
-def _plain(name: str) -> str:
-    """Return a name as it is compared with others."""
-    letters = unicodedata.normalize("NFKC", name).casefold().replace("\u2019", "'")
-    return " ".join(re.split(r"[\s_-]+", letters)).strip()

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
-import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
 from edge.bundle import Label
+from edge.bundle.labels import plain_name
 from edge.errors import UserError, shown
 from train.corpus.corpus import Recording
 
@@ -32,7 +31,7 @@ class Names:
             (self._common, recording.common_name),
             (self._labels, recording.label),
         ):
-            if (found := names.get(_plain(name), -1)) >= 0:
+            if (found := names.get(plain_name(name), -1)) >= 0:
                 return found
         return -1
 
@@ -43,7 +42,7 @@ class Names:
         """
         positions = []
         for name in names:
-            plain = _plain(name)
+            plain = plain_name(name)
             found = [
                 position
                 for table in (self._labels, self._scientific, self._common)
@@ -59,12 +58,6 @@ def _index(names: Iterable[Iterable[str]]) -> dict[str, int]:
     owners: dict[str, set[int]] = defaultdict(set)
     for position, own in enumerate(names):
         for name in own:
-            owners[_plain(name)].add(position)
+            owners[plain_name(name)].add(position)
     owners.pop("", None)
     return {name: found.pop() for name, found in owners.items() if len(found) == 1}
-
-
-def _plain(name: str) -> str:
-    """Return a name as it is compared with others: case, blanks and hyphens count for nothing."""
-    letters = unicodedata.normalize("NFKC", name).casefold().replace("\u2019", "'")
-    return " ".join(re.split(r"[\s_-]+", letters)).strip()
