@@ -28,7 +28,7 @@ from train.judging.evaluate import evaluate
 from train.judging.species_match import Names
 from train.windows.outputs import WindowOutputs
 
-__all__ = ["Adapted", "adapt"]
+__all__ = ["Adapted", "Means", "adapt"]
 
 VALIDATION = 0  # the fold
 
@@ -48,29 +48,39 @@ class Adapted:
     notes: tuple[str, ...]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Means:
+    """How a head is made: windows every `hop_s`, heard by `workers` processes and kept in `cache`;
+    the rule of rejection lets `acceptance` of the known windows of validation pass; the report of
+    the test goes into `report_dir`.
+    """
+
+    hop_s: float
+    workers: int
+    cache: Path
+    acceptance: float
+    report_dir: Path
+
+
 def adapt(
-    data: Path,
-    trunk: Bundle,
-    *,
-    hop_s: float,
-    workers: int,
-    cache: Path,
-    acceptance: float,
-    report_dir: Path,
-    say: Callable[[str], None],
-    watch: Watch,
+    data: Path, trunk: Bundle, means: Means, *, say: Callable[[str], None], watch: Watch
 ) -> Adapted:
     """Make a head for the known species that `data` lists, on the network of `trunk`.
 
-    Recordings for validation and for the test are kept apart, by recordist; the rule of rejection
-    lets `acceptance` of the known windows of validation pass. Raises `UserError`.
+    Recordings for validation and for the test are kept apart, by recordist. `say` is told of each
+    stage, `watch` sees the recordings pass. Raises `UserError` where nothing can be learnt.
     """
-    corpus, notes = _corpus(data, cache, workers=workers)
+    corpus, notes = _corpus(data, means.cache, workers=means.workers)
     names = [label.label for label in corpus.labels]
     blank, labels = _blank(trunk, corpus)
     say(f"{len(names)} species, of which {trunk.manifest.name} has {int((blank.own >= 0).sum())}")
     answers, faults = answers_of_all(
-        trunk, corpus.recordings, hop_s=hop_s, workers=workers, cache=cache, watch=watch
+        trunk,
+        corpus.recordings,
+        hop_s=means.hop_s,
+        workers=means.workers,
+        cache=means.cache,
+        watch=watch,
     )
     say("fitting")
     top = _fitted(blank, corpus, answers, names)
@@ -79,13 +89,13 @@ def adapt(
         _outputs(answers.select(_of(corpus, part)[answers.recording]), top, names)
         for part in (lambda r: r.fold == VALIDATION, lambda r: r.split == "test")
     )
-    calibration = calibrate_head(corpus, validation, acceptance=acceptance)
+    calibration = calibrate_head(corpus, validation, acceptance=means.acceptance)
     return Adapted(
         corpus=corpus,
         labels=labels,
         top=top,
         calibration=calibration,
-        report=evaluate(corpus, test, calibration, out_dir=report_dir),
+        report=evaluate(corpus, test, calibration, out_dir=means.report_dir),
         notes=(*notes, *(f"left out: {name} ({reason})" for name, reason in faults)),
     )
 

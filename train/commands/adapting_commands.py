@@ -57,20 +57,18 @@ def adapt(
     """
     from edge.bundle import load_bundle
     from edge.bundle.places import named_bundle
+    from train.adapting.adapt import Means
     from train.adapting.adapt import adapt as run
 
     below = load_bundle(named_bundle(trunk))
-    adapted = run(
-        data,
-        below,
+    means = Means(
         hop_s=hop_s or below.frontend.window_s / 2,
         workers=workers,
         cache=cache,
         acceptance=acceptance,
         report_dir=out.with_name(f"{out.name}.report"),
-        say=aside,
-        watch=watched,
     )
+    adapted = run(data, below, means, say=aside, watch=watched)
     for note in adapted.notes:
         aside(note)
     written = _write(adapted, below, out)
