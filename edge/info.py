@@ -23,6 +23,8 @@ def _lines(b: Bundle) -> Iterator[str]:
     m = b.manifest
     yield f"{m.name}  {b.path}"
     yield f"digest     {b.digest}"
+    if b.trunk is not None:
+        yield f"trunk      {b.trunk.manifest.name}  {b.trunk.path}"
     yield f"frontend   {_frontend(b.frontend)}"
     if hop := shared_hop(b.frontend):
         hop_s = hop / b.frontend.sample_rate_hz
@@ -84,7 +86,8 @@ def _outputs(b: Bundle) -> Iterator[str]:
     golden = b.golden
     threshold = b.manifest.frame_threshold
     yield f"embedding {len(golden.embedding)}"
-    yield f"logits {len(golden.logits)}"
+    made = "" if b.trunk is None else f", of which the head makes {len(b.labels)}"
+    yield f"logits {len(golden.logits)}{made}"
     if threshold is not None:
         frames = golden.extra_outputs.get("frames")
         count = "" if frames is None else f" {len(frames)}"

@@ -22,6 +22,7 @@ from edge.detect.engines import load_model
 from edge.detect.ensemble import Ensemble
 from edge.detect.privacy import Privacy, PrivacyConfig
 from edge.errors import BundleError, SpecError
+from edge.info import describe
 from edge.types import Window
 from tests.support.bundles import choir_bundle, tiny_bundle, tone
 from tests.support.strangers import npz, resealed
@@ -130,6 +131,12 @@ def test_a_head_is_small_and_is_read_like_any_bundle(head: Bundle, trunk: Bundle
     assert again.digest == head.digest != trunk.digest
     assert again.model_path == trunk.model_path
     assert [label.label for label in again.labels] == ["hummer", "growler"]
+
+
+def test_a_person_is_told_on_what_it_stands(head: Bundle, trunk: Bundle) -> None:
+    said = list(describe(head))
+    assert f"trunk      choir  {trunk.path}" in said
+    assert any("logits 3, of which the head makes 2" in line for line in said)
 
 
 def test_a_model_judges_with_the_head(head: Bundle, trunk: Bundle) -> None:
