@@ -26,6 +26,8 @@ PARTS = (
     (HUM_HZ, 2, 0.3),
     (0, 4, 0.0),
 )
+# A window with the mere edge of a whistle in it has all frequencies: for this bundle a hum by 0.55.
+THRESHOLD = 0.6
 # What of a clip's power may be at the hum of people: that of a whistle's edge.
 MOST_SHARE = 1e-3
 
@@ -60,7 +62,7 @@ def test_no_clip_on_the_disk_has_people_in_it(
         tmp_path,
         environ=server.environ,
         audio=audio,
-        privacy={"speech": speech},
+        privacy={"speech": speech, "threshold": THRESHOLD},
         events={"unknown": False, "kinds": ["animal", "human"]},
         tracker={"cooldown_s": 1.0, "longest_s": 10.0, "update_s": 10.0},
     ) as recorder:
@@ -77,7 +79,7 @@ def test_no_clip_on_the_disk_has_people_in_it(
             for row in recorder.ledger()
         ]
         assert recorder.total_s() == pytest.approx(sum(lengths_s), abs=1e-3)
-    assert "low_hummer, from a score of 0.03" in checked.stdout
+    assert f"low_hummer, from a score of {THRESHOLD}" in checked.stdout
     shares = {
         event["clip"]: hum_share(tmp_path / "clips" / event["clip"])
         for event in ends
