@@ -16,12 +16,12 @@ from edge.bundle.top import Top
 from edge.errors import UserError
 from train.adapting.answers import Answers, Watch, answers_of_all
 from train.adapting.fitting import fit_top
-from train.adapting.noise import synthesised_noise
 from train.adapting.windows import holding
 from train.corpus.corpus import Corpus, Recording
 from train.corpus.prepare import usable_recordings
 from train.corpus.readers import read_listing
 from train.corpus.splits import SplitPlan, split_recordings
+from train.corpus.synthesised import synthesised_noise
 from train.judging.calibrate_head import calibrate_head
 from train.judging.calibration import Calibration
 from train.judging.evaluate import evaluate

@@ -1,7 +1,8 @@
-"""Sounds that no animal makes, for a study that has recorded none."""
+"""Sounds that no animal makes, for a collection that has recorded none."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,13 +12,31 @@ from numpy.typing import NDArray
 from edge.files import replacing
 from train.corpus.corpus import Recording
 
-__all__ = ["synthesised_noise"]
+__all__ = ["is_synthesised", "synthesised_noise", "with_noise", "without_recorded_noise"]
 
 RATE_HZ = 48_000
 SECONDS = 12
 SEEDS = 5
 COLOURS = {"hiss": 0.0, "wind": 2.0, "rain": 1.0}  # the power falls with this power of frequency
 HUM_HZ = 50.0
+SOURCE = "synthesised"
+
+
+def with_noise(recordings: Sequence[Recording], folder: Path) -> list[Recording]:
+    """Return the recordings, with synthesised noise in `folder` where none of them is noise."""
+    if any(r.role == "noise" for r in recordings):
+        return list(recordings)
+    return [*recordings, *synthesised_noise(folder)]
+
+
+def is_synthesised(recording: Recording) -> bool:
+    """Return whether it is one that `with_noise` added."""
+    return recording.source == SOURCE
+
+
+def without_recorded_noise(recordings: Sequence[Recording]) -> bool:
+    """Return whether there is no noise and no background among them but what was synthesised."""
+    return not any(r.role in ("noise", "background") and not is_synthesised(r) for r in recordings)
 
 
 def synthesised_noise(folder: Path) -> list[Recording]:
@@ -36,7 +55,7 @@ def synthesised_noise(folder: Path) -> list[Recording]:
                     label=f"synthesised_{kind}",
                     recording=file.stem,
                     seconds=float(SECONDS),
-                    source="synthesised",
+                    source=SOURCE,
                     sha256=f"synthesised-{kind}-{seed}",
                 )
             )
