@@ -111,7 +111,9 @@ def _corpus(data: Path, cache: Path, *, workers: int) -> tuple[Corpus, list[str]
     roles = {r.role for r in usable}
     if "noise" not in roles:
         usable = [*usable, *synthesised_noise(cache / "noise")]
-        notes.append("there is no noise among the recordings: synthesised hiss, rain, wind and hum")
+        notes.append(
+            "there is no noise among the recordings: synthesised hiss, rain, wind, hum, voices"
+        )
     if "unknown" not in roles:
         notes.append(
             "there is no unknown species among the recordings: how well others are rejected was "

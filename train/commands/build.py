@@ -100,7 +100,7 @@ def _turns(run: TrainedRun, corpus: Corpus) -> list[Turn]:
 
 def _measured(turns: Sequence[Turn], calibration: Calibration) -> list[dict[str, Any]]:
     activation, acceptance = calibration.activation, calibration.acceptance
-    own = [calibrate_turn(turn, activation=activation, acceptance=acceptance) for turn in turns]
+    own = [calibrate_turn(turn, activation, acceptance) for turn in turns]
     return measure_turns(turns, own, calibration.chosen)
 
 

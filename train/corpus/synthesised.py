@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from edge.files import replacing
 from train.corpus.corpus import Recording
+from train.corpus.voice import voice
 
 __all__ = ["is_synthesised", "synthesised_noise", "with_noise", "without_recorded_noise"]
 
@@ -40,9 +41,9 @@ def without_recorded_noise(recordings: Sequence[Recording]) -> bool:
 
 
 def synthesised_noise(folder: Path) -> list[Recording]:
-    """Return recordings of hiss, rain, wind and hum, which it writes into `folder`."""
+    """Return recordings of hiss, rain, wind, hum and voices, which it writes into `folder`."""
     recordings = []
-    for kind in (*COLOURS, "hum"):
+    for kind in (*COLOURS, "hum", "voice"):
         for seed in range(SEEDS):
             file = folder / f"{kind}_{seed}.flac"
             samples = _noise(kind, np.random.default_rng(seed))
@@ -71,6 +72,8 @@ def _noise(kind: str, rng: np.random.Generator) -> NDArray[np.float32]:
         t = np.arange(count) / RATE_HZ
         tones = (rng.uniform(0.1, 1) * np.sin(2 * np.pi * HUM_HZ * k * t) for k in range(1, 12))
         samples = sum(tones) + 0.05 * np.fft.irfft(spectrum, count)
+    elif kind == "voice":
+        samples = voice(count, RATE_HZ, rng)
     else:
         spectrum /= np.maximum(frequency, 20.0) ** (COLOURS[kind] / 2)
         samples = np.fft.irfft(spectrum, count)

@@ -46,9 +46,8 @@ def calibrate(
     """Fit all rules and choose the one with the largest AUROC on validation.
 
     `train` and `validation` are windows of dev. The threshold of each rule lets `acceptance` of the
-    known validation windows pass; only the paper's rule keeps its own. With `turns`, a rule's AUROC
-    is the mean over them, and no blend is fitted: its weights would need unknown species of this
-    network. Raises `UserError` where there is nothing to fit or to choose with.
+    known validation windows pass; only the paper's rule keeps its own. With `turns`, AUROC on
+    unknown species is their mean, and no blend is fitted. Raises `UserError` for nothing to fit.
     """
     if not 0 < acceptance < 1:
         raise UserError(f"acceptance {acceptance}: needs a share between 0 and 1")
@@ -65,8 +64,7 @@ def calibrate(
         heads[name] = head_at(name, rule, novelty[truth.known], activation, acceptance)
         rows.append(row_of(name, heads[name], truth, validation, held_out.get(name, novelty)))
     if turns:
-        own = [calibrate_turn(t, activation=activation, acceptance=acceptance) for t in turns]
-        rows = as_in_turns(rows, own)
+        rows = as_in_turns(rows, [calibrate_turn(t, activation, acceptance) for t in turns])
     return Calibration(
         labels=validation.labels,
         activation=activation,
@@ -77,7 +75,7 @@ def calibrate(
     )
 
 
-def calibrate_turn(turn: Turn, *, activation: Activation, acceptance: float) -> Calibration:
+def calibrate_turn(turn: Turn, activation: Activation, acceptance: float) -> Calibration:
     """Calibrate a turn on its own validation, in which the species that it left out are unknown."""
     return calibrate(
         turn.corpus, turn.train, turn.validation, activation=activation, acceptance=acceptance

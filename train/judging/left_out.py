@@ -74,9 +74,9 @@ def stand_ins(corpus: Corpus, turns: Sequence[Turn]) -> list[str]:
     if without_recorded_noise(corpus.recordings):
         found.append(
             "The recordings have no noise and no background. Noise was synthesised (hiss, rain, "
-            "wind, hum), and the pauses of the recordings stand for background. Figures on noise "
-            "are of synthesised sound: they say little about a place, and are too good. Folders "
-            "noise and background beside the species make a better model."
+            "wind, hum, voices), and the pauses of the recordings stand for background. Figures on "
+            "noise are of synthesised sound: they say little about a place, and are too good. "
+            "Folders noise and background beside the species make a better model."
         )
     if not corpus.of(role="unknown"):
         found.append(_unknown(turns))
@@ -97,8 +97,8 @@ def _unknown(turns: Sequence[Turn]) -> str:
     return (
         "The recordings have no unknown species. The rejection rule was chosen by leaving their "
         f"own species out in turn: {len(turns)} smaller trainings of {turns[0].steps} steps, to "
-        "each of which some species are unknown. Others may be easier or harder to reject. A folder "
-        "unknown beside the species, of any others, makes a better model."
+        "each of which some species are unknown. Others may be easier or harder to reject. A "
+        "folder unknown beside the species, of any others, makes a better model."
     )
 
 
