@@ -14,7 +14,7 @@ FILE   ?=
 ARGS   ?=
 DATA   ?=
 BUNDLE ?= edge/models/default
-RECIPE ?= config/recipes/default.yaml
+RECIPE ?= $(if $(DATA),config/recipes/own.yaml,config/recipes/default.yaml)
 WORK   ?= build/$(basename $(notdir $(RECIPE)))
 DEMO   := build/demo.wav
 
@@ -94,12 +94,20 @@ chaos: dev  ## a recorder among all its troubles at once, and what is left of it
 arm64: base $(DEMO)  ## the demonstration as a board hears it: Debian for arm64 under emulation, compared with this machine
 	@.ci/arm64.sh $(DEMO) '$(BUNDLE)'
 
-bundle: dev  ## rebuild the default model from DATA=folder with a manifest.csv (hours)
-	@.venv-dev/bin/edge-train build --recipe $(RECIPE) --data '$(RECORDINGS)' --out $(BUNDLE) --work $(WORK) $(ARGS)
-	@.venv-dev/bin/edge-train windows --corpus $(WORK)/corpus --run $(WORK)/run --cache $(WORK)/features \
-	  --out $(WORK)/windows.npz
-	@.venv-dev/bin/edge-deploy quantize $(BUNDLE) --precision int8 --for onnx --windows $(WORK)/windows.npz
+# The default is rebuilt where nothing else is asked for. What is made of other recordings, or by another recipe, leaves it alone.
+REBUILT = $(if $(DATA),,$(filter config/recipes/default.yaml,$(RECIPE)))
+BUILT   = $(if $(filter file,$(origin BUNDLE)),$(if $(REBUILT),$(BUNDLE),$(WORK)/bundle),$(BUNDLE))
+bundle: dev  ## a model of your own in build/own/bundle, from DATA=folder with a folder per species; without DATA, the default anew (hours)
+	@.venv-dev/bin/edge-train build --recipe '$(RECIPE)' --data '$(RECORDINGS)' --out '$(BUILT)' --work '$(WORK)' $(ARGS)
+	@$(if $(filter edge/models/default,$(BUILT)),$(MAKE) --no-print-directory quantized BUNDLE='$(BUILT)' WORK='$(WORK)')
 
+.PHONY: quantized
+quantized:
+	@.venv-dev/bin/edge-train windows --corpus '$(WORK)/corpus' --run '$(WORK)/run' --cache '$(WORK)/features' \
+	  --out '$(WORK)/windows.npz'
+	@.venv-dev/bin/edge-deploy quantize '$(BUNDLE)' --precision int8 --for onnx --windows '$(WORK)/windows.npz'
+
+species: RECIPE = config/recipes/default.yaml
 species: dev  ## which species a default can learn to tell apart: the list for its recipe, from DATA=... (an hour)
 	@.venv-dev/bin/edge-train species --recipe $(RECIPE) --data '$(RECORDINGS)' --set steps=1200 --set members=1 $(ARGS)
 

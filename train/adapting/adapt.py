@@ -16,12 +16,12 @@ from edge.bundle.top import Top
 from edge.errors import UserError
 from train.adapting.answers import Answers, Watch, answers_of_all
 from train.adapting.fitting import fit_top
-from train.adapting.noise import synthesised_noise
 from train.adapting.windows import holding
 from train.corpus.corpus import Corpus, Recording
 from train.corpus.prepare import usable_recordings
 from train.corpus.readers import read_listing
 from train.corpus.splits import SplitPlan, split_recordings
+from train.corpus.synthesised import synthesised_noise
 from train.judging.calibrate_head import calibrate_head
 from train.judging.calibration import Calibration
 from train.judging.evaluate import evaluate
@@ -126,7 +126,9 @@ def _corpus(data: Path, cache: Path, *, workers: int) -> tuple[Corpus, list[str]
     roles = {r.role for r in usable}
     if "noise" not in roles:
         usable = [*usable, *synthesised_noise(cache / "noise")]
-        notes.append("there is no noise among the recordings: synthesised hiss, rain, wind and hum")
+        notes.append(
+            "there is no noise among the recordings: synthesised hiss, rain, wind, hum, voices"
+        )
     if "unknown" not in roles:
         notes.append(
             "there is no unknown species among the recordings: how well others are rejected was "

@@ -9,18 +9,20 @@ from typing import Any
 from edge.bundle import Bundle
 from edge.bundle.strictjson import read_json
 from edge.errors import UserError
-from train.corpus.corpus import Corpus, read_corpus
-from train.corpus.prepare import prepare
+from train.commands.prepared import check_judgeable, prepared_corpus
+from train.corpus.corpus import Corpus
 from train.corpus.summary import markdown_table
 from train.export.card import render_card
 from train.export.export import export_bundle
-from train.judging.calibrate import calibrate
+from train.judging.calibrate import calibrate, calibrate_turn
 from train.judging.calibration import Calibration
 from train.judging.compare import compare
 from train.judging.evaluate import evaluate
 from train.judging.headline import headline
+from train.judging.left_out import Turn, measure_turns, stand_ins
 from train.judging.select import SpeciesScore, score_species
 from train.learning.fit import fit
+from train.learning.leaving_out import finished_turns, fit_left_out, turns_to_train
 from train.learning.members import Report
 from train.learning.run import TrainedRun, load_run
 from train.learning.splits import fold_splits
@@ -51,7 +53,11 @@ def calibrate_run(run: TrainedRun, corpus: Corpus, *, acceptance: float = 0.95) 
     """Calibrate on the run's validation fold; the result is kept in the run folder."""
     outputs = run.outputs("train"), run.outputs("validation")
     calibration = calibrate(
-        corpus, *outputs, activation=run.recipe.activation, acceptance=acceptance
+        corpus,
+        *outputs,
+        activation=run.recipe.activation,
+        acceptance=acceptance,
+        turns=_turns(run, corpus),
     )
     calibration.save(run.folder / CALIBRATION)
     return calibration
@@ -61,14 +67,41 @@ def evaluate_run(run: TrainedRun, corpus: Corpus, *, resamples: int = 500) -> di
     """Judge the run on the test split; the report is kept in the run folder."""
     calibration = Calibration.load(run.folder / CALIBRATION)
     outputs, validation = run.outputs("test"), run.outputs("validation")
+    turns = _turns(run, corpus)
     return evaluate(
         corpus,
         outputs,
         calibration,
         validation=validation,
+        lacking={
+            "stand_ins": stand_ins(corpus, turns),
+            "left_out": _measured(turns, calibration),
+        },
         out_dir=run.folder / "report",
         resamples=resamples,
     )
+
+
+def _turns(run: TrainedRun, corpus: Corpus) -> list[Turn]:
+    """Return the trainings beside a run that never heard some of its species."""
+    found = [
+        Turn(
+            left_out=turn.labels,
+            steps=turn.run.recipe.steps,
+            corpus=turn.corpus,
+            train=turn.run.outputs("train"),
+            validation=turn.run.outputs("validation"),
+            test=turn.run.outputs("test"),
+        )
+        for turn in finished_turns(run, corpus)
+    ]
+    return [turn for turn in found if turn.tells]
+
+
+def _measured(turns: Sequence[Turn], calibration: Calibration) -> list[dict[str, Any]]:
+    activation, acceptance = calibration.activation, calibration.acceptance
+    own = [calibrate_turn(turn, activation, acceptance) for turn in turns]
+    return measure_turns(turns, own, calibration.chosen)
 
 
 def export_run(run: TrainedRun, corpus: Corpus, *, path: Path, name: str) -> Bundle:
@@ -126,7 +159,8 @@ def build_bundle(
 ) -> Bundle:
     """Prepare (unless done), fit (resuming), calibrate, evaluate and export."""
     folder = work / "run"
-    corpus = _prepared(recipe, data, work=work, workers=workers, say=say)
+    corpus = prepared_corpus(recipe, data, work=work, workers=workers, say=say)
+    check_judgeable(corpus, fold=0)
     say(f"training in {folder}")
     run = fit(
         recipe,
@@ -137,6 +171,11 @@ def build_bundle(
         device=device,
         workers=workers,
         report=report,
+    )
+    if turns_to_train(run, corpus):
+        say("training without some of the species, which are unknown then")
+    fit_left_out(
+        run, corpus, cache=work / "features", device=device, workers=workers, report=report
     )
     say("calibrating and evaluating")
     calibrate_run(run, corpus, acceptance=recipe.acceptance)
@@ -156,7 +195,7 @@ def choose_species(
     say: Callable[[str], None],
 ) -> tuple[SpeciesScore, ...]:
     """Learn with each of `folds` validating (resuming), and score each species there."""
-    corpus = _prepared(recipe, data, work=work, workers=workers, say=say)
+    corpus = prepared_corpus(recipe, data, work=work, workers=workers, say=say)
     outputs = []
     for fold in folds:
         folder = work / f"fold-{fold}"
@@ -173,20 +212,3 @@ def choose_species(
         )
         outputs.append(run.outputs("validation"))
     return score_species(corpus, outputs)
-
-
-def _prepared(
-    recipe: Recipe, data: Path, *, work: Path, workers: int, say: Callable[[str], None]
-) -> Corpus:
-    folder, split = work / "corpus", recipe.split
-    if not (folder / "corpus.json").exists():
-        say(f"preparing {data} in {folder}")
-        prepare(
-            data,
-            folder,
-            test_share=split.test_share,
-            folds=split.folds,
-            seed=split.seed,
-            workers=workers,
-        )
-    return read_corpus(folder)

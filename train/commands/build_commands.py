@@ -58,7 +58,10 @@ def build(
         loaded, data, out=out, work=folder, device=device, workers=workers, report=show, say=aside
     )
     click.echo((folder / "run" / "report" / "report.md").read_text(encoding="utf-8"))
-    click.echo(f"{out}: bundle {bundle.digest[:12]}, {len(bundle.labels)} species")
+    click.echo(
+        f"{out}: bundle {bundle.digest[:12]}, {len(bundle.labels)} species; try it: edge replay "
+        f"--bundle {out} RECORDING"
+    )
 
 
 @click.command()

@@ -51,13 +51,18 @@ def fit(
     workers: int,
     overrides: Sequence[str],
 ) -> None:
-    """Train; interrupt at any time and run the same command again to go on."""
+    """Train; interrupt at any time and run the same command again to go on.
+
+    Where the recordings have no unknown species, it trains again without some of them.
+    """
     from train.corpus.corpus import read_corpus
     from train.learning.fit import fit as run
+    from train.learning.leaving_out import fit_left_out
 
-    run(
-        recipe_of(recipe, overrides),
-        read_corpus(corpus),
+    loaded, prepared = recipe_of(recipe, overrides), read_corpus(corpus)
+    trained = run(
+        loaded,
+        prepared,
         folder=out,
         cache=cache,
         fold=fold,
@@ -65,6 +70,7 @@ def fit(
         workers=workers,
         report=show,
     )
+    fit_left_out(trained, prepared, cache=cache, device=device, workers=workers, report=show)
     click.echo(f"{out}: trained; next: edge-train calibrate --corpus {corpus} --run {out}")
 
 

@@ -157,7 +157,7 @@ def write_corpus(prepared: Path, corpus: Corpus, *, drawn: dict[str, Any]) -> No
     writer.writeheader()
     for r in corpus.recordings:
         row = {name: getattr(r, name) for name in COLUMNS}
-        row |= {"path": r.path.relative_to(corpus.root).as_posix(), "seconds": f"{r.seconds:.3f}"}
+        row |= {"path": _listed(r.path, corpus.root), "seconds": f"{r.seconds:.3f}"}
         writer.writerow({**row, "secondary_labels": ";".join(r.secondary_labels)})
     write_whole(prepared / TABLE, table.getvalue())
     marked = [(row_id(r.label, r.path), r.stretches) for r in corpus.recordings if r.stretches]
@@ -169,6 +169,11 @@ def write_corpus(prepared: Path, corpus: Corpus, *, drawn: dict[str, Any]) -> No
     write_whole(
         prepared / DESCRIPTION, json.dumps(description, indent=1, ensure_ascii=False) + "\n"
     )
+
+
+def _listed(path: Path, root: Path) -> str:
+    """Return a path below the root, or all of one that is not: that of synthesised noise."""
+    return (path.relative_to(root) if path.is_relative_to(root) else path).as_posix()
 
 
 def read_corpus(prepared: Path | str) -> Corpus:

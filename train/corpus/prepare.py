@@ -3,6 +3,7 @@
 prepared/recordings.csv    with annotations.csv and corpus.json the corpus (`train.corpus.corpus`)
 prepared/quarantine.csv    what cannot be used, and why
 prepared/summary.md        for people
+prepared/noise/            sounds to reject, made where the collection has no noise
 """
 
 from __future__ import annotations
@@ -26,8 +27,12 @@ from train.corpus.quality import Checked, check_files
 from train.corpus.readers import Layout, Listing, read_listing
 from train.corpus.splits import SplitPlan, split_recordings
 from train.corpus.summary import summarise
+from train.corpus.synthesised import with_noise
 
-__all__ = ["Prepared", "Rejected", "prepare", "usable_recordings"]
+__all__ = ["QUARANTINE", "Prepared", "Rejected", "prepare", "usable_recordings"]
+
+
+QUARANTINE = "quarantine.csv"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,16 +69,17 @@ def prepare(
     of the recordings (`train.corpus.annotations`). Raises `UserError`.
     """
     plan = SplitPlan(test_share=test_share, folds=folds, seed=seed)
-    prepared = Path(prepared)
+    prepared = Path(prepared).resolve()
     listing = read_listing(source, layout=layout)
     _refuse_contradictions(listing)
     marked = _read_marked(annotations, listing)
     usable, quarantine = usable_recordings(listing, workers=workers)
     usable = _annotate(usable, marked)
     _refuse_hopeless(source, usable, quarantine)
+    usable = with_noise(usable, prepared / "noise")
     corpus = Corpus(root=listing.root, recordings=split_recordings(usable, plan))
     summary = summarise(corpus, Counter(rejected.reason.split(" (")[0] for rejected in quarantine))
-    _write_quarantine(prepared / "quarantine.csv", quarantine, listing.root)
+    _write_quarantine(prepared / QUARANTINE, quarantine, listing.root)
     write_corpus(prepared, corpus, drawn={"layout": listing.layout, **dataclasses.asdict(plan)})
     write_whole(prepared / "summary.md", summary)
     return Prepared(corpus=corpus, quarantine=quarantine, summary=summary)

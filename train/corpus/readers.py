@@ -62,7 +62,10 @@ def read_listing(source: Path | str, *, layout: Layout = "auto") -> Listing:
     names = read_species_names(SPECIES) if SPECIES.is_file() else {}
     recordings = tuple(_named(recording, names) for recording in _read(table, layout))
     if not recordings:
-        raise UserError(f"{table}: lists no recordings")
+        raise UserError(
+            f"{table}: lists no recordings",
+            suggestion="give a manifest.csv, or a folder per species with recordings in it",
+        )
     _check_labels(table, recordings)
     root = table if table.is_dir() else table.parent
     return Listing(root=root, layout=layout, recordings=recordings)

@@ -18,12 +18,14 @@ from edge.errors import UserError
 from train.corpus.corpus import Corpus
 from train.corpus.splits import group_of
 from train.judging.calibration import Calibration
+from train.judging.contrasts import NOISES
+from train.judging.left_out import Turn, as_in_turns, calibration_truth
 from train.judging.metrics import OpenSet, macro_f1
 from train.judging.rules import PAPER, fit_blend, fit_rules, held_out_blend, held_out_gaussians
 from train.judging.truth import BACKGROUND, UNKNOWN, Truth, truth_of
 from train.windows.outputs import WindowOutputs
 
-__all__ = ["calibrate", "choose_rule", "macro_auroc"]
+__all__ = ["calibrate", "calibrate_turn", "choose_rule", "macro_auroc"]
 
 PAPER_THRESHOLD = -float(np.log(0.5))  # the paper rejects when the density is below 0.5
 TIE = 1e-3  # of AUROC
@@ -39,12 +41,13 @@ def calibrate(
     activation: Activation,
     acceptance: float = 0.95,
     seed: int = 0,
+    turns: Sequence[Turn] = (),
 ) -> Calibration:
     """Fit all rules and choose the one with the largest AUROC on validation.
 
     `train` and `validation` are windows of dev. The threshold of each rule lets `acceptance` of the
-    known validation windows pass; only the paper's rule keeps its own. Raises `UserError` where
-    there is nothing to fit or to choose with.
+    known validation windows pass; only the paper's rule keeps its own. With `turns`, AUROC on
+    unknown species is their mean, and no blend is fitted. Raises `UserError` for nothing to fit.
     """
     if not 0 < acceptance < 1:
         raise UserError(f"acceptance {acceptance}: needs a share between 0 and 1")
@@ -52,14 +55,16 @@ def calibrate(
         raise UserError(
             "training and validation outputs have different labels; run 'edge-train fit' again"
         )
-    truth = truth_of(corpus, validation)
+    truth = calibration_truth(corpus, validation)
     _refuse_unfit(corpus, train, validation, truth)
-    rules, held_out = _fit(corpus, train, validation, truth, seed=seed)
+    rules, held_out = _fit(corpus, train, validation, truth, seed=seed, blended=not turns)
     heads, rows = {}, []
     for name, rule in rules.items():
         novelty = novelty_of(rule, validation)
         heads[name] = head_at(name, rule, novelty[truth.known], activation, acceptance)
         rows.append(row_of(name, heads[name], truth, validation, held_out.get(name, novelty)))
+    if turns:
+        rows = as_in_turns(rows, [calibrate_turn(t, activation, acceptance) for t in turns])
     return Calibration(
         labels=validation.labels,
         activation=activation,
@@ -70,6 +75,13 @@ def calibrate(
     )
 
 
+def calibrate_turn(turn: Turn, activation: Activation, acceptance: float) -> Calibration:
+    """Calibrate a turn on its own validation, in which the species that it left out are unknown."""
+    return calibrate(
+        turn.corpus, turn.train, turn.validation, activation=activation, acceptance=acceptance
+    )
+
+
 def _fit(
     corpus: Corpus,
     train: WindowOutputs,
@@ -77,6 +89,7 @@ def _fit(
     truth: Truth,
     *,
     seed: int,
+    blended: bool,
 ) -> tuple[dict[str, Rule], dict[str, Novelty]]:
     """Return every rule, and the novelty that rules fitted to validation give unseen windows (W,).
 
@@ -84,10 +97,12 @@ def _fit(
     """
     train_truth, groups = truth_of(corpus, train), groups_of(corpus, validation)
     rules: dict[str, Rule] = dict(fit_rules(train_truth, train, truth, validation, seed=seed))
+    held_out = held_out_gaussians(train_truth, train, truth, validation, groups)
+    if not blended:
+        return rules, held_out
     chosen = _blend_members(rules, truth, validation)
     members = {name: rule for name, rule in rules.items() if name in chosen}
     rules["blend"] = fit_blend(members, truth, validation)
-    held_out = held_out_gaussians(train_truth, train, truth, validation, groups)
     held_out["blend"] = held_out_blend(members, truth, validation, groups)
     return rules, held_out
 
@@ -106,21 +121,22 @@ def choose_rule(rows: Sequence[Mapping[str, Any]]) -> str:
 def macro_auroc(novelty: NDArray[Any], truth: Truth) -> tuple[float, float]:
     """Return AUROC and FPR95 of knowns against outliers.
 
-    Each is half that of unknown species, half the mean over the kinds of noise and background.
+    Half of it is of unknown species, half the mean over the kinds of noise and background.
     """
-    per_kind = {
-        kind: _against(novelty, truth, truth.kind == kind)
-        for kind in truth.kinds
-        if kind in _outlier_kinds(truth)
-    }
-    species = [per_kind.pop(UNKNOWN)] if UNKNOWN in per_kind else []
-    halves = [np.mean(half, axis=0) for half in (species, list(per_kind.values())) if half]
-    auroc, fpr = np.mean(halves, axis=0)
+    auroc, fpr = np.mean(list(_halves(novelty, truth).values()), axis=0)
     return float(auroc), float(fpr)
 
 
-def _outlier_kinds(truth: Truth) -> set[str]:
-    return {UNKNOWN, *np.unique(truth.kind[truth.noise]).tolist()}
+def _halves(novelty: NDArray[Any], truth: Truth) -> dict[str, NDArray[np.float64]]:
+    """Return (AUROC, FPR95) against unknown species and against noise, of those that there are."""
+    kinds = {UNKNOWN: truth.kind[truth.unknown], NOISES: truth.kind[truth.noise]}
+    return {
+        name: np.mean(
+            [_against(novelty, truth, truth.kind == kind) for kind in np.unique(found)], axis=0
+        )
+        for name, found in kinds.items()
+        if len(found)
+    }
 
 
 def _against(
@@ -145,7 +161,8 @@ def row_of(
     once = np.ones((1, counted.sum()))
     classes = len(outputs.labels)
     f1 = macro_f1(truth.species[counted], predicted[counted], once, classes=classes)
-    kinds = {"unknown species": truth.unknown, "noise and background": truth.noise}
+    kinds = {UNKNOWN: truth.unknown, NOISES: truth.noise}
+    halves = {f"auroc {kind}": float(half[0]) for kind, half in _halves(novelty, truth).items()}
     rejected = {
         f"rejected {kind}": round(float(np.mean(~accepted[mask])), 4)
         for kind, mask in kinds.items()
@@ -157,6 +174,7 @@ def row_of(
         "fpr95": fpr,
         "acceptance": float(accepted[truth.known].mean()),
         "macro_f1": float(f1[0]),
+        **halves,
         **rejected,
     }
 
@@ -213,5 +231,5 @@ def _refuse_unfit(
     if not (truth.unknown.any() or truth.noise.any()):
         raise UserError(
             f"validation has no {UNKNOWN}, noise or {BACKGROUND}: a rejection rule cannot be "
-            "chosen against nothing"
+            "chosen against nothing; 'edge-train prepare' synthesises noise where there is none"
         )

@@ -7,6 +7,7 @@ over recordings (`train.judging.metrics.Bootstrap`).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,7 @@ def evaluate(
     calibration: Calibration,
     *,
     validation: WindowOutputs | None = None,
+    lacking: Mapping[str, Any] | None = None,
     out_dir: Path | None = None,
     resamples: int = 500,
     seed: int = 0,
@@ -52,8 +54,9 @@ def evaluate(
 
     Plain JSON types; an estimate is {"value", "low", "high"}, null where it is undefined. Rows of
     5 s are judged where outputs of the `validation` split are given, which their thresholds come
-    from. Writes report.json, report.md, lists.csv and plots into `out_dir` when one is given.
-    Raises `UserError` where there is nothing to judge, or the labels differ.
+    from. `lacking` is what the collection lacks (`train.judging.left_out`), for the report. Writes
+    report.json, report.md, lists.csv and plots into `out_dir` when one is given. Raises `UserError`
+    where there is nothing to judge, or the labels differ.
     """
     outputs = _of_test(corpus, outputs)
     truth = truth_of(corpus, outputs)
@@ -70,6 +73,7 @@ def evaluate(
         scores = calibration.head.scores
         rows = judge_rows(corpus, validation, outputs, scores, resamples=resamples, seed=seed)
         report["rows"] = {**rows, "variants": [plain_estimates(v) for v in rows["variants"]]}
+    report |= lacking or {}
     if out_dir is not None:
         _write(report, corpus, outputs, windows[calibration.chosen], recordings, Path(out_dir))
     return report

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from train.judging.left_out import means_of_turns
+
 __all__ = ["headline"]
 
 
 def headline(report: Mapping[str, Any]) -> dict[str, Any]:
     """Return the numbers that the manifest carries for programs: values on the test split."""
     windows, recordings = report["windows"], report["recordings"]
+    turns = report.get("left_out")
     return {
         "split": report["split"],
         "rule": report["rule"],
@@ -20,4 +23,5 @@ def headline(report: Mapping[str, Any]) -> dict[str, Any]:
         "macro_f1_per_window": windows["closed"]["macro_f1"]["value"],
         "auroc": {name: curve["auroc"]["value"] for name, curve in windows["open"].items()},
         "accepted": {kind: value["value"] for kind, value in windows["accepted"].items()},
+        **({"species_left_out_in_turn": means_of_turns(turns)} if turns else {}),
     }

@@ -12,6 +12,7 @@ from typing import Any
 
 from edge.files import write_whole
 from train.corpus.summary import markdown_table
+from train.judging.left_out import render_stand_ins
 
 __all__ = [
     "accepted_table",
@@ -45,6 +46,7 @@ def render_report(report: Mapping[str, Any]) -> str:
         f"{report['species']} species, rule `{report['rule']}`, its threshold at "
         f"{report['acceptance_wanted']:.0%} acceptance of known validation windows. Brackets: 95 % "
         f"bootstrap intervals over recordings, {report['resamples']} resamples.",
+        *render_stand_ins(report),
         "## Known species, no rejection",
         closed_table(report),
         "## Known against unknown",

@@ -51,7 +51,7 @@ def windows_of(
 
     They are computed once, and kept in `cache` by the digest of the spec and of the recording.
     """
-    file = cache / f"windows-{spec.digest[:16]}-{hop_s:g}" / f"{recording.sha256}.npz"
+    file = _kept(recording, spec=spec, hop_s=hop_s, cache=cache)
     if file.exists():
         with np.load(file) as arrays:
             return _as_marked(recording, CutWindows(**arrays), spec)
@@ -59,6 +59,10 @@ def windows_of(
     with replacing(file) as staged:
         np.savez(staged, **dataclasses.asdict(windows))
     return _as_marked(recording, windows, spec)
+
+
+def _kept(recording: Recording, *, spec: FrontendSpec, hop_s: float, cache: Path) -> Path:
+    return cache / f"windows-{spec.digest[:16]}-{hop_s:g}" / f"{recording.sha256}.npz"
 
 
 def _as_marked(recording: Recording, windows: CutWindows, spec: FrontendSpec) -> CutWindows:
@@ -130,7 +134,8 @@ def windows_of_all(
 ) -> Iterator[CutWindows]:
     """Yield `windows_of` of every recording, in their order, by `workers` processes."""
     task = partial(windows_of, spec=spec, hop_s=hop_s, cache=cache)
-    if workers < 2:
+    missing = [r for r in recordings if not _kept(r, spec=spec, hop_s=hop_s, cache=cache).exists()]
+    if workers < 2 or not missing:  # processes take seconds to start
         yield from map(task, recordings)
         return
     with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:

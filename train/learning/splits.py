@@ -45,7 +45,8 @@ def species_to_learn(recipe: Recipe, corpus: Corpus, splits: Splits) -> tuple[st
     if missing:
         raise ConfigError(
             f"recipe {recipe.name}: species '{missing[0]}' is not among the corpus's {len(labels)} "
-            "known labels"
+            "known labels",
+            suggestion="config/recipes/own.yaml learns whatever species there are",
         )
     wanted = [label for label in labels if not recipe.species or label in recipe.species]
     trained = {r.label for r in splits.train if r.role == "known"}

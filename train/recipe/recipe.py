@@ -21,7 +21,7 @@ OPTIMISERS = ("adagrad", "adam", "adamw", "rmsprop", "sgd")
 SCHEDULES = ("constant", "cosine")
 FRAMES = ("segmentation",)  # networks that say when, not only whether
 # What training does not depend on.
-INDECISIVE = ("notes", "acceptance", "withheld")
+INDECISIVE = ("notes", "acceptance", "withheld", "left_out_share")
 # Section, key, and the value that changes nothing, of keys that older checkpoints do not know.
 NEWCOMERS: tuple[tuple[str, str, Any], ...] = (
     ("", "head_rate", 1.0),
@@ -42,7 +42,9 @@ class Recipe:
     checkpoint. `species` limits the labels to learn (all, when empty); known recordings of other
     labels become outliers. `withheld` species are learnt but answered with 'none of these'
     (`train.networks.withheld`). `acceptance` is the share of known validation windows that the
-    rejection rule lets pass; `notes` go into the model card. `head_rate` is how many times the
+    rejection rule lets pass; `notes` go into the model card. `left_out_share` is the share of the
+    steps that each training with species left out has (`train.learning.leaving_out`; 0: there is
+    none). `head_rate` is how many times the
     learning rate the layers behind a published trunk have. `classifier` is trained on frozen
     embeddings, where the network has no logits of its own. `pseudo` makes it a recipe for
     `edge-train segment` and `shift`.
@@ -70,6 +72,7 @@ class Recipe:
     split: SplitSpec = field(default_factory=SplitSpec)
     withheld: tuple[str, ...] = ()
     acceptance: float = 0.95
+    left_out_share: float = 0.25
     notes: str = ""
 
     def __post_init__(self) -> None:
@@ -89,6 +92,8 @@ class Recipe:
         in_stages = sum(stage.steps for stage in self.stages)
         if self.stages and in_stages != self.steps:
             raise SpecError(f"stages: their steps add up to {in_stages}, but steps is {self.steps}")
+        if not 0 <= self.left_out_share <= 1:
+            raise SpecError(f"left_out_share: {self.left_out_share} is outside 0..1")
         if not 0 < self.head_rate <= 1000:
             raise SpecError(f"head_rate: {self.head_rate} is outside 0..1000")
 

@@ -27,6 +27,7 @@ def test_a_recipe_is_read_and_its_network_fits_its_frontend(path: Path) -> None:
 def test_every_system_of_the_papers_has_a_recipe() -> None:
     assert {path.stem.split("-")[0] for path in RECIPES} == {
         "default",
+        "own",
         "s1",
         "s2",
         "s3",

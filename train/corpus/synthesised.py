@@ -1,7 +1,8 @@
-"""Sounds that no animal makes, for a study that has recorded none."""
+"""Sounds that no animal makes, for a collection that has recorded none."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,20 +11,39 @@ from numpy.typing import NDArray
 
 from edge.files import replacing
 from train.corpus.corpus import Recording
+from train.corpus.voice import voice
 
-__all__ = ["synthesised_noise"]
+__all__ = ["is_synthesised", "synthesised_noise", "with_noise", "without_recorded_noise"]
 
 RATE_HZ = 48_000
 SECONDS = 12
 SEEDS = 5
 COLOURS = {"hiss": 0.0, "wind": 2.0, "rain": 1.0}  # the power falls with this power of frequency
 HUM_HZ = 50.0
+SOURCE = "synthesised"
+
+
+def with_noise(recordings: Sequence[Recording], folder: Path) -> list[Recording]:
+    """Return the recordings, with synthesised noise in `folder` where none of them is noise."""
+    if any(r.role == "noise" for r in recordings):
+        return list(recordings)
+    return [*recordings, *synthesised_noise(folder)]
+
+
+def is_synthesised(recording: Recording) -> bool:
+    """Return whether it is one that `with_noise` added."""
+    return recording.source == SOURCE
+
+
+def without_recorded_noise(recordings: Sequence[Recording]) -> bool:
+    """Return whether there is no noise and no background among them but what was synthesised."""
+    return not any(r.role in ("noise", "background") and not is_synthesised(r) for r in recordings)
 
 
 def synthesised_noise(folder: Path) -> list[Recording]:
-    """Return recordings of hiss, rain, wind and hum, which it writes into `folder`."""
+    """Return recordings of hiss, rain, wind, hum and voices, which it writes into `folder`."""
     recordings = []
-    for kind in (*COLOURS, "hum"):
+    for kind in (*COLOURS, "hum", "voice"):
         for seed in range(SEEDS):
             file = folder / f"{kind}_{seed}.flac"
             samples = _noise(kind, np.random.default_rng(seed))
@@ -36,7 +56,7 @@ def synthesised_noise(folder: Path) -> list[Recording]:
                     label=f"synthesised_{kind}",
                     recording=file.stem,
                     seconds=float(SECONDS),
-                    source="synthesised",
+                    source=SOURCE,
                     sha256=f"synthesised-{kind}-{seed}",
                 )
             )
@@ -52,6 +72,8 @@ def _noise(kind: str, rng: np.random.Generator) -> NDArray[np.float32]:
         t = np.arange(count) / RATE_HZ
         tones = (rng.uniform(0.1, 1) * np.sin(2 * np.pi * HUM_HZ * k * t) for k in range(1, 12))
         samples = sum(tones) + 0.05 * np.fft.irfft(spectrum, count)
+    elif kind == "voice":
+        samples = voice(count, RATE_HZ, rng)
     else:
         spectrum /= np.maximum(frequency, 20.0) ** (COLOURS[kind] / 2)
         samples = np.fft.irfft(spectrum, count)

@@ -1,0 +1,127 @@
+"""Unknown species where a collection has none: its own, left out of a training in turn.
+
+Each turn trains a smaller run that never hears some of the species. To it they are unknown, as a
+stranger's animal will be to the run that is kept: from the turns one learns which rejection rule
+holds, and how well.
+
+run/left-out-0/    a run like any other (`train.learning.fit`); up to two more beside it
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from train.corpus.corpus import Corpus, Recording
+from train.corpus.splits import group_of
+from train.learning.fit import fit
+from train.learning.members import Report
+from train.learning.run import TrainedRun, load_run
+from train.recipe.recipe import Recipe
+
+__all__ = ["LeftOut", "deal_species", "finished_turns", "fit_left_out", "turns_to_train", "without"]
+
+TURNS = 3
+FEWEST = 2  # species that a network can tell apart
+
+
+@dataclass(frozen=True, kw_only=True)
+class LeftOut:
+    """A run that never heard the species `labels`, and the corpus in which they are unknown."""
+
+    labels: tuple[str, ...]
+    run: TrainedRun
+    corpus: Corpus
+
+
+def fit_left_out(
+    run: TrainedRun, corpus: Corpus, *, cache: Path, device: str, workers: int, report: Report
+) -> None:
+    """Train the turns of a finished run (`turns_to_train`), resuming."""
+    for i, labels in enumerate(turns_to_train(run, corpus)):
+        fit(
+            _smaller(run.recipe, [label for label in run.labels if label not in labels]),
+            without(corpus, labels, fold=run.fold),
+            folder=_folder(run, i),
+            cache=cache,
+            fold=run.fold,
+            device=device,
+            workers=workers,
+            report=report,
+        )
+
+
+def turns_to_train(run: TrainedRun, corpus: Corpus) -> tuple[tuple[str, ...], ...]:
+    """Return which species each turn leaves out; no turn where the corpus has unknown species.
+
+    There is none either where the recipe wants none, where it starts from an earlier run, or where
+    fewer than two species would be left.
+    """
+    if corpus.of(role="unknown") or run.recipe.pseudo or not run.recipe.left_out_share:
+        return ()
+    return deal_species(run.labels)
+
+
+def finished_turns(run: TrainedRun, corpus: Corpus) -> tuple[LeftOut, ...]:
+    """Return the turns of a run that are there; none where the corpus has unknown species."""
+    if corpus.of(role="unknown"):
+        return ()
+    found = []
+    for i, labels in enumerate(deal_species(run.labels)):
+        if (_folder(run, i) / "outputs-test.npz").exists():
+            heard_without = without(corpus, labels, fold=run.fold)
+            found.append(
+                LeftOut(labels=labels, run=load_run(_folder(run, i)), corpus=heard_without)
+            )
+    return tuple(found)
+
+
+def deal_species(labels: Sequence[str]) -> tuple[tuple[str, ...], ...]:
+    """Return which species each turn leaves out: every one once, and two at least stay."""
+    if len(labels) <= FEWEST:
+        return ()
+    turns = min(TURNS, len(labels))
+    return tuple(tuple(labels[i::turns]) for i in range(turns))
+
+
+def without(corpus: Corpus, labels: Collection[str], *, fold: int) -> Corpus:
+    """Return the corpus, its recordings in the same order, with species `labels` as unknown ones.
+
+    What would have trained validates with `fold`; it is unused where its recordist trains.
+    """
+    training = {
+        group_of(r)
+        for r in corpus.of(split="dev")
+        if r.fold != fold and not (r.role == "known" and r.label in labels)
+    }
+
+    def changed(r: Recording) -> Recording:
+        if r.role != "known" or r.label not in labels:
+            return r
+        unknown = dataclasses.replace(r, role="unknown")
+        if r.split != "dev" or r.fold == fold:
+            return unknown
+        if group_of(r) in training:
+            return dataclasses.replace(unknown, split="unused", fold=-1)
+        return dataclasses.replace(unknown, fold=fold)
+
+    return dataclasses.replace(corpus, recordings=tuple(map(changed, corpus.recordings)))
+
+
+def _folder(run: TrainedRun, turn: int) -> Path:
+    return run.folder / f"left-out-{turn}"
+
+
+def _smaller(recipe: Recipe, species: Sequence[str]) -> Recipe:
+    """Return the recipe of one short training of the species, of a single network."""
+    share = recipe.left_out_share
+    stages = tuple(
+        dataclasses.replace(stage, steps=max(1, round(share * stage.steps)))
+        for stage in recipe.stages
+    )
+    steps = sum(stage.steps for stage in stages) or max(1, round(share * recipe.steps))
+    return dataclasses.replace(
+        recipe, species=tuple(species), withheld=(), members=1, steps=steps, stages=stages
+    )
