@@ -47,6 +47,13 @@ class BoundedClient(mqtt.Client):
         """Note that a packet was the answer to one of ours."""
         self._unasked.spend(-1)
 
+    def let_go(self) -> None:
+        """Close the sockets by which it wakes itself; it is not used again.
+
+        Else that is left to the order in which garbage is found.
+        """
+        self._reset_sockets(sockpair_only=True)
+
     def _sock_recv(self, bufsize: int) -> bytes:
         if bufsize > LARGEST_BYTES:
             raise FloodError(f"a packet of {bufsize} bytes")

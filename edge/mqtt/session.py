@@ -177,10 +177,7 @@ class Session:
         return acks
 
     def close(self) -> None:
-        """Say goodbye, so that the broker does not send the will.
-
-        It is harmless when the connection is gone.
-        """
+        """Say goodbye, so that the broker does not send the will; harmless without a connection."""
         with contextlib.suppress(OSError, *NONSENSE):
             self._client.disconnect()
         self.abort()
@@ -191,6 +188,7 @@ class Session:
         if sock is not None:
             with contextlib.suppress(OSError):
                 sock.close()
+        self._client.let_go()
 
     def _loop(self, sock: Any, timeout_s: float) -> None:
         # TLS may have decrypted more than was asked for, of which select knows nothing.

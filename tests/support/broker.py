@@ -233,7 +233,8 @@ class Subscriber:
         self._client.disconnect()
         self._client.loop_stop()
         # Without circles the client is gone with this object, and closes what it has open.
-        self._client.on_connect = self._client.on_subscribe = self._client.on_message = None
+        self._client.on_connect = self._client.on_disconnect = None
+        self._client.on_subscribe = self._client.on_message = None
 
     def _message(self, client: mqtt.Client, userdata: Any, message: mqtt.MQTTMessage) -> None:
         self.arrived_s.append(time.monotonic())
