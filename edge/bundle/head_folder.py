@@ -25,7 +25,7 @@ from edge.bundle.verified import (
 )
 from edge.errors import BundleError, SpecError
 
-__all__ = ["TOLERANCE", "head_on", "trunk_folder"]
+__all__ = ["head_on", "trunk_folder"]
 
 SHIPPED = Path(__file__).parents[1] / "models"
 TOLERANCE = 1e-3  # of logits, on the outputs that the trunk must give for its golden window

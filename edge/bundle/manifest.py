@@ -28,6 +28,7 @@ SCORE_THRESHOLD = 0.5  # of labels without a threshold of their own, where a win
 OMITTED = (
     *("variants", "label_thresholds", "attention", "occurrence", "licence", "source", "trunk"),
 )
+TRUNK_FILES = ("model.onnx", "frontend.npz")  # of a bundle, all that a head stands on
 MOST_LABELS = 20_000
 MOST_VARIANTS = 16
 
@@ -191,17 +192,11 @@ class Manifest:
         """
         if self.trunk:
             return self.trunk
-        below = {"model.onnx": self.files.get("model.onnx"), **self._stored}
+        below = {name: self.files[name] for name in TRUNK_FILES if name in self.files}
         labels = [label.label for label in self.labels]
         return canonical_digest(
             {"frontend": self.frontend.as_mapping(), "files": below, "labels": labels}
         )
-
-    @property
-    def _stored(self) -> dict[str, str]:
-        """The bands that the frontend needs, by their sha256."""
-        name = "frontend.npz"
-        return {name: self.files[name]} if name in self.files else {}
 
     @cached_property
     def digest(self) -> str:

@@ -66,14 +66,13 @@ class Site:
         A withheld label is as novel here as it is familiar to the model, so above 0.5; with a
         margin, novelty is how far others outdo what is listed.
         """
-        if p.health.gated:
+        weighed = self._off_list == "unknown" and self._decision.margin is not None
+        if p.health.gated or (p.label is None and not weighed):
             return p
         listed = self._listed_at(p.start_sample)
         expected = tuple(s for s in p.accepted if listed[self._decision.index[s.label]])
-        if self._off_list == "unknown" and self._decision.margin is not None:
+        if weighed:
             return self._weighed(p, listed, expected)
-        if p.label is None:
-            return p
         if self._off_list == "next":
             expected = expected or self._next(p, listed)
         return _left_with(expected, p, novelty=max(1.0 - p.novelty, REJECTED))

@@ -14,18 +14,19 @@ from numpy.typing import NDArray
 from edge.bundle import Bundle, Label
 from edge.bundle.top import Top
 from edge.errors import UserError
-from train.adapting.answers import Answers, Watch, answers_of_all
+from train.adapting.answers import Answers, answers_of_all
 from train.adapting.fitting import fit_top
 from train.adapting.windows import holding
 from train.corpus.corpus import Corpus, Recording
 from train.corpus.prepare import usable_recordings
 from train.corpus.readers import read_listing
 from train.corpus.splits import SplitPlan, split_recordings
-from train.corpus.synthesised import synthesised_noise
+from train.corpus.synthesised import with_noise
 from train.judging.calibrate_head import calibrate_head
 from train.judging.calibration import Calibration
 from train.judging.evaluate import evaluate
 from train.judging.species_match import Names
+from train.windows.listening import Watch
 from train.windows.outputs import WindowOutputs
 
 __all__ = ["Adapted", "Means", "adapt"]
@@ -124,8 +125,8 @@ def _corpus(data: Path, cache: Path, *, workers: int) -> tuple[Corpus, list[str]
     if len(known) < 2:
         raise UserError(f"{data}: has usable recordings of {len(known)} species, two are needed")
     roles = {r.role for r in usable}
+    usable = with_noise(usable, cache / "noise")
     if "noise" not in roles:
-        usable = [*usable, *synthesised_noise(cache / "noise")]
         notes.append(
             "there is no noise among the recordings: synthesised hiss, rain, wind, hum, voices"
         )

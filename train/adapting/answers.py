@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -15,11 +15,10 @@ from numpy.typing import NDArray
 from edge.bundle import Bundle
 from edge.files import replacing
 from train.corpus.corpus import Recording
-from train.windows.listening import Listened, Listener, in_processes
+from train.windows.listening import Listened, Listener, Watch, in_processes
 
-__all__ = ["Answers", "Watch", "answers_of_all"]
+__all__ = ["Answers", "answers_of_all"]
 
-Watch = Callable[[Iterator[Any], int], Iterable[Any]]
 COLUMNS = ("start_s", "active", "embedding", "logits")
 
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import click
 
 from edge.errors import UserError
-from edge.files import write_whole
 from train.commands.options import CORPUS, PATH, WORKERS
 from train.commands.progress import watched
 
@@ -105,12 +103,12 @@ def _evaluate_bundle(bundle: str, data: Path, *, out: Path | None, **options: An
     from edge.bundle.places import named_bundle
     from train.judging.any_bundle import evaluate_bundle
     from train.judging.bundle_report import render_bundle_report
+    from train.judging.report import write_report
 
     report = evaluate_bundle(named_bundle(bundle), data, watch=watched, **options)
     text = render_bundle_report(report)
     if out is not None:
-        write_whole(out / "report.json", json.dumps(report, indent=1, allow_nan=False) + "\n")
-        write_whole(out / "report.md", text)
+        write_report(report, text, out)
     click.echo(text)
 
 

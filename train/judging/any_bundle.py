@@ -6,7 +6,6 @@ Nothing is trained, so every recording is heard and judged. The report is that o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +23,11 @@ from train.judging.collection import Collection, collect
 from train.judging.hearing import Heard, hear_all
 from train.judging.levels import by_species, counted, measure_level, measure_rule
 from train.judging.metrics import Bootstrap
+from train.windows.listening import Watch
 
 __all__ = ["evaluate_bundle"]
 
 Report = dict[str, Any]
-Watch = Callable[[Iterator[Any], int], Iterable[Any]]
 DECIDES = "as it decides"
 
 

@@ -33,14 +33,13 @@ def calibrate_head(
         "trunk margin": Column(index=dimensions - 2),
         "trunk logit": Column(index=dimensions - 1),
     }
-    novelty = {name: novelty_of(rule, validation) for name, rule in rules.items()}
     members = dict(rules)
     rules["blend"] = fit_blend(members, truth, validation)
     held_out = held_out_blend(members, truth, validation, groups_of(corpus, validation))
     heads: dict[str, Head] = {}
     rows: list[dict[str, Any]] = []
     for name, rule in rules.items():
-        own = novelty.get(name, novelty_of(rule, validation))
+        own = novelty_of(rule, validation)
         heads[name] = head_at(name, rule, own[truth.known], ACTIVATION, acceptance)
         ranked = held_out if name == "blend" else own
         rows.append(row_of(name, heads[name], truth, validation, ranked))

@@ -28,7 +28,7 @@ from train.judging.levels import (
 from train.judging.metrics import Bootstrap
 from train.judging.nocall_f1 import judge_rows
 from train.judging.ranking import write_lists
-from train.judging.report import write_report
+from train.judging.report import render_report, write_report
 from train.judging.rules import PAPER
 from train.judging.truth import truth_of
 from train.windows.outputs import WindowOutputs
@@ -137,4 +137,4 @@ def _write(
     files = [corpus.recordings[i].path.name for i in outputs.recording]
     lists = out_dir / "lists.csv"
     write_lists(lists, files, outputs.start_s, outputs.labels, windows.scores)
-    write_report(report, out_dir)
+    write_report(report, render_report(report), out_dir)

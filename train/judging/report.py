@@ -33,10 +33,10 @@ TEXT = {
 }
 
 
-def write_report(report: Mapping[str, Any], out_dir: Path) -> None:
-    """Write report.json and report.md into `out_dir`."""
+def write_report(report: Mapping[str, Any], text: str, out_dir: Path) -> None:
+    """Write report.json and, with its `text` for people, report.md into `out_dir`."""
     write_whole(out_dir / "report.json", json.dumps(report, indent=1, allow_nan=False) + "\n")
-    write_whole(out_dir / "report.md", render_report(report))
+    write_whole(out_dir / "report.md", text)
 
 
 def render_report(report: Mapping[str, Any]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import multiprocessing
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,8 +19,10 @@ from edge.bundle.features import power_to_db
 from train.windows.activity import Activity, measure_activity
 from train.windows.audio import loop_to, read_audio
 
-__all__ = ["LONGEST_S", "Listened", "Listener", "in_processes"]
+__all__ = ["LONGEST_S", "Listened", "Listener", "Watch", "in_processes"]
 
+# Sees what was heard of each recording pass, and is told how many there are.
+Watch = Callable[[Iterator[Any], int], Iterable[Any]]
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
 # Of a recording: so much of it is in memory at once.
