@@ -41,7 +41,16 @@ from edge.bundle.heads import MaxLogit
 from edge.bundle.occurrence import Occurrence
 from edge.errors import UserError
 
-__all__ = ["LICENCE", "MODEL", "golden_of", "import_birdnet", "installed_birdnet"]
+__all__ = [
+    "LICENCE",
+    "MODEL",
+    "REFERENCE",
+    "content_of",
+    "golden_of",
+    "import_birdnet",
+    "installed_birdnet",
+    "manifest_of",
+]
 
 # From `edge-train evaluate --bundle birdnet --species data` on recordings of 61 of its species and
 # 206 of others, of which docs/evidence.md has the figures. It leaves 99 % of what is named rightly;
