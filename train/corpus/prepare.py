@@ -23,6 +23,7 @@ from edge.errors import UserError
 from edge.files import write_whole
 from train.corpus.annotations import Marked, read_annotations
 from train.corpus.corpus import Corpus, Recording, write_corpus
+from train.corpus.further import placed_beside
 from train.corpus.quality import Checked, check_files
 from train.corpus.readers import Layout, Listing, read_listing
 from train.corpus.splits import SplitPlan, split_recordings
@@ -62,11 +63,13 @@ def prepare(
     seed: int = 0,
     workers: int = 2,
     annotations: Path | None = None,
+    more: Sequence[Path] = (),
 ) -> Prepared:
     """Read the collection `source`, check every file, split by recordist, and write the corpus.
 
     The corpus is in the folder `prepared`. `annotations` is a table of what a person marked in some
-    of the recordings (`train.corpus.annotations`). Raises `UserError`.
+    of the recordings (`train.corpus.annotations`). `more` are further collections to train and
+    validate on (`train.corpus.further`). Raises `UserError`.
     """
     plan = SplitPlan(test_share=test_share, folds=folds, seed=seed)
     prepared = Path(prepared).resolve()
@@ -77,12 +80,27 @@ def prepare(
     usable = _annotate(usable, marked)
     _refuse_hopeless(source, usable, quarantine)
     usable = with_noise(usable, prepared / "noise")
-    corpus = Corpus(root=listing.root, recordings=split_recordings(usable, plan))
+    split = split_recordings(usable, plan)
+    further = _further(more, split, folds=folds, workers=workers)
+    corpus = Corpus(root=listing.root, recordings=(*split, *further))
     summary = summarise(corpus, Counter(rejected.reason.split(" (")[0] for rejected in quarantine))
     _write_quarantine(prepared / QUARANTINE, quarantine, listing.root)
     write_corpus(prepared, corpus, drawn={"layout": listing.layout, **dataclasses.asdict(plan)})
     write_whole(prepared / "summary.md", summary)
     return Prepared(corpus=corpus, quarantine=quarantine, summary=summary)
+
+
+def _further(
+    more: Sequence[Path], split: Sequence[Recording], *, folds: int, workers: int
+) -> tuple[Recording, ...]:
+    """Return the usable recordings of further collections that the first does not have."""
+    heard = {r.sha256 for r in split}
+    further: list[Recording] = []
+    for source in more:
+        usable, _ = usable_recordings(read_listing(source), workers=workers)
+        further += [r for r in usable if r.sha256 not in heard]
+        heard |= {r.sha256 for r in usable}
+    return placed_beside(split, further, folds=folds)
 
 
 def usable_recordings(

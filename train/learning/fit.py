@@ -34,6 +34,7 @@ from train.learning.members import (
 from train.learning.run import TrainedRun, load_run
 from train.learning.splits import fold_splits, species_to_learn
 from train.networks.ensemble import NetworkEnsemble
+from train.recipe.objectives import DistilSpec
 from train.recipe.recipe import Recipe
 from train.windows.cache import ComponentCache
 from train.windows.outputs import HOP_S, WindowOutputs
@@ -99,7 +100,8 @@ def start_task(
         earlier=earlier,
     )
     check_network(task)
-    task.cache.fill(splits.train, workers=workers)
+    if not isinstance(recipe.objective, DistilSpec):
+        task.cache.fill(splits.train, workers=workers)
     return task
 
 

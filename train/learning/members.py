@@ -20,6 +20,7 @@ from torch import nn
 from edge.bundle import Frontend
 from edge.errors import SpecError, UserError
 from train.learning.checkpoint import load_trained
+from train.learning.objective import Objective
 from train.learning.objectives import build_objective
 from train.learning.splits import Splits
 from train.learning.stages import check_stages
@@ -27,7 +28,7 @@ from train.learning.trainer import Progress, Trainer, pick_device
 from train.networks import build_network
 from train.networks.backbones import Backbone, load_published
 from train.recipe.load import load_recipe
-from train.recipe.objectives import FocalSpec
+from train.recipe.objectives import DistilSpec, FocalSpec
 from train.recipe.recipe import Recipe
 from train.windows.batches import Batches
 from train.windows.cache import ComponentCache
@@ -164,10 +165,7 @@ def _train_member(task: MemberTask, member: int, report: Report) -> nn.Module:
     network = member_network(recipe, task.labels)
     if not (folder / "checkpoint.pt").exists():
         _give_first_weights(network, task, member)
-    windows = TrainingWindows(
-        task.splits.train, cache=task.cache, labels=task.labels, sampling=_sampling(task)
-    )
-    objective = build_objective(recipe.objective, Batches(windows, recipe.augment), device)
+    objective, validate = _lessons(task, device)
     trainer = Trainer(
         recipe, network, objective, folder=folder, device=device, seed=recipe.seed + member
     )
@@ -179,9 +177,32 @@ def _train_member(task: MemberTask, member: int, report: Report) -> nn.Module:
         board.flush()
         report(member, progress)
 
-    trained = trainer.run(_validation(task), log)
+    trained = trainer.run(validate, log)
     board.close()
     return trained.cpu().eval()
+
+
+def _lessons(
+    task: MemberTask, device: torch.device
+) -> tuple[Objective, Callable[[nn.Module], dict[str, float]]]:
+    """Return the objective, and a measure to call after each epoch."""
+    recipe = task.recipe
+    if isinstance(recipe.objective, DistilSpec):
+        from train.distilling.lessons import Lessons
+
+        lessons = Lessons(
+            recipe=recipe,
+            labels=task.labels,
+            splits=task.splits,
+            device=device,
+            workers=task.threads,
+        )
+        return lessons.begin()
+    windows = TrainingWindows(
+        task.splits.train, cache=task.cache, labels=task.labels, sampling=_sampling(task)
+    )
+    batches = Batches(windows, recipe.augment)
+    return build_objective(recipe.objective, batches, device), _validation(task)
 
 
 def _sampling(task: MemberTask) -> Sampling:

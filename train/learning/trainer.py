@@ -24,7 +24,7 @@ from train.learning.checkpoint import CHECKPOINT, load_torch, save_torch, write_
 from train.learning.objective import Objective
 from train.learning.stages import move_only, stage_at
 from train.networks.backbones import Backbone
-from train.recipe.objectives import CrossEntropySpec
+from train.recipe.objectives import CrossEntropySpec, DistilSpec
 from train.recipe.recipe import Recipe
 from train.recipe.sections import StageSpec
 
@@ -94,7 +94,8 @@ class Trainer:
         self.device = device
         laid_out: Any = network.to(device)
         self.network: nn.Module = laid_out.to(memory_format=torch.channels_last)
-        decay = recipe.objective.average if isinstance(recipe.objective, CrossEntropySpec) else 0.0
+        averaged = isinstance(recipe.objective, CrossEntropySpec | DistilSpec)
+        decay = recipe.objective.average if averaged else 0.0
         self._decay = decay
         self.average = copy.deepcopy(self.network) if decay else self.network
         self.rng = np.random.default_rng(seed)

@@ -8,6 +8,7 @@ from torch import nn
 
 from edge.errors import SpecError
 from train.networks.compact import CompactCnn
+from train.networks.local import LocalCnn
 from train.networks.mscnn import MsCnn
 from train.networks.spherical import SphericalKMeans
 from train.networks.triplet_cnn import TripletCnn
@@ -16,7 +17,7 @@ __all__ = ["KINDS", "build_network"]
 
 EMBED = ("cnn1", "cnn2", "spherical_kmeans")
 OF_TIMM = ("mobilenet", "resnet18", "resnest50", "soundception", "segmentation")
-KINDS = ("mscnn", "compact", *EMBED, *OF_TIMM)  # the first either classifies or embeds
+KINDS = ("mscnn", "compact", "local", *EMBED, *OF_TIMM)  # the first either classifies or embeds
 
 
 def build_network(
@@ -71,6 +72,8 @@ def _classifier(
                     f"network compact needs a multiple of 16 mel bands, the frontend has {bands}"
                 )
             return CompactCnn(channels, bands, classes, **options)
+        case "local":
+            return LocalCnn(channels, bands, classes, **options)
     raise AssertionError(kind)
 
 

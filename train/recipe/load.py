@@ -14,6 +14,7 @@ from train.recipe.augmentation import AugmentSpec
 from train.recipe.classifiers import ClassifierSpec, ForestSpec, KnnSpec
 from train.recipe.objectives import (
     CrossEntropySpec,
+    DistilSpec,
     FocalSpec,
     KMeansSpec,
     SemihardSpec,
@@ -33,7 +34,7 @@ SECTIONS: dict[str, type[Any]] = {
 }
 # Sections that come in kinds.
 KINDS: dict[str, tuple[type[Any], ...]] = {
-    "objective": (TripletSpec, SemihardSpec, CrossEntropySpec, FocalSpec, KMeansSpec),
+    "objective": (TripletSpec, SemihardSpec, CrossEntropySpec, FocalSpec, KMeansSpec, DistilSpec),
     "classifier": (ClassifierSpec, KnnSpec, ForestSpec),
 }
 LISTS = ("stages", "species", "withheld")

@@ -7,6 +7,7 @@ from typing import Literal
 
 __all__ = [
     "CrossEntropySpec",
+    "DistilSpec",
     "FocalSpec",
     "KMeansSpec",
     "ObjectiveSpec",
@@ -104,4 +105,32 @@ class FocalSpec:
                 raise ValueError(f"{name}: {getattr(self, name)} is outside 0..1")
 
 
-ObjectiveSpec = TripletSpec | SemihardSpec | CrossEntropySpec | FocalSpec | KMeansSpec
+@dataclass(frozen=True, kw_only=True)
+class DistilSpec:
+    """Cross-entropy of the species beside what a teacher says of the same mixed sound.
+
+    A patient teacher (Beyer et al. 2022, Knowledge distillation: a good teacher is patient and
+    consistent) hears every mixture itself: `embedding_weight` times one minus the cosine to its
+    embedding, and `scores_weight` times the cross-entropy to the scores of all that it knows.
+    `frames_weight` is that of the species in frames, whose soft maximum is that of the window.
+    `teacher` is a bundle, by name or folder.
+    """
+
+    kind: Literal["distil"] = "distil"
+    teacher: str = "birdnet"
+    batch: int = 256
+    outlier_share: float = 0.35
+    mixup_share: float = 0.5  # probability of another animal in the window
+    mixup_db: tuple[float, float] = (0.0, 12.0)  # how much fainter it is
+    level_dbfs: tuple[float, float] = (-55.0, -12.0)  # of the whole, its root mean square
+    embedding_weight: float = 2.0
+    scores_weight: float = 0.1
+    frames_weight: float = 0.3
+    average: float = 0.999
+
+    def __post_init__(self) -> None:
+        if self.batch < 2 or not 0 < self.outlier_share < 1:
+            raise ValueError("need a batch of at least 2 and an outlier_share between 0 and 1")
+
+
+ObjectiveSpec = TripletSpec | SemihardSpec | CrossEntropySpec | FocalSpec | KMeansSpec | DistilSpec

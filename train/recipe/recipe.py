@@ -12,7 +12,7 @@ from edge.bundle.spec import WHOLE, FrontendSpec
 from edge.errors import SpecError
 from train.recipe.augmentation import AugmentSpec
 from train.recipe.classifiers import AnyClassifierSpec
-from train.recipe.objectives import CrossEntropySpec, FocalSpec, KMeansSpec, ObjectiveSpec
+from train.recipe.objectives import CrossEntropySpec, DistilSpec, FocalSpec, KMeansSpec, ObjectiveSpec
 from train.recipe.sections import CropSpec, NetworkSpec, PseudoSpec, SplitSpec, StageSpec
 
 __all__ = ["OPTIMISERS", "SCHEDULES", "Recipe"]
@@ -115,7 +115,8 @@ class Recipe:
                 "withheld needs objective cross_entropy with an outlier_share above 0: there is no "
                 "'other' to answer"
             )
-        if not isinstance(self.objective, CrossEntropySpec | FocalSpec) and self.classifier is None:
+        scoring = CrossEntropySpec | FocalSpec | DistilSpec
+        if not isinstance(self.objective, scoring) and self.classifier is None:
             raise SpecError(
                 f"objective {self.objective.kind} learns no classes: add a classifier section"
             )
@@ -123,6 +124,8 @@ class Recipe:
             raise SpecError(
                 "network spherical_kmeans and objective spherical_kmeans need each other"
             )
+        if isinstance(self.objective, DistilSpec) != (self.network.kind == "local"):
+            raise SpecError("network local and objective distil need each other")
 
     def _check_pseudo(self) -> None:
         """Raise `SpecError` unless the network has time steps, and sound stays at its labels."""
@@ -162,7 +165,8 @@ class Recipe:
         """
         if isinstance(self.objective, FocalSpec):
             return "sigmoid"
-        shown = isinstance(self.objective, CrossEntropySpec) and self.objective.outlier_share > 0
+        against_other = CrossEntropySpec | DistilSpec
+        shown = isinstance(self.objective, against_other) and self.objective.outlier_share > 0
         return "softmax_other" if shown else "softmax"
 
     @property
