@@ -6,18 +6,20 @@ On the CPU it is the reference engine, and the only one that the base install ne
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
 from edge.backends.base import OUTPUTS
+from edge.bundle.local import BEFORE
 from edge.errors import BackendError, BundleError, one_line
 from edge.types import Array
 
 __all__ = ["OnnxBackend", "cuda_provider_missing", "onnxruntime_library"]
 
+NO_MORE: Mapping[str, Array] = {}
 CPU = "CPUExecutionProvider"
 CUDA = "CUDAExecutionProvider"
 # Equal input gives equal output, fp32 stays fp32, and memory is taken as it is needed.
@@ -72,9 +74,17 @@ class OnnxBackend:
         """See `NamedBackend.infer_named`."""
         return tuple(self._run(list(names), features))
 
-    def _run(self, outputs: list[str], features: Array) -> list[Array]:
+    def infer_after(
+        self, features: Array, before: Array, names: Sequence[str]
+    ) -> tuple[Array, ...]:
+        """See `edge.detect.streamed.FollowingBackend`."""
+        return tuple(self._run(list(names), features, {BEFORE: before}))
+
+    def _run(
+        self, outputs: list[str], features: Array, also: Mapping[str, Array] = NO_MORE
+    ) -> list[Array]:
         try:
-            results: list[Array] = self._session.run(outputs, {self._input: features})
+            results: list[Array] = self._session.run(outputs, {self._input: features, **also})
         except Exception as exc:  # ONNX Runtime's exceptions share no base class of their own
             raise BackendError(f"ONNX Runtime: {_first_line(exc)}") from exc
         for name, result in zip(outputs, results, strict=True):

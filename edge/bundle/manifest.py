@@ -12,6 +12,7 @@ from typing import Any
 from edge.bundle.digest import canonical_digest
 from edge.bundle.heads import Activation
 from edge.bundle.labels import Label, check_text
+from edge.bundle.local import LocalFrames
 from edge.bundle.mapping import from_mapping, keys_of, list_of
 from edge.bundle.spec import FrontendSpec
 from edge.bundle.variant import BACKENDS, FP32, PRECISIONS, ListMargin, Variant, variant_name
@@ -48,7 +49,8 @@ class Manifest:
     has in which week. `list_margin`, with the activation `sigmoid`, says when a list of species
     explains a window. With a `trunk` it is a head: network and frontend are those of another
     bundle, of which this is the `trunk_digest`. `licence` is what its makers allow, `source`
-    what it was made from; both are empty for a bundle of one's own.
+    what it was made from; both are empty for a bundle of one's own. With `local` the network has
+    frames that overlapping windows share (`edge.bundle.local`).
     """
 
     name: str
@@ -71,6 +73,7 @@ class Manifest:
     licence: str = ""
     source: str = ""
     trunk: str = ""
+    local: LocalFrames | None = None
     format_version: int = 1
 
     def as_mapping(self) -> dict[str, Any]:
@@ -83,8 +86,10 @@ class Manifest:
         for name in OMITTED:
             if not plain[name]:
                 del plain[name]
-        plain["list_margin"] = self.list_margin and dataclasses.asdict(self.list_margin)
-        for name in ("frame_threshold", "list_margin"):
+        for name in ("list_margin", "local"):
+            value = getattr(self, name)
+            plain[name] = value and dataclasses.asdict(value)
+        for name in ("frame_threshold", "list_margin", "local"):
             if plain[name] is None:
                 del plain[name]
         return plain
@@ -106,10 +111,9 @@ class Manifest:
             variant_name(name, where): Variant.parse(variant, where=f"{where}: variants: {name}")
             for name, variant in variants.items()
         }
-        if "list_margin" in values:
-            values["list_margin"] = from_mapping(
-                ListMargin, values["list_margin"], where=f"{where}: list_margin"
-            )
+        for name, cls in (("list_margin", ListMargin), ("local", LocalFrames)):
+            if name in values:
+                values[name] = from_mapping(cls, values[name], where=f"{where}: {name}")
         manifest: Manifest = from_mapping(Manifest, values, where=where)
         return manifest
 
@@ -169,6 +173,7 @@ class Manifest:
             or any(label.kind != "animal" or label.names for label in self.labels)
             or self.occurrence
             or self.list_margin
+            or self.local
             or self.licence
             or self.source
             or self.trunk

@@ -130,7 +130,11 @@ class LocalCnn(nn.Module):
 
     def with_extra_outputs(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return embedding, logits, and the logits (B, T', K) of equal parts of the window."""
-        frames = self.window_frames(self.local_frames(x))
+        return self.of_local_frames(self.local_frames(x))
+
+    def of_local_frames(self, local: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the same of frames (B, width, T') that are known."""
+        frames = self.window_frames(local)
         embedding, logits = self.of_window(self.pooled(frames))
         parts = functional.pad(frames, (BEFORE, AFTER), mode="replicate")
         return embedding, logits, self.by_frame(parts.transpose(1, 2))
