@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.resources
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ import click
 from deploy.compile.compile import Compiler, Outcome
 from edge.backends.enginecache import BuildOptions
 from edge.bundle import Bundle, load_bundle
+from edge.bundle.places import SHIPPED, named_bundle
 from edge.config.config import load_config
 from edge.errors import BackendError, ConfigError, NoGpuError
 from edge.terminal import aside
@@ -105,7 +105,9 @@ def _compile(asked: _Request) -> bool:
     if is_configured and chosen.backend not in ("auto", "tensorrt"):
         click.echo(f"nothing to compile: model.backend is {chosen.backend}")
         return True
-    bundle = load_bundle(asked.bundle or chosen.bundle or _shipped(), trusted=chosen.trusted())
+    word = asked.bundle or chosen.bundle
+    path = named_bundle(word) if word else SHIPPED / "default"
+    bundle = load_bundle(path, trusted=chosen.trusted())
     _refuse_unknown(bundle, asked.names)
     compiler = _compiler(asked, asked.engines or chosen.engines)
     here = compiler.machine
@@ -185,7 +187,3 @@ class _ProgressLines:
             else ", this takes minutes"
         )
         aside(f"{done:4.0%} after {since_s:.0f} s{left}: {phase}")
-
-
-def _shipped() -> Path:
-    return Path(str(importlib.resources.files("edge") / "models" / "default"))

@@ -33,11 +33,12 @@ from edge.bundle.golden import (
     golden_of,
 )
 from edge.bundle.graph import LARGEST_GRAPH_BYTES, refuse_strange_graph
-from edge.bundle.head_folder import head_on, trunk_folder
+from edge.bundle.head_folder import head_on, refuse_other_trunk, trunk_folder
 from edge.bundle.manifest import FP32, Manifest
 from edge.bundle.occurrence import Occurrence, occurrence_of
+from edge.bundle.places import trunk_and_folder
 from edge.bundle.rules import Rule
-from edge.bundle.signature import PublicKey, read_signature, refuse_foreign
+from edge.bundle.signature import PublicKey, Signature, read_signature, refuse_foreign
 from edge.bundle.verified import (
     LARGEST_CARD_BYTES,
     head_of,
@@ -55,21 +56,27 @@ LARGEST_WEIGHT = 1e6  # of a bin in a band
 
 
 def load_bundle(path: Path | str, *, trusted: Sequence[PublicKey] = ()) -> Bundle:
-    """Read and verify the bundle directory `path`.
+    """Read and verify the bundle directory `path`, which may be two, `TRUNK+HEAD`.
 
-    With keys that are `trusted`, one of them must have signed it. Raises `BundleError`, which names
-    the file, the reason and what to do.
+    A head alone is put on its trunk, wherever that is found. With keys that are `trusted`, one of
+    them must have signed the bundle or head. Raises `BundleError`, which names the file, the reason
+    and what to do.
     """
-    path = Path(path)
+    trunk, path = trunk_and_folder(path)
     content = manifest_content(path)
     signature = read_signature(path / SIGNATURE)
     if trusted:
         refuse_foreign(path, content, signature, trusted)
     manifest = manifest_of(path / MANIFEST, content)
     refuse_other_names(path, manifest)
-    if manifest.trunk:
-        trunk = load_bundle(trunk_folder(path, manifest.trunk))
-        return head_on(trunk, path, manifest, signature)
+    if trunk is not None or manifest.trunk:
+        below = load_bundle(trunk or trunk_folder(path, manifest.trunk))
+        refuse_other_trunk(below, path, manifest)
+        return head_on(below, path, manifest, signature)
+    return _whole(path, manifest, signature)
+
+
+def _whole(path: Path, manifest: Manifest, signature: Signature | None) -> Bundle:
     networks = _networks(path, manifest)
     verified(path, manifest, CARD, LARGEST_CARD_BYTES)
     return Bundle(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from edge.bundle import Bundle, load_bundle
+from edge.bundle.places import named_bundle
 from edge.config.config import Config
 from edge.detect.engines import load_models
 from edge.detect.model import Classifier
@@ -13,7 +14,7 @@ from edge.detect.privacy import Privacy
 from edge.detect.species_names import resolve_species
 from edge.detect.windows import windower_of
 from edge.errors import blamed_on, known_as
-from edge.models import bundle_path, default_bundle_path
+from edge.models import default_bundle_path
 from edge.provenance import Provenance, placed_at, provenance_of
 from edge.sources.memory import SoundMemory
 
@@ -68,7 +69,7 @@ def make_plan(config: Config) -> RecorderPlan:
     named = chosen.bundles or ((chosen.bundle,) if chosen.bundle else ())
     trusted = chosen.trusted()
     with known_as(KEYS), blamed_on(key, value, "leave it out for the default"):
-        paths = [bundle_path(path) for path in named] or [default_bundle_path()]
+        paths = [named_bundle(path) for path in named] or [default_bundle_path()]
         bundles = [load_bundle(path, trusted=trusted) for path in paths]
         windower_of(bundles[0].frontend, chosen.hop_s)  # so that a hop that cannot be is found now
         model = load_models(
