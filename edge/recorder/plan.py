@@ -29,7 +29,7 @@ class RecorderPlan:
     """What a recorder is made from: its bundles gave the right answers on their golden windows.
 
     `config` lists species by their labels; where it does not, `place_species` are those of the
-    place. `bundle` is the first of several.
+    place. `bundle` is the model's: the first of several, with the labels of all.
     """
 
     config: Config
@@ -75,22 +75,22 @@ def make_plan(config: Config) -> RecorderPlan:
         model = load_models(
             bundles, backend=chosen.backend, folder=chosen.engines, limits=config.health
         )
-    species = resolve_species(config.site.species, model.bundle.labels, key="site.species")
+    species = resolve_species(config.site.species, model.bundle.known_names, key="site.species")
     site = config.site.model_copy(update={"species": species})
     # A model that knows nothing of places is no fault: the position goes into the clips.
-    counts = species.is_change if species else bundles[0].occurrence is not None
+    counts = species.is_change if species else model.bundle.occurrence is not None
     place = config.site.place if counts else None
     config = config.model_copy(update={"site": site})
     with known_as(KEYS):
         provenance = provenance_of(
-            model, language=site.language, **config.epoch, **placed_at(place)
+            model, language=site.language, bundles=bundles, **config.epoch, **placed_at(place)
         )
     return RecorderPlan(
         config=config,
         device=config.device_id(),
-        bundle=bundles[0],
+        bundle=model.bundle,
         privacy=Privacy(config.privacy, [bundle.heard_labels for bundle in bundles]),
         model=model,
-        place_species=place_species(bundles[0], place, key="site.species", species=species),
+        place_species=place_species(model.bundle, place, key="site.species", species=species),
         provenance=provenance,
     )
