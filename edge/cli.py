@@ -57,8 +57,8 @@ main.add_command(replay_command)
 
 
 def _bundle_option(command: Command) -> Command:
-    text = "Bundle to use instead of the embedded default."
-    return click.option("--bundle", metavar="DIR", help=text)(command)
+    text = "Bundle to use instead of the embedded default: folder, name or TRUNK+HEAD."
+    return click.option("--bundle", metavar="BUNDLE", help=text)(command)
 
 
 def _config_option(command: Command) -> Command:

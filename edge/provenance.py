@@ -17,7 +17,7 @@ from edge.detect.place import Place
 from edge.detect.site import OffList
 from edge.detect.smoothing import SmoothingConfig
 from edge.detect.species_list import SpeciesList
-from edge.errors import ConfigError, shown
+from edge.errors import ConfigError, one_line, shown
 from edge.section import Section
 
 __all__ = [
@@ -44,6 +44,10 @@ class BundlePart:
         """Return what is said of a bundle."""
         manifest = bundle.manifest
         return BundlePart(name=manifest.name, digest=bundle.digest, trunk=manifest.trunk)
+
+    def __str__(self) -> str:
+        below = f" on the network {self.trunk[:12]}" if self.trunk else ""
+        return f"{one_line(self.name)} {self.digest[:12]}{below}"
 
     def as_mapping(self) -> dict[str, str]:
         """Return plain JSON types."""

@@ -165,6 +165,11 @@ class Bundle:
         return tuple(label.printable() for label in self.manifest.labels)
 
     @property
+    def word(self) -> Path:
+        """The path by which `load_bundle` finds it again; of a head, with its trunk."""
+        return self.path if self.trunk is None else Path(f"{self.trunk.path}+{self.path}")
+
+    @property
     def known_names(self) -> tuple[Label, ...]:
         """Its labels, each perhaps more than once, with all names that it may be listed by."""
         return (*self.labels, *self.synonyms)
