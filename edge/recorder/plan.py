@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from edge.bundle import Bundle, load_bundle
+from edge.bundle import Bundle, load_bundles
 from edge.bundle.places import named_bundle
 from edge.config.config import Config
 from edge.detect.engines import load_models
@@ -70,7 +70,7 @@ def make_plan(config: Config) -> RecorderPlan:
     trusted = chosen.trusted()
     with known_as(KEYS), blamed_on(key, value, "leave it out for the default"):
         paths = [named_bundle(path) for path in named] or [default_bundle_path()]
-        bundles = [load_bundle(path, trusted=trusted) for path in paths]
+        bundles = load_bundles(paths, trusted=trusted)
         windower_of(bundles[0].frontend, chosen.hop_s)  # so that a hop that cannot be is found now
         model = load_models(
             bundles, backend=chosen.backend, folder=chosen.engines, limits=config.health

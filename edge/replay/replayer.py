@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, tzinfo
 from pathlib import Path
 
-from edge.bundle import Bundle, load_bundle
+from edge.bundle import Bundle, load_bundles
 from edge.clock import Clock, file_clock
 from edge.detect.engines import FOLDER, BackendChoice, load_models
 from edge.detect.pipeline import detect
@@ -85,11 +85,11 @@ class Replayer:
 
     def __init__(self, settings: ReplaySettings) -> None:
         self.settings = settings
-        self.bundle = load_bundle(settings.bundle)
+        bundles = load_bundles((settings.bundle, *settings.more_bundles))
+        self.bundle = bundles[0]
         with known_as(OPTIONS):
             # Before any file is opened: a hop that cannot be.
             windower_of(self.bundle.frontend, settings.hop_s)
-            bundles = [self.bundle, *map(load_bundle, settings.more_bundles)]
             self._model = load_models(
                 bundles,
                 backend=settings.backend,

@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from deploy.cli import main as deploy
-from edge.bundle import Bundle, Label, load_bundle
+from edge.bundle import Bundle, Label, load_bundle, load_bundles
 from edge.bundle.places import named_bundle
 from edge.bundle.signature import public_key
 from edge.cli import main
@@ -69,6 +69,22 @@ def test_a_head_is_found_on_its_trunk_by_names_and_folders(folders: Path) -> Non
         assert loaded.path == folders / "garden"
         assert loaded.trunk is not None
         assert loaded.trunk.path == folders / "choir"
+
+
+def test_what_several_stand_on_is_in_memory_once(folders: Path, elsewhere: Path) -> None:
+    low = elsewhere.parents[1] / "trunks" / "low"
+    both = Path(f"{low}+{elsewhere}")
+    for words in (
+        [low, elsewhere],  # which alone does not find it
+        [both, low, elsewhere],
+        [both, both],
+    ):
+        loaded = load_bundles(words)
+        heads = [bundle for bundle in loaded if bundle.trunk is not None]
+        whole = [bundle for bundle in loaded if bundle.trunk is None and bundle.path == low]
+        assert len({id(bundle) for bundle in (*whole, *(head.trunk for head in heads))}) == 1
+    with pytest.raises(BundleError, match="is a head on the network"):
+        load_bundles([elsewhere, low])  # what comes later is not known yet
 
 
 def test_what_is_there_as_it_is_written_wins(folders: Path, elsewhere: Path) -> None:
