@@ -11,6 +11,7 @@ import click
 from deploy.compile.command import compile_command
 from deploy.importing.command import import_command
 from edge.bundle import Bundle, FrontendSpec, load_bundle
+from edge.bundle.places import named_bundle
 from edge.bundle.signature import public_key
 from edge.bundle.signing import sign_bundle
 from edge.errors import EdgeError, UserError, one_line
@@ -52,9 +53,10 @@ main.add_command(import_command)
 def verify(bundle: Path, keys: tuple[str, ...], quiet: bool) -> None:
     """Check every file of BUNDLE against its manifest, and print what it is.
 
-    When it cannot be trusted, print the reason and exit with 2.
+    BUNDLE is a folder, a name or TRUNK+HEAD; of a head, its trunk is checked too. When it cannot be
+    trusted, print the reason and exit with 2.
     """
-    loaded = load_bundle(bundle, trusted=[public_key(key) for key in keys])
+    loaded = load_bundle(named_bundle(bundle), trusted=[public_key(key) for key in keys])
     if not quiet:
         for name, value in _facts(loaded):
             click.echo(f"{name:<10} {one_line(value)}")
@@ -72,9 +74,9 @@ def sign(bundle: Path, key: Path) -> None:
     """Sign BUNDLE with a private key, and print the public key that recorders are to trust.
 
     The signature, manifest.sig, covers the manifest and so every file. It lasts until the bundle is
-    made again.
+    made again. Of TRUNK+HEAD it is that of the head.
     """
-    signature = sign_bundle(bundle, key)
+    signature = sign_bundle(named_bundle(bundle), key)
     click.echo(f"{bundle}: is signed; model.trusted_keys: ['{signature.key}']")
 
 
@@ -110,7 +112,7 @@ def quantize_(
     from deploy.quantize.quantize import quantize
     from deploy.quantize.windows import read_windows
 
-    loaded, kinds = load_bundle(bundle), kinds_for(precision, backend)
+    loaded, kinds = load_bundle(named_bundle(bundle)), kinds_for(precision, backend)
     written = quantize(
         loaded, read_windows(windows, loaded), kinds, allow_loss=allow_loss, say=aside
     )
@@ -133,7 +135,8 @@ def _accuracy(metrics: Mapping[str, Any]) -> str:
 @click.option(
     "--bundle",
     type=click.Path(path_type=Path),
-    help="Model to install; without it the installed one stays, or the default is installed.",
+    help="Model to install: folder, name or TRUNK+HEAD; without it the installed one stays, or the "
+    "default is installed.",
 )
 @click.option(
     "--package",
@@ -185,7 +188,16 @@ def _facts(bundle: Bundle) -> Iterator[tuple[str, str]]:
     )
     yield "trained on", f"data {manifest.training_data[:12]}, code {manifest.code}"
     yield "signed", "no" if bundle.signature is None else f"with the key {bundle.signature.key}"
-    for file, sha256 in sorted(manifest.files.items()):
+    yield from _files(bundle)
+    if bundle.trunk is not None:
+        yield "trunk", f"{bundle.trunk.manifest.name} {bundle.trunk.path}"
+        yield "digest", bundle.trunk.digest
+        yield "network", f"{bundle.trunk_digest}, which the head names"
+        yield from _files(bundle.trunk)
+
+
+def _files(bundle: Bundle) -> Iterator[tuple[str, str]]:
+    for file, sha256 in sorted(bundle.manifest.files.items()):
         size_kb = (bundle.path / file).stat().st_size / 1000
         yield "file", f"{file:<14} {size_kb:>9.1f} kB  sha256 {sha256[:16]}"
 

@@ -57,8 +57,8 @@ main.add_command(replay_command)
 
 
 def _bundle_option(command: Command) -> Command:
-    text = "Bundle to use instead of the embedded default."
-    return click.option("--bundle", metavar="DIR", help=text)(command)
+    text = "Bundle to use instead of the embedded default: folder, name or TRUNK+HEAD."
+    return click.option("--bundle", metavar="BUNDLE", help=text)(command)
 
 
 def _config_option(command: Command) -> Command:
@@ -180,9 +180,10 @@ def bench(bundle: str | None, runs: int, minutes: float, file: Path | None) -> N
 
 
 def _bundle_path(bundle: str | None) -> Path:
-    from edge.models import bundle_path, default_bundle_path
+    from edge.bundle.places import named_bundle
+    from edge.models import default_bundle_path
 
-    return bundle_path(bundle) if bundle is not None else default_bundle_path()
+    return named_bundle(bundle) if bundle is not None else default_bundle_path()
 
 
 def _terminate(*_: object) -> None:

@@ -24,7 +24,7 @@ def _lines(b: Bundle) -> Iterator[str]:
     yield f"{m.name}  {b.path}"
     yield f"digest     {b.digest}"
     if b.trunk is not None:
-        yield f"trunk      {b.trunk.manifest.name}  {b.trunk.path}"
+        yield from _two(b, b.trunk)
     yield f"frontend   {_frontend(b.frontend)}"
     if hop := shared_hop(b.frontend):
         hop_s = hop / b.frontend.sample_rate_hz
@@ -45,6 +45,19 @@ def _lines(b: Bundle) -> Iterator[str]:
     yield f"labels     {len(b.labels)}"
     for label in b.labels:
         yield f"  {_label(label, m.label_thresholds.get(label.label))}"
+
+
+def _two(head: Bundle, trunk: Bundle) -> Iterator[str]:
+    """Yield what a head stands on, and the size of both."""
+    yield f"size       {_kb(head)} kB, as a head"
+    yield f"trunk      {trunk.manifest.name}  {trunk.path}"
+    yield f"  digest   {trunk.digest}"
+    yield f"  network  {trunk.trunk_digest}, which the head names"
+    yield f"  size     {_kb(trunk)} kB, {len(trunk.labels)} labels"
+
+
+def _kb(b: Bundle) -> str:
+    return f"{sum((b.path / name).stat().st_size for name in b.file_names) / 1000:.0f}"
 
 
 def _frontend(spec: FrontendSpec) -> str:

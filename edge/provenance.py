@@ -4,23 +4,24 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from edge.bundle import FP32, Label
+from edge.bundle import FP32, Bundle, Label
 from edge.bundle.digest import canonical_digest
 from edge.detect.model import Classifier
 from edge.detect.place import Place
 from edge.detect.site import OffList
 from edge.detect.smoothing import SmoothingConfig
 from edge.detect.species_list import SpeciesList
-from edge.errors import ConfigError, shown
+from edge.errors import ConfigError, one_line, shown
 from edge.section import Section
 
 __all__ = [
+    "BundlePart",
     "Provenance",
     "chosen_later",
     "code_digest",
@@ -31,10 +32,34 @@ __all__ = [
 
 
 @dataclass(frozen=True, kw_only=True)
+class BundlePart:
+    """One of the bundles that judge; of a head, `trunk` is the digest of the network below it."""
+
+    name: str
+    digest: str
+    trunk: str = ""
+
+    @staticmethod
+    def of(bundle: Bundle) -> BundlePart:
+        """Return what is said of a bundle."""
+        manifest = bundle.manifest
+        return BundlePart(name=manifest.name, digest=bundle.digest, trunk=manifest.trunk)
+
+    def __str__(self) -> str:
+        below = f" on the network {self.trunk[:12]}" if self.trunk else ""
+        return f"{one_line(self.name)} {self.digest[:12]}{below}"
+
+    def as_mapping(self) -> dict[str, str]:
+        """Return plain JSON types."""
+        return {key: value for key, value in dataclasses.asdict(self).items() if value}
+
+
+@dataclass(frozen=True, kw_only=True)
 class Provenance:
     """sha256 digests of bundle, configuration and code, the bundle's labels, and what runs it.
 
     `several`: a window may carry more than one label. `hop_s` is from one window to the next.
+    `parts` are the bundles that judge together, in their order; `bundle` then names all of them.
     """
 
     bundle: str
@@ -45,6 +70,28 @@ class Provenance:
     variant: str
     several: bool = False
     hop_s: float | None = None
+    parts: tuple[BundlePart, ...] = ()
+
+    @property
+    def origin(self) -> dict[str, Any]:
+        """What made a detection, as messages have it; `bundles` and `trunk` where there are any."""
+        trunks = {part.trunk for part in self.parts if part.trunk}
+        return {
+            "bundle": self.bundle,
+            **({"bundles": [part.digest for part in self.parts]} if len(self.parts) > 1 else {}),
+            **({"trunk": trunks.pop()} if len(trunks) == 1 else {}),
+            "variant": self.variant,
+            "backend": self.backend,
+            "config": self.config,
+            "code": self.code,
+        }
+
+    @property
+    def bundles(self) -> dict[str, Any]:
+        """Which bundles these are, with their names, where it is not one that is whole."""
+        if len(self.parts) < 2 and not any(part.trunk for part in self.parts):
+            return {}
+        return {"bundles": [part.as_mapping() for part in self.parts]}
 
     @property
     def identity(self) -> str:
@@ -61,12 +108,17 @@ class Provenance:
 
 
 def provenance_of(
-    model: Classifier, *, hop_s: float, language: str | None = None, **settings: Any
+    model: Classifier,
+    *,
+    hop_s: float,
+    language: str | None = None,
+    bundles: Sequence[Bundle] = (),
+    **settings: Any,
 ) -> Provenance:
     """Return the provenance of what `model` gives under `settings`: all that decides it.
 
-    `language` is that of the common names. It decides nothing. Raises `ConfigError` where the
-    bundle has no name in it.
+    `bundles` are those that it is made of. `language` is that of the common names. It decides
+    nothing. Raises `ConfigError` where the bundle has no name in it.
     """
     manifest = model.bundle.manifest
     if language is not None and language not in manifest.languages:
@@ -85,6 +137,7 @@ def provenance_of(
         variant=model.engine.variant,
         several=model.decision.thresholds is not None,
         hop_s=hop_s,
+        parts=tuple(map(BundlePart.of, bundles)),
     )
 
 

@@ -18,6 +18,7 @@ __all__ = [
     "EventState",
     "Frames",
     "Gap",
+    "Novelties",
     "Prediction",
     "Score",
     "SignalHealth",
@@ -25,6 +26,7 @@ __all__ = [
 ]
 
 Array = NDArray[np.float32]
+Novelties = NDArray[np.float64]
 EventState = Literal["new", "update", "end"]
 
 
@@ -139,8 +141,10 @@ class Prediction:
     and empty arrays. `scores` (K,) and `embedding` (D,) are float32; where several networks judge
     together, `highest` (K,) is the best score of any of them, and of a head (N,) what its trunk
     says of all that it knows. `open_novelty` is the result of the open-set rule alone where
-    `novelty` says that no label reached its threshold, else None. `frontend_s` and `network_s` are
-    the time that features and network took; they belong to this run, not to the sound.
+    `novelty` says that no label reached its threshold, else None; of several heads that decide on
+    labels of their own, `novelties` (L,) are the results of each one's rule. `frontend_s` and
+    `network_s` are the time that features and network took; they belong to this run, not to the
+    sound.
     """
 
     start_sample: int
@@ -157,14 +161,17 @@ class Prediction:
     others: tuple[Score, ...] = ()
     frames: Frames | None = field(default=None, repr=False, compare=False)
     open_novelty: float | None = field(default=None, repr=False, compare=False)
+    novelties: Novelties | None = field(default=None, repr=False, compare=False)
     highest: Array | None = field(default=None, repr=False, compare=False)
     frontend_s: float = field(default=0.0, repr=False, compare=False)
     network_s: float = field(default=0.0, repr=False, compare=False)
 
     @property
-    def rule_novelty(self) -> float:
-        """Novelty by the open-set rule alone, which is what is averaged over windows."""
-        return self.novelty if self.open_novelty is None else self.open_novelty
+    def rule_novelties(self) -> Novelties:
+        """Novelty by each open-set rule alone (L,), which is what is averaged over windows."""
+        if self.novelties is not None:
+            return self.novelties
+        return np.array([self.novelty if self.open_novelty is None else self.open_novelty])
 
     @property
     def highest_scores(self) -> Array:

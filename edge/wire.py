@@ -59,7 +59,7 @@ def detection_payload(
         "windows": d.windows,
         "health": _health(d.health),
         "clock": _clock(clock),
-        **_origin(provenance),
+        **provenance.origin,
         **_local(clock, d.start_sample),
     }
 
@@ -164,7 +164,7 @@ def info_payload(
         "site": site,
         "boot_id": boot_id,
         "version": version,
-        **_origin(provenance),
+        **(provenance.origin | provenance.bundles),
         "labels": sorted(provenance.labels),
         "started_utc": rfc3339(started),
         **place,
@@ -208,16 +208,6 @@ def _withheld(minute: EffortMinute) -> dict[str, Any]:
     private_s = round(minute.seconds("private"), DIGITS)
     found = {"private_s": private_s, "clips_withheld": minute.clips_withheld}
     return {key: value for key, value in found.items() if value}
-
-
-def _origin(provenance: Provenance) -> dict[str, Any]:
-    return {
-        "bundle": provenance.bundle,
-        "variant": provenance.variant,
-        "backend": provenance.backend,
-        "config": provenance.config,
-        "code": provenance.code,
-    }
 
 
 def _local(clock: Clock, sample: int) -> dict[str, str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.resources
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,8 +10,9 @@ import click
 
 from deploy.compile.compile import Compiler, Outcome
 from edge.backends.enginecache import BuildOptions
-from edge.bundle import Bundle, load_bundle
-from edge.config.config import load_config
+from edge.bundle import Bundle, load_bundles
+from edge.bundle.places import SHIPPED, named_bundle
+from edge.config.config import ModelConfig, load_config
 from edge.errors import BackendError, ConfigError, NoGpuError
 from edge.terminal import aside
 
@@ -105,13 +105,31 @@ def _compile(asked: _Request) -> bool:
     if is_configured and chosen.backend not in ("auto", "tensorrt"):
         click.echo(f"nothing to compile: model.backend is {chosen.backend}")
         return True
-    bundle = load_bundle(asked.bundle or chosen.bundle or _shipped(), trusted=chosen.trusted())
-    _refuse_unknown(bundle, asked.names)
+    bundles = _networks(asked, chosen)
+    for bundle in bundles:
+        _refuse_unknown(bundle, asked.names)
     compiler = _compiler(asked, asked.engines or chosen.engines)
     here = compiler.machine
     click.echo(
         f"{here.device}, compute capability {here.compute_capability}, TensorRT {here.tensorrt}"
     )
+    ready = [_compiled(bundle, compiler, asked) for bundle in bundles]
+    return all(ready)
+
+
+def _networks(asked: _Request, chosen: ModelConfig) -> list[Bundle]:
+    """Return what is to be compiled, each network once: heads share one, which is then fp32."""
+    words = (asked.bundle,) if asked.bundle else chosen.bundles or (chosen.bundle,)
+    paths = [named_bundle(word) if word else SHIPPED / "default" for word in words]
+    by_network: dict[Path, Bundle] = {}
+    for bundle in load_bundles(paths, trusted=chosen.trusted()):
+        if bundle.trunk is not None or bundle.model_path not in by_network:
+            by_network[bundle.model_path] = bundle
+    return list(by_network.values())
+
+
+def _compiled(bundle: Bundle, compiler: Compiler, asked: _Request) -> bool:
+    """Compile a bundle's network, print what came of it, and return whether an engine is ready."""
     ready = 0
     for outcome in compiler.compile(
         bundle, names=asked.names, every=asked.every, force=asked.force
@@ -185,7 +203,3 @@ class _ProgressLines:
             else ", this takes minutes"
         )
         aside(f"{done:4.0%} after {since_s:.0f} s{left}: {phase}")
-
-
-def _shipped() -> Path:
-    return Path(str(importlib.resources.files("edge") / "models" / "default"))

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-import edge.bundle
 from deploy.install.configuration import trusted_keys
 from deploy.install.layout import Layout
 from deploy.install.steps import Step, Undo, link, remove
 from edge.bundle import Bundle, load_bundle
 from edge.bundle.folder import content_of, placed
 from edge.bundle.graph import LARGEST_GRAPH_BYTES
+from edge.bundle.places import SHIPPED, named_bundle
 from edge.errors import BundleError, one_line
 from edge.files import replacing_folder
 
@@ -21,36 +21,39 @@ __all__ = ["bundle_steps", "chosen_bundle", "others"]
 def chosen_bundle(layout: Layout, asked: Path | None) -> Bundle:
     """Return the bundle to install, verified.
 
-    It is the one in the folder `asked`, else the one that is installed, else the model that ships
+    It is the one that is `asked` for, else the one that is installed, else the model that ships
     with the program. Raises `BundleError` when it cannot be trusted, and `ConfigError` for a
     configuration that does not say which keys are.
     """
     if asked is None and layout.current.is_symlink():
         asked = layout.current.resolve()
-    return load_bundle(
-        asked or Path(edge.bundle.__file__).resolve().parents[1] / "models" / "default",
-        trusted=trusted_keys(layout),
-    )
+    path = SHIPPED / "default" if asked is None else named_bundle(asked)
+    return load_bundle(path, trusted=trusted_keys(layout))
 
 
 def bundle_steps(layout: Layout, bundle: Bundle) -> Iterator[Step]:
-    """Copy the bundle and let the link lead there."""
+    """Copy the bundle, a head after its trunk, and let the link lead there."""
+    for part in filter(None, (bundle.trunk, bundle)):
+        yield _copy_step(layout, part)
+    yield link(layout.current, bundle.digest, "model.bundle of edge.yaml is this link")
+
+
+def _copy_step(layout: Layout, bundle: Bundle) -> Step:
     place = layout.bundles / bundle.digest
-    yield Step(
+    return Step(
         what=f"copy the bundle {one_line(bundle.manifest.name)} from {bundle.path} to {place}",
         why="every file is verified there against the manifest",
         done=lambda: _sound(place, bundle),
         do=lambda: _copy(bundle, place),
     )
-    yield link(layout.current, bundle.digest, "model.bundle of edge.yaml is this link")
 
 
-def others(layout: Layout) -> list[Path]:
-    """Return the manifests of the bundles that were installed and are not in use."""
-    used = layout.current.resolve()
+def others(layout: Layout, bundle: Bundle) -> list[Path]:
+    """Return the manifests of the bundles that were installed and are not `bundle` in use."""
+    used = {part.digest for part in filter(None, (bundle.trunk, bundle))}
     # A hidden folder is what a copy left that was cut off.
     found = sorted(layout.bundles.glob("[!.]*/manifest.json"))
-    return [path for path in found if path.parent.resolve() != used]
+    return [path for path in found if path.parent.resolve().name not in used]
 
 
 def _sound(place: Path, bundle: Bundle) -> bool:

@@ -75,7 +75,7 @@ def _default(layout: Layout) -> str:
     """Return the configuration that ships with the program, with the installed bundle in it."""
     line = (
         f"  bundle: {layout.current}  # the link that `edge-deploy install` sets; null: the "
-        "program's own; else a folder"
+        "program's own; else a folder, a name, or TRUNK+HEAD"
     )
     default, found = re.subn(
         r"^  bundle: null .*$", line, shipped("config/edge.yaml"), flags=re.MULTILINE

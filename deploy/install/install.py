@@ -197,7 +197,7 @@ def _notes(layout: Layout, bundle: Bundle, jetson: Jetson | None) -> Iterator[st
             "this Jetson has no TensorRT, so the model runs on the processor; `apt-get install "
             "nvidia-jetpack` brings it"
         )
-    older = others(layout) if layout.current.exists() else []
+    older = others(layout, bundle) if layout.current.exists() else []
     if older:
         yield (
             f"in use is {bundle.digest[:12]}; kept in {layout.bundles}: {len(older)} more; to go "

@@ -56,6 +56,8 @@ def quantize(
     Raises `UserError` when one loses more than `MOST_LOST` and that is not allowed, or when the
     network cannot be converted to that precision. `say` is given progress, a line at a time.
     """
+    if bundle.trunk is not None:
+        raise UserError(f"{bundle.path}: is a head, whose network is that of {bundle.trunk.path}")
     say(f"{FP32}: {len(windows.test.features)} windows of the evaluation split")
     answers = _answers(bundle, windows, _as_recorded(bundle))
     before = _Before(answers=answers, accuracy=judge(windows.test, answers.test, bundle.head))

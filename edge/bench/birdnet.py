@@ -26,10 +26,10 @@ from edge import demo
 from edge.bench.measuring import cpu_s, has_avx512
 from edge.bench.processes import memory_line, start_line
 from edge.bundle import load_bundle
+from edge.bundle.places import named_bundle
 from edge.detect.engines import load_model
 from edge.detect.windows import windower_of
 from edge.errors import BundleError
-from edge.models import bundle_path
 from edge.replay.replayer import Replayer, ReplaySettings
 from edge.sources.file import FileSource
 from edge.types import Window
@@ -58,7 +58,7 @@ class Contestant:
 def beside_birdnet(file: Path | None, *, runs: int, minutes: float) -> Iterator[str]:
     """Yield lines of the comparison on `file`, or on the demonstration; says what is missing."""
     try:
-        load_bundle(bundle_path(BUNDLE))
+        load_bundle(named_bundle(BUNDLE))
     except BundleError as exc:
         yield f"BirdNET     cannot be measured: {exc}"
         return
@@ -105,13 +105,13 @@ def _in_turn(ready: dict[str, Hear], runs: int) -> dict[str, list[float]]:
 
 
 def _replay(recording: Path) -> Hear:
-    settings = ReplaySettings(bundle=bundle_path(BUNDLE), hop_s=WINDOW_S, backend="cpu")
+    settings = ReplaySettings(bundle=named_bundle(BUNDLE), hop_s=WINDOW_S, backend="cpu")
     replayer = Replayer(settings)
     return lambda: replayer.replay(str(recording)).duration_s / WINDOW_S
 
 
 def _bundle(recording: Path) -> Hear:
-    model = load_model(load_bundle(bundle_path(BUNDLE)), backend="cpu")
+    model = load_model(load_bundle(named_bundle(BUNDLE)), backend="cpu")
     windows = _windows(recording)
     return lambda: len([model.predict(window) for window in windows])
 
@@ -161,7 +161,7 @@ CONTESTANTS = (
 
 def _windows(recording: Path) -> list[Window]:
     """Return the first windows of a recording."""
-    spec = load_bundle(bundle_path(BUNDLE)).frontend
+    spec = load_bundle(named_bundle(BUNDLE)).frontend
     windower = windower_of(spec, WINDOW_S)
     windows: list[Window] = []
     for block in FileSource(str(recording), sample_rate_hz=spec.sample_rate_hz).blocks():

@@ -88,7 +88,7 @@ def _replays(bundle: Bundle, *, minutes: float, runs: int) -> Iterator[str]:
         file = Path(folder, "bench.wav")
         write_recording(file, minutes)
         for hop_s in (hop_s for hop_s in HOPS_S if hop_s <= bundle.frontend.window_s):
-            replayer = Replayer(ReplaySettings(bundle=bundle.path, hop_s=hop_s))
+            replayer = Replayer(ReplaySettings(bundle=bundle.word, hop_s=hop_s))
             seconds = statistics.median(
                 cpu_s(lambda r=replayer: r.replay(str(file)))  # type: ignore[misc]
                 for _ in range(max(1, runs // 2))

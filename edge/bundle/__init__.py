@@ -7,7 +7,7 @@ from edge.bundle.golden import Golden, NewVariant
 from edge.bundle.heads import Head, Verdicts
 from edge.bundle.labels import Label
 from edge.bundle.manifest import FP32, ListMargin, Manifest, Variant
-from edge.bundle.reading import load_bundle
+from edge.bundle.reading import load_bundle, load_bundles
 from edge.bundle.spec import FrontendSpec
 from edge.bundle.writing import Stored, write_bundle
 
@@ -28,5 +28,6 @@ __all__ = [
     "Variant",
     "Verdicts",
     "load_bundle",
+    "load_bundles",
     "write_bundle",
 ]

@@ -111,8 +111,8 @@ class Bundle:
     """A verified bundle in memory; its graphs stay on the disk, where a backend reads them.
 
     `networks` always has `fp32`, `bands` what the frontend needs. `trunk` is the bundle whose
-    network a head has. `signature` is what the bundle
-    came with; it has been checked only where the reader was given keys to trust.
+    network a head has. `signature` is what the bundle came with; it has been checked only where
+    the reader was given keys to trust. `synonyms` are labels by other names that people may use.
     """
 
     path: Path
@@ -122,6 +122,7 @@ class Bundle:
     occurrence: Occurrence | None = field(default=None, repr=False)
     trunk: Bundle | None = field(default=None, repr=False)
     signature: Signature | None = None
+    synonyms: tuple[Label, ...] = ()
 
     @property
     def head(self) -> Head:
@@ -162,6 +163,16 @@ class Bundle:
     def labels(self) -> tuple[Label, ...]:
         """The known species, in the order of the logits, with names that may be shown."""
         return tuple(label.printable() for label in self.manifest.labels)
+
+    @property
+    def word(self) -> Path:
+        """The path by which `load_bundle` finds it again; of a head, with its trunk."""
+        return self.path if self.trunk is None else Path(f"{self.trunk.path}+{self.path}")
+
+    @property
+    def known_names(self) -> tuple[Label, ...]:
+        """Its labels, each perhaps more than once, with all names that it may be listed by."""
+        return (*self.labels, *self.synonyms)
 
     @property
     def heard_labels(self) -> tuple[Label, ...]:

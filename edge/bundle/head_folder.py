@@ -12,7 +12,7 @@ from edge.bundle.bundle import CARD, HEAD, MANIFEST, TOP, Bundle, Network, golde
 from edge.bundle.folder import COPY_AGAIN
 from edge.bundle.golden import EXPORT_AGAIN, LARGEST_BYTES, Array, Golden, arrays_of
 from edge.bundle.manifest import FP32, Manifest
-from edge.bundle.places import bundle_folders
+from edge.bundle.places import SHIPPED, bundle_folders
 from edge.bundle.signature import Signature
 from edge.bundle.top import EXTRA, Top, top_of
 from edge.bundle.verified import (
@@ -25,9 +25,8 @@ from edge.bundle.verified import (
 )
 from edge.errors import BundleError, SpecError
 
-__all__ = ["head_on", "trunk_folder"]
+__all__ = ["head_on", "refuse_other_trunk", "trunk_folder"]
 
-SHIPPED = Path(__file__).parents[1] / "models"
 TOLERANCE = 1e-3  # of logits, on the outputs that the trunk must give for its golden window
 MOST_FOLDERS = 1_000
 
@@ -45,7 +44,7 @@ def trunk_folder(head: Path, digest: str) -> Path:
     looked = ", ".join(dict.fromkeys(map(str, folders[:-1])))
     raise BundleError(
         f"{head}: is a head on the network {digest[:12]}, and no bundle in {looked} has it",
-        suggestion="install the bundle that it was made on",
+        suggestion="install the bundle that it was made on, or name it: TRUNK+HEAD",
     )
 
 
@@ -64,6 +63,25 @@ def _is_trunk(folder: Path, digest: str) -> bool:
     except (BundleError, OSError):  # another's folder, of which nothing is wanted
         return False
     return not manifest.trunk and manifest.trunk_digest == digest
+
+
+def refuse_other_trunk(trunk: Bundle, path: Path, manifest: Manifest) -> None:
+    """Raise `BundleError` unless the bundle in `path` is a head on the network of `trunk`."""
+    if trunk.trunk is not None:
+        raise BundleError(
+            f"{trunk.path}: is a head itself, and no network of a head",
+            suggestion=f"name it alone, or the head on {trunk.trunk.path}",
+        )
+    if not manifest.trunk:
+        raise BundleError(
+            f"{path}: is no head: it has a network of its own", suggestion="name it alone"
+        )
+    if trunk.trunk_digest != manifest.trunk:
+        raise BundleError(
+            f"{path}: is a head on the network {manifest.trunk[:12]}, and {trunk.path} has "
+            f"{trunk.trunk_digest[:12]}",
+            suggestion="name the bundle that it was made on, or the head alone",
+        )
 
 
 def head_on(trunk: Bundle, path: Path, manifest: Manifest, signature: Signature | None) -> Bundle:

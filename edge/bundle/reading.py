@@ -6,7 +6,7 @@ a bundle or one `BundleError`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -33,11 +33,12 @@ from edge.bundle.golden import (
     golden_of,
 )
 from edge.bundle.graph import LARGEST_GRAPH_BYTES, refuse_strange_graph
-from edge.bundle.head_folder import head_on, trunk_folder
+from edge.bundle.head_folder import head_on, refuse_other_trunk, trunk_folder
 from edge.bundle.manifest import FP32, Manifest
 from edge.bundle.occurrence import Occurrence, occurrence_of
+from edge.bundle.places import trunk_and_folder
 from edge.bundle.rules import Rule
-from edge.bundle.signature import PublicKey, read_signature, refuse_foreign
+from edge.bundle.signature import PublicKey, Signature, read_signature, refuse_foreign
 from edge.bundle.verified import (
     LARGEST_CARD_BYTES,
     head_of,
@@ -49,27 +50,64 @@ from edge.bundle.verified import (
 )
 from edge.errors import BundleError, SpecError, shown
 
-__all__ = ["load_bundle", "manifest_content"]
+__all__ = ["load_bundle", "load_bundles", "manifest_content"]
 
 LARGEST_WEIGHT = 1e6  # of a bin in a band
 
 
 def load_bundle(path: Path | str, *, trusted: Sequence[PublicKey] = ()) -> Bundle:
-    """Read and verify the bundle directory `path`.
+    """Read and verify the bundle directory `path`, which may be two, `TRUNK+HEAD`.
 
-    With keys that are `trusted`, one of them must have signed it. Raises `BundleError`, which names
-    the file, the reason and what to do.
+    A head alone is put on its trunk, wherever that is found. With keys that are `trusted`, one of
+    them must have signed the bundle or head. Raises `BundleError`, which names the file, the reason
+    and what to do.
     """
-    path = Path(path)
+    return _loaded(path, trusted, [])
+
+
+def load_bundles(paths: Iterable[Path | str], *, trusted: Sequence[PublicKey] = ()) -> list[Bundle]:
+    """Read and verify several as `load_bundle` does; what several stand on is in memory once.
+
+    A head alone finds its trunk among those before it, too.
+    """
+    found: list[Bundle] = []
+    for path in paths:
+        known = [*found, *(bundle.trunk for bundle in found if bundle.trunk is not None)]
+        found.append(_loaded(path, trusted, known))
+    return found
+
+
+def _loaded(path: Path | str, trusted: Sequence[PublicKey], known: Sequence[Bundle]) -> Bundle:
+    """Return the bundle at `path`; those `known` have been read before."""
+    trunk, path = trunk_and_folder(path)
     content = manifest_content(path)
     signature = read_signature(path / SIGNATURE)
     if trusted:
         refuse_foreign(path, content, signature, trusted)
     manifest = manifest_of(path / MANIFEST, content)
     refuse_other_names(path, manifest)
-    if manifest.trunk:
-        trunk = load_bundle(trunk_folder(path, manifest.trunk))
-        return head_on(trunk, path, manifest, signature)
+    if trunk is not None or manifest.trunk:
+        below = _trunk_of(path, manifest, trunk, known)
+        refuse_other_trunk(below, path, manifest)
+        return head_on(below, path, manifest, signature)
+    for bundle in known:
+        if (bundle.path, bundle.digest, bundle.signature) == (path, manifest.digest, signature):
+            return bundle
+    return _whole(path, manifest, signature)
+
+
+def _trunk_of(
+    path: Path, manifest: Manifest, named: Path | None, known: Sequence[Bundle]
+) -> Bundle:
+    """Return the trunk of a head: that which is `named`, else the first that has its network."""
+    for bundle in known:
+        is_it = bundle.trunk_digest == manifest.trunk if named is None else bundle.path == named
+        if is_it and bundle.trunk is None:
+            return bundle
+    return load_bundle(named or trunk_folder(path, manifest.trunk))
+
+
+def _whole(path: Path, manifest: Manifest, signature: Signature | None) -> Bundle:
     networks = _networks(path, manifest)
     verified(path, manifest, CARD, LARGEST_CARD_BYTES)
     return Bundle(

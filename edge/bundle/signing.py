@@ -16,12 +16,13 @@ __all__ = ["sign_bundle"]
 def sign_bundle(path: Path, key_file: Path) -> Signature:
     """Sign the bundle at `path`, once it is verified, with the private key in `key_file`.
 
-    The key is PEM, as `openssl genpkey -algorithm ed25519` writes it. A signature that is there is
-    replaced. Raises `BundleError`, `ConfigError` and OSError.
+    Of `TRUNK+HEAD` it signs the head, which names the trunk. The key is PEM, as `openssl genpkey
+    -algorithm ed25519` writes it. A signature that is there is replaced. Raises `BundleError`,
+    `ConfigError` and OSError.
     """
-    load_bundle(path)
-    signature = _signed(manifest_content(path), key_file)
-    write_whole(path / SIGNATURE, signature.as_json(), durable=True)
+    folder = load_bundle(path).path
+    signature = _signed(manifest_content(folder), key_file)
+    write_whole(folder / SIGNATURE, signature.as_json(), durable=True)
     load_bundle(path, trusted=[signature.key])
     return signature
 

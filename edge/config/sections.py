@@ -54,7 +54,8 @@ class DeviceConfig(Section):
 class ModelConfig(SmoothingConfig):
     """Which bundle judges, or which together, how often, on what; and how scores are smoothed.
 
-    Without `bundle` and `bundles` it is the one that ships. Of `trusted_keys`, each is a public key
+    Without `bundle` and `bundles` it is the one that ships. Each is a folder, a name or
+    `TRUNK+HEAD`. Of `trusted_keys`, each is a public key
     as base64 or the file that has it.
     """
 

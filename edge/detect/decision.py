@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.bundle import Bundle, ListMargin
-from edge.types import Array, Prediction, Score
+from edge.types import Array, Novelties, Prediction, Score
 
 __all__ = ["REJECTED", "TOP", "Decision", "best"]
 
@@ -27,8 +27,8 @@ class Decision:
 
     `thresholds` (K,) are those of a bundle whose windows may carry several labels; else None.
     `animals` (K,) says which labels are species, None: all. `margin` is how far one that is not on
-    a site's list may outdo those on it. `leaves_room`: the scores of one label do not add up to 1,
-    the rest is that of none of them.
+    a site's list may outdo those on it, among the labels `weighed` (K,), None: all.
+    `leaves_room`: the scores of one label do not add up to 1, the rest is that of none of them.
 
     One label: the best, unless the window is rejected. Several: all that reach their thresholds,
     unless the window is rejected; where none does, it is rejected for that, and its novelty is the
@@ -39,6 +39,7 @@ class Decision:
     thresholds: Array | None = None
     animals: Mask | None = None
     margin: ListMargin | None = None
+    weighed: Mask | None = None
     leaves_room: bool = False
 
     @staticmethod
@@ -56,6 +57,14 @@ class Decision:
     def index(self) -> Mapping[str, int]:
         """Where each label stands among the scores."""
         return {label: k for k, label in enumerate(self.labels)}
+
+    @cached_property
+    def rivals(self) -> Mask:
+        """Which labels (K,) the margin compares: species that are weighed."""
+        rivals = np.ones(len(self.labels), bool)
+        for some in (self.animals, self.weighed):
+            rivals &= True if some is None else some
+        return rivals
 
     def passes(self, scores: Array) -> Mask:
         """Return which labels (K,) would be given if there were no better one.
@@ -81,6 +90,17 @@ class Decision:
             return self._several(p, self.thresholds, accepted=accepted)
         label = top[0].label if accepted else None
         return dataclasses.replace(p, label=label, nearest=top[0].label, score=top[0].score)
+
+    def averaged(self, p: Prediction, *, scores: Array, novelties: Novelties) -> Prediction:
+        """Return `p` with scores (K,) and results of the open-set rules (L,) of some windows."""
+        (novelty,) = map(float, novelties)
+        return self(p, scores=scores, novelty=novelty, accepted=novelty <= 0.5)
+
+    def weighs(self, p: Prediction) -> bool:
+        """Return whether the margin is about what a window carries."""
+        if self.margin is None or self.weighed is None:
+            return self.margin is not None
+        return p.label is not None and bool(self.weighed[self.index[p.label]])
 
     def _several(self, p: Prediction, thresholds: Array, *, accepted: bool) -> Prediction:
         reached = np.flatnonzero(p.scores >= thresholds)

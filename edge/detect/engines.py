@@ -20,7 +20,8 @@ from edge.backends.enginecache import CompiledEngine, EngineCache, machine_of
 from edge.backends.onnx import OnnxBackend, cuda_provider_missing
 from edge.backends.tensorrt_library import import_tensorrt, library_version
 from edge.bundle import Bundle, Network
-from edge.detect.ensemble import Ensemble
+from edge.detect.ensemble import on_network_of
+from edge.detect.layered import together
 from edge.detect.model import Classifier, EngineChoice, Model
 from edge.detect.signal_health import HealthConfig
 from edge.errors import BackendError, BundleError, ConfigError, EngineError, NoGpuError
@@ -130,11 +131,23 @@ def load_models(
     folder: Path = FOLDER,
     limits: HealthConfig | None = None,
 ) -> Classifier:
-    """Load bundles as `load_model` does; several judge together."""
-    models = [
-        load_model(bundle, backend=backend, folder=folder, limits=limits) for bundle in bundles
-    ]
-    return models[0] if len(models) == 1 else Ensemble(models)
+    """Load bundles as `load_model` does; several judge together.
+
+    A network that several have is loaded once, as the heads on it were made for it: in fp32.
+    """
+    load = partial(load_model, backend=backend, folder=folder, limits=limits)
+    below: dict[str, Model] = {}
+    for bundle in bundles:
+        if bundle.trunk is not None and bundle.trunk_digest not in below:
+            below[bundle.trunk_digest] = load(bundle)
+    return together(
+        [
+            on_network_of(below[bundle.trunk_digest], bundle)
+            if bundle.trunk_digest in below
+            else load(bundle)
+            for bundle in bundles
+        ]
+    )
 
 
 def candidates(

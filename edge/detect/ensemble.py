@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 
 from edge.bundle import Bundle, FrontendSpec, ListMargin
 from edge.bundle.digest import sha256_of
-from edge.detect.model import EngineChoice, Model, Verdict, unjudged
-from edge.errors import BundleError
+from edge.detect.model import Answer, EngineChoice, Model, Verdict, unjudged
+from edge.errors import BackendError, BundleError
 from edge.types import Array, Prediction, Window
 
-__all__ = ["Ensemble"]
+__all__ = ["Ensemble", "digest_of", "on_network_of"]
 
 
 class Ensemble:
@@ -24,7 +24,8 @@ class Ensemble:
     embedding is that of the first. There are no frames: those of members need not be of one length.
 
     Members know the same labels and judge the same windows, each with features of its own; equal
-    frontends are computed once. Raises `BundleError` where two do not go together.
+    frontends are computed once, and a network that several have is asked once. Raises `BundleError`
+    where two do not go together.
     """
 
     def __init__(self, members: Sequence[Model]) -> None:
@@ -37,6 +38,9 @@ class Ensemble:
         # the order of the first one's.
         frontends = [member.bundle.frontend for member in members]
         self._frontends = [frontends.index(frontend) for frontend in frontends]
+        # The same for the network.
+        backends = [id(member.backend) for member in members]
+        self._networks = [backends.index(backend) for backend in backends]
         self._orders = [_order_of(member.decision.labels, labels) for member in members]
         self.bundle = first.bundle
         self.decision = dataclasses.replace(
@@ -49,8 +53,7 @@ class Ensemble:
     @property
     def digest(self) -> str:
         """sha256 of the members' digests, in their order."""
-        digests = "\n".join(member.digest for member in self._members)
-        return sha256_of(digests.encode())
+        return digest_of(self._members)
 
     @property
     def engine(self) -> EngineChoice:
@@ -71,23 +74,37 @@ class Ensemble:
         if p.health.gated:
             return p
         features: dict[int, tuple[Array, float]] = {}
-        verdicts: list[Verdict] = []
-        for member, frontend in zip(self._members, self._frontends, strict=True):
+        answers: dict[int, Answer] = {}
+        for k, member in enumerate(self._members):
+            frontend, network = self._frontends[k], self._networks[k]
             if frontend not in features:
                 features[frontend] = member.features(window)
-            verdicts.append(member.verdict(features[frontend][0]))
+            if network not in answers:
+                answers[network] = member.answer(features[frontend][0])
+        p = dataclasses.replace(
+            p,
+            frontend_s=sum(seconds for _, seconds in features.values()),
+            network_s=sum(answer.network_s for answer in answers.values()),
+        )
+        verdict = self.verdict([answers[network] for network in self._networks])
+        p = dataclasses.replace(p, embedding=verdict.embedding, highest=verdict.overheard)
+        return self.decision(
+            p, scores=verdict.scores, novelty=verdict.novelty, accepted=verdict.accepted
+        )
+
+    def verdict(self, answers: Sequence[Answer]) -> Verdict:
+        """Return what the members say together of what their networks have said of a window."""
+        verdicts = [m.verdict(answer) for m, answer in zip(self._members, answers, strict=True)]
         each = [v.scores[order] for v, order in zip(verdicts, self._orders, strict=True)]
         powers = [np.square(scores, dtype=np.float64) for scores in each]
         novelty = float(np.mean([v.novelty for v in verdicts]))
-        p = dataclasses.replace(
-            p,
+        return Verdict(
+            scores=np.sqrt(np.mean(powers, axis=0)).astype(np.float32),
+            novelty=novelty,
+            accepted=novelty <= 0.5,
             embedding=verdicts[0].embedding,
-            frontend_s=sum(seconds for _, seconds in features.values()),
-            network_s=sum(v.network_s for v in verdicts),
-            highest=_highest(each, verdicts),
+            overheard=_highest(each, verdicts),
         )
-        scores = np.sqrt(np.mean(powers, axis=0)).astype(np.float32)
-        return self.decision(p, scores=scores, novelty=novelty, accepted=novelty <= 0.5)
 
     def _thresholds(self) -> Array | None:
         thresholds = [
@@ -109,6 +126,24 @@ class Ensemble:
         )
 
 
+def on_network_of(loaded: Model, bundle: Bundle) -> Model:
+    """Return the model of a bundle that has the network of one that is `loaded`, and shares it.
+
+    Raises `BundleError` where it fails on the golden window.
+    """
+    if bundle is loaded.bundle:
+        return loaded
+    try:
+        return Model(bundle, loaded.backend, engine=loaded.engine, limits=loaded.limits)
+    except BackendError as exc:
+        raise BundleError(f"{bundle.path}: {exc}") from exc
+
+
+def digest_of(members: Sequence[Model]) -> str:
+    """Return the digest that names several models in their order."""
+    return sha256_of("\n".join(member.digest for member in members).encode())
+
+
 def _highest(each: Sequence[Array], verdicts: Sequence[Verdict]) -> Array:
     """Return the best score of each label; of heads, of each label of their trunk."""
     overheard = [v.overheard for v in verdicts if v.overheard is not None]
@@ -123,14 +158,13 @@ def _order_of(labels: tuple[str, ...], wanted: tuple[str, ...]) -> NDArray[np.in
 
 def _go_together(first: Bundle, other: Bundle) -> None:
     """Raise `BundleError` in one line where the two cannot be averaged."""
-    if [x.label for x in first.heard_labels] != [x.label for x in other.heard_labels] and (
-        first.trunk or other.trunk
-    ):
+    ours, theirs = ({label.label for label in bundle.labels} for bundle in (first, other))
+    below = [[label.label for label in bundle.heard_labels] for bundle in (first, other)]
+    if (first.trunk or other.trunk) and (ours != theirs or below[0] != below[1]):
         raise BundleError(
             f"{other.path}: stands on another network than {first.path}; heads that judge together "
             "need one trunk"
         )
-    ours, theirs = ({label.label for label in bundle.labels} for bundle in (first, other))
     if ours != theirs:
         parts = []
         if ours - theirs:
@@ -139,7 +173,7 @@ def _go_together(first: Bundle, other: Bundle) -> None:
             parts.append(f"{first.path} lacks {_few(theirs - ours)}")
         raise BundleError(
             f"{other.path}: its labels differ from those of {first.path}: {' and '.join(parts)}; "
-            "an ensemble needs the same labels"
+            "an ensemble needs the same labels, or heads of one network"
         )
     x, y = first.frontend, other.frontend
     if (x.window_samples, x.sample_rate_hz) != (y.window_samples, y.sample_rate_hz):

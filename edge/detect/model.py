@@ -19,7 +19,7 @@ from edge.detect.signal_health import HealthConfig, signal_health
 from edge.errors import BackendError, BundleError
 from edge.types import Array, Frames, Prediction, Window
 
-__all__ = ["NOTHING", "Classifier", "EngineChoice", "Model", "Verdict", "unjudged"]
+__all__ = ["NOTHING", "Answer", "Classifier", "EngineChoice", "Model", "Verdict", "unjudged"]
 
 NOTHING = np.empty(0, np.float32)
 
@@ -39,8 +39,8 @@ class EngineChoice:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Answer:
-    """The network's outputs for one window.
+class Answer:
+    """The network's outputs for one window, and the time that it took.
 
     They are embedding (1, D), logits (1, K), and of some networks frames (1, T, K).
     """
@@ -48,20 +48,20 @@ class _Answer:
     embedding: Array
     logits: Array
     frames: Array | None = None
+    network_s: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
     """What one network and its head say of one window: scores (K,), embedding (D,), its frames.
 
-    `network_s` is the time that the network took, `overheard` (N,) the scores of a head's trunk.
+    `overheard` (N,) are the scores of a head's trunk.
     """
 
     scores: Array
     novelty: float
     accepted: bool
     embedding: Array
-    network_s: float
     frames: Frames | None = None
     overheard: Array | None = None
 
@@ -71,7 +71,7 @@ class Classifier(Protocol):
 
     @property
     def bundle(self) -> Bundle:
-        """Bundle whose windows and labels these are; the first of several."""
+        """Bundle whose windows these are, the first of several, with the labels of all."""
         ...
 
     @property
@@ -116,7 +116,7 @@ class Model:
         self.network = bundle.networks[self.engine.variant]
         self.decision = Decision.of(bundle)
         self.limits = limits or HealthConfig()
-        self._backend = backend
+        self.backend = backend
         self._frontend, self._memory = bundle.new_frontend(), FrameMemory()
         self._self_test()
 
@@ -131,14 +131,14 @@ class Model:
         if p.health.gated:
             return p
         features, frontend_s = self.features(window)
-        return self._judged(p, self.verdict(features), frontend_s)
+        answer = self.answer(features)
+        p = dataclasses.replace(p, frontend_s=frontend_s, network_s=answer.network_s)
+        return self._judged(p, self.verdict(answer))
 
-    def _judged(self, p: Prediction, verdict: Verdict, frontend_s: float) -> Prediction:
+    def _judged(self, p: Prediction, verdict: Verdict) -> Prediction:
         p = dataclasses.replace(
             p,
             embedding=verdict.embedding,
-            frontend_s=frontend_s,
-            network_s=verdict.network_s,
             frames=verdict.frames,
             highest=verdict.overheard,
         )
@@ -153,13 +153,14 @@ class Model:
         features = self._frontend(window.samples, memory=memory)[np.newaxis]
         return features, time.perf_counter() - began_s
 
-    def verdict(self, features: Array) -> Verdict:
-        """Run the network and its head; raises `BackendError` when there is no answer."""
+    def answer(self, features: Array) -> Answer:
+        """Run the network; raises `BackendError` when there is no answer."""
         began_s = time.perf_counter()
         answer = self._infer(features)
-        return self._verdict(answer, time.perf_counter() - began_s)
+        return dataclasses.replace(answer, network_s=time.perf_counter() - began_s)
 
-    def _verdict(self, answer: _Answer, network_s: float) -> Verdict:
+    def verdict(self, answer: Answer) -> Verdict:
+        """Judge what the network has said; raises `BackendError` where that is not finite."""
         refuse_what_is_not_finite("the network", answer.embedding, answer.logits)
         trunk = self.bundle.trunk
         verdicts = self.network.judge(answer.embedding, answer.logits)
@@ -169,17 +170,16 @@ class Model:
             novelty=float(verdicts.novelty[0]),
             accepted=bool(verdicts.accepted[0]),
             embedding=answer.embedding[0],
-            network_s=network_s,
             frames=self._frames(answer.frames),
             overheard=None if trunk is None else trunk.head.scores(answer.logits)[0],
         )
 
     def outputs(self, features: Array, names: Sequence[str]) -> tuple[Array, ...]:
         """Return named outputs of the graph; raises `BackendError` where there are two only."""
-        if not isinstance(self._backend, NamedBackend):
+        if not isinstance(self.backend, NamedBackend):
             engine = self.engine.backend or "the engine"
             raise BackendError(f"{engine} cannot run a network with the output {names[-1]}")
-        return self._backend.infer_named(features, names)
+        return self.backend.infer_named(features, names)
 
     def _frames(self, logits: Array | None) -> Frames | None:
         threshold = self.bundle.manifest.frame_threshold
@@ -189,16 +189,16 @@ class Model:
         active = self.network.head.scores(logits[0]) >= np.float32(threshold)
         return Frames(active=active, window_samples=self.bundle.frontend.window_samples)
 
-    def _infer(self, features: Array) -> _Answer:
+    def _infer(self, features: Array) -> Answer:
         if self.bundle.manifest.frame_threshold is None:
-            embedding, logits = self._backend.infer(features)
-            return _Answer(embedding=embedding, logits=logits)
+            embedding, logits = self.backend.infer(features)
+            return Answer(embedding=embedding, logits=logits)
         embedding, logits, frames = self.outputs(features, ("embedding", "logits", "frames"))
         labels = len(self.decision.labels)
         if frames.ndim != 3 or frames.shape[2] != labels:
             shape = f"frames have shape {frames.shape}"
             raise BackendError(f"{shape}, not parts of the window by {labels} labels")
-        return _Answer(embedding=embedding, logits=logits, frames=frames)
+        return Answer(embedding=embedding, logits=logits, frames=frames)
 
     def _self_test(self) -> None:
         """Go the whole way of a window, from samples to a verdict, with the golden one."""
@@ -210,15 +210,15 @@ class Model:
             sample_rate_hz=self.bundle.frontend.sample_rate_hz,
         )
         try:
-            features, frontend_s = self.features(window)
+            features, _ = self.features(window)
             answer = self._infer(features)
             for name, got in self._all_outputs(features, answer).items():
                 refuse_another_answer(path, name, golden.expected[name], got, golden.tolerance)
-            self._judged(unjudged(window, self.limits), self._verdict(answer, 0.0), frontend_s)
+            self._judged(unjudged(window, self.limits), self.verdict(answer))
         except (ValueError, IndexError, ArithmeticError) as exc:
             raise BundleError(f"{path}: cannot judge the golden window ({exc})") from exc
 
-    def _all_outputs(self, features: Array, answer: _Answer) -> dict[str, Array]:
+    def _all_outputs(self, features: Array, answer: Answer) -> dict[str, Array]:
         """Return each output that the golden window has, of the one window of `features`."""
         names = tuple(self.network.golden.expected)
         outputs: tuple[Array, ...] = (answer.embedding, answer.logits)

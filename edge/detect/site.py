@@ -66,7 +66,7 @@ class Site:
         A withheld label is as novel here as it is familiar to the model, so above 0.5; with a
         margin, novelty is how far others outdo what is listed.
         """
-        weighed = self._off_list == "unknown" and self._decision.margin is not None
+        weighed = self._off_list == "unknown" and self._decision.weighs(p)
         if p.health.gated or (p.label is None and not weighed):
             return p
         listed = self._listed_at(p.start_sample)
@@ -81,7 +81,8 @@ class Site:
         """Return `p` with what is `expected`, but for animals that others outdo too far."""
         novelty = outdone(p.scores, listed, self._decision)
         if novelty > 0.5:
-            expected = tuple(s for s in expected if not self._is_animal(s.label))
+            rivals, index = self._decision.rivals, self._decision.index
+            expected = tuple(s for s in expected if not rivals[index[s.label]])
         novelty = min(novelty, 0.5) if expected else max(novelty, REJECTED)
         return dataclasses.replace(_left_with(expected, p, novelty=novelty), novelty=novelty)
 
@@ -105,10 +106,6 @@ class Site:
         k = int(np.where(passing, p.scores, -1).argmax())
         return (Score(label=self._decision.labels[k], score=float(p.scores[k])),)
 
-    def _is_animal(self, label: str) -> bool:
-        animals = self._decision.animals
-        return animals is None or bool(animals[self._decision.index[label]])
-
 
 def _left_with(expected: tuple[Score, ...], p: Prediction, *, novelty: float) -> Prediction:
     """Return `p` with the `expected` ones of its labels; without any, as new as `novelty` says."""
@@ -124,9 +121,8 @@ def outdone(scores: Array, listed: Mask, decision: Decision) -> float:
     has the score of the threshold. Other sounds are left out: an
     engine is heard beside an animal, not in its place.
     """
-    margin, animals = decision.margin, decision.animals
-    others = ~listed if animals is None else ~listed & animals
-    own = listed if animals is None else listed & animals
+    margin, rivals = decision.margin, decision.rivals
+    others, own = ~listed & rivals, listed & rivals
     if margin is None or not others.any() or not own.any():
         return 0.0
     k = int(np.where(own, scores, -1).argmax())

@@ -17,7 +17,7 @@ from pydantic import Field
 
 from edge.detect.decision import Decision
 from edge.section import Section
-from edge.types import Array, Prediction
+from edge.types import Array, Novelties, Prediction
 
 __all__ = ["NoSmoothing", "SlidingAverage", "Smoothing", "SmoothingConfig", "smoothing_of"]
 
@@ -107,40 +107,40 @@ class SlidingAverage:
 
     def _smoothed(self) -> Prediction:
         p = self._run[self._next]
-        scores, novelty = self._average(p) if self._slide else (p.scores, p.rule_novelty)
+        scores, novelties = self._average(p) if self._slide else (p.scores, p.rule_novelties)
         if self._boost > 1:
             scores = self._boosted(p.start_sample, scores)
         self._forget(p.start_sample - self._slide)
         if scores is p.scores:
             return p
-        return self._decision(p, scores=scores, novelty=novelty, accepted=novelty <= 0.5)
+        return self._decision.averaged(p, scores=scores, novelties=novelties)
 
-    def _average(self, p: Prediction) -> tuple[Array, float]:
+    def _average(self, p: Prediction) -> tuple[Array, Novelties]:
         """Average with those of the two neighbours that there are; without either, it is `p`."""
         neighbours = [self._at(p.start_sample + offset) for offset in (-self._slide, self._slide)]
         around = [neighbour for neighbour in neighbours if neighbour is not None]
         if not around:
-            return p.scores, p.rule_novelty
+            return p.scores, p.rule_novelties
         weight = 0.5 + 0.25 * len(around)
         total = 0.5 * p.scores.astype(np.float64) + 0.25 * sum(scores for scores, _ in around)
-        novelty = (0.5 * p.rule_novelty + 0.25 * sum(novelty for _, novelty in around)) / weight
-        return (total / weight).astype(np.float32), novelty
+        novelties = 0.5 * p.rule_novelties + 0.25 * sum(novelties for _, novelties in around)
+        return (total / weight).astype(np.float32), novelties / weight
 
-    def _at(self, sample: int) -> tuple[Array, float] | None:
-        """Return scores and novelty of a window that would start at `sample`; None outside the run.
+    def _at(self, sample: int) -> tuple[Array, Novelties] | None:
+        """Return scores and novelties of a window that would start at `sample`.
 
-        Between two windows they are on the line from one to the other.
+        None outside the run. Between two windows they are on the line from one to the other.
         """
         after = next((i for i, p in enumerate(self._run) if p.start_sample >= sample), None)
         if after is None or (after == 0 and self._run[0].start_sample > sample):
             return None
         b = self._run[after]
         if b.start_sample == sample:
-            return b.scores, b.rule_novelty
+            return b.scores, b.rule_novelties
         a = self._run[after - 1]
         share = (sample - a.start_sample) / (b.start_sample - a.start_sample)
         scores = a.scores + np.float32(share) * (b.scores - a.scores)
-        return scores, a.rule_novelty + share * (b.rule_novelty - a.rule_novelty)
+        return scores, a.rule_novelties + share * (b.rule_novelties - a.rule_novelties)
 
     def _boosted(self, sample: int, scores: Array) -> Array:
         self._passed[scores > PASSED] = sample

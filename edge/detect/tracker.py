@@ -162,8 +162,8 @@ class Tracker:
             return p
         weights = np.array([weight for _, weight in parts]) / sum(weight for _, weight in parts)
         scores = (weights @ np.stack([q.scores for q, _ in parts])).astype(np.float32)
-        novelty = float(weights @ np.array([q.rule_novelty for q, _ in parts]))
-        return self._decision(p, scores=scores, novelty=novelty, accepted=novelty <= 0.5)
+        novelties = weights @ np.stack([q.rule_novelties for q, _ in parts])
+        return self._decision.averaged(p, scores=scores, novelties=novelties)
 
     def _follow(self, p: Prediction) -> Iterator[Detection]:
         """Go on with the events by one window, as the site has it."""

@@ -4,21 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from edge.bundle.places import named_bundle
+from edge.bundle.places import SHIPPED
 
-__all__ = ["bundle_path", "default_bundle_path"]
+__all__ = ["default_bundle_path"]
 
 
 def default_bundle_path() -> Path:
     """Directory of the embedded default bundle."""
-    return Path(__file__).parent / "default"
-
-
-def bundle_path(given: Path | str) -> Path:
-    """Return the folder of the bundle `given`: a path, the name of an imported one, or `default`.
-
-    Raises `BundleError`.
-    """
-    if str(given) == "default" and not Path(given).exists():
-        return default_bundle_path()
-    return named_bundle(given)
+    return SHIPPED / "default"

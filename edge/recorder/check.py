@@ -190,7 +190,7 @@ def _model(plan: RecorderPlan) -> str:
     species, listed = f"{len(plan.bundle.labels)} species", plan.config.site.species
     if listed is not None:
         species = f"{len(listed.labels)} of {species}"
-    bundle = f"{plan.bundle.manifest.name} {plan.bundle.digest[:12]}"
+    bundle = f"{plan.bundle.manifest.name} {plan.model.digest[:12]}"
     engine = plan.model.engine
     why_not = f" (not by {'; '.join(engine.why_not)})" if engine.why_not else ""
     runs = f"run by {engine.backend}/{engine.variant}{why_not}"

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from edge.bundle import Bundle, load_bundle
+from edge.bundle import Bundle, load_bundles
+from edge.bundle.places import named_bundle
 from edge.config.config import Config
 from edge.detect.engines import load_models
 from edge.detect.model import Classifier
@@ -13,7 +14,7 @@ from edge.detect.privacy import Privacy
 from edge.detect.species_names import resolve_species
 from edge.detect.windows import windower_of
 from edge.errors import blamed_on, known_as
-from edge.models import bundle_path, default_bundle_path
+from edge.models import default_bundle_path
 from edge.provenance import Provenance, placed_at, provenance_of
 from edge.sources.memory import SoundMemory
 
@@ -28,7 +29,7 @@ class RecorderPlan:
     """What a recorder is made from: its bundles gave the right answers on their golden windows.
 
     `config` lists species by their labels; where it does not, `place_species` are those of the
-    place. `bundle` is the first of several.
+    place. `bundle` is the model's: the first of several, with the labels of all.
     """
 
     config: Config
@@ -68,28 +69,28 @@ def make_plan(config: Config) -> RecorderPlan:
     named = chosen.bundles or ((chosen.bundle,) if chosen.bundle else ())
     trusted = chosen.trusted()
     with known_as(KEYS), blamed_on(key, value, "leave it out for the default"):
-        paths = [bundle_path(path) for path in named] or [default_bundle_path()]
-        bundles = [load_bundle(path, trusted=trusted) for path in paths]
+        paths = [named_bundle(path) for path in named] or [default_bundle_path()]
+        bundles = load_bundles(paths, trusted=trusted)
         windower_of(bundles[0].frontend, chosen.hop_s)  # so that a hop that cannot be is found now
         model = load_models(
             bundles, backend=chosen.backend, folder=chosen.engines, limits=config.health
         )
-    species = resolve_species(config.site.species, model.bundle.labels, key="site.species")
+    species = resolve_species(config.site.species, model.bundle.known_names, key="site.species")
     site = config.site.model_copy(update={"species": species})
     # A model that knows nothing of places is no fault: the position goes into the clips.
-    counts = species.is_change if species else bundles[0].occurrence is not None
+    counts = species.is_change if species else model.bundle.occurrence is not None
     place = config.site.place if counts else None
     config = config.model_copy(update={"site": site})
     with known_as(KEYS):
         provenance = provenance_of(
-            model, language=site.language, **config.epoch, **placed_at(place)
+            model, language=site.language, bundles=bundles, **config.epoch, **placed_at(place)
         )
     return RecorderPlan(
         config=config,
         device=config.device_id(),
-        bundle=bundles[0],
+        bundle=model.bundle,
         privacy=Privacy(config.privacy, [bundle.heard_labels for bundle in bundles]),
         model=model,
-        place_species=place_species(bundles[0], place, key="site.species", species=species),
+        place_species=place_species(model.bundle, place, key="site.species", species=species),
         provenance=provenance,
     )

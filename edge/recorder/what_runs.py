@@ -19,6 +19,8 @@ def log_what_runs(plan: RecorderPlan) -> None:
     bundle, config = what.bundle[:12], what.config[:12]
     engine = f"{what.backend}/{what.variant}"
     log.info("device %s, bundle %s on %s, configuration %s", plan.device, bundle, engine, config)
+    if what.bundles:
+        log.info("bundle %s is %s", bundle, ", ".join(map(str, what.parts)))
     log_privacy(plan)
 
 

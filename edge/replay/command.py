@@ -70,14 +70,15 @@ def _choice(form: Format, options: dict[str, Any]) -> OutputChoice:
 
 def _settings(form: Format, options: dict[str, Any]) -> ReplaySettings:
     """Take what decides the result from the options."""
+    from edge.bundle.places import named_bundle
     from edge.detect.place import place_of
     from edge.detect.smoothing import SmoothingConfig
     from edge.detect.species_list import read_species
-    from edge.models import bundle_path, default_bundle_path
+    from edge.models import default_bundle_path
     from edge.replay.replayer import ReplaySettings
     from edge.section import section_of_options
 
-    bundles = [bundle_path(bundle) for bundle in options["bundles"]] or [default_bundle_path()]
+    bundles = [named_bundle(bundle) for bundle in options["bundles"]] or [default_bundle_path()]
     species: str | None = options["species"]
     smoothing = {name: options[name] for name in SmoothingConfig.model_fields}
     return ReplaySettings(

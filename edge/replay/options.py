@@ -28,9 +28,9 @@ JUDGEMENT = (
     click.option(
         "--bundle",
         "bundles",
-        metavar="DIR",
+        metavar="BUNDLE",
         multiple=True,
-        help="Bundle to use instead of the default; several judge together.",
+        help="Folder, name or TRUNK+HEAD to use instead of the default; several judge together.",
     ),
     click.option(
         "--hop-s",

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from datetime import datetime, tzinfo
 from pathlib import Path
 
-from edge.bundle import load_bundle
+from edge.bundle import Bundle, load_bundles
 from edge.clock import Clock, file_clock
 from edge.detect.engines import FOLDER, BackendChoice, load_models
 from edge.detect.pipeline import detect
@@ -85,11 +85,11 @@ class Replayer:
 
     def __init__(self, settings: ReplaySettings) -> None:
         self.settings = settings
-        self.bundle = load_bundle(settings.bundle)
+        bundles = load_bundles((settings.bundle, *settings.more_bundles))
+        self.bundle = bundles[0]
         with known_as(OPTIONS):
             # Before any file is opened: a hop that cannot be.
             windower_of(self.bundle.frontend, settings.hop_s)
-            bundles = [self.bundle, *map(load_bundle, settings.more_bundles)]
             self._model = load_models(
                 bundles,
                 backend=settings.backend,
@@ -97,10 +97,10 @@ class Replayer:
                 limits=settings.limits,
             )
         self._species = resolve_species(
-            settings.species, self._model.bundle.labels, key="--species"
+            settings.species, self._model.bundle.known_names, key="--species"
         )
         self._place_species = place_species(
-            self.bundle, settings.place, key="--lat", species=self._species
+            self._model.bundle, settings.place, key="--lat", species=self._species
         )
         self.licences = [
             f"{bundle.manifest.name}: licence {bundle.manifest.licence}"
@@ -108,13 +108,14 @@ class Replayer:
             if bundle.manifest.licence
         ]
         with known_as(OPTIONS):
-            self.provenance = self._provenance(settings)
+            self.provenance = self._provenance(settings, bundles)
 
-    def _provenance(self, settings: ReplaySettings) -> Provenance:
+    def _provenance(self, settings: ReplaySettings, bundles: Sequence[Bundle]) -> Provenance:
         return provenance_of(
             self._model,
             hop_s=settings.hop_s,
             language=settings.language,
+            bundles=bundles,
             tracker=settings.tracker,
             health=settings.limits,
             **chosen_later(

@@ -71,7 +71,7 @@ def collect(
         corpus=Corpus(root=listing.root, recordings=tuple(named)),
         labels=tuple(bundle.labels[k].label for k in found),
         question=Question(
-            bundle=bundle.path,
+            bundle=bundle.word,
             hop_s=hop_s,
             species=tuple(found),
             listed=tuple(map(bool, listed)),

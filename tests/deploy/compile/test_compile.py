@@ -14,12 +14,14 @@ import pytest
 from click.testing import CliRunner, Result
 
 from deploy.cli import main
-from edge.bundle import Bundle
-from edge.detect.engines import load_model
+from edge.bundle import Bundle, load_bundles
+from edge.detect.engines import load_model, load_models
+from edge.detect.model import EngineChoice
 from edge.types import Window
-from tests.support.bundles import choir_bundle, tiny_bundle, tone
+from tests.support.bundles import LABELS, choir_bundle, tiny_bundle, tone
 from tests.support.fake_cuda import Device
 from tests.support.fake_tensorrt import VERSIONS, Behaviour
+from tests.support.heads import tiny_head
 from tests.support.nvidia import Nvidia, for_children, on_a_machine, tensorrt_missing
 
 On = Callable[[Nvidia], AbstractContextManager[None]]
@@ -139,7 +141,7 @@ def test_what_a_network_answers_further_is_proved_and_used(
             sample_rate_hz=plain.bundle.frontend.sample_rate_hz,
         )
         features = plain.features(window)[0]
-        frames, ours = (m.verdict(features).frames for m in (plain, model))
+        frames, ours = (m.verdict(m.answer(features)).frames for m in (plain, model))
         (looked,), (expected,) = (m.outputs(features, ("attention",)) for m in (model, plain))
         refused = compiled(off, engines, "--force")
     assert model.engine.backend == "tensorrt"
@@ -264,6 +266,15 @@ def test_the_configuration_says_what_is_compiled_and_where(
         result = CliRunner().invoke(main, ["compile", "--config", str(file)])
     assert result.exit_code == 0, result.output
     assert whole(tmp_path / "there")
+    head = tiny_head(tmp_path / "study", bundle, {LABELS[0]: 0})
+    words = json.dumps([str(bundle.path), f"{bundle.path}+{head.path}"])
+    file.write_text(f"model:\n  bundles: {words}\n  engines: {tmp_path / 'heads'}\n")
+    with on(Nvidia()):
+        result = CliRunner().invoke(main, ["compile", "--config", str(file)])
+        assert result.exit_code == 0, result.output
+        assert len(whole(tmp_path / "heads")) == 1  # of the network that both have
+        both = load_models(load_bundles(json.loads(words)), folder=tmp_path / "heads")
+        assert both.engine == EngineChoice(backend="tensorrt", variant="fp32")
     file.write_text("model:\n  backend: cpu\n")
     result = CliRunner().invoke(main, ["compile", "--config", str(file)])
     assert (result.exit_code, result.stdout) == (0, "nothing to compile: model.backend is cpu\n")

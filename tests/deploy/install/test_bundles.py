@@ -9,9 +9,11 @@ from pathlib import Path
 import pytest
 
 from deploy.install.bundles import bundle_steps
-from edge.bundle import Bundle
+from edge.bundle import Bundle, load_bundle
 from edge.bundle.signing import sign_bundle
 from edge.errors import BundleError
+from tests.support.bundles import LABELS
+from tests.support.heads import tiny_head
 from tests.support.keys import KeyPair, key_pair
 from tests.support.machine import Machine
 from tests.support.strangers import resealed
@@ -110,3 +112,20 @@ def test_only_the_files_of_the_bundle_are_copied(
     copied = Path(shutil.copytree(bundle.path, tmp_path / "copied"))
     machine.installs("--bundle", str(copied))
     assert sorted(os.listdir(machine.layout.current)) == sorted(bundle.file_names)
+
+
+def test_a_head_is_installed_with_its_trunk(
+    machine: Machine, bundle: Bundle, tmp_path: Path
+) -> None:
+    head = tiny_head(tmp_path / "away" / "study", bundle, {LABELS[0]: 0})
+    word = f"{bundle.path}+{head.path}"
+    said = machine.installs("--bundle", word)
+    assert said.index("copy the bundle tiny") < said.index("copy the bundle study")
+    assert "more; to go back" not in said
+    shutil.rmtree(bundle.path)  # what was installed does not need what it was installed from
+    shutil.rmtree(head.path)
+    assert machine.current == head.digest
+    assert load_bundle(machine.layout.current).trunk_digest == bundle.trunk_digest
+    assert "copy" not in machine.installs()
+    shutil.rmtree(machine.layout.bundles / bundle.digest)
+    assert "is a head on the network" in machine.refuses()

@@ -1,0 +1,245 @@
+"""Several heads on one trunk, with labels of their own: the network runs once a window for all.
+
+Each head decides on its own labels, and its labels are what the window carries where it accepts it.
+Where no head does, the verdict of the trunk itself stands, if it was named too, but for labels that
+are a head's: these were refused by the one that knows them best.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from edge.bundle import Bundle
+from edge.bundle.manifest import SCORE_THRESHOLD
+from edge.detect.decision import REJECTED, Decision, Mask, best
+from edge.detect.ensemble import Ensemble, digest_of
+from edge.detect.joint_labels import OwnLabels, joint_bundle, own_labels
+from edge.detect.model import Answer, Classifier, EngineChoice, Model, Verdict, unjudged
+from edge.errors import BundleError
+from edge.types import Array, Frames, Novelties, Prediction, Window
+
+__all__ = ["Layered", "LayeredDecision", "together"]
+
+
+def together(models: Sequence[Model]) -> Classifier:
+    """Return several models as one; raises `BundleError` where they do not go together."""
+    if len(models) == 1:
+        return models[0]
+    labels = {frozenset(model.decision.labels) for model in models}
+    trunks = {model.bundle.trunk_digest for model in models}
+    if len(labels) > 1 and len(trunks) == 1:
+        return Layered(models)
+    return Ensemble(models)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LayerDecision:
+    """How one head, or the trunk itself, decides on its labels, from `start` to `end` of all."""
+
+    decision: Decision
+    start: int
+    end: int
+    is_trunk: bool
+
+    def __call__(self, p: Prediction, scores: Array, novelty: float) -> Prediction:
+        own = scores[self.start : self.end]
+        return self.decision(p, scores=own, novelty=novelty, accepted=novelty <= 0.5)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LayeredDecision(Decision):
+    """How the layers decide together, by all scores (K,) and one novelty of each layer (L,).
+
+    A window carries what the heads give, best score first; each that accepts it gives its own.
+    Where none does, it carries what the trunk gives. Its novelty is the least of those who gave a
+    label; where nobody did, that of who was nearest to it, whose best label is the nearest.
+    """
+
+    layers: tuple[LayerDecision, ...]
+
+    def __call__(
+        self, p: Prediction, *, scores: Array, novelty: float, accepted: bool
+    ) -> Prediction:
+        """Return `p` as if it were as novel to each layer."""
+        each = novelty if accepted else max(novelty, REJECTED)
+        return self.averaged(p, scores=scores, novelties=np.full(len(self.layers), each))
+
+    def averaged(self, p: Prediction, *, scores: Array, novelties: Novelties) -> Prediction:
+        """See `Decision.averaged`."""
+        pairs = zip(self.layers, map(float, novelties), strict=True)
+        verdicts = [(layer.is_trunk, layer(p, scores, novelty)) for layer, novelty in pairs]
+        p = dataclasses.replace(
+            p,
+            top=best(self.labels, scores),
+            scores=scores,
+            novelties=novelties,
+            open_novelty=None,
+        )
+        giving = [v for is_trunk, v in verdicts if v.label is not None and not is_trunk]
+        giving = giving or [v for _, v in verdicts if v.label is not None]
+        if giving:
+            given = sorted((s for v in giving for s in v.accepted), key=lambda s: -s.score)
+            novelty = min(v.novelty for v in giving)
+            return dataclasses.replace(p.carrying(tuple(given)), novelty=novelty)
+        nearest = min((v for _, v in verdicts), key=lambda v: v.novelty)
+        return dataclasses.replace(
+            p,
+            label=None,
+            others=(),
+            nearest=nearest.nearest,
+            score=nearest.score,
+            novelty=nearest.novelty,
+        )
+
+    def passes(self, scores: Array) -> Mask:
+        """See `Decision.passes`; each label among those of its layer."""
+        passing = [layer.decision.passes(scores[layer.start : layer.end]) for layer in self.layers]
+        return np.concatenate(passing)
+
+
+class _Layer:
+    """Models with the same labels, averaged where they are several, and which labels are theirs."""
+
+    def __init__(self, models: Sequence[Model], own: OwnLabels) -> None:
+        self.own = own
+        self.is_trunk = any(model.bundle.trunk is None for model in models)
+        self._models = tuple(models)
+        self._ensemble = Ensemble(models) if len(models) > 1 else None
+        self.all = (self._ensemble or models[0]).decision  # how it decides on all of its labels
+
+    def decision(self, start: int) -> LayerDecision:
+        """Return how it decides on its own labels, which begin at `start` of all."""
+        end = start + len(self.own.labels)
+        thresholds = self.all.thresholds
+        decision = Decision(
+            labels=tuple(label.label for label in self.own.labels),
+            thresholds=None if thresholds is None else thresholds[self.own.places],
+            leaves_room=self.all.leaves_room,
+        )
+        return LayerDecision(decision=decision, start=start, end=end, is_trunk=self.is_trunk)
+
+    def verdict(self, answer: Answer) -> Verdict:
+        """Return the verdict on a window by the one answer of the network."""
+        if self._ensemble is None:
+            return self._models[0].verdict(answer)
+        return self._ensemble.verdict([answer] * len(self._models))
+
+    def novelty(self, verdict: Verdict) -> float:
+        """Return how novel a window is to it, above 0.5 where it rejects or must not name it.
+
+        Where a window carries one label, that is the best: as one that is another layer's, it is as
+        novel here as it is familiar.
+        """
+        if not verdict.accepted:
+            return max(verdict.novelty, REJECTED)
+        named = self.all.thresholds is not None or verdict.scores.argmax() in self.own.places
+        return verdict.novelty if named else max(1.0 - verdict.novelty, REJECTED)
+
+
+class Layered:
+    """Models of one network as one classifier. Used by one thread, like a model.
+
+    Of models with the same labels the scores are averaged (`Ensemble`). A label that several know
+    is that of the first that is listed; the trunk comes after all heads. Raises `BundleError` where
+    a head has no label left.
+    """
+
+    def __init__(self, members: Sequence[Model]) -> None:
+        self._members = tuple(members)
+        # The trunk itself, where it is one of them: only it has its network say more than a head's.
+        plain = [model for model in members if model.bundle.trunk is None]
+        self._asked = plain[0] if plain else members[0]
+        groups = _groups(members)
+        trunk = self._asked.bundle.trunk or self._asked.bundle
+        own = own_labels([group[0].bundle for group in groups], trunk)
+        layers = [_Layer(group, part) for group, part in zip(groups, own, strict=True)]
+        for group, layer in zip(groups, layers, strict=True):
+            _refuse_needless(group[0].bundle, layer)
+        self._layers = [layer for layer in layers if layer.own.labels]
+        self.bundle = joint_bundle([m.bundle for m in members], self._asked.bundle, own)
+        self.decision = _decision(self._layers, self.bundle)
+
+    @property
+    def digest(self) -> str:
+        """sha256 of the members' digests, in their order."""
+        return digest_of(self._members)
+
+    @property
+    def engine(self) -> EngineChoice:
+        """What runs the network."""
+        return self._asked.engine
+
+    def predict(self, window: Window) -> Prediction:
+        """See `Classifier.predict`."""
+        p = unjudged(window, self._asked.limits)
+        if p.health.gated:
+            return p
+        features, frontend_s = self._asked.features(window)
+        answer = self._asked.answer(features)
+        pairs = [(layer, layer.verdict(answer)) for layer in self._layers]
+        overheard = [v.overheard for _, v in pairs if v.overheard is not None]
+        p = dataclasses.replace(
+            p,
+            embedding=answer.embedding[0],
+            frontend_s=frontend_s,
+            network_s=answer.network_s,
+            frames=self._frames([v for _, v in pairs]),
+            highest=np.max(overheard, axis=0),
+        )
+        scores = np.concatenate([v.scores[layer.own.places] for layer, v in pairs])
+        novelties = np.array([layer.novelty(v) for layer, v in pairs])
+        return self.decision.averaged(p, scores=scores, novelties=novelties)
+
+    def _frames(self, verdicts: Sequence[Verdict]) -> Frames | None:
+        """Return when each label is present, by the frames of the trunk, which heads lack."""
+        frames = next((v.frames for v in verdicts if v.frames is not None), None)
+        if frames is None:
+            return None
+        places = np.concatenate([layer.own.in_trunk for layer in self._layers])
+        active = frames.active[:, places] & (places >= 0)
+        return Frames(active=active, window_samples=frames.window_samples)
+
+
+def _groups(members: Sequence[Model]) -> list[list[Model]]:
+    """Return the models by their labels, in their order, but the trunk's last."""
+    groups: dict[frozenset[str], list[Model]] = {}
+    for model in members:
+        groups.setdefault(frozenset(model.decision.labels), []).append(model)
+    return sorted(groups.values(), key=lambda g: any(m.bundle.trunk is None for m in g))
+
+
+def _refuse_needless(bundle: Bundle, layer: _Layer) -> None:
+    if not layer.own.labels and not layer.is_trunk:
+        raise BundleError(
+            f"{bundle.path}: each of its labels is one of a head that is listed before it",
+            suggestion="name it before the other, or leave it out",
+        )
+
+
+def _decision(layers: Sequence[_Layer], joint: Bundle) -> LayeredDecision:
+    parts, start = [], 0
+    for layer in layers:
+        parts.append(layer.decision(start))
+        start = parts[-1].end
+    several = len(layers) > 2 or any(part.decision.thresholds is not None for part in parts)
+    several = several or not any(layer.is_trunk for layer in layers)
+    weighed = [np.full(len(layer.own.labels), layer.is_trunk) for layer in layers]
+    trunk = next((layer for layer in layers if layer.is_trunk), None)
+    return LayeredDecision(
+        labels=tuple(label.label for label in joint.labels),
+        thresholds=np.concatenate([_thresholds(part) for part in parts]) if several else None,
+        animals=np.array([label.kind == "animal" for label in joint.labels], bool),
+        margin=None if trunk is None else trunk.all.margin,
+        weighed=np.concatenate(weighed),
+        layers=tuple(parts),
+    )
+
+
+def _thresholds(layer: LayerDecision) -> Array:
+    """Return what the score of each label has to reach, of one alone that of half of all."""
+    found = layer.decision.thresholds
+    return np.full(layer.end - layer.start, SCORE_THRESHOLD, np.float32) if found is None else found
