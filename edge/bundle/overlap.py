@@ -103,6 +103,11 @@ class FrameMemory:
         self._values_before, self._values = self._values, {}
         return self
 
+    @property
+    def shift_samples(self) -> int:
+        """How far after the window before this one begins; 0: they have nothing in common."""
+        return 0 if self._window is None else self._window.shift
+
     def values(self, name: str, frames: Frames, compute: Callable[[slice], Array]) -> Array:
         """Return what `compute` gives for all `frames`, (values, frames), asked for the new only.
 

@@ -10,12 +10,13 @@ from typing import Protocol
 
 import numpy as np
 
-from edge.backends.base import Backend, NamedBackend
+from edge.backends.base import OUTPUTS, Backend
 from edge.bundle import FP32, Bundle
 from edge.bundle.overlap import FrameMemory
 from edge.detect.decision import Decision
 from edge.detect.proof import refuse_another_answer, refuse_what_is_not_finite
 from edge.detect.signal_health import HealthConfig, signal_health
+from edge.detect.streamed import Streamed
 from edge.errors import BackendError, BundleError
 from edge.types import Array, Frames, Prediction, Window
 
@@ -118,6 +119,8 @@ class Model:
         self.limits = limits or HealthConfig()
         self.backend = backend
         self._frontend, self._memory = bundle.new_frontend(), FrameMemory()
+        self._streamed = Streamed(backend, bundle.frontend, bundle.manifest.local)
+        self._shift_samples = 0
         self._self_test()
 
     @property
@@ -151,6 +154,7 @@ class Model:
         began_s = time.perf_counter()
         memory = self._memory.begin(window.samples, start_sample=window.start_sample)
         features = self._frontend(window.samples, memory=memory)[np.newaxis]
+        self._shift_samples = memory.shift_samples
         return features, time.perf_counter() - began_s
 
     def answer(self, features: Array) -> Answer:
@@ -176,10 +180,8 @@ class Model:
 
     def outputs(self, features: Array, names: Sequence[str]) -> tuple[Array, ...]:
         """Return named outputs of the graph; raises `BackendError` where there are two only."""
-        if not isinstance(self.backend, NamedBackend):
-            engine = self.engine.backend or "the engine"
-            raise BackendError(f"{engine} cannot run a network with the output {names[-1]}")
-        return self.backend.infer_named(features, names)
+        shift, self._shift_samples = self._shift_samples, 0
+        return self._streamed.outputs(features, names, shift_samples=shift)
 
     def _frames(self, logits: Array | None) -> Frames | None:
         threshold = self.bundle.manifest.frame_threshold
@@ -191,7 +193,7 @@ class Model:
 
     def _infer(self, features: Array) -> Answer:
         if self.bundle.manifest.frame_threshold is None:
-            embedding, logits = self.backend.infer(features)
+            embedding, logits = self.outputs(features, OUTPUTS)
             return Answer(embedding=embedding, logits=logits)
         embedding, logits, frames = self.outputs(features, ("embedding", "logits", "frames"))
         labels = len(self.decision.labels)
@@ -214,6 +216,8 @@ class Model:
             answer = self._infer(features)
             for name, got in self._all_outputs(features, answer).items():
                 refuse_another_answer(path, name, golden.expected[name], got, golden.tolerance)
+            for name, got in zip(OUTPUTS, self._streamed.in_two(features, OUTPUTS), strict=True):
+                refuse_another_answer(path, name, golden.expected[name], got[0], golden.tolerance)
             self._judged(unjudged(window, self.limits), self.verdict(answer))
         except (ValueError, IndexError, ArithmeticError) as exc:
             raise BundleError(f"{path}: cannot judge the golden window ({exc})") from exc

@@ -55,6 +55,16 @@ class Streamed:
         *answers, self._known = self._following(features, [*names, LOCAL], known, shift_samples)
         return tuple(answers)
 
+    def in_two(self, features: Array, names: Sequence[str]) -> tuple[Array, ...]:
+        """Return what `outputs` does, with half of the frames known: a test of the engine."""
+        if self._local is None or not isinstance(self._backend, FollowingBackend):
+            return self._whole(features, names)
+        count = self._local.count(features.shape[3])
+        (frames,) = self._backend.infer_named(features, [LOCAL])
+        known = count // 2
+        rest = features[..., self._local.stretch(count, count - known)]
+        return self._backend.infer_after(rest, frames[:, :, :known], names)
+
     def _following(
         self, features: Array, names: Sequence[str], known: Array | None, shift_samples: int
     ) -> tuple[Array, ...]:

@@ -148,7 +148,7 @@ def _cell(mean: float | None, deviation: float | None) -> str:
 
 def build_bundle(
     recipe: Recipe,
-    data: Path,
+    data: Sequence[Path],
     *,
     out: Path,
     work: Path,
@@ -185,7 +185,7 @@ def build_bundle(
 
 def choose_species(
     recipe: Recipe,
-    data: Path,
+    data: Sequence[Path],
     *,
     folds: Sequence[int],
     work: Path,

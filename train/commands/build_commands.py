@@ -9,7 +9,7 @@ import click
 
 from edge.terminal import aside
 from train.commands.options import (
-    DATA,
+    COLLECTIONS,
     DEVICE,
     FROM_SCRATCH,
     PATH,
@@ -25,7 +25,7 @@ __all__ = ["build", "species"]
 
 @click.command()
 @RECIPE
-@DATA
+@COLLECTIONS
 @click.option("--out", type=PATH, required=True, help="The bundle directory; replaced whole.")
 @click.option(
     "--work",
@@ -39,7 +39,7 @@ __all__ = ["build", "species"]
 @FROM_SCRATCH
 def build(
     recipe: Path,
-    data: Path,
+    data: tuple[Path, ...],
     out: Path,
     work: Path | None,
     device: str,
@@ -66,7 +66,7 @@ def build(
 
 @click.command()
 @RECIPE
-@DATA
+@COLLECTIONS
 @click.option(
     "--work",
     type=PATH,
@@ -101,7 +101,7 @@ def build(
 @FROM_SCRATCH
 def species(
     recipe: Path,
-    data: Path,
+    data: tuple[Path, ...],
     work: Path,
     folds: tuple[int, ...],
     f1: float,

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CACHE",
+    "COLLECTIONS",
     "CORPUS",
     "DATA",
     "DEVICE",
@@ -33,6 +34,14 @@ PATH = click.Path(path_type=Path)
 RECIPE = click.option("--recipe", type=PATH, required=True, help="A file of config/recipes.")
 DATA = click.option(
     "--data", type=PATH, required=True, help="Manifest CSV or folder of recordings."
+)
+COLLECTIONS = click.option(
+    "--data",
+    type=PATH,
+    multiple=True,
+    required=True,
+    help="Manifest CSV or folder of recordings. Given again: further ones, beside the split of the "
+    "first.",
 )
 CORPUS = click.option("--corpus", type=PATH, required=True, help="What `prepare` wrote.")
 NEW_RUN = click.option(

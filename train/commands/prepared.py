@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from edge.errors import UserError
@@ -20,28 +20,31 @@ FEWEST = 3  # recordings of a species: one to train, one to validate, one to tes
 
 
 def prepared_corpus(
-    recipe: Recipe, data: Path, *, work: Path, workers: int, say: Callable[[str], None]
+    recipe: Recipe, data: Sequence[Path], *, work: Path, workers: int, say: Callable[[str], None]
 ) -> Corpus:
     """Return the corpus in `work`, prepared from `data` unless it is there.
+
+    The split is that of the first collection; the others train and validate beside it.
 
     Raises `UserError` where other recordings are there than those of `data`.
     """
     folder, split = work / "corpus", recipe.split
     if not (folder / "corpus.json").exists():
-        say(f"preparing {data} in {folder}")
+        say(f"preparing {', '.join(map(str, data))} in {folder}")
         prepare(
-            data,
+            data[0],
             folder,
             test_share=split.test_share,
             folds=split.folds,
             seed=split.seed,
             workers=workers,
+            more=data[1:],
         )
     corpus = read_corpus(folder)
     if _names_of(data) != _prepared_names(folder, corpus):
         raise UserError(
-            f"{work}: was prepared from other recordings than those of {data}; delete it, or name "
-            "another folder (make bundle WORK=, edge-train --work)"
+            f"{work}: was prepared from other recordings than those of {data[0]}; delete it, or "
+            "name another folder (make bundle WORK=, edge-train --work)"
         )
     return corpus
 
@@ -66,16 +69,16 @@ def check_judgeable(corpus: Corpus, *, fold: int) -> None:
     )
 
 
-def _names_of(data: Path) -> set[tuple[str, str, str]]:
-    return {(str(r.path), r.role, r.label) for r in read_listing(data).recordings}
+def _names_of(data: Sequence[Path]) -> set[tuple[str, str]]:
+    listings = [read_listing(source) for source in data]
+    return {(str(r.path), r.label) for listing in listings for r in listing.recordings}
 
 
-def _prepared_names(folder: Path, corpus: Corpus) -> set[tuple[str, str, str]]:
+def _prepared_names(folder: Path, corpus: Corpus) -> set[tuple[str, str]]:
     """Return what was listed when the corpus was prepared: the usable recordings and the others."""
     with (folder / QUARANTINE).open(encoding="utf-8", newline="") as file:
         left_out = {
-            (str(corpus.root / row["path"]), row["role"], row["label"])
-            for row in csv.DictReader(file)
+            (str(corpus.root / row["path"]), row["label"]) for row in csv.DictReader(file)
         }
     usable = (r for r in corpus.recordings if not is_synthesised(r))
-    return left_out | {(str(r.path), r.role, r.label) for r in usable}
+    return left_out | {(str(r.path), r.label) for r in usable}

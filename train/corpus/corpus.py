@@ -29,7 +29,16 @@ from edge.errors import UserError
 from edge.files import write_whole
 from train.corpus.annotations import Stretch, annotations_table, read_annotations, row_id
 
-__all__ = ["ROLES", "Corpus", "Recording", "Role", "read_corpus", "recordist_key", "write_corpus"]
+__all__ = [
+    "ROLES",
+    "Corpus",
+    "Recording",
+    "Role",
+    "listed",
+    "read_corpus",
+    "recordist_key",
+    "write_corpus",
+]
 
 Role = Literal["known", "unknown", "noise", "background"]
 ROLES: tuple[Role, ...] = ("known", "unknown", "noise", "background")
@@ -157,7 +166,7 @@ def write_corpus(prepared: Path, corpus: Corpus, *, drawn: dict[str, Any]) -> No
     writer.writeheader()
     for r in corpus.recordings:
         row = {name: getattr(r, name) for name in COLUMNS}
-        row |= {"path": _listed(r.path, corpus.root), "seconds": f"{r.seconds:.3f}"}
+        row |= {"path": listed(r.path, corpus.root), "seconds": f"{r.seconds:.3f}"}
         writer.writerow({**row, "secondary_labels": ";".join(r.secondary_labels)})
     write_whole(prepared / TABLE, table.getvalue())
     marked = [(row_id(r.label, r.path), r.stretches) for r in corpus.recordings if r.stretches]
@@ -171,8 +180,8 @@ def write_corpus(prepared: Path, corpus: Corpus, *, drawn: dict[str, Any]) -> No
     )
 
 
-def _listed(path: Path, root: Path) -> str:
-    """Return a path below the root, or all of one that is not: that of synthesised noise."""
+def listed(path: Path, root: Path) -> str:
+    """Return a path below the root, or all of one that is elsewhere, as synthesised noise is."""
     return (path.relative_to(root) if path.is_relative_to(root) else path).as_posix()
 
 

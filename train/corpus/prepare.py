@@ -22,7 +22,7 @@ from rich.progress import track
 from edge.errors import UserError
 from edge.files import write_whole
 from train.corpus.annotations import Marked, read_annotations
-from train.corpus.corpus import Corpus, Recording, write_corpus
+from train.corpus.corpus import Corpus, Recording, listed, write_corpus
 from train.corpus.further import placed_beside
 from train.corpus.quality import Checked, check_files
 from train.corpus.readers import Layout, Listing, read_listing
@@ -81,7 +81,8 @@ def prepare(
     _refuse_hopeless(source, usable, quarantine)
     usable = with_noise(usable, prepared / "noise")
     split = split_recordings(usable, plan)
-    further = _further(more, split, folds=folds, workers=workers)
+    further, also = _further(more, split, folds=folds, workers=workers)
+    quarantine = (*quarantine, *also)
     corpus = Corpus(root=listing.root, recordings=(*split, *further))
     summary = summarise(corpus, Counter(rejected.reason.split(" (")[0] for rejected in quarantine))
     _write_quarantine(prepared / QUARANTINE, quarantine, listing.root)
@@ -92,15 +93,22 @@ def prepare(
 
 def _further(
     more: Sequence[Path], split: Sequence[Recording], *, folds: int, workers: int
-) -> tuple[Recording, ...]:
-    """Return the usable recordings of further collections that the first does not have."""
+) -> tuple[tuple[Recording, ...], tuple[Rejected, ...]]:
+    """Return what can be used of further collections, placed, and what cannot."""
     heard = {r.sha256 for r in split}
     further: list[Recording] = []
+    rejected: list[Rejected] = []
     for source in more:
-        usable, _ = usable_recordings(read_listing(source), workers=workers)
+        usable, quarantine = usable_recordings(read_listing(source), workers=workers)
+        rejected += quarantine
+        rejected += [
+            Rejected(recording=r, reason="duplicate (in an earlier collection)")
+            for r in usable
+            if r.sha256 in heard
+        ]
         further += [r for r in usable if r.sha256 not in heard]
         heard |= {r.sha256 for r in usable}
-    return placed_beside(split, further, folds=folds)
+    return placed_beside(split, further, folds=folds), tuple(rejected)
 
 
 def usable_recordings(
@@ -191,6 +199,5 @@ def _write_quarantine(path: Path, quarantine: Sequence[Rejected], root: Path) ->
     writer = csv.writer(table, lineterminator="\n")
     writer.writerow(["path", "role", "label", "reason"])
     for q in quarantine:
-        path_in_root = q.recording.path.relative_to(root).as_posix()
-        writer.writerow([path_in_root, q.recording.role, q.recording.label, q.reason])
+        writer.writerow([listed(q.recording.path, root), q.recording.role, q.recording.label, q.reason])
     write_whole(path, table.getvalue())

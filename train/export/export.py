@@ -21,6 +21,7 @@ from edge.bundle.heads import Head
 from edge.bundle.manifest import SCORE_THRESHOLD
 from edge.errors import UserError
 from train.corpus.corpus import Corpus
+from train.export.streaming import local_frames_of, streaming_proto
 from train.export.version import code_version
 from train.learning.run import TrainedRun
 
@@ -72,6 +73,8 @@ def export_bundle(
         metrics=metrics,
         frame_threshold=FRAME_THRESHOLD if "frames" in extra_outputs else None,
         attention="attention" in extra_outputs,
+        local=local_frames_of(run.network),
+        licence=getattr(run.recipe.objective, "licence", ""),
     )
     golden = Golden(
         samples=samples,
@@ -89,6 +92,9 @@ def to_onnx(network: nn.Module, spec: FrontendSpec) -> bytes:
     Its input is `features` (batch, C, F, T), its outputs are `embedding`, `logits`, and those that
     only some networks have.
     """
+    if local_frames_of(network) is not None:
+        proto = streaming_proto(network, spec, opset=OPSET)
+        return bytes(_without_traces(proto).SerializeToString())
     network = _answering(network)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the exporter warns about its own internals
@@ -136,10 +142,11 @@ def _extra_outputs(network: nn.Module) -> tuple[str, ...]:
 def extra_outputs_of(network: nn.Module, head: Head) -> tuple[str, ...]:
     """Return the names of the extra outputs that mean something with this head.
 
-    Frames are scores of labels by themselves, as a sigmoid's are.
+    Frames are scores of labels beside that of none of them, which a softmax of the labels alone
+    does not leave room for.
     """
     return tuple(
-        name for name in _extra_outputs(network) if name != "frames" or head.activation == "sigmoid"
+        name for name in _extra_outputs(network) if name != "frames" or head.activation != "softmax"
     )
 
 

@@ -13,7 +13,8 @@ from train.learning.checkpoint import load_torch
 from train.learning.classifier import EmbedThenClassify, read_classifier
 from train.learning.members import member_network
 from train.networks.ensemble import NetworkEnsemble
-from train.networks.withheld import Withheld
+from train.networks.local import LocalCnn
+from train.networks.withheld import Withheld, WithheldFrames
 from train.recipe.load import load_recipe
 from train.recipe.recipe import Recipe
 from train.windows.outputs import WindowOutputs
@@ -54,7 +55,8 @@ def load_run(folder: Path) -> TrainedRun:
     answered = [i for i, label in enumerate(labels) if label not in recipe.withheld]
     if recipe.withheld:
         withheld = [i for i in range(len(labels)) if i not in answered]
-        network = Withheld(network, kept=answered, withheld=withheld)
+        hiding = WithheldFrames if isinstance(network, LocalCnn) else Withheld
+        network = hiding(network, kept=answered, withheld=withheld)
     return TrainedRun(
         folder=folder,
         recipe=recipe,
@@ -77,6 +79,9 @@ def _facts(file: Path) -> tuple[tuple[str, ...], int, str]:
 def _network(recipe: Recipe, labels: tuple[str, ...], state: dict[str, Tensor]) -> nn.Module:
     """Return the network that `state` fits: an ensemble, a classifier on top, or neither."""
     members = [member_network(recipe, labels) for _ in range(recipe.members)]
+    for member in members:
+        if isinstance(member, LocalCnn):
+            member.forget_teacher()
     network = NetworkEnsemble(members) if len(members) > 1 else members[0]
     if recipe.classifier is None:
         return network

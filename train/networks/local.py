@@ -31,6 +31,7 @@ STEM = 32
 # A frame hears 0.77 s around its middle, so that the first of a window of 5 s lies in the second of
 # 20 equal parts, and the last in the 18th.
 BEFORE, AFTER = 1, 2
+SPAN, HOP = 49, 16  # in frames of the features: what a frame depends on, and to the next
 RARE = -6.0  # the logit that a teacher's label begins with: hardly any is heard
 
 
@@ -66,6 +67,10 @@ class _Block(nn.Module):
             _norm(across),
             _norm(nn.Conv2d(wide, outputs, 1, bias=False), active=False),
         )
+
+    def forget_teacher(self) -> None:
+        """Drop the layers that serve in training alone."""
+        del self.teacher_embedding, self.teacher_scores
 
     def forward(self, x: Tensor) -> Tensor:
         y: Tensor = self.path(x)
@@ -124,6 +129,10 @@ class LocalCnn(nn.Module):
         self.teacher_embedding = nn.Linear(2 * width, teacher_embedding)
         self.teacher_scores = nn.Linear(2 * width, teacher_labels)
         nn.init.constant_(self.teacher_scores.bias, RARE)
+
+    def forget_teacher(self) -> None:
+        """Drop the layers that serve in training alone."""
+        del self.teacher_embedding, self.teacher_scores
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         return self.with_extra_outputs(x)[:2]

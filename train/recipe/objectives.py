@@ -113,7 +113,7 @@ class DistilSpec:
     consistent) hears every mixture itself: `embedding_weight` times one minus the cosine to its
     embedding, and `scores_weight` times the cross-entropy to the scores of all that it knows.
     `frames_weight` is that of the species in frames, whose soft maximum is that of the window.
-    `teacher` is a bundle, by name or folder.
+    `teacher` is a bundle, by name or folder, whose makers may ask for a `licence` of its pupils.
     """
 
     kind: Literal["distil"] = "distil"
@@ -127,6 +127,7 @@ class DistilSpec:
     scores_weight: float = 0.1
     frames_weight: float = 0.3
     average: float = 0.999
+    licence: str = ""  # of what has learnt from this teacher
 
     def __post_init__(self) -> None:
         if self.batch < 2 or not 0 < self.outlier_share < 1:
