@@ -115,7 +115,7 @@ class Replayer:
             self._model,
             hop_s=settings.hop_s,
             language=settings.language,
-            tracker=settings.tracker,
+            tracker=settings.tracker.decisive,
             health=settings.limits,
             **chosen_later(
                 species=self._species,
