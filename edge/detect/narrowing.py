@@ -65,11 +65,11 @@ class Edges:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Crossing:
-    """Where a window would start whose logit is half way up, and how far those around it are."""
+class _Side:
+    """Where a window would start whose logit is half way up, and how far the call may be off."""
 
     sample: int
-    hop_samples: int
+    uncertainty: int
 
 
 class ScoreTrack:
@@ -94,17 +94,9 @@ class ScoreTrack:
         self._logits.append(logit(score))
 
     def half(self, first: int, last: int) -> float:
-        """Return the logit half way up to that of the windows that start from `first` to `last`.
-
-        It rises from the lowest of these and of those that share audio with them.
-        """
-        i, j = self._at(first), self._at(last)
-        around = slice(
-            bisect_left(self._starts, first - self.window_samples + 1),
-            bisect_left(self._starts, last + self.window_samples),
-        )
-        floor = min(ABSENT, *self._logits[around])
-        return 0.5 * (floor + max(self._logits[i : j + 1]))
+        """Return the logit half way up to that of the windows that start from `first` to `last`."""
+        floor, top = self._range(first, last)
+        return (floor + top) / 2
 
     def edges(
         self, first: int, last: int, *, after: int | None, before: int | None
@@ -114,13 +106,7 @@ class ScoreTrack:
         Windows that start at or before `after`, or from `before` on, hold others. The result is
         within the windows from `first` to `last`. None: nothing can be said.
         """
-        level = self.half(first, last)
-        i, j = self._at(first), self._at(last)
-        while self._logits[i] < level:
-            i += 1
-        while self._logits[j] < level:
-            j -= 1
-        rise, fall = self._crossing(i, -1, level), self._crossing(j, 1, level)
+        rise, fall = self._side(first, last, -1), self._side(first, last, 1)
         if rise is not None and after is not None and rise.sample <= after:
             rise = None
         if fall is not None and before is not None and fall.sample >= before:
@@ -129,9 +115,7 @@ class ScoreTrack:
             return None
         return self._between(first, last + self.window_samples, rise, fall)
 
-    def _between(
-        self, start: int, end: int, rise: _Crossing | None, fall: _Crossing | None
-    ) -> Edges:
+    def _between(self, start: int, end: int, rise: _Side | None, fall: _Side | None) -> Edges:
         """Return the edges within `start` and `end`, which are those of the windows.
 
         A call is at least as long as what has to be filled; a shorter one is in the middle.
@@ -145,12 +129,46 @@ class ScoreTrack:
         return Edges(
             start_sample=begins,
             end_sample=ends,
-            start_uncertainty=window if rise is None else rise.hop_samples // 2 + filled,
-            end_uncertainty=window if fall is None else fall.hop_samples // 2 + filled,
+            start_uncertainty=window if rise is None else min(rise.uncertainty, window),
+            end_uncertainty=window if fall is None else min(fall.uncertainty, window),
         )
 
-    def _crossing(self, i: int, step: int, level: float) -> _Crossing | None:
-        """Return the start of the window at which the logit falls below `level`.
+    def _range(self, first: int, last: int) -> tuple[float, float]:
+        """Return from where to where the logit rises for windows that start from `first` to `last`.
+
+        The lowest is among these and those that share audio with them.
+        """
+        i, j = self._at(first), self._at(last)
+        around = slice(
+            bisect_left(self._starts, first - self.window_samples + 1),
+            bisect_left(self._starts, last + self.window_samples),
+        )
+        return min(ABSENT, *self._logits[around]), max(self._logits[i : j + 1])
+
+    def _side(self, first: int, last: int, step: int) -> _Side | None:
+        """Return the rise (`step` -1) or the fall (1) of windows that start from `first` to `last`.
+
+        None where the sound is broken off before.
+        """
+        floor, top = self._range(first, last)
+        low, half, high = (floor + share * (top - floor) for share in (0.25, 0.5, 0.75))
+        i = self._at(first if step < 0 else last)
+        while self._logits[i] < half:
+            i -= step
+        crossing = self._crossing(i, step, half)
+        if crossing is None:
+            return None
+        lower = self._crossing(i, step, low)
+        while self._logits[i] < high:
+            i -= step
+        upper = self._crossing(i, step, high)
+        # A score that rises slowly tells little of when the call begins.
+        slow = abs(upper[0] - lower[0]) if upper and lower else self.window_samples
+        sample, hop = crossing
+        return _Side(sample=sample, uncertainty=max(hop // 2 + self.filled_samples, slow))
+
+    def _crossing(self, i: int, step: int, level: float) -> tuple[int, int] | None:
+        """Return the start of the window at which the logit falls below `level`, and the hop there.
 
         It goes from window `i` on by `step`; the start is on the line between two windows. None
         where the sound is broken off before.
@@ -159,8 +177,7 @@ class ScoreTrack:
             here, there = self._logits[i], self._logits[i + step]
             if there < level:
                 hop = self._starts[i + step] - self._starts[i]
-                sample = self._starts[i] + round((here - level) / (here - there) * hop)
-                return _Crossing(sample=sample, hop_samples=abs(hop))
+                return self._starts[i] + round((here - level) / (here - there) * hop), abs(hop)
             i += step
         return None
 

@@ -32,7 +32,7 @@ from edge.bundle.occurrence import Occurrence
 from edge.bundle.spec import MaxLevel
 from edge.types import Array
 
-__all__ = ["LABELS", "SPEC", "banded_bundle", "choir_bundle", "tiny_bundle", "tone"]
+__all__ = ["LABELS", "SPEC", "TONES_HZ", "banded_bundle", "choir_bundle", "tiny_bundle", "tone"]
 
 LABELS = (
     Label(label="low_hummer", common_name="Low Hummer", scientific_name="Bombus gravis"),

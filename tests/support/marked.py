@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import argparse
 import csv
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -112,16 +112,23 @@ def demonstration_calls() -> Iterator[Call]:
 
 
 def place(
-    call: Call, background: Array, rng: np.random.Generator
+    call: Call,
+    background: Array,
+    rng: np.random.Generator,
+    *,
+    levels_db: tuple[float, float] = LEVELS_DB,
 ) -> tuple[Array, list[tuple[float, float]]]:
-    """Return the background with the call in it twice, and where: start and end in seconds."""
+    """Return the background with the call in it twice, and where: start and end in seconds.
+
+    `levels_db` is how far the call is above the background, from the least to the most.
+    """
     length_s = len(call.samples) / RATE_HZ
     room_s = len(background) / RATE_HZ - 2 * EDGE_S - 2 * length_s
     pause_s = rng.uniform(APART_S[0], max(min(APART_S[1], room_s), APART_S[0]))
     first_s = EDGE_S + rng.uniform(0, max(room_s - pause_s, 0))
     starts_s = (first_s, first_s + length_s + pause_s)
     sound = _faded(call.samples)
-    gain = 10 ** (rng.uniform(*LEVELS_DB) / 20) * _rms(background) / _rms(sound)
+    gain = 10 ** (rng.uniform(*levels_db) / 20) * _rms(background) / _rms(sound)
     mixture = background.copy()
     for start_s in starts_s:
         start = round(start_s * RATE_HZ)
@@ -131,14 +138,19 @@ def place(
 
 
 def write_set(
-    folder: Path, calls: Iterator[Call], backgrounds: Sequence[Path], *, seed: int = 1
+    folder: Path,
+    calls: Iterable[Call],
+    backgrounds: Sequence[Path],
+    *,
+    seed: int = 1,
+    levels_db: tuple[float, float] = LEVELS_DB,
 ) -> int:
     """Write a recording for each call, and `marks.csv`; return how many calls are marked."""
     rng = np.random.default_rng(seed)
     folder.mkdir(parents=True, exist_ok=True)
     marks: list[dict[str, object]] = []
     for number, call in enumerate(calls):
-        mixture, spans = place(call, _background(backgrounds, rng), rng)
+        mixture, spans = place(call, _background(backgrounds, rng), rng, levels_db=levels_db)
         name = f"{number:03}_{call.label}.flac"
         soundfile.write(folder / name, mixture, RATE_HZ, subtype="PCM_16")
         names = {"file": name, "label": call.label, "common_name": call.common_name}
