@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from bisect import bisect_left
 from dataclasses import dataclass
+from typing import TypeGuard
 
 from edge.types import Prediction
 
@@ -33,7 +34,7 @@ def logit(score: float) -> float:
 
 @dataclass(frozen=True, kw_only=True)
 class Nearby:
-    """How a window lies to its neighbours.
+    """How a window lies to its neighbours; those that were gated do not count.
 
     `is_unbroken`: it shares audio with the one before it. `is_dense`: with each that it shares
     audio with, and there is one, it shares so much that scores tell where a call is.
@@ -45,9 +46,11 @@ class Nearby:
     @staticmethod
     def of(before: Prediction | None, p: Prediction, after: Prediction | None) -> Nearby:
         """Return how `p` lies between the windows before and after it."""
-        is_unbroken = before is not None and p.start_sample < before.end_sample
-        starts = [before.start_sample] if before is not None and is_unbroken else []
-        if after is not None and after.start_sample < p.end_sample:
+        starts = []
+        if _is_judged(before) and p.start_sample < before.end_sample:
+            starts.append(before.start_sample)
+        is_unbroken = bool(starts)
+        if _is_judged(after) and after.start_sample < p.end_sample:
             starts.append(after.start_sample)
         farthest = DENSE * (p.end_sample - p.start_sample)
         is_dense = all(abs(start - p.start_sample) <= farthest for start in starts)
@@ -189,6 +192,10 @@ class ScoreTrack:
 
     def _at(self, start_sample: int) -> int:
         return bisect_left(self._starts, start_sample)
+
+
+def _is_judged(p: Prediction | None) -> TypeGuard[Prediction]:
+    return p is not None and not p.health.gated
 
 
 def _within(sample: int, lowest: int, highest: int) -> int:

@@ -172,10 +172,8 @@ class Run:
     def _is_near(self, part: Part, start: int, end: int) -> bool:
         if part.held is None:
             return True
-        return (
-            start - part.held[1] <= self.cooldown_samples
-            and part.held[0] - end <= self.cooldown_samples
-        )
+        pause = max(start - part.held[1], min(part.held) - max(start, end))
+        return pause <= self.cooldown_samples
 
     def _begun(self, p: Prediction, id: str) -> Part:
         self._is_new = False

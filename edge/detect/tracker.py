@@ -131,6 +131,7 @@ class Tracker:
         """Go on with the events by one window, as it was `judged` and as the site has it."""
         p = self._site(p)
         if p.health.gated:
+            self._recent.clear()
             yield from self._end(list(self._open))
             return
         self._remember(judged, nearby)

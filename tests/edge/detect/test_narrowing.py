@@ -130,6 +130,15 @@ def test_a_long_call_that_is_cut_loses_no_sound() -> None:
     assert found[-1].end_sample == pytest.approx(9500, abs=60)
 
 
+@pytest.mark.parametrize("cooldown_s", [0.0, 0.2, 3.0])
+@pytest.mark.parametrize("hop", [25, 75, 150])
+def test_a_call_without_a_pause_is_one_event(hop: int, cooldown_s: float) -> None:
+    for end in (510, 560, 700, 1100):
+        windows = list(heard([(500, end)], hop, 2000))
+        config = TrackerConfig(cooldown_s=cooldown_s)
+        assert len(ants(tracked(windows, config))) == len(ants(tracked(windows, WHOLE)))
+
+
 def test_a_lost_second_does_not_part_a_call() -> None:
     windows = [p for p in heard([(500, 2500)], 50, 3500) if not 900 < p.end_sample < 1350]
     (event,) = ants(tracked(windows))
