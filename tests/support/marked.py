@@ -1,6 +1,6 @@
 """Recordings in which every call is known: placed at random times in background, and marked.
 
-    python -m tests.support.marked --data ../shared/data --background ../shared/data_more/background
+    python -m tests.support.marked --data ../shared/data --out build/marked
 
 Each call is a loud stretch of a recording of its species that stands alone: where the sound in some
 band rises far above the quiet level of that band. Without recordings the calls are those of the
@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import scipy.ndimage
 import scipy.signal
 import soundfile
 from numpy.typing import NDArray
@@ -203,12 +204,13 @@ def main() -> None:
     """Write a set."""
     parser = argparse.ArgumentParser(description="Recordings with calls at known times.")
     parser.add_argument("--data", type=Path, help="recordings with manifest.csv; else made sound")
-    parser.add_argument("--background", type=Path, help="folder of recordings; else made wind")
+    parser.add_argument("--background", type=Path, help="folder of recordings; else that of the data, or made wind")
     parser.add_argument("--species", nargs="*", default=(), help="labels; else all")
     parser.add_argument("--most", type=int, default=2, help="calls of each species")
     parser.add_argument("--out", type=Path, default=Path("build/marked"))
     given = parser.parse_args()
-    found = sorted(given.background.rglob("*.*")) if given.background else []
+    folder = given.background or (given.data and given.data / "background")
+    found = sorted(folder.rglob("*.*")) if folder else []
     backgrounds = [file for file in found if file.suffix in (".ogg", ".opus", ".wav", ".flac")]
     calls = demonstration_calls()
     if given.data is not None:

@@ -117,3 +117,13 @@ def test_a_loud_call_is_found_where_it_stands_alone() -> None:
 def test_the_demonstration_has_calls() -> None:
     labels = [call.label for call in marked.demonstration_calls()]
     assert labels == ["spring_peeper", "american_toad", "spring_peeper"]
+
+
+@pytest.mark.data
+def test_real_calls_stand_alone(recordings: Path) -> None:
+    calls = list(marked.real_calls(recordings, species=["great_tit", "black_phoebe"], most=1))
+    assert {call.label for call in calls} <= {"great_tit", "black_phoebe"}
+    assert calls
+    for call in calls:
+        seconds = len(call.samples) / marked.RATE_HZ
+        assert marked.LENGTHS_S[0] <= seconds <= marked.LENGTHS_S[1]
