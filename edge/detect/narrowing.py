@@ -18,8 +18,8 @@ from edge.types import Prediction
 
 __all__ = ["Edges", "Nearby", "ScoreTrack", "logit"]
 
-# The part of a window that a call has to fill for half of the rise: the median for BirdNET, measured
-# on calls placed at known times (docs/evidence.md).
+# The part of a window that a call has to fill for half of the rise: BirdNET's median, measured on
+# calls placed at known times (docs/evidence.md).
 SHARE = 1 / 8
 DENSE = 1 / 2  # of a window: the farthest that two may be apart for anything to be said
 LEAST = 1e-6  # of a score and of what it lacks to 1

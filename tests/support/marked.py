@@ -204,7 +204,9 @@ def main() -> None:
     """Write a set."""
     parser = argparse.ArgumentParser(description="Recordings with calls at known times.")
     parser.add_argument("--data", type=Path, help="recordings with manifest.csv; else made sound")
-    parser.add_argument("--background", type=Path, help="folder of recordings; else that of the data, or made wind")
+    parser.add_argument(
+        "--background", type=Path, help="folder of recordings; else that of the data, or made wind"
+    )
     parser.add_argument("--species", nargs="*", default=(), help="labels; else all")
     parser.add_argument("--most", type=int, default=2, help="calls of each species")
     parser.add_argument("--out", type=Path, default=Path("build/marked"))
