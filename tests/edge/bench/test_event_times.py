@@ -53,7 +53,7 @@ def test_events_by_frames_are_within_half_a_second(folder: Path, tmp_path: Path)
     assert [line.split()[1] for line in narrowed] == ["0.5", "1"]
     for line in narrowed:
         start_s, end_s = (float(part.split()[0]) for part in line.split("off by ")[1:])
-        assert max(start_s, end_s) <= 0.1, line
+        assert max(start_s, end_s) <= 0.5, line
     assert lines[-1] == "  wanted: medians of 0.5 s at a fine hop"
 
 
