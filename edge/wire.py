@@ -14,6 +14,7 @@ from edge.clock import Clock, rfc3339
 from edge.provenance import Provenance
 from edge.store.effort import EffortMinute
 from edge.types import Detection, Prediction, Score, SignalHealth
+from edge.wire_times import event_times, event_uncertainties
 
 __all__ = [
     "DIGITS",
@@ -48,18 +49,12 @@ def detection_payload(
         "score": round(d.score, DIGITS),
         "novelty": round(d.novelty, DIGITS),
         "top": _top(d.top),
-        "start_sample": d.start_sample,
-        "end_sample": d.end_sample,
-        "peak_sample": d.peak_sample,
-        "sample_rate_hz": d.sample_rate_hz,
-        "start_s": round(d.start_s, DIGITS),
-        "end_s": round(d.end_s, DIGITS),
-        "start_utc": rfc3339(clock.utc(d.start_sample)),
-        "end_utc": rfc3339(clock.utc(d.end_sample)),
+        **event_times(d, clock=clock, digits=DIGITS),
         "windows": d.windows,
         "health": _health(d.health),
         "clock": _clock(clock),
         **provenance.origin,
+        **event_uncertainties(d, digits=DIGITS),
         **_local(clock, d.start_sample),
     }
 

@@ -1,8 +1,8 @@
 """Frames of a network that depend on what is near them alone, so that windows can share them.
 
-The graph then has an output `local` (B, W, F): F frames of the window. Its input `before` (1, W, P),
-which may be left out, takes frames that are known already; they stand before those of `features`,
-which may then be shorter than a window.
+The graph then has an output `local` (B, W, F): F frames of the window. Its input `before`
+(1, W, P), which may be left out, takes frames that are known already; they stand before those of
+`features`, which may then be shorter than a window.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ __all__ = ["BACKENDS", "FORMAT_VERSION", "FP32", "PRECISIONS", "ListMargin", "Ma
 
 # The newest that is read. 2 brought variants, 3 several labels in a window and frames, 4 attention,
 # 5 stored bands, waveforms, uncentred frames, power laws, kinds and languages of labels, licences,
-# heads.
+# heads, frames of one label a window.
 FORMAT_VERSION = 5
 SCORE_THRESHOLD = 0.5  # of labels without a threshold of their own, where a window carries several
 # Keys that are left out when they are empty or false.
@@ -30,6 +30,7 @@ OMITTED = (
     *("variants", "label_thresholds", "attention", "occurrence", "licence", "source", "trunk"),
 )
 TRUNK_FILES = ("model.onnx", "frontend.npz")  # of a bundle, all that a head stands on
+FRAME_ACTIVATIONS = ("sigmoid", "softmax_other")  # of frames without any of the labels, too
 MOST_LABELS = 20_000
 MOST_VARIANTS = 16
 
@@ -42,8 +43,9 @@ class Manifest:
 
     With the activation `sigmoid` a window carries every label whose score reaches its own of
     `label_thresholds`, or 0.5. With a `frame_threshold` the graph has a third output, `frames` (B,
-    T, K): logits of T equal parts of the window. An event then reaches from the first to the last
-    part in which the score of its label is at least the threshold. With `attention` the graph has
+    T, K): logits of T equal parts of the window, which the activation makes scores of as it does
+    of the window's. An event then is where the score of its label is at least the threshold. It
+    needs an activation in which all labels can be absent. With `attention` the graph has
     an output of that name, (B, F', T'): where it looks, in F' bands, lowest first, and T' parts of
     the window; each window's adds up to 1. With `occurrence` the bundle knows which labels a place
     has in which week. `list_margin`, with the activation `sigmoid`, says when a list of species
@@ -128,11 +130,11 @@ class Manifest:
         if self.list_margin is not None and self.activation != "sigmoid":
             raise SpecError(f"list_margin: has no meaning with the activation {self.activation}")
         if self.frame_threshold is not None and not (
-            self.activation == "sigmoid" and 0 < self.frame_threshold <= 1
+            self.activation in FRAME_ACTIVATIONS and 0 < self.frame_threshold <= 1
         ):
             raise SpecError(
                 f"frame_threshold: {self.frame_threshold} is not above 0 and at most 1 with the "
-                "activation sigmoid"
+                f"activation {' or '.join(FRAME_ACTIVATIONS)}"
             )
 
     def _check_trunk(self) -> None:
@@ -177,6 +179,7 @@ class Manifest:
             or self.licence
             or self.source
             or self.trunk
+            or (self.frame_threshold is not None and self.activation != "sigmoid")
         )
 
     @property

@@ -87,7 +87,7 @@ class Config(Section):
             ),
             **({"privacy": self.privacy} if self.privacy.decides_events else {}),
             "hop_s": self.model.hop_s,
-            "tracker": self.tracker,
+            "tracker": self.tracker.decisive,
             "health": self.health,
             "audio": self.audio.model_dump(exclude={"buffer_s", "memory_mb"}),
             "events": self.events.model_dump(

@@ -45,6 +45,7 @@ TAKES_EFFECT: Mapping[str, When] = {
     "tracker.cooldown_s": "stream",
     "tracker.longest_s": "stream",
     "tracker.update_s": "stream",
+    "tracker.narrow": "stream",
     "health.dead_dbfs": "stream",
     "health.stuck_dc": "stream",
     "health.clip_level": "stream",

@@ -19,7 +19,14 @@ from edge.detect.decision import Decision
 from edge.section import Section
 from edge.types import Array, Novelties, Prediction
 
-__all__ = ["NoSmoothing", "SlidingAverage", "Smoothing", "SmoothingConfig", "smoothing_of"]
+__all__ = [
+    "NoSmoothing",
+    "SlidingAverage",
+    "Smoothing",
+    "SmoothingConfig",
+    "smoothing_of",
+    "with_neighbours",
+]
 
 PASSED = 0.5  # a label with a score above it is boosted afterwards
 NEVER = -(2**62)
@@ -165,3 +172,23 @@ def smoothing_of(config: SmoothingConfig, *, decision: Decision, sample_rate_hz:
     if not config.on:
         return NoSmoothing()
     return SlidingAverage(decision=decision, config=config, sample_rate_hz=sample_rate_hz)
+
+
+def with_neighbours(
+    before: Prediction | None, p: Prediction, after: Prediction | None, *, decision: Decision
+) -> Prediction:
+    """Return `p` averaged with the neighbours that share audio with it, by how much they share."""
+    judged = [q for q in (before, p, after) if q is not None and not q.health.gated]
+    parts = [(q, weight) for q in judged if (weight := _shared(p, q)) > 0]
+    if p.health.gated or len(parts) == 1:
+        return p
+    weights = np.array([weight for _, weight in parts]) / sum(weight for _, weight in parts)
+    scores = (weights @ np.stack([q.scores for q, _ in parts])).astype(np.float32)
+    novelties = weights @ np.stack([q.rule_novelties for q, _ in parts])
+    return decision.averaged(p, scores=scores, novelties=novelties)
+
+
+def _shared(p: Prediction, q: Prediction) -> float:
+    """Return the share of `p`'s audio that is in `q` too, 0..1."""
+    overlap = min(p.end_sample, q.end_sample) - max(p.start_sample, q.start_sample)
+    return max(overlap, 0) / (p.end_sample - p.start_sample)

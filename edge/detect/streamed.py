@@ -68,7 +68,8 @@ class Streamed:
     def _following(
         self, features: Array, names: Sequence[str], known: Array | None, shift_samples: int
     ) -> tuple[Array, ...]:
-        assert self._local is not None and isinstance(self._backend, FollowingBackend)
+        assert self._local is not None
+        assert isinstance(self._backend, FollowingBackend)
         count = self._local.count(features.shape[3])
         moved, remainder = divmod(shift_samples, self._spec.hop_length * self._local.hop)
         if known is None or remainder or not 0 < moved < count:

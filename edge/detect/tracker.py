@@ -4,23 +4,25 @@ Each prediction is first smoothed with its two neighbours, weighted by the share
 windows have in common, so that one deviating window among overlapping ones neither makes nor breaks
 an event, and windows that do not overlap are left alone. An event stays open until its label has
 been absent for the cool-down, in sound or in lost sound; coming back before that, it is the same
-event. Several species may be open at once, and where a window carries several labels each has an
-event of its own. Everything is counted in samples, never in wall time.
+event. Where it is known where in its windows a label is present (`narrowing`), the cool-down counts
+from there too. Several species may be open at once, and where a window carries several labels each
+has an event of its own. Everything is counted in samples, never in wall time.
 """
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any
 
-import numpy as np
 from pydantic import Field
 
 from edge.detect.decision import Decision
+from edge.detect.events import Part, digest_of
+from edge.detect.narrowing import Nearby, ScoreTrack
+from edge.detect.runs import Run
+from edge.detect.smoothing import with_neighbours
 from edge.section import Seconds, Section
-from edge.types import Detection, EventState, Prediction
+from edge.types import Detection, Prediction
 
 __all__ = ["Tracker", "TrackerConfig"]
 
@@ -28,68 +30,21 @@ __all__ = ["Tracker", "TrackerConfig"]
 class TrackerConfig(Section):
     """When events end: after `cooldown_s` of audio without the label, or at `longest_s`.
 
-    An open event is given out again, as an update, every `update_s`.
+    An open event is given out again, as an update, every `update_s`. With `narrow`, frames or the
+    scores of overlapping windows tell where in its windows an event is; else it is all of them.
     """
 
     cooldown_s: Annotated[float, Field(ge=0, le=3600)] = 3.0
     longest_s: Seconds = 60.0
     update_s: Seconds = 10.0
-
-
-@dataclass(kw_only=True)
-class _Event:
-    """An open event; `announced` once its state `new` has been given out."""
-
-    id: str
-    start_sample: int
-    end_sample: int
-    peak: Prediction
-    windows: int = 1
-    announced: bool = False
-    given_out_sample: int = 0
-    # Start and end by the frames of its windows, where there are any.
-    inner: tuple[int, int] | None = None
+    narrow: bool = True
 
     @property
-    def order_of_ends(self) -> tuple[int, int, str]:
-        return self.end_sample, self.start_sample, self.id
-
-    def add(self, p: Prediction) -> None:
-        self.end_sample = max(self.end_sample, p.end_sample)
-        self.windows += 1
-        stronger = p.novelty > self.peak.novelty if p.label is None else p.score > self.peak.score
-        if stronger:
-            self.peak = p
-
-    def narrow(self, p: Prediction, k: int) -> None:
-        """Take in the frames of one of its windows; `k` is the index of its label."""
-        span = p.frames.span(k) if p.frames is not None else None
-        if span is not None:
-            start, end = p.start_sample + span[0], min(p.start_sample + span[1], p.end_sample)
-            if start < end:  # else it is the looped part of a recording shorter than a window
-                before = self.inner or (start, end)
-                self.inner = min(start, before[0]), max(end, before[1])
-
-    def detection(self, state: EventState) -> Detection:
-        peak = self.peak
-        start_sample, end_sample = self.inner or (self.start_sample, self.end_sample)
-        assert peak.nearest is not None  # gated predictions never join an event
-        return Detection(
-            id=self.id,
-            state=state,
-            label=peak.label,
-            nearest=peak.nearest,
-            score=peak.score,
-            novelty=peak.novelty,
-            top=peak.top,
-            start_sample=start_sample,
-            end_sample=end_sample,
-            peak_sample=peak.start_sample,
-            sample_rate_hz=peak.sample_rate_hz,
-            windows=self.windows,
-            health=peak.health,
-            embedding=peak.embedding,
-        )
+    def decisive(self) -> dict[str, Any]:
+        """What digests of configurations name: `narrow` came after the first, and is left out where
+        it is on.
+        """
+        return self.model_dump(exclude={"narrow"} if self.narrow else None)
 
 
 class Tracker:
@@ -117,12 +72,13 @@ class Tracker:
         self._site = site
         self._before: Prediction | None = None
         self._held: Prediction | None = None
-        self._open: dict[str | None, _Event] = {}
+        self._open: dict[str | None, Run] = {}
+        self._recent: list[tuple[Prediction, Nearby]] = []  # of one stretch of sound, as judged
 
     def push(self, prediction: Prediction) -> Iterator[Detection]:
         """Take the next window's prediction; yield what is now known of the window before it."""
         if self._held is not None:
-            yield from self._follow(self._smooth(self._before, self._held, prediction))
+            yield from self._next(self._held, prediction)
         self._before, self._held = self._held, prediction
 
     def lost(self, until_sample: int) -> Iterator[Detection]:
@@ -133,13 +89,17 @@ class Tracker:
         """
         yield from self._settle()
         over = [
-            label
-            for label, event in self._open.items()
-            if self._is_absent(event, until_sample, event.peak.sample_rate_hz)
+            (run.release_sample(part), part.first, part.id, run, part)
+            for run in self._open.values()
+            for part in run.parts
+            if until_sample > run.release_sample(part)
         ]
         # By their ends, so that the order is the same however often the gap was looked at.
-        for label in sorted(over, key=lambda label: self._open[label].order_of_ends):
-            yield from self._end([label])
+        for *_, run, part in sorted(over, key=lambda found: found[:3]):
+            yield from self._given_out(run, part)
+        for label, run in list(self._open.items()):
+            if self._is_absent(run, until_sample):
+                del self._open[label]
 
     def flush(self) -> Iterator[Detection]:
         """Yield the rest: the stream has ended, and with it every event."""
@@ -149,95 +109,136 @@ class Tracker:
     def _settle(self) -> Iterator[Detection]:
         """Follow the last window, which gets no neighbour any more."""
         if self._held is not None:
-            yield from self._follow(self._smooth(self._before, self._held, None))
+            yield from self._next(self._held, None)
         self._before = self._held = None
+        self._break_off()
 
-    def _smooth(
-        self, before: Prediction | None, p: Prediction, after: Prediction | None
-    ) -> Prediction:
-        """Return `p` averaged with the neighbours that share audio with it."""
-        judged = [q for q in (before, p, after) if q is not None and not q.health.gated]
-        parts = [(q, weight) for q in judged if (weight := _shared(p, q)) > 0]
-        if p.health.gated or len(parts) == 1:
-            return p
-        weights = np.array([weight for _, weight in parts]) / sum(weight for _, weight in parts)
-        scores = (weights @ np.stack([q.scores for q, _ in parts])).astype(np.float32)
-        novelties = weights @ np.stack([q.rule_novelties for q, _ in parts])
-        return self._decision.averaged(p, scores=scores, novelties=novelties)
+    def _next(self, p: Prediction, after: Prediction | None) -> Iterator[Detection]:
+        """Follow a window, whose neighbours are known now."""
+        nearby = Nearby.of(self._before, p, after)
+        if not nearby.is_unbroken:
+            self._break_off()
+        smoothed = with_neighbours(self._before, p, after, decision=self._decision)
+        yield from self._follow(p, smoothed, nearby)
 
-    def _follow(self, p: Prediction) -> Iterator[Detection]:
-        """Go on with the events by one window, as the site has it."""
+    def _break_off(self) -> None:
+        """Take note that nothing shares audio with what has been heard."""
+        self._recent.clear()
+        for run in self._open.values():
+            run.break_off()
+
+    def _follow(self, judged: Prediction, p: Prediction, nearby: Nearby) -> Iterator[Detection]:
+        """Go on with the events by one window, as it was `judged` and as the site has it."""
         p = self._site(p)
         if p.health.gated:
+            self._recent.clear()
             yield from self._end(list(self._open))
             return
+        self._remember(judged, nearby)
         parts = [p.carrying((score,)) for score in p.accepted] if p.others else [p]
         present = {part.label for part in parts}
-        yield from self._end(self._over(p, present))
+        over = self._over(p, present)
+        waiting = {label: self._open[label].hand_over() for label in over if label in present}
+        yield from self._end(over)
+        yield from self._end_parts(p.start_sample)
         self._forget_pause(present)
         for part in parts:
-            if part.label in self._open:
-                self._open[part.label].add(part)
-            else:
-                self._open[part.label] = self._begin(part)
-            if part.label is not None and part.frames is not None:
-                self._open[part.label].narrow(part, self._decision.labels.index(part.label))
+            if part.label not in self._open:
+                self._open[part.label] = self._begin(part, waiting.get(part.label, []))
+            self._open[part.label].add(part, self._index(part.label), nearby)
             yield from self._announce(part)
+        for label, run in self._open.items():
+            if label is not None and label not in present:
+                run.pass_over(p, float(p.scores[self._decision.index[label]]))
+
+    def _remember(self, judged: Prediction, nearby: Nearby) -> None:
+        """Keep the scores from which the times of events are told."""
+        for label, run in self._open.items():
+            if label is not None:
+                run.see(judged, self._decision.index[label], nearby)
+        self._recent = [(q, near) for q, near in self._recent if q.end_sample > judged.start_sample]
+        self._recent.append((judged, nearby))
 
     def _over(self, p: Prediction, present: set[str | None]) -> list[str | None]:
-        """Return the labels whose events are over with this window."""
+        """Return the labels whose runs are over with this window."""
         return [
             label
-            for label, event in self._open.items()
-            if self._is_over(event, p, present=label in present)
+            for label, run in self._open.items()
+            if self._is_over(run, p, present=label in present)
         ]
 
     def _forget_pause(self, present: set[str | None]) -> None:
         """Drop an unknown that was a pause inside an event which now goes on."""
         unknown = self._open.get(None)
         goes_on = None not in present and not present.isdisjoint(self._open)
-        if goes_on and unknown is not None and not unknown.announced:
+        if goes_on and unknown is not None and not any(part.announced for part in unknown.parts):
             del self._open[None]
 
-    def _begin(self, p: Prediction) -> _Event:
+    def _begin(self, p: Prediction, waiting: list[Part]) -> Run:
         what = "unknown" if p.label is None else f"label {p.label}"
-        name = f"{self._identity}|{p.start_sample}|{what}"
-        digest = hashlib.sha256(name.encode()).hexdigest()[:32]
-        return _Event(id=digest, start_sample=p.start_sample, end_sample=p.end_sample, peak=p)
+        return Run(
+            p,
+            id=digest_of(f"{self._identity}|{p.start_sample}|{what}"),
+            cooldown_samples=int(self._config.cooldown_s * p.sample_rate_hz),
+            narrow=self._config.narrow,
+            track=self._track(p),
+            waiting=waiting,
+        )
 
-    def _is_over(self, event: _Event, p: Prediction, *, present: bool) -> bool:
-        absent = self._is_absent(event, p.start_sample, p.sample_rate_hz)
-        length = p.end_sample - event.start_sample
+    def _track(self, p: Prediction) -> ScoreTrack | None:
+        """Return the scores so far of a label that begins with this window."""
+        k = self._index(p.label)
+        if k is None or p.frames is not None or not self._config.narrow:
+            return None
+        track = ScoreTrack(p.end_sample - p.start_sample)
+        for q, nearby in self._recent:
+            track.add(q.start_sample, float(q.scores[k]), unbroken=nearby.is_unbroken)
+        return track
+
+    def _index(self, label: str | None) -> int | None:
+        return None if label is None else self._decision.index[label]
+
+    def _is_over(self, run: Run, p: Prediction, *, present: bool) -> bool:
+        length = p.end_sample - run.start_sample
         too_long = length > self._config.longest_s * p.sample_rate_hz
-        return absent or (present and too_long)
+        return self._is_absent(run, p.start_sample) or (present and too_long)
 
-    def _is_absent(self, event: _Event, sample: int, rate_hz: int) -> bool:
-        return sample - event.end_sample > self._config.cooldown_s * rate_hz
+    def _is_absent(self, run: Run, sample: int) -> bool:
+        return sample - run.end_sample > run.cooldown_samples
 
     def _announce(self, p: Prediction) -> Iterator[Detection]:
         """Yield the states `new` and `update`.
 
         An unknown waits for as long as a species that may come back is open.
         """
-        event = self._open[p.label]
-        if not event.announced:
+        run = self._open[p.label]
+        part = run.current
+        if part is None or p.start_sample not in part.windows:
+            return
+        if not part.announced:
             if p.label is None and len(self._open) > 1:
                 return
-            event.announced, event.given_out_sample = True, p.end_sample
-            yield event.detection("new")
-        elif p.end_sample - event.given_out_sample >= self._config.update_s * p.sample_rate_hz:
-            event.given_out_sample = p.end_sample
-            yield event.detection("update")
+            part.announced, part.given_out_sample = True, p.end_sample
+            yield run.detection(part, "new")
+        elif p.end_sample - part.given_out_sample >= self._config.update_s * p.sample_rate_hz:
+            part.given_out_sample = p.end_sample
+            yield run.detection(part, "update")
+
+    def _end_parts(self, sample: int) -> Iterator[Detection]:
+        """End what no window from `sample` on can hold any more, though its run may go on."""
+        yield from self._all_given_out(
+            [(run, part) for run in self._open.values() for part in run.over(sample)]
+        )
 
     def _end(self, labels: list[str | None]) -> Iterator[Detection]:
         ending = [self._open.pop(label) for label in labels]
-        for event in sorted(ending, key=lambda event: (event.start_sample, event.id)):
-            if not event.announced:
-                yield event.detection("new")
-            yield event.detection("end")
+        yield from self._all_given_out([(run, part) for run in ending for part in run.parts])
 
+    def _all_given_out(self, ending: list[tuple[Run, Part]]) -> Iterator[Detection]:
+        for run, part in sorted(ending, key=lambda pair: (pair[1].first, pair[1].id)):
+            yield from self._given_out(run, part)
 
-def _shared(p: Prediction, q: Prediction) -> float:
-    """Return the share of `p`'s audio that is in `q` too, 0..1."""
-    overlap = min(p.end_sample, q.end_sample) - max(p.start_sample, q.start_sample)
-    return max(overlap, 0) / (p.end_sample - p.start_sample)
+    def _given_out(self, run: Run, part: Part) -> Iterator[Detection]:
+        if not part.announced:
+            yield run.detection(part, "new")
+        yield run.take_out(part)

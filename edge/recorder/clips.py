@@ -192,8 +192,10 @@ class ClipWriter:
         span = d.start_sample - padding, d.end_sample + padding
         if self._judged is None:
             return self._audio.cut(*span)
-        # The window of the peak was judged; around it, the sound goes as far as that of others.
-        judged = self._judged.around(d.peak_sample, *span)
+        # The windows of the event were judged, that of its peak for one, which may begin before it;
+        # around, the sound goes as far as that of others.
+        within = min(max(d.peak_sample, d.start_sample), d.end_sample - 1)
+        judged = self._judged.around(within, *span)
         return None if judged is None else self._audio.cut(*judged)
 
     def _private_in(self, excerpt: Excerpt, stream_rate_hz: int) -> Score | None:

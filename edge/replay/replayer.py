@@ -116,7 +116,7 @@ class Replayer:
             hop_s=settings.hop_s,
             language=settings.language,
             bundles=bundles,
-            tracker=settings.tracker,
+            tracker=settings.tracker.decisive,
             health=settings.limits,
             **chosen_later(
                 species=self._species,

@@ -58,9 +58,13 @@ def test_a_recorder_hears_what_replay_hears(server: SoundServer, tmp_path: Path)
         "mid_whistler",
     ]
     assert [event["label"] for event in live] == [event["label"] for event in filed]
-    # The recorder had been listening for a while when the sound began; by how long, the first event
-    # tells.
+    # The recorder had been listening for a while when the sound began; by how long, the unknown
+    # tells, which has the times of its windows. Those of the others may be off by what they say.
     later_s = [
         ours["start_s"] - theirs["start_s"] for ours, theirs in zip(live, filed, strict=True)
     ]
-    np.testing.assert_allclose(later_s, later_s[0], atol=hop_s)
+    allowed_s = [
+        hop_s + sum(event.get("start_uncertainty_s", 0.0) for event in pair)
+        for pair in zip(live, filed, strict=True)
+    ]
+    assert (np.abs(np.subtract(later_s, later_s[1])) <= allowed_s).all(), (later_s, allowed_s)

@@ -40,6 +40,8 @@ DETECTION_FIELDS = (
 ADDED_FIELDS = {"kind", "variant", "backend"}
 RECORDER_FIELDS = ("device", "site", "boot_id", "clip")
 LEVELS = ("rms_dbfs", "peak_dbfs", "clip_ratio", "dc", "dead", "stuck")
+# Where frames or overlapping windows tell start and end.
+UNCERTAINTIES = ("start_uncertainty_s", "end_uncertainty_s")
 LOCAL_FIELDS = ("start_local",)  # where the zone is known
 REPLAY_FIELDS = ("recording",)
 WINDOW_FIELDS = (
@@ -70,7 +72,9 @@ def test_every_detection_fits_the_schema(payloads: list[dict[str, Any]]) -> None
 
 def test_the_fields_of_version_1_are_frozen(payloads: list[dict[str, Any]]) -> None:
     assert SCHEMA_VERSION == 1
-    assert tuple(payloads[0]) == DETECTION_FIELDS
+    assert tuple(payloads[0]) == DETECTION_FIELDS + UNCERTAINTIES
+    # An unknown sound is where its windows are.
+    assert {tuple(p) for p in payloads if p["label"] is None} == {DETECTION_FIELDS}
     assert SCHEMA["required"] == [name for name in DETECTION_FIELDS if name not in ADDED_FIELDS]
     of_heads = ("bundles", "trunk")  # of several bundles, and of heads
     assert tuple(name for name in SCHEMA["properties"] if name not in of_heads) == (
@@ -79,6 +83,7 @@ def test_the_fields_of_version_1_are_frozen(payloads: list[dict[str, Any]]) -> N
         + ("interrupted", "clip_withheld")
         + LOCAL_FIELDS
         + REPLAY_FIELDS
+        + UNCERTAINTIES
     )
     assert tuple(payloads[0]["clock"]) == ("source", "synced", "uncertainty_s")
     assert tuple(payloads[0]["health"]) == LEVELS
@@ -112,7 +117,7 @@ def test_a_recorder_adds_who_it_is(replayer: Replayer, recording: str) -> None:
         clock=result.clock,
         provenance=replayer.provenance,
     )
-    assert tuple(payload) == DETECTION_FIELDS + RECORDER_FIELDS
+    assert tuple(payload) == DETECTION_FIELDS + UNCERTAINTIES + RECORDER_FIELDS
     jsonschema.validate(payload, SCHEMA)
     assert payload["source"] == "r1"
     withheld = recorder_payload(
@@ -203,7 +208,7 @@ def test_local_time_is_there_where_the_zone_is_known(replayer: Replayer, recordi
     payload = detection_payload(
         result.detections[0], source="a.wav", clock=zoned, provenance=replayer.provenance
     )
-    assert tuple(payload) == DETECTION_FIELDS + LOCAL_FIELDS
+    assert tuple(payload) == DETECTION_FIELDS + UNCERTAINTIES + LOCAL_FIELDS
     jsonschema.validate(payload, SCHEMA)
     local = datetime.fromisoformat(payload["start_local"])
     assert local.utcoffset() == timedelta(hours=2)

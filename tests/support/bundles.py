@@ -27,12 +27,12 @@ from edge.bundle import (
     Variant,
     write_bundle,
 )
-from edge.bundle.heads import MaxLogit
+from edge.bundle.heads import Activation, MaxLogit
 from edge.bundle.occurrence import Occurrence
 from edge.bundle.spec import MaxLevel
 from edge.types import Array
 
-__all__ = ["LABELS", "SPEC", "banded_bundle", "choir_bundle", "tiny_bundle", "tone"]
+__all__ = ["LABELS", "SPEC", "TONES_HZ", "banded_bundle", "choir_bundle", "tiny_bundle", "tone"]
 
 LABELS = (
     Label(label="low_hummer", common_name="Low Hummer", scientific_name="Bombus gravis"),
@@ -133,12 +133,13 @@ def choir_bundle(
     attention: bool = False,
     golden_errors: Mapping[str, float] | None = None,
     list_margin: ListMargin | None = None,
+    activation: Activation = "sigmoid",
 ) -> Bundle:
     """Write a bundle that hears each of the three tones by itself; noise is none of them.
 
-    So a window may carry several labels. With a `frame_threshold` it says so of every frame of its
-    features, too; its `attention` is where its features are loud. Of its golden window,
-    `golden_errors` spoils outputs by name, and leaves out those that are NaN.
+    So a window may carry several labels, but for other activations. With a `frame_threshold` it
+    says so of every frame of its features, too; its `attention` is where its features are loud. Of
+    its golden window, `golden_errors` spoils outputs by name, and leaves out those that are NaN.
     """
     frontend = Frontend(SPEC)
     weights = np.zeros((SPEC.n_mels, len(TONES_HZ)))
@@ -158,7 +159,7 @@ def choir_bundle(
         name="choir",
         labels=LABELS,
         frontend=SPEC,
-        activation="sigmoid",
+        activation=activation,
         rule="max_logit",
         threshold=2.0,
         scale=1.0,

@@ -32,13 +32,12 @@ def prepared_corpus(
     if not (folder / "corpus.json").exists():
         say(f"preparing {', '.join(map(str, data))} in {folder}")
         prepare(
-            data[0],
+            data,
             folder,
             test_share=split.test_share,
             folds=split.folds,
             seed=split.seed,
             workers=workers,
-            more=data[1:],
         )
     corpus = read_corpus(folder)
     if _names_of(data) != _prepared_names(folder, corpus):
@@ -77,8 +76,6 @@ def _names_of(data: Sequence[Path]) -> set[tuple[str, str]]:
 def _prepared_names(folder: Path, corpus: Corpus) -> set[tuple[str, str]]:
     """Return what was listed when the corpus was prepared: the usable recordings and the others."""
     with (folder / QUARANTINE).open(encoding="utf-8", newline="") as file:
-        left_out = {
-            (str(corpus.root / row["path"]), row["label"]) for row in csv.DictReader(file)
-        }
+        left_out = {(str(corpus.root / row["path"]), row["label"]) for row in csv.DictReader(file)}
     usable = (r for r in corpus.recordings if not is_synthesised(r))
     return left_out | {(str(r.path), r.label) for r in usable}

@@ -33,13 +33,18 @@ def placed_beside(
             taken[name].add((r.split, r.fold))
     placed = []
     for r in further:
-        if r.role in ("known", "unknown"):
-            r = dataclasses.replace(r, role="known" if r.label in known else "unknown")
-        place = _place(r, taken, folds=folds)
-        for name in _bound(r):
-            taken[name].add(place)
-        placed.append(dataclasses.replace(r, split=place[0], fold=place[1]))
+        named = _as_first(r, known)
+        split, fold = _place(named, taken, folds=folds)
+        for name in _bound(named):
+            taken[name].add((split, fold))
+        placed.append(dataclasses.replace(named, split=split, fold=fold))
     return tuple(placed)
+
+
+def _as_first(recording: Recording, known: set[str]) -> Recording:
+    if recording.role not in ("known", "unknown"):
+        return recording
+    return dataclasses.replace(recording, role="known" if recording.label in known else "unknown")
 
 
 def _bound(recording: Recording) -> list[str]:

@@ -54,7 +54,7 @@ class Prepared:
 
 
 def prepare(
-    source: Path | str,
+    source: Path | str | Sequence[Path],
     prepared: Path | str,
     *,
     layout: Layout = "auto",
@@ -63,22 +63,22 @@ def prepare(
     seed: int = 0,
     workers: int = 2,
     annotations: Path | None = None,
-    more: Sequence[Path] = (),
 ) -> Prepared:
     """Read the collection `source`, check every file, split by recordist, and write the corpus.
 
     The corpus is in the folder `prepared`. `annotations` is a table of what a person marked in some
-    of the recordings (`train.corpus.annotations`). `more` are further collections to train and
-    validate on (`train.corpus.further`). Raises `UserError`.
+    of the recordings (`train.corpus.annotations`). Of several collections the first is split, and
+    the others train and validate beside it (`train.corpus.further`). Raises `UserError`.
     """
     plan = SplitPlan(test_share=test_share, folds=folds, seed=seed)
     prepared = Path(prepared).resolve()
-    listing = read_listing(source, layout=layout)
+    first, *more = [source] if isinstance(source, str | Path) else source
+    listing = read_listing(first, layout=layout)
     _refuse_contradictions(listing)
     marked = _read_marked(annotations, listing)
     usable, quarantine = usable_recordings(listing, workers=workers)
     usable = _annotate(usable, marked)
-    _refuse_hopeless(source, usable, quarantine)
+    _refuse_hopeless(first, usable, quarantine)
     usable = with_noise(usable, prepared / "noise")
     split = split_recordings(usable, plan)
     further, also = _further(more, split, folds=folds, workers=workers)
@@ -92,7 +92,7 @@ def prepare(
 
 
 def _further(
-    more: Sequence[Path], split: Sequence[Recording], *, folds: int, workers: int
+    more: Sequence[Path | str], split: Sequence[Recording], *, folds: int, workers: int
 ) -> tuple[tuple[Recording, ...], tuple[Rejected, ...]]:
     """Return what can be used of further collections, placed, and what cannot."""
     heard = {r.sha256 for r in split}
@@ -199,5 +199,7 @@ def _write_quarantine(path: Path, quarantine: Sequence[Rejected], root: Path) ->
     writer = csv.writer(table, lineterminator="\n")
     writer.writerow(["path", "role", "label", "reason"])
     for q in quarantine:
-        writer.writerow([listed(q.recording.path, root), q.recording.role, q.recording.label, q.reason])
+        writer.writerow(
+            [listed(q.recording.path, root), q.recording.role, q.recording.label, q.reason]
+        )
     write_whole(path, table.getvalue())

@@ -69,8 +69,8 @@ class Lessons:
         return objective, self._watch(objective, own, window)
 
     def _complete(self, places: Mapping[str, Places]) -> Mapping[str, Places]:
-        known = places["known"].species if "known" in places else []
-        lacking = set(range(len(self.labels))) - set(known)
+        known = set(places["known"].species.tolist()) if "known" in places else set()
+        lacking = set(range(len(self.labels))) - known
         if lacking:
             label = self.labels[min(lacking)]
             raise UserError(f"species '{label}': has no window to learn from")

@@ -89,7 +89,9 @@ class Mixtures:
         return _evened(sound) + _column(gain, sound) * noise
 
 
-def disguised(features: Tensor, rng: np.random.Generator, *, augment: AugmentSpec, db: float) -> Tensor:
+def disguised(
+    features: Tensor, rng: np.random.Generator, *, augment: AugmentSpec, db: float
+) -> Tensor:
     """Return features (B, 1, F, T) as another microphone would give them, with stretches hidden.
 
     One unit of a feature is `db` decibels. The teacher does not hear it so.
@@ -125,7 +127,9 @@ def _rows(values: Ints, like: Tensor) -> Tensor:
     return torch.from_numpy(values).to(like.device)[:, None]
 
 
-def _shares(first: Ints, second: Ints, gain: NDArray[np.float64], classes: int) -> NDArray[np.float32]:
+def _shares(
+    first: Ints, second: Ints, gain: NDArray[np.float64], classes: int
+) -> NDArray[np.float32]:
     """Return what a window is of (B, K + 1): the second by its gain beside the first.
 
     An animal that is none of the species takes nothing away from one that is, where it is fainter.

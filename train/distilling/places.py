@@ -54,7 +54,9 @@ class Places:
     species: Ints
     upto: NDArray[np.float64]
 
-    def draw(self, rng: np.random.Generator, count: int, *, window: int, heard: int) -> tuple[Ints, Ints]:
+    def draw(
+        self, rng: np.random.Generator, count: int, *, window: int, heard: int
+    ) -> tuple[Ints, Ints]:
         """Return first samples (count,) of windows around what was heard, and species (count,)."""
         i = np.searchsorted(self.upto, rng.random(count), side="right").clip(max=len(self.upto) - 1)
         moved = self.start[i] - rng.integers(0, window - heard + 1, count)
@@ -72,7 +74,9 @@ def hear(teacher: Teacher, sounds: Sounds, own: Ints) -> Heard:
     """
     animals = torch.tensor([i for i, label in enumerate(teacher.labels) if label.kind == "animal"])
     hop, length = round(HOP_S * sounds.rate_hz), teacher.window_samples
-    starts = [np.arange(a, b - length + 1, hop) for a, b in zip(sounds.starts, sounds.ends, strict=True)]
+    starts = [
+        np.arange(a, b - length + 1, hop) for a, b in zip(sounds.starts, sounds.ends, strict=True)
+    ]
     flat = np.concatenate(starts)
     has = own >= 0
     columns, loudest = [], []
@@ -107,7 +111,9 @@ def places_of(
     index = {name: k for k, name in enumerate(names)}
     species = np.array([index.get(r.label, -1) if r.role == "known" else -1 for r in recordings])
     own = species[heard.recording]
-    roles = np.array(["unknown" if r.role == "known" else r.role for r in recordings])[heard.recording]
+    roles = np.array(["unknown" if r.role == "known" else r.role for r in recordings])[
+        heard.recording
+    ]
     roles = np.where(own >= 0, "known", roles)
     level = np.where(own >= 0, heard.own[np.arange(len(own)), own.clip(0)], heard.animal)
     level = np.where(np.isfinite(level), level, heard.animal)
@@ -124,7 +130,7 @@ def places_of(
         "quiet": animal & (heard.animal < PAUSE),
     }
     label, none = _numbered([r.label for r in recordings])[heard.recording], np.full_like(own, -1)
-    groups = {kind: label for kind in kinds} | {"known": own, "quiet": np.zeros_like(own)}
+    groups = dict.fromkeys(kinds, label) | {"known": own, "quiet": np.zeros_like(own)}
     return {
         kind: _places(heard, sounds, mask, groups[kind], own if kind == "known" else none)
         for kind, mask in kinds.items()
@@ -132,8 +138,13 @@ def places_of(
     }
 
 
-def _places(heard: Heard, sounds: Sounds, mask: NDArray[np.bool_], group: Ints, own: Ints) -> Places:
-    """Return the windows of `mask`: groups are as likely, recordings by the root of their windows."""
+def _places(
+    heard: Heard, sounds: Sounds, mask: NDArray[np.bool_], group: Ints, own: Ints
+) -> Places:
+    """Return the windows of `mask`.
+
+    Groups are as likely as each other, recordings by the square root of their windows.
+    """
     at, recording, group = np.flatnonzero(mask), heard.recording[mask], group[mask]
     windows = np.bincount(recording)[recording]
     weight = np.sqrt(windows) / windows

@@ -85,7 +85,9 @@ class RealSpectra(nn.Module):
 
     def __init__(self, spec: FrontendSpec, bands: Mapping[str, NDArray[np.float32]]) -> None:
         super().__init__()
-        if any(c.component != REAL or not isinstance(c.level, PowerLawLevel) for c in spec.channels):
+        if any(
+            c.component != REAL or not isinstance(c.level, PowerLawLevel) for c in spec.channels
+        ):
             raise SpecError(
                 "cannot be a teacher: its frontend has other channels than stored bands of the "
                 "real part"

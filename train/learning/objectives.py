@@ -11,6 +11,7 @@ from train.learning.objective import Objective
 from train.learning.triplets import SemihardObjective, TripletObjective
 from train.recipe.objectives import (
     CrossEntropySpec,
+    DistilSpec,
     FocalSpec,
     KMeansSpec,
     ObjectiveSpec,
@@ -25,6 +26,8 @@ __all__ = ["build_objective"]
 def build_objective(spec: ObjectiveSpec, batches: Batches, device: torch.device) -> Objective:
     """Return the objective that a recipe names."""
     match spec:
+        case DistilSpec():
+            raise AssertionError("it has no batches: train.distilling.lessons")
         case TripletSpec():
             return TripletObjective(spec, batches, device)
         case SemihardSpec():

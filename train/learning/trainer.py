@@ -94,8 +94,8 @@ class Trainer:
         self.device = device
         laid_out: Any = network.to(device)
         self.network: nn.Module = laid_out.to(memory_format=torch.channels_last)
-        averaged = isinstance(recipe.objective, CrossEntropySpec | DistilSpec)
-        decay = recipe.objective.average if averaged else 0.0
+        spec = recipe.objective
+        decay = spec.average if isinstance(spec, CrossEntropySpec | DistilSpec) else 0.0
         self._decay = decay
         self.average = copy.deepcopy(self.network) if decay else self.network
         self.rng = np.random.default_rng(seed)

@@ -8,7 +8,6 @@ Frequency is padded, kept to the end, and collapsed by a learned convolution.
 
 from __future__ import annotations
 
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -107,9 +106,7 @@ class LocalCnn(nn.Module):
         ]
         inputs = STEM
         for outputs, expansion, kernel, stride in BLOCKS:
-            parts.append(
-                _Block(inputs, outputs, expansion=expansion, kernel=kernel, stride=stride)
-            )
+            parts.append(_Block(inputs, outputs, expansion=expansion, kernel=kernel, stride=stride))
             inputs = outputs
         bands = n_mels // 16
         parts.append(_norm(nn.Conv2d(inputs, width, (bands, 1), bias=False)))
@@ -156,7 +153,8 @@ class LocalCnn(nn.Module):
 
     def window_frames(self, frames: Tensor) -> Tensor:
         """Return the same frames after a look at their neighbours in the window."""
-        return functional.relu(frames + self.near(frames))
+        seen: Tensor = functional.relu(frames + self.near(frames))
+        return seen
 
     def pooled(self, frames: Tensor) -> Tensor:
         """Return mean and maximum over frames (B, 2 * width)."""

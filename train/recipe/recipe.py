@@ -12,7 +12,13 @@ from edge.bundle.spec import WHOLE, FrontendSpec
 from edge.errors import SpecError
 from train.recipe.augmentation import AugmentSpec
 from train.recipe.classifiers import AnyClassifierSpec
-from train.recipe.objectives import CrossEntropySpec, DistilSpec, FocalSpec, KMeansSpec, ObjectiveSpec
+from train.recipe.objectives import (
+    CrossEntropySpec,
+    DistilSpec,
+    FocalSpec,
+    KMeansSpec,
+    ObjectiveSpec,
+)
 from train.recipe.sections import CropSpec, NetworkSpec, PseudoSpec, SplitSpec, StageSpec
 
 __all__ = ["OPTIMISERS", "SCHEDULES", "Recipe"]

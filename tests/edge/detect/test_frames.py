@@ -19,6 +19,7 @@ from edge.bundle import Bundle, load_bundle, write_bundle
 from edge.cli import main
 from edge.detect.engines import load_model
 from edge.detect.model import EngineChoice, Model
+from edge.detect.tracker import TrackerConfig
 from edge.errors import BackendError, BundleError
 from edge.recorder.daemon import Daemon
 from edge.types import Array, Detection, Frames
@@ -41,6 +42,7 @@ def calls() -> Array:
 
 
 CALLS = calls()
+WHOLE_WINDOWS = TrackerConfig(narrow=False)
 TRUE = {"low_hummer": (2.3, 4.1), "high_peeper": (3.2, 5.85)}
 
 
@@ -67,12 +69,12 @@ def spans(detections: list[Detection]) -> dict[str, tuple[float, float]]:
     }
 
 
-def test_a_span_is_from_the_first_to_the_last_part() -> None:
-    active = np.zeros((4, 2), np.bool_)
-    active[1:3, 0] = True
+def test_a_span_is_from_the_first_to_the_last_part_of_those_that_follow_each_other() -> None:
+    active = np.zeros((8, 2), np.bool_)
+    active[[0, 1, 4, 7], 0] = True
     frames = Frames(active=active, window_samples=1001)
-    assert frames.span(0) == (250, 750)
-    assert frames.span(1) is None
+    assert list(frames.spans(0)) == [(0, 250), (500, 625), (875, 1001)]
+    assert not list(frames.spans(1))
 
 
 def test_events_are_as_tight_as_the_frames(model: Model, plain: Bundle) -> None:
@@ -80,17 +82,21 @@ def test_events_are_as_tight_as_the_frames(model: Model, plain: Bundle) -> None:
     assert found.keys() == TRUE.keys()
     for label, span in TRUE.items():
         assert found[label] == pytest.approx(span, abs=FRAME_S)
-    loose = spans(run(played(CALLS, (1000,)), load_model(plain))[0])
+    loose = spans(run(played(CALLS, (1000,)), load_model(plain), WHOLE_WINDOWS)[0])
     for label, (start, end) in found.items():
         assert loose[label][0] <= start < end <= loose[label][1]
         assert loose[label][1] - loose[label][0] > end - start + 0.2
 
 
 def test_frames_change_times_and_nothing_else(model: Model, plain: Bundle) -> None:
-    one, other = (run(played(CALLS, (1000,)), m)[0] for m in (model, load_model(plain)))
+    one = run(played(CALLS, (1000,)), model)[0]
+    other = run(played(CALLS, (1000,)), load_model(plain), WHOLE_WINDOWS)[0]
 
     def without_times(found: list[Detection]) -> list[Detection]:
-        return [dataclasses.replace(d, start_sample=0, end_sample=0) for d in found]
+        whole = [dataclasses.replace(d, start_sample=0, end_sample=0) for d in found]
+        return [
+            dataclasses.replace(d, start_uncertainty_s=None, end_uncertainty_s=None) for d in whole
+        ]
 
     assert without_times(one) == without_times(other)
     for d in one:
@@ -101,6 +107,23 @@ def test_frames_change_times_and_nothing_else(model: Model, plain: Bundle) -> No
 @given(sizes=st.lists(st.integers(50, 40_000), min_size=1, max_size=4).map(tuple))
 def test_any_partition_gives_the_same(model: Model, sizes: tuple[int, ...]) -> None:
     assert run(played(CALLS, sizes), model)[0] == run(played(CALLS, (len(CALLS),)), model)[0]
+
+
+def test_frames_of_one_label_a_window_are_as_tight(tmp_path: Path) -> None:
+    """A softmax against none of the labels tells where all of them are absent."""
+    bundle = choir_bundle(tmp_path / "one", frame_threshold=0.5, activation="softmax_other")
+    assert bundle.manifest.format_version == 5
+    calls = noise(14, level=1e-4)
+    for start_s, end_s in ((2.3, 4.1), (8.15, 11.2)):
+        calls[round(start_s * RATE_HZ) : round(end_s * RATE_HZ)] += tone(300, end_s - start_s)
+    found = run(played(calls, (1000,)), load_model(load_bundle(bundle.path)))[0]
+    times = [s for d in found if d.state == "end" and d.label for s in (d.start_s, d.end_s)]
+    assert times == pytest.approx([2.3, 4.1, 8.15, 11.2], abs=FRAME_S)
+
+
+def test_frames_in_which_a_label_is_always_present_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="with the activation sigmoid or softmax_other"):
+        choir_bundle(tmp_path / "bad", frame_threshold=0.5, activation="softmax")
 
 
 def test_a_replay_has_the_tight_times(framed: Bundle, tmp_path: Path) -> None:

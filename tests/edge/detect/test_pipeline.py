@@ -17,7 +17,7 @@ from edge.detect.engines import load_model
 from edge.detect.model import Classifier, Model
 from edge.detect.pipeline import detect
 from edge.detect.smoothing import NoSmoothing
-from edge.detect.tracker import Tracker
+from edge.detect.tracker import Tracker, TrackerConfig
 from edge.detect.windows import Windower
 from edge.errors import BackendError
 from edge.sources.base import Source
@@ -49,14 +49,16 @@ class Ledger:
         self.failures.append(window.start_sample)
 
 
-def run(source: Source, model: Classifier) -> tuple[list[Detection], Ledger]:
+def run(
+    source: Source, model: Classifier, config: TrackerConfig | None = None
+) -> tuple[list[Detection], Ledger]:
     ledger = Ledger()
     spec = model.bundle.frontend
     rate_hz = spec.sample_rate_hz
     windower = Windower(
         window_samples=spec.window_samples, hop_samples=rate_hz // 2, sample_rate_hz=rate_hz
     )
-    tracker = Tracker(decision=model.decision, identity="test")
+    tracker = Tracker(decision=model.decision, identity="test", config=config)
     return list(
         detect(
             source.blocks(),

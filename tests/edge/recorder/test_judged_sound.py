@@ -75,7 +75,7 @@ class Ears:
             int((level > 0.8).sum()) >= self._least,
             bool((np.abs(level - 0.5) < 0.1).any()),
         )
-        scores = np.array([0.3 * speech, 0.6], np.float32)
+        scores = np.array([0.3 * speech, 0.6 if bird else 0.01], np.float32)
         return self.decision(p, scores=scores, novelty=0.2 if bird else 0.8, accepted=bird)
 
 

@@ -55,6 +55,7 @@ OTHER: dict[str, Any] = {
     "tracker.cooldown_s": 0.7,
     "tracker.longest_s": 4.0,
     "tracker.update_s": 2.0,
+    "tracker.narrow": False,
     "health.dead_dbfs": -90.0,
     "health.stuck_dc": 0.002,
     "health.clip_level": 0.9,
