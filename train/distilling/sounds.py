@@ -24,7 +24,7 @@ FULL_SCALE = 32767.0
 
 @dataclass(frozen=True)
 class Sounds:
-    """`samples` (n,) int16 at `rate_hz` of all recordings, number i from `starts[i]` to `ends[i]`."""
+    """Recordings, number i from `starts[i]` to `ends[i]` of `samples` (n,) int16 at `rate_hz`."""
 
     samples: Tensor
     starts: NDArray[np.int64]

@@ -170,7 +170,9 @@ def verify_onnx(model: bytes, network: nn.Module, features: Array) -> dict[str, 
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # read when the library is loaded
     import onnxruntime
 
-    session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3  # warnings about the graph concern its exporter
+    session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     outputs = [np.asarray(o) for o in session.run(list(names), {"features": features})]
     with torch.no_grad():
         expected = [o.numpy() for o in whole.eval()(torch.from_numpy(features))]

@@ -158,10 +158,11 @@ class LocalCnn(nn.Module):
 
     def pooled(self, frames: Tensor) -> Tensor:
         """Return mean and maximum over frames (B, 2 * width)."""
-        return self.dropout(torch.cat([frames.mean(2), frames.amax(2)], dim=1))
+        pooled: Tensor = self.dropout(torch.cat([frames.mean(2), frames.amax(2)], dim=1))
+        return pooled
 
     def of_window(self, pooled: Tensor) -> tuple[Tensor, Tensor]:
         """Return embedding and logits."""
-        embedding = functional.normalize(self.embed(pooled), dim=1)
+        embedding: Tensor = functional.normalize(self.embed(pooled), dim=1)
         directions = functional.normalize(self.directions.weight, dim=1)
         return embedding, self.scale * embedding @ directions.T + self.directions.bias
