@@ -40,6 +40,7 @@ from edge.bundle.rules import Rule
 from edge.bundle.signature import PublicKey, read_signature, refuse_foreign
 from edge.bundle.verified import (
     LARGEST_CARD_BYTES,
+    calibration_in,
     head_of,
     manifest_content,
     manifest_of,
@@ -78,6 +79,7 @@ def load_bundle(path: Path | str, *, trusted: Sequence[PublicKey] = ()) -> Bundl
         networks=networks,
         bands=_bands(path, manifest),
         occurrence=_occurrence(path, manifest),
+        calibration=calibration_in(path, manifest),
         signature=signature,
     )
 

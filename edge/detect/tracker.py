@@ -19,6 +19,7 @@ import numpy as np
 from pydantic import Field
 
 from edge.detect.decision import Decision
+from edge.detect.precision import PrecisionFilter
 from edge.section import Seconds, Section
 from edge.types import Detection, EventState, Prediction
 
@@ -97,7 +98,7 @@ class Tracker:
 
     `identity` names stream, bundle and configuration; event ids are digests of it and the start
     sample. `site` withholds labels that are not expected; it comes after the smoothing, which would
-    give them out again.
+    give them out again. An event is given out once its best window has the score for `precision`.
 
     It works one window behind the model, because smoothing needs the next one. Ends of events come
     in the order in which they happen.
@@ -110,11 +111,13 @@ class Tracker:
         identity: str,
         config: TrackerConfig | None = None,
         site: Callable[[Prediction], Prediction] = lambda p: p,
+        precision: PrecisionFilter | None = None,
     ) -> None:
         self._decision = decision
         self._identity = identity
         self._config = config or TrackerConfig()
         self._site = site
+        self._precision = precision or PrecisionFilter()
         self._before: Prediction | None = None
         self._held: Prediction | None = None
         self._open: dict[str | None, _Event] = {}
@@ -221,7 +224,8 @@ class Tracker:
         """
         event = self._open[p.label]
         if not event.announced:
-            if p.label is None and len(self._open) > 1:
+            waits = p.label is None and len(self._open) > 1
+            if waits or not self._precision.keeps(event.peak):
                 return
             event.announced, event.given_out_sample = True, p.end_sample
             yield event.detection("new")
@@ -232,6 +236,8 @@ class Tracker:
     def _end(self, labels: list[str | None]) -> Iterator[Detection]:
         ending = [self._open.pop(label) for label in labels]
         for event in sorted(ending, key=lambda event: (event.start_sample, event.id)):
+            if not self._precision.keeps_at_end(event.peak):
+                continue
             if not event.announced:
                 yield event.detection("new")
             yield event.detection("end")
