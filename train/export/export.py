@@ -16,9 +16,10 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from edge.bundle import Bundle, Frontend, FrontendSpec, Golden, Manifest, write_bundle
+from edge.bundle import Bundle, Frontend, FrontendSpec, Golden, Manifest, Stored, write_bundle
 from edge.bundle.heads import Head
 from edge.bundle.manifest import SCORE_THRESHOLD
+from edge.bundle.probability import ScoreCalibration
 from edge.errors import UserError
 from train.corpus.corpus import Corpus
 from train.export.version import code_version
@@ -50,6 +51,7 @@ def export_bundle(
     name: str,
     card: str,
     metrics: dict[str, Any],
+    scores: ScoreCalibration | None = None,
 ) -> Bundle:
     """Write the bundle at `path`; raises `UserError` when torch and ONNX disagree."""
     spec = run.recipe.frontend
@@ -80,7 +82,15 @@ def export_bundle(
         tolerance=10 * TOLERANCE,
         extra_outputs={name: answers[name][0] for name in extra_outputs},
     )
-    return write_bundle(path, manifest, model=model, rule=head.rule, golden=golden, card=card)
+    return write_bundle(
+        path,
+        manifest,
+        model=model,
+        rule=head.rule,
+        golden=golden,
+        card=card,
+        stored=Stored(calibration=scores),
+    )
 
 
 def to_onnx(network: nn.Module, spec: FrontendSpec) -> bytes:

@@ -6,13 +6,18 @@ default configuration; a test holds the two together.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Events", "Judgements", "events_of", "joined"]
+from edge.bundle.heads import Head
+from edge.bundle.manifest import SCORE_THRESHOLD
+from train.corpus.corpus import Corpus, Recording
+from train.windows.outputs import WindowOutputs
+
+__all__ = ["Events", "Judgements", "events_in", "events_of", "joined"]
 
 COOLDOWN_S = 3.0
 LONGEST_S = 60.0
@@ -58,14 +63,59 @@ class Events:
         )
 
 
-def joined(parts: Sequence[Events]) -> Events:
+def joined(parts: Iterable[Events]) -> Events:
     """Return all events of several collections, in their order."""
+    none = listed(())
+    kept = [none, *parts]
     return Events(
-        recording=np.concatenate([part.recording for part in parts]),
-        label=np.concatenate([part.label for part in parts]),
-        score=np.concatenate([part.score for part in parts]),
-        right=np.concatenate([part.right for part in parts]),
+        recording=np.concatenate([part.recording for part in kept]),
+        label=np.concatenate([part.label for part in kept]),
+        score=np.concatenate([part.score for part in kept]),
+        right=np.concatenate([part.right for part in kept]),
     )
+
+
+def listed(rows: Sequence[tuple[int, int, float, bool]]) -> Events:
+    """Return events from rows of recording, label, score and whether the label is right."""
+    columns = tuple(zip(*rows, strict=True)) if rows else ((), (), (), ())
+    return Events(
+        recording=np.array(columns[0], np.int64),
+        label=np.array(columns[1], np.int64),
+        score=np.array(columns[2], np.float64),
+        right=np.array(columns[3], bool),
+    )
+
+
+def events_in(corpus: Corpus, outputs: WindowOutputs, head: Head, *, window_s: float) -> Events:
+    """Return the events that `head` makes of windows of whole recordings.
+
+    A label is right where its recording is of it, or its author has heard it in the background.
+    """
+    thresholds = None
+    if head.activation == "sigmoid":
+        thresholds = np.full(len(outputs.labels), SCORE_THRESHOLD, np.float32)
+    rows: list[tuple[int, int, float, bool]] = []
+    for i in np.unique(outputs.recording):
+        mine = outputs.select(outputs.recording == i)
+        verdicts = head(mine.embedding, mine.logits)
+        judged = Judgements(
+            start_s=mine.start_s,
+            end_s=mine.start_s + window_s,
+            scores=verdicts.scores,
+            novelty=verdicts.novelty,
+        )
+        present = labels_of(corpus.recordings[i])
+        rows += (
+            (int(i), label, score, outputs.labels[label] in present)
+            for label, score in events_of(judged, thresholds=thresholds)
+        )
+    return listed(rows)
+
+
+def labels_of(recording: Recording) -> set[str]:
+    """Return the labels that an event in a recording may rightly have."""
+    own = {recording.label} if recording.role == "known" else set()
+    return own | set(recording.secondary_labels)
 
 
 def events_of(

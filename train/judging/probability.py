@@ -8,14 +8,28 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edge.bundle.digest import canonical_digest
 from edge.bundle.probability import LEAST, MOST_EVENTS, Basis, Curve, Evidence, ScoreCalibration
 from edge.errors import UserError
+from train.corpus.corpus import Recording
 from train.judging.events import Events
 
-__all__ = ["FEWEST", "MOST_SHIFTED", "fit_calibration", "fit_curve", "reliability"]
+__all__ = [
+    "FEWEST",
+    "NO_PROBABILITY",
+    "basis_of",
+    "evidence_of",
+    "fit_calibration",
+    "fit_curve",
+    "reliability",
+    "scores_of",
+]
 
 Floats = NDArray[np.float64]
 FEWEST = 20  # events by which anything can be said of all labels together
+NO_PROBABILITY = (
+    "too few events were heard, of one answer or the other, to say how likely a label is right"
+)
 OWN = 10  # events from which a label has a curve of its own
 SPREAD = 1.0  # of a label's log odds about those of all: a label with few events stays near them
 SLOPES = 2.0  # spread of the logarithm of a slope about 1
@@ -23,6 +37,34 @@ MOST_SHIFTED = 8.0  # of an offset
 STEEPEST, FLATTEST = 20.0, 0.02  # slopes of a curve
 BINS = 10
 DIGITS = 6
+
+
+def scores_of(
+    events: Events, recordings: Sequence[Recording], labels: Sequence[str], *, method: str
+) -> ScoreCalibration | None:
+    """Return how likely labels are right, by events in `recordings` that were kept from training
+    and thresholds by a `method`; None where these are too few.
+    """
+    try:
+        return fit_calibration(events, labels, basis=basis_of(events, recordings, method))
+    except UserError:
+        return None
+
+
+def basis_of(events: Events, recordings: Sequence[Recording], method: str) -> Basis:
+    """Return what a calibration on these events of `recordings` rests on, in words."""
+    minutes = {
+        role: sum(r.seconds for r in recordings if r.role == role) / 60
+        for role in ("known", "unknown", "noise", "background")
+    }
+    kinds = ", ".join(f"{m:.0f} min {role}" for role, m in minutes.items() if m)
+    return Basis(
+        recordings=f"{len(recordings)} recordings: {kinds}"[:200],
+        method=method,
+        digest=canonical_digest(sorted(r.sha256 for r in recordings)),
+        events=max(len(events), 1),
+        right=round(float(events.right.mean()), DIGITS) if len(events) else 0.0,
+    )
 
 
 def fit_calibration(events: Events, labels: Sequence[str], *, basis: Basis) -> ScoreCalibration:
@@ -78,8 +120,8 @@ def reliability(probability: Floats, right: NDArray[np.bool_]) -> dict[str, Any]
         inside = place == k
         bins.append(
             {
-                "from": k / BINS,
-                "to": (k + 1) / BINS,
+                "from": float(k) / BINS,
+                "to": float(k + 1) / BINS,
                 "events": int(inside.sum()),
                 "probability": float(probability[inside].mean()),
                 "right": float(right[inside].mean()),
