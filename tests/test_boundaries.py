@@ -67,7 +67,7 @@ MAY_IMPORT: dict[str, dict[str, str]] = {
         "judging": "corpus windows",
         "export": "corpus judging learning windows",
         "adapting": "corpus judging windows",
-        "commands": "adapting corpus export judging learning networks recipe",
+        "commands": "adapting corpus export judging learning networks recipe windows",
     },
     "deploy": {"cli": "compile importing install quantize"},
 }

@@ -75,13 +75,7 @@ def export_bundle(
         frame_threshold=FRAME_THRESHOLD if "frames" in extra_outputs else None,
         attention="attention" in extra_outputs,
     )
-    golden = Golden(
-        samples=samples,
-        embedding=answers["embedding"][0],
-        logits=answers["logits"][0],
-        tolerance=10 * TOLERANCE,
-        extra_outputs={name: answers[name][0] for name in extra_outputs},
-    )
+    golden = _golden(samples, answers, extra_outputs)
     return write_bundle(
         path,
         manifest,
@@ -90,6 +84,16 @@ def export_bundle(
         golden=golden,
         card=card,
         stored=Stored(calibration=scores),
+    )
+
+
+def _golden(samples: Array, answers: dict[str, Array], extra_outputs: tuple[str, ...]) -> Golden:
+    return Golden(
+        samples=samples,
+        embedding=answers["embedding"][0],
+        logits=answers["logits"][0],
+        tolerance=10 * TOLERANCE,
+        extra_outputs={name: answers[name][0] for name in extra_outputs},
     )
 
 

@@ -17,7 +17,15 @@ from edge.bundle.manifest import SCORE_THRESHOLD
 from train.corpus.corpus import Corpus, Recording
 from train.windows.outputs import WindowOutputs
 
-__all__ = ["Events", "Judgements", "events_in", "events_of", "joined"]
+__all__ = [
+    "Events",
+    "Judgements",
+    "events_in",
+    "events_of",
+    "joined",
+    "labels_of",
+    "listed",
+]
 
 COOLDOWN_S = 3.0
 LONGEST_S = 60.0

@@ -23,7 +23,8 @@ def find_least_scores(evidence: Evidence, precision: float) -> LeastScores:
     """Return from which score on the events of each label are right in the share `precision`.
 
     At least `FEWEST` events must have that score. Labels with fewer events are judged together, and
-    since that says less of each of them, by the lower end of the interval.
+    since that says less of each of them, by the lower end of the interval. So are labels whose good
+    events are fewer, where these agree.
     """
     by_label: dict[str, list[Row]] = defaultdict(list)
     for label, score, right in evidence.rows():
@@ -32,11 +33,19 @@ def find_least_scores(evidence: Evidence, precision: float) -> LeastScores:
     found = {label: _least(rows, precision) for label, rows in enough.items()}
     others = [row for label, rows in by_label.items() if label not in enough for row in rows]
     everything = [row for rows in by_label.values() for row in rows]
+    together = _least(others or everything, precision, surely=True)
+    failed = [label for label, least in found.items() if least is None]
     return LeastScores(
         own={label: least for label, least in sorted(found.items()) if least is not None},
-        together=_least(others or everything, precision, surely=True),
-        not_kept=tuple(sorted(label for label, least in found.items() if least is None)),
+        together=together,
+        not_kept=tuple(sorted(k for k in failed if not _agrees(enough[k], together, precision))),
     )
+
+
+def _agrees(rows: list[Row], together: LeastScore | None, precision: float) -> bool:
+    """Return whether what there is of a label keeps the precision from the score of others on."""
+    kept = [right for score, right in rows if together is not None and score >= together.score]
+    return bool(kept) and sum(kept) >= precision * len(kept) - 1e-9
 
 
 def wilson(right: int, events: int) -> tuple[float, float]:

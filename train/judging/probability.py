@@ -34,6 +34,7 @@ OWN = 10  # events from which a label has a curve of its own
 SPREAD = 1.0  # of a label's log odds about those of all: a label with few events stays near them
 SLOPES = 2.0  # spread of the logarithm of a slope about 1
 MOST_SHIFTED = 8.0  # of an offset
+NEAR_SLOPES, SHIFT = 0.5, 2.0  # the same spreads about a curve that is known
 STEEPEST, FLATTEST = 20.0, 0.02  # slopes of a curve
 BINS = 10
 DIGITS = 6
@@ -90,7 +91,7 @@ def fit_calibration(events: Events, labels: Sequence[str], *, basis: Basis) -> S
 def fit_curve(score: Floats, right: NDArray[np.bool_], *, start: Curve | None = None) -> Curve:
     """Return the curve of events with these scores and answers (E,).
 
-    Few events stay near `start`, or without one near the score itself as the probability.
+    Few events stay near `start`, its slopes above all; without one, near the score itself.
     """
     alone = np.zeros(len(score), np.int64)
     return _minimised(_Loss(score, right, alone, offsets=0, start=start))[0]
@@ -167,10 +168,11 @@ class _Loss:
         self._low, self._high = np.log(s), -np.log1p(-s)
         self._right = right.astype(np.float64)
         self._position, self.offsets = position, offsets
-        start = start or Curve(low=1.0, high=1.0, offset=0.0)
-        slopes = np.clip([start.low, start.high], FLATTEST, STEEPEST)
-        self._prior = np.array([*np.log(slopes), start.offset])
-        self._spread = np.array([SLOPES, SLOPES, MOST_SHIFTED, *[SPREAD] * offsets])
+        known = start or Curve(low=1.0, high=1.0, offset=0.0)
+        slopes = np.clip([known.low, known.high], FLATTEST, STEEPEST)
+        self._prior = np.array([*np.log(slopes), known.offset])
+        slope, offset = (SLOPES, MOST_SHIFTED) if start is None else (NEAR_SLOPES, SHIFT)
+        self._spread = np.array([slope, slope, offset, *[SPREAD] * offsets])
 
     @property
     def start(self) -> Floats:

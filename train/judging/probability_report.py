@@ -7,15 +7,25 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edge.bundle.probability import ScoreCalibration
 from edge.files import replacing
 from train.corpus.summary import markdown_table
 from train.judging.events import Events
 from train.judging.figures import new_figure
+from train.judging.precision import wilson
 from train.judging.probability import reliability
 
-__all__ = ["draw_reliability", "measure_probability", "probability_parts", "thresholds_table"]
+__all__ = [
+    "draw_reliability",
+    "measure_precisions",
+    "measure_probability",
+    "measured",
+    "probabilities",
+    "probability_parts",
+    "thresholds_table",
+]
 
 PICTURE = "reliability.png"
 
@@ -27,28 +37,70 @@ def measure_probability(
 
     `score` is the same of the score, taken as a probability.
     """
-    if calibration is None:
+    if calibration is None or not len(events):
         return None
+    return measured(calibration, events, probabilities(calibration, events, labels))
+
+
+def probabilities(
+    calibration: ScoreCalibration, events: Events, labels: Sequence[str]
+) -> NDArray[np.float64]:
+    """Return the probability of each event (E,), NaN where there is none."""
     found = [
         calibration.probability(labels[k], score)
         for k, score in zip(events.label, events.score, strict=True)
     ]
-    sure = np.array([p is not None for p in found], bool)
+    return np.array([np.nan if p is None else p for p in found], np.float64)
+
+
+def measured(
+    calibration: ScoreCalibration, events: Events, probability: NDArray[np.float64]
+) -> dict[str, Any] | None:
+    """Return how reliable the probabilities (E,) of events are, beside what they rest on."""
+    sure = np.isfinite(probability)
     if not sure.any():
         return None
     kept = events.select(sure)
-    probability = np.array([p for p in found if p is not None])
     basis = [
         {"recordings": b.recordings, "method": b.method, "events": b.events, "right": b.right}
         for b in calibration.basis
     ]
     return {
-        **reliability(probability, kept.right),
+        **reliability(probability[sure], kept.right),
         "score": reliability(kept.score, kept.right)["expected_calibration_error"],
         "calibration": calibration.digest,
         "basis": basis,
         "own": sorted(calibration.own),
     }
+
+
+def measure_precisions(
+    calibration: ScoreCalibration, events: Events, labels: Sequence[str]
+) -> list[dict[str, Any]]:
+    """Return for each precision with least scores how many events are kept, and are right."""
+    rows = []
+    for name, scores in sorted(calibration.precisions.items()):
+        least = [scores.least(labels[k]) for k in events.label]
+        kept = np.array(
+            [
+                score is not None and found >= score
+                for score, found in zip(least, events.score, strict=True)
+            ],
+            bool,
+        )
+        right = int(events.right[kept].sum())
+        low, high = wilson(right, int(kept.sum()))
+        rows.append(
+            {
+                "precision": name,
+                "events": int(kept.sum()),
+                "right": right,
+                "low": low,
+                "high": high,
+                "kept_of_right": right / max(int(events.right.sum()), 1),
+            }
+        )
+    return rows
 
 
 def probability_parts(measured: Mapping[str, Any] | None) -> list[str]:
@@ -80,7 +132,25 @@ def probability_parts(measured: Mapping[str, Any] | None) -> list[str]:
         "recorder, and right where its recording has the label: an animal in the background that "
         "nobody noted counts as wrong.",
         markdown_table(("probability", "events", "mean", "share that is right"), rows),
+        *_precisions(measured.get("precisions", ())),
     ]
+
+
+def _precisions(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return how least scores for a precision do on these events; nothing without any."""
+    if not rows:
+        return []
+    header = ("wanted precision", "events kept", "right, 95 % interval", "of all right ones")
+    cells = [
+        (
+            row["precision"],
+            row["events"],
+            f"{row['right'] / max(row['events'], 1):.3f} [{row['low']:.3f}, {row['high']:.3f}]",
+            f"{row['kept_of_right']:.2f}",
+        )
+        for row in rows
+    ]
+    return ["From the least scores on that keep a precision:", markdown_table(header, cells)]
 
 
 def thresholds_table(calibration: ScoreCalibration, precision: str) -> str:
