@@ -76,15 +76,8 @@ def export_bundle(
         attention="attention" in extra_outputs,
     )
     golden = _golden(samples, answers, extra_outputs)
-    return write_bundle(
-        path,
-        manifest,
-        model=model,
-        rule=head.rule,
-        golden=golden,
-        card=card,
-        stored=Stored(calibration=scores),
-    )
+    parts: dict[str, Any] = {"model": model, "rule": head.rule, "golden": golden, "card": card}
+    return write_bundle(path, manifest, **parts, stored=Stored(calibration=scores))
 
 
 def _golden(samples: Array, answers: dict[str, Array], extra_outputs: tuple[str, ...]) -> Golden:
