@@ -59,6 +59,8 @@ def least_scores(model: Classifier, precision: float | None) -> LeastScores | No
         others = f", only for {', '.join(sorted(found))}" if found else ""
         reason = f"{manifest.name} has no least scores for this precision{others}"
         suggestion = f"edge-train thresholds {model.bundle.path} --precision {precision:g}"
+        if calibration is None:
+            suggestion = f"edge-train calibrate, then {suggestion}"
     raise ConfigError(reason, key="precision", value=precision, suggestion=suggestion)
 
 

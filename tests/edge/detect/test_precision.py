@@ -169,7 +169,8 @@ def test_a_precision_that_the_bundle_lacks_is_refused(
     fault = caught.value.fault
     assert fault.key == "--precision"
     assert fault.reason.endswith(f"has no least scores for this precision{others}")
-    assert fault.suggestion == f"edge-train thresholds {path} --precision 0.8"
+    first = "" if others else "edge-train calibrate, then "
+    assert fault.suggestion == f"{first}edge-train thresholds {path} --precision 0.8"
 
 
 def test_precision_and_smoothing_exclude_each_other(strict: Bundle, tmp_path: Path) -> None:
