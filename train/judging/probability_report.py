@@ -161,10 +161,12 @@ def thresholds_table(calibration: ScoreCalibration, precision: str) -> str:
         (name, f"{s.score:.3f}", s.events, f"{s.right / s.events:.2f} [{s.low:.2f}, {s.high:.2f}]")
         for name, s in (*scores.own.items(), *named)
     ]
-    table = markdown_table(("label", "least score", "events", "right, 95 % interval"), rows)
-    if not scores.not_kept:
-        return table
-    return f"{table}\n\nNever kept, so that there are no events: {', '.join(scores.not_kept)}."
+    parts = [markdown_table(("label", "least score", "events", "right, 95 % interval"), rows)]
+    if scores.together is None:
+        parts.append("Labels with too few events do not keep it together, and give none.")
+    if scores.not_kept:
+        parts.append(f"Never kept, so that there are no events: {', '.join(scores.not_kept)}.")
+    return "\n\n".join(parts)
 
 
 def draw_reliability(measured: Mapping[str, Any], out_dir: Path) -> None:
