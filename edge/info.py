@@ -8,6 +8,7 @@ from typing import Any
 from edge.bundle import Bundle, FrontendSpec, Label
 from edge.bundle.manifest import SCORE_THRESHOLD
 from edge.bundle.overlap import shared_hop
+from edge.bundle.precision import LeastScore
 
 __all__ = ["describe"]
 
@@ -42,9 +43,11 @@ def _lines(b: Bundle) -> Iterator[str]:
     yield f"trained    on data {m.training_data[:16]}, by code {m.code[:16]}"
     for name, value in _flat(m.metrics):
         yield f"metric     {name}: {value}"
+    yield from _calibration(b)
     yield f"labels     {len(b.labels)}"
     for label in b.labels:
-        yield f"  {_label(label, m.label_thresholds.get(label.label))}"
+        own = _label(label, m.label_thresholds.get(label.label))
+        yield f"  {own}{_least_scores(b, label.label)}"
 
 
 def _two(head: Bundle, trunk: Bundle) -> Iterator[str]:
@@ -81,6 +84,36 @@ def _label(label: Label, threshold: float | None) -> str:
     scientific = f" ({label.scientific_name})" if label.scientific_name else ""
     own = "" if threshold is None else f", from a score of {threshold:g}"
     return f"{label.label}: {label.common_name}{scientific}{own}"
+
+
+def _calibration(b: Bundle) -> Iterator[str]:
+    """Yield what probabilities rest on, and what becomes of labels at each precision."""
+    if b.calibration is None:
+        return
+    yield f"probable   by the calibration {b.calibration.digest[:16]}, on"
+    for basis in b.calibration.basis:
+        yield f"           {basis.events} events, {basis.right:.0%} right, in {basis.recordings}"
+        yield f"           ({basis.method})"
+    for name, scores in sorted(b.calibration.precisions.items()):
+        others = "give no events" if scores.together is None else _least(scores.together)
+        yield f"precision  {name}: {len(scores.own)} labels have a score of their own, see below"
+        yield f"           with too little evidence: {others}"
+        if scores.not_kept:
+            yield f"           never kept, so no events: {', '.join(scores.not_kept)}"
+
+
+def _least_scores(b: Bundle, label: str) -> str:
+    found = b.calibration.precisions if b.calibration else {}
+    return "".join(
+        f", precision {name} {_least(scores.own[label])}"
+        for name, scores in sorted(found.items())
+        if label in scores.own
+    )
+
+
+def _least(least: LeastScore) -> str:
+    interval = f"{least.low:.2f} to {least.high:.2f}"
+    return f"from {least.score:.3f} ({least.right} of {least.events} right, {interval})"
 
 
 def _carries(b: Bundle) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 
 from edge.bundle import FP32, Bundle, Label
 from edge.bundle.digest import canonical_digest
+from edge.bundle.probability import ScoreCalibration
 from edge.detect.model import Classifier
 from edge.detect.place import Place
 from edge.detect.site import OffList
@@ -60,6 +61,7 @@ class Provenance:
 
     `several`: a window may carry more than one label. `hop_s` is from one window to the next.
     `parts` are the bundles that judge together, in their order; `bundle` then names all of them.
+    `calibration` makes probabilities of the scores, None where there are none.
     """
 
     bundle: str
@@ -71,6 +73,7 @@ class Provenance:
     several: bool = False
     hop_s: float | None = None
     parts: tuple[BundlePart, ...] = ()
+    calibration: ScoreCalibration | None = None
 
     @property
     def origin(self) -> dict[str, Any]:
@@ -97,6 +100,12 @@ class Provenance:
     def identity(self) -> str:
         """What decides which events there are in a stream: a part of every event's id."""
         return f"{self.bundle}|{self.config}" + ("" if self.variant == FP32 else f"|{self.variant}")
+
+    def probability(self, label: str | None, score: float) -> float | None:
+        """Return how likely `label` is right at this score; None where that is not known."""
+        if label is None or self.calibration is None:
+            return None
+        return self.calibration.probability(label, score)
 
     def named(self, label: str | None) -> Label | None:
         """Return what a label is called; None for the sound that has none."""
@@ -138,6 +147,8 @@ def provenance_of(
         several=model.decision.thresholds is not None,
         hop_s=hop_s,
         parts=tuple(map(BundlePart.of, bundles)),
+        # Smoothed scores are not those that were calibrated.
+        calibration=None if "refine" in settings else model.decision.calibration,
     )
 
 
@@ -147,6 +158,7 @@ def chosen_later(
     smoothing: SmoothingConfig,
     channel: object = "mix",
     offlist: OffList = "unknown",
+    precision: float | None = None,
 ) -> dict[str, Any]:
     """Return the settings that came after the first recorders, where they were chosen.
 
@@ -156,6 +168,7 @@ def chosen_later(
         "species": species,
         "refine": smoothing if smoothing.on else None,
         "channel": channel if channel != "mix" else None,
+        "precision": precision,
         "offlist": offlist if offlist != "unknown" else None,
     }
     return {key: value for key, value in chosen.items() if value is not None}

@@ -14,6 +14,14 @@ from edge.clock import Clock, rfc3339
 from edge.provenance import Provenance
 from edge.store.effort import EffortMinute
 from edge.types import Detection, Prediction, Score, SignalHealth
+from edge.wire_parts import (
+    DIGITS,
+    calibration_of,
+    clock_of,
+    health_of,
+    local_start,
+    probability_of,
+)
 from edge.wire_times import event_times, event_uncertainties
 
 __all__ = [
@@ -29,7 +37,6 @@ __all__ = [
 ]
 
 SCHEMA_VERSION = 1
-DIGITS = 6  # decimals of scores and seconds: finer than a sample at 22 050 Hz
 
 
 def detection_payload(
@@ -47,15 +54,16 @@ def detection_payload(
         **_label(d.label, provenance),
         "nearest": d.nearest,
         "score": round(d.score, DIGITS),
+        **probability_of(d.label, d.score, provenance),
         "novelty": round(d.novelty, DIGITS),
         "top": _top(d.top),
         **event_times(d, clock=clock, digits=DIGITS),
         "windows": d.windows,
-        "health": _health(d.health),
-        "clock": _clock(clock),
+        "health": health_of(d.health),
+        "clock": clock_of(clock),
         **provenance.origin,
         **event_uncertainties(d, digits=DIGITS),
-        **_local(clock, d.start_sample),
+        **local_start(clock, d.start_sample),
     }
 
 
@@ -121,7 +129,7 @@ def effort_payload(
         "dropped_s": round(minute.seconds("dropped"), DIGITS),
         "unknown_s": round(minute.seconds("unknown"), DIGITS),
         **_withheld(minute),
-        "clock": _clock(clock),
+        "clock": clock_of(clock),
     }
 
 
@@ -135,7 +143,7 @@ def health_payload(
         "boot_id": boot_id,
         "time_utc": rfc3339(time),
     }
-    return {**head, **_health(health), "clock": _clock(clock)}
+    return {**head, **health_of(health), "clock": clock_of(clock)}
 
 
 def info_payload(
@@ -160,17 +168,19 @@ def info_payload(
         "boot_id": boot_id,
         "version": version,
         **(provenance.origin | provenance.bundles),
+        **calibration_of(provenance),
         "labels": sorted(provenance.labels),
         "started_utc": rfc3339(started),
         **place,
     }
 
 
-def window_payload(p: Prediction, *, file: str, several: bool = False) -> dict[str, Any]:
+def window_payload(p: Prediction, *, file: str, provenance: Provenance) -> dict[str, Any]:
     """Return one window of a replay; its fields are frozen like those of a detection.
 
     `unjudged` says why the model was not asked, and is null where it was. Where the bundle gives
-    `several` labels at once, `labels` has all of them.
+    several labels at once, `labels` has all of them. A `probability` is that of an event of which
+    this is the best window.
     """
     payload = {
         "file": file,
@@ -179,10 +189,11 @@ def window_payload(p: Prediction, *, file: str, several: bool = False) -> dict[s
         "label": p.label,
         "nearest": p.nearest,
         "score": round(p.score, DIGITS),
+        **probability_of(p.label, p.score, provenance),
         "novelty": round(p.novelty, DIGITS),
         "top": _top(p.top),
     }
-    if several:
+    if provenance.several:
         payload["labels"] = _top(p.accepted)
     payload["unjudged"] = "stuck" if p.health.stuck else "dead" if p.health.dead else None
     return payload
@@ -199,37 +210,15 @@ def _label(label: str | None, provenance: Provenance) -> dict[str, Any]:
 
 
 def _withheld(minute: EffortMinute) -> dict[str, Any]:
-    """Return what a minute has of privacy; nothing where nothing was withheld."""
+    """Return what was withheld in a minute, or left out; nothing where nothing was."""
     private_s = round(minute.seconds("private"), DIGITS)
-    found = {"private_s": private_s, "clips_withheld": minute.clips_withheld}
+    found = {
+        "private_s": private_s,
+        "clips_withheld": minute.clips_withheld,
+        "below_precision": minute.below_precision,
+    }
     return {key: value for key, value in found.items() if value}
-
-
-def _local(clock: Clock, sample: int) -> dict[str, str]:
-    """Return the local time of an event where the zone is known; RFC 3339 with its offset."""
-    local = clock.local(sample)
-    return {} if local is None else {"start_local": local.isoformat(timespec="microseconds")}
 
 
 def _top(top: Iterable[Score]) -> list[dict[str, Any]]:
     return [{"label": s.label, "score": round(s.score, DIGITS)} for s in top]
-
-
-def _clock(clock: Clock) -> dict[str, Any]:
-    payload = {
-        "source": clock.source,
-        "synced": clock.synced,
-        "uncertainty_s": clock.uncertainty_s,
-    }
-    return payload if clock.dated else {**payload, "dated": False}
-
-
-def _health(health: SignalHealth) -> dict[str, Any]:
-    return {
-        "rms_dbfs": round(health.rms_dbfs, 2),
-        "peak_dbfs": round(health.peak_dbfs, 2),
-        "clip_ratio": round(health.clip_ratio, DIGITS),
-        "dc": round(health.dc, DIGITS),
-        "dead": health.dead,
-        "stuck": health.stuck,
-    }

@@ -44,7 +44,8 @@ MAY_IMPORT: dict[str, dict[str, str]] = {
         "provenance": "bundle detect errors section",
         "config": "bundle clock detect errors provenance section sources strictyaml",
         "store": "clock errors types",
-        "wire": "clock provenance store types wire_times",
+        "wire": "clock provenance store types wire_parts wire_times",
+        "wire_parts": "clock provenance types",
         "wire_times": "clock types",
         "threads": "errors",
         "mqtt": "backoff config errors rate_limited_log store threads",
@@ -67,7 +68,7 @@ MAY_IMPORT: dict[str, dict[str, str]] = {
         "judging": "corpus windows",
         "export": "corpus judging learning windows",
         "adapting": "corpus judging windows",
-        "commands": "adapting corpus export judging learning networks recipe",
+        "commands": "adapting corpus export judging learning networks recipe windows",
     },
     "deploy": {"cli": "compile importing install quantize"},
 }

@@ -230,7 +230,9 @@ def _rewrite(bundle: Bundle, new: dict[str, NewVariant]) -> Bundle:
         golden=bundle.golden,
         card=card,
         variants=variants,
-        stored=Stored(bands=bundle.bands, occurrence=bundle.occurrence),
+        stored=Stored(
+            bands=bundle.bands, occurrence=bundle.occurrence, calibration=bundle.calibration
+        ),
     )
 
 

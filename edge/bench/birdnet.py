@@ -30,7 +30,8 @@ from edge.bundle.places import named_bundle
 from edge.detect.engines import load_model
 from edge.detect.windows import windower_of
 from edge.errors import BundleError
-from edge.replay.replayer import Replayer, ReplaySettings
+from edge.replay.replayer import Replayer
+from edge.replay.settings import ReplaySettings
 from edge.sources.file import FileSource
 from edge.types import Window
 

@@ -18,7 +18,8 @@ from edge.bench.front_end import front_end_times, has_librosa
 from edge.bench.measuring import cpu_model, cpu_s, has_avx512, median_ms, peak_rss_mib
 from edge.bench.sound import synthesise, write_recording
 from edge.bundle import Bundle, Frontend, FrontendSpec, load_bundle
-from edge.replay.replayer import Replayer, ReplaySettings
+from edge.replay.replayer import Replayer
+from edge.replay.settings import ReplaySettings
 from edge.types import Array
 
 __all__ = ["report"]

@@ -7,6 +7,7 @@ model.onnx       float32 (B, channels, n_mels, frames), of a waveform (B, 1, 1, 
 head.npz         arrays of the rejection rule (`rules.rule_arrays`)
 frontend.npz     perhaps: the bands that the frontend needs (`FrontendSpec.stored_bands`)
 occurrence.npz   perhaps: which labels a place has in which week (`occurrence.py`)
+probability.json perhaps: how likely a label is right, by its score (`probability.py`)
 golden.npz       one window of samples and the outputs it must give
 MODEL_CARD.md    for people
 manifest.sig     perhaps: whose it is (`signature.py`)
@@ -33,6 +34,7 @@ from edge.bundle.heads import Head, Verdicts
 from edge.bundle.labels import Label
 from edge.bundle.manifest import FP32, PRECISIONS, SCORE_THRESHOLD, Manifest
 from edge.bundle.occurrence import Occurrence
+from edge.bundle.probability import ScoreCalibration
 from edge.bundle.signature import Signature
 from edge.bundle.spec import FrontendSpec
 from edge.bundle.top import Top
@@ -43,6 +45,7 @@ __all__ = [
     "HEAD",
     "MANIFEST",
     "OCCURRENCE",
+    "PROBABILITY",
     "SIGNATURE",
     "Bundle",
     "Network",
@@ -56,6 +59,7 @@ SIGNATURE = "manifest.sig"
 HEAD = "head.npz"
 FRONTEND = "frontend.npz"
 OCCURRENCE = "occurrence.npz"
+PROBABILITY = "probability.json"
 TOP = "top.npz"
 CARD = "MODEL_CARD.md"
 
@@ -74,9 +78,10 @@ def golden_file(network: str) -> str:
 
 def file_names(manifest: Manifest, variants: Iterable[str]) -> list[str]:
     """Return the names of all files of a bundle with these variants, but for the manifest."""
+    perhaps = [PROBABILITY] if manifest.probability else []
     if manifest.trunk:
-        return [HEAD, TOP, golden_file(FP32), CARD]
-    names = [graph_file(FP32), HEAD, golden_file(FP32), CARD]
+        return [HEAD, TOP, golden_file(FP32), CARD, *perhaps]
+    names = [graph_file(FP32), HEAD, golden_file(FP32), CARD, *perhaps]
     if manifest.frontend.stored_bands:
         names.append(FRONTEND)
     if manifest.occurrence:
@@ -120,6 +125,7 @@ class Bundle:
     networks: Mapping[str, Network]
     bands: Mapping[str, Array] = field(default_factory=dict, repr=False)
     occurrence: Occurrence | None = field(default=None, repr=False)
+    calibration: ScoreCalibration | None = field(default=None, repr=False)
     trunk: Bundle | None = field(default=None, repr=False)
     signature: Signature | None = None
     synonyms: tuple[Label, ...] = ()

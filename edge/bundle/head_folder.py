@@ -17,6 +17,7 @@ from edge.bundle.signature import Signature
 from edge.bundle.top import EXTRA, Top, top_of
 from edge.bundle.verified import (
     LARGEST_CARD_BYTES,
+    calibration_in,
     head_of,
     manifest_content,
     manifest_of,
@@ -104,6 +105,7 @@ def head_on(trunk: Bundle, path: Path, manifest: Manifest, signature: Signature 
         manifest=manifest,
         networks={FP32: network},
         bands=trunk.bands,
+        calibration=calibration_in(path, manifest),
         trunk=trunk,
         signature=signature,
     )

@@ -22,12 +22,13 @@ __all__ = ["BACKENDS", "FORMAT_VERSION", "FP32", "PRECISIONS", "ListMargin", "Ma
 
 # The newest that is read. 2 brought variants, 3 several labels in a window and frames, 4 attention,
 # 5 stored bands, waveforms, uncentred frames, power laws, kinds and languages of labels, licences,
-# heads, frames of one label a window.
+# heads, frames of one label a window, probabilities.
 FORMAT_VERSION = 5
 SCORE_THRESHOLD = 0.5  # of labels without a threshold of their own, where a window carries several
 # Keys that are left out when they are empty or false.
 OMITTED = (
     *("variants", "label_thresholds", "attention", "occurrence", "licence", "source", "trunk"),
+    "probability",
 )
 TRUNK_FILES = ("model.onnx", "frontend.npz")  # of a bundle, all that a head stands on
 FRAME_ACTIVATIONS = ("sigmoid", "softmax_other")  # of frames without any of the labels, too
@@ -48,11 +49,12 @@ class Manifest:
     needs an activation in which all labels can be absent. With `attention` the graph has
     an output of that name, (B, F', T'): where it looks, in F' bands, lowest first, and T' parts of
     the window; each window's adds up to 1. With `occurrence` the bundle knows which labels a place
-    has in which week. `list_margin`, with the activation `sigmoid`, says when a list of species
-    explains a window. With a `trunk` it is a head: network and frontend are those of another
-    bundle, of which this is the `trunk_digest`. `licence` is what its makers allow, `source`
-    what it was made from; both are empty for a bundle of one's own. With `local` the network has
-    frames that overlapping windows share (`edge.bundle.local`).
+    has in which week. With `probability` it says how likely a label is right. `list_margin`, with
+    the activation `sigmoid`, says when a list of species explains a window. With a `trunk` it is a
+    head: network and frontend are those of another bundle, of which this is the `trunk_digest`.
+    `licence` is what its makers allow, `source` what it was made from; both are empty for a bundle
+    of one's own. With `local` the network has frames that overlapping windows share
+    (`edge.bundle.local`).
     """
 
     name: str
@@ -72,6 +74,7 @@ class Manifest:
     list_margin: ListMargin | None = None
     attention: bool = False
     occurrence: bool = False
+    probability: bool = False
     licence: str = ""
     source: str = ""
     trunk: str = ""
@@ -124,8 +127,9 @@ class Manifest:
             check_text(text)
         self._check_labels()
         self._check_label_thresholds()
-        if not isinstance(self.attention, bool):
-            raise SpecError(f"attention: {self.attention!r} is neither true nor false")
+        for name in ("attention", "probability"):
+            if not isinstance(getattr(self, name), bool):
+                raise SpecError(f"{name}: {getattr(self, name)!r} is neither true nor false")
         self._check_trunk()
         if self.list_margin is not None and self.activation != "sigmoid":
             raise SpecError(f"list_margin: has no meaning with the activation {self.activation}")
@@ -174,6 +178,7 @@ class Manifest:
             or any(channel.level.kind == "power_law" for channel in frontend.channels)
             or any(label.kind != "animal" or label.names for label in self.labels)
             or self.occurrence
+            or self.probability
             or self.list_margin
             or self.local
             or self.licence

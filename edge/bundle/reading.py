@@ -41,6 +41,7 @@ from edge.bundle.rules import Rule
 from edge.bundle.signature import PublicKey, Signature, read_signature, refuse_foreign
 from edge.bundle.verified import (
     LARGEST_CARD_BYTES,
+    calibration_in,
     head_of,
     manifest_content,
     manifest_of,
@@ -116,6 +117,7 @@ def _whole(path: Path, manifest: Manifest, signature: Signature | None) -> Bundl
         networks=networks,
         bands=_bands(path, manifest),
         occurrence=_occurrence(path, manifest),
+        calibration=calibration_in(path, manifest),
         signature=signature,
     )
 

@@ -6,13 +6,14 @@ from pathlib import Path
 
 import numpy as np
 
-from edge.bundle.bundle import HEAD, MANIFEST, SIGNATURE, file_names
+from edge.bundle.bundle import HEAD, MANIFEST, PROBABILITY, SIGNATURE, file_names
 from edge.bundle.digest import sha256_of
 from edge.bundle.folder import COPY_AGAIN, content_of, placed, refuse_other_files
 from edge.bundle.golden import EXPORT_AGAIN, LARGEST_BYTES, Golden, arrays_of
 from edge.bundle.heads import Head
 from edge.bundle.manifest import FORMAT_VERSION, Manifest
 from edge.bundle.mapping import refuse_strange_values
+from edge.bundle.probability import ScoreCalibration, calibration_of
 from edge.bundle.rule_file import checked_rule
 from edge.bundle.rules import Rule
 from edge.bundle.strictjson import NotJsonError, json_object
@@ -21,6 +22,7 @@ from edge.errors import BundleError, SpecError, shown
 
 __all__ = [
     "LARGEST_CARD_BYTES",
+    "calibration_in",
     "head_of",
     "manifest_content",
     "manifest_of",
@@ -31,6 +33,7 @@ __all__ = [
 
 LARGEST_MANIFEST_BYTES = 5_000_000
 LARGEST_CARD_BYTES = 10_000_000
+LARGEST_CALIBRATION_BYTES = 5_000_000
 
 
 def manifest_content(path: Path) -> bytes:
@@ -94,6 +97,18 @@ def verified(path: Path, manifest: Manifest, name: str, most_bytes: int) -> byte
             suggestion=COPY_AGAIN,
         )
     return content
+
+
+def calibration_in(path: Path, manifest: Manifest) -> ScoreCalibration | None:
+    """Return how likely labels are right; None where the bundle does not say."""
+    if not manifest.probability:
+        return None
+    content = verified(path, manifest, PROBABILITY, LARGEST_CALIBRATION_BYTES)
+    try:
+        labels = [label.label for label in manifest.labels]
+        return calibration_of(path / PROBABILITY, content, labels)
+    except SpecError as exc:
+        raise BundleError(str(exc), suggestion=EXPORT_AGAIN) from exc
 
 
 def rule_in(path: Path, manifest: Manifest, *, dimensions: int) -> Rule:

@@ -16,6 +16,7 @@ from edge.bundle.bundle import (
     HEAD,
     MANIFEST,
     OCCURRENCE,
+    PROBABILITY,
     TOP,
     Bundle,
     file_names,
@@ -24,24 +25,27 @@ from edge.bundle.bundle import (
 )
 from edge.bundle.digest import sha256_of
 from edge.bundle.golden import Array, Golden, NewVariant, write_golden
+from edge.bundle.graph import LARGEST_GRAPH_BYTES
 from edge.bundle.head_folder import head_on
 from edge.bundle.manifest import FP32, Manifest, Variant
 from edge.bundle.occurrence import Occurrence
+from edge.bundle.probability import ScoreCalibration
 from edge.bundle.reading import load_bundle
 from edge.bundle.rules import Rule, rule_arrays
 from edge.bundle.top import Top
-from edge.bundle.verified import manifest_content, manifest_of
+from edge.bundle.verified import manifest_content, manifest_of, verified
 from edge.files import replacing_folder
 
-__all__ = ["Stored", "write_bundle", "write_head"]
+__all__ = ["Stored", "calibrated_bundle", "write_bundle", "write_head"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Stored:
-    """What only some bundles have: see `Bundle.bands` and `Bundle.occurrence`."""
+    """What only some bundles have: see `Bundle.bands`, `occurrence` and `calibration`."""
 
     bands: Mapping[str, Array] = field(default_factory=dict)
     occurrence: Occurrence | None = None
+    calibration: ScoreCalibration | None = None
 
 
 def write_bundle(
@@ -61,12 +65,13 @@ def write_bundle(
     whatever the manifest said before, and what is to be `stored` beside them. Raises OSError, and
     `BundleError` for parts that do not belong together.
     """
-    path = Path(path)
+    path, stored = Path(path), stored or Stored()
+    manifest = dataclasses.replace(manifest, probability=stored.calibration is not None)
     with replacing_folder(path) as staging:
         (staging / graph_file(FP32)).write_bytes(model)
         (staging / CARD).write_text(card, encoding="utf-8")
         np.savez_compressed(staging / HEAD, **rule_arrays(rule))  # type: ignore[arg-type]
-        _write_stored(staging, stored or Stored())
+        _write_stored(staging, stored)
         write_golden(staging / golden_file(FP32), golden, samples=golden.samples)
         for name, variant in (variants or {}).items():
             (staging / graph_file(name)).write_bytes(variant.model)
@@ -78,14 +83,23 @@ def write_bundle(
 
 
 def write_head(
-    path: Path | str, manifest: Manifest, *, trunk: Bundle, top: Top, rule: Rule, card: str
+    path: Path | str,
+    manifest: Manifest,
+    *,
+    trunk: Bundle,
+    top: Top,
+    rule: Rule,
+    card: str,
+    calibration: ScoreCalibration | None = None,
 ) -> Bundle:
     """Write a head on `trunk` beside `path`, verify it, and rename it into place.
 
     Raises OSError, and `BundleError` for parts that do not belong together.
     """
     path = Path(path)
-    manifest = dataclasses.replace(manifest, trunk=trunk.trunk_digest)
+    manifest = dataclasses.replace(
+        manifest, trunk=trunk.trunk_digest, probability=calibration is not None
+    )
     golden = trunk.golden
     logits = top(golden.embedding[np.newaxis], golden.logits[np.newaxis])[1][0]
     with replacing_folder(path) as staging:
@@ -93,9 +107,33 @@ def write_head(
         np.savez_compressed(staging / HEAD, **rule_arrays(rule))  # type: ignore[arg-type]
         np.savez_compressed(staging / TOP, **top.as_arrays())  # type: ignore[arg-type]
         np.savez_compressed(staging / golden_file(FP32), logits=logits)
+        _write_stored(staging, Stored(calibration=calibration))
         _write_manifest(staging, manifest, {})
         _head_in(staging, trunk)
     return _head_in(path, trunk)
+
+
+def calibrated_bundle(
+    bundle: Bundle, path: Path | str, calibration: ScoreCalibration, *, card: str | None = None
+) -> Bundle:
+    """Write `bundle` with this calibration, and perhaps another `card`, at `path`.
+
+    That may be where it stands. All else is as it was, but for a signature, which was of another
+    content. Raises OSError, and `BundleError` where a file is not what it was.
+    """
+    path, manifest, trunk = Path(path), bundle.manifest, bundle.trunk
+    kept = [name for name in manifest.files if name != PROBABILITY]
+    with replacing_folder(path) as staging:
+        for name in kept:
+            content = verified(bundle.path, manifest, name, LARGEST_GRAPH_BYTES)
+            (staging / name).write_bytes(content)
+        if card is not None:
+            (staging / CARD).write_text(card, encoding="utf-8")
+        _write_stored(staging, Stored(calibration=calibration))
+        changed = dataclasses.replace(manifest, probability=True)
+        _write_manifest(staging, changed, manifest.variants)
+        load_bundle(staging) if trunk is None else _head_in(staging, trunk)
+    return load_bundle(path) if trunk is None else _head_in(path, trunk)
 
 
 def _head_in(folder: Path, trunk: Bundle) -> Bundle:
@@ -109,6 +147,8 @@ def _write_stored(folder: Path, stored: Stored) -> None:
     if stored.occurrence is not None:
         arrays = stored.occurrence.as_arrays()
         np.savez_compressed(folder / OCCURRENCE, **arrays)  # type: ignore[arg-type]
+    if stored.calibration is not None:
+        (folder / PROBABILITY).write_bytes(stored.calibration.content())
 
 
 def _write_manifest(folder: Path, manifest: Manifest, variants: dict[str, Variant]) -> None:

@@ -83,7 +83,10 @@ class Config(Section):
         """
         return {
             **chosen_later(
-                species=self.site.species, smoothing=self.smoothing, offlist=self.site.offlist
+                species=self.site.species,
+                smoothing=self.smoothing,
+                offlist=self.site.offlist,
+                precision=self.model.precision,
             ),
             **({"privacy": self.privacy} if self.privacy.decides_events else {}),
             "hop_s": self.model.hop_s,

@@ -41,6 +41,7 @@ TAKES_EFFECT: Mapping[str, When] = {
     "model.boost_s": "stream",
     "model.backend": "stream",
     "model.engines": "stream",
+    "model.precision": "stream",
     "model.trusted_keys": "stream",
     "tracker.cooldown_s": "stream",
     "tracker.longest_s": "stream",

@@ -55,8 +55,8 @@ class ModelConfig(SmoothingConfig):
     """Which bundle judges, or which together, how often, on what; and how scores are smoothed.
 
     Without `bundle` and `bundles` it is the one that ships. Each is a folder, a name or
-    `TRUNK+HEAD`. Of `trusted_keys`, each is a public key
-    as base64 or the file that has it.
+    `TRUNK+HEAD`. Of `trusted_keys`, each is a public key as base64 or the file that has it. With a
+    `precision` a label gives events from the score on that keeps it, which the bundle knows.
     """
 
     bundle: FilePath | None = None
@@ -69,6 +69,7 @@ class ModelConfig(SmoothingConfig):
     hop_s: Annotated[float, Field(gt=0, le=60)] = 1.0
     backend: Literal["auto", "tensorrt", "cuda", "cpu"] = "auto"
     engines: FilePath = Path("engines")
+    precision: Annotated[float, Field(gt=0, lt=1)] | None = None
     trusted_keys: (
         Annotated[
             tuple[Annotated[str, Field(min_length=1, max_length=4096)], ...],
@@ -82,6 +83,8 @@ class ModelConfig(SmoothingConfig):
     def _one_of_two(self) -> ModelConfig:
         if self.bundle is not None and self.bundles is not None:
             raise ValueError("bundle and bundles exclude each other")
+        if self.precision is not None and self.on:
+            raise ValueError("precision does not go with slide_s or boost: they change the scores")
         return self
 
     def trusted(self) -> list[PublicKey]:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.bundle import Bundle, ListMargin
+from edge.bundle.probability import ScoreCalibration
 from edge.types import Array, Novelties, Prediction, Score
 
 __all__ = ["REJECTED", "TOP", "Decision", "best"]
@@ -29,6 +30,7 @@ class Decision:
     `animals` (K,) says which labels are species, None: all. `margin` is how far one that is not on
     a site's list may outdo those on it, among the labels `weighed` (K,), None: all.
     `leaves_room`: the scores of one label do not add up to 1, the rest is that of none of them.
+    `calibration` says how likely a label is right, where the bundle does.
 
     One label: the best, unless the window is rejected. Several: all that reach their thresholds,
     unless the window is rejected; where none does, it is rejected for that, and its novelty is the
@@ -41,6 +43,7 @@ class Decision:
     margin: ListMargin | None = None
     weighed: Mask | None = None
     leaves_room: bool = False
+    calibration: ScoreCalibration | None = None
 
     @staticmethod
     def of(bundle: Bundle) -> Decision:
@@ -51,6 +54,7 @@ class Decision:
             animals=np.array([label.kind == "animal" for label in bundle.labels], bool),
             margin=bundle.manifest.list_margin,
             leaves_room=bundle.manifest.activation == "softmax_other",
+            calibration=bundle.calibration,
         )
 
     @cached_property

@@ -48,6 +48,7 @@ class Ensemble:
             thresholds=self._thresholds(),
             margin=self._margin(),
             leaves_room=all(member.decision.leaves_room for member in members),
+            calibration=None,  # that of one is not that of their average
         )
 
     @property

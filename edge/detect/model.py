@@ -214,21 +214,17 @@ class Model:
         try:
             features, _ = self.features(window)
             answer = self._infer(features)
-            for name, got in self._all_outputs(features, answer).items():
-                refuse_another_answer(path, name, golden.expected[name], got, golden.tolerance)
-            for name, got in zip(OUTPUTS, self._streamed.in_two(features, OUTPUTS), strict=True):
+            in_two = zip(OUTPUTS, self._streamed.in_two(features, OUTPUTS), strict=True)
+            for name, got in (*self._all_outputs(features), *in_two):
                 refuse_another_answer(path, name, golden.expected[name], got[0], golden.tolerance)
             self._judged(unjudged(window, self.limits), self.verdict(answer))
         except (ValueError, IndexError, ArithmeticError) as exc:
             raise BundleError(f"{path}: cannot judge the golden window ({exc})") from exc
 
-    def _all_outputs(self, features: Array, answer: Answer) -> dict[str, Array]:
-        """Return each output that the golden window has, of the one window of `features`."""
+    def _all_outputs(self, features: Array) -> list[tuple[str, Array]]:
+        """Return each output that the golden window has, by name, of the window of `features`."""
         names = tuple(self.network.golden.expected)
-        outputs: tuple[Array, ...] = (answer.embedding, answer.logits)
-        if len(names) > len(outputs):
-            outputs = self.outputs(features, names)
-        return {name: output[0] for name, output in zip(names, outputs, strict=True)}
+        return list(zip(names, self.outputs(features, names), strict=True))
 
 
 def unjudged(window: Window, limits: HealthConfig) -> Prediction:

@@ -19,6 +19,7 @@ from pydantic import Field
 from edge.detect.decision import Decision
 from edge.detect.events import Part, digest_of
 from edge.detect.narrowing import Nearby, ScoreTrack
+from edge.detect.precision import PrecisionFilter
 from edge.detect.runs import Run
 from edge.detect.smoothing import with_neighbours
 from edge.section import Seconds, Section
@@ -52,10 +53,9 @@ class Tracker:
 
     `identity` names stream, bundle and configuration; event ids are digests of it and the start
     sample. `site` withholds labels that are not expected; it comes after the smoothing, which would
-    give them out again.
+    give them out again. An event is given out once its best window has the score for `precision`.
 
-    It works one window behind the model, because smoothing needs the next one. Ends of events come
-    in the order in which they happen.
+    It works one window behind the model: smoothing needs the next one. Events end in their order.
     """
 
     def __init__(
@@ -65,11 +65,13 @@ class Tracker:
         identity: str,
         config: TrackerConfig | None = None,
         site: Callable[[Prediction], Prediction] = lambda p: p,
+        precision: PrecisionFilter | None = None,
     ) -> None:
         self._decision = decision
         self._identity = identity
         self._config = config or TrackerConfig()
         self._site = site
+        self._precision = precision or PrecisionFilter()
         self._before: Prediction | None = None
         self._held: Prediction | None = None
         self._open: dict[str | None, Run] = {}
@@ -216,7 +218,8 @@ class Tracker:
         if part is None or p.start_sample not in part.windows:
             return
         if not part.announced:
-            if p.label is None and len(self._open) > 1:
+            waits = p.label is None and len(self._open) > 1
+            if waits or not self._precision.keeps(part.peak):
                 return
             part.announced, part.given_out_sample = True, p.end_sample
             yield run.detection(part, "new")
@@ -239,6 +242,9 @@ class Tracker:
             yield from self._given_out(run, part)
 
     def _given_out(self, run: Run, part: Part) -> Iterator[Detection]:
-        if not part.announced:
+        kept = self._precision.keeps_at_end(part.peak)
+        if kept and not part.announced:
             yield run.detection(part, "new")
-        yield run.take_out(part)
+        ended = run.take_out(part)
+        if kept:
+            yield ended

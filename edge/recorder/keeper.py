@@ -89,6 +89,11 @@ class Keeper:
             self._rate_limited.error("lost", text)
         self.store_waiting()
 
+    def event_left_out(self, label: str) -> None:
+        """Count an event that is below the wanted precision."""
+        self._metrics.event_left_out()
+        self._effort.event_left_out()
+
     def keep_health(self, prediction: Prediction) -> None:
         """Store the state of the microphone in a window."""
         clock = self._clock.at(prediction.end_sample)

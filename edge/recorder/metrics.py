@@ -57,6 +57,8 @@ class Metrics:
         self._audio = counter("edge_audio_seconds", text, ["fate"])
         self._windows = counter("edge_windows", "Windows by outcome.", ["outcome"])
         self._detections = counter("edge_detections", "Events by species, or unknown.", ["label"])
+        text = "Events that were left out: below the precision that is wanted."
+        self._left_out = counter("edge_events_left_out", text)
         self._infer = seconds("edge_inference_seconds", "Network, per window.")
         self._frontend = seconds("edge_frontend_seconds", "Features, per window.")
         self._store = seconds("edge_capture_to_store_seconds", "End of a window to the store.")
@@ -206,6 +208,10 @@ class Metrics:
     def clip_refused(self) -> None:
         """Count a clip for which budget, reserve or disk left no room."""
         self._clips.labels("refused").inc()
+
+    def event_left_out(self) -> None:
+        """Count an event below the wanted precision."""
+        self._left_out.inc()
 
     def clip_withheld(self) -> None:
         """Count a clip that was not written because of what is private in it."""

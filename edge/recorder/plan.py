@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from edge.bundle import Bundle, load_bundles
 from edge.bundle.places import named_bundle
+from edge.bundle.precision import LeastScores
 from edge.config.config import Config
 from edge.detect.engines import load_models
 from edge.detect.model import Classifier
 from edge.detect.place import PlaceSpecies, place_species
+from edge.detect.precision import PrecisionFilter, least_scores
 from edge.detect.privacy import Privacy
 from edge.detect.species_names import resolve_species
 from edge.detect.windows import windower_of
@@ -21,7 +24,12 @@ from edge.sources.memory import SoundMemory
 __all__ = ["RecorderPlan", "make_plan", "sound_memory"]
 
 # What the parts call their parameters, and the keys that set them.
-KEYS = {"hop_s": "model.hop_s", "backend": "model.backend", "language": "site.language"}
+KEYS = {
+    "hop_s": "model.hop_s",
+    "backend": "model.backend",
+    "precision": "model.precision",
+    "language": "site.language",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,7 +37,8 @@ class RecorderPlan:
     """What a recorder is made from: its bundles gave the right answers on their golden windows.
 
     `config` lists species by their labels; where it does not, `place_species` are those of the
-    place. `bundle` is the model's: the first of several, with the labels of all.
+    place. `bundle` is the model's: the first of several, with the labels of all. `least_scores` are
+    those for the precision that is wanted.
     """
 
     config: Config
@@ -39,6 +48,11 @@ class RecorderPlan:
     provenance: Provenance
     privacy: Privacy
     place_species: PlaceSpecies | None = None
+    least_scores: LeastScores | None = None
+
+    def precision(self, left_out: Callable[[str], None]) -> PrecisionFilter:
+        """Return what keeps the wanted precision; `left_out` is told of other events."""
+        return PrecisionFilter(scores=self.least_scores, left_out=left_out)
 
     @property
     def memory(self) -> SoundMemory:
@@ -85,6 +99,7 @@ def make_plan(config: Config) -> RecorderPlan:
         provenance = provenance_of(
             model, language=site.language, bundles=bundles, **config.epoch, **placed_at(place)
         )
+        wanted = least_scores(model, chosen.precision)
     return RecorderPlan(
         config=config,
         device=config.device_id(),
@@ -93,4 +108,5 @@ def make_plan(config: Config) -> RecorderPlan:
         model=model,
         place_species=place_species(model.bundle, place, key="site.species", species=species),
         provenance=provenance,
+        least_scores=wanted,
     )

@@ -115,8 +115,7 @@ class Recorder:
     def _detections(self) -> Iterator[Detection]:
         plan = self.plan
         decision = plan.model.decision
-        # Sample indices begin anew with each stream, so the stream's beginning is part of every
-        # event's identity.
+        # Sample indices begin anew with each stream: its beginning is part of every identity.
         began_ns = time.clock_gettime_ns(time.CLOCK_BOOTTIME)
         stream = f"{plan.device}|{self._clock.boot_id}|{began_ns}"
         self.keeper.ledger.begin(stream)
@@ -138,6 +137,7 @@ class Recorder:
                     decision=decision,
                     off_list=plan.config.site.offlist,
                 ),
+                precision=plan.precision(self.keeper.event_left_out),
             ),
             meter=self,
             is_private=plan.privacy.drops,

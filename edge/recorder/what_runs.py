@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 
+from edge.detect.precision import describe
 from edge.recorder.deliveries import program_version
 from edge.recorder.metrics import Metrics
 from edge.recorder.plan import RecorderPlan
@@ -21,6 +22,9 @@ def log_what_runs(plan: RecorderPlan) -> None:
     log.info("device %s, bundle %s on %s, configuration %s", plan.device, bundle, engine, config)
     if what.bundles:
         log.info("bundle %s is %s", bundle, ", ".join(map(str, what.parts)))
+    if plan.least_scores is not None:
+        text = describe(plan.least_scores, plan.model.decision.labels)
+        log.info("precision %g: %s", plan.config.model.precision, text)
     log_privacy(plan)
 
 

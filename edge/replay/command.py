@@ -16,7 +16,7 @@ from edge.terminal import aside, warn
 if TYPE_CHECKING:
     from datetime import datetime, tzinfo
 
-    from edge.replay.replayer import ReplaySettings
+    from edge.replay.settings import ReplaySettings
     from edge.replay.writing import OutputChoice
     from edge.sources.file import Channel
 
@@ -75,7 +75,7 @@ def _settings(form: Format, options: dict[str, Any]) -> ReplaySettings:
     from edge.detect.smoothing import SmoothingConfig
     from edge.detect.species_list import read_species
     from edge.models import default_bundle_path
-    from edge.replay.replayer import ReplaySettings
+    from edge.replay.settings import ReplaySettings
     from edge.section import section_of_options
 
     bundles = [named_bundle(bundle) for bundle in options["bundles"]] or [default_bundle_path()]
@@ -92,6 +92,7 @@ def _settings(form: Format, options: dict[str, Any]) -> ReplaySettings:
         channel=_channel(options["channel"]),
         species=read_species(Path(species), key="--species") if species is not None else None,
         smoothing=section_of_options(SmoothingConfig, smoothing),
+        precision=options["precision"],
         spool=form == "windows",
         backend=options["backend"],
         engines=_engines(options["engines"]),

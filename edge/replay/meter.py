@@ -31,13 +31,15 @@ class ReplayMeter:
     """Counts samples by their fate, and reports progress. Is the pipeline's `Meter`.
 
     A sample is judged when any window with it was. `arrived` are the samples that were read,
-    `end` is where the last block ended, gaps included. `progress` gets the share of `duration_s`.
+    `end` is where the last block ended, gaps included, `below_precision` how many events were left
+    out. `progress` gets the share of `duration_s`.
     """
 
     duration_s: float | None
     progress: Callable[[float], None]
     arrived: int = 0
     end: int = 0
+    below_precision: int = 0
     samples: Counter[Fate] = field(default_factory=Counter)
     _open: list[_Span] = field(default_factory=list)
 
@@ -66,6 +68,10 @@ class ReplayMeter:
         """See `Meter.failed`: half a result would pass for a whole one."""
         raise error
 
+    def leave_out(self, label: str) -> None:
+        """Note an event that was left out for the precision that is wanted."""
+        self.below_precision += 1
+
     def effort(self, source: FileSource) -> RecordingEffort:
         """Return how much of the recording was heard, now that `source` has ended."""
         self.close()
@@ -81,6 +87,7 @@ class ReplayMeter:
             header_s=source.facts.announced_s,
             missing_s=source.reading.missing_s,
             gap_s=(self.end - self.arrived) / rate_hz,
+            below_precision=self.below_precision,
         )
 
     def close(self) -> None:

@@ -88,6 +88,11 @@ JUDGEMENT = (
         help="Language of common names, e.g. de, where the bundle has names in it.",
     ),
     click.option(
+        "--precision",
+        type=click.FloatRange(0, 1, min_open=True, max_open=True),
+        help="As model.precision of the configuration: events from the score on that keeps it.",
+    ),
+    click.option(
         "--slide-s",
         type=click.FloatRange(0, 60),
         default=0.0,

@@ -13,7 +13,8 @@ from pathlib import Path
 
 from edge.errors import AudioError
 from edge.replay.recordings import Recording
-from edge.replay.replayer import Outcome, Progress, Replayer, ReplaySettings
+from edge.replay.replayer import Outcome, Progress, Replayer
+from edge.replay.settings import ReplaySettings
 
 __all__ = ["outcome_in_worker", "replay"]
 

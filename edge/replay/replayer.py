@@ -3,78 +3,47 @@
 from __future__ import annotations
 
 import logging
-import math
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
-from datetime import datetime, tzinfo
+from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 
 from edge.bundle import Bundle, load_bundles
 from edge.clock import Clock, file_clock
-from edge.detect.engines import FOLDER, BackendChoice, load_models
+from edge.detect.engines import load_models
 from edge.detect.pipeline import detect
-from edge.detect.place import Place, place_species
-from edge.detect.signal_health import HealthConfig
-from edge.detect.site import OffList, site_of
-from edge.detect.smoothing import SmoothingConfig, smoothing_of
-from edge.detect.species_list import SpeciesList
+from edge.detect.place import place_species
+from edge.detect.precision import PrecisionFilter, least_scores
+from edge.detect.site import site_of
+from edge.detect.smoothing import smoothing_of
 from edge.detect.species_names import resolve_species
-from edge.detect.tracker import Tracker, TrackerConfig
+from edge.detect.tracker import Tracker
 from edge.detect.windows import windower_of
-from edge.errors import AudioError, BackendError, ConfigError, known_as
+from edge.errors import AudioError, BackendError, known_as
 from edge.provenance import Provenance, chosen_later, placed_at, provenance_of
 from edge.replay.attention import Attention, attention_over
 from edge.replay.formats.base import ReplayResult
 from edge.replay.meter import ReplayMeter
 from edge.replay.recordings import Recording
+from edge.replay.settings import ReplaySettings
 from edge.replay.spool import Spooled
-from edge.sources.file import Channel, FileSource
+from edge.sources.file import FileSource
 from edge.types import Detection
 
-__all__ = ["Outcome", "Progress", "ReplaySettings", "Replayer"]
+__all__ = ["Outcome", "Progress", "Replayer"]
 
 Outcome = ReplayResult | AudioError
 # Is called with the number of files done, the fraction of the one at hand included.
 Progress = Callable[[float], None]
 # What the parts call their parameters, and the options that set them.
-OPTIONS = {"hop_s": "--hop-s", "backend": "--backend", "language": "--language"}
+OPTIONS = {
+    "hop_s": "--hop-s",
+    "backend": "--backend",
+    "language": "--language",
+    "precision": "--precision",
+}
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, kw_only=True)
-class ReplaySettings:
-    """What decides the result of a replay.
-
-    `more_bundles` judge together with `bundle`. `channel` is heard of each recording, `zone` is
-    that of times without one. `species` are those expected at the site, None: what the bundle
-    expects at `place`, or without one every label of it; `offlist` is what becomes of others.
-    `language` is that of the common names.
-    `smoothing` is done to scores between model and tracker. `block_s`, `language` and `spool`
-    (predictions wanted) do not change what is detected.
-    """
-
-    bundle: Path
-    more_bundles: tuple[Path, ...] = ()
-    hop_s: float = 1.0
-    channel: Channel = "mix"
-    zone: tzinfo | None = None
-    tracker: TrackerConfig = field(default_factory=TrackerConfig)
-    limits: HealthConfig = field(default_factory=HealthConfig)
-    species: SpeciesList | None = None
-    place: Place | None = None
-    offlist: OffList = "unknown"
-    language: str | None = None
-    smoothing: SmoothingConfig = field(default_factory=SmoothingConfig)
-    block_s: float = 1.0
-    spool: bool = False
-    backend: BackendChoice = "auto"
-    engines: Path = FOLDER
-
-    def __post_init__(self) -> None:
-        if not 0 < self.hop_s < math.inf:
-            reason = "is not a number of seconds above 0"
-            raise ConfigError(reason, key="--hop-s", value=self.hop_s)
 
 
 class Replayer:
@@ -109,6 +78,7 @@ class Replayer:
         ]
         with known_as(OPTIONS):
             self.provenance = self._provenance(settings, bundles)
+            self._least_scores = least_scores(self._model, settings.precision)
 
     def _provenance(self, settings: ReplaySettings, bundles: Sequence[Bundle]) -> Provenance:
         return provenance_of(
@@ -123,6 +93,7 @@ class Replayer:
                 smoothing=settings.smoothing,
                 channel=settings.channel,
                 offlist=settings.offlist,
+                precision=settings.precision,
             ),
             **placed_at(settings.place),
         )
@@ -206,6 +177,9 @@ class Replayer:
             log.exception("%s: a fault of this program", file)
             return AudioError(f"{file}: {type(exc).__name__}: {exc} (a fault of this program)")
 
+    def _precision(self, meter: ReplayMeter) -> PrecisionFilter:
+        return PrecisionFilter(scores=self._least_scores, left_out=meter.leave_out)
+
     def _ended(
         self, source: FileSource, clock: Clock, meter: ReplayMeter, spool: Path | None
     ) -> list[Detection]:
@@ -234,6 +208,7 @@ class Replayer:
                     identity=f"{source.facts.identity}|{self.provenance.identity}",
                     config=settings.tracker,
                     site=site,
+                    precision=self._precision(meter),
                 ),
                 meter=meter,
             )

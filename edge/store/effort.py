@@ -29,7 +29,8 @@ class EffortMinute:
 
     `heard`, `lost`, `gated`, `dropped`, `unknown` and `private` count samples at `sample_rate_hz`.
     Time of which nothing is known stands alone, and may be longer than a minute. `clips_withheld`
-    are the clips that were not written in it because of `privacy`.
+    are the clips that were not written in it because of `privacy`, `below_precision` the events
+    that were left out because of `model.precision`.
     """
 
     start_sample: int
@@ -42,6 +43,7 @@ class EffortMinute:
     unknown: int = 0
     private: int = 0
     clips_withheld: int = 0
+    below_precision: int = 0
 
     def seconds(self, fate: Fate) -> float:
         """Return the seconds of one fate."""
@@ -71,7 +73,8 @@ class Effort:
         self._start = start_sample  # of the open minute
         self._samples: dict[Fate, int] = dict.fromkeys(FATES, 0)
         self._totals: dict[Fate, int] = dict.fromkeys(FATES, 0)
-        self._clips_withheld = 0  # in the open minute
+        self._clips_withheld = 0  # in the open minute, as is the next
+        self._below_precision = 0
         self._closed: list[EffortMinute] = []
 
     def block(self, start_sample: int, end_sample: int) -> None:
@@ -106,6 +109,10 @@ class Effort:
         """Count a clip that is not written; it belongs to the minute that is open now."""
         self._clips_withheld += 1
 
+    def event_left_out(self) -> None:
+        """Count an event below the wanted precision; it belongs to the minute that is open now."""
+        self._below_precision += 1
+
     def minutes(self) -> list[EffortMinute]:
         """Return the minutes completed since the last call."""
         closed, self._closed = self._closed, []
@@ -118,7 +125,7 @@ class Effort:
     def flush(self) -> list[EffortMinute]:
         """End the stream: settle what is left, and return the open minute, too."""
         self._settle(self._arrived, "dropped")
-        if self._settled > self._start or self._clips_withheld:
+        if self._settled > self._start or self._clips_withheld or self._below_precision:
             self._close()
         return self.minutes()
 
@@ -149,7 +156,7 @@ class Effort:
         self._closed.append(self._minute())
         self._start = self._settled
         self._samples = dict.fromkeys(FATES, 0)
-        self._clips_withheld = 0
+        self._clips_withheld = self._below_precision = 0
 
     def _minute(self) -> EffortMinute:
         return EffortMinute(
@@ -157,5 +164,6 @@ class Effort:
             end_sample=self._settled,
             sample_rate_hz=self._rate_hz,
             clips_withheld=self._clips_withheld,
+            below_precision=self._below_precision,
             **self._samples,
         )

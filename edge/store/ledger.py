@@ -31,7 +31,8 @@ __all__ = [
 
 # Stream and uncertainty are in the key of an open minute: `STREAM/open/UNCERTAINTY_S`.
 OPEN = "/open/"
-COUNTS = ("heard_s", "lost_s", "gated_s", "dropped_s", "private_s", "clips_withheld")
+EVENTS = ("clips_withheld", "below_precision")
+COUNTS = ("heard_s", "lost_s", "gated_s", "dropped_s", "private_s", *EVENTS)
 COLUMNS = "start_utc, start_sample, end_sample, sample_rate_hz, boot_id, offset_us, synced"
 FIRST = """
 SELECT start_utc, sample_rate_hz, boot_id, offset_us, synced FROM effort ORDER BY number LIMIT 1
@@ -151,6 +152,6 @@ def _understood(row: Mapping[str, Any]) -> tuple[LedgerEnd, OpenMinute | None]:
     clock = Clock(**{**vars(clock), "start_utc": clock.utc(-row["start_sample"])})
     samples = {fate: round(row[f"{fate}_s"] * rate_hz) for fate in FATES if fate != "unknown"}
     bounds = {name: row[name] for name in ("start_sample", "end_sample", "sample_rate_hz")}
-    withheld = int(row["clips_withheld"])
-    minute = EffortMinute(**bounds, **samples, clips_withheld=withheld)
+    events = {name: int(row[name]) for name in EVENTS}
+    minute = EffortMinute(**bounds, **samples, **events)
     return end, OpenMinute(stream=stream, minute=minute, clock=clock, dating=dating)

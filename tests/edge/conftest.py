@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from edge.bundle import Bundle
-from edge.replay.replayer import Replayer, ReplaySettings
+from edge.replay.replayer import Replayer
+from edge.replay.settings import ReplaySettings
 from tests.support.audio import soundscape, write_audio
 from tests.support.bundles import tiny_bundle
 

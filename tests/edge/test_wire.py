@@ -44,6 +44,7 @@ LEVELS = ("rms_dbfs", "peak_dbfs", "clip_ratio", "dc", "dead", "stuck")
 UNCERTAINTIES = ("start_uncertainty_s", "end_uncertainty_s")
 LOCAL_FIELDS = ("start_local",)  # where the zone is known
 REPLAY_FIELDS = ("recording",)
+PROBABILITY_FIELDS = ("probability", "calibration")  # where the bundle is calibrated
 WINDOW_FIELDS = (
     *("file", "start_s", "end_s", "label", "nearest", "score", "novelty", "top"),
     "unjudged",
@@ -84,6 +85,7 @@ def test_the_fields_of_version_1_are_frozen(payloads: list[dict[str, Any]]) -> N
         + LOCAL_FIELDS
         + REPLAY_FIELDS
         + UNCERTAINTIES
+        + PROBABILITY_FIELDS
     )
     assert tuple(payloads[0]["clock"]) == ("source", "synced", "uncertainty_s")
     assert tuple(payloads[0]["health"]) == LEVELS
@@ -155,6 +157,8 @@ def test_the_fields_of_effort_are_frozen(replayer: Replayer, recording: str) -> 
     private = replace(minute, heard=10_000, private=20_000, clips_withheld=2)
     withheld = effort_payload(private, device="r1", boot_id="b", clock=clock)
     assert withheld == {**effort, "heard_s": 10.0, "private_s": 20.0, "clips_withheld": 2}
+    weak = effort_payload(replace(minute, below_precision=3), device="r1", boot_id="b", clock=clock)
+    assert weak == {**effort, "below_precision": 3}
 
 
 def test_the_fields_of_health_and_info_are_frozen(replayer: Replayer, recording: str) -> None:
@@ -186,7 +190,10 @@ def test_the_fields_of_a_window_are_frozen(
     replayer: Replayer, recording: str, tmp_path: Path
 ) -> None:
     result = replayer.replay(recording, spool=tmp_path / "spool")
-    lines = [window_payload(p, file=result.file) for p in result.predictions()]
+    lines = [
+        window_payload(p, file=result.file, provenance=replayer.provenance)
+        for p in result.predictions()
+    ]
     assert lines
     for line in lines:
         assert tuple(line) == WINDOW_FIELDS

@@ -29,6 +29,7 @@ from edge.bundle import (
 )
 from edge.bundle.heads import Activation, MaxLogit
 from edge.bundle.occurrence import Occurrence
+from edge.bundle.probability import ScoreCalibration
 from edge.bundle.spec import MaxLevel
 from edge.types import Array
 
@@ -69,6 +70,7 @@ def tiny_bundle(
     variant_errors: Mapping[str, float] | None = None,
     labels: Sequence[Label] = LABELS,
     order: Sequence[int] = (0, 1, 2),
+    calibration: ScoreCalibration | None = None,
 ) -> Bundle:
     """Write a bundle that knows three tones and rejects whatever fills the spectrum evenly.
 
@@ -122,6 +124,7 @@ def tiny_bundle(
         golden=golden,
         card="# Tiny\n",
         variants=variants,
+        stored=Stored(calibration=calibration),
     )
 
 

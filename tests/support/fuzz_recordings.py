@@ -26,7 +26,8 @@ import soundfile
 
 from edge.errors import AudioError
 from edge.replay.recordings import Recording
-from edge.replay.replayer import Outcome, Replayer, ReplaySettings
+from edge.replay.replayer import Outcome, Replayer
+from edge.replay.settings import ReplaySettings
 from tests.support.audio import add_chunk, noise
 from tests.support.bundles import tiny_bundle
 

@@ -12,10 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.bundle import Bundle, Label
+from edge.bundle.probability import ScoreCalibration
 from edge.bundle.top import Top
 from edge.errors import UserError
 from train.adapting.answers import Answers, answers_of_all
 from train.adapting.fitting import fit_top
+from train.adapting.turns import events_in_turns
 from train.adapting.windows import holding
 from train.corpus.corpus import Corpus, Recording
 from train.corpus.prepare import usable_recordings
@@ -24,7 +26,11 @@ from train.corpus.splits import SplitPlan, split_recordings
 from train.corpus.synthesised import with_noise
 from train.judging.calibrate_head import calibrate_head
 from train.judging.calibration import Calibration
+from train.judging.crossfit import BY_FOLDS
 from train.judging.evaluate import evaluate
+from train.judging.events import events_in
+from train.judging.probability import NO_PROBABILITY, scores_of
+from train.judging.probability_report import measure_probability
 from train.judging.species_match import Names
 from train.windows.listening import Watch
 from train.windows.outputs import WindowOutputs
@@ -38,7 +44,8 @@ VALIDATION = 0  # the fold
 class Adapted:
     """A head that was made: its labels, top and calibration, and what it was made from.
 
-    `report` is that of `train.judging.evaluate`. `notes` say what was not as it should be.
+    `report` is that of `train.judging.evaluate`. `scores` says how likely a label is right, None
+    where there are too few events. `notes` say what was not as it should be.
     """
 
     corpus: Corpus
@@ -46,6 +53,7 @@ class Adapted:
     top: Top
     calibration: Calibration
     report: dict[str, Any]
+    scores: ScoreCalibration | None
     notes: tuple[str, ...]
 
 
@@ -86,29 +94,58 @@ def adapt(
     say("fitting")
     top = _fitted(blank, corpus, answers, names)
     say("calibrating and judging")
-    validation, test = (
-        _outputs(answers.select(_of(corpus, part)[answers.recording]), top, names)
-        for part in (lambda r: r.fold == VALIDATION, lambda r: r.split == "test")
-    )
+    validation, test = _halves(corpus, answers, top)
     calibration = calibrate_head(corpus, validation, acceptance=means.acceptance)
+    window_s = trunk.frontend.window_s
+    scores = _scores(corpus, blank, answers, means, window_s=window_s)
+    tested = events_in(corpus, test, calibration.head, window_s=window_s)
+    more = {"probability": measure_probability(scores, tested, names)}
+    notes += [f"left out: {name} ({reason})" for name, reason in faults]
     return Adapted(
         corpus=corpus,
         labels=labels,
         top=top,
         calibration=calibration,
-        report=evaluate(corpus, test, calibration, out_dir=means.report_dir),
-        notes=(*notes, *(f"left out: {name} ({reason})" for name, reason in faults)),
+        report=evaluate(corpus, test, calibration, more=more, out_dir=means.report_dir),
+        scores=scores,
+        notes=(*notes, *([] if scores else [NO_PROBABILITY])),
     )
 
 
-def _fitted(blank: Top, corpus: Corpus, answers: Answers, names: Sequence[str]) -> Top:
-    """Return the top, fitted to the windows of the folds that train."""
+def _scores(
+    corpus: Corpus, blank: Top, answers: Answers, means: Means, *, window_s: float
+) -> ScoreCalibration | None:
+    """Return how likely labels are right, by heads made as this one without a fold each."""
+    names = [label.label for label in corpus.labels]
+    events = events_in_turns(
+        corpus,
+        lambda turn: _halves(turn, answers, _fitted(blank, turn, answers, names, whole=False)),
+        acceptance=means.acceptance,
+        window_s=window_s,
+    )
+    return scores_of(events, corpus.of(split="dev"), names, method=BY_FOLDS)
+
+
+def _halves(corpus: Corpus, answers: Answers, top: Top) -> tuple[WindowOutputs, WindowOutputs]:
+    """Return what a head with this top says of validation, and of the test."""
+    names = [label.label for label in corpus.labels]
+    validation, test = (
+        _outputs(answers.select(_of(corpus, part)[answers.recording]), top, names)
+        for part in (lambda r: r.fold == VALIDATION, lambda r: r.split == "test")
+    )
+    return validation, test
+
+
+def _fitted(
+    blank: Top, corpus: Corpus, answers: Answers, names: Sequence[str], *, whole: bool = True
+) -> Top:
+    """Return the top, fitted to the windows of the folds that train: `whole`, to all labels."""
     species = _species(corpus, names)[answers.recording]
     animals = _of(corpus, lambda r: r.role in ("known", "unknown"))[answers.recording]
     training = holding(answers, species, animals, blank)
     training &= _of(corpus, lambda r: r.fold > VALIDATION)[answers.recording]
     lacking = set(range(len(names))) - set(species[training].tolist())
-    if lacking:
+    if lacking and whole:
         name = names[min(lacking)]
         raise UserError(f"{corpus.root}: there is no recording to learn {name} from")
     chosen = answers.select(training)

@@ -103,4 +103,12 @@ def _write(adapted: Adapted, trunk: Bundle, out: Path) -> Bundle:
         source=f"a head on {trunk.manifest.name}"[:200],
     )
     card = render_head_card(adapted, trunk, name=out.name)
-    return write_head(out, manifest, trunk=trunk, top=adapted.top, rule=head.rule, card=card)
+    return write_head(
+        out,
+        manifest,
+        trunk=trunk,
+        top=adapted.top,
+        rule=head.rule,
+        card=card,
+        calibration=adapted.scores,
+    )

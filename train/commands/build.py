@@ -10,6 +10,7 @@ from edge.bundle import Bundle
 from edge.bundle.strictjson import read_json
 from edge.errors import UserError
 from train.commands.prepared import check_judgeable, prepared_corpus
+from train.commands.run_scores import calibrate_scores, measure_scores, scores_in
 from train.corpus.corpus import Corpus
 from train.corpus.summary import markdown_table
 from train.export.card import render_card
@@ -27,6 +28,7 @@ from train.learning.members import Report
 from train.learning.run import TrainedRun, load_run
 from train.learning.splits import fold_splits
 from train.recipe.recipe import Recipe
+from train.windows.outputs import WindowOutputs
 
 __all__ = [
     "build_bundle",
@@ -51,15 +53,21 @@ CLAIMS: dict[str, tuple[str, ...]] = {
 
 def calibrate_run(run: TrainedRun, corpus: Corpus, *, acceptance: float = 0.95) -> Calibration:
     """Calibrate on the run's validation fold; the result is kept in the run folder."""
-    outputs = run.outputs("train"), run.outputs("validation")
-    calibration = calibrate(
-        corpus,
-        *outputs,
-        activation=run.recipe.activation,
-        acceptance=acceptance,
-        turns=_turns(run, corpus),
-    )
+    validation, turns = run.outputs("validation"), _turns(run, corpus)
+
+    def calibrated(outputs: WindowOutputs) -> Calibration:
+        return calibrate(
+            corpus,
+            run.outputs("train"),
+            outputs,
+            activation=run.recipe.activation,
+            acceptance=acceptance,
+            turns=turns,
+        )
+
+    calibration = calibrated(validation)
     calibration.save(run.folder / CALIBRATION)
+    calibrate_scores(run, corpus, calibrated)
     return calibration
 
 
@@ -73,7 +81,8 @@ def evaluate_run(run: TrainedRun, corpus: Corpus, *, resamples: int = 500) -> di
         outputs,
         calibration,
         validation=validation,
-        lacking={
+        more={
+            "probability": measure_scores(run, corpus, calibration),
             "stand_ins": stand_ins(corpus, turns),
             "left_out": _measured(turns, calibration),
         },
@@ -118,7 +127,14 @@ def export_run(run: TrainedRun, corpus: Corpus, *, path: Path, name: str) -> Bun
     splits = fold_splits(corpus, fold=run.fold)
     card = render_card(run, corpus, splits, name=name, report=text, notes=run.recipe.notes)
     return export_bundle(
-        run, head, corpus, path=path, name=name, card=card, metrics=headline(numbers)
+        run,
+        head,
+        corpus,
+        path=path,
+        name=name,
+        card=card,
+        metrics=headline(numbers),
+        scores=scores_in(run),
     )
 
 

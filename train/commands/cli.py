@@ -10,9 +10,10 @@ from edge.errors import EdgeError
 from edge.terminal import OneLineErrors
 from train.commands.adapting_commands import adapt
 from train.commands.build_commands import build, species
+from train.commands.calibrating_commands import calibrate, thresholds
 from train.commands.corpus_commands import prepare
 from train.commands.export_commands import export, windows
-from train.commands.judging_commands import calibrate, compare, evaluate
+from train.commands.judging_commands import compare, evaluate
 from train.commands.stage_commands import segment, shift
 from train.commands.systems_commands import published, systems, table
 from train.commands.training_commands import fit, sweep
@@ -38,7 +39,7 @@ def main() -> None:
 
 for command in (
     *(adapt, prepare, fit, segment, shift, sweep),
-    *(calibrate, evaluate, compare, export, windows),
+    *(calibrate, thresholds, evaluate, compare, export, windows),
     *(build, species, systems, table, published),
 ):
     main.add_command(command)

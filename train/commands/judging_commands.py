@@ -1,4 +1,4 @@
-"""`edge-train calibrate`, `evaluate` and `compare`: how good a trained run is."""
+"""`edge-train evaluate` and `compare`: how good a trained run is."""
 
 from __future__ import annotations
 
@@ -8,39 +8,10 @@ from typing import Any
 import click
 
 from edge.errors import UserError
-from train.commands.options import CORPUS, PATH, WORKERS
+from train.commands.options import PATH, WORKERS
 from train.commands.progress import watched
 
-__all__ = ["calibrate", "compare", "evaluate"]
-
-
-@click.command()
-@CORPUS
-@click.option("--run", "folder", type=PATH, required=True, help="A finished run of `fit`.")
-@click.option(
-    "--acceptance",
-    type=click.FloatRange(0.5, 0.999),
-    default=0.95,
-    show_default=True,
-    help="Share of known windows to accept.",
-)
-def calibrate(corpus: Path, folder: Path, acceptance: float) -> None:
-    """Fit every rejection rule on the validation fold and choose one.
-
-    Writes RUN/calibration.npz.
-    """
-    from train.commands.build import calibrate_run
-    from train.corpus.corpus import read_corpus
-    from train.learning.run import load_run
-
-    calibration = calibrate_run(load_run(folder), read_corpus(corpus), acceptance=acceptance)
-    for row in calibration.table:
-        cells = (
-            f"{key} {value:.3f}" if isinstance(value, float) else str(value)
-            for key, value in row.items()
-        )
-        click.echo("  ".join(cells))
-    click.echo(f"{folder}: rule {calibration.chosen}, threshold {calibration.head.threshold:.4g}")
+__all__ = ["compare", "evaluate"]
 
 
 @click.command()
@@ -103,12 +74,15 @@ def _evaluate_bundle(bundle: str, data: Path, *, out: Path | None, **options: An
     from edge.bundle.places import named_bundle
     from train.judging.any_bundle import evaluate_bundle
     from train.judging.bundle_report import render_bundle_report
+    from train.judging.probability_report import draw_reliability
     from train.judging.report import write_report
 
     report = evaluate_bundle(named_bundle(bundle), data, watch=watched, **options)
     text = render_bundle_report(report)
     if out is not None:
         write_report(report, text, out)
+        if "probability" in report:
+            draw_reliability(report["probability"], out)
     click.echo(text)
 
 

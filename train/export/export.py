@@ -16,9 +16,10 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from edge.bundle import Bundle, Frontend, FrontendSpec, Golden, Manifest, write_bundle
+from edge.bundle import Bundle, Frontend, FrontendSpec, Golden, Manifest, Stored, write_bundle
 from edge.bundle.heads import Head
 from edge.bundle.manifest import SCORE_THRESHOLD
+from edge.bundle.probability import ScoreCalibration
 from edge.errors import UserError
 from train.corpus.corpus import Corpus
 from train.export.streaming import local_frames_of, streaming_proto
@@ -51,6 +52,7 @@ def export_bundle(
     name: str,
     card: str,
     metrics: dict[str, Any],
+    scores: ScoreCalibration | None = None,
 ) -> Bundle:
     """Write the bundle at `path`; raises `UserError` when torch and ONNX disagree."""
     spec = run.recipe.frontend
@@ -76,14 +78,19 @@ def export_bundle(
         local=local_frames_of(run.network),
         licence=getattr(run.recipe.objective, "licence", ""),
     )
-    golden = Golden(
+    golden = _golden(samples, answers, extra_outputs)
+    parts: dict[str, Any] = {"model": model, "rule": head.rule, "golden": golden, "card": card}
+    return write_bundle(path, manifest, **parts, stored=Stored(calibration=scores))
+
+
+def _golden(samples: Array, answers: dict[str, Array], extra_outputs: tuple[str, ...]) -> Golden:
+    return Golden(
         samples=samples,
         embedding=answers["embedding"][0],
         logits=answers["logits"][0],
         tolerance=10 * TOLERANCE,
         extra_outputs={name: answers[name][0] for name in extra_outputs},
     )
-    return write_bundle(path, manifest, model=model, rule=head.rule, golden=golden, card=card)
 
 
 def to_onnx(network: nn.Module, spec: FrontendSpec) -> bytes:

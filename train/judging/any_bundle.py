@@ -20,9 +20,11 @@ from train.judging.bundle_rules import (
     rules_of,
 )
 from train.judging.collection import Collection, collect
+from train.judging.heard_events import events_heard
 from train.judging.hearing import Heard, hear_all
 from train.judging.levels import by_species, counted, measure_level, measure_rule
 from train.judging.metrics import Bootstrap
+from train.judging.probability_report import measure_precisions, measure_probability
 from train.windows.listening import Watch
 
 __all__ = ["evaluate_bundle"]
@@ -64,6 +66,7 @@ def evaluate_bundle(
             collection.corpus.recordings[i].path.name for i, answer in heard.items() if answer.cut
         ],
         **_measured(bundle, collection, answers, acceptance=acceptance, resamples=resamples),
+        **_sureness(bundle, collection, heard),
     }
 
 
@@ -94,6 +97,19 @@ def _described(bundle: Bundle, collection: Collection) -> Report:
         "missing": list(collection.missing),
         "hop_s": collection.question.hop_s,
     }
+
+
+def _sureness(bundle: Bundle, collection: Collection, heard: dict[int, Heard]) -> Report:
+    """Return how reliable the bundle's probabilities and precisions are; nothing of one that has
+    none.
+    """
+    labels = [label.label for label in bundle.labels]
+    events = events_heard(collection.corpus.recordings, heard, labels)
+    measured = measure_probability(bundle.calibration, events, labels)
+    if measured is None or bundle.calibration is None:
+        return {}
+    precisions = measure_precisions(bundle.calibration, events, labels)
+    return {"probability": {**measured, "precisions": precisions}}
 
 
 def _measured(

@@ -7,6 +7,7 @@ from typing import Any
 
 from edge.errors import one_line
 from train.corpus.summary import markdown_table
+from train.judging.probability_report import probability_parts
 from train.judging.report import (
     accepted_table,
     closed_table,
@@ -35,6 +36,7 @@ def render_bundle_report(report: Mapping[str, Any]) -> str:
         "As the bundle decides with this list. Known species should be accepted, everything else "
         "rejected. Quiet windows are those of an animal's recording in which nothing stands out.",
         accepted_table(report),
+        *probability_parts(report.get("probability")),
         "## Rejection rules, per window",
         "Thresholds of all but the bundle's own decision are those at which "
         f"{report['acceptance_wanted']:.0%} of these known windows pass.",

@@ -27,6 +27,7 @@ from train.judging.levels import (
 )
 from train.judging.metrics import Bootstrap
 from train.judging.nocall_f1 import judge_rows
+from train.judging.probability_report import draw_reliability
 from train.judging.ranking import write_lists
 from train.judging.report import render_report, write_report
 from train.judging.rules import PAPER
@@ -45,7 +46,7 @@ def evaluate(
     calibration: Calibration,
     *,
     validation: WindowOutputs | None = None,
-    lacking: Mapping[str, Any] | None = None,
+    more: Mapping[str, Any] | None = None,
     out_dir: Path | None = None,
     resamples: int = 500,
     seed: int = 0,
@@ -54,7 +55,8 @@ def evaluate(
 
     Plain JSON types; an estimate is {"value", "low", "high"}, null where it is undefined. Rows of
     5 s are judged where outputs of the `validation` split are given, which their thresholds come
-    from. `lacking` is what the collection lacks (`train.judging.left_out`), for the report. Writes
+    from. `more` goes into the report: what the collection lacks (`train.judging.left_out`), and as
+    `probability` how reliable probabilities are (`train.judging.probability_report`). Writes
     report.json, report.md, lists.csv and plots into `out_dir` when one is given. Raises `UserError`
     where there is nothing to judge, or the labels differ.
     """
@@ -73,7 +75,7 @@ def evaluate(
         scores = calibration.head.scores
         rows = judge_rows(corpus, validation, outputs, scores, resamples=resamples, seed=seed)
         report["rows"] = {**rows, "variants": [plain_estimates(v) for v in rows["variants"]]}
-    report |= lacking or {}
+    report |= more or {}
     if out_dir is not None:
         _write(report, corpus, outputs, windows[calibration.chosen], recordings, Path(out_dir))
     return report
@@ -134,6 +136,8 @@ def _write(
     common = {label.label: label.common_name for label in corpus.labels}
     names = [common[label] for label in outputs.labels]
     draw_plots(outputs, windows, recordings, names=names, out_dir=out_dir)
+    if report.get("probability"):
+        draw_reliability(report["probability"], out_dir)
     files = [corpus.recordings[i].path.name for i in outputs.recording]
     lists = out_dir / "lists.csv"
     write_lists(lists, files, outputs.start_s, outputs.labels, windows.scores)

@@ -23,5 +23,12 @@ def headline(report: Mapping[str, Any]) -> dict[str, Any]:
         "macro_f1_per_window": windows["closed"]["macro_f1"]["value"],
         "auroc": {name: curve["auroc"]["value"] for name, curve in windows["open"].items()},
         "accepted": {kind: value["value"] for kind, value in windows["accepted"].items()},
+        **_calibration(report.get("probability")),
         **({"species_left_out_in_turn": means_of_turns(turns)} if turns else {}),
     }
+
+
+def _calibration(measured: Mapping[str, Any] | None) -> dict[str, Any]:
+    if measured is None:
+        return {}
+    return {"expected_calibration_error_per_event": measured["expected_calibration_error"]}

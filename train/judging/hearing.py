@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.bundle import FP32
+from edge.bundle import FP32, Verdicts
+from train.judging.events import Judgements, events_of
 from train.windows.listening import Listened, Listener, in_processes
 
 __all__ = ["Heard", "Question", "hear_all"]
@@ -42,8 +43,9 @@ class Heard:
     + 1) are those of the asked species, and that of the best of the other animals that are listed;
     `means` (K + 1,) the same of the mean over the active windows, or over all where none is.
     `listed` and `off_list` (W,) are the best logits of animals that are on the list, and that are
-    not (-inf for none), `novelty` (W,) is that of the bundle's own rule, raw. `cut`: only its
-    beginning was heard.
+    not (-inf for none), `novelty` (W,) is that of the bundle's own rule, raw. `events` are the
+    label and the best score of each event of a listed animal, as a recorder makes them. `cut`: only
+    its beginning was heard.
     """
 
     start_s: NDArray[np.float64]
@@ -53,6 +55,7 @@ class Heard:
     listed: Floats
     off_list: Floats
     novelty: Floats
+    events: tuple[tuple[int, float], ...]
     cut: bool
 
 
@@ -77,6 +80,7 @@ class _Ear:
         remaining[self._species] = False
         self._remaining = np.flatnonzero(remaining)
         self._listed = np.flatnonzero(listed & animals)
+        self._may_be = frozenset(self._listed.tolist())
         self._off_list = np.flatnonzero(~listed & animals)
 
     def __call__(self, recording: Path) -> Heard | str:
@@ -98,8 +102,20 @@ class _Ear:
             listed=_best(logits, self._listed),
             off_list=_best(logits, self._off_list),
             novelty=np.asarray(head.rule.novelty(embedding, logits), np.float32),
+            events=self._events(heard, head(embedding, logits)),
             cut=heard.cut,
         )
+
+    def _events(self, heard: Listened, verdicts: Verdicts) -> tuple[tuple[int, float], ...]:
+        bundle = self._listener.bundle
+        judged = Judgements(
+            start_s=heard.start_s,
+            end_s=heard.start_s + bundle.frontend.window_s,
+            scores=verdicts.scores,
+            novelty=verdicts.novelty,
+        )
+        found = events_of(judged, thresholds=bundle.label_thresholds)
+        return tuple((k, score) for k, score in found if k in self._may_be)
 
     def _asked(self, scores: Floats) -> Floats:
         """Return the scores (W, K + 1) that are looked at of those of all labels (W, N)."""

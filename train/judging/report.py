@@ -13,6 +13,7 @@ from typing import Any
 from edge.files import write_whole
 from train.corpus.summary import markdown_table
 from train.judging.left_out import render_stand_ins
+from train.judging.probability_report import probability_parts
 
 __all__ = [
     "accepted_table",
@@ -56,6 +57,7 @@ def render_report(report: Mapping[str, Any]) -> str:
         "At the operating threshold. Known species should be accepted, everything else rejected. "
         "Quiet windows are those of an animal's recording in which nothing stands out.",
         accepted_table(report),
+        *probability_parts(report.get("probability")),
         "## Rejection rules, per window",
         rules_table(report),
         *([_against_paper(report)] if "against_paper" in report else []),

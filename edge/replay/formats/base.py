@@ -24,6 +24,7 @@ class RecordingEffort:
     `audio_s` was read and is `judged_s` and all of `unjudged_s` together. `header_s` is the length
     that the header announces, None where it announces none. `missing_s` of it are not there or
     cannot be decoded. `gap_s` is time that the recorder has left out between triggers.
+    `below_precision` events were left out for the precision that is wanted.
     """
 
     audio_s: float
@@ -32,6 +33,7 @@ class RecordingEffort:
     header_s: float | None = None
     missing_s: float = 0.0
     gap_s: float = 0.0
+    below_precision: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,6 +15,7 @@ from edge.types import Detection
 __all__ = [
     "DATED_COLUMNS",
     "ORIGIN_COLUMNS",
+    "PROBABILITY_COLUMNS",
     "REASONS",
     "RECORDING_COLUMNS",
     "TRACE_COLUMNS",
@@ -24,6 +25,7 @@ __all__ = [
     "guarded_path",
     "local_cell",
     "origin_cells",
+    "probability_cells",
     "recording_cells",
     "seconds",
     "top_cells",
@@ -38,6 +40,7 @@ MILLISECONDS = 3
 REASONS: tuple[Unjudged, ...] = get_args(Unjudged)
 
 DATED_COLUMNS = ("start_local", "clock_uncertainty_s")
+PROBABILITY_COLUMNS = ("probability", "calibration")
 ORIGIN_COLUMNS = ("bundle", "variant", "hop_s", "config", "code")
 RECORDING_COLUMNS = (
     "duration_s",
@@ -113,6 +116,14 @@ def recording_cells(result: ReplayResult) -> list[str]:
 def trace_cells(result: ReplayResult, provenance: Provenance) -> list[str]:
     """Return the cells of `TRACE_COLUMNS`."""
     return [*origin_cells(provenance), *recording_cells(result)]
+
+
+def probability_cells(d: Detection, provenance: Provenance) -> list[str]:
+    """Return the cells of `PROBABILITY_COLUMNS`, empty where the bundle is not calibrated."""
+    probability = provenance.probability(d.label, d.score)
+    if probability is None or provenance.calibration is None:
+        return ["", ""]
+    return [f"{probability:.4f}", provenance.calibration.digest]
 
 
 def top_columns(count: int) -> list[str]:

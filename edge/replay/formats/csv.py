@@ -10,11 +10,13 @@ from edge.provenance import Provenance
 from edge.replay.formats.base import ReplayResult
 from edge.replay.formats.cells import (
     DATED_COLUMNS,
+    PROBABILITY_COLUMNS,
     TRACE_COLUMNS,
     dated_cells,
     end_of,
     guarded_name,
     guarded_path,
+    probability_cells,
     top_cells,
     top_columns,
     trace_cells,
@@ -43,6 +45,7 @@ COLUMNS = (
     *DATED_COLUMNS,
     *TRACE_COLUMNS,
     "kind",
+    *PROBABILITY_COLUMNS,
 )
 
 
@@ -68,6 +71,7 @@ class CsvTable:
                     *dated_cells(result, d.start_sample),
                     *trace,
                     named.kind if named else "",
+                    *probability_cells(d, self._provenance),
                     *top_cells(d, self._top),
                 ]
             )

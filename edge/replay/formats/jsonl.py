@@ -38,11 +38,11 @@ class WindowLines:
 
     def __init__(self, stream: TextIO, provenance: Provenance) -> None:
         self._stream = stream
-        self._several = provenance.several
+        self._provenance = provenance
 
     def write(self, result: ReplayResult) -> None:
         for p in result.predictions():
-            payload = window_payload(p, file=result.file, several=self._several)
+            payload = window_payload(p, file=result.file, provenance=self._provenance)
             _line(self._stream, {**payload, **_end(p, result)})
 
     def close(self) -> None:

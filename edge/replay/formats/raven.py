@@ -9,11 +9,13 @@ from edge.provenance import Provenance
 from edge.replay.formats.base import ReplayResult
 from edge.replay.formats.cells import (
     DATED_COLUMNS,
+    PROBABILITY_COLUMNS,
     TRACE_COLUMNS,
     dated_cells,
     end_of,
     guarded_name,
     guarded_path,
+    probability_cells,
     top_cells,
     top_columns,
     trace_cells,
@@ -46,6 +48,7 @@ COLUMNS = (
     "clock_source",
     *DATED_COLUMNS,
     *TRACE_COLUMNS,
+    *PROBABILITY_COLUMNS,
 )
 
 
@@ -76,6 +79,7 @@ class RavenTable:
                     result.clock.source,
                     *dated_cells(result, d.start_sample),
                     *trace,
+                    *probability_cells(d, self._provenance),
                     *top_cells(d, self._top),
                 ]
             )

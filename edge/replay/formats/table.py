@@ -90,6 +90,9 @@ class TerminalTable:
             yield f"{length(total.missing_s)} missing: announced by headers, but not there"
         if total.gap_s > 0:
             yield f"{length(total.gap_s)} left out by the recorder between triggers"
+        if total.below_precision:
+            left_out = _count(total.below_precision, "event")
+            yield f"{left_out} left out: below the precision that was asked for"
         if unjudged := unjudged_words(total):
             yield unjudged
 
@@ -183,6 +186,7 @@ def _total(efforts: Sequence[RecordingEffort]) -> RecordingEffort:
         unjudged_s=unjudged_s,
         missing_s=sum(effort.missing_s for effort in efforts),
         gap_s=sum(effort.gap_s for effort in efforts),
+        below_precision=sum(effort.below_precision for effort in efforts),
     )
 
 

@@ -15,7 +15,8 @@ from edge.cli import main
 from edge.config.config import load_config
 from edge.detect.engines import load_model
 from edge.recorder.daemon import Daemon
-from edge.replay.replayer import Replayer, ReplaySettings
+from edge.replay.replayer import Replayer
+from edge.replay.settings import ReplaySettings
 from tests.edge.recorder.test_daemon import rows, states
 from tests.support.audio import noise, write_audio
 from tests.support.bundles import tone

@@ -23,7 +23,8 @@ from edge.detect.model import Model
 from edge.errors import BundleError, FaultyConfigError
 from edge.recorder.daemon import Daemon
 from edge.recorder.plan import make_plan
-from edge.replay.replayer import Replayer, ReplaySettings
+from edge.replay.replayer import Replayer
+from edge.replay.settings import ReplaySettings
 from edge.types import Array, Window
 from tests.edge.detect.test_pipeline import SOUNDS, played, run
 from tests.edge.recorder.test_check import findings

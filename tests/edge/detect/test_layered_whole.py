@@ -22,7 +22,8 @@ from edge.detect.smoothing import SmoothingConfig
 from edge.errors import BundleError
 from edge.recorder.daemon import Daemon
 from edge.recorder.plan import make_plan
-from edge.replay.replayer import Replayer, ReplaySettings
+from edge.replay.replayer import Replayer
+from edge.replay.settings import ReplaySettings
 from edge.types import Array
 from edge.wire import info_payload
 from tests.edge.detect.test_layered import GROWLER, HUMMER, NEVER

@@ -24,7 +24,8 @@ from edge.detect.species_list import parse_species
 from edge.detect.tracker import Tracker
 from edge.errors import ConfigError, FaultyConfigError
 from edge.recorder.plan import make_plan
-from edge.replay.replayer import Replayer, ReplaySettings
+from edge.replay.replayer import Replayer
+from edge.replay.settings import ReplaySettings
 from tests.edge.detect.test_tracker import LABELS, WINDOW, prediction
 from tests.support.daemons import write_config
 

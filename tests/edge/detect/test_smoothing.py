@@ -24,7 +24,8 @@ from edge.detect.decision import Decision
 from edge.detect.smoothing import NoSmoothing, SlidingAverage, SmoothingConfig, smoothing_of
 from edge.errors import ConfigError
 from edge.recorder.daemon import Daemon
-from edge.replay.replayer import Replayer, ReplaySettings
+from edge.replay.replayer import Replayer
+from edge.replay.settings import ReplaySettings
 from edge.section import section_of_options
 from edge.types import Prediction
 from tests.edge.detect.test_tracker import LABELS, prediction

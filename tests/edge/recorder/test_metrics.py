@@ -91,6 +91,7 @@ def live(metrics: Metrics, store: Store) -> None:
     metrics.clip_written(1000)
     metrics.clip_refused()
     metrics.clip_withheld()
+    metrics.event_left_out()
     metrics.clips_removed(2)
     metrics.mqtt_connected(True)
     for kind in ERROR_REASONS:

@@ -23,6 +23,7 @@ from edge.recorder.deliveries import deliveries
 from tests.edge.recorder.test_daemon import rows
 from tests.support.broker import Broker, Subscriber, free_port
 from tests.support.bundles import LABELS, tiny_bundle
+from tests.support.calibrations import calibrated
 from tests.support.daemons import RealTimeAudio, running, until, write_config
 from tests.support.keys import key_pair
 from tests.support.lives import BRIEF, calls
@@ -51,6 +52,7 @@ OTHER: dict[str, Any] = {
     "model.boost_s": 60.0,
     "model.backend": "cpu",
     "model.engines": "elsewhere",
+    "model.precision": 0.9,
     "model.trusted_keys": None,  # the one that has signed the test's bundle
     "tracker.cooldown_s": 0.7,
     "tracker.longest_s": 4.0,
@@ -142,7 +144,7 @@ class Reloadable:
 def reloadable(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reloadable]:
     folder = tmp_path_factory.mktemp("reload")
     german = [dataclasses.replace(label, names={"de": "Tier"}) for label in LABELS]
-    bundle = tiny_bundle(folder / "tiny", labels=german)
+    bundle = tiny_bundle(folder / "tiny", labels=german, calibration=calibrated())
     tiny_bundle(folder / "other")
     key = key_pair(folder)
     sign_bundle(bundle.path, key.private)

@@ -22,7 +22,8 @@ from edge.replay.formats.base import ReplayResult
 from edge.replay.options import BACKENDS
 from edge.replay.recordings import find_recordings
 from edge.replay.replay import replay as replay_all
-from edge.replay.replayer import Replayer, ReplaySettings
+from edge.replay.replayer import Replayer
+from edge.replay.settings import ReplaySettings
 from tests.support.audio import noise, soundscape, write_audio
 from tests.support.bundles import choir_bundle, tiny_bundle, tone
 

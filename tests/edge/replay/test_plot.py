@@ -15,7 +15,8 @@ from edge.cli import main
 from edge.detect.engines import load_model
 from edge.replay.attention import COLUMNS, Canvas, attention_over
 from edge.replay.plot import spectrogram
-from edge.replay.replayer import Replayer, ReplaySettings
+from edge.replay.replayer import Replayer
+from edge.replay.settings import ReplaySettings
 from tests.support.audio import noise, soundscape, write_audio
 from tests.support.bundles import SPEC, choir_bundle, tone
 

@@ -20,7 +20,8 @@ from edge.cli import main
 from edge.errors import AudioError
 from edge.replay.recordings import Recording, find_recordings
 from edge.replay.replay import outcome_in_worker, replay
-from edge.replay.replayer import Outcome, Replayer, ReplaySettings
+from edge.replay.replayer import Outcome, Replayer
+from edge.replay.settings import ReplaySettings
 from tests.support.audio import noise, soundscape, write_audio
 from tests.support.containers import encoded, with_data_size
 

@@ -17,7 +17,8 @@ from edge.errors import AudioError
 from edge.replay.formats import FORMATS, Format
 from edge.replay.formats.base import ReplayResult
 from edge.replay.recordings import Recording
-from edge.replay.replayer import Replayer, ReplaySettings
+from edge.replay.replayer import Replayer
+from edge.replay.settings import ReplaySettings
 from edge.replay.writing import Output, OutputChoice
 from tests.support.audio import soundscape, write_audio
 from tests.support.results import with_effort

@@ -18,7 +18,8 @@ from edge.cli import main
 from edge.errors import AudioError
 from edge.replay.formats.base import ReplayResult
 from edge.replay.recordings import Recording
-from edge.replay.replayer import Replayer, ReplaySettings
+from edge.replay.replayer import Replayer
+from edge.replay.settings import ReplaySettings
 from tests.support.audio import add_chunk, soundscape, write_audio
 from tests.support.bundles import tiny_bundle, tone
 from tests.support.fuzz_recordings import fuzz

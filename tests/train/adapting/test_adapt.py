@@ -61,6 +61,8 @@ def test_a_folder_per_species_becomes_a_head_that_names_them(trunk: Bundle, tmp_
     assert [label.label for label in head.labels] == sorted(SUNG)
     assert sum(file.stat().st_size for file in out.iterdir()) < 100_000
     assert head.manifest.metrics["macro_f1_per_recording"] > 0.9
+    assert head.calibration is not None
+    assert "by a head that was made without it" in head.calibration.basis[0].method
     card = (out / "MODEL_CARD.md").read_text()
     assert "how well others are rejected was not measured" in card
     assert "| hummer |" in card
@@ -72,7 +74,9 @@ def test_a_folder_per_species_becomes_a_head_that_names_them(trunk: Bundle, tmp_
             ["replay", "--bundle", str(out), "--format", "jsonl", str(tmp_path / "new.wav")],
         )
         assert replayed.exit_code == 0, replayed.stderr
-        found = [json.loads(line)["label"] for line in replayed.stdout.splitlines()]
+        lines = [json.loads(line) for line in replayed.stdout.splitlines()]
+        assert all("probability" in line for line in lines if line["label"])
+        found = [line["label"] for line in lines]
         assert name in found
 
 

@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 
 from edge.bundle import Bundle, Label, ListMargin
 from edge.detect.species_list import read_species
-from edge.replay.replayer import Replayer, ReplaySettings
+from edge.replay.replayer import Replayer
+from edge.replay.settings import ReplaySettings
 from edge.replay.spool import read_spool
 from tests.support.audio import noise
 from tests.support.bundles import SPEC, choir_bundle, tiny_bundle, tone
