@@ -8,14 +8,13 @@ tests.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.bundle.channels import REAL, ChannelSpec
+from edge.bundle.channels import REAL, ChannelSpec, FixedLevel, PowerLawLevel
 from edge.bundle.compression import compressed, power_to_db
-from edge.bundle.mel import mel_filters
+from edge.bundle.mel import band_weights, resampling
 from edge.bundle.overlap import FrameMemory, Frames
 from edge.bundle.realbands import RealBands
 from edge.bundle.separation import harmonic_percussive
@@ -23,11 +22,13 @@ from edge.bundle.spec import FrontendSpec
 from edge.bundle.transform import framed, magnitude, taper
 from edge.errors import SpecError
 
-__all__ = ["Frontend", "power_to_db", "resampling"]
+__all__ = ["Frontend", "power_to_db"]
 
 Array = NDArray[np.float32]
 # Of samples: what is taken away first, which keeps them exact, then a factor, then what is added.
 Scale = tuple[np.float32, np.float32, np.float32]
+SEPARATED = ("harmonic", "percussive")
+OF_EACH_FRAME = (FixedLevel, PowerLawLevel)  # levels that know nothing of the rest of the window
 AS_IT_IS: Scale = (np.float32(0), np.float32(1), np.float32(0))
 MIN_MAX_EPS = np.float32(1e-6)  # so that a constant window can be divided by its range
 
@@ -62,7 +63,7 @@ class Frontend:
                 f"a window has {self.spec.window_samples} samples, got shape {samples.shape}"
             )
         components = self.components(samples, scale=self._scale(samples), memory=memory)
-        return self.levels(components)
+        return self.levels(components, memory=memory if self.spec.scaling == "none" else None)
 
     def _scale(self, samples: Array) -> Scale:
         """Return the scale that the spec asks for of the samples of a window."""
@@ -89,20 +90,37 @@ class Frontend:
             _, factor, shift = scale
             scaled = samples if scale == AS_IT_IS else samples * factor + shift
             return np.asarray(scaled, np.float32)[np.newaxis, np.newaxis]
-        parts = self._parts(samples, scale, memory)
-        return np.stack(
-            [
-                self._real_bands(channel, samples, scale, memory)
-                if channel.component == REAL
-                else self._bands(channel, parts)
-                for channel in self.spec.channels
-            ]
+        separates = any(c.component in SEPARATED for c in self.spec.channels)
+        parts = self._parts(samples, scale, memory) if separates else {}
+        bands = [
+            self._real_bands(channel, samples, scale, memory)
+            if channel.component == REAL
+            else self._bands(channel, parts)
+            if parts
+            else self._whole_bands(channel, samples, scale, memory)
+            for channel in self.spec.channels
+        ]
+        return np.stack(bands)
+
+    def _whole_bands(
+        self, channel: ChannelSpec, samples: Array, scale: Scale, memory: FrameMemory | None
+    ) -> Array:
+        """Return the bands of a channel that holds all of the sound, each frame by itself."""
+        if scale != AS_IT_IS:
+            _, factor, shift = scale
+            samples, memory = samples * factor + shift, None
+        spec, n_fft = self.spec, channel.n_fft or self.spec.n_fft
+        frames, window = self._frames(samples, n_fft, spec.hop_length), self._tapers[n_fft]
+        basis = self._basis("linear" if channel.component == "linear" else "mel", n_fft)
+        name, within = channel.component_key, self._within(len(samples), n_fft, spec.hop_length)
+        return _known(
+            memory, name, within, lambda new: basis @ np.square(magnitude(frames[new], window)).T
         )
 
     def _parts(self, samples: Array, scale: Scale, memory: FrameMemory | None) -> dict[str, Array]:
         """Return the magnitudes that the channels need, by their names."""
         channels = [c for c in self.spec.channels if c.component != REAL]
-        if channels and scale != AS_IT_IS:
+        if scale != AS_IT_IS:
             _, factor, shift = scale
             samples, memory = samples * factor + shift, None
         parts: dict[str, Array] = {}
@@ -111,20 +129,31 @@ class Frontend:
             whole = f"whole/{n_fft}"
             if whole not in parts:
                 parts[whole] = self.magnitude(samples, n_fft, memory=memory)
-            if channel.component in ("harmonic", "percussive") and "harmonic" not in parts:
+            if channel.component in SEPARATED and "harmonic" not in parts:
                 parts["harmonic"], parts["percussive"] = harmonic_percussive(
                     parts[whole], kernel=self.spec.hpss_kernel, power=self.spec.hpss_power
                 )
         return parts
 
-    def levels(self, components: Array) -> Array:
-        """Compress the components (channels, n_mels, frames) of a window to the network's input."""
+    def levels(self, components: Array, *, memory: FrameMemory | None = None) -> Array:
+        """Compress the components (channels, n_mels, frames) of a window to the network's input.
+
+        A `memory` is of windows whose components do not depend on the rest of the window.
+        """
+        channels = zip(self.spec.channels, components, strict=True)
+        return self._arranged(np.stack([self._level(c, power, memory) for c, power in channels]))
+
+    def _level(self, channel: ChannelSpec, power: Array, memory: FrameMemory | None) -> Array:
         hop_s = 1.0 / self.spec.frames_per_second
-        features = [
-            compressed(power, channel.level, hop_s=hop_s)
-            for channel, power in zip(self.spec.channels, components, strict=True)
-        ]
-        return self._arranged(np.stack(features))
+        if memory is None or not isinstance(channel.level, OF_EACH_FRAME):
+            return compressed(power, channel.level, hop_s=hop_s)
+        spec = self.spec
+        hop_length, n_fft = channel.hop_length or spec.hop_length, channel.n_fft or spec.n_fft
+        within = self._within(spec.window_samples, n_fft, hop_length)
+        name = f"{channel.component_key}/{channel.level}"
+        return memory.values(
+            name, within, lambda new: compressed(power[:, new], channel.level, hop_s=hop_s)
+        )
 
     def magnitude(
         self, samples: Array, n_fft: int | None = None, *, memory: FrameMemory | None = None
@@ -169,7 +198,9 @@ class Frontend:
     def _basis(self, scale: str, n_fft: int) -> Array:
         """Return the weights (n_mels, 1 + n_fft // 2) of the bins in each band."""
         spec = self.spec
-        return _basis(scale, spec.sample_rate_hz, n_fft, spec.n_mels, spec.fmin_hz, spec.fmax_hz)
+        return band_weights(
+            scale, spec.sample_rate_hz, n_fft, spec.n_mels, spec.fmin_hz, spec.fmax_hz
+        )
 
     def _arranged(self, features: Array) -> Array:
         """Put stretches of the window side by side as channels, then resize the time axis."""
@@ -190,37 +221,3 @@ def _known(
 ) -> Array:
     """Return what `compute` gives for all frames, with the help of a memory where there is one."""
     return compute(slice(frames.count)) if memory is None else memory.values(name, frames, compute)
-
-
-@lru_cache(maxsize=16)
-def _basis(
-    scale: str, sample_rate_hz: int, n_fft: int, bands: int, fmin_hz: float, fmax_hz: float
-) -> Array:
-    if scale == "mel":
-        return mel_filters(
-            sample_rate_hz=sample_rate_hz,
-            n_fft=n_fft,
-            n_mels=bands,
-            fmin_hz=fmin_hz,
-            fmax_hz=fmax_hz,
-        )
-    hz = np.linspace(0, sample_rate_hz / 2, 1 + n_fft // 2)
-    inside = np.flatnonzero((hz >= fmin_hz) & (hz <= fmax_hz))
-    weights = np.zeros((bands, len(hz)), np.float32)
-    weights[:, inside] = resampling(len(inside), bands)
-    return weights
-
-
-@lru_cache(maxsize=16)
-def resampling(before: int, after: int) -> Array:
-    """Return the weights (after, before) of a bilinear resize of one axis, corners not aligned.
-
-    Where it makes smaller, the triangle is as wide as the step, so that nothing falls between two
-    points (antialiasing, as Pillow's and PyTorch's `antialias=True`).
-    """
-    step = before / after
-    width = max(step, 1.0)
-    centres = (np.arange(after)[:, None] + 0.5) * step - 0.5
-    weights = np.maximum(0, 1 - np.abs(np.arange(before) - centres) / width)
-    normalised: Array = (weights / weights.sum(axis=1, keepdims=True)).astype(np.float32)
-    return normalised

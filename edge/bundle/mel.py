@@ -8,10 +8,12 @@ Research technical report 1998-010.
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["hz_between", "mel_filters"]
+__all__ = ["band_weights", "hz_between", "mel_filters", "resampling"]
 
 LINEAR_HZ = 200 / 3  # width of a mel below the knee
 KNEE_HZ = 1000.0  # above it the scale is logarithmic
@@ -35,6 +37,43 @@ def mel_filters(
     triangles = np.minimum((bins - lower) / (centre - lower), (upper - bins) / (upper - centre))
     weights: NDArray[np.float64] = np.maximum(triangles, 0) * 2 / (upper - lower)
     return weights.astype(np.float32)
+
+
+@lru_cache(maxsize=16)
+def band_weights(
+    scale: str, sample_rate_hz: int, n_fft: int, bands: int, fmin_hz: float, fmax_hz: float
+) -> NDArray[np.float32]:
+    """Return the weights (bands, 1 + n_fft // 2) of bins on the `scale` mel or linear."""
+    if scale == "mel":
+        return mel_filters(
+            sample_rate_hz=sample_rate_hz,
+            n_fft=n_fft,
+            n_mels=bands,
+            fmin_hz=fmin_hz,
+            fmax_hz=fmax_hz,
+        )
+    hz = np.linspace(0, sample_rate_hz / 2, 1 + n_fft // 2)
+    inside = np.flatnonzero((hz >= fmin_hz) & (hz <= fmax_hz))
+    weights = np.zeros((bands, len(hz)), np.float32)
+    weights[:, inside] = resampling(len(inside), bands)
+    return weights
+
+
+@lru_cache(maxsize=16)
+def resampling(before: int, after: int) -> NDArray[np.float32]:
+    """Return the weights (after, before) of a bilinear resize of one axis, corners not aligned.
+
+    Where it makes smaller, the triangle is as wide as the step, so that nothing falls between two
+    points (antialiasing, as Pillow's and PyTorch's `antialias=True`).
+    """
+    step = before / after
+    width = max(step, 1.0)
+    centres = (np.arange(after)[:, None] + 0.5) * step - 0.5
+    weights = np.maximum(0, 1 - np.abs(np.arange(before) - centres) / width)
+    normalised: NDArray[np.float32] = (weights / weights.sum(axis=1, keepdims=True)).astype(
+        np.float32
+    )
+    return normalised
 
 
 def hz_between(low_hz: float, high_hz: float, shares: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 
 from edge.bundle import Frontend, FrontendSpec
 from edge.bundle.compression import power_to_db
-from edge.bundle.features import resampling
+from edge.bundle.mel import resampling
 from edge.bundle.spec import ChannelSpec, MaxLevel, QuantileLevel
 from edge.errors import SpecError
 from edge.types import Array
