@@ -6,25 +6,26 @@ another meaning within a schema version; consumers ignore fields that they do no
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any
 
 from edge.clock import Clock, rfc3339
 from edge.provenance import Provenance
 from edge.store.effort import EffortMinute
-from edge.types import Detection, Prediction, Score, SignalHealth
+from edge.types import Detection, Outcome, Score, SignalHealth
 
 __all__ = [
     "DIGITS",
     "SCHEMA_VERSION",
+    "animal_payload",
     "detection_payload",
     "effort_payload",
     "health_payload",
     "info_payload",
+    "outcome_of_event",
     "recorder_payload",
-    "recording_payload",
-    "window_payload",
+    "scores_payload",
 ]
 
 SCHEMA_VERSION = 1
@@ -44,10 +45,12 @@ def detection_payload(
         "state": d.state,
         "source": source,
         **_label(d.label, provenance),
+        "outcome": outcome_of_event(d, provenance),
         "nearest": d.nearest,
         "score": round(d.score, DIGITS),
         "novelty": round(d.novelty, DIGITS),
-        "top": _top(d.top),
+        **animal_payload(d.animal),
+        "top": scores_payload(d.top),
         "start_sample": d.start_sample,
         "end_sample": d.end_sample,
         "peak_sample": d.peak_sample,
@@ -61,26 +64,6 @@ def detection_payload(
         "clock": _clock(clock),
         **_origin(provenance),
         **_local(clock, d.start_sample),
-    }
-
-
-def recording_payload(
-    *,
-    duration_s: float,
-    header_s: float | None,
-    missing_s: float,
-    gap_s: float,
-    judged_s: float,
-    unjudged_s: Mapping[Literal["dead", "stuck", "short"], float],
-) -> dict[str, Any]:
-    """Return what became of a recording's audio, for the field `recording` of its detections."""
-    return {
-        "duration_s": round(duration_s, DIGITS),
-        "header_s": None if header_s is None else round(header_s, DIGITS),
-        "missing_s": round(missing_s, DIGITS),
-        "gap_s": round(gap_s, DIGITS),
-        "judged_s": round(judged_s, DIGITS),
-        "unjudged_s": {reason: round(s, DIGITS) for reason, s in unjudged_s.items()},
     }
 
 
@@ -103,7 +86,7 @@ def recorder_payload(
     payload = detection_payload(d, source=device, clock=clock, provenance=provenance)
     payload |= {"device": device, "site": site, "boot_id": boot_id, "clip": clip}
     if withheld is not None:
-        payload["clip_withheld"] = {"reason": "privacy", **_top([withheld])[0]}
+        payload["clip_withheld"] = {"reason": "privacy", **scores_payload([withheld])[0]}
     return payload
 
 
@@ -126,6 +109,7 @@ def effort_payload(
         "dropped_s": round(minute.seconds("dropped"), DIGITS),
         "unknown_s": round(minute.seconds("unknown"), DIGITS),
         **_withheld(minute),
+        **_windows(minute),
         "clock": _clock(clock),
     }
 
@@ -171,26 +155,14 @@ def info_payload(
     }
 
 
-def window_payload(p: Prediction, *, file: str, several: bool = False) -> dict[str, Any]:
-    """Return one window of a replay; its fields are frozen like those of a detection.
+def animal_payload(animal: float | None) -> dict[str, float]:
+    """Return how surely an animal stands out; nothing where the bundle cannot tell."""
+    return {} if animal is None else {"animal": round(animal, DIGITS)}
 
-    `unjudged` says why the model was not asked, and is null where it was. Where the bundle gives
-    `several` labels at once, `labels` has all of them.
-    """
-    payload = {
-        "file": file,
-        "start_s": round(p.start_s, DIGITS),
-        "end_s": round(p.end_s, DIGITS),
-        "label": p.label,
-        "nearest": p.nearest,
-        "score": round(p.score, DIGITS),
-        "novelty": round(p.novelty, DIGITS),
-        "top": _top(p.top),
-    }
-    if several:
-        payload["labels"] = _top(p.accepted)
-    payload["unjudged"] = "stuck" if p.health.stuck else "dead" if p.health.dead else None
-    return payload
+
+def scores_payload(top: Iterable[Score]) -> list[dict[str, Any]]:
+    """Return labels with their scores."""
+    return [{"label": s.label, "score": round(s.score, DIGITS)} for s in top]
 
 
 def _label(label: str | None, provenance: Provenance) -> dict[str, Any]:
@@ -201,6 +173,18 @@ def _label(label: str | None, provenance: Provenance) -> dict[str, Any]:
         "scientific_name": (named.scientific_name or None) if named else None,
         "kind": named.kind if named else None,
     }
+
+
+def outcome_of_event(d: Detection, provenance: Provenance) -> Outcome:
+    """Return what an event is; nothing makes none."""
+    if d.label is None:
+        return "unknown"
+    return "label" if provenance.is_animal(d.label) else "other"
+
+
+def _windows(minute: EffortMinute) -> dict[str, Any]:
+    """Return how many windows of a minute were what; nothing where none was heard."""
+    return {"windows": minute.windows.as_mapping()} if minute.windows.total else {}
 
 
 def _withheld(minute: EffortMinute) -> dict[str, Any]:
@@ -224,10 +208,6 @@ def _local(clock: Clock, sample: int) -> dict[str, str]:
     """Return the local time of an event where the zone is known; RFC 3339 with its offset."""
     local = clock.local(sample)
     return {} if local is None else {"start_local": local.isoformat(timespec="microseconds")}
-
-
-def _top(top: Iterable[Score]) -> list[dict[str, Any]]:
-    return [{"label": s.label, "score": round(s.score, DIGITS)} for s in top]
 
 
 def _clock(clock: Clock) -> dict[str, Any]:

@@ -33,6 +33,7 @@ OF_ALL_PACKAGES = {
 MAY_IMPORT: dict[str, dict[str, str]] = {
     "edge": {
         "strictyaml": "errors",
+        "types": "signal",
         "section": "errors",
         "terminal": "errors",
         "bundle": "errors files",

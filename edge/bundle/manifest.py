@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from edge.bundle.animal import AnimalRule
 from edge.bundle.digest import canonical_digest
 from edge.bundle.heads import Activation
 from edge.bundle.labels import Label, check_text
@@ -21,12 +22,13 @@ __all__ = ["BACKENDS", "FORMAT_VERSION", "FP32", "PRECISIONS", "ListMargin", "Ma
 
 # The newest that is read. 2 brought variants, 3 several labels in a window and frames, 4 attention,
 # 5 stored bands, waveforms, uncentred frames, power laws, kinds and languages of labels, licences,
-# heads.
+# heads, rules by which an animal stands out.
 FORMAT_VERSION = 5
 SCORE_THRESHOLD = 0.5  # of labels without a threshold of their own, where a window carries several
 # Keys that are left out when they are empty or false.
 OMITTED = (
     *("variants", "label_thresholds", "attention", "occurrence", "licence", "source", "trunk"),
+    "animal",
 )
 TRUNK_FILES = ("model.onnx", "frontend.npz")  # of a bundle, all that a head stands on
 MOST_LABELS = 20_000
@@ -48,7 +50,8 @@ class Manifest:
     has in which week. `list_margin`, with the activation `sigmoid`, says when a list of species
     explains a window. With a `trunk` it is a head: network and frontend are those of another
     bundle, of which this is the `trunk_digest`. `licence` is what its makers allow, `source`
-    what it was made from; both are empty for a bundle of one's own.
+    what it was made from; both are empty for a bundle of one's own. `animal` says of a window
+    whether an animal stands out in it, by the outputs of the network: of a head, its trunk's.
     """
 
     name: str
@@ -71,6 +74,7 @@ class Manifest:
     licence: str = ""
     source: str = ""
     trunk: str = ""
+    animal: AnimalRule | None = None
     format_version: int = 1
 
     def as_mapping(self) -> dict[str, Any]:
@@ -79,6 +83,7 @@ class Manifest:
         plain["labels"] = [label.as_mapping() for label in self.labels]
         plain["frontend"] = self.frontend.as_mapping()
         plain["variants"] = {name: variant.as_mapping() for name, variant in self.variants.items()}
+        plain["animal"] = self.animal and self.animal.as_mapping()
         # Left out when unused, so that bundles from before they existed keep their digest.
         for name in OMITTED:
             if not plain[name]:
@@ -110,6 +115,8 @@ class Manifest:
             values["list_margin"] = from_mapping(
                 ListMargin, values["list_margin"], where=f"{where}: list_margin"
             )
+        if "animal" in values:
+            values["animal"] = AnimalRule.parse(values["animal"], where=f"{where}: animal")
         manifest: Manifest = from_mapping(Manifest, values, where=where)
         return manifest
 
@@ -172,6 +179,7 @@ class Manifest:
             or self.licence
             or self.source
             or self.trunk
+            or self.animal
         )
 
     @property

@@ -44,6 +44,7 @@ from edge.bundle.verified import (
     manifest_content,
     manifest_of,
     refuse_other_names,
+    refuse_strange_animal_rule,
     rule_in,
     verified,
 )
@@ -72,7 +73,7 @@ def load_bundle(path: Path | str, *, trusted: Sequence[PublicKey] = ()) -> Bundl
         return head_on(trunk, path, manifest, signature)
     networks = _networks(path, manifest)
     verified(path, manifest, CARD, LARGEST_CARD_BYTES)
-    return Bundle(
+    bundle = Bundle(
         path=path,
         manifest=manifest,
         networks=networks,
@@ -80,6 +81,8 @@ def load_bundle(path: Path | str, *, trusted: Sequence[PublicKey] = ()) -> Bundl
         occurrence=_occurrence(path, manifest),
         signature=signature,
     )
+    refuse_strange_animal_rule(bundle)
+    return bundle
 
 
 def _networks(path: Path, manifest: Manifest) -> dict[str, Network]:

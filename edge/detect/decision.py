@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.bundle import Bundle, ListMargin
-from edge.types import Array, Prediction, Score
+from edge.types import Array, Outcome, Prediction, Score
 
-__all__ = ["REJECTED", "TOP", "Decision", "best"]
+__all__ = ["REJECTED", "TOP", "Decision", "best", "outcome_of", "weighted"]
 
 Mask = NDArray[np.bool_]
 TOP = 5  # labels named with each prediction
@@ -28,7 +28,8 @@ class Decision:
     `thresholds` (K,) are those of a bundle whose windows may carry several labels; else None.
     `animals` (K,) says which labels are species, None: all. `margin` is how far one that is not on
     a site's list may outdo those on it. `leaves_room`: the scores of one label do not add up to 1,
-    the rest is that of none of them.
+    the rest is that of none of them. An animal stands out in a window from a score of
+    `animal_threshold` on; None: the bundle cannot tell, and whatever has no label is unknown.
 
     One label: the best, unless the window is rejected. Several: all that reach their thresholds,
     unless the window is rejected; where none does, it is rejected for that, and its novelty is the
@@ -40,22 +41,33 @@ class Decision:
     animals: Mask | None = None
     margin: ListMargin | None = None
     leaves_room: bool = False
+    animal_threshold: float | None = None
 
     @staticmethod
     def of(bundle: Bundle) -> Decision:
         """Return that of a bundle."""
+        rule = bundle.manifest.animal
         return Decision(
             labels=tuple(label.label for label in bundle.labels),
             thresholds=bundle.label_thresholds,
             animals=np.array([label.kind == "animal" for label in bundle.labels], bool),
             margin=bundle.manifest.list_margin,
             leaves_room=bundle.manifest.activation == "softmax_other",
+            animal_threshold=None if rule is None else rule.threshold,
         )
 
     @cached_property
     def index(self) -> Mapping[str, int]:
         """Where each label stands among the scores."""
         return {label: k for k, label in enumerate(self.labels)}
+
+    def is_animal(self, label: str) -> bool:
+        """Return whether a label is a species, and not another kind of sound."""
+        return self.animals is None or bool(self.animals[self.index[label]])
+
+    def outcome(self, p: Prediction) -> Outcome:
+        """Return what a window is that was judged."""
+        return outcome_of(p, is_animal=self.is_animal)
 
     def passes(self, scores: Array) -> Mask:
         """Return which labels (K,) would be given if there were no better one.
@@ -69,18 +81,35 @@ class Decision:
         return scores >= (max(1.0 - float(scores.sum()), 0.0) if self.leaves_room else 0.5)
 
     def __call__(
-        self, p: Prediction, *, scores: Array, novelty: float, accepted: bool
+        self,
+        p: Prediction,
+        *,
+        scores: Array,
+        novelty: float,
+        accepted: bool,
+        animal: float | None = None,
     ) -> Prediction:
         """Return `p` with these scores (K,) and this novelty, and what follows from them.
 
-        `accepted`: the open-set rule does not reject the window.
+        `accepted`: the open-set rule does not reject the window. `animal` says how surely an animal
+        stands out in it.
         """
         top = best(self.labels, scores)
-        p = dataclasses.replace(p, top=top, scores=scores, novelty=novelty)
+        p = dataclasses.replace(
+            p,
+            top=top,
+            scores=scores,
+            novelty=novelty,
+            animal=animal,
+            stands_out=self._stands_out(animal),
+        )
         if self.thresholds is not None:
             return self._several(p, self.thresholds, accepted=accepted)
         label = top[0].label if accepted else None
         return dataclasses.replace(p, label=label, nearest=top[0].label, score=top[0].score)
+
+    def _stands_out(self, animal: float | None) -> bool:
+        return animal is None or self.animal_threshold is None or animal >= self.animal_threshold
 
     def _several(self, p: Prediction, thresholds: Array, *, accepted: bool) -> Prediction:
         reached = np.flatnonzero(p.scores >= thresholds)
@@ -100,6 +129,22 @@ class Decision:
             novelty=novelty,
             open_novelty=open_novelty,
         )
+
+
+def outcome_of(p: Prediction, *, is_animal: Callable[[str], bool]) -> Outcome:
+    """Return what a window is that was judged; with a species among its labels it is that."""
+    if p.label is None:
+        return "nothing" if p.is_nothing else "unknown"
+    return "label" if any(is_animal(s.label) for s in p.accepted) else "other"
+
+
+def weighted(values: Sequence[tuple[float | None, float]]) -> float | None:
+    """Return the mean of values with their weights; None where one of them is not known."""
+    known = [(value, weight) for value, weight in values if value is not None]
+    if not known or len(known) < len(values):
+        return None
+    total = sum(weight for _, weight in known)
+    return float(sum(value * weight for value, weight in known) / total)
 
 
 def best(labels: tuple[str, ...], scores: Array) -> tuple[Score, ...]:

@@ -10,12 +10,13 @@ nothing is carried over it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from typing import Annotated, Protocol
 
 import numpy as np
 from pydantic import Field
 
-from edge.detect.decision import Decision
+from edge.detect.decision import Decision, weighted
 from edge.section import Section
 from edge.types import Array, Prediction
 
@@ -66,6 +67,20 @@ class NoSmoothing:
         return ()
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Average:
+    """What is averaged of windows: scores (K,), novelty, and whether there is an animal."""
+
+    scores: Array
+    novelty: float
+    animal: float | None
+
+    @staticmethod
+    def of(p: Prediction) -> _Average:
+        """Return that of one window."""
+        return _Average(scores=p.scores, novelty=p.rule_novelty, animal=p.animal)
+
+
 class SlidingAverage:
     """Works `slide_s` behind the model, because the average needs what comes after."""
 
@@ -107,27 +122,34 @@ class SlidingAverage:
 
     def _smoothed(self) -> Prediction:
         p = self._run[self._next]
-        scores, novelty = self._average(p) if self._slide else (p.scores, p.rule_novelty)
+        average = self._average(p) if self._slide else _Average.of(p)
+        scores, novelty = average.scores, average.novelty
         if self._boost > 1:
             scores = self._boosted(p.start_sample, scores)
         self._forget(p.start_sample - self._slide)
         if scores is p.scores:
             return p
-        return self._decision(p, scores=scores, novelty=novelty, accepted=novelty <= 0.5)
+        return self._decision(
+            p, scores=scores, novelty=novelty, accepted=novelty <= 0.5, animal=average.animal
+        )
 
-    def _average(self, p: Prediction) -> tuple[Array, float]:
+    def _average(self, p: Prediction) -> _Average:
         """Average with those of the two neighbours that there are; without either, it is `p`."""
         neighbours = [self._at(p.start_sample + offset) for offset in (-self._slide, self._slide)]
         around = [neighbour for neighbour in neighbours if neighbour is not None]
         if not around:
-            return p.scores, p.rule_novelty
+            return _Average.of(p)
         weight = 0.5 + 0.25 * len(around)
-        total = 0.5 * p.scores.astype(np.float64) + 0.25 * sum(scores for scores, _ in around)
-        novelty = (0.5 * p.rule_novelty + 0.25 * sum(novelty for _, novelty in around)) / weight
-        return (total / weight).astype(np.float32), novelty
+        total = 0.5 * p.scores.astype(np.float64) + 0.25 * sum(near.scores for near in around)
+        novelty = (0.5 * p.rule_novelty + 0.25 * sum(near.novelty for near in around)) / weight
+        return _Average(
+            scores=(total / weight).astype(np.float32),
+            novelty=novelty,
+            animal=weighted([(p.animal, 0.5), *((near.animal, 0.25) for near in around)]),
+        )
 
-    def _at(self, sample: int) -> tuple[Array, float] | None:
-        """Return scores and novelty of a window that would start at `sample`; None outside the run.
+    def _at(self, sample: int) -> _Average | None:
+        """Return what a window would have that starts at `sample`; None outside the run.
 
         Between two windows they are on the line from one to the other.
         """
@@ -136,11 +158,15 @@ class SlidingAverage:
             return None
         b = self._run[after]
         if b.start_sample == sample:
-            return b.scores, b.rule_novelty
+            return _Average.of(b)
         a = self._run[after - 1]
         share = (sample - a.start_sample) / (b.start_sample - a.start_sample)
         scores = a.scores + np.float32(share) * (b.scores - a.scores)
-        return scores, a.rule_novelty + share * (b.rule_novelty - a.rule_novelty)
+        return _Average(
+            scores=scores,
+            novelty=a.rule_novelty + share * (b.rule_novelty - a.rule_novelty),
+            animal=weighted([(a.animal, 1 - share), (b.animal, share)]),
+        )
 
     def _boosted(self, sample: int, scores: Array) -> Array:
         self._passed[scores > PASSED] = sample

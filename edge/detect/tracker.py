@@ -18,7 +18,7 @@ from typing import Annotated
 import numpy as np
 from pydantic import Field
 
-from edge.detect.decision import Decision
+from edge.detect.decision import Decision, weighted
 from edge.section import Seconds, Section
 from edge.types import Detection, EventState, Prediction
 
@@ -57,8 +57,7 @@ class _Event:
     def add(self, p: Prediction) -> None:
         self.end_sample = max(self.end_sample, p.end_sample)
         self.windows += 1
-        stronger = p.novelty > self.peak.novelty if p.label is None else p.score > self.peak.score
-        if stronger:
+        if p.strength > self.peak.strength:
             self.peak = p
 
     def narrow(self, p: Prediction, k: int) -> None:
@@ -89,6 +88,7 @@ class _Event:
             windows=self.windows,
             health=peak.health,
             embedding=peak.embedding,
+            animal=peak.animal,
         )
 
 
@@ -163,7 +163,10 @@ class Tracker:
         weights = np.array([weight for _, weight in parts]) / sum(weight for _, weight in parts)
         scores = (weights @ np.stack([q.scores for q, _ in parts])).astype(np.float32)
         novelty = float(weights @ np.array([q.rule_novelty for q, _ in parts]))
-        return self._decision(p, scores=scores, novelty=novelty, accepted=novelty <= 0.5)
+        animal = weighted([(q.animal, weight) for q, weight in parts])
+        return self._decision(
+            p, scores=scores, novelty=novelty, accepted=novelty <= 0.5, animal=animal
+        )
 
     def _follow(self, p: Prediction) -> Iterator[Detection]:
         """Go on with the events by one window, as the site has it."""
@@ -172,6 +175,8 @@ class Tracker:
             yield from self._end(list(self._open))
             return
         parts = [p.carrying((score,)) for score in p.accepted] if p.others else [p]
+        if p.is_nothing:
+            parts = []
         present = {part.label for part in parts}
         yield from self._end(self._over(p, present))
         self._forget_pause(present)

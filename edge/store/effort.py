@@ -12,8 +12,11 @@ down or began anew, as a row of its own.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, get_args
+
+from edge.store.outcomes import OutcomeCounts
+from edge.types import Outcome
 
 __all__ = ["FATES", "Effort", "EffortMinute", "Fate", "WindowFate", "unknown_minute"]
 
@@ -29,7 +32,8 @@ class EffortMinute:
 
     `heard`, `lost`, `gated`, `dropped`, `unknown` and `private` count samples at `sample_rate_hz`.
     Time of which nothing is known stands alone, and may be longer than a minute. `clips_withheld`
-    are the clips that were not written in it because of `privacy`.
+    are the clips that were not written in it because of `privacy`, `windows` those that were heard,
+    by what they are; each belongs to the minute in which what is new in it begins.
     """
 
     start_sample: int
@@ -42,6 +46,7 @@ class EffortMinute:
     unknown: int = 0
     private: int = 0
     clips_withheld: int = 0
+    windows: OutcomeCounts = field(default_factory=OutcomeCounts)
 
     def seconds(self, fate: Fate) -> float:
         """Return the seconds of one fate."""
@@ -72,6 +77,7 @@ class Effort:
         self._samples: dict[Fate, int] = dict.fromkeys(FATES, 0)
         self._totals: dict[Fate, int] = dict.fromkeys(FATES, 0)
         self._clips_withheld = 0  # in the open minute
+        self._windows = OutcomeCounts()  # likewise
         self._closed: list[EffortMinute] = []
 
     def block(self, start_sample: int, end_sample: int) -> None:
@@ -97,9 +103,20 @@ class Effort:
         self._dropped_until = self._arrived = max(self._arrived, end_sample)
         self._settle(self._arrived, "dropped")
 
-    def window(self, start_sample: int, end_sample: int, *, fate: WindowFate) -> None:
-        """Enter a window and its fate; what was skipped before it is dropped."""
+    def window(
+        self,
+        start_sample: int,
+        end_sample: int,
+        *,
+        fate: WindowFate,
+        outcome: Outcome | None = None,
+    ) -> None:
+        """Enter a window, its fate and, where it was heard, what it is; what was skipped before it
+        is dropped.
+        """
         self._settle(min(start_sample, self._arrived), "dropped")
+        if outcome is not None:
+            self._windows = self._windows.with_one(outcome)
         self._settle(min(end_sample, self._arrived), fate)
 
     def clip_withheld(self) -> None:
@@ -118,7 +135,7 @@ class Effort:
     def flush(self) -> list[EffortMinute]:
         """End the stream: settle what is left, and return the open minute, too."""
         self._settle(self._arrived, "dropped")
-        if self._settled > self._start or self._clips_withheld:
+        if self._settled > self._start or self._clips_withheld or self._windows.total:
             self._close()
         return self.minutes()
 
@@ -150,6 +167,7 @@ class Effort:
         self._start = self._settled
         self._samples = dict.fromkeys(FATES, 0)
         self._clips_withheld = 0
+        self._windows = OutcomeCounts()
 
     def _minute(self) -> EffortMinute:
         return EffortMinute(
@@ -157,5 +175,6 @@ class Effort:
             end_sample=self._settled,
             sample_rate_hz=self._rate_hz,
             clips_withheld=self._clips_withheld,
+            windows=self._windows,
             **self._samples,
         )

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 from edge.clock import EPOCH, Clock
 from edge.store.dating import Dating, time_of
 from edge.store.effort import FATES, EffortMinute
+from edge.store.outcomes import COLUMNS as WINDOWS
+from edge.store.outcomes import counts_in
 
 if TYPE_CHECKING:
     from edge.store.store import Store
@@ -31,7 +33,10 @@ __all__ = [
 
 # Stream and uncertainty are in the key of an open minute: `STREAM/open/UNCERTAINTY_S`.
 OPEN = "/open/"
-COUNTS = ("heard_s", "lost_s", "gated_s", "dropped_s", "private_s", "clips_withheld")
+COUNTS = (
+    *("heard_s", "lost_s", "gated_s", "dropped_s", "private_s", "clips_withheld"),
+    *WINDOWS,
+)
 COLUMNS = "start_utc, start_sample, end_sample, sample_rate_hz, boot_id, offset_us, synced"
 FIRST = """
 SELECT start_utc, sample_rate_hz, boot_id, offset_us, synced FROM effort ORDER BY number LIMIT 1
@@ -152,5 +157,5 @@ def _understood(row: Mapping[str, Any]) -> tuple[LedgerEnd, OpenMinute | None]:
     samples = {fate: round(row[f"{fate}_s"] * rate_hz) for fate in FATES if fate != "unknown"}
     bounds = {name: row[name] for name in ("start_sample", "end_sample", "sample_rate_hz")}
     withheld = int(row["clips_withheld"])
-    minute = EffortMinute(**bounds, **samples, clips_withheld=withheld)
+    minute = EffortMinute(**bounds, **samples, clips_withheld=withheld, windows=counts_in(row))
     return end, OpenMinute(stream=stream, minute=minute, clock=clock, dating=dating)

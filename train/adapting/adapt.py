@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from edge.bundle import Bundle, Label
 from edge.bundle.top import Top
 from edge.errors import UserError
+from train.adapting.animal import head_animal_rule, outcomes_on
 from train.adapting.answers import Answers, answers_of_all
 from train.adapting.fitting import fit_top
 from train.adapting.windows import holding
@@ -86,17 +87,21 @@ def adapt(
     say("fitting")
     top = _fitted(blank, corpus, answers, names)
     say("calibrating and judging")
-    validation, test = (
-        _outputs(answers.select(_of(corpus, part)[answers.recording]), top, names)
+    heard = [
+        answers.select(_of(corpus, part)[answers.recording])
         for part in (lambda r: r.fold == VALIDATION, lambda r: r.split == "test")
-    )
+    ]
+    validation, test = (_outputs(windows, top, names) for windows in heard)
     calibration = calibrate_head(corpus, validation, acceptance=means.acceptance)
+    rule = head_animal_rule(trunk, corpus, heard[0], validation)
+    calibration = dataclasses.replace(calibration, animal=rule)
+    told = outcomes_on(trunk, corpus, calibration, heard[1], test)
     return Adapted(
         corpus=corpus,
         labels=labels,
         top=top,
         calibration=calibration,
-        report=evaluate(corpus, test, calibration, out_dir=means.report_dir),
+        report=evaluate(corpus, test, calibration, lacking=told, out_dir=means.report_dir),
         notes=(*notes, *(f"left out: {name} ({reason})" for name, reason in faults)),
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from train.corpus.corpus import Corpus
 from train.corpus.summary import markdown_table
 from train.export.card import render_card
 from train.export.export import export_bundle
-from train.judging.calibrate import calibrate, calibrate_turn
+from train.judging.calibrate import animal_rule, calibrate, calibrate_turn
 from train.judging.calibration import Calibration
 from train.judging.compare import compare
 from train.judging.evaluate import evaluate
@@ -59,6 +60,7 @@ def calibrate_run(run: TrainedRun, corpus: Corpus, *, acceptance: float = 0.95) 
         acceptance=acceptance,
         turns=_turns(run, corpus),
     )
+    calibration = replace(calibration, animal=animal_rule(corpus, outputs[1]))
     calibration.save(run.folder / CALIBRATION)
     return calibration
 
@@ -112,13 +114,20 @@ def export_run(run: TrainedRun, corpus: Corpus, *, path: Path, name: str) -> Bun
     report = run.folder / "report"
     if not (report / "report.json").exists():
         raise UserError(f"{report / 'report.json'}: is missing; run 'edge-train evaluate' first")
-    head = Calibration.load(run.folder / CALIBRATION).head
+    calibration = Calibration.load(run.folder / CALIBRATION)
     text = (report / "report.md").read_text(encoding="utf-8")
     numbers = read_json(report / "report.json")
     splits = fold_splits(corpus, fold=run.fold)
     card = render_card(run, corpus, splits, name=name, report=text, notes=run.recipe.notes)
     return export_bundle(
-        run, head, corpus, path=path, name=name, card=card, metrics=headline(numbers)
+        run,
+        calibration.head,
+        corpus,
+        path=path,
+        name=name,
+        card=card,
+        metrics=headline(numbers),
+        animal=calibration.animal,
     )
 
 

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from edge.bundle import Bundle, Frontend, FrontendSpec, Golden, Manifest, write_bundle
+from edge.bundle.animal import AnimalRule
 from edge.bundle.heads import Head
 from edge.bundle.manifest import SCORE_THRESHOLD
 from edge.errors import UserError
@@ -50,6 +51,7 @@ def export_bundle(
     name: str,
     card: str,
     metrics: dict[str, Any],
+    animal: AnimalRule | None = None,
 ) -> Bundle:
     """Write the bundle at `path`; raises `UserError` when torch and ONNX disagree."""
     spec = run.recipe.frontend
@@ -70,6 +72,7 @@ def export_bundle(
         training_data=corpus.digest,
         code=code_version(),
         metrics=metrics,
+        animal=animal,
         frame_threshold=FRAME_THRESHOLD if "frames" in extra_outputs else None,
         attention="attention" in extra_outputs,
     )

@@ -18,6 +18,7 @@ from train.judging.bundle_rules import (
     costs_of,
     margin_of,
     rules_of,
+    told_apart,
 )
 from train.judging.collection import Collection, collect
 from train.judging.hearing import Heard, hear_all
@@ -123,5 +124,6 @@ def _measured(
         "rules": [measure_rule(name, judged, draw, classes) for name, judged in rules.items()],
         "costs": costs_of(answers),
         "list_margin": margin_of(bundle, answers, species),
+        "animal": told_apart(bundle, answers, windows),
         "by_species": by_species(collection.corpus, collection.labels, windows, recordings),
     }

@@ -13,8 +13,10 @@ from typing import Any
 
 import numpy as np
 
+from edge.bundle.animal import AnimalRule
 from edge.errors import UserError
 from train.corpus.corpus import Corpus
+from train.judging.animal_curves import measure_outcomes, outcomes_of
 from train.judging.calibration import Calibration
 from train.judging.judged import Judged, judge_recordings, judge_windows
 from train.judging.levels import (
@@ -54,7 +56,8 @@ def evaluate(
 
     Plain JSON types; an estimate is {"value", "low", "high"}, null where it is undefined. Rows of
     5 s are judged where outputs of the `validation` split are given, which their thresholds come
-    from. `lacking` is what the collection lacks (`train.judging.left_out`), for the report. Writes
+    from. `lacking` is what the collection lacks (`train.judging.left_out`), for the report, or what
+    is known better of `animal`. Writes
     report.json, report.md, lists.csv and plots into `out_dir` when one is given. Raises `UserError`
     where there is nothing to judge, or the labels differ.
     """
@@ -73,10 +76,20 @@ def evaluate(
         scores = calibration.head.scores
         rows = judge_rows(corpus, validation, outputs, scores, resamples=resamples, seed=seed)
         report["rows"] = {**rows, "variants": [plain_estimates(v) for v in rows["variants"]]}
+    report |= _animal(calibration.animal, outputs, windows[calibration.chosen])
     report |= lacking or {}
     if out_dir is not None:
         _write(report, corpus, outputs, windows[calibration.chosen], recordings, Path(out_dir))
     return report
+
+
+def _animal(rule: AnimalRule | None, outputs: WindowOutputs, judged: Judged) -> Report:
+    """Return what windows become; all labels of these outputs are animals'."""
+    if rule is None:
+        return {}
+    animals = np.ones(len(outputs.labels), bool)
+    score = rule.score(outputs.embedding, outputs.logits, animals)
+    return {"animal": measure_outcomes(outcomes_of(judged, score, rule.threshold))}
 
 
 def _of_test(corpus: Corpus, outputs: WindowOutputs) -> WindowOutputs:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.bundle import FP32
+from edge.bundle import FP32, Bundle, Verdicts
 from train.windows.listening import Listened, Listener, in_processes
 
 __all__ = ["Heard", "Question", "hear_all"]
@@ -42,8 +42,10 @@ class Heard:
     + 1) are those of the asked species, and that of the best of the other animals that are listed;
     `means` (K + 1,) the same of the mean over the active windows, or over all where none is.
     `listed` and `off_list` (W,) are the best logits of animals that are on the list, and that are
-    not (-inf for none), `novelty` (W,) is that of the bundle's own rule, raw. `cut`: only its
-    beginning was heard.
+    not (-inf for none), `novelty` (W,) is that of the bundle's own rule, raw. `animal` (W,) is how
+    surely an animal stands out, NaN where the bundle cannot tell; `named` (W,) says whether it has
+    the label of any animal, on the list or not, and `other` (W,) that of another sound. `cut`: only
+    its beginning was heard.
     """
 
     start_s: NDArray[np.float64]
@@ -53,6 +55,9 @@ class Heard:
     listed: Floats
     off_list: Floats
     novelty: Floats
+    animal: Floats
+    named: Mask
+    other: Mask
     cut: bool
 
 
@@ -72,6 +77,7 @@ class _Ear:
         self._listener = Listener(question.bundle, question.hop_s)
         self._network = self._listener.bundle.networks[FP32]
         listed, animals = np.array(question.listed), np.array(question.animals)
+        self._animals = animals
         self._species = np.array(question.species, np.int64)
         remaining = listed & animals
         remaining[self._species] = False
@@ -88,7 +94,8 @@ class _Ear:
         embedding, logits, head = heard.embedding, heard.logits, self._network.head
         if self._network.top is not None:
             embedding, logits = self._network.top(embedding, logits)
-        scores = head.scores(logits)
+        verdicts = head(embedding, logits)
+        scores, given = verdicts.scores, _given(self._listener.bundle, verdicts)
         means = scores[heard.active if heard.active.any() else ...].mean(0, keepdims=True)
         return Heard(
             start_s=heard.start_s,
@@ -98,6 +105,9 @@ class _Ear:
             listed=_best(logits, self._listed),
             off_list=_best(logits, self._off_list),
             novelty=np.asarray(head.rule.novelty(embedding, logits), np.float32),
+            animal=_animal(self._listener.bundle, heard),
+            named=np.logical_or.reduce(given[:, self._animals], axis=1),
+            other=np.logical_or.reduce(given[:, ~self._animals], axis=1),
             cut=heard.cut,
         )
 
@@ -105,6 +115,21 @@ class _Ear:
         """Return the scores (W, K + 1) that are looked at of those of all labels (W, N)."""
         others = scores[:, self._remaining].max(1, initial=-1)
         return np.column_stack([scores[:, self._species], others]).astype(np.float32)
+
+
+def _given(bundle: Bundle, verdicts: Verdicts) -> Mask:
+    """Return which labels (W, N) windows have, whatever list there is."""
+    scores, thresholds = verdicts.scores, bundle.label_thresholds
+    if thresholds is None:
+        given: Mask = np.arange(scores.shape[1]) == scores.argmax(1)[:, np.newaxis]
+    else:
+        given = scores >= thresholds
+    return given & verdicts.accepted[:, np.newaxis]
+
+
+def _animal(bundle: Bundle, heard: Listened) -> Floats:
+    score = bundle.animal_score(heard.embedding, heard.logits)
+    return np.full(len(heard.logits), np.nan, np.float32) if score is None else score
 
 
 def _best(logits: Floats, labels: Ints) -> Floats:

@@ -21,6 +21,7 @@ from edge.replay.formats.cells import (
     utc_cell,
 )
 from edge.types import Detection
+from edge.wire import outcome_of_event
 
 __all__ = ["CsvTable"]
 
@@ -43,6 +44,8 @@ COLUMNS = (
     *DATED_COLUMNS,
     *TRACE_COLUMNS,
     "kind",
+    "outcome",
+    "animal",
 )
 
 
@@ -68,6 +71,8 @@ class CsvTable:
                     *dated_cells(result, d.start_sample),
                     *trace,
                     named.kind if named else "",
+                    outcome_of_event(d, self._provenance),
+                    "" if d.animal is None else f"{d.animal:.4f}",
                     *top_cells(d, self._top),
                 ]
             )

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 from typing import Any, TextIO
 
+from edge.detect.decision import outcome_of
 from edge.provenance import Provenance
 from edge.replay.formats.base import ReplayResult
 from edge.replay.formats.cells import REASONS, end_of
+from edge.replay.payloads import recording_payload, window_payload
 from edge.types import Detection, Prediction
-from edge.wire import DIGITS, detection_payload, recording_payload, window_payload
+from edge.wire import DIGITS, detection_payload
 
 __all__ = ["DetectionLines", "WindowLines"]
 
@@ -38,11 +40,17 @@ class WindowLines:
 
     def __init__(self, stream: TextIO, provenance: Provenance) -> None:
         self._stream = stream
-        self._several = provenance.several
+        self._provenance = provenance
 
     def write(self, result: ReplayResult) -> None:
         for p in result.predictions():
-            payload = window_payload(p, file=result.file, several=self._several)
+            judged = not p.health.gated
+            payload = window_payload(
+                p,
+                file=result.file,
+                outcome=outcome_of(p, is_animal=self._provenance.is_animal) if judged else None,
+                several=self._provenance.several,
+            )
             _line(self._stream, {**payload, **_end(p, result)})
 
     def close(self) -> None:
