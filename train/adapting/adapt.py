@@ -26,7 +26,9 @@ from train.corpus.synthesised import with_noise
 from train.judging.calibrate_head import calibrate_head
 from train.judging.calibration import Calibration
 from train.judging.evaluate import evaluate
+from train.judging.judged import judge_windows
 from train.judging.species_match import Names
+from train.judging.truth import truth_of
 from train.windows.listening import Watch
 from train.windows.outputs import WindowOutputs
 
@@ -94,13 +96,13 @@ def adapt(
     validation, test = (_outputs(windows, top, names) for windows in heard)
     calibration = calibrate_head(corpus, validation, acceptance=means.acceptance)
     rule = head_animal_rule(trunk, corpus, heard[0], validation)
-    calibration = dataclasses.replace(calibration, animal=rule)
-    told = outcomes_on(trunk, corpus, calibration, heard[1], test)
+    judged = judge_windows(test, truth_of(corpus, test), calibration.head)
+    told = outcomes_on(trunk, rule, heard[1], judged)
     return Adapted(
         corpus=corpus,
         labels=labels,
         top=top,
-        calibration=calibration,
+        calibration=dataclasses.replace(calibration, animal=rule),
         report=evaluate(corpus, test, calibration, lacking=told, out_dir=means.report_dir),
         notes=(*notes, *(f"left out: {name} ({reason})" for name, reason in faults)),
     )

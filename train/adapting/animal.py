@@ -15,8 +15,7 @@ from train.corpus.corpus import Corpus
 from train.judging.animal import SHARE, NetworkOutputs, fit_animal, is_no_animal, threshold_at
 from train.judging.animal_curves import measure_outcomes, outcomes_of
 from train.judging.calibrate import groups_of
-from train.judging.calibration import Calibration
-from train.judging.judged import judge_windows
+from train.judging.judged import Judged
 from train.judging.truth import BACKGROUND, truth_of
 from train.windows.outputs import WindowOutputs
 
@@ -51,16 +50,14 @@ def animal_scores(rule: AnimalRule, trunk: Bundle, answers: Answers) -> NDArray[
 
 
 def outcomes_on(
-    trunk: Bundle, corpus: Corpus, calibration: Calibration, answers: Answers, test: WindowOutputs
+    trunk: Bundle, rule: AnimalRule | None, answers: Answers, judged: Judged
 ) -> dict[str, Any]:
-    """Return what the windows of the test become, as a part of the report; nothing without a rule.
+    """Return what windows become, as a part of the report; nothing without a rule.
 
-    `answers` are the trunk's, `test` the head's outputs for the same windows.
+    `answers` are the trunk's to the windows that the head has `judged`.
     """
-    rule = calibration.animal
     if rule is None:
         return {}
-    judged = judge_windows(test, truth_of(corpus, test), calibration.head)
     score = animal_scores(rule, trunk, answers)
     return {"animal": measure_outcomes(outcomes_of(judged, score, rule.threshold))}
 

@@ -35,8 +35,8 @@ Mask = NDArray[np.bool_]
 SHARE = 0.02
 # What is recorded as noise and is an animal's all the same.
 ANIMAL_WORDS = re.compile(
-    r"\b(animals?|birds?|cats?|chickens?|cows?|crickets?|crows?|dogs?|frogs?|goats?|hens?|horses?"
-    r"|insects?|pigs?|roosters?|sheep|toads?|turkeys?)\b"
+    r"(?<!no )(?<!without )\b(animals?|birds?|cats?|chickens?|cows?|crickets?|crows?|dogs?|frogs?"
+    r"|goats?|hens?|horses?|insects?|pigs?|roosters?|sheep|toads?|turkeys?)\b"
 )
 SPREAD = 15.0  # of the embedding's unit length, so that one penalty suits all networks
 PENALTIES = (0.001, 0.01, 0.1)  # inverse ones of the embedding's weights, to choose from

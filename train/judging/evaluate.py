@@ -56,8 +56,8 @@ def evaluate(
 
     Plain JSON types; an estimate is {"value", "low", "high"}, null where it is undefined. Rows of
     5 s are judged where outputs of the `validation` split are given, which their thresholds come
-    from. `lacking` is what the collection lacks (`train.judging.left_out`), for the report, or what
-    is known better of `animal`. Writes
+    from. `lacking` is what the collection lacks (`train.judging.left_out`), or what else is known,
+    for the report. Writes
     report.json, report.md, lists.csv and plots into `out_dir` when one is given. Raises `UserError`
     where there is nothing to judge, or the labels differ.
     """
