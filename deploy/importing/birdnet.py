@@ -74,7 +74,7 @@ without an animal become unknown events, and which share of those of unknown spe
 as unknown or as what they are. Neither weights nor threshold have seen these recordings, recordists
 and unknown species: 1,865 windows of these in which something stands out, any label allowed.
 
-| threshold | no birds (205) | rain (114) | wind (62) | engines (193) | speech (60) | unknown species |
+| score | no bird (205) | rain (114) | wind (62) | engine (193) | speech (60) | other species |
 |---|---|---|---|---|---|---|
 | 0.4 | 0.088 | 0.009 | 0.258 | 0.047 | 0 | 0.824 |
 | 0.6 | 0.039 | 0 | 0.113 | 0.005 | 0 | 0.781 |

@@ -76,14 +76,19 @@ def export_bundle(
         frame_threshold=FRAME_THRESHOLD if "frames" in extra_outputs else None,
         attention="attention" in extra_outputs,
     )
-    golden = Golden(
+    golden = _golden(samples, answers, extra_outputs)
+    return write_bundle(path, manifest, model=model, rule=head.rule, golden=golden, card=card)
+
+
+def _golden(samples: Array, answers: dict[str, Array], extra_outputs: tuple[str, ...]) -> Golden:
+    """Return the golden window, the first of those that were answered."""
+    return Golden(
         samples=samples,
         embedding=answers["embedding"][0],
         logits=answers["logits"][0],
         tolerance=10 * TOLERANCE,
         extra_outputs={name: answers[name][0] for name in extra_outputs},
     )
-    return write_bundle(path, manifest, model=model, rule=head.rule, golden=golden, card=card)
 
 
 def to_onnx(network: nn.Module, spec: FrontendSpec) -> bytes:
