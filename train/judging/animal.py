@@ -1,8 +1,8 @@
 """The rule by which an animal stands out in a window, fitted to what a network says of windows.
 
-Animals are the known and the unknown species where something is heard; against them stand noise,
-background and, for a network that knows animals only, quiet windows. The score is calibrated for
-as many windows with an animal as without.
+Animals are all species, known, left out and unknown, where something is heard; against them stand
+noise, background and, for a network that knows animals only, quiet windows. The score is calibrated
+for as many windows with an animal as without.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from edge.bundle.animal import AnimalRule, features_of
 from train.judging.held_out import Fit
-from train.judging.truth import BACKGROUND, KNOWN, QUIET, UNKNOWN
+from train.judging.truth import BACKGROUND, KNOWN, LEFT_OUT, QUIET, UNKNOWN
 from train.windows.outputs import WindowOutputs
 
 __all__ = [
@@ -101,7 +101,7 @@ def fit_animal(
     that at which `SHARE` of the windows without an animal pass, by rules that were fitted without
     their group.
     """
-    animal = np.isin(kind, [KNOWN, UNKNOWN])
+    animal = np.isin(kind, [KNOWN, UNKNOWN, LEFT_OUT])
     other = is_no_animal(kind) & ~((kind == BACKGROUND) & outputs.named)
     if not outputs.knows_others:
         other |= kind == QUIET
