@@ -41,6 +41,8 @@ def calibrate(corpus: Path, folder: Path, acceptance: float) -> None:
         )
         click.echo("  ".join(cells))
     click.echo(f"{folder}: rule {calibration.chosen}, threshold {calibration.head.threshold:.4g}")
+    if calibration.animal is not None:
+        click.echo(f"an animal stands out from {calibration.animal.threshold:g} on")
 
 
 @click.command()
