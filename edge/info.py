@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from edge.bundle import Bundle, FrontendSpec, Label
+from edge.bundle.animal import AnimalRule
 from edge.bundle.manifest import SCORE_THRESHOLD
 from edge.bundle.overlap import shared_hop
 from edge.bundle.precision import LeastScore
@@ -32,6 +33,8 @@ def _lines(b: Bundle) -> Iterator[str]:
         yield f"hops       multiples of {hop_s:.5f} s share their frames, which saves time"
     yield f"head       {m.activation}, rejects by {b.head.rule.kind} above {m.threshold:.4g}"
     yield f"window     {_carries(b)}"
+    if m.animal is not None:
+        yield f"animal     {_animal(m.animal)}"
     yield f"outputs    {', '.join(_outputs(b))}"
     for name in m.variants:
         yield f"variant    {_variant(b, name)}"
@@ -121,6 +124,16 @@ def _carries(b: Bundle) -> str:
         return "carries one label, or is unknown"
     return f"carries every label from a score of {SCORE_THRESHOLD:g}" + (
         ", but for those that name their own" if b.manifest.label_thresholds else ""
+    )
+
+
+def _animal(rule: AnimalRule) -> str:
+    features = [f"{weight:+.3g} {name}" for name, weight in sorted(rule.weights.items())]
+    if rule.embedding:
+        features.append("the embedding")
+    return (
+        f"stands out from {rule.threshold:g} on, by {', '.join(features)}; what has no label is "
+        "unknown then, else nothing"
     )
 
 

@@ -111,6 +111,10 @@ class Provenance:
         """Return what a label is called; None for the sound that has none."""
         return None if label is None else self.labels[label]
 
+    def is_animal(self, label: str) -> bool:
+        """Return whether a label is a species, and not another kind of sound."""
+        return self.labels[label].kind == "animal"
+
     def common_name(self, label: str) -> str:
         """Return the name for people."""
         return self.labels[label].common_name

@@ -12,6 +12,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from edge.signal import SignalHealth
+
 __all__ = [
     "Array",
     "AudioBlock",
@@ -20,6 +22,7 @@ __all__ = [
     "Frames",
     "Gap",
     "Novelties",
+    "Outcome",
     "Prediction",
     "Score",
     "SignalHealth",
@@ -29,6 +32,8 @@ __all__ = [
 Array = NDArray[np.float32]
 Novelties = NDArray[np.float64]
 EventState = Literal["new", "update", "end"]
+# An animal of the labels, one that is none of them, another sound with a label, or neither.
+Outcome = Literal["label", "unknown", "other", "nothing"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,28 +83,6 @@ class Window:
 
 
 @dataclass(frozen=True, kw_only=True)
-class SignalHealth:
-    """The state of the signal in one window.
-
-    Levels are in dB re full scale, `dc` is in full scales, and `clip_ratio` is the share of clipped
-    samples, 0..1. `dead` means nothing but silence, `stuck` a constant offset or a signal railed at
-    full scale. Either one gates the window.
-    """
-
-    rms_dbfs: float
-    peak_dbfs: float
-    clip_ratio: float
-    dc: float
-    dead: bool
-    stuck: bool
-
-    @property
-    def gated(self) -> bool:
-        """Whether the signal cannot carry a sound, so that the model is not asked."""
-        return self.dead or self.stuck
-
-
-@dataclass(frozen=True, kw_only=True)
 class Score:
     """A label and its score in 0..1; a score is not a probability."""
 
@@ -146,11 +129,12 @@ class Prediction:
     `others` after it, best first. A gated window has neither label nor nearest, score 0, novelty 1
     and empty arrays. `scores` (K,) and `embedding` (D,) are float32; where several networks judge
     together, `highest` (K,) is the best score of any of them, and of a head (N,) what its trunk
-    says of all that it knows. `open_novelty` is the result of the open-set rule alone where
+    says of all that it knows. `animal` in 0..1 says how surely an animal stands out, None where the
+    bundle cannot tell; `stands_out` whether it is sure enough that a window without a label is
+    unknown, and not nothing. `open_novelty` is the result of the open-set rule alone where
     `novelty` says that no label reached its threshold, else None; of several heads that decide on
     labels of their own, `novelties` (L,) are the results of each one's rule. `frontend_s` and
-    `network_s` are the time that features and network took; they belong to this run, not to the
-    sound.
+    `network_s` are the time that they took in this run.
     """
 
     start_sample: int
@@ -165,6 +149,8 @@ class Prediction:
     scores: Array = field(repr=False, compare=False)
     embedding: Array = field(repr=False, compare=False)
     others: tuple[Score, ...] = ()
+    animal: float | None = None
+    stands_out: bool = True
     frames: Frames | None = field(default=None, repr=False, compare=False)
     open_novelty: float | None = field(default=None, repr=False, compare=False)
     novelties: Novelties | None = field(default=None, repr=False, compare=False)
@@ -183,6 +169,20 @@ class Prediction:
     def highest_scores(self) -> Array:
         """Scores (K,), of several networks the best of any, of a head those of its trunk (N,)."""
         return self.scores if self.highest is None else self.highest
+
+    @property
+    def is_nothing(self) -> bool:
+        """Whether the window has no label, and no animal stands out in it either."""
+        return self.label is None and not self.stands_out
+
+    @property
+    def strength(self) -> float:
+        """How well it shows what it is, among the windows of an event: the score of its label, or
+        how surely an unknown one is an animal, or else how novel it is.
+        """
+        if self.label is not None:
+            return self.score
+        return self.novelty if self.animal is None else self.animal
 
     @property
     def accepted(self) -> tuple[Score, ...]:
@@ -214,10 +214,11 @@ class Detection:
     """An event: consecutive windows that agree, with one `id` through the states new, update, end.
 
     Score, novelty, nearest, top, health and embedding are those of its peak window, which starts at
-    `peak_sample`: the one with the highest score of a species, or with the highest novelty of an
-    unknown (`label` None). Start and end are those of its windows, or within them where frames or
-    overlapping windows tell more; they may then move with the states, and each is off by about its
-    uncertainty at most. The peak window may begin before the event does.
+    `peak_sample`: the one with the highest score of a species; of an unknown (`label` None) the one
+    in which an animal stands out most (`animal`) or, where the bundle cannot tell, the most novel.
+    Start and end are those of its windows, or within them where frames or overlapping windows tell
+    more; they may then move, and each is off by about its uncertainty at most. The peak window may
+    begin before the event.
     """
 
     id: str
@@ -236,6 +237,7 @@ class Detection:
     embedding: Array = field(repr=False, compare=False)
     start_uncertainty_s: float | None = None
     end_uncertainty_s: float | None = None
+    animal: float | None = None
 
     @property
     def start_s(self) -> float:

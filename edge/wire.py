@@ -6,14 +6,14 @@ another meaning within a schema version; consumers ignore fields that they do no
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any
 
 from edge.clock import Clock, rfc3339
 from edge.provenance import Provenance
 from edge.store.effort import EffortMinute
-from edge.types import Detection, Prediction, Score, SignalHealth
+from edge.types import Detection, Outcome, Score, SignalHealth
 from edge.wire_parts import (
     DIGITS,
     calibration_of,
@@ -27,13 +27,14 @@ from edge.wire_times import event_times, event_uncertainties
 __all__ = [
     "DIGITS",
     "SCHEMA_VERSION",
+    "animal_payload",
     "detection_payload",
     "effort_payload",
     "health_payload",
     "info_payload",
+    "outcome_of_event",
     "recorder_payload",
-    "recording_payload",
-    "window_payload",
+    "scores_payload",
 ]
 
 SCHEMA_VERSION = 1
@@ -52,11 +53,13 @@ def detection_payload(
         "state": d.state,
         "source": source,
         **_label(d.label, provenance),
+        "outcome": outcome_of_event(d, provenance),
         "nearest": d.nearest,
         "score": round(d.score, DIGITS),
         **probability_of(d.label, d.score, provenance),
         "novelty": round(d.novelty, DIGITS),
-        "top": _top(d.top),
+        **animal_payload(d.animal),
+        "top": scores_payload(d.top),
         **event_times(d, clock=clock, digits=DIGITS),
         "windows": d.windows,
         "health": health_of(d.health),
@@ -64,26 +67,6 @@ def detection_payload(
         **provenance.origin,
         **event_uncertainties(d, digits=DIGITS),
         **local_start(clock, d.start_sample),
-    }
-
-
-def recording_payload(
-    *,
-    duration_s: float,
-    header_s: float | None,
-    missing_s: float,
-    gap_s: float,
-    judged_s: float,
-    unjudged_s: Mapping[Literal["dead", "stuck", "short"], float],
-) -> dict[str, Any]:
-    """Return what became of a recording's audio, for the field `recording` of its detections."""
-    return {
-        "duration_s": round(duration_s, DIGITS),
-        "header_s": None if header_s is None else round(header_s, DIGITS),
-        "missing_s": round(missing_s, DIGITS),
-        "gap_s": round(gap_s, DIGITS),
-        "judged_s": round(judged_s, DIGITS),
-        "unjudged_s": {reason: round(s, DIGITS) for reason, s in unjudged_s.items()},
     }
 
 
@@ -106,7 +89,7 @@ def recorder_payload(
     payload = detection_payload(d, source=device, clock=clock, provenance=provenance)
     payload |= {"device": device, "site": site, "boot_id": boot_id, "clip": clip}
     if withheld is not None:
-        payload["clip_withheld"] = {"reason": "privacy", **_top([withheld])[0]}
+        payload["clip_withheld"] = {"reason": "privacy", **scores_payload([withheld])[0]}
     return payload
 
 
@@ -129,6 +112,7 @@ def effort_payload(
         "dropped_s": round(minute.seconds("dropped"), DIGITS),
         "unknown_s": round(minute.seconds("unknown"), DIGITS),
         **_withheld(minute),
+        **_windows(minute),
         "clock": clock_of(clock),
     }
 
@@ -175,28 +159,14 @@ def info_payload(
     }
 
 
-def window_payload(p: Prediction, *, file: str, provenance: Provenance) -> dict[str, Any]:
-    """Return one window of a replay; its fields are frozen like those of a detection.
+def animal_payload(animal: float | None) -> dict[str, float]:
+    """Return how surely an animal stands out; nothing where the bundle cannot tell."""
+    return {} if animal is None else {"animal": round(animal, DIGITS)}
 
-    `unjudged` says why the model was not asked, and is null where it was. Where the bundle gives
-    several labels at once, `labels` has all of them. A `probability` is that of an event of which
-    this is the best window.
-    """
-    payload = {
-        "file": file,
-        "start_s": round(p.start_s, DIGITS),
-        "end_s": round(p.end_s, DIGITS),
-        "label": p.label,
-        "nearest": p.nearest,
-        "score": round(p.score, DIGITS),
-        **probability_of(p.label, p.score, provenance),
-        "novelty": round(p.novelty, DIGITS),
-        "top": _top(p.top),
-    }
-    if provenance.several:
-        payload["labels"] = _top(p.accepted)
-    payload["unjudged"] = "stuck" if p.health.stuck else "dead" if p.health.dead else None
-    return payload
+
+def scores_payload(top: Iterable[Score]) -> list[dict[str, Any]]:
+    """Return labels with their scores."""
+    return [{"label": s.label, "score": round(s.score, DIGITS)} for s in top]
 
 
 def _label(label: str | None, provenance: Provenance) -> dict[str, Any]:
@@ -209,6 +179,18 @@ def _label(label: str | None, provenance: Provenance) -> dict[str, Any]:
     }
 
 
+def outcome_of_event(d: Detection, provenance: Provenance) -> Outcome:
+    """Return what an event is; nothing makes none."""
+    if d.label is None:
+        return "unknown"
+    return "label" if provenance.is_animal(d.label) else "other"
+
+
+def _windows(minute: EffortMinute) -> dict[str, Any]:
+    """Return how many windows of a minute were what; nothing where none was heard."""
+    return {"windows": minute.windows.as_mapping()} if minute.windows.total else {}
+
+
 def _withheld(minute: EffortMinute) -> dict[str, Any]:
     """Return what was withheld in a minute, or left out; nothing where nothing was."""
     private_s = round(minute.seconds("private"), DIGITS)
@@ -218,7 +200,3 @@ def _withheld(minute: EffortMinute) -> dict[str, Any]:
         "below_precision": minute.below_precision,
     }
     return {key: value for key, value in found.items() if value}
-
-
-def _top(top: Iterable[Score]) -> list[dict[str, Any]]:
-    return [{"label": s.label, "score": round(s.score, DIGITS)} for s in top]

@@ -33,6 +33,7 @@ OF_ALL_PACKAGES = {
 MAY_IMPORT: dict[str, dict[str, str]] = {
     "edge": {
         "strictyaml": "errors",
+        "types": "signal",
         "section": "errors",
         "terminal": "errors",
         "bundle": "errors files",
@@ -55,7 +56,7 @@ MAY_IMPORT: dict[str, dict[str, str]] = {
         ),
         "replay": (
             "bundle clock config detect errors extras files models provenance section sources "
-            "terminal types wire"
+            "terminal types wire wire_parts"
         ),
         "models": "bundle",
         "info": "bundle",

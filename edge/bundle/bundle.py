@@ -185,6 +185,18 @@ class Bundle:
         """What the network itself knows, which of a head is more than it answers."""
         return self.labels if self.trunk is None else self.trunk.labels
 
+    @cached_property
+    def heard_animals(self) -> NDArray[np.bool_]:
+        """Which of `heard_labels` (N,) are animals."""
+        return np.array([label.kind == "animal" for label in self.heard_labels], bool)
+
+    def animal_score(self, embedding: Array, logits: Array) -> Array | None:
+        """Return how surely an animal stands out, (B,) in 0..1, by outputs of the graph (B, D) and
+        (B, N); None where the bundle cannot tell.
+        """
+        rule = self.manifest.animal
+        return None if rule is None else rule.score(embedding, logits, self.heard_animals)
+
     def networks_for(self, backend: str) -> list[Network]:
         """Return the networks made for `backend`, onnx or tensorrt, the fastest first.
 

@@ -21,6 +21,7 @@ from edge.bundle.verified import (
     head_of,
     manifest_content,
     manifest_of,
+    refuse_strange_animal_rule,
     rule_in,
     verified,
 )
@@ -100,7 +101,7 @@ def head_on(trunk: Bundle, path: Path, manifest: Manifest, signature: Signature 
     golden = dataclasses.replace(below.golden, embedding=looked_at, logits=logits)
     head = head_of(path / HEAD, rule, manifest, manifest, golden)
     network = Network(name=FP32, path=below.path, head=head, golden=below.golden, top=top)
-    return Bundle(
+    bundle = Bundle(
         path=path,
         manifest=manifest,
         networks={FP32: network},
@@ -109,6 +110,8 @@ def head_on(trunk: Bundle, path: Path, manifest: Manifest, signature: Signature 
         trunk=trunk,
         signature=signature,
     )
+    refuse_strange_animal_rule(bundle)
+    return bundle
 
 
 def _top(path: Path, manifest: Manifest, trunk: Bundle) -> Top:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from edge.bundle.animal import AnimalRule
 from edge.bundle.digest import canonical_digest
 from edge.bundle.heads import Activation
 from edge.bundle.labels import Label, check_text
@@ -22,13 +23,13 @@ __all__ = ["BACKENDS", "FORMAT_VERSION", "FP32", "PRECISIONS", "ListMargin", "Ma
 
 # The newest that is read. 2 brought variants, 3 several labels in a window and frames, 4 attention,
 # 5 stored bands, waveforms, uncentred frames, power laws, kinds and languages of labels, licences,
-# heads, frames of one label a window, probabilities.
+# heads, frames of one label a window, probabilities, rules by which an animal stands out.
 FORMAT_VERSION = 5
 SCORE_THRESHOLD = 0.5  # of labels without a threshold of their own, where a window carries several
 # Keys that are left out when they are empty or false.
 OMITTED = (
     *("variants", "label_thresholds", "attention", "occurrence", "licence", "source", "trunk"),
-    "probability",
+    *("probability", "animal"),
 )
 TRUNK_FILES = ("model.onnx", "frontend.npz")  # of a bundle, all that a head stands on
 FRAME_ACTIVATIONS = ("sigmoid", "softmax_other")  # of frames without any of the labels, too
@@ -54,7 +55,8 @@ class Manifest:
     head: network and frontend are those of another bundle, of which this is the `trunk_digest`.
     `licence` is what its makers allow, `source` what it was made from; both are empty for a bundle
     of one's own. With `local` the network has frames that overlapping windows share
-    (`edge.bundle.local`).
+    (`edge.bundle.local`). `animal` says of a window whether an animal stands out in it, by the
+    outputs of the network: of a head, its trunk's.
     """
 
     name: str
@@ -79,6 +81,7 @@ class Manifest:
     source: str = ""
     trunk: str = ""
     local: LocalFrames | None = None
+    animal: AnimalRule | None = None
     format_version: int = 1
 
     def as_mapping(self) -> dict[str, Any]:
@@ -87,6 +90,7 @@ class Manifest:
         plain["labels"] = [label.as_mapping() for label in self.labels]
         plain["frontend"] = self.frontend.as_mapping()
         plain["variants"] = {name: variant.as_mapping() for name, variant in self.variants.items()}
+        plain["animal"] = self.animal and self.animal.as_mapping()
         # Left out when unused, so that bundles from before they existed keep their digest.
         for name in OMITTED:
             if not plain[name]:
@@ -119,6 +123,8 @@ class Manifest:
         for name, cls in (("list_margin", ListMargin), ("local", LocalFrames)):
             if name in values:
                 values[name] = from_mapping(cls, values[name], where=f"{where}: {name}")
+        if "animal" in values:
+            values["animal"] = AnimalRule.parse(values["animal"], where=f"{where}: animal")
         manifest: Manifest = from_mapping(Manifest, values, where=where)
         return manifest
 
@@ -185,6 +191,7 @@ class Manifest:
             or self.source
             or self.trunk
             or (self.frame_threshold is not None and self.activation != "sigmoid")
+            or self.animal
         )
 
     @property

@@ -46,6 +46,7 @@ from edge.bundle.verified import (
     manifest_content,
     manifest_of,
     refuse_other_names,
+    refuse_strange_animal_rule,
     rule_in,
     verified,
 )
@@ -111,7 +112,7 @@ def _trunk_of(
 def _whole(path: Path, manifest: Manifest, signature: Signature | None) -> Bundle:
     networks = _networks(path, manifest)
     verified(path, manifest, CARD, LARGEST_CARD_BYTES)
-    return Bundle(
+    bundle = Bundle(
         path=path,
         manifest=manifest,
         networks=networks,
@@ -120,6 +121,8 @@ def _whole(path: Path, manifest: Manifest, signature: Signature | None) -> Bundl
         calibration=calibration_in(path, manifest),
         signature=signature,
     )
+    refuse_strange_animal_rule(bundle)
+    return bundle
 
 
 def _networks(path: Path, manifest: Manifest) -> dict[str, Network]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from edge.bundle.bundle import HEAD, MANIFEST, PROBABILITY, SIGNATURE, file_names
+from edge.bundle.bundle import HEAD, MANIFEST, PROBABILITY, SIGNATURE, Bundle, file_names
 from edge.bundle.digest import sha256_of
 from edge.bundle.folder import COPY_AGAIN, content_of, placed, refuse_other_files
 from edge.bundle.golden import EXPORT_AGAIN, LARGEST_BYTES, Golden, arrays_of
@@ -27,6 +27,7 @@ __all__ = [
     "manifest_content",
     "manifest_of",
     "refuse_other_names",
+    "refuse_strange_animal_rule",
     "rule_in",
     "verified",
 ]
@@ -145,3 +146,15 @@ def head_of(
     except SpecError as exc:
         raise BundleError(f"{file}: {exc}", suggestion=EXPORT_AGAIN) from exc
     return head
+
+
+def refuse_strange_animal_rule(bundle: Bundle) -> None:
+    """Refuse a rule for animals that cannot judge what the network, or that of the trunk, says."""
+    rule = bundle.manifest.animal
+    if rule is None:
+        return
+    golden = (bundle.trunk or bundle).golden
+    try:
+        rule.check(animals=bundle.heard_animals, dimensions=len(golden.embedding))
+    except SpecError as exc:
+        raise BundleError(f"{bundle.path / MANIFEST}: {exc}", suggestion=EXPORT_AGAIN) from exc

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from edge.bundle import Bundle, ListMargin
 from edge.bundle.probability import ScoreCalibration
-from edge.types import Array, Novelties, Prediction, Score
+from edge.types import Array, Novelties, Outcome, Prediction, Score
 
-__all__ = ["REJECTED", "TOP", "Decision", "best"]
+__all__ = ["REJECTED", "TOP", "Decision", "best", "outcome_of", "weighted"]
 
 Mask = NDArray[np.bool_]
 TOP = 5  # labels named with each prediction
@@ -30,7 +30,9 @@ class Decision:
     `animals` (K,) says which labels are species, None: all. `margin` is how far one that is not on
     a site's list may outdo those on it, among the labels `weighed` (K,), None: all.
     `leaves_room`: the scores of one label do not add up to 1, the rest is that of none of them.
-    `calibration` says how likely a label is right, where the bundle does.
+    `calibration` says how likely a label is right, where the bundle does. An animal stands out in a
+    window from a score of `animal_threshold` on; None: the bundle cannot tell, and whatever has no
+    label is unknown.
 
     One label: the best, unless the window is rejected. Several: all that reach their thresholds,
     unless the window is rejected; where none does, it is rejected for that, and its novelty is the
@@ -44,10 +46,12 @@ class Decision:
     weighed: Mask | None = None
     leaves_room: bool = False
     calibration: ScoreCalibration | None = None
+    animal_threshold: float | None = None
 
     @staticmethod
     def of(bundle: Bundle) -> Decision:
         """Return that of a bundle."""
+        rule = bundle.manifest.animal
         return Decision(
             labels=tuple(label.label for label in bundle.labels),
             thresholds=bundle.label_thresholds,
@@ -55,6 +59,7 @@ class Decision:
             margin=bundle.manifest.list_margin,
             leaves_room=bundle.manifest.activation == "softmax_other",
             calibration=bundle.calibration,
+            animal_threshold=None if rule is None else rule.threshold,
         )
 
     @cached_property
@@ -70,6 +75,14 @@ class Decision:
             rivals &= True if some is None else some
         return rivals
 
+    def is_animal(self, label: str) -> bool:
+        """Return whether a label is a species, and not another kind of sound."""
+        return self.animals is None or bool(self.animals[self.index[label]])
+
+    def outcome(self, p: Prediction) -> Outcome:
+        """Return what a window is that was judged."""
+        return outcome_of(p, is_animal=self.is_animal)
+
     def passes(self, scores: Array) -> Mask:
         """Return which labels (K,) would be given if there were no better one.
 
@@ -82,29 +95,52 @@ class Decision:
         return scores >= (max(1.0 - float(scores.sum()), 0.0) if self.leaves_room else 0.5)
 
     def __call__(
-        self, p: Prediction, *, scores: Array, novelty: float, accepted: bool
+        self,
+        p: Prediction,
+        *,
+        scores: Array,
+        novelty: float,
+        accepted: bool,
+        animal: float | None = None,
     ) -> Prediction:
         """Return `p` with these scores (K,) and this novelty, and what follows from them.
 
-        `accepted`: the open-set rule does not reject the window.
+        `accepted`: the open-set rule does not reject the window. `animal` says how surely an animal
+        stands out in it.
         """
         top = best(self.labels, scores)
-        p = dataclasses.replace(p, top=top, scores=scores, novelty=novelty)
+        p = dataclasses.replace(
+            p,
+            top=top,
+            scores=scores,
+            novelty=novelty,
+            animal=animal,
+            stands_out=self._stands_out(animal),
+        )
         if self.thresholds is not None:
             return self._several(p, self.thresholds, accepted=accepted)
         label = top[0].label if accepted else None
         return dataclasses.replace(p, label=label, nearest=top[0].label, score=top[0].score)
 
-    def averaged(self, p: Prediction, *, scores: Array, novelties: Novelties) -> Prediction:
-        """Return `p` with scores (K,) and results of the open-set rules (L,) of some windows."""
+    def averaged(
+        self, p: Prediction, *, scores: Array, novelties: Novelties, animal: float | None
+    ) -> Prediction:
+        """Return `p` with scores (K,) and results of the open-set rules (L,) of some windows.
+
+        `animal` says how surely an animal stands out in them.
+        """
         (novelty,) = map(float, novelties)
-        return self(p, scores=scores, novelty=novelty, accepted=novelty <= 0.5)
+        accepted = novelty <= 0.5
+        return self(p, scores=scores, novelty=novelty, accepted=accepted, animal=animal)
 
     def weighs(self, p: Prediction) -> bool:
         """Return whether the margin is about what a window carries."""
         if self.margin is None or self.weighed is None:
             return self.margin is not None
         return p.label is not None and bool(self.weighed[self.index[p.label]])
+
+    def _stands_out(self, animal: float | None) -> bool:
+        return animal is None or self.animal_threshold is None or animal >= self.animal_threshold
 
     def _several(self, p: Prediction, thresholds: Array, *, accepted: bool) -> Prediction:
         reached = np.flatnonzero(p.scores >= thresholds)
@@ -124,6 +160,22 @@ class Decision:
             novelty=novelty,
             open_novelty=open_novelty,
         )
+
+
+def outcome_of(p: Prediction, *, is_animal: Callable[[str], bool]) -> Outcome:
+    """Return what a window is that was judged; with a species among its labels it is that."""
+    if p.label is None:
+        return "nothing" if p.is_nothing else "unknown"
+    return "label" if any(is_animal(s.label) for s in p.accepted) else "other"
+
+
+def weighted(values: Sequence[tuple[float | None, float]]) -> float | None:
+    """Return the mean of values with their weights; None where one of them is not known."""
+    known = [(value, weight) for value, weight in values if value is not None]
+    if not known or len(known) < len(values):
+        return None
+    total = sum(weight for _, weight in known)
+    return float(sum(value * weight for value, weight in known) / total)
 
 
 def best(labels: tuple[str, ...], scores: Array) -> tuple[Score, ...]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edge.bundle import Bundle, FrontendSpec, ListMargin
 from edge.bundle.digest import sha256_of
+from edge.detect.decision import weighted
 from edge.detect.model import Answer, EngineChoice, Model, Verdict, unjudged
 from edge.errors import BackendError, BundleError
 from edge.types import Array, Prediction, Window
@@ -20,8 +21,9 @@ __all__ = ["Ensemble", "digest_of", "on_network_of"]
 class Ensemble:
     """Averages its members. Used by one thread, like a model.
 
-    Scores are the power average sqrt(mean p^2) (Shugayev et al. 2021), novelty is the mean, and the
-    embedding is that of the first. There are no frames: those of members need not be of one length.
+    Scores are the power average sqrt(mean p^2) (Shugayev et al. 2021), novelty is the mean, and so
+    is how surely an animal stands out, where all can tell. The embedding is that of the first.
+    There are no frames: those of members need not be of one length.
 
     Members know the same labels and judge the same windows, each with features of its own; equal
     frontends are computed once, and a network that several have is asked once. Raises `BundleError`
@@ -49,6 +51,7 @@ class Ensemble:
             margin=self._margin(),
             leaves_room=all(member.decision.leaves_room for member in members),
             calibration=None,  # that of one is not that of their average
+            animal_threshold=_mean(member.decision.animal_threshold for member in members),
         )
 
     @property
@@ -105,6 +108,7 @@ class Ensemble:
             accepted=novelty <= 0.5,
             embedding=verdicts[0].embedding,
             overheard=_highest(each, verdicts),
+            animal=_mean(v.animal for v in verdicts),
         )
 
     def _thresholds(self) -> Array | None:
@@ -150,6 +154,11 @@ def _highest(each: Sequence[Array], verdicts: Sequence[Verdict]) -> Array:
     overheard = [v.overheard for v in verdicts if v.overheard is not None]
     highest: Array = np.max(overheard or each, axis=0)
     return highest
+
+
+def _mean(values: Iterable[float | None]) -> float | None:
+    """Return the mean; None where a member has no such value."""
+    return weighted([(value, 1.0) for value in values])
 
 
 def _order_of(labels: tuple[str, ...], wanted: tuple[str, ...]) -> NDArray[np.intp]:

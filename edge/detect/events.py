@@ -40,8 +40,7 @@ class Part:
         self.first, self.last = min(self.first, p.start_sample), max(self.last, p.start_sample)
         self.end_sample = max(self.end_sample, p.end_sample)
         self.windows.add(p.start_sample)
-        stronger = p.novelty > self.peak.novelty if p.label is None else p.score > self.peak.score
-        if stronger:
+        if p.strength > self.peak.strength:
             self.peak = p
 
     def hold(self, start_sample: int, end_sample: int) -> None:
@@ -77,6 +76,7 @@ class Part:
             windows=len(self.windows),
             health=peak.health,
             embedding=peak.embedding,
+            animal=peak.animal,
             start_uncertainty_s=None if edges is None else edges.start_uncertainty / rate_hz,
             end_uncertainty_s=None if edges is None else edges.end_uncertainty / rate_hz,
         )

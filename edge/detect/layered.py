@@ -8,21 +8,21 @@ are a head's: these were refused by the one that knows them best.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
 from edge.bundle import Bundle
 from edge.bundle.manifest import SCORE_THRESHOLD
-from edge.detect.decision import REJECTED, Decision, Mask, best
+from edge.detect.decision import REJECTED, Decision
 from edge.detect.ensemble import Ensemble, digest_of
 from edge.detect.joint_labels import OwnLabels, joint_bundle, own_labels
+from edge.detect.layered_decision import LayerDecision, LayeredDecision
 from edge.detect.model import Answer, Classifier, EngineChoice, Model, Verdict, unjudged
 from edge.errors import BundleError
-from edge.types import Array, Frames, Novelties, Prediction, Window
+from edge.types import Array, Frames, Prediction, Window
 
-__all__ = ["Layered", "LayeredDecision", "together"]
+__all__ = ["Layered", "together"]
 
 
 def together(models: Sequence[Model]) -> Classifier:
@@ -34,71 +34,6 @@ def together(models: Sequence[Model]) -> Classifier:
     if len(labels) > 1 and len(trunks) == 1:
         return Layered(models)
     return Ensemble(models)
-
-
-@dataclass(frozen=True, kw_only=True)
-class LayerDecision:
-    """How one head, or the trunk itself, decides on its labels, from `start` to `end` of all."""
-
-    decision: Decision
-    start: int
-    end: int
-    is_trunk: bool
-
-    def __call__(self, p: Prediction, scores: Array, novelty: float) -> Prediction:
-        own = scores[self.start : self.end]
-        return self.decision(p, scores=own, novelty=novelty, accepted=novelty <= 0.5)
-
-
-@dataclass(frozen=True, kw_only=True)
-class LayeredDecision(Decision):
-    """How the layers decide together, by all scores (K,) and one novelty of each layer (L,).
-
-    A window carries what the heads give, best score first; each that accepts it gives its own.
-    Where none does, it carries what the trunk gives. Its novelty is the least of those who gave a
-    label; where nobody did, that of who was nearest to it, whose best label is the nearest.
-    """
-
-    layers: tuple[LayerDecision, ...]
-
-    def __call__(
-        self, p: Prediction, *, scores: Array, novelty: float, accepted: bool
-    ) -> Prediction:
-        """Return `p` as if it were as novel to each layer."""
-        each = novelty if accepted else max(novelty, REJECTED)
-        return self.averaged(p, scores=scores, novelties=np.full(len(self.layers), each))
-
-    def averaged(self, p: Prediction, *, scores: Array, novelties: Novelties) -> Prediction:
-        """See `Decision.averaged`."""
-        pairs = zip(self.layers, map(float, novelties), strict=True)
-        verdicts = [(layer.is_trunk, layer(p, scores, novelty)) for layer, novelty in pairs]
-        p = dataclasses.replace(
-            p,
-            top=best(self.labels, scores),
-            scores=scores,
-            novelties=novelties,
-            open_novelty=None,
-        )
-        giving = [v for is_trunk, v in verdicts if v.label is not None and not is_trunk]
-        giving = giving or [v for _, v in verdicts if v.label is not None]
-        if giving:
-            given = sorted((s for v in giving for s in v.accepted), key=lambda s: -s.score)
-            novelty = min(v.novelty for v in giving)
-            return dataclasses.replace(p.carrying(tuple(given)), novelty=novelty)
-        nearest = min((v for _, v in verdicts), key=lambda v: v.novelty)
-        return dataclasses.replace(
-            p,
-            label=None,
-            others=(),
-            nearest=nearest.nearest,
-            score=nearest.score,
-            novelty=nearest.novelty,
-        )
-
-    def passes(self, scores: Array) -> Mask:
-        """See `Decision.passes`; each label among those of its layer."""
-        passing = [layer.decision.passes(scores[layer.start : layer.end]) for layer in self.layers]
-        return np.concatenate(passing)
 
 
 class _Layer:
@@ -192,7 +127,8 @@ class Layered:
         )
         scores = np.concatenate([v.scores[layer.own.places] for layer, v in pairs])
         novelties = np.array([layer.novelty(v) for layer, v in pairs])
-        return self.decision.averaged(p, scores=scores, novelties=novelties)
+        animal = next((v.animal for _, v in pairs if v.animal is not None), None)
+        return self.decision.averaged(p, scores=scores, novelties=novelties, animal=animal)
 
     def _frames(self, verdicts: Sequence[Verdict]) -> Frames | None:
         """Return when each label is present, by the frames of the trunk, which heads lack."""
@@ -236,7 +172,12 @@ def _decision(layers: Sequence[_Layer], joint: Bundle) -> LayeredDecision:
         margin=None if trunk is None else trunk.all.margin,
         weighed=np.concatenate(weighed),
         layers=tuple(parts),
+        animal_threshold=_strictest(layer.all.animal_threshold for layer in layers),
     )
+
+
+def _strictest(thresholds: Iterable[float | None]) -> float | None:
+    return max((threshold for threshold in thresholds if threshold is not None), default=None)
 
 
 def _thresholds(layer: LayerDecision) -> Array:

@@ -15,14 +15,13 @@ from edge.bundle import FP32, Bundle
 from edge.bundle.overlap import FrameMemory
 from edge.detect.decision import Decision
 from edge.detect.proof import refuse_another_answer, refuse_what_is_not_finite
-from edge.detect.signal_health import HealthConfig, signal_health
+from edge.detect.signal_health import HealthConfig
 from edge.detect.streamed import Streamed
+from edge.detect.unjudged import NOTHING, unjudged
 from edge.errors import BackendError, BundleError
 from edge.types import Array, Frames, Prediction, Window
 
 __all__ = ["NOTHING", "Answer", "Classifier", "EngineChoice", "Model", "Verdict", "unjudged"]
-
-NOTHING = np.empty(0, np.float32)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +55,8 @@ class Answer:
 class Verdict:
     """What one network and its head say of one window: scores (K,), embedding (D,), its frames.
 
-    `overheard` (N,) are the scores of a head's trunk.
+    `overheard` (N,) are the scores of a head's trunk, `animal` says how surely an animal stands
+    out, where the bundle can tell.
     """
 
     scores: Array
@@ -65,6 +65,7 @@ class Verdict:
     embedding: Array
     frames: Frames | None = None
     overheard: Array | None = None
+    animal: float | None = None
 
 
 class Classifier(Protocol):
@@ -146,7 +147,11 @@ class Model:
             highest=verdict.overheard,
         )
         return self.decision(
-            p, scores=verdict.scores, novelty=verdict.novelty, accepted=verdict.accepted
+            p,
+            scores=verdict.scores,
+            novelty=verdict.novelty,
+            accepted=verdict.accepted,
+            animal=verdict.animal,
         )
 
     def features(self, window: Window) -> tuple[Array, float]:
@@ -169,6 +174,7 @@ class Model:
         trunk = self.bundle.trunk
         verdicts = self.network.judge(answer.embedding, answer.logits)
         refuse_what_is_not_finite("the head", verdicts.scores, verdicts.novelty)
+        animal = self.bundle.animal_score(answer.embedding, answer.logits)
         return Verdict(
             scores=verdicts.scores[0],
             novelty=float(verdicts.novelty[0]),
@@ -176,6 +182,7 @@ class Model:
             embedding=answer.embedding[0],
             frames=self._frames(answer.frames),
             overheard=None if trunk is None else trunk.head.scores(answer.logits)[0],
+            animal=None if animal is None else float(animal[0]),
         )
 
     def outputs(self, features: Array, names: Sequence[str]) -> tuple[Array, ...]:
@@ -225,25 +232,3 @@ class Model:
         """Return each output that the golden window has, by name, of the window of `features`."""
         names = tuple(self.network.golden.expected)
         return list(zip(names, self.outputs(features, names), strict=True))
-
-
-def unjudged(window: Window, limits: HealthConfig) -> Prediction:
-    """Return the prediction of a window before it is judged: all that there is of a gated one.
-
-    Raises `BackendError` for samples that are NaN or infinite.
-    """
-    if not np.isfinite(window.samples).all():
-        raise BackendError("the sound has samples that are NaN or infinite")
-    return Prediction(
-        start_sample=window.start_sample,
-        end_sample=window.end_sample,
-        sample_rate_hz=window.sample_rate_hz,
-        label=None,
-        nearest=None,
-        score=0.0,
-        novelty=1.0,
-        top=(),
-        health=signal_health(window.samples, limits),
-        scores=NOTHING,
-        embedding=NOTHING,
-    )

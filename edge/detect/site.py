@@ -75,7 +75,7 @@ class Site:
             return self._weighed(p, listed, expected)
         if self._off_list == "next":
             expected = expected or self._next(p, listed)
-        return _left_with(expected, p, novelty=max(1.0 - p.novelty, REJECTED))
+        return self._left_with(expected, p, novelty=max(1.0 - p.novelty, REJECTED))
 
     def _weighed(self, p: Prediction, listed: Mask, expected: tuple[Score, ...]) -> Prediction:
         """Return `p` with what is `expected`, but for animals that others outdo too far."""
@@ -84,7 +84,7 @@ class Site:
             rivals, index = self._decision.rivals, self._decision.index
             expected = tuple(s for s in expected if not rivals[index[s.label]])
         novelty = min(novelty, 0.5) if expected else max(novelty, REJECTED)
-        return dataclasses.replace(_left_with(expected, p, novelty=novelty), novelty=novelty)
+        return dataclasses.replace(self._left_with(expected, p, novelty=novelty), novelty=novelty)
 
     def _listed_at(self, sample: int) -> Mask:
         """Return which labels (K,) are expected when a window begins."""
@@ -106,12 +106,19 @@ class Site:
         k = int(np.where(passing, p.scores, -1).argmax())
         return (Score(label=self._decision.labels[k], score=float(p.scores[k])),)
 
+    def _left_with(
+        self, expected: tuple[Score, ...], p: Prediction, *, novelty: float
+    ) -> Prediction:
+        """Return `p` with the `expected` ones of its labels; without any, as new as `novelty` says.
 
-def _left_with(expected: tuple[Score, ...], p: Prediction, *, novelty: float) -> Prediction:
-    """Return `p` with the `expected` ones of its labels; without any, as new as `novelty` says."""
-    if not expected:
-        return dataclasses.replace(p, label=None, others=(), novelty=novelty)
-    return p if expected == p.accepted else p.carrying(expected)
+        An animal that is withheld is one that is not known here, however surely it stands out.
+        """
+        if expected:
+            return p if expected == p.accepted else p.carrying(expected)
+        withheld = any(self._decision.is_animal(s.label) for s in p.accepted)
+        return dataclasses.replace(
+            p, label=None, others=(), novelty=novelty, stands_out=p.stands_out or withheld
+        )
 
 
 def outdone(scores: Array, listed: Mask, decision: Decision) -> float:

@@ -10,12 +10,13 @@ nothing is carried over it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from typing import Annotated, Protocol
 
 import numpy as np
 from pydantic import Field
 
-from edge.detect.decision import Decision
+from edge.detect.decision import Decision, weighted
 from edge.section import Section
 from edge.types import Array, Novelties, Prediction
 
@@ -73,6 +74,20 @@ class NoSmoothing:
         return ()
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Average:
+    """What is averaged of windows: scores (K,), novelties (L,), and whether there is an animal."""
+
+    scores: Array
+    novelties: Novelties
+    animal: float | None
+
+    @staticmethod
+    def of(p: Prediction) -> _Average:
+        """Return that of one window."""
+        return _Average(scores=p.scores, novelties=p.rule_novelties, animal=p.animal)
+
+
 class SlidingAverage:
     """Works `slide_s` behind the model, because the average needs what comes after."""
 
@@ -114,27 +129,34 @@ class SlidingAverage:
 
     def _smoothed(self) -> Prediction:
         p = self._run[self._next]
-        scores, novelties = self._average(p) if self._slide else (p.scores, p.rule_novelties)
+        average = self._average(p) if self._slide else _Average.of(p)
+        scores = average.scores
         if self._boost > 1:
             scores = self._boosted(p.start_sample, scores)
         self._forget(p.start_sample - self._slide)
         if scores is p.scores:
             return p
-        return self._decision.averaged(p, scores=scores, novelties=novelties)
+        return self._decision.averaged(
+            p, scores=scores, novelties=average.novelties, animal=average.animal
+        )
 
-    def _average(self, p: Prediction) -> tuple[Array, Novelties]:
+    def _average(self, p: Prediction) -> _Average:
         """Average with those of the two neighbours that there are; without either, it is `p`."""
         neighbours = [self._at(p.start_sample + offset) for offset in (-self._slide, self._slide)]
         around = [neighbour for neighbour in neighbours if neighbour is not None]
         if not around:
-            return p.scores, p.rule_novelties
+            return _Average.of(p)
         weight = 0.5 + 0.25 * len(around)
-        total = 0.5 * p.scores.astype(np.float64) + 0.25 * sum(scores for scores, _ in around)
-        novelties = 0.5 * p.rule_novelties + 0.25 * sum(novelties for _, novelties in around)
-        return (total / weight).astype(np.float32), novelties / weight
+        total = 0.5 * p.scores.astype(np.float64) + 0.25 * sum(near.scores for near in around)
+        novelties = 0.5 * p.rule_novelties + 0.25 * sum(near.novelties for near in around)
+        return _Average(
+            scores=(total / weight).astype(np.float32),
+            novelties=novelties / weight,
+            animal=weighted([(p.animal, 0.5), *((near.animal, 0.25) for near in around)]),
+        )
 
-    def _at(self, sample: int) -> tuple[Array, Novelties] | None:
-        """Return scores and novelties of a window that would start at `sample`.
+    def _at(self, sample: int) -> _Average | None:
+        """Return what a window would have that starts at `sample`.
 
         None outside the run. Between two windows they are on the line from one to the other.
         """
@@ -143,11 +165,15 @@ class SlidingAverage:
             return None
         b = self._run[after]
         if b.start_sample == sample:
-            return b.scores, b.rule_novelties
+            return _Average.of(b)
         a = self._run[after - 1]
         share = (sample - a.start_sample) / (b.start_sample - a.start_sample)
         scores = a.scores + np.float32(share) * (b.scores - a.scores)
-        return scores, a.rule_novelties + share * (b.rule_novelties - a.rule_novelties)
+        return _Average(
+            scores=scores,
+            novelties=a.rule_novelties + share * (b.rule_novelties - a.rule_novelties),
+            animal=weighted([(a.animal, 1 - share), (b.animal, share)]),
+        )
 
     def _boosted(self, sample: int, scores: Array) -> Array:
         self._passed[scores > PASSED] = sample
@@ -185,7 +211,8 @@ def with_neighbours(
     weights = np.array([weight for _, weight in parts]) / sum(weight for _, weight in parts)
     scores = (weights @ np.stack([q.scores for q, _ in parts])).astype(np.float32)
     novelties = weights @ np.stack([q.rule_novelties for q, _ in parts])
-    return decision.averaged(p, scores=scores, novelties=novelties)
+    animal = weighted([(q.animal, weight) for q, weight in parts])
+    return decision.averaged(p, scores=scores, novelties=novelties, animal=animal)
 
 
 def _shared(p: Prediction, q: Prediction) -> float:

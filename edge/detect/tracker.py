@@ -42,9 +42,7 @@ class TrackerConfig(Section):
 
     @property
     def decisive(self) -> dict[str, Any]:
-        """What digests of configurations name: `narrow` came after the first, and is left out where
-        it is on.
-        """
+        """What digests of configurations name; `narrow`, which came later, where it is off."""
         return self.model_dump(exclude={"narrow"} if self.narrow else None)
 
 
@@ -138,6 +136,8 @@ class Tracker:
             return
         self._remember(judged, nearby)
         parts = [p.carrying((score,)) for score in p.accepted] if p.others else [p]
+        if p.is_nothing:
+            parts = []
         present = {part.label for part in parts}
         over = self._over(p, present)
         waiting = {label: self._open[label].hand_over() for label in over if label in present}

@@ -45,7 +45,7 @@ def discovery(device: str, *, topics: Topics, info: Mapping[str, Any]) -> dict[s
         "mf": PROJECT,
         "mdl": "Recorder",
     }
-    entities = {**_events(topics), **_microphone(topics)}
+    entities = {**_events(topics), **_totals(topics), **_microphone(topics)}
     return {
         "dev": {**about, "sa": site} if site else about,
         "o": {"name": PROJECT, "sw": version},
@@ -88,6 +88,11 @@ def _events(topics: Topics) -> dict[str, dict[str, Any]]:
         "value_template": "{{ value_json.score }}",
         "suggested_display_precision": 2,
     }
+    return {"event": event, "species": species, "score": score}
+
+
+def _totals(topics: Topics) -> dict[str, dict[str, Any]]:
+    """Return the entities of how much was found today."""
     today = {
         "p": "sensor",
         "name": "Detections today",
@@ -96,7 +101,15 @@ def _events(topics: Topics) -> dict[str, dict[str, Any]]:
         "state_topic": topics.today,
         "value_template": "{{ value_json.events }}",
     }
-    return {"event": event, "species": species, "score": score, "today": today}
+    unnamed = {
+        "p": "sensor",
+        "name": "Unnamed animals today",
+        "icon": "mdi:help-circle-outline",
+        "state_class": "total_increasing",
+        "state_topic": topics.today,
+        "value_template": "{{ value_json.unnamed }}",
+    }
+    return {"today": today, "unnamed": unnamed}
 
 
 def _microphone(topics: Topics) -> dict[str, dict[str, Any]]:

@@ -22,7 +22,8 @@ SHOWN = ("label", "common_name", "scientific_name", "score", "start_utc")
 
 
 class Today:
-    """Counts the events of named species that have begun today, by the recorder's own time zone.
+    """Counts the events that have begun today, of named species and unknown ones apart, by the
+    recorder's own time zone.
 
     One thread only.
     """
@@ -39,11 +40,13 @@ class Today:
         self._now = now
         self._of: tuple[date, int] | None = None  # the day, and the generation of the store
         self._number = 0  # of the last row that was read
-        self._events = 0
+        self._events = self._unnamed = 0
         self._last: Mapping[str, Any] = {}
 
     def summary(self) -> dict[str, Any] | None:
-        """Return the number of events and the last one; None while the store cannot be read."""
+        """Return how many events there are, and the last of a named species; None while the store
+        cannot be read.
+        """
         of = (self._now().date(), self._store.generation)
         try:
             if of != self._of:
@@ -59,12 +62,13 @@ class Today:
             "device": self._device,
             "date": of[0].isoformat(),
             "events": self._events,
+            "unnamed": self._unnamed,
             **{key: self._last.get(key) for key in SHOWN},
         }
 
     def _begin(self, day: date) -> None:
         """Count back from the newest event to the first of a day before."""
-        self._number, self._events, self._last = 0, 0, {}
+        self._number, self._events, self._unnamed, self._last = 0, 0, 0, {}
         before = BEYOND
         while rows := self._rows(before, newest_first=True):
             self._number = max(self._number, rows[0][0])
@@ -83,7 +87,9 @@ class Today:
             found = start.astimezone(self._now().tzinfo).date()
         except (ValueError, KeyError, AttributeError, OverflowError):
             return None  # a row that damage has made undatable
-        if content.get("label") is not None:
+        if content.get("label") is None:
+            self._unnamed += found == day
+        else:
             self._events += found == day
             if newer or not self._last:
                 self._last = content

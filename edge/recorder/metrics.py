@@ -17,7 +17,8 @@ from edge.mqtt.reasons import ERROR_REASONS
 from edge.recorder.asked_metrics import AskedMetrics
 from edge.store.effort import FATES, Fate, WindowFate
 from edge.store.outbox import MESSAGE_KINDS
-from edge.types import Prediction
+from edge.store.outcomes import OUTCOMES
+from edge.types import Outcome, Prediction
 
 __all__ = ["Metrics"]
 
@@ -56,6 +57,8 @@ class Metrics:
         text = "Audio by what became of it; adds up to elapsed time."
         self._audio = counter("edge_audio_seconds", text, ["fate"])
         self._windows = counter("edge_windows", "Windows by outcome.", ["outcome"])
+        text = "Judged windows by what they are, before smoothing."
+        self._outcomes = counter("edge_judged_windows", text, ["outcome"])
         self._detections = counter("edge_detections", "Events by species, or unknown.", ["label"])
         text = "Events that were left out: below the precision that is wanted."
         self._left_out = counter("edge_events_left_out", text)
@@ -112,6 +115,7 @@ class Metrics:
         series = {
             self._audio: FATES,
             self._windows: ("judged", "gated", "private", "dropped", "failed"),
+            self._outcomes: OUTCOMES,
             self._fault: ("dead", "stuck", "cancelled"),
             self._mqtt_errors: ERROR_REASONS,
             self._sent: MESSAGE_KINDS,
@@ -148,9 +152,16 @@ class Metrics:
         """Count time between two streams, of which nothing is known."""
         self._audio.labels("unknown").inc(seconds)
 
-    def window(self, prediction: Prediction, *, fate: WindowFate) -> None:
-        """Count a window that was judged, gated or private; a gated one took no inference."""
+    def window(
+        self, prediction: Prediction, *, fate: WindowFate, outcome: Outcome | None = None
+    ) -> None:
+        """Count a window that was judged, gated or private; a gated one took no inference.
+
+        `outcome` is what a judged one is.
+        """
         health = prediction.health
+        if outcome is not None:
+            self._outcomes.labels(outcome).inc()
         self._windows.labels("judged" if fate == "heard" else fate).inc()
         if fate != "gated":
             self._frontend.observe(prediction.frontend_s)

@@ -8,12 +8,14 @@ from dataclasses import dataclass
 from edge.bundle import Bundle, load_bundles
 from edge.bundle.places import named_bundle
 from edge.bundle.precision import LeastScores
+from edge.clock import Clock
 from edge.config.config import Config
 from edge.detect.engines import load_models
 from edge.detect.model import Classifier
 from edge.detect.place import PlaceSpecies, place_species
 from edge.detect.precision import PrecisionFilter, least_scores
 from edge.detect.privacy import Privacy
+from edge.detect.site import Expected, site_of
 from edge.detect.species_names import resolve_species
 from edge.detect.windows import windower_of
 from edge.errors import blamed_on, known_as
@@ -58,6 +60,17 @@ class RecorderPlan:
     def memory(self) -> SoundMemory:
         """How much sound is kept, in memory."""
         return sound_memory(self.config, window_s=self.bundle.frontend.window_s)
+
+    def site(self, clock_at: Callable[[int], Clock]) -> Expected:
+        """Return what withholds labels that are not expected, by the clock `clock_at` a sample."""
+        chosen = self.config.site
+        return site_of(
+            chosen.species,
+            self.place_species,
+            clock_at=clock_at,
+            decision=self.model.decision,
+            off_list=chosen.offlist,
+        )
 
 
 def sound_memory(config: Config, *, window_s: float) -> SoundMemory:

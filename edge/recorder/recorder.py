@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Iterator
 
 from edge.detect.pipeline import detect
-from edge.detect.site import site_of
 from edge.detect.smoothing import smoothing_of
 from edge.detect.tracker import Tracker
 from edge.detect.windows import windower_of
@@ -32,7 +31,7 @@ from edge.sources.microphone import Microphone
 from edge.sources.portaudio import AudioSystem
 from edge.store.effort import FATES, Effort, WindowFate
 from edge.store.store import Store
-from edge.types import AudioBlock, Detection, Gap, Prediction, Window
+from edge.types import AudioBlock, Detection, Gap, Outcome, Prediction, Window
 
 __all__ = ["Recorder"]
 
@@ -60,6 +59,7 @@ class Recorder:
         self.plan = plan
         self._rate_hz = plan.bundle.frontend.sample_rate_hz
         self._clock = clock
+        self._site = plan.site(clock.at)
         clock.zone = plan.config.site.zone
         self._notifier = notifier
         self._metrics = metrics
@@ -130,13 +130,7 @@ class Recorder:
                 decision=decision,
                 identity=f"{stream}|{plan.provenance.identity}",
                 config=plan.config.tracker,
-                site=site_of(
-                    plan.config.site.species,
-                    plan.place_species,
-                    clock_at=self._clock.at,
-                    decision=decision,
-                    off_list=plan.config.site.offlist,
-                ),
+                site=self._site,
                 precision=plan.precision(self.keeper.event_left_out),
             ),
             meter=self,
@@ -159,8 +153,9 @@ class Recorder:
         start, end = prediction.start_sample, prediction.end_sample
         self._judged.prediction(prediction)
         fate = self._fate(prediction)
-        self.effort.window(start, end, fate=fate)
-        self._metrics.window(prediction, fate=fate)
+        outcome = self._outcome(prediction) if fate == "heard" else None
+        self.effort.window(start, end, fate=fate, outcome=outcome)
+        self._metrics.window(prediction, fate=fate, outcome=outcome)
         self._health_log.note(prediction.health, swing=self.microphone.swing)
         now_s = self._monotonic_s()
         if now_s - self._health_kept_s >= HEALTH_EVERY_S:
@@ -175,6 +170,10 @@ class Recorder:
         if prediction.health.gated:
             return "gated"
         return "private" if self.plan.privacy.drops(prediction) else "heard"
+
+    def _outcome(self, prediction: Prediction) -> Outcome:
+        """Return what a window is at this site, before it is smoothed with its neighbours."""
+        return self.plan.model.decision.outcome(self._site(prediction))
 
     def failed(self, window: Window, error: BackendError) -> None:
         """See `Meter.failed`.

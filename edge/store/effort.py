@@ -12,8 +12,11 @@ down or began anew, as a row of its own.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, get_args
+
+from edge.store.outcomes import OutcomeCounts
+from edge.types import Outcome
 
 __all__ = ["FATES", "Effort", "EffortMinute", "Fate", "WindowFate", "unknown_minute"]
 
@@ -30,7 +33,8 @@ class EffortMinute:
     `heard`, `lost`, `gated`, `dropped`, `unknown` and `private` count samples at `sample_rate_hz`.
     Time of which nothing is known stands alone, and may be longer than a minute. `clips_withheld`
     are the clips that were not written in it because of `privacy`, `below_precision` the events
-    that were left out because of `model.precision`.
+    that were left out because of `model.precision`, `windows` the windows that were heard, by what
+    they are; each belongs to the minute in which what is new in it begins.
     """
 
     start_sample: int
@@ -44,6 +48,7 @@ class EffortMinute:
     private: int = 0
     clips_withheld: int = 0
     below_precision: int = 0
+    windows: OutcomeCounts = field(default_factory=OutcomeCounts)
 
     def seconds(self, fate: Fate) -> float:
         """Return the seconds of one fate."""
@@ -73,8 +78,9 @@ class Effort:
         self._start = start_sample  # of the open minute
         self._samples: dict[Fate, int] = dict.fromkeys(FATES, 0)
         self._totals: dict[Fate, int] = dict.fromkeys(FATES, 0)
-        self._clips_withheld = 0  # in the open minute, as is the next
+        self._clips_withheld = 0  # in the open minute, as are the next
         self._below_precision = 0
+        self._windows = OutcomeCounts()
         self._closed: list[EffortMinute] = []
 
     def block(self, start_sample: int, end_sample: int) -> None:
@@ -100,9 +106,20 @@ class Effort:
         self._dropped_until = self._arrived = max(self._arrived, end_sample)
         self._settle(self._arrived, "dropped")
 
-    def window(self, start_sample: int, end_sample: int, *, fate: WindowFate) -> None:
-        """Enter a window and its fate; what was skipped before it is dropped."""
+    def window(
+        self,
+        start_sample: int,
+        end_sample: int,
+        *,
+        fate: WindowFate,
+        outcome: Outcome | None = None,
+    ) -> None:
+        """Enter a window, its fate and, where it was heard, what it is; what was skipped before it
+        is dropped.
+        """
         self._settle(min(start_sample, self._arrived), "dropped")
+        if outcome is not None:
+            self._windows = self._windows.with_one(outcome)
         self._settle(min(end_sample, self._arrived), fate)
 
     def clip_withheld(self) -> None:
@@ -125,7 +142,8 @@ class Effort:
     def flush(self) -> list[EffortMinute]:
         """End the stream: settle what is left, and return the open minute, too."""
         self._settle(self._arrived, "dropped")
-        if self._settled > self._start or self._clips_withheld or self._below_precision:
+        counted = self._clips_withheld or self._below_precision or self._windows.total
+        if self._settled > self._start or counted:
             self._close()
         return self.minutes()
 
@@ -157,6 +175,7 @@ class Effort:
         self._start = self._settled
         self._samples = dict.fromkeys(FATES, 0)
         self._clips_withheld = self._below_precision = 0
+        self._windows = OutcomeCounts()
 
     def _minute(self) -> EffortMinute:
         return EffortMinute(
@@ -165,5 +184,6 @@ class Effort:
             sample_rate_hz=self._rate_hz,
             clips_withheld=self._clips_withheld,
             below_precision=self._below_precision,
+            windows=self._windows,
             **self._samples,
         )

@@ -32,7 +32,8 @@ ADD_MINUTE = """
 INSERT OR IGNORE INTO effort
 VALUES ((SELECT next FROM history), :key, :bytes, :start_utc, :start_sample, :end_sample,
         :sample_rate_hz, :heard_s, :lost_s, :gated_s, :dropped_s,
-        :boot_id, :offset_us, :synced, 0, :private_s, :clips_withheld, :below_precision)
+        :boot_id, :offset_us, :synced, 0, :private_s, :clips_withheld, :below_precision,
+        :windows_label, :windows_unknown, :windows_other, :windows_nothing)
 """
 UNDATED_MINUTES = """
 SELECT number, start_utc, offset_us FROM effort WHERE boot_id = ? AND NOT synced AND NOT sent
@@ -139,6 +140,7 @@ class History:
             "clips_withheld": minute.clips_withheld,
             "below_precision": minute.below_precision,
             **{f"{fate}_s": minute.seconds(fate) for fate in FATES},
+            **minute.windows.as_columns(),
         }
         added = self._db.execute(ADD_MINUTE, {**row, **_columns(dating)})
         if added.rowcount == 0:

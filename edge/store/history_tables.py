@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["RECOUNT", "TABLES", "UPGRADE_FROM_2"]
+__all__ = ["RECOUNT", "TABLES", "UPGRADE_FROM_2", "UPGRADE_FROM_3"]
 
 # `number` grows with age across both tables, so that the oldest of all is known.
 TABLES = """
@@ -24,7 +24,9 @@ CREATE TABLE effort (
     heard_s REAL NOT NULL, lost_s REAL NOT NULL, gated_s REAL NOT NULL, dropped_s REAL NOT NULL,
     boot_id TEXT NOT NULL, offset_us INTEGER NOT NULL, synced INTEGER NOT NULL,
     sent INTEGER NOT NULL DEFAULT 0, private_s REAL NOT NULL DEFAULT 0,
-    clips_withheld INTEGER NOT NULL DEFAULT 0, below_precision INTEGER NOT NULL DEFAULT 0);
+    clips_withheld INTEGER NOT NULL DEFAULT 0, below_precision INTEGER NOT NULL DEFAULT 0,
+    windows_label INTEGER NOT NULL DEFAULT 0, windows_unknown INTEGER NOT NULL DEFAULT 0,
+    windows_other INTEGER NOT NULL DEFAULT 0, windows_nothing INTEGER NOT NULL DEFAULT 0);
 CREATE INDEX effort_undated ON effort (boot_id) WHERE NOT synced AND NOT sent;
 CREATE TRIGGER detections_added AFTER INSERT ON detections BEGIN
     UPDATE history SET bytes = bytes + new.bytes, next = next + 1;
@@ -51,7 +53,13 @@ END;
 UPGRADE_FROM_2 = """
 ALTER TABLE effort ADD COLUMN private_s REAL NOT NULL DEFAULT 0;
 ALTER TABLE effort ADD COLUMN clips_withheld INTEGER NOT NULL DEFAULT 0;
+"""
+UPGRADE_FROM_3 = """
 ALTER TABLE effort ADD COLUMN below_precision INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE effort ADD COLUMN windows_label INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE effort ADD COLUMN windows_unknown INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE effort ADD COLUMN windows_other INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE effort ADD COLUMN windows_nothing INTEGER NOT NULL DEFAULT 0;
 """
 # What is derived from the rows is derived anew at each opening: sizes and a number by which damage
 # would have everything pruned, or nothing stored. A row of no possible size counts as a small one.

@@ -11,7 +11,7 @@ __all__ = ["LAYOUT"]
 # other tables counts as damaged.
 LAYOUT = Layout(
     tables=history_tables.TABLES + outbox_tables.TABLES,
-    version=3,
-    upgrades={2: history_tables.UPGRADE_FROM_2},
+    version=4,
+    upgrades={2: history_tables.UPGRADE_FROM_2, 3: history_tables.UPGRADE_FROM_3},
     recount=history_tables.RECOUNT + outbox_tables.RECOUNT,
 )

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 from edge.clock import EPOCH, Clock
 from edge.store.dating import Dating, time_of
 from edge.store.effort import FATES, EffortMinute
+from edge.store.outcomes import COLUMNS as WINDOWS
+from edge.store.outcomes import counts_in
 
 if TYPE_CHECKING:
     from edge.store.store import Store
@@ -32,7 +34,7 @@ __all__ = [
 # Stream and uncertainty are in the key of an open minute: `STREAM/open/UNCERTAINTY_S`.
 OPEN = "/open/"
 EVENTS = ("clips_withheld", "below_precision")
-COUNTS = ("heard_s", "lost_s", "gated_s", "dropped_s", "private_s", *EVENTS)
+COUNTS = ("heard_s", "lost_s", "gated_s", "dropped_s", "private_s", *EVENTS, *WINDOWS)
 COLUMNS = "start_utc, start_sample, end_sample, sample_rate_hz, boot_id, offset_us, synced"
 FIRST = """
 SELECT start_utc, sample_rate_hz, boot_id, offset_us, synced FROM effort ORDER BY number LIMIT 1
@@ -153,5 +155,5 @@ def _understood(row: Mapping[str, Any]) -> tuple[LedgerEnd, OpenMinute | None]:
     samples = {fate: round(row[f"{fate}_s"] * rate_hz) for fate in FATES if fate != "unknown"}
     bounds = {name: row[name] for name in ("start_sample", "end_sample", "sample_rate_hz")}
     events = {name: int(row[name]) for name in EVENTS}
-    minute = EffortMinute(**bounds, **samples, **events)
+    minute = EffortMinute(**bounds, **samples, **events, windows=counts_in(row))
     return end, OpenMinute(stream=stream, minute=minute, clock=clock, dating=dating)

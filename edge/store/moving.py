@@ -15,8 +15,8 @@ HISTORY = {
     ),
     "effort": (
         "key, bytes, start_utc, start_sample, end_sample, sample_rate_hz, heard_s, lost_s, "
-        "gated_s, dropped_s, private_s, clips_withheld, below_precision, boot_id, offset_us, "
-        "synced, sent"
+        "gated_s, dropped_s, private_s, clips_withheld, below_precision, windows_label, "
+        "windows_unknown, windows_other, windows_nothing, boot_id, offset_us, synced, sent"
     ),
 }
 OUTBOX = "sink, kind, key, payload, bytes, boot_id, offset_us, synced, run, stored_us"

@@ -12,8 +12,11 @@ import jsonschema
 import pytest
 
 from edge.clock import parse_zone, rfc3339
+from edge.detect.decision import outcome_of
+from edge.replay.payloads import window_payload
 from edge.replay.replayer import Replayer
 from edge.store.effort import EffortMinute
+from edge.store.outcomes import OutcomeCounts
 from edge.types import Score
 from edge.wire import (
     SCHEMA_VERSION,
@@ -22,7 +25,6 @@ from edge.wire import (
     health_payload,
     info_payload,
     recorder_payload,
-    window_payload,
 )
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -30,14 +32,14 @@ SCHEMA = json.loads((ROOT / "config" / "detection.v1.schema.json").read_text(enc
 
 DETECTION_FIELDS = (
     *("schema_version", "id", "state", "source"),
-    *("label", "common_name", "scientific_name", "kind"),
+    *("label", "common_name", "scientific_name", "kind", "outcome"),
     *("nearest", "score", "novelty", "top"),
     *("start_sample", "end_sample", "peak_sample", "sample_rate_hz"),
     *("start_s", "end_s", "start_utc", "end_utc", "windows"),
     *("health", "clock", "bundle", "variant", "backend", "config", "code"),
 )
 # Messages that were kept from before do not have them.
-ADDED_FIELDS = {"kind", "variant", "backend"}
+ADDED_FIELDS = {"kind", "outcome", "variant", "backend"}
 RECORDER_FIELDS = ("device", "site", "boot_id", "clip")
 LEVELS = ("rms_dbfs", "peak_dbfs", "clip_ratio", "dc", "dead", "stuck")
 # Where frames or overlapping windows tell start and end.
@@ -46,7 +48,7 @@ LOCAL_FIELDS = ("start_local",)  # where the zone is known
 REPLAY_FIELDS = ("recording",)
 PROBABILITY_FIELDS = ("probability", "calibration")  # where the bundle is calibrated
 WINDOW_FIELDS = (
-    *("file", "start_s", "end_s", "label", "nearest", "score", "novelty", "top"),
+    *("file", "start_s", "end_s", "label", "outcome", "nearest", "score", "novelty", "top"),
     "unjudged",
 )
 
@@ -78,8 +80,10 @@ def test_the_fields_of_version_1_are_frozen(payloads: list[dict[str, Any]]) -> N
     assert {tuple(p) for p in payloads if p["label"] is None} == {DETECTION_FIELDS}
     assert SCHEMA["required"] == [name for name in DETECTION_FIELDS if name not in ADDED_FIELDS]
     of_heads = ("bundles", "trunk")  # of several bundles, and of heads
+    fields = list(DETECTION_FIELDS)
+    fields.insert(fields.index("novelty") + 1, "animal")  # where the bundle can tell
     assert tuple(name for name in SCHEMA["properties"] if name not in of_heads) == (
-        DETECTION_FIELDS
+        tuple(fields)
         + RECORDER_FIELDS
         + ("interrupted", "clip_withheld")
         + LOCAL_FIELDS
@@ -159,6 +163,11 @@ def test_the_fields_of_effort_are_frozen(replayer: Replayer, recording: str) -> 
     assert withheld == {**effort, "heard_s": 10.0, "private_s": 20.0, "clips_withheld": 2}
     weak = effort_payload(replace(minute, below_precision=3), device="r1", boot_id="b", clock=clock)
     assert weak == {**effort, "below_precision": 3}
+    # What windows were is there where any was heard.
+    counted = replace(minute, windows=OutcomeCounts(label=2, unknown=1, nothing=57))
+    told = effort_payload(counted, device="r1", boot_id="b", clock=clock)
+    windows = {"label": 2, "unknown": 1, "other": 0, "nothing": 57}
+    assert told == {**effort, "windows": windows}
 
 
 def test_the_fields_of_health_and_info_are_frozen(replayer: Replayer, recording: str) -> None:
@@ -190,8 +199,14 @@ def test_the_fields_of_a_window_are_frozen(
     replayer: Replayer, recording: str, tmp_path: Path
 ) -> None:
     result = replayer.replay(recording, spool=tmp_path / "spool")
+    is_animal, provenance = replayer.provenance.is_animal, replayer.provenance
     lines = [
-        window_payload(p, file=result.file, provenance=replayer.provenance)
+        window_payload(
+            p,
+            file=result.file,
+            outcome=outcome_of(p, is_animal=is_animal),
+            provenance=provenance,
+        )
         for p in result.predictions()
     ]
     assert lines
@@ -200,6 +215,7 @@ def test_the_fields_of_a_window_are_frozen(
         gated = line["nearest"] is None
         assert len(line["top"]) == (0 if gated else 3)
         assert (line["label"] is None) == (line["novelty"] > 0.5)
+        assert line["outcome"] == ("unknown" if line["label"] is None else "label")
 
 
 def test_digests_say_what_made_the_detection(

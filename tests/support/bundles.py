@@ -27,6 +27,7 @@ from edge.bundle import (
     Variant,
     write_bundle,
 )
+from edge.bundle.animal import AnimalRule
 from edge.bundle.heads import Activation, MaxLogit
 from edge.bundle.occurrence import Occurrence
 from edge.bundle.probability import ScoreCalibration
@@ -137,6 +138,8 @@ def choir_bundle(
     golden_errors: Mapping[str, float] | None = None,
     list_margin: ListMargin | None = None,
     activation: Activation = "sigmoid",
+    labels: Sequence[Label] = LABELS,
+    animal: AnimalRule | None = None,
 ) -> Bundle:
     """Write a bundle that hears each of the three tones by itself; noise is none of them.
 
@@ -160,7 +163,8 @@ def choir_bundle(
     samples = tone(300.0, 1.0) + tone(3000.0, 1.0)
     manifest = Manifest(
         name="choir",
-        labels=LABELS,
+        labels=tuple(labels),
+        animal=animal,
         frontend=SPEC,
         activation=activation,
         rule="max_logit",

@@ -22,6 +22,7 @@ from train.adapting.windows import holding
 from train.corpus.corpus import Corpus, Recording
 from train.corpus.prepare import usable_recordings
 from train.corpus.readers import read_listing
+from train.corpus.species_match import Names
 from train.corpus.splits import SplitPlan, split_recordings
 from train.corpus.synthesised import with_noise
 from train.judging.calibrate_head import calibrate_head
@@ -31,7 +32,6 @@ from train.judging.evaluate import evaluate
 from train.judging.events import events_in
 from train.judging.probability import NO_PROBABILITY, scores_of
 from train.judging.probability_report import measure_probability
-from train.judging.species_match import Names
 from train.windows.listening import Watch
 from train.windows.outputs import WindowOutputs
 

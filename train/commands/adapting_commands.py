@@ -99,6 +99,7 @@ def _write(adapted: Adapted, trunk: Bundle, out: Path) -> Bundle:
         training_data=adapted.corpus.digest,
         code=code_version(),
         metrics=headline(adapted.report),
+        animal=adapted.calibration.animal,
         licence=trunk.manifest.licence,
         source=f"a head on {trunk.manifest.name}"[:200],
     )

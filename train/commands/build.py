@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from train.corpus.corpus import Corpus
 from train.corpus.summary import markdown_table
 from train.export.card import render_card
 from train.export.export import export_bundle
-from train.judging.calibrate import calibrate, calibrate_turn
+from train.judging.calibrate import animal_rule, calibrate, calibrate_turn
 from train.judging.calibration import Calibration
 from train.judging.compare import compare
 from train.judging.evaluate import evaluate
@@ -65,7 +66,7 @@ def calibrate_run(run: TrainedRun, corpus: Corpus, *, acceptance: float = 0.95) 
             turns=turns,
         )
 
-    calibration = calibrated(validation)
+    calibration = replace(calibrated(validation), animal=animal_rule(corpus, validation))
     calibration.save(run.folder / CALIBRATION)
     calibrate_scores(run, corpus, calibrated)
     return calibration
@@ -121,14 +122,14 @@ def export_run(run: TrainedRun, corpus: Corpus, *, path: Path, name: str) -> Bun
     report = run.folder / "report"
     if not (report / "report.json").exists():
         raise UserError(f"{report / 'report.json'}: is missing; run 'edge-train evaluate' first")
-    head = Calibration.load(run.folder / CALIBRATION).head
+    calibration = Calibration.load(run.folder / CALIBRATION)
     text = (report / "report.md").read_text(encoding="utf-8")
     numbers = read_json(report / "report.json")
     splits = fold_splits(corpus, fold=run.fold)
     card = render_card(run, corpus, splits, name=name, report=text, notes=run.recipe.notes)
     return export_bundle(
         run,
-        head,
+        calibration,
         corpus,
         path=path,
         name=name,

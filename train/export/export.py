@@ -24,6 +24,7 @@ from edge.errors import UserError
 from train.corpus.corpus import Corpus
 from train.export.streaming import local_frames_of, streaming_proto
 from train.export.version import code_version
+from train.judging.calibration import Calibration
 from train.learning.run import TrainedRun
 
 __all__ = [
@@ -45,7 +46,7 @@ Array = NDArray[np.float32]
 
 def export_bundle(
     run: TrainedRun,
-    head: Head,
+    calibration: Calibration,
     corpus: Corpus,
     *,
     path: Path,
@@ -55,7 +56,7 @@ def export_bundle(
     scores: ScoreCalibration | None = None,
 ) -> Bundle:
     """Write the bundle at `path`; raises `UserError` when torch and ONNX disagree."""
-    spec = run.recipe.frontend
+    spec, head = run.recipe.frontend, calibration.head
     samples = golden_samples(spec)
     features = Frontend(spec)(samples)[None]
     model = to_onnx(run.network, spec)
@@ -73,6 +74,7 @@ def export_bundle(
         training_data=corpus.digest,
         code=code_version(),
         metrics=metrics,
+        animal=calibration.animal,
         frame_threshold=FRAME_THRESHOLD if "frames" in extra_outputs else None,
         attention="attention" in extra_outputs,
         local=local_frames_of(run.network),
@@ -84,6 +86,7 @@ def export_bundle(
 
 
 def _golden(samples: Array, answers: dict[str, Array], extra_outputs: tuple[str, ...]) -> Golden:
+    """Return the golden window, the first of those that were answered."""
     return Golden(
         samples=samples,
         embedding=answers["embedding"][0],

@@ -16,7 +16,6 @@ from torch import Tensor, nn
 
 from edge.bundle.local import BEFORE, LOCAL, LocalFrames
 from edge.bundle.spec import FrontendSpec
-from train.networks.local import HOP, SPAN
 
 __all__ = ["local_frames_of", "streaming_proto"]
 
@@ -38,7 +37,8 @@ class _Following(nn.Module):
 
 def local_frames_of(network: nn.Module) -> LocalFrames | None:
     """Return the local frames of a network, None of one that has none."""
-    return LocalFrames(span=SPAN, hop=HOP) if hasattr(network, "of_local_frames") else None
+    sharing: LocalFrames | None = getattr(network, "sharing", None)
+    return sharing
 
 
 def streaming_proto(network: nn.Module, spec: FrontendSpec, *, opset: int) -> onnx.ModelProto:
@@ -47,7 +47,8 @@ def streaming_proto(network: nn.Module, spec: FrontendSpec, *, opset: int) -> on
     example = torch.zeros(2, *spec.shape)
     with torch.no_grad():
         width = following.network.local_frames(example).shape[1]
-    dim = torch.export.Dim
+    dim, local = torch.export.Dim, local_frames_of(network)
+    assert local is not None
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the exporter warns about its own internals
         program = torch.onnx.export(
@@ -56,7 +57,7 @@ def streaming_proto(network: nn.Module, spec: FrontendSpec, *, opset: int) -> on
             input_names=["features", BEFORE],
             output_names=["embedding", "logits", "frames", LOCAL],
             dynamic_shapes=(
-                {0: dim("batch", min=1), 3: dim("time", min=SPAN)},
+                {0: dim("batch", min=1), 3: dim("time", min=local.span)},
                 {2: dim("known", min=0)},
             ),
             opset_version=opset,

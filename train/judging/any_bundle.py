@@ -18,6 +18,7 @@ from train.judging.bundle_rules import (
     costs_of,
     margin_of,
     rules_of,
+    told_apart,
 )
 from train.judging.collection import Collection, collect
 from train.judging.heard_events import events_heard
@@ -139,5 +140,6 @@ def _measured(
         "rules": [measure_rule(name, judged, draw, classes) for name, judged in rules.items()],
         "costs": costs_of(answers),
         "list_margin": margin_of(bundle, answers, species),
+        "animal": told_apart(bundle, answers, windows),
         "by_species": by_species(collection.corpus, collection.labels, windows, recordings),
     }

@@ -7,6 +7,7 @@ from typing import Any
 
 from edge.errors import one_line
 from train.corpus.summary import markdown_table
+from train.judging.animal_curves import outcomes_section
 from train.judging.probability_report import probability_parts
 from train.judging.report import (
     accepted_table,
@@ -46,6 +47,7 @@ def render_bundle_report(report: Mapping[str, Any]) -> str:
         "and how much of all that is named is right.",
         _costs(report["costs"]),
         *_margin(report),
+        *outcomes_section(report),
         "## By species",
         "Recordings of the species; precision, recall and F1 among recordings of known species "
         "without rejection, then F1 among all recordings with rejection.",

@@ -12,12 +12,21 @@ from numpy.typing import NDArray
 
 from edge.bundle import Bundle
 from train.corpus.corpus import Corpus
+from train.judging.animal_curves import Outcomes, measure_outcomes
 from train.judging.hearing import Heard
 from train.judging.judged import Judged, by_recording
 from train.judging.truth import Truth, truth_of
 from train.windows.outputs import WindowOutputs
 
-__all__ = ["Answers", "answers_of", "as_it_decides", "costs_of", "margin_of", "rules_of"]
+__all__ = [
+    "Answers",
+    "answers_of",
+    "as_it_decides",
+    "costs_of",
+    "margin_of",
+    "rules_of",
+    "told_apart",
+]
 
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -38,6 +47,9 @@ class Answers:
     listed: Floats
     off_list: Floats
     novelty: Floats
+    animal: Floats
+    named_any: Mask
+    other: Mask
     means: Floats
 
     @property
@@ -106,6 +118,9 @@ def answers_of(corpus: Corpus, labels: tuple[str, ...], heard: Mapping[int, Hear
         listed=joined("listed").astype(np.float64),
         off_list=joined("off_list").astype(np.float64),
         novelty=joined("novelty").astype(np.float64),
+        animal=joined("animal").astype(np.float64),
+        named_any=joined("named"),
+        other=joined("other"),
         means=np.stack([answer.means for answer in heard.values()]).astype(np.float64),
     )
 
@@ -125,6 +140,27 @@ def as_it_decides(bundle: Bundle, answers: Answers, species: Sequence[int]) -> J
         return answers.judged(-answers.listed, accepted)
     outdone = answers.off_list - answers.listed
     return answers.judged(answers.margin, accepted & (outdone <= margin.threshold))
+
+
+def told_apart(bundle: Bundle, answers: Answers, judged: Judged) -> dict[str, Any] | None:
+    """Return what windows become, as a recorder tells it; None where the bundle cannot tell.
+
+    An animal that the list withholds is an unknown one, however surely it stands out.
+    """
+    rule = bundle.manifest.animal
+    if rule is None:
+        return None
+    withheld = answers.named_any & ~judged.accepted & ~answers.other
+    return measure_outcomes(
+        Outcomes(
+            kind=judged.truth.kind,
+            named=judged.accepted | answers.other,
+            right=judged.accepted & (judged.opened == judged.truth.species),
+            other=answers.other & ~judged.accepted,
+            animal=np.where(withheld, 1.0, answers.animal),
+            threshold=rule.threshold,
+        )
+    )
 
 
 def rules_of(bundle: Bundle, answers: Answers, *, acceptance: float) -> dict[str, Judged]:

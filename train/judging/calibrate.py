@@ -13,10 +13,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edge.bundle.animal import AnimalRule
 from edge.bundle.heads import Activation, Head, Rule
 from edge.errors import UserError
 from train.corpus.corpus import Corpus
 from train.corpus.splits import group_of
+from train.judging.animal import NetworkOutputs, fit_animal
 from train.judging.calibration import Calibration
 from train.judging.contrasts import NOISES
 from train.judging.left_out import Turn, as_in_turns, calibration_truth
@@ -25,7 +27,7 @@ from train.judging.rules import PAPER, fit_blend, fit_rules, held_out_blend, hel
 from train.judging.truth import BACKGROUND, UNKNOWN, Truth, truth_of
 from train.windows.outputs import WindowOutputs
 
-__all__ = ["calibrate", "calibrate_turn", "choose_rule", "macro_auroc"]
+__all__ = ["animal_rule", "calibrate", "calibrate_turn", "choose_rule", "macro_auroc"]
 
 PAPER_THRESHOLD = -float(np.log(0.5))  # the paper rejects when the density is below 0.5
 TIE = 1e-3  # of AUROC
@@ -73,6 +75,16 @@ def calibrate(
         heads=heads,
         table=rows,
     )
+
+
+def animal_rule(corpus: Corpus, validation: WindowOutputs) -> AnimalRule | None:
+    """Return the rule by which an animal stands out, fitted to windows of validation.
+
+    The labels of these outputs are all animals'. None where there is too little to learn it from.
+    """
+    outputs = NetworkOutputs.of_animals(validation)
+    kind = calibration_truth(corpus, validation).kind
+    return fit_animal(outputs, kind, groups_of(corpus, validation))
 
 
 def calibrate_turn(turn: Turn, activation: Activation, acceptance: float) -> Calibration:

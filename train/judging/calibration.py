@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edge.bundle.animal import AnimalRule
 from edge.bundle.arrays import read_arrays
 from edge.bundle.heads import Activation, Head, rule_arrays, rule_from_arrays
 from edge.errors import UserError
@@ -25,7 +26,8 @@ PLAIN = ("labels", "activation", "acceptance", "chosen", "table")
 class Calibration:
     """Every rule with its threshold, and the one that was `chosen`.
 
-    `table` says why: a row per rule with its numbers on validation.
+    `table` says why: a row per rule with its numbers on validation. `animal` says whether an animal
+    stands out; None where there was too little to learn that from.
     """
 
     labels: tuple[str, ...]
@@ -34,6 +36,7 @@ class Calibration:
     chosen: str
     heads: Mapping[str, Head]
     table: Sequence[Mapping[str, Any]]
+    animal: AnimalRule | None = None
 
     @property
     def head(self) -> Head:
@@ -47,7 +50,8 @@ class Calibration:
             for name, head in self.heads.items()
         }
         plain = {name: getattr(self, name) for name in PLAIN}
-        arrays: dict[str, NDArray[Any]] = {"json": np.array(json.dumps({**plain, "heads": heads}))}
+        plain |= {"heads": heads, "animal": self.animal and self.animal.as_mapping()}
+        arrays: dict[str, NDArray[Any]] = {"json": np.array(json.dumps(plain))}
         for i, head in enumerate(self.heads.values()):
             arrays |= rule_arrays(head.rule, f"head.{i}.")
         with replacing(Path(path)) as staged, staged.open("wb") as file:
@@ -67,7 +71,10 @@ class Calibration:
                 )
                 for i, (name, numbers) in enumerate(plain.pop("heads").items())
             }
-            return Calibration(**{**plain, "labels": tuple(plain["labels"])}, heads=heads)
+            animal = plain.pop("animal", None)
+            rule = None if animal is None else AnimalRule.parse(animal, where="animal")
+            labels = tuple(plain.pop("labels"))
+            return Calibration(**plain, labels=labels, heads=heads, animal=rule)
         except FileNotFoundError as exc:
             raise UserError(f"{path}: no such file; 'edge-train calibrate' writes it") from exc
         except (ValueError, KeyError, TypeError, AttributeError) as exc:

@@ -20,8 +20,8 @@ from edge.strictyaml import read_any
 from train.corpus.corpus import Corpus, Recording
 from train.corpus.prepare import usable_recordings
 from train.corpus.readers import read_listing
+from train.corpus.species_match import Names
 from train.judging.hearing import Question
-from train.judging.species_match import Names
 
 __all__ = ["DATA", "Collection", "collect"]
 

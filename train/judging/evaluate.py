@@ -13,8 +13,10 @@ from typing import Any
 
 import numpy as np
 
+from edge.bundle.animal import AnimalRule
 from edge.errors import UserError
 from train.corpus.corpus import Corpus
+from train.judging.animal_curves import measure_outcomes, outcomes_of
 from train.judging.calibration import Calibration
 from train.judging.judged import Judged, judge_recordings, judge_windows
 from train.judging.levels import (
@@ -75,10 +77,20 @@ def evaluate(
         scores = calibration.head.scores
         rows = judge_rows(corpus, validation, outputs, scores, resamples=resamples, seed=seed)
         report["rows"] = {**rows, "variants": [plain_estimates(v) for v in rows["variants"]]}
+    report |= _animal(calibration.animal, outputs, windows[calibration.chosen])
     report |= more or {}
     if out_dir is not None:
         _write(report, corpus, outputs, windows[calibration.chosen], recordings, Path(out_dir))
     return report
+
+
+def _animal(rule: AnimalRule | None, outputs: WindowOutputs, judged: Judged) -> Report:
+    """Return what windows become; all labels of these outputs are animals'."""
+    if rule is None:
+        return {}
+    animals = np.ones(len(outputs.labels), bool)
+    score = rule.score(outputs.embedding, outputs.logits, animals)
+    return {"animal": measure_outcomes(outcomes_of(judged, score, rule.threshold))}
 
 
 def _of_test(corpus: Corpus, outputs: WindowOutputs) -> WindowOutputs:

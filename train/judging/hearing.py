@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.bundle import FP32, Verdicts
+from edge.bundle import FP32, Bundle, Verdicts
 from train.judging.events import Judgements, events_of
 from train.windows.listening import Listened, Listener, in_processes
 
@@ -43,8 +43,11 @@ class Heard:
     + 1) are those of the asked species, and that of the best of the other animals that are listed;
     `means` (K + 1,) the same of the mean over the active windows, or over all where none is.
     `listed` and `off_list` (W,) are the best logits of animals that are on the list, and that are
-    not (-inf for none), `novelty` (W,) is that of the bundle's own rule, raw. `events` are the
-    label and the best score of each event of a listed animal, as a recorder makes them. `cut`: only
+    not (-inf for none), `novelty` (W,) is that of the bundle's own rule, raw. `animal` (W,) is how
+    surely an animal stands out, NaN where the bundle cannot tell; `named` (W,) says whether it has
+    the label of any animal, on the list or not, and `other` (W,) that of another sound. `events`
+    are the label and the best score of each event of a listed animal, as a recorder makes them.
+    `cut`: only
     its beginning was heard.
     """
 
@@ -56,6 +59,9 @@ class Heard:
     off_list: Floats
     novelty: Floats
     events: tuple[tuple[int, float], ...]
+    animal: Floats
+    named: Mask
+    other: Mask
     cut: bool
 
 
@@ -75,6 +81,7 @@ class _Ear:
         self._listener = Listener(question.bundle, question.hop_s)
         self._network = self._listener.bundle.networks[FP32]
         listed, animals = np.array(question.listed), np.array(question.animals)
+        self._animals = animals
         self._species = np.array(question.species, np.int64)
         remaining = listed & animals
         remaining[self._species] = False
@@ -92,7 +99,8 @@ class _Ear:
         embedding, logits, head = heard.embedding, heard.logits, self._network.head
         if self._network.top is not None:
             embedding, logits = self._network.top(embedding, logits)
-        scores = head.scores(logits)
+        verdicts = head(embedding, logits)
+        scores, given = verdicts.scores, _given(self._listener.bundle, verdicts)
         means = scores[heard.active if heard.active.any() else ...].mean(0, keepdims=True)
         return Heard(
             start_s=heard.start_s,
@@ -103,6 +111,9 @@ class _Ear:
             off_list=_best(logits, self._off_list),
             novelty=np.asarray(head.rule.novelty(embedding, logits), np.float32),
             events=self._events(heard, head(embedding, logits)),
+            animal=_animal(self._listener.bundle, heard),
+            named=np.logical_or.reduce(given[:, self._animals], axis=1),
+            other=np.logical_or.reduce(given[:, ~self._animals], axis=1),
             cut=heard.cut,
         )
 
@@ -121,6 +132,21 @@ class _Ear:
         """Return the scores (W, K + 1) that are looked at of those of all labels (W, N)."""
         others = scores[:, self._remaining].max(1, initial=-1)
         return np.column_stack([scores[:, self._species], others]).astype(np.float32)
+
+
+def _given(bundle: Bundle, verdicts: Verdicts) -> Mask:
+    """Return which labels (W, N) windows have, whatever list there is."""
+    scores, thresholds = verdicts.scores, bundle.label_thresholds
+    if thresholds is None:
+        given: Mask = np.arange(scores.shape[1]) == scores.argmax(1)[:, np.newaxis]
+    else:
+        given = scores >= thresholds
+    return given & verdicts.accepted[:, np.newaxis]
+
+
+def _animal(bundle: Bundle, heard: Listened) -> Floats:
+    score = bundle.animal_score(heard.embedding, heard.logits)
+    return np.full(len(heard.logits), np.nan, np.float32) if score is None else score
 
 
 def _best(logits: Floats, labels: Ints) -> Floats:

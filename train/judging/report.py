@@ -12,6 +12,7 @@ from typing import Any
 
 from edge.files import write_whole
 from train.corpus.summary import markdown_table
+from train.judging.animal_curves import outcomes_section
 from train.judging.left_out import render_stand_ins
 from train.judging.probability_report import probability_parts
 
@@ -60,6 +61,7 @@ def render_report(report: Mapping[str, Any]) -> str:
         *probability_parts(report.get("probability")),
         "## Rejection rules, per window",
         rules_table(report),
+        *outcomes_section(report),
         *([_against_paper(report)] if "against_paper" in report else []),
         *_rows(report),
         "## How the rule was chosen (validation)",

@@ -24,11 +24,11 @@ from train.corpus.corpus import Corpus, Recording
 from train.learning.checkpoint import save_torch
 from train.learning.classifier import EmbedThenClassify, fit_head
 from train.learning.infer import run_network
+from train.learning.lessons import run_batches
 from train.learning.members import (
     MemberTask,
     Report,
     check_network,
-    run_batches,
     train_members,
 )
 from train.learning.run import TrainedRun, load_run

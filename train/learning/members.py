@@ -12,41 +12,30 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import cast
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import nn
 
-from edge.bundle import Frontend
 from edge.errors import SpecError, UserError
 from train.learning.checkpoint import load_trained
-from train.learning.objective import Objective
-from train.learning.objectives import build_objective
+from train.learning.lessons import lessons_of
 from train.learning.splits import Splits
 from train.learning.stages import check_stages
 from train.learning.trainer import Progress, Trainer, pick_device
 from train.networks import build_network
 from train.networks.backbones import Backbone, load_published
 from train.recipe.load import load_recipe
-from train.recipe.objectives import DistilSpec, FocalSpec
 from train.recipe.recipe import Recipe
-from train.windows.batches import Batches
 from train.windows.cache import ComponentCache
-from train.windows.dataset import TrainingWindows, most_active_window
 from train.windows.pseudo import PseudoLabels
-from train.windows.sampling import Sampling
 
 __all__ = [
     "MemberTask",
     "Report",
     "check_network",
     "member_network",
-    "run_batches",
     "train_members",
 ]
 
-# Numbers of input that are run at once: large images fill memory with what is between the layers.
-AT_ONCE = 8_000_000
 Report = Callable[[int, Progress], None]
 
 
@@ -165,7 +154,7 @@ def _train_member(task: MemberTask, member: int, report: Report) -> nn.Module:
     network = member_network(recipe, task.labels)
     if not (folder / "checkpoint.pt").exists():
         _give_first_weights(network, task, member)
-    objective, validate = _lessons(task, device)
+    objective, validate = lessons_of(task, device)
     trainer = Trainer(
         recipe, network, objective, folder=folder, device=device, seed=recipe.seed + member
     )
@@ -182,55 +171,6 @@ def _train_member(task: MemberTask, member: int, report: Report) -> nn.Module:
     return trained.cpu().eval()
 
 
-def _lessons(
-    task: MemberTask, device: torch.device
-) -> tuple[Objective, Callable[[nn.Module], dict[str, float]]]:
-    """Return the objective, and a measure to call after each epoch."""
-    recipe = task.recipe
-    if isinstance(recipe.objective, DistilSpec):
-        from train.distilling.lessons import Lessons
-
-        lessons = Lessons(
-            recipe=recipe,
-            labels=task.labels,
-            splits=task.splits,
-            device=device,
-            workers=task.threads,
-        )
-        return lessons.begin()
-    windows = TrainingWindows(
-        task.splits.train, cache=task.cache, labels=task.labels, sampling=_sampling(task)
-    )
-    batches = Batches(windows, recipe.augment)
-    return build_objective(recipe.objective, batches, device), _validation(task)
-
-
-def _sampling(task: MemberTask) -> Sampling:
-    objective = task.recipe.objective
-    secondary = objective.secondary if isinstance(objective, FocalSpec) else 0.0
-    return Sampling(crop=task.recipe.crop, secondary=secondary, pseudo=task.pseudo)
-
-
-def _validation(task: MemberTask) -> Callable[[nn.Module], dict[str, float]]:
-    """Return a measure to call after each epoch: top-1 over a window of each recording.
-
-    It is cheap, and shows the curve; calibrate and evaluate say what the network is worth.
-    """
-    known = [r for r in task.splits.validation if r.role == "known" and r.label in task.labels]
-    if task.recipe.classifier is not None or not known:
-        return lambda network: {}
-    frontend = Frontend(task.recipe.frontend)
-    targets = np.array([task.labels.index(r.label) for r in known])
-    powers = (most_active_window(task.cache.load(r), task.recipe.frontend) for r in known)
-    inputs = np.stack([frontend.levels(power) for power in powers])
-
-    def top1(network: nn.Module) -> dict[str, float]:
-        logits = run_batches(network, inputs)[1]
-        return {"validation_top1": float((logits.argmax(1) == targets).mean())}
-
-    return top1
-
-
 def member_network(recipe: Recipe, labels: Sequence[str]) -> nn.Module:
     """Return a new network of the recipe.
 
@@ -240,21 +180,3 @@ def member_network(recipe: Recipe, labels: Sequence[str]) -> nn.Module:
     return build_network(
         recipe.network.kind, recipe.network.options, shape=recipe.frontend.shape, classes=classes
     )
-
-
-@torch.no_grad()
-def run_batches(
-    network: nn.Module, features: NDArray[np.float32]
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Return embedding (n, d) and logits (n, classes) of features (n, channels, bands, frames).
-
-    Puts the network into evaluation mode.
-    """
-    network.eval()
-    device = next(network.parameters()).device
-    together = max(1, min(64, AT_ONCE // features[0].size)) if len(features) else 1
-    parts = [
-        network(chunk.to(device)) for chunk in torch.split(torch.from_numpy(features), together)
-    ]
-    embedding, logits = (torch.cat(column).cpu().numpy() for column in zip(*parts, strict=True))
-    return embedding, logits

@@ -27,7 +27,7 @@ def build_objective(spec: ObjectiveSpec, batches: Batches, device: torch.device)
     """Return the objective that a recipe names."""
     match spec:
         case DistilSpec():
-            raise AssertionError("it has no batches: train.distilling.lessons")
+            raise AssertionError("it has no batches: train.learning.distilling.lessons")
         case TripletSpec():
             return TripletObjective(spec, batches, device)
         case SemihardSpec():

@@ -12,6 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from edge.bundle.local import LocalFrames
+
 __all__ = ["LocalCnn"]
 
 # Channels, expansion, kernel in frequency and time, stride in frequency and time. A kernel of 1 in
@@ -86,6 +88,7 @@ class LocalCnn(nn.Module):
     """
 
     extra_outputs = ("frames",)
+    sharing = LocalFrames(span=SPAN, hop=HOP)
 
     def __init__(
         self,

@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from edge.bundle.local import LocalFrames
+
 __all__ = ["Withheld", "WithheldFrames"]
 
 
@@ -41,6 +43,12 @@ class WithheldFrames(Withheld):
     """The same of a network with local frames (`train.networks.local`)."""
 
     extra_outputs = ("frames",)
+
+    @property
+    def sharing(self) -> LocalFrames:
+        """Those of the network."""
+        frames: LocalFrames = self.network.sharing
+        return frames
 
     def with_extra_outputs(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return embedding, logits, and the logits of frames (B, T', kept)."""

@@ -23,6 +23,7 @@ from edge.replay.formats.cells import (
     utc_cell,
 )
 from edge.types import Detection
+from edge.wire import outcome_of_event
 
 __all__ = ["CsvTable"]
 
@@ -46,6 +47,8 @@ COLUMNS = (
     *TRACE_COLUMNS,
     "kind",
     *PROBABILITY_COLUMNS,
+    "outcome",
+    "animal",
 )
 
 
@@ -72,6 +75,8 @@ class CsvTable:
                     *trace,
                     named.kind if named else "",
                     *probability_cells(d, self._provenance),
+                    outcome_of_event(d, self._provenance),
+                    "" if d.animal is None else f"{d.animal:.4f}",
                     *top_cells(d, self._top),
                 ]
             )

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 from typing import Any, TextIO
 
+from edge.detect.decision import outcome_of
 from edge.provenance import Provenance
 from edge.replay.formats.base import ReplayResult
 from edge.replay.formats.cells import REASONS, end_of
+from edge.replay.payloads import recording_payload, window_payload
 from edge.types import Detection, Prediction
-from edge.wire import DIGITS, detection_payload, recording_payload, window_payload
+from edge.wire import DIGITS, detection_payload
 
 __all__ = ["DetectionLines", "WindowLines"]
 
@@ -42,7 +44,13 @@ class WindowLines:
 
     def write(self, result: ReplayResult) -> None:
         for p in result.predictions():
-            payload = window_payload(p, file=result.file, provenance=self._provenance)
+            judged = not p.health.gated
+            payload = window_payload(
+                p,
+                file=result.file,
+                outcome=outcome_of(p, is_animal=self._provenance.is_animal) if judged else None,
+                provenance=self._provenance,
+            )
             _line(self._stream, {**payload, **_end(p, result)})
 
     def close(self) -> None:

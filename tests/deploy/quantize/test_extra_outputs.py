@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import onnx
@@ -24,6 +24,7 @@ from edge.bundle.windows import KNOWN, UNKNOWN, Split, Windows, write
 from edge.detect.engines import load_model
 from edge.errors import UserError
 from train.export.export import export_bundle, extra_outputs_of, verify_onnx
+from train.judging.calibration import Calibration
 from train.networks import build_network
 from train.networks.segmentation import Segmentation
 from train.networks.soundception import Soundception
@@ -77,9 +78,16 @@ def exported(folder: Path, kind: str, activation: Activation) -> Bundle:
         labels=[Label(label=label, common_name=label.title()) for label in LABELS], digest="0" * 64
     )
     head = Head(activation=activation, rule=MaxLogit(), threshold=5.0, scale=1.0)
-    return export_bundle(
-        cast(Any, run), head, cast(Any, corpus), path=folder, name=kind, card="# Card\n", metrics={}
+    chosen = Calibration(
+        labels=LABELS,
+        activation=activation,
+        acceptance=0.95,
+        chosen="max_logit",
+        heads={"max_logit": head},
+        table=[],
     )
+    parts: tuple[Any, ...] = (run, chosen, corpus)
+    return export_bundle(*parts, path=folder, name=kind, card="# Card\n", metrics={})
 
 
 @pytest.fixture(scope="module", params=list(OUTPUTS))

@@ -285,7 +285,9 @@ def test_laws_of_the_decision(
     layers: Decision, scores: list[float], novelties: list[float]
 ) -> None:
     values = np.array(scores, np.float32)
-    p = layers.averaged(prediction(0, "a"), scores=values, novelties=np.array(novelties))
+    p = layers.averaged(
+        prediction(0, "a"), scores=values, animal=None, novelties=np.array(novelties)
+    )
     assert (p.label is None) == (p.novelty > 0.5)
     assert p.nearest in layers.labels
     assert len(set(given_labels(p))) == len(p.accepted)

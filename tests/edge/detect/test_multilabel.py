@@ -222,7 +222,7 @@ def test_windows_name_all_labels_in_a_field_of_their_own(
     assert both["label"] == both["labels"][0]["label"]
     assert sorted(s["label"] for s in both["labels"]) == ["high_peeper", "low_hummer"]
     assert all((w["label"] is None) == (w["labels"] == []) == (w["novelty"] > 0.5) for w in found)
-    frozen = ["file", "start_s", "end_s", "label", "nearest", "score", "novelty", "top"]
+    frozen = ["file", "start_s", "end_s", "label", "outcome", "nearest", "score", "novelty", "top"]
     assert list(found[0]) == [*frozen, "labels", "unjudged"]
     plain = lines(replayed(bundle, "--format", "windows", singing))
     assert list(plain[0]) == [*frozen, "unjudged"]

@@ -48,6 +48,7 @@ SHARED = {
 }
 NOTHING_YET = {
     "events": 0,
+    "unnamed": 0,
     "label": None,
     "common_name": None,
     "scientific_name": None,
@@ -111,6 +112,7 @@ def test_what_has_no_value_is_none_and_never_unknown(announced: dict[str, Any]) 
 
 
 def test_the_states_of_the_day_and_of_the_microphone(announced: dict[str, Any]) -> None:
+    assert shown(announced, "unnamed", {**NOTHING_YET, "unnamed": 4}) == "4"
     today = {**NOTHING_YET, "events": 3, "label": "hawk", "common_name": "Hawk", "score": 0.75}
     assert [shown(announced, key, today) for key in ("species", "score", "today")] == [
         "Hawk",

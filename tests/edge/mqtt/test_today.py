@@ -54,6 +54,11 @@ def test_neither_ends_nor_unknowns_nor_updates_change_it(store: Store) -> None:
     found(store, 1, state="end")
     found(store, 3)
     assert seen(today) == (2, "species_2")
+    found(store, 6)
+    found(store, 6, state="end")
+    summary = today.summary()
+    assert summary is not None
+    assert summary["unnamed"] == 2
 
 
 def test_a_restart_counts_back_to_midnight_of_the_recorders_own_time_zone(store: Store) -> None:

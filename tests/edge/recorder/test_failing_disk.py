@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from pathlib import Path
+from typing import Any
 
 from prometheus_client import CollectorRegistry
 
@@ -24,7 +25,7 @@ from tests.support.bundles import tone
 from tests.support.daemons import RealTimeAudio, running, until, write_config
 
 FAR = 10**9
-SPAN = {"start_sample": FAR, "end_sample": FAR + 60, "sample_rate_hz": 1}
+SPAN: dict[str, Any] = {"start_sample": FAR, "end_sample": FAR + 60, "sample_rate_hz": 1}
 
 
 class LateWorld(SystemWorld):

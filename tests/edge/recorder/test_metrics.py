@@ -18,6 +18,7 @@ from edge.mqtt.reasons import ERROR_REASONS
 from edge.recorder.backlog import Backlog
 from edge.recorder.metrics import Metrics
 from edge.store.outbox import ASIDE_REASONS
+from edge.store.outcomes import OUTCOMES
 from edge.store.store import Store
 from edge.types import Prediction, SignalHealth
 from tests.support.backlog import waiting
@@ -74,7 +75,8 @@ def live(metrics: Metrics, store: Store) -> None:
     metrics.audio({"heard": 50.0, "lost": 4.0, "gated": 3.0, "dropped": 2.0, "private": 1.0})
     metrics.unknown(1.0)
     BACKLOG.add(waiting(1))
-    metrics.window(JUDGED, fate="heard")
+    for outcome in OUTCOMES:
+        metrics.window(JUDGED, fate="heard", outcome=outcome)
     metrics.window(JUDGED, fate="private")
     gated = replace(JUDGED, health=replace(HEALTH, dead=True, stuck=True))
     metrics.window(gated, fate="gated")

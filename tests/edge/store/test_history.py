@@ -39,7 +39,7 @@ A_DAY = """
 WITH RECURSIVE minutes (n) AS (SELECT ? UNION ALL SELECT n + 1 FROM minutes WHERE n < ?)
 INSERT INTO effort
 SELECT (SELECT next FROM history) + n - ?, ? || (n * 60000), 400, '2024-05-01T05:30:00.000000Z',
-    n * 60000, n * 60000 + 60000, 1000, 60, 0, 0, 0, ?, 0, 1, 1, 0, 0, 0
+    n * 60000, n * 60000 + 60000, 1000, 60, 0, 0, 0, ?, 0, 1, 1, 0, 0, 0, 0, 0, 60, 0
 FROM minutes
 """
 

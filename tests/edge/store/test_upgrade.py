@@ -7,7 +7,9 @@ import signal
 import sqlite3
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,11 +17,12 @@ from edge.store.effort import EffortMinute
 from edge.store.layout import LAYOUT
 from edge.store.ledger import find_end, note_minute
 from edge.store.moving import HISTORY
+from edge.store.outcomes import OutcomeCounts
 from tests.edge.store.stores import open_store, waiting
 from tests.support.store import SYNCED, event_id, payload
 
 ROOT = Path(__file__).resolve().parents[3]
-TABLES = Path(__file__).with_name("version_2.sql").read_text(encoding="utf-8")
+OLD = (2, 3)  # versions that there are files of
 COPIED = ("detections", "embeddings", "effort", "outbox")
 ROWS = 50
 
@@ -28,6 +31,7 @@ OPENER = """
 import os, signal, sqlite3, sys
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 class Killed(sqlite3.Connection):
     left = None
@@ -50,15 +54,16 @@ Store(Path(sys.argv[1]), outbox_bytes=10**7, history_bytes=10**7).close()
 """
 
 
-def minute(number: int, **counts: int) -> EffortMinute:
+def minute(number: int, **counts: Any) -> EffortMinute:
     start = number * 60_000
     return EffortMinute(
         start_sample=start, end_sample=start + 60_000, sample_rate_hz=1000, **counts
     )
 
 
-def old_file(path: Path) -> None:
-    """Make a store of version 2 with events, minutes, and messages to send."""
+def old_file(path: Path, old: int) -> None:
+    """Make a store of an old version with events, minutes, and messages to send."""
+    tables = Path(__file__).with_name(f"version_{old}.sql").read_text(encoding="utf-8")
     filled = path.with_name("filled.db")
     with open_store(filled) as store:
         for number in range(ROWS):
@@ -67,7 +72,7 @@ def old_file(path: Path) -> None:
             heard = minute(number, heard=50_000, gated=10_000)
             store.record_effort(heard, start, stream="s", dating=SYNCED)
     with contextlib.closing(sqlite3.connect(path)) as db:
-        db.executescript(f"PRAGMA journal_mode = WAL; {TABLES}")
+        db.executescript(f"PRAGMA journal_mode = WAL; {tables}")
         db.execute("ATTACH ? AS filled", (str(filled),))
         for table in COPIED:
             known = [row[1] for row in db.execute(f"PRAGMA main.table_info({table})")]
@@ -84,10 +89,12 @@ def is_whole(path: Path) -> None:
         assert [p["id"] for p in store.detections()] == [event_id(n) for n in range(ROWS)]
         assert len(waiting(store)) == 2 * ROWS
         rows = store._db.execute(
-            "SELECT heard_s, gated_s, private_s, clips_withheld FROM effort ORDER BY number"
+            "SELECT heard_s, gated_s, private_s, clips_withheld, windows_label, windows_nothing "
+            "FROM effort ORDER BY number"
         ).fetchall()
-        assert rows == [(50.0, 10.0, 0.0, 0)] * ROWS
-        new = minute(ROWS, heard=30_000, private=30_000)
+        assert rows == [(50.0, 10.0, 0.0, 0, 0, 0)] * ROWS
+        counts = OutcomeCounts(label=3, unknown=2, other=1, nothing=24)
+        new = replace(minute(ROWS, heard=30_000, private=30_000), windows=counts)
         note_minute(store, new, start_utc="2024-05-01T06:30:00Z", stream="s", dating=SYNCED)
         _, found = find_end(store)
         assert found is not None
@@ -101,26 +108,31 @@ def version(path: Path) -> int:
         return int(db.execute("PRAGMA user_version").fetchone()[0])
 
 
-def test_an_old_file_is_upgraded_with_all_that_is_in_it(tmp_path: Path) -> None:
+@pytest.mark.parametrize("old", OLD)
+def test_an_old_file_is_upgraded_with_all_that_is_in_it(tmp_path: Path, old: int) -> None:
     path = tmp_path / "edge.db"
-    old_file(path)
-    assert version(path) == 2
+    old_file(path, old)
+    assert version(path) == old
     is_whole(path)
     is_whole(path)
     assert [p.name for p in tmp_path.iterdir()] == ["edge.db"]
 
 
-def test_killed_at_any_statement_of_the_upgrade_the_next_opening_does_it(tmp_path: Path) -> None:
+@pytest.mark.parametrize("old", OLD)
+def test_killed_at_any_statement_of_the_upgrade_the_next_opening_does_it(
+    tmp_path: Path, old: int
+) -> None:
     path = tmp_path / "edge.db"
-    old_file(path)
+    old_file(path, old)
     found: list[int] = []
-    while not found or found[-1] == 2:
+    while not found or found[-1] == old:
         command = [sys.executable, "-c", OPENER, str(path), str(len(found))]
         assert subprocess.run(command, cwd=ROOT, check=False).returncode == -signal.SIGKILL
         found.append(version(path))
     # Before the transaction and each statement in it, and once after it.
-    statements = len(LAYOUT.upgrades[2].strip().splitlines())
-    assert found == [2] * (statements + 3) + [3]
+    upgrades = "".join(LAYOUT.upgrades[earlier] for earlier in range(old, LAYOUT.version))
+    statements = upgrades.count(";")
+    assert found == [old] * (statements + 3) + [LAYOUT.version]
     is_whole(path)
 
 
@@ -136,7 +148,7 @@ def test_killed_at_any_statement_of_the_upgrade_the_next_opening_does_it(tmp_pat
 )
 def test_what_only_says_that_it_is_old_is_set_aside_as_it_was(tmp_path: Path, change: str) -> None:
     path = tmp_path / "edge.db"
-    old_file(path)
+    old_file(path, OLD[0])
     with contextlib.closing(sqlite3.connect(path)) as db:
         db.executescript(f"PRAGMA journal_mode = DELETE; {change}")
     before = path.read_bytes()

@@ -58,6 +58,11 @@ def test_a_folder_per_species_becomes_a_head_that_names_them(trunk: Bundle, tmp_
     assert result.exit_code == 0, result.output
     assert "no noise among the recordings" in result.stderr
     head = load_bundle(out)
+    rule = head.manifest.animal
+    assert rule is not None
+    card = (out / "MODEL_CARD.md").read_text(encoding="utf-8")
+    assert "An unknown is an animal" in card
+    assert f"from a score of {rule.threshold:g} on" in card
     assert [label.label for label in head.labels] == sorted(SUNG)
     assert sum(file.stat().st_size for file in out.iterdir()) < 100_000
     assert head.manifest.metrics["macro_f1_per_recording"] > 0.9

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,18 +18,19 @@ from click.testing import CliRunner, Result
 from numpy.typing import NDArray
 
 from edge.bundle import Bundle, Label, ListMargin
+from edge.bundle.animal import AnimalRule
 from edge.detect.species_list import read_species
 from edge.replay.replayer import Replayer
 from edge.replay.settings import ReplaySettings
 from edge.replay.spool import read_spool
 from tests.support.audio import noise
-from tests.support.bundles import SPEC, choir_bundle, tiny_bundle, tone
+from tests.support.bundles import LABELS, SPEC, choir_bundle, tiny_bundle, tone
 from train.commands.cli import main
 from train.corpus.corpus import Recording
+from train.corpus.species_match import Names
 from train.judging.bundle_rules import answers_of, as_it_decides
 from train.judging.collection import collect
 from train.judging.hearing import Heard, Question, hear_all
-from train.judging.species_match import Names
 from train.learning.infer import cut_windows
 
 HOP_S = 0.512  # 32 frames
@@ -251,3 +253,25 @@ def test_what_cannot_be_judged_is_one_line(
     assert result.exit_code == 1
     assert reason in result.stderr
     assert len(result.stderr.strip().splitlines()) <= 2  # the second says what to do
+
+
+def test_it_says_what_windows_become_where_the_bundle_can_tell(
+    collection: Path, choir: Bundle, tmp_path: Path
+) -> None:
+    rule = AnimalRule(weights={"best_animal": 1.0}, bias=1.0, threshold=0.5)
+    labels = (replace(LABELS[0], kind="machine"), *LABELS[1:])
+    bundle = choir_bundle(tmp_path / "asked", labels=labels, animal=rule)
+    report = evaluated(bundle, collection, out=tmp_path / "out")
+    kinds = report["animal"]["kinds"]
+    assert kinds["noise: hiss"]["nothing"] == 1.0
+    assert kinds["known species"]["right"] > 0.5
+    assert all(
+        sum(shares[key] for key in ("right", "wrong", "other", "unknown", "nothing"))
+        == pytest.approx(1, abs=1e-3)
+        for shares in kinds.values()
+    )
+    assert "## An unknown is an animal" in (tmp_path / "out" / "report.md").read_text()
+    listed = evaluated(bundle, collection, "--species", "data", out=tmp_path / "listed")
+    assert listed["animal"]["threshold"] == 0.5
+    plain = evaluated(choir, collection, out=tmp_path / "plain")
+    assert plain["animal"] is None

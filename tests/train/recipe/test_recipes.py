@@ -28,6 +28,7 @@ def test_every_system_of_the_papers_has_a_recipe() -> None:
     assert {path.stem.split("-")[0] for path in RECIPES} == {
         "default",
         "own",
+        "student",
         "s1",
         "s2",
         "s3",

@@ -14,12 +14,12 @@ from edge.bundle import load_bundle
 from edge.bundle.places import named_bundle
 from edge.errors import UserError
 from train.corpus.corpus import Recording
-from train.distilling.mixtures import Mixtures
-from train.distilling.objective import DistilObjective
-from train.distilling.places import Places, hear, own_positions, places_of
-from train.distilling.sounds import Sounds, load_sounds
-from train.distilling.spectra import MelSpectra
-from train.distilling.teacher import Teacher
+from train.learning.distilling.mixtures import Mixtures
+from train.learning.distilling.objective import DistilObjective
+from train.learning.distilling.places import Places, hear, own_positions, places_of
+from train.learning.distilling.sounds import Sounds, load_sounds
+from train.learning.distilling.spectra import MelSpectra
+from train.learning.distilling.teacher import Teacher
 from train.learning.splits import Splits
 from train.recipe.objectives import DistilSpec
 from train.recipe.recipe import Recipe

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from train.distilling.places import Places
-from train.distilling.sounds import Sounds
+from train.learning.distilling.places import Places
+from train.learning.distilling.sounds import Sounds
 from train.recipe.augmentation import AugmentSpec
 from train.recipe.objectives import DistilSpec
 from train.windows.dataset import INTERFERENCE_SHARES, OUTLIER_SHARES

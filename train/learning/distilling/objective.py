@@ -7,9 +7,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from train.distilling.mixtures import Mixtures, disguised
-from train.distilling.spectra import MelSpectra
-from train.distilling.teacher import Teacher
+from train.learning.distilling.mixtures import Mixtures, disguised
+from train.learning.distilling.spectra import MelSpectra
+from train.learning.distilling.teacher import Teacher
 from train.learning.losses import cross_entropy_with_other
 from train.learning.objective import Stateless, Update
 from train.networks.local import LocalCnn

@@ -15,9 +15,9 @@ import torch
 from numpy.typing import NDArray
 
 from train.corpus.corpus import Recording
-from train.distilling.sounds import Sounds
-from train.distilling.teacher import Teacher
-from train.judging.species_match import Names
+from train.corpus.species_match import Names
+from train.learning.distilling.sounds import Sounds
+from train.learning.distilling.teacher import Teacher
 
 __all__ = ["Heard", "Places", "hear", "places_of"]
 

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from edge.bundle import Bundle
-from train.distilling.graph import GraphModule
-from train.distilling.spectra import RealSpectra
+from train.learning.distilling.graph import GraphModule
+from train.learning.distilling.spectra import RealSpectra
 
 __all__ = ["Teacher"]
 

@@ -1,1 +1,0 @@
-"""Room: a network that learns from another, its teacher, what windows of mixed sound hold."""
