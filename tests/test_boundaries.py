@@ -65,7 +65,7 @@ MAY_IMPORT: dict[str, dict[str, str]] = {
         "learning": "corpus networks recipe windows",
         "judging": "corpus windows",
         "export": "corpus judging learning windows",
-        "adapting": "corpus judging windows",
+        "adapting": "corpus judging learning recipe windows",
         "commands": "adapting corpus export judging learning networks recipe",
     },
     "deploy": {"cli": "compile importing install quantize"},

@@ -220,6 +220,8 @@ def _gain(row: Mapping[str, Any]) -> str:
 
 
 def _calibration(table: Sequence[Mapping[str, Any]]) -> str:
+    if not table:
+        return "Rule and threshold are those of before."
     columns = list(table[0])
     rows = [
         [f"{row[c]:.3f}" if isinstance(row[c], float) else row[c] for c in columns] for row in table
