@@ -74,6 +74,8 @@ def fit_column(
         return value + PENALTY * float(np.square(w).sum()), np.append(slope, own_gradient.sum())
 
     start = np.zeros(x.shape[1] + 1)
+    # So that its own windows are even with none of these, wherever the trunk's logit has them.
+    start[-1] = -float(fixed[species == column, column].mean())
     found = minimize(loss, start, jac=True, method="L-BFGS-B", options={"maxiter": STEPS}).x
     return rounded(scale.factor * found[:-1]), float(found[-1] - scale.shift(found[:-1]))
 

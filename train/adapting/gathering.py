@@ -153,7 +153,8 @@ def _by_label(
 def _as(recording: Recording, label: str, selection: Selection) -> Recording:
     """Return a recording under the label of a selection, which may name a role."""
     if label == recording.label:
-        return recording
+        name = recording.common_name or selection.common_name or selection.name
+        return dataclasses.replace(recording, common_name=name)
     role = next((role for role in ROLES if role == label), recording.role)
     return dataclasses.replace(
         recording,

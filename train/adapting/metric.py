@@ -32,7 +32,12 @@ def fit_triplet(
     """Return `blank` with a metric embedding and a hidden layer on it, fitted to W windows."""
     unit, _ = blank.parts(embedding, logits)
     known = species >= 0
-    metric = _metric(unit[known], species[known], seed=seed)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # matrices so small are slower by several
+    try:
+        metric = _metric(unit[known], species[known], seed=seed)
+    finally:
+        torch.set_num_threads(threads)
     above = dataclasses.replace(blank, metric=metric)
     return fit_hidden(above, embedding, logits, species, seed=seed)
 
