@@ -15,7 +15,7 @@ from edge.errors import UserError
 from train.adapting.adapt import Adapted
 from train.adapting.changes import before_and_after, judged_by, outputs_of
 from train.adapting.clips import FOLDS, NewSpecies, check_new, usable_clips, with_clips
-from train.adapting.fitting import fit_column
+from train.adapting.fitting import fit_column, one_thread
 from train.adapting.silence import silent
 from train.adapting.study import Heard, Means, hear
 from train.adapting.work import Work
@@ -108,7 +108,10 @@ def _taught(top: Top, column: int, heard: Heard, part: NDArray[np.bool_]) -> Top
     used = part & heard.chosen
     answers = heard.answers.select(used)
     logits = answers.logits.astype(np.float32)
-    weights, bias = fit_column(top, answers.embedding, logits, heard.species[used], column=column)
+    with one_thread():
+        weights, bias = fit_column(
+            top, answers.embedding, logits, heard.species[used], column=column
+        )
     all_weights, all_bias = top.weights.copy(), top.bias.copy()
     all_weights[:, column], all_bias[column] = weights, bias
     return dataclasses.replace(top, weights=all_weights, bias=all_bias)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +19,7 @@ from numpy.typing import NDArray
 from edge.bundle.top import Top, rounded
 from train.adapting.targets import allowed, weights_of
 
-__all__ = ["Matrix", "Scale", "Vector", "cross_entropy", "fit_column", "fit_linear"]
+__all__ = ["Matrix", "Scale", "Vector", "cross_entropy", "fit_column", "fit_linear", "one_thread"]
 
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
@@ -26,7 +27,19 @@ Vector = NDArray[np.float64]
 Matrix = NDArray[np.float64]
 SPREAD = 15.0  # of the embedding's unit length: what makes the penalty of one size for all trunks
 PENALTY = 5.0  # on half the sum of squares of the weights, beside a loss summed over windows
+OTHERS = 4.0  # what other windows weigh more where one label is added, so that it takes few of them
 STEPS = 60  # more fit the training people better, and others no better
+
+
+def one_thread() -> AbstractContextManager[Any]:
+    """Return a context in which arrays are multiplied by one thread.
+
+    Several wait for each other longer than they gain, above all where other programs run, too.
+    """
+    from threadpoolctl import threadpool_limits  # comes with scikit-learn
+
+    limits: AbstractContextManager[Any] = threadpool_limits(1)
+    return limits
 
 
 def fit_linear(blank: Top, embedding: Floats, logits: Floats, species: Ints) -> Top:
@@ -63,6 +76,7 @@ def fit_column(
     fixed[:, column] = np.float32(top.gain) * own[:, column]
     classes = len(top.bias)
     weight, mask = weights_of(species, classes), allowed(species, classes)
+    weight[species != column] *= OTHERS
 
     def loss(parameters: Vector) -> tuple[float, Vector]:
         w, bias = parameters[:-1], parameters[-1]

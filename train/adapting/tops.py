@@ -14,7 +14,7 @@ from edge.bundle.top import Top
 from edge.errors import UserError
 from edge.extras import how_to_install
 from train.adapting.context import with_context
-from train.adapting.fitting import fit_linear
+from train.adapting.fitting import fit_linear, one_thread
 from train.adapting.hidden import fit_hidden
 from train.adapting.marks import denied
 from train.adapting.study import Heard
@@ -54,7 +54,8 @@ def fit_study(heard: Heard, kind: str, *, acceptance: float, say: Callable[[str]
     found: list[Fitted] = []
     for name in _possible(kind):
         say(f"fitting: {name}")
-        found.append(_fitted(heard, name, acceptance=acceptance))
+        with one_thread():
+            found.append(_fitted(heard, name, acceptance=acceptance))
     best = max(found, key=lambda fitted: _worth(fitted.table[0]))
     return Fitted(
         kind=best.kind,

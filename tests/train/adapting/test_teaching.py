@@ -6,6 +6,7 @@ import csv
 import json
 import re
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -53,7 +54,7 @@ def labels_in(head: Path, recording: Path) -> set[str | None]:
     return {json.loads(line)["label"] for line in replayed.stdout.splitlines()}
 
 
-def table_of(path: Path, rows: list[tuple[object, ...]]) -> Path:
+def table_of(path: Path, rows: Sequence[tuple[object, ...]]) -> Path:
     with path.open("w", newline="") as file:
         csv.writer(file).writerows([COLUMNS, *rows])
     return path
