@@ -61,7 +61,9 @@ def correct(
         after=(fitted.top, fitted.calibration.head, study.names),
     )
     who = len({answer.who for answer in answers if answer.who})
-    count = f"{len(answers)} answers" + (f" of {who} people" if who else "")
+    count = f"{len(answers)} answers" + (
+        f" of {who} {'people' if who > 1 else 'person'}" if who else ""
+    )
     named = _named(heard, fitted, (old.top, old.head, names), answers)
     test = heard.outputs(heard.of(lambda r: r.split == "test"), fitted.top)
     return Adapted(

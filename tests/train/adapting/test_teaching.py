@@ -81,7 +81,7 @@ def test_a_head_is_made_widened_corrected_and_replays(head: Path, tmp_path: Path
     answers[1] = (clips[1], 0.0, 1.2, "beeper", "noise", "ada")
     corrected = adapt("--corrections", table_of(tmp_path / "answers.csv", answers), "--to", head)
     assert corrected.exit_code == 0, corrected.output
-    assert "It learnt from 2 answers of 1 people (answers.csv)." in corrected.stdout
+    assert "It learnt from 2 answers of 1 person (answers.csv)." in corrected.stdout
     assert "before, " in corrected.stdout
     assert "beeper" in labels_in(head, tmp_path / "new.wav")
     card = (head / "MODEL_CARD.md").read_text()
