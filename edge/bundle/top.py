@@ -143,13 +143,8 @@ def top_of(
     context = _positions("context", arrays.get("context", NONE), 0, trunk_labels)
     if context.ndim != 1:
         raise SpecError(f"array 'context' has shape {context.shape}, not (S,)")
-    layers: dict[str, Layer] = {}
-    for name in LAYERS:
-        dimensions += len(context) if name == "hidden" else 0
-        layer = _layer(name, arrays, dimensions)
-        if layer is not None:
-            layers[name], dimensions = layer, len(layer.bias)
-    shapes = {"weights": (dimensions, labels), "bias": (labels,), "gain": (), "own": (labels,)}
+    layers, inputs = _layers(arrays, dimensions, len(context))
+    shapes = {"weights": (inputs, labels), "bias": (labels,), "gain": (), "own": (labels,)}
     parts = [f"{name}_{part}" for name in layers for part in ("weights", "bias")]
     optional = {"others", "context", *parts}
     strange = sorted((arrays.keys() - optional) ^ shapes.keys())
@@ -174,6 +169,19 @@ def top_of(
         context=context,
         **layers,
     )
+
+
+def _layers(
+    arrays: Mapping[str, NDArray[Any]], dimensions: int, context: int
+) -> tuple[dict[str, Layer], int]:
+    """Return the layers by name, and on how many numbers the weights stand."""
+    layers: dict[str, Layer] = {}
+    for name in LAYERS:
+        dimensions += context if name == "hidden" else 0
+        layer = _layer(name, arrays, dimensions)
+        if layer is not None:
+            layers[name], dimensions = layer, len(layer.bias)
+    return layers, dimensions
 
 
 def _layer(name: str, arrays: Mapping[str, NDArray[Any]], dimensions: int) -> Layer | None:

@@ -9,13 +9,13 @@ from typing import Any
 
 from edge.bundle import Bundle, Label
 from edge.bundle.top import Top
-from train.adapting.study import Means, Study, gather_study, hear
-from train.adapting.tops import fit_study
+from train.adapting.study import Heard, Means, Study, gather_study, hear
+from train.adapting.tops import Fitted, fit_study
 from train.judging.calibration import Calibration
 from train.judging.evaluate import evaluate
 from train.windows.listening import Watch
 
-__all__ = ["Adapted", "adapt", "learn"]
+__all__ = ["Adapted", "adapt", "judged", "learn"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +64,12 @@ def learn(
     say(f"{len(heard.labels)} species, of which {trunk.manifest.name} has {own}")
     fitted = fit_study(heard, means.head, acceptance=means.acceptance, say=say)
     say("judging")
+    return judged(heard, fitted, means)
+
+
+def judged(heard: Heard, fitted: Fitted, means: Means) -> Adapted:
+    """Return what was fitted, judged on the test split."""
+    study = heard.study
     test = heard.outputs(heard.of(lambda r: r.split == "test"), fitted.top)
     return Adapted(
         study=study,

@@ -8,15 +8,27 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edge.bundle import FP32, Bundle
 from edge.bundle.heads import Head
 from edge.bundle.top import Top
+from edge.errors import UserError
 from train.adapting.study import Heard
 from train.judging.judged import Judged, judge_recordings, judge_windows
 from train.judging.metrics import macro_f1
 from train.judging.truth import truth_of
 from train.windows.outputs import WindowOutputs
 
-__all__ = ["before_and_after", "f1_of", "judged_by", "outputs_of"]
+__all__ = ["Decision", "before_and_after", "decision_of", "f1_of", "judged_by", "outputs_of"]
+
+Decision = tuple[Top, Head, Sequence[str]]  # and the labels
+
+
+def decision_of(head: Bundle) -> Decision:
+    """Return the top, the decision and the labels of a head; raises `UserError` for no head."""
+    network = head.networks[FP32]
+    if network.top is None:
+        raise UserError(f"{head.path}: is no head on another bundle's network")
+    return network.top, network.head, [label.label for label in head.labels]
 
 
 def outputs_of(
@@ -52,7 +64,7 @@ def f1_of(judged: Judged, labels: Sequence[str], wanted: Sequence[str]) -> float
 
 
 def before_and_after(
-    heard: Heard, *, before: tuple[Top, Head, Sequence[str]], after: tuple[Top, Head, Sequence[str]]
+    heard: Heard, *, before: Decision, after: Decision
 ) -> tuple[str, dict[str, Any]]:
     """Return a sentence and the figures of two heads on the study's test recordings.
 

@@ -9,20 +9,23 @@ from pathlib import Path
 
 import numpy as np
 
-from edge.bundle import FP32, Bundle
-from edge.bundle.heads import Head
-from edge.bundle.top import Top
+from edge.bundle import Bundle
 from edge.errors import UserError
-from train.adapting.adapt import Adapted
+from train.adapting.adapt import Adapted, judged
 from train.adapting.answered import Answer, read_answers
-from train.adapting.changes import before_and_after, judged_by, outputs_of
+from train.adapting.changes import (
+    Decision,
+    before_and_after,
+    decision_of,
+    judged_by,
+    outputs_of,
+)
 from train.adapting.marks import DENIED, Marks, key_of
 from train.adapting.study import Heard, Means, Study, hear
 from train.adapting.tops import Fitted, fit_study
 from train.adapting.work import Work
 from train.corpus.corpus import Recording, Role
 from train.corpus.quality import Checked, check_files
-from train.judging.evaluate import evaluate
 from train.windows.listening import Watch
 
 __all__ = ["correct"]
@@ -46,37 +49,24 @@ def correct(
     The stretches train, each recording in one fold; recordings of the test split stay out of it.
     Raises `UserError` for answers that cannot be used.
     """
-    old = head.networks[FP32]
-    if old.top is None:
-        raise UserError(f"{head.path}: is no head on another bundle's network")
-    names = [label.label for label in head.labels]
+    old = decision_of(head)
     answers = read_answers(table)
     study, notes = _with(work.study, answers, table, workers=means.workers)
     heard = hear(study, trunk, means, watch=watch)
     fitted = fit_study(heard, work.kind, acceptance=work.acceptance, say=say)
     say("judging")
-    sentence, _ = before_and_after(
-        heard,
-        before=(old.top, old.head, names),
-        after=(fitted.top, fitted.calibration.head, study.names),
-    )
+    new = (fitted.top, fitted.calibration.head, study.names)
+    sentence, _ = before_and_after(heard, before=old, after=new)
+    named = _named(heard, fitted, old)
+    change = f"It learnt from {_counted(answers)} ({table.name}). {named}{sentence}"
+    made = judged(heard, fitted, means)
+    return dataclasses.replace(made, notes=(*made.notes, *notes), changes=(*work.changes, change))
+
+
+def _counted(answers: Sequence[Answer]) -> str:
     who = len({answer.who for answer in answers if answer.who})
-    count = f"{len(answers)} answers" + (
-        f" of {who} {'people' if who > 1 else 'person'}" if who else ""
-    )
-    named = _named(heard, fitted, (old.top, old.head, names), answers)
-    test = heard.outputs(heard.of(lambda r: r.split == "test"), fitted.top)
-    return Adapted(
-        study=study,
-        labels=heard.labels,
-        kind=fitted.kind,
-        top=fitted.top,
-        calibration=fitted.calibration,
-        report=evaluate(study.corpus, test, fitted.calibration, out_dir=means.report_dir),
-        kinds=fitted.table,
-        notes=(*study.notes, *notes),
-        changes=(*work.changes, f"It learnt from {count} ({table.name}). {named}{sentence}"),
-    )
+    people = f" of {who} {'people' if who > 1 else 'person'}" if who else ""
+    return f"{len(answers)} answers{people}"
 
 
 def _with(
@@ -153,9 +143,7 @@ def _recordings(
     ]
 
 
-def _named(
-    heard: Heard, fitted: Fitted, before: tuple[Top, Head, Sequence[str]], answers: Sequence[Answer]
-) -> str:
+def _named(heard: Heard, fitted: Fitted, before: Decision) -> str:
     """Return how many answered recordings are named as people say, before and after.
 
     After: by tops that were fitted without them.
@@ -170,7 +158,7 @@ def _named(
     after = judged_by(heard, held_out, fitted.calibration.head)
     mask = corrected[heard.answers.recording]
     old = judged_by(heard, outputs_of(heard, mask, top, names), head)
-    right = [int((judged.opened == judged.truth.species).sum()) for judged in (old, after)]
+    right = [int((some.opened == some.truth.species).sum()) for some in (old, after)]
     return (
         f"Of {len(after.recording)} recordings that people named, the head of before names and "
         f"accepts {right[0]}, one that was taught without them {right[1]}. "

@@ -8,12 +8,12 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.bundle import FP32, Bundle
+from edge.bundle import Bundle
 from edge.bundle.heads import Head
 from edge.bundle.top import Top
 from edge.errors import UserError
 from train.adapting.adapt import Adapted
-from train.adapting.changes import before_and_after, judged_by, outputs_of
+from train.adapting.changes import before_and_after, decision_of, judged_by, outputs_of
 from train.adapting.clips import FOLDS, NewSpecies, check_new, usable_clips, with_clips
 from train.adapting.fitting import fit_column, one_thread
 from train.adapting.silence import silent
@@ -42,25 +42,20 @@ def add_species(
     How well the species is named is measured on clips that were held out: as many tops as there are
     folds are fitted without them. Rule and threshold stay.
     """
-    old = head.networks[FP32]
-    if old.top is None:
-        raise UserError(f"{head.path}: is no head on another bundle's network")
-    names = [label.label for label in head.labels]
+    old_top, decision, names = old = decision_of(head)
     check_new(new, names, head.path)
     clips, notes = usable_clips(new, work.study, workers=means.workers)
     study, more = with_clips(work.study, new.label, clips)
     heard = hear(study, trunk, means, watch=watch)
     _refuse_silent(new, heard, trunk)
     say(f"learning {new.label} from {len(clips)} clips")
-    top, column = _widened(old.top, heard, names, new.label)
+    top, column = _widened(old_top, heard, names, new.label)
     learnt = _taught(top, column, heard, heard.of(lambda r: r.split == "dev"))
-    found = _found_in_held_out(top, column, heard, old.head, clips)
-    sentence, _ = before_and_after(
-        heard, before=(old.top, old.head, names), after=(learnt, old.head, study.names)
-    )
-    calibration = _kept(old.head, work, study.names)
+    found = _found_in_held_out(top, column, heard, decision, clips)
+    sentence, _ = before_and_after(heard, before=old, after=(learnt, decision, study.names))
+    calibration = _kept(decision, work, study.names)
     test = heard.outputs(heard.of(lambda r: r.split == "test"), learnt)
-    false = _false_names(heard, learnt, old.head, column)
+    false = _false_names(heard, learnt, decision, column)
     change = " ".join([_summary(new.label, clips, found, false), *more, sentence])
     return Adapted(
         study=study,

@@ -36,7 +36,7 @@ def one_thread() -> AbstractContextManager[Any]:
 
     Several wait for each other longer than they gain, above all where other programs run, too.
     """
-    from threadpoolctl import threadpool_limits  # comes with scikit-learn
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # scikit-learn's
 
     limits: AbstractContextManager[Any] = threadpool_limits(1)
     return limits
