@@ -68,7 +68,7 @@ MAY_IMPORT: dict[str, dict[str, str]] = {
         "learning": "corpus networks recipe windows",
         "judging": "corpus windows",
         "export": "corpus judging learning windows",
-        "adapting": "corpus judging windows",
+        "adapting": "corpus judging learning recipe windows",
         "commands": "adapting corpus export judging learning networks recipe windows",
     },
     "deploy": {"cli": "compile importing install quantize"},

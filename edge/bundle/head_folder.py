@@ -96,9 +96,10 @@ def head_on(trunk: Bundle, path: Path, manifest: Manifest, signature: Signature 
     below = trunk.networks[FP32]
     top = _top(path, manifest, trunk)
     verified(path, manifest, CARD, LARGEST_CARD_BYTES)
-    rule = rule_in(path, manifest, dimensions=len(below.golden.embedding) + EXTRA)
-    looked_at, logits = _golden(path, manifest, top, below.golden)
-    golden = dataclasses.replace(below.golden, embedding=looked_at, logits=logits)
+    looked_at = top.looked_at or len(below.golden.embedding)
+    rule = rule_in(path, manifest, dimensions=looked_at + EXTRA)
+    embedding, logits = _golden(path, manifest, top, below.golden)
+    golden = dataclasses.replace(below.golden, embedding=embedding, logits=logits)
     head = head_of(path / HEAD, rule, manifest, manifest, golden)
     network = Network(name=FP32, path=below.path, head=head, golden=below.golden, top=top)
     bundle = Bundle(

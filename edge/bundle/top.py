@@ -6,6 +6,7 @@ its digest. So a head is small, and several may stand on one trunk.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 
 from edge.errors import SpecError, shown
 
-__all__ = ["EXTRA", "Top", "top_of"]
+__all__ = ["BOUND", "EXTRA", "Layer", "Top", "rounded", "top_of"]
 
 Array = NDArray[np.float32]
 Ints = NDArray[np.int64]
@@ -24,6 +25,30 @@ LACKING = -6.0  # stands for the trunk's logit of a label that it does not have
 EXTRA = 2  # values behind the embedding that rules may look at
 LARGEST = 1e6  # of a weight
 NONE = np.zeros(0, np.int64)
+LAYERS = ("metric", "hidden")
+
+
+def rounded(array: NDArray[Any]) -> Array:
+    """Return the numbers nearest to these that float16 has, which are stored at half the size."""
+    result: Array = array.astype(np.float16).astype(np.float32)
+    return result
+
+
+@dataclass(frozen=True, kw_only=True)
+class Layer:
+    """An affine map of rows (B, I) to rows (B, J): `weights` (I, J) and `bias` (J,), float32."""
+
+    weights: Array
+    bias: Array
+
+    @classmethod
+    def rounded(cls, weights: NDArray[Any], bias: NDArray[Any]) -> Layer:
+        """Return the layer with the numbers nearest to these that float16 has."""
+        return cls(weights=rounded(weights), bias=rounded(bias))
+
+    def __call__(self, rows: Array) -> Array:
+        result: Array = rows @ self.weights + self.bias
+        return result
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +59,11 @@ class Top:
     the trunk's logits of the labels that it has too, within +-12; where it lacks one, -6. `weights`
     (D, K), `bias` (K,), `gain` is a number. `own` (K,) are the positions of these labels in the
     trunk, -1 for one that it lacks; `others` (M,) those of the animals that are none of these.
+
+    With a layer `metric`, e is what it makes of that, at length 1 again: an embedding in which
+    distances mean something. With `context` (S,), positions of labels in the trunk, weights stand
+    on e and on the trunk's logits of these within +-12; with a layer `hidden`, on what max(0,
+    hidden) makes of both. So a label may be told by what the trunk takes it for.
     """
 
     weights: Array
@@ -41,37 +71,65 @@ class Top:
     gain: float
     own: Ints
     others: Ints
+    context: Ints = dataclasses.field(default_factory=lambda: NONE)
+    metric: Layer | None = None
+    hidden: Layer | None = None
 
     def __call__(self, embedding: Array, logits: Array) -> tuple[Array, Array]:
-        """Return what rules look at (B, D + 2), and the logits (B, K).
+        """Return what rules look at (B, M + 2), and the logits (B, K).
 
-        It is the embedding at length 1, then how far other animals outdo the labels by the trunk's
-        logits, then minus the best of these.
+        It is e, of M numbers, then how far other animals outdo the labels by the trunk's logits,
+        then minus the best of these.
         """
         unit, own = self.parts(embedding, logits)
         others = logits[:, self.others].max(1, initial=-BOUND)
         best = own.max(1)
         looked_at = np.column_stack([unit, others - best, -best]).astype(np.float32)
-        result = unit @ self.weights + self.bias + np.float32(self.gain) * own
+        features = self.features(unit, logits)
+        result = features @ self.weights + self.bias + np.float32(self.gain) * own
         return looked_at, result.astype(np.float32)
 
     def parts(self, embedding: Array, logits: Array) -> tuple[Array, Array]:
-        """Return the embedding at length 1 (B, D), and the trunk's logits of the labels (B, K)."""
-        length = np.linalg.norm(embedding, axis=1, keepdims=True)
-        unit = embedding / np.maximum(length, np.float32(1e-9))
+        """Return e (B, M), and the trunk's logits of the labels (B, K)."""
+        unit = _at_length_1(embedding)
+        if self.metric is not None:
+            unit = _at_length_1(self.metric(unit))
         own = np.where(self.own >= 0, logits[:, self.own], np.float32(LACKING))
         return unit, np.clip(own, -BOUND, BOUND).astype(np.float32)
+
+    def inputs(self, unit: Array, logits: Array) -> Array:
+        """Return e (B, M) with the trunk's logits of the context beside it (B, M + S)."""
+        if not len(self.context):
+            return unit
+        context = np.clip(logits[:, self.context], -BOUND, BOUND)
+        return np.column_stack([unit, context]).astype(np.float32)
+
+    def features(self, unit: Array, logits: Array) -> Array:
+        """Return what the weights stand on (B, H), of e (B, M) and the trunk's logits (B, N)."""
+        inputs = self.inputs(unit, logits)
+        return inputs if self.hidden is None else np.maximum(self.hidden(inputs), 0)
+
+    @property
+    def looked_at(self) -> int | None:
+        """How many numbers of an embedding rules look at; None: as many as the trunk's has."""
+        return None if self.metric is None else len(self.metric.bias)
 
     def as_arrays(self) -> dict[str, NDArray[Any]]:
         """Return its arrays by name, as `top.npz` has them; `top_of` is the inverse."""
         arrays: dict[str, NDArray[Any]] = {
-            "weights": self.weights,
+            "weights": _halved(self.weights),
             "bias": self.bias,
             "gain": np.array(self.gain, np.float64),
             "own": self.own,
         }
+        for name in LAYERS:
+            layer: Layer | None = getattr(self, name)
+            if layer is not None:
+                arrays[f"{name}_weights"] = _halved(layer.weights)
+                arrays[f"{name}_bias"] = _halved(layer.bias)
         # There are no empty arrays in a file.
-        return arrays | ({"others": self.others} if len(self.others) else {})
+        positions = {"others": self.others, "context": self.context}
+        return arrays | {name: array for name, array in positions.items() if len(array)}
 
 
 def top_of(
@@ -82,8 +140,14 @@ def top_of(
     Raises `SpecError`, which names the array that is missing, too much, or of the wrong type, shape
     or value.
     """
-    shapes = {"weights": (dimensions, labels), "bias": (labels,), "gain": (), "own": (labels,)}
-    strange = sorted((arrays.keys() - {"others"}) ^ shapes.keys())
+    context = _positions("context", arrays.get("context", NONE), 0, trunk_labels)
+    if context.ndim != 1:
+        raise SpecError(f"array 'context' has shape {context.shape}, not (S,)")
+    layers, inputs = _layers(arrays, dimensions, len(context))
+    shapes = {"weights": (inputs, labels), "bias": (labels,), "gain": (), "own": (labels,)}
+    parts = [f"{name}_{part}" for name in layers for part in ("weights", "bias")]
+    optional = {"others", "context", *parts}
+    strange = sorted((arrays.keys() - optional) ^ shapes.keys())
     if strange:
         what = "is missing" if strange[0] not in arrays else "belongs to no head"
         raise SpecError(f"array {shown(strange[0])} {what}")
@@ -91,8 +155,7 @@ def top_of(
         if arrays[name].shape != shape:
             raise SpecError(f"array '{name}' has shape {arrays[name].shape}, not {shape}")
     for name in ("weights", "bias", "gain"):
-        if arrays[name].dtype.kind != "f" or not (np.abs(arrays[name]) <= LARGEST).all():
-            raise SpecError(f"array '{name}' is not of finite numbers up to {LARGEST:g}")
+        _check_numbers(name, arrays[name])
     own = _positions("own", arrays["own"], -1, trunk_labels)
     others = _positions("others", arrays.get("others", NONE), 0, trunk_labels)
     if others.ndim != 1 or np.isin(others, own).any():
@@ -103,7 +166,55 @@ def top_of(
         gain=float(arrays["gain"]),
         own=own,
         others=others,
+        context=context,
+        **layers,
     )
+
+
+def _layers(
+    arrays: Mapping[str, NDArray[Any]], dimensions: int, context: int
+) -> tuple[dict[str, Layer], int]:
+    """Return the layers by name, and on how many numbers the weights stand."""
+    layers: dict[str, Layer] = {}
+    for name in LAYERS:
+        dimensions += context if name == "hidden" else 0
+        layer = _layer(name, arrays, dimensions)
+        if layer is not None:
+            layers[name], dimensions = layer, len(layer.bias)
+    return layers, dimensions
+
+
+def _layer(name: str, arrays: Mapping[str, NDArray[Any]], dimensions: int) -> Layer | None:
+    """Return the layer of that name on rows of so many numbers, None where there is none."""
+    weights, bias = (arrays.get(f"{name}_{part}") for part in ("weights", "bias"))
+    if weights is None or bias is None:
+        return None  # one without the other belongs to no head
+    if weights.ndim != 2 or not weights.shape[1] or weights.shape[0] != dimensions:
+        raise SpecError(f"array '{name}_weights' has shape {weights.shape}, not ({dimensions}, J)")
+    if bias.shape != weights.shape[1:]:
+        raise SpecError(f"array '{name}_bias' has shape {bias.shape}, not {weights.shape[1:]}")
+    _check_numbers(f"{name}_weights", weights)
+    _check_numbers(f"{name}_bias", bias)
+    return Layer(weights=weights.astype(np.float32), bias=bias.astype(np.float32))
+
+
+def _check_numbers(name: str, array: NDArray[Any]) -> None:
+    sizes = np.abs(array, dtype=np.float64) if array.dtype.kind == "f" else np.full(1, np.nan)
+    if not (sizes <= LARGEST).all():
+        raise SpecError(f"array '{name}' is not of finite numbers up to {LARGEST:g}")
+
+
+def _halved(array: Array) -> NDArray[np.floating]:
+    """Return an array as float16 where that is the same, so that it takes half the room."""
+    with np.errstate(over="ignore"):
+        half = array.astype(np.float16)
+    return half if np.array_equal(half, array) else array
+
+
+def _at_length_1(rows: Array) -> Array:
+    length = np.linalg.norm(rows, axis=1, keepdims=True)
+    result: Array = rows / np.maximum(length, np.float32(1e-9))
+    return result
 
 
 def _positions(name: str, array: NDArray[Any], least: int, labels: int) -> Ints:

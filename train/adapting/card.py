@@ -24,6 +24,8 @@ def render_head_card(adapted: Adapted, trunk: Bundle, *, name: str) -> str:
         "A detection is a lead for a person to listen to. A score is not a probability. It was "
         "judged on people who were not heard in training, on these recordings only.",
         "\n".join(f"- {note}" for note in adapted.notes),
+        *(("## What was taught since", "\n\n".join(adapted.changes)) if adapted.changes else ()),
+        *_kinds(adapted),
         "## Species",
         _species(adapted),
         report.strip(),
@@ -33,8 +35,21 @@ def render_head_card(adapted: Adapted, trunk: Bundle, *, name: str) -> str:
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
+def _kinds(adapted: Adapted) -> tuple[str, ...]:
+    """Return the section on the kinds of head that were tried, where there were several."""
+    if len(adapted.kinds) < 2:
+        return ()
+    columns = list(adapted.kinds[0])
+    rows = [[row.get(column, "") for column in columns] for row in adapted.kinds]
+    return (
+        "## Kinds of head",
+        f"By recordings that were held out in turn; `{adapted.kind}` was taken.",
+        markdown_table([column.replace("_", " ") for column in columns], rows),
+    )
+
+
 def _species(adapted: Adapted) -> str:
-    known = [r for r in adapted.corpus.recordings if r.role == "known"]
+    known = [r for r in adapted.study.corpus.recordings if r.role == "known"]
     counts = Counter((r.label, r.split if r.split == "test" else min(r.fold, 1)) for r in known)
     rows = [
         [
@@ -53,7 +68,7 @@ def _species(adapted: Adapted) -> str:
 def _sources(adapted: Adapted) -> str:
     """Return every recording, by licence; the audio is not distributed."""
     licences: dict[str, list[str]] = {}
-    for r in adapted.corpus.recordings:
+    for r in adapted.study.corpus.recordings:
         licence = "; ".join(filter(None, (r.source, r.licence))) or "no licence given"
         licences.setdefault(licence, []).append(r.recording or r.path.name)
     lines = [

@@ -24,7 +24,7 @@ from edge.bundle.labels import check_label
 from edge.errors import SpecError, UserError
 from train.corpus.corpus import ROLES, Recording
 
-__all__ = ["Layout", "Listing", "read_listing", "read_species_names"]
+__all__ = ["SUFFIXES", "Layout", "Listing", "read_listing", "read_species_names", "slug"]
 
 Layout = Literal["auto", "manifest", "folders", "birdclef"]
 MANIFEST, METADATA = "manifest.csv", "train_metadata.csv"
@@ -228,13 +228,14 @@ def _from_folders(root: Path) -> Iterator[Recording]:
         yield Recording(
             path=path,
             role=role,
-            label=_slug(name),
+            label=slug(name),
             common_name=name.replace("_", " "),
             recording=path.stem,
         )
 
 
-def _slug(name: str) -> str:
+def slug(name: str) -> str:
+    """Return a name as a label."""
     # A file system may hold letter and accent as two characters; a label has one.
     text = unicodedata.normalize("NFC", name.casefold())
     return re.sub(r"[^\w]+", "_", text).strip("_")

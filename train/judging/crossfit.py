@@ -6,54 +6,25 @@ without it.
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import numpy as np
 
 from edge.errors import UserError
-from train.corpus.corpus import Corpus, Recording
+from train.corpus.corpus import Corpus
 from train.judging.calibrate import groups_of
 from train.judging.calibration import Calibration
 from train.judging.events import Events, events_in, joined
 from train.windows.outputs import WindowOutputs
 
-__all__ = ["BY_FOLDS", "BY_PARTS", "held_out_events", "turns_of_folds"]
+__all__ = ["BY_BOTH", "BY_PARTS", "held_out_events"]
 
-BY_FOLDS = "each fold of recordists by a head that was made without it"
+BY_BOTH = (
+    "each fold of recordists by a head that was fitted without it, each third of them by "
+    "thresholds that were chosen without it"
+)
 BY_PARTS = "each part of the recordists of validation by thresholds that were chosen without it"
-FEWEST_FOLDS = 3  # to train, to choose thresholds, and to be heard
 PARTS = 3
-
-
-def turns_of_folds(corpus: Corpus) -> Iterator[Corpus]:
-    """Yield the corpus once for each fold of dev, which is the test then; the next fold validates,
-    the others train, and what was the test is not used.
-
-    Recordings of a species that nobody else has recorded are left out of such a test: the system of
-    that turn could not know it.
-    """
-    for fold in range(corpus.folds) if corpus.folds >= FEWEST_FOLDS else ():
-        validation = (fold + 1) % corpus.folds
-        placed = [_in_turn(r, fold, validation) for r in corpus.recordings]
-        learnt = {r.label for r in placed if r.role == "known" and r.fold > 0}
-        yield dataclasses.replace(
-            corpus, recordings=tuple(_without_strangers(r, learnt) for r in placed)
-        )
-
-
-def _in_turn(recording: Recording, test: int, validation: int) -> Recording:
-    if recording.split != "dev":
-        return dataclasses.replace(recording, split="unused", fold=-1)
-    if recording.fold == test:
-        return dataclasses.replace(recording, split="test", fold=-1)
-    return dataclasses.replace(recording, fold=0 if recording.fold == validation else 1)
-
-
-def _without_strangers(recording: Recording, learnt: set[str]) -> Recording:
-    if recording.split == "test" and recording.role == "known" and recording.label not in learnt:
-        return dataclasses.replace(recording, split="unused")
-    return recording
 
 
 def held_out_events(

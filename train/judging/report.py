@@ -1,7 +1,4 @@
-"""The report of `train.judging.evaluate` as files.
-
-report.json is for programs, report.md for people and for the model card.
-"""
+"""The report of `train.judging.evaluate`: report.json for programs, report.md for people."""
 
 from __future__ import annotations
 
@@ -224,6 +221,8 @@ def _gain(row: Mapping[str, Any]) -> str:
 
 
 def _calibration(table: Sequence[Mapping[str, Any]]) -> str:
+    if not table:
+        return "Rule and threshold are those of before."
     columns = list(table[0])
     rows = [
         [f"{row[c]:.3f}" if isinstance(row[c], float) else row[c] for c in columns] for row in table

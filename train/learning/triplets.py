@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from train.learning.losses import DynamicMargin, Triplets, mine_semihard, triplet_loss
@@ -14,7 +15,17 @@ from train.learning.objective import Stateless, Update
 from train.recipe.objectives import SemihardSpec, TripletSpec
 from train.windows.batches import Batches
 
-__all__ = ["SemihardObjective", "TripletObjective", "one_negative_each"]
+__all__ = ["SemihardObjective", "TripletObjective", "WindowsByClass", "one_negative_each"]
+
+
+class WindowsByClass(Protocol):
+    """Where mini-batches come from: windows, or what another network says of them."""
+
+    def per_class(
+        self, rng: np.random.Generator, per_class: int, species: int | None = None
+    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """Draw `per_class` rows of every class, or of so many of them, with their classes."""
+        ...
 
 
 class TripletObjective:
@@ -27,7 +38,7 @@ class TripletObjective:
     per_class x (per_class - 1) triplets are mined.
     """
 
-    def __init__(self, spec: TripletSpec, batches: Batches, device: torch.device) -> None:
+    def __init__(self, spec: TripletSpec, batches: WindowsByClass, device: torch.device) -> None:
         self.spec = spec
         self.batches = batches
         self.device = device

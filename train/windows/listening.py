@@ -79,7 +79,7 @@ class Listener:
         activity, start_s = _activity(recording, samples, spec, self._hop_s)
         starts = np.round(start_s * spec.sample_rate_hz).astype(np.int64)
         fits = starts + spec.window_samples <= len(samples)
-        embedding, logits = self._answers(samples, starts[fits])
+        embedding, logits = self.answers(samples, starts[fits])
         return Listened(
             start_s=start_s[fits],
             active=activity.active[fits],
@@ -88,7 +88,7 @@ class Listener:
             cut=cut,
         )
 
-    def _answers(self, samples: Floats, starts: Ints) -> tuple[Floats, Floats]:
+    def answers(self, samples: Floats, starts: Ints) -> tuple[Floats, Floats]:
         """Return embeddings (W, D) and logits (W, N) of the windows from `starts`."""
         length = self.bundle.frontend.window_samples
         answers = []

@@ -16,7 +16,7 @@ from edge.backends.onnx import OnnxBackend
 from edge.bundle import Bundle, Label, Manifest, load_bundle
 from edge.bundle.digest import sha256_of
 from edge.bundle.rules import Column, MaxLogit
-from edge.bundle.top import Top, top_of
+from edge.bundle.top import Layer, Top, rounded, top_of
 from edge.bundle.writing import write_head
 from edge.detect.engines import load_model
 from edge.detect.ensemble import Ensemble
@@ -117,6 +117,45 @@ def test_a_top_survives_its_file_and_says_what_is_wrong_with_one(trunk: Bundle) 
             top_of({**arrays, name: value}, **sizes)
     with pytest.raises(SpecError, match="array 'bias' is missing"):
         top_of({k: v for k, v in arrays.items() if k != "bias"}, **sizes)
+
+
+def test_what_a_top_may_have_beside_is_its_formula_and_is_checked(trunk: Bundle) -> None:
+    rng = np.random.default_rng(0)
+    dimensions = len(trunk.golden.embedding)
+
+    def layer(inputs: int, outputs: int) -> Layer:
+        return Layer.rounded(rng.standard_normal((inputs, outputs)), rng.standard_normal(outputs))
+
+    metric, hidden = layer(dimensions, 4), layer(4 + 2, 3)
+    weights = rounded(rng.standard_normal((3, 2)))
+    context = np.array([0, 2])
+    top = top_on(trunk, weights=weights, metric=metric, hidden=hidden, context=context)
+    embedding = rng.standard_normal((5, dimensions), np.float32)
+    logits = rng.uniform(-20, 20, (5, 3)).astype(np.float32)
+    looked_at, result = top(embedding, logits)
+    e = metric(embedding / np.linalg.norm(embedding, axis=1, keepdims=True))
+    e /= np.linalg.norm(e, axis=1, keepdims=True)
+    clipped = np.clip(logits, -12, 12)
+    features = np.maximum(hidden(np.column_stack([e, clipped[:, context]])), 0)
+    own = np.column_stack([clipped[:, 0], np.full(5, -6.0)])
+    np.testing.assert_allclose(result, features @ weights + top.bias + own, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(looked_at[:, :-2], e, atol=1e-5)
+    sizes = {"labels": 2, "dimensions": dimensions, "trunk_labels": 3}
+    arrays = top.as_arrays()
+    assert arrays["hidden_weights"].dtype == np.float16
+    np.testing.assert_array_equal(top_of(arrays, **sizes)(embedding, logits)[1], result)
+    faults: dict[str, tuple[NDArray[Any], str]] = {
+        "hidden_weights": (arrays["hidden_weights"][:-1], "has shape"),
+        "hidden_bias": (arrays["hidden_bias"][:-1], "has shape"),
+        "metric_bias": (np.full(4, np.inf, np.float16), "not of finite numbers"),
+        "context": (np.array([0, 3]), "positions among the trunk's 3 labels"),
+        "weights": (arrays["weights"][:-1], "has shape"),
+    }
+    for name, (value, reason) in faults.items():
+        with pytest.raises(SpecError, match=reason):
+            top_of({**arrays, name: value}, **sizes)
+    with pytest.raises(SpecError, match="array 'hidden_bias' belongs to no head"):
+        top_of({k: v for k, v in arrays.items() if k != "hidden_weights"}, **sizes)
 
 
 def test_a_head_is_small_and_is_read_like_any_bundle(head: Bundle, trunk: Bundle) -> None:

@@ -8,34 +8,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from click.testing import CliRunner, Result
+from click.testing import CliRunner
 
 from edge.bundle import Bundle, load_bundle
 from edge.bundle.top import Top
 from edge.cli import main as edge
-from tests.support.audio import noise
-from tests.support.bundles import SPEC, choir_bundle, tone
-from train.adapting.fitting import fit_top
-from train.commands.cli import main
+from tests.support.bundles import choir_bundle
+from tests.train.adapting.studies import RATE_HZ, SUNG, clips_of, folder_of, on_trunk, sung
+from train.adapting.fitting import fit_linear
 from train.corpus.synthesised import synthesised_noise
 
-RATE_HZ = SPEC.sample_rate_hz
-SUNG = {"hummer": 300.0, "moaner": 650.0, "whiner": 2000.0}  # the trunk has the first
 
-
-def sung(hz: float, seed: int) -> np.ndarray:
-    rng = np.random.default_rng(seed)
-    call = tone(hz * rng.uniform(0.99, 1.01), 2, level=rng.uniform(0.1, 0.4))
-    breath = noise(1.5, level=1e-4, seed=seed)
-    return np.concatenate([breath, call, breath]).astype(np.float32)
-
-
-def folder_of(root: Path, *, each: int = 8) -> Path:
+def recordings_of(root: Path, *, each: int = 8) -> Path:
     """A folder per species and nothing else."""
     for name, hz in SUNG.items():
-        (root / name).mkdir(parents=True)
-        for i in range(each):
-            soundfile.write(root / name / f"{name}{i}.wav", sung(hz, i), RATE_HZ)
+        clips_of(root / name, hz, each=each)
     return root
 
 
@@ -44,17 +31,9 @@ def trunk(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     return choir_bundle(tmp_path_factory.mktemp("trunk") / "choir")
 
 
-def adapt(data: Path, trunk: Bundle, out: Path) -> Result:
-    cache = out.parent / "cache"
-    args = ("--data", str(data), "--trunk", str(trunk.path), "--out", str(out))
-    return CliRunner().invoke(
-        main, ["adapt", *args, "--cache", str(cache), "--workers", "1", "--hop-s", "0.5"]
-    )
-
-
 def test_a_folder_per_species_becomes_a_head_that_names_them(trunk: Bundle, tmp_path: Path) -> None:
     out = trunk.path.with_name("study")
-    result = adapt(folder_of(tmp_path / "data"), trunk, out)
+    result = on_trunk(recordings_of(tmp_path / "data"), trunk, out)
     assert result.exit_code == 0, result.output
     assert "no noise among the recordings" in result.stderr
     head = load_bundle(out)
@@ -67,7 +46,7 @@ def test_a_folder_per_species_becomes_a_head_that_names_them(trunk: Bundle, tmp_
     assert sum(file.stat().st_size for file in out.iterdir()) < 100_000
     assert head.manifest.metrics["macro_f1_per_recording"] > 0.9
     assert head.calibration is not None
-    assert "by a head that was made without it" in head.calibration.basis[0].method
+    assert "by a head that was fitted without it" in head.calibration.basis[0].method
     card = (out / "MODEL_CARD.md").read_text()
     assert "how well others are rejected was not measured" in card
     assert "| hummer |" in card
@@ -87,11 +66,11 @@ def test_a_folder_per_species_becomes_a_head_that_names_them(trunk: Bundle, tmp_
 
 def test_what_was_heard_once_is_not_heard_again(trunk: Bundle, tmp_path: Path) -> None:
     data = folder_of(tmp_path / "data", each=6)
-    first = adapt(data, trunk, tmp_path / "study")
+    first = on_trunk(data, trunk, tmp_path / "study")
     assert first.exit_code == 0, first.output
     (kept,) = (tmp_path / "cache").glob("*-0.5")
     stamps = {file: file.stat().st_mtime_ns for file in kept.iterdir()}
-    again = adapt(data, trunk, tmp_path / "study")
+    again = on_trunk(data, trunk, tmp_path / "study")
     assert again.exit_code == 0, again.output
     assert {file: file.stat().st_mtime_ns for file in kept.iterdir()} == stamps
     assert again.stdout == first.stdout  # and the head is the same
@@ -103,12 +82,12 @@ def test_what_was_heard_once_is_not_heard_again(trunk: Bundle, tmp_path: Path) -
 def test_what_cannot_be_learnt_is_one_line(
     trunk: Bundle, tmp_path: Path, species: int, reason: str
 ) -> None:
-    data = folder_of(tmp_path / "data", each=2)
+    data = recordings_of(tmp_path / "data", each=2)
     for name in list(SUNG)[species:]:
         for file in (data / name).iterdir():
             file.unlink()
         (data / name).rmdir()
-    result = adapt(data, trunk, tmp_path / "study")
+    result = on_trunk(data, trunk, tmp_path / "study")
     assert result.exit_code == 1
     assert reason in result.stderr
     assert not (tmp_path / "study").exists()
@@ -130,7 +109,7 @@ def test_a_head_begins_as_its_trunk_and_learns_what_that_lacks() -> None:
     before = blank(embedding, logits)[1]
     assert (before[species == 0].argmax(1) == 0).all()
     assert not (before[species == 2].argmax(1) == 2).all()
-    top = fit_top(blank, embedding, logits, species, labels=("a", "b", "c"))
+    top = fit_linear(blank, embedding, logits, species)
     after = top(embedding, logits)[1]
     known = species >= 0
     assert (after[known].argmax(1) == species[known]).mean() > 0.99

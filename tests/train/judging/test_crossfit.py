@@ -12,7 +12,7 @@ from edge.errors import UserError
 from train.corpus.corpus import Corpus, Recording
 from train.corpus.splits import SplitPlan, group_of, split_recordings
 from train.judging.calibration import Calibration
-from train.judging.crossfit import held_out_events, turns_of_folds
+from train.judging.crossfit import held_out_events
 from train.windows.outputs import WindowOutputs
 
 LABELS = ("ant", "bee", "cat")
@@ -29,30 +29,6 @@ def corpus_of(people: int = 12, *, folds: int = 5) -> Corpus:
     hiss = [Recording(path=Path(f"h{i}.wav"), role="noise", label="hiss") for i in range(12)]
     split = split_recordings([*recordings, alone, *hiss], SplitPlan(folds=folds))
     return Corpus(root=Path(), recordings=split)
-
-
-def test_each_fold_is_heard_once_by_a_system_made_without_it() -> None:
-    corpus = corpus_of()
-    tested: list[Path] = []
-    turns = list(turns_of_folds(corpus))
-    assert len(turns) == corpus.folds
-    for turn in turns:
-        test = {group_of(r) for r in turn.of(split="test")}
-        others = {group_of(r) for r in turn.of(split="dev")}
-        assert test
-        assert not test & others
-        # What tests the whole is in no turn.
-        held_back = {r.path for r in corpus.of(split="test")}
-        assert not held_back & {r.path for r in turn.recordings if r.split != "unused"}
-        assert {r.fold for r in turn.of(split="dev")} == {0, 1}
-        tested += [r.path for r in turn.of(split="test")]
-    assert len(tested) == len(set(tested))
-    # Whom only one person has recorded cannot be known without that person.
-    assert set(tested) == {r.path for r in corpus.of(split="dev")} - {Path("dog.wav")}
-
-
-def test_two_folds_are_too_few_to_train_choose_and_hear() -> None:
-    assert list(turns_of_folds(corpus_of(folds=2))) == []
 
 
 def outputs_of(corpus: Corpus) -> WindowOutputs:

@@ -1,0 +1,166 @@
+"""The kinds of top, and which of them is taken."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib.util import find_spec
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.bundle.top import Top
+from edge.errors import UserError
+from edge.extras import how_to_install
+from train.adapting.context import with_context
+from train.adapting.fitting import fit_linear, one_thread
+from train.adapting.hidden import fit_hidden
+from train.adapting.marks import denied
+from train.adapting.study import Heard
+from train.judging.calibrate_head import calibrate_head
+from train.judging.calibration import Calibration
+from train.judging.judged import judge_recordings
+from train.judging.metrics import macro_f1
+from train.judging.truth import truth_of
+from train.windows.outputs import WindowOutputs
+
+__all__ = ["BEST", "DEFAULT", "KINDS", "Fitted", "fit_kind", "fit_study"]
+
+KINDS = ("linear", "hidden", "triplet")
+BEST = "best"  # of those that can be made here
+DEFAULT = "hidden"
+
+Fit = Callable[..., Top]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fitted:
+    """A top that was fitted to all that is not the test, with its calibration.
+
+    `held_out` is what tops of the same kind say of each fold's windows that were fitted without it;
+    the rule was chosen by it. `positions` are those of its windows among all. `table` has a row for
+    each kind that was tried.
+    """
+
+    kind: str
+    top: Top
+    calibration: Calibration
+    held_out: WindowOutputs
+    positions: NDArray[np.int64]
+    table: tuple[Mapping[str, Any], ...]
+
+
+def fit_study(heard: Heard, kind: str, *, acceptance: float, say: Callable[[str], None]) -> Fitted:
+    """Return the top of a kind, or the best of all kinds, by folds that were held out."""
+    found: list[Fitted] = []
+    for name in _possible(kind):
+        say(f"fitting: {name}")
+        with one_thread():
+            found.append(_fitted(heard, name, acceptance=acceptance))
+    best = max(found, key=lambda fitted: _worth(fitted.table[0]))
+    return Fitted(
+        kind=best.kind,
+        top=best.top,
+        calibration=best.calibration,
+        held_out=best.held_out,
+        positions=best.positions,
+        table=tuple(row for fitted in found for row in fitted.table),
+    )
+
+
+def fit_kind(kind: str) -> Fit:
+    """Return what fits a top of a kind; raises `UserError` where PyTorch is needed and missing."""
+    match kind:
+        case "linear":
+            return fit_linear
+        case "hidden":
+            return fit_hidden
+        case _:
+            if not _torch():
+                raise UserError(
+                    "the head 'triplet' needs PyTorch", suggestion=how_to_install("train")
+                )
+            from train.adapting.metric import fit_triplet  # needs PyTorch
+
+            return fit_triplet
+
+
+def _possible(kind: str) -> tuple[str, ...]:
+    if kind != BEST:
+        return (kind,)
+    return KINDS if _torch() else KINDS[:2]
+
+
+def _torch() -> bool:
+    return find_spec("torch") is not None and find_spec("pytorch_metric_learning") is not None
+
+
+def _worth(row: Mapping[str, Any]) -> float:
+    return float(row["macro_f1_per_recording"] + row["auroc"])
+
+
+def _fitted(heard: Heard, kind: str, *, acceptance: float) -> Fitted:
+    fit = fit_kind(kind)
+    dev = heard.of(lambda r: r.split == "dev")
+    top = _fit(heard, fit, dev, complete=True)
+    held_out, positions = _held_out(heard, fit)
+    calibration = calibrate_head(heard.study.corpus, held_out, acceptance=acceptance)
+    row = next(row for row in calibration.table if row["rule"] == calibration.chosen)
+    judged = judge_recordings(held_out, truth_of(heard.study.corpus, held_out), calibration.head)
+    known = judged.truth.species >= 0
+    f1 = macro_f1(
+        judged.truth.species[known],
+        judged.closed[known],
+        np.ones((1, int(known.sum()))),
+        classes=len(held_out.labels),
+    )
+    numbers = {
+        "kind": kind,
+        "macro_f1_per_recording": round(float(f1[0]), 4),
+        **{key: row[key] for key in ("auroc", "auroc unknown species", "fpr95") if key in row},
+    }
+    return Fitted(
+        kind=kind,
+        top=top,
+        calibration=calibration,
+        held_out=held_out,
+        positions=positions,
+        table=(numbers,),
+    )
+
+
+def _held_out(heard: Heard, fit: Fit) -> tuple[WindowOutputs, NDArray[np.int64]]:
+    """Return what is said of each fold by a top that was fitted without it, and of which windows.
+
+    A label that has recordings in one fold only is unlearnt where that is held out, and so judged
+    as what it would be without them. Of what is only said not to be something, nothing is judged.
+    """
+    dev = heard.of(lambda r: r.split == "dev")
+    judged = heard.of(lambda r: r.split == "dev" and not denied(r))
+    fold = np.array([r.fold for r in heard.study.corpus.recordings])[heard.answers.recording]
+    parts, positions = [], []
+    for own in (judged & (fold == f) for f in np.unique(fold[judged])):
+        positions.append(np.flatnonzero(own))
+        others = dev & ~np.isin(fold, fold[own])
+        parts.append(heard.outputs(own, _fit(heard, fit, others, complete=False)))
+    columns = {
+        name: np.concatenate([getattr(part, name) for part in parts])
+        for name in ("recording", "start_s", "active", "embedding", "logits")
+    }
+    outputs = WindowOutputs(**columns, labels=parts[0].labels)
+    return outputs, np.concatenate(positions)
+
+
+def _fit(heard: Heard, fit: Fit, part: NDArray[np.bool_], *, complete: bool) -> Top:
+    """Return a top that is fitted to the chosen windows of a part."""
+    used = part & heard.chosen
+    species = heard.species[used]
+    lacking = set(range(len(heard.study.names))) - set(species.tolist())
+    if complete and lacking:
+        name = heard.study.names[min(lacking)]
+        raise UserError(f"{heard.study.corpus.root}: there is no recording to learn {name} from")
+    answers = heard.answers.select(used)
+    logits = answers.logits.astype(np.float32)
+    blank = with_context(heard.blank, logits, species)
+    return fit(blank, answers.embedding, logits, species)

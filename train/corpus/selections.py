@@ -1,0 +1,126 @@
+"""Tables that say when a recording has what: Raven's, and what `edge replay` writes.
+
+Raven's are separated by tabs and have the columns Begin Time (s) and End Time (s); the label is in
+the first of `LABELS` that is filled. A table of `edge replay --format csv` has file, start_s, end_s
+and label. What a program called unknown says nothing about what is there, and is passed over.
+"""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path, PureWindowsPath
+
+from edge.errors import UserError, shown
+
+__all__ = ["Selection", "is_selection_table", "read_selections"]
+
+BEGIN, END, OFFSET = "Begin Time (s)", "End Time (s)", "File Offset (s)"
+RAVEN = (BEGIN, END)
+PLAIN = ("file", "start_s", "end_s", "label")
+LABELS = ("Species Code", "Species", "Label", "Annotation", "Class", "Common Name")
+FILES = ("Begin Path", "Begin File", "file")
+UNKNOWN = "unknown"
+SUFFIXES = (".txt", ".csv", ".tsv")
+LONGEST_HEADER = 10_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Selection:
+    """A stretch of a recording, from `start_s` to `end_s`, that is marked as `name`.
+
+    `name` is empty where the table has no label; `file` is that of the recording as the table has
+    it, empty where it names none. `line` is where in the table it stands.
+    """
+
+    file: str
+    start_s: float
+    end_s: float
+    name: str
+    common_name: str
+    scientific_name: str
+    line: int
+
+    def beside(self, table: Path) -> Path:
+        """Return the recording's path; raises `UserError` where there is none."""
+        # Tables travel: of a path from another machine the name is looked for beside the table.
+        name = PureWindowsPath(self.file).name if "\\" in self.file else Path(self.file).name
+        for path in (Path(self.file), table.parent / self.file, table.parent / name):
+            if self.file and path.is_file():
+                return path.resolve()
+        raise _fault(table, self.line, f"there is no recording {shown(self.file)}")
+
+
+def is_selection_table(path: Path) -> bool:
+    """Return whether a file is such a table, by its first line."""
+    if path.suffix.lower() not in SUFFIXES or not path.is_file():
+        return False
+    with path.open(encoding="utf-8-sig", errors="replace") as file:
+        header = file.readline(LONGEST_HEADER).rstrip("\r\n")
+    columns = header.split("\t") if "\t" in header else header.split(",")
+    return set(RAVEN) <= set(columns) or set(PLAIN) <= set(columns)
+
+
+def read_selections(table: Path) -> Iterator[Selection]:
+    """Yield what a table marks, each once; raises `UserError`, which names file and line."""
+    seen = set()  # Raven has a line for each view of a selection
+    for line, row in _rows(table):
+        selection = _selection(table, line, row)
+        key = (selection.file, selection.start_s, selection.end_s, selection.name)
+        if selection.name.casefold() != UNKNOWN and key not in seen:
+            seen.add(key)
+            yield selection
+
+
+def _rows(table: Path) -> Iterator[tuple[int, dict[str, str]]]:
+    try:
+        with table.open(encoding="utf-8-sig", newline="") as file:
+            tabs = "\t" in file.readline(LONGEST_HEADER)
+            file.seek(0)
+            # Raven's tables know neither quotes nor escapes.
+            reader = (
+                csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE)
+                if tabs
+                else csv.DictReader(file)
+            )
+            for row in reader:
+                yield reader.line_num, {k: (v or "").strip() for k, v in row.items() if k}
+    except OSError as exc:
+        raise UserError(f"{table}: cannot be read ({exc.strerror})") from exc
+    except (UnicodeDecodeError, csv.Error) as exc:
+        raise UserError(f"{table}: is not a UTF-8 table ({exc})") from exc
+
+
+def _selection(table: Path, line: int, row: Mapping[str, str]) -> Selection:
+    plain = BEGIN not in row
+    begin, end = (_seconds(table, line, row, name) for name in (PLAIN[1:3] if plain else RAVEN))
+    start = _seconds(table, line, row, OFFSET) if row.get(OFFSET) else begin
+    if start < 0 or end <= begin:
+        raise _fault(table, line, f"{begin:g} to {end:g} s is no stretch of a recording")
+    # A rejected sound of `edge replay --format csv` has no label.
+    names = (row.get("label") or UNKNOWN,) if plain else (row.get(name, "") for name in LABELS)
+    return Selection(
+        file=next(filter(None, (row.get(name, "") for name in FILES)), ""),
+        start_s=start,
+        end_s=start + end - begin,
+        name=next(filter(None, names), ""),
+        common_name=row.get("common_name", "") or row.get("Common Name", ""),
+        scientific_name=row.get("scientific_name", ""),
+        line=line,
+    )
+
+
+def _seconds(table: Path, line: int, row: Mapping[str, str], column: str) -> float:
+    try:
+        seconds = float(row.get(column, ""))
+    except ValueError:
+        seconds = math.nan
+    if not math.isfinite(seconds):
+        raise _fault(table, line, f"column {column}: {shown(row.get(column, ''))} is no number")
+    return seconds
+
+
+def _fault(table: Path, line: int, what: str) -> UserError:
+    return UserError(f"{table}, line {line}: {what}", suggestion="correct or remove the line")
