@@ -122,5 +122,12 @@ def teacher_bundle(path: Path, labels: Sequence[str], *, rate_hz: int) -> Bundle
         code="0" * 64,
         metrics={},
     )
-    parts = {"model": model, "rule": MaxLogit(), "golden": golden, "card": "# Teacher\n"}
-    return write_bundle(path, manifest, **parts, stored=Stored(bands=bands))
+    return write_bundle(
+        path,
+        manifest,
+        model=model,
+        rule=MaxLogit(),
+        golden=golden,
+        card="# Teacher\n",
+        stored=Stored(bands=bands),
+    )
