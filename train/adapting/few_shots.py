@@ -39,34 +39,33 @@ def add_species(
 ) -> Adapted:
     """Return the head with one label more; raises `UserError` where nothing can be learnt.
 
-    How well it is named is measured on clips that were held out fold by fold. The rule stays.
+    How well it is named is measured on clips held out fold by fold. The rule stays.
     """
     old_top, decision, names = old = decision_of(head)
     check_new(new, names, head.path)
     clips, notes = usable_clips(new, work.study, workers=means.workers)
     study, more = with_clips(work.study, new.label, clips)
-    heard = hear(study, trunk, means, watch=watch)
-    _refuse_silent(new, heard, trunk)
+    _refuse_silent(new, heard := hear(study, trunk, means, watch=watch), trunk)
     say(f"learning {new.label} from {len(clips)} clips")
     top, column = _widened(old_top, heard, names, new.label)
     learnt = _taught(top, column, heard, heard.of(lambda r: r.split == "dev"))
     found = _found_in_held_out(top, column, heard, decision, clips)
     sentence, _ = before_and_after(heard, before=old, after=(learnt, decision, study.names))
-    calibration = _kept(decision, work, study.names)
     test = heard.outputs(heard.of(lambda r: r.split == "test"), learnt)
+    kept = _kept(decision, work, study.names)
+    report = evaluate(study.corpus, test, kept, out_dir=means.report_dir)
     false = _false_names(heard, learnt, decision, column)
-    report = evaluate(study.corpus, test, calibration, out_dir=means.report_dir)
-    change = " ".join([_summary(new.label, clips, found, false), *more, sentence])
+    summary = _summary(new.label, clips, found, false)
     return Adapted(
         study=study,
         labels=heard.labels,
         kind=work.kind,
         top=learnt,
-        calibration=dataclasses.replace(calibration, animal=head.manifest.animal),
+        calibration=dataclasses.replace(kept, animal=head.manifest.animal),
         report=report,
         scores=head.calibration,
         notes=(*study.notes, *notes),
-        changes=(*work.changes, change),
+        changes=(*work.changes, " ".join([summary, *more, sentence])),
     )
 
 

@@ -17,11 +17,12 @@ from edge.errors import UserError
 from train.adapting.answers import Answers, answers_of_all
 from train.adapting.gathering import gather
 from train.adapting.marks import Marks, denied
-from train.adapting.splitting import split_all
 from train.adapting.targets import NONE, is_not
 from train.adapting.windows import holding
 from train.corpus.corpus import Corpus, Recording
+from train.corpus.further import split_all
 from train.corpus.species_match import Names
+from train.corpus.splits import SplitPlan
 from train.corpus.synthesised import with_noise
 from train.windows.listening import Watch
 from train.windows.outputs import WindowOutputs
@@ -146,7 +147,7 @@ def gather_study(sources: Sequence[Path], cache: Path, *, workers: int) -> Study
     named = list(zip(sources[1:], (one.recordings for one in further), strict=True))
     noisy = any(r.role == "noise" for r in everything)
     heard_first = list(first.recordings) if noisy else with_noise(first.recordings, cache / "noise")
-    recordings, said = split_all(heard_first, named)
+    recordings, said = split_all(heard_first, named, plan=SplitPlan())
     marks = first.marks
     for one in further:
         marks = marks.joined(one.marks)

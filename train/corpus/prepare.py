@@ -23,10 +23,10 @@ from edge.errors import UserError
 from edge.files import write_whole
 from train.corpus.annotations import Marked, read_annotations
 from train.corpus.corpus import Corpus, Recording, listed, write_corpus
-from train.corpus.further import placed_beside
+from train.corpus.further import split_all
 from train.corpus.quality import Checked, check_files
 from train.corpus.readers import Layout, Listing, read_listing
-from train.corpus.splits import SplitPlan, split_recordings
+from train.corpus.splits import SplitPlan
 from train.corpus.summary import summarise
 from train.corpus.synthesised import with_noise
 
@@ -80,10 +80,11 @@ def prepare(
     usable = _annotate(usable, marked)
     _refuse_hopeless(first, usable, quarantine)
     usable = with_noise(usable, prepared / "noise")
-    split = split_recordings(usable, plan)
-    further, also = _further(more, split, folds=folds, workers=workers)
+    further, also = _further(more, workers=workers)
+    recordings, _ = split_all(usable, further, plan=plan)
+    also += _kept_out([r for _, own in further for r in own], recordings)
     quarantine = (*quarantine, *also)
-    corpus = Corpus(root=listing.root, recordings=(*split, *further))
+    corpus = Corpus(root=listing.root, recordings=recordings)
     summary = summarise(corpus, Counter(rejected.reason.split(" (")[0] for rejected in quarantine))
     _write_quarantine(prepared / QUARANTINE, quarantine, listing.root)
     write_corpus(prepared, corpus, drawn={"layout": listing.layout, **dataclasses.asdict(plan)})
@@ -92,23 +93,23 @@ def prepare(
 
 
 def _further(
-    more: Sequence[Path | str], split: Sequence[Recording], *, folds: int, workers: int
-) -> tuple[tuple[Recording, ...], tuple[Rejected, ...]]:
-    """Return what can be used of further collections, placed, and what cannot."""
-    heard = {r.sha256 for r in split}
-    further: list[Recording] = []
+    sources: Sequence[Path | str], *, workers: int
+) -> tuple[list[tuple[Path, list[Recording]]], list[Rejected]]:
+    """Return what can be used of further collections, and what cannot."""
+    found: list[tuple[Path, list[Recording]]] = []
     rejected: list[Rejected] = []
-    for source in more:
+    for source in sources:
         usable, quarantine = usable_recordings(read_listing(source), workers=workers)
+        found.append((Path(source), usable))
         rejected += quarantine
-        rejected += [
-            Rejected(recording=r, reason="duplicate (in an earlier collection)")
-            for r in usable
-            if r.sha256 in heard
-        ]
-        further += [r for r in usable if r.sha256 not in heard]
-        heard |= {r.sha256 for r in usable}
-    return placed_beside(split, further, folds=folds), tuple(rejected)
+    return found, rejected
+
+
+def _kept_out(further: Sequence[Recording], placed: Sequence[Recording]) -> list[Rejected]:
+    """Return the further recordings that are in no part of the corpus."""
+    there = {r.path for r in placed}
+    reason = "is in the first collection, or by people or of species of its test"
+    return [Rejected(recording=r, reason=reason) for r in further if r.path not in there]
 
 
 def usable_recordings(

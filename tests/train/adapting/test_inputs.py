@@ -17,9 +17,10 @@ from tests.support.bundles import choir_bundle, tone
 from tests.train.adapting.studies import RATE_HZ, SUNG, clips_of, folder_of, on_trunk, sung
 from train.adapting.gathering import gather
 from train.adapting.marks import Marks, key_of
-from train.adapting.splitting import split_all
 from train.corpus.corpus import Recording
+from train.corpus.further import split_all
 from train.corpus.selections import is_selection_table, read_selections
+from train.corpus.splits import SplitPlan
 
 RAVEN = ("Selection", "View", "Begin Time (s)", "End Time (s)", "Begin File", "Species")
 
@@ -130,7 +131,7 @@ def test_a_later_collection_leaves_the_split_and_the_test_alone() -> None:
     people = [f"Person{i} Name{i}" for i in range(12)]
     first = [recording(name, who) for name in ("a", "b") for who in people]
     first += [recording(f"u{i}", f"Un{i} Known{i}", role="unknown") for i in range(9)]
-    alone, _ = split_all(first, [])
+    alone, _ = split_all(first, [], plan=SplitPlan())
     tested = next(r for r in alone if r.split == "test" and r.role == "known")
     strange = next(r for r in alone if r.split == "test" and r.role == "unknown")
     trained = next(r for r in alone if r.fold == 3)
@@ -141,7 +142,7 @@ def test_a_later_collection_leaves_the_split_and_the_test_alone() -> None:
         *(recording("b", f"New{i} One{i}", sha256=f"new{i}") for i in range(10)),
         dataclass_copy(trained),
     ]
-    both, notes = split_all(first, [(Path("more"), more)])
+    both, notes = split_all(first, [(Path("more"), more)], plan=SplitPlan())
     assert both[: len(alone)] == alone
     added = both[len(alone) :]
     assert {r.sha256 for r in added} == {"3", *(f"new{i}" for i in range(10))}
@@ -158,8 +159,9 @@ def dataclass_copy(one: Recording) -> Recording:
 
 def test_known_in_one_and_unknown_in_another_is_refused() -> None:
     first = [recording(name, f"P{i} Q{i}") for name in ("a", "b") for i in range(6)]
+    again = [recording("a", "New One", role="unknown", sha256="n")]
     with pytest.raises(UserError, match="'a' is given both as a known and as an unknown species"):
-        split_all(first, [(Path("x"), [recording("a", "New One", role="unknown", sha256="n")])])
+        split_all(first, [(Path("x"), again)], plan=SplitPlan())
 
 
 def test_people_of_the_test_split_in_a_second_collection_are_said(
