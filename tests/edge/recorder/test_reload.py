@@ -6,6 +6,7 @@ import dataclasses
 import http.client
 import json
 import logging
+import tempfile
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -73,7 +74,7 @@ OTHER: dict[str, Any] = {
     "store.history_mb": 30.0,
     "store.ballast_mb": 2.0,
     "clips.enabled": False,
-    "clips.folder": "other-clips",
+    "clips.folder": str(Path(tempfile.gettempdir(), "edge-other-clips")),
     "clips.budget_mb": 7.0,
     "clips.reserve_mb": 2.0,
     "clips.padding_s": 0.2,
