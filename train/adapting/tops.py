@@ -29,7 +29,7 @@ __all__ = ["BEST", "DEFAULT", "KINDS", "Fitted", "fit_kind", "fit_study"]
 
 KINDS = ("linear", "hidden", "triplet")
 BEST = "best"  # of those that can be made here
-DEFAULT = "hidden"
+DEFAULT = "linear"
 
 Fit = Callable[..., Top]
 

@@ -51,7 +51,7 @@ LATER = ("hop_s", "head", "acceptance")  # of which a head that is taught more k
 @click.option(
     "--head",
     type=click.Choice(KINDS),
-    help="Kind of head; triplet needs PyTorch, best takes the best of all.  [default: hidden]",
+    help="Kind of head; triplet needs PyTorch, best takes the best of all.  [default: linear]",
 )
 @click.option(
     "--acceptance",
