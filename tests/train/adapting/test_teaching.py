@@ -8,6 +8,7 @@ import re
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ from edge.cli import main as edge
 from tests.support.audio import noise
 from tests.support.bundles import choir_bundle, tone
 from tests.train.adapting.studies import RATE_HZ, SUNG, adapt, clips_of, folder_of, on_trunk, sung
+from tests.train.command_line import edge_train
 
 BEEPER_HZ = 1300.0  # the trunk lacks it
 COLUMNS = ("path", "start_s", "end_s", "label", "answer", "who")
@@ -47,11 +49,15 @@ def head(made: Path, request: pytest.FixtureRequest) -> Path:
     return out
 
 
-def labels_in(head: Path, recording: Path) -> set[str | None]:
-    args = ["replay", "--bundle", str(head), "--format", "jsonl", str(recording)]
-    replayed = CliRunner().invoke(edge, args)
+def detections_in(head: Path, recording: Path, *options: object) -> list[dict[str, Any]]:
+    args = ["replay", "--bundle", head, "--format", "jsonl", *options, recording]
+    replayed = CliRunner().invoke(edge, list(map(str, args)))
     assert replayed.exit_code == 0, replayed.stderr
-    return {json.loads(line)["label"] for line in replayed.stdout.splitlines()}
+    return [json.loads(line) for line in replayed.stdout.splitlines()]
+
+
+def labels_in(head: Path, recording: Path) -> set[str | None]:
+    return {detection["label"] for detection in detections_in(head, recording)}
 
 
 def table_of(path: Path, rows: Sequence[tuple[object, ...]]) -> Path:
@@ -88,6 +94,31 @@ def test_a_head_is_made_widened_corrected_and_replays(head: Path, tmp_path: Path
     assert card.index("beeper was added from 5 clips") < card.index("It learnt from 2 answers")
     changes = head.with_name(f"{head.name}.report") / "changes.md"
     assert len(changes.read_text().split("\n\n")) == 2
+    calibrated_and_replayed(head, tmp_path)
+
+
+def calibrated_and_replayed(head: Path, folder: Path) -> None:
+    """Go the rest of the way: reviewed detections, a precision, and a replay that keeps it."""
+    reviewed = folder / "reviewed.csv"
+    rows = [f"beeper,{0.35 + 0.01 * i},{'right' if i > 20 else 'wrong'}" for i in range(60)]
+    reviewed.write_text("\n".join(["label,score,answer", *rows]) + "\n", encoding="utf-8")
+    here = head.with_name(f"{head.name}_here")  # beside its trunk
+    said = edge_train("calibrate", "--bundle", head, "--on", reviewed, "--out", here)
+    assert said.exit_code == 0, said.output
+    said = edge_train("thresholds", here, "--precision", 0.9)
+    assert said.exit_code == 0, said.output
+    calibrated = load_bundle(here)
+    assert calibrated.trunk_digest == load_bundle(head).trunk_digest
+    assert calibrated.calibration is not None
+    least = calibrated.calibration.precisions["0.9"].least("beeper")
+    assert least is not None
+    detections = detections_in(here, folder / "new.wav", "--precision", 0.9)
+    (beep,) = [d for d in detections if d["label"] == "beeper"]
+    assert beep["score"] >= least
+    assert beep["probability"] == pytest.approx(
+        calibrated.calibration.probability("beeper", beep["score"]), abs=1e-5
+    )
+    assert beep["calibration"] == calibrated.calibration.digest
 
 
 def test_one_clip_is_enough_and_says_what_was_not_measured(head: Path, tmp_path: Path) -> None:
