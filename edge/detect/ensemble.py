@@ -93,7 +93,11 @@ class Ensemble:
         verdict = self.verdict([answers[network] for network in self._networks])
         p = dataclasses.replace(p, embedding=verdict.embedding, highest=verdict.overheard)
         return self.decision(
-            p, scores=verdict.scores, novelty=verdict.novelty, accepted=verdict.accepted
+            p,
+            scores=verdict.scores,
+            novelty=verdict.novelty,
+            accepted=verdict.accepted,
+            animal=verdict.animal,
         )
 
     def verdict(self, answers: Sequence[Answer]) -> Verdict:

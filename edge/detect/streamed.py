@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
 
 from edge.backends.base import Backend, NamedBackend
-from edge.bundle import FrontendSpec
-from edge.bundle.local import LOCAL, LocalFrames
+from edge.bundle import Bundle
+from edge.bundle.local import LOCAL
 from edge.errors import BackendError
 from edge.types import Array
 
@@ -32,13 +32,14 @@ class FollowingBackend(NamedBackend, Protocol):
 class Streamed:
     """Runs the network of one stream of windows on `backend`; used by one thread.
 
-    Where the bundle has no `local` frames, or the backend takes none, each window is computed as a
-    whole.
+    Where the bundle has no local frames (`edge.bundle.local`), or the backend takes none, each
+    window is computed as a whole. `name` is that of the backend, for people.
     """
 
-    def __init__(self, backend: Backend, spec: FrontendSpec, local: LocalFrames | None) -> None:
-        self._backend, self._spec = backend, spec
-        self._local = local if isinstance(backend, FollowingBackend) else None
+    def __init__(self, backend: Backend, bundle: Bundle, *, name: str = "") -> None:
+        self._backend, self._spec, self._name = backend, bundle.frontend, name or "the engine"
+        follows = isinstance(backend, FollowingBackend)
+        self._local = bundle.manifest.local if follows else None
         self._known: Array | None = None
 
     def outputs(
@@ -56,9 +57,11 @@ class Streamed:
         return tuple(answers)
 
     def in_two(self, features: Array, names: Sequence[str]) -> tuple[Array, ...]:
-        """Return what `outputs` does, with half of the frames known: a test of the engine."""
+        """Return what `outputs` does, with half of the frames known, for a test of the engine;
+        nothing where it takes none.
+        """
         if self._local is None or not isinstance(self._backend, FollowingBackend):
-            return self._whole(features, names)
+            return ()
         count = self._local.count(features.shape[3])
         (frames,) = self._backend.infer_named(features, [LOCAL])
         known = count // 2
@@ -81,5 +84,5 @@ class Streamed:
         if len(names) == 2:
             return self._backend.infer(features)
         if not isinstance(self._backend, NamedBackend):
-            raise BackendError(f"the engine cannot run a network with the output {names[-1]}")
+            raise BackendError(f"{self._name} cannot run a network with the output {names[-1]}")
         return self._backend.infer_named(features, names)

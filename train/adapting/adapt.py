@@ -20,6 +20,7 @@ from train.judging.crossfit import BY_BOTH, held_out_events
 from train.judging.evaluate import evaluate
 from train.judging.events import events_in
 from train.judging.judged import judge_windows
+from train.judging.left_out import measure_turns, stand_ins
 from train.judging.probability import NO_PROBABILITY, scores_of
 from train.judging.probability_report import measure_probability
 from train.judging.truth import truth_of
@@ -93,6 +94,8 @@ def judged(heard: Heard, fitted: Fitted, means: Means) -> Adapted:
     )
     more = {
         "probability": measure_probability(scores, tested, names),
+        "stand_ins": stand_ins(study.corpus, fitted.turns),
+        "left_out": measure_turns(fitted.turns, fitted.calibrations, fitted.calibration.chosen),
         **outcomes_on(
             heard.trunk,
             rule,
@@ -126,7 +129,9 @@ def head_scores(heard: Heard, fitted: Fitted, *, acceptance: float) -> ScoreCali
     events = held_out_events(
         corpus,
         fitted.held_out,
-        lambda outputs: calibrate_head(corpus, outputs, acceptance=acceptance),
+        lambda outputs: calibrate_head(
+            corpus, outputs, acceptance=acceptance, turns=fitted.calibrations
+        ),
         window_s=heard.trunk.frontend.window_s,
     )
     return scores_of(events, corpus.of(split="dev"), heard.study.names, method=BY_BOTH)

@@ -167,8 +167,8 @@ def _lacking(roles: set[str]) -> list[str]:
         )
     if "unknown" not in roles:
         notes.append(
-            "there is no unknown species among the recordings: how well others are rejected was "
-            "not measured"
+            "there is no unknown species among the recordings: their own are left out in turn, "
+            "as far as there are enough"
         )
     return notes
 

@@ -13,14 +13,15 @@ from numpy.typing import NDArray
 from edge.bundle.top import Top
 from edge.errors import UserError
 from edge.extras import how_to_install
-from train.adapting.context import with_context
 from train.adapting.fitting import fit_linear, one_thread
+from train.adapting.held_out import Fit, fit_part, held_out_outputs
 from train.adapting.hidden import fit_hidden
-from train.adapting.marks import denied
+from train.adapting.leaving_out import turns_of
 from train.adapting.study import Heard
 from train.judging.calibrate_head import calibrate_head
 from train.judging.calibration import Calibration
 from train.judging.judged import judge_recordings
+from train.judging.left_out import Turn
 from train.judging.metrics import macro_f1
 from train.judging.truth import truth_of
 from train.windows.outputs import WindowOutputs
@@ -31,16 +32,15 @@ KINDS = ("linear", "hidden", "triplet")
 BEST = "best"  # of those that can be made here
 DEFAULT = "linear"
 
-Fit = Callable[..., Top]
-
 
 @dataclass(frozen=True, kw_only=True)
 class Fitted:
     """A top that was fitted to all that is not the test, with its calibration.
 
     `held_out` is what tops of the same kind say of each fold's windows that were fitted without it;
-    the rule was chosen by it. `positions` are those of its windows among all. `table` has a row for
-    each kind that was tried.
+    the rule was chosen by it. `positions` are those of its windows among all. `turns` are
+    heads that never heard some species, with their `calibrations`, where the study has no unknown
+    ones. `table` has a row for each kind that was tried.
     """
 
     kind: str
@@ -48,6 +48,8 @@ class Fitted:
     calibration: Calibration
     held_out: WindowOutputs
     positions: NDArray[np.int64]
+    turns: tuple[Turn, ...]
+    calibrations: tuple[Calibration, ...]
     table: tuple[Mapping[str, Any], ...]
 
 
@@ -65,6 +67,8 @@ def fit_study(heard: Heard, kind: str, *, acceptance: float, say: Callable[[str]
         calibration=best.calibration,
         held_out=best.held_out,
         positions=best.positions,
+        turns=best.turns,
+        calibrations=best.calibrations,
         table=tuple(row for fitted in found for row in fitted.table),
     )
 
@@ -103,9 +107,11 @@ def _worth(row: Mapping[str, Any]) -> float:
 def _fitted(heard: Heard, kind: str, *, acceptance: float) -> Fitted:
     fit = fit_kind(kind)
     dev = heard.of(lambda r: r.split == "dev")
-    top = _fit(heard, fit, dev, complete=True)
-    held_out, positions = _held_out(heard, fit)
-    calibration = calibrate_head(heard.study.corpus, held_out, acceptance=acceptance)
+    top = fit_part(heard, fit, dev, complete=True)
+    held_out, positions = held_out_outputs(heard, fit)
+    turns = turns_of(heard, fit)
+    own = tuple(calibrate_head(t.corpus, t.validation, acceptance=acceptance) for t in turns)
+    calibration = calibrate_head(heard.study.corpus, held_out, acceptance=acceptance, turns=own)
     row = next(row for row in calibration.table if row["rule"] == calibration.chosen)
     judged = judge_recordings(held_out, truth_of(heard.study.corpus, held_out), calibration.head)
     known = judged.truth.species >= 0
@@ -126,41 +132,7 @@ def _fitted(heard: Heard, kind: str, *, acceptance: float) -> Fitted:
         calibration=calibration,
         held_out=held_out,
         positions=positions,
+        turns=turns,
+        calibrations=own,
         table=(numbers,),
     )
-
-
-def _held_out(heard: Heard, fit: Fit) -> tuple[WindowOutputs, NDArray[np.int64]]:
-    """Return what is said of each fold by a top that was fitted without it, and of which windows.
-
-    A label that has recordings in one fold only is unlearnt where that is held out, and so judged
-    as what it would be without them. Of what is only said not to be something, nothing is judged.
-    """
-    dev = heard.of(lambda r: r.split == "dev")
-    judged = heard.of(lambda r: r.split == "dev" and not denied(r))
-    fold = np.array([r.fold for r in heard.study.corpus.recordings])[heard.answers.recording]
-    parts, positions = [], []
-    for own in (judged & (fold == f) for f in np.unique(fold[judged])):
-        positions.append(np.flatnonzero(own))
-        others = dev & ~np.isin(fold, fold[own])
-        parts.append(heard.outputs(own, _fit(heard, fit, others, complete=False)))
-    columns = {
-        name: np.concatenate([getattr(part, name) for part in parts])
-        for name in ("recording", "start_s", "active", "embedding", "logits")
-    }
-    outputs = WindowOutputs(**columns, labels=parts[0].labels)
-    return outputs, np.concatenate(positions)
-
-
-def _fit(heard: Heard, fit: Fit, part: NDArray[np.bool_], *, complete: bool) -> Top:
-    """Return a top that is fitted to the chosen windows of a part."""
-    used = part & heard.chosen
-    species = heard.species[used]
-    lacking = set(range(len(heard.study.names))) - set(species.tolist())
-    if complete and lacking:
-        name = heard.study.names[min(lacking)]
-        raise UserError(f"{heard.study.corpus.root}: there is no recording to learn {name} from")
-    answers = heard.answers.select(used)
-    logits = answers.logits.astype(np.float32)
-    blank = with_context(heard.blank, logits, species)
-    return fit(blank, answers.embedding, logits, species)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from edge.bundle.heads import Activation, Column, Energy, Head, MaxLogit, Rule
 from train.corpus.corpus import Corpus
 from train.judging.calibrate import choose_rule, groups_of, head_at, novelty_of, row_of
 from train.judging.calibration import Calibration
+from train.judging.left_out import as_in_turns
 from train.judging.rules import fit_blend, held_out_blend
 from train.judging.truth import truth_of
 from train.windows.outputs import WindowOutputs
@@ -18,31 +20,32 @@ ACTIVATION: Activation = "softmax_other"
 
 
 def calibrate_head(
-    corpus: Corpus, validation: WindowOutputs, *, acceptance: float = 0.95
+    corpus: Corpus,
+    validation: WindowOutputs,
+    *,
+    acceptance: float = 0.95,
+    turns: Sequence[Calibration] = (),
 ) -> Calibration:
     """Fit every rule to windows of the validation fold, and choose one.
 
     The last two values of their embeddings are the trunk's (`edge.bundle.top`). Each rule's
     threshold lets `acceptance` of the known windows pass. A blend is ranked by weights that were
-    fitted without the window's group. There must be known windows, and outliers.
+    fitted without the window's group. There must be known windows, and outliers. With `turns`,
+    which left species out, the numbers on unknown species are theirs, and there is no blend.
     """
-    truth, dimensions = truth_of(corpus, validation), validation.embedding.shape[1]
-    rules: dict[str, Rule] = {
-        "max_logit": MaxLogit(),
-        "energy": Energy(),
-        "trunk margin": Column(index=dimensions - 2),
-        "trunk logit": Column(index=dimensions - 1),
-    }
-    members = dict(rules)
-    rules["blend"] = fit_blend(members, truth, validation)
-    held_out = held_out_blend(members, truth, validation, groups_of(corpus, validation))
+    truth, rules = truth_of(corpus, validation), _rules(validation.embedding.shape[1])
+    members, held_out = dict(rules), None
+    if not turns:
+        rules["blend"] = fit_blend(members, truth, validation)
+        held_out = held_out_blend(members, truth, validation, groups_of(corpus, validation))
     heads: dict[str, Head] = {}
     rows: list[dict[str, Any]] = []
     for name, rule in rules.items():
         own = novelty_of(rule, validation)
         heads[name] = head_at(name, rule, own[truth.known], ACTIVATION, acceptance)
-        ranked = held_out if name == "blend" else own
+        ranked = held_out if name == "blend" and held_out is not None else own
         rows.append(row_of(name, heads[name], truth, validation, ranked))
+    rows = as_in_turns(rows, turns) if turns else rows
     return Calibration(
         labels=validation.labels,
         activation=ACTIVATION,
@@ -51,3 +54,12 @@ def calibrate_head(
         heads=heads,
         table=rows,
     )
+
+
+def _rules(dimensions: int) -> dict[str, Rule]:
+    return {
+        "max_logit": MaxLogit(),
+        "energy": Energy(),
+        "trunk margin": Column(index=dimensions - 2),
+        "trunk logit": Column(index=dimensions - 1),
+    }

@@ -1,7 +1,8 @@
 """Events as a recorder makes them of windows: what a person reviews, and what a probability is of.
 
 Training must not import the device's tracker, so this is the same procedure over arrays, with its
-default configuration; a test holds the two together.
+default configuration; a test holds the two together. Only that calls which lie apart within
+windows of one event are events of their own (`tracker.narrow`) is left out: all have its label.
 """
 
 from __future__ import annotations

@@ -40,7 +40,8 @@ PAUSES = "noise: pauses"
 class Turn:
     """A training that never heard the species `left_out`, which are unknown in its `corpus`.
 
-    Its windows are of training, validation and test; it had so many `steps`.
+    Its windows are of training, validation and test; it had so many `steps`, 0 where it was made
+    otherwise.
     """
 
     left_out: tuple[str, ...]
@@ -94,9 +95,11 @@ def _unknown(turns: Sequence[Turn]) -> str:
             "The recordings have no unknown species, and none was left out in turn: how other "
             "species are rejected was not measured, and the rule was chosen on noise alone."
         )
+    steps = turns[0].steps
+    made = f"smaller trainings of {steps} steps, to" if steps else "heads on the same network, to"
     return (
         "The recordings have no unknown species. The rejection rule was chosen by leaving their "
-        f"own species out in turn: {len(turns)} smaller trainings of {turns[0].steps} steps, to "
+        f"own species out in turn: {len(turns)} {made} "
         "each of which some species are unknown. Others may be easier or harder to reject. A "
         "folder unknown beside the species, of any others, makes a better model."
     )

@@ -16,15 +16,13 @@ from pathlib import Path
 
 from train.corpus.corpus import Corpus, Recording
 from train.corpus.splits import group_of
+from train.corpus.turns import deal_species
 from train.learning.fit import fit
 from train.learning.members import Report
 from train.learning.run import TrainedRun, load_run
 from train.recipe.recipe import Recipe
 
-__all__ = ["LeftOut", "deal_species", "finished_turns", "fit_left_out", "turns_to_train", "without"]
-
-TURNS = 3
-FEWEST = 2  # species that a network can tell apart
+__all__ = ["LeftOut", "finished_turns", "fit_left_out", "turns_to_train", "without"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,14 +74,6 @@ def finished_turns(run: TrainedRun, corpus: Corpus) -> tuple[LeftOut, ...]:
                 LeftOut(labels=labels, run=load_run(_folder(run, i)), corpus=heard_without)
             )
     return tuple(found)
-
-
-def deal_species(labels: Sequence[str]) -> tuple[tuple[str, ...], ...]:
-    """Return which species each turn leaves out: every one once, and two at least stay."""
-    if len(labels) <= FEWEST:
-        return ()
-    turns = min(TURNS, len(labels))
-    return tuple(tuple(labels[i::turns]) for i in range(turns))
 
 
 def without(corpus: Corpus, labels: Collection[str], *, fold: int) -> Corpus:

@@ -17,7 +17,7 @@ __all__ = ["KINDS", "build_network"]
 
 EMBED = ("cnn1", "cnn2", "spherical_kmeans")
 OF_TIMM = ("mobilenet", "resnet18", "resnest50", "soundception", "segmentation")
-KINDS = ("mscnn", "compact", "local", *EMBED, *OF_TIMM)  # the first either classifies or embeds
+KINDS = ("mscnn", "compact", *EMBED, "local", *OF_TIMM)  # the first either classifies or embeds
 
 
 def build_network(

@@ -48,7 +48,8 @@ def test_a_folder_per_species_becomes_a_head_that_names_them(trunk: Bundle, tmp_
     assert head.calibration is not None
     assert "by a head that was fitted without it" in head.calibration.basis[0].method
     card = (out / "MODEL_CARD.md").read_text()
-    assert "how well others are rejected was not measured" in card
+    assert "their own are left out in turn" in card
+    assert "3 heads on the same network, to each of which some species are unknown" in card
     assert "| hummer |" in card
     assert (out.with_name("study.report") / "report.md").is_file()
     for name, hz in SUNG.items():

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge.detect.decision import Decision, best
-from edge.detect.tracker import Tracker
+from edge.detect.tracker import Tracker, TrackerConfig
 from edge.types import Detection, Prediction
 from tests.edge.detect.test_tracker import FINE, LABELS
 from train.judging.events import Judgements, events_of
@@ -18,7 +18,8 @@ WINDOW = 3000
 
 
 def tracked(judged: Judgements, decision: Decision) -> list[tuple[int, float]]:
-    tracker = Tracker(decision=decision, identity="test")
+    config = TrackerConfig(narrow=False)
+    tracker = Tracker(decision=decision, identity="test", config=config)
     found: list[Detection] = []
     for i, scores in enumerate(judged.scores):
         novelty = float(judged.novelty[i])

@@ -8,7 +8,8 @@ import pytest
 
 from train.corpus.corpus import Corpus, Recording
 from train.corpus.splits import group_of
-from train.learning.leaving_out import deal_species, without
+from train.corpus.turns import deal_species
+from train.learning.leaving_out import without
 from train.learning.splits import fold_splits
 
 

@@ -186,7 +186,7 @@ def test_an_engine_that_takes_no_frames_computes_the_whole(bundle: Bundle) -> No
             return backend.infer(features)
 
     backend = OnnxBackend(bundle.path / "model.onnx")
-    streamed = Streamed(Plain(), bundle.frontend, bundle.manifest.local)
+    streamed = Streamed(Plain(), bundle)
     features = np.random.default_rng(0).random((1, *bundle.frontend.shape), np.float32)
     for shift in (0, 4000):
         embedding, logits = streamed.outputs(features, ("embedding", "logits"), shift_samples=shift)
