@@ -1,8 +1,9 @@
 """Which windows of weakly labelled recordings hold their species.
 
-Where the trunk has the label, those whose own logit is near the recording's best; a label that it
-lacks is heard where most stands out. Of animals that are none of the labels it is where the trunk
-hears any animal best.
+Where the trunk has the label, those whose own logit is near the recording's best. A label that it
+lacks is heard where something stands out that the label's other recordings have, too: what they have
+in common is the label. Of animals that are none of the labels it is where the
+trunk hears any animal best.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from train.adapting.answers import Answers
 __all__ = ["holding"]
 
 NEAR = 3.0  # logits below the recording's best
+AGREE = 0.05  # of cosine below the recording's best
+FEWEST = 3  # recordings of a label that can agree
 
 
 def holding(
@@ -35,4 +38,28 @@ def holding(
     np.maximum.at(best, answers.recording, level)
     near = level >= best[answers.recording] - NEAR
     lacked = animals & (species >= 0) & ~known_to_trunk
-    return np.where(lacked, answers.active, near | ~animals)
+    agreed = answers.active.copy()
+    for label in np.unique(species[lacked]):
+        _agree(agreed, answers, np.flatnonzero(lacked & (species == label) & answers.active))
+    return np.where(lacked, agreed, near | ~animals)
+
+
+def _agree(agreed: NDArray[np.bool_], answers: Answers, windows: NDArray[np.int64]) -> None:
+    """Take back those `windows` of one label that resemble its other recordings less than the best
+    window of their own does.
+
+    How much a window resembles another recording is the cosine of its embedding to the nearest one
+    there; what counts is the mean over the other recordings.
+    """
+    recording = answers.recording[windows]
+    own = np.unique(recording)
+    if len(own) < FEWEST:
+        return
+    unit = answers.embedding[windows]
+    unit = unit / np.maximum(np.linalg.norm(unit, axis=1, keepdims=True), 1e-9)
+    cosine = unit @ unit.T
+    nearest = np.stack([cosine[:, recording == i].max(1) for i in own], axis=1)
+    nearest[recording[:, None] == own] = np.nan
+    alike = np.nanmean(nearest, axis=1)
+    best = np.array([alike[recording == i].max() for i in own])
+    agreed[windows] = alike >= best[np.searchsorted(own, recording)] - AGREE
