@@ -1,5 +1,4 @@
-"""Faults of every kind in a whole recorder: each is survived, and each metric is moved by one of
-them.
+"""Faults of every kind in a whole recorder: each is survived, and each metric is moved by one.
 
 Four recorders live through them, each with a module-scoped fixture; what a test needs of one it
 finds in its `Life`.
@@ -343,11 +342,9 @@ def of_disk(tmp_path_factory: pytest.TempPathFactory, bundle: Bundle) -> Iterato
         yield life
 
 
-# No trouble moves them: what bundles say that can tell animals from nothing, and a precision leaves
-# out (tests/edge/recorder/test_outcomes.py, tests/edge/detect/test_precision.py).
+# No trouble moves them (tests/edge/recorder/test_outcomes.py, tests/edge/detect/test_precision.py).
 OF_OTHER_BUNDLES = {
-    'edge_judged_windows_total{outcome="other"}',
-    'edge_judged_windows_total{outcome="nothing"}',
+    *(f'edge_judged_windows_total{{outcome="{outcome}"}}' for outcome in ("other", "nothing")),
     "edge_events_left_out_total",
 }
 
@@ -363,8 +360,8 @@ def test_every_metric_is_moved_by_a_fault(
     assert series - moved == OF_OTHER_BUNDLES
     # A metric whose label has never had a value shows no series at all.
     families = {name for watch in watches for name in watch.families}
-    still = families - {watch.family(name) for watch in watches for name in watch.moved}
-    assert still == {"edge_events_left_out_total"}
+    seen = {watch.family(name) for watch in watches for name in watch.moved}
+    assert families - seen == {"edge_events_left_out_total"}
 
 
 def test_promtool_has_nothing_to_say_of_a_recorder_in_trouble(

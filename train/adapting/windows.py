@@ -1,9 +1,8 @@
 """Which windows of weakly labelled recordings hold their species.
 
 Where the trunk has the label, those whose own logit is near the recording's best. A label that it
-lacks is heard where something stands out that the label's other recordings have, too: what they have
-in common is the label. Of animals that are none of the labels it is where the
-trunk hears any animal best.
+lacks is heard where something stands out that the label's other recordings have, too. Of animals
+that are none of the labels it is where the trunk hears any animal best.
 """
 
 from __future__ import annotations
