@@ -16,6 +16,7 @@ from edge.bundle import Bundle
 from edge.bundle.manifest import SCORE_THRESHOLD
 from edge.detect.decision import REJECTED, Decision
 from edge.detect.ensemble import Ensemble, digest_of
+from edge.detect.joint_calibration import Calibrated, joint_calibration
 from edge.detect.joint_labels import OwnLabels, joint_bundle, own_labels
 from edge.detect.layered_decision import LayerDecision, LayeredDecision
 from edge.detect.model import Answer, Classifier, EngineChoice, Model, Verdict, unjudged
@@ -56,6 +57,15 @@ class _Layer:
             leaves_room=self.all.leaves_room,
         )
         return LayerDecision(decision=decision, start=start, end=end, is_trunk=self.is_trunk)
+
+    @property
+    def calibrated(self) -> Calibrated:
+        """How likely its own labels are right."""
+        return Calibrated(
+            calibration=self.all.calibration,
+            labels=[self.all.labels[place] for place in self.own.places],
+            names=[label.label for label in self.own.labels],
+        )
 
     def verdict(self, answer: Answer) -> Verdict:
         """Return the verdict on a window by the one answer of the network."""
@@ -172,6 +182,7 @@ def _decision(layers: Sequence[_Layer], joint: Bundle) -> LayeredDecision:
         margin=None if trunk is None else trunk.all.margin,
         weighed=np.concatenate(weighed),
         layers=tuple(parts),
+        calibration=joint_calibration([layer.calibrated for layer in layers]),
         animal_threshold=_strictest(layer.all.animal_threshold for layer in layers),
     )
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from edge.bundle import Bundle, Label, Manifest
+from edge.bundle.probability import ScoreCalibration
 from edge.bundle.rules import MaxLogit
 from edge.bundle.top import Top
 from edge.bundle.writing import write_head
@@ -26,6 +27,7 @@ def tiny_head(
     bias: Sequence[float] | None = None,
     weights: Array | None = None,
     card: str = "# Head\n",
+    calibration: ScoreCalibration | None = None,
     **changes: Any,
 ) -> Bundle:
     """Write a head whose logits are those that its trunk has for a label of its own.
@@ -56,4 +58,6 @@ def tiny_head(
         "metrics": {},
     }
     manifest = Manifest(**{**values, **changes})
-    return write_head(path, manifest, trunk=trunk, top=top, rule=MaxLogit(), card=card)
+    return write_head(
+        path, manifest, trunk=trunk, top=top, rule=MaxLogit(), card=card, calibration=calibration
+    )
