@@ -31,6 +31,9 @@ def _lines(b: Bundle) -> Iterator[str]:
     if hop := shared_hop(b.frontend):
         hop_s = hop / b.frontend.sample_rate_hz
         yield f"hops       multiples of {hop_s:.5f} s share their frames, which saves time"
+    if m.local is not None:
+        hop_s = m.local.hop / b.frontend.frames_per_second
+        yield f"           multiples of {hop_s:.5g} s share the network's, too"
     yield f"head       {m.activation}, rejects by {b.head.rule.kind} above {m.threshold:.4g}"
     yield f"window     {_carries(b)}"
     if m.animal is not None:

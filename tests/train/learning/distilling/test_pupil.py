@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from click.testing import CliRunner
 
+import edge.cli
 from edge.backends.onnx import OnnxBackend
 from edge.bundle import Bundle, load_bundle
 from edge.bundle.local import LocalFrames
@@ -85,6 +87,8 @@ def test_what_is_built_knows_its_species_its_licence_and_its_frames(
     assert manifest.local == LocalFrames(span=49, hop=16)
     assert manifest.frame_threshold is not None
     assert manifest.format_version == 5
+    said = CliRunner().invoke(edge.cli.main, ["info", "--bundle", str(bundle.path)])
+    assert "multiples of 0.25 s share the network's, too" in said.stdout
     # What it says to its teacher is no part of it.
     state = load_torch(work / "work/run/model.pt")
     assert not [name for name in state if name.startswith("teacher_")]
