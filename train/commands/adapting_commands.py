@@ -102,6 +102,11 @@ def _first(options: dict[str, Any]) -> None:
     from train.adapting.tops import DEFAULT
 
     trunk = load_bundle(named_bundle(options["trunk"]))
+    if trunk.trunk is not None:
+        raise UserError(
+            f"--trunk {options['trunk']}: is a head itself",
+            suggestion=f"give the bundle that it stands on, {trunk.trunk.path}",
+        )
     out: Path = options["out"]
     means = Means(
         hop_s=options["hop_s"] or trunk.frontend.window_s / 2,

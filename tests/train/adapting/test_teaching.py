@@ -264,3 +264,10 @@ def test_options_that_do_not_go_together(args: tuple[str, ...], reason: str) -> 
     result = adapt(*args)
     assert result.exit_code == 2
     assert reason in result.stderr
+
+
+def test_a_head_is_no_trunk(head: Path, tmp_path: Path) -> None:
+    result = adapt("--data", tmp_path, "--trunk", head, "--out", tmp_path / "out")
+    assert result.exit_code == 1
+    assert "is a head itself; give the bundle that it stands on" in result.stderr
+    assert not (tmp_path / "out").exists()
