@@ -30,11 +30,12 @@ HEADINGS = {
     "local": "local",
     "species": "species",
     "score": "score",
+    "right": "right",
     "novelty": "novelty",
 }
-NUMBERS = {"score", "novelty"}
+NUMBERS = {"score", "right", "novelty"}
 # What a narrow terminal has no room for, the first to go first.
-DISPENSABLE = ("novelty", "local", "utc", "score")
+DISPENSABLE = ("novelty", "local", "utc", "score", "right")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +45,7 @@ class _Row:
     local: str
     species: str
     score: str
+    right: str  # how likely the label is, where the bundle is calibrated
     novelty: str
 
 
@@ -99,12 +101,14 @@ class TerminalTable:
     def _row(self, d: Detection, result: ReplayResult) -> _Row:
         clock = result.clock
         local = clock.local(d.start_sample)
+        probability = self._provenance.probability(d.label, d.score)
         return _Row(
             time=f"{clock_time(d.start_s):>9} - {clock_time(d.end_s)}",
             utc=f"{clock.utc(d.start_sample):%Y-%m-%d %H:%M:%S}" if clock.dated else NO_DATE,
             local=f"{local:%Y-%m-%d %H:%M:%S%z}" if local is not None else "",
             species=printable(display_name(d, self._provenance)),
             score=f"{d.score:.2f}",
+            right="" if probability is None else _percent(probability),
             novelty=f"{d.novelty:.2f}",
         )
 
@@ -129,6 +133,13 @@ class TerminalTable:
                 )
             parts += [Text(file, style="cyan", overflow="fold"), grid]
         return Group(*parts)
+
+
+def _percent(probability: float) -> str:
+    """Return a probability that is never certain."""
+    whole = min(max(round(100 * probability), 1), 99)
+    sign = ">" if probability > 0.995 else "<" if probability < 0.005 else ""
+    return f"{sign}{whole}%"
 
 
 def _width(rows: Sequence[_Row], name: str) -> int:

@@ -125,6 +125,11 @@ def test_a_replay_has_probabilities_in_every_form(strict: Bundle, sound: str) ->
         for row, line in zip(table, lines, strict=True):
             assert float(row["probability"]) == pytest.approx(line["probability"], abs=1e-4)
             assert row["calibration"] == calibration.digest
+    heading, *rows = output(replayer, sound, "table").splitlines()[1:]
+    assert heading.split()[-3:] == ["score", "right", "novelty"]
+    shown = [row.split()[-2] for row in rows[: len(lines)]]
+    wanted = [line["probability"] for line in lines]
+    assert all(s in (">99%", f"{w:.0%}") for s, w in zip(shown, wanted, strict=True))
 
 
 def test_a_bundle_without_a_calibration_has_none(bundle: Bundle, sound: str) -> None:
@@ -133,6 +138,7 @@ def test_a_bundle_without_a_calibration_has_none(bundle: Bundle, sound: str) -> 
         assert not {"probability", "calibration"} & json.loads(line).keys()
     rows = csv.DictReader(io.StringIO(output(replayer, sound, "csv")))
     assert {row["probability"] for row in rows} == {""}
+    assert "right" not in output(replayer, sound, "table")
 
 
 def test_smoothed_scores_have_none(strict: Bundle, sound: str) -> None:
