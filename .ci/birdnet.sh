@@ -5,7 +5,8 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 say() { printf 'set-up: %s\n' "$*" >&2; }
-there() { .venv/bin/edge info --bundle birdnet >/dev/null 2>&1; }
+# One that was made before it could tell animals from wind is made anew.
+there() { .venv/bin/edge info --bundle birdnet 2>/dev/null | grep '^animal ' >/dev/null; }
 
 fetch() {
     local folder
