@@ -14,7 +14,7 @@ from edge.bundle.golden import EXPORT_AGAIN, LARGEST_BYTES, Array, Golden, array
 from edge.bundle.manifest import FP32, Manifest
 from edge.bundle.places import SHIPPED, bundle_folders
 from edge.bundle.signature import Signature
-from edge.bundle.top import EXTRA, Top, top_of
+from edge.bundle.top import Top, top_of
 from edge.bundle.verified import (
     LARGEST_CARD_BYTES,
     calibration_in,
@@ -97,7 +97,7 @@ def head_on(trunk: Bundle, path: Path, manifest: Manifest, signature: Signature 
     top = _top(path, manifest, trunk)
     verified(path, manifest, CARD, LARGEST_CARD_BYTES)
     looked_at = top.looked_at or len(below.golden.embedding)
-    rule = rule_in(path, manifest, dimensions=looked_at + EXTRA)
+    rule = rule_in(path, manifest, dimensions=looked_at + top.extra)
     embedding, logits = _golden(path, manifest, top, below.golden)
     golden = dataclasses.replace(below.golden, embedding=embedding, logits=logits)
     head = head_of(path / HEAD, rule, manifest, manifest, golden)

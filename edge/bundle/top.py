@@ -16,13 +16,12 @@ from numpy.typing import NDArray
 
 from edge.errors import SpecError, shown
 
-__all__ = ["BOUND", "EXTRA", "Layer", "Top", "rounded", "top_of"]
+__all__ = ["BOUND", "Layer", "Top", "rounded", "top_of"]
 
 Array = NDArray[np.float32]
 Ints = NDArray[np.int64]
 BOUND = 12.0  # of a trunk's logits: beyond it, all are as sure
 LACKING = -6.0  # stands for the trunk's logit of a label that it does not have
-EXTRA = 2  # values behind the embedding that rules may look at
 LARGEST = 1e6  # of a weight
 NONE = np.zeros(0, np.int64)
 LAYERS = ("metric", "hidden")
@@ -64,6 +63,9 @@ class Top:
     distances mean something. With `context` (S,), positions of labels in the trunk, weights stand
     on e and on the trunk's logits of these within +-12; with a layer `hidden`, on what max(0,
     hidden) makes of both. So a label may be told by what the trunk takes it for.
+
+    `sounds` (S,) are the positions of the trunk's labels that are no animals'; with them, rules may
+    look at how far these outdo all animals.
     """
 
     weights: Array
@@ -72,19 +74,23 @@ class Top:
     own: Ints
     others: Ints
     context: Ints = dataclasses.field(default_factory=lambda: NONE)
+    sounds: Ints = dataclasses.field(default_factory=lambda: NONE)
     metric: Layer | None = None
     hidden: Layer | None = None
 
     def __call__(self, embedding: Array, logits: Array) -> tuple[Array, Array]:
-        """Return what rules look at (B, M + 2), and the logits (B, K).
+        """Return what rules look at (B, M + `extra`), and the logits (B, K).
 
         It is e, of M numbers, then how far other animals outdo the labels by the trunk's logits,
-        then minus the best of these.
+        then minus the best of these; with `sounds`, then how far these outdo all animals.
         """
         unit, own = self.parts(embedding, logits)
         others = logits[:, self.others].max(1, initial=-BOUND)
         best = own.max(1)
-        looked_at = np.column_stack([unit, others - best, -best]).astype(np.float32)
+        behind = [others - best, -best]
+        if len(self.sounds):
+            behind.append(logits[:, self.sounds].max(1) - np.maximum(others, best))
+        looked_at = np.column_stack([unit, *behind]).astype(np.float32)
         features = self.features(unit, logits)
         result = features @ self.weights + self.bias + np.float32(self.gain) * own
         return looked_at, result.astype(np.float32)
@@ -110,6 +116,11 @@ class Top:
         return inputs if self.hidden is None else np.maximum(self.hidden(inputs), 0)
 
     @property
+    def extra(self) -> int:
+        """How many values behind the embedding rules may look at."""
+        return 3 if len(self.sounds) else 2
+
+    @property
     def looked_at(self) -> int | None:
         """How many numbers of an embedding rules look at; None: as many as the trunk's has."""
         return None if self.metric is None else len(self.metric.bias)
@@ -128,7 +139,7 @@ class Top:
                 arrays[f"{name}_weights"] = _halved(layer.weights)
                 arrays[f"{name}_bias"] = _halved(layer.bias)
         # There are no empty arrays in a file.
-        positions = {"others": self.others, "context": self.context}
+        positions = {"others": self.others, "context": self.context, "sounds": self.sounds}
         return arrays | {name: array for name, array in positions.items() if len(array)}
 
 
@@ -146,7 +157,7 @@ def top_of(
     layers, inputs = _layers(arrays, dimensions, len(context))
     shapes = {"weights": (inputs, labels), "bias": (labels,), "gain": (), "own": (labels,)}
     parts = [f"{name}_{part}" for name in layers for part in ("weights", "bias")]
-    optional = {"others", "context", *parts}
+    optional = {"others", "context", "sounds", *parts}
     strange = sorted((arrays.keys() - optional) ^ shapes.keys())
     if strange:
         what = "is missing" if strange[0] not in arrays else "belongs to no head"
@@ -157,9 +168,7 @@ def top_of(
     for name in ("weights", "bias", "gain"):
         _check_numbers(name, arrays[name])
     own = _positions("own", arrays["own"], -1, trunk_labels)
-    others = _positions("others", arrays.get("others", NONE), 0, trunk_labels)
-    if others.ndim != 1 or np.isin(others, own).any():
-        raise SpecError("array 'others' has labels that are the head's own")
+    others, sounds = _beside(arrays, own, trunk_labels)
     return Top(
         weights=arrays["weights"].astype(np.float32),
         bias=arrays["bias"].astype(np.float32),
@@ -167,8 +176,20 @@ def top_of(
         own=own,
         others=others,
         context=context,
+        sounds=sounds,
         **layers,
     )
+
+
+def _beside(arrays: Mapping[str, NDArray[Any]], own: Ints, trunk_labels: int) -> tuple[Ints, Ints]:
+    """Return the positions of other animals and of other sounds in the trunk."""
+    others = _positions("others", arrays.get("others", NONE), 0, trunk_labels)
+    if others.ndim != 1 or np.isin(others, own).any():
+        raise SpecError("array 'others' has labels that are the head's own")
+    sounds = _positions("sounds", arrays.get("sounds", NONE), 0, trunk_labels)
+    if sounds.ndim != 1 or np.isin(sounds, [*own, *others]).any():
+        raise SpecError("array 'sounds' has labels that are animals'")
+    return others, sounds
 
 
 def _layers(

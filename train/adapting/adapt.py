@@ -130,7 +130,11 @@ def head_scores(heard: Heard, fitted: Fitted, *, acceptance: float) -> ScoreCali
         corpus,
         fitted.held_out,
         lambda outputs: calibrate_head(
-            corpus, outputs, acceptance=acceptance, turns=fitted.calibrations
+            corpus,
+            outputs,
+            acceptance=acceptance,
+            turns=fitted.calibrations,
+            extra=heard.blank.extra,
         ),
         window_s=heard.trunk.frontend.window_s,
     )

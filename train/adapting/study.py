@@ -133,10 +133,7 @@ def _position(recording: Recording, positions: dict[str, int]) -> int:
 
 
 def gather_study(sources: Sequence[Path], cache: Path, *, workers: int) -> Study:
-    """Return the usable recordings of the collections, split by recordist.
-
-    Raises `UserError` where nothing can be learnt from them.
-    """
+    """Return the usable recordings of the collections, split by recordist; raises `UserError`."""
     first, *further = (gather(source, workers=workers) for source in sources)
     everything = [r for one in (first, *further) for r in one.recordings]
     known = {r.label for r in everything if r.role == "known"}
@@ -209,7 +206,8 @@ def blank_top(trunk: Bundle, corpus: Corpus) -> tuple[Top, tuple[Label, ...]]:
         _called(label, trunk.labels[k] if k >= 0 else None)
         for label, k in zip(corpus.labels, own, strict=True)
     )
-    animals = [k for k, label in enumerate(trunk.labels) if label.kind == "animal"]
+    animals = {k for k, label in enumerate(trunk.labels) if label.kind == "animal"}
+    sounds = set(range(len(trunk.labels))) - animals - set(own)
     dimensions = len(trunk.golden.embedding)
     return (
         Top(
@@ -217,7 +215,8 @@ def blank_top(trunk: Bundle, corpus: Corpus) -> tuple[Top, tuple[Label, ...]]:
             bias=np.zeros(len(own), np.float32),
             gain=1.0,
             own=np.array(own, np.int64),
-            others=np.array(sorted(set(animals) - set(own)), np.int64),
+            others=np.array(sorted(animals - set(own)), np.int64),
+            sounds=np.array(sorted(sounds), np.int64),
         ),
         labels,
     )

@@ -110,8 +110,9 @@ def _fitted(heard: Heard, kind: str, *, acceptance: float) -> Fitted:
     top = fit_part(heard, fit, dev, complete=True)
     held_out, positions = held_out_outputs(heard, fit)
     turns = turns_of(heard, fit)
-    own = tuple(calibrate_head(t.corpus, t.validation, acceptance=acceptance) for t in turns)
-    calibration = calibrate_head(heard.study.corpus, held_out, acceptance=acceptance, turns=own)
+    options: dict[str, Any] = {"acceptance": acceptance, "extra": heard.blank.extra}
+    own = tuple(calibrate_head(t.corpus, t.validation, **options) for t in turns)
+    calibration = calibrate_head(heard.study.corpus, held_out, turns=own, **options)
     row = next(row for row in calibration.table if row["rule"] == calibration.chosen)
     judged = judge_recordings(held_out, truth_of(heard.study.corpus, held_out), calibration.head)
     known = judged.truth.species >= 0

@@ -17,6 +17,7 @@ from train.windows.outputs import WindowOutputs
 __all__ = ["ACTIVATION", "calibrate_head"]
 
 ACTIVATION: Activation = "softmax_other"
+COLUMNS = ("trunk margin", "trunk logit", "trunk sounds")  # as `edge.bundle.top` has them
 
 
 def calibrate_head(
@@ -25,15 +26,16 @@ def calibrate_head(
     *,
     acceptance: float = 0.95,
     turns: Sequence[Calibration] = (),
+    extra: int = 2,
 ) -> Calibration:
     """Fit every rule to windows of the validation fold, and choose one.
 
-    The last two values of their embeddings are the trunk's (`edge.bundle.top`). Each rule's
+    The `extra` last values of their embeddings are the trunk's (`edge.bundle.top`). Each rule's
     threshold lets `acceptance` of the known windows pass. A blend is ranked by weights that were
     fitted without the window's group. There must be known windows, and outliers. With `turns`,
     which left species out, the numbers on unknown species are theirs, and there is no blend.
     """
-    truth, rules = truth_of(corpus, validation), _rules(validation.embedding.shape[1])
+    truth, rules = truth_of(corpus, validation), _rules(validation.embedding.shape[1], extra)
     members, held_out = dict(rules), None
     if not turns:
         rules["blend"] = fit_blend(members, truth, validation)
@@ -56,10 +58,8 @@ def calibrate_head(
     )
 
 
-def _rules(dimensions: int) -> dict[str, Rule]:
-    return {
-        "max_logit": MaxLogit(),
-        "energy": Energy(),
-        "trunk margin": Column(index=dimensions - 2),
-        "trunk logit": Column(index=dimensions - 1),
-    }
+def _rules(dimensions: int, extra: int) -> dict[str, Rule]:
+    first = dimensions - extra
+    rules: dict[str, Rule] = {"max_logit": MaxLogit(), "energy": Energy()}
+    columns = zip(COLUMNS, range(first, dimensions), strict=False)
+    return rules | {name: Column(index=index) for name, index in columns}

@@ -158,6 +158,22 @@ def test_what_a_top_may_have_beside_is_its_formula_and_is_checked(trunk: Bundle)
         top_of({k: v for k, v in arrays.items() if k != "hidden_weights"}, **sizes)
 
 
+def test_rules_may_look_at_how_far_other_sounds_outdo_animals(trunk: Bundle) -> None:
+    top = top_on(trunk, others=np.array([1]), sounds=np.array([2]))
+    dimensions = len(trunk.golden.embedding)
+    embedding = np.tile(trunk.golden.embedding, (2, 1))
+    logits = np.array([[1.0, 2.0, 5.0], [4.0, 2.0, -1.0]], np.float32)
+    looked_at, _ = top(embedding, logits)
+    assert looked_at.shape == (2, dimensions + top.extra) == (2, dimensions + 3)
+    assert looked_at[:, dimensions:].tolist() == [[1.0, -1.0, 3.0], [-2.0, -4.0, -5.0]]
+    shape = {"labels": 2, "dimensions": dimensions, "trunk_labels": 3}
+    again = top_of(top.as_arrays(), **shape)
+    assert again.sounds.tolist() == [2]
+    for wrong in (np.array([1]), np.array([0]), np.array([3]), np.array([[2]])):
+        with pytest.raises(SpecError, match="'sounds'"):
+            top_of({**top.as_arrays(), "sounds": wrong}, **shape)
+
+
 def test_a_head_is_small_and_is_read_like_any_bundle(head: Bundle, trunk: Bundle) -> None:
     assert sorted(file.name for file in head.path.iterdir()) == [
         "MODEL_CARD.md",
