@@ -12,6 +12,7 @@ from edge.bundle.spec import WHOLE, FrontendSpec
 from edge.errors import SpecError
 from train.recipe.augmentation import AugmentSpec
 from train.recipe.classifiers import AnyClassifierSpec
+from train.recipe.departures import check_departures
 from train.recipe.objectives import (
     CrossEntropySpec,
     DistilSpec,
@@ -27,7 +28,10 @@ OPTIMISERS = ("adagrad", "adam", "adamw", "rmsprop", "sgd")
 SCHEDULES = ("constant", "cosine")
 FRAMES = ("segmentation",)  # networks that say when, not only whether
 # What training does not depend on.
-INDECISIVE = ("notes", "acceptance", "withheld", "left_out_share")
+INDECISIVE = (
+    *("notes", "paper", "section", "departs"),
+    *("acceptance", "withheld", "left_out_share"),
+)
 # Section, key, and the value that changes nothing, of keys that older checkpoints do not know.
 NEWCOMERS: tuple[tuple[str, str, Any], ...] = (
     ("", "head_rate", 1.0),
@@ -53,7 +57,8 @@ class Recipe:
     none). `head_rate` is how many times the
     learning rate the layers behind a published trunk have. `classifier` is trained on frozen
     embeddings, where the network has no logits of its own. `pseudo` makes it a recipe for
-    `edge-train segment` and `shift`.
+    `edge-train segment` and `shift`. `paper` and `section` say where the system was published, and
+    `departs` in which keys the recipe differs from it, each with the reason.
     """
 
     name: str
@@ -79,12 +84,16 @@ class Recipe:
     withheld: tuple[str, ...] = ()
     acceptance: float = 0.95
     left_out_share: float = 0.25
+    paper: str = ""
+    section: str = ""
+    departs: dict[str, str] = field(default_factory=dict)
     notes: str = ""
 
     def __post_init__(self) -> None:
         self._check_numbers()
         self._check_frontend()
         self._check_objective()
+        self._check_paper()
         if self.pseudo is not None:
             self._check_pseudo()
         elif isinstance(self.objective, FocalSpec) and self.objective.frame_weight:
@@ -132,6 +141,11 @@ class Recipe:
             )
         if isinstance(self.objective, DistilSpec) != (self.network.kind == "local"):
             raise SpecError("network local and objective distil need each other")
+
+    def _check_paper(self) -> None:
+        if (self.departs or self.section) and not self.paper:
+            raise SpecError("departs and section need a paper: name it, or leave them out")
+        check_departures(self, self.departs)
 
     def _check_pseudo(self) -> None:
         """Raise `SpecError` unless the network has time steps, and sound stays at its labels."""
