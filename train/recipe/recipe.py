@@ -37,6 +37,9 @@ NEWCOMERS: tuple[tuple[str, str, Any], ...] = (
     ("", "head_rate", 1.0),
     ("", "crop", None),
     ("", "pseudo", None),
+    ("", "keep", "last"),
+    ("objective", "margin_rule", "separate_runs"),
+    ("objective", "mining_distance", "squared_euclidean"),
     ("objective", "secondary", 0.0),
     ("objective", "frame_weight", 0.0),
     ("augment", "animals_share", 0.0),
@@ -55,7 +58,8 @@ class Recipe:
     rejection rule lets pass; `notes` go into the model card. `left_out_share` is the share of the
     steps that each training with species left out has (`train.learning.leaving_out`; 0: there is
     none). `head_rate` is how many times the
-    learning rate the layers behind a published trunk have. `classifier` is trained on frozen
+    learning rate the layers behind a published trunk have. `keep` says which epoch's weights are
+    used. `classifier` is trained on frozen
     embeddings, where the network has no logits of its own. `pseudo` makes it a recipe for
     `edge-train segment` and `shift`. `paper` and `section` say where the system was published, and
     `departs` in which keys the recipe differs from it, each with the reason.
@@ -72,6 +76,7 @@ class Recipe:
     learning_rate: float = 1e-3
     weight_decay: float = 1e-4
     head_rate: float = 1.0
+    keep: Literal["last", "least_validation_loss"] = "last"
     classifier: AnyClassifierSpec | None = None
     stages: tuple[StageSpec, ...] = ()
     augment: AugmentSpec = field(default_factory=AugmentSpec)
@@ -138,6 +143,12 @@ class Recipe:
         if isinstance(self.objective, KMeansSpec) != (self.network.kind == "spherical_kmeans"):
             raise SpecError(
                 "network spherical_kmeans and objective spherical_kmeans need each other"
+            )
+        scored = isinstance(self.objective, CrossEntropySpec) and self.classifier is None
+        if self.keep != "last" and not scored:
+            raise SpecError(
+                f"keep: {self.keep} needs objective cross_entropy without a classifier: others "
+                "have no validation loss"
             )
         if isinstance(self.objective, DistilSpec) != (self.network.kind == "local"):
             raise SpecError("network local and objective distil need each other")
