@@ -49,6 +49,19 @@ def test_departures_are_read_back_and_do_not_decide_what_is_trained() -> None:
     assert recipe.digest == parse_recipe(TINY, where="").digest
 
 
+def test_a_triplet_recipe_without_the_newer_keys_still_resumes_its_checkpoints() -> None:
+    values = load_recipe(RECIPES / "s1-mscnn-triplet.yaml").as_mapping()
+    older = {**values["objective"]}
+    del older["margin_rule"], older["mining_distance"]
+    before = {**values, "objective": older, "steps": 1000, "steps_per_epoch": 10}
+    for neutral in ({}, {"keep": "last"}):
+        # The digest that this recipe had before there were such keys.
+        assert (
+            parse_recipe({**before, **neutral}, where="").digest
+            == "60d01a5fc381017098d3750a6f856b758a1072afd4e944b51b1e2a420fde5348"
+        )
+
+
 def test_a_key_replaced_for_a_run_departs_from_the_paper(tmp_path: Path) -> None:
     stated = {"objective.batch": "smaller", "learning_rate": "higher"}
     file = write_recipe(tmp_path, {**PAPER, "departs": stated})
