@@ -127,18 +127,18 @@ def _train_side_by_side(task: MemberTask, report: Report) -> None:
         for ready in wait(readers):
             reader = cast(Connection, ready)
             try:
-                message: str | tuple[int, Progress] = reader.recv()
+                message: UserError | tuple[int, Progress] = reader.recv()
             except EOFError:
                 readers.remove(reader)
                 continue
-            if isinstance(message, str):
+            if isinstance(message, UserError):
                 faults.append(message)
             else:
                 report(*message)
     for process in processes:
         process.join()
     if faults:
-        raise UserError(faults[0])
+        raise faults[0]
     if any(process.exitcode for process in processes):
         raise UserError(
             f"{task.folder}: training was interrupted; run the same command again to resume"
@@ -151,7 +151,7 @@ def _member_process(task: MemberTask, member: int, reports: Connection) -> None:
         try:
             _train_member(task, member, lambda i, progress: reports.send((i, progress)))
         except UserError as exc:
-            reports.send(str(exc))
+            reports.send(exc)
 
 
 def _train_member(task: MemberTask, member: int, report: Report) -> nn.Module:

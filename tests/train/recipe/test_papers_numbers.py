@@ -58,6 +58,7 @@ CLEMENTINO: Numbers = {
     "frontend.n_mels": (128, "Table 1"),
     "frontend.n_fft": (1024, "Table 1"),
     "frontend.hop_length": (512, "Table 1"),
+    "frontend.resized_bands": (40, "Table 2"),
     "frontend.frames": (200, "Table 2"),
 }
 PAPERS: dict[str, Numbers] = {
