@@ -203,7 +203,7 @@ class Frontend:
         )
 
     def _arranged(self, features: Array) -> Array:
-        """Put stretches of the window side by side as channels, then resize the time axis."""
+        """Put stretches of the window side by side as channels, then resize time and bands."""
         spec = self.spec
         if spec.stack > 1:
             length = features.shape[2] // spec.stack
@@ -213,6 +213,8 @@ class Frontend:
             features = stretches.transpose(0, 2, 1, 3).reshape(-1, spec.n_mels, length)
         if spec.frames is not None and spec.frames != features.shape[2]:
             features = features @ resampling(features.shape[2], spec.frames).T
+        if spec.resized_bands is not None and spec.resized_bands != features.shape[1]:
+            features = resampling(features.shape[1], spec.resized_bands) @ features
         return np.ascontiguousarray(features)
 
 

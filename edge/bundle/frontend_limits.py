@@ -34,12 +34,15 @@ OF_A_WAVEFORM = ("sample_rate_hz", "window_s", "n_mels", "fmax_hz", "channels", 
 
 def refuse_large(spec: FrontendSpec) -> None:
     """Raise `SpecError` for a frontend that takes more work than a window is worth."""
+    resized = spec.n_mels if spec.resized_bands is None else spec.resized_bands
+    if not 1 <= resized <= MOST_BANDS:
+        raise SpecError(f"resized_bands: {resized} is outside 1..{MOST_BANDS}")
     sizes = {channel.n_fft or spec.n_fft for channel in spec.channels}
     n_fft = max(spec.n_fft, *sizes)
     bins = 1 if spec.is_waveform else sum(1 + size // 2 for size in sizes)
     values = {
         "spectrogram": bins * spec.component_frames,
-        "features": len(spec.channels) * spec.n_mels * spec.component_frames,
+        "features": len(spec.channels) * max(spec.n_mels, resized) * spec.component_frames,
         "bands": spec.n_mels * (1 + n_fft // 2),
         "frames": (spec.frames or 1) * spec.component_frames,
     }

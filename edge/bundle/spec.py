@@ -67,10 +67,10 @@ class FrontendSpec:
     """Everything that turns a window of samples into a (channels, n_mels, frames) float32 array.
 
     `n_mels` is the number of bands, of either scale. `stack` > 1 cuts the window into so many
-    stretches, which become channels; `frames` resizes the time axis bilinearly at the very end
-    (None: as many as there are hops). With `centred` frames the window is padded, so that one is
-    centred on its first sample; else the first frame begins there. The `scaling` `min_max` makes
-    the smallest sample of the window -1 and the largest 1.
+    stretches, which become channels; `frames` and `resized_bands` resize the axes bilinearly at the
+    very end (None: as many as there are hops and bands). With `centred` frames the window is
+    padded, so that one is centred on its first sample; else the first frame begins there. The
+    `scaling` `min_max` makes the smallest sample of the window -1 and the largest 1.
 
     Of a waveform `n_mels` is 1, and each sample is a frame; its keys for spectrograms, which then
     serve pictures only, are left at their defaults.
@@ -95,6 +95,7 @@ class FrontendSpec:
     )
     stack: int = 1
     frames: int | None = None
+    resized_bands: int | None = None
     centred: bool = True
     scaling: Literal["none", "min_max"] = "none"
 
@@ -203,9 +204,9 @@ class FrontendSpec:
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        """Shape of a window's features, the network's input: (channels x stack, n_mels, frames)."""
+        """Shape of a window's features, the network's input: (channels x stack, bands, frames)."""
         frames = self.frames or self.component_frames // self.stack
-        return len(self.channels) * self.stack, self.n_mels, frames
+        return len(self.channels) * self.stack, self.resized_bands or self.n_mels, frames
 
     @staticmethod
     def parse(mapping: Mapping[str, Any], *, where: str = "frontend") -> FrontendSpec:
@@ -224,7 +225,7 @@ class FrontendSpec:
         """Return plain JSON/YAML types; `parse` is the inverse."""
         plain = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
         # Left out at their defaults, so that bundles from before they existed keep their digest.
-        for name in ("stack", "frames", "centred", "scaling"):
+        for name in ("stack", "frames", "resized_bands", "centred", "scaling"):
             if plain[name] == getattr(FrontendSpec, name):
                 del plain[name]
         return {**plain, "channels": [c.as_mapping() for c in self.channels]}
@@ -241,7 +242,7 @@ class FrontendSpec:
         It is the key of the training cache.
         """
         plain = self.as_mapping()
-        plain.pop("stack", None)
-        plain.pop("frames", None)
+        for name in ("stack", "frames", "resized_bands"):
+            plain.pop(name, None)
         plain["channels"] = [c.component_key for c in self.channels]
         return canonical_digest(plain)

@@ -14,6 +14,7 @@ from train.commands.calibrating_commands import calibrate, thresholds
 from train.commands.corpus_commands import prepare
 from train.commands.export_commands import export, windows
 from train.commands.judging_commands import compare, evaluate
+from train.commands.recipes_commands import recipes
 from train.commands.stage_commands import segment, shift
 from train.commands.systems_commands import published, systems, table
 from train.commands.training_commands import fit, sweep
@@ -40,7 +41,7 @@ def main() -> None:
 for command in (
     *(adapt, prepare, fit, segment, shift, sweep),
     *(calibrate, thresholds, evaluate, compare, export, windows),
-    *(build, species, systems, table, published),
+    *(build, species, recipes, systems, table, published),
 ):
     main.add_command(command)
 

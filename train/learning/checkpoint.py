@@ -55,7 +55,7 @@ def load_torch(file: Path, *, device: torch.device | str = "cpu") -> dict[str, A
 def load_trained(network: nn.Module, *, folder: Path) -> nn.Module:
     """Give `network` the weights that a finished training in `folder` would return."""
     state = load_torch(folder / CHECKPOINT)
-    network.load_state_dict(state["average"])
+    network.load_state_dict((state.get("kept") or {}).get("network", state["average"]))
     return network.eval()
 
 

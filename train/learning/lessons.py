@@ -9,11 +9,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import nn
+from torch.nn import functional
 
 from edge.bundle import Frontend
+from edge.errors import ConfigError
+from train.learning.losses import cross_entropy_with_other
 from train.learning.objective import Objective
 from train.learning.objectives import build_objective
-from train.recipe.objectives import DistilSpec, FocalSpec
+from train.recipe.objectives import CrossEntropySpec, DistilSpec, FocalSpec
 from train.windows.batches import Batches
 from train.windows.dataset import TrainingWindows, most_active_window
 from train.windows.sampling import Sampling
@@ -57,11 +60,16 @@ def _sampling(task: MemberTask) -> Sampling:
 
 
 def _validation(task: MemberTask) -> Callable[[nn.Module], dict[str, float]]:
-    """Return a measure to call after each epoch: top-1 over a window of each recording.
+    """Return a measure to call after each epoch: top-1 and loss over a window of each recording.
 
     It is cheap, and shows the curve; calibrate and evaluate say what the network is worth.
     """
     known = [r for r in task.splits.validation if r.role == "known" and r.label in task.labels]
+    if task.recipe.keep != "last" and not known:
+        raise ConfigError(
+            f"keep {task.recipe.keep}: the validation recordings hold no species of the training; "
+            "choose another --fold, or keep the last epoch"
+        )
     if task.recipe.classifier is not None or not known:
         return lambda network: {}
     frontend = Frontend(task.recipe.frontend)
@@ -69,11 +77,25 @@ def _validation(task: MemberTask) -> Callable[[nn.Module], dict[str, float]]:
     powers = (most_active_window(task.cache.load(r), task.recipe.frontend) for r in known)
     inputs = np.stack([frontend.levels(power) for power in powers])
 
-    def top1(network: nn.Module) -> dict[str, float]:
-        logits = run_batches(network, inputs)[1]
-        return {"validation_top1": float((logits.argmax(1) == targets).mean())}
+    objective = task.recipe.objective
 
-    return top1
+    def measure(network: nn.Module) -> dict[str, float]:
+        logits = run_batches(network, inputs)[1]
+        numbers = {"validation_top1": float((logits.argmax(1) == targets).mean())}
+        if isinstance(objective, CrossEntropySpec):
+            numbers["validation_loss"] = _loss(logits, targets, objective)
+        return numbers
+
+    return measure
+
+
+def _loss(logits: NDArray[np.float32], targets: NDArray[np.int64], spec: CrossEntropySpec) -> float:
+    """Return the cross-entropy that training lowers, of logits (n, classes)."""
+    scores, wanted = torch.from_numpy(logits), torch.from_numpy(targets)
+    if spec.outlier_share > 0:
+        classes = functional.one_hot(wanted, scores.shape[1] + 1).to(scores.dtype)
+        return float(cross_entropy_with_other(scores, classes))
+    return float(functional.cross_entropy(scores, wanted))
 
 
 @torch.no_grad()

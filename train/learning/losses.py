@@ -27,7 +27,9 @@ class DynamicMargin:
     """The margin of Algorithm 1 (Thakur et al. 2019).
 
     It grows by `step` up to `maximum` after `patience` consecutive poor harvests. A harvest is poor
-    when fewer than `scarce` semi-hard triplets were mined from a mini-batch.
+    when fewer than `scarce` semi-hard triplets were mined from a mini-batch. Runs of poor harvests
+    are `overlapping` as Algorithm 1 writes it: the margin grows after every harvest that is the
+    last of `patience` poor ones. Else each growth starts the count again.
     """
 
     margin: float = 0.2
@@ -35,6 +37,7 @@ class DynamicMargin:
     maximum: float = 0.6
     scarce: int = 15
     patience: int = 3
+    overlapping: bool = False
     poor_harvests: int = 0
 
     def update(self, mined: int) -> float:
@@ -42,7 +45,8 @@ class DynamicMargin:
         self.poor_harvests = self.poor_harvests + 1 if mined < self.scarce else 0
         if self.poor_harvests >= self.patience:
             self.margin = min(self.maximum, round(self.margin + self.step, 10))
-            self.poor_harvests = 0
+            if not self.overlapping:
+                self.poor_harvests = 0
         return self.margin
 
     @property
@@ -51,17 +55,20 @@ class DynamicMargin:
         return self.margin >= self.maximum
 
 
-def _squared_euclidean() -> distances.LpDistance:
-    return distances.LpDistance(normalize_embeddings=False, p=2, power=2)
+def _euclidean(power: int) -> distances.LpDistance:
+    return distances.LpDistance(normalize_embeddings=False, p=2, power=power)
 
 
-def mine_semihard(embeddings: Tensor, classes: Tensor, margin: float) -> Triplets:
+def mine_semihard(
+    embeddings: Tensor, classes: Tensor, margin: float, *, squared: bool = True
+) -> Triplets:
     """Return every triplet of the batch whose negative is farther than its positive.
 
-    It is farther by less than the margin (equation 1).
+    It is farther by less than the margin, in `squared` Euclidean distance as equation 1 has it, or
+    in the plain one of section II.C ("d() refers to the Euclidean distance").
     """
     miner = miners.TripletMarginMiner(
-        margin=margin, type_of_triplets="semihard", distance=_squared_euclidean()
+        margin=margin, type_of_triplets="semihard", distance=_euclidean(2 if squared else 1)
     )
     anchors, positives, negatives = miner(embeddings, classes)
     return anchors, positives, negatives
@@ -73,7 +80,7 @@ def triplet_loss(embeddings: Tensor, classes: Tensor, triplets: Triplets, margin
     This is equation 2 with a mean instead of a sum, to suit any number of triplets.
     """
     loss = losses.TripletMarginLoss(
-        margin=margin, distance=_squared_euclidean(), reducer=reducers.MeanReducer()
+        margin=margin, distance=_euclidean(2), reducer=reducers.MeanReducer()
     )
     value: Tensor = loss(embeddings, classes, triplets)
     return value

@@ -115,7 +115,7 @@ def train_members(task: MemberTask, report: Report) -> list[nn.Module]:
 def _train_side_by_side(task: MemberTask, report: Report) -> None:
     """Train each member in a process of its own; raises `UserError` when one of them ends early."""
     context = multiprocessing.get_context("spawn")
-    processes, readers = [], []
+    processes, readers, faults = [], [], []
     for i in range(task.recipe.members):
         reader, writer = context.Pipe(duplex=False)
         processes.append(context.Process(target=_member_process, args=(task, i, writer)))
@@ -127,11 +127,18 @@ def _train_side_by_side(task: MemberTask, report: Report) -> None:
         for ready in wait(readers):
             reader = cast(Connection, ready)
             try:
-                report(*reader.recv())
+                message: UserError | tuple[int, Progress] = reader.recv()
             except EOFError:
                 readers.remove(reader)
+                continue
+            if isinstance(message, UserError):
+                faults.append(message)
+            else:
+                report(*message)
     for process in processes:
         process.join()
+    if faults:
+        raise faults[0]
     if any(process.exitcode for process in processes):
         raise UserError(
             f"{task.folder}: training was interrupted; run the same command again to resume"
@@ -141,7 +148,10 @@ def _train_side_by_side(task: MemberTask, report: Report) -> None:
 def _member_process(task: MemberTask, member: int, reports: Connection) -> None:
     torch.set_num_threads(1)
     with reports:
-        _train_member(task, member, lambda i, progress: reports.send((i, progress)))
+        try:
+            _train_member(task, member, lambda i, progress: reports.send((i, progress)))
+        except UserError as exc:
+            reports.send(exc)
 
 
 def _train_member(task: MemberTask, member: int, report: Report) -> nn.Module:

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from edge.errors import ConfigError
 from train.learning.checkpoint import CHECKPOINT, load_torch, save_torch, write_history
+from train.learning.keeping import KeptWeights
 from train.learning.objective import Objective
 from train.learning.stages import move_only, stage_at
 from train.networks.backbones import Backbone
@@ -101,6 +102,7 @@ class Trainer:
         self.rng = np.random.default_rng(seed)
         self.step = 0
         self.history: list[dict[str, float]] = []
+        self.kept = KeptWeights(recipe.keep)
         self._optimiser: Any = OPTIMISERS[recipe.optimiser](
             _groups(self.network, recipe.head_rate),
             lr=recipe.learning_rate,
@@ -114,13 +116,15 @@ class Trainer:
     ) -> nn.Module:
         """Train to the end, and return the network to use: the moving average, if any.
 
-        `validate` and `report` are called after each epoch.
+        It has the weights that the recipe keeps. `validate` and `report` are called after each
+        epoch.
         """
         self._resume()
         started, first = time.monotonic(), self.step
         while self.step < self.recipe.steps and not self.objective.finished():
             numbers = self._epoch()
             self.history.append({"step": self.step, **numbers, **validate(self.average)})
+            self.kept.look(self.average, self.history[-1], self.step)
             self._save()
             pace_s = (time.monotonic() - started) / (self.step - first)
             progress = Progress(
@@ -130,6 +134,7 @@ class Trainer:
                 left_s=pace_s * (self.recipe.steps - self.step),
             )
             report(progress)
+        self.kept.give(self.average)
         trained: nn.Module = self.average.eval()
         return trained
 
@@ -192,6 +197,7 @@ class Trainer:
             "numpy": self.rng.bit_generator.state,
             "torch": torch.get_rng_state(),
             "history": self.history,
+            "kept": self.kept.state,
         }
         save_torch(self.folder / CHECKPOINT, state)
         write_history(self.folder / "history.csv", self.history)
@@ -213,6 +219,7 @@ class Trainer:
         self.rng.bit_generator.state = state["numpy"]
         torch.set_rng_state(state["torch"].cpu())
         self.step, self.history = state["step"], state["history"]
+        self.kept.state = state.get("kept") or {}
         log.info("resumed at step %d of %d", self.step, self.recipe.steps)
 
 

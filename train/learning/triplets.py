@@ -10,12 +10,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from train.learning.collapse import SpreadWatch, hardest_loss
 from train.learning.losses import DynamicMargin, Triplets, mine_semihard, triplet_loss
-from train.learning.objective import Stateless, Update
+from train.learning.objective import Update
 from train.recipe.objectives import SemihardSpec, TripletSpec
 from train.windows.batches import Batches
 
 __all__ = ["SemihardObjective", "TripletObjective", "WindowsByClass", "one_negative_each"]
+
+LOOK_EVERY = 10  # batches
 
 
 class WindowsByClass(Protocol):
@@ -49,7 +52,9 @@ class TripletObjective:
             maximum=spec.margin_maximum,
             scarce=spec.scarce,
             patience=spec.patience,
+            overlapping=spec.margin_rule == "algorithm",
         )
+        self.watch = SpreadWatch()
         self._recent_loss = float("inf")
 
     def iterate(
@@ -57,36 +62,43 @@ class TripletObjective:
     ) -> dict[str, float]:
         features, classes = self.batches.per_class(rng, self.spec.per_class)
         inputs, targets = torch.from_numpy(features), torch.from_numpy(classes)
+        embeddings = _embed(network, inputs, self.device)
+        spread = self.watch.look(embeddings)
         margin = self.margin.margin
-        mined = one_negative_each(mine_semihard(self._embed(network, inputs), targets, margin), rng)
+        squared = self.spec.mining_distance == "squared_euclidean"
+        semihard = mine_semihard(embeddings, targets, margin, squared=squared)
+        mined = one_negative_each(semihard, rng)
+        raised = self.margin.update(len(mined[0]))
+        enforced = raised if self.spec.margin_rule == "algorithm" else margin
         losses = [
-            self._present(network, update, inputs, targets, chunk, margin)
+            self._present(network, update, inputs, targets, chunk, enforced)
             for chunk in _chunks(mined, self.spec.triplets_per_step)
         ]
-        self._recent_loss = float(np.mean(losses)) if losses else 0.0
-        self.margin.update(len(mined[0]))
-        return {"loss": self._recent_loss, "margin": margin, "triplets": float(len(mined[0]))}
+        # No semi-hard triplet is left where all keep the margin, and where none can be told apart.
+        left = hardest_loss(embeddings, targets, margin) if not losses else float(np.mean(losses))
+        self._recent_loss = left
+        return {
+            "loss": left,
+            "margin": margin,
+            "triplets": float(len(mined[0])),
+            "spread": spread,
+        }
 
     def finished(self) -> bool:
         return self.margin.at_maximum and self._recent_loss < self.spec.converged_loss
 
     def state(self) -> dict[str, Any]:
-        return {"margin": dataclasses.asdict(self.margin), "recent_loss": self._recent_loss}
+        return {
+            "margin": dataclasses.asdict(self.margin),
+            "recent_loss": self._recent_loss,
+            "watch": dataclasses.asdict(self.watch),
+        }
 
     def restore(self, state: dict[str, Any]) -> None:
         self.margin = DynamicMargin(**state["margin"])
         self._recent_loss = state["recent_loss"]
-
-    def _embed(self, network: nn.Module, inputs: Tensor) -> Tensor:
-        """Return embeddings for mining, without dropout and gradients.
-
-        They are computed in chunks that fit into the memory of a small machine.
-        """
-        network.eval()
-        with torch.no_grad():
-            parts = [network(chunk.to(self.device))[0].cpu() for chunk in torch.split(inputs, 64)]
-        network.train()
-        return torch.cat(parts)
+        # A checkpoint from before the spread was watched has none.
+        self.watch = SpreadWatch(**state.get("watch", {}))
 
     def _present(
         self,
@@ -108,14 +120,21 @@ class TripletObjective:
         return float(loss.detach())
 
 
-class SemihardObjective(Stateless):
-    """One update on all semi-hard triplets of a batch; a batch without any is passed over."""
+class SemihardObjective:
+    """One update on all semi-hard triplets of a batch; a batch without any moves nothing.
+
+    Of such a batch the loss is that of the hardest triplets: it is no success. Every `LOOK_EVERY`
+    batches are embedded without dropout, which hides a collapse, to watch their spread.
+    """
 
     def __init__(self, spec: SemihardSpec, batches: Batches, device: torch.device) -> None:
         self.spec = spec
         self.batches = batches
         self.device = device
         self.batch = spec.batch
+        self.watch = SpreadWatch()
+        self._drawn = 0
+        self._spread = 0.0
 
     def iterate(
         self, network: nn.Module, update: Update, rng: np.random.Generator
@@ -123,14 +142,44 @@ class SemihardObjective(Stateless):
         features, classes = self.batches.per_class(
             rng, self.spec.per_class, max(2, self.batch // self.spec.per_class)
         )
-        embeddings = network(torch.from_numpy(features).to(self.device))[0]
+        inputs, margin = torch.from_numpy(features), self.spec.margin
+        if self._drawn % LOOK_EVERY == 0:
+            self._spread = self.watch.look(_embed(network, inputs, self.device))
+        self._drawn += 1
+        embeddings = network(inputs.to(self.device))[0]
         targets = torch.from_numpy(classes).to(self.device)
-        mined = mine_semihard(embeddings.detach(), targets, self.spec.margin)
-        if not len(mined[0]):
-            return {"loss": 0.0, "triplets": 0.0}
-        loss = triplet_loss(embeddings, targets, mined, self.spec.margin)
-        update(loss)
-        return {"loss": float(loss.detach()), "triplets": float(len(mined[0]))}
+        mined = mine_semihard(embeddings.detach(), targets, margin)
+        if len(mined[0]):
+            loss = triplet_loss(embeddings, targets, mined, margin)
+            update(loss)
+            left = float(loss.detach())
+        else:
+            left = hardest_loss(embeddings, targets, margin)
+        return {"loss": left, "triplets": float(len(mined[0])), "spread": self._spread}
+
+    def finished(self) -> bool:
+        return False
+
+    def state(self) -> dict[str, Any]:
+        watch = dataclasses.asdict(self.watch)
+        return {"watch": watch, "drawn": self._drawn, "spread": self._spread}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        # A checkpoint from before the spread was watched has no state.
+        self.watch = SpreadWatch(**state.get("watch", {}))
+        self._drawn, self._spread = state.get("drawn", 0), state.get("spread", 0.0)
+
+
+def _embed(network: nn.Module, inputs: Tensor, device: torch.device) -> Tensor:
+    """Return embeddings for mining, without dropout and gradients.
+
+    They are computed in chunks that fit into the memory of a small machine.
+    """
+    network.eval()
+    with torch.no_grad():
+        parts = [network(chunk.to(device))[0].cpu() for chunk in torch.split(inputs, 64)]
+    network.train()
+    return torch.cat(parts)
 
 
 def one_negative_each(triplets: Triplets, rng: np.random.Generator) -> Triplets:

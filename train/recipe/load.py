@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from edge.bundle.spec import FrontendSpec, from_mapping
-from edge.errors import SpecError
+from edge.errors import SpecError, shown
 from edge.strictyaml import read_yaml
 from train.recipe.augmentation import AugmentSpec
 from train.recipe.classifiers import ClassifierSpec, ForestSpec, KnnSpec
+from train.recipe.departures import REPLACED, with_replaced
 from train.recipe.objectives import (
     CrossEntropySpec,
     DistilSpec,
@@ -46,14 +47,17 @@ def load_recipe(
 ) -> Recipe:
     """Read a recipe file, with keys replaced by `overrides`; raises `ConfigError` or `SpecError`.
 
-    `from_scratch`: without published weights.
+    `from_scratch`: without published weights. Of a paper's recipe, a replaced key is a departure.
     """
     values = read_yaml(path, see="config/recipes/")
-    recipe = parse_recipe({**values, **(overrides or {})}, where=str(path))
-    if from_scratch:
-        network = dataclasses.replace(recipe.network, pretrained=False)
-        recipe = dataclasses.replace(recipe, network=network)
-    return recipe
+    recipe = parse_recipe(with_replaced(values, overrides or {}), where=str(path))
+    return _from_scratch(recipe) if from_scratch else recipe
+
+
+def _from_scratch(recipe: Recipe) -> Recipe:
+    network = dataclasses.replace(recipe.network, pretrained=False)
+    without = {"network.pretrained": REPLACED} if recipe.paper else {}
+    return dataclasses.replace(recipe, network=network, departs={**recipe.departs, **without})
 
 
 def parse_recipe(values: Mapping[str, Any], *, where: str) -> Recipe:
@@ -73,6 +77,7 @@ def parse_recipe(values: Mapping[str, Any], *, where: str) -> Recipe:
         _section(StageSpec, stage, where=f"{where}: stages[{i}]")
         for i, stage in enumerate(parsed.get("stages") or ())
     )
+    parsed["departs"] = _reasons(parsed.get("departs") or {}, where=f"{where}: departs")
     for key in ("species", "withheld"):
         parsed[key] = tuple(parsed.get(key) or ())
     recipe: Recipe = from_mapping(Recipe, parsed, where=where)
@@ -89,6 +94,15 @@ def keyed(values: object, *, where: str) -> dict[str, Any]:
         if not isinstance(key, str):
             raise SpecError(f"{where}: the key {key!r} is not text; put it in quotes")
     return values
+
+
+def _reasons(values: object, *, where: str) -> dict[str, str]:
+    """Return keys with text; raises `SpecError` for anything else."""
+    reasons = keyed(values, where=where)
+    for key, reason in reasons.items():
+        if not isinstance(reason, str):
+            raise SpecError(f"{where}: {key}: must be text that says why, not {shown(reason)}")
+    return reasons
 
 
 def _check_lists(values: Mapping[str, Any], *, where: str) -> None:

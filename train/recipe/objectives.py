@@ -18,7 +18,15 @@ __all__ = [
 
 @dataclass(frozen=True, kw_only=True)
 class TripletSpec:
-    """Dynamic triplet loss (Thakur et al. 2019, Algorithm 1)."""
+    """Dynamic triplet loss (Thakur et al. 2019, Algorithm 1).
+
+    `margin_rule` says what happens after `patience` poor mini-batches in a row. `algorithm` is
+    lines 12 to 17 of Algorithm 1: the margin grows after each further poor one, and the loss of
+    that mini-batch has it already. `separate_runs` reads section II.C ("again, the network is
+    trained"): the count starts anew, and the margin holds from the next mini-batch.
+    `mining_distance` is d() in the definition of a semi-hard triplet: section II.C has the
+    Euclidean distance, equation 1 its square.
+    """
 
     kind: Literal["triplet"] = "triplet"
     per_class: int = 5
@@ -28,6 +36,8 @@ class TripletSpec:
     margin_maximum: float = 0.6
     scarce: int = 15
     patience: int = 3
+    margin_rule: Literal["separate_runs", "algorithm"] = "separate_runs"
+    mining_distance: Literal["squared_euclidean", "euclidean"] = "squared_euclidean"
     converged_loss: float = 0.01
 
 

@@ -12,6 +12,7 @@ from edge.bundle.spec import WHOLE, FrontendSpec
 from edge.errors import SpecError
 from train.recipe.augmentation import AugmentSpec
 from train.recipe.classifiers import AnyClassifierSpec
+from train.recipe.departures import check_departures
 from train.recipe.objectives import (
     CrossEntropySpec,
     DistilSpec,
@@ -27,12 +28,18 @@ OPTIMISERS = ("adagrad", "adam", "adamw", "rmsprop", "sgd")
 SCHEDULES = ("constant", "cosine")
 FRAMES = ("segmentation",)  # networks that say when, not only whether
 # What training does not depend on.
-INDECISIVE = ("notes", "acceptance", "withheld", "left_out_share")
+INDECISIVE = (
+    *("notes", "paper", "section", "departs"),
+    *("acceptance", "withheld", "left_out_share"),
+)
 # Section, key, and the value that changes nothing, of keys that older checkpoints do not know.
 NEWCOMERS: tuple[tuple[str, str, Any], ...] = (
     ("", "head_rate", 1.0),
     ("", "crop", None),
     ("", "pseudo", None),
+    ("", "keep", "last"),
+    ("objective", "margin_rule", "separate_runs"),
+    ("objective", "mining_distance", "squared_euclidean"),
     ("objective", "secondary", 0.0),
     ("objective", "frame_weight", 0.0),
     ("augment", "animals_share", 0.0),
@@ -51,9 +58,11 @@ class Recipe:
     rejection rule lets pass; `notes` go into the model card. `left_out_share` is the share of the
     steps that each training with species left out has (`train.learning.leaving_out`; 0: there is
     none). `head_rate` is how many times the
-    learning rate the layers behind a published trunk have. `classifier` is trained on frozen
+    learning rate the layers behind a published trunk have. `keep` says which epoch's weights are
+    used. `classifier` is trained on frozen
     embeddings, where the network has no logits of its own. `pseudo` makes it a recipe for
-    `edge-train segment` and `shift`.
+    `edge-train segment` and `shift`. `paper` and `section` say where the system was published, and
+    `departs` in which keys the recipe differs from it, each with the reason.
     """
 
     name: str
@@ -67,6 +76,7 @@ class Recipe:
     learning_rate: float = 1e-3
     weight_decay: float = 1e-4
     head_rate: float = 1.0
+    keep: Literal["last", "least_validation_loss"] = "last"
     classifier: AnyClassifierSpec | None = None
     stages: tuple[StageSpec, ...] = ()
     augment: AugmentSpec = field(default_factory=AugmentSpec)
@@ -79,12 +89,16 @@ class Recipe:
     withheld: tuple[str, ...] = ()
     acceptance: float = 0.95
     left_out_share: float = 0.25
+    paper: str = ""
+    section: str = ""
+    departs: dict[str, str] = field(default_factory=dict)
     notes: str = ""
 
     def __post_init__(self) -> None:
         self._check_numbers()
         self._check_frontend()
         self._check_objective()
+        self._check_paper()
         if self.pseudo is not None:
             self._check_pseudo()
         elif isinstance(self.objective, FocalSpec) and self.objective.frame_weight:
@@ -130,8 +144,19 @@ class Recipe:
             raise SpecError(
                 "network spherical_kmeans and objective spherical_kmeans need each other"
             )
+        scored = isinstance(self.objective, CrossEntropySpec) and self.classifier is None
+        if self.keep != "last" and not scored:
+            raise SpecError(
+                f"keep: {self.keep} needs objective cross_entropy without a classifier: others "
+                "have no validation loss"
+            )
         if isinstance(self.objective, DistilSpec) != (self.network.kind == "local"):
             raise SpecError("network local and objective distil need each other")
+
+    def _check_paper(self) -> None:
+        if (self.departs or self.section) and not self.paper:
+            raise SpecError("departs and section need a paper: name it, or leave them out")
+        check_departures(self, self.departs)
 
     def _check_pseudo(self) -> None:
         """Raise `SpecError` unless the network has time steps, and sound stays at its labels."""

@@ -19,8 +19,9 @@ from edge.errors import SpecError
 from edge.types import Array
 
 MAX: dict[str, Any] = {"kind": "max"}
-# Clementino and Colonna 2020: S1's three channels, 40 x 200.
+# Clementino and Colonna 2020: S1's three channels of 128 bands, resized to 40 x 200.
 TRIPLET = FrontendSpec.parse({"frames": 200})
+RESIZED = FrontendSpec.parse({"n_mels": 128, "frames": 200, "resized_bands": 40})
 # The stack of ten short spectrograms of 128 x 321.
 STACKED = FrontendSpec.parse(
     {
@@ -51,9 +52,16 @@ SEGMENTATION = FrontendSpec.parse(
         "channels": [{"component": "mel", "level": {"kind": "fixed", "ceiling_db": 20.0}}],
     }
 )
-SPECS = {"triplet": TRIPLET, "stacked": STACKED, "scales": SCALES, "segmentation": SEGMENTATION}
+SPECS = {
+    "triplet": TRIPLET,
+    "resized": RESIZED,
+    "stacked": STACKED,
+    "scales": SCALES,
+    "segmentation": SEGMENTATION,
+}
 SHAPES = {
     "triplet": (3, 40, 200),
+    "resized": (3, 40, 200),
     "stacked": (10, 128, 321),
     "scales": (3, 299, 997),
     "segmentation": (1, 128, 216),
@@ -87,7 +95,7 @@ def test_a_frontend_is_written_and_read_back(name: str) -> None:
 
 def test_what_a_frontend_does_not_use_is_not_in_its_digest() -> None:
     plain = FrontendSpec().as_mapping()
-    assert not {"stack", "frames"} & set(plain)
+    assert not {"stack", "frames", "resized_bands"} & set(plain)
     assert all("n_fft" not in channel for channel in plain["channels"])
 
 
@@ -98,6 +106,9 @@ def test_stretches_and_frames_are_made_after_the_components() -> None:
         == FrontendSpec().component_digest
     )
     assert dataclasses.replace(TRIPLET, frames=None).digest != TRIPLET.digest
+    bands = dataclasses.replace(RESIZED, resized_bands=None)
+    assert bands.component_digest == RESIZED.component_digest
+    assert bands.digest != RESIZED.digest
     other = dataclasses.replace(
         SCALES, channels=(dataclasses.replace(SCALES.channels[0], n_fft=256), *SCALES.channels[1:])
     )
@@ -114,6 +125,14 @@ def test_resizing_is_pytorchs_with_antialiasing(before: int, after: int) -> None
         0, 0
     ].numpy()
     np.testing.assert_allclose(values @ resampling(before, after).T, oracle, atol=1e-5)
+
+
+def test_bands_and_frames_are_resized_as_pytorch_resizes_a_picture() -> None:
+    whole = Frontend(dataclasses.replace(RESIZED, frames=None, resized_bands=None))(sound())
+    oracle = F.interpolate(
+        torch.from_numpy(whole)[None], (40, 200), mode="bilinear", antialias=True
+    )[0].numpy()
+    np.testing.assert_allclose(Frontend(RESIZED)(sound()), oracle, atol=1e-5)
 
 
 @pytest.mark.parametrize("n_fft", [128, 512, 2048])
@@ -169,6 +188,7 @@ def test_outliers_are_clipped_and_the_rest_keeps_its_place() -> None:
         ({"stack": 0}, "stack: 0"),
         ({"stack": 500}, "stack: 500 stretches"),
         ({"frames": 0}, "frames: 0"),
+        ({"resized_bands": 0}, "resized_bands: 0 is outside 1..2048"),
         (
             {"channels": [{"component": "harmonic", "level": MAX, "n_fft": 512}]},
             "of a component mel or linear",

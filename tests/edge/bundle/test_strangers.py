@@ -216,6 +216,7 @@ def test_a_strange_golden_window_is_refused(
         ("n_fft", 1 << 40),
         ("hpss_kernel", 10**9 + 1),
         ("frames", 10**9),
+        ("resized_bands", 10**9),
         ("stack", 10**9),
         ("channels", 17 * [{"component": "mel", "level": {"kind": "max"}}]),
         ("window_function", "exponential"),

@@ -61,6 +61,7 @@ def test_a_waveform_survives_json() -> None:
         ({"hpss_kernel": 5}, "hpss_kernel: 5 means nothing"),
         ({"stack": 2}, "stack: 2 means nothing"),
         ({"frames": 100}, "frames: 100 means nothing"),
+        ({"resized_bands": 40}, "resized_bands: 40 means nothing"),
         ({"centred": False}, "centred: False means nothing"),
         ({"channels": [{**WAVEFORM, "n_fft": 512}]}, "n_fft 512: must be at least 16, and of a"),
         ({"channels": [{**WAVEFORM, "hop_length": 5}]}, "hop_length and descending: belong to"),

@@ -32,18 +32,41 @@ def test_margin_grows_after_three_poor_harvests_in_a_row() -> None:
     assert [margin.update(0) for _ in range(3)] == pytest.approx([0.25, 0.25, 0.3])
 
 
-def test_margin_stops_at_its_maximum() -> None:
-    margin = DynamicMargin()
+@pytest.mark.parametrize("overlapping", [True, False])
+def test_margin_stops_at_its_maximum(overlapping: bool) -> None:
+    margin = DynamicMargin(overlapping=overlapping)
     for _ in range(100):
         margin.update(0)
     assert margin.margin == pytest.approx(0.6)
     assert margin.at_maximum
 
 
+def algorithm_1(counts: list[int]) -> list[float]:
+    """Return the margin after each mini-batch, by lines 1 to 17 of Algorithm 1."""
+    alpha, count_list, margins = 0.2, [], []
+    for t in counts:
+        count_list.append(t)
+        if len(count_list) >= 3 and alpha < 0.6 - 1e-9 and max(count_list[-3:]) < 15:
+            alpha += 0.05
+        margins.append(alpha)
+    return margins
+
+
+def test_the_margin_of_overlapping_runs_is_algorithm_1_s() -> None:
+    poor = [0] * 10
+    assert algorithm_1(poor)[-1] == pytest.approx(0.6), "as the paper's algorithm, read literally"
+    for counts in (poor, [14, 3, 15, 0, 0, 0, 0, 20, 14, 14, 14, 14, 99, *[0] * 12]):
+        margin = DynamicMargin(overlapping=True)
+        assert [margin.update(n) for n in counts] == pytest.approx(algorithm_1(counts))
+    apart = DynamicMargin()
+    assert [apart.update(0) for _ in range(24)].index(0.6) == 23
+
+
+@pytest.mark.parametrize("squared_distance", [True, False])
 @pytest.mark.parametrize("alpha", [0.2, 0.6])
-def test_mined_triplets_are_exactly_the_semihard_ones(alpha: float) -> None:
+def test_mined_triplets_are_exactly_the_semihard_ones(alpha: float, squared_distance: bool) -> None:
     points, classes = random_embeddings(12, 3)
-    squared = torch.cdist(points, points).square()
+    distance = torch.cdist(points, points) ** (2 if squared_distance else 1)
     expected = {
         (a, p, n)
         for a in range(12)
@@ -51,11 +74,13 @@ def test_mined_triplets_are_exactly_the_semihard_ones(alpha: float) -> None:
         for n in range(12)
         if a != p
         and classes[a] == classes[p] != classes[n]
-        and squared[a, p] < squared[a, n] < squared[a, p] + alpha
+        and distance[a, p] < distance[a, n] < distance[a, p] + alpha
     }
     mined = {
         (int(a), int(p), int(n))
-        for a, p, n in zip(*mine_semihard(points, classes, alpha), strict=True)
+        for a, p, n in zip(
+            *mine_semihard(points, classes, alpha, squared=squared_distance), strict=True
+        )
     }
     assert expected
     assert mined == expected

@@ -1,0 +1,76 @@
+"""A collapsed embedding is not convergence: its spread is watched, and a collapse ends the run."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from edge.errors import UserError
+
+__all__ = ["LEAST_SPREAD", "PATIENCE", "CollapsedError", "SpreadWatch", "hardest_loss", "spread_of"]
+
+# Networks of this project begin with a spread of 0.1 to 0.3; 0.01 is far below every margin.
+LEAST_SPREAD = 0.01
+PATIENCE = 10  # looks in a row
+
+
+class CollapsedError(UserError):
+    """The network embeds all windows as nearly one point, and learns nothing any more."""
+
+
+def spread_of(embeddings: Tensor) -> float:
+    """Return the root mean square distance of embeddings (N, D) from their mean.
+
+    Embeddings longer than 1 are measured in units of their own root mean square length, so that
+    points far from zero and close together have no spread. It is between 0 and 1 for unit vectors.
+    """
+    points = embeddings.detach().double()
+    length = float(points.square().sum(dim=1).mean().sqrt())
+    distance = float((points - points.mean(dim=0)).square().sum(dim=1).mean().sqrt())
+    return distance / max(1.0, length)
+
+
+@dataclass(kw_only=True)
+class SpreadWatch:
+    """Looks at the embedding of mini-batches, and remembers how often in a row it was narrow."""
+
+    narrow: int = 0
+
+    def look(self, embeddings: Tensor) -> float:
+        """Return the spread of embeddings (N, D) computed without dropout.
+
+        Raises `CollapsedError` after `PATIENCE` looks in a row below `LEAST_SPREAD`, and at once
+        where the embedding is not finite.
+        """
+        spread = spread_of(embeddings)
+        if not math.isfinite(spread):
+            raise CollapsedError(
+                "the network returned NaN or infinity: training diverged; lower learning_rate, and "
+                "train in another run folder"
+            )
+        self.narrow = self.narrow + 1 if spread < LEAST_SPREAD else 0
+        if self.narrow >= PATIENCE:
+            raise CollapsedError(
+                f"the embedding collapsed: all windows lie within {spread:.2g} of one point, so no "
+                "triplet teaches anything; lower learning_rate or the network's dropout, and train "
+                "in another run folder"
+            )
+        return spread
+
+
+@torch.no_grad()
+def hardest_loss(embeddings: Tensor, classes: Tensor, margin: float) -> float:
+    """Return the mean over anchors of the triplet loss of each anchor's hardest triplet.
+
+    That is its farthest window of the same class against its nearest of another, in squared
+    distances. It is 0 only where every triplet of the batch keeps the margin, and the margin itself
+    where all embeddings (N, D) are one point.
+    """
+    squared = torch.cdist(embeddings.double(), embeddings.double()).square()
+    same = classes[:, None] == classes[None]
+    farthest_same = squared.masked_fill(~same, 0).amax(dim=1)
+    nearest_other = squared.masked_fill(same, math.inf).amin(dim=1)
+    return float(torch.relu(farthest_same - nearest_other + margin).mean())
