@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from edge.archive.command import archive_command
 from edge.errors import AudioError, one_line
 from edge.replay.command import replay_command
 from edge.replay.options import OCCURRENCE
@@ -54,6 +55,7 @@ def main() -> None:
 
 
 main.add_command(replay_command)
+main.add_command(archive_command)
 
 
 def _bundle_option(command: Command) -> Command:

@@ -58,10 +58,11 @@ MAY_IMPORT: dict[str, dict[str, str]] = {
             "bundle clock config detect errors extras files models provenance section sources "
             "terminal types wire wire_parts"
         ),
+        "archive": "bundle clock errors extras files provenance replay store terminal",
         "models": "bundle",
         "info": "bundle",
         "bench": "backends bundle demo detect errors models replay sources types",
-        "cli": "bench bundle detect errors info models recorder replay sources terminal",
+        "cli": "archive bench bundle detect errors info models recorder replay sources terminal",
     },
     "train": {
         "windows": "corpus networks recipe",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import reduce
 from typing import Any
 
@@ -10,7 +10,7 @@ import click
 
 from edge.replay.formats import FORMATS
 
-__all__ = ["BACKENDS", "OCCURRENCE", "replay_options"]
+__all__ = ["BACKENDS", "OCCURRENCE", "given_options", "model_options", "replay_options"]
 
 BACKENDS = ("auto", "tensorrt", "cuda", "cpu")  # of edge.detect.engines, which takes long to import
 MOST_TOP = 5  # as many as a detection carries
@@ -22,6 +22,16 @@ OCCURRENCE = click.option(
     default=0.03,
     show_default=True,
     help="How likely a species must be at the place in the week to be expected.",
+)
+START = click.option(
+    "--start",
+    metavar="RFC3339",
+    help="When the recording starts, e.g. 2024-05-01T05:30:00Z; of several, see --consecutive.",
+)
+CONSECUTIVE = click.option(
+    "--consecutive",
+    is_flag=True,
+    help="Several recordings follow each other without a gap: --start is that of the first.",
 )
 # What decides which detections there are.
 JUDGEMENT = (
@@ -39,11 +49,7 @@ JUDGEMENT = (
         show_default=True,
         help="Seconds from one window to the next.",
     ),
-    click.option(
-        "--start",
-        metavar="RFC3339",
-        help="When the recording starts, e.g. 2024-05-01T05:30:00Z; of several, see --consecutive.",
-    ),
+    START,
     click.option("--lat", type=click.FloatRange(-90, 90), help="Degrees north; with --lon."),
     click.option(
         "--lon",
@@ -51,11 +57,7 @@ JUDGEMENT = (
         help="Degrees east: only what lives there is named, by a bundle that knows it.",
     ),
     OCCURRENCE,
-    click.option(
-        "--consecutive",
-        is_flag=True,
-        help="Several recordings follow each other without a gap: --start is that of the first.",
-    ),
+    CONSECUTIVE,
     click.option(
         "--timezone",
         "zone",
@@ -177,5 +179,16 @@ OUTPUT = (
 
 def replay_options(command: Command) -> Command:
     """Give a command all of these options, in this order."""
-    options = (*JUDGEMENT, *MACHINE, *OUTPUT)
+    return given_options(command, (*JUDGEMENT, *MACHINE, *OUTPUT))
+
+
+def model_options(command: Command) -> Command:
+    """Give a command the options that decide what is detected in any recording, and by what."""
+    of_one_recording = (START, CONSECUTIVE)
+    judgement = (option for option in JUDGEMENT if option not in of_one_recording)
+    return given_options(command, (*judgement, *MACHINE))
+
+
+def given_options(command: Command, options: Sequence[Command]) -> Command:
+    """Give a command `options`, in this order."""
     return reduce(lambda decorated, option: option(decorated), reversed(options), command)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
+import signal
 import tempfile
+import threading
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -16,7 +19,7 @@ from edge.replay.recordings import Recording
 from edge.replay.replayer import Outcome, Progress, Replayer
 from edge.replay.settings import ReplaySettings
 
-__all__ = ["outcome_in_worker", "replay"]
+__all__ = ["outcome_in_worker", "process_pool", "replay"]
 
 Work = Callable[[Recording, Path | None], Outcome]
 
@@ -73,9 +76,8 @@ def _advance(progress: Progress, done: int, fraction: float) -> None:
 class _Workers:
     """Worker processes, each with its own model.
 
-    They are spawned, not forked: ONNX Runtime's threads do not survive a fork. When one dies, all
-    that was not answered is asked again, the first of it alone: a recording that kills a process of
-    its own fails, and the others go on.
+    When one dies, all that was not answered is asked again, the first of it alone: a recording that
+    kills a process of its own fails, and the others go on.
     """
 
     def __init__(self, settings: ReplaySettings, workers: int, work: Work) -> None:
@@ -125,10 +127,19 @@ class _Workers:
         return self._pool.submit(self._work, recording, spool)
 
     def _fresh_pool(self, workers: int) -> ProcessPoolExecutor:
-        context = multiprocessing.get_context("spawn")
-        return ProcessPoolExecutor(
-            workers, mp_context=context, initializer=_start_worker, initargs=(self._settings,)
-        )
+        return process_pool(self._settings, workers)
+
+
+def process_pool(settings: ReplaySettings, workers: int) -> ProcessPoolExecutor:
+    """Return processes for `outcome_in_worker`, each with its own model.
+
+    They are spawned, not forked: ONNX Runtime's threads do not survive a fork. They end with the
+    process that has started them, however that ends.
+    """
+    context = multiprocessing.get_context("spawn")
+    return ProcessPoolExecutor(
+        workers, mp_context=context, initializer=_start_worker, initargs=(settings,)
+    )
 
 
 _worker: Replayer
@@ -136,7 +147,20 @@ _worker: Replayer
 
 def _start_worker(settings: ReplaySettings) -> None:
     global _worker  # noqa: PLW0603 - a process pool gives its workers no other place for state
+    # Ctrl-C reaches all of them, and the first process has the words for it.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    threading.Thread(target=_end_with_parent, name="parent", daemon=True).start()
     _worker = Replayer(settings)
+
+
+def _end_with_parent() -> None:
+    """End this process when the one that has started it was killed: it holds both ends of the pipe
+    that it is asked by, and would wait for ever.
+    """
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
 
 
 def outcome_in_worker(recording: Recording, spool: Path | None) -> Outcome:

@@ -1,4 +1,4 @@
-"""One recorder at a time on one store: two would store and send everything twice.
+"""One process at a time on one store or dataset: two would store everything twice.
 
 The lock is the kernel's own (flock), on a file beside the database: it ends with the process that
 holds it, however that ends.
@@ -25,17 +25,25 @@ log = logging.getLogger(__name__)
 
 
 @contextmanager
-def sole_user(path: Path) -> Iterator[None]:
-    """Hold the store at `path` for this process; raises `UserError` naming the one that has it."""
+def sole_user(
+    path: Path,
+    *,
+    key: str = "store.path",
+    value: object = None,
+    suggestion: str = "stop that one, or give this one a store of its own",
+) -> Iterator[None]:
+    """Hold what is at `path` for this process; raises `UserError` of `key` and its `value` that
+    names the process that has it.
+    """
     held = _opened(path)
     try:
         if held is not None:
             if not _taken_within(held, WAIT_S):
                 raise UserError(
                     f"is in use by {_who(held)}",
-                    key="store.path",
-                    value=path,
-                    suggestion="stop that one, or give this one a store of its own",
+                    key=key,
+                    value=path if value is None else value,
+                    suggestion=suggestion,
                 )
             _sign(held)
         yield
@@ -86,7 +94,7 @@ def _taken(file: int) -> bool:
     except BlockingIOError:
         return False
     except OSError as exc:  # a file system without locks
-        log.warning("the store cannot be locked (%s): see that only one recorder uses it", exc)
+        log.warning("no lock is to be had here (%s): see that only one process uses it", exc)
     return True
 
 

@@ -24,8 +24,9 @@ else:
     import tomli as tomllib
 
 MOST_BYTES = 400e6
-# Imported late, and explained where they are missing: the extras mic, tensorrt, plot and bench.
-OPTIONAL = {"av", "pyaudio", "tensorrt", "cuda", "matplotlib"}
+# Imported late, and explained where they are missing: the extras mic, tensorrt, plot, archive and
+# bench.
+OPTIONAL = {"av", "pyaudio", "tensorrt", "cuda", "matplotlib", "pyarrow"}
 BENCH = {"edge/bench/front_end.py": {"librosa"}}
 
 

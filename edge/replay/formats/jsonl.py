@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from typing import Any, TextIO
 
 from edge.detect.decision import outcome_of
@@ -13,7 +14,7 @@ from edge.replay.payloads import recording_payload, window_payload
 from edge.types import Detection, Prediction
 from edge.wire import DIGITS, detection_payload
 
-__all__ = ["DetectionLines", "WindowLines"]
+__all__ = ["DetectionLines", "WindowLines", "detection_payloads"]
 
 
 class DetectionLines:
@@ -25,11 +26,8 @@ class DetectionLines:
 
     def write(self, result: ReplayResult) -> None:
         recording = _recording(result)
-        for d in result.detections:
-            payload = detection_payload(
-                d, source=result.file, clock=result.clock, provenance=self._provenance
-            )
-            _line(self._stream, {**payload, **_end(d, result), "recording": recording})
+        for payload in detection_payloads(result, self._provenance):
+            _line(self._stream, {**payload, "recording": recording})
 
     def close(self) -> None:
         pass
@@ -55,6 +53,15 @@ class WindowLines:
 
     def close(self) -> None:
         pass
+
+
+def detection_payloads(result: ReplayResult, provenance: Provenance) -> Iterator[dict[str, Any]]:
+    """Yield the detections of a recording in the wire format; none ends after the recording."""
+    for d in result.detections:
+        payload = detection_payload(
+            d, source=result.file, clock=result.clock, provenance=provenance
+        )
+        yield {**payload, **_end(d, result)}
 
 
 def _end(span: Detection | Prediction, result: ReplayResult) -> dict[str, float]:

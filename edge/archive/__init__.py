@@ -1,0 +1,1 @@
+"""Room: recordings heard into a dataset of Parquet files that survives anything."""

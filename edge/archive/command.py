@@ -1,0 +1,80 @@
+"""The commands `edge archive`: what a person gives and sees."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from edge.errors import ConfigError
+from edge.replay.options import model_options
+from edge.terminal import aside, printable, warn
+
+__all__ = ["archive_command"]
+
+
+@click.group("archive")
+def archive_command() -> None:
+    """Hear years of recordings into a dataset of Parquet files, and look at it."""
+
+
+@archive_command.command("hear")
+@click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    required=True,
+    metavar="DATASET",
+    help="Folder of the dataset: made, or gone on with.",
+)
+@click.option(
+    "--site",
+    metavar="NAME",
+    help="Site of all these recordings.  [default: the name of each one's folder]",
+)
+@click.option("--again", is_flag=True, help="Try again what is in quarantine, too.")
+@model_options
+def hear_command(
+    *,
+    inputs: tuple[str, ...],
+    out: Path,
+    site: str | None,
+    again: bool,
+    workers: int,
+    **options: Any,
+) -> None:
+    """Hear what is not in DATASET yet, has changed or failed: files, or folders of them."""
+    from edge.archive.hear import ArchiveJob
+    from edge.archive.parquet import check_installed
+    from edge.replay.given_settings import settings_of
+    from edge.replay.recordings import STANDARD_INPUT, find_recordings
+    from edge.replay.replayer import Replayer
+
+    check_installed()
+    if STANDARD_INPUT in inputs:
+        reason = "is a pipe, which cannot be heard again: give files or folders"
+        raise ConfigError(reason, key="INPUT", value=STANDARD_INPUT)
+    replayer = Replayer(settings_of(options))
+    found = find_recordings(inputs)
+    for note in found.notes():
+        warn(note)
+    job = ArchiveJob(replayer, out, site=site, again=again)
+    summary = job.run(found.recordings, workers=workers)
+    aside(f"{out}: {summary}")
+    for licence in replayer.licences:
+        aside(licence)
+    if not summary.whole:
+        raise click.exceptions.Exit(1)
+
+
+@archive_command.command("status")
+@click.argument("dataset", type=click.Path(path_type=Path), metavar="DATASET")
+def status_command(dataset: Path) -> None:
+    """Say what is in a dataset, also while it is being filled."""
+    from edge.archive.parquet import check_installed
+    from edge.archive.status import status_lines
+
+    check_installed()
+    for line in status_lines(dataset):
+        click.echo(printable(line))

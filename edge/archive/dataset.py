@@ -1,0 +1,153 @@
+"""A dataset that one process fills: what is in it, what is still to be heard, and by whom."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from edge.archive.fingerprint import Fingerprint
+from edge.archive.parquet import Row
+from edge.archive.parts import Parts
+from edge.archive.rows import Heard, Status
+from edge.archive.schema import SCHEMA_VERSION
+from edge.bundle.strictjson import read_json
+from edge.errors import ConfigError
+from edge.files import make_folder, write_whole
+from edge.store.lock import holder_of, sole_user
+
+__all__ = ["Dataset", "Known", "check_version", "dataset_at", "holder"]
+
+MANIFEST = "dataset.json"
+LOCK = "job"
+# What a kill may cost: a hundredth of the time so far, a minute at most.
+SHARE, MOST_S, MOST_ROWS = 0.01, 60.0, 50_000
+OTHER = "choose another --out for a new dataset beside it"
+TO_WAIT = "wait until it is done, or choose another --out"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Known:
+    """What a dataset knows of a recording, and the part that has it."""
+
+    fingerprint: Fingerprint | None
+    status: Status
+    part: str
+
+    @staticmethod
+    def of(row: Row, part: str) -> Known:
+        """Return what a row of `files` says."""
+        known = None
+        if row["head_sha256"] is not None:
+            names = ("size_bytes", "modified_utc", "head_sha256")
+            known = Fingerprint(**{name: row[name] for name in names})
+        return Known(fingerprint=known, status=row["status"], part=part)
+
+
+@contextmanager
+def dataset_at(
+    folder: Path, made_by: dict[str, object], *, now_s: Callable[[], float] = time.monotonic
+) -> Iterator[Dataset]:
+    """Hold the dataset at `folder` for this process; it is made where nothing is.
+
+    What was heard is in it when the block ends, also by a signal. Raises `ConfigError` where
+    something else is there, a dataset `made_by` others or of another version, or a process that has
+    it.
+    """
+    _check_place(folder)
+    make_folder(folder)
+    with sole_user(folder / LOCK, key="--out", value=folder, suggestion=TO_WAIT):
+        _check_maker(folder, made_by)
+        dataset = Dataset(folder, now_s)
+        try:
+            yield dataset
+        except Exception:
+            raise  # such as a full disk: what is not written would not be now
+        except BaseException:  # a signal
+            dataset.commit()
+            raise
+        dataset.commit()
+
+
+class Dataset:
+    """What was heard, and what is added to it; not thread-safe. See `dataset_at`."""
+
+    def __init__(self, folder: Path, now_s: Callable[[], float]) -> None:
+        self._parts = Parts(folder)
+        self._parts.make()
+        self.known = {row["path"]: Known.of(row, part) for part, row in self._parts.mend()}
+        self._pending: list[Heard] = []
+        self._now_s = now_s
+        self._began_s = self._written_s = now_s()
+
+    def add(self, heard: Heard) -> None:
+        """Add a recording in place of what there is of it; it is on the disk before long."""
+        self._pending.append(heard)
+        now_s = self._now_s()
+        rows = sum(len(one.detections) for one in self._pending)
+        patience_s = min(MOST_S, SHARE * (now_s - self._began_s))
+        if now_s - self._written_s >= patience_s or rows >= MOST_ROWS:
+            self.commit()
+
+    def commit(self) -> None:
+        """Write all that was added."""
+        if not self._pending:
+            return
+        outdated: dict[str, set[str]] = defaultdict(set)
+        for one in self._pending:
+            if known := self.known.pop(one.file["path"], None):
+                outdated[known.part].add(one.file["path"])
+        for part, paths in outdated.items():
+            self._parts.drop(part, paths)
+        part = self._parts.add(self._pending)
+        self.known |= {one.file["path"]: Known.of(one.file, part) for one in self._pending}
+        self._pending = []
+        self._written_s = self._now_s()
+
+
+def holder(folder: Path) -> str | None:
+    """Return who fills the dataset at `folder`, None where nobody does."""
+    return holder_of(folder / LOCK)
+
+
+def check_version(folder: Path, *, key: str) -> dict[str, object]:
+    """Return what a dataset was made by; raises `ConfigError` of `key` for what is none."""
+    if not (folder / MANIFEST).is_file():
+        raise ConfigError("is no dataset of `edge archive hear`", key=key, value=folder)
+    found = read_json(folder / MANIFEST)
+    version, made_by = found.get("schema_version"), found.get("made_by")
+    if version != SCHEMA_VERSION:
+        reason = f"has schema version {version}, and this program has {SCHEMA_VERSION}"
+        raise ConfigError(reason, key=key, value=folder, suggestion=OTHER)
+    if not isinstance(made_by, dict):
+        raise ConfigError(f"{MANIFEST} does not say what made it", key=key, value=folder)
+    return made_by
+
+
+def _check_place(folder: Path) -> None:
+    if folder.exists() and not folder.is_dir():
+        raise ConfigError("is a file, and a dataset is a folder", key="--out", value=folder)
+    if folder.is_dir() and not (folder / MANIFEST).exists():
+        left = [file.name for file in folder.iterdir() if not file.name.startswith(".")]
+        if set(left) - {f"{LOCK}-lock"}:
+            raise ConfigError(
+                "has files in it that are no dataset", key="--out", value=folder, suggestion=OTHER
+            )
+
+
+def _check_maker(folder: Path, made_by: dict[str, object]) -> None:
+    """See that a dataset was made by the same, or write down by what it is made."""
+    if not (folder / MANIFEST).exists():
+        content = {"schema_version": SCHEMA_VERSION, "made_by": made_by}
+        write_whole(folder / MANIFEST, json.dumps(content, indent=2) + "\n", durable=True)
+        return
+    before = check_version(folder, key="--out")
+    for name, value in made_by.items():
+        if before.get(name) != value:
+            was, now = (f"{str(given)[:12]}" for given in (before.get(name), value))
+            reason = f"was made with another {name.replace('_', ' ')} ({was}, not {now})"
+            raise ConfigError(reason, key="--out", value=folder, suggestion=OTHER)

@@ -1,0 +1,54 @@
+"""By what a recording is known again: whether it is the one that was heard."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+__all__ = ["Fingerprint", "fingerprint_of"]
+
+HEAD_BYTES = 65_536  # a recorder's header, with the time of the recording, and the first sound
+EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fingerprint:
+    """Size, time of the last change, and sha256 of the first 64 KiB."""
+
+    size_bytes: int
+    modified_utc: datetime | None
+    head_sha256: str
+
+    def cells(self) -> dict[str, Any]:
+        """Return it as cells of the table `files`."""
+        return {
+            "size_bytes": self.size_bytes,
+            "modified_utc": self.modified_utc,
+            "head_sha256": self.head_sha256,
+        }
+
+
+def fingerprint_of(path: str) -> Fingerprint | None:
+    """Return the fingerprint of a file, None where none can be read there."""
+    try:
+        if not os.path.isfile(path):  # a pipe would be waited for
+            return None
+        with open(path, "rb") as file:
+            status = os.fstat(file.fileno())
+            head = hashlib.sha256(file.read(HEAD_BYTES)).hexdigest()
+    except (OSError, ValueError):
+        return None
+    return Fingerprint(
+        size_bytes=status.st_size, modified_utc=_time(status.st_mtime_ns), head_sha256=head
+    )
+
+
+def _time(since_epoch_ns: int) -> datetime | None:
+    """Return a file's time to the microsecond, None for one that no calendar has."""
+    try:
+        return EPOCH + timedelta(microseconds=since_epoch_ns // 1000)
+    except OverflowError:
+        return None

@@ -1,0 +1,167 @@
+"""The job: hears what a dataset lacks, and nothing else."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from edge.archive.dataset import Dataset, Known, dataset_at
+from edge.archive.fingerprint import Fingerprint, fingerprint_of
+from edge.archive.progress import archive_progress
+from edge.archive.rows import Heard, RowMaker, path_cell
+from edge.archive.workers import Asked, Died, Pools, Workers, pools_of
+from edge.errors import AudioError
+from edge.provenance import Provenance
+from edge.replay.progress import Report
+from edge.replay.recordings import Recording
+from edge.replay.replay import Work, outcome_in_worker
+from edge.replay.replayer import Outcome, Replayer
+from edge.replay.settings import ReplaySettings
+
+__all__ = ["ArchiveJob", "Summary"]
+
+QUARANTINED = "it has killed the process that heard it, and the next one that heard nothing else"
+Fate = Literal["heard", "failed", "quarantined", "there already", "incomplete"]
+
+
+@dataclass(kw_only=True)
+class Summary:
+    """How many recordings had which fate, and how many seconds of audio were read."""
+
+    fates: Counter[Fate] = field(default_factory=Counter)
+    audio_s: float = 0.0
+
+    @property
+    def done(self) -> int:
+        """How many recordings have had their turn."""
+        return self.fates.total() - self.fates["incomplete"]
+
+    @property
+    def whole(self) -> bool:
+        """Whether everything of all recordings was heard."""
+        return not any(self.fates[fate] for fate in ("failed", "quarantined", "incomplete"))
+
+    def __str__(self) -> str:
+        counts = [f"{count} {fate}" for fate, count in self.fates.items() if count]
+        return ", ".join([*(counts or ["nothing to hear"]), f"{self.audio_s / 3600:.2f} h heard"])
+
+
+class ArchiveJob:
+    """Fills the dataset `out` with what `replayer` finds in recordings.
+
+    `site` is that of all recordings, None for the names of their folders. With `again`, what was
+    quarantined is tried again. `work` is what a process of `pools` does with a recording.
+    """
+
+    def __init__(
+        self,
+        replayer: Replayer,
+        out: Path,
+        *,
+        site: str | None = None,
+        again: bool = False,
+        work: Work = outcome_in_worker,
+        pools: Pools | None = None,
+    ) -> None:
+        self._made_by = _maker(replayer.provenance, replayer.settings)
+        self._rows = RowMaker(replayer.provenance, site=site)
+        self._out = out
+        self._again = again
+        self._work = work
+        self._pools = pools or pools_of(replayer.settings)
+        self._summary = Summary()
+
+    def run(self, recordings: list[Recording | AudioError], *, workers: int = 1) -> Summary:
+        """Hear what is not in the dataset, has changed, or failed; a failure ends nothing else.
+
+        Raises `ConfigError` for a dataset that cannot take it, `BackendError` when no process can
+        begin, OSError when the dataset cannot be written.
+        """
+        with (
+            # Before the dataset: on a signal, what was heard is written first.
+            Workers(self._pools, workers, self._work) as pool,
+            dataset_at(self._out, self._made_by) as dataset,
+            archive_progress(len(recordings), self._summary) as report,
+        ):
+            due = self._due(recordings, dataset, report)
+            for asked, outcome in pool.answers(due):
+                dataset.add(self._told(asked, outcome, report))
+                report.advance(self._summary.done)
+        return self._summary
+
+    def _due(
+        self, recordings: list[Recording | AudioError], dataset: Dataset, report: Report
+    ) -> Iterator[Asked]:
+        """Yield what is to be heard, each when its turn comes."""
+        seen: set[str] = set()
+        for found in recordings:
+            if isinstance(found, AudioError):
+                report.complain(str(found))
+                self._summary.fates["failed"] += 1
+                continue
+            # A dataset is the same from whichever folder it is filled.
+            path = os.path.abspath(found.file)
+            cell = path_cell(path)
+            if cell in seen:
+                continue
+            seen.add(cell)
+            fingerprint = fingerprint_of(path)
+            if self._is_there(path, fingerprint, dataset.known.get(cell), report):
+                continue
+            yield Asked(recording=Recording(file=path, name=path), fingerprint=fingerprint)
+
+    def _is_there(
+        self, path: str, fingerprint: Fingerprint | None, known: Known | None, report: Report
+    ) -> bool:
+        if known is None or known.status == "failed":
+            return False
+        if fingerprint is None and known.status == "heard":
+            report.complain(f"{path}: cannot be read now; what was heard of it stays")
+            self._summary.fates["failed"] += 1
+            return True
+        if known.fingerprint != fingerprint:
+            return False
+        if known.status == "quarantined":
+            if self._again:
+                return False
+            report.complain(f"{path}: is in quarantine: {QUARANTINED} (--again tries it again)")
+            self._summary.fates["quarantined"] += 1
+            return True
+        self._summary.fates["there already"] += 1
+        return True
+
+    def _told(self, asked: Asked, outcome: Outcome | Died, report: Report) -> Heard:
+        """Return the rows of an outcome, having said and counted what became of the recording."""
+        path, fates = asked.recording.name, self._summary.fates
+        if isinstance(outcome, Died):
+            fates["quarantined"] += 1
+            report.complain(f"{path}: {QUARANTINED}")
+            return self._rows.not_heard(path, asked.fingerprint, "quarantined", QUARANTINED)
+        if isinstance(outcome, AudioError):
+            fates["failed"] += 1
+            report.complain(str(outcome))
+            return self._rows.not_heard(path, asked.fingerprint, "failed", str(outcome))
+        fates["heard"] += 1
+        fates["incomplete"] += outcome.effort.missing_s > 0
+        self._summary.audio_s += outcome.effort.audio_s
+        for note in outcome.notes:
+            report.warn(f"{path}: {note}")
+        return self._rows.heard(outcome, asked.fingerprint)
+
+
+def _maker(provenance: Provenance, settings: ReplaySettings) -> dict[str, object]:
+    """Return what must be the same for all rows of a dataset: all that decides them but the code,
+    which every row names.
+    """
+    return {
+        "bundle": provenance.bundle,
+        "variant": provenance.variant,
+        "hop_s": settings.hop_s,
+        "configuration": provenance.config,
+        "time_zone": None if settings.zone is None else str(settings.zone),
+        "language": settings.language,
+    }

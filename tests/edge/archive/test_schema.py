@@ -1,0 +1,45 @@
+"""The form of a dataset, which does not change within a version."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from pyarrow import parquet
+
+from edge.archive.parts import Parts
+from edge.archive.schema import SCHEMA_VERSION, TABLES, arrow_schema
+
+FROZEN = Path(__file__).with_name("schema.v1.txt")
+
+
+def described(schema: pa.Schema) -> list[str]:
+    """A line for the table, then one for each column: name, type, unit."""
+    metadata = schema.metadata or {}
+    head = f"[{metadata[b'edge.table'].decode()} {metadata[b'edge.schema_version'].decode()}]"
+    columns = [
+        f"{field.name}: {field.type}, {(field.metadata or {}).get(b'unit', b'-').decode()}"
+        for field in schema
+    ]
+    return [head, *columns]
+
+
+def test_what_is_written_is_what_was_frozen(tmp_path: Path) -> None:
+    """A column may be added at the end of its group, in both; none is ever changed."""
+    Parts(tmp_path).make()
+    found = [
+        line
+        for table in TABLES
+        for line in described(parquet.read_schema(tmp_path / table / "empty.parquet"))
+    ]
+    assert found == FROZEN.read_text(encoding="utf-8").splitlines()
+    assert FROZEN.name == f"schema.v{SCHEMA_VERSION}.txt"
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_every_number_has_a_unit_or_is_a_count(table: str) -> None:
+    counts = {"windows", "detections", "unknowns", "below_precision"}
+    for field in arrow_schema(table):
+        if pa.types.is_floating(field.type) or pa.types.is_integer(field.type):
+            assert (field.metadata or {}).get(b"unit") or field.name in counts, field.name

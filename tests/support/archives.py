@@ -1,0 +1,91 @@
+"""Recordings for an archive, what is in a dataset, and a job as a process that may be killed."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edge.replay.recordings import Recording
+from edge.replay.replay import outcome_in_worker
+from edge.replay.replayer import Outcome
+from tests.support.audio import noise, soundscape, write_audio
+from tests.support.bundles import SPEC
+
+__all__ = ["FATEFUL", "LETHAL", "deadly", "dies_at_birth", "job", "rows", "season", "timeless"]
+
+ROOT = Path(__file__).resolve().parents[2]
+# In the names of recordings on which `deadly` kills its process.
+LETHAL, FATEFUL = "lethal", "fateful"
+
+
+def season(folder: Path, count: int) -> list[str]:
+    """Write so many recordings of 19 to 23 s, no two alike, and return their paths."""
+    folder.mkdir(parents=True, exist_ok=True)
+    files = []
+    for i in range(count):
+        rolled = np.roll(soundscape(), i * SPEC.sample_rate_hz)
+        samples = np.concatenate([rolled, noise(i % 5, SPEC.sample_rate_hz, seed=i)])
+        files.append(write_audio(folder / f"20240501_05{i:02}00.wav", samples))
+    return files
+
+
+def rows(dataset: Path, table: str) -> list[dict[str, Any]]:
+    """Return all rows of a table as any reader gets them, in an order of their own."""
+    from pyarrow import parquet
+
+    found: list[dict[str, Any]] = parquet.read_table(dataset / table).to_pylist()
+    return sorted(found, key=lambda row: (row["path"], row.get("start_sample") or 0, repr(row)))
+
+
+def timeless(dataset: Path) -> list[list[dict[str, Any]]]:
+    """Return all rows of both tables but for when they were made."""
+    return [
+        [{name: cell for name, cell in row.items() if name != "heard_utc"} for row in found]
+        for found in (rows(dataset, "detections"), rows(dataset, "files"))
+    ]
+
+
+@contextmanager
+def job(*arguments: str | Path) -> Iterator[subprocess.Popen[str]]:
+    """Run `edge archive hear` as the leader of a group of processes; it ends with the block."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "edge.cli", "archive", "hear", *map(str, arguments)],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def deadly(recording: Recording, spool: Path | None) -> Outcome:
+    """Kill this process on a recording that is `LETHAL`, as a lack of memory does; on one that is
+    `FATEFUL` for the first time, too.
+    """
+    if LETHAL in recording.name:
+        os.kill(os.getpid(), signal.SIGKILL)
+    if FATEFUL in recording.name and not (seen := Path(f"{recording.file}.seen")).exists():
+        seen.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return outcome_in_worker(recording, spool)
+
+
+def dies_at_birth(*, workers: int) -> ProcessPoolExecutor:
+    """Return processes that none of them survives to its first recording."""
+    context = multiprocessing.get_context("spawn")
+    return ProcessPoolExecutor(workers, mp_context=context, initializer=os._exit, initargs=(1,))
