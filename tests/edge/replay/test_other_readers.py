@@ -15,6 +15,7 @@ from click.testing import CliRunner
 
 from edge.bundle import Bundle, Label
 from edge.cli import main
+from edge.errors import STRAY_BYTES
 from edge.replay.formats import FORMATS
 from edge.replay.formats.csv import COLUMNS
 from edge.replay.replayer import Replayer
@@ -146,7 +147,9 @@ def test_json_reads_lines(name: str, bundle: Bundle, form: str) -> None:
     key = "source" if form == "jsonl" else "file"
     lines = [json.loads(line) for line in out.read_text(encoding="ascii").splitlines()]
     assert {line[key] for line in lines} == {name}
-    assert len(pandas.json_normalize(lines)) == len(lines) > 3
+    # Beside pyarrow, pandas keeps text as UTF-8, in which a byte that is not of it has no place.
+    spelled = [{**line, key: line[key].translate(STRAY_BYTES)} for line in lines]
+    assert len(pandas.json_normalize(spelled)) == len(lines) > 3
 
 
 def test_formulas_in_names_of_a_bundle_are_none(recording: str, tmp_path: Path) -> None:
