@@ -161,7 +161,7 @@ def test_two_jobs_on_one_dataset_are_one_line(
     season(tmp_path / "pond", COUNT)
     command = (tmp_path / "pond", "--out", dataset, "--bundle", bundle.path, "--hop-s", "0.02")
     with job(*command) as first:
-        until(lambda: bool(parts(dataset)))
+        until(lambda: bool(parts(dataset)) and bool(rows(dataset, "files")))
         first.send_signal(signal.SIGSTOP)  # so that it is not done before the second
         assert 0 < len(rows(dataset, "files")) < COUNT, "it is readable while it is being filled"
         assert next(status_lines(dataset)).endswith(f"being filled by the process {first.pid}")
