@@ -69,6 +69,8 @@ TINY: dict[str, dict[str, Any]] = {
         "network": {"kind": "cnn1", "options": {"width": 8, "time_pool": 8}},
         "objective": {"kind": "semihard", "batch": 24, "per_class": 8, "margin": 0.5},
         "classifier": {"kind": "knn", "k": 3},
+        "optimiser": "adam",
+        "learning_rate": 0.001,
         "steps": 20,
     },
     "s3-mobilenet": {
