@@ -18,11 +18,12 @@ from edge.wire_parts import (
     DIGITS,
     calibration_of,
     clock_of,
+    event_times,
+    event_uncertainties,
     health_of,
     local_start,
     probability_of,
 )
-from edge.wire_times import event_times, event_uncertainties
 
 __all__ = [
     "DIGITS",
@@ -60,12 +61,12 @@ def detection_payload(
         "novelty": round(d.novelty, DIGITS),
         **animal_payload(d.animal),
         "top": scores_payload(d.top),
-        **event_times(d, clock=clock, digits=DIGITS),
+        **event_times(d, clock=clock),
         "windows": d.windows,
         "health": health_of(d.health),
         "clock": clock_of(clock),
         **provenance.origin,
-        **event_uncertainties(d, digits=DIGITS),
+        **event_uncertainties(d),
         **local_start(clock, d.start_sample),
     }
 

@@ -4,11 +4,20 @@ from __future__ import annotations
 
 from typing import Any
 
-from edge.clock import Clock
+from edge.clock import Clock, rfc3339
 from edge.provenance import Provenance
-from edge.types import SignalHealth
+from edge.types import Detection, SignalHealth
 
-__all__ = ["DIGITS", "calibration_of", "clock_of", "health_of", "local_start", "probability_of"]
+__all__ = [
+    "DIGITS",
+    "calibration_of",
+    "clock_of",
+    "event_times",
+    "event_uncertainties",
+    "health_of",
+    "local_start",
+    "probability_of",
+]
 
 DIGITS = 6  # decimals of scores and seconds: finer than a sample at 22 050 Hz
 
@@ -44,6 +53,29 @@ def calibration_of(provenance: Provenance) -> dict[str, Any]:
         for part in provenance.calibration.basis
     ]
     return {"calibration": provenance.calibration.digest, "calibrated_on": basis}
+
+
+def event_times(d: Detection, *, clock: Clock) -> dict[str, Any]:
+    """Return start, end and peak of an event."""
+    return {
+        "start_sample": d.start_sample,
+        "end_sample": d.end_sample,
+        "peak_sample": d.peak_sample,
+        "sample_rate_hz": d.sample_rate_hz,
+        "start_s": round(d.start_s, DIGITS),
+        "end_s": round(d.end_s, DIGITS),
+        "start_utc": rfc3339(clock.utc(d.start_sample)),
+        "end_utc": rfc3339(clock.utc(d.end_sample)),
+    }
+
+
+def event_uncertainties(d: Detection) -> dict[str, Any]:
+    """Return how far start and end may be off; nothing where they are those of windows."""
+    found = {
+        "start_uncertainty_s": d.start_uncertainty_s,
+        "end_uncertainty_s": d.end_uncertainty_s,
+    }
+    return {key: round(s, DIGITS) for key, s in found.items() if s is not None}
 
 
 def local_start(clock: Clock, sample: int) -> dict[str, str]:

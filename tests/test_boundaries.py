@@ -45,9 +45,8 @@ MAY_IMPORT: dict[str, dict[str, str]] = {
         "provenance": "bundle detect errors section",
         "config": "bundle clock detect errors provenance section sources strictyaml",
         "store": "clock errors types",
-        "wire": "clock provenance store types wire_parts wire_times",
+        "wire": "clock provenance store types wire_parts",
         "wire_parts": "clock provenance types",
-        "wire_times": "clock types",
         "threads": "errors",
         "mqtt": "backoff config errors rate_limited_log store threads",
         "recorder": (

@@ -14,7 +14,7 @@ from edge.extras import how_to_install
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["check_installed", "read_rows", "write_rows"]
+__all__ = ["Row", "check_installed", "read_rows", "write_rows"]
 
 Row = dict[str, Any]
 log = logging.getLogger(__name__)

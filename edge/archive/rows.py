@@ -9,17 +9,17 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from edge.archive.fingerprint import Fingerprint
+from edge.archive.parquet import Row
 from edge.clock import Clock
 from edge.errors import STRAY_BYTES
 from edge.provenance import Provenance
 from edge.replay.formats.base import ReplayResult, Unjudged
 from edge.replay.formats.jsonl import detection_payloads
 
-__all__ = ["Heard", "Row", "RowMaker", "Status", "path_cell"]
+__all__ = ["Heard", "RowMaker", "Status", "path_cell"]
 
 # What became of a recording: `quarantined` is one that has twice killed the process that heard it.
 Status = Literal["heard", "failed", "quarantined"]
-Row = dict[str, Any]
 
 
 @dataclass(frozen=True, kw_only=True)

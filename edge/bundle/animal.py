@@ -7,7 +7,6 @@ says of the window: calibrated on animals, known and unknown, against everything
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.bundle.mapping import from_mapping, keys_of, list_of
+from edge.bundle.unit import at_length_1
 from edge.errors import SpecError, shown
 
 __all__ = ["FEATURES", "AnimalRule", "features_of"]
@@ -111,9 +111,7 @@ class AnimalRule:
         for name, weight in self.weights.items():
             total += weight * _feature(name, logits, animals)
         if self.embedding:
-            length = np.linalg.norm(embedding, axis=1, keepdims=True)
-            unit = embedding / np.maximum(length, np.float32(1e-9))
-            total += unit.astype(np.float64) @ np.array(self.embedding)
+            total += at_length_1(embedding).astype(np.float64) @ np.array(self.embedding)
         score: Array = (0.5 * (1 + np.tanh(0.5 * total))).astype(np.float32)
         return score
 
@@ -152,8 +150,3 @@ class AnimalRule:
             AnimalRule, {**values, "embedding": tuple(embedding)}, where=where
         )
         return rule
-
-    @property
-    def margin(self) -> float:
-        """The threshold as log odds, to which a sum of weighted features is compared."""
-        return math.log(self.threshold / (1 - self.threshold))

@@ -87,28 +87,27 @@ class Frontend:
         if (middle := scale[0]) != 0:
             samples, memory = samples - middle, None
         if self.spec.is_waveform:
-            _, factor, shift = scale
-            scaled = samples if scale == AS_IT_IS else samples * factor + shift
+            scaled, _ = _on_scale(samples, scale, memory)
             return np.asarray(scaled, np.float32)[np.newaxis, np.newaxis]
         separates = any(c.component in SEPARATED for c in self.spec.channels)
         parts = self._parts(samples, scale, memory) if separates else {}
-        bands = [
-            self._real_bands(channel, samples, scale, memory)
+        # Channels may differ in their level alone.
+        keys = [(c.component_key, c.descending) for c in self.spec.channels]
+        bands = {
+            key: self._real_bands(channel, samples, scale, memory)
             if channel.component == REAL
             else self._bands(channel, parts)
             if parts
             else self._whole_bands(channel, samples, scale, memory)
-            for channel in self.spec.channels
-        ]
-        return np.stack(bands)
+            for key, channel in dict(zip(keys, self.spec.channels, strict=True)).items()
+        }
+        return np.stack([bands[key] for key in keys])
 
     def _whole_bands(
         self, channel: ChannelSpec, samples: Array, scale: Scale, memory: FrameMemory | None
     ) -> Array:
         """Return the bands of a channel that holds all of the sound, each frame by itself."""
-        if scale != AS_IT_IS:
-            _, factor, shift = scale
-            samples, memory = samples * factor + shift, None
+        samples, memory = _on_scale(samples, scale, memory)
         spec, n_fft = self.spec, channel.n_fft or self.spec.n_fft
         frames, window = self._frames(samples, n_fft, spec.hop_length), self._tapers[n_fft]
         basis = self._basis("linear" if channel.component == "linear" else "mel", n_fft)
@@ -120,9 +119,7 @@ class Frontend:
     def _parts(self, samples: Array, scale: Scale, memory: FrameMemory | None) -> dict[str, Array]:
         """Return the magnitudes that the channels need, by their names."""
         channels = [c for c in self.spec.channels if c.component != REAL]
-        if scale != AS_IT_IS:
-            _, factor, shift = scale
-            samples, memory = samples * factor + shift, None
+        samples, memory = _on_scale(samples, scale, memory)
         parts: dict[str, Array] = {}
         for channel in channels:
             n_fft = channel.n_fft or self.spec.n_fft
@@ -216,6 +213,16 @@ class Frontend:
         if spec.resized_bands is not None and spec.resized_bands != features.shape[1]:
             features = resampling(features.shape[1], spec.resized_bands) @ features
         return np.ascontiguousarray(features)
+
+
+def _on_scale(
+    samples: Array, scale: Scale, memory: FrameMemory | None
+) -> tuple[Array, FrameMemory | None]:
+    """Return samples without their middle on a scale, and the memory that still holds for them."""
+    if scale == AS_IT_IS:
+        return samples, memory
+    _, factor, shift = scale
+    return samples * factor + shift, None
 
 
 def _known(

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edge.bundle.unit import at_length_1
 from edge.errors import SpecError, shown
 
 __all__ = ["BOUND", "Layer", "Top", "rounded", "top_of"]
@@ -97,9 +98,9 @@ class Top:
 
     def parts(self, embedding: Array, logits: Array) -> tuple[Array, Array]:
         """Return e (B, M), and the trunk's logits of the labels (B, K)."""
-        unit = _at_length_1(embedding)
+        unit = at_length_1(embedding)
         if self.metric is not None:
-            unit = _at_length_1(self.metric(unit))
+            unit = at_length_1(self.metric(unit))
         own = np.where(self.own >= 0, logits[:, self.own], np.float32(LACKING))
         return unit, np.clip(own, -BOUND, BOUND).astype(np.float32)
 
@@ -230,12 +231,6 @@ def _halved(array: Array) -> NDArray[np.floating]:
     with np.errstate(over="ignore"):
         half = array.astype(np.float16)
     return half if np.array_equal(half, array) else array
-
-
-def _at_length_1(rows: Array) -> Array:
-    length = np.linalg.norm(rows, axis=1, keepdims=True)
-    result: Array = rows / np.maximum(length, np.float32(1e-9))
-    return result
 
 
 def _positions(name: str, array: NDArray[Any], least: int, labels: int) -> Ints:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.bundle.top import Top
+from edge.bundle.unit import at_length_1
 from train.adapting.answers import Answers
 
 __all__ = ["holding"]
@@ -54,8 +55,7 @@ def _agree(agreed: NDArray[np.bool_], answers: Answers, windows: NDArray[np.int6
     own = np.unique(recording)
     if len(own) < FEWEST:
         return
-    unit = answers.embedding[windows]
-    unit = unit / np.maximum(np.linalg.norm(unit, axis=1, keepdims=True), 1e-9)
+    unit = at_length_1(answers.embedding[windows])
     cosine = unit @ unit.T
     nearest = np.stack([cosine[:, recording == i].max(1) for i in own], axis=1)
     nearest[recording[:, None] == own] = np.nan

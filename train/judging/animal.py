@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.bundle.animal import AnimalRule, features_of
+from edge.bundle.unit import at_length_1
 from train.judging.held_out import Fit
 from train.judging.truth import BACKGROUND, KNOWN, LEFT_OUT, QUIET, UNKNOWN
 from train.windows.outputs import WindowOutputs
@@ -135,8 +136,8 @@ def threshold_at(score: Floats, kind: NDArray[np.str_], counted: Mask, *, share:
             high = middle
         else:
             low = middle + 1
-    above = score[counted & (score > candidates[min(low, len(candidates) - 1)])]
     least = candidates[min(low, len(candidates) - 1)]
+    above = score[counted & (score > least)]
     nearest = float(above.min()) if len(above) else 1.0
     return float(np.clip((least + nearest) / 2, 1e-4, 1 - 1e-4))
 
@@ -163,8 +164,7 @@ def _candidates(
     yield plain, FREE
     if outputs.knows_others:
         return
-    length = np.linalg.norm(outputs.embedding, axis=1, keepdims=True)
-    unit = outputs.embedding / np.maximum(length, 1e-9)
+    unit = at_length_1(outputs.embedding)
     whole = np.column_stack([plain, SPREAD * unit.astype(np.float64)])
     for penalty in PENALTIES:
         yield whole, penalty
