@@ -18,7 +18,7 @@ from train.judging.metrics import macro_f1
 from train.judging.truth import truth_of
 from train.windows.outputs import WindowOutputs
 
-__all__ = ["Decision", "before_and_after", "decision_of", "f1_of", "judged_by", "outputs_of"]
+__all__ = ["Decision", "before_and_after", "decision_of", "f1_of", "judged_by"]
 
 Decision = tuple[Top, Head, Sequence[str]]  # and the labels
 
@@ -29,22 +29,6 @@ def decision_of(head: Bundle) -> Decision:
     if network.top is None:
         raise UserError(f"{head.path}: is no head on another bundle's network")
     return network.top, network.head, [label.label for label in head.labels]
-
-
-def outputs_of(
-    heard: Heard, mask: NDArray[np.bool_], top: Top, labels: Sequence[str]
-) -> WindowOutputs:
-    """Return what a top with other labels than the study's says of some windows."""
-    answers = heard.answers.select(mask)
-    looked_at, logits = top(answers.embedding, answers.logits.astype(np.float32))
-    return WindowOutputs(
-        recording=answers.recording,
-        start_s=answers.start_s,
-        active=answers.active,
-        embedding=looked_at,
-        logits=logits,
-        labels=tuple(labels),
-    )
 
 
 def judged_by(heard: Heard, outputs: WindowOutputs, head: Head) -> Judged:
@@ -74,7 +58,7 @@ def before_and_after(
     wanted = list(before[2])
     figures: dict[str, Any] = {}
     for name, (top, head, labels) in (("before", before), ("after", after)):
-        outputs = outputs_of(heard, test, top, labels)
+        outputs = heard.outputs(test, top, labels)
         truth = truth_of(heard.study.corpus, outputs)
         windows = judge_windows(outputs, truth, head)
         recordings = judge_recordings(outputs, truth, head)

@@ -13,13 +13,8 @@ from edge.bundle import Bundle
 from edge.errors import UserError
 from train.adapting.adapt import Adapted, judged
 from train.adapting.answered import Answer, read_answers
-from train.adapting.changes import (
-    Decision,
-    before_and_after,
-    decision_of,
-    judged_by,
-    outputs_of,
-)
+from train.adapting.changes import Decision, before_and_after, decision_of, judged_by
+from train.adapting.clips import FOLDS
 from train.adapting.marks import DENIED, Marks, key_of
 from train.adapting.study import Heard, Means, Study, hear
 from train.adapting.tops import Fitted, fit_study
@@ -30,7 +25,6 @@ from train.windows.listening import Watch
 
 __all__ = ["correct"]
 
-FOLDS = 5
 NOISE, UNNAMED = "correction", "unnamed"
 
 
@@ -81,12 +75,11 @@ def _with(
     stretches: dict[tuple[str, str, str], list[tuple[float, float]]] = defaultdict(list)
     notes = []
     for i, checked in enumerate(check_files(by_path, workers=workers)):
-        own = by_path[checked.path]
-        reason = _fault(checked, there.get(checked.sha256))
+        own, known = by_path[checked.path], there.get(checked.sha256)
+        reason = _fault(checked, known)
         if reason:
             notes.append(f"left out: {len(own)} answers on {checked.path.name} ({reason})")
             continue
-        known = there.get(checked.sha256)
         fold = known.fold if known is not None else i % FOLDS
         for answer in own:
             for one in _recordings(answer, checked, study.names, fold=fold):
@@ -157,7 +150,7 @@ def _named(heard: Heard, fitted: Fitted, before: Decision) -> str:
         return ""
     after = judged_by(heard, held_out, fitted.calibration.head)
     mask = corrected[heard.answers.recording]
-    old = judged_by(heard, outputs_of(heard, mask, top, names), head)
+    old = judged_by(heard, heard.outputs(mask, top, names), head)
     right = [int((some.opened == some.truth.species).sum()) for some in (old, after)]
     return (
         f"Of {len(after.recording)} recordings that people named, the head of before names and "

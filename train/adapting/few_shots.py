@@ -13,7 +13,7 @@ from edge.bundle.heads import Head
 from edge.bundle.top import Top
 from edge.errors import UserError
 from train.adapting.adapt import Adapted
-from train.adapting.changes import before_and_after, decision_of, judged_by, outputs_of
+from train.adapting.changes import before_and_after, decision_of, judged_by
 from train.adapting.clips import FOLDS, NewSpecies, check_new, usable_clips, with_clips
 from train.adapting.fitting import fit_column, one_thread
 from train.adapting.silence import silent
@@ -23,6 +23,7 @@ from train.corpus.corpus import Recording
 from train.judging.calibration import Calibration
 from train.judging.evaluate import evaluate
 from train.windows.listening import Watch
+from train.windows.outputs import WindowOutputs
 
 __all__ = ["add_species"]
 
@@ -54,7 +55,7 @@ def add_species(
     test = heard.outputs(heard.of(lambda r: r.split == "test"), learnt)
     kept = _kept(decision, work, study.names)
     report = evaluate(study.corpus, test, kept, out_dir=means.report_dir)
-    false = _false_names(heard, learnt, decision, column)
+    false = _false_names(heard, test, decision, column)
     summary = _summary(new.label, clips, found, false)
     return Adapted(
         study=study,
@@ -126,15 +127,14 @@ def _found_in_held_out(
         held_out = heard.of(lambda r, f=fold: files.get(r.sha256) == f)  # type: ignore[misc]
         others = heard.of(lambda r: r.split == "dev") & ~held_out
         taught = _taught(top, column, heard, others)
-        outputs = outputs_of(heard, held_out, taught, heard.study.names)
+        outputs = heard.outputs(held_out, taught)
         found += (judged_by(heard, outputs, head).opened == column).tolist()
     return found
 
 
-def _false_names(heard: Heard, top: Top, head: Head, column: int) -> tuple[int, int]:
+def _false_names(heard: Heard, test: WindowOutputs, head: Head, column: int) -> tuple[int, int]:
     """Return how many test recordings of other things are given the label, and of how many."""
-    test = heard.of(lambda r: r.split == "test")
-    judged = judged_by(heard, outputs_of(heard, test, top, heard.study.names), head)
+    judged = judged_by(heard, test, head)
     others = judged.truth.species != column
     return int((judged.opened[others] == column).sum()), int(others.sum())
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Collection
 
+from train.adapting.blank import blank_top
 from train.adapting.held_out import Fit, fit_part, held_out_outputs
-from train.adapting.study import Heard, blank_top
+from train.adapting.study import Heard
 from train.corpus.corpus import Corpus, Recording
 from train.corpus.turns import deal_species
 from train.judging.left_out import Turn

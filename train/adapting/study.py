@@ -15,19 +15,19 @@ from edge.bundle import Bundle, Label
 from edge.bundle.top import Top
 from edge.errors import UserError
 from train.adapting.answers import Answers, answers_of_all
+from train.adapting.blank import blank_top
 from train.adapting.gathering import gather
 from train.adapting.marks import Marks, denied
 from train.adapting.targets import NONE, is_not
 from train.adapting.windows import holding
 from train.corpus.corpus import Corpus, Recording
 from train.corpus.further import split_all
-from train.corpus.species_match import Names
 from train.corpus.splits import SplitPlan
 from train.corpus.synthesised import with_noise
 from train.windows.listening import Watch
 from train.windows.outputs import WindowOutputs
 
-__all__ = ["Heard", "Means", "Study", "blank_top", "gather_study", "hear"]
+__all__ = ["Heard", "Means", "Study", "gather_study", "hear"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,8 +112,13 @@ class Heard:
         result: NDArray[np.bool_] = mask[self.answers.recording]
         return result
 
-    def outputs(self, mask: NDArray[np.bool_], top: Top) -> WindowOutputs:
-        """Return what a top says of some windows, as judging takes it."""
+    def outputs(
+        self, mask: NDArray[np.bool_], top: Top, labels: Sequence[str] | None = None
+    ) -> WindowOutputs:
+        """Return what a top says of some windows, as judging takes it.
+
+        `labels` are the top's own, where they are not the study's.
+        """
         answers = self.answers.select(mask)
         looked_at, logits = top(answers.embedding, answers.logits.astype(np.float32))
         return WindowOutputs(
@@ -122,7 +127,7 @@ class Heard:
             active=answers.active,
             embedding=looked_at,
             logits=logits,
-            labels=tuple(self.study.names),
+            labels=tuple(self.study.names if labels is None else labels),
         )
 
 
@@ -194,56 +199,4 @@ def hear(study: Study, trunk: Bundle, means: Means, *, watch: Watch) -> Heard:
         exact=exact,
         elsewhere=elsewhere & ~exact,
         faults=tuple(faults),
-    )
-
-
-def blank_top(trunk: Bundle, corpus: Corpus) -> tuple[Top, tuple[Label, ...]]:
-    """Return the top that knows what its trunk has and nothing else, and the head's labels."""
-    names = Names(trunk.labels)
-    first = {r.label: r for r in reversed(corpus.of(role="known"))}
-    own = [_own(names, first[label.label]) for label in corpus.labels]
-    labels = tuple(
-        _called(label, trunk.labels[k] if k >= 0 else None)
-        for label, k in zip(corpus.labels, own, strict=True)
-    )
-    animals = {k for k, label in enumerate(trunk.labels) if label.kind == "animal"}
-    sounds = set(range(len(trunk.labels))) - animals - set(own)
-    dimensions = len(trunk.golden.embedding)
-    return (
-        Top(
-            weights=np.zeros((dimensions, len(own)), np.float32),
-            bias=np.zeros(len(own), np.float32),
-            gain=1.0,
-            own=np.array(own, np.int64),
-            others=np.array(sorted(animals - set(own)), np.int64),
-            sounds=np.array(sorted(sounds), np.int64),
-        ),
-        labels,
-    )
-
-
-def _own(names: Names, recording: Recording) -> int:
-    """Return where a recording's species stands among the trunk's labels, -1 where it does not.
-
-    Of species that nobody tells apart, "Genus one/other", the first that is there stands for all.
-    """
-    found = names.position(recording)
-    genus, _, epithets = recording.scientific_name.partition(" ")
-    for epithet in epithets.split("/") if "/" in epithets and found < 0 else ():
-        one = dataclasses.replace(recording, scientific_name=f"{genus} {epithet}")
-        if (found := names.position(one)) >= 0:
-            break
-    return found
-
-
-def _called(label: Label, same: Label | None) -> Label:
-    """Return a label with the names that the trunk has for the same species."""
-    if same is None:
-        return label
-    plain = label.common_name in ("", label.label)
-    return dataclasses.replace(
-        label,
-        common_name=same.common_name if plain else label.common_name,
-        scientific_name=label.scientific_name or same.scientific_name,
-        names=same.names if "/" not in label.scientific_name else {},
     )

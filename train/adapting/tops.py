@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from typing import Any
 
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from edge.bundle.top import Top
 from edge.errors import UserError
 from edge.extras import how_to_install
+from train.adapting.changes import f1_of, judged_by
 from train.adapting.fitting import fit_linear, one_thread
 from train.adapting.held_out import Fit, fit_part, held_out_outputs
 from train.adapting.hidden import fit_hidden
@@ -20,10 +21,7 @@ from train.adapting.leaving_out import turns_of
 from train.adapting.study import Heard
 from train.judging.calibrate_head import calibrate_head
 from train.judging.calibration import Calibration
-from train.judging.judged import judge_recordings
 from train.judging.left_out import Turn
-from train.judging.metrics import macro_f1
-from train.judging.truth import truth_of
 from train.windows.outputs import WindowOutputs
 
 __all__ = ["BEST", "DEFAULT", "KINDS", "Fitted", "fit_kind", "fit_study"]
@@ -61,16 +59,7 @@ def fit_study(heard: Heard, kind: str, *, acceptance: float, say: Callable[[str]
         with one_thread():
             found.append(_fitted(heard, name, acceptance=acceptance))
     best = max(found, key=lambda fitted: _worth(fitted.table[0]))
-    return Fitted(
-        kind=best.kind,
-        top=best.top,
-        calibration=best.calibration,
-        held_out=best.held_out,
-        positions=best.positions,
-        turns=best.turns,
-        calibrations=best.calibrations,
-        table=tuple(row for fitted in found for row in fitted.table),
-    )
+    return replace(best, table=tuple(row for fitted in found for row in fitted.table))
 
 
 def fit_kind(kind: str) -> Fit:
@@ -114,17 +103,11 @@ def _fitted(heard: Heard, kind: str, *, acceptance: float) -> Fitted:
     own = tuple(calibrate_head(t.corpus, t.validation, **options) for t in turns)
     calibration = calibrate_head(heard.study.corpus, held_out, turns=own, **options)
     row = next(row for row in calibration.table if row["rule"] == calibration.chosen)
-    judged = judge_recordings(held_out, truth_of(heard.study.corpus, held_out), calibration.head)
-    known = judged.truth.species >= 0
-    f1 = macro_f1(
-        judged.truth.species[known],
-        judged.closed[known],
-        np.ones((1, int(known.sum()))),
-        classes=len(held_out.labels),
-    )
+    judged = judged_by(heard, held_out, calibration.head)
+    f1 = f1_of(judged, held_out.labels, held_out.labels)
     numbers = {
         "kind": kind,
-        "macro_f1_per_recording": round(float(f1[0]), 4),
+        "macro_f1_per_recording": round(f1, 4),
         **{key: row[key] for key in ("auroc", "auroc unknown species", "fpr95") if key in row},
     }
     return Fitted(

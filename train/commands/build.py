@@ -54,14 +54,16 @@ CLAIMS: dict[str, tuple[str, ...]] = {
 
 def calibrate_run(run: TrainedRun, corpus: Corpus, *, acceptance: float = 0.95) -> Calibration:
     """Calibrate on the run's validation fold; the result is kept in the run folder."""
-    validation, turns = run.outputs("validation"), _turns(run, corpus)
+    activation = run.recipe.activation
+    training, validation = run.outputs("train"), run.outputs("validation")
+    turns = [calibrate_turn(turn, activation, acceptance) for turn in _turns(run, corpus)]
 
     def calibrated(outputs: WindowOutputs) -> Calibration:
         return calibrate(
             corpus,
-            run.outputs("train"),
+            training,
             outputs,
-            activation=run.recipe.activation,
+            activation=activation,
             acceptance=acceptance,
             turns=turns,
         )

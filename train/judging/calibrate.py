@@ -43,13 +43,14 @@ def calibrate(
     activation: Activation,
     acceptance: float = 0.95,
     seed: int = 0,
-    turns: Sequence[Turn] = (),
+    turns: Sequence[Calibration] = (),
 ) -> Calibration:
     """Fit all rules and choose the one with the largest AUROC on validation.
 
     `train` and `validation` are windows of dev. The threshold of each rule lets `acceptance` of the
-    known validation windows pass; only the paper's rule keeps its own. With `turns`, AUROC on
-    unknown species is their mean, and no blend is fitted. Raises `UserError` for nothing to fit.
+    known validation windows pass; only the paper's rule keeps its own. With `turns`, each by
+    `calibrate_turn`, AUROC on unknown species is their mean, and no blend is fitted. Raises
+    `UserError` for nothing to fit.
     """
     if not 0 < acceptance < 1:
         raise UserError(f"acceptance {acceptance}: needs a share between 0 and 1")
@@ -65,8 +66,7 @@ def calibrate(
         novelty = novelty_of(rule, validation)
         heads[name] = head_at(name, rule, novelty[truth.known], activation, acceptance)
         rows.append(row_of(name, heads[name], truth, validation, held_out.get(name, novelty)))
-    if turns:
-        rows = as_in_turns(rows, [calibrate_turn(t, activation, acceptance) for t in turns])
+    rows = as_in_turns(rows, turns) if turns else rows
     return Calibration(
         labels=validation.labels,
         activation=activation,

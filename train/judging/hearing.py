@@ -47,8 +47,7 @@ class Heard:
     surely an animal stands out, NaN where the bundle cannot tell; `named` (W,) says whether it has
     the label of any animal, on the list or not, and `other` (W,) that of another sound. `events`
     are the label and the best score of each event of a listed animal, as a recorder makes them.
-    `cut`: only
-    its beginning was heard.
+    `cut`: only its beginning was heard.
     """
 
     start_s: NDArray[np.float64]

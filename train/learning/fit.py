@@ -33,8 +33,7 @@ from train.learning.members import (
 )
 from train.learning.run import TrainedRun, load_run
 from train.learning.splits import fold_splits, species_to_learn
-from train.networks.ensemble import NetworkEnsemble
-from train.networks.local import LocalCnn
+from train.networks.ensemble import assembled
 from train.recipe.objectives import DistilSpec
 from train.recipe.recipe import Recipe
 from train.windows.cache import ComponentCache
@@ -120,10 +119,7 @@ def train_task(task: MemberTask, corpus: Corpus, report: Report) -> TrainedRun:
 
 def _assemble(task: MemberTask, members: list[nn.Module], corpus: Corpus) -> nn.Module:
     """Return the members as one network, with the classifier on top if the recipe has one."""
-    for member in members:
-        if isinstance(member, LocalCnn):
-            member.forget_teacher()
-    network = (NetworkEnsemble(members) if len(members) > 1 else members[0]).eval()
+    network = assembled(members).eval()
     recipe, labels = task.recipe, task.labels
     if recipe.classifier is None:
         return network

@@ -12,7 +12,7 @@ from edge.errors import UserError
 from train.learning.checkpoint import load_torch
 from train.learning.classifier import EmbedThenClassify, read_classifier
 from train.learning.members import member_network
-from train.networks.ensemble import NetworkEnsemble
+from train.networks.ensemble import assembled
 from train.networks.local import LocalCnn
 from train.networks.withheld import Withheld, WithheldFrames
 from train.recipe.load import load_recipe
@@ -78,11 +78,7 @@ def _facts(file: Path) -> tuple[tuple[str, ...], int, str]:
 
 def _network(recipe: Recipe, labels: tuple[str, ...], state: dict[str, Tensor]) -> nn.Module:
     """Return the network that `state` fits: an ensemble, a classifier on top, or neither."""
-    members = [member_network(recipe, labels) for _ in range(recipe.members)]
-    for member in members:
-        if isinstance(member, LocalCnn):
-            member.forget_teacher()
-    network = NetworkEnsemble(members) if len(members) > 1 else members[0]
+    network = assembled([member_network(recipe, labels) for _ in range(recipe.members)])
     if recipe.classifier is None:
         return network
     prefix = "classifier."

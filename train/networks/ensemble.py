@@ -6,7 +6,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-__all__ = ["NetworkEnsemble"]
+from train.networks.local import LocalCnn
+
+__all__ = ["NetworkEnsemble", "assembled"]
 
 
 class NetworkEnsemble(nn.Module):
@@ -23,3 +25,11 @@ class NetworkEnsemble(nn.Module):
         embeddings, logits = zip(*(member(x) for member in self.members), strict=True)
         embedding = functional.normalize(torch.cat(embeddings, dim=1), dim=1)
         return embedding, torch.stack(logits).mean(dim=0)
+
+
+def assembled(members: list[nn.Module]) -> nn.Module:
+    """Return what is used of members: together, and without the layers that serve in training."""
+    for member in members:
+        if isinstance(member, LocalCnn):
+            member.forget_teacher()
+    return NetworkEnsemble(members) if len(members) > 1 else members[0]

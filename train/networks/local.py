@@ -69,10 +69,6 @@ class _Block(nn.Module):
             _norm(nn.Conv2d(wide, outputs, 1, bias=False), active=False),
         )
 
-    def forget_teacher(self) -> None:
-        """Drop the layers that serve in training alone."""
-        del self.teacher_embedding, self.teacher_scores
-
     def forward(self, x: Tensor) -> Tensor:
         y: Tensor = self.path(x)
         if not self.adds:

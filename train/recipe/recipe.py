@@ -57,12 +57,11 @@ class Recipe:
     (`train.networks.withheld`). `acceptance` is the share of known validation windows that the
     rejection rule lets pass; `notes` go into the model card. `left_out_share` is the share of the
     steps that each training with species left out has (`train.learning.leaving_out`; 0: there is
-    none). `head_rate` is how many times the
-    learning rate the layers behind a published trunk have. `keep` says which epoch's weights are
-    used. `classifier` is trained on frozen
-    embeddings, where the network has no logits of its own. `pseudo` makes it a recipe for
-    `edge-train segment` and `shift`. `paper` and `section` say where the system was published, and
-    `departs` in which keys the recipe differs from it, each with the reason.
+    none). `head_rate` is how many times the learning rate the layers behind a published trunk have.
+    `keep` says which epoch's weights are used. `classifier` is trained on frozen embeddings, where
+    the network has no logits of its own. `pseudo` makes it a recipe for `edge-train segment` and
+    `shift`. `paper` and `section` say where the system was published, and `departs` in which keys
+    the recipe differs from it, each with the reason.
     """
 
     name: str

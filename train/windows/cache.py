@@ -53,9 +53,8 @@ class ComponentCache:
     def fill(self, recordings: Iterable[Recording], *, workers: int) -> None:
         """Compute what is missing in `workers` processes; with one, in this one."""
         missing = [r for r in recordings if not self.path(r).exists()]
-        if (
-            workers < 2 or not missing
-        ):  # a process of its own takes seconds to start, and computes nothing sooner
+        # A process of its own takes seconds to start, and computes nothing sooner.
+        if workers < 2 or not missing:
             for recording in missing:
                 _compute(self.spec, recording.path, self.path(recording))
             return
