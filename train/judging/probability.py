@@ -187,9 +187,7 @@ class _Loss:
         low, high = np.exp(x[:2])
         own = np.append(x[3:], 0.0)
         z = low * self._low + high * self._high + x[2] + own[self._position]
-        off = np.concatenate(
-            [(x[:3] - self._prior) / (SLOPES, SLOPES, MOST_SHIFTED), x[3:] / SPREAD]
-        )
+        off = np.concatenate([x[:3] - self._prior, x[3:]]) / self._spread
         value = float(np.logaddexp(0, z).sum() - (self._right * z).sum() + 0.5 * (off @ off))
         error = 0.5 * (1 + np.tanh(0.5 * z)) - self._right
         by_label = np.bincount(self._position, error, minlength=len(own))[: self.offsets]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
+from itertools import product
 
 import numpy as np
 import pytest
@@ -13,7 +15,15 @@ from edge.bundle.probability import Basis, Curve, Evidence
 from edge.errors import UserError
 from train.judging.events import Events
 from train.judging.precision import FEWEST, find_least_scores, wilson
-from train.judging.probability import fit_calibration, fit_curve, reliability
+from train.judging.probability import (
+    MOST_SHIFTED,
+    NEAR_SLOPES,
+    SHIFT,
+    SLOPES,
+    fit_calibration,
+    fit_curve,
+    reliability,
+)
 from train.judging.probability_report import (
     measure_precisions,
     measure_probability,
@@ -95,6 +105,30 @@ def test_whatever_the_events_are_the_curve_never_falls(rows: list[tuple[float, b
         curve = fit_curve(score, right, start=start)
         found = [curve(s) for s in np.linspace(0, 1, 50)]
         assert found == sorted(found)
+
+
+def cost(x: Sequence[float], events: Events, start: Curve | None) -> float:
+    """What a curve is to lower, of the logarithms of its slopes and its offset."""
+    curve = Curve(low=float(np.exp(x[0])), high=float(np.exp(x[1])), offset=x[2])
+    known = start or Curve(low=1.0, high=1.0, offset=0.0)
+    spread = (SLOPES, SLOPES, MOST_SHIFTED) if start is None else (NEAR_SLOPES, NEAR_SLOPES, SHIFT)
+    off = np.subtract(x, (np.log(known.low), np.log(known.high), known.offset)) / spread
+    chance = np.array([curve(score) for score in events.score])
+    right = np.where(events.right, chance, 1 - chance)
+    return float(-np.log(right).sum() + 0.5 * (off @ off))
+
+
+@pytest.mark.parametrize("start", [None, Curve(low=3.0, high=0.3, offset=-1.0)])
+@pytest.mark.parametrize("count", [5, 50, 500])
+def test_a_curve_is_the_likeliest_one_with_what_was_known_before(
+    start: Curve | None, count: int
+) -> None:
+    events = drawn({0: Curve(low=1.0, high=1.0, offset=0.5)}, count)
+    found = fit_curve(events.score, events.right, start=start)
+    best = (float(np.log(found.low)), float(np.log(found.high)), found.offset)
+    for i, step in product(range(3), (-0.05, 0.05)):
+        beside = [value + step * (i == k) for k, value in enumerate(best)]
+        assert cost(beside, events, start) > cost(best, events, start)
 
 
 @pytest.mark.parametrize(("count", "right"), [(5, 3), (100, 0), (100, 100)])
