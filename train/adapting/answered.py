@@ -13,9 +13,7 @@ these keys (a file .jsonl).
 
 from __future__ import annotations
 
-import csv
 import json
-import math
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -25,6 +23,7 @@ from typing import Any
 
 from edge.bundle.labels import check_label
 from edge.errors import SpecError, UserError, shown
+from train.corpus.tables import fault_in, read_rows, seconds_in
 
 __all__ = ["Answer", "read_answers"]
 
@@ -81,7 +80,7 @@ def read_answers(table: Path) -> list[Answer]:
 
     Raises `UserError`, which names file and line; also for answers that contradict each other.
     """
-    rows = _json_lines(table) if table.suffix.lower() == ".jsonl" else _csv(table)
+    rows = _json_lines(table) if table.suffix.lower() == ".jsonl" else read_rows(table, NEEDED)
     answers = [_answer(table, line, row) for line, row in rows]
     if not answers:
         raise UserError(f"{table}: has no answers")
@@ -91,22 +90,6 @@ def read_answers(table: Path) -> list[Answer]:
     for own in by_path.values():
         _refuse_contradictions(table, own)
     return answers
-
-
-def _csv(table: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
-    try:
-        with table.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file)
-            missing = [name for name in NEEDED if name not in (reader.fieldnames or ())]
-            if missing:
-                found = ", ".join(reader.fieldnames or ["nothing"])
-                raise UserError(f"{table}: column '{missing[0]}' is missing (found: {found})")
-            for row in reader:
-                yield reader.line_num, {k: (v or "").strip() for k, v in row.items() if k}
-    except OSError as exc:
-        raise UserError(f"{table}: cannot be read ({exc.strerror})") from exc
-    except (UnicodeDecodeError, csv.Error) as exc:
-        raise UserError(f"{table}: is not a UTF-8 CSV file ({exc})") from exc
 
 
 def _json_lines(table: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
@@ -122,30 +105,30 @@ def _json_lines(table: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
         try:
             row = json.loads(line)
         except (ValueError, RecursionError) as exc:
-            raise _fault(table, number, "is no JSON object") from exc
+            raise fault_in(table, number, "is no JSON object") from exc
         if not isinstance(row, dict):
-            raise _fault(table, number, "is no JSON object")
+            raise fault_in(table, number, "is no JSON object")
         missing = [name for name in NEEDED if name not in row]
         if missing:
-            raise _fault(table, number, f"'{missing[0]}' is missing")
+            raise fault_in(table, number, f"'{missing[0]}' is missing")
         yield number, {k: "" if v is None else str(v).strip() for k, v in row.items()}
 
 
 def _answer(table: Path, line: int, row: Mapping[str, Any]) -> Answer:
-    start, end = (_seconds(table, line, row, name) for name in ("start_s", "end_s"))
+    start, end = (seconds_in(table, line, row, name) for name in ("start_s", "end_s"))
     if not 0 <= start < end:
-        raise _fault(table, line, f"{start:g} to {end:g} s is no stretch of a recording")
+        raise fault_in(table, line, f"{start:g} to {end:g} s is no stretch of a recording")
     given, detected = row["answer"], row["label"]
     detected = "" if detected == UNKNOWN else detected
     if not given:
-        raise _fault(table, line, "the answer is empty: right, wrong, noise, unknown or a label")
+        raise fault_in(table, line, "the answer is empty: right, wrong, noise, unknown or a label")
     if given in (RIGHT, WRONG) and not detected:
-        raise _fault(table, line, f"'{given}' says nothing where no label was detected")
+        raise fault_in(table, line, f"'{given}' says nothing where no label was detected")
     for label in (detected, "" if given in (RIGHT, WRONG, NOISE, UNKNOWN) else given):
         try:
             check_label(label or "none")
         except SpecError as exc:
-            raise _fault(table, line, exc.fault.reason) from exc
+            raise fault_in(table, line, exc.fault.reason) from exc
     return Answer(
         path=_path(table, line, row["path"]),
         start_s=start,
@@ -161,17 +144,7 @@ def _path(table: Path, line: int, name: str) -> Path:
     for path in (Path(name), table.parent / name):
         if name and path.is_file():
             return path.resolve()
-    raise _fault(table, line, f"there is no recording {shown(name)}")
-
-
-def _seconds(table: Path, line: int, row: Mapping[str, Any], column: str) -> float:
-    try:
-        seconds = float(row[column])
-    except ValueError:
-        seconds = math.nan
-    if not math.isfinite(seconds):
-        raise _fault(table, line, f"column {column}: {shown(row[column])} is no number")
-    return seconds
+    raise fault_in(table, line, f"there is no recording {shown(name)}")
 
 
 def _refuse_contradictions(table: Path, answers: Sequence[Answer]) -> None:
@@ -195,7 +168,3 @@ def _contradict(one: Answer, other: Answer) -> bool:
         if label and (answer.noise or answer.denied == label):
             return True
     return {one.given, other.given} == {NOISE, UNKNOWN}
-
-
-def _fault(table: Path, line: int, what: str) -> UserError:
-    return UserError(f"{table}, line {line}: {what}", suggestion="correct or remove the line")

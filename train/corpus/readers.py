@@ -8,7 +8,6 @@ else is heard in the background. BirdCLEF's is a list as in Python.
 from __future__ import annotations
 
 import ast
-import csv
 import dataclasses
 import os
 import re
@@ -23,6 +22,7 @@ import soundfile
 from edge.bundle.labels import check_label
 from edge.errors import SpecError, UserError
 from train.corpus.corpus import ROLES, Recording
+from train.corpus.tables import read_rows
 
 __all__ = ["SUFFIXES", "Layout", "Listing", "read_listing", "read_species_names", "slug"]
 
@@ -118,23 +118,11 @@ def _recognise(source: Path) -> Layout:
 
 
 def _rows(table: Path, needed: tuple[str, ...]) -> Iterator[dict[str, str]]:
-    try:
-        with table.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file)
-            missing = [name for name in needed if name not in (reader.fieldnames or ())]
-            if missing:
-                found = ", ".join(reader.fieldnames or ["nothing"])
-                raise UserError(f"{table}: column '{missing[0]}' is missing (found: {found})")
-            for row in reader:
-                values = {key: (value or "").strip() for key, value in row.items() if key}
-                empty = [name for name in needed[:2] if not values[name]]
-                if empty:
-                    raise UserError(f"{table}, line {reader.line_num}: '{empty[0]}' is empty")
-                yield values
-    except OSError as exc:
-        raise UserError(f"{table}: cannot be read ({exc.strerror})") from exc
-    except (UnicodeDecodeError, csv.Error) as exc:
-        raise UserError(f"{table}: is not a UTF-8 CSV file ({exc})") from exc
+    for line, row in read_rows(table, needed):
+        empty = [name for name in needed[:2] if not row[name]]
+        if empty:
+            raise UserError(f"{table}, line {line}: '{empty[0]}' is empty")
+        yield row
 
 
 def _from_manifest(row: Mapping[str, str], root: Path) -> Recording:

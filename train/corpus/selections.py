@@ -8,12 +8,12 @@ and label. What a program called unknown says nothing about what is there, and i
 from __future__ import annotations
 
 import csv
-import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PureWindowsPath
 
 from edge.errors import UserError, shown
+from train.corpus.tables import fault_in, seconds_in
 
 __all__ = ["Selection", "is_selection_table", "read_selections"]
 
@@ -50,7 +50,7 @@ class Selection:
         for path in (Path(self.file), table.parent / self.file, table.parent / name):
             if self.file and path.is_file():
                 return path.resolve()
-        raise _fault(table, self.line, f"there is no recording {shown(self.file)}")
+        raise fault_in(table, self.line, f"there is no recording {shown(self.file)}")
 
 
 def is_selection_table(path: Path) -> bool:
@@ -95,10 +95,10 @@ def _rows(table: Path) -> Iterator[tuple[int, dict[str, str]]]:
 
 def _selection(table: Path, line: int, row: Mapping[str, str]) -> Selection:
     plain = BEGIN not in row
-    begin, end = (_seconds(table, line, row, name) for name in (PLAIN[1:3] if plain else RAVEN))
-    start = _seconds(table, line, row, OFFSET) if row.get(OFFSET) else begin
+    begin, end = (seconds_in(table, line, row, name) for name in (PLAIN[1:3] if plain else RAVEN))
+    start = seconds_in(table, line, row, OFFSET) if row.get(OFFSET) else begin
     if start < 0 or end <= begin:
-        raise _fault(table, line, f"{begin:g} to {end:g} s is no stretch of a recording")
+        raise fault_in(table, line, f"{begin:g} to {end:g} s is no stretch of a recording")
     # A rejected sound of `edge replay --format csv` has no label.
     names = (row.get("label") or UNKNOWN,) if plain else (row.get(name, "") for name in LABELS)
     return Selection(
@@ -110,17 +110,3 @@ def _selection(table: Path, line: int, row: Mapping[str, str]) -> Selection:
         scientific_name=row.get("scientific_name", ""),
         line=line,
     )
-
-
-def _seconds(table: Path, line: int, row: Mapping[str, str], column: str) -> float:
-    try:
-        seconds = float(row.get(column, ""))
-    except ValueError:
-        seconds = math.nan
-    if not math.isfinite(seconds):
-        raise _fault(table, line, f"column {column}: {shown(row.get(column, ''))} is no number")
-    return seconds
-
-
-def _fault(table: Path, line: int, what: str) -> UserError:
-    return UserError(f"{table}, line {line}: {what}", suggestion="correct or remove the line")

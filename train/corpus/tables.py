@@ -1,19 +1,20 @@
-"""Small tables that people write or mend by hand.
+"""Tables that people write or mend by hand, or that other programs give out.
 
-Every fault is one line with the file, the line and the column.
+Every fault is one line with the file and, where it is one line's, that and the column.
 """
 
 from __future__ import annotations
 
 import csv
 import difflib
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from edge.errors import UserError
+from edge.errors import UserError, shown
 
-__all__ = ["Row", "read_table"]
+__all__ = ["Row", "fault_in", "read_rows", "read_table", "seconds_in"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,3 +74,39 @@ def _check_header(table: Path, header: Sequence[str], columns: Sequence[str]) ->
             raise UserError(
                 f"{table}, line 1: column '{name}' is {what}; the columns are {', '.join(columns)}"
             )
+
+
+def read_rows(table: Path, needed: Sequence[str]) -> Iterator[tuple[int, dict[str, str]]]:
+    """Yield the line and the cells of a CSV file that has the columns `needed`, perhaps others too.
+
+    The cells have no blanks around them. Raises `UserError`.
+    """
+    try:
+        with table.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.DictReader(file)
+            missing = [name for name in needed if name not in (reader.fieldnames or ())]
+            if missing:
+                found = ", ".join(reader.fieldnames or ["nothing"])
+                raise UserError(f"{table}: column '{missing[0]}' is missing (found: {found})")
+            for row in reader:
+                yield reader.line_num, {k: (v or "").strip() for k, v in row.items() if k}
+    except OSError as exc:
+        raise UserError(f"{table}: cannot be read ({exc.strerror})") from exc
+    except (UnicodeDecodeError, csv.Error) as exc:
+        raise UserError(f"{table}: is not a UTF-8 CSV file ({exc})") from exc
+
+
+def seconds_in(table: Path, line: int, row: Mapping[str, str], column: str) -> float:
+    """Return the number in a row of a table; raises `UserError` where there is none."""
+    try:
+        seconds = float(row.get(column, ""))
+    except ValueError:
+        seconds = math.nan
+    if not math.isfinite(seconds):
+        raise fault_in(table, line, f"column {column}: {shown(row.get(column, ''))} is no number")
+    return seconds
+
+
+def fault_in(table: Path, line: int, what: str) -> UserError:
+    """Return the error to raise for a line of a table."""
+    return UserError(f"{table}, line {line}: {what}", suggestion="correct or remove the line")
