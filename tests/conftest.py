@@ -23,7 +23,7 @@ import hypothesis
 import pytest
 
 from tests.support.container import cannot_boot
-from tests.support.disk import small_disk
+from tests.support.disk import small_disk, unmount_left_behind
 from tests.support.real_tensorrt import EXISTS_HERE, rtx_missing
 from tests.support.workers import longest_first, scheduling
 
@@ -121,6 +121,11 @@ NEEDS = {
     "nspawn": Need(missing=cannot_boot, required_in_ci=True),
     "mount": Need(missing=_mount_missing, required_in_ci=True),
 }
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    if not hasattr(session.config, "workerinput"):  # once a run, not once a worker
+        unmount_left_behind()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

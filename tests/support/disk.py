@@ -4,25 +4,46 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["fill", "small_disk"]
+__all__ = ["fill", "small_disk", "unmount_left_behind"]
+
+# What a mount says of the tests' process that made it: its number and when it was started, since
+# a number alone is used again.
+_MADE_BY = re.compile(r"edge-test-([0-9]+)-([0-9]+)")
 
 
 @contextmanager
 def small_disk(folder: Path, *, megabytes: int) -> Iterator[Path]:
     """A tmpfs at `folder`, which is made; raises where mounting is not allowed."""
     folder.mkdir(exist_ok=True)
-    mount = ["mount", "-t", "tmpfs", "-o", f"size={megabytes}m,mode=700", "tmpfs", str(folder)]
+    source = f"edge-test-{os.getpid()}-{_started(os.getpid())}"
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={megabytes}m,mode=700", source, str(folder)]
     subprocess.run(mount, check=True, capture_output=True)
     try:
         yield folder
     finally:
-        subprocess.run(["umount", "--lazy", str(folder)], check=True, capture_output=True)
+        _unmount(folder)
+
+
+def unmount_left_behind() -> None:
+    """Unmount the small disks of test runs that were killed: pytest, which removes the folders of
+    earlier runs, fails at a folder that is still mounted on.
+    """
+    mounts = Path("/proc/self/mountinfo")
+    if not mounts.exists():
+        return
+    for line in mounts.read_text(encoding="utf-8", errors="surrogateescape").splitlines():
+        before, _, after = line.partition(" - ")
+        made_by = _MADE_BY.fullmatch(after.split(" ")[1])
+        if made_by and _started(int(made_by[1])) != int(made_by[2]):
+            with contextlib.suppress(subprocess.CalledProcessError):  # another run was faster
+                _unmount(Path(_unescaped(before.split(" ")[4])))
 
 
 def fill(disk: Path) -> Path:
@@ -33,3 +54,21 @@ def fill(disk: Path) -> Path:
             neighbour.write(bytes(min(10**6, shutil.disk_usage(disk).free)))
             os.fsync(neighbour.fileno())
     return file
+
+
+def _started(pid: int) -> int | None:
+    """When the process was started, in the kernel's ticks; None where it does not run."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return None
+    return int(stat.rpartition(")")[2].split()[19])
+
+
+def _unescaped(field: str) -> str:
+    """A field of mountinfo, in which spaces and the like are octal."""
+    return re.sub(r"\\([0-7]{3})", lambda found: chr(int(found[1], 8)), field)
+
+
+def _unmount(folder: Path) -> None:
+    subprocess.run(["umount", "--lazy", str(folder)], check=True, capture_output=True)
