@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Install what the tests run against and is missing here: a broker, Prometheus' checker, a sound server, what PyAudio is
+# Install what the tests run against and is missing here: a broker, Prometheus' checker, a sound server, a browser, what PyAudio is
 # built from, and a systemd that can be booted in a container.
 # Where that is not possible it says so and goes on: the tests in question are then listed as not run, and in CI they fail.
 set -euo pipefail
@@ -24,6 +24,8 @@ file '/usr/lib/*/alsa-lib/libasound_module_pcm_pulse.so' libasound2-plugins
 file '/usr/include/portaudio.h' portaudio19-dev
 program ffmpeg ffmpeg
 program flac flac
+program chromium chromium
+program chromedriver chromium-driver
 program gcc gcc
 file '/usr/include/*/sys/types.h' libc6-dev
 file '/usr/include/python3*/Python.h' python3-dev
