@@ -25,7 +25,7 @@ endif
 RECORDINGS = $(or $(EDGE_DATA),$(abspath ../shared/data))
 
 help:  ## this list
-	@awk -F ':.*## ' '/^[a-z0-9]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9%-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: base dev
 base:
@@ -118,6 +118,9 @@ systems: dev  ## every system of the papers trained small on DATA=..., and the t
 	@for run in build/systems/*-*/windows.npz; do \
 	  .venv-dev/bin/edge-deploy quantize "$${run%/windows.npz}/bundle" --precision int8 --for onnx --windows "$$run" || true; done
 	@.venv-dev/bin/edge-train systems-table --out build/systems
+
+paper-%: dev  ## the experiments of a paper on DATA=...: paper-s1 ... (small, an hour or two; ARGS='--runs 3', ARGS=--full as published)
+	@.venv-dev/bin/edge-train paper config/papers/$*.yaml --data '$(RECORDINGS)' --out build/papers/$* $(ARGS)
 
 clean:  ## remove environments, caches and build products
 	@rm -rf .venv .venv-dev .venv-bench .venv-gpu .venv*.lock build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info

@@ -11,10 +11,10 @@ from edge.terminal import aside
 from train.commands.options import (
     COLLECTIONS,
     DEVICE,
-    FROM_SCRATCH,
     PATH,
     RECIPE,
     REPLACE,
+    STARTING_WEIGHTS,
     WORKERS,
     recipe_of,
 )
@@ -36,7 +36,7 @@ __all__ = ["build", "species"]
 @DEVICE
 @WORKERS
 @REPLACE
-@FROM_SCRATCH
+@STARTING_WEIGHTS
 def build(
     recipe: Path,
     data: tuple[Path, ...],
@@ -98,7 +98,7 @@ def build(
 )
 @WORKERS
 @REPLACE
-@FROM_SCRATCH
+@STARTING_WEIGHTS
 def species(
     recipe: Path,
     data: tuple[Path, ...],

@@ -16,7 +16,7 @@ from train.commands.export_commands import export, windows
 from train.commands.judging_commands import compare, evaluate
 from train.commands.recipes_commands import recipes
 from train.commands.stage_commands import segment, shift
-from train.commands.systems_commands import published, systems, table
+from train.commands.systems_commands import paper, published, systems, table
 from train.commands.training_commands import fit, sweep
 
 __all__ = ["main"]
@@ -41,7 +41,7 @@ def main() -> None:
 for command in (
     *(adapt, prepare, fit, segment, shift, sweep),
     *(calibrate, thresholds, evaluate, compare, export, windows),
-    *(build, species, recipes, systems, table, published),
+    *(build, species, recipes, systems, table, paper, published),
 ):
     main.add_command(command)
 

@@ -11,6 +11,7 @@ from train.commands.options import PATH
 
 if TYPE_CHECKING:
     from train.corpus.readers import Layout
+    from train.corpus.splits import Unit
 
 __all__ = ["prepare"]
 
@@ -41,6 +42,15 @@ __all__ = ["prepare"]
 )
 @click.option("--seed", type=int, default=0, show_default=True, help="Another seed, another split.")
 @click.option(
+    "--split-by",
+    "by",
+    type=click.Choice(["recordist", "recording"]),
+    default="recordist",
+    show_default=True,
+    help="What is in one part only. By recording, as in some papers, a network also knows people "
+    "and places again.",
+)
+@click.option(
     "--annotations",
     type=PATH,
     help="CSV of speech and pauses marked by hand: row_id, human_voice, nocall, t_range.",
@@ -52,6 +62,7 @@ def prepare(
     test_share: float,
     folds: int,
     seed: int,
+    by: str,
     annotations: Path | None,
 ) -> None:
     """Check every recording of SOURCE, quarantine what is unusable, and split by recordist.
@@ -60,14 +71,13 @@ def prepare(
     train_metadata.csv layout.
     """
     from train.corpus.prepare import prepare as run
+    from train.corpus.splits import SplitPlan
 
     prepared = run(
         source,
         out,
         layout=cast("Layout", layout),  # checked by click
-        test_share=test_share,
-        folds=folds,
-        seed=seed,
+        plan=SplitPlan(test_share=test_share, folds=folds, seed=seed, by=cast("Unit", by)),
         annotations=annotations,
     )
     click.echo(prepared.summary)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,15 +20,16 @@ __all__ = [
     "CORPUS",
     "DATA",
     "DEVICE",
-    "FROM_SCRATCH",
     "NEW_RUN",
     "PATH",
     "RECIPE",
     "REPLACE",
+    "STARTING_WEIGHTS",
     "WORKERS",
     "recipe_of",
 ]
 
+Command = Callable[..., Any]
 PATH = click.Path(path_type=Path)
 
 RECIPE = click.option("--recipe", type=PATH, required=True, help="A file of config/recipes.")
@@ -71,17 +72,28 @@ REPLACE = click.option(
 )
 
 
-def _note_from_scratch(context: click.Context, _: click.Parameter, value: bool) -> None:
-    context.meta["from_scratch"] = value
+def _keep(context: click.Context, option: click.Parameter, value: Any) -> None:
+    context.meta[str(option.name)] = value
 
 
-FROM_SCRATCH = click.option(
-    "--from-scratch",
-    is_flag=True,
-    expose_value=False,
-    callback=_note_from_scratch,
-    help="Leave out the published weights that the recipe's network starts from.",
-)
+def STARTING_WEIGHTS(command: Command) -> Command:  # noqa: N802
+    """Add the options that say what weights the training starts from, read by `recipe_of`."""
+    from_scratch = click.option(
+        "--from-scratch",
+        is_flag=True,
+        expose_value=False,
+        callback=_keep,
+        help="Leave out the published weights that the recipe's network starts from.",
+    )
+    pretrained = click.option(
+        "--pretrained",
+        type=PATH,
+        expose_value=False,
+        callback=_keep,
+        metavar="FILE",
+        help="Start from the weights in this file, a state_dict of timm's network.",
+    )
+    return from_scratch(pretrained(command))
 
 
 def recipe_of(path: Path, overrides: Sequence[str], *, emptied: Sequence[str] = ()) -> Recipe:
@@ -92,10 +104,15 @@ def recipe_of(path: Path, overrides: Sequence[str], *, emptied: Sequence[str] = 
     """
     from train.recipe.load import load_recipe
 
+    given = click.get_current_context().meta
+    scratch, weights = given.get("from_scratch", False), given.get("pretrained")
+    if scratch and weights is not None:
+        raise click.UsageError("--from-scratch and --pretrained: give one of the two")
     return load_recipe(
         path,
         overrides={**{key: [] for key in emptied}, **_parse(overrides)},
-        from_scratch=click.get_current_context().meta.get("from_scratch", False),
+        from_scratch=scratch,
+        weights=weights,
     )
 
 

@@ -6,7 +6,6 @@ out/corpus   the part of it that the plan asks for
 
 from __future__ import annotations
 
-import dataclasses
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -28,7 +27,7 @@ def prepared_part(
     Raises `UserError` when another part of a collection is there.
     """
     folder = out / "corpus"
-    wanted = dataclasses.asdict(plan.corpus)
+    wanted = plan.corpus.as_mapping()
     if (folder / "corpus.json").exists():
         description = read_json(folder / "corpus.json")
         if description.get("part") == wanted:
@@ -39,8 +38,7 @@ def prepared_part(
         )
     if not (out / "all" / "corpus.json").exists():
         say(f"preparing {data} in {out / 'all'}")
-        share, folds = plan.corpus.test_share, plan.corpus.folds
-        prepare(data, out / "all", test_share=share, folds=folds, workers=workers)
+        prepare(data, out / "all", plan=plan.corpus.split, workers=workers)
     whole = read_corpus(out / "all")
     part = Corpus(root=whole.root, recordings=tuple(_choose(whole.recordings, plan.corpus)))
     write_corpus(folder, part, drawn={"part": wanted})

@@ -6,16 +6,19 @@ import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from edge.bundle.digest import canonical_digest
 from edge.bundle.spec import from_mapping
 from edge.errors import ConfigError
 from edge.strictyaml import read_yaml
+from train.corpus.splits import SplitPlan, Unit
 from train.recipe.load import keyed, load_recipe
 from train.recipe.recipe import Recipe
 
 __all__ = ["CorpusPlan", "Plan", "System", "load_plan"]
+
+KEYS, OPTIONAL = {"corpus", "systems"}, {"full", "title"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,68 +35,97 @@ class CorpusPlan:
     background: int = 30
     test_share: float = 0.3
     folds: int = 4
+    by: Unit = "recordist"
 
     def __post_init__(self) -> None:
         if self.species < 2 or self.recordings < 4:
             raise ValueError(
                 f"species {self.species} and recordings {self.recordings}: need at least 2 and 4"
             )
+        if self.by not in get_args(Unit):
+            raise ValueError(f"by: '{self.by}' is none of {', '.join(get_args(Unit))}")
+
+    @property
+    def split(self) -> SplitPlan:
+        """How the collection is split."""
+        return SplitPlan(test_share=self.test_share, folds=self.folds, by=self.by)
+
+    def as_mapping(self) -> dict[str, Any]:
+        """Return what decides which part it is; `by` is left out as it was before there was any."""
+        plain = dataclasses.asdict(self)
+        return plain if self.by != "recordist" else {k: plain[k] for k in plain if k != "by"}
 
 
 @dataclass(frozen=True, kw_only=True)
 class System:
-    """A line of the table: a recipe file, and the keys that the small budget replaces in it.
+    """A line of the table: a recipe file, and the keys that are replaced in it.
 
-    `note` is what a reader should know of it. `after` is the name of the recipe whose run this one
-    goes on from, for `edge-train segment` and `shift`.
+    `set` is what makes the line what it is; `small` is the small budget, which a full run leaves
+    out. `note` is what a reader should know of it, `reported` what its paper gives for it. `after`
+    is the name of the recipe whose run this one goes on from, for `edge-train segment` and
+    `shift`. Networks start from published weights only where `pretrained` says so.
     """
 
     name: str
     recipe: str
     set: dict[str, Any] = field(default_factory=dict)
+    small: dict[str, Any] = field(default_factory=dict)
     note: str = ""
+    reported: str = ""
     after: str = ""
+    pretrained: bool = False
 
     def __post_init__(self) -> None:
-        if not isinstance(self.set, dict):
-            raise ValueError("set: must be a mapping of keys")
+        if not all(isinstance(keys, dict) for keys in (self.set, self.small)):
+            raise ValueError("set and small: must be mappings of keys")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """What a table is made of."""
+    """What a table is made of, on the small budget unless it is `full`."""
 
     file: Path
+    title: str
     corpus: CorpusPlan
     systems: tuple[System, ...]
+    full: bool = False
 
     def recipe(self, system: System, *, seed: int) -> Recipe:
-        """Return the recipe as it is trained here: reduced, from scratch."""
+        """Return the recipe as it is trained here."""
         return load_recipe(
             self.file.parent / system.recipe,
-            overrides={**system.set, "seed": seed},
-            from_scratch=True,
+            overrides={**({} if self.full else system.small), **system.set, "seed": seed},
+            from_scratch=not system.pretrained,
         )
 
     def digest(self, system: System, *, seed: int) -> str:
         """Return the sha256 of all that decides the result of a system, which is kept in it."""
-        corpus = dataclasses.asdict(self.corpus)
+        corpus = self.corpus.as_mapping()
         return canonical_digest([corpus, self.recipe(system, seed=seed).digest, system.after])
 
 
-def load_plan(file: Path) -> Plan:
-    """Read a plan and every recipe it names; raises `ConfigError` or `SpecError` in one line."""
+def load_plan(file: Path, *, full: bool = False) -> Plan:
+    """Read a plan and every recipe it names; raises `ConfigError` or `SpecError` in one line.
+
+    A `full` one has the papers' own budgets, and the larger part of the collection that its section
+    `full` asks for.
+    """
     values = read_yaml(file, see="config/systems.yaml")
-    if set(values) != {"corpus", "systems"} or not isinstance(values["systems"], list):
+    if not KEYS <= set(values) <= KEYS | OPTIONAL or not isinstance(values["systems"], list):
         raise ConfigError(
-            f"{file}: a plan has the keys corpus and systems, a list; see config/systems.yaml"
+            f"{file}: a plan has the keys {', '.join(sorted(KEYS))}, a list, and may have "
+            f"{', '.join(sorted(OPTIONAL))}; see config/systems.yaml"
         )
-    corpus: CorpusPlan = _section(CorpusPlan, values["corpus"] or {}, where=f"{file}: corpus")
+    part = keyed(values["corpus"] or {}, where=f"{file}: corpus")
+    if full:
+        part = {**part, **keyed(values.get("full") or {}, where=f"{file}: full")}
+    corpus: CorpusPlan = _section(CorpusPlan, part, where=f"{file}: corpus")
     systems = tuple(
         _section(System, each, where=f"{file}: systems[{i}]")
         for i, each in enumerate(values["systems"])
     )
-    plan = Plan(file=file, corpus=corpus, systems=systems)
+    title = str(values.get("title", ""))
+    plan = Plan(file=file, title=title, corpus=corpus, systems=systems, full=full)
     _check_order(plan, [plan.recipe(system, seed=0).name for system in systems])
     return plan
 

@@ -11,6 +11,7 @@ from edge.errors import UserError
 from train.corpus.corpus import Corpus, read_corpus
 from train.corpus.prepare import QUARANTINE, prepare
 from train.corpus.readers import read_listing
+from train.corpus.splits import SplitPlan
 from train.corpus.synthesised import is_synthesised
 from train.recipe.recipe import Recipe
 
@@ -31,14 +32,8 @@ def prepared_corpus(
     folder, split = work / "corpus", recipe.split
     if not (folder / "corpus.json").exists():
         say(f"preparing {', '.join(map(str, data))} in {folder}")
-        prepare(
-            data,
-            folder,
-            test_share=split.test_share,
-            folds=split.folds,
-            seed=split.seed,
-            workers=workers,
-        )
+        plan = SplitPlan(test_share=split.test_share, folds=split.folds, seed=split.seed)
+        prepare(data, folder, plan=plan, workers=workers)
     corpus = read_corpus(folder)
     if _names_of(data) != _prepared_names(folder, corpus):
         raise UserError(

@@ -1,4 +1,4 @@
-"""`edge-train systems`: all systems of the papers trained small, and a table of them."""
+"""`edge-train systems` and `paper`: systems of the papers trained alike, and tables of them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from edge.errors import UserError
 from edge.terminal import aside
 from train.commands.options import DATA, PATH
 
-__all__ = ["published", "systems", "table"]
+__all__ = ["paper", "published", "systems", "table"]
 
 PLAN = click.option(
     "--plan",
@@ -36,24 +36,28 @@ TIMINGS = click.option(
 )
 
 
-@click.command()
-@DATA
-@PLAN
-@OUT
-@click.option(
+RUNS = click.option(
     "--runs",
     type=click.IntRange(1),
     default=1,
     show_default=True,
     help="Runs of each system, with other seeds.",
 )
-@click.option(
+JOBS = click.option(
     "--jobs",
     type=click.IntRange(1),
     default=os.cpu_count() or 1,
     show_default=True,
     help="Systems trained at once, with one thread each.",
 )
+
+
+@click.command()
+@DATA
+@PLAN
+@OUT
+@RUNS
+@JOBS
 def systems(data: Path, plan: Path, out: Path, runs: int, jobs: int) -> None:
     """Train every system of a plan alike.
 
@@ -85,6 +89,28 @@ def table(plan: Path, out: Path, runs: int) -> None:
     failed = not_above_chance(read_results(loaded, out))
     if failed:
         raise UserError("; ".join(failed))
+
+
+@click.command()
+@click.argument("plan", type=PATH)
+@DATA
+@click.option("--out", type=PATH, required=True, help="Corpus, features, runs, bundles and table.")
+@click.option("--full", is_flag=True, help="The paper's own budgets: days, or a large GPU.")
+@RUNS
+@JOBS
+def paper(plan: Path, data: Path, out: Path, full: bool, runs: int, jobs: int) -> None:
+    """Do the experiments of a paper, PLAN of config/papers, on recordings that you have.
+
+    Prints what the paper reports beside what its systems give here. Interrupted, the same command
+    goes on.
+    """
+    from train.commands.paper_table import write_paper
+    from train.commands.plan import load_plan
+    from train.commands.systems import train_systems
+
+    loaded = load_plan(plan, full=full)
+    train_systems(loaded, data, out=out, runs=runs, jobs=jobs, say=aside)
+    click.echo(write_paper(loaded, out))
 
 
 @click.command("published-sizes")

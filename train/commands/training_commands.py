@@ -14,11 +14,11 @@ from train.commands.options import (
     CACHE,
     CORPUS,
     DEVICE,
-    FROM_SCRATCH,
     NEW_RUN,
     PATH,
     RECIPE,
     REPLACE,
+    STARTING_WEIGHTS,
     WORKERS,
     recipe_of,
 )
@@ -40,7 +40,7 @@ __all__ = ["fit", "sweep"]
 @DEVICE
 @WORKERS
 @REPLACE
-@FROM_SCRATCH
+@STARTING_WEIGHTS
 def fit(
     recipe: Path,
     corpus: Path,
@@ -103,7 +103,7 @@ def fit(
 )
 @WORKERS
 @REPLACE
-@FROM_SCRATCH
+@STARTING_WEIGHTS
 def sweep(
     recipe: Path,
     corpus: Path,

@@ -34,6 +34,7 @@ __all__ = ["QUARANTINE", "Prepared", "Rejected", "prepare", "usable_recordings"]
 
 
 QUARANTINE = "quarantine.csv"
+AS_USUAL = SplitPlan()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,19 +59,16 @@ def prepare(
     prepared: Path | str,
     *,
     layout: Layout = "auto",
-    test_share: float = 0.2,
-    folds: int = 5,
-    seed: int = 0,
+    plan: SplitPlan = AS_USUAL,
     workers: int = 2,
     annotations: Path | None = None,
 ) -> Prepared:
-    """Read the collection `source`, check every file, split by recordist, and write the corpus.
+    """Read the collection `source`, check every file, split it by the `plan`, and write the corpus.
 
     The corpus is in the folder `prepared`. `annotations` is a table of what a person marked in some
     of the recordings (`train.corpus.annotations`). Of several collections the first is split, and
     the others train and validate beside it (`train.corpus.further`). Raises `UserError`.
     """
-    plan = SplitPlan(test_share=test_share, folds=folds, seed=seed)
     prepared = Path(prepared).resolve()
     first, *more = [source] if isinstance(source, str | Path) else source
     listing = read_listing(first, layout=layout)

@@ -1,7 +1,8 @@
 """Who is heard where: test and dev, and the folds of dev.
 
-No system is judged on a recordist that it trained on. Bins are numbered 0 = test, 1 + f = fold f of
-dev; fold 0 is validation unless said otherwise. The laws, whatever the recordings:
+No system is judged on a recordist that it trained on, unless a plan asks for that. Bins are
+numbered 0 = test, 1 + f = fold f of dev; fold 0 is validation unless said otherwise. The laws,
+whatever the recordings:
 
 - A recordist (`recordist_key`; without one, a recording) of known or unknown species is in one bin.
 - An unknown species is in one bin, so that a rejection rule chosen on some is tested on others; a
@@ -20,6 +21,7 @@ import dataclasses
 from collections import Counter, defaultdict
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,8 +30,9 @@ from edge.errors import ConfigError
 from train.corpus.annealing import anneal_counts
 from train.corpus.corpus import Recording, Role, recordist_key
 
-__all__ = ["SplitPlan", "group_of", "split_recordings", "unsplittable"]
+__all__ = ["SplitPlan", "Unit", "group_of", "split_recordings", "unsplittable"]
 
+Unit = Literal["recordist", "recording"]
 TEST = 0
 USES = ("test", "validation", "training")
 # Of unknown species: the open-set numbers are only as good as the variety of what is rejected.
@@ -43,11 +46,14 @@ class SplitPlan:
     """How to draw the split.
 
     It holds the share of known recordings in test, the number of folds of the rest, and the seed.
+    `by` recording, a recordist may be in several bins, as in the papers that draw clips at random:
+    a network then also knows people and places again, and looks better than it is.
     """
 
     test_share: float = 0.2
     folds: int = 5
     seed: int = 0
+    by: Unit = "recordist"
 
     def __post_init__(self) -> None:
         if not 0 <= self.test_share < 1:
@@ -62,12 +68,14 @@ class SplitPlan:
         return np.array([test_share] + [(1 - test_share) / self.folds] * self.folds)
 
 
-def group_of(recording: Recording) -> str:
+def group_of(recording: Recording, by: Unit = "recordist") -> str:
     """Return the name of what must not be torn apart.
 
-    A species has its recordist's; a noise, or what has no recordist, its recording's.
+    A species has its recordist's; a noise, what has no recordist, and `by` recording all have their
+    recording's.
     """
-    person = recordist_key(recording.recordist) if recording.role in ("known", "unknown") else ""
+    animal = recording.role in ("known", "unknown")
+    person = recordist_key(recording.recordist) if animal and by == "recordist" else ""
     if person:
         return f"recordist {person}"
     return f"recording {recording.recording or recording.path.as_posix()}"
@@ -82,7 +90,7 @@ def split_recordings(recordings: Sequence[Recording], plan: SplitPlan) -> tuple[
     bins = np.full(len(recordings), -1)
     people = _place_known(recordings, by_role["known"], by_role["unknown"], plan, rng)
     for i in by_role["known"]:
-        bins[i] = people[group_of(recordings[i])]
+        bins[i] = people[group_of(recordings[i], plan.by)]
     _place_unknown(recordings, by_role["unknown"], people, plan, rng, bins)
     _deal_noise(recordings, by_role["noise"], plan, rng, bins)
     _cut_background(recordings, by_role["background"], plan, rng, bins)
@@ -142,15 +150,15 @@ def _place_known(
     """
     if not known:
         return {}
-    groups, group = _numbered([group_of(recordings[i]) for i in known])
+    groups, group = _numbered([group_of(recordings[i], plan.by) for i in known])
     labels, label = _numbered([recordings[i].label for i in known])
     counts = np.zeros((len(groups), len(labels) + 2), np.int64)
     np.add.at(counts, (group, label), 1)
     counts[:, -2] = counts.sum(axis=1)
     numbers = {key: i for i, key in enumerate(groups)}
     for i in unknown:
-        if group_of(recordings[i]) in numbers:
-            counts[numbers[group_of(recordings[i])], -1] += 1
+        if (key := group_of(recordings[i], plan.by)) in numbers:
+            counts[numbers[key], -1] += 1
     targets = np.tile(plan.targets(plan.test_share), (counts.shape[1], 1))
     targets[-1] = plan.targets(UNKNOWN_TEST_SHARE)
     bins = anneal_counts(counts, targets, extra_classes=2, rng=rng)
@@ -175,19 +183,18 @@ def _place_unknown(
     species: dict[str, list[int]] = defaultdict(list)
     for i in unknown:
         species[recordings[i].label].append(i)
+    group = {i: group_of(recordings[i], plan.by) for i in unknown}
     order = [list(species)[j] for j in rng.permutation(len(species))]
     # Species tied to one bin come first: the free ones then even out what those left.
-    order.sort(key=lambda label: not all(group_of(recordings[i]) in people for i in species[label]))
+    order.sort(key=lambda label: not all(group[i] in people for i in species[label]))
     for label in order:
-        tied = Counter(
-            people[group] for i in species[label] if (group := group_of(recordings[i])) in people
-        )
-        free = sum(group_of(recordings[i]) not in people for i in species[label])
+        tied = Counter(people[group[i]] for i in species[label] if group[i] in people)
+        free = sum(group[i] not in people for i in species[label])
         keeps = np.array([tied[b] + free for b in range(len(wanted))])
         lack = (wanted - kept) / np.maximum(wanted, 1e-9)
         b = int(np.lexsort((-lack, -keeps))[0])
         for i in species[label]:
-            if people.setdefault(group_of(recordings[i]), b) == b:
+            if people.setdefault(group[i], b) == b:
                 bins[i] = b
                 kept[b] += 1
 

@@ -92,7 +92,8 @@ def _give_first_weights(network: nn.Module, task: MemberTask, member: int) -> No
             )
         load_trained(network, folder=folder)
     elif task.recipe.network.pretrained:
-        load_published(network)
+        file = task.recipe.network.weights
+        load_published(network, file=Path(file) if file else None)
 
 
 def train_members(task: MemberTask, report: Report) -> list[nn.Module]:

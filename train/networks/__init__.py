@@ -16,7 +16,10 @@ from train.networks.triplet_cnn import TripletCnn
 __all__ = ["KINDS", "build_network"]
 
 EMBED = ("cnn1", "cnn2", "spherical_kmeans")
-OF_TIMM = ("mobilenet", "resnet18", "resnest50", "soundception", "segmentation")
+OF_TIMM = (
+    *("mobilenet", "resnet18", "resnest50", "efficientnet_lite0"),
+    *("soundception", "segmentation"),
+)
 KINDS = ("mscnn", "compact", *EMBED, "local", *OF_TIMM)  # the first either classifies or embeds
 
 
@@ -97,6 +100,8 @@ def _of_timm(
         case "resnest50":
             wide = {"widen": "average", **options}
             return Transfer(channels, classes, backbone="resnest50d", **wide)
+        case "efficientnet_lite0":
+            return Transfer(channels, classes, backbone="tf_efficientnet_lite0", **options)
         case "segmentation":
             return Segmentation(channels, bands, classes, **options)
     raise AssertionError(kind)

@@ -1,15 +1,13 @@
 """Convolutional trunks from timm, with the weights that were published for them.
 
 A network holds its trunk as a `Backbone`; `load_published` fills every one in it. Weights are
-fetched when a training starts, never when a finished run is read.
+fetched (`train.networks.published`) when a training starts, never when a finished run is read.
 """
 
 from __future__ import annotations
 
 import importlib.util
 import logging
-import urllib.error
-import urllib.request
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal
@@ -17,15 +15,14 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from edge.errors import SpecError, UserError, one_line
+from edge.errors import SpecError
+from train.networks.published import state_in, state_published
 
 __all__ = ["Backbone", "Widen", "import_timm", "load_published", "widen_first_layer"]
 
 log = logging.getLogger(__name__)
 
 Widen = Literal["repeat", "average"]
-PROBE_S = 5.0
-WEIGHTS = ("model.safetensors", "pytorch_model.bin")
 _declared: list[torch.library.Library] = []  # a declaration lasts as long as its library object
 
 
@@ -87,8 +84,8 @@ class Backbone(nn.Module):
         return maps
 
 
-def load_published(network: nn.Module) -> None:
-    """Give every `Backbone` in `network` its published ImageNet weights.
+def load_published(network: nn.Module, *, file: Path | None = None) -> None:
+    """Give every `Backbone` in `network` its published ImageNet weights, or those in `file`.
 
     Raises `UserError` when they cannot be had, `SpecError` where none fit.
     """
@@ -100,13 +97,17 @@ def load_published(network: nn.Module) -> None:
                     "its size options out, or train without them (--from-scratch, or "
                     "network.pretrained: false)"
                 )
-            state = _published_state(backbone.name)
+            import_timm()
+            if file is None:
+                state = state_published(backbone.name, backbone.model)
+            else:
+                state = state_in(file, backbone.name, backbone.model)
             own = backbone.model.state_dict()
             # The first convolution sees the channels.
             first = next(name for name, value in own.items() if value.dim() == 4)
             state[first] = widen_first_layer(state[first], own[first].shape[1], backbone.widen)
             backbone.model.load_state_dict({name: state[name] for name in own})
-            log.info("%s starts from the published weights", backbone.name)
+            log.info("%s starts from %s", backbone.name, file or "the published weights")
 
 
 def widen_first_layer(weight: Tensor, channels: int, how: Widen) -> Tensor:
@@ -123,44 +124,3 @@ def widen_first_layer(weight: Tensor, channels: int, how: Widen) -> Tensor:
         wide = weight.mean(dim=1, keepdim=True).expand(-1, channels, -1, -1)
     scaled: Tensor = wide * (colours / channels)
     return scaled
-
-
-def _published_state(name: str) -> dict[str, Tensor]:
-    """Return the weights of the published model for three colours, from the cache or the net.
-
-    Raises `UserError`, within seconds, on a machine that has neither.
-    """
-    timm = import_timm()
-    from huggingface_hub import constants, try_to_load_from_cache
-
-    repository = str(timm.get_pretrained_cfg(name).hf_hub_id)
-    cached = [try_to_load_from_cache(repository, file) for file in WEIGHTS]
-    if not any(isinstance(file, str) for file in cached) and not _answers(constants.ENDPOINT):
-        # The library itself would try for a minute.
-        raise UserError(
-            f"network {name}: its published weights are neither in {constants.HF_HUB_CACHE} nor "
-            "can they be downloaded now; connect this machine, or train without them: "
-            "--from-scratch (network.pretrained: false)"
-        )
-    try:
-        model = timm.create_model(name, pretrained=True, num_classes=0)
-    except (OSError, RuntimeError) as exc:
-        raise UserError(
-            f"network {name}: its published weights cannot be read ({one_line(str(exc))}); try "
-            "again, or train without them: --from-scratch (network.pretrained: false)"
-        ) from exc
-    state: dict[str, Tensor] = model.state_dict()
-    return state
-
-
-def _answers(address: str) -> bool:
-    """Return whether anything answers at `address`, through the machine's proxy if it has one."""
-    try:
-        with urllib.request.urlopen(
-            urllib.request.Request(address, method="HEAD"), timeout=PROBE_S
-        ):
-            return True
-    except urllib.error.HTTPError:
-        return True
-    except OSError:
-        return False

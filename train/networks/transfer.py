@@ -1,6 +1,7 @@
 """Image networks with a new last layer, pooled over the whole image.
 
-ResNet-18 (He et al. 2016), ResNeSt-50 (Zhang et al. 2020).
+ResNet-18 (He et al. 2016), ResNeSt-50 (Zhang et al. 2020), EfficientNet-Lite0 (Liu 2020, after Tan
+and Le 2019), whose published weights come with a package.
 """
 
 from __future__ import annotations

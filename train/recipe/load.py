@@ -43,21 +43,31 @@ CHOICES = {"optimiser": OPTIMISERS, "schedule": SCHEDULES}
 
 
 def load_recipe(
-    path: Path, *, overrides: Mapping[str, Any] | None = None, from_scratch: bool = False
+    path: Path,
+    *,
+    overrides: Mapping[str, Any] | None = None,
+    from_scratch: bool = False,
+    weights: Path | None = None,
 ) -> Recipe:
     """Read a recipe file, with keys replaced by `overrides`; raises `ConfigError` or `SpecError`.
 
-    `from_scratch`: without published weights. Of a paper's recipe, a replaced key is a departure.
+    `from_scratch`: without published weights; `weights`: from those in a file. Of a paper's recipe,
+    a replaced key is a departure.
     """
     values = read_yaml(path, see="config/recipes/")
     recipe = parse_recipe(with_replaced(values, overrides or {}), where=str(path))
-    return _from_scratch(recipe) if from_scratch else recipe
+    if from_scratch:
+        return _starting(recipe, pretrained=False)
+    if weights is not None:
+        return _starting(recipe, pretrained=True, weights=str(weights))
+    return recipe
 
 
-def _from_scratch(recipe: Recipe) -> Recipe:
-    network = dataclasses.replace(recipe.network, pretrained=False)
-    without = {"network.pretrained": REPLACED} if recipe.paper else {}
-    return dataclasses.replace(recipe, network=network, departs={**recipe.departs, **without})
+def _starting(recipe: Recipe, **changes: Any) -> Recipe:
+    """Return the recipe with other weights to start from."""
+    network = dataclasses.replace(recipe.network, **changes)
+    departs = {f"network.{key}": REPLACED for key in changes} if recipe.paper else {}
+    return dataclasses.replace(recipe, network=network, departs={**recipe.departs, **departs})
 
 
 def parse_recipe(values: Mapping[str, Any], *, where: str) -> Recipe:

@@ -38,6 +38,7 @@ NEWCOMERS: tuple[tuple[str, str, Any], ...] = (
     ("", "crop", None),
     ("", "pseudo", None),
     ("", "keep", "last"),
+    ("network", "weights", ""),
     ("objective", "margin_rule", "separate_runs"),
     ("objective", "mining_distance", "squared_euclidean"),
     ("objective", "secondary", 0.0),

@@ -15,11 +15,13 @@ LONGEST_S = 90.0
 class NetworkSpec:
     """Which network, with its constructor's options.
 
-    `pretrained`: it starts from published weights where there are any for it.
+    `pretrained`: it starts from published weights where there are any for it, or from those in the
+    file `weights`, a state_dict of timm's network.
     """
 
     kind: str
     pretrained: bool = True
+    weights: str = ""
     options: dict[str, Any] = field(default_factory=dict)
 
 

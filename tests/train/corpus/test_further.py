@@ -57,7 +57,7 @@ def test_a_corpus_of_two_collections_says_what_was_left_out(tmp_path: Path) -> N
     soundfile.write(more / "hummer/new.flac", samples.astype(np.float32), RATE_HZ)
     from train.corpus.prepare import prepare
 
-    prepared = prepare([first, more], tmp_path / "prepared", test_share=0.25, folds=3)
+    prepared = prepare([first, more], tmp_path / "prepared", plan=PLAN)
     names = {r.path.name for r in prepared.corpus.recordings}
     assert "new.flac" in names
     assert "again.flac" not in names

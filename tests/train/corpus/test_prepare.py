@@ -130,7 +130,7 @@ def test_a_file_cut_short_is_found_where_its_header_tells(tmp_path: Path) -> Non
 def test_the_audio_may_be_moved_and_the_digest_names_what_may_be_trained_on(
     collection: Path, tmp_path: Path
 ) -> None:
-    prepare(collection, tmp_path / "prepared", seed=0)
+    prepare(collection, tmp_path / "prepared")
     digest = read_corpus(tmp_path / "prepared").digest
     described = tmp_path / "prepared" / "corpus.json"
     described.write_text(json.dumps({**json.loads(described.read_text()), "root": "/elsewhere"}))

@@ -14,6 +14,7 @@ from edge.bundle.spec import FixedLevel
 from tests.train.tones import RATE_HZ, song, write_collection
 from train.corpus.corpus import Corpus
 from train.corpus.prepare import prepare
+from train.corpus.splits import SplitPlan
 from train.recipe.augmentation import AugmentSpec
 from train.windows.activity import measure_activity
 from train.windows.audio import loop_to, read_audio
@@ -39,7 +40,9 @@ EVERYTHING = AugmentSpec(
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
     folder = tmp_path_factory.mktemp("tones")
-    return prepare(write_collection(folder), folder / "prepared", test_share=0.25, folds=3).corpus
+    return prepare(
+        write_collection(folder), folder / "prepared", plan=SplitPlan(test_share=0.25, folds=3)
+    ).corpus
 
 
 @pytest.fixture(scope="module")

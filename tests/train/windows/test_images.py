@@ -19,6 +19,7 @@ from edge.types import Array
 from tests.train.tones import write_collection
 from train.corpus.corpus import Corpus
 from train.corpus.prepare import prepare
+from train.corpus.splits import SplitPlan
 from train.recipe.augmentation import AugmentSpec
 from train.recipe.load import parse_recipe
 from train.windows.augment import to_peak_band
@@ -48,7 +49,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def corpus(folder: Path) -> Corpus:
-    return prepare(write_collection(folder), folder / "prepared", test_share=0.25, folds=3).corpus
+    return prepare(
+        write_collection(folder), folder / "prepared", plan=SplitPlan(test_share=0.25, folds=3)
+    ).corpus
 
 
 def windows_of(corpus: Corpus, folder: Path, spec: FrontendSpec) -> TrainingWindows:

@@ -1,0 +1,146 @@
+"""A paper's experiment as Markdown: what it reports, and what the same systems give here.
+
+out/paper.md      the table, and what it was measured on
+out/scores.png    macro F1 of every run: dots, and violins from five runs on
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Mapping, Sequence
+from itertools import groupby
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edge.bundle.strictjson import read_json
+from edge.errors import UserError
+from edge.files import replacing, write_whole
+from train.commands.plan import Plan
+from train.commands.systems import SystemResult, read_results, run_folder
+from train.corpus.summary import markdown_table
+from train.export.size import machine
+from train.judging.contrasts import UNKNOWNS
+from train.judging.figures import new_figure
+from train.judging.rules import PAPER
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+__all__ = ["write_paper"]
+
+HEADER = (
+    *("system", "the paper", "runs", "macro F1, recordings", "macro F1, windows"),
+    *("AUROC unknown species", "macro F1 with rejection", "unknown species rejected"),
+)
+ROWS = ("post-processing", "micro F1 of rows of 5 s")
+VIOLIN = 5  # runs from which a distribution is drawn
+Report = Mapping[str, Any]
+
+
+def write_paper(plan: Plan, out: Path) -> str:
+    """Write out/paper.md and out/scores.png from the finished runs in `out`; returns the text.
+
+    Raises `UserError` when no system is finished.
+    """
+    results = read_results(plan, out)
+    if not results:
+        raise UserError(f"{out}: has no finished run of a system of {plan.file}")
+    systems = {name: list(runs) for name, runs in groupby(results, lambda each: each.system)}
+    reports = {name: [_report(out, run) for run in runs] for name, runs in systems.items()}
+    lines = [_line(plan, name, runs) for name, runs in reports.items()]
+    parts = [f"## {plan.title}", markdown_table(HEADER, lines), _legend(plan, results)]
+    text = "\n\n".join([*parts, *_rows(reports)]) + "\n"
+    write_whole(out / "paper.md", text)
+    with replacing(out / "scores.png") as staged:
+        _draw(plan, reports).savefig(staged, format="png", dpi=130)
+    return text
+
+
+def _report(out: Path, run: SystemResult) -> Report:
+    return read_json(run_folder(out, run.recipe, run.seed) / "run" / "report" / "report.json")
+
+
+def _line(plan: Plan, name: str, reports: Sequence[Report]) -> list[str]:
+    system = next(each for each in plan.systems if each.name == name)
+    rules = [_rule(report) for report in reports]
+    rejected = [_less(1, rule["accepted"].get("unknown", {}).get("value")) for rule in rules]
+    return [
+        name + (f" ({system.note})" if system.note and not plan.full else ""),
+        system.reported or "–",
+        str(len(reports)),
+        _spread([report["recordings"]["closed"]["macro_f1"]["value"] for report in reports]),
+        _spread([report["windows"]["closed"]["macro_f1"]["value"] for report in reports]),
+        _spread([report["windows"]["open"][UNKNOWNS]["auroc"]["value"] for report in reports]),
+        _spread([rule["macro_f1_with_rejection"]["value"] for rule in rules]),
+        _spread(rejected),
+    ]
+
+
+def _rule(report: Report) -> Report:
+    """Return what was measured of the paper's own rule, else of the one that is shipped."""
+    by_name = {rule["rule"]: rule for rule in report["rules"]}
+    found: Report = by_name.get(PAPER, by_name[report["rule"]])
+    return found
+
+
+def _less(whole: float, value: float | None) -> float | None:
+    return None if value is None else whole - value
+
+
+def _spread(values: Sequence[float | None]) -> str:
+    """Return the mean over runs, with the standard deviation where there are several."""
+    known = [value for value in values if value is not None]
+    if not known:
+        return "–"
+    spread = f" ± {statistics.stdev(known):.3f}" if len(known) > 1 else ""
+    return f"{statistics.mean(known):.3f}{spread}"
+
+
+def _rows(reports: Mapping[str, Sequence[Report]]) -> list[str]:
+    """Return a table for each system whose rows of 5 s were judged, one line a post-processing."""
+    tables = []
+    for name, of_system in reports.items():
+        if all("rows" in report for report in of_system):
+            variants = [v["post_processing"] for v in of_system[0]["rows"]["variants"]]
+            f1 = [[v["micro_f1"]["value"] for v in r["rows"]["variants"]] for r in of_system]
+            lines = list(zip(variants, map(_spread, zip(*f1, strict=True)), strict=True))
+            tables.append(f"{name}\n\n{markdown_table(ROWS, lines)}")
+    return tables
+
+
+def _legend(plan: Plan, results: Sequence[SystemResult]) -> str:
+    part = plan.corpus
+    budget = "the papers' own budgets" if plan.full else "a small budget"
+    drawn = (
+        "by recordist: nobody who is heard in the test was learnt from"
+        if part.by == "recordist"
+        else "at random by recording, as papers do: people and places of the test were learnt from"
+    )
+    return (
+        f"{results[0].species} species, at most {part.recordings} recordings of each, "
+        f"{part.test_share:.0%} of them for the test, {drawn}; {budget}. Means over runs that "
+        "differ in their seed, ± their standard deviation. Macro F1 is without rejection but for "
+        "the column that says so, which counts accepted outliers as wrong; there the paper's rule "
+        "decides where the system has it (a density below 0.5 is rejected), else the chosen one. "
+        f"{_hours(results)} of training; {machine()}."
+    )
+
+
+def _hours(results: Sequence[SystemResult]) -> str:
+    return f"{sum(result.train_s for result in results) / 3600:.1f} CPU hours"
+
+
+def _draw(plan: Plan, reports: Mapping[str, Sequence[Report]]) -> Figure:
+    """Draw macro F1 per recording of every run of every system."""
+    figure = new_figure(8, 1.2 + 0.5 * len(reports))
+    axes = figure.add_subplot()
+    for place, of_system in enumerate(reports.values()):
+        values = [report["recordings"]["closed"]["macro_f1"]["value"] for report in of_system]
+        if len(values) >= VIOLIN:
+            axes.violinplot(values, [place], orientation="horizontal", showmedians=True, widths=0.8)
+        axes.plot(values, [place] * len(values), "o", color="#27496d", markersize=4)
+    axes.set_yticks(range(len(reports)), list(reports))
+    axes.invert_yaxis()
+    axes.set(xlim=(0, 1), xlabel="macro F1 per recording", title=plan.title)
+    axes.grid(axis="x", alpha=0.3)
+    return figure
