@@ -4,32 +4,39 @@ path      the recording or clip, as the table's folder or the working directory 
 start_s   from where in it, in seconds
 end_s     to where
 label     what was detected, empty where it was unknown
-answer    right | wrong | noise | unknown | the label that it is
+answer    what it is, in the words of `train.corpus.answer_rows`
 who       who says so, perhaps empty
 
-It is a CSV file with these columns, in any order and perhaps others beside them, or JSON lines with
-these keys (a file .jsonl).
+The columns stand in any order, perhaps with others beside them.
 """
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
-from typing import Any
 
-from edge.bundle.labels import check_label
+from edge.bundle import Label
+from edge.bundle.labels import check_label, plain_name
 from edge.errors import SpecError, UserError, shown
-from train.corpus.tables import fault_in, read_rows, seconds_in
+from train.corpus.answer_rows import (
+    NOISE,
+    RIGHT,
+    UNKNOWN,
+    WRONG,
+    AnswerRow,
+    Names,
+    answer_rows,
+    names_of,
+)
+from train.corpus.tables import fault_in, seconds_in
 
 __all__ = ["Answer", "read_answers"]
 
-COLUMNS = ("path", "start_s", "end_s", "label", "answer", "who")
-NEEDED = COLUMNS[:-1]
-RIGHT, WRONG, NOISE, UNKNOWN = "right", "wrong", "noise", "unknown"
+NEEDED = ("path", "start_s", "end_s", "label")
+WORDS = (RIGHT, WRONG, NOISE, UNKNOWN)
 SAME = 0.5  # of the shorter of two stretches: what overlaps so much is one event
 
 
@@ -53,7 +60,7 @@ class Answer:
         """What it is, "" where this was not said."""
         if self.given == RIGHT:
             return self.detected
-        return "" if self.given in (WRONG, NOISE, UNKNOWN) else self.given
+        return "" if self.given in WORDS else self.given
 
     @property
     def denied(self) -> str:
@@ -75,13 +82,13 @@ class Answer:
         return f"{what}{f', says {self.who}' if self.who else ''}"
 
 
-def read_answers(table: Path) -> list[Answer]:
-    """Return the answers of a table, each stretch's once.
+def read_answers(table: Path, labels: Sequence[Label] = ()) -> list[Answer]:
+    """Return the answers of a table, each stretch's once; names of `labels` stand for them.
 
     Raises `UserError`, which names file and line; also for answers that contradict each other.
     """
-    rows = _json_lines(table) if table.suffix.lower() == ".jsonl" else read_rows(table, NEEDED)
-    answers = [_answer(table, line, row) for line, row in rows]
+    names = names_of(labels)
+    answers = [_answer(table, row, names) for row in answer_rows(table, NEEDED)]
     if not answers:
         raise UserError(f"{table}: has no answers")
     by_path: dict[Path, list[Answer]] = defaultdict(list)
@@ -92,52 +99,43 @@ def read_answers(table: Path) -> list[Answer]:
     return answers
 
 
-def _json_lines(table: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
-    try:
-        lines = table.read_text(encoding="utf-8").splitlines()
-    except OSError as exc:
-        raise UserError(f"{table}: cannot be read ({exc.strerror})") from exc
-    except UnicodeDecodeError as exc:
-        raise UserError(f"{table}: is not UTF-8 ({exc})") from exc
-    for number, line in enumerate(lines, 1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-        except (ValueError, RecursionError) as exc:
-            raise fault_in(table, number, "is no JSON object") from exc
-        if not isinstance(row, dict):
-            raise fault_in(table, number, "is no JSON object")
-        missing = [name for name in NEEDED if name not in row]
-        if missing:
-            raise fault_in(table, number, f"'{missing[0]}' is missing")
-        yield number, {k: "" if v is None else str(v).strip() for k, v in row.items()}
-
-
-def _answer(table: Path, line: int, row: Mapping[str, Any]) -> Answer:
-    start, end = (seconds_in(table, line, row, name) for name in ("start_s", "end_s"))
+def _answer(table: Path, row: AnswerRow, names: Names) -> Answer:
+    start, end = (seconds_in(table, row.line, row.cells, name) for name in ("start_s", "end_s"))
     if not 0 <= start < end:
-        raise fault_in(table, line, f"{start:g} to {end:g} s is no stretch of a recording")
-    given, detected = row["answer"], row["label"]
+        raise fault_in(table, row.line, f"{start:g} to {end:g} s is no stretch of a recording")
+    given, detected = row.answer, row.cells["label"]
     detected = "" if detected == UNKNOWN else detected
-    if not given:
-        raise fault_in(table, line, "the answer is empty: right, wrong, noise, unknown or a label")
     if given in (RIGHT, WRONG) and not detected:
-        raise fault_in(table, line, f"'{given}' says nothing where no label was detected")
-    for label in (detected, "" if given in (RIGHT, WRONG, NOISE, UNKNOWN) else given):
-        try:
-            check_label(label or "none")
-        except SpecError as exc:
-            raise fault_in(table, line, exc.fault.reason) from exc
+        raise fault_in(table, row.line, f"'{given}' says nothing where no label was detected")
+    if given not in WORDS:
+        given = _named(table, row, names)
+    _check(table, row.line, detected or "none")
     return Answer(
-        path=_path(table, line, row["path"]),
+        path=_path(table, row.line, row.cells["path"]),
         start_s=start,
         end_s=end,
         detected=detected,
         given=given,
-        who=row.get("who", ""),
-        line=line,
+        who=row.cells.get("who", ""),
+        line=row.line,
     )
+
+
+def _named(table: Path, row: AnswerRow, names: Names) -> str:
+    """Return the label of the species that a row names, a new one where there is none for it."""
+    known = names.get(plain_name(row.answer), set())
+    if len(known) > 1:
+        several = ", ".join(sorted(known))
+        raise fault_in(table, row.line, f"{shown(row.answer)} is the name of {several}: say which")
+    label = next(iter(known), "_".join(plain_name(row.answer).split()))
+    return _check(table, row.line, label)
+
+
+def _check(table: Path, line: int, label: str) -> str:
+    try:
+        return check_label(label)
+    except SpecError as exc:
+        raise fault_in(table, line, exc.fault.reason) from exc
 
 
 def _path(table: Path, line: int, name: str) -> Path:

@@ -44,7 +44,7 @@ def correct(
     Raises `UserError` for answers that cannot be used.
     """
     old = decision_of(head)
-    answers = read_answers(table)
+    answers = read_answers(table, head.labels)
     study, notes = _with(work.study, answers, table, workers=means.workers)
     heard = hear(study, trunk, means, watch=watch)
     fitted = fit_study(heard, work.kind, acceptance=work.acceptance, say=say)
