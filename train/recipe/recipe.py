@@ -24,7 +24,7 @@ from train.recipe.sections import CropSpec, NetworkSpec, PseudoSpec, SplitSpec, 
 
 __all__ = ["OPTIMISERS", "SCHEDULES", "Recipe"]
 
-OPTIMISERS = ("adagrad", "adam", "adamw", "rmsprop", "sgd")
+OPTIMISERS = ("adagrad", "adam", "adamw", "ranger", "rmsprop", "sgd")
 SCHEDULES = ("constant", "cosine")
 FRAMES = ("segmentation",)  # networks that say when, not only whether
 # What training does not depend on.
@@ -38,6 +38,8 @@ NEWCOMERS: tuple[tuple[str, str, Any], ...] = (
     ("", "crop", None),
     ("", "pseudo", None),
     ("", "keep", "last"),
+    ("", "patience", 0),
+    ("", "warm_up_steps", 60),
     ("objective", "margin_rule", "separate_runs"),
     ("objective", "mining_distance", "squared_euclidean"),
     ("objective", "secondary", 0.0),
@@ -58,7 +60,9 @@ class Recipe:
     rejection rule lets pass; `notes` go into the model card. `left_out_share` is the share of the
     steps that each training with species left out has (`train.learning.leaving_out`; 0: there is
     none). `head_rate` is how many times the learning rate the layers behind a published trunk have.
-    `keep` says which epoch's weights are used. `classifier` is trained on frozen embeddings, where
+    The `cosine` schedule begins with `warm_up_steps` in which the learning rate rises. `keep` says
+    which epoch's weights are used; after `patience` epochs without a lower validation loss
+    training ends (0: it does not). `classifier` is trained on frozen embeddings, where
     the network has no logits of its own. `pseudo` makes it a recipe for `edge-train segment` and
     `shift`. `paper` and `section` say where the system was published, and `departs` in which keys
     the recipe differs from it, each with the reason.
@@ -70,12 +74,14 @@ class Recipe:
     objective: ObjectiveSpec
     steps: int
     steps_per_epoch: int = 100
-    optimiser: Literal["adagrad", "adam", "adamw", "rmsprop", "sgd"] = "adamw"
+    optimiser: Literal["adagrad", "adam", "adamw", "ranger", "rmsprop", "sgd"] = "adamw"
     schedule: Literal["constant", "cosine"] = "cosine"
+    warm_up_steps: int = 60
     learning_rate: float = 1e-3
     weight_decay: float = 1e-4
     head_rate: float = 1.0
     keep: Literal["last", "least_validation_loss"] = "last"
+    patience: int = 0
     classifier: AnyClassifierSpec | None = None
     stages: tuple[StageSpec, ...] = ()
     augment: AugmentSpec = field(default_factory=AugmentSpec)
@@ -113,6 +119,9 @@ class Recipe:
             raise SpecError(f"stages: their steps add up to {in_stages}, but steps is {self.steps}")
         if not 0 <= self.left_out_share <= 1:
             raise SpecError(f"left_out_share: {self.left_out_share} is outside 0..1")
+        for name in ("warm_up_steps", "patience"):
+            if getattr(self, name) < 0:
+                raise SpecError(f"{name}: {getattr(self, name)} is below 0")
         if not 0 < self.head_rate <= 1000:
             raise SpecError(f"head_rate: {self.head_rate} is outside 0..1000")
 
@@ -142,12 +151,6 @@ class Recipe:
         if isinstance(self.objective, KMeansSpec) != (self.network.kind == "spherical_kmeans"):
             raise SpecError(
                 "network spherical_kmeans and objective spherical_kmeans need each other"
-            )
-        scored = isinstance(self.objective, CrossEntropySpec) and self.classifier is None
-        if self.keep != "last" and not scored:
-            raise SpecError(
-                f"keep: {self.keep} needs objective cross_entropy without a classifier: others "
-                "have no validation loss"
             )
         if isinstance(self.objective, DistilSpec) != (self.network.kind == "local"):
             raise SpecError("network local and objective distil need each other")
