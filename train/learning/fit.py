@@ -93,7 +93,7 @@ def start_task(
         recipe=recipe,
         labels=labels,
         splits=splits,
-        cache=ComponentCache(folder=cache, spec=recipe.frontend),
+        cache=ComponentCache(folder=cache, spec=recipe.frontend, least_s=recipe.least_s),
         folder=folder,
         device=device,
         threads=workers,

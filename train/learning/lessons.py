@@ -48,4 +48,9 @@ def lessons_of(
 def _sampling(task: MemberTask) -> Sampling:
     objective = task.recipe.objective
     secondary = objective.secondary if isinstance(objective, FocalSpec) else 0.0
-    return Sampling(crop=task.recipe.crop, secondary=secondary, pseudo=task.pseudo)
+    return Sampling(
+        crop=task.recipe.crop,
+        secondary=secondary,
+        pseudo=task.pseudo,
+        dilation=task.recipe.augment.dilation,
+    )

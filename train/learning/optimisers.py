@@ -39,15 +39,16 @@ def learning_rate(recipe: Recipe, full: float, *, step: int) -> float:
     return full * warm * max(LEAST_RATE, cosine)
 
 
-def _ranger(groups: list[dict[str, Any]], **options: float) -> Any:
+def _ranger(groups: list[dict[str, Any]], *, lr: float, weight_decay: float) -> Any:
     """Return rectified Adam (Liu et al. 2020) with look-ahead (Zhang et al. 2019).
 
     The slow weights move half of the way every six iterations, as in Ranger.
     """
     import_timm()
-    from timm.optim import Lookahead
+    from timm.optim.lookahead import Lookahead
 
-    return Lookahead(torch.optim.RAdam(groups, **options), alpha=0.5, k=6)
+    rectified = torch.optim.RAdam(groups, lr=lr, weight_decay=weight_decay)
+    return Lookahead(rectified, alpha=0.5, k=6)  # type: ignore[no-untyped-call]
 
 
 OPTIMISERS: dict[str, Callable[..., Any]] = {

@@ -20,7 +20,14 @@ from train.recipe.objectives import (
     KMeansSpec,
     ObjectiveSpec,
 )
-from train.recipe.sections import CropSpec, NetworkSpec, PseudoSpec, SplitSpec, StageSpec
+from train.recipe.sections import (
+    LONGEST_S,
+    CropSpec,
+    NetworkSpec,
+    PseudoSpec,
+    SplitSpec,
+    StageSpec,
+)
 
 __all__ = ["OPTIMISERS", "SCHEDULES", "Recipe"]
 
@@ -36,6 +43,7 @@ INDECISIVE = (
 NEWCOMERS: tuple[tuple[str, str, Any], ...] = (
     ("", "head_rate", 1.0),
     ("", "crop", None),
+    ("", "least_s", 0.0),
     ("", "pseudo", None),
     ("", "keep", "last"),
     ("", "patience", 0),
@@ -44,6 +52,8 @@ NEWCOMERS: tuple[tuple[str, str, Any], ...] = (
     ("objective", "mining_distance", "squared_euclidean"),
     ("objective", "secondary", 0.0),
     ("objective", "frame_weight", 0.0),
+    ("classifier", "votes", "fading"),
+    ("augment", "dilation", 0.0),
     ("augment", "animals_share", 0.0),
     ("augment", "animals_snr_db", [0.0, 25.0]),
 )
@@ -61,11 +71,12 @@ class Recipe:
     steps that each training with species left out has (`train.learning.leaving_out`; 0: there is
     none). `head_rate` is how many times the learning rate the layers behind a published trunk have.
     The `cosine` schedule begins with `warm_up_steps` in which the learning rate rises. `keep` says
-    which epoch's weights are used; after `patience` epochs without a lower validation loss
-    training ends (0: it does not). `classifier` is trained on frozen embeddings, where
-    the network has no logits of its own. `pseudo` makes it a recipe for `edge-train segment` and
-    `shift`. `paper` and `section` say where the system was published, and `departs` in which keys
-    the recipe differs from it, each with the reason.
+    which epoch's weights are used; after `patience` epochs without a lower validation loss training
+    ends (0: it does not). `classifier` is trained on frozen embeddings, where the network has no
+    logits of its own. Recordings shorter than `least_s` are repeated from their beginning in
+    training. `pseudo` makes it a recipe for `edge-train segment` and `shift`. `paper` and `section`
+    say where the system was published, and `departs` in which keys the recipe differs from it, each
+    with the reason.
     """
 
     name: str
@@ -86,6 +97,7 @@ class Recipe:
     stages: tuple[StageSpec, ...] = ()
     augment: AugmentSpec = field(default_factory=AugmentSpec)
     crop: CropSpec | None = None
+    least_s: float = 0.0
     pseudo: PseudoSpec | None = None
     seed: int = 0
     members: int = 1
@@ -122,6 +134,8 @@ class Recipe:
         for name in ("warm_up_steps", "patience"):
             if getattr(self, name) < 0:
                 raise SpecError(f"{name}: {getattr(self, name)} is below 0")
+        if not 0 <= self.least_s <= LONGEST_S:
+            raise SpecError(f"least_s: {self.least_s} is outside 0..{LONGEST_S:g}")
         if not 0 < self.head_rate <= 1000:
             raise SpecError(f"head_rate: {self.head_rate} is outside 0..1000")
 
@@ -175,7 +189,7 @@ class Recipe:
             )
         if self.crop is not None:
             raise SpecError("pseudo and crop both say where windows start: leave one of them out")
-        for name in ("stretch", "time_shift_share", "masks"):
+        for name in ("stretch", "dilation", "time_shift_share", "masks"):
             if getattr(self.augment, name):
                 raise SpecError(
                     f"augment.{name} would move sound away from its pseudo label: leave it out of "
@@ -209,6 +223,6 @@ class Recipe:
         # Left out where neutral, so that a checkpoint from before there were any is resumed.
         for section, key, neutral in NEWCOMERS:
             values = decisive[section] if section else decisive
-            if values.get(key, neutral) == neutral:
+            if values is not None and values.get(key, neutral) == neutral:
                 values.pop(key, None)
         return canonical_digest(decisive)

@@ -119,7 +119,7 @@ def test_ranger_looks_ahead_and_resumes_as_it_was() -> None:
     def train(network: nn.Linear, optimiser: Any, steps: int) -> None:
         for _ in range(steps):
             optimiser.zero_grad()
-            (network.weight - target).square().sum().backward()
+            torch.autograd.backward((network.weight - target).square().sum())
             optimiser.step()
 
     def new() -> tuple[nn.Linear, Any]:
