@@ -157,6 +157,9 @@ def _outputs(b: Bundle) -> Iterator[str]:
     if b.manifest.attention:
         bands, parts = golden.extra_outputs["attention"].shape
         yield f"attention {bands} bands x {parts} parts"
+    if b.manifest.time_attention:
+        (parts,) = golden.extra_outputs["time_attention"].shape
+        yield f"attention in time {parts} parts"
 
 
 def _flat(metrics: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -140,11 +140,11 @@ def _make(
 
 
 def _likeness(before: Outputs, after: Outputs) -> dict[str, Any]:
-    """Return how much the answers are those of fp32, for the manifest.
-
-    The embeddings are L2-normalised, so their inner product is the cosine.
-    """
-    cosine = np.sum(before.embedding * after.embedding, axis=1, dtype=np.float64)
+    """Return how much the answers are those of fp32, for the manifest."""
+    inner = np.sum(before.embedding * after.embedding, axis=1, dtype=np.float64)
+    # Most embeddings are of unit length, but not all (S2).
+    lengths = [np.linalg.norm(of.embedding.astype(np.float64), axis=1) for of in (before, after)]
+    cosine = inner / np.maximum(lengths[0] * lengths[1], 1e-12)
     same_label = before.logits.argmax(1) == after.logits.argmax(1)
     return {
         "embedding_cosine": {

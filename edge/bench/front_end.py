@@ -9,6 +9,7 @@ import numpy as np
 
 from edge.bench.measuring import median_ms
 from edge.bundle import Frontend, FrontendSpec
+from edge.bundle.channels import LINEAR, REAL
 from edge.types import Array
 
 __all__ = ["front_end_times", "has_librosa", "plain_librosa"]
@@ -21,7 +22,7 @@ def front_end_times(name: str, frontend: Frontend, window: Array, runs: int) -> 
     spec = frontend.spec
     ours = median_ms(lambda: frontend(window), runs)
     # librosa's documentation has nothing like these.
-    if any(c.component in ("linear", "real") or c.n_fft for c in spec.channels):
+    if any(c.component in (*LINEAR, REAL) or c.n_fft for c in spec.channels):
         yield f"{name:11} {ours:.1f} ms a window"
         return
     if not has_librosa():

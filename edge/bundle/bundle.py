@@ -2,8 +2,8 @@
 
 manifest.json    what it is, and the sha256 of every other file; its own digest names the bundle
 model.onnx       float32 (B, channels, n_mels, frames), of a waveform (B, 1, 1, samples)
-                 -> embedding (B, D) L2-normalised, logits (B, K), perhaps frames (B, T, K) and
-                 attention (B, F', T')
+                 -> embedding (B, D), mostly L2-normalised, logits (B, K), perhaps frames
+                 (B, T, K), attention (B, F', T') and time_attention (B, T'')
 head.npz         arrays of the rejection rule (`rules.rule_arrays`)
 frontend.npz     perhaps: the bands that the frontend needs (`FrontendSpec.stored_bands`)
 occurrence.npz   perhaps: which labels a place has in which week (`occurrence.py`)

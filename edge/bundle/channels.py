@@ -12,7 +12,9 @@ from edge.bundle.mapping import from_mapping, keys_of
 from edge.errors import SpecError, shown
 
 __all__ = [
+    "BINS",
     "COMPONENT_NAMES",
+    "LINEAR",
     "REAL",
     "WAVEFORM",
     "WHOLE",
@@ -27,9 +29,11 @@ __all__ = [
     "QuantileLevel",
 ]
 
-COMPONENT_NAMES = ("mel", "harmonic", "percussive", "linear", "real", "waveform")
+COMPONENT_NAMES = ("mel", "harmonic", "percussive", "linear", "bins", "real", "waveform")
+BINS = "bins"
+LINEAR = ("linear", BINS)  # in bands of equal width
 # Components that hold all of the sound, and may have a transform of their own.
-WHOLE = ("mel", "linear")
+WHOLE = ("mel", *LINEAR)
 REAL = "real"  # needs bands that the bundle stores
 WAVEFORM = "waveform"  # no spectrogram: its one band is the samples, each a frame
 OPTIONAL = ("n_fft", "hop_length", "bands", "descending")  # keys that are left out when unused
@@ -157,8 +161,8 @@ class ChannelSpec:
     """One input channel: a component of the spectrogram and how its power is compressed.
 
     `mel` and `linear` are the whole sound in bands of the mel scale or of equal width, `harmonic`
-    and `percussive` its parts in mel bands. `linear` resizes the power of the bins to the bands,
-    before the level: Sevilla and Glotin 2017 resize in dB, but power is what training can mix.
+    and `percussive` its parts in mel bands. `linear` resizes the power of the bins to the bands
+    before the level; `bins` keeps them, and they are resized after it (`edge.bundle.bins`).
     `n_fft` is a transform of its own (None: the frontend's), for systems that look at several
     scales, and `hop_length` the step of its frames.
 

@@ -12,9 +12,10 @@ from collections.abc import Callable, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.bundle.channels import REAL, ChannelSpec, FixedLevel, PowerLawLevel
+from edge.bundle.bins import each_channel, joined, rows_within
+from edge.bundle.channels import BINS, REAL, ChannelSpec, FixedLevel, PowerLawLevel
 from edge.bundle.compression import compressed, power_to_db
-from edge.bundle.mel import band_weights, resampling
+from edge.bundle.mel import band_weights, resampling, resized_in_time
 from edge.bundle.overlap import FrameMemory, Frames
 from edge.bundle.realbands import RealBands
 from edge.bundle.separation import harmonic_percussive
@@ -82,7 +83,7 @@ class Frontend:
         """Return the band power of each channel's component, before any level.
 
         Samples (n,) of any length become (channels, n_mels, 1 + n // hop) float32, on the `scale`;
-        of a waveform (1, 1, n).
+        of a waveform (1, 1, n), of bins (1, those of all channels, 1 + n // hop).
         """
         if (middle := scale[0]) != 0:
             samples, memory = samples - middle, None
@@ -101,7 +102,7 @@ class Frontend:
             else self._whole_bands(channel, samples, scale, memory)
             for key, channel in dict(zip(keys, self.spec.channels, strict=True)).items()
         }
-        return np.stack([bands[key] for key in keys])
+        return joined(self.spec, [bands[key] for key in keys])
 
     def _whole_bands(
         self, channel: ChannelSpec, samples: Array, scale: Scale, memory: FrameMemory | None
@@ -110,10 +111,12 @@ class Frontend:
         samples, memory = _on_scale(samples, scale, memory)
         spec, n_fft = self.spec, channel.n_fft or self.spec.n_fft
         frames, window = self._frames(samples, n_fft, spec.hop_length), self._tapers[n_fft]
-        basis = self._basis("linear" if channel.component == "linear" else "mel", n_fft)
         name, within = channel.component_key, self._within(len(samples), n_fft, spec.hop_length)
         return _known(
-            memory, name, within, lambda new: basis @ np.square(magnitude(frames[new], window)).T
+            memory,
+            name,
+            within,
+            lambda new: self._in_bands(channel, n_fft, magnitude(frames[new], window)),
         )
 
     def _parts(self, samples: Array, scale: Scale, memory: FrameMemory | None) -> dict[str, Array]:
@@ -133,14 +136,21 @@ class Frontend:
         return parts
 
     def levels(self, components: Array, *, memory: FrameMemory | None = None) -> Array:
-        """Compress the components (channels, n_mels, frames) of a window to the network's input.
+        """Compress the components of a window, of their shape, to the network's input.
 
         A `memory` is of windows whose components do not depend on the rest of the window.
         """
-        channels = zip(self.spec.channels, components, strict=True)
+        powers = each_channel(self.spec, components)
+        channels = zip(self.spec.channels, powers, strict=True)
         return self._arranged(np.stack([self._level(c, power, memory) for c, power in channels]))
 
     def _level(self, channel: ChannelSpec, power: Array, memory: FrameMemory | None) -> Array:
+        level = self._compressed(channel, power, memory)
+        if channel.component != BINS:
+            return level
+        return resampling(len(level), self.spec.n_mels) @ level
+
+    def _compressed(self, channel: ChannelSpec, power: Array, memory: FrameMemory | None) -> Array:
         hop_s = 1.0 / self.spec.frames_per_second
         if memory is None or not isinstance(channel.level, OF_EACH_FRAME):
             return compressed(power, channel.level, hop_s=hop_s)
@@ -188,9 +198,15 @@ class Frontend:
 
     def _bands(self, channel: ChannelSpec, parts: dict[str, Array]) -> Array:
         n_fft = channel.n_fft or self.spec.n_fft
-        scale = "linear" if channel.component == "linear" else "mel"
         part = parts.get(channel.component, parts[f"whole/{n_fft}"])
-        return self._basis(scale, n_fft) @ np.square(part).T
+        return self._in_bands(channel, n_fft, part)
+
+    def _in_bands(self, channel: ChannelSpec, n_fft: int, part: Array) -> Array:
+        """Return the power (n_mels, frames) of a magnitude (frames, 1 + n_fft // 2) in bands."""
+        power = np.square(part).T
+        if channel.component == BINS:
+            return power[rows_within(self.spec, channel)]
+        return self._basis("linear" if channel.component == "linear" else "mel", n_fft) @ power
 
     def _basis(self, scale: str, n_fft: int) -> Array:
         """Return the weights (n_mels, 1 + n_fft // 2) of the bins in each band."""
@@ -203,13 +219,12 @@ class Frontend:
         """Put stretches of the window side by side as channels, then resize time and bands."""
         spec = self.spec
         if spec.stack > 1:
-            length = features.shape[2] // spec.stack
-            stretches = features[:, :, : spec.stack * length].reshape(
-                len(features), spec.n_mels, spec.stack, length
-            )
-            features = stretches.transpose(0, 2, 1, 3).reshape(-1, spec.n_mels, length)
+            length, step = spec.stretch_frames, spec.stretch_frames - spec.stack_overlap
+            starts = range(0, spec.stack * step, step)
+            stretches = [features[:, :, start : start + length] for start in starts]
+            features = np.stack(stretches, axis=1).reshape(-1, spec.n_mels, length)
         if spec.frames is not None and spec.frames != features.shape[2]:
-            features = features @ resampling(features.shape[2], spec.frames).T
+            features = resized_in_time(features, spec.frames)
         if spec.resized_bands is not None and spec.resized_bands != features.shape[1]:
             features = resampling(features.shape[1], spec.resized_bands) @ features
         return np.ascontiguousarray(features)

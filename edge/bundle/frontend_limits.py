@@ -8,6 +8,8 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING
 
+from edge.bundle.bins import rows_within
+from edge.bundle.channels import BINS
 from edge.errors import SpecError, shown
 
 if TYPE_CHECKING:
@@ -19,6 +21,8 @@ __all__ = [
     "MOST_BANDS",
     "MOST_CHANNELS",
     "refuse_large",
+    "refuse_other_beside_bins",
+    "refuse_strange_time",
     "refuse_strange_waveform",
 ]
 
@@ -44,7 +48,8 @@ def refuse_large(spec: FrontendSpec) -> None:
         "spectrogram": bins * spec.component_frames,
         "features": len(spec.channels) * max(spec.n_mels, resized) * spec.component_frames,
         "bands": spec.n_mels * (1 + n_fft // 2),
-        "frames": (spec.frames or 1) * spec.component_frames,
+        # A resize keeps only the few weights that are not zero.
+        "frames": (spec.frames or 1) * spec.component_frames // 4,
     }
     worst = max(values, key=lambda name: values[name])
     if n_fft > LARGEST_N_FFT or values[worst] > MOST_VALUES:
@@ -52,6 +57,29 @@ def refuse_large(spec: FrontendSpec) -> None:
             f"{worst}: {values[worst]} values and an n_fft of {n_fft} are more than "
             f"{MOST_VALUES} and {LARGEST_N_FFT}"
         )
+
+
+def refuse_other_beside_bins(spec: FrontendSpec) -> None:
+    """Raise `SpecError` where some channels keep their bins and others do not, or none is left."""
+    kept = [channel for channel in spec.channels if channel.component == BINS]
+    if kept and len(kept) < len(spec.channels):
+        raise SpecError(f"channels: the component {BINS} has no other beside it")
+    for channel in kept:
+        rows = rows_within(spec, channel)
+        if rows.stop == rows.start:
+            raise SpecError("fmin_hz and fmax_hz: leave no bin between them")
+
+
+def refuse_strange_time(spec: FrontendSpec) -> None:
+    """Raise `SpecError` where a window has not the frames for its stretches, or they no length."""
+    longest = spec.component_frames - spec.stack_overlap
+    if spec.stack_overlap < 0 or not 1 <= spec.stack <= longest:
+        raise SpecError(
+            f"stack: {spec.stack} stretches that share {spec.stack_overlap} frames cannot be made "
+            f"of {spec.component_frames} frames"
+        )
+    if spec.frames is not None and not 1 <= spec.frames <= 10_000:
+        raise SpecError(f"frames: {spec.frames} is outside 1..10000")
 
 
 def refuse_strange_waveform(spec: FrontendSpec) -> None:

@@ -38,8 +38,8 @@ class Golden:
     """One window with its expected outputs: samples (n,), embedding (D,), logits (K,).
 
     A network's outputs may differ from these by `tolerance`. `extra_outputs` are those of
-    `Manifest.extra_outputs`: frames (T, K), attention (F', T'). A bundle of format 3 may lack its
-    frames.
+    `Manifest.extra_outputs`: frames (T, K), attention (F', T'), time_attention (T',). A bundle of
+    format 3 may lack its frames.
     """
 
     samples: Array
@@ -127,7 +127,10 @@ def _wanted(manifest: Manifest, known: Mapping[str, Array]) -> dict[str, None]:
 
 def _check_shapes(file: Path, arrays: Mapping[str, NDArray[Any]], manifest: Manifest) -> None:
     labels = len(manifest.labels)
-    axes = {"tolerance": 0, "samples": 1, "embedding": 1, "logits": 1, "frames": 2, "attention": 2}
+    axes = {
+        **{"tolerance": 0, "samples": 1, "embedding": 1, "logits": 1},
+        **{"frames": 2, "attention": 2, "time_attention": 1},
+    }
     for name, array in arrays.items():
         frames_fit = name != "frames" or array.shape[1:] == (labels,)
         if array.ndim != axes[name] or not frames_fit:

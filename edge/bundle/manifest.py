@@ -29,7 +29,7 @@ SCORE_THRESHOLD = 0.5  # of labels without a threshold of their own, where a win
 # Keys that are left out when they are empty or false.
 OMITTED = (
     *("variants", "label_thresholds", "attention", "occurrence", "licence", "source", "trunk"),
-    *("probability", "animal"),
+    *("probability", "animal", "time_attention"),
 )
 TRUNK_FILES = ("model.onnx", "frontend.npz")  # of a bundle, all that a head stands on
 FRAME_ACTIVATIONS = ("sigmoid", "softmax_other")  # of frames without any of the labels, too
@@ -45,18 +45,19 @@ class Manifest:
 
     With the activation `sigmoid` a window carries every label whose score reaches its own of
     `label_thresholds`, or 0.5. With a `frame_threshold` the graph has a third output, `frames` (B,
-    T, K): logits of T equal parts of the window, which the activation makes scores of as it does
-    of the window's. An event then is where the score of its label is at least the threshold. It
-    needs an activation in which all labels can be absent. With `attention` the graph has
-    an output of that name, (B, F', T'): where it looks, in F' bands, lowest first, and T' parts of
-    the window; each window's adds up to 1. With `occurrence` the bundle knows which labels a place
-    has in which week. With `probability` it says how likely a label is right. `list_margin`, with
-    the activation `sigmoid`, says when a list of species explains a window. With a `trunk` it is a
-    head: network and frontend are those of another bundle, of which this is the `trunk_digest`.
-    `licence` is what its makers allow, `source` what it was made from; both are empty for a bundle
-    of one's own. With `local` the network has frames that overlapping windows share
-    (`edge.bundle.local`). `animal` says of a window whether an animal stands out in it, by the
-    outputs of the network: of a head, its trunk's.
+    T, K): logits of T equal parts of the window, which the activation makes scores of as it does of
+    the window's. An event then is where the score of its label is at least the threshold. It needs
+    an activation in which all labels can be absent. With `attention` the graph has an output of
+    that name, (B, F', T'): where it looks, in F' bands, lowest first, and T' parts of the window;
+    each window's adds up to 1. With `time_attention` beside it there is one of that name, too, (B,
+    T'): how surely something is heard in each part, 0 to 1. With `occurrence` the bundle knows
+    which labels a place has in which week. With `probability` it says how likely a label is right.
+    `list_margin`, with the activation `sigmoid`, says when a list of species explains a window.
+    With a `trunk` it is a head: network and frontend are those of another bundle, of which this is
+    the `trunk_digest`. `licence` is what its makers allow, `source` what it was made from; both are
+    empty for a bundle of one's own. With `local` the network has frames that overlapping windows
+    share (`edge.bundle.local`). `animal` says of a window whether an animal stands out in it, by
+    the outputs of the network: of a head, its trunk's.
     """
 
     name: str
@@ -75,6 +76,7 @@ class Manifest:
     frame_threshold: float | None = None
     list_margin: ListMargin | None = None
     attention: bool = False
+    time_attention: bool = False
     occurrence: bool = False
     probability: bool = False
     licence: str = ""
@@ -133,9 +135,11 @@ class Manifest:
             check_text(text)
         self._check_labels()
         self._check_label_thresholds()
-        for name in ("attention", "probability"):
+        for name in ("attention", "time_attention", "probability"):
             if not isinstance(getattr(self, name), bool):
                 raise SpecError(f"{name}: {getattr(self, name)!r} is neither true nor false")
+        if self.time_attention and not self.attention:
+            raise SpecError("time_attention: has no meaning without attention")
         self._check_trunk()
         if self.list_margin is not None and self.activation != "sigmoid":
             raise SpecError(f"list_margin: has no meaning with the activation {self.activation}")
@@ -181,7 +185,9 @@ class Manifest:
             or frontend.is_waveform
             or not frontend.centred
             or frontend.scaling != "none"
+            or frontend.stack_overlap
             or any(channel.level.kind == "power_law" for channel in frontend.channels)
+            or any(channel.component == "bins" for channel in frontend.channels)
             or any(label.kind != "animal" or label.names for label in self.labels)
             or self.occurrence
             or self.probability
@@ -192,6 +198,7 @@ class Manifest:
             or self.trunk
             or (self.frame_threshold is not None and self.activation != "sigmoid")
             or self.animal
+            or self.time_attention
         )
 
     @property
@@ -203,7 +210,8 @@ class Manifest:
     def extra_outputs(self) -> tuple[str, ...]:
         """Names of the graph's outputs beside embedding and logits."""
         frames = ("frames",) if self.frame_threshold is not None else ()
-        return (*frames, "attention") if self.attention else frames
+        attention = ("attention",) if self.attention else ()
+        return (*frames, *attention, *(("time_attention",) if self.time_attention else ()))
 
     @cached_property
     def trunk_digest(self) -> str:

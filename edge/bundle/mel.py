@@ -9,15 +9,17 @@ Research technical report 1998-010.
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["band_weights", "hz_between", "mel_filters", "resampling"]
+__all__ = ["band_weights", "hz_between", "mel_filters", "resampling", "resized_in_time"]
 
 LINEAR_HZ = 200 / 3  # width of a mel below the knee
 KNEE_HZ = 1000.0  # above it the scale is logarithmic
 KNEE_MEL = KNEE_HZ / LINEAR_HZ
+LARGEST_DENSE = 1 << 22  # weights of a resize; more are kept without the zeros among them
 LOG_STEP = np.log(6.4) / 27  # 27 mels from 1 kHz to 6.4 kHz
 
 
@@ -74,6 +76,34 @@ def resampling(before: int, after: int) -> NDArray[np.float32]:
         np.float32
     )
     return normalised
+
+
+def resized_in_time(features: NDArray[np.float32], after: int) -> NDArray[np.float32]:
+    """Return features (channels, bands, frames) with `after` frames, as `resampling` resizes."""
+    channels, bands, before = features.shape
+    if before * after <= LARGEST_DENSE:
+        return features @ resampling(before, after).T
+    rows = features.reshape(-1, before)
+    resized = np.asarray(_sparse_resampling(before, after) @ rows.T, np.float32)
+    return resized.T.reshape(channels, bands, after)
+
+
+@lru_cache(maxsize=4)
+def _sparse_resampling(before: int, after: int) -> Any:
+    """Return the weights of `resampling` without their zeros, a scipy.sparse matrix."""
+    from scipy.sparse import csr_matrix  # late: large
+
+    step = before / after
+    width = max(step, 1.0)
+    centres = (np.arange(after)[:, None] + 0.5) * step - 0.5
+    # Every point less than the width away; those beyond the ends have no weight.
+    near = np.ceil(centres - width).astype(np.int64) + np.arange(int(2 * width) + 2)
+    there = (near >= 0) & (near < before)
+    weights = np.maximum(0, 1 - np.abs(near - centres) / width) * there
+    weights /= weights.sum(axis=1, keepdims=True)
+    rows, taps = np.nonzero(weights)
+    values = weights[rows, taps].astype(np.float32)
+    return csr_matrix((values, (rows, near[rows, taps])), shape=(after, before))
 
 
 def hz_between(low_hz: float, high_hz: float, shares: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -33,6 +33,8 @@ from edge.bundle.frontend_limits import (
     MOST_BANDS,
     MOST_CHANNELS,
     refuse_large,
+    refuse_other_beside_bins,
+    refuse_strange_time,
     refuse_strange_waveform,
 )
 from edge.bundle.mapping import from_mapping, keys_of, list_of
@@ -61,16 +63,19 @@ TAPERS = (
     *("bartlett", "triang", "parzen", "bohman", "barthann"),
 )
 
+ARRANGED = ("stack", "stack_overlap", "frames", "resized_bands")  # keys that come after the levels
+
 
 @dataclass(frozen=True, kw_only=True)
 class FrontendSpec:
     """Everything that turns a window of samples into a (channels, n_mels, frames) float32 array.
 
     `n_mels` is the number of bands, of either scale. `stack` > 1 cuts the window into so many
-    stretches, which become channels; `frames` and `resized_bands` resize the axes bilinearly at the
-    very end (None: as many as there are hops and bands). With `centred` frames the window is
-    padded, so that one is centred on its first sample; else the first frame begins there. The
-    `scaling` `min_max` makes the smallest sample of the window -1 and the largest 1.
+    stretches, which become channels and share `stack_overlap` frames with the next; `frames` and
+    `resized_bands` resize the axes bilinearly at the very end (None: as many as there are hops and
+    bands). With `centred` frames the window is padded, so that one is centred on its first sample;
+    else the first frame begins there. The `scaling` `min_max` makes the smallest sample of the
+    window -1 and the largest 1.
 
     Of a waveform `n_mels` is 1, and each sample is a frame; its keys for spectrograms, which then
     serve pictures only, are left at their defaults.
@@ -94,6 +99,7 @@ class FrontendSpec:
         ChannelSpec(component=c, level=MaxLevel()) for c in COMPONENT_NAMES[:3]
     )
     stack: int = 1
+    stack_overlap: int = 0
     frames: int | None = None
     resized_bands: int | None = None
     centred: bool = True
@@ -103,7 +109,8 @@ class FrontendSpec:
         self._check_window()
         self._check_bands()
         self._check_channels()
-        self._check_time_axis()
+        refuse_strange_time(self)
+        refuse_other_beside_bins(self)
         refuse_large(self)
         if self.is_waveform:
             refuse_strange_waveform(self)
@@ -157,14 +164,6 @@ class FrontendSpec:
         if len({self.frames_of(channel) for channel in self.channels}) > 1:
             raise SpecError("channels: have different numbers of frames")
 
-    def _check_time_axis(self) -> None:
-        if not 1 <= self.stack <= self.component_frames:
-            raise SpecError(
-                f"stack: {self.stack} stretches cannot be made of {self.component_frames} frames"
-            )
-        if self.frames is not None and not 1 <= self.frames <= 10_000:
-            raise SpecError(f"frames: {self.frames} is outside 1..10000")
-
     @property
     def window_samples(self) -> int:
         """Number of samples in one window."""
@@ -179,6 +178,11 @@ class FrontendSpec:
     def component_frames(self) -> int:
         """Number of frames in a window's components; of all channels the same."""
         return self.frames_of(self.channels[0])
+
+    @property
+    def stretch_frames(self) -> int:
+        """Number of frames in each stretch of a window's components."""
+        return (self.component_frames - self.stack_overlap) // self.stack + self.stack_overlap
 
     def frames_of(self, channel: ChannelSpec) -> int:
         """Return the number of frames of a channel in a window."""
@@ -205,7 +209,7 @@ class FrontendSpec:
     @property
     def shape(self) -> tuple[int, int, int]:
         """Shape of a window's features, the network's input: (channels x stack, bands, frames)."""
-        frames = self.frames or self.component_frames // self.stack
+        frames = self.frames or self.stretch_frames
         return len(self.channels) * self.stack, self.resized_bands or self.n_mels, frames
 
     @staticmethod
@@ -225,7 +229,7 @@ class FrontendSpec:
         """Return plain JSON/YAML types; `parse` is the inverse."""
         plain = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
         # Left out at their defaults, so that bundles from before they existed keep their digest.
-        for name in ("stack", "frames", "resized_bands", "centred", "scaling"):
+        for name in (*ARRANGED, "centred", "scaling"):
             if plain[name] == getattr(FrontendSpec, name):
                 del plain[name]
         return {**plain, "channels": [c.as_mapping() for c in self.channels]}
@@ -237,12 +241,9 @@ class FrontendSpec:
 
     @property
     def component_digest(self) -> str:
-        """Digest of what decides the components, which is all but the levels.
-
-        It is the key of the training cache.
-        """
+        """Digest of all but the levels, which decides the components: key of training's cache."""
         plain = self.as_mapping()
-        for name in ("stack", "frames", "resized_bands"):
+        for name in ARRANGED:
             plain.pop(name, None)
         plain["channels"] = [c.component_key for c in self.channels]
         return canonical_digest(plain)

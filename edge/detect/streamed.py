@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
 
-from edge.backends.base import Backend, NamedBackend
+from edge.backends.base import OUTPUTS, Backend, NamedBackend
 from edge.bundle import Bundle
 from edge.bundle.local import LOCAL
 from edge.errors import BackendError
@@ -81,7 +81,7 @@ class Streamed:
         return self._backend.infer_after(new, known[:, :, moved:], names)
 
     def _whole(self, features: Array, names: Sequence[str]) -> tuple[Array, ...]:
-        if len(names) == 2:
+        if tuple(names) == OUTPUTS:
             return self._backend.infer(features)
         if not isinstance(self._backend, NamedBackend):
             raise BackendError(f"{self._name} cannot run a network with the output {names[-1]}")

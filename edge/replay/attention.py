@@ -8,13 +8,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.bundle import FrontendSpec
+from edge.bundle.channels import LINEAR
 from edge.bundle.mel import hz_between
 from edge.detect.model import Classifier, Model
 from edge.detect.signal_health import signal_health
 from edge.detect.windows import windower_of
 from edge.sources.file import Channel, FileSource
+from edge.types import Array
 
-__all__ = ["COLUMNS", "Attention", "Canvas", "attention_over"]
+__all__ = ["COLUMNS", "Attention", "Canvas", "Floats", "attention_over"]
 
 COLUMNS = 2000  # a picture shows no more, and a day must fit in memory
 Floats = NDArray[np.float64]
@@ -25,11 +27,13 @@ class Attention:
     """Attention over a whole recording.
 
     `strength` (bands, columns) is 1 where it is what an even gaze would give, 0 where it is none.
-    Band b reaches from `edges_hz[b]` to the next; the columns are of equal length.
+    Band b reaches from `edges_hz[b]` to the next; the columns are of equal length. `in_time`
+    (columns,) is how surely something is heard, 0 to 1, None where the network does not say.
     """
 
     strength: Floats
     edges_hz: Floats
+    in_time: Floats | None = None
 
 
 def attention_over(
@@ -49,17 +53,33 @@ def attention_over(
         file, sample_rate_hz=spec.sample_rate_hz, block_s=spec.window_s, channel=channel
     )
     samples = round(duration_s * spec.sample_rate_hz)
-    canvas: Canvas | None = None
+    names = ("attention", "time_attention")[: 1 + model.bundle.manifest.time_attention]
+    canvases: list[Canvas] = []
     for block in source.blocks():
         for window in windower.push(block):
             if signal_health(window.samples, model.limits).gated:
                 continue  # such a window is not shown to the network
-            (looked,) = model.outputs(model.features(window)[0], ("attention",))
-            canvas = canvas or Canvas(looked.shape[1], samples=samples)
-            canvas.add(looked[0], start=window.start_sample, length=spec.window_samples)
-    if canvas is None:
+            looked = model.outputs(model.features(window)[0], names)
+            parts = [_shares(name, one[0]) for name, one in zip(names, looked, strict=True)]
+            canvases = canvases or [Canvas(len(part), samples=samples) for part in parts]
+            for canvas, part in zip(canvases, parts, strict=True):
+                canvas.add(part, start=window.start_sample, length=spec.window_samples)
+    if not canvases:
         return None
-    return Attention(strength=canvas.mean(), edges_hz=_edges_hz(spec, len(canvas.total)))
+    means = [canvas.mean() for canvas in canvases]
+    return Attention(
+        strength=means[0],
+        edges_hz=_edges_hz(spec, len(means[0])),
+        in_time=means[1][0] if len(means) > 1 else None,
+    )
+
+
+def _shares(name: str, looked: Array) -> Array:
+    """Return attention of a window as a canvas takes it, whose mean is then what it was.
+
+    In time it is of one band, and does not add up to 1.
+    """
+    return looked[np.newaxis] / np.float32(len(looked)) if name == "time_attention" else looked
 
 
 class Canvas:
@@ -96,7 +116,7 @@ class Canvas:
 def _edges_hz(spec: FrontendSpec, bands: int) -> Floats:
     """Return borders (bands + 1,) of equal stretches of the frontend's own bands."""
     shares = np.linspace(0, 1, bands + 1)
-    if spec.channels[0].component == "linear":
+    if spec.channels[0].component in LINEAR:
         return spec.fmin_hz + shares * (spec.fmax_hz - spec.fmin_hz)
     # The outermost triangles reach a band further than half a band from their centres
     return hz_between(spec.fmin_hz, spec.fmax_hz, (0.5 + shares * spec.n_mels) / (spec.n_mels + 1))

@@ -13,7 +13,7 @@ from edge.clock import rfc3339
 from edge.errors import ConfigError
 from edge.extras import how_to_install
 from edge.provenance import Provenance
-from edge.replay.attention import COLUMNS, Attention
+from edge.replay.attention import COLUMNS, Attention, Floats
 from edge.replay.formats.base import ReplayResult
 from edge.replay.output import output_file
 from edge.sources.file import FileSource
@@ -37,6 +37,7 @@ PICTURES: dict[str, dict[str, None]] = {
 AMIN = 1e-5  # -100 dB
 # The veil of attention: a colour that the spectrogram does not have, and how opaque at most.
 VEIL, THICKEST = (0.2, 1.0, 0.9), 0.6
+STRIP = 0.03  # of the height, for attention in time
 
 
 def draw(
@@ -50,7 +51,8 @@ def draw(
     """Write a picture to `path`, which appears when it is complete; the suffix says which format.
 
     `attention` is a veil, the denser the more of it there is; where there is less than an even gaze
-    would give, there is none. Raises `ConfigError` where `check_picture` does.
+    would give, there is none. What the network says of time is a strip at the bottom, white where
+    it is sure to hear something. Raises `ConfigError` where `check_picture` does.
     """
     form = check_picture(path)
     figure = _figure()
@@ -68,7 +70,7 @@ def draw(
         vmax=float(np.nanpercentile(levels_db, 99.9)),
     )
     if attention is not None:
-        _veil(axes, attention, result.duration_s)
+        _show(axes, attention, result.duration_s, top_khz=top_khz)
     for i, d in enumerate(result.detections):
         # Two heights, so that names of neighbours stay readable.
         _mark(axes, d, provenance, height_khz=top_khz * (0.90 - 0.08 * (i % 2)))
@@ -132,6 +134,12 @@ def _mark(axes: Axes, d: Detection, provenance: Provenance, *, height_khz: float
     text.set(color="white", fontsize=8, va="bottom")
 
 
+def _show(axes: Axes, attention: Attention, duration_s: float, *, top_khz: float) -> None:
+    _veil(axes, attention, duration_s)
+    if attention.in_time is not None:
+        _strip(axes, attention.in_time, duration_s, height_khz=STRIP * top_khz)
+
+
 def _veil(axes: Axes, attention: Attention, duration_s: float) -> None:
     from matplotlib.colors import ListedColormap
 
@@ -145,6 +153,19 @@ def _veil(axes: Axes, attention: Attention, duration_s: float) -> None:
         vmax=max(2, float(strength.max())),
         linewidth=0,
         rasterized=True,
+    )
+
+
+def _strip(axes: Axes, in_time: Floats, duration_s: float, *, height_khz: float) -> None:
+    """Draw attention in time as in figure 4 of Sevilla and Glotin 2017, in white segments."""
+    axes.imshow(
+        in_time[np.newaxis],
+        aspect="auto",
+        cmap="gray",
+        extent=(0, duration_s, 0, height_khz),
+        vmin=0,
+        vmax=1,
+        interpolation="nearest",
     )
 
 

@@ -135,6 +135,7 @@ def choir_bundle(
     label_thresholds: Mapping[str, float] | None = None,
     frame_threshold: float | None = None,
     attention: bool = False,
+    time_attention: bool = False,
     golden_errors: Mapping[str, float] | None = None,
     list_margin: ListMargin | None = None,
     activation: Activation = "sigmoid",
@@ -144,8 +145,9 @@ def choir_bundle(
     """Write a bundle that hears each of the three tones by itself; noise is none of them.
 
     So a window may carry several labels, but for other activations. With a `frame_threshold` it
-    says so of every frame of its features, too; its `attention` is where its features are loud. Of
-    its golden window, `golden_errors` spoils outputs by name, and leaves out those that are NaN.
+    says so of every frame of its features, too; its `attention` is where its features are loud, its
+    `time_attention` when. Of its golden window, `golden_errors` spoils outputs by name, and leaves
+    out those that are NaN.
     """
     frontend = Frontend(SPEC)
     weights = np.zeros((SPEC.n_mels, len(TONES_HZ)))
@@ -159,6 +161,7 @@ def choir_bundle(
         np.full(len(TONES_HZ), -10.0),
         frames=frame_threshold is not None,
         attention=attention,
+        time_attention=time_attention,
     )
     samples = tone(300.0, 1.0) + tone(3000.0, 1.0)
     manifest = Manifest(
@@ -176,6 +179,7 @@ def choir_bundle(
         label_thresholds=dict(label_thresholds or {}),
         frame_threshold=frame_threshold,
         attention=attention,
+        time_attention=time_attention,
         list_margin=list_margin,
     )
     errors = golden_errors or {}
@@ -268,11 +272,13 @@ def _graph(
     *,
     frames: bool = False,
     attention: bool = False,
+    time_attention: bool = False,
 ) -> bytes:
     """Return a graph: mean over time, `flat`, then L2-normalised, `embedding`, and a linear layer.
 
     The layer, matrix (n_mels, K) and bias (K,), takes `source`, one of the two. With `frames` it
-    also takes each frame of the features; `attention` is the features' share of their sum.
+    also takes each frame of the features; `attention` is the features' share of their sum,
+    `time_attention` the largest of each frame.
     """
     channels, mels, count = spec.shape
     first = numpy_helper.from_array(np.array([0], np.int64), "first")
@@ -300,6 +306,10 @@ def _graph(
             helper.make_node("ReduceSum", ["mels", "both"], ["total"], keepdims=1),
             helper.make_node("Div", ["mels", "total"], ["attention"]),
         ]
+    if time_attention:
+        nodes.append(
+            helper.make_node("ReduceMax", ["mels", "ones"], ["time_attention"], keepdims=0)
+        )
     if frames:
         nodes += [
             helper.make_node("Transpose", ["mels"], ["moments"], perm=[0, 2, 1]),
@@ -335,6 +345,15 @@ def _graph(
                     )
                 ]
                 if attention
+                else []
+            ),
+            *(
+                [
+                    helper.make_tensor_value_info(
+                        "time_attention", TensorProto.FLOAT, ["batch", count]
+                    )
+                ]
+                if time_attention
                 else []
             ),
             helper.make_tensor_value_info("embedding", TensorProto.FLOAT, ["batch", mels]),

@@ -62,6 +62,7 @@ def load_trained(network: nn.Module, *, folder: Path) -> nn.Module:
 def write_history(file: Path, rows: list[dict[str, float]]) -> None:
     """Write the numbers of every epoch as CSV; raises OSError."""
     with replacing(file) as staged, staged.open("w", newline="", encoding="utf-8") as stream:
-        writer = csv.DictWriter(stream, fieldnames=list(rows[-1]))
+        names = dict.fromkeys(name for row in (rows[-1], *rows) for name in row)
+        writer = csv.DictWriter(stream, fieldnames=list(names))
         writer.writeheader()
         writer.writerows(rows)

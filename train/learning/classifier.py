@@ -43,7 +43,8 @@ def read_classifier(spec: AnyClassifierSpec, state: dict[str, Tensor], *, count:
     """Return a classifier of `spec` with the sizes, and the tables, of its saved `state`."""
     match spec:
         case KnnSpec():
-            return Neighbours(state["points"], state["there"], k=spec.k)
+            equal = spec.votes == "equal"
+            return Neighbours(state["points"], state["there"], k=spec.k, equal=equal)
         case ForestSpec():
             return Forest(state)
         case ClassifierSpec():

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from train.learning.accuracy import top1_of_logits
 from train.learning.losses import cross_entropy_with_other
 from train.learning.objective import Stateless, Update
 from train.recipe.objectives import CrossEntropySpec
@@ -42,7 +43,7 @@ class CrossEntropyObjective(Stateless):
                 embeddings, torch.from_numpy(classes), self.spec.triplet_margin
             )
         update(loss)
-        return {"loss": float(loss.detach())}
+        return {"loss": float(loss.detach()), **top1_of_logits(logits, wanted[:, :-1])}
 
     def _loss(self, logits: Tensor, wanted: Tensor) -> Tensor:
         if self.spec.outlier_share > 0:

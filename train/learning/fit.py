@@ -24,7 +24,6 @@ from train.corpus.corpus import Corpus, Recording
 from train.learning.checkpoint import save_torch
 from train.learning.classifier import EmbedThenClassify, fit_head
 from train.learning.infer import run_network
-from train.learning.lessons import run_batches
 from train.learning.members import (
     MemberTask,
     Report,
@@ -32,6 +31,7 @@ from train.learning.members import (
     train_members,
 )
 from train.learning.run import TrainedRun, load_run
+from train.learning.running import run_batches
 from train.learning.splits import fold_splits, species_to_learn
 from train.networks.ensemble import assembled
 from train.recipe.objectives import DistilSpec
@@ -93,7 +93,7 @@ def start_task(
         recipe=recipe,
         labels=labels,
         splits=splits,
-        cache=ComponentCache(folder=cache, spec=recipe.frontend),
+        cache=ComponentCache(folder=cache, spec=recipe.frontend, least_s=recipe.least_s),
         folder=folder,
         device=device,
         threads=workers,

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from edge.errors import ConfigError
+from train.learning.accuracy import top1_of_logits
 from train.learning.losses import binary_focal, focal_of_steps
 from train.learning.objective import Update
 from train.networks.segmentation import Segmentation
@@ -46,7 +47,7 @@ class FocalObjective:
             _, logits, *minimum = network(x)
             loss = self._whole(logits, minimum, wanted)
             update(loss)
-            return {"loss": float(loss.detach())}
+            return {"loss": float(loss.detach()), **top1_of_logits(logits, wanted)}
         assert isinstance(network, Segmentation), "the recipe was checked"
         frames = network.frame_logits(x)
         logits, minimum_of_all = network.pool(frames)
@@ -54,7 +55,8 @@ class FocalObjective:
         parts = focal_of_steps(frames, torch.from_numpy(steps).to(self.device), self.spec.gamma)
         loss = (1 - self.spec.frame_weight) * whole + self.spec.frame_weight * parts
         update(loss)
-        return {"loss": float(loss.detach()), "loss_of_steps": float(parts.detach())}
+        numbers = {"loss": float(loss.detach()), "loss_of_steps": float(parts.detach())}
+        return {**numbers, **top1_of_logits(logits, wanted)}
 
     def finished(self) -> bool:
         return False

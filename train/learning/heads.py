@@ -21,24 +21,28 @@ Floats = NDArray[np.float32]
 Classes = NDArray[np.int64]
 # Of distances: where the nearest points are nearer to each other than that, votes are lost.
 LEAST_SPREAD = 0.2
+FAR = 1e6  # where a point is that is not there
+FARTHEST = 60.0  # of distances that rank species without a vote; beyond, exp(-x) is lost
 LEAST_SHARE = 1e-3  # of the votes, for a species that no tree votes for
 
 
 class Neighbours(nn.Module):
-    """Embeddings (B, D) of unit length -> logits (B, K), the log votes of the `k` nearest points.
+    """Embeddings (B, D) -> logits (B, K), the log votes of the `k` nearest points.
 
-    The nearer a point, the more of the votes it has, down to none at the distance of the first that
-    is not among them (Dudani 1976). So no vote comes or goes at once, and two engines that differ
-    in the last digit agree. Each species adds at most a half by how near its own nearest point is,
-    exp(-distance) / 2, which ranks the species that got no vote.
+    Votes are `equal`, or they fade: the nearer a point, the more of the votes it has, down to none
+    at the distance of the first that is not among them (Dudani 1976). So no vote comes or goes at
+    once, and two engines that differ in the last digit agree. Each species adds at most a half by
+    how near its own nearest point is, exp(-distance) / 2, which ranks the species that got no vote;
+    with equal votes, embeddings of any length have it, and the distance is that beyond the nearest.
     """
 
     points: Tensor
     there: Tensor
 
-    def __init__(self, points: Tensor, there: Tensor, *, k: int) -> None:
+    def __init__(self, points: Tensor, there: Tensor, *, k: int, equal: bool = False) -> None:
         """Take the `points` (K, N, D) of each species; `there` (K, N) is 1 where one is, else 0."""
         super().__init__()
+        self.equal = equal
         self.k = min(k, int(there.sum()) - 1)
         self.register_buffer("points", points)
         self.register_buffer("there", there)
@@ -47,16 +51,23 @@ class Neighbours(nn.Module):
         species, each, _ = self.points.shape
         # Not by a product of unit vectors, which is all rounding where embeddings hardly differ.
         distance = (embedding[:, None] - self.points.flatten(0, 1)).square().sum(dim=2).sqrt()
-        # No distance of unit vectors is above 2.
-        distance = distance + 4 * (1 - self.there.flatten())
+        distance = distance + FAR * (1 - self.there.flatten())
         nearest, index = distance.topk(self.k + 1, dim=1, largest=False)
-        beyond = nearest[:, -1:]
-        weight = (beyond - nearest) / (beyond - nearest[:, :1]).clamp(min=LEAST_SPREAD)
-        weight = weight * self.k / weight.sum(dim=1, keepdim=True).clamp(min=1)
+        weight = self._weights(nearest)
         ballots = torch.eye(species, device=embedding.device)[index // each]
         votes = (ballots * weight[:, :, None]).sum(dim=1)
         own = distance.reshape(-1, species, each).amin(dim=2)
-        return torch.log(votes + 0.5 * torch.exp(-own))
+        if self.equal:
+            own = own - nearest[:, :1]
+        return torch.log(votes + 0.5 * torch.exp(-own.clamp(max=FARTHEST)))
+
+    def _weights(self, nearest: Tensor) -> Tensor:
+        """Return the votes of the nearest points (B, k + 1) by distance; the last has none."""
+        if self.equal:
+            return torch.cat([torch.ones_like(nearest[:, 1:]), nearest[:, :1] * 0], dim=1)
+        beyond = nearest[:, -1:]
+        weight = (beyond - nearest) / (beyond - nearest[:, :1]).clamp(min=LEAST_SPREAD)
+        return weight * self.k / weight.sum(dim=1, keepdim=True).clamp(min=1)
 
 
 class Forest(nn.Module):
@@ -101,7 +112,8 @@ def fit_neighbours(
     for c, own in enumerate(kept):
         points[c, : len(own)] = embedding[own]
         there[c, : len(own)] = 1
-    return Neighbours(torch.from_numpy(points), torch.from_numpy(there), k=spec.k)
+    equal = spec.votes == "equal"
+    return Neighbours(torch.from_numpy(points), torch.from_numpy(there), k=spec.k, equal=equal)
 
 
 def fit_forest(

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from train.learning.accuracy import top1_of_neighbours
 from train.learning.objective import Stateless, Update
 from train.networks.spherical import SphericalKMeans
 from train.recipe.objectives import KMeansSpec
@@ -33,5 +34,8 @@ class KMeansObjective(Stateless):
         if not network.whitened:
             windows, _, _ = self.batches.classification(rng, self.spec.whitening_windows, 0)
             network.start(torch.from_numpy(windows).to(self.device), rng)
-        features, _, _ = self.batches.classification(rng, self.batch, 0)
-        return {"loss": 1 - network.learn(torch.from_numpy(features).to(self.device))}
+        features, _, classes = self.batches.classification(rng, self.batch, 0)
+        x = torch.from_numpy(features).to(self.device)
+        with torch.no_grad():
+            top1 = top1_of_neighbours(network(x)[0].cpu(), torch.from_numpy(classes))
+        return {"loss": 1 - network.learn(x), **top1}

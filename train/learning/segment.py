@@ -10,6 +10,7 @@ stopped: labels that are written stay, checkpoints are resumed.
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import logging
 from pathlib import Path
@@ -33,7 +34,7 @@ from train.learning.trainer import pick_device
 from train.networks.ensemble import NetworkEnsemble
 from train.networks.segmentation import Segmentation
 from train.recipe.recipe import Recipe
-from train.windows.cache import ComponentCache, to_power
+from train.windows.cache import to_power
 from train.windows.pseudo import find_stretches
 
 __all__ = ["segment", "shift"]
@@ -106,7 +107,7 @@ def _write_labels(run: TrainedRun, task: MemberTask) -> None:
         return
     network, frontend = run.network.to(pick_device(task.device)), Frontend(spec)
     # Features of the earlier run's frontend, which is not always this one's.
-    components = ComponentCache(folder=task.cache.folder, spec=spec)
+    components = dataclasses.replace(task.cache, spec=spec)
     components.fill(missing, workers=task.threads)
     nowhere = 0
     for count, recording in enumerate(missing, start=1):

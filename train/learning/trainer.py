@@ -7,11 +7,9 @@ from __future__ import annotations
 
 import copy
 import logging
-import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +19,11 @@ from torch import Tensor, nn
 
 from edge.errors import ConfigError
 from train.learning.checkpoint import CHECKPOINT, load_torch, save_torch, write_history
+from train.learning.curves import draw_curves, epochs_since_the_best
 from train.learning.keeping import KeptWeights
 from train.learning.objective import Objective
+from train.learning.optimisers import learning_rate, optimiser_of
 from train.learning.stages import move_only, stage_at
-from train.networks.backbones import Backbone
 from train.recipe.objectives import CrossEntropySpec, DistilSpec
 from train.recipe.recipe import Recipe
 from train.recipe.sections import StageSpec
@@ -32,15 +31,6 @@ from train.recipe.sections import StageSpec
 __all__ = ["Progress", "Trainer", "pick_device"]
 
 log = logging.getLogger(__name__)
-WARM_UP_STEPS = 60
-LEAST_RATE = 0.005  # of the full one, at the end of the cosine schedule
-OPTIMISERS: dict[str, Callable[..., Any]] = {
-    "adagrad": torch.optim.Adagrad,
-    "adam": torch.optim.Adam,
-    "adamw": torch.optim.AdamW,
-    "rmsprop": torch.optim.RMSprop,
-    "sgd": partial(torch.optim.SGD, momentum=0.9),
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,11 +93,7 @@ class Trainer:
         self.step = 0
         self.history: list[dict[str, float]] = []
         self.kept = KeptWeights(recipe.keep)
-        self._optimiser: Any = OPTIMISERS[recipe.optimiser](
-            _groups(self.network, recipe.head_rate),
-            lr=recipe.learning_rate,
-            weight_decay=recipe.weight_decay,
-        )
+        self._optimiser = optimiser_of(recipe, self.network)
         self._batch = objective.batch
         folder.mkdir(parents=True, exist_ok=True)
 
@@ -121,7 +107,7 @@ class Trainer:
         """
         self._resume()
         started, first = time.monotonic(), self.step
-        while self.step < self.recipe.steps and not self.objective.finished():
+        while self.step < self.recipe.steps and not self._finished():
             numbers = self._epoch()
             self.history.append({"step": self.step, **numbers, **validate(self.average)})
             self.kept.look(self.average, self.history[-1], self.step)
@@ -135,8 +121,16 @@ class Trainer:
             )
             report(progress)
         self.kept.give(self.average)
+        if self.history:
+            draw_curves(self.history, self.folder)
         trained: nn.Module = self.average.eval()
         return trained
+
+    def _finished(self) -> bool:
+        """Return whether training may end early: it has converged, or gets no better."""
+        patience = self.recipe.patience
+        tired = patience > 0 and epochs_since_the_best(self.history) >= patience
+        return tired or self.objective.finished()
 
     def _epoch(self) -> dict[str, float]:
         stage = stage_at(self.recipe.stages, self.step)
@@ -147,13 +141,14 @@ class Trainer:
                 stage = now
                 self._enter(stage)
             for group in self._optimiser.param_groups:
-                rate = self._learning_rate(
-                    (stage and stage.learning_rate) or self.recipe.learning_rate
-                )
+                full = (stage and stage.learning_rate) or self.recipe.learning_rate
+                rate = learning_rate(self.recipe, full, step=self.step)
                 group["lr"] = rate * group.get("times", 1.0)
             rows.append(self.objective.iterate(self.network, self._update, self.rng))
             self.step += 1
-        return {key: float(np.mean([row[key] for row in rows])) for key in rows[0]}
+        # Some numbers cannot be told of every mini-batch.
+        keys = dict.fromkeys(key for row in rows for key in row)
+        return {key: float(np.mean([row[key] for row in rows if key in row])) for key in keys}
 
     def _enter(self, stage: StageSpec | None) -> None:
         move_only(self.network, stage)
@@ -178,13 +173,6 @@ class Trainer:
                 mean.lerp_(value, 1 - decay)
             else:
                 mean.copy_(value)
-
-    def _learning_rate(self, full: float) -> float:
-        if self.recipe.schedule == "constant":
-            return full
-        warm = min(1.0, (self.step + 1) / WARM_UP_STEPS)
-        cosine = 0.5 * (1 + math.cos(math.pi * self.step / self.recipe.steps))
-        return full * warm * max(LEAST_RATE, cosine)
 
     def _save(self) -> None:
         state = {
@@ -221,18 +209,3 @@ class Trainer:
         self.step, self.history = state["step"], state["history"]
         self.kept.state = state.get("kept") or {}
         log.info("resumed at step %d of %d", self.step, self.recipe.steps)
-
-
-def _groups(network: nn.Module, head_rate: float) -> list[dict[str, Any]]:
-    """Return the parameters in groups, each with how many `times` the learning rate it has.
-
-    It is 1 for a published trunk, `head_rate` for the layers behind it.
-    """
-    if head_rate == 1:
-        return [{"params": list(network.parameters())}]
-    trunk = [
-        p for part in network.modules() if isinstance(part, Backbone) for p in part.parameters()
-    ]
-    inside = {id(p) for p in trunk}
-    head = [p for p in network.parameters() if id(p) not in inside]
-    return [{"params": trunk, "times": 1.0}, {"params": head, "times": head_rate}]

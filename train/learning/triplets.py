@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from train.learning.accuracy import top1_of_neighbours
 from train.learning.collapse import SpreadWatch, hardest_loss
 from train.learning.losses import DynamicMargin, Triplets, mine_semihard, triplet_loss
 from train.learning.objective import Update
@@ -82,6 +83,7 @@ class TripletObjective:
             "margin": margin,
             "triplets": float(len(mined[0])),
             "spread": spread,
+            **top1_of_neighbours(embeddings, targets),
         }
 
     def finished(self) -> bool:
@@ -155,7 +157,8 @@ class SemihardObjective:
             left = float(loss.detach())
         else:
             left = hardest_loss(embeddings, targets, margin)
-        return {"loss": left, "triplets": float(len(mined[0])), "spread": self._spread}
+        numbers = {"loss": left, "triplets": float(len(mined[0])), "spread": self._spread}
+        return {**numbers, **top1_of_neighbours(embeddings, targets)}
 
     def finished(self) -> bool:
         return False

@@ -33,7 +33,7 @@ class Soundception(nn.Module):
     published weights fit the whole only.
     """
 
-    extra_outputs = ("attention",)
+    extra_outputs = ("attention", "time_attention")
 
     def __init__(
         self,
@@ -79,10 +79,12 @@ class Soundception(nn.Module):
             return embedding, logits, self._auxiliary_logits(middle)
         return embedding, logits
 
-    def with_extra_outputs(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return embedding, logits and the attention (B, F', T'), in one pass."""
-        embedding, logits, attention = self._main_branch(self.trunk.model.features[: self.split](x))
-        return embedding, logits, attention.squeeze(1)
+    def with_extra_outputs(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Return embedding, logits, and both attentions (B, F', T') and (B, T''), in one pass."""
+        middle = self.trunk.model.features[: self.split](x)
+        embedding, logits, attention = self._main_branch(middle)
+        in_time = self._time_attention(self.auxiliary(middle)).flatten(1)
+        return embedding, logits, attention.squeeze(1), in_time
 
     def _main_branch(self, middle: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         features = self.trunk.model.features[self.split :](middle)
@@ -101,9 +103,13 @@ class Soundception(nn.Module):
     def _auxiliary_logits(self, middle: Tensor) -> Tensor:
         """Return features of each time step times the sigmoid of their detector, averaged."""
         steps = self.auxiliary(middle)
-        attended = steps * torch.sigmoid(self.time_detector(steps))
+        attended = steps * self._time_attention(steps)
         logits: Tensor = self.classify_auxiliary(attended.mean(dim=(2, 3)))
         return logits
+
+    def _time_attention(self, steps: Tensor) -> Tensor:
+        """Return the sigmoid (B, 1, 1, T'') of the detector of time steps (B, 768, 1, T'')."""
+        return torch.sigmoid(self.time_detector(steps))
 
     def stage_modules(self) -> dict[str, list[nn.Module]]:
         """Return what a stage of training moves.

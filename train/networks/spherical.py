@@ -75,6 +75,12 @@ class SphericalKMeans(nn.Module):
         self.weight += torch.bincount(nearest, minlength=len(self.weight))
         return float(cosine.mean())
 
+    @torch.no_grad()
+    def mean_cosine(self, x: Tensor) -> float:
+        """Return the mean cosine of the frames of windows x to their nearest base."""
+        frames = self._frames(x.to(self.mean.device)).flatten(0, 1)
+        return float((frames @ self.bases.T).amax(dim=1).mean())
+
     def _frames(self, x: Tensor) -> Tensor:
         """Return whitened frames of unit length (B, T, width)."""
         frames = x.flatten(1, 2).transpose(1, 2)

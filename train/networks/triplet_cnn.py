@@ -16,13 +16,13 @@ DROPOUT = {"cnn1": 0.5, "cnn2": 0.0}
 
 
 class TripletCnn(nn.Module):
-    """(B, channels, n_mels, frames) -> embedding (B, 128) of unit length, and the last layer.
+    """(B, channels, n_mels, frames) -> embedding (B, 128), and the last layer in place of logits.
 
-    The last layer is the embedding before normalisation, in place of logits. Table 2 of the paper:
-    `cnn1` has two multiscale modules and dropout after the dense layers, `cnn2` four and none;
-    dense layers 256, 256, 128, the last linear. Reading taken where the paper is silent: as in
-    MS-CNN, with ReLU after the first two dense; the embedding is normalised, which the margins of
-    0.5 and 1.0 on squared distances presume (they end at 4).
+    Table 2 of the paper: `cnn1` has two multiscale modules and dropout after the dense layers,
+    `cnn2` four and none; dense layers 256, 256, 128, the last linear. Reading taken where the paper
+    is silent: as in MS-CNN, with ReLU after the first two dense. The embedding is the last layer,
+    of unit length where it is to `normalise`: margins of 0.5 and 1.0 on squared distances suit
+    those of unit vectors, which end at 4.
     """
 
     def __init__(
@@ -33,6 +33,7 @@ class TripletCnn(nn.Module):
         width: int = 64,
         dropout: float | None = None,
         time_pool: int = 1,
+        normalise: bool = True,
     ) -> None:
         super().__init__()
         if variant not in STRIDES:
@@ -42,6 +43,7 @@ class TripletCnn(nn.Module):
         strides = STRIDES[variant]
         rate = DROPOUT[variant] if dropout is None else dropout
         self.time_pool = time_pool
+        self.normalise = normalise
         self.first = nn.Conv2d(channels, width, 3, padding=1)
         self.modules_ = nn.ModuleList(MultiscaleModule(width) for _ in strides)
         self.bottlenecks = nn.ModuleList(
@@ -65,4 +67,4 @@ class TripletCnn(nn.Module):
         for module, bottleneck in zip(self.modules_, self.bottlenecks, strict=True):
             x = torch.relu(bottleneck(module(x)))
         last: Tensor = self.dense(x.mean(dim=(2, 3)))
-        return functional.normalize(last, dim=1), last
+        return functional.normalize(last, dim=1) if self.normalise else last, last

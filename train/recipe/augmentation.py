@@ -25,6 +25,8 @@ class AugmentSpec:
     # A smooth random frequency response within +- this: another microphone, another distance.
     equaliser_db: float = 0.0
     stretch: float = 0.0  # time dilation within 1 +- this, about the middle of the window
+    # Time dilation of every window within 1 +- this, by more or less of its recording (S4).
+    dilation: float = 0.0
     shift_bands: int = 0  # shift along the mel axis within +- this
     time_shift_share: float = 0.0  # probability of a circular shift in time
     masks: int = 0  # SpecAugment: this many masks per axis (Park et al. 2019)
@@ -55,6 +57,8 @@ class AugmentSpec:
             most = SMALLER_MOST.get(name, 1.0)
             if not 0 <= getattr(self, name) <= most:
                 raise ValueError(f"{name}: {getattr(self, name)} is outside 0..{most:g}")
+        if not 0 <= self.dilation <= 0.5:
+            raise ValueError(f"dilation: {self.dilation} is outside 0..0.5")
         if not 0 <= self.mixup_alpha <= 1000:
             raise ValueError(f"mixup_alpha: {self.mixup_alpha} is outside 0..1000")
         for name in RANGES:

@@ -24,12 +24,14 @@ class ClassifierSpec:
 class KnnSpec:
     """The `k` nearest training embeddings vote (Clementino and Colonna 2020).
 
-    At most `points` embeddings are kept, evenly by species.
+    At most `points` embeddings are kept, evenly by species. The `votes` are all `equal`, or
+    `fading` with distance, so that a window far from all training has next to none.
     """
 
     kind: Literal["knn"] = "knn"
     k: int = 5
     points: int = 4000
+    votes: Literal["fading", "equal"] = "fading"
 
     def __post_init__(self) -> None:
         if self.k < 1 or self.points < self.k:

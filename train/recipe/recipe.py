@@ -20,11 +20,18 @@ from train.recipe.objectives import (
     KMeansSpec,
     ObjectiveSpec,
 )
-from train.recipe.sections import CropSpec, NetworkSpec, PseudoSpec, SplitSpec, StageSpec
+from train.recipe.sections import (
+    LONGEST_S,
+    CropSpec,
+    NetworkSpec,
+    PseudoSpec,
+    SplitSpec,
+    StageSpec,
+)
 
 __all__ = ["OPTIMISERS", "SCHEDULES", "Recipe"]
 
-OPTIMISERS = ("adagrad", "adam", "adamw", "rmsprop", "sgd")
+OPTIMISERS = ("adagrad", "adam", "adamw", "ranger", "rmsprop", "sgd")
 SCHEDULES = ("constant", "cosine")
 FRAMES = ("segmentation",)  # networks that say when, not only whether
 # What training does not depend on.
@@ -36,13 +43,18 @@ INDECISIVE = (
 NEWCOMERS: tuple[tuple[str, str, Any], ...] = (
     ("", "head_rate", 1.0),
     ("", "crop", None),
+    ("", "least_s", 0.0),
     ("", "pseudo", None),
     ("", "keep", "last"),
     ("network", "weights", ""),
+    ("", "patience", 0),
+    ("", "warm_up_steps", 60),
     ("objective", "margin_rule", "separate_runs"),
     ("objective", "mining_distance", "squared_euclidean"),
     ("objective", "secondary", 0.0),
     ("objective", "frame_weight", 0.0),
+    ("classifier", "votes", "fading"),
+    ("augment", "dilation", 0.0),
     ("augment", "animals_share", 0.0),
     ("augment", "animals_snr_db", [0.0, 25.0]),
 )
@@ -59,10 +71,13 @@ class Recipe:
     rejection rule lets pass; `notes` go into the model card. `left_out_share` is the share of the
     steps that each training with species left out has (`train.learning.leaving_out`; 0: there is
     none). `head_rate` is how many times the learning rate the layers behind a published trunk have.
-    `keep` says which epoch's weights are used. `classifier` is trained on frozen embeddings, where
-    the network has no logits of its own. `pseudo` makes it a recipe for `edge-train segment` and
-    `shift`. `paper` and `section` say where the system was published, and `departs` in which keys
-    the recipe differs from it, each with the reason.
+    The `cosine` schedule begins with `warm_up_steps` in which the learning rate rises. `keep` says
+    which epoch's weights are used; after `patience` epochs without a lower validation loss training
+    ends (0: it does not). `classifier` is trained on frozen embeddings, where the network has no
+    logits of its own. Recordings shorter than `least_s` are repeated from their beginning in
+    training. `pseudo` makes it a recipe for `edge-train segment` and `shift`. `paper` and `section`
+    say where the system was published, and `departs` in which keys the recipe differs from it, each
+    with the reason.
     """
 
     name: str
@@ -71,16 +86,19 @@ class Recipe:
     objective: ObjectiveSpec
     steps: int
     steps_per_epoch: int = 100
-    optimiser: Literal["adagrad", "adam", "adamw", "rmsprop", "sgd"] = "adamw"
+    optimiser: Literal["adagrad", "adam", "adamw", "ranger", "rmsprop", "sgd"] = "adamw"
     schedule: Literal["constant", "cosine"] = "cosine"
+    warm_up_steps: int = 60
     learning_rate: float = 1e-3
     weight_decay: float = 1e-4
     head_rate: float = 1.0
     keep: Literal["last", "least_validation_loss"] = "last"
+    patience: int = 0
     classifier: AnyClassifierSpec | None = None
     stages: tuple[StageSpec, ...] = ()
     augment: AugmentSpec = field(default_factory=AugmentSpec)
     crop: CropSpec | None = None
+    least_s: float = 0.0
     pseudo: PseudoSpec | None = None
     seed: int = 0
     members: int = 1
@@ -114,6 +132,11 @@ class Recipe:
             raise SpecError(f"stages: their steps add up to {in_stages}, but steps is {self.steps}")
         if not 0 <= self.left_out_share <= 1:
             raise SpecError(f"left_out_share: {self.left_out_share} is outside 0..1")
+        for name in ("warm_up_steps", "patience"):
+            if getattr(self, name) < 0:
+                raise SpecError(f"{name}: {getattr(self, name)} is below 0")
+        if not 0 <= self.least_s <= LONGEST_S:
+            raise SpecError(f"least_s: {self.least_s} is outside 0..{LONGEST_S:g}")
         if not 0 < self.head_rate <= 1000:
             raise SpecError(f"head_rate: {self.head_rate} is outside 0..1000")
 
@@ -144,12 +167,6 @@ class Recipe:
             raise SpecError(
                 "network spherical_kmeans and objective spherical_kmeans need each other"
             )
-        scored = isinstance(self.objective, CrossEntropySpec) and self.classifier is None
-        if self.keep != "last" and not scored:
-            raise SpecError(
-                f"keep: {self.keep} needs objective cross_entropy without a classifier: others "
-                "have no validation loss"
-            )
         if isinstance(self.objective, DistilSpec) != (self.network.kind == "local"):
             raise SpecError("network local and objective distil need each other")
 
@@ -173,7 +190,7 @@ class Recipe:
             )
         if self.crop is not None:
             raise SpecError("pseudo and crop both say where windows start: leave one of them out")
-        for name in ("stretch", "time_shift_share", "masks"):
+        for name in ("stretch", "dilation", "time_shift_share", "masks"):
             if getattr(self.augment, name):
                 raise SpecError(
                     f"augment.{name} would move sound away from its pseudo label: leave it out of "
@@ -207,6 +224,6 @@ class Recipe:
         # Left out where neutral, so that a checkpoint from before there were any is resumed.
         for section, key, neutral in NEWCOMERS:
             values = decisive[section] if section else decisive
-            if values.get(key, neutral) == neutral:
+            if values is not None and values.get(key, neutral) == neutral:
                 values.pop(key, None)
         return canonical_digest(decisive)

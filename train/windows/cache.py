@@ -32,21 +32,25 @@ MAX_S = LONGEST_S
 class ComponentCache:
     """Files `<folder>/<component digest>/<sha256 of the recording>.npy`.
 
-    Each holds (channels, n_mels, frames) float16 dB.
+    Each holds (channels, n_mels, frames) float16 dB. A recording shorter than a window, or than
+    `least_s`, is repeated from its beginning; with a `least_s` it has a folder of its own.
     """
 
     folder: Path
     spec: FrontendSpec
+    least_s: float = 0.0
 
     def path(self, recording: Recording) -> Path:
         """Return where the components of `recording` are kept."""
-        return self.folder / self.spec.component_digest[:16] / f"{recording.sha256}.npy"
+        repeated = f"-{self.least_s:g}s" if self.least_s else ""
+        name = f"{self.spec.component_digest[:16]}{repeated}"
+        return self.folder / name / f"{recording.sha256}.npy"
 
     def load(self, recording: Recording) -> NDArray[np.float16]:
         """Return the components of one recording, from the cache or computed now."""
         file = self.path(recording)
         if not file.exists():
-            _compute(self.spec, recording.path, file)
+            _compute(self.spec, self.least_s, recording.path, file)
         components: NDArray[np.float16] = np.load(file)
         return components
 
@@ -56,13 +60,14 @@ class ComponentCache:
         # A process of its own takes seconds to start, and computes nothing sooner.
         if workers < 2 or not missing:
             for recording in missing:
-                _compute(self.spec, recording.path, self.path(recording))
+                _compute(self.spec, self.least_s, recording.path, self.path(recording))
             return
         with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
             specs = [self.spec] * len(missing)
             audio = [r.path for r in missing]
             files = [self.path(r) for r in missing]
-            for _ in pool.map(_compute, specs, audio, files):
+            least = [self.least_s] * len(missing)
+            for _ in pool.map(_compute, specs, least, audio, files):
                 pass  # asked for, so that a failure is raised here
 
 
@@ -73,8 +78,9 @@ def to_power(components: NDArray[np.float16]) -> NDArray[np.float32]:
     return power
 
 
-def _compute(spec: FrontendSpec, audio: Path, file: Path) -> None:
-    samples = loop_to(read_audio(audio, spec.sample_rate_hz, max_s=MAX_S), spec.window_samples)
+def _compute(spec: FrontendSpec, least_s: float, audio: Path, file: Path) -> None:
+    least = max(spec.window_samples, round(least_s * spec.sample_rate_hz))
+    samples = loop_to(read_audio(audio, spec.sample_rate_hz, max_s=MAX_S), least)
     components = power_to_db(Frontend(spec).components(samples)).astype(np.float16)
     with replacing(file) as staged:
         np.save(staged, components)

@@ -11,12 +11,14 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from edge.bundle.bins import first_channel
 from edge.bundle.spec import FrontendSpec
 from edge.errors import UserError
 from train.corpus.corpus import Recording
 from train.networks.segmentation import SCALE
 from train.windows.activity import measure_activity
 from train.windows.cache import ComponentCache, to_power
+from train.windows.dilation import dilated
 from train.windows.sampling import Drawn, Sampling, short_enough
 from train.windows.survey import HOP_FRAMES, RecordingWindows, is_known, survey
 
@@ -70,7 +72,7 @@ class TrainingWindows:
         """
         windows = self._recording(rng, label)
         starts = windows.starts if len(windows.starts) else windows.silent_starts
-        return self._cut(windows, self._start(rng, windows, starts))
+        return self._cut(rng, windows, self._start(rng, windows, starts))
 
     def labelled(self, rng: np.random.Generator, label: int) -> Drawn:
         """Draw a window of a recording of species number `label`, with what is true of it.
@@ -87,7 +89,7 @@ class TrainingWindows:
             if steps is not None:  # it is known when a species in the background calls
                 labels[(steps == 0).all(axis=0)] = 0
             labels[label] = 1
-        return Drawn(power=self._cut(windows, start), labels=labels, steps=steps)
+        return Drawn(power=self._cut(rng, windows, start), labels=labels, steps=steps)
 
     def nothing(self) -> Array | None:
         """Return the time steps (T', K) of a window that has none of the species.
@@ -133,7 +135,7 @@ class TrainingWindows:
         groups = self._others[kinds[rng.choice(len(kinds), p=weights / weights.sum())]]
         group = groups[list(groups)[rng.integers(len(groups))]]
         windows = group[rng.integers(len(group))]
-        return self._cut(windows, self._near(rng, windows, windows.starts))
+        return self._cut(rng, windows, self._near(rng, windows, windows.starts))
 
     def _start(self, rng: np.random.Generator, windows: RecordingWindows, starts: Starts) -> int:
         """Draw the first frame of a window of a species.
@@ -157,8 +159,12 @@ class TrainingWindows:
         last = int(windows.components.shape[2]) - self.spec.component_frames
         return min(int(rng.choice(starts)) + int(rng.integers(HOP_FRAMES)), last)
 
-    def _cut(self, windows: RecordingWindows, start: int) -> Array:
-        return to_power(windows.components[:, :, start : start + self.spec.component_frames])
+    def _cut(self, rng: np.random.Generator, windows: RecordingWindows, start: int) -> Array:
+        frames, dilation = self.spec.component_frames, self.sampling.dilation
+        if not dilation:
+            return to_power(windows.components[:, :, start : start + frames])
+        factor = rng.uniform(1 - dilation, 1 + dilation)
+        return dilated(windows.components, start=start, frames=frames, factor=factor)
 
     def _steps(self, windows: RecordingWindows, start: int) -> Array | None:
         """Return the pseudo labels (T', K) of a window, at the middle of each time step."""
@@ -186,7 +192,9 @@ class TrainingWindows:
 def most_active_window(components: NDArray[np.float16], spec: FrontendSpec) -> Array:
     """Return mel power (channels, n_mels, frames) of a recording's most active window."""
     frames = spec.component_frames
-    activity = measure_activity(components[0], window_frames=frames, hop_frames=HOP_FRAMES)
+    activity = measure_activity(
+        first_channel(spec, components), window_frames=frames, hop_frames=HOP_FRAMES
+    )
     start = int(activity.starts[activity.level_db.argmax()])
     return to_power(components[:, :, start : start + frames])
 

@@ -1,7 +1,8 @@
 """Seconds of a recording as frames of its components.
 
 They say to which frames a mark of a person or of a network belongs. A recording shorter than a
-window is repeated to fill one (`train.windows.audio.loop_to`), and so is what was said of it.
+window, or than a recipe's `least_s`, is repeated to fill it (`train.windows.audio.loop_to`), and so
+is what was said of it.
 """
 
 from __future__ import annotations
@@ -18,13 +19,16 @@ from train.corpus.corpus import Recording
 __all__ = ["frame_times", "marked_frames", "trained_frames"]
 
 Mask = NDArray[np.bool_]
+PADDING_S = 0.1  # frames may be so much longer than the recording that they are of
 SHORTEST_S = 0.5  # what has to be left of a recording when speech is cut out
 
 
 def frame_times(recording: Recording, spec: FrontendSpec, frames: int) -> NDArray[np.float64]:
     """Return the time in the recording of the middle of each of its `frames`, in seconds."""
     seconds = np.arange(frames) / spec.frames_per_second
-    looped = 0 < recording.seconds < spec.window_s
+    length_s = recording.seconds
+    repeated = frames / spec.frames_per_second > length_s + PADDING_S
+    looped = 0 < length_s < spec.window_s or (length_s > 0 and repeated)
     times: NDArray[np.float64] = np.mod(seconds, recording.seconds) if looped else seconds
     return times
 

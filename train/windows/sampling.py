@@ -23,12 +23,14 @@ Array = NDArray[np.float32]
 class Sampling:
     """What a recipe says of where windows are cut and what is true of them.
 
-    By default, a window has its recording's label.
+    By default, a window has its recording's label. With `dilation` it is of up to so much more or
+    less of the recording than its length.
     """
 
     crop: CropSpec | None = None
     secondary: float = 0.0
     pseudo: PseudoLabels | None = None
+    dilation: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)

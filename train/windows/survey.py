@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from edge.bundle.bins import first_channel
 from edge.bundle.spec import FrontendSpec
 from train.corpus.corpus import Recording
 from train.recipe.sections import CropSpec
@@ -90,13 +91,12 @@ def survey(
         components = components[:, :, frames]
     known = is_known(recording, labels)
     given = sampling.pseudo.targets(recording, spec, total) if sampling.pseudo and known else {}
-    targets = {species: _below(silent, states[frames]) for species, states in given.items()}
-    activity = measure_activity(components[0], window_frames=window, hop_frames=HOP_FRAMES)
+    targets = {k: _below(silent, states[frames]) for k, states in given.items()}
+    activity = _activity(components, spec)
     inside = _inside(activity, silent, window)
-    active = activity.active & ~inside
     windows = RecordingWindows(
         components=components,
-        starts=activity.starts[active if active.any() else ~inside],
+        starts=activity.starts[_heard(activity, inside)],
         silent=silent if silent.any() else None,
         silent_starts=activity.starts[inside],
         secondary=tuple(labels.index(n) for n in recording.secondary_labels if n in labels),
@@ -105,9 +105,20 @@ def survey(
         ends_heard=_has_whole_ends(recording, sampling.crop),
     )
     quiet = (activity.quiet | inside) & ~_touch(activity, targets, window)
+    has_pauses = recording.role in ("known", "unknown") and quiet.any()
     pauses = RecordingWindows(components=components, starts=activity.starts[quiet])
-    has_pauses = recording.role in ("known", "unknown") and len(pauses.starts) > 0
     return Survey(windows=windows, pauses=pauses if has_pauses else None)
+
+
+def _activity(components: NDArray[np.float16], spec: FrontendSpec) -> Activity:
+    heard = first_channel(spec, components)
+    return measure_activity(heard, window_frames=spec.component_frames, hop_frames=HOP_FRAMES)
+
+
+def _heard(activity: Activity, inside: Mask) -> Mask:
+    """Return which windows are active beside those in marked pauses, or all of these beside."""
+    active: Mask = activity.active & ~inside
+    return active if active.any() else ~inside
 
 
 def _below(silent: Mask, states: Array) -> Array:

@@ -62,7 +62,7 @@ OPTIONS: dict[str, dict[str, object]] = {
 }
 LABELS = ("hummer", "whistler", "peeper")
 ACTIVATIONS: tuple[Activation, ...] = ("sigmoid", "softmax", "softmax_other")
-OUTPUTS = {"segmentation": "frames", "soundception": "attention"}
+OUTPUTS = {"segmentation": ("frames",), "soundception": ("attention", "time_attention")}
 
 
 def network(kind: str) -> nn.Module:
@@ -98,8 +98,9 @@ def bundle(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 
 
 def test_the_bundle_has_the_output_and_its_golden_window_holds_it(bundle: Bundle) -> None:
-    name = OUTPUTS[bundle.manifest.name]
-    assert bundle.manifest.extra_outputs == (name,)
+    names = OUTPUTS[bundle.manifest.name]
+    assert bundle.manifest.extra_outputs == names
+    name = names[0]
     assert (bundle.manifest.frame_threshold, bundle.manifest.attention) == (
         (0.5, False) if name == "frames" else (None, True)
     )
@@ -107,19 +108,21 @@ def test_the_bundle_has_the_output_and_its_golden_window_holds_it(bundle: Bundle
     if name == "attention":
         assert bundle.golden.extra_outputs[name].sum() == pytest.approx(1, abs=1e-4)
         assert (bundle.golden.extra_outputs[name] >= 0).all()
+        in_time = bundle.golden.extra_outputs["time_attention"]
+        assert ((in_time > 0) & (in_time < 1)).all()
     else:
         _, _, count = SPECS["segmentation"].shape
         assert bundle.golden.extra_outputs[name].shape == (-(-count // 32), len(LABELS))
 
 
 def test_any_batch_gives_what_one_pass_of_torch_gives(bundle: Bundle) -> None:
-    name, twin = OUTPUTS[bundle.manifest.name], network(bundle.manifest.name)
+    names, twin = OUTPUTS[bundle.manifest.name], network(bundle.manifest.name)
     assert isinstance(twin, Segmentation | Soundception)
     shape = onnx.load(str(bundle.model_path)).graph.input[0].type.tensor_type.shape
     assert shape.dim[0].dim_param
     for batch in (1, 3):
         x = np.random.default_rng(batch).random((batch, *bundle.frontend.shape), np.float32)
-        answers = OnnxBackend(bundle.model_path).infer_named(x, ("embedding", "logits", name))
+        answers = OnnxBackend(bundle.model_path).infer_named(x, ("embedding", "logits", *names))
         with torch.no_grad():
             expected = twin.with_extra_outputs(torch.from_numpy(x))
             for mine, theirs in zip(expected, twin(torch.from_numpy(x)), strict=False):
@@ -141,23 +144,23 @@ def test_frames_mean_something_where_all_labels_can_be_absent() -> None:
 class Off(nn.Module):
     """The same network with another extra output."""
 
-    def __init__(self, inner: nn.Module, extra_outputs: str) -> None:
+    def __init__(self, inner: nn.Module, extra_outputs: tuple[str, ...]) -> None:
         super().__init__()
-        self.inner, self.extra_outputs = inner, (extra_outputs,)
+        self.inner, self.extra_outputs = inner, extra_outputs
 
-    def with_extra_outputs(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def with_extra_outputs(self, x: Tensor) -> tuple[Tensor, ...]:
         assert isinstance(self.inner, Segmentation | Soundception)
-        embedding, logits, extra_outputs = self.inner.with_extra_outputs(x)
-        return embedding, logits, extra_outputs + 0.01
+        embedding, logits, *extra_outputs = self.inner.with_extra_outputs(x)
+        return embedding, logits, *(output + 0.01 for output in extra_outputs)
 
 
 def test_a_further_output_that_differs_is_refused(bundle: Bundle) -> None:
-    name = OUTPUTS[bundle.manifest.name]
+    names = OUTPUTS[bundle.manifest.name]
     off, x = (
-        Off(network(bundle.manifest.name), name),
+        Off(network(bundle.manifest.name), names),
         np.ones((2, *bundle.frontend.shape), np.float32),
     )
-    with pytest.raises(UserError, match=rf"ONNX Runtime and torch differ in {name} by 0.01"):
+    with pytest.raises(UserError, match=rf"ONNX Runtime and torch differ in {names[0]} by 0.01"):
         verify_onnx(bundle.model_path.read_bytes(), off, x)
 
 
@@ -212,7 +215,7 @@ def quantize(bundle: Path, windows: Path, *arguments: str) -> Result:
 
 
 def test_eight_bits_keep_what_the_network_answers_further(bundle: Bundle, tmp_path: Path) -> None:
-    name = OUTPUTS[bundle.manifest.name]
+    name = OUTPUTS[bundle.manifest.name][0]
     copy = shutil.copytree(bundle.path, tmp_path / "copy")
     windows = windows_file(tmp_path / "windows.npz", bundle)
     result = quantize(copy, windows)

@@ -180,6 +180,22 @@ def test_a_bundle_from_before_the_frames_were_golden_is_taken(tmp_path: Path) ->
     assert spans(run(played(CALLS, (1000,)), load_model(old))[0]).keys() == TRUE.keys()
 
 
+def test_attention_in_time_is_told_in_the_manifest_beside_the_other(tmp_path: Path) -> None:
+    timing = choir_bundle(tmp_path / "timing", attention=True, time_attention=True)
+    assert timing.manifest.format_version == 5
+    assert timing.manifest.extra_outputs == ("attention", "time_attention")
+    assert timing.golden.extra_outputs["time_attention"].ndim == 1
+    with pytest.raises(ValueError, match="time_attention: has no meaning without attention"):
+        dataclasses.replace(timing.manifest, attention=False)
+    with pytest.raises(BundleError, match=r"golden\.npz: array 'time_attention' is missing"):
+        choir_bundle(
+            tmp_path / "lacking",
+            attention=True,
+            time_attention=True,
+            golden_errors={"time_attention": np.nan},
+        )
+
+
 def test_attention_is_told_in_the_manifest_and_has_to_be_golden(tmp_path: Path) -> None:
     seeing = choir_bundle(tmp_path / "seeing", attention=True)
     assert (seeing.manifest.format_version, seeing.manifest.extra_outputs) == (4, ("attention",))

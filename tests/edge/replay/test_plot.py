@@ -154,6 +154,35 @@ def test_attention_lies_over_the_spectrogram_where_the_network_looks(
     assert parts["late", "high"] > 5 * parts["early", "high"]
 
 
+def test_attention_in_time_is_a_strip_at_the_bottom(tmp_path: Path) -> None:
+    import matplotlib.image
+
+    sounds = melody()
+    sounds[len(sounds) // 2 :] = noise(3, level=1e-3)
+    file = write_audio(tmp_path / "half.wav", sounds)
+    timing = choir_bundle(tmp_path / "timing", attention=True, time_attention=True)
+    looked = attention_over(file, load_model(timing), duration_s=6.0, hop_s=0.5)
+    assert looked is not None
+    assert looked.in_time is not None
+    assert looked.in_time.shape == (COLUMNS,)
+    assert 0 <= looked.in_time.min() <= looked.in_time.max() <= 1 + 1e-6
+    plot = tmp_path / "half.png"
+    result = CliRunner().invoke(
+        main, ["replay", file, "--bundle", str(timing.path), "--plot", str(plot)]
+    )
+    assert result.exit_code == 0, result.output
+    picture = matplotlib.image.imread(plot)[..., :3]
+    grey = (picture.max(axis=2) - picture.min(axis=2) < 0.02) & (picture.max(axis=2) < 0.999)
+    blank = choir_bundle(tmp_path / "blank", attention=True)
+    CliRunner().invoke(main, ["replay", file, "--bundle", str(blank.path), "--plot", str(plot)])
+    without = matplotlib.image.imread(plot)[..., :3]
+    rows = np.flatnonzero((np.abs(picture - without).max(axis=2) > 0.05).mean(axis=1) > 0.5)
+    height = len(picture)
+    assert 0.015 * height < len(rows) < 0.05 * height
+    assert rows.min() > height * 0.8
+    assert grey[rows].mean() > 0.3
+
+
 def test_attention_is_the_mean_of_the_windows_that_overlap(seeing: Bundle, tmp_path: Path) -> None:
     file = write_audio(tmp_path / "melody.wav", melody())
     judge = load_model(seeing)

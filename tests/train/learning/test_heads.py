@@ -51,6 +51,23 @@ def test_neighbours_vote_as_scikit_learns_do() -> None:
     assert (np.count_nonzero(votes, axis=1) > 1).any(), "some windows are disputed"
 
 
+@pytest.mark.parametrize("scale", [1, 100])
+def test_equal_votes_are_scikit_learns_for_embeddings_of_any_length(scale: float) -> None:
+    from sklearn.neighbors import KNeighborsClassifier
+
+    embedding, classes = clusters()
+    asked, _ = clusters(seed=1)
+    spec = KnnSpec(k=7, points=10_000, votes="equal")
+    ours = fit_neighbours(embedding * np.float32(scale), classes, count=4, spec=spec, seed=0)(
+        torch.from_numpy(asked * np.float32(scale))
+    )
+    theirs = KNeighborsClassifier(7).fit(embedding, classes).predict_proba(asked)
+    extra = np.exp(ours.numpy()) - 7 * theirs
+    assert (extra > -1e-5).all()
+    assert (extra <= 0.5 + 1e-5).all()
+    assert ours.isfinite().all(), "species without a vote are ranked by their nearest point"
+
+
 def test_votes_do_not_hang_on_the_last_digit() -> None:
     """Of points at nearly one distance, rounding decides which is the fifth: it must not matter."""
     rng = np.random.default_rng(4)

@@ -115,5 +115,7 @@ def test_the_recipes_of_the_stages_follow_each_other() -> None:
     assert shift.learning_rate == segment.learning_rate / 2 == train.learning_rate / 2
     assert train.network == segment.network == shift.network
     assert shift.augment.animals_share > 0
+    assert not train.augment.noise_share
     assert not segment.augment.noise_share
+    assert shift.augment.noise_share > 0
     assert load_recipe(RECIPES / "s5-classification.yaml").crop == CropSpec()

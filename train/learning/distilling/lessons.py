@@ -27,6 +27,7 @@ from train.recipe.recipe import Recipe
 __all__ = ["Lessons"]
 
 AT_ONCE = 64
+LEAST_SCORE = 1e-12  # whose logarithm is finite
 Validation = Callable[[nn.Module], dict[str, float]]
 
 
@@ -86,9 +87,10 @@ class Lessons:
         )
 
     def _watch(self, objective: DistilObjective, own: NDArray[np.int64], window: int) -> Validation:
-        """Return top-1 per recording, and AUROC of windows of other species, where there are any.
+        """Return top-1 per recording, loss, and AUROC of windows of other species, if any.
 
-        Windows are those in which the teacher hears what the recording is labelled with.
+        The loss is the cross-entropy of the species. Windows are those in which the teacher hears
+        what the recording is labelled with.
         """
         animals = [
             r
@@ -127,7 +129,11 @@ def _measures(
     right = [scores[row].mean(0).argmax() == species[row][0] for row in rows]
     from sklearn.metrics import roc_auc_score  # imports slowly
 
-    result = {"validation_top1": float(np.mean(right))}
+    of_species = scores[np.flatnonzero(known), species[known]]
+    result = {
+        "validation_top1": float(np.mean(right)),
+        "validation_loss": float(-np.log(np.maximum(of_species, LEAST_SCORE)).mean()),
+    }
     if not known.all():
         result["validation_auroc"] = float(roc_auc_score(known, scores.max(1)))
     return result

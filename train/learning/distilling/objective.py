@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from train.learning.accuracy import top1_of_logits
 from train.learning.distilling.mixtures import Mixtures, disguised
 from train.learning.distilling.spectra import MelSpectra
 from train.learning.distilling.teacher import Teacher
@@ -61,7 +62,9 @@ class DistilObjective(Stateless):
             for name in ("embedding", "scores", "frames")
         )
         update(loss)
-        return {"loss": float(loss.detach()), **{k: float(v.detach()) for k, v in losses.items()}}
+        numbers = {"loss": loss, **losses}
+        top1 = top1_of_logits(logits, drawn.shares[:, :-1])
+        return {**{name: float(value.detach()) for name, value in numbers.items()}, **top1}
 
     def _heard_frames(self, rng: np.random.Generator) -> tuple[int, int]:
         """Return the first of the frames that lie in what the teacher hears, and how many."""
