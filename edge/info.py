@@ -7,7 +7,7 @@ from typing import Any
 
 from edge.bundle import Bundle, FrontendSpec, Label
 from edge.bundle.animal import AnimalRule
-from edge.bundle.manifest import SCORE_THRESHOLD
+from edge.bundle.heads import SCORE_THRESHOLD
 from edge.bundle.overlap import shared_hop
 from edge.bundle.precision import LeastScore
 

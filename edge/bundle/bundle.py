@@ -32,7 +32,7 @@ from edge.bundle.features import Frontend
 from edge.bundle.golden import Golden
 from edge.bundle.heads import Head, Verdicts
 from edge.bundle.labels import Label
-from edge.bundle.manifest import FP32, PRECISIONS, SCORE_THRESHOLD, Manifest
+from edge.bundle.manifest import FP32, PRECISIONS, Manifest
 from edge.bundle.occurrence import Occurrence
 from edge.bundle.probability import ScoreCalibration
 from edge.bundle.signature import Signature
@@ -215,12 +215,8 @@ class Bundle:
 
         None where a window carries one label at most.
         """
-        if self.manifest.activation != "sigmoid":
-            return None
-        own = self.manifest.label_thresholds
-        return np.array(
-            [own.get(label.label, SCORE_THRESHOLD) for label in self.labels], np.float32
-        )
+        thresholds = self.manifest.thresholds
+        return np.array(thresholds, np.float32) if thresholds else None
 
     @property
     def model_path(self) -> Path:

@@ -30,6 +30,7 @@ from edge.errors import SpecError, shown
 
 __all__ = [
     "RULES",
+    "SCORE_THRESHOLD",
     "Activation",
     "Blend",
     "Column",
@@ -48,6 +49,7 @@ __all__ = [
 
 Array = NDArray[np.float32]
 Activation = Literal["softmax", "softmax_other", "sigmoid"]
+SCORE_THRESHOLD = 0.5  # of labels without a threshold of their own, where a window carries several
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,12 +72,16 @@ class Head:
     need not add up to 1. `scale` is the spread of the raw novelty on validation knowns: novelty =
     sigmoid((raw - threshold) / scale), so that values of different files, configurations and
     bundles are comparable. A score is not a probability.
+
+    With `sigmoid` a window carries every label whose score reaches its own of `label_thresholds`
+    (K,), or 0.5 where there are none. With the others it carries the best one.
     """
 
     activation: Activation
     rule: Rule
     threshold: float
     scale: float
+    label_thresholds: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         if self.activation not in get_args(Activation):
@@ -88,12 +94,24 @@ class Head:
                 f"head threshold {self.threshold} and scale {self.scale}: need finite numbers and "
                 "a scale above 0"
             )
+        if self.label_thresholds and self.activation != "sigmoid":
+            raise SpecError(f"label thresholds have no meaning with {self.activation}")
 
     def __call__(self, embedding: Array, logits: Array) -> Verdicts:
         """Judge embeddings (B, D) and logits (B, K)."""
         raw = np.asarray(self.rule.novelty(embedding, logits), np.float64)
         novelty = _sigmoid((raw - self.threshold) / self.scale)
         return Verdicts(scores=self.scores(logits), novelty=novelty, accepted=raw <= self.threshold)
+
+    def given(self, verdicts: Verdicts) -> NDArray[np.bool_]:
+        """Return which labels (B, K) the windows carry: none where one is rejected."""
+        scores = verdicts.scores
+        if self.activation == "sigmoid":
+            least = np.array(self.label_thresholds or SCORE_THRESHOLD, np.float32)
+            given: NDArray[np.bool_] = scores >= least
+        else:
+            given = np.arange(scores.shape[1]) == scores.argmax(1)[:, np.newaxis]
+        return given & verdicts.accepted[:, np.newaxis]
 
     def scores(self, logits: Array) -> Array:
         """Return scores (B, K) in 0..1 for logits (B, K)."""

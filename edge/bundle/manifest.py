@@ -11,7 +11,7 @@ from typing import Any
 
 from edge.bundle.animal import AnimalRule
 from edge.bundle.digest import canonical_digest
-from edge.bundle.heads import Activation
+from edge.bundle.heads import SCORE_THRESHOLD, Activation
 from edge.bundle.labels import Label, check_text
 from edge.bundle.local import LocalFrames
 from edge.bundle.mapping import from_mapping, keys_of, list_of
@@ -25,7 +25,6 @@ __all__ = ["BACKENDS", "FORMAT_VERSION", "FP32", "PRECISIONS", "ListMargin", "Ma
 # 5 stored bands, waveforms, uncentred frames, power laws, kinds and languages of labels, licences,
 # heads, frames of one label a window, probabilities, rules by which an animal stands out.
 FORMAT_VERSION = 5
-SCORE_THRESHOLD = 0.5  # of labels without a threshold of their own, where a window carries several
 # Keys that are left out when they are empty or false.
 OMITTED = (
     *("variants", "label_thresholds", "attention", "occurrence", "licence", "source", "trunk"),
@@ -175,6 +174,14 @@ class Manifest:
                 raise SpecError(
                     f"label_thresholds: {label}: {threshold} is not above 0 and at most 1"
                 )
+
+    @property
+    def thresholds(self) -> tuple[float, ...]:
+        """Least score (K,) at which a window carries each label; empty where it carries one."""
+        if self.activation != "sigmoid":
+            return ()
+        own = self.label_thresholds
+        return tuple(own.get(label.label, SCORE_THRESHOLD) for label in self.labels)
 
     @property
     def needs_version_5(self) -> bool:

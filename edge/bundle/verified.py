@@ -138,6 +138,7 @@ def head_of(
             rule=rule,
             threshold=chosen.threshold,
             scale=chosen.scale,
+            label_thresholds=manifest.thresholds,
         )
         with np.errstate(all="ignore"):
             verdicts = head(golden.embedding[np.newaxis], golden.logits[np.newaxis])

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from edge.bundle import Bundle
-from edge.bundle.manifest import SCORE_THRESHOLD
+from edge.bundle.heads import SCORE_THRESHOLD
 from edge.detect.decision import REJECTED, Decision
 from edge.detect.ensemble import Ensemble, digest_of
 from edge.detect.joint_calibration import Calibrated, joint_calibration

@@ -52,8 +52,13 @@ CLAIMS: dict[str, tuple[str, ...]] = {
 }
 
 
-def calibrate_run(run: TrainedRun, corpus: Corpus, *, acceptance: float = 0.95) -> Calibration:
-    """Calibrate on the run's validation fold; the result is kept in the run folder."""
+def calibrate_run(
+    run: TrainedRun, corpus: Corpus, *, acceptance: float = 0.95, rule: str | None = None
+) -> Calibration:
+    """Calibrate on the run's validation fold; the result is kept in the run folder.
+
+    With `rule` the rejection rule of that name is taken, else the best on validation.
+    """
     activation = run.recipe.activation
     training, validation = run.outputs("train"), run.outputs("validation")
     turns = [calibrate_turn(turn, activation, acceptance) for turn in _turns(run, corpus)]
@@ -65,6 +70,7 @@ def calibrate_run(run: TrainedRun, corpus: Corpus, *, acceptance: float = 0.95) 
             outputs,
             activation=activation,
             acceptance=acceptance,
+            rule=rule,
             turns=turns,
         )
 

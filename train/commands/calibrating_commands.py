@@ -31,6 +31,12 @@ SECTION = "\n## Calibrated later\n"  # of a card: the last one
     show_default=True,
     help="Share of known windows that the rules of a run accept.",
 )
+@click.option(
+    "--rule",
+    metavar="NAME",
+    help="Rejection rule of a run, for example gaussian_density, the rule of Thakur et al. 2019 "
+    "with its own threshold.  [default: the best on validation]",
+)
 @click.option("--bundle", help="Any bundle or head, its folder or name; with --on or --data.")
 @click.option("--on", type=PATH, help="Reviewed detections of a site, CSV or JSON lines.")
 @click.option("--data", type=PATH, help="Manifest CSV or folder of recordings that it never heard.")
@@ -47,6 +53,7 @@ def calibrate(
     corpus: Path | None,
     folder: Path | None,
     acceptance: float,
+    rule: str | None,
     bundle: str | None,
     on: Path | None,
     data: Path | None,
@@ -61,24 +68,27 @@ def calibrate(
     """
     given = [name for name, value in (("--on", on), ("--data", data)) if value]
     if corpus and folder and not (bundle or given or out):
-        _calibrate_run(corpus, folder, acceptance)
-    elif bundle and out and len(given) == 1 and not (corpus or folder):
+        _calibrate_run(corpus, folder, acceptance, rule)
+    elif bundle and out and len(given) == 1 and not (corpus or folder or rule):
         if on:
             _calibrate_at_site(bundle, on, out)
         elif data:
             _calibrate_bundle(bundle, data, out, **options)
     else:
         raise UserError(
-            "calibrate needs --run with --corpus, or --bundle and --out with one of --on and --data"
+            "calibrate needs --run with --corpus, or --bundle and --out with one of --on and "
+            "--data; --rule is of a run"
         )
 
 
-def _calibrate_run(corpus: Path, folder: Path, acceptance: float) -> None:
+def _calibrate_run(corpus: Path, folder: Path, acceptance: float, rule: str | None) -> None:
     from train.commands.build import calibrate_run
     from train.corpus.corpus import read_corpus
     from train.learning.run import load_run
 
-    calibration = calibrate_run(load_run(folder), read_corpus(corpus), acceptance=acceptance)
+    calibration = calibrate_run(
+        load_run(folder), read_corpus(corpus), acceptance=acceptance, rule=rule
+    )
     for row in calibration.table:
         cells = (
             f"{key} {value:.3f}" if isinstance(value, float) else str(value)

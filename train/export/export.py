@@ -17,8 +17,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from edge.bundle import Bundle, Frontend, FrontendSpec, Golden, Manifest, Stored, write_bundle
-from edge.bundle.heads import Head
-from edge.bundle.manifest import SCORE_THRESHOLD
+from edge.bundle.heads import SCORE_THRESHOLD, Head
 from edge.bundle.probability import ScoreCalibration
 from edge.errors import UserError
 from train.corpus.corpus import Corpus
@@ -38,9 +37,6 @@ __all__ = [
 
 OPSET = 18  # the newest that TensorRT 10.3's parser is known to take
 TOLERANCE = 1e-4
-# A window's logit is a soft maximum of those of its frames, which the largest is never below: with
-# the threshold of the labels themselves, a window that carries a label has a frame that does.
-FRAME_THRESHOLD = SCORE_THRESHOLD
 Array = NDArray[np.float32]
 
 
@@ -75,7 +71,8 @@ def export_bundle(
         code=code_version(),
         metrics=metrics,
         animal=calibration.animal,
-        frame_threshold=FRAME_THRESHOLD if "frames" in extra_outputs else None,
+        label_thresholds=dict(zip(run.labels, head.label_thresholds, strict=False)),
+        frame_threshold=_frame_threshold(head) if "frames" in extra_outputs else None,
         attention="attention" in extra_outputs,
         time_attention="time_attention" in extra_outputs,
         local=local_frames_of(run.network),
@@ -84,6 +81,15 @@ def export_bundle(
     golden = _golden(samples, answers, extra_outputs)
     parts: dict[str, Any] = {"model": model, "rule": head.rule, "golden": golden, "card": card}
     return write_bundle(path, manifest, **parts, stored=Stored(calibration=scores))
+
+
+def _frame_threshold(head: Head) -> float:
+    """Return the score from which on a frame carries a label.
+
+    A window's logit is a soft maximum of those of its frames, which the largest is never below: by
+    the least threshold of the labels, a window that carries one has a frame that does.
+    """
+    return min(head.label_thresholds, default=SCORE_THRESHOLD)
 
 
 def _golden(samples: Array, answers: dict[str, Array], extra_outputs: tuple[str, ...]) -> Golden:

@@ -7,8 +7,9 @@ from typing import Any
 
 from edge.bundle.heads import Activation, Column, Energy, Head, MaxLogit, Rule
 from train.corpus.corpus import Corpus
-from train.judging.calibrate import choose_rule, groups_of, head_at, novelty_of, row_of
+from train.judging.calibrate import choose_rule, groups_of
 from train.judging.calibration import Calibration
+from train.judging.fitted_head import head_at, novelty_of, row_of
 from train.judging.left_out import as_in_turns
 from train.judging.rules import fit_blend, held_out_blend
 from train.judging.truth import truth_of

@@ -16,9 +16,13 @@ from edge.bundle.arrays import read_arrays
 from edge.bundle.heads import Activation, Head, rule_arrays, rule_from_arrays
 from edge.errors import UserError
 from edge.files import replacing
+from train.judging.rules import AT_ACCEPTANCE, PAPER
 
 __all__ = ["Calibration"]
 
+# Names of rules in files from before a rule could be asked for by name.
+EARLIER = "paper"
+RENAMED = {EARLIER: PAPER, "gaussian_density": AT_ACCEPTANCE}
 PLAIN = ("labels", "activation", "acceptance", "chosen", "table")
 
 
@@ -46,7 +50,11 @@ class Calibration:
     def save(self, path: Path) -> None:
         """Write one .npz, whole or not at all; raises OSError."""
         heads = {
-            name: {"threshold": head.threshold, "scale": head.scale}
+            name: {
+                "threshold": head.threshold,
+                "scale": head.scale,
+                "label_thresholds": head.label_thresholds,
+            }
             for name, head in self.heads.items()
         }
         plain = {name: getattr(self, name) for name in PLAIN}
@@ -67,10 +75,13 @@ class Calibration:
                 name: Head(
                     activation=plain["activation"],
                     rule=rule_from_arrays(arrays, f"head.{i}."),
-                    **numbers,
+                    **{**numbers, "label_thresholds": tuple(numbers.get("label_thresholds", ()))},
                 )
                 for i, (name, numbers) in enumerate(plain.pop("heads").items())
             }
+            if EARLIER in heads:
+                heads = {RENAMED.get(name, name): head for name, head in heads.items()}
+                plain["chosen"] = RENAMED.get(plain["chosen"], plain["chosen"])
             animal = plain.pop("animal", None)
             rule = None if animal is None else AnimalRule.parse(animal, where="animal")
             labels = tuple(plain.pop("labels"))

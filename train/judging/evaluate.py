@@ -74,8 +74,8 @@ def evaluate(
     recordings = judge_recordings(outputs, truth, calibration.head)
     report = _measure(corpus, calibration, windows, recordings, resamples=resamples, seed=seed)
     if validation is not None:
-        scores = calibration.head.scores
-        rows = judge_rows(corpus, validation, outputs, scores, resamples=resamples, seed=seed)
+        head = calibration.head
+        rows = judge_rows(corpus, validation, outputs, head, resamples=resamples, seed=seed)
         report["rows"] = {**rows, "variants": [plain_estimates(v) for v in rows["variants"]]}
     report |= _animal(calibration.animal, outputs, windows[calibration.chosen])
     report |= more or {}

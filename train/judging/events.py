@@ -13,8 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.bundle.heads import Head
-from edge.bundle.manifest import SCORE_THRESHOLD
+from edge.bundle.heads import SCORE_THRESHOLD, Head
 from train.corpus.corpus import Corpus, Recording
 from train.windows.outputs import WindowOutputs
 
@@ -102,7 +101,8 @@ def events_in(corpus: Corpus, outputs: WindowOutputs, head: Head, *, window_s: f
     """
     thresholds = None
     if head.activation == "sigmoid":
-        thresholds = np.full(len(outputs.labels), SCORE_THRESHOLD, np.float32)
+        own = head.label_thresholds or (SCORE_THRESHOLD,) * len(outputs.labels)
+        thresholds = np.array(own, np.float32)
     rows: list[tuple[int, int, float, bool]] = []
     for i in np.unique(outputs.recording):
         mine = outputs.select(outputs.recording == i)

@@ -99,7 +99,7 @@ class _Ear:
         if self._network.top is not None:
             embedding, logits = self._network.top(embedding, logits)
         verdicts = head(embedding, logits)
-        scores, given = verdicts.scores, _given(self._listener.bundle, verdicts)
+        scores, given = verdicts.scores, head.given(verdicts)
         means = scores[heard.active if heard.active.any() else ...].mean(0, keepdims=True)
         return Heard(
             start_s=heard.start_s,
@@ -131,16 +131,6 @@ class _Ear:
         """Return the scores (W, K + 1) that are looked at of those of all labels (W, N)."""
         others = scores[:, self._remaining].max(1, initial=-1)
         return np.column_stack([scores[:, self._species], others]).astype(np.float32)
-
-
-def _given(bundle: Bundle, verdicts: Verdicts) -> Mask:
-    """Return which labels (W, N) windows have, whatever list there is."""
-    scores, thresholds = verdicts.scores, bundle.label_thresholds
-    if thresholds is None:
-        given: Mask = np.arange(scores.shape[1]) == scores.argmax(1)[:, np.newaxis]
-    else:
-        given = scores >= thresholds
-    return given & verdicts.accepted[:, np.newaxis]
 
 
 def _animal(bundle: Bundle, heard: Listened) -> Floats:

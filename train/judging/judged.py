@@ -43,16 +43,19 @@ class Judged:
 
 
 def judge_windows(outputs: WindowOutputs, truth: Truth, head: Head) -> Judged:
-    """Judge every window by itself."""
+    """Judge every window by itself; of several labels in one the best is looked at."""
     novelty = np.asarray(head.rule.novelty(outputs.embedding, outputs.logits), np.float64)
     closed = outputs.logits.argmax(1).astype(np.int64)
+    verdicts = head(outputs.embedding, outputs.logits)
+    given = head.given(verdicts)
+    best = np.where(given, verdicts.scores, -1).argmax(1)
     return Judged(
         recording=outputs.recording,
         truth=truth,
         closed=closed,
-        opened=np.where(novelty <= head.threshold, closed, -1),
+        opened=np.where(given.any(1), best, -1).astype(np.int64),
         novelty=novelty,
-        scores=head.scores(outputs.logits).astype(np.float64),
+        scores=verdicts.scores.astype(np.float64),
     )
 
 

@@ -10,8 +10,11 @@ from typing import Any
 from edge.files import write_whole
 from train.corpus.summary import markdown_table
 from train.judging.animal_curves import outcomes_section
+from train.judging.cells import estimate_cell
 from train.judging.left_out import render_stand_ins
 from train.judging.probability_report import probability_parts
+from train.judging.rows_report import rows_section
+from train.judging.rules import PAPER
 
 __all__ = [
     "accepted_table",
@@ -42,9 +45,9 @@ def render_report(report: Mapping[str, Any]) -> str:
     """Return the report as Markdown. Brackets are 95 % bootstrap intervals over recordings."""
     parts = [
         f"# Evaluation on the split '{report['split']}'",
-        f"{report['species']} species, rule `{report['rule']}`, its threshold at "
-        f"{report['acceptance_wanted']:.0%} acceptance of known validation windows. Brackets: 95 % "
-        f"bootstrap intervals over recordings, {report['resamples']} resamples.",
+        f"{report['species']} species, rule `{report['rule']}`, its {_threshold(report)}. "
+        "Brackets: 95 % bootstrap intervals over recordings, "
+        f"{report['resamples']} resamples.",
         *render_stand_ins(report),
         "## Known species, no rejection",
         closed_table(report),
@@ -60,7 +63,7 @@ def render_report(report: Mapping[str, Any]) -> str:
         rules_table(report),
         *outcomes_section(report),
         *([_against_paper(report)] if "against_paper" in report else []),
-        *_rows(report),
+        *rows_section(report),
         "## How the rule was chosen (validation)",
         _calibration(report["calibration"]),
         "## By species",
@@ -71,17 +74,10 @@ def render_report(report: Mapping[str, Any]) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def _cell(estimate: Any, *, sign: bool = False) -> str:
-    if not isinstance(estimate, Mapping):
-        return "–" if estimate is None else f"{estimate:.2f}"
-    if estimate["value"] is None:
-        return "–"
-    value = f"{estimate['value']:+.3f}" if sign else f"{estimate['value']:.3f}"
-    return (
-        value
-        if estimate["low"] is None
-        else f"{value} [{estimate['low']:.3f}, {estimate['high']:.3f}]"
-    )
+def _threshold(report: Mapping[str, Any]) -> str:
+    if report["rule"] == PAPER:
+        return "own threshold, a density of a half"
+    return f"threshold at {report['acceptance_wanted']:.0%} acceptance of known validation windows"
 
 
 def _text(name: str) -> str:
@@ -100,7 +96,7 @@ def closed_table(report: Mapping[str, Any]) -> str:
         "map": "MAP",
     }
     rows = [
-        [level, *(_cell(report[level]["closed"][key]) for key in columns)]
+        [level, *(estimate_cell(report[level]["closed"][key]) for key in columns)]
         for level in ("windows", "recordings")
     ]
     return markdown_table(("per", *columns.values()), rows)
@@ -109,13 +105,13 @@ def closed_table(report: Mapping[str, Any]) -> str:
 def open_table(report: Mapping[str, Any]) -> str:
     """Return how well knowns and outliers are told apart."""
     rows = [
-        [level, outliers, *(_cell(numbers[key]) for key in ("auroc", "fpr95", "oscr"))]
+        [level, outliers, *(estimate_cell(numbers[key]) for key in ("auroc", "fpr95", "oscr"))]
         for level in ("windows", "recordings")
         for outliers, numbers in report[level]["open"].items()
     ]
     table = markdown_table(("per", "outliers", "AUROC", TEXT["fpr95"], "OSCR"), rows)
     f1 = "; ".join(
-        f"{level} {_cell(report[level]['macro_f1_with_rejection'])}"
+        f"{level} {estimate_cell(report[level]['macro_f1_with_rejection'])}"
         for level in ("windows", "recordings")
     )
     return f"{table}\n\nMacro F1 with rejection, among all knowns and outliers: {f1}."
@@ -132,8 +128,8 @@ def accepted_table(report: Mapping[str, Any]) -> str:
                 kind,
                 counted.get("windows", ""),
                 counted.get("recordings", ""),
-                _cell(windows),
-                _cell(recordings),
+                estimate_cell(windows),
+                estimate_cell(recordings),
             ]
         )
     return markdown_table(
@@ -166,15 +162,15 @@ def rules_table(report: Mapping[str, Any]) -> str:
     rows = []
     for rule in report["rules"]:
         name = f"**{rule['rule']}**" if rule["rule"] == report["rule"] else rule["rule"]
-        oscr = _cell(rule["open"][first]["oscr"]) if first else "–"
-        curves = [_cell(rule["open"][c]["auroc"]) for c in contrasts]
+        oscr = estimate_cell(rule["open"][first]["oscr"]) if first else "–"
+        curves = [estimate_cell(rule["open"][c]["auroc"]) for c in contrasts]
         rows.append(
             [
                 name,
                 *curves,
                 oscr,
-                _cell(rule["macro_f1_with_rejection"]),
-                *(_cell(rule["accepted"][k]) for k in kinds),
+                estimate_cell(rule["macro_f1_with_rejection"]),
+                *(estimate_cell(rule["accepted"][k]) for k in kinds),
             ]
         )
     return markdown_table([*header, *(f"{kind} accepted" for kind in kinds)], rows)
@@ -182,42 +178,10 @@ def rules_table(report: Mapping[str, Any]) -> str:
 
 def _against_paper(report: Mapping[str, Any]) -> str:
     gains = "; ".join(
-        f"{_text(name)} {_cell(value, sign=True)}"
+        f"{_text(name)} {estimate_cell(value, sign=True)}"
         for name, value in report["against_paper"].items()
     )
     return f"Rule `{report['rule']}` minus the paper's, on the same resamples: {gains}."
-
-
-def _rows(report: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return the section on rows of 5 s, empty where they were not judged."""
-    if "rows" not in report:
-        return ()
-    rows = report["rows"]
-    table = [
-        [
-            row["post_processing"],
-            f"{row['threshold']:.3g}",
-            f"{row['validation']:.3f}",
-            _cell(row["micro_f1"]),
-            _gain(row),
-        ]
-        for row in rows["variants"]
-    ]
-    return (
-        "## Rows of 5 s, nocall included",
-        f"Micro F1 over {rows['rows']} rows that do not overlap, {rows['nocall']} of them nocall: "
-        "noise, unknown species, and where nothing stands out. Saying nothing anywhere would give "
-        f"{rows['nocall'] / rows['rows']:.3f}. Each threshold is the best of validation. The "
-        "sliding window is what `slide_s: 2.5` does; the global correction knows the whole "
-        "recording, and no recorder can have it.",
-        markdown_table(
-            ("post-processing", "threshold", "validation", "test", "gain over none"), table
-        ),
-    )
-
-
-def _gain(row: Mapping[str, Any]) -> str:
-    return "–" if row["post_processing"] == "none" else _cell(row["gain"], sign=True)
 
 
 def _calibration(table: Sequence[Mapping[str, Any]]) -> str:
@@ -236,7 +200,7 @@ def species_table(rows: Sequence[Mapping[str, Any]]) -> str:
         [
             row["common_name"],
             row["recordings"],
-            *(_cell(row[k]) for k in ("precision", "recall", "f1", "f1_with_rejection")),
+            *(estimate_cell(row[k]) for k in ("precision", "recall", "f1", "f1_with_rejection")),
         ]
         for row in sorted(
             rows,

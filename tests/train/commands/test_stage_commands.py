@@ -4,23 +4,35 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 import signal
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import scipy.stats
 import soundfile
 import torch
 import yaml
 from click.testing import CliRunner
+from numpy.typing import NDArray
 
 import edge.cli
+from edge.backends.onnx import OnnxBackend
 from edge.bundle import load_bundle
+from edge.bundle.heads import GaussianDensity
+from edge.detect.model import Model
+from edge.types import Window
 from tests.train.command_line import assert_done, edge_train, write_recipe
 from tests.train.tones import RATE_HZ, SPECIES, song, write_collection
-from train.corpus.corpus import read_corpus
+from train.corpus.corpus import Corpus, read_corpus
+from train.judging.calibration import Calibration
+from train.judging.nocall_f1 import DECIDES, micro_f1, rows_of
+from train.windows.audio import loop_to, read_audio
+from train.windows.outputs import WindowOutputs
 
 SIZE = {"layers": [1, 1, 1, 1], "channels": [8, 8, 16, 16], "cardinality": 1, "base_width": 64}
 TRAIN: dict[str, Any] = {
@@ -151,15 +163,85 @@ def test_pseudo_labels_are_files_that_a_person_can_read(segmented: Path) -> None
         assert all(float(row["loss_of_steps"]) > 0 for row in csv.DictReader(file))
 
 
-def test_three_stages_go_from_marked_recordings_to_a_bundle_that_replays(
-    place: Path, segmented: Path
-) -> None:
+@pytest.fixture(scope="module")
+def bundle(place: Path, segmented: Path) -> Path:
+    """The bundle of the third stage, calibrated and evaluated."""
     run, bundle = place / "run3", place / "bundle"
     assert_done(edge_train(*command_of("shift", place, segmented.name, run.name)))
     judged = ("--corpus", place / "corpus", "--run", run)
     assert_done(edge_train("calibrate", *judged))
     assert_done(edge_train("evaluate", *judged, "--resamples", 10))
     assert_done(edge_train("export", *judged, "--out", bundle))
+    return bundle
+
+
+def test_a_recorder_decides_with_what_the_report_was_made_with(place: Path, bundle: Path) -> None:
+    """Window by window of the test, by the recorder's own code."""
+    exported = load_bundle(bundle)
+    thresholds = exported.manifest.label_thresholds
+    assert set(thresholds) == set(SPECIES)
+    assert exported.manifest.frame_threshold == min(thresholds.values())
+    corpus = read_corpus(place / "corpus")
+    test = WindowOutputs.load(place / "run3" / "outputs-test.npz")
+    head = Calibration.load(place / "run3" / "calibration.npz").head
+    assert head.label_thresholds == tuple(thresholds[label] for label in test.labels)
+    expected = head.given(head(test.embedding, test.logits))
+    model = Model(exported, OnnxBackend(exported.model_path))
+    found = given_by(model, corpus, test)
+    assert (found == expected).all()
+    assert 0 < expected.any(1).sum() < len(test)
+    rows = rows_of(corpus, test, found.astype(float))
+    report = json.loads((place / "run3" / "report" / "report.json").read_text())
+    (decided,) = (row for row in report["rows"]["variants"] if row["post_processing"] == DECIDES)
+    f1 = micro_f1(rows, 0.5, np.ones((1, len(rows))))[0]
+    assert decided["micro_f1"]["value"] == pytest.approx(f1, abs=1e-4)
+
+
+def test_the_papers_own_rule_can_be_shipped(place: Path, bundle: Path, tmp_path: Path) -> None:
+    """Rejected is what has a density below a half (Thakur et al. 2019, II.C)."""
+    run = shutil.copytree(place / "run3", tmp_path / "run")
+    judged = ("--corpus", place / "corpus", "--run", run)
+    assert_done(edge_train("calibrate", *judged, "--rule", "gaussian_density"))
+    assert_done(edge_train("evaluate", *judged, "--resamples", 10))
+    assert_done(edge_train("export", *judged, "--out", tmp_path / "bundle"))
+    head = load_bundle(tmp_path / "bundle").head
+    rule = head.rule
+    assert isinstance(rule, GaussianDensity)
+    test = WindowOutputs.load(run / "outputs-test.npz")
+    predicted = test.logits.argmax(1)
+    distance = np.linalg.norm(test.embedding - rule.means[predicted], axis=1)
+    density = scipy.stats.norm.pdf(distance, rule.mu[predicted], rule.sigma[predicted])
+    assert (head(test.embedding, test.logits).accepted == (density >= 0.5)).all()
+    assert "rule `gaussian_density`, its own threshold" in (run / "report/report.md").read_text()
+    refused = edge_train("calibrate", *judged, "--rule", "gaussian")
+    assert refused.exit_code == 1
+    assert "error: rule 'gaussian': is none of those of this run: gaussian_d" in refused.output
+
+
+def given_by(model: Model, corpus: Corpus, windows: WindowOutputs) -> NDArray[np.bool_]:
+    """The labels (W, K) that a recorder gives the windows of recordings."""
+    spec, given = model.bundle.frontend, np.zeros(windows.logits.shape, bool)
+    for w, i in enumerate(windows.recording):
+        samples = read_audio(corpus.recordings[i].path, spec.sample_rate_hz)
+        samples = loop_to(samples, spec.window_samples)
+        start = round(windows.start_s[w] * spec.sample_rate_hz)
+        end = start + spec.window_samples
+        heard = model.predict(
+            Window(
+                start_sample=start,
+                end_sample=end,
+                samples=samples[start:end],
+                sample_rate_hz=spec.sample_rate_hz,
+            )
+        )
+        for score in heard.accepted:
+            given[w, windows.labels.index(score.label)] = True
+    return given
+
+
+def test_three_stages_go_from_marked_recordings_to_a_bundle_that_replays(
+    place: Path, bundle: Path
+) -> None:
     digest = read_corpus(place / "corpus").digest
     assert load_bundle(bundle).manifest.training_data == digest
     for species in SPECIES:

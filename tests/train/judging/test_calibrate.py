@@ -11,9 +11,10 @@ from sklearn.metrics import roc_auc_score
 from edge.bundle.heads import Activation, GaussianDensity, GaussianTail, KnnDistance
 from edge.errors import UserError
 from tests.train.synthetic import corpus, outputs
-from train.judging.calibrate import calibrate, choose_rule, macro_auroc
+from train.judging.calibrate import calibrate, choose_rule
 from train.judging.calibration import Calibration
-from train.judging.rules import PAPER
+from train.judging.fitted_head import macro_auroc
+from train.judging.rules import AT_ACCEPTANCE, PAPER
 from train.judging.truth import BACKGROUND, UNKNOWN, truth_of
 
 CORPUS = corpus()
@@ -124,6 +125,27 @@ def test_saving_and_loading_keeps_every_verdict(activation: Activation, tmp_path
         )
         np.testing.assert_array_equal(ours.novelty, theirs.novelty)
         np.testing.assert_array_equal(ours.scores, theirs.scores)
+
+
+def test_a_file_with_the_rules_earlier_names_keeps_their_meaning(
+    calibration: Calibration, tmp_path: Path
+) -> None:
+    earlier = {AT_ACCEPTANCE: "gaussian_density", PAPER: "paper"}
+    heads = {earlier.get(name, name): head for name, head in calibration.heads.items()}
+    old = dataclasses.replace(calibration, heads=heads, chosen="gaussian_density")
+    old.save(tmp_path / "old.npz")
+    loaded = Calibration.load(tmp_path / "old.npz")
+    assert loaded.chosen == AT_ACCEPTANCE
+    assert loaded.heads[PAPER].threshold == pytest.approx(np.log(2))
+    assert list(loaded.heads) == list(calibration.heads)
+
+
+def test_a_rule_can_be_asked_for(calibration: Calibration) -> None:
+    asked = calibrate(CORPUS, TRAIN, VALIDATION, activation="softmax", rule=PAPER)
+    assert asked.chosen == PAPER != calibration.chosen
+    assert asked.head.threshold == pytest.approx(np.log(2))
+    with pytest.raises(UserError, match="rule 'joint_energy': is none of those of this run: gauss"):
+        calibrate(CORPUS, TRAIN, VALIDATION, activation="softmax", rule="joint_energy")
 
 
 def test_the_same_windows_give_the_same_calibration(calibration: Calibration) -> None:

@@ -19,6 +19,7 @@ from train.judging.compare import compare
 from train.judging.evaluate import evaluate
 from train.judging.judged import judge_recordings, judge_windows
 from train.judging.report import render_report
+from train.judging.rules import PAPER
 from train.judging.truth import QUIET, truth_of
 from train.windows.outputs import WindowOutputs
 
@@ -103,7 +104,7 @@ def test_every_rule_is_judged_beside_the_papers(report: dict[str, Any]) -> None:
     rows = {rule["rule"]: rule for rule in report["rules"]}
     difference = (
         rows[report["rule"]]["open"]["unknown species"]["auroc"]["value"]
-        - rows["paper"]["open"]["unknown species"]["auroc"]["value"]
+        - rows[PAPER]["open"]["unknown species"]["auroc"]["value"]
     )
     assert report["against_paper"]["auroc, unknown species"]["value"] == pytest.approx(
         difference, abs=2e-4

@@ -10,21 +10,22 @@ import pytest
 from numpy.typing import NDArray
 from sklearn.metrics import f1_score
 
+from edge.bundle.heads import Head, MaxLogit
 from edge.errors import UserError
 from tests.train.synthetic import corpus, outputs
 from train.corpus.corpus import Corpus
 from train.judging.calibrate import calibrate
 from train.judging.evaluate import evaluate
 from train.judging.nocall_f1 import (
-    VARIANTS,
+    DECIDES,
+    DECIDES_SLID,
     Rows,
     best_threshold,
-    corrected,
     judge_rows,
     micro_f1,
     rows_of,
-    slid,
 )
+from train.judging.post_processing import VARIANTS, corrected, given_scores, slid
 from train.judging.report import render_report
 from train.judging.truth import truth_of
 from train.windows.outputs import WindowOutputs
@@ -32,6 +33,13 @@ from train.windows.outputs import WindowOutputs
 CORPUS = corpus()
 VALIDATION, TEST = outputs(CORPUS, windows=4, seed=3), outputs(CORPUS, test=True, windows=4, seed=4)
 Floats = NDArray[np.float64]
+HEAD = Head(
+    activation="sigmoid",
+    rule=MaxLogit(),
+    threshold=-2.0,
+    scale=1.0,
+    label_thresholds=(0.9, 0.95, 0.99, 0.97, 0.9),
+)
 
 
 def sigmoid(logits: NDArray[np.float32]) -> NDArray[Any]:
@@ -44,14 +52,27 @@ def softmax(logits: NDArray[np.float32]) -> NDArray[Any]:
 
 
 def ones(rows: Rows) -> Floats:
-    return np.ones((1, len(rows.species)))
+    return np.ones((1, len(rows)))
+
+
+def rows_with(present: list[list[int]], scores: list[list[float]], **more: Any) -> Rows:
+    """Rows of as many recordings, of which `present` and `scores` are (N, K)."""
+    count = len(scores)
+    return Rows(
+        recording=np.arange(count),
+        stratum=np.zeros(count, np.int64),
+        present=np.array(present, bool),
+        scores=np.array(scores),
+        missing=more.get("missing", np.zeros(count, np.int64)),
+    )
 
 
 def pairs(rows: Rows, threshold: float) -> tuple[NDArray[Any], NDArray[Any]]:
     """Truth and answers as scikit-learn wants them: (N, K + 1), the last label is nocall."""
     said = rows.scores >= threshold
-    truth = np.where(rows.species < 0, said.shape[1], rows.species)
-    return np.eye(said.shape[1] + 1, dtype=bool)[truth], np.column_stack([said, ~said.any(axis=1)])
+    columns = [(mask, ~mask.any(axis=1)) for mask in (rows.present, said)]
+    truth, answers = (np.column_stack(pair) for pair in columns)
+    return truth, answers
 
 
 def three(
@@ -92,12 +113,7 @@ def test_no_threshold_is_better_than_the_one_chosen(scores: Any) -> None:
 
 
 def test_where_nothing_is_ever_right_it_is_best_to_say_nothing() -> None:
-    rows = Rows(
-        recording=np.arange(3),
-        stratum=np.zeros(3, np.int64),
-        species=np.array([-1, -1, 0]),
-        scores=np.array([[0.9], [0.8], [0.1]]),
-    )
+    rows = rows_with([[0], [0], [1]], [[0.9], [0.8], [0.1]])
     threshold = best_threshold(rows)
     assert threshold > 0.9
     assert micro_f1(rows, threshold, ones(rows))[0] == pytest.approx(2 / 3)
@@ -107,10 +123,11 @@ def test_rows_do_not_overlap_and_quiet_ones_are_nocall() -> None:
     rows = rows_of(CORPUS, TEST, sigmoid(TEST.logits))
     truth = truth_of(CORPUS, TEST)
     even = np.rint(TEST.start_s / 2.5) % 2 == 0
-    assert len(rows.species) == even.sum() == len(TEST) / 2
-    assert rows.species.tolist() == np.where(truth.known, truth.species, -1)[even].tolist()
+    assert len(rows) == even.sum() == len(TEST) / 2
+    expected = np.where(truth.known, truth.species, -1)[even, np.newaxis]
+    assert (rows.present == (expected == np.arange(len(TEST.labels)))).all()
     quiet = dataclasses.replace(TEST, active=np.zeros(len(TEST), bool))
-    assert set(rows_of(CORPUS, quiet, sigmoid(TEST.logits)).species) == {-1}
+    assert not rows_of(CORPUS, quiet, sigmoid(TEST.logits)).present.any()
     late = dataclasses.replace(TEST, start_s=TEST.start_s * 0.998)  # a hop of whole frames
     assert rows_of(CORPUS, late, sigmoid(TEST.logits)).recording.tolist() == rows.recording.tolist()
 
@@ -139,22 +156,58 @@ def test_the_global_correction_is_by_the_whole_recording() -> None:
 
 
 def test_each_way_has_its_threshold_from_validation_and_an_interval() -> None:
-    found = judge_rows(CORPUS, VALIDATION, TEST, sigmoid, resamples=60, seed=0)
-    assert [row["post_processing"] for row in found["variants"]] == list(VARIANTS)
-    learnt, judged = (rows_of(CORPUS, part, sigmoid(part.logits)) for part in (VALIDATION, TEST))
-    raw = found["variants"][0]
+    found = judge_rows(CORPUS, VALIDATION, TEST, HEAD, resamples=60, seed=0)
+    variants = found["variants"]
+    assert [row["post_processing"] for row in variants] == [DECIDES, DECIDES_SLID, *VARIANTS]
+    assert [row["threshold"] for row in variants[:2]] == [None, None]
+    scores = (HEAD.scores(part.logits).astype(float) for part in (VALIDATION, TEST))
+    learnt, judged = (
+        rows_of(CORPUS, part, own) for part, own in zip((VALIDATION, TEST), scores, strict=True)
+    )
+    raw = variants[2]
     assert raw["threshold"] == best_threshold(learnt)
     assert raw["micro_f1"].value == pytest.approx(
         micro_f1(judged, raw["threshold"], ones(judged))[0]
     )
     assert raw["gain"].value == raw["gain"].low == raw["gain"].high == 0
     assert (found["rows"], found["nocall"]) == (
-        len(judged.species),
-        int((judged.species < 0).sum()),
+        len(judged),
+        int((judged.wanted == 0).sum()),
     )
     for row in found["variants"]:
         assert row["micro_f1"].low < row["micro_f1"].value < row["micro_f1"].high
         assert row["gain"].value == pytest.approx(row["micro_f1"].value - raw["micro_f1"].value)
+
+
+def test_what_the_bundle_decides_is_a_variant_of_its_own() -> None:
+    given = given_scores(TEST, HEAD)
+    scores = HEAD.scores(TEST.logits)
+    accepted = TEST.logits.max(1) >= 2.0
+    expected = (scores >= np.array(HEAD.label_thresholds, np.float32)) & accepted[:, np.newaxis]
+    assert ((given > 0) == expected).all()
+    assert expected.any()
+    assert not accepted.all()
+    found = judge_rows(CORPUS, VALIDATION, TEST, HEAD, resamples=10, seed=0)["variants"][0]
+    truth, said = pairs(rows_of(CORPUS, TEST, given), 1e-9)
+    assert found["micro_f1"].value == pytest.approx(f1_score(truth, said, average="micro"))
+
+
+@pytest.mark.parametrize("threshold", [0.2, 0.5, 0.8])
+def test_several_labels_in_a_row_are_scikit_learns(threshold: float) -> None:
+    rng = np.random.default_rng(2)
+    present = (rng.random((60, 4)) < 0.3).astype(int).tolist()
+    rows = rows_with(present, rng.random((60, 4)).tolist())
+    truth, said = pairs(rows, threshold)
+    expected = f1_score(truth, said, average="micro")
+    assert micro_f1(rows, threshold, ones(rows))[0] == pytest.approx(expected)
+    best = micro_f1(rows, best_threshold(rows), ones(rows))[0]
+    assert best == pytest.approx(max(micro_f1(rows, t, ones(rows))[0] for t in rows.scores.flat))
+
+
+def test_a_species_that_is_no_label_cannot_be_right_and_is_wanted() -> None:
+    rows = rows_with([[0], [1]], [[0.1], [0.9]], missing=np.array([1, 1]))
+    # Nothing is said of the first row, which has an animal: nocall is wrong there.
+    assert micro_f1(rows, 0.5, ones(rows))[0] == pytest.approx(2 * 1 / (2 + 3))
 
 
 def test_the_report_has_them_where_validation_is_given() -> None:
