@@ -44,7 +44,8 @@ class ReplayResult:
     the first sample to the last, gaps included. `channel` is the one that was heard, from 1, or the
     mean of all. `notes` are for the person at the terminal: what of the file is not as it says. The
     output puts the file's name before them. `position` is the latitude and longitude of the place
-    that was given. `spool` holds the predictions where they were wanted.
+    that was given. `identity` is a digest of the sound, a part of each event's id. `spool` holds
+    the predictions where they were wanted.
     """
 
     file: str
@@ -56,6 +57,7 @@ class ReplayResult:
     channel: int | Literal["mix"] = "mix"
     notes: tuple[str, ...] = ()
     position: tuple[float, float] | None = None
+    identity: str = ""
     spool: Path | None = None
 
     def predictions(self) -> Iterator[Prediction]:
