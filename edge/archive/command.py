@@ -10,10 +10,12 @@ import click
 
 from edge.archive.schema import PRECISIONS, Precision
 from edge.errors import ConfigError
-from edge.replay.options import model_options
+from edge.replay.options import export_options, model_options
 from edge.terminal import aside, printable, warn
 
 __all__ = ["archive_command"]
+
+EXPORTED = ("csv", "raven", "audacity", "kaleidoscope", "jsonl")
 
 
 @click.group("archive")
@@ -98,3 +100,38 @@ def status_command(dataset: Path) -> None:
     check_installed()
     for line in status_lines(dataset):
         click.echo(printable(line))
+
+
+@archive_command.command("export")
+@click.argument("dataset", type=click.Path(path_type=Path), metavar="DATASET")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(EXPORTED),
+    default="csv",
+    show_default=True,
+    help="Form of the output, as `edge replay` has it.",
+)
+@click.option(
+    "--species",
+    metavar="NAME",
+    multiple=True,
+    help="Only this species, by its label or a name; may be given more than once.",
+)
+@click.option("--since", metavar="DATE", help="Only from this day or RFC 3339 time on, in UTC.")
+@click.option(
+    "--precision",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    help="Leave out named detections below the score that keeps this precision.",
+)
+@export_options
+def export_command(*, dataset: Path, since: str | None, **options: Any) -> None:
+    """Write the detections of DATASET for other programs: all, or those that are wanted."""
+    from edge.archive.dataset import check_version
+    from edge.archive.export import Export, ExportChoice, parse_since
+    from edge.archive.parquet import check_installed
+
+    check_installed()
+    check_version(dataset, key="DATASET")
+    choice = ExportChoice(since=None if since is None else parse_since(since), **options)
+    Export(dataset, choice).write()

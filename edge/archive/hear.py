@@ -14,6 +14,7 @@ from edge.archive.dataset import Dataset, Known, dataset_at
 from edge.archive.fingerprint import Fingerprint, fingerprint_of
 from edge.archive.hearing import Hearing, Work, hear_in_worker
 from edge.archive.keeping import Keeps
+from edge.archive.origin import write_origin
 from edge.archive.progress import archive_progress
 from edge.archive.rows import Heard, RowMaker, path_cell
 from edge.archive.workers import Asked, Died, Pools, Workers, pools_of
@@ -71,6 +72,7 @@ class ArchiveJob:
         work: Work = hear_in_worker,
         pools: Pools | None = None,
     ) -> None:
+        self._provenance = replayer.provenance
         self._made_by = _maker(replayer.provenance, replayer.settings)
         self._rows = RowMaker(replayer.provenance, site=site)
         self._out = out
@@ -92,6 +94,7 @@ class ArchiveJob:
             dataset_at(self._out, self._made_by, self._keeps) as dataset,
             archive_progress(len(recordings), self._summary) as report,
         ):
+            write_origin(self._out, self._provenance)
             due = self._due(recordings, dataset, report)
             for asked, hearing in pool.answers(due):
                 dataset.add(self._told(asked, hearing, report))

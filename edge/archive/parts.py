@@ -62,6 +62,10 @@ class Parts:
         """Return the rows of the recordings of a part; none where it is gone or damaged."""
         return read_rows(self._folder / "files" / name, columns) or []
 
+    def rows(self, table: str, name: str) -> list[Row]:
+        """Return the rows of a table in a part; none where it is gone or damaged."""
+        return read_rows(self._folder / table / name) or []
+
     def mend(self) -> Iterator[tuple[str, Row]]:
         """Remove what is not whole, and yield the other recordings with their part's name."""
         for name in self.names():
