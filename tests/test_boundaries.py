@@ -57,7 +57,10 @@ MAY_IMPORT: dict[str, dict[str, str]] = {
             "bundle clock config detect errors extras files models provenance section sources "
             "terminal types wire wire_parts"
         ),
-        "archive": "bundle clock errors extras files provenance replay store terminal",
+        "archive": (
+            "bundle clock detect errors extras files provenance replay signal sources store "
+            "terminal types"
+        ),
         "models": "bundle",
         "info": "bundle",
         "bench": "backends bundle demo detect errors models replay sources types",

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edge.archive.fingerprint import Fingerprint
+from edge.archive.keeping import Keeps
 from edge.archive.parquet import Row
 from edge.archive.parts import Parts
 from edge.archive.rows import Heard, Status
@@ -20,12 +21,12 @@ from edge.errors import ConfigError
 from edge.files import make_folder, write_whole
 from edge.store.lock import holder_of, sole_user
 
-__all__ = ["Dataset", "Known", "check_version", "dataset_at", "holder"]
+__all__ = ["Dataset", "Known", "check_version", "dataset_at", "holder", "kept_in"]
 
 MANIFEST = "dataset.json"
 LOCK = "job"
 # What a kill may cost: a hundredth of the time so far, a minute at most.
-SHARE, MOST_S, MOST_ROWS = 0.01, 60.0, 50_000
+SHARE, MOST_S, MOST_BYTES = 0.01, 60.0, 150_000_000
 OTHER = "choose another --out for a new dataset beside it"
 TO_WAIT = "wait until it is done, or choose another --out"
 
@@ -50,19 +51,23 @@ class Known:
 
 @contextmanager
 def dataset_at(
-    folder: Path, made_by: dict[str, object], *, now_s: Callable[[], float] = time.monotonic
+    folder: Path,
+    made_by: dict[str, object],
+    keeps: Keeps,
+    *,
+    now_s: Callable[[], float] = time.monotonic,
 ) -> Iterator[Dataset]:
     """Hold the dataset at `folder` for this process; it is made where nothing is.
 
     What was heard is in it when the block ends, also by a signal. Raises `ConfigError` where
-    something else is there, a dataset `made_by` others or of another version, or a process that has
-    it.
+    something else is there, a dataset `made_by` others or of another version, one that `keeps`
+    other tables, or a process that has it.
     """
     _check_place(folder)
     make_folder(folder)
     with sole_user(folder / LOCK, key="--out", value=folder, suggestion=TO_WAIT):
-        _check_maker(folder, made_by)
-        dataset = Dataset(folder, now_s)
+        _check_maker(folder, made_by, keeps)
+        dataset = Dataset(folder, keeps, now_s)
         try:
             yield dataset
         except Exception:
@@ -76,8 +81,8 @@ def dataset_at(
 class Dataset:
     """What was heard, and what is added to it; not thread-safe. See `dataset_at`."""
 
-    def __init__(self, folder: Path, now_s: Callable[[], float]) -> None:
-        self._parts = Parts(folder)
+    def __init__(self, folder: Path, keeps: Keeps, now_s: Callable[[], float]) -> None:
+        self._parts = Parts(folder, keeps)
         self._parts.make()
         self.known = {row["path"]: Known.of(row, part) for part, row in self._parts.mend()}
         self._pending: list[Heard] = []
@@ -88,9 +93,9 @@ class Dataset:
         """Add a recording in place of what there is of it; it is on the disk before long."""
         self._pending.append(heard)
         now_s = self._now_s()
-        rows = sum(len(one.detections) for one in self._pending)
+        size_bytes = sum(one.size_bytes for one in self._pending)
         patience_s = min(MOST_S, SHARE * (now_s - self._began_s))
-        if now_s - self._written_s >= patience_s or rows >= MOST_ROWS:
+        if now_s - self._written_s >= patience_s or size_bytes >= MOST_BYTES:
             self.commit()
 
     def commit(self) -> None:
@@ -128,6 +133,11 @@ def check_version(folder: Path, *, key: str) -> dict[str, object]:
     return made_by
 
 
+def kept_in(folder: Path) -> Keeps:
+    """Return which further tables the dataset at `folder` has."""
+    return Keeps.parse(read_json(folder / MANIFEST).get("keeps"))
+
+
 def _check_place(folder: Path) -> None:
     if folder.exists() and not folder.is_dir():
         raise ConfigError("is a file, and a dataset is a folder", key="--out", value=folder)
@@ -139,10 +149,14 @@ def _check_place(folder: Path) -> None:
             )
 
 
-def _check_maker(folder: Path, made_by: dict[str, object]) -> None:
+def _check_maker(folder: Path, made_by: dict[str, object], keeps: Keeps) -> None:
     """See that a dataset was made by the same, or write down by what it is made."""
     if not (folder / MANIFEST).exists():
-        content = {"schema_version": SCHEMA_VERSION, "made_by": made_by}
+        content = {
+            "schema_version": SCHEMA_VERSION,
+            "made_by": made_by,
+            "keeps": keeps.as_mapping(),
+        }
         write_whole(folder / MANIFEST, json.dumps(content, indent=2) + "\n", durable=True)
         return
     before = check_version(folder, key="--out")
@@ -151,3 +165,5 @@ def _check_maker(folder: Path, made_by: dict[str, object]) -> None:
             was, now = (f"{str(given)[:12]}" for given in (before.get(name), value))
             reason = f"was made with another {name.replace('_', ' ')} ({was}, not {now})"
             raise ConfigError(reason, key="--out", value=folder, suggestion=OTHER)
+    if (kept := kept_in(folder)) != keeps:
+        raise ConfigError(f"keeps {kept}, not {keeps}", key="--out", value=folder, suggestion=OTHER)

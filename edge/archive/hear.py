@@ -5,21 +5,24 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
 from edge.archive.dataset import Dataset, Known, dataset_at
 from edge.archive.fingerprint import Fingerprint, fingerprint_of
+from edge.archive.hearing import Hearing, Work, hear_in_worker
+from edge.archive.keeping import Keeps
+from edge.archive.origin import write_origin
 from edge.archive.progress import archive_progress
 from edge.archive.rows import Heard, RowMaker, path_cell
 from edge.archive.workers import Asked, Died, Pools, Workers, pools_of
-from edge.errors import AudioError
+from edge.errors import AudioError, ConfigError
 from edge.provenance import Provenance
 from edge.replay.progress import Report
 from edge.replay.recordings import Recording
-from edge.replay.replay import Work, outcome_in_worker
-from edge.replay.replayer import Outcome, Replayer
+from edge.replay.replayer import Replayer
 from edge.replay.settings import ReplaySettings
 
 __all__ = ["ArchiveJob", "Summary"]
@@ -54,7 +57,8 @@ class ArchiveJob:
     """Fills the dataset `out` with what `replayer` finds in recordings.
 
     `site` is that of all recordings, None for the names of their folders. With `again`, what was
-    quarantined is tried again. `work` is what a process of `pools` does with a recording.
+    quarantined is tried again. The dataset `keeps` further tables. `work` is what a process of
+    `pools` does with a recording.
     """
 
     def __init__(
@@ -64,14 +68,17 @@ class ArchiveJob:
         *,
         site: str | None = None,
         again: bool = False,
-        work: Work = outcome_in_worker,
+        keeps: Keeps | None = None,
+        work: Work = hear_in_worker,
         pools: Pools | None = None,
     ) -> None:
+        self._provenance = replayer.provenance
         self._made_by = _maker(replayer.provenance, replayer.settings)
         self._rows = RowMaker(replayer.provenance, site=site)
         self._out = out
         self._again = again
-        self._work = work
+        self._keeps = _with_network(keeps or Keeps(), replayer)
+        self._work = partial(work, keeps=self._keeps)
         self._pools = pools or pools_of(replayer.settings)
         self._summary = Summary()
 
@@ -84,12 +91,13 @@ class ArchiveJob:
         with (
             # Before the dataset: on a signal, what was heard is written first.
             Workers(self._pools, workers, self._work) as pool,
-            dataset_at(self._out, self._made_by) as dataset,
+            dataset_at(self._out, self._made_by, self._keeps) as dataset,
             archive_progress(len(recordings), self._summary) as report,
         ):
+            write_origin(self._out, self._provenance)
             due = self._due(recordings, dataset, report)
-            for asked, outcome in pool.answers(due):
-                dataset.add(self._told(asked, outcome, report))
+            for asked, hearing in pool.answers(due):
+                dataset.add(self._told(asked, hearing, report))
                 report.advance(self._summary.done)
         return self._summary
 
@@ -134,13 +142,14 @@ class ArchiveJob:
         self._summary.fates["there already"] += 1
         return True
 
-    def _told(self, asked: Asked, outcome: Outcome | Died, report: Report) -> Heard:
+    def _told(self, asked: Asked, hearing: Hearing | Died, report: Report) -> Heard:
         """Return the rows of an outcome, having said and counted what became of the recording."""
         path, fates = asked.recording.name, self._summary.fates
-        if isinstance(outcome, Died):
+        if isinstance(hearing, Died):
             fates["quarantined"] += 1
             report.complain(f"{path}: {QUARANTINED}")
             return self._rows.not_heard(path, asked.fingerprint, "quarantined", QUARANTINED)
+        outcome = hearing.outcome
         if isinstance(outcome, AudioError):
             fates["failed"] += 1
             report.complain(str(outcome))
@@ -150,7 +159,20 @@ class ArchiveJob:
         self._summary.audio_s += outcome.effort.audio_s
         for note in outcome.notes:
             report.warn(f"{path}: {note}")
-        return self._rows.heard(outcome, asked.fingerprint)
+        return self._rows.heard(outcome, asked.fingerprint, hearing.tables)
+
+
+def _with_network(keeps: Keeps, replayer: Replayer) -> Keeps:
+    """Return `keeps` with the network whose answers are kept, where any are."""
+    if keeps.embeddings is None:
+        return keeps
+    if len(replayer.networks) > 1:
+        raise ConfigError(
+            "several networks judge here, and a head stands on one",
+            key="--embeddings",
+            suggestion="name one bundle, or heads on one trunk",
+        )
+    return replace(keeps, network=replayer.networks[0])
 
 
 def _maker(provenance: Provenance, settings: ReplaySettings) -> dict[str, object]:

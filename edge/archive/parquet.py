@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,16 @@ from edge.extras import how_to_install
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["Row", "check_installed", "read_rows", "write_rows"]
+__all__ = [
+    "Row",
+    "check_installed",
+    "completed",
+    "only",
+    "read_rows",
+    "read_table",
+    "table_of",
+    "write_table",
+]
 
 Row = dict[str, Any]
 log = logging.getLogger(__name__)
@@ -28,26 +37,58 @@ def check_installed() -> None:
         raise UserError(f"edge archive needs pyarrow ({how_to_install('archive')})") from exc
 
 
-def write_rows(path: Path, rows: Sequence[Row], schema: pa.Schema) -> None:
-    """Write a file with `rows` of `schema`; raises OSError, and what stands there is then not
+def table_of(rows: Sequence[Row], schema: pa.Schema) -> pa.Table:
+    """Return rows as a table of `schema`."""
+    import pyarrow as pa
+
+    return pa.Table.from_pylist(list(rows), schema=schema)
+
+
+def completed(table: pa.Table, shared: Row, schema: pa.Schema) -> pa.Table:
+    """Return a table with the columns of `schema` that it lacks, of one value each in `shared`."""
+    import pyarrow as pa
+
+    missing = [field for field in schema if field.name not in table.column_names]
+    for field in missing:
+        column = pa.repeat(pa.scalar(shared.get(field.name), field.type), len(table))
+        table = table.append_column(field, column)
+    return table.select(schema.names).cast(schema)
+
+
+def write_table(path: Path, tables: Sequence[pa.Table], schema: pa.Schema) -> None:
+    """Write a file with all `tables` of `schema`; raises OSError, and what stands there is then not
     whole.
     """
     import pyarrow as pa
     from pyarrow import parquet
 
-    table = pa.Table.from_pylist(list(rows), schema=schema)
-    parquet.write_table(table, path, compression="zstd")
+    whole = pa.concat_tables([schema.empty_table(), *tables])
+    parquet.write_table(whole, path, compression="zstd")
+
+
+def only(table: pa.Table, paths: Iterable[str]) -> pa.Table:
+    """Return the rows of a table that are of recordings at these paths."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    wanted = pa.array(sorted(paths), pa.string())
+    return table.filter(pc.is_in(table["path"], value_set=wanted))
 
 
 def read_rows(path: Path, columns: Sequence[str] | None = None) -> list[Row] | None:
     """Return the rows of a file, of some `columns`; None where it is gone or damaged."""
+    table = read_table(path, columns)
+    return None if table is None else table.to_pylist()
+
+
+def read_table(path: Path, columns: Sequence[str] | None = None) -> pa.Table | None:
+    """Return a file as a table, with some `columns`; None where it is gone or damaged."""
     import pyarrow as pa
     from pyarrow import parquet
 
     try:
         with path.open("rb") as file:  # pyarrow's own opening takes a name for a partition
-            table = parquet.read_table(file, columns=None if columns is None else list(columns))
-            return table.to_pylist()
+            return parquet.read_table(file, columns=None if columns is None else list(columns))
     except FileNotFoundError:
         return None
     except (pa.ArrowException, OSError) as exc:

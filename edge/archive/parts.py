@@ -1,20 +1,32 @@
-"""The files of a dataset: parts, each with some recordings and all of their detections.
+"""The files of a dataset: parts, each with some recordings and all that there is of them.
 
-A part has the same name in `detections/` and in `files/`. No two parts have the same recording. A
-process may be killed between any two steps, so a recording counts only where both files of its
-part are there and have as many detections of it as its row says; `mend` removes all others.
+A part has the same name in each table's folder. No two parts have the same recording. A process may
+be killed between any two steps, so a recording counts only where all files of its part are there
+and have as many rows of it as its row in `files` says; `mend` removes all others.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from edge.archive.parquet import Row, read_rows, write_rows
+from edge.archive.keeping import Keeps
+from edge.archive.parquet import (
+    Row,
+    completed,
+    only,
+    read_rows,
+    read_table,
+    table_of,
+    write_table,
+)
 from edge.archive.rows import Heard
-from edge.archive.schema import TABLES, arrow_schema
 from edge.files import make_folder, new_beside, placing
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 __all__ = ["Parts"]
 
@@ -26,38 +38,43 @@ PART = f"part-{'[0-9]' * 7}.parquet"  # numbered, so that names sort as they wer
 class Parts:
     """The parts below `folder`. Only one process writes them, and any may read meanwhile."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, keeps: Keeps | None = None) -> None:
         self._folder = folder
+        self._keeps = keeps or Keeps()
+        self._tables = self._keeps.tables
 
     def make(self) -> None:
         """Make what is not there yet, and remove what a killed process has left half-written."""
-        for name in (*TABLES, STAGING):
+        for name in (*self._tables, STAGING):
             make_folder(self._folder / name, durable=True)
         for left in (self._folder / STAGING).iterdir():
             left.unlink()
-        for table in TABLES:
+        for table in self._tables:
             if not (self._folder / table / EMPTY).exists():
                 self._write(table, EMPTY, [])
 
     def names(self) -> list[str]:
         """Return the names of all parts, in the order in which they were written."""
-        found = {file.name for table in TABLES for file in (self._folder / table).glob(PART)}
+        found = {file.name for table in self._tables for file in (self._folder / table).glob(PART)}
         return sorted(found)
 
     def files(self, name: str, columns: Sequence[str] | None = None) -> list[Row]:
         """Return the rows of the recordings of a part; none where it is gone or damaged."""
         return read_rows(self._folder / "files" / name, columns) or []
 
+    def rows(self, table: str, name: str) -> list[Row]:
+        """Return the rows of a table in a part; none where it is gone or damaged."""
+        return read_rows(self._folder / table / name) or []
+
     def mend(self) -> Iterator[tuple[str, Row]]:
         """Remove what is not whole, and yield the other recordings with their part's name."""
         for name in self.names():
             files = self.files(name)
-            found = read_rows(self._folder / "detections" / name, ["path"])
-            counts = Counter(row["path"] for row in found or [])
-            whole = [row for row in files if (row["detections"] or 0) == counts[row["path"]]]
-            if found is None:
-                whole = []
-            if len(whole) < len(files) or counts.keys() - {row["path"] for row in files}:
+            counts = self._counts(name)
+            paths = {row["path"] for row in files}
+            whole = [row for row in files if _is_whole(row, counts)]
+            strange = any(count.keys() - paths for count in counts.values() if count is not None)
+            if len(whole) < len(files) or strange:
                 self._keep(name, {row["path"] for row in whole})
             elif not whole:
                 self._remove(name)
@@ -67,8 +84,8 @@ class Parts:
     def add(self, heard: Sequence[Heard]) -> str:
         """Write a new part, whole and on the disk, and return its name."""
         name = f"part-{self._next():07}.parquet"
-        self._write("detections", name, [row for one in heard for row in one.detections])
-        self._write("files", name, [one.file for one in heard])
+        for table in self._tables:
+            self._write(table, name, [self._of(one, table) for one in heard])
         return name
 
     def drop(self, name: str, paths: Collection[str]) -> None:
@@ -79,19 +96,46 @@ class Parts:
         if not paths:
             self._remove(name)
             return
-        for table in reversed(TABLES):
-            rows = read_rows(self._folder / table / name) or []
-            self._write(table, name, [row for row in rows if row["path"] in paths])
+        for table in reversed(self._tables):
+            found = read_table(self._folder / table / name)
+            self._write(table, name, [] if found is None else [only(found, paths)])
 
     def _remove(self, name: str) -> None:
-        for table in reversed(TABLES):
+        for table in reversed(self._tables):
             (self._folder / table / name).unlink(missing_ok=True)
 
     def _next(self) -> int:
         names = self.names()
         return 1 + int(names[-1].removeprefix("part-").partition(".")[0]) if names else 1
 
-    def _write(self, table: str, name: str, rows: Sequence[Row]) -> None:
+    def _counts(self, name: str) -> dict[str, Counter[str] | None]:
+        """Return how many rows of each recording are in a part's tables but for `files`; None where
+        one is gone or damaged.
+        """
+        counts: dict[str, Counter[str] | None] = {}
+        for table in self._tables:
+            if table != "files":
+                rows = read_rows(self._folder / table / name, ["path"])
+                counts[table] = None if rows is None else Counter(row["path"] for row in rows)
+        return counts
+
+    def _of(self, heard: Heard, table: str) -> pa.Table:
+        schema = self._keeps.schema(table)
+        if table in ("files", "detections"):
+            rows = [heard.file] if table == "files" else heard.detections
+            return table_of(rows, schema)
+        found = heard.tables.get(table)
+        return schema.empty_table() if found is None else completed(found, heard.file, schema)
+
+    def _write(self, table: str, name: str, tables: Sequence[pa.Table]) -> None:
         staging = new_beside(self._folder / STAGING / name)
         with placing(staging, self._folder / table / name, durable=True):
-            write_rows(staging, rows, arrow_schema(table))
+            write_table(staging, tables, self._keeps.schema(table))
+
+
+def _is_whole(file: Row, counts: Mapping[str, Counter[str] | None]) -> bool:
+    """Return whether all tables have as many rows of a recording as its row says."""
+    return all(
+        found is not None and found[file["path"]] == (file[table] or 0)
+        for table, found in counts.items()
+    )

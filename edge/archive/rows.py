@@ -1,12 +1,12 @@
-"""Results of recordings as rows of the two tables."""
+"""Results of recordings as rows of the tables."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from edge.archive.fingerprint import Fingerprint
 from edge.archive.parquet import Row
@@ -15,19 +15,33 @@ from edge.errors import STRAY_BYTES
 from edge.provenance import Provenance
 from edge.replay.formats.base import ReplayResult, Unjudged
 from edge.replay.formats.jsonl import detection_payloads
+from edge.types import Detection
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 __all__ = ["Heard", "RowMaker", "Status", "path_cell"]
 
 # What became of a recording: `quarantined` is one that has twice killed the process that heard it.
+ROW_BYTES = 3_000  # of a detection
 Status = Literal["heard", "failed", "quarantined"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Heard:
-    """All rows of one recording: the one of `files`, and those of its `detections`."""
+    """All rows of one recording: the one of `files`, those of its `detections`, and those of
+    further tables, which lack what stands in `file`, too.
+    """
 
     file: Row
     detections: tuple[Row, ...] = ()
+    tables: Mapping[str, pa.Table] = field(default_factory=dict)
+
+    @property
+    def size_bytes(self) -> int:
+        """About how much memory it takes."""
+        further = sum(table.nbytes for table in self.tables.values())
+        return ROW_BYTES * (1 + len(self.detections)) + further
 
 
 class RowMaker:
@@ -46,8 +60,15 @@ class RowMaker:
             "hop_s": provenance.hop_s,
         }
 
-    def heard(self, result: ReplayResult, fingerprint: Fingerprint | None) -> Heard:
+    def heard(
+        self,
+        result: ReplayResult,
+        fingerprint: Fingerprint | None,
+        tables: Mapping[str, pa.Table] | None = None,
+    ) -> Heard:
         """Return the rows of a recording that was heard, `fingerprint` being that of before it."""
+        tables = tables or {}
+        latitude, longitude = result.position or (None, None)
         effort, clock = result.effort, result.clock
         reasons: tuple[Unjudged, ...] = get_args(Unjudged)
         file = {
@@ -64,8 +85,14 @@ class RowMaker:
             "detections": len(result.detections),
             "unknowns": sum(d.label is None for d in result.detections),
             "below_precision": effort.below_precision,
+            "identity": result.identity,
+            "channel": str(result.channel),
+            "latitude": latitude,
+            "longitude": longitude,
+            "clock_utc": clock.start_utc,
+            **{name: len(table) for name, table in tables.items()},
         }
-        return Heard(file=file, detections=tuple(self._detections(result)))
+        return Heard(file=file, detections=tuple(self._detections(result)), tables=tables)
 
     def not_heard(
         self, path: str, fingerprint: Fingerprint | None, status: Status, reason: str
@@ -88,9 +115,10 @@ class RowMaker:
 
     def _detections(self, result: ReplayResult) -> list[Row]:
         shared = {**self._place(result.file), **_clock_cells(result.clock), **self._origin}
+        pairs = zip(result.detections, detection_payloads(result, self._provenance), strict=True)
         return [
-            {**_detection_cells(payload, dated=result.clock.dated), **shared}
-            for payload in detection_payloads(result, self._provenance)
+            {**_detection_cells(payload, dated=result.clock.dated), **_exact(d), **shared}
+            for d, payload in pairs
         ]
 
     def _place(self, path: str) -> Row:
@@ -108,6 +136,12 @@ def _detection_cells(payload: Mapping[str, Any], *, dated: bool) -> Row:
     times = {name: _time(payload[name]) if dated else None for name in ("start_utc", "end_utc")}
     clock = {"clock_synced": payload["clock"]["synced"]}
     return {**payload, **payload["health"], **times, **clock}
+
+
+def _exact(d: Detection) -> Row:
+    """Return what messages round, so that nothing is rounded twice when it is exported."""
+    top = [{"label": s.label, "score": s.score} for s in d.top]
+    return {"score": d.score, "novelty": d.novelty, "animal": d.animal, "top": top}
 
 
 def _time(text: str) -> datetime:

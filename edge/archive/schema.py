@@ -1,4 +1,6 @@
-"""The frozen form of a dataset: version 1 of its two tables, with the unit of every number.
+"""The frozen form of a dataset: version 1 of its tables, with the unit of every number.
+
+`detections` and `files` are always there, `windows` and `embeddings` where they were asked for.
 
 A column is never renamed, removed or given another meaning or type within a version. A column that
 is added makes no new version: readers by name do not mind.
@@ -6,14 +8,17 @@ is added makes no new version: readers by name do not mind.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, get_args
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["SCHEMA_VERSION", "TABLES", "arrow_schema"]
+__all__ = ["PRECISIONS", "SCHEMA_VERSION", "SHARED", "TABLES", "Precision", "arrow_schema"]
 
 SCHEMA_VERSION = 1
+# Of embeddings. With int8 each has a scale, and what else the network says is float16.
+Precision = Literal["float16", "int8", "float32"]
+PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 ORIGIN = """
 bundle          string   sha256
 trunk           string   sha256
@@ -91,21 +96,91 @@ unknowns        int32
 below_precision int32
 {CLOCK}
 {ORIGIN}
+identity        string   sha256
+channel         string
+latitude        double   degrees north
+longitude       double   degrees east
+clock_utc       utc      us
+windows         int32
+embeddings      int32
 """
-TABLES = {"detections": DETECTIONS, "files": FILES}
+# A window as the tracker has it: after the smoothing and the list of species. `labels` are all that
+# it carries, `unjudged` says why the network was not asked.
+WINDOWS = f"""
+path            string
+site            string
+start_utc       utc      us
+start_s         double   s
+end_s           double   s
+start_sample    int64    samples
+end_sample      int64    samples
+sample_rate_hz  int32    Hz
+label           string
+outcome         string
+nearest         string
+score           float    0..1
+novelty         float    0..1
+animal          float    0..1
+labels          scores   0..1
+top             scores   0..1
+unjudged        string
+{ORIGIN}
+"""
+# A window as the network has it: what a head, or several, need to judge it. A dead or stuck one has
+# no answer. After the window, the sound is lost up to each of `sound_from`. A number of the
+# network is that in the cell times the scale, where there is one.
+EMBEDDINGS = f"""
+path            string
+site            string
+start_utc       utc      us
+start_s         double   s
+start_sample    int64    samples
+end_sample      int64    samples
+sample_rate_hz  int32    Hz
+rms_dbfs        double   dBFS
+peak_dbfs       double   dBFS
+clip_ratio      double   0..1
+dc              double   full scale
+dead            bool
+stuck           bool
+sound_from      samples  samples
+embedding       vector   length 1
+embedding_scale float
+logits          numbers  logit
+frames          numbers  logit
+{ORIGIN}
+"""
+TABLES = {
+    "detections": DETECTIONS,
+    "files": FILES,
+    "windows": WINDOWS,
+    "embeddings": EMBEDDINGS,
+}
 
 
-def arrow_schema(table: str) -> pa.Schema:
-    """Return the schema of `detections` or `files`; name, version and units are its metadata."""
+# Columns in which all windows of a recording have the same.
+SHARED = ("path", "site", *(line.split()[0] for line in ORIGIN.split("\n") if line))
+
+
+def arrow_schema(table: str, precision: Precision = "float32") -> pa.Schema:
+    """Return the schema of a table; name, version and units are its metadata.
+
+    `precision` is that of embeddings.
+    """
     import pyarrow as pa
 
+    numbers = pa.float32() if precision == "float32" else pa.float16()
     types = {
         "string": pa.string(),
         "double": pa.float64(),
+        "float": pa.float32(),
         "int32": pa.int32(),
         "int64": pa.int64(),
         "bool": pa.bool_(),
         "utc": pa.timestamp("us", tz="UTC"),
+        "samples": pa.list_(pa.int64()),
+        "vector": pa.list_(pa.int8() if precision == "int8" else numbers),
+        "numbers": pa.list_(numbers),
         "scores": pa.list_(pa.struct([("label", pa.string()), ("score", pa.float64())])),
     }
     columns = [line.split(maxsplit=2) for line in TABLES[table].splitlines() if line]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
@@ -10,14 +10,15 @@ from functools import partial
 from typing import Protocol
 
 from edge.archive.fingerprint import Fingerprint
+from edge.archive.hearing import Hearing
 from edge.errors import BackendError
 from edge.replay.recordings import Recording
-from edge.replay.replay import Work, outcome_in_worker, process_pool
-from edge.replay.replayer import Outcome
+from edge.replay.replay import process_pool
 from edge.replay.settings import ReplaySettings
 
-__all__ = ["Asked", "Died", "Pools", "Workers", "pools_of"]
+__all__ = ["Asked", "Died", "Pools", "Work", "Workers", "pools_of"]
 
+Work = Callable[[Recording], Hearing]
 IN_FLIGHT = 2  # recordings for each process, so that none waits for the next
 
 
@@ -51,7 +52,7 @@ class Workers:
     with the others are asked again, each alone: the one that kills a process of its own has `Died`.
     """
 
-    def __init__(self, pools: Pools, workers: int, work: Work = outcome_in_worker) -> None:
+    def __init__(self, pools: Pools, workers: int, work: Work) -> None:
         self._pools = pools
         self._workers = workers
         self._work = work
@@ -63,12 +64,12 @@ class Workers:
     def __exit__(self, *exc: object) -> None:
         self._pool.shutdown(cancel_futures=True)
 
-    def answers(self, asked: Iterator[Asked]) -> Iterator[tuple[Asked, Outcome | Died]]:
+    def answers(self, asked: Iterator[Asked]) -> Iterator[tuple[Asked, Hearing | Died]]:
         """Yield what is asked with its outcome; `asked` is read as there is room for it.
 
         Raises `BackendError` when processes die before they have begun.
         """
-        waiting: dict[Future[Outcome], Asked] = {}
+        waiting: dict[Future[Hearing], Asked] = {}
         for one in asked:
             waiting[self._submitted(one)] = one
             if len(waiting) >= IN_FLIGHT * self._workers:
@@ -77,8 +78,8 @@ class Workers:
             yield from self._answered(waiting)
 
     def _answered(
-        self, waiting: dict[Future[Outcome], Asked]
-    ) -> Iterator[tuple[Asked, Outcome | Died]]:
+        self, waiting: dict[Future[Hearing], Asked]
+    ) -> Iterator[tuple[Asked, Hearing | Died]]:
         """Take from `waiting` and yield what is done, at least one."""
         done, _ = wait(waiting, return_when=FIRST_COMPLETED)
         if any(map(_is_lost, done)):
@@ -95,7 +96,7 @@ class Workers:
                 yield one, self._alone(one)
             self._renew(self._workers)
 
-    def _alone(self, one: Asked) -> Outcome | Died:
+    def _alone(self, one: Asked) -> Hearing | Died:
         """Return the outcome by a process that has nothing else to do."""
         self._renew(1)
         try:
@@ -113,16 +114,16 @@ class Workers:
         self._pool.shutdown(cancel_futures=True)
         self._pool = self._pools(workers=workers)
 
-    def _submitted(self, one: Asked) -> Future[Outcome]:
+    def _submitted(self, one: Asked) -> Future[Hearing]:
         try:
-            return self._pool.submit(self._work, one.recording, None)
+            return self._pool.submit(self._work, one.recording)
         except BrokenProcessPool as exc:
-            future: Future[Outcome] = Future()
+            future: Future[Hearing] = Future()
             future.set_exception(exc)
             return future
 
 
-def _is_lost(future: Future[Outcome]) -> bool:
+def _is_lost(future: Future[Hearing]) -> bool:
     return isinstance(future.exception(), BrokenProcessPool)
 
 

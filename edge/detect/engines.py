@@ -22,7 +22,7 @@ from edge.backends.tensorrt_library import import_tensorrt, library_version
 from edge.bundle import Bundle, Network
 from edge.detect.ensemble import on_network_of
 from edge.detect.layered import together
-from edge.detect.model import Classifier, EngineChoice, Model
+from edge.detect.model import EngineChoice, Model, TwoStepClassifier
 from edge.detect.signal_health import HealthConfig
 from edge.errors import BackendError, BundleError, ConfigError, EngineError, NoGpuError
 
@@ -99,17 +99,18 @@ def load_model(
     folder: Path = FOLDER,
     threads: int = 1,
     limits: HealthConfig | None = None,
+    variant: str | None = None,
 ) -> Model:
     """Load the bundle on the best engine that proves itself here; `folder` has compiled ones.
 
-    Raises `ConfigError` with the reasons when a `backend` was chosen that cannot run it, else
-    `BundleError` with that of the last engine.
+    `variant` is the only network that will do, None: the best. Raises `ConfigError` with the
+    reasons when a `backend` was chosen that cannot run it, else `BundleError` with that of the last
+    engine.
     """
     record = Record()
     last: BackendError | BundleError | None = None
-    for candidate in candidates(
-        bundle, backend=backend, folder=folder, threads=threads, record=record
-    ):
+    found = candidates(bundle, backend=backend, folder=folder, threads=threads, record=record)
+    for candidate in (one for one in found if variant in (None, one.network)):
         try:
             opened = candidate.open()
             return Model(bundle, opened, engine=record.choice(candidate), limits=limits)
@@ -130,12 +131,13 @@ def load_models(
     backend: BackendChoice = "auto",
     folder: Path = FOLDER,
     limits: HealthConfig | None = None,
-) -> Classifier:
+    variant: str | None = None,
+) -> TwoStepClassifier:
     """Load bundles as `load_model` does; several judge together.
 
     A network that several have is loaded once, as the heads on it were made for it: in fp32.
     """
-    load = partial(load_model, backend=backend, folder=folder, limits=limits)
+    load = partial(load_model, backend=backend, folder=folder, limits=limits, variant=variant)
     below: dict[str, Model] = {}
     for bundle in bundles:
         if bundle.trunk is not None and bundle.trunk_digest not in below:

@@ -74,9 +74,13 @@ class Ensemble:
 
     def predict(self, window: Window) -> Prediction:
         """See `Classifier.predict`."""
+        return self.judged(*self.ask(window))
+
+    def ask(self, window: Window) -> tuple[Prediction, tuple[Answer, ...]]:
+        """See `TwoStepClassifier.ask`."""
         p = unjudged(window, self._members[0].limits)
         if p.health.gated:
-            return p
+            return p, ()
         features: dict[int, tuple[Array, float]] = {}
         answers: dict[int, Answer] = {}
         for k, member in enumerate(self._members):
@@ -90,7 +94,14 @@ class Ensemble:
             frontend_s=sum(seconds for _, seconds in features.values()),
             network_s=sum(answer.network_s for answer in answers.values()),
         )
-        verdict = self.verdict([answers[network] for network in self._networks])
+        return p, tuple(answers.values())
+
+    def judged(self, p: Prediction, answers: Sequence[Answer]) -> Prediction:
+        """See `TwoStepClassifier.judged`."""
+        if not answers:
+            return p
+        of = dict(zip(dict.fromkeys(self._networks), answers, strict=True))
+        verdict = self.verdict([of[network] for network in self._networks])
         p = dataclasses.replace(p, embedding=verdict.embedding, highest=verdict.overheard)
         return self.decision(
             p,

@@ -19,14 +19,14 @@ from edge.detect.ensemble import Ensemble, digest_of
 from edge.detect.joint_calibration import Calibrated, joint_calibration
 from edge.detect.joint_labels import OwnLabels, joint_bundle, own_labels
 from edge.detect.layered_decision import LayerDecision, LayeredDecision
-from edge.detect.model import Answer, Classifier, EngineChoice, Model, Verdict, unjudged
+from edge.detect.model import Answer, EngineChoice, Model, TwoStepClassifier, Verdict
 from edge.errors import BundleError
 from edge.types import Array, Frames, Prediction, Window
 
 __all__ = ["Layered", "together"]
 
 
-def together(models: Sequence[Model]) -> Classifier:
+def together(models: Sequence[Model]) -> TwoStepClassifier:
     """Return several models as one; raises `BundleError` where they do not go together."""
     if len(models) == 1:
         return models[0]
@@ -120,18 +120,22 @@ class Layered:
 
     def predict(self, window: Window) -> Prediction:
         """See `Classifier.predict`."""
-        p = unjudged(window, self._asked.limits)
-        if p.health.gated:
+        return self.judged(*self.ask(window))
+
+    def ask(self, window: Window) -> tuple[Prediction, tuple[Answer, ...]]:
+        """See `TwoStepClassifier.ask`."""
+        return self._asked.ask(window)
+
+    def judged(self, p: Prediction, answers: Sequence[Answer]) -> Prediction:
+        """See `TwoStepClassifier.judged`."""
+        if not answers:
             return p
-        features, frontend_s = self._asked.features(window)
-        answer = self._asked.answer(features)
+        (answer,) = answers
         pairs = [(layer, layer.verdict(answer)) for layer in self._layers]
         overheard = [v.overheard for _, v in pairs if v.overheard is not None]
         p = dataclasses.replace(
             p,
             embedding=answer.embedding[0],
-            frontend_s=frontend_s,
-            network_s=answer.network_s,
             frames=self._frames([v for _, v in pairs]),
             highest=np.max(overheard, axis=0),
         )

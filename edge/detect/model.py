@@ -5,14 +5,19 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 
 from edge.backends.base import OUTPUTS, Backend
 from edge.bundle import FP32, Bundle
 from edge.bundle.overlap import FrameMemory
+from edge.detect.classifier import (
+    Answer,
+    Classifier,
+    EngineChoice,
+    TwoStepClassifier,
+    Verdict,
+)
 from edge.detect.decision import Decision
 from edge.detect.proof import refuse_another_answer, refuse_what_is_not_finite
 from edge.detect.signal_health import HealthConfig
@@ -21,82 +26,16 @@ from edge.detect.unjudged import NOTHING, unjudged
 from edge.errors import BackendError, BundleError
 from edge.types import Array, Frames, Prediction, Window
 
-__all__ = ["NOTHING", "Answer", "Classifier", "EngineChoice", "Model", "Verdict", "unjudged"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class EngineChoice:
-    """What runs a network: the `backend` for people and for the record, and which `variant` of it.
-
-    `passed_over` better ones were tried and failed; `why_not` has the reasons of these and of such
-    as are not to be expected on this machine.
-    """
-
-    backend: str
-    variant: str
-    passed_over: int = 0
-    why_not: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, kw_only=True)
-class Answer:
-    """The network's outputs for one window, and the time that it took.
-
-    They are embedding (1, D), logits (1, K), and of some networks frames (1, T, K).
-    """
-
-    embedding: Array
-    logits: Array
-    frames: Array | None = None
-    network_s: float = 0.0
-
-
-@dataclass(frozen=True, kw_only=True)
-class Verdict:
-    """What one network and its head say of one window: scores (K,), embedding (D,), its frames.
-
-    `overheard` (N,) are the scores of a head's trunk, `animal` says how surely an animal stands
-    out, where the bundle can tell.
-    """
-
-    scores: Array
-    novelty: float
-    accepted: bool
-    embedding: Array
-    frames: Frames | None = None
-    overheard: Array | None = None
-    animal: float | None = None
-
-
-class Classifier(Protocol):
-    """Judges windows: a `Model`, or several as one. Used by one thread."""
-
-    @property
-    def bundle(self) -> Bundle:
-        """Bundle whose windows these are, the first of several, with the labels of all."""
-        ...
-
-    @property
-    def decision(self) -> Decision:
-        """How labels are given, and which there are, in the order of the scores."""
-        ...
-
-    @property
-    def digest(self) -> str:
-        """Digest that names all that was trained."""
-        ...
-
-    @property
-    def engine(self) -> EngineChoice:
-        """What runs it, and why nothing better does."""
-        ...
-
-    def predict(self, window: Window) -> Prediction:
-        """Judge one window; a dead or stuck one is not shown to the network.
-
-        Raises `BackendError` when there is no answer.
-        """
-        ...
+__all__ = [
+    "NOTHING",
+    "Answer",
+    "Classifier",
+    "EngineChoice",
+    "Model",
+    "TwoStepClassifier",
+    "Verdict",
+    "unjudged",
+]
 
 
 class Model:
@@ -131,13 +70,21 @@ class Model:
 
     def predict(self, window: Window) -> Prediction:
         """See `Classifier.predict`."""
+        return self.judged(*self.ask(window))
+
+    def ask(self, window: Window) -> tuple[Prediction, tuple[Answer, ...]]:
+        """See `TwoStepClassifier.ask`."""
         p = unjudged(window, self.limits)
         if p.health.gated:
-            return p
+            return p, ()
         features, frontend_s = self.features(window)
         answer = self.answer(features)
         p = dataclasses.replace(p, frontend_s=frontend_s, network_s=answer.network_s)
-        return self._judged(p, self.verdict(answer))
+        return p, (answer,)
+
+    def judged(self, p: Prediction, answers: Sequence[Answer]) -> Prediction:
+        """See `TwoStepClassifier.judged`."""
+        return self._judged(p, self.verdict(answers[0])) if answers else p
 
     def _judged(self, p: Prediction, verdict: Verdict) -> Prediction:
         p = dataclasses.replace(

@@ -10,7 +10,14 @@ import click
 
 from edge.replay.formats import FORMATS
 
-__all__ = ["BACKENDS", "OCCURRENCE", "given_options", "model_options", "replay_options"]
+__all__ = [
+    "BACKENDS",
+    "OCCURRENCE",
+    "export_options",
+    "given_options",
+    "model_options",
+    "replay_options",
+]
 
 BACKENDS = ("auto", "tensorrt", "cuda", "cpu")  # of edge.detect.engines, which takes long to import
 MOST_TOP = 5  # as many as a detection carries
@@ -135,16 +142,8 @@ MACHINE = (
         help="Folder of compiled engines.  [default: engines, below $CACHE_DIRECTORY]",
     ),
 )
-# What is written of it, and where.
-OUTPUT = (
-    click.option(
-        "--format",
-        "form",
-        type=click.Choice(FORMATS),
-        default="table",
-        show_default=True,
-        help="Form of the output.",
-    ),
+# What is written of it, and where, also of what was found before.
+WRITTEN = (
     click.option(
         "--out",
         metavar="PATH",
@@ -168,6 +167,17 @@ OUTPUT = (
         type=click.IntRange(1, MOST_TOP),
         help="Columns for so many best labels and their scores, with --format csv or raven.",
     ),
+)
+OUTPUT = (
+    click.option(
+        "--format",
+        "form",
+        type=click.Choice(FORMATS),
+        default="table",
+        show_default=True,
+        help="Form of the output.",
+    ),
+    *WRITTEN,
     click.option(
         "--plot",
         metavar="PICTURE",
@@ -187,6 +197,11 @@ def model_options(command: Command) -> Command:
     of_one_recording = (START, CONSECUTIVE)
     judgement = (option for option in JUDGEMENT if option not in of_one_recording)
     return given_options(command, (*judgement, *MACHINE))
+
+
+def export_options(command: Command) -> Command:
+    """Give a command the options of what is written, and where."""
+    return given_options(command, WRITTEN)
 
 
 def given_options(command: Command, options: Sequence[Command]) -> Command:

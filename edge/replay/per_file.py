@@ -80,7 +80,7 @@ def _check_folder(folder: str) -> None:
 def _below(recording: str, given: Sequence[str]) -> str:
     """Return the path of a recording below the folder in which it was found."""
     for root in given:
-        if os.path.isdir(root) and recording.startswith(os.path.join(root, "")):
+        if recording.startswith(os.path.join(root, "")):
             return os.path.relpath(recording, root)
     return os.path.basename(recording)
 

@@ -24,10 +24,12 @@ from edge.errors import AudioError, BackendError, known_as
 from edge.provenance import Provenance, chosen_later, placed_at, provenance_of
 from edge.replay.attention import Attention, attention_over
 from edge.replay.formats.base import ReplayResult
+from edge.replay.listening import Listener, listened
 from edge.replay.meter import ReplayMeter
 from edge.replay.recordings import Recording
 from edge.replay.settings import ReplaySettings
 from edge.replay.spool import Spooled
+from edge.replay.stages import Stages
 from edge.sources.file import FileSource
 from edge.types import Detection
 
@@ -59,18 +61,21 @@ class Replayer:
         with known_as(OPTIONS):
             # Before any file is opened: a hop that cannot be.
             windower_of(self.bundle.frontend, settings.hop_s)
-            self._model = load_models(
+            self.model = load_models(
                 bundles,
                 backend=settings.backend,
                 folder=settings.engines,
                 limits=settings.limits,
+                variant=settings.variant,
             )
         self._species = resolve_species(
-            settings.species, self._model.bundle.known_names, key="--species"
+            settings.species, self.model.bundle.known_names, key="--species"
         )
         self._place_species = place_species(
-            self._model.bundle, settings.place, key="--lat", species=self._species
+            self.model.bundle, settings.place, key="--lat", species=self._species
         )
+        # Digests of the networks that are asked, each once.
+        self.networks = tuple(dict.fromkeys(bundle.trunk_digest for bundle in bundles))
         self.licences = [
             f"{bundle.manifest.name}: licence {bundle.manifest.licence}"
             for bundle in bundles
@@ -78,11 +83,11 @@ class Replayer:
         ]
         with known_as(OPTIONS):
             self.provenance = self._provenance(settings, bundles)
-            self._least_scores = least_scores(self._model, settings.precision)
+            self._least_scores = least_scores(self.model, settings.precision)
 
     def _provenance(self, settings: ReplaySettings, bundles: Sequence[Bundle]) -> Provenance:
         return provenance_of(
-            self._model,
+            self.model,
             hop_s=settings.hop_s,
             language=settings.language,
             bundles=bundles,
@@ -104,11 +109,12 @@ class Replayer:
         *,
         start: datetime | None = None,
         spool: Path | None = None,
+        listener: Listener | None = None,
         progress: Progress = lambda fraction: None,
     ) -> ReplayResult:
         """Replay the recording `file` to its end; it began at `start` where that is known.
 
-        Raises `AudioError` where nothing of it can be read.
+        `listener` gets what the networks say. Raises `AudioError` where nothing can be read.
         """
         source = FileSource(
             file,
@@ -123,18 +129,18 @@ class Replayer:
             zone=self.settings.zone,
         )
         meter = ReplayMeter(duration_s=source.facts.duration_s, progress=progress)
-        ended = self._ended(source, clock, meter, spool)
-        place = self.settings.place
+        ended = self._ended(source, clock, meter, spool, listener)
         return ReplayResult(
             file=file,
             path=file,
+            identity=source.facts.identity,
             duration_s=meter.end / source.sample_rate_hz,
             clock=clock,
             detections=tuple(sorted(ended, key=_order)),
             effort=meter.effort(source),
             channel=source.channel,
             notes=source.reading.notes,
-            position=None if place is None else place.position,
+            position=self.settings.position,
             spool=spool,
         )
 
@@ -142,7 +148,7 @@ class Replayer:
         """Return where the network looked in a recording; None where it does not say."""
         return attention_over(
             result.path,
-            self._model,
+            self.model,
             duration_s=result.duration_s,
             hop_s=self.settings.hop_s,
             channel=result.channel,
@@ -153,13 +159,18 @@ class Replayer:
         recording: Recording,
         *,
         spool: Path | None = None,
+        listener: Listener | None = None,
         progress: Progress = lambda fraction: None,
     ) -> Outcome:
         """Replay one recording; its failure is a value, so that the others go on."""
         file = recording.name
         try:
             result = self.replay(
-                recording.file, start=recording.start, spool=spool, progress=progress
+                recording.file,
+                start=recording.start,
+                spool=spool,
+                listener=listener,
+                progress=progress,
             )
             return replace(result, file=recording.name)
         except AudioError as exc:
@@ -177,14 +188,14 @@ class Replayer:
             log.exception("%s: a fault of this program", file)
             return AudioError(f"{file}: {type(exc).__name__}: {exc} (a fault of this program)")
 
-    def _precision(self, meter: ReplayMeter) -> PrecisionFilter:
-        return PrecisionFilter(scores=self._least_scores, left_out=meter.leave_out)
+    def stages(
+        self, identity: str, clock: Clock, *, leave_out: Callable[[str], None] = lambda label: None
+    ) -> Stages:
+        """Return what follows on the model, for a recording whose sound has this `identity`.
 
-    def _ended(
-        self, source: FileSource, clock: Clock, meter: ReplayMeter, spool: Path | None
-    ) -> list[Detection]:
-        """Return the events of a recording, each as it has ended."""
-        settings, decision = self.settings, self._model.decision
+        `leave_out` gets the label of each event that is left out for the precision that is wanted.
+        """
+        settings, decision = self.settings, self.model.decision
         site = site_of(
             self._species,
             self._place_species,
@@ -192,24 +203,41 @@ class Replayer:
             decision=decision,
             off_list=settings.offlist,
         )
-        smoothing = smoothing_of(
-            settings.smoothing, decision=decision, sample_rate_hz=source.sample_rate_hz
+        rate_hz = self.bundle.frontend.sample_rate_hz
+        return Stages(
+            site=site,
+            smoothing=smoothing_of(settings.smoothing, decision=decision, sample_rate_hz=rate_hz),
+            tracker=Tracker(
+                decision=decision,
+                identity=f"{identity}|{self.provenance.identity}",
+                config=settings.tracker,
+                site=site,
+                precision=PrecisionFilter(scores=self._least_scores, left_out=leave_out),
+            ),
         )
+
+    def _ended(
+        self,
+        source: FileSource,
+        clock: Clock,
+        meter: ReplayMeter,
+        spool: Path | None,
+        listener: Listener | None,
+    ) -> list[Detection]:
+        """Return the events of a recording, each as it has ended."""
+        stages = self.stages(source.facts.identity, clock, leave_out=meter.leave_out)
+        smoothing = stages.smoothing
         with ExitStack() as stack:
             if spool is not None:
-                smoothing = Spooled(smoothing, stack.enter_context(spool.open("wb")), site)
+                file = stack.enter_context(spool.open("wb"))
+                smoothing = Spooled(smoothing, file, stages.site)
+            blocks, model = listened(source.blocks(), self.model, listener)
             events = detect(
-                source.blocks(),
-                windower=windower_of(self.bundle.frontend, settings.hop_s),
-                model=self._model,
+                blocks,
+                windower=windower_of(self.bundle.frontend, self.settings.hop_s),
+                model=model,
                 smoothing=smoothing,
-                tracker=Tracker(
-                    decision=decision,
-                    identity=f"{source.facts.identity}|{self.provenance.identity}",
-                    config=settings.tracker,
-                    site=site,
-                    precision=self._precision(meter),
-                ),
+                tracker=stages.tracker,
                 meter=meter,
             )
             return [event for event in events if event.state == "end"]

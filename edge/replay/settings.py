@@ -29,6 +29,7 @@ class ReplaySettings:
     expects at `place`, or without one every label of it; `offlist` is what becomes of others.
     `language` is that of the common names.
     `smoothing` is done to scores between model and tracker; events keep `precision` if it is given.
+    `variant` is the only network of a bundle that will do, None: the fastest here.
     `block_s`, `language` and `spool`
     (predictions wanted) do not change what is detected.
     """
@@ -48,6 +49,7 @@ class ReplaySettings:
     precision: float | None = None
     block_s: float = 1.0
     spool: bool = False
+    variant: str | None = None
     backend: BackendChoice = "auto"
     engines: Path = FOLDER
 
@@ -58,3 +60,8 @@ class ReplaySettings:
         if self.precision is not None and self.smoothing.on:
             reason = "does not go with --slide-s or --boost: they change the scores"
             raise ConfigError(reason, key="--precision", value=self.precision)
+
+    @property
+    def position(self) -> tuple[float, float] | None:
+        """Latitude and longitude of the place, in degrees."""
+        return None if self.place is None else self.place.position

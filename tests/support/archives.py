@@ -15,9 +15,9 @@ from typing import Any
 
 import numpy as np
 
+from edge.archive.hearing import Hearing, hear_in_worker
+from edge.archive.keeping import Keeps
 from edge.replay.recordings import Recording
-from edge.replay.replay import outcome_in_worker
-from edge.replay.replayer import Outcome
 from tests.support.audio import noise, soundscape, write_audio
 from tests.support.bundles import SPEC
 
@@ -73,7 +73,7 @@ def job(*arguments: str | Path) -> Iterator[subprocess.Popen[str]]:
         process.communicate()
 
 
-def deadly(recording: Recording, spool: Path | None) -> Outcome:
+def deadly(recording: Recording, keeps: Keeps) -> Hearing:
     """Kill this process on a recording that is `LETHAL`, as a lack of memory does; on one that is
     `FATEFUL` for the first time, too.
     """
@@ -82,7 +82,7 @@ def deadly(recording: Recording, spool: Path | None) -> Outcome:
     if FATEFUL in recording.name and not (seen := Path(f"{recording.file}.seen")).exists():
         seen.touch()
         os.kill(os.getpid(), signal.SIGKILL)
-    return outcome_in_worker(recording, spool)
+    return hear_in_worker(recording, keeps)
 
 
 def dies_at_birth(*, workers: int) -> ProcessPoolExecutor:

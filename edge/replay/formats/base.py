@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal, Protocol
 
 from edge.clock import Clock
+from edge.provenance import Provenance
 from edge.replay.spool import read_spool
 from edge.types import Detection, Prediction
 
@@ -44,7 +45,9 @@ class ReplayResult:
     the first sample to the last, gaps included. `channel` is the one that was heard, from 1, or the
     mean of all. `notes` are for the person at the terminal: what of the file is not as it says. The
     output puts the file's name before them. `position` is the latitude and longitude of the place
-    that was given. `spool` holds the predictions where they were wanted.
+    that was given. `identity` is a digest of the sound, a part of each event's id. `provenance`
+    is that of a result which another run has given. `spool` holds the predictions where they were
+    wanted.
     """
 
     file: str
@@ -56,6 +59,8 @@ class ReplayResult:
     channel: int | Literal["mix"] = "mix"
     notes: tuple[str, ...] = ()
     position: tuple[float, float] | None = None
+    identity: str = ""
+    provenance: Provenance | None = None
     spool: Path | None = None
 
     def predictions(self) -> Iterator[Prediction]:

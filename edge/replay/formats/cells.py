@@ -115,7 +115,7 @@ def recording_cells(result: ReplayResult) -> list[str]:
 
 def trace_cells(result: ReplayResult, provenance: Provenance) -> list[str]:
     """Return the cells of `TRACE_COLUMNS`."""
-    return [*origin_cells(provenance), *recording_cells(result)]
+    return [*origin_cells(result.provenance or provenance), *recording_cells(result)]
 
 
 def probability_cells(d: Detection, provenance: Provenance) -> list[str]:

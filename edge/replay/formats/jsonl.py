@@ -59,7 +59,10 @@ def detection_payloads(result: ReplayResult, provenance: Provenance) -> Iterator
     """Yield the detections of a recording in the wire format; none ends after the recording."""
     for d in result.detections:
         payload = detection_payload(
-            d, source=result.file, clock=result.clock, provenance=provenance
+            d,
+            source=result.file,
+            clock=result.clock,
+            provenance=result.provenance or provenance,
         )
         yield {**payload, **_end(d, result)}
 

@@ -58,7 +58,7 @@ class RecordingsTable:
                 *recording_cells(result),
                 len(result.detections),
                 unknowns,
-                *origin_cells(self._provenance),
+                *origin_cells(result.provenance or self._provenance),
                 *(result.position or ("", "")),
             ]
         )

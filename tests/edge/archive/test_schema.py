@@ -8,6 +8,7 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
+from edge.archive.keeping import Keeps
 from edge.archive.parts import Parts
 from edge.archive.schema import SCHEMA_VERSION, TABLES, arrow_schema
 
@@ -27,19 +28,22 @@ def described(schema: pa.Schema) -> list[str]:
 
 def test_what_is_written_is_what_was_frozen(tmp_path: Path) -> None:
     """A column may be added at the end of its group, in both; none is ever changed."""
-    Parts(tmp_path).make()
-    found = [
-        line
-        for table in TABLES
-        for line in described(parquet.read_schema(tmp_path / table / "empty.parquet"))
-    ]
+    found = []
+    for precision in ("float32", "float16", "int8"):
+        folder = tmp_path / precision
+        Parts(folder, Keeps(windows=True, embeddings=precision)).make()
+        for table in TABLES:
+            if precision == "float32" or table == "embeddings":
+                schema = parquet.read_schema(folder / table / "empty.parquet")
+                found += described(schema)
     assert found == FROZEN.read_text(encoding="utf-8").splitlines()
     assert FROZEN.name == f"schema.v{SCHEMA_VERSION}.txt"
 
 
 @pytest.mark.parametrize("table", TABLES)
 def test_every_number_has_a_unit_or_is_a_count(table: str) -> None:
-    counts = {"windows", "detections", "unknowns", "below_precision"}
+    counts = {"windows", "detections", "unknowns", "below_precision", "embeddings"}
+    scales = {"embedding_scale"}
     for field in arrow_schema(table):
         if pa.types.is_floating(field.type) or pa.types.is_integer(field.type):
-            assert (field.metadata or {}).get(b"unit") or field.name in counts, field.name
+            assert (field.metadata or {}).get(b"unit") or field.name in counts | scales, field.name

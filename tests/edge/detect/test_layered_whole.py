@@ -157,7 +157,7 @@ def test_a_place_is_what_the_trunk_knows_of_it(tmp_path: Path, dawn: str) -> Non
     both = (trunk.path, head.path)
     assert "hummer" in named(lines(replayed(dawn, *both, options=north)))
     assert "hummer" not in named(lines(replayed(dawn, *both, options=south)))
-    model = Replayer(ReplaySettings(bundle=trunk.path, more_bundles=(head.path,)))._model
+    model = Replayer(ReplaySettings(bundle=trunk.path, more_bundles=(head.path,))).model
     known = model.bundle.occurrence
     assert known is not None
     chances = known.probabilities(-40, 16.3)
