@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal, Protocol
 
 from edge.clock import Clock
+from edge.provenance import Provenance
 from edge.replay.spool import read_spool
 from edge.types import Detection, Prediction
 
@@ -44,7 +45,8 @@ class ReplayResult:
     the first sample to the last, gaps included. `channel` is the one that was heard, from 1, or the
     mean of all. `notes` are for the person at the terminal: what of the file is not as it says. The
     output puts the file's name before them. `position` is the latitude and longitude of the place
-    that was given. `spool` holds the predictions where they were wanted.
+    that was given. `spool` holds the predictions where they were wanted. `provenance` is what made
+    it where that is not the same for all that is written, as in a store of several years.
     """
 
     file: str
@@ -57,6 +59,7 @@ class ReplayResult:
     notes: tuple[str, ...] = ()
     position: tuple[float, float] | None = None
     spool: Path | None = None
+    provenance: Provenance | None = None
 
     def predictions(self) -> Iterator[Prediction]:
         """Yield the predictions, one per window, in order.
