@@ -25,6 +25,7 @@ import click
 
 from edge.archive.command import archive_command
 from edge.errors import AudioError, one_line
+from edge.page.commands import clips_command, detections_command, status_command
 from edge.replay.command import replay_command
 from edge.replay.options import OCCURRENCE
 from edge.terminal import OneLineErrors
@@ -54,8 +55,14 @@ def main() -> None:
         os.environ.setdefault(variable, "1")
 
 
-main.add_command(replay_command)
-main.add_command(archive_command)
+for command in (
+    replay_command,
+    archive_command,
+    detections_command,
+    status_command,
+    clips_command,
+):
+    main.add_command(command)
 
 
 def _bundle_option(command: Command) -> Command:

@@ -101,6 +101,11 @@ class Provenance:
         """What decides which events there are in a stream: a part of every event's id."""
         return f"{self.bundle}|{self.config}" + ("" if self.variant == FP32 else f"|{self.variant}")
 
+    @property
+    def calibration_digest(self) -> str | None:
+        """What probabilities rest on, None where there are none."""
+        return None if self.calibration is None else self.calibration.digest
+
     def probability(self, label: str | None, score: float) -> float | None:
         """Return how likely `label` is right at this score; None where that is not known."""
         if label is None or self.calibration is None:

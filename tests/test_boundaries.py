@@ -44,7 +44,7 @@ MAY_IMPORT: dict[str, dict[str, str]] = {
         "detect": "backends bundle clock errors section strictyaml types",
         "provenance": "bundle detect errors section",
         "config": "bundle clock detect errors provenance section sources strictyaml",
-        "store": "clock errors types",
+        "store": "bundle clock errors types",
         "wire": "clock provenance store types wire_parts",
         "wire_parts": "clock provenance types",
         "threads": "errors",
@@ -61,10 +61,16 @@ MAY_IMPORT: dict[str, dict[str, str]] = {
             "bundle clock detect errors extras files provenance replay signal sources store "
             "terminal types"
         ),
+        "page": (
+            "archive bundle clock config errors extras files provenance replay signal sources "
+            "store terminal types"
+        ),
         "models": "bundle",
         "info": "bundle",
         "bench": "backends bundle demo detect errors models replay sources types",
-        "cli": "archive bench bundle detect errors info models recorder replay sources terminal",
+        "cli": (
+            "archive bench bundle detect errors info models page recorder replay sources terminal"
+        ),
     },
     "train": {
         "windows": "corpus networks recipe",

@@ -25,6 +25,7 @@ from edge.recorder.live_clock import LiveClock
 from edge.recorder.metrics import Metrics
 from edge.recorder.plan import RecorderPlan
 from edge.recorder.recent_audio import RecentAudio
+from edge.recorder.status import StatusLine
 from edge.recorder.systemd import Notifier
 from edge.sources.callbacks import Callbacks, CardAudio
 from edge.sources.microphone import Microphone
@@ -78,9 +79,8 @@ class Recorder:
         self._judged = self._judged_sound()
         self.clips = self._clip_writer() if plan.config.clips.enabled else None
         self.keeper = self._keeper(store, backlog if backlog is not None else Backlog())
-        self._polled_s = -math.inf
-        self._health_kept_s = -math.inf
-        self._effort_noted_s = -math.inf
+        self._status = StatusLine(notifier, store, zone=clock.zone)
+        self._polled_s = self._health_kept_s = self._effort_noted_s = -math.inf
 
     def _listener(self, audio: AudioSystem) -> Microphone:
         return Microphone(
@@ -215,6 +215,7 @@ class Recorder:
             self._effort_noted_s = now_s
             self.keeper.ledger.note(self.effort.open_minute())
         self.keeper.store_waiting()
+        self._status.tell()
 
     def _measure_audio(self) -> None:
         self._metrics.audio({fate: self.effort.total_s(fate) for fate in FATES})

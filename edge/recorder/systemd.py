@@ -51,6 +51,15 @@ class Notifier:
             self._fed_s = now_s
             self._send("WATCHDOG=1")
 
+    @property
+    def listened_to(self) -> bool:
+        """Whether there is a service manager that has asked to be told."""
+        return self._socket is not None
+
+    def status(self, text: str) -> None:
+        """Say in one line what is done, for people."""
+        self._send(f"STATUS={one_line(text)}")
+
     def reloading(self) -> None:
         """Say that a new configuration is being built."""
         now_us = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000

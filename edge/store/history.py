@@ -18,7 +18,7 @@ from edge.store.effort import FATES, EffortMinute
 from edge.store.payloads import parsed
 from edge.types import Array
 
-__all__ = ["History"]
+__all__ = ["ADD_LEVEL", "History"]
 
 log = logging.getLogger(__name__)
 
@@ -49,8 +49,13 @@ DROP_MINUTES = """
 DELETE FROM effort
 WHERE number IN (SELECT number FROM effort WHERE number < ? ORDER BY number LIMIT ?)
 """
+ADD_LEVEL = """
+INSERT INTO levels (payload, boot_id, offset_us, synced) VALUES (?, ?, ?, ?)
+"""
+# Two days of minutes: beside the bound of the history, since they are so few.
+KEEP_LEVELS = "DELETE FROM levels WHERE number <= (SELECT max(number) FROM levels) - 2880"
 # What a row takes beside its text: numbers, indexes and the room that a page of the file leaves.
-ROW_BYTES = 150
+ROW_BYTES = 250
 # Rows; a bound that was lowered is reached over several writes, none of which takes long.
 PRUNED_AT_ONCE = 1000
 
@@ -148,6 +153,12 @@ class History:
         self._prune()
         return True
 
+    def add_level(self, text: str, *, dating: Dating) -> None:
+        """Keep a state of the microphone, the message `text`, in place of the oldest."""
+        row = (text, dating.boot_id, dating.offset_us, dating.synced)
+        self._db.execute(ADD_LEVEL, row)
+        self._db.execute(KEEP_LEVELS)
+
     def redate(self, dating: Dating) -> None:
         """Correct the times of this start of the machine, where the clock was not set yet.
 
@@ -156,6 +167,7 @@ class History:
         _, damaged = shift_times(
             self._db, "detections", "number", "NOT synced AND NOT sent", dating
         )
+        shift_times(self._db, "levels", "number", "NOT synced", dating)
         rows = self._db.execute(UNDATED_MINUTES, (dating.boot_id,)).fetchall()
         for number, start_utc, offset_us in rows:
             try:

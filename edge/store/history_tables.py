@@ -2,10 +2,43 @@
 
 from __future__ import annotations
 
-__all__ = ["RECOUNT", "TABLES", "UPGRADE_FROM_2", "UPGRADE_FROM_3"]
+__all__ = ["RECOUNT", "TABLES", "UPGRADE_FROM_2", "UPGRADE_FROM_3", "UPGRADE_FROM_4"]
+
+# Fields of a stored message as columns of the view `events`, beside those that rows have anyway.
+FIELDS = (
+    *("end_utc", "start_local", "common_name", "scientific_name", "kind", "nearest", "score"),
+    *("probability", "novelty", "animal", "windows", "device", "site", "clip", "bundle", "config"),
+    *("code", "variant", "backend"),
+)
+
+
+def _field(name: str) -> str:
+    """Return SQL for a field of a message, NULL where damage has left no message."""
+    return f"CASE WHEN json_valid(payload) THEN json_extract(payload, '$.{name}') END"
+
+
+# Computed from the message, so that they follow when it is dated anew.
+START_UTC = f"start_utc TEXT GENERATED ALWAYS AS ({_field('start_utc')}) VIRTUAL"
+LABEL = f"label TEXT GENERATED ALWAYS AS ({_field('label')}) VIRTUAL"
+# `last` marks the row that knows most of its event, the only one of it in the view.
+EVENTS = f"""
+CREATE INDEX detections_time ON detections (start_utc, label) WHERE last;
+CREATE INDEX detections_label ON detections (label, start_utc) WHERE last;
+CREATE INDEX effort_time ON effort (start_utc, heard_s);
+CREATE TRIGGER detections_followed AFTER INSERT ON detections BEGIN
+    UPDATE detections SET last = 0 WHERE id = new.id AND last AND number <> new.number;
+END;
+CREATE TABLE levels (
+    number INTEGER PRIMARY KEY, payload TEXT NOT NULL,
+    boot_id TEXT NOT NULL, offset_us INTEGER NOT NULL, synced INTEGER NOT NULL);
+CREATE VIEW events AS SELECT number, id, state, start_utc, label,
+    {", ".join(f"{_field(name)} AS {name}" for name in FIELDS)},
+    synced, sent, payload
+FROM detections WHERE last;
+"""
 
 # `number` grows with age across both tables, so that the oldest of all is known.
-TABLES = """
+TABLES = f"""
 CREATE TABLE history (bytes INTEGER NOT NULL, next INTEGER NOT NULL);
 INSERT INTO history VALUES (0, 1);
 CREATE TABLE detections (
@@ -13,7 +46,7 @@ CREATE TABLE detections (
     payload TEXT NOT NULL, bytes INTEGER NOT NULL,
     start_sample INTEGER NOT NULL, end_sample INTEGER NOT NULL,
     boot_id TEXT NOT NULL, offset_us INTEGER NOT NULL, synced INTEGER NOT NULL,
-    sent INTEGER NOT NULL DEFAULT 0);
+    sent INTEGER NOT NULL DEFAULT 0, last INTEGER NOT NULL DEFAULT 1, {START_UTC}, {LABEL});
 CREATE INDEX detections_id ON detections (id);
 CREATE INDEX detections_undated ON detections (boot_id) WHERE NOT synced AND NOT sent;
 CREATE TABLE embeddings (id TEXT PRIMARY KEY, vector BLOB NOT NULL);
@@ -48,6 +81,7 @@ CREATE TRIGGER detections_removed AFTER DELETE ON detections BEGIN
     DELETE FROM embeddings
     WHERE id = old.id AND NOT EXISTS (SELECT 1 FROM detections WHERE id = old.id);
 END;
+{EVENTS}
 """
 # From a file of version 2. SQLite puts the text of a new column behind the last one, as above.
 UPGRADE_FROM_2 = """
@@ -61,6 +95,15 @@ ALTER TABLE effort ADD COLUMN windows_unknown INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE effort ADD COLUMN windows_other INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE effort ADD COLUMN windows_nothing INTEGER NOT NULL DEFAULT 0;
 """
+UPGRADE_FROM_4 = f"""
+ALTER TABLE detections ADD COLUMN last INTEGER NOT NULL DEFAULT 1;
+ALTER TABLE detections ADD COLUMN {START_UTC};
+ALTER TABLE detections ADD COLUMN {LABEL};
+UPDATE detections SET last = 0 WHERE EXISTS (
+    SELECT 1 FROM detections AS later
+    WHERE later.id = detections.id AND later.number > detections.number);
+{EVENTS}
+"""
 # What is derived from the rows is derived anew at each opening: sizes and a number by which damage
 # would have everything pruned, or nothing stored. A row of no possible size counts as a small one.
 RECOUNT = """
@@ -68,6 +111,7 @@ UPDATE detections SET number = 1 + (SELECT coalesce(max(number), 0) FROM detecti
     WHERE number < 1 << 60) WHERE number >= 1 << 60;
 UPDATE effort SET number = 1 + (SELECT coalesce(max(number), 0) FROM effort
     WHERE number < 1 << 60) WHERE number >= 1 << 60;
+DELETE FROM levels WHERE number >= 1 << 60;
 UPDATE detections SET bytes = 1000
 WHERE typeof(bytes) <> 'integer' OR bytes NOT BETWEEN 1 AND 10000000;
 UPDATE effort SET bytes = 400 WHERE typeof(bytes) <> 'integer' OR bytes NOT BETWEEN 1 AND 100000;

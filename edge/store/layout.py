@@ -11,7 +11,11 @@ __all__ = ["LAYOUT"]
 # other tables counts as damaged.
 LAYOUT = Layout(
     tables=history_tables.TABLES + outbox_tables.TABLES,
-    version=4,
-    upgrades={2: history_tables.UPGRADE_FROM_2, 3: history_tables.UPGRADE_FROM_3},
+    version=5,
+    upgrades={
+        2: history_tables.UPGRADE_FROM_2,
+        3: history_tables.UPGRADE_FROM_3,
+        4: history_tables.UPGRADE_FROM_4,
+    },
     recount=history_tables.RECOUNT + outbox_tables.RECOUNT,
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from edge.store.history import ADD_LEVEL
 from edge.store.store import Store
 
 __all__ = ["move_rows"]
@@ -11,7 +12,8 @@ __all__ = ["move_rows"]
 # What is copied of each table, but for the number of a row, which the other store gives anew.
 HISTORY = {
     "detections": (
-        "key, id, state, payload, bytes, start_sample, end_sample, boot_id, offset_us, synced, sent"
+        "key, id, state, payload, bytes, start_sample, end_sample, boot_id, offset_us, synced, "
+        "sent, last"
     ),
     "effort": (
         "key, bytes, start_utc, start_sample, end_sample, sample_rate_hz, heard_s, lost_s, "
@@ -19,6 +21,7 @@ HISTORY = {
         "windows_unknown, windows_other, windows_nothing, boot_id, offset_us, synced, sent"
     ),
 }
+LEVELS = "SELECT payload, boot_id, offset_us, synced FROM levels ORDER BY number"
 OUTBOX = "sink, kind, key, payload, bytes, boot_id, offset_us, synced, run, stored_us"
 
 
@@ -28,7 +31,7 @@ def move_rows(source: Store, target: Store) -> int:
     Returns how many there were; rows that are known there already stay as they are. Raises
     `StoreError`, and then nothing was copied.
     """
-    rows, embeddings, outbox = source.change(lambda db, history: _read(db))
+    rows, embeddings, levels, outbox = source.change(lambda db, history: _read(db))
 
     def write(db: Any, history: Any) -> None:
         # Both tables of the history number their rows together, by age.
@@ -41,6 +44,8 @@ def move_rows(source: Store, target: Store) -> int:
             )
         for row in embeddings:
             db.execute("INSERT OR IGNORE INTO embeddings VALUES (?, ?)", row)
+        for row in levels:
+            db.execute(ADD_LEVEL, row)
         for row in outbox:
             places = ", ".join("?" * len(row))
             db.execute(f"INSERT INTO outbox ({OUTBOX}) VALUES ({places})", row)
@@ -49,12 +54,13 @@ def move_rows(source: Store, target: Store) -> int:
     return len(rows) + len(outbox)
 
 
-def _read(db: Any) -> tuple[list[tuple[int, str, Any]], list[Any], list[Any]]:
+def _read(db: Any) -> tuple[list[tuple[int, str, Any]], list[Any], list[Any], list[Any]]:
     history = [
         (number, table, tuple(row))
         for table, columns in HISTORY.items()
         for number, *row in db.execute(f"SELECT number, {columns} FROM {table}").fetchall()
     ]
     embeddings = db.execute("SELECT id, vector FROM embeddings").fetchall()
+    levels = db.execute(LEVELS).fetchall()
     outbox = db.execute(f"SELECT {OUTBOX} FROM outbox ORDER BY seq").fetchall()
-    return history, embeddings, outbox
+    return history, embeddings, levels, outbox

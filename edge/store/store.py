@@ -96,8 +96,6 @@ class Store(contextlib.AbstractContextManager["Store"]):
         """
         return self._listeners.add(callback)
 
-    # What the pipeline writes
-
     def record(
         self, payload: Mapping[str, Any], *, dating: Dating, embedding: Array | None = None
     ) -> bool:
@@ -137,9 +135,15 @@ class Store(contextlib.AbstractContextManager["Store"]):
         return self._listeners.notify(self._write(write))
 
     def record_health(self, payload: Mapping[str, Any], *, dating: Dating) -> None:
-        """Queue the state of the microphone; older ones stay, so that its course is sent, too."""
-        self._write(lambda: self._queue("health", uuid.uuid4().hex, written(payload), dating))
-        self._listeners.notify(True)
+        """Keep and queue the state of the microphone; older ones stay, for its course."""
+        text = written(payload)
+
+        def write() -> bool:
+            self._history.add_level(text, dating=dating)
+            self._queue("health", uuid.uuid4().hex, text, dating)
+            return True
+
+        self._listeners.notify(self._write(write))
 
     def redate(self, dating: Dating) -> int:
         """Correct what was recorded before the clock was set; return how many unsent rows changed.
@@ -161,8 +165,6 @@ class Store(contextlib.AbstractContextManager["Store"]):
     def change(self, work: Callable[[Any, History], T]) -> T:
         """Do `work`, which is given the database and the history in it, in one transaction."""
         return self._write(lambda: work(self._db, self._history))
-
-    # What sinks read
 
     def pending(
         self,
@@ -237,8 +239,6 @@ class Store(contextlib.AbstractContextManager["Store"]):
     def embedding(self, id: str) -> Array | None:
         """Return the embedding (D,) float32 of an event's peak window, None when there is none."""
         return self._shared.read(lambda: self._history.embedding(id))
-
-    # Inside
 
     def _queue(self, kind: Kind, key: str, text: str, dating: Dating) -> None:
         for sink in self.sinks:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["fill", "small_disk", "unmount_left_behind"]
+__all__ = ["fill", "mounted_read_only", "small_disk", "unmount_left_behind"]
 
 # What a mount says of the tests' process that made it: its number and when it was started, since
 # a number alone is used again.
@@ -29,6 +29,19 @@ def small_disk(folder: Path, *, megabytes: int) -> Iterator[Path]:
         yield folder
     finally:
         _unmount(folder)
+
+
+@contextmanager
+def mounted_read_only(folder: Path, seen: Path) -> Iterator[Path]:
+    """Show what is in `folder` at `seen`, which is made, where nobody can write it."""
+    seen.mkdir(exist_ok=True)
+    subprocess.run(["mount", "--bind", str(folder), str(seen)], check=True, capture_output=True)
+    try:
+        command = ["mount", "-o", "remount,ro,bind", str(seen)]
+        subprocess.run(command, check=True, capture_output=True)
+        yield seen
+    finally:
+        _unmount(seen)
 
 
 def unmount_left_behind() -> None:

@@ -45,9 +45,9 @@ class ReplayResult:
     the first sample to the last, gaps included. `channel` is the one that was heard, from 1, or the
     mean of all. `notes` are for the person at the terminal: what of the file is not as it says. The
     output puts the file's name before them. `position` is the latitude and longitude of the place
-    that was given. `identity` is a digest of the sound, a part of each event's id. `provenance`
-    is that of a result which another run has given. `spool` holds the predictions where they were
-    wanted.
+    that was given. `identity` is a digest of the sound, a part of each event's id. `provenance` is
+    what made it where that is not the same for all that is written, as in a store of several years.
+    `spool` holds the predictions where they were wanted.
     """
 
     file: str

@@ -121,9 +121,10 @@ def trace_cells(result: ReplayResult, provenance: Provenance) -> list[str]:
 def probability_cells(d: Detection, provenance: Provenance) -> list[str]:
     """Return the cells of `PROBABILITY_COLUMNS`, empty where the bundle is not calibrated."""
     probability = provenance.probability(d.label, d.score)
-    if probability is None or provenance.calibration is None:
+    digest = provenance.calibration_digest
+    if probability is None or digest is None:
         return ["", ""]
-    return [f"{probability:.4f}", provenance.calibration.digest]
+    return [f"{probability:.4f}", digest]
 
 
 def top_columns(count: int) -> list[str]:

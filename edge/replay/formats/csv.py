@@ -65,17 +65,18 @@ class CsvTable:
         self._rows.writerow([*COLUMNS, *top_columns(top)])
 
     def write(self, result: ReplayResult) -> None:
-        trace = trace_cells(result, self._provenance)
+        provenance = result.provenance or self._provenance
+        trace = trace_cells(result, provenance)
         for d in result.detections:
-            named = self._provenance.named(d.label)
+            named = provenance.named(d.label)
             self._rows.writerow(
                 [
                     *self._event(d, named, result),
                     *dated_cells(result, d.start_sample),
                     *trace,
                     named.kind if named else "",
-                    *probability_cells(d, self._provenance),
-                    outcome_of_event(d, self._provenance),
+                    *probability_cells(d, provenance),
+                    outcome_of_event(d, provenance),
                     "" if d.animal is None else f"{d.animal:.4f}",
                     *top_cells(d, self._top),
                 ]

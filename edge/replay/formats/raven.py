@@ -69,17 +69,18 @@ class RavenTable:
         self._write_row([*COLUMNS, *top_columns(top)])
 
     def write(self, result: ReplayResult) -> None:
-        trace = trace_cells(result, self._provenance)
+        provenance = result.provenance or self._provenance
+        trace = trace_cells(result, provenance)
         for d in result.detections:
             self._selection += 1
             self._write_row(
                 [
-                    *self._selected(d, result),
+                    *self._selected(d, result, provenance),
                     utc_cell(result, d.start_sample),
                     result.clock.source,
                     *dated_cells(result, d.start_sample),
                     *trace,
-                    *probability_cells(d, self._provenance),
+                    *probability_cells(d, provenance),
                     *top_cells(d, self._top),
                 ]
             )
@@ -88,7 +89,7 @@ class RavenTable:
     def close(self) -> None:
         pass
 
-    def _selected(self, d: Detection, result: ReplayResult) -> list[str]:
+    def _selected(self, d: Detection, result: ReplayResult, provenance: Provenance) -> list[str]:
         end_s = end_of(d.end_s, result, DECIMALS)
         return [
             str(self._selection),
@@ -100,7 +101,7 @@ class RavenTable:
             f"{d.sample_rate_hz / 2:.1f}",
             guarded_path(result.file),
             f"{d.start_s:.{DECIMALS}f}",
-            guarded_name(display_name(d, self._provenance)),
+            guarded_name(display_name(d, provenance)),
             d.label or UNKNOWN,
             f"{d.score:.4f}",
             f"{d.novelty:.4f}",

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import re
 import socket
 from collections.abc import Iterator
+from datetime import timezone
 from pathlib import Path
 
 import pytest
 
+from edge.recorder.status import StatusLine
 from edge.recorder.systemd import Notifier
+from tests.edge.store.stores import open_store
+from tests.support.heard import NOW, fill
 
 
 class Manager:
@@ -93,3 +98,27 @@ def test_nobody_listening_is_no_fault(environ: dict[str, str]) -> None:
     notifier.progress()
     notifier.close()
     notifier.stopping()
+
+
+def test_the_line_says_what_the_store_knows_and_no_more_often_than_is_read(
+    manager: Manager, tmp_path: Path
+) -> None:
+    notifier = Notifier(environ={"NOTIFY_SOCKET": str(tmp_path / "notify")})
+    now = [0.0]
+    with open_store(tmp_path / "edge.db") as store:
+        line = StatusLine(
+            notifier, store, zone=timezone.utc, now=lambda: NOW, monotonic_s=lambda: now[0]
+        )
+        line.tell()
+        fill(store, tmp_path, now=NOW, days=1, clips=0)
+        line.tell()
+        now[0] = 10.0
+        line.tell()
+    first, second = manager.received()
+    assert first == "STATUS=has not listened yet"
+    assert re.fullmatch(
+        r"STATUS=listens since 2026-05-03 00:00 UTC, microphone -4\d dBFS, today \d+ events of 6 "
+        r"species, \d+ to send, last .+ at 2026-05-03 \d\d:\d\d",
+        second,
+    )
+    notifier.close()

@@ -7,6 +7,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ from tests.edge.store.stores import open_store, waiting
 from tests.support.store import SYNCED, event_id, payload
 
 ROOT = Path(__file__).resolve().parents[3]
-OLD = (2, 3)  # versions that there are files of
+OLD = (2, 3, 4)  # versions that there are files of
 COPIED = ("detections", "embeddings", "effort", "outbox")
 ROWS = 50
 
@@ -88,6 +89,8 @@ def is_whole(path: Path) -> None:
         assert store.quarantined is None
         assert [p["id"] for p in store.detections()] == [event_id(n) for n in range(ROWS)]
         assert len(waiting(store)) == 2 * ROWS
+        found = store._db.execute("SELECT id, start_utc FROM events ORDER BY number").fetchall()
+        assert found == [(event_id(n), "2024-05-01T05:30:00.000000Z") for n in range(ROWS)]
         rows = store._db.execute(
             "SELECT heard_s, gated_s, private_s, clips_withheld, windows_label, windows_nothing "
             "FROM effort ORDER BY number"
@@ -96,11 +99,21 @@ def is_whole(path: Path) -> None:
         counts = OutcomeCounts(label=3, unknown=2, other=1, nothing=24)
         new = replace(minute(ROWS, heard=30_000, private=30_000), windows=counts)
         note_minute(store, new, start_utc="2024-05-01T06:30:00Z", stream="s", dating=SYNCED)
-        _, found = find_end(store)
-        assert found is not None
-        assert found.minute == new
+        _, last = find_end(store)
+        assert last is not None
+        assert last.minute == new
         store._db.execute("DELETE FROM effort WHERE key LIKE 's/open/%'")
     assert version(path) == LAYOUT.version
+
+
+def whole_statements(sql: str) -> Iterator[str]:
+    """Yield the statements of a script; a trigger has some within it."""
+    statement = ""
+    for part in sql.split(";")[:-1]:
+        statement += f"{part};"
+        if sqlite3.complete_statement(statement):
+            yield statement
+            statement = ""
 
 
 def version(path: Path) -> int:
@@ -131,7 +144,7 @@ def test_killed_at_any_statement_of_the_upgrade_the_next_opening_does_it(
         found.append(version(path))
     # Before the transaction and each statement in it, and once after it.
     upgrades = "".join(LAYOUT.upgrades[earlier] for earlier in range(old, LAYOUT.version))
-    statements = upgrades.count(";")
+    statements = sum(1 for _ in whole_statements(upgrades))
     assert found == [old] * (statements + 3) + [LAYOUT.version]
     is_whole(path)
 

@@ -1,0 +1,84 @@
+"""Where the recorder of this machine keeps what it has heard, and what time is there."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta, tzinfo
+from pathlib import Path
+
+from edge.clock import parse_start
+from edge.config.config import Config, load_config
+from edge.errors import ConfigError
+
+__all__ = ["Place", "parse_since", "place_of"]
+
+INSTALLED = Path("/etc/edge-monitor/edge.yaml")
+STATE = "/var/lib/edge-monitor"
+UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """What is read of a recorder: its configuration, its store, its clips, its own zone."""
+
+    config: Config
+    store: Path
+    clips: Path
+    labels: Path
+    pictures: Path
+    zone: tzinfo | None
+
+    def local(self, at: datetime) -> datetime:
+        """Return a time in the recorder's zone; where that is not configured, the system's."""
+        return at.astimezone(self.zone)
+
+    def midnight(self, day: date) -> datetime:
+        """Return when a day begins."""
+        begins = datetime.combine(day, time())
+        return begins.astimezone() if self.zone is None else begins.replace(tzinfo=self.zone)
+
+
+def place_of(file: Path | None) -> Place:
+    """Return the place that a configuration names, that of the installed recorder without one.
+
+    Raises `ConfigError`.
+    """
+    environ = dict(os.environ)
+    if file is None and INSTALLED.is_file():
+        file = INSTALLED
+    if file == INSTALLED:
+        environ.setdefault("STATE_DIRECTORY", STATE)
+    config = load_config(file, environ=environ)
+    # systemd gives several with colons between them.
+    state = Path(environ.get("STATE_DIRECTORY", "").partition(":")[0])
+    cache = Path(environ.get("CACHE_DIRECTORY", "").partition(":")[0] or state)
+    return Place(
+        config=config,
+        store=config.store.path,
+        clips=config.clips.folder,
+        labels=state / "labels" / "labels.db",
+        pictures=cache / "pictures",
+        zone=config.site.zone,
+    )
+
+
+def parse_since(text: str, *, now: datetime, place: Place) -> datetime:
+    """Return the time that `today`, `yesterday`, `3h`, `2d`, a date or RFC 3339 name.
+
+    Raises `ConfigError`.
+    """
+    today = place.local(now).date()
+    if text in ("today", "yesterday"):
+        return place.midnight(today - timedelta(days=text == "yesterday"))
+    if text[:-1].isdecimal() and text[-1:] in UNITS and len(text) <= 6:
+        return now - timedelta(**{UNITS[text[-1]]: int(text[:-1])})
+    try:
+        return place.midnight(date.fromisoformat(text))
+    except ValueError:
+        pass
+    try:
+        return parse_start(text)
+    except ConfigError as exc:
+        reason = "is no time: today, yesterday, 3h, 2d, 2026-05-01 or 2026-05-01T05:30:00Z"
+        raise ConfigError(reason, key="--since", value=text) from exc
