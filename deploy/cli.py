@@ -1,4 +1,4 @@
-"""`edge-deploy`: verify, sign, quantize, compile and install bundles, and install the program."""
+"""`edge-deploy`: verify, sign, quantize, compile, install and send bundles, and show a fleet."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from deploy.compile.command import compile_command
+from deploy.fleet.command import fleet_command, send_command
 from deploy.importing.command import import_command
 from edge.bundle import Bundle, FrontendSpec, load_bundle
 from edge.bundle.places import named_bundle
@@ -38,6 +39,8 @@ def main() -> None:
 
 main.add_command(compile_command)
 main.add_command(import_command)
+main.add_command(send_command)
+main.add_command(fleet_command)
 
 
 @main.command()

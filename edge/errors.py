@@ -6,6 +6,7 @@ EdgeError
 │   │   └── FaultyConfigError  every fault of a configuration file at once
 │   ├── SpecError        a frontend or head description that cannot be used
 │   ├── BundleError      a bundle that is damaged, edited, too new, or not what it claims
+│   │   └── HeadRefusedError   a head that was sent to a recorder, and is not taken
 │   └── AudioError       a recording that cannot be read or makes no sense
 ├── DeliveryError        the far end of a sink is away or refuses: keep the rows, try again later
 ├── StoreError           the local store cannot be written now: keep the row, try again
@@ -31,6 +32,7 @@ __all__ = [
     "EngineError",
     "Fault",
     "FaultyConfigError",
+    "HeadRefusedError",
     "NoGpuError",
     "SpecError",
     "StoreError",
@@ -121,6 +123,16 @@ class BundleError(UserError):
         self, reason: str, *, key: str = "", value: object = "", suggestion: str = ""
     ) -> None:
         super().__init__(one_line(reason), key=key, value=value, suggestion=suggestion)
+
+
+class HeadRefusedError(BundleError):
+    """A head that was sent and is not taken; `word` is one of a few, for a metric, and the message
+    says more.
+    """
+
+    def __init__(self, word: str, reason: str, *, suggestion: str = "") -> None:
+        self.word = word
+        super().__init__(reason, suggestion=suggestion)
 
 
 class AudioError(UserError):

@@ -48,9 +48,10 @@ MAY_IMPORT: dict[str, dict[str, str]] = {
         "wire": "clock provenance store types wire_parts",
         "wire_parts": "clock provenance types",
         "threads": "errors",
-        "mqtt": "backoff config errors rate_limited_log store threads",
+        "mqtt": "backoff bundle clock config errors rate_limited_log store threads",
+        "heads": "bundle config errors files models rate_limited_log section threads",
         "recorder": (
-            "backoff bundle clock config detect errors files models mqtt provenance "
+            "backoff bundle clock config detect errors files heads models mqtt provenance "
             "rate_limited_log sources store threads types wire"
         ),
         "replay": (
@@ -80,7 +81,7 @@ MAY_IMPORT: dict[str, dict[str, str]] = {
         "adapting": "corpus judging learning recipe windows",
         "commands": "adapting corpus export judging learning networks recipe windows",
     },
-    "deploy": {"cli": "compile importing install quantize"},
+    "deploy": {"cli": "compile fleet importing install quantize", "fleet": "broker"},
 }
 
 
@@ -156,12 +157,12 @@ def test_training_shares_the_bundle_with_the_device_and_nothing_else(root: Path)
     assert not _offences(root, "train", of="edge", allowed=("edge.bundle", *SHARED))
 
 
-def test_deployment_sees_bundles_backends_and_configuration(root: Path) -> None:
+def test_deployment_sees_bundles_backends_configuration_and_topics(root: Path) -> None:
     assert not _offences(
         root,
         "deploy",
         of="edge",
-        allowed=("edge.bundle", "edge.backends", "edge.config", *SHARED),
+        allowed=("edge.bundle", "edge.backends", "edge.config", "edge.mqtt", *SHARED),
     )
 
 

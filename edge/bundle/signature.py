@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ __all__ = [
     "public_key",
     "read_signature",
     "refuse_foreign",
+    "signature_in",
 ]
 
 DOMAIN = b"edge-monitor bundle, manifest.json, version 1\n"
@@ -51,21 +52,27 @@ class Signature:
     key: PublicKey
     proof: bytes
 
-    def is_of(self, manifest: bytes) -> bool:
-        """Return whether the key has signed the content of this manifest.json."""
+    def is_of(self, content: bytes, *, domain: bytes = DOMAIN) -> bool:
+        """Return whether the key has signed `content`, of a manifest.json unless `domain` is that
+        of something else.
+        """
         from cryptography.exceptions import InvalidSignature  # late: only where keys are used
         from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
         try:
-            Ed25519PublicKey.from_public_bytes(self.key.raw).verify(self.proof, DOMAIN + manifest)
+            Ed25519PublicKey.from_public_bytes(self.key.raw).verify(self.proof, domain + content)
         except (InvalidSignature, ValueError):
             return False
         return True
 
+    def as_mapping(self) -> dict[str, str]:
+        """Return `key` and `signature` as base64; `signature_in` is the inverse."""
+        proof = base64.b64encode(self.proof).decode("ascii")
+        return {"key": str(self.key), "signature": proof}
+
     def as_json(self) -> str:
         """Return the content of manifest.sig."""
-        proof = base64.b64encode(self.proof).decode("ascii")
-        return json.dumps({"key": str(self.key), "signature": proof}, indent=1) + "\n"
+        return json.dumps(self.as_mapping(), indent=1) + "\n"
 
 
 def public_key(text: str) -> PublicKey:
@@ -87,11 +94,19 @@ def read_signature(file: Path) -> Signature | None:
         return None
     except NotJsonError as exc:
         raise BundleError(exc.fault.reason, suggestion=SIGN_IT) from exc
+    signature = signature_in(content)
+    if signature is None or content.keys() != {"key", "signature"}:
+        raise BundleError(f"{file}: has no key and signature", suggestion=SIGN_IT)
+    return signature
+
+
+def signature_in(content: Mapping[str, object]) -> Signature | None:
+    """Return the signature that the keys `key` and `signature` of JSON are, None if they are not
+    one.
+    """
     key = _decoded(content.get("key"), KEY_BYTES)
     proof = _decoded(content.get("signature"), SIGNATURE_BYTES)
-    if key is None or proof is None or content.keys() != {"key", "signature"}:
-        raise BundleError(f"{file}: has no key and signature", suggestion=SIGN_IT)
-    return Signature(key=PublicKey(key), proof=proof)
+    return None if key is None or proof is None else Signature(key=PublicKey(key), proof=proof)
 
 
 def refuse_foreign(

@@ -10,7 +10,7 @@ from edge.bundle.signature import DOMAIN, PublicKey, Signature, key_content
 from edge.errors import ConfigError
 from edge.files import write_whole
 
-__all__ = ["sign_bundle"]
+__all__ = ["sign_bundle", "signature_of"]
 
 
 def sign_bundle(path: Path, key_file: Path) -> Signature:
@@ -21,14 +21,17 @@ def sign_bundle(path: Path, key_file: Path) -> Signature:
     `ConfigError` and OSError.
     """
     folder = load_bundle(path).path
-    signature = _signed(manifest_content(folder), key_file)
+    signature = signature_of(manifest_content(folder), key_file)
     write_whole(folder / SIGNATURE, signature.as_json(), durable=True)
     load_bundle(path, trusted=[signature.key])
     return signature
 
 
-def _signed(manifest: bytes, key_file: Path) -> Signature:
-    """Return the signature of the content of a manifest.json; raises `ConfigError`."""
+def signature_of(content: bytes, key_file: Path, *, domain: bytes = DOMAIN) -> Signature:
+    """Return the signature of the content of a manifest.json, or of what `domain` says it is.
+
+    Raises `ConfigError`.
+    """
     from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
     from cryptography.hazmat.primitives.serialization import load_pem_private_key
@@ -40,4 +43,4 @@ def _signed(manifest: bytes, key_file: Path) -> Signature:
     if not isinstance(key, Ed25519PrivateKey):
         raise ConfigError(f"{key_file}: is a private key, but not of Ed25519")
     public = PublicKey(key.public_key().public_bytes_raw())
-    return Signature(key=public, proof=key.sign(DOMAIN + manifest))
+    return Signature(key=public, proof=key.sign(domain + content))

@@ -16,6 +16,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from edge.config.faults import faults_of
+from edge.config.heads import HeadsConfig
 from edge.config.sections import (
     ClipsConfig,
     Credentials,
@@ -59,6 +60,7 @@ class Config(Section):
     site: SiteConfig = SiteConfig()
     audio: AudioConfig = AudioConfig()
     model: ModelConfig = ModelConfig()
+    heads: HeadsConfig = HeadsConfig()
     tracker: TrackerConfig = TrackerConfig()
     health: HealthConfig = HealthConfig()
     events: EventsConfig = EventsConfig()
@@ -137,7 +139,7 @@ def load_config(
 ) -> Config:
     """Read `path`, but for the sections in `without`; None: defaults only.
 
-    Raises `FaultyConfigError` with every fault. Relative paths of the store and clips are below
+    Raises `FaultyConfigError` with every fault. Relative paths of store, clips and heads are below
     $STATE_DIRECTORY, of engines below $CACHE_DIRECTORY, of secrets below $CREDENTIALS_DIRECTORY, as
     systemd sets them; else below the working directory.
     """
@@ -172,6 +174,7 @@ def _placed(config: Config, environ: Mapping[str, str]) -> Config:
         update={
             "model": config.model.model_copy(update={"engines": cache / config.model.engines}),
             "store": config.store.model_copy(update={"path": state / config.store.path}),
+            "heads": config.heads.model_copy(update={"kept": state / config.heads.kept}),
             "clips": config.clips.model_copy(update={"folder": state / config.clips.folder}),
             "mqtt": config.mqtt.model_copy(update=mqtt),
         }

@@ -43,6 +43,12 @@ TAKES_EFFECT: Mapping[str, When] = {
     "model.engines": "stream",
     "model.precision": "stream",
     "model.trusted_keys": "stream",
+    # What was sent is believed by the same rules until the recorder is started again.
+    "heads.broker": "restart",
+    "heads.folder": "restart",
+    "heads.url": "restart",
+    "heads.every_s": "restart",
+    "heads.kept": "restart",
     "tracker.cooldown_s": "stream",
     "tracker.longest_s": "stream",
     "tracker.update_s": "stream",

@@ -9,8 +9,10 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from edge.config.sections import MqttConfig
+from edge.mqtt.heads import HeadListener
 from edge.mqtt.homeassistant import discovery
 from edge.mqtt.session import Session
+from edge.mqtt.state import EVERY_S as STATE_EVERY_S
 from edge.mqtt.today import Today
 from edge.mqtt.topics import Topics
 
@@ -21,9 +23,9 @@ DEAF_S = 3600.0  # after a flood on the topic of its birth, that is not listened
 
 
 class Announcer:
-    """Says what is due: `info`, the discovery of Home Assistant, the status and today's events.
+    """Says what is due: `info`, Home Assistant's discovery, the status, today's events, the state.
 
-    One thread only.
+    One thread only. With `heads`, `info` has what became of heads that were sent.
     """
 
     def __init__(
@@ -34,6 +36,7 @@ class Announcer:
         topics: Topics,
         info: Mapping[str, Any],
         today: Today,
+        state: Callable[[], Mapping[str, Any] | None],
         monotonic_s: Callable[[], float] = time.monotonic,
     ) -> None:
         self._config = config
@@ -41,9 +44,13 @@ class Announcer:
         self._topics = topics
         self._info = dict(info)
         self._today = today
+        self._state = state
+        self.heads: HeadListener | None = None
+        self._said_of_heads = 0
         self._monotonic_s = monotonic_s
         self._due = False
         self._announced_s = self._looked_s = -EVERY_S
+        self._said_state_s = -STATE_EVERY_S
         self._said_today: dict[str, Any] | None = None
         self._listens_from_s = 0.0
         self._waiting: deque[tuple[str, str]] = deque()
@@ -59,6 +66,7 @@ class Announcer:
             session.subscribe(self.birth_topic)
         self._due = True
         self._announced_s = -EVERY_S
+        self._said_state_s = -STATE_EVERY_S
 
     def birth(self, payload: bytes) -> None:
         """Note that Home Assistant has started and forgotten; nothing else said there is for us."""
@@ -75,6 +83,8 @@ class Announcer:
         Topics that are to wait stay for later.
         """
         now_s = self._monotonic_s()
+        if self.heads is not None and self.heads.said[0] != self._said_of_heads:
+            self._due = True
         if self._due and now_s - self._announced_s >= EVERY_S:
             self._due = False
             self._announced_s = now_s
@@ -83,6 +93,9 @@ class Announcer:
         if self._config.home_assistant and now_s - self._looked_s >= EVERY_S:
             self._looked_s = now_s
             self._look_at_today()
+        if now_s - self._said_state_s >= STATE_EVERY_S:
+            self._said_state_s = now_s
+            self._say(self._topics.state, self._state())
         for message in self._waiting:
             if not waits(message[0]):
                 self._waiting.remove(message)
@@ -98,13 +111,21 @@ class Announcer:
         summary = self._today.summary()
         if summary is not None and summary != self._said_today:
             self._said_today = summary
-            topic = self._topics.today
+            self._say(self._topics.today, summary)
+
+    def _say(self, topic: str, content: Mapping[str, Any] | None) -> None:
+        """Have something said that takes the place of what waits to be said there."""
+        if content is not None:
             self._waiting = deque(message for message in self._waiting if message[0] != topic)
-            self._waiting.append((topic, json.dumps(summary)))
+            self._waiting.append((topic, json.dumps(content)))
 
     def _introduction(self) -> Iterator[tuple[str, str]]:
         """Yield topics and payloads."""
-        yield self._topics.info, json.dumps(self._info, allow_nan=False)
+        info = self._info
+        if self.heads is not None:
+            self._said_of_heads, said = self.heads.said
+            info = {**info, "head": said}
+        yield self._topics.info, json.dumps(info, allow_nan=False)
         if self._config.home_assistant:
             topic = f"{self._config.home_assistant_prefix}/device/edge_{self._device}/config"
             announcement = discovery(self._device, topics=self._topics, info=self._info)

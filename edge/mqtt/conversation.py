@@ -10,6 +10,7 @@ from typing import Protocol
 from edge.config.sections import MqttConfig
 from edge.mqtt.announcer import Announcer
 from edge.mqtt.granted import Ack, UnsendableError
+from edge.mqtt.heads import HeadListener
 from edge.mqtt.in_flight import InFlight, Sent
 from edge.mqtt.offers import Offers
 from edge.mqtt.pace import Pace
@@ -46,6 +47,27 @@ class Memory:
     pace: Pace
     troubles: Troubles
     started_s: float
+    heads: HeadListener | None = None
+
+    def message(self, topic: str, payload: bytes) -> None:
+        """Take what the broker has sent."""
+        if topic == self.announcer.birth_topic:
+            self.announcer.birth(payload)
+        elif self.heads is not None:
+            self.heads.message(topic, payload)
+
+    def begin(self, session: Session) -> None:
+        """Say and ask everything anew over a new connection."""
+        self.offers.begin(session.granted.packet_bytes)
+        self.announcer.begin(session)
+        if self.heads is not None:
+            self.heads.begin(session)
+
+    def flooded(self) -> None:
+        """Note that more came than a recorder reads."""
+        self.announcer.flooded()
+        if self.heads is not None:
+            self.heads.flooded()
 
 
 class Conversation:
@@ -73,6 +95,7 @@ class Conversation:
         self._pace = memory.pace
         self._troubles = memory.troubles
         self._started_s = memory.started_s
+        self._heads = memory.heads
         self._meter = meter
         self.delivered = False  # whether anything was, since the last look
 
@@ -81,6 +104,8 @@ class Conversation:
         self._exchange(self._send())
         self._in_flight.check_answers()
         self._tell_subscriptions()
+        if self._heads is not None:
+            self._heads.step()
 
     def _exchange(self, wait_s: float) -> None:
         try:
@@ -162,6 +187,11 @@ class Conversation:
         if refusal is not None:
             text = f"the broker does not let this recorder read {self._announcer.birth_topic}"
             self._troubles.once("birth", f"{text}, so Home Assistant's starts go unseen: {refusal}")
+        topic = "" if self._heads is None else self._heads.topic
+        refusal = self._session.subscriptions.pop(topic, None)
+        if refusal is not None:
+            text = f"the broker does not let this recorder read {topic}"
+            self._troubles.once("heads", f"{text}, so no head can be sent to it: {refusal}")
 
     def farewell(self, left_s: Callable[[], float]) -> None:
         """Send what is left for as long as there is time, then say that this is on purpose."""

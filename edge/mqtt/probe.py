@@ -35,7 +35,7 @@ def probe(config: MqttConfig, *, device: str, answer_s: float = ANSWER_S) -> str
             client_id=f"edge-{device}-check",
             wake=ours,
             will=None,
-            on_message=came_back.append,
+            on_message=lambda _, payload: came_back.append(payload),
         )
         topic = Topics(base=f"{config.topic_prefix}/{device}").check
         try:

@@ -46,7 +46,7 @@ class Session:
         client_id: str,
         wake: socket.socket,
         will: tuple[str, str] | None,
-        on_message: Callable[[bytes], None],
+        on_message: Callable[[str, bytes], None],
         retain: bool = True,
     ) -> None:
         self._config = config
@@ -145,13 +145,14 @@ class Session:
         self._unanswered += 1
         return sent.mid
 
-    def subscribe(self, topic: str) -> None:
-        """Have `on_message` called with payloads of `topic`.
-
-        With QoS 0: what is missed between two connections does not matter.
-        """
-        _, mid = self._client.subscribe(topic, qos=0)
+    def subscribe(self, topic: str, *, qos: int = 0) -> None:
+        """Have `on_message` called with what comes to `topic`; with QoS 0 some may be left out."""
+        _, mid = self._client.subscribe(topic, qos=qos)
         self._subscribed[mid] = topic
+
+    def unsubscribe(self, topic: str) -> None:
+        """Have nothing more of `topic`."""
+        self._client.unsubscribe(topic)
 
     def exchange(self, timeout_s: float) -> None:
         """Read and write, waiting up to `timeout_s` for something to read.
@@ -245,4 +246,4 @@ class Session:
             self.subscriptions[topic] = refused
 
     def _message(self, client: mqtt.Client, userdata: Any, message: mqtt.MQTTMessage) -> None:
-        self._on_message(bytes(message.payload))
+        self._on_message(message.topic, bytes(message.payload))

@@ -16,6 +16,8 @@ import socket
 import threading
 import time
 from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from edge.backoff import Backoff
@@ -24,11 +26,13 @@ from edge.errors import DeliveryError, StoreError
 from edge.mqtt.announcer import Announcer
 from edge.mqtt.bounded import FloodError
 from edge.mqtt.conversation import Conversation, Memory, MqttMeter
+from edge.mqtt.heads import HeadInbox, HeadListener
 from edge.mqtt.in_flight import QUIET_S, UNANSWERED_S, InFlight
 from edge.mqtt.offers import Offers
 from edge.mqtt.pace import Pace
 from edge.mqtt.retaining import Retaining
 from edge.mqtt.session import Session
+from edge.mqtt.state import state_payload
 from edge.mqtt.today import Today
 from edge.mqtt.topics import Topics
 from edge.mqtt.troubles import Troubles
@@ -90,6 +94,7 @@ class MqttSink:
             topics=self._topics,
             info=info,
             today=Today(self._store, device=self._device),
+            state=partial(state_payload, self._store, SINK, device=self._device),
         )
         return Memory(
             announcer=announcer,
@@ -99,6 +104,14 @@ class MqttSink:
             troubles=Troubles(log, self._meter.mqtt_error),
             started_s=time.monotonic(),
         )
+
+    def let_heads_come(self, inbox: HeadInbox) -> MqttSink:
+        """Take orders for this recorder over its connection, too; called before `start`."""
+        prefix = self._config.topic_prefix
+        listener = HeadListener(inbox, prefix=prefix, device=self._device)
+        self._memory = replace(self._memory, heads=listener)
+        self._memory.announcer.heads = listener
+        return self
 
     @property
     def alive(self) -> bool:
@@ -153,7 +166,7 @@ class MqttSink:
     def _lost(self, exc: DeliveryError) -> None:
         self._memory.troubles.trouble(exc.reason, str(exc))
         if isinstance(exc, FloodError):
-            self._memory.announcer.flooded()
+            self._memory.flooded()
         if isinstance(exc, FloodError) or exc.reason == "unanswered":
             return  # it is the recorder that has ended it
         blamed = self._memory.in_flight.lost()
@@ -171,7 +184,7 @@ class MqttSink:
             client_id=f"edge-{self._device}",
             wake=self._woken,
             will=(self._topics.status, "offline"),
-            on_message=memory.announcer.birth,
+            on_message=memory.message,
             retain=self._retaining.wanted,
         )
         try:
@@ -200,8 +213,7 @@ class MqttSink:
         if self._config.protocol != 5:
             self._memory.troubles.once("protocol", BLIND)
         self._meter.mqtt_connected(True)
-        self._memory.offers.begin(session.granted.packet_bytes)
-        self._memory.announcer.begin(session)
+        self._memory.begin(session)
 
     def _converse(self, conversation: Conversation) -> None:
         steady_s = time.monotonic() + STEADY_S

@@ -27,6 +27,11 @@ class Topics:
         return f"{self.base}/info"
 
     @property
+    def state(self) -> str:
+        """Where it says what waits for the broker, and what room its disk has."""
+        return f"{self.base}/state"
+
+    @property
     def today(self) -> str:
         """Where it says what it has found since midnight, for Home Assistant."""
         return f"{self.base}/today"

@@ -124,6 +124,11 @@ class AskedMetrics(Collector):
         """Show how much audio waits for the model, in seconds."""
         self.gauge("edge_queue_seconds", "Captured audio that waits for the model.", depth_s)
 
+    def watch_heads(self, counts: Callable[[], Mapping[str, int]]) -> None:
+        """Show what became of heads that were sent."""
+        text = "Heads that were sent, by what became of them: taken, left again, or why refused."
+        self.counter("edge_heads", text, "outcome", lambda: dict(counts()))
+
     def describe(self) -> Iterable[Metric]:
         """Return nothing, so that registering reads nothing."""
         return []

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import logging
 import queue
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
@@ -19,13 +19,16 @@ from prometheus_client import CollectorRegistry
 from edge.config.config import Config, load_config
 from edge.config.reload import merged, waiting_for_restart
 from edge.errors import EdgeError
+from edge.heads.pulling import pulling
+from edge.heads.trial import TrialRules
 from edge.recorder.backlog import Backlog
-from edge.recorder.deliveries import Deliveries, Delivery, deliveries
+from edge.recorder.deliveries import Deliveries, Delivery, deliveries, start, started
 from edge.recorder.live_clock import LiveClock
 from edge.recorder.metrics import Metrics
 from edge.recorder.metrics_server import MetricsServer
 from edge.recorder.plan import RecorderPlan, make_plan
 from edge.recorder.recorder import Recorder
+from edge.recorder.sent_heads import SentHeads
 from edge.recorder.signals import Command, commands_from_signals
 from edge.recorder.store_place import StorePlace, sinks_of
 from edge.recorder.streams import Streams
@@ -45,7 +48,8 @@ log = logging.getLogger(__name__)
 class Daemon:
     """A recorder that runs until it is stopped.
 
-    `commands` is where signals are put; `run` belongs to the main thread.
+    `commands` is where signals are put; `run` belongs to the main thread. `trial` is what the first
+    hour of a head that was sent is judged by.
     """
 
     def __init__(
@@ -69,6 +73,7 @@ class Daemon:
         self._plan_of = plan_of
         self._sysfs = sysfs
         self._backlog = backlog if backlog is not None else Backlog()
+        self.trial = TrialRules()
         self._page = ExitStack()
         self._killed_by: BaseException | None = None
 
@@ -81,7 +86,8 @@ class Daemon:
         with ExitStack() as parts:
             parts.callback(self._notifier.close)
             parts.enter_context(sole_user(config.store.path))
-            self._plan = plan = self._plan_of(config)
+            self._heads = self._heads_of(config)
+            self._plan = plan = self._heads.first_plan()
             self._place = StorePlace(config, self._backlog, died=self._died)
             parts.callback(self._place.close)
             self._metrics = self._measure(plan, parts)
@@ -89,17 +95,31 @@ class Daemon:
             asked = self._metrics.asked
             asked.watch_queue(lambda: self._streams.current.microphone.backlog_s)
             asked.watch_clips(lambda: self._streams.current.clips)
-            running = parts.enter_context(_started(self._delivered(plan)))
+            running = parts.enter_context(started(self._delivered(plan)))
             parts.callback(self._stop)
             self._streams.start()
             log_what_runs(plan)
-            while (command := self._next_command()) in ("reload", "look"):
-                if command == "reload":
-                    self._reload(running)
-                else:
-                    self._look_after_store(running)
+            self._heads.begin_trial(self._metrics)
+            sent = pulling(config.heads, self._heads.inbox, device=plan.device, died=self._died)
+            parts.enter_context(sent)
+            while (command := self._next_command()) not in ("stop", "died"):
+                self._obey(command, running)
+            if command == "stop":
+                self._heads.stopped()
         if self._killed_by is not None:
             raise self._killed_by
+
+    def _heads_of(self, config: Config) -> SentHeads:
+        boot, wake = self._clock.boot_id, partial(self.commands.put, "head")
+        return SentHeads(config, plan_of=self._plan_of, boot_id=boot, wake=wake, rules=self.trial)
+
+    def _obey(self, command: Command, running: ExitStack) -> None:
+        if command == "reload":
+            self._reload(running)
+            return
+        self._look_after_store(running)
+        if not self._streams.handing_over:
+            self._look_after_head(running)
 
     def _next_command(self) -> Command:
         try:
@@ -108,7 +128,7 @@ class Daemon:
             return "look"
 
     def _died(self, reason: BaseException) -> None:
-        """Note what has killed a thread, and end; any thread."""
+        """Note what has killed a thread, and end."""
         self._killed_by = self._killed_by or reason
         self.commands.put("died")
 
@@ -125,7 +145,8 @@ class Daemon:
 
     def _delivered(self, plan: RecorderPlan) -> list[Delivery]:
         store = self._delivered_from = self._place.store
-        return self._deliveries(plan, store, self._clock, self._metrics, self._died)
+        parts = self._clock, self._metrics, self._died
+        return self._deliveries(plan, store, *parts, self._heads.inbox)
 
     def _measure(self, plan: RecorderPlan, parts: ExitStack) -> Metrics:
         metrics = Metrics(CollectorRegistry(), labels=plan.model.decision.labels)
@@ -133,6 +154,8 @@ class Daemon:
         place = self._place
         metrics.asked.watch_history(lambda: place.store, lambda: place.quarantines)
         metrics.asked.watch_store(lambda: place.store)
+        if self._heads.inbox is not None:
+            metrics.asked.watch_heads(lambda: self._heads.counts)
         metrics.asked.watch_backlog(self._backlog, lambda: place.in_memory)
         Telemetry(metrics.registry, root=self._sysfs)
         parts.callback(self._page.close)
@@ -152,7 +175,7 @@ class Daemon:
         used = self._plan.config
         try:
             wanted = load_config(self._config_file)
-            plan = self._plan_of(merged(used, wanted))
+            plan = self._heads.plan(merged(used, wanted))
             new = self._delivered(plan)
         except (EdgeError, OSError) as exc:
             log.error("reload refused, the old configuration stays: %s", exc)
@@ -162,15 +185,9 @@ class Daemon:
             log.exception("reload failed, the old configuration stays")
             self._notifier.reloaded(f"reload failed: {type(exc).__name__}: {exc}")
             return
-        running.pop_all().close()
-        self._place.store.sinks = sinks_of(plan.config)
-        self._plan = plan
-        self._streams.hand_over(partial(self._record, plan), wait_s=STOP_S)
-        _start(new, running)
+        self._use(plan, new, running)
         if plan.config.metrics != used.metrics:
             self._open_page(self._metrics, plan)
-        show_what_runs(self._metrics, plan)
-        log_privacy(plan)
         status = f"configuration {plan.provenance.config[:12]}"
         waiting = waiting_for_restart(used, wanted)
         if waiting:
@@ -178,13 +195,32 @@ class Daemon:
         log.log(logging.WARNING if waiting else logging.INFO, "reloaded: %s", status)
         self._notifier.reloaded(status)
 
+    def _use(self, plan: RecorderPlan, new: list[Delivery], running: ExitStack) -> None:
+        """End the stream and the deliveries, and go on with those of `plan`, a new epoch."""
+        running.pop_all().close()
+        self._place.store.sinks = sinks_of(plan.config)
+        self._plan = plan
+        self._streams.hand_over(partial(self._record, plan), wait_s=STOP_S)
+        start(new, running)
+        show_what_runs(self._metrics, plan)
+        log_privacy(plan)
+
+    def _look_after_head(self, running: ExitStack) -> None:
+        """Use a head that was brought, or go back from one that does not do."""
+        plan = self._heads.judge(self._metrics)
+        plan = plan or self._heads.take(store=self._place.store, now=self._clock.now_utc())
+        if plan is not None:
+            self._use(plan, self._delivered(plan), running)
+            log_what_runs(plan)
+            self._heads.begin_trial(self._metrics)
+
     def _look_after_store(self, running: ExitStack) -> None:
         """Move to another store where this one takes nothing, or where the file does again."""
         if self._streams.handing_over:
             return
         if self._delivered_from is not self._place.store:  # the pipeline took its time
             running.pop_all().close()
-            _start(self._delivered(self._plan), running)
+            start(self._delivered(self._plan), running)
         new = self._place.better_store(self._plan.config)
         if new is None:
             return
@@ -195,31 +231,12 @@ class Daemon:
             return self._record(self._plan)
 
         self._streams.hand_over(go_on, wait_s=STOP_S)
-        _start(self._delivered(self._plan), running)
+        start(self._delivered(self._plan), running)
 
     def _stop(self) -> None:
         """Let the open events end and be stored, before the sinks say good-bye."""
         self._notifier.stopping()
         self._streams.stop(STOP_S)
-
-
-@contextmanager
-def _started(chosen: list[Delivery]) -> Iterator[ExitStack]:
-    with ExitStack() as running:
-        _start(chosen, running)
-        yield running
-
-
-def _start(chosen: list[Delivery], running: ExitStack) -> None:
-    for delivery in chosen:
-        delivery.start()
-        running.callback(_end, delivery)
-
-
-def _end(delivery: Delivery) -> None:
-    delivery.stop()
-    if delivery.alive:
-        log.error("%s did not end in time; what it had to send waits", type(delivery).__name__)
 
 
 def run(config_file: Path | None) -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from typing import Protocol
 
+from edge.mqtt.heads import HeadInbox
 from edge.mqtt.in_flight import UNANSWERED_S
 from edge.mqtt.sink import MqttSink
 from edge.recorder.live_clock import LiveClock
@@ -15,7 +18,9 @@ from edge.store.store import Store
 from edge.threads import Died
 from edge.wire import info_payload
 
-__all__ = ["Deliveries", "Delivery", "deliveries", "program_version"]
+__all__ = ["Deliveries", "Delivery", "deliveries", "program_version", "start", "started"]
+
+log = logging.getLogger(__name__)
 
 
 class Delivery(Protocol):
@@ -35,8 +40,11 @@ class Delivery(Protocol):
         ...
 
 
-# The last argument is called, on the delivery's thread, with what has killed it.
-Deliveries = Callable[[RecorderPlan, Store, LiveClock, Metrics, Died], list[Delivery]]
+# `Died` is called, on the delivery's thread, with what has killed it. The last is where heads go
+# that are sent to this recorder, None where none may be.
+Deliveries = Callable[
+    [RecorderPlan, Store, LiveClock, Metrics, Died, HeadInbox | None], list[Delivery]
+]
 
 
 def deliveries(
@@ -45,6 +53,7 @@ def deliveries(
     clock: LiveClock,
     metrics: Metrics,
     died: Died,
+    heads: HeadInbox | None = None,
     *,
     unanswered_s: float = UNANSWERED_S,
 ) -> list[Delivery]:
@@ -64,17 +73,37 @@ def deliveries(
         provenance=plan.provenance,
         started=clock.now_utc(),
     )
-    return [
-        MqttSink(
-            config.mqtt,
-            device=plan.device,
-            store=store,
-            info=info,
-            meter=metrics,
-            died=died,
-            unanswered_s=unanswered_s,
-        )
-    ]
+    sink = MqttSink(
+        config.mqtt,
+        device=plan.device,
+        store=store,
+        info=info,
+        meter=metrics,
+        died=died,
+        unanswered_s=unanswered_s,
+    )
+    return [sink.let_heads_come(heads) if heads is not None and config.heads.broker else sink]
+
+
+@contextmanager
+def started(chosen: list[Delivery]) -> Iterator[ExitStack]:
+    """Start deliveries, and end what is in the stack by then."""
+    with ExitStack() as running:
+        start(chosen, running)
+        yield running
+
+
+def start(chosen: list[Delivery], running: ExitStack) -> None:
+    """Start deliveries; closing the stack `running` ends them."""
+    for delivery in chosen:
+        delivery.start()
+        running.callback(_end, delivery)
+
+
+def _end(delivery: Delivery) -> None:
+    delivery.stop()
+    if delivery.alive:
+        log.error("%s did not end in time; what it had to send waits", type(delivery).__name__)
 
 
 def program_version() -> str:

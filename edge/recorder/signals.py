@@ -10,7 +10,7 @@ from typing import Literal
 
 __all__ = ["Command", "commands_from_signals"]
 
-Command = Literal["stop", "reload", "died", "look"]
+Command = Literal["stop", "reload", "died", "look", "head"]
 
 
 @contextmanager

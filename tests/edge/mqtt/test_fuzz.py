@@ -143,7 +143,7 @@ def test_nonsense_on_a_connection_ends_it_and_nothing_else(
             client_id="edge-r1",
             wake=ours,
             will=("edge/r1/status", "offline"),
-            on_message=heard.append,
+            on_message=lambda _, payload: heard.append(payload),
         )
         with pytest.raises(DeliveryError) as ended:  # noqa: PT012 - where it ends depends on what was said
             session.open()

@@ -24,6 +24,7 @@ from edge.bundle import Bundle
 from edge.config.config import load_config
 from edge.config.sections import MqttConfig
 from edge.errors import BundleError, ConfigError, EdgeError, StoreError
+from edge.mqtt.heads import HeadInbox
 from edge.mqtt.sink import MqttSink
 from edge.recorder.backlog import Backlog
 from edge.recorder.daemon import Daemon
@@ -221,7 +222,12 @@ def sink_of(port: int, **parts: Any) -> Deliveries:
     """A sink for the daemon, some of whose parts are broken."""
 
     def make(
-        plan: RecorderPlan, store: Store, clock: LiveClock, metrics: Metrics, died: Died
+        plan: RecorderPlan,
+        store: Store,
+        clock: LiveClock,
+        metrics: Metrics,
+        died: Died,
+        heads: HeadInbox | None,
     ) -> list[Delivery]:
         config = MqttConfig(host="127.0.0.1", port=port)
         given = {"meter": metrics, "store": store, **parts}

@@ -55,6 +55,11 @@ OTHER: dict[str, Any] = {
     "model.engines": "elsewhere",
     "model.precision": 0.9,
     "model.trusted_keys": None,  # the one that has signed the test's bundle
+    "heads.broker": True,
+    "heads.folder": "sent",
+    "heads.url": "https://example.org/heads",
+    "heads.every_s": 30.0,
+    "heads.kept": "elsewhere",
     "tracker.cooldown_s": 0.7,
     "tracker.longest_s": 4.0,
     "tracker.update_s": 2.0,

@@ -1,0 +1,70 @@
+"""The folder of the heads that a recorder has taken: each whole, in a folder named by its digest.
+
+A power cut at any moment leaves the old one in use or the new one: a head is on the disk with all
+its files before the one file that names it is replaced.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from edge.bundle.packed import unpack_head
+from edge.files import replacing_folder
+from edge.heads.state import HeadState, read_state, write_state
+
+__all__ = ["Shelf"]
+
+STATE = "state.json"
+
+
+class Shelf:
+    """Heads in `folder`, and which of them is in use. One thread only."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.state = read_state(folder / STATE)
+
+    def place(self, head: str) -> Path:
+        """Return the folder of the head with that digest, whether or not it is there."""
+        return self.folder / head
+
+    def put(self, head: str, packed: bytes, check: Callable[[Path], None]) -> None:
+        """Keep the head in `packed`, once `check` finds nothing wrong with its folder.
+
+        One that is there and sound stays as it is. Raises what `check` raises, `HeadRefusedError`
+        and OSError.
+        """
+        place = self.place(head)
+        if self._is_sound(place, check):
+            return
+        with replacing_folder(place, durable=True) as staging:
+            unpack_head(packed, staging)
+            check(staging)
+
+    def _is_sound(self, place: Path, check: Callable[[Path], None]) -> bool:
+        if not place.exists():
+            return False
+        try:
+            check(place)
+        except Exception:  # whatever is wrong with it, it is written anew
+            return False
+        return True
+
+    def note(self, **changes: Any) -> HeadState:
+        """Change the state, on the disk before it is returned; raises OSError."""
+        state = self.state.model_copy(update=changes)
+        write_state(self.folder / STATE, state)
+        self.state = state
+        return state
+
+    def remove_others(self) -> None:
+        """Remove all but the head in use, the one before, and the state."""
+        kept = {STATE, self.state.chosen, self.state.before}
+        with contextlib.suppress(OSError):  # not there, or read-only: they lie there, and no more
+            for path in self.folder.iterdir():
+                if path.name not in kept and path.is_dir() and not path.is_symlink():
+                    shutil.rmtree(path, ignore_errors=True)

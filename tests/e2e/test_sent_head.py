@@ -1,0 +1,194 @@
+"""A head that is sent to running recorders over a real broker: taken, refused, taken back."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from deploy.cli import main
+from edge.bundle import Bundle
+from edge.bundle.order import PART_BYTES, REFUSALS, Order
+from edge.bundle.packed import pack_head
+from edge.mqtt.heads import order_topic, part_topic
+from edge.recorder.daemon import Daemon
+from edge.recorder.deliveries import deliveries
+from tests.support.broker import Broker, Subscriber
+from tests.support.bundles import tiny_bundle
+from tests.support.daemons import RealTimeAudio, running, until, write_config
+from tests.support.keys import key_pair
+from tests.support.lives import BRIEF, calls
+from tests.support.sent import Sender
+
+pytestmark = pytest.mark.broker
+
+
+@pytest.fixture(scope="module")
+def sender(tmp_path_factory: pytest.TempPathFactory) -> Sender:
+    return Sender.in_folder(tmp_path_factory.mktemp("sender"))
+
+
+@pytest.fixture(scope="module")
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
+    with Broker(tmp_path_factory.mktemp("broker"), mortal=False) as broker:
+        yield broker
+
+
+@contextmanager
+def recorder(
+    folder: Path, sender: Sender, broker: Broker, device: str = "pond", **mqtt: object
+) -> Iterator[Daemon]:
+    """A recorder that takes heads from the broker."""
+    sink = {"host": "127.0.0.1", "port": broker.port, "wait_for_sync_s": 0.0, **mqtt}
+    config = write_config(
+        folder,
+        sender.trunk.path,
+        device={"id": device},
+        model={
+            "bundle": str(sender.trunk.path),
+            "hop_s": 0.5,
+            "trusted_keys": [sender.key.text],
+        },
+        heads={"broker": True, "kept": str(folder / "heads")},
+        tracker=BRIEF,
+        mqtt=sink,
+        clips={"enabled": False},
+    )
+    daemon = Daemon(config, audio=RealTimeAudio(calls()), deliveries=deliveries)
+    with running(daemon):
+        yield daemon
+
+
+def send(sender: Sender, head: Path, broker: Broker, *arguments: str) -> Result:
+    where = ["--broker", f"127.0.0.1:{broker.port}", "--key", str(sender.key.private)]
+    return CliRunner().invoke(main, ["send", str(head), *where, *arguments])
+
+
+def said(subscriber: Subscriber, device: str) -> dict[str, Any]:
+    """What the recorder said last of heads."""
+    last = subscriber.said(f"edge/{device}/info")[-1:]
+    head = json.loads(last[0]).get("head", {}) if last else {}
+    assert isinstance(head, dict)
+    return head
+
+
+def test_a_head_that_is_sent_is_used_from_the_next_window_on(
+    tmp_path: Path, sender: Sender, broker: Broker
+) -> None:
+    head = sender.head("taken")
+    with Subscriber(broker.port) as subscriber, recorder(tmp_path, sender, broker, "pond"):
+        until(lambda: subscriber.detections("pond"), 60)
+        assert {d["bundle"] for d in subscriber.detections("pond")} == {sender.trunk.digest}
+        result = send(sender, head.path, broker, "--to", "pond")
+        assert (result.exit_code, result.stdout) == (0, "pond: taken\n"), result.output
+        until(lambda: any(d["label"] == "study_frog" for d in subscriber.detections("pond")), 60)
+        info = json.loads(subscriber.said("edge/pond/info")[-1])
+        assert info["bundle"] == info["head"]["digest"] == head.digest
+        assert info["head"]["trial"] is True
+        assert info["labels"] == ["study_frog"]
+        again = send(sender, head.path, broker, "--all")
+        assert (again.exit_code, again.stdout) == (0, "pond: taken\n")
+
+
+@dataclass(frozen=True)
+class Standing:
+    """A recorder on trial with a head whose order had the number 5, and who watches it."""
+
+    sender: Sender
+    head: Bundle
+    daemon: Daemon
+    subscriber: Subscriber
+    elsewhere: Sender
+
+    def retain(self, order: bytes, packed: bytes, where: Order) -> None:
+        """Retain an order and the parts of a head as anybody could where a broker lets them."""
+        for part in range(where.parts):
+            content = packed[part * PART_BYTES : (part + 1) * PART_BYTES]
+            self.subscriber.publish(part_topic("edge", where, part), content, retain=True)
+        self.subscriber.publish(order_topic("edge", "bog"), order, retain=True)
+
+    def count(self, word: str) -> float:
+        value = self.daemon._metrics.registry.get_sample_value(
+            "edge_heads_total", {"outcome": word}
+        )
+        return value or 0.0
+
+
+@pytest.fixture(scope="module")
+def standing(
+    tmp_path_factory: pytest.TempPathFactory, sender: Sender, broker: Broker
+) -> Iterator[Standing]:
+    elsewhere = Sender(
+        tmp_path_factory.mktemp("elsewhere"),
+        key_pair(tmp_path_factory.mktemp("stranger")),
+        tiny_bundle(tmp_path_factory.mktemp("network") / "trunk", order=(2, 1, 0)),
+    )
+    head = sender.head("standing")
+    folder = tmp_path_factory.mktemp("bog")
+    with (
+        Subscriber(broker.port, "edge/bog/#") as subscriber,
+        recorder(folder, sender, broker, "bog") as daemon,
+    ):
+        found = Standing(sender, head, daemon, subscriber, elsewhere)
+        order = sender.order(head, number=5)
+        found.retain(sender.signed(order), pack_head(head), order)
+        until(lambda: said(subscriber, "bog").get("digest") == head.digest, 60)
+        yield found
+
+
+def _case(standing: Standing, word: str) -> tuple[bytes, bytes, Order]:
+    """What is sent for each word for a refusal: the order, the packed head, and where it lies."""
+    sender, other = standing.sender, standing.elsewhere
+    another = sender.head("another", card="# Another\n")
+    packed = pack_head(another)
+    order = sender.order(another, number=6)
+    match word:
+        case "damaged":
+            return sender.signed(order), packed[:-1] + b"?", order
+        case "foreign_key":
+            return sender.signed(order, key=other.key), packed, order
+        case "signature":
+            envelope = json.loads(sender.signed(order))
+            envelope["order"] = envelope["order"].replace('"number": 6', '"number": 9')
+            return json.dumps(envelope).encode(), packed, order
+        case "other_device":
+            order = replace(order, device="meadow")
+        case "old":
+            order = replace(order, number=4)
+        case "too_large":
+            order = replace(order, size=400_001)
+        case "other_trunk":
+            foreign = other.head("foreign", key=sender.key)
+            return (
+                sender.signed(sender.order(foreign, number=7)),
+                pack_head(foreign),
+                sender.order(foreign, number=7),
+            )
+        case "self_test":
+            spoiled = sender.spoiled_head("spoiled")
+            order, packed = sender.order(spoiled, number=8), pack_head(spoiled)
+    return sender.signed(order), packed, order
+
+
+@pytest.mark.parametrize("word", [word for word in REFUSALS if word != "storage"])
+def test_what_must_not_be_used_is_refused_with_its_reason_and_nothing_changes(
+    standing: Standing, word: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    signed, packed, order = _case(standing, word)
+    before = standing.count(word)
+    standing.retain(signed, packed, order)
+    until(lambda: said(standing.subscriber, "bog").get("refused", {}).get("reason") == word, 20)
+    found = said(standing.subscriber, "bog")
+    assert found["digest"] == standing.head.digest
+    assert standing.daemon._plan.provenance.bundle == standing.head.digest
+    assert standing.count(word) == before + 1
+    assert any("a head that was sent is refused" in text for text in caplog.messages)
+    assert list((standing.daemon._plan.config.heads.kept).glob("[0-9a-f]*")) == [
+        standing.daemon._plan.config.heads.kept / standing.head.digest
+    ]
