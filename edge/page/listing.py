@@ -50,12 +50,13 @@ def _message(event: StoredEvent, place: Place, local_time: bool) -> dict[str, ob
 
 def parquet_events(events: Iterable[StoredEvent], path: Path, *, place: Place) -> None:
     """Write events as the table `detections` of a dataset of `edge archive`."""
-    from edge.archive.parquet import check_installed, write_rows
+    from edge.archive.parquet import check_installed, table_of, write_table
     from edge.archive.schema import arrow_schema
 
     check_installed()
     schema = arrow_schema("detections")
-    write_rows(path, [dict(_cells(event, place)) for event in events], schema)
+    rows = [dict(_cells(event, place)) for event in events]
+    write_table(path, [table_of(rows, schema)], schema)
 
 
 def _cells(event: StoredEvent, place: Place) -> Iterator[tuple[str, object]]:

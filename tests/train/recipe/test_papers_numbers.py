@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import pytest
 
-from train.judging import nocall_f1
+from train.judging import post_processing
 from train.networks import mobilenet, segmentation
 from train.recipe.load import load_recipe
 from train.recipe.recipe import Recipe
@@ -293,7 +293,7 @@ def test_numbers_that_are_in_the_networks_are_the_papers() -> None:
     ) == mobilenet.ROWS
     # Shugayev et al. 2021, 2.3 and 2.5 (1)
     assert (segmentation.SOFT_MAXIMUM, segmentation.SOFT_MINIMUM) == (5, -1)
-    assert (nocall_f1.PASSED, nocall_f1.GAIN) == (0.5, 1.3)
+    assert (post_processing.PASSED, post_processing.GAIN) == (0.5, 1.3)
     frontend = load_recipe(RECIPES / "s5-segmentation.yaml").frontend
     assert frontend.shape[2] / segmentation.SCALE == 16
     step_s = segmentation.SCALE * frontend.hop_length / frontend.sample_rate_hz
