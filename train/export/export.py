@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,16 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from edge.bundle import Bundle, Frontend, FrontendSpec, Golden, Manifest, Stored, write_bundle
+from edge.bundle import (
+    Bundle,
+    Frontend,
+    FrontendSpec,
+    Golden,
+    Label,
+    Manifest,
+    Stored,
+    write_bundle,
+)
 from edge.bundle.heads import SCORE_THRESHOLD, Head
 from edge.bundle.probability import ScoreCalibration
 from edge.errors import UserError
@@ -58,10 +68,9 @@ def export_bundle(
     model = to_onnx(run.network, spec)
     answers = verify_onnx(model, run.network, np.concatenate([features, np.zeros_like(features)]))
     extra_outputs = extra_outputs_of(run.network, head)
-    known = {label.label: label for label in corpus.labels}
     manifest = Manifest(
         name=name,
-        labels=tuple(known[label] for label in run.labels),
+        labels=tuple(_labels(run, corpus)),
         frontend=spec,
         activation=head.activation,
         rule=head.rule.kind,
@@ -81,6 +90,12 @@ def export_bundle(
     golden = _golden(samples, answers, extra_outputs)
     parts: dict[str, Any] = {"model": model, "rule": head.rule, "golden": golden, "card": card}
     return write_bundle(path, manifest, **parts, stored=Stored(calibration=scores))
+
+
+def _labels(run: TrainedRun, corpus: Corpus) -> Iterator[Label]:
+    """Yield the labels of a run, with their names."""
+    known = {label.label: label for label in corpus.labels}
+    yield from (known[label] for label in run.labels)
 
 
 def _frame_threshold(head: Head) -> float:
