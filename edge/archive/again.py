@@ -8,6 +8,7 @@ from typing import Any
 
 from edge.archive.keeping import restored
 from edge.detect.classifier import TwoStepClassifier
+from edge.detect.pipeline import Break, events_of
 from edge.detect.smoothing import Smoothing
 from edge.detect.tracker import Tracker
 from edge.detect.unjudged import NOTHING
@@ -30,16 +31,16 @@ def events_again(
 
     They are those of `detect` over the recording itself, as far as the rows are exact.
     """
+    yield from events_of(_heard(rows, model), smoothing=smoothing, tracker=tracker)
+
+
+def _heard(
+    rows: Iterable[Mapping[str, Any]], model: TwoStepClassifier
+) -> Iterator[Prediction | Break]:
     for row in rows:
-        for p in smoothing.push(model.judged(stored_window(row), restored(row))):
-            yield from tracker.push(p)
+        yield model.judged(stored_window(row), restored(row))
         for sample in row["sound_from"]:
-            for p in smoothing.flush():
-                yield from tracker.push(p)
-            yield from tracker.lost(sample)
-    for p in smoothing.flush():
-        yield from tracker.push(p)
-    yield from tracker.flush()
+            yield Break(until_sample=sample)
 
 
 def stored_window(row: Mapping[str, Any]) -> Prediction:

@@ -70,14 +70,17 @@ class Keeps:
 
 
 class AnswersKept:
-    """Collects what the network says of each window of one recording: a `Listener`."""
+    """Collects what the network says of each window of one recording: a `Listener`.
 
-    def __init__(self, precision: Precision) -> None:
+    It is heard from the sample `start` on.
+    """
+
+    def __init__(self, precision: Precision, start: int = 0) -> None:
         self._precision = precision
         self._windows: list[Prediction] = []
         self._answers: list[Row] = []
         self._resumed: list[int] = []  # samples at which sound goes on behind a gap
-        self._end = 0
+        self._end = start
 
     def block(self, block: AudioBlock) -> None:
         """See `Listener.block`."""

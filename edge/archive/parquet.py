@@ -18,6 +18,7 @@ __all__ = [
     "Row",
     "check_installed",
     "completed",
+    "concatenated",
     "only",
     "read_rows",
     "read_table",
@@ -53,6 +54,13 @@ def completed(table: pa.Table, shared: Row, schema: pa.Schema) -> pa.Table:
         column = pa.repeat(pa.scalar(shared.get(field.name), field.type), len(table))
         table = table.append_column(field, column)
     return table.select(schema.names).cast(schema)
+
+
+def concatenated(tables: Sequence[pa.Table]) -> pa.Table:
+    """Return tables of one schema as one."""
+    import pyarrow as pa
+
+    return pa.concat_tables(tables)
 
 
 def write_table(path: Path, tables: Sequence[pa.Table], schema: pa.Schema) -> None:

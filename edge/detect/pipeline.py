@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from edge.detect.model import Classifier
@@ -13,7 +13,7 @@ from edge.detect.windows import Windower
 from edge.errors import BackendError
 from edge.types import AudioBlock, Detection, Prediction, Window
 
-__all__ = ["Meter", "detect"]
+__all__ = ["Break", "Meter", "detect", "events_of"]
 
 
 class Meter(Protocol):
@@ -27,6 +27,13 @@ class Meter(Protocol):
 
     def failed(self, window: Window, error: BackendError) -> None:
         """Note that the model had no answer to a window; raise `error` to end the stream."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Break:
+    """A place over which nothing is carried: up to a sample, there is no sound."""
+
+    until_sample: int
 
 
 def detect(
@@ -44,42 +51,55 @@ def detect(
     A window that `is_private` is seen by `meter` and by nothing else: it breaks the sound off, as
     lost audio does.
     """
-    arrived = 0
-    for block in blocks:
-        meter.block(block)
-        if block.start_sample > arrived:
-            before_it = windower.push(_nothing_at(block))
-            yield from _followed(before_it, model, smoothing, tracker, meter, is_private)
-            yield from _broken_off(block.start_sample, smoothing, tracker)
-        arrived = block.end_sample
-        yield from _followed(windower.push(block), model, smoothing, tracker, meter, is_private)
+    heard = _heard(blocks, windower, model, meter, is_private)
+    yield from events_of(heard, smoothing=smoothing, tracker=tracker)
+
+
+def events_of(
+    heard: Iterable[Prediction | Break], *, smoothing: Smoothing, tracker: Tracker
+) -> Iterator[Detection]:
+    """Turn the predictions of one stream, and where it was broken off, into detections."""
+    for one in heard:
+        if isinstance(one, Break):
+            for prediction in smoothing.flush():
+                yield from tracker.push(prediction)
+            yield from tracker.lost(one.until_sample)
+            continue
+        for prediction in smoothing.push(one):
+            yield from tracker.push(prediction)
     for prediction in smoothing.flush():
         yield from tracker.push(prediction)
     yield from tracker.flush()
 
 
+def _heard(
+    blocks: Iterable[AudioBlock],
+    windower: Windower,
+    model: Classifier,
+    meter: Meter,
+    is_private: Callable[[Prediction], bool],
+) -> Iterator[Prediction | Break]:
+    arrived = 0
+    for block in blocks:
+        meter.block(block)
+        if block.start_sample > arrived:
+            before_it = windower.push(_nothing_at(block))
+            yield from _followed(before_it, model, meter, is_private)
+            yield Break(until_sample=block.start_sample)
+        arrived = block.end_sample
+        yield from _followed(windower.push(block), model, meter, is_private)
+
+
 def _followed(
     windows: Iterable[Window],
     model: Classifier,
-    smoothing: Smoothing,
-    tracker: Tracker,
     meter: Meter,
     is_private: Callable[[Prediction], bool],
-) -> Iterator[Detection]:
+) -> Iterator[Prediction | Break]:
     for window in windows:
         for predicted in _predicted(window, model, meter):
-            if is_private(predicted):
-                yield from _broken_off(predicted.start_sample, smoothing, tracker)
-                continue
-            for prediction in smoothing.push(predicted):
-                yield from tracker.push(prediction)
-
-
-def _broken_off(until_sample: int, smoothing: Smoothing, tracker: Tracker) -> Iterator[Detection]:
-    """Settle what came before a place over which nothing is carried; yield what ends there."""
-    for prediction in smoothing.flush():
-        yield from tracker.push(prediction)
-    yield from tracker.lost(until_sample)
+            is_kept = not is_private(predicted)
+            yield predicted if is_kept else Break(until_sample=predicted.start_sample)
 
 
 def _nothing_at(block: AudioBlock) -> AudioBlock:

@@ -9,7 +9,7 @@ from typing import Literal, get_args
 
 from edge.errors import BackendError
 from edge.replay.formats.base import RecordingEffort, Unjudged
-from edge.sources.file import FileSource
+from edge.replay.stages import Played
 from edge.types import AudioBlock, Prediction, Window
 
 __all__ = ["ReplayMeter"]
@@ -72,7 +72,7 @@ class ReplayMeter:
         """Note an event that was left out for the precision that is wanted."""
         self.below_precision += 1
 
-    def effort(self, source: FileSource) -> RecordingEffort:
+    def effort(self, source: Played) -> RecordingEffort:
         """Return how much of the recording was heard, now that `source` has ended."""
         self.close()
         rate_hz = source.sample_rate_hz

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -16,26 +14,27 @@ from edge.detect.pipeline import detect
 from edge.detect.place import place_species
 from edge.detect.precision import PrecisionFilter, least_scores
 from edge.detect.site import site_of
-from edge.detect.smoothing import smoothing_of
+from edge.detect.smoothing import Smoothing, smoothing_of
 from edge.detect.species_names import resolve_species
 from edge.detect.tracker import Tracker
 from edge.detect.windows import windower_of
-from edge.errors import AudioError, BackendError, known_as
+from edge.errors import AudioError, known_as
 from edge.provenance import Provenance, chosen_later, placed_at, provenance_of
 from edge.replay.attention import Attention, attention_over
+from edge.replay.failing import failing_alone
 from edge.replay.formats.base import ReplayResult
 from edge.replay.listening import Listener, listened
 from edge.replay.meter import ReplayMeter
 from edge.replay.recordings import Recording
 from edge.replay.settings import ReplaySettings
-from edge.replay.spool import Spooled
-from edge.replay.stages import Stages
+from edge.replay.stages import Played, Stages
 from edge.sources.file import FileSource
 from edge.types import Detection
 
 __all__ = ["Outcome", "Progress", "Replayer"]
 
 Outcome = ReplayResult | AudioError
+Events = Iterator[Detection]
 # Is called with the number of files done, the fraction of the one at hand included.
 Progress = Callable[[float], None]
 # What the parts call their parameters, and the options that set them.
@@ -45,7 +44,6 @@ OPTIONS = {
     "language": "--language",
     "precision": "--precision",
 }
-log = logging.getLogger(__name__)
 
 
 class Replayer:
@@ -122,6 +120,32 @@ class Replayer:
             block_s=self.settings.block_s,
             channel=self.settings.channel,
         )
+        blocks, model = listened(source.blocks(), self.model, listener)
+
+        def events(smoothing: Smoothing, tracker: Tracker, meter: ReplayMeter) -> Events:
+            return detect(
+                blocks,
+                windower=windower_of(self.bundle.frontend, self.settings.hop_s),
+                model=model,
+                smoothing=smoothing,
+                tracker=tracker,
+                meter=meter,
+            )
+
+        return self.finished(source, events, start=start, spool=spool, progress=progress)
+
+    def finished(
+        self,
+        source: Played,
+        events: Callable[[Smoothing, Tracker, ReplayMeter], Events],
+        *,
+        start: datetime | None = None,
+        spool: Path | None = None,
+        progress: Progress = lambda fraction: None,
+    ) -> ReplayResult:
+        """Return the result of a recording that was `played`, whose `events` pass what follows on
+        the model.
+        """
         clock = file_clock(
             source.facts,
             sample_rate_hz=source.sample_rate_hz,
@@ -129,10 +153,13 @@ class Replayer:
             zone=self.settings.zone,
         )
         meter = ReplayMeter(duration_s=source.facts.duration_s, progress=progress)
-        ended = self._ended(source, clock, meter, spool, listener)
+        stages = self.stages(source.facts.identity, clock, leave_out=meter.leave_out)
+        with stages.spooled(spool) as smoothing:
+            found = events(smoothing, stages.tracker, meter)
+            ended = [event for event in found if event.state == "end"]
         return ReplayResult(
-            file=file,
-            path=file,
+            file=source.facts.path,
+            path=source.facts.path,
             identity=source.facts.identity,
             duration_s=meter.end / source.sample_rate_hz,
             clock=clock,
@@ -163,8 +190,8 @@ class Replayer:
         progress: Progress = lambda fraction: None,
     ) -> Outcome:
         """Replay one recording; its failure is a value, so that the others go on."""
-        file = recording.name
-        try:
+
+        def play() -> ReplayResult:
             result = self.replay(
                 recording.file,
                 start=recording.start,
@@ -173,20 +200,8 @@ class Replayer:
                 progress=progress,
             )
             return replace(result, file=recording.name)
-        except AudioError as exc:
-            # What came from a pipe stands in a file that nobody knows.
-            return AudioError(
-                exc.fault.reason.replace(recording.file, file), suggestion=exc.fault.suggestion
-            )
-        except BackendError as exc:
-            return AudioError(f"{file}: {exc}")
-        except OSError as exc:  # the medium failed under the file: a card pulled, a share gone
-            return AudioError(f"{file}: {exc.strerror or exc}")
-        # The border between one file and a batch of thousands: a fault of ours in one of them is
-        # told, with all that is known of it, and must not cost the others.
-        except Exception as exc:
-            log.exception("%s: a fault of this program", file)
-            return AudioError(f"{file}: {type(exc).__name__}: {exc} (a fault of this program)")
+
+        return failing_alone(recording, play)
 
     def stages(
         self, identity: str, clock: Clock, *, leave_out: Callable[[str], None] = lambda label: None
@@ -215,32 +230,6 @@ class Replayer:
                 precision=PrecisionFilter(scores=self._least_scores, left_out=leave_out),
             ),
         )
-
-    def _ended(
-        self,
-        source: FileSource,
-        clock: Clock,
-        meter: ReplayMeter,
-        spool: Path | None,
-        listener: Listener | None,
-    ) -> list[Detection]:
-        """Return the events of a recording, each as it has ended."""
-        stages = self.stages(source.facts.identity, clock, leave_out=meter.leave_out)
-        smoothing = stages.smoothing
-        with ExitStack() as stack:
-            if spool is not None:
-                file = stack.enter_context(spool.open("wb"))
-                smoothing = Spooled(smoothing, file, stages.site)
-            blocks, model = listened(source.blocks(), self.model, listener)
-            events = detect(
-                blocks,
-                windower=windower_of(self.bundle.frontend, self.settings.hop_s),
-                model=model,
-                smoothing=smoothing,
-                tracker=stages.tracker,
-                meter=meter,
-            )
-            return [event for event in events if event.state == "end"]
 
 
 def _order(d: Detection) -> tuple[int, int, str]:

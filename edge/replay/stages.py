@@ -2,13 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Protocol
 
 from edge.detect.site import Expected
 from edge.detect.smoothing import Smoothing
 from edge.detect.tracker import Tracker
+from edge.replay.spool import Spooled
+from edge.sources.file import Reading
+from edge.sources.header import AudioFacts
 
-__all__ = ["Stages"]
+__all__ = ["Played", "Stages"]
+
+
+class Played(Protocol):
+    """What is known of a recording; its `reading` once all of it was read."""
+
+    @property
+    def facts(self) -> AudioFacts: ...
+    @property
+    def channel(self) -> int | Literal["mix"]: ...
+    @property
+    def sample_rate_hz(self) -> int: ...
+    @property
+    def reading(self) -> Reading: ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,3 +38,12 @@ class Stages:
     site: Expected
     smoothing: Smoothing
     tracker: Tracker
+
+    @contextmanager
+    def spooled(self, path: Path | None) -> Iterator[Smoothing]:
+        """Give the smoothing; it keeps what it gives out in the file `path`, if there is one."""
+        if path is None:
+            yield self.smoothing
+            return
+        with path.open("wb") as file:
+            yield Spooled(self.smoothing, file, self.site)

@@ -28,7 +28,7 @@ class Decoder:
 
     `decoded` frames were read. `peak` is the largest sample; `invalid` samples that no sound has
     are silence. `damaged` are the frames at which it could not go on, with the decoder's word for
-    the first.
+    the first. `piece` has the peak and the number of invalid samples of the frames that came last.
     """
 
     facts: AudioFacts
@@ -36,14 +36,18 @@ class Decoder:
     peak: float = 0.0
     invalid: int = 0
     damaged: list[int] = field(default_factory=list)
+    _begin: int = 0
     reason: str = ""
+    piece: tuple[float, int] = (0.0, 0)
 
-    def runs(self) -> Iterator[tuple[int, Array]]:
+    def runs(self, begin: int = 0) -> Iterator[tuple[int, Array]]:
         """Yield frames (n, channels) float32, full scale 1, each from its start frame.
 
-        A start beyond the end of the frames before it is a gap: damage, or what the recorder has
-        left out. Raises `AudioError` where the file cannot be opened.
+        With `begin`, those from that frame on, of a recording that can be cut. A start beyond the
+        end of the frames before it is a gap: damage, or what the recorder has left out. Raises
+        `AudioError` where the file cannot be opened.
         """
+        self._begin = begin
         runs = self._streams()
         yield from expanded(runs) if is_triggered(self.facts) else runs
 
@@ -61,7 +65,7 @@ class Decoder:
     def _stream(self, stream: EncodedStream, start: int) -> Iterator[tuple[int, Array]]:
         end = start
         try:
-            for at, frames in self._read(stream, start, self._usual_frames):
+            for at, frames in self._read(stream, start, self.usual_frames):
                 end = at + len(frames)
                 yield at, frames
         except DecodingError as exc:
@@ -77,6 +81,9 @@ class Decoder:
         """
         muted = self.facts.layout.facts.container == "MP3"
         with open_stream(self.facts.path, stream) as file:
+            if self._begin:
+                file.seek(self._begin)
+                start += self._begin
             while True:
                 with muted_native_stderr(muted):
                     frames: Array = file.read(size, dtype="float32", always_2d=True)
@@ -130,13 +137,16 @@ class Decoder:
         return None
 
     @property
-    def _usual_frames(self) -> int:
+    def usual_frames(self) -> int:
+        """How many frames are decoded at a time."""
         return max(1, DECODED_SAMPLES // self.facts.channels)
 
     def _checked(self, frames: Array) -> Array:
         """Return frames without samples that no sound has, and note these and the largest."""
+        invalid = 0
         if not valid(frames):
             frames, invalid = with_silence(frames)
-            self.invalid += invalid
-        self.peak = max(self.peak, float(np.abs(frames).max()))
+        self.piece = float(np.abs(frames).max()), invalid
+        self.invalid += invalid
+        self.peak = max(self.peak, self.piece[0])
         return frames

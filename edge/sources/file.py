@@ -15,10 +15,19 @@ from edge.errors import AudioError
 from edge.sources.channels import Channel, ChannelMixer, channel_of
 from edge.sources.decoding import Decoder
 from edge.sources.header import AudioFacts, audio_facts
+from edge.sources.restart import QUALITY
 from edge.sources.triggered import is_triggered
 from edge.types import Array, AudioBlock
 
-__all__ = ["AUDIO_SUFFIXES", "Channel", "FileSource", "Reading", "length_s"]
+__all__ = [
+    "AUDIO_SUFFIXES",
+    "Channel",
+    "FileSource",
+    "Reading",
+    "Resampled",
+    "length_s",
+    "reading_of",
+]
 
 AUDIO_SUFFIXES = frozenset(
     f".{suffix}"
@@ -97,11 +106,11 @@ class FileSource:
 
     def _resampled(self) -> Iterator[tuple[int, Array]]:
         """Yield samples at the source's rate, each with its index; gaps are in the index."""
-        run = _Run(facts=self.facts, rate_hz=self._sample_rate_hz, start=0)
+        run = Resampled(facts=self.facts, rate_hz=self._sample_rate_hz, start=0)
         for start, samples in self._mono():
             if start > run.end:
                 yield from run.close()
-                run = _Run(facts=self.facts, rate_hz=self._sample_rate_hz, start=start)
+                run = Resampled(facts=self.facts, rate_hz=self._sample_rate_hz, start=start)
             yield from run.push(samples)
         yield from run.close()
 
@@ -113,10 +122,10 @@ class FileSource:
         if not decoder.decoded:
             reason = f"nothing of it can be decoded ({decoder.reason})"
             raise AudioError(f"{self.path}: {reason if decoder.reason else 'holds no audio'}")
-        self.reading = _reading(self.facts, decoder, mixer)
+        self.reading = reading_of(self.facts, decoder, mixer)
 
 
-class _Run:
+class Resampled:
     """Unbroken frames of a recording from its frame `start` on, brought to another rate.
 
     It gives no more samples than lie within the frames, so that nothing ends behind the recording.
@@ -130,7 +139,7 @@ class _Run:
         self._resampler: soxr.ResampleStream | None = None
         if self._from_hz != self._to_hz:
             self._resampler = soxr.ResampleStream(
-                self._from_hz, self._to_hz, 1, dtype="float32", quality="HQ"
+                self._from_hz, self._to_hz, 1, dtype="float32", quality=QUALITY
             )
 
     def push(self, samples: Array) -> Iterator[tuple[int, Array]]:
@@ -169,7 +178,8 @@ def length_s(path: str) -> float:
     return max(ends, default=0) / facts.sample_rate_hz
 
 
-def _reading(facts: AudioFacts, decoder: Decoder, mixer: ChannelMixer) -> Reading:
+def reading_of(facts: AudioFacts, decoder: Decoder, mixer: ChannelMixer) -> Reading:
+    """Return what came of reading a recording, by what was counted meanwhile."""
     rate_hz, layout = facts.sample_rate_hz, facts.layout
     missing = layout.promised - decoder.decoded
     missing = missing if missing > layout.slack else 0
