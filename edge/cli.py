@@ -26,6 +26,7 @@ import click
 from edge.archive.command import archive_command
 from edge.errors import AudioError, one_line
 from edge.page.commands import clips_command, detections_command, status_command
+from edge.page.serving_commands import labels_command, page_command
 from edge.replay.command import replay_command
 from edge.replay.options import OCCURRENCE
 from edge.terminal import OneLineErrors
@@ -61,6 +62,8 @@ for command in (
     detections_command,
     status_command,
     clips_command,
+    page_command,
+    labels_command,
 ):
     main.add_command(command)
 

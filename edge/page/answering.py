@@ -1,0 +1,84 @@
+"""What people say of events: forms, the list of all that was said, and its files."""
+
+from __future__ import annotations
+
+import io
+
+from flask import Blueprint, Response, abort, redirect, render_template, request, session, url_for
+from flask.typing import ResponseReturnValue
+from werkzeug.exceptions import NotFound
+
+from edge.bundle.labels import plain_name
+from edge.errors import UserError
+from edge.page.answers import KINDS, LONGEST_NAME
+from edge.page.app import here
+from edge.page.clips import placed_clip
+from edge.page.exporting import EXPORTS, export, settled
+from edge.page.views_event import ID, event_or_404
+from edge.store.events import known_labels
+from edge.store.reading import reading
+
+__all__ = ["views"]
+
+SHOWN = 200
+SUFFIXES = {"manifest": "csv", "jsonl": "jsonl", "csv": "csv", "raven": "txt"}
+views = Blueprint("answers", __name__)
+
+
+@views.post(f"/event/<{ID}:id>/answer")
+def answer(id: str) -> ResponseReturnValue:
+    """Keep what somebody says of an event, and show it again."""
+    kind = request.form.get("answer", "")
+    if kind not in KINDS:
+        abort(400, "This is none of the answers.")
+    event = event_or_404(id)
+    who = request.form.get("who", "").strip()[:LONGEST_NAME]
+    session["who"] = who
+    try:
+        said = here().answers.add(
+            event,
+            kind,
+            who=who,
+            now=here().now(),
+            placed=placed_clip(here().place.clips, event),
+            label=_label(request.form.get("label", "")) if kind == "is" else "",
+        )
+    except UserError as exc:
+        abort(400, str(exc))
+    return redirect(url_for("event.event", id=id, said=said.answer), code=303)
+
+
+@views.get("/answers")
+def answers() -> ResponseReturnValue:
+    """List what was said, the last first."""
+    found = here().answers.all()
+    return render_template(
+        "answers.html",
+        answers=list(reversed(found))[:SHOWN],
+        count=len(found),
+        differing=settled(found).differing,
+    )
+
+
+@views.get("/answers.<form>")
+def answers_file(form: str) -> Response:
+    """Give what was said as a file."""
+    if form not in EXPORTS:
+        raise NotFound
+    text = io.StringIO()
+    export(here().answers, text, form)
+    headers = {"Content-Disposition": f"attachment; filename=answers.{SUFFIXES[form]}"}
+    mime = "text/csv" if SUFFIXES[form] == "csv" else "text/plain"
+    content = text.getvalue().encode("utf-8", "backslashreplace")
+    return Response(content, mimetype=mime, headers=headers)
+
+
+def _label(text: str) -> str:
+    """Return the label that a person means by a label, a name, or a new word."""
+    with reading(here().place.store) as db:
+        names = known_labels(db)
+    wanted = plain_name(text)
+    for label, name in names.items():
+        if wanted in (plain_name(label), plain_name(name), plain_name(f"{name} ({label})")):
+            return label
+    return wanted.replace(" ", "_")

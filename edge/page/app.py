@@ -1,0 +1,126 @@
+"""The page as a whole: its parts, what every answer carries, and how faults look."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date, datetime, timezone
+from typing import Any, cast
+
+from flask import Flask, Response, current_app, render_template, request
+from flask.typing import ResponseReturnValue
+from werkzeug.exceptions import HTTPException
+from werkzeug.routing import BaseConverter, ValidationError
+
+from edge.errors import EdgeError
+from edge.page.access import Access, guard
+from edge.page.answers import Answers
+from edge.page.pictures import Pictures
+from edge.page.place import Place
+
+__all__ = ["Here", "create_app", "here"]
+
+HEADERS = {
+    # Nothing but what this page itself serves; no script or style within the text.
+    "Content-Security-Policy": (
+        "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; "
+        "media-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; "
+        "frame-ancestors 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Here:
+    """What the views look at."""
+
+    place: Place
+    pictures: Pictures
+    answers: Answers
+    now: Callable[[], datetime]
+
+
+class DayConverter(BaseConverter):
+    """A day in a path, such as 2026-05-01."""
+
+    regex = r"\d{4}-\d\d-\d\d"
+
+    def to_python(self, value: str) -> date:
+        try:
+            day = date.fromisoformat(value)
+        except ValueError as exc:
+            raise ValidationError from exc
+        if not 1970 <= day.year < 2200:
+            raise ValidationError
+        return day
+
+    def to_url(self, value: date) -> str:
+        return value.isoformat()
+
+
+def create_app(
+    place: Place,
+    *,
+    access: Access,
+    now: Callable[[], datetime] = lambda: datetime.now(timezone.utc),
+) -> Flask:
+    """Return the page over what a recorder has kept at `place`."""
+    from edge.page import answering, views_day, views_event, views_other
+
+    app = Flask(__name__, static_folder="static", template_folder="templates")
+    app.url_map.converters["day"] = DayConverter
+    app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
+    app.jinja_env.auto_reload = False
+    app.extensions["edge"] = Here(
+        place=place,
+        pictures=Pictures(place.pictures),
+        answers=Answers(place.labels),
+        now=now,
+    )
+    guard(app, access)
+    for part in (views_day, views_event, views_other, answering):
+        app.register_blueprint(part.views)
+    app.after_request(_with_headers)
+    app.register_error_handler(EdgeError, _cannot_be_read)
+    app.register_error_handler(HTTPException, _refused)
+    app.jinja_env.filters["clock"] = lambda at: f"{place.local(at):%H:%M:%S}"
+    app.jinja_env.filters["moment"] = lambda at: f"{place.local(at):%Y-%m-%d %H:%M:%S}"
+    app.jinja_env.filters["percent"] = _percent
+    return app
+
+
+def here() -> Here:
+    """Return what the present request is about."""
+    return cast("Here", current_app.extensions["edge"])
+
+
+def _percent(value: float | None) -> str:
+    """Return a probability that is never certain, "" where there is none."""
+    return "" if value is None else f"{min(max(round(100 * value), 1), 99)} %"
+
+
+def _with_headers(response: Response) -> Response:
+    for name, value in HEADERS.items():
+        response.headers.setdefault(name, value)
+    if request.endpoint != "static":
+        response.headers.setdefault("Cache-Control", "no-store")
+    return response
+
+
+def _cannot_be_read(error: EdgeError) -> ResponseReturnValue:
+    return _page("The store cannot be read now", str(error), 503)
+
+
+def _refused(error: HTTPException) -> ResponseReturnValue:
+    if error.code is None or error.code < 400:
+        return error.get_response()
+    return _page(error.name, error.description or "", error.code)
+
+
+def _page(title: str, text: str, status: int) -> tuple[Any, int]:
+    return render_template("fault.html", title=title, text=text), status

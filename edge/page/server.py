@@ -1,0 +1,191 @@
+"""The page's process: waitress on an address, with TLS in front where there are certificates.
+
+Threads: waitress has a few that answer; the one for TLS passes bytes between the clients and
+waitress, which then listens in a folder that only this process may enter.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ipaddress
+import logging
+import ssl
+import tempfile
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from edge.errors import ConfigError, UserError
+from edge.extras import how_to_install
+from edge.page.place import Place
+
+__all__ = ["Served", "serve"]
+
+THREADS = 3
+CONNECTIONS = 50
+IDLE_S = 60
+MOST_REQUEST_BYTES = 100_000
+RELAYED_BYTES = 65_536
+PASSWORD_FILE = "password"
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Served:
+    """Where the page is served; certificate and key are files, PEM, that go together."""
+
+    address: str = "127.0.0.1"
+    port: int = 9619
+    cert_file: Path | None = None
+    key_file: Path | None = None
+
+    @property
+    def loopback(self) -> bool:
+        """Whether only this machine can reach it."""
+        if self.address == "localhost":
+            return True
+        try:
+            return ipaddress.ip_address(self.address).is_loopback
+        except ValueError:
+            return False
+
+    def context(self) -> ssl.SSLContext | None:
+        """Return what TLS is made from, None without; raises `ConfigError`."""
+        if self.cert_file is None and self.key_file is None:
+            return None
+        if self.cert_file is None or self.key_file is None:
+            raise ConfigError("go together", key="--cert and --key")
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        try:
+            context.load_cert_chain(self.cert_file, self.key_file)
+        except (OSError, ssl.SSLError) as exc:
+            reason = f"cannot be used as a certificate with its key ({exc})"
+            raise ConfigError(reason, key="--cert", value=self.cert_file) from exc
+        return context
+
+
+def serve(place: Place, served: Served, *, say: Callable[[str], None]) -> None:
+    """Serve the page until the process is ended; raises `UserError` where that cannot be."""
+    try:
+        import waitress  # type: ignore[import-untyped]
+
+        from edge.page.access import Access, read_password
+        from edge.page.app import create_app
+    except ImportError as exc:
+        raise UserError(f"edge page needs Flask and waitress ({how_to_install('page')})") from exc
+    password = read_password(place.labels.parent / PASSWORD_FILE)
+    if not served.loopback and password is None:
+        reason = "others could open the page: it needs a password"
+        raise ConfigError(
+            reason, key="--address", value=served.address, suggestion="edge page --set-password"
+        )
+    context = served.context()
+    access = Access(password_hash=password, loopback=served.loopback, secure=context is not None)
+    app = create_app(place, access=access)
+    if context is None and not served.loopback:
+        log.warning("the password goes over the network in the clear: give --cert and --key")
+    scheme = "http" if context is None else "https"
+    say(f"{scheme}://{_shown(served.address)}:{served.port}/")
+    options: dict[str, Any] = {
+        "threads": THREADS,
+        "connection_limit": CONNECTIONS,
+        "channel_timeout": IDLE_S,
+        "max_request_body_size": MOST_REQUEST_BYTES,
+        "ident": None,
+    }
+    try:
+        if context is None:
+            waitress.serve(app, host=served.address, port=served.port, **options)
+        else:
+            _serve_tls(app, served, context, options)
+    except OSError as exc:
+        reason = f"cannot be listened at, port {served.port} ({exc.strerror or exc})"
+        raise ConfigError(reason, key="--address", value=served.address) from exc
+
+
+def _shown(address: str) -> str:
+    return f"[{address}]" if ":" in address else address
+
+
+def _serve_tls(app: Any, served: Served, context: ssl.SSLContext, options: dict[str, Any]) -> None:
+    import waitress
+
+    with tempfile.TemporaryDirectory(prefix="edge-page-") as folder:
+        behind = str(Path(folder) / "http")
+        server = waitress.create_server(
+            app, unix_socket=behind, unix_socket_perms="600", url_scheme="https", **options
+        )
+        relay = _Relay(served, context, behind)
+        threading.Thread(target=relay.run, name="tls", daemon=True).start()
+        relay.wait()
+        try:
+            server.run()
+        finally:
+            server.close()
+
+
+class _Relay:
+    """Speaks TLS to clients, and passes on what they say; it has a thread of its own."""
+
+    def __init__(self, served: Served, context: ssl.SSLContext, behind: str) -> None:
+        self._served, self._context, self._behind = served, context, behind
+        self._listening = threading.Event()
+        self._fault: OSError | None = None
+        self._clients = 0
+
+    def wait(self) -> None:
+        """Wait until it listens; raises OSError where it cannot."""
+        self._listening.wait()
+        if self._fault is not None:
+            raise self._fault
+
+    def run(self) -> None:
+        """Relay for ever."""
+        try:
+            asyncio.run(self._listen())
+        except OSError as exc:
+            self._fault = exc
+            self._listening.set()
+
+    async def _listen(self) -> None:
+        server = await asyncio.start_server(
+            self._client,
+            self._served.address,
+            self._served.port,
+            ssl=self._context,
+            ssl_handshake_timeout=10,
+        )
+        self._listening.set()
+        async with server:
+            await server.serve_forever()
+
+    async def _client(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self._clients >= CONNECTIONS:
+            writer.close()
+            return
+        self._clients += 1
+        try:
+            back_reader, back_writer = await asyncio.open_unix_connection(self._behind)
+            with contextlib.closing(back_writer):
+                there = asyncio.create_task(_pass_on(reader, back_writer))
+                back = asyncio.create_task(_pass_on(back_reader, writer))
+                await asyncio.wait((there, back), return_when=asyncio.FIRST_COMPLETED)
+                for task in (there, back):
+                    task.cancel()
+                await asyncio.gather(there, back, return_exceptions=True)
+        except OSError:
+            pass  # the client has gone, or the page ends
+        finally:
+            self._clients -= 1
+            writer.close()
+
+
+async def _pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    with contextlib.suppress(OSError, ssl.SSLError):
+        while content := await asyncio.wait_for(reader.read(RELAYED_BYTES), IDLE_S):
+            writer.write(content)
+            await writer.drain()

@@ -1,0 +1,128 @@
+"""A day: species by hour with what was heard, the list of events, and the same as a table file."""
+
+from __future__ import annotations
+
+import io
+import sqlite3
+import tempfile
+from datetime import date, timedelta
+
+from flask import Blueprint, Response, redirect, render_template, request, send_file, url_for
+from flask.typing import ResponseReturnValue
+from werkzeug.exceptions import NotFound
+
+from edge.page.app import here
+from edge.page.charts import effort_strip
+from edge.page.days import Day, day_of
+from edge.page.listing import write_text
+from edge.page.status import status_of
+from edge.store.events import Question, known_labels, select
+from edge.store.reading import reading
+
+__all__ = ["question_of", "table_file", "views"]
+
+AT_ONCE = 100
+MOST_OFFSET = 1_000_000
+SHADES = 5
+MIME = {"csv": "text/csv", "jsonl": "application/x-ndjson", "raven": "text/tab-separated-values"}
+views = Blueprint("days", __name__)
+
+
+@views.get("/")
+def today() -> ResponseReturnValue:
+    """Lead to the present day."""
+    return redirect(url_for("days.day", on=_today()))
+
+
+@views.get("/day/<day:on>")
+def day(on: date) -> ResponseReturnValue:
+    """Show a day."""
+    place = here().place
+    offset = min(max(request.args.get("from", 0, type=int), 0), MOST_OFFSET)
+    with reading(place.store) as db:
+        heard = day_of(db, on, place=place, now=here().now())
+        question = question_of(heard)
+        events = list(select(db, question, newest_first=True, limit=AT_ONCE, offset=offset))
+        names = known_labels(db)
+    total = _total(heard, question)
+    return render_template(
+        "day.html",
+        day=heard,
+        is_today=on == _today(),
+        rows=[(label, _name(label, names), counts) for label, counts in heard.counts.items()],
+        shade=_shade(heard),
+        strip=effort_strip(heard),
+        events=events,
+        names=names,
+        answered=here().answers.answered(),
+        question=question,
+        chosen=request.args.get("label", ""),
+        offset=offset,
+        total=total,
+        earlier=offset + AT_ONCE if offset + AT_ONCE < total else None,
+        later=max(0, offset - AT_ONCE) if offset else None,
+        before=on - timedelta(days=1),
+        after=on + timedelta(days=1),
+        status=status_of(place, now=here().now()) if on == _today() else None,
+    )
+
+
+@views.get("/day/<day:on>.<form>")
+def day_file(on: date, form: str) -> Response:
+    """Give the events of a day as a table."""
+    place = here().place
+    with reading(place.store) as db:
+        begin, end = place.midnight(on), place.midnight(on + timedelta(days=1))
+        question = Question(since=begin, until=end, label=_label(), unknown=_label() == "")
+        return table_file(db, question, form=form, name=f"{on.isoformat()}")
+
+
+def table_file(db: sqlite3.Connection, question: Question, *, form: str, name: str) -> Response:
+    """Return the events that are asked for as a file, made beside the memory."""
+    if form not in MIME:
+        raise NotFound
+    file = tempfile.TemporaryFile("w+b")  # noqa: SIM115 - it is closed by the response
+    text = io.TextIOWrapper(file, "utf-8", "surrogateescape", newline="", write_through=True)
+    events = select(db, question)
+    write_text(events, text, form, place=here().place, local_time=True)  # type: ignore[arg-type]
+    text.detach()
+    file.seek(0)
+    suffix = "txt" if form == "raven" else form
+    return send_file(
+        file, mimetype=MIME[form], as_attachment=True, download_name=f"{name}.{suffix}"
+    )
+
+
+def question_of(heard: Day) -> Question:
+    """Return which events of a day the address asks for."""
+    label = _label()
+    return Question(since=heard.begin, until=heard.end, label=label or None, unknown=label == "")
+
+
+def _label() -> str | None:
+    """Return the label that is asked for: "" for unknown ones, None for all."""
+    if request.args.get("unknown"):
+        return ""
+    return request.args.get("label") or None
+
+
+def _today() -> date:
+    return here().place.local(here().now()).date()
+
+
+def _total(heard: Day, question: Question) -> int:
+    if question.unknown:
+        return sum(heard.counts.get(None, ()))
+    if question.label is not None:
+        return sum(heard.counts.get(question.label, ()))
+    return heard.events
+
+
+def _name(label: str | None, names: dict[str, str]) -> str:
+    return "Unknown" if label is None else names.get(label, label)
+
+
+def _shade(heard: Day) -> list[int]:
+    """Return, for each count there may be, how dark its cell is."""
+    most = max((max(counts) for counts in heard.counts.values()), default=0)
+    return [0, *(1 + (SHADES - 1) * (i - 1) // max(1, most - 1) for i in range(1, most + 1))]
