@@ -71,7 +71,7 @@ class Served:
 def serve(place: Place, served: Served, *, say: Callable[[str], None]) -> None:
     """Serve the page until the process is ended; raises `UserError` where that cannot be."""
     try:
-        import waitress  # type: ignore[import-untyped]
+        import waitress
 
         from edge.page.access import Access, read_password
         from edge.page.app import create_app

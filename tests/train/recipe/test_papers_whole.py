@@ -22,6 +22,7 @@ from tests.train.tones import RATE_HZ, song
 from train.commands.build import calibrate_run, evaluate_run, export_run
 from train.corpus.corpus import Corpus
 from train.corpus.prepare import prepare
+from train.corpus.splits import SplitPlan
 from train.learning.fit import fit
 from train.learning.run import TrainedRun
 from train.learning.segment import segment
@@ -98,8 +99,8 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
             soundfile.write(folder / path, song(name, 2, seed=len(rows)), RATE_HZ)
             rows.append(f"{path},{role},{name},{name} {i}")
     (folder / "manifest.csv").write_text("\n".join(rows) + "\n", encoding="utf-8")
-    options = {"test_share": 0.25, "folds": 3}
-    return prepare(folder / "manifest.csv", folder / "prepared", **options).corpus
+    plan = SplitPlan(test_share=0.25, folds=3)
+    return prepare(folder / "manifest.csv", folder / "prepared", plan=plan).corpus
 
 
 @pytest.fixture(scope="module")
@@ -111,12 +112,16 @@ def trained(
 
     @cache
     def train(name: str) -> TrainedRun:
-        places: dict[str, Any] = {"folder": folder / name, "cache": folder / "features"}
-        options = {"device": "cpu", "workers": 1, "report": lambda member, progress: None}
+        options: dict[str, Any] = {
+            "folder": folder / name,
+            "cache": folder / "features",
+            "device": "cpu",
+            "workers": 1,
+            "report": lambda member, progress: None,
+        }
         if name in BEFORE:
-            earlier = train(BEFORE[name]).folder
-            return segment(small(name), corpus, earlier=earlier, **places, **options)
-        return fit(small(name), corpus, fold=0, **places, **options)
+            return segment(small(name), corpus, earlier=train(BEFORE[name]).folder, **options)
+        return fit(small(name), corpus, fold=0, **options)
 
     return train
 
