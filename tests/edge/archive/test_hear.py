@@ -142,6 +142,19 @@ def test_what_cannot_be_read_any_more_keeps_its_rows(
     assert timeless(dataset) == before
 
 
+def test_what_is_not_there_yet_is_failed_until_it_is(
+    hear: Run, dataset: Path, tmp_path: Path, recording: str
+) -> None:
+    away = tmp_path / "away.wav"
+    first = hear(str(away), recording)
+    assert (first.exit_code, first.exception.__class__) == (1, SystemExit)
+    assert f"{dataset}: 1 failed, 1 heard" in first.stderr or "1 heard, 1 failed" in first.stderr
+    write_audio(away, soundscape())
+    second = hear(str(away), recording)
+    assert second.exit_code == 0
+    assert {row["status"] for row in rows(dataset, "files")} == {"heard"}
+
+
 def test_it_is_the_same_dataset_from_any_folder(
     hear: Run, dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
