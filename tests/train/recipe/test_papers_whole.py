@@ -76,7 +76,7 @@ def small(name: str) -> Recipe:
     }
     if "stages" in values:
         changes["stages"] = [
-            {"layers": layers, "steps": 1, "batch": 2} for layers in ("top", "all")
+            {"layers": layers, "steps": 1, "batch": 1} for layers in ("top", "all")
         ]
     if "classifier" in values and values["classifier"].get("kind", "mlp") == "mlp":
         changes["classifier"] = {**values["classifier"], "epochs": 2}
@@ -98,8 +98,8 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
             soundfile.write(folder / path, song(name, 2, seed=len(rows)), RATE_HZ)
             rows.append(f"{path},{role},{name},{name} {i}")
     (folder / "manifest.csv").write_text("\n".join(rows) + "\n", encoding="utf-8")
-    options = {"test_share": 0.25, "folds": 3}
-    return prepare(folder / "manifest.csv", folder / "prepared", **options).corpus
+    prepared = prepare(folder / "manifest.csv", folder / "prepared", test_share=0.25, folds=3)
+    return prepared.corpus
 
 
 @pytest.fixture(scope="module")
@@ -112,7 +112,7 @@ def trained(
     @cache
     def train(name: str) -> TrainedRun:
         places: dict[str, Any] = {"folder": folder / name, "cache": folder / "features"}
-        options = {"device": "cpu", "workers": 1, "report": lambda member, progress: None}
+        options: dict[str, Any] = {"device": "cpu", "workers": 1, "report": lambda *_: None}
         if name in BEFORE:
             earlier = train(BEFORE[name]).folder
             return segment(small(name), corpus, earlier=earlier, **places, **options)
