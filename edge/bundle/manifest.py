@@ -34,6 +34,7 @@ TRUNK_FILES = ("model.onnx", "frontend.npz")  # of a bundle, all that a head sta
 FRAME_ACTIVATIONS = ("sigmoid", "softmax_other")  # of frames without any of the labels, too
 MOST_LABELS = 20_000
 MOST_VARIANTS = 16
+MOST_WEIGHT = 1000.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +57,8 @@ class Manifest:
     the `trunk_digest`. `licence` is what its makers allow, `source` what it was made from; both are
     empty for a bundle of one's own. With `local` the network has frames that overlapping windows
     share (`edge.bundle.local`). `animal` says of a window whether an animal stands out in it, by
-    the outputs of the network: of a head, its trunk's.
+    the outputs of the network: of a head, its trunk's. `weight` is what it counts where several
+    bundles judge together.
     """
 
     name: str
@@ -76,6 +78,7 @@ class Manifest:
     list_margin: ListMargin | None = None
     attention: bool = False
     time_attention: bool = False
+    weight: float = 1.0
     occurrence: bool = False
     probability: bool = False
     licence: str = ""
@@ -102,6 +105,8 @@ class Manifest:
         for name in ("frame_threshold", "list_margin", "local"):
             if plain[name] is None:
                 del plain[name]
+        if self.weight == 1:
+            del plain["weight"]
         return plain
 
     @staticmethod
@@ -139,6 +144,8 @@ class Manifest:
                 raise SpecError(f"{name}: {getattr(self, name)!r} is neither true nor false")
         if self.time_attention and not self.attention:
             raise SpecError("time_attention: has no meaning without attention")
+        if not 0 < self.weight <= MOST_WEIGHT:
+            raise SpecError(f"weight: {self.weight} is not above 0 and at most {MOST_WEIGHT:g}")
         self._check_trunk()
         if self.list_margin is not None and self.activation != "sigmoid":
             raise SpecError(f"list_margin: has no meaning with the activation {self.activation}")
@@ -206,6 +213,7 @@ class Manifest:
             or (self.frame_threshold is not None and self.activation != "sigmoid")
             or self.animal
             or self.time_attention
+            or self.weight != 1
         )
 
     @property

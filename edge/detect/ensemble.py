@@ -22,8 +22,9 @@ class Ensemble:
     """Averages its members. Used by one thread, like a model.
 
     Scores are the power average sqrt(mean p^2) (Shugayev et al. 2021), novelty is the mean, and so
-    is how surely an animal stands out, where all can tell. The embedding is that of the first.
-    There are no frames: those of members need not be of one length.
+    is how surely an animal stands out, where all can tell. Each counts by the weight that its
+    bundle has (section 3 there: 0.7 and 0.3). The embedding is that of the first. There are no
+    frames: those of members need not be of one length.
 
     Members know the same labels and judge the same windows, each with features of its own; equal
     frontends are computed once, and a network that several have is asked once. Raises `BundleError`
@@ -44,6 +45,7 @@ class Ensemble:
         backends = [id(member.backend) for member in members]
         self._networks = [backends.index(backend) for backend in backends]
         self._orders = [_order_of(member.decision.labels, labels) for member in members]
+        self._weights = [member.bundle.manifest.weight for member in members]
         self.bundle = first.bundle
         self.decision = dataclasses.replace(
             first.decision,
@@ -51,7 +53,7 @@ class Ensemble:
             margin=self._margin(),
             leaves_room=all(member.decision.leaves_room for member in members),
             calibration=None,  # that of one is not that of their average
-            animal_threshold=_mean(member.decision.animal_threshold for member in members),
+            animal_threshold=self._mean(member.decision.animal_threshold for member in members),
         )
 
     @property
@@ -116,34 +118,42 @@ class Ensemble:
         verdicts = [m.verdict(answer) for m, answer in zip(self._members, answers, strict=True)]
         each = [v.scores[order] for v, order in zip(verdicts, self._orders, strict=True)]
         powers = [np.square(scores, dtype=np.float64) for scores in each]
-        novelty = float(np.mean([v.novelty for v in verdicts]))
+        novelty = float(np.average([v.novelty for v in verdicts], weights=self._weights))
+        power = np.average(powers, axis=0, weights=self._weights)
         return Verdict(
-            scores=np.sqrt(np.mean(powers, axis=0)).astype(np.float32),
+            scores=np.sqrt(power).astype(np.float32),
             novelty=novelty,
             accepted=novelty <= 0.5,
             embedding=verdicts[0].embedding,
             overheard=_highest(each, verdicts),
-            animal=_mean(v.animal for v in verdicts),
+            animal=self._mean(v.animal for v in verdicts),
         )
 
+    def _mean(self, values: Iterable[float | None]) -> float | None:
+        """Return the weighted mean; None where a member has no such value."""
+        return weighted(list(zip(values, self._weights, strict=True)))
+
     def _thresholds(self) -> Array | None:
-        thresholds = [
-            member.decision.thresholds[order]
-            for member, order in zip(self._members, self._orders, strict=True)
+        given = [
+            (member.decision.thresholds[order], weight)
+            for member, order, weight in zip(
+                self._members, self._orders, self._weights, strict=True
+            )
             if member.decision.thresholds is not None
         ]
-        return np.mean(thresholds, axis=0).astype(np.float32) if thresholds else None
+        if not given:
+            return None
+        thresholds, weights = zip(*given, strict=True)
+        return np.average(thresholds, axis=0, weights=weights).astype(np.float32)
 
     def _margin(self) -> ListMargin | None:
         """Return the mean of the members' margins, None where one of them has none."""
         margins = [member.decision.margin for member in self._members]
-        given = [margin for margin in margins if margin is not None]
-        if len(given) < len(margins):
+        threshold = self._mean(margin and margin.threshold for margin in margins)
+        scale = self._mean(margin and margin.scale for margin in margins)
+        if threshold is None or scale is None:
             return None
-        return ListMargin(
-            threshold=float(np.mean([margin.threshold for margin in given])),
-            scale=float(np.mean([margin.scale for margin in given])),
-        )
+        return ListMargin(threshold=threshold, scale=scale)
 
 
 def on_network_of(loaded: Model, bundle: Bundle) -> Model:
@@ -169,11 +179,6 @@ def _highest(each: Sequence[Array], verdicts: Sequence[Verdict]) -> Array:
     overheard = [v.overheard for v in verdicts if v.overheard is not None]
     highest: Array = np.max(overheard or each, axis=0)
     return highest
-
-
-def _mean(values: Iterable[float | None]) -> float | None:
-    """Return the mean; None where a member has no such value."""
-    return weighted([(value, 1.0) for value in values])
 
 
 def _order_of(labels: tuple[str, ...], wanted: tuple[str, ...]) -> NDArray[np.intp]:

@@ -63,8 +63,7 @@ def export_bundle(
 ) -> Bundle:
     """Write the bundle at `path`; raises `UserError` when torch and ONNX disagree."""
     spec, head = run.recipe.frontend, calibration.head
-    samples = golden_samples(spec)
-    features = Frontend(spec)(samples)[None]
+    features = Frontend(spec)(samples := golden_samples(spec))[None]
     model = to_onnx(run.network, spec)
     answers = verify_onnx(model, run.network, np.concatenate([features, np.zeros_like(features)]))
     extra_outputs = extra_outputs_of(run.network, head)
@@ -86,9 +85,10 @@ def export_bundle(
         time_attention="time_attention" in extra_outputs,
         local=local_frames_of(run.network),
         licence=getattr(run.recipe.objective, "licence", ""),
+        weight=getattr(run.recipe, "weight", 1.0),
     )
-    golden = _golden(samples, answers, extra_outputs)
-    parts: dict[str, Any] = {"model": model, "rule": head.rule, "golden": golden, "card": card}
+    parts: dict[str, Any] = {"model": model, "rule": head.rule, "card": card}
+    parts["golden"] = _golden(samples, answers, extra_outputs)
     return write_bundle(path, manifest, **parts, stored=Stored(calibration=scores))
 
 

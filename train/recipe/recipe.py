@@ -37,7 +37,7 @@ FRAMES = ("segmentation",)  # networks that say when, not only whether
 # What training does not depend on.
 INDECISIVE = (
     *("notes", "paper", "section", "departs"),
-    *("acceptance", "withheld", "left_out_share"),
+    *("acceptance", "withheld", "left_out_share", "weight"),
 )
 # Section, key, and the value that changes nothing, of keys that older checkpoints do not know.
 NEWCOMERS: tuple[tuple[str, str, Any], ...] = (
@@ -70,14 +70,14 @@ class Recipe:
     (`train.networks.withheld`). `acceptance` is the share of known validation windows that the
     rejection rule lets pass; `notes` go into the model card. `left_out_share` is the share of the
     steps that each training with species left out has (`train.learning.leaving_out`; 0: there is
-    none). `head_rate` is how many times the learning rate the layers behind a published trunk have.
-    The `cosine` schedule begins with `warm_up_steps` in which the learning rate rises. `keep` says
-    which epoch's weights are used; after `patience` epochs without a lower validation loss training
-    ends (0: it does not). `classifier` is trained on frozen embeddings, where the network has no
-    logits of its own. Recordings shorter than `least_s` are repeated from their beginning in
-    training. `pseudo` makes it a recipe for `edge-train segment` and `shift`. `paper` and `section`
-    say where the system was published, and `departs` in which keys the recipe differs from it, each
-    with the reason.
+    none). `weight` is what the bundle counts where several judge together. `head_rate` is how many
+    times the learning rate the layers behind a published trunk have. The `cosine` schedule begins
+    with `warm_up_steps` in which the learning rate rises. `keep` says which epoch's weights are
+    used; after `patience` epochs without a lower validation loss training ends (0: it does not).
+    `classifier` is trained on frozen embeddings, where the network has no logits of its own.
+    Recordings shorter than `least_s` are repeated from their beginning in training. `pseudo` makes
+    it a recipe for `edge-train segment` and `shift`. `paper` and `section` say where the system was
+    published, and `departs` in which keys the recipe differs from it, each with the reason.
     """
 
     name: str
@@ -107,6 +107,7 @@ class Recipe:
     withheld: tuple[str, ...] = ()
     acceptance: float = 0.95
     left_out_share: float = 0.25
+    weight: float = 1.0
     paper: str = ""
     section: str = ""
     departs: dict[str, str] = field(default_factory=dict)
@@ -137,6 +138,8 @@ class Recipe:
                 raise SpecError(f"{name}: {getattr(self, name)} is below 0")
         if not 0 <= self.least_s <= LONGEST_S:
             raise SpecError(f"least_s: {self.least_s} is outside 0..{LONGEST_S:g}")
+        if not 0 < self.weight <= 1000:
+            raise SpecError(f"weight: {self.weight} is not above 0 and at most 1000")
         if not 0 < self.head_rate <= 1000:
             raise SpecError(f"head_rate: {self.head_rate} is outside 0..1000")
 

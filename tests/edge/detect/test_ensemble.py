@@ -14,13 +14,13 @@ import pytest
 from click.testing import CliRunner, Result
 
 from edge.backends.onnx import OnnxBackend
-from edge.bundle import Bundle, Label, load_bundle
+from edge.bundle import FP32, Bundle, Label, load_bundle, write_bundle
 from edge.cli import main
 from edge.config.config import load_config
 from edge.detect.engines import load_model, load_models
 from edge.detect.ensemble import Ensemble
 from edge.detect.model import Model
-from edge.errors import BundleError, FaultyConfigError
+from edge.errors import BundleError, FaultyConfigError, SpecError
 from edge.recorder.daemon import Daemon
 from edge.recorder.plan import make_plan
 from edge.replay.replayer import Replayer
@@ -119,6 +119,37 @@ def test_several_labels_are_averaged_too(tmp_path: Path) -> None:
     np.testing.assert_allclose(both.decision.thresholds, [0.4, 0.5, 0.5])
     p = both.predict(window(tone(300, 1) + tone(3000, 1)))
     assert sorted(s.label for s in p.accepted) == ["high_peeper", "low_hummer"]
+
+
+def weighing(bundle: Bundle, weight: float, folder: Path) -> Bundle:
+    """The same bundle with another weight."""
+    golden, model = bundle.golden, bundle.model_path.read_bytes()
+    manifest = dataclasses.replace(bundle.manifest, weight=weight)
+    return write_bundle(
+        folder,
+        manifest,
+        model=model,
+        rule=bundle.networks[FP32].head.rule,
+        golden=golden,
+        card="# Card\n",
+    )
+
+
+def test_each_counts_by_the_weight_of_its_bundle(
+    bundle: Bundle, other: Bundle, tmp_path: Path
+) -> None:
+    seven, three = weighing(bundle, 0.7, tmp_path / "7"), weighing(other, 0.3, tmp_path / "3")
+    assert "weight" not in bundle.manifest.as_mapping()
+    assert (seven.manifest.weight, seven.manifest.format_version) == (0.7, 5)
+    assert load_bundle(seven.path).digest == seven.digest != bundle.digest
+    p, q, r = (
+        load_models(of).predict(window(tone(300, 1))) for of in ([seven], [three], [seven, three])
+    )
+    np.testing.assert_allclose(r.scores, np.sqrt(0.7 * p.scores**2 + 0.3 * q.scores**2), rtol=1e-6)
+    assert r.novelty == pytest.approx(0.7 * p.novelty + 0.3 * q.novelty)
+    np.testing.assert_allclose(p.scores, load_model(bundle).predict(window(tone(300, 1))).scores)
+    with pytest.raises(SpecError, match="weight: 0 is not above 0"):
+        dataclasses.replace(bundle.manifest, weight=0)
 
 
 def replayed(recording: str, *bundles: Bundle, form: str = "jsonl") -> Result:

@@ -210,6 +210,7 @@ PAPERS: dict[str, Numbers] = {
         "frontend.shape": ((1, 128, 313), "2.1"),
         "frontend.n_fft": (2048, "3: the lower value is the segmentation's"),
         "network.kind": ("resnest50", "2.2"),
+        "weight": (0.3, "3: of the final models"),
         "crop.ends_share": (0.2, "2.2 (1)"),
         "crop.shift_s": ((0, 2), "2.2 (1)"),
         "crop.longest_s": (60, "2.2 (2)"),
@@ -238,6 +239,7 @@ PAPERS: dict[str, Numbers] = {
             "learning_rate": (5e-4, "2.4: reduced twice at step 3"),
             "steps": (64 * 1965, "2.4: 28 to 64 epochs; 1: 62,874 recordings"),
             "keep": ("least_validation_loss", "2.4: the best model selection"),
+            "weight": (0.7, "3: of the final models"),
         }
         for name, n_fft in (("s5-shift", 2048), ("s5-shift-1024", 1024))
     },

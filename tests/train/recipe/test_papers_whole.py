@@ -77,7 +77,7 @@ def small(name: str) -> Recipe:
     }
     if "stages" in values:
         changes["stages"] = [
-            {"layers": layers, "steps": 1, "batch": 2} for layers in ("top", "all")
+            {"layers": layers, "steps": 1, "batch": 1} for layers in ("top", "all")
         ]
     if "classifier" in values and values["classifier"].get("kind", "mlp") == "mlp":
         changes["classifier"] = {**values["classifier"], "epochs": 2}

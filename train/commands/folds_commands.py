@@ -1,0 +1,89 @@
+"""`edge-train folds` and `average`: several runs that judge together (system S5)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from edge.terminal import aside
+from train.commands.options import (
+    CACHE,
+    CORPUS,
+    DEVICE,
+    FROM_SCRATCH,
+    PATH,
+    RECIPE,
+    REPLACE,
+    WORKERS,
+    recipe_of,
+)
+from train.commands.progress import show
+
+__all__ = ["average", "folds"]
+
+
+@click.command()
+@RECIPE
+@CORPUS
+@click.option(
+    "--out", type=PATH, required=True, help="Folder of the folds; what is interrupted is resumed."
+)
+@click.option(
+    "--from",
+    "earlier",
+    type=PATH,
+    default=None,
+    help="The --out of the stage before, for a recipe with a pseudo section.",
+)
+@CACHE
+@DEVICE
+@WORKERS
+@REPLACE
+@FROM_SCRATCH
+def folds(
+    recipe: Path,
+    corpus: Path,
+    out: Path,
+    earlier: Path | None,
+    cache: Path,
+    device: str,
+    workers: int,
+    overrides: Sequence[str],
+) -> None:
+    """Train with each fold validating in turn, and judge the test with all of them together.
+
+    The bundles OUT/fold-*/bundle judge together in edge replay, with a --bundle for each.
+    """
+    from train.commands.folds import train_folds
+    from train.corpus.corpus import read_corpus
+
+    table = train_folds(
+        recipe_of(recipe, overrides),
+        read_corpus(corpus),
+        out=out,
+        earlier=earlier,
+        report=show,
+        say=aside,
+        cache=cache,
+        device=device,
+        workers=workers,
+    )
+    click.echo(table)
+
+
+@click.command()
+@CORPUS
+@click.option(
+    "--run", "folders", type=PATH, multiple=True, required=True, help="A calibrated run; again."
+)
+@click.option("--out", type=PATH, required=True, help="Folder of average.json.")
+def average(corpus: Path, folders: tuple[Path, ...], out: Path) -> None:
+    """Judge the test with several runs together, each with the weight of its recipe."""
+    from train.commands.folds import average_runs
+    from train.corpus.corpus import read_corpus
+    from train.learning.run import load_run
+
+    runs = [load_run(folder) for folder in folders]
+    click.echo(average_runs(runs, read_corpus(corpus), out=out))
