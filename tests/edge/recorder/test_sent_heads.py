@@ -83,7 +83,7 @@ def test_killed_at_any_file_operation_it_has_the_old_head_or_the_new_one(
     order, packed = tmp_path / "order", tmp_path / "packed"
     order.write_bytes(sender.signed(sender.order(new, number=2)))
     packed.write_bytes(pack_head(new))
-    seen = []
+    seen: list[str] = []
     with DyingRecorder(file, order, packed) as recorder:
         while recorder.killed_at(len(seen) + 1):
             chosen, used = started(file, boot_id="after the cut", plan_of=verified_plan)
