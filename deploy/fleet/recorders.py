@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import threading
 import time
 from collections.abc import Mapping
@@ -120,9 +121,17 @@ def _content(kind: str, payload: bytes) -> Any:
     """Return what a payload says: text for the status, an object for the rest; else None."""
     try:
         text = payload.decode()
-        return text[:100] if kind == "status" else json.loads(text)
+        if kind == "status":
+            return text[:100]
+        return json.loads(text, parse_float=_finite, parse_constant=lambda _: None)
     except (ValueError, RecursionError):
         return None
+
+
+def _finite(text: str) -> float | None:
+    """Return a number that JSON has, too, when it is written again."""
+    number = float(text)
+    return number if math.isfinite(number) else None
 
 
 def _time(value: object) -> datetime | None:

@@ -10,18 +10,22 @@ from pathlib import Path
 
 import paho.mqtt.client as mqtt
 import pytest
+import yaml
+from click.testing import CliRunner
 from paho.mqtt.enums import CallbackAPIVersion
 
+from deploy.cli import main
 from edge.recorder.daemon import Daemon
 from edge.recorder.deliveries import deliveries
 from tests.support.broker import Broker, Subscriber
 from tests.support.bundles import tiny_bundle, tone
 from tests.support.daemons import RealTimeAudio, running, until, write_config
 from tests.support.secure import client_tls, example_broker, identify
+from tests.support.sent import Sender
 
 pytestmark = pytest.mark.broker
 
-CLIENTS = ("pond", "meadow", "reader", "stranger")
+CLIENTS = ("pond", "meadow", "reader", "sender", "stranger")
 
 
 @pytest.fixture(scope="module")
@@ -67,14 +71,8 @@ def publishes(client: mqtt.Client, topic: str) -> bool:
 
 
 def test_the_daemon_delivers_through_it_and_a_reader_reads(broker: Broker, folder: Path) -> None:
-    tls = {
-        key: str(value) if isinstance(value, Path) else value
-        for key, value in client_tls(folder, "pond").items()
-    }
-    sink = {"host": "127.0.0.1", "port": broker.port, "wait_for_sync_s": 0.0, **tls}
-    config = write_config(
-        folder, tiny_bundle(folder / "bundle").path, mqtt=sink, clips={"enabled": False}
-    )
+    sink, bundle = mqtt_of(broker, folder, "pond"), tiny_bundle(folder / "bundle")
+    config = write_config(folder, bundle.path, mqtt=sink, clips={"enabled": False})
     daemon = Daemon(config, audio=RealTimeAudio(tone(300, 2)), deliveries=deliveries)
     with Subscriber(
         broker.port, before=lambda client: identify(client, folder, "reader")
@@ -115,6 +113,71 @@ def test_a_recorder_reads_nothing(broker: Broker, folder: Path) -> None:
         assert publishes(pond, "edge/pond/detection/secret")
         assert publishes(meadow, "edge/meadow/status")  # whatever was to arrive before this has
         assert heard == []
+
+
+COMMANDS = ("edge/pond/command/head", "edge/head.parts/0/0")
+
+
+@pytest.mark.parametrize("topic", COMMANDS)
+@pytest.mark.parametrize("name", ["pond", "meadow", "reader", "stranger"])
+def test_nobody_but_the_sender_sends_heads(
+    broker: Broker, folder: Path, name: str, topic: str
+) -> None:
+    with connected(broker, folder, name) as client:
+        assert not publishes(client, topic)
+
+
+def test_the_sender_sends_heads_and_nothing_else(broker: Broker, folder: Path) -> None:
+    with connected(broker, folder, "sender") as sender:
+        for topic in COMMANDS:
+            assert publishes(sender, topic), topic
+        for topic in ("edge/pond/status", "edge/pond/info", "edge/pond/command/x", "edge/sender/x"):
+            assert not publishes(sender, topic), topic
+
+
+def test_a_head_goes_through_it_to_a_recorder(broker: Broker, folder: Path) -> None:
+    sender = Sender.in_folder(folder / "heads")
+    head = sender.head()
+    with wired(broker, folder, "pond", sender) as daemon:
+        file = folder / "sender.yaml"
+        file.write_text(yaml.safe_dump({"mqtt": mqtt_of(broker, folder, "sender")}))
+        sent = ["--config", str(file), "--key", str(sender.key.private), "--to", "pond"]
+        result = CliRunner().invoke(main, ["send", str(head.path), *sent])
+        assert result.stdout == "pond: taken\n", result.output
+        assert daemon._plan.provenance.bundle == head.digest
+        stranger = folder / "stranger.yaml"
+        stranger.write_text(yaml.safe_dump({"mqtt": mqtt_of(broker, folder, "meadow")}))
+        sent[1] = str(stranger)
+        result = CliRunner().invoke(main, ["send", str(head.path), *sent])
+        assert result.exit_code == 1
+        assert "Not authorized" in result.stderr
+
+
+def mqtt_of(broker: Broker, folder: Path, name: str) -> dict[str, object]:
+    """The section `mqtt` of the client of that name."""
+    tls = {
+        key: str(value) if isinstance(value, Path) else value
+        for key, value in client_tls(folder, name).items()
+    }
+    return {"host": "127.0.0.1", "port": broker.port, "wait_for_sync_s": 0.0, **tls}
+
+
+@contextmanager
+def wired(broker: Broker, folder: Path, name: str, sender: Sender) -> Iterator[Daemon]:
+    """A recorder with a certificate, which takes heads."""
+    trusted = {"bundle": str(sender.trunk.path), "trusted_keys": [sender.key.text]}
+    config = write_config(
+        folder,
+        sender.trunk.path,
+        device={"id": name},
+        model=trusted,
+        heads={"broker": True, "kept": str(folder / "kept")},
+        mqtt=mqtt_of(broker, folder, name),
+        clips={"enabled": False},
+    )
+    daemon = Daemon(config, audio=RealTimeAudio(tone(300, 2)), deliveries=deliveries)
+    with running(daemon):
+        yield daemon
 
 
 @pytest.mark.parametrize("topic", ["edge/pond/status", "edge/reader/status", "edge/x", "x"])

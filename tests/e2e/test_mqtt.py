@@ -66,10 +66,11 @@ def test_status_info_and_health_are_retained(broker: Broker, store: Store, open_
     open_sink(broker.port)
     assert until(lambda: store.depth("mqtt")[0] == 0)
     with Subscriber(broker.port) as late:
-        assert until(lambda: len(late.messages) == 3)
+        assert until(lambda: len(late.messages) == 4)
         assert {topic for topic, _, retained in late.messages if retained} == {
             "edge/r1/status",
             "edge/r1/info",
+            "edge/r1/state",
             "edge/r1/health",
         }
 
@@ -195,7 +196,7 @@ def test_a_wrong_password_is_told_and_a_right_one_works(
 def test_what_the_broker_does_not_take_stays_and_holds_up_nothing_else(
     tmp_path: Path, store: Store, open_sink: Open, caplog: pytest.LogCaptureFixture
 ) -> None:
-    allowed = ("status", "info", "detection/unknown")
+    allowed = ("status", "info", "state", "detection/unknown")
     (tmp_path / "acl").write_text(
         "".join(f"topic readwrite edge/r1/{topic}\n" for topic in allowed)
     )

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,12 +19,15 @@ from deploy.cli import main
 from edge.bundle import Bundle
 from edge.bundle.order import PART_BYTES, REFUSALS, Order
 from edge.bundle.packed import pack_head
+from edge.config.config import Config
+from edge.heads.trial import TrialRules
 from edge.mqtt.heads import order_topic, part_topic
 from edge.recorder.daemon import Daemon
 from edge.recorder.deliveries import deliveries
+from edge.recorder.plan import RecorderPlan, make_plan
 from tests.support.broker import Broker, Subscriber
 from tests.support.bundles import tiny_bundle
-from tests.support.daemons import RealTimeAudio, running, until, write_config
+from tests.support.daemons import RealTimeAudio, breakable, running, until, write_config
 from tests.support.keys import key_pair
 from tests.support.lives import BRIEF, calls
 from tests.support.sent import Sender
@@ -42,10 +48,16 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
 
 @contextmanager
 def recorder(
-    folder: Path, sender: Sender, broker: Broker, device: str = "pond", **mqtt: object
+    folder: Path,
+    sender: Sender,
+    broker: Broker,
+    device: str = "pond",
+    *,
+    plan_of: Callable[[Config], RecorderPlan] = make_plan,
+    trial: TrialRules | None = None,
 ) -> Iterator[Daemon]:
     """A recorder that takes heads from the broker."""
-    sink = {"host": "127.0.0.1", "port": broker.port, "wait_for_sync_s": 0.0, **mqtt}
+    sink = {"host": "127.0.0.1", "port": broker.port, "wait_for_sync_s": 0.0}
     config = write_config(
         folder,
         sender.trunk.path,
@@ -60,7 +72,9 @@ def recorder(
         mqtt=sink,
         clips={"enabled": False},
     )
-    daemon = Daemon(config, audio=RealTimeAudio(calls()), deliveries=deliveries)
+    audio = RealTimeAudio(calls())
+    daemon = Daemon(config, audio=audio, deliveries=deliveries, plan_of=plan_of)
+    daemon.trial = trial or daemon.trial
     with running(daemon):
         yield daemon
 
@@ -192,3 +206,90 @@ def test_what_must_not_be_used_is_refused_with_its_reason_and_nothing_changes(
     assert list((standing.daemon._plan.config.heads.kept).glob("[0-9a-f]*")) == [
         standing.daemon._plan.config.heads.kept / standing.head.digest
     ]
+
+
+@contextmanager
+def tried(
+    folder: Path, sender: Sender, broker: Broker, device: str, **daemon: Any
+) -> Iterator[tuple[Daemon, Subscriber]]:
+    """A recorder whose trials are as `daemon` says, with who watches it."""
+    with (
+        Subscriber(broker.port, f"edge/{device}/#") as subscriber,
+        recorder(folder, sender, broker, device, **daemon) as found,
+    ):
+        until(lambda: subscriber.detections(device), 60)
+        yield found, subscriber
+
+
+def went_back(subscriber: Subscriber, device: str) -> str | None:
+    """Why the recorder has gone back, if its `info` says that it has, and runs the other bundle."""
+    last = said(subscriber, device).get("last") or {}
+    return last.get("reason") if last.get("outcome") == "went_back" else None
+
+
+def test_a_head_on_which_the_model_fails_is_left_again(
+    tmp_path: Path, sender: Sender, broker: Broker
+) -> None:
+    head = sender.head("failing")
+    broken = threading.Event()
+    broken.set()
+
+    def fails_on_the_head(config: Config) -> RecorderPlan:
+        if head.digest in str(config.model.bundle):
+            return breakable(broken)(config)
+        return make_plan(config)
+
+    rules = TrialRules(failing_s=1.0)
+    parts = {"plan_of": fails_on_the_head, "trial": rules}
+    with tried(tmp_path, sender, broker, "fen", **parts) as (daemon, subscriber):
+        assert send(sender, head.path, broker, "--to", "fen").exit_code == 0
+        until(lambda: went_back(subscriber, "fen") == "no_windows", 60)
+        before = len(subscriber.detections("fen"))
+        until(lambda: len(subscriber.detections("fen")) > before, 60)
+        assert subscriber.detections("fen")[-1]["bundle"] == sender.trunk.digest
+        value = daemon._metrics.registry.get_sample_value
+        assert value("edge_heads_total", {"outcome": "went_back"}) == 1
+        until(lambda: value("edge_heads_total", {"outcome": "taken"}) == 1)
+
+
+def test_a_head_that_finds_far_too_much_is_left_again_and_says_so(
+    tmp_path: Path, sender: Sender, broker: Broker, caplog: pytest.LogCaptureFixture
+) -> None:
+    head = sender.head("flooding")
+    rules = TrialRules(least_events=2, least_heard_s=0.0, times=0.0)
+    with tried(tmp_path, sender, broker, "moor", trial=rules) as (_, subscriber):
+        assert send(sender, head.path, broker, "--to", "moor").exit_code == 0
+        until(lambda: went_back(subscriber, "moor") == "too_many_events", 60)
+        assert "going back from head" in caplog.text
+        assert said(subscriber, "moor")["digest"] is None
+
+
+def test_a_head_that_does_well_is_proven_after_its_trial(
+    tmp_path: Path, sender: Sender, broker: Broker
+) -> None:
+    head = sender.head("proven")
+    with tried(tmp_path, sender, broker, "lake", trial=TrialRules(trial_s=2.0)) as (_, subscriber):
+        assert send(sender, head.path, broker, "--to", "lake").exit_code == 0
+        until(lambda: (said(subscriber, "lake").get("last") or {}).get("outcome") == "proven", 60)
+        assert said(subscriber, "lake")["trial"] is False
+
+
+def test_what_is_heard_between_two_heads_is_lost_for_a_moment_and_counted(
+    tmp_path: Path, sender: Sender, broker: Broker
+) -> None:
+    heads = [sender.head(f"turn{n}", card=f"# {n}\n") for n in range(3)]
+    with tried(tmp_path, sender, broker, "weir"):
+        for head in heads:
+            assert send(sender, head.path, broker, "--to", "weir").stdout == "weir: taken\n"
+            time.sleep(1.0)
+    with closing(sqlite3.connect(tmp_path / "edge.db")) as db:
+        spans = db.execute(
+            "SELECT julianday(start_utc) * 86400, (end_sample - start_sample) * 1.0 "
+            "/ sample_rate_hz, heard_s + lost_s + gated_s + dropped_s + private_s FROM effort "
+            "ORDER BY start_utc"
+        ).fetchall()
+    unknown = [length for _, length, known in spans if known == 0]
+    assert len(unknown) == len(heads)
+    assert max(unknown) < 2.0
+    ends = [start + length for start, length, _ in spans]
+    assert [start for start, *_ in spans[1:]] == pytest.approx(ends[:-1], abs=0.05)

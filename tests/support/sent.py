@@ -6,7 +6,8 @@ import dataclasses
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import numpy as np
 
@@ -16,11 +17,13 @@ from edge.bundle.digest import sha256_of
 from edge.bundle.order import Order, signed_order
 from edge.bundle.packed import pack_head
 from edge.bundle.signing import sign_bundle, signature_of
+from edge.config.config import Config
+from edge.recorder.plan import RecorderPlan
 from tests.support.bundles import tiny_bundle
 from tests.support.heads import tiny_head
 from tests.support.keys import KeyPair, key_pair
 
-__all__ = ["STUDY", "Sender"]
+__all__ = ["STUDY", "Sender", "verified_plan"]
 
 STUDY = Label(label="study_frog", common_name="Frog of the study", scientific_name="Rana studii")
 
@@ -78,3 +81,10 @@ class Sender:
     def signed(self, order: Order, *, key: KeyPair | None = None) -> bytes:
         """The order as it is sent."""
         return signed_order(order, (key or self.key).private)
+
+
+def verified_plan(config: Config) -> RecorderPlan:
+    """A plan of a verified bundle, whose network nobody runs, so that it is there at once."""
+    bundle = load_bundle(str(config.model.bundle), trusted=config.model.trusted())
+    plan = SimpleNamespace(config=config, provenance=SimpleNamespace(bundle=bundle.digest))
+    return cast(RecorderPlan, plan)

@@ -17,7 +17,10 @@ KEYS = [
     for section, field in Config.model_fields.items()
     for key in type(field.default).model_fields
 ]
-RESTART = {"store.path", "store.outbox_mb", "store.history_mb", "store.ballast_mb"}
+RESTART = {
+    *("store.path", "store.outbox_mb", "store.history_mb", "store.ballast_mb"),
+    *("heads.broker", "heads.folder", "heads.url", "heads.every_s", "heads.kept"),
+}
 
 
 def test_every_key_has_an_entry() -> None:
