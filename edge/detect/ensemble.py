@@ -149,8 +149,8 @@ class Ensemble:
     def _margin(self) -> ListMargin | None:
         """Return the mean of the members' margins, None where one of them has none."""
         margins = [member.decision.margin for member in self._members]
-        threshold = self._mean(margin and margin.threshold for margin in margins)
-        scale = self._mean(margin and margin.scale for margin in margins)
+        threshold = self._mean(None if m is None else m.threshold for m in margins)
+        scale = self._mean(None if m is None else m.scale for m in margins)
         if threshold is None or scale is None:
             return None
         return ListMargin(threshold=threshold, scale=scale)

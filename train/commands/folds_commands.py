@@ -12,10 +12,10 @@ from train.commands.options import (
     CACHE,
     CORPUS,
     DEVICE,
-    FROM_SCRATCH,
     PATH,
     RECIPE,
     REPLACE,
+    STARTING_WEIGHTS,
     WORKERS,
     recipe_of,
 )
@@ -41,7 +41,7 @@ __all__ = ["average", "folds"]
 @DEVICE
 @WORKERS
 @REPLACE
-@FROM_SCRATCH
+@STARTING_WEIGHTS
 def folds(
     recipe: Path,
     corpus: Path,
