@@ -1,4 +1,4 @@
-"""`edge-train folds` and `average`: several runs that judge together (system S5)."""
+"""`edge-train folds`, `average` and `rows`: what system S5 does beside training."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from train.commands.options import (
 )
 from train.commands.progress import show
 
-__all__ = ["average", "folds"]
+__all__ = ["average", "folds", "rows"]
 
 
 @click.command()
@@ -87,3 +87,20 @@ def average(corpus: Path, folders: tuple[Path, ...], out: Path) -> None:
 
     runs = [load_run(folder) for folder in folders]
     click.echo(average_runs(runs, read_corpus(corpus), out=out))
+
+
+@click.command()
+@CORPUS
+@click.option("--run", "folder", type=PATH, required=True, help="A calibrated run.")
+@CACHE
+@WORKERS
+def rows(corpus: Path, folder: Path, cache: Path, workers: int) -> None:
+    """Compare rows of 5 s that are heard alone with the same ones in their whole recordings.
+
+    For the segmentation network, which hears audio of any length.
+    """
+    from train.commands.rows import compare_rows
+    from train.corpus.corpus import read_corpus
+    from train.learning.run import load_run
+
+    click.echo(compare_rows(load_run(folder), read_corpus(corpus), cache=cache, workers=workers))
