@@ -31,7 +31,7 @@ LARGEST_N_FFT = 1 << 16
 MOST_BANDS = 2_048
 MOST_CHANNELS = 16
 LARGEST_KERNEL = 255
-MOST_VALUES = 1 << 22  # of all spectrograms, of a window's features, of the weights of bands
+MOST_VALUES = 1 << 23  # of all spectrograms, of a window's features, of the weights of bands
 # Keys that have a meaning for a waveform.
 OF_A_WAVEFORM = ("sample_rate_hz", "window_s", "n_mels", "fmax_hz", "channels", "scaling")
 
@@ -49,7 +49,7 @@ def refuse_large(spec: FrontendSpec) -> None:
         "features": len(spec.channels) * max(spec.n_mels, resized) * spec.component_frames,
         "bands": spec.n_mels * (1 + n_fft // 2),
         # A resize keeps only the few weights that are not zero.
-        "frames": (spec.frames or 1) * spec.component_frames // 4,
+        "frames": (spec.frames or 1) * spec.component_frames // 2,
     }
     worst = max(values, key=lambda name: values[name])
     if n_fft > LARGEST_N_FFT or values[worst] > MOST_VALUES:

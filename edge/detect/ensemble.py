@@ -149,11 +149,13 @@ class Ensemble:
     def _margin(self) -> ListMargin | None:
         """Return the mean of the members' margins, None where one of them has none."""
         margins = [member.decision.margin for member in self._members]
-        threshold = self._mean(None if m is None else m.threshold for m in margins)
-        scale = self._mean(None if m is None else m.scale for m in margins)
-        if threshold is None or scale is None:
+        given = [margin for margin in margins if margin is not None]
+        if len(given) < len(margins):
             return None
-        return ListMargin(threshold=threshold, scale=scale)
+        return ListMargin(
+            threshold=float(np.average([m.threshold for m in given], weights=self._weights)),
+            scale=float(np.average([m.scale for m in given], weights=self._weights)),
+        )
 
 
 def on_network_of(loaded: Model, bundle: Bundle) -> Model:

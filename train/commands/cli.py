@@ -13,7 +13,7 @@ from train.commands.build_commands import build, species
 from train.commands.calibrating_commands import calibrate, thresholds
 from train.commands.corpus_commands import prepare
 from train.commands.export_commands import export, windows
-from train.commands.folds_commands import average, folds
+from train.commands.folds_commands import average, folds, lists, rows
 from train.commands.judging_commands import compare, evaluate
 from train.commands.recipes_commands import recipes
 from train.commands.stage_commands import segment, shift
@@ -41,7 +41,7 @@ def main() -> None:
 
 for command in (
     *(adapt, prepare, fit, folds, segment, shift, sweep),
-    *(calibrate, thresholds, evaluate, average, compare, export, windows),
+    *(calibrate, thresholds, evaluate, average, compare, rows, lists, export, windows),
     *(build, species, recipes, systems, table, paper, published),
 ):
     main.add_command(command)

@@ -30,7 +30,7 @@ def calibrate_scores(
     `calibrated` chooses rule and threshold by windows.
     """
     validation, file = run.outputs("validation"), run.folder / PROBABILITY
-    window_s = run.recipe.frontend.window_s
+    window_s = run.recipe.heard.window_s
     events = held_out_events(corpus, validation, calibrated, window_s=window_s)
     heard = [corpus.recordings[i] for i in np.unique(validation.recording)]
     scores = scores_of(events, heard, run.labels, method=BY_PARTS)
@@ -50,6 +50,6 @@ def measure_scores(
     run: TrainedRun, corpus: Corpus, calibration: Calibration
 ) -> dict[str, Any] | None:
     """Return how reliable the probabilities are on the test split; None where there are none."""
-    window_s = run.recipe.frontend.window_s
+    window_s = run.recipe.heard.window_s
     events = events_in(corpus, run.outputs("test"), calibration.head, window_s=window_s)
     return measure_probability(scores_in(run), events, run.labels)

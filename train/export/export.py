@@ -62,7 +62,7 @@ def export_bundle(
     scores: ScoreCalibration | None = None,
 ) -> Bundle:
     """Write the bundle at `path`; raises `UserError` when torch and ONNX disagree."""
-    spec, head = run.recipe.frontend, calibration.head
+    spec, head = run.recipe.heard, calibration.head
     features = Frontend(spec)(samples := golden_samples(spec))[None]
     model = to_onnx(run.network, spec)
     answers = verify_onnx(model, run.network, np.concatenate([features, np.zeros_like(features)]))

@@ -29,7 +29,7 @@ def write_windows(
     At most `most` windows are for calibration. Raises `UserError` when a part has no recordings or
     the file cannot be written.
     """
-    splits, spec = fold_splits(corpus, fold=run.fold), run.recipe.frontend
+    splits, spec = fold_splits(corpus, fold=run.fold), run.recipe.heard
     windows = Windows(
         frontend=spec.digest,
         training_data=corpus.digest,
@@ -73,9 +73,7 @@ def _all_of(
     """Return every window of `recordings` with what it should be called."""
     position = {r.path: i for i, r in enumerate(corpus.recordings)}
     cut = list(
-        windows_of_all(
-            recordings, spec=run.recipe.frontend, hop_s=HOP_S, cache=cache, workers=workers
-        )
+        windows_of_all(recordings, spec=run.recipe.heard, hop_s=HOP_S, cache=cache, workers=workers)
     )
     if not cut:
         raise UserError(

@@ -156,7 +156,7 @@ def _outputs(
         lambda x: run_batches(network, x),
         corpus,
         recordings,
-        spec=task.recipe.frontend,
+        spec=task.recipe.heard,
         labels=labels,
         hop_s=HOP_S,
         cache=task.cache.folder,

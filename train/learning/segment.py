@@ -27,12 +27,11 @@ from edge.errors import ConfigError
 from edge.files import write_whole
 from train.corpus.corpus import Corpus
 from train.learning.fit import start_task, train_task
+from train.learning.long_audio import frame_logits
 from train.learning.members import MemberTask, Report
 from train.learning.run import TrainedRun, load_run
 from train.learning.splits import fold_splits, species_to_learn
 from train.learning.trainer import pick_device
-from train.networks.ensemble import NetworkEnsemble
-from train.networks.segmentation import Segmentation
 from train.recipe.recipe import Recipe
 from train.windows.cache import to_power
 from train.windows.pseudo import find_stretches
@@ -123,25 +122,12 @@ def _write_labels(run: TrainedRun, task: MemberTask) -> None:
     run.network.cpu()
 
 
-@torch.no_grad()
 def _frame_scores(network: nn.Module, features: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return scores 0..1 (T', K) of the time steps of a recording's features (C, F, T).
-
-    Members of an ensemble are averaged as logits. The whole recording is one input, so that its
-    level is one, and all time steps attend to each other, as in the paper.
-    """
-    members = list(network.members) if isinstance(network, NetworkEnsemble) else [network]
-    x = torch.from_numpy(features)[None].to(next(network.parameters()).device)
-    logits = torch.stack(
-        [_segmentation(member).eval().frame_logits(x)[0] for member in members]
-    ).mean(dim=0)
-    scores: NDArray[np.float32] = torch.sigmoid(logits).cpu().numpy()
+    """Return scores 0..1 (T', K) of the time steps of a recording's features (C, F, T)."""
+    scores: NDArray[np.float32] = (
+        torch.from_numpy(frame_logits(network, features)).sigmoid().numpy()
+    )
     return scores
-
-
-def _segmentation(network: nn.Module) -> Segmentation:
-    assert isinstance(network, Segmentation), "the recipe was checked"
-    return network
 
 
 def _check_recipe(recipe: Recipe, run: TrainedRun, folder: Path) -> None:

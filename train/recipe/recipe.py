@@ -37,8 +37,10 @@ FRAMES = ("segmentation",)  # networks that say when, not only whether
 # What training does not depend on.
 INDECISIVE = (
     *("notes", "paper", "section", "departs"),
-    *("acceptance", "withheld", "left_out_share", "weight"),
+    *("acceptance", "withheld", "left_out_share", "weight", "heard_s"),
 )
+MOST = {"left_out_share": 1.0, "least_s": LONGEST_S, "weight": 1000.0, "head_rate": 1000.0}
+NOT_0 = ("weight", "head_rate")
 # Section, key, and the value that changes nothing, of keys that older checkpoints do not know.
 NEWCOMERS: tuple[tuple[str, str, Any], ...] = (
     ("", "head_rate", 1.0),
@@ -70,11 +72,12 @@ class Recipe:
     (`train.networks.withheld`). `acceptance` is the share of known validation windows that the
     rejection rule lets pass; `notes` go into the model card. `left_out_share` is the share of the
     steps that each training with species left out has (`train.learning.leaving_out`; 0: there is
-    none). `weight` is what the bundle counts where several judge together. `head_rate` is how many
-    times the learning rate the layers behind a published trunk have. The `cosine` schedule begins
-    with `warm_up_steps` in which the learning rate rises. `keep` says which epoch's weights are
-    used; after `patience` epochs without a lower validation loss training ends (0: it does not).
-    `classifier` is trained on frozen embeddings, where the network has no logits of its own.
+    none). After training, a network of time steps hears `heard_s` at once (0: a window as in
+    training). `weight` is what the bundle counts where several judge together. `head_rate` is how
+    many times the learning rate the layers behind a published trunk have. The `cosine` schedule
+    begins with `warm_up_steps` in which the learning rate rises. `keep` says which epoch's weights
+    are used; after `patience` epochs without a lower validation loss training ends (0: it does
+    not). `classifier` is trained on frozen embeddings, where the network has no logits of its own.
     Recordings shorter than `least_s` are repeated from their beginning in training. `pseudo` makes
     it a recipe for `edge-train segment` and `shift`. `paper` and `section` say where the system was
     published, and `departs` in which keys the recipe differs from it, each with the reason.
@@ -108,6 +111,7 @@ class Recipe:
     acceptance: float = 0.95
     left_out_share: float = 0.25
     weight: float = 1.0
+    heard_s: float = 0.0
     paper: str = ""
     section: str = ""
     departs: dict[str, str] = field(default_factory=dict)
@@ -116,6 +120,7 @@ class Recipe:
     def __post_init__(self) -> None:
         self._check_numbers()
         self._check_frontend()
+        self._check_heard()
         self._check_objective()
         self._check_paper()
         if self.pseudo is not None:
@@ -131,17 +136,13 @@ class Recipe:
         in_stages = sum(stage.steps for stage in self.stages)
         if self.stages and in_stages != self.steps:
             raise SpecError(f"stages: their steps add up to {in_stages}, but steps is {self.steps}")
-        if not 0 <= self.left_out_share <= 1:
-            raise SpecError(f"left_out_share: {self.left_out_share} is outside 0..1")
         for name in ("warm_up_steps", "patience"):
             if getattr(self, name) < 0:
                 raise SpecError(f"{name}: {getattr(self, name)} is below 0")
-        if not 0 <= self.least_s <= LONGEST_S:
-            raise SpecError(f"least_s: {self.least_s} is outside 0..{LONGEST_S:g}")
-        if not 0 < self.weight <= 1000:
-            raise SpecError(f"weight: {self.weight} is not above 0 and at most 1000")
-        if not 0 < self.head_rate <= 1000:
-            raise SpecError(f"head_rate: {self.head_rate} is outside 0..1000")
+        for name, most in MOST.items():
+            value = getattr(self, name)
+            if not 0 <= value <= most or (value == 0 and name in NOT_0):
+                raise SpecError(f"{name}: {value} is outside 0..{most:g}")
 
     def _check_frontend(self) -> None:
         if self.frontend.channels[0].component not in WHOLE:
@@ -154,6 +155,18 @@ class Recipe:
                 "augment.hue needs three channels to turn into each other, the frontend has "
                 f"{self.frontend.shape[0]}"
             )
+
+    def _check_heard(self) -> None:
+        if not self.heard_s:
+            return
+        if self.network.kind not in FRAMES or self.frontend.stack != 1 or self.frontend.frames:
+            raise SpecError(
+                f"heard_s: needs network {FRAMES[0]} without frontend.stack and frames, not "
+                f"{self.network.kind}; leave it out"
+            )
+        if self.heard.window_s < self.frontend.window_s:
+            window_s = self.frontend.window_s
+            raise SpecError(f"heard_s: {self.heard_s} is less than frontend.window_s {window_s}")
 
     def _check_objective(self) -> None:
         if self.withheld and self.activation != "softmax_other":
@@ -206,6 +219,12 @@ class Recipe:
             json.dumps({**dataclasses.asdict(self), "frontend": self.frontend.as_mapping()})
         )
         return plain
+
+    @property
+    def heard(self) -> FrontendSpec:
+        """The frontend of the finished network: its windows are those of the bundle."""
+        window_s = self.heard_s or self.frontend.window_s
+        return dataclasses.replace(self.frontend, window_s=window_s)
 
     @property
     def activation(self) -> Literal["softmax", "softmax_other", "sigmoid"]:

@@ -72,7 +72,7 @@ def network(kind: str) -> nn.Module:
 
 def exported(folder: Path, kind: str, activation: Activation) -> Bundle:
     run = SimpleNamespace(
-        recipe=SimpleNamespace(frontend=SPECS[kind], objective=None),
+        recipe=SimpleNamespace(heard=SPECS[kind], objective=None),
         network=network(kind),
         labels=LABELS,
     )

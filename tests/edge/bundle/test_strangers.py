@@ -234,7 +234,7 @@ def test_work_is_bounded_where_every_number_is_within_bounds(bundle: Bundle) -> 
     sizes = [{"component": "mel", "level": {"kind": "max"}, "n_fft": 256 - i} for i in range(16)]
 
     def more(manifest: dict[str, Any]) -> None:
-        manifest["frontend"].update(channels=sizes, window_s=60.0)
+        manifest["frontend"].update(channels=sizes, window_s=115.0)
 
     assert "spectrogram: " in refusal(resealed(bundle.path, more))
 

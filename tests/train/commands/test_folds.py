@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from pathlib import Path
 from typing import Any
@@ -87,6 +88,27 @@ def test_runs_with_weights_are_averaged_by_another_command(
     assert_done(result)
     assert "| average | 0.6 |" in result.output
     assert len(json.loads((tmp_path / "average.json").read_text())) == 3
+
+
+def test_lists_are_written_as_they_were_submitted(
+    trained: Path, prepared: Path, tmp_path: Path
+) -> None:
+    region = tmp_path / "region.yaml"
+    region.write_text("[hummer, peeper, nightingale]\n", encoding="utf-8")
+    places = ["--corpus", prepared / "corpus", "--run", trained / "fold-0" / "run"]
+    options = ["--region", region, "--weights", "equal", "--out", tmp_path / "lists.csv"]
+    result = edge_train("lists", *places, *options)
+    assert_done(result)
+    assert "| descending |" in result.output
+    assert "| equal |" in result.output
+    with (tmp_path / "lists.csv").open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert {row["label"] for row in rows} == {"hummer", "peeper"}
+    assert {row["weight"] for row in rows} == {"1.00"}
+    region.write_text("[nightingale]\n", encoding="utf-8")
+    refused = edge_train("lists", *places, *options)
+    assert refused.exit_code == 1
+    assert "has none of the species of the run; it begins with 'nightingale'" in refused.output
 
 
 def judged(recording: list[int], scores: list[list[float]]) -> Judged:

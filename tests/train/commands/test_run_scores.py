@@ -34,7 +34,7 @@ def run_in(folder: Path) -> TrainedRun:
     run = SimpleNamespace(
         folder=folder,
         labels=VALIDATION.labels,
-        recipe=SimpleNamespace(frontend=frontend),
+        recipe=SimpleNamespace(heard=frontend),
         outputs=parts.__getitem__,
     )
     return cast(TrainedRun, run)

@@ -132,6 +132,7 @@ SEGMENTATION: Numbers = {
     "network.options.heads": (8, "2.3"),
     "objective.minimum_weight": (0.3, "2.3"),
     "head_rate": (10, "2.4: 0.001 and 0.01"),
+    "heard_s": (600.0, "3: full-length, 10 min, clips"),
 }
 PAPERS: dict[str, Numbers] = {
     "s1-mscnn-triplet": DYNAMIC_TRIPLETS,
