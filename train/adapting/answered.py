@@ -23,7 +23,7 @@ from typing import Any
 
 from edge.bundle.labels import check_label
 from edge.errors import SpecError, UserError, shown
-from train.corpus.tables import fault_in, read_rows, seconds_in
+from train.corpus.tables import fault_in, number_in, read_rows
 
 __all__ = ["Answer", "read_answers"]
 
@@ -115,7 +115,7 @@ def _json_lines(table: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
 
 
 def _answer(table: Path, line: int, row: Mapping[str, Any]) -> Answer:
-    start, end = (seconds_in(table, line, row, name) for name in ("start_s", "end_s"))
+    start, end = (number_in(table, line, row, name) for name in ("start_s", "end_s"))
     if not 0 <= start < end:
         raise fault_in(table, line, f"{start:g} to {end:g} s is no stretch of a recording")
     given, detected = row["answer"], row["label"]
