@@ -61,13 +61,7 @@ def test_as_many_are_matched_as_can_be(seed: int) -> None:
     own, theirs = (
         [span("a", s, s + rng.uniform(0.5, 3)) for s in rng.uniform(0, 4, n)] for n in (5, 4)
     )
-    for name, agree in {
-        "onset within 1 s": lambda m, f: abs(m.start_s - f.start_s) <= 1,
-        "overlap": lambda m, f: (
-            min(m.end_s, f.end_s) - max(m.start_s, f.start_s)
-            >= 0.3 * (max(m.end_s, f.end_s) - min(m.start_s, f.start_s))
-        ),
-    }.items():
+    for name, agree in {"onset within 1 s": near, "overlap": overlap}.items():
         most = max(
             sum(agree(m, f) for m, f in zip(order, theirs, strict=False))
             for order in permutations(own)
@@ -75,6 +69,16 @@ def test_as_many_are_matched_as_can_be(seed: int) -> None:
         assert scores(own, theirs)[name] == pytest.approx(
             (most / 4, most / 5, 2 * most / 9), abs=1e-4
         )
+
+
+def near(marked: Span, found: Span) -> bool:
+    return abs(marked.start_s - found.start_s) <= 1
+
+
+def overlap(marked: Span, found: Span) -> bool:
+    common = min(marked.end_s, found.end_s) - max(marked.start_s, found.start_s)
+    both = max(marked.end_s, found.end_s) - min(marked.start_s, found.start_s)
+    return common > 0 and common >= 0.3 * both
 
 
 def test_marks_of_one_species_that_overlap_are_one_event() -> None:

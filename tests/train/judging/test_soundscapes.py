@@ -260,7 +260,9 @@ def test_rows_are_decided_as_a_recorder_decides(choir: Bundle, tmp_path: Path) -
     (soundscape,) = read_soundscapes(table)
     labels = tuple(label.label for label in choir.labels)
     question = RowQuestion(bundle=choir.path, species=(0, 1, 2))
-    ((heard,),) = hear_rows(question, [soundscape], [[np.ones(3, bool)]], workers=1)
+    (answer,) = hear_rows(question, [soundscape], [[np.ones(3, bool)]], workers=1)
+    assert not isinstance(answer, str)
+    (heard,) = answer
     command = ["replay", str(path), "--bundle", str(choir.path), "--hop-s", "0.5"]
     said = CliRunner().invoke(edge.cli.main, [*command, "--format", "windows"])
     expected = np.zeros((8, 3), bool)
@@ -269,6 +271,5 @@ def test_rows_are_decided_as_a_recorder_decides(choir: Bundle, tmp_path: Path) -
         if window["end_s"] <= 5 * (row + 1):
             for given in window["labels"]:
                 expected[row, labels.index(given["label"])] = True
-    assert not isinstance(heard, str)
     assert (heard.given == expected).all()
     assert 0 < expected.sum() < expected.size
