@@ -31,7 +31,7 @@ from train.corpus.answer_rows import (
     answer_rows,
     names_of,
 )
-from train.corpus.tables import fault_in, seconds_in
+from train.corpus.tables import fault_in, number_in
 
 __all__ = ["Answer", "read_answers"]
 
@@ -100,7 +100,7 @@ def read_answers(table: Path, labels: Sequence[Label] = ()) -> list[Answer]:
 
 
 def _answer(table: Path, row: AnswerRow, names: Names) -> Answer:
-    start, end = (seconds_in(table, row.line, row.cells, name) for name in ("start_s", "end_s"))
+    start, end = (number_in(table, row.line, row.cells, name) for name in ("start_s", "end_s"))
     if not 0 <= start < end:
         raise fault_in(table, row.line, f"{start:g} to {end:g} s is no stretch of a recording")
     given, detected = row.answer, row.cells["label"]

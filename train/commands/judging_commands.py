@@ -7,7 +7,8 @@ from typing import Any
 
 import click
 
-from edge.errors import UserError
+from edge.errors import UserError, shown
+from edge.terminal import warn
 from train.commands.options import PATH, WORKERS
 from train.commands.progress import watched
 
@@ -18,7 +19,23 @@ __all__ = ["compare", "evaluate"]
 @click.option("--corpus", type=PATH, help="What `prepare` wrote; with --run.")
 @click.option("--run", "folder", type=PATH, help="A calibrated run.")
 @click.option("--bundle", help="Any bundle, its folder or name, on all recordings of --data.")
-@click.option("--data", type=PATH, help="Manifest CSV or folder of recordings; with --bundle.")
+@click.option(
+    "--data",
+    type=PATH,
+    help="Manifest CSV or folder of recordings; with --bundle. With --soundscapes, the folder in "
+    "which these lie.",
+)
+@click.option(
+    "--soundscapes",
+    type=PATH,
+    help="Table of what calls when in whole recordings, or a folder of such: rows with row_id and "
+    "birds, or Raven's selections; with --bundle.",
+)
+@click.option(
+    "--regions",
+    type=PATH,
+    help="YAML lists of the species of each site; with --soundscapes.",
+)
 @click.option(
     "--species",
     metavar="FILE|data",
@@ -46,19 +63,27 @@ def evaluate(
     folder: Path | None,
     bundle: str | None,
     data: Path | None,
+    soundscapes: Path | None,
+    regions: Path | None,
     resamples: int,
     **options: Any,
 ) -> None:
-    """Judge a run on the test split, or any bundle on any labelled recordings.
+    """Judge a run on the test split, or any bundle on labelled recordings or on soundscapes.
 
     Of a run it writes report.json, report.md and plots into RUN/report.
     """
-    if corpus and folder and not (bundle or data):
+    if corpus and folder and not (bundle or data or soundscapes or regions):
         _evaluate_run(corpus, folder, resamples)
-    elif bundle and data and not (corpus or folder):
+    elif bundle and soundscapes and not (corpus or folder):
+        options |= {"recordings": data, "regions": regions, "resamples": resamples}
+        _evaluate_soundscapes(bundle, soundscapes, **options)
+    elif bundle and data and not (corpus or folder or regions):
         _evaluate_bundle(bundle, data, resamples=resamples, **options)
     else:
-        raise UserError("evaluate needs --run with --corpus, or --bundle with --data")
+        raise UserError(
+            "evaluate needs --run with --corpus, or --bundle with --data or --soundscapes, of "
+            "which --regions is"
+        )
 
 
 def _evaluate_run(corpus: Path, folder: Path, resamples: int) -> None:
@@ -83,6 +108,45 @@ def _evaluate_bundle(bundle: str, data: Path, *, out: Path | None, **options: An
         write_report(report, text, out)
         if "probability" in report:
             draw_reliability(report["probability"], out)
+    click.echo(text)
+
+
+def _evaluate_soundscapes(
+    bundle: str,
+    truth: Path,
+    *,
+    recordings: Path | None,
+    out: Path | None,
+    species: str | None,
+    hop_s: float,
+    **options: Any,
+) -> None:
+    from click.core import ParameterSource
+
+    from edge.bundle.places import named_bundle
+    from train.corpus.soundscapes import read_soundscapes
+    from train.judging.collection import DATA
+    from train.judging.report import write_report
+    from train.judging.soundscape_evaluation import evaluate_soundscapes
+    from train.judging.soundscape_report import render_soundscape_report
+
+    given = click.get_current_context().get_parameter_source("hop_s")
+    if species == DATA:
+        raise UserError("--species data: soundscapes have no list; give a file with one")
+    report = evaluate_soundscapes(
+        named_bundle(bundle),
+        read_soundscapes(truth, recordings),
+        species=None if species is None else Path(species),
+        # Events are those of the recorder's own hop, unless a person asks for another.
+        hop_s=hop_s if given is ParameterSource.COMMANDLINE else None,
+        watch=watched,
+        **options,
+    )
+    for name, place in report["missing"].items():
+        warn(f"{place}: the bundle cannot answer {shown(name)}; it counts as not found")
+    text = render_soundscape_report(report)
+    if out is not None:
+        write_report(report, text, out)
     click.echo(text)
 
 

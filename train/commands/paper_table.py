@@ -32,7 +32,6 @@ HEADER = (
     *("system", "the paper", "runs", "macro F1, recordings", "macro F1, windows", "c-mAP", "r-mAP"),
     *("AUROC unknown species", "macro F1 with rejection", "unknown species rejected"),
 )
-ROWS = ("post-processing", "micro F1 of rows of 5 s")
 VIOLIN = 5  # runs from which a distribution is drawn
 Report = Mapping[str, Any]
 
@@ -63,7 +62,7 @@ def _report(out: Path, run: SystemResult) -> Report:
 def _line(plan: Plan, name: str, reports: Sequence[Report]) -> list[str]:
     system = next(each for each in plan.systems if each.name == name)
     rules = [_rule(report) for report in reports]
-    rejected = [_less(1, rule["accepted"].get("unknown", {}).get("value")) for rule in rules]
+    rejected = [_less(1, rule["accepted"].get(UNKNOWNS, {}).get("value")) for rule in rules]
     return [
         name + (f" ({system.note})" if system.note and not plan.full else ""),
         system.reported or "–",
@@ -99,15 +98,23 @@ def _spread(values: Sequence[float | None]) -> str:
 
 
 def _rows(reports: Mapping[str, Sequence[Report]]) -> list[str]:
-    """Return a table for each system whose rows of 5 s were judged, one line a post-processing."""
-    tables = []
-    for name, of_system in reports.items():
-        if all("rows" in report for report in of_system):
-            variants = [v["post_processing"] for v in of_system[0]["rows"]["variants"]]
-            f1 = [[v["micro_f1"]["value"] for v in r["rows"]["variants"]] for r in of_system]
-            lines = list(zip(variants, map(_spread, zip(*f1, strict=True)), strict=True))
-            tables.append(f"{name}\n\n{markdown_table(ROWS, lines)}")
-    return tables
+    """Return a table of micro F1 of rows of 5 s by post-processing, of the systems that have it."""
+    judged = {name: runs for name, runs in reports.items() if all("rows" in run for run in runs)}
+    if not judged:
+        return []
+    first = next(iter(judged.values()))[0]
+    variants = [variant["post_processing"] for variant in first["rows"]["variants"]]
+    lines = [
+        (name, *(_spread([_f1(run, i) for run in runs]) for i in range(len(variants))))
+        for name, runs in judged.items()
+    ]
+    header = ("micro F1 of rows of 5 s, by post-processing", *variants)
+    return [markdown_table(header, lines)]
+
+
+def _f1(report: Report, variant: int) -> float | None:
+    value: float | None = report["rows"]["variants"][variant]["micro_f1"]["value"]
+    return value
 
 
 def _legend(plan: Plan, results: Sequence[SystemResult]) -> str:

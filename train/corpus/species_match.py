@@ -42,15 +42,19 @@ class Names:
         """
         positions = []
         for name in names:
-            plain = plain_name(name)
-            found = [
-                position
-                for table in (self._labels, self._scientific, self._common)
-                if (position := table.get(plain, -1)) >= 0
-            ]
+            found = self.known([name])
             if not found:
                 raise UserError(f"{where}: {shown(name)} is no species of the bundle")
-            positions.append(found[0])
+            positions += found
+        return positions
+
+    def known(self, names: Iterable[str]) -> list[int]:
+        """Return the positions of those of `names` that are species of the bundle."""
+        tables = (self._labels, self._scientific, self._common)
+        positions = []
+        for plain in map(plain_name, names):
+            found = [position for t in tables if (position := t.get(plain, -1)) >= 0]
+            positions += found[:1]
         return positions
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from edge.errors import UserError, shown
 
-__all__ = ["Row", "fault_in", "read_rows", "read_table", "seconds_in"]
+__all__ = ["Row", "fault_in", "number_in", "read_rows", "read_table"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,15 +96,15 @@ def read_rows(table: Path, needed: Sequence[str]) -> Iterator[tuple[int, dict[st
         raise UserError(f"{table}: is not a UTF-8 CSV file ({exc})") from exc
 
 
-def seconds_in(table: Path, line: int, row: Mapping[str, str], column: str) -> float:
+def number_in(table: Path, line: int, row: Mapping[str, str], column: str) -> float:
     """Return the number in a row of a table; raises `UserError` where there is none."""
     try:
-        seconds = float(row.get(column, ""))
+        number = float(row.get(column, ""))
     except ValueError:
-        seconds = math.nan
-    if not math.isfinite(seconds):
+        number = math.nan
+    if not math.isfinite(number):
         raise fault_in(table, line, f"column {column}: {shown(row.get(column, ''))} is no number")
-    return seconds
+    return number
 
 
 def fault_in(table: Path, line: int, what: str) -> UserError:

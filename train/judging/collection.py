@@ -23,7 +23,7 @@ from train.corpus.readers import read_listing
 from train.corpus.species_match import Names
 from train.judging.hearing import Question
 
-__all__ = ["DATA", "Collection", "collect"]
+__all__ = ["DATA", "Collection", "collect", "listed_species"]
 
 DATA = "data"  # as a list: the known species of the recordings
 LISTED = "must be a list of species, or species with their months"
@@ -57,7 +57,7 @@ def collect(
     usable, quarantine = usable_recordings(listing, workers=workers)
     names = Names(bundle.labels)
     positions = [names.position(r) if r.role in ("known", "unknown") else -1 for r in usable]
-    listed = _listed(bundle, names, usable, positions, species)
+    listed = _listed(bundle, usable, positions, species)
     found = sorted({k for k in positions if k >= 0 and listed[k]})
     if not found:
         raise UserError(f"{data}: has no recording of a species that the bundle may answer")
@@ -84,7 +84,6 @@ def collect(
 
 def _listed(
     bundle: Bundle,
-    names: Names,
     recordings: Sequence[Recording],
     positions: Sequence[int],
     species: str | None,
@@ -92,14 +91,22 @@ def _listed(
     """Return which labels (N,) may be answered."""
     if species is None:
         return np.ones(len(bundle.labels), bool)
+    if species != DATA:
+        return listed_species(bundle, Path(species))
     listed = np.zeros(len(bundle.labels), bool)
-    if species == DATA:
-        chosen = [
-            k for r, k in zip(recordings, positions, strict=True) if r.role == "known" and k >= 0
-        ]
-    else:
-        chosen = names.listed(_read_list(Path(species)), where=species)
-    listed[chosen] = True
+    pairs = zip(recordings, positions, strict=True)
+    listed[[k for r, k in pairs if r.role == "known" and k >= 0]] = True
+    return listed
+
+
+def listed_species(bundle: Bundle, file: Path | None) -> NDArray[np.bool_]:
+    """Return which labels (N,) a YAML list of species names, all where there is none.
+
+    Raises `UserError` for what is no list, and for a species that the bundle lacks.
+    """
+    listed = np.full(len(bundle.labels), file is None)
+    if file is not None:
+        listed[Names(bundle.labels).listed(_read_list(file), where=str(file))] = True
     return listed
 
 

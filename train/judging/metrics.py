@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Bootstrap", "Estimate", "OpenSet", "class_scores", "macro_f1", "share"]
+__all__ = ["Bootstrap", "Estimate", "OpenSet", "class_scores", "divided", "macro_f1", "share"]
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -223,5 +223,11 @@ def share(hit: Bools, weights: Floats, *, among: Bools) -> Floats:
 
 
 def _divide(part: NDArray[Any], whole: NDArray[Any]) -> Floats:
+    result: Floats = np.divide(part, whole, out=np.full(len(part), np.nan), where=whole > 0)
+    return result
+
+
+def divided(part: NDArray[Any], whole: NDArray[Any]) -> Floats:
+    """Return part / whole, nan where the whole is 0."""
     result: Floats = np.divide(part, whole, out=np.full(len(part), np.nan), where=whole > 0)
     return result

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from edge.bundle.heads import Head
 from train.corpus.corpus import Corpus
-from train.judging.metrics import Bootstrap, Estimate
+from train.judging.metrics import Bootstrap, Estimate, divided
 from train.judging.post_processing import VARIANTS, given_scores, places
 from train.judging.truth import truth_of
 from train.windows.outputs import WindowOutputs
@@ -27,6 +27,7 @@ __all__ = [
     "Rows",
     "at_least",
     "best_threshold",
+    "f1_of_rows",
     "judge_rows",
     "micro_f1",
     "rows_of",
@@ -127,10 +128,20 @@ def micro_f1(rows: Rows, threshold: float | Floats, weights: Floats) -> Floats:
     It counts all pairs of a row and a label, with nocall among the labels. The threshold may be one
     for each label (K,).
     """
-    hit, said = _counts(rows, threshold)
-    wanted = np.maximum(rows.wanted, 1).astype(np.float64)
-    result: Floats = 2 * (weights @ hit) / (weights @ said + weights @ wanted)
-    return result
+    passes = rows.scores >= threshold
+    right = (passes & rows.present).sum(axis=1)
+    return f1_of_rows(right, passes.sum(axis=1), rows.wanted, weights)
+
+
+def f1_of_rows(
+    right: NDArray[np.int64], said: NDArray[np.int64], wanted: NDArray[np.int64], weights: Floats
+) -> Floats:
+    """Return micro F1 (B,) of rows that are given `said` (N,) labels, of which some are `right`
+    (N,), where `wanted` (N,) are; none of either is nocall, which counts as a label.
+    """
+    hit = np.where(wanted == 0, said == 0, right).astype(np.float64)
+    total = np.maximum(said, 1) + np.maximum(wanted, 1)
+    return divided(2 * (weights @ hit), weights @ total.astype(np.float64))
 
 
 def _plain_f1(rows: Rows, threshold: float | Floats) -> float:
@@ -159,18 +170,6 @@ def best_threshold(rows: Rows) -> float:
 def at_least(values: Floats, tried: Floats) -> Floats:
     """Return how many of `values` are at or above each score tried."""
     return len(values) - np.searchsorted(np.sort(values), tried, side="left").astype(np.float64)
-
-
-def _counts(rows: Rows, threshold: float | Floats) -> tuple[Floats, Floats]:
-    """Return of each row (N,) how many true labels are given, and how many labels are.
-
-    Saying nocall counts as giving one label.
-    """
-    passes = rows.scores >= threshold
-    count = passes.sum(axis=1)
-    right = (passes & rows.present).sum(axis=1)
-    hit = np.where(rows.wanted == 0, count == 0, right).astype(np.float64)
-    return hit, np.maximum(count, 1).astype(np.float64)
 
 
 def _variants(corpus: Corpus, outputs: WindowOutputs, head: Head) -> dict[str, Rows]:

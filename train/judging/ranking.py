@@ -1,8 +1,8 @@
 """Mean average precision over lists of species ordered by score, the measure of BirdCLEF.
 
 As in `train.judging.metrics`, `weights` (B, N) say how much each of N windows or recordings counts
-in each of B resamples. Truth (N,) is one species each; the average precision of a list is then 1 /
-rank of that species, 0 where the list does not name it.
+in each of B resamples. Where truth (N,) is one species each, the average precision of a list is 1 /
+rank of that species, 0 where the list does not name it; `list_precision` is that of several.
 """
 
 from __future__ import annotations
@@ -16,8 +16,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.files import replacing
+from train.judging.metrics import divided
 
-__all__ = ["TOP", "class_wise_map", "ranks", "sample_wise_map", "write_lists"]
+__all__ = [
+    "TOP",
+    "class_precision",
+    "class_wise_map",
+    "list_precision",
+    "ranks",
+    "sample_wise_map",
+    "write_lists",
+]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -44,7 +53,7 @@ def sample_wise_map(
     """
     place = np.take_along_axis(ranks(scores), truth[:, None], axis=1)[:, 0]
     precision = np.where(place < (scores.shape[1] if top is None else top), 1 / (1 + place), 0)
-    return _divide(weights @ precision, weights.sum(axis=1))
+    return divided(weights @ precision, weights.sum(axis=1))
 
 
 def class_wise_map(
@@ -57,15 +66,29 @@ def class_wise_map(
     listed = ranks(scores) < (scores.shape[1] if top is None else top)
     precisions = np.stack(
         [
-            _class_precision(truth == c, scores[:, c], listed[:, c], weights)
+            class_precision(truth == c, scores[:, c], listed[:, c], weights)
             for c in range(scores.shape[1])
         ]
     )
     occurs = np.isfinite(precisions)
-    return _divide(np.where(occurs, precisions, 0).sum(axis=0), occurs.sum(axis=0))
+    return divided(np.where(occurs, precisions, 0).sum(axis=0), occurs.sum(axis=0))
 
 
-def _class_precision(
+def list_precision(
+    place: Ints, present: NDArray[np.bool_], wanted: Ints, *, top: int | None = None
+) -> Floats:
+    """Return the average precision (N,) of lists in which species stand at `place` (N, T).
+
+    Those `present` (N, T) are right. Of all that are `wanted` (N,) some may be in no list; it is
+    nan where none is.
+    """
+    listed = present if top is None else present & (place < top)
+    ordered = np.sort(np.where(listed, place.astype(np.float64), np.inf), axis=1)
+    precision = np.arange(1, place.shape[1] + 1) / (ordered + 1)
+    return divided(precision.sum(axis=1), wanted)
+
+
+def class_precision(
     relevant: NDArray[np.bool_], score: NDArray[Any], listed: NDArray[np.bool_], weights: Floats
 ) -> Floats:
     """Return the average precision (B,) of the rows in `listed` (N,) by score (N,).
@@ -79,7 +102,7 @@ def _class_precision(
     precision = np.divide(
         hits.cumsum(axis=1), counted.cumsum(axis=1), out=np.zeros_like(hits), where=hits > 0
     )
-    return _divide((precision * hits).sum(axis=1), weights @ relevant.astype(np.float64))
+    return divided((precision * hits).sum(axis=1), weights @ relevant.astype(np.float64))
 
 
 def write_lists(
@@ -98,8 +121,3 @@ def write_lists(
                 (name, f"{start:.2f}", 1 + i, labels[c], f"{row[c]:.4f}")
                 for i, c in enumerate(best)
             )
-
-
-def _divide(part: NDArray[Any], whole: NDArray[Any]) -> Floats:
-    result: Floats = np.divide(part, whole, out=np.full(len(part), np.nan), where=whole > 0)
-    return result

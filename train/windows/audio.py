@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -9,9 +10,10 @@ import soundfile
 import soxr
 from numpy.typing import NDArray
 
-__all__ = ["loop_to", "read_audio"]
+__all__ = ["loop_to", "read_audio", "windows_at"]
 
 Array = NDArray[np.float32]
+BLOCK_S = 60  # of a recording that is read as a stream
 
 
 def read_audio(path: Path, sample_rate_hz: int, *, max_s: float | None = None) -> Array:
@@ -35,3 +37,39 @@ def loop_to(samples: Array, length: int) -> Array:
     if len(samples) >= length:
         return samples
     return np.tile(samples, -(-length // len(samples)))[:length]
+
+
+def windows_at(
+    path: Path, sample_rate_hz: int, starts: NDArray[np.int64], length: int
+) -> Iterator[Array]:
+    """Yield windows (length,) of a recording, however long it is, from `starts` (W,), ascending.
+
+    Only what they need is in memory. A recording shorter than a window is repeated to fill one;
+    what a window lacks at the end of a longer one is silence.
+    """
+    buffer, begin, i = np.zeros(0, np.float32), 0, 0
+    for block in _blocks(path, sample_rate_hz):
+        buffer = np.concatenate([buffer, block])
+        while i < len(starts) and starts[i] + length <= begin + len(buffer):
+            yield buffer[starts[i] - begin :][:length]
+            i += 1
+        passed = len(buffer) if i == len(starts) else min(starts[i] - begin, len(buffer))
+        buffer, begin = buffer[passed:], begin + passed
+    for start in starts[i:]:
+        rest = buffer[max(start - begin, 0) :]
+        if not begin and 0 < len(buffer) < length:
+            yield loop_to(buffer, length)
+        else:
+            yield np.pad(rest, (0, length - len(rest)))
+
+
+def _blocks(path: Path, sample_rate_hz: int) -> Iterator[Array]:
+    """Yield a recording as mono float32 blocks at `sample_rate_hz`."""
+    with soundfile.SoundFile(path) as file:
+        rate_hz = file.samplerate
+        stream = soxr.ResampleStream(rate_hz, sample_rate_hz, 1, dtype="float32")
+        is_last = False
+        while not is_last:
+            block = file.read(BLOCK_S * rate_hz, dtype="float32", always_2d=True).mean(axis=1)
+            is_last = len(block) < BLOCK_S * rate_hz
+            yield block if rate_hz == sample_rate_hz else stream.resample_chunk(block, is_last)

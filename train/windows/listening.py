@@ -17,7 +17,7 @@ from edge.bundle import Bundle, ChannelSpec, Frontend, FrontendSpec, load_bundle
 from edge.bundle.channels import WHOLE, MaxLevel
 from edge.bundle.features import power_to_db
 from train.windows.activity import Activity, measure_activity
-from train.windows.audio import loop_to, read_audio
+from train.windows.audio import loop_to, read_audio, windows_at
 
 __all__ = ["LONGEST_S", "Listened", "Listener", "Watch", "in_processes"]
 
@@ -87,6 +87,23 @@ class Listener:
             logits=logits,
             cut=cut,
         )
+
+    def at(self, recording: Path, start_s: NDArray[np.float64]) -> tuple[Floats, Floats]:
+        """Return embeddings (W, D) and logits (W, N) of windows of a recording of any length.
+
+        They start at `start_s` (W,), ascending. Raises OSError or RuntimeError for one that cannot
+        be read.
+        """
+        spec, features, answers = self.bundle.frontend, list[Floats](), []
+        starts = np.round(start_s * spec.sample_rate_hz).astype(np.int64)
+        windows = windows_at(recording, spec.sample_rate_hz, starts, spec.window_samples)
+        for i, samples in enumerate(windows):
+            features.append(self._frontend(samples))
+            if len(features) == BATCH or i == len(starts) - 1:
+                answers.append(self._network(np.stack(features)))
+                features.clear()
+        embedding, logits = (np.concatenate(parts) for parts in zip(*answers, strict=True))
+        return embedding, logits
 
     def answers(self, samples: Floats, starts: Ints) -> tuple[Floats, Floats]:
         """Return embeddings (W, D) and logits (W, N) of the windows from `starts`."""
