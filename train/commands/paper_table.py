@@ -21,7 +21,6 @@ from train.corpus.summary import markdown_table
 from train.export.size import machine
 from train.judging.contrasts import UNKNOWNS
 from train.judging.figures import new_figure
-from train.judging.rules import PAPER
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -61,7 +60,7 @@ def _report(out: Path, run: SystemResult) -> Report:
 
 def _line(plan: Plan, name: str, reports: Sequence[Report]) -> list[str]:
     system = next(each for each in plan.systems if each.name == name)
-    rules = [_rule(report) for report in reports]
+    rules = [_rule(report, plan.rule) for report in reports]
     rejected = [_less(1, rule["accepted"].get(UNKNOWNS, {}).get("value")) for rule in rules]
     return [
         name + (f" ({system.note})" if system.note and not plan.full else ""),
@@ -77,10 +76,10 @@ def _line(plan: Plan, name: str, reports: Sequence[Report]) -> list[str]:
     ]
 
 
-def _rule(report: Report) -> Report:
-    """Return what was measured of the paper's own rule, else of the one that is shipped."""
-    by_name = {rule["rule"]: rule for rule in report["rules"]}
-    found: Report = by_name.get(PAPER, by_name[report["rule"]])
+def _rule(report: Report, own: str) -> Report:
+    """Return what was measured of the paper's own rule, else of the one that was chosen."""
+    wanted = own or report["rule"]
+    found: Report = next(rule for rule in report["rules"] if rule["rule"] == wanted)
     return found
 
 
@@ -120,6 +119,7 @@ def _f1(report: Report, variant: int) -> float | None:
 def _legend(plan: Plan, results: Sequence[SystemResult]) -> str:
     part = plan.corpus
     budget = "the papers' own budgets" if plan.full else "a small budget"
+    rule = f"the paper's rule ({plan.rule})" if plan.rule else "the rule chosen on validation"
     drawn = (
         "by recordist: nobody who is heard in the test was learnt from"
         if part.by == "recordist"
@@ -130,8 +130,7 @@ def _legend(plan: Plan, results: Sequence[SystemResult]) -> str:
         f"{part.test_share:.0%} of them for the test, {drawn}; {budget}. Means over runs that "
         "differ in their seed, ± their standard deviation. c-mAP and r-mAP "
         "are of windows. Macro F1 is without rejection but for "
-        "the column that says so, which counts accepted outliers as wrong; there the paper's rule "
-        "decides where the system has it (a density below 0.5 is rejected), else the chosen one. "
+        f"the column that says so, which counts accepted outliers as wrong; {rule} decides there. "
         f"{_hours(results)} of training; {machine()}."
     )
 

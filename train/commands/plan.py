@@ -18,7 +18,7 @@ from train.recipe.recipe import Recipe
 
 __all__ = ["CorpusPlan", "Plan", "System", "load_plan"]
 
-KEYS, OPTIONAL = {"corpus", "systems"}, {"full", "title"}
+KEYS, OPTIONAL = {"corpus", "systems"}, {"full", "rule", "title"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,10 +82,14 @@ class System:
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """What a table is made of, on the small budget unless it is `full`."""
+    """What a table is made of, on the small budget unless it is `full`.
+
+    `rule` is the paper's own rule for rejection, empty where it has none.
+    """
 
     file: Path
     title: str
+    rule: str
     corpus: CorpusPlan
     systems: tuple[System, ...]
     full: bool = False
@@ -124,8 +128,8 @@ def load_plan(file: Path, *, full: bool = False) -> Plan:
         _section(System, each, where=f"{file}: systems[{i}]")
         for i, each in enumerate(values["systems"])
     )
-    title = str(values.get("title", ""))
-    plan = Plan(file=file, title=title, corpus=corpus, systems=systems, full=full)
+    words = {key: str(values.get(key, "")) for key in ("title", "rule")}
+    plan = Plan(file=file, corpus=corpus, systems=systems, full=full, **words)
     _check_order(plan, [plan.recipe(system, seed=0).name for system in systems])
     return plan
 

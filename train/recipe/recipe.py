@@ -20,14 +20,7 @@ from train.recipe.objectives import (
     KMeansSpec,
     ObjectiveSpec,
 )
-from train.recipe.sections import (
-    LONGEST_S,
-    CropSpec,
-    NetworkSpec,
-    PseudoSpec,
-    SplitSpec,
-    StageSpec,
-)
+from train.recipe.sections import LONGEST_S, CropSpec, NetworkSpec, PseudoSpec, SplitSpec, StageSpec
 
 __all__ = ["OPTIMISERS", "SCHEDULES", "Recipe"]
 

@@ -107,7 +107,10 @@ def test_every_plan_can_be_begun(root: Path) -> None:
     [
         ({"corpus": {**PART, "by": "day"}}, "corpus: by: 'day' is none of recordist, recording"),
         ({"full": {"species": 1}}, "species 1 and recordings 8: need at least 2 and 4"),
-        ({"figures": []}, "a plan has the keys corpus, systems, a list, and may have full, title"),
+        (
+            {"figures": []},
+            "a plan has the keys corpus, systems, a list, and may have full, rule, title",
+        ),
     ],
 )
 def test_a_faulty_plan_is_one_line(
