@@ -35,7 +35,7 @@ def _lines(b: Bundle) -> Iterator[str]:
         hop_s = m.local.hop / b.frontend.frames_per_second
         yield f"           multiples of {hop_s:.5g} s share the network's, too"
     yield f"head       {m.activation}, rejects by {b.head.rule.kind} above {m.threshold:.4g}"
-    yield f"window     {_carries(b)}"
+    yield f"window     {_carries(b)}{_weight(m.weight)}"
     if m.animal is not None:
         yield f"animal     {_animal(m.animal)}"
     yield f"outputs    {', '.join(_outputs(b))}"
@@ -128,6 +128,10 @@ def _carries(b: Bundle) -> str:
     return f"carries every label from a score of {SCORE_THRESHOLD:g}" + (
         ", but for those that name their own" if b.manifest.label_thresholds else ""
     )
+
+
+def _weight(weight: float) -> str:
+    return "" if weight == 1 else f"; counts {weight:g} where several bundles judge together"
 
 
 def _animal(rule: AnimalRule) -> str:

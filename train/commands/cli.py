@@ -13,8 +13,8 @@ from train.commands.build_commands import build, species
 from train.commands.calibrating_commands import calibrate, thresholds
 from train.commands.corpus_commands import prepare
 from train.commands.export_commands import export, windows
-from train.commands.folds_commands import average, folds, lists, rows
 from train.commands.judging_commands import compare, evaluate
+from train.commands.papers_commands import average, folds, lists, rows
 from train.commands.recipes_commands import recipes
 from train.commands.stage_commands import segment, shift
 from train.commands.systems_commands import paper, published, systems, table

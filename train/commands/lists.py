@@ -29,10 +29,7 @@ CHUNK_S = 5.0
 
 def read_region(file: Path, labels: Sequence[str]) -> NDArray[np.bool_]:
     """Return which labels (K,) are in a YAML list; raises `ConfigError` for one that is unknown."""
-    try:
-        listed = read_any(file)
-    except ValueError as exc:
-        raise ConfigError(f"{file} {exc}") from exc
+    listed = read_any(file)
     if not isinstance(listed, list) or not all(isinstance(one, str) for one in listed):
         raise ConfigError(f"{file}: must be a list of species")
     there = np.array([label in listed for label in labels])

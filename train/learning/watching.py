@@ -27,12 +27,13 @@ from train.recipe.objectives import (
     SemihardSpec,
     TripletSpec,
 )
+from train.recipe.recipe import Recipe
 from train.windows.dataset import most_active_window
 
 if TYPE_CHECKING:
     from train.learning.members import MemberTask
 
-__all__ = ["validation_of"]
+__all__ = ["check_watched", "validation_of"]
 
 Measure = Callable[[nn.Module], dict[str, float]]
 
@@ -45,7 +46,7 @@ def validation_of(task: MemberTask) -> Measure:
     that only embed, whether the nearest other window is of the same species.
     """
     known = [r for r in task.splits.validation if r.role == "known" and r.label in task.labels]
-    _check_watched(task, heard=bool(known))
+    check_watched(task.recipe, heard=bool(known))
     if not known:
         return lambda network: {}
     frontend = Frontend(task.recipe.frontend)
@@ -69,9 +70,8 @@ def validation_of(task: MemberTask) -> Measure:
     return measure
 
 
-def _check_watched(task: MemberTask, *, heard: bool) -> None:
+def check_watched(recipe: Recipe, *, heard: bool) -> None:
     """Raise `ConfigError` for a recipe that needs a validation loss where nothing is `heard`."""
-    recipe = task.recipe
     if heard or (recipe.keep == "last" and not recipe.patience):
         return
     key = f"keep {recipe.keep}" if recipe.keep != "last" else f"patience {recipe.patience}"

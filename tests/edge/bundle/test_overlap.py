@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from edge.bundle import ChannelSpec, Frontend, FrontendSpec
 from edge.bundle.overlap import FrameMemory, Frames, shared_hop
-from edge.bundle.spec import MaxLevel
+from edge.bundle.spec import MaxLevel, QuantileLevel
 from edge.detect.windows import Windower
 from edge.types import Array, AudioBlock, Window
 from tests.edge.bundle.test_real_bands import RATE_HZ, SPEC, STORED, channel
@@ -36,6 +36,16 @@ SPECS = {
     "magnitudes, centred": WHOLE,
     "magnitudes, not centred": dataclasses.replace(WHOLE, centred=False),
     "magnitudes, scaled by the window": dataclasses.replace(WHOLE, scaling="min_max"),
+    "bins": dataclasses.replace(
+        WHOLE,
+        fmin_hz=500.0,
+        stack=2,
+        stack_overlap=1,
+        channels=tuple(
+            ChannelSpec(component="bins", level=QuantileLevel(), n_fft=n_fft)
+            for n_fft in (250, 512)
+        ),
+    ),
 }
 # Of the 5th root of a power: the product of matrices rounds its sums in an order that depends on
 # how many frames there are. Magnitudes are equal on an x86; elsewhere a transform may round
@@ -163,6 +173,7 @@ def test_a_window_in_between_without_features_hides_nothing() -> None:
     [
         ("bands of the real part", BOTH),
         ("magnitudes, centred", 100),
+        ("bins", 100),
         ("magnitudes, scaled by the window", None),
     ],
 )

@@ -148,6 +148,8 @@ def test_each_counts_by_the_weight_of_its_bundle(
     np.testing.assert_allclose(r.scores, np.sqrt(0.7 * p.scores**2 + 0.3 * q.scores**2), rtol=1e-6)
     assert r.novelty == pytest.approx(0.7 * p.novelty + 0.3 * q.novelty)
     np.testing.assert_allclose(p.scores, load_model(bundle).predict(window(tone(300, 1))).scores)
+    told = CliRunner().invoke(main, ["info", "--bundle", str(seven.path)])
+    assert "counts 0.7 where several bundles judge together" in told.output
     with pytest.raises(SpecError, match="weight: 0 is not above 0"):
         dataclasses.replace(bundle.manifest, weight=0)
 

@@ -109,6 +109,10 @@ def test_lists_are_written_as_they_were_submitted(
     refused = edge_train("lists", *places, *options)
     assert refused.exit_code == 1
     assert "has none of the species of the run; it begins with 'nightingale'" in refused.output
+    region.unlink()
+    missing = edge_train("lists", *places, *options)
+    assert missing.exit_code == 1
+    assert "region.yaml: file: cannot be read: No such file" in missing.output
 
 
 def judged(recording: list[int], scores: list[list[float]]) -> Judged:

@@ -21,6 +21,7 @@ from train.learning.distilling.sounds import Sounds, load_sounds
 from train.learning.distilling.spectra import MelSpectra
 from train.learning.distilling.teacher import Teacher
 from train.learning.splits import Splits
+from train.learning.watching import check_watched
 from train.recipe.objectives import DistilSpec
 from train.recipe.recipe import Recipe
 
@@ -97,7 +98,9 @@ class Lessons:
             for r in self.splits.validation
             if (r.role == "known" and r.label in self.labels) or r.role == "unknown"
         ]
-        if not any(r.role == "known" for r in animals):
+        heard = any(r.role == "known" for r in animals)
+        check_watched(self.recipe, heard=heard)
+        if not heard:
             return lambda network: {}
         teacher, spectra = objective.teacher, objective.spectra
         sounds = self._sounds(animals, teacher, window)
