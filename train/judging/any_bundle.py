@@ -11,6 +11,7 @@ from typing import Any
 
 from edge.bundle import Bundle, load_bundle
 from edge.errors import UserError
+from train.judging.background import with_background
 from train.judging.bundle_rules import (
     Answers,
     answers_of,
@@ -63,9 +64,6 @@ def evaluate_bundle(
         "acceptance_wanted": acceptance,
         "resamples": resamples,
         "left_out": [list(pair) for pair in left_out],
-        "cut": [
-            collection.corpus.recordings[i].path.name for i, answer in heard.items() if answer.cut
-        ],
         **_measured(bundle, collection, answers, acceptance=acceptance, resamples=resamples),
         **_sureness(bundle, collection, heard),
     }
@@ -131,12 +129,16 @@ def _measured(
         Bootstrap(recording=j.recording, stratum=j.stratum, resamples=resamples)
         for j in (windows, recordings)
     )
+    of_recordings = measure_level(recordings, draw_recordings, classes)
+    of_recordings["closed"] |= with_background(
+        collection.corpus, collection.labels, recordings, draw_recordings
+    )
     rules = {DECIDES: windows, **rules_of(bundle, answers, acceptance=acceptance)}
     return {
         "rule": DECIDES,
         "counted": counted(windows, recordings),
         "windows": measure_level(windows, draw, classes),
-        "recordings": measure_level(recordings, draw_recordings, classes),
+        "recordings": of_recordings,
         "rules": [measure_rule(name, judged, draw, classes) for name, judged in rules.items()],
         "costs": costs_of(answers),
         "list_margin": margin_of(bundle, answers, species),

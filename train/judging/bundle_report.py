@@ -73,8 +73,6 @@ def _missing(report: Mapping[str, Any]) -> list[str]:
     notes = []
     if report["missing"]:
         notes.append(f"Species that it does not have: {', '.join(report['missing'])}.")
-    if report["cut"]:
-        notes.append(f"Heard in their first hour only: {_some(report['cut'])}.")
     if report["left_out"]:
         named = [f"{name} ({one_line(reason)})" for name, reason in report["left_out"]]
         notes.append(f"Left out: {_some(named)}.")

@@ -17,6 +17,7 @@ from edge.bundle.animal import AnimalRule
 from edge.errors import UserError
 from train.corpus.corpus import Corpus
 from train.judging.animal_curves import measure_outcomes, outcomes_of
+from train.judging.background import with_background
 from train.judging.calibration import Calibration
 from train.judging.judged import Judged, judge_recordings, judge_windows
 from train.judging.levels import (
@@ -114,6 +115,10 @@ def _measure(
         Bootstrap(recording=j.recording, stratum=j.stratum, resamples=resamples, seed=seed)
         for j in (chosen, recordings)
     )
+    of_recordings = measure_level(recordings, draw_recordings, classes)
+    of_recordings["closed"] |= with_background(
+        corpus, calibration.labels, recordings, draw_recordings
+    )
     return {
         "split": SPLIT,
         "species": classes,
@@ -123,7 +128,7 @@ def _measure(
         "resamples": resamples,
         "counted": counted(chosen, recordings),
         "windows": measure_level(chosen, draw, classes),
-        "recordings": measure_level(recordings, draw_recordings, classes),
+        "recordings": of_recordings,
         "rules": [measure_rule(name, judged, draw, classes) for name, judged in windows.items()],
         **(
             {"against_paper": against_paper(chosen, windows[PAPER], draw, classes)}

@@ -47,7 +47,6 @@ class Heard:
     surely an animal stands out, NaN where the bundle cannot tell; `named` (W,) says whether it has
     the label of any animal, on the list or not, and `other` (W,) that of another sound. `events`
     are the label and the best score of each event of a listed animal, as a recorder makes them.
-    `cut`: only its beginning was heard.
     """
 
     start_s: NDArray[np.float64]
@@ -61,7 +60,6 @@ class Heard:
     animal: Floats
     named: Mask
     other: Mask
-    cut: bool
 
 
 def hear_all(
@@ -113,7 +111,6 @@ class _Ear:
             animal=_animal(self._listener.bundle, heard),
             named=np.logical_or.reduce(given[:, self._animals], axis=1),
             other=np.logical_or.reduce(given[:, ~self._animals], axis=1),
-            cut=heard.cut,
         )
 
     def _events(self, heard: Listened, verdicts: Verdicts) -> tuple[tuple[int, float], ...]:

@@ -15,7 +15,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Bootstrap", "Estimate", "OpenSet", "class_scores", "divided", "macro_f1", "share"]
+__all__ = [
+    "Bootstrap",
+    "Estimate",
+    "OpenSet",
+    "class_scores",
+    "divided",
+    "macro_f1",
+    "mean_of",
+    "share",
+]
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -214,20 +223,21 @@ def macro_f1(truth: Ints, predicted: Ints, weights: Floats, *, classes: int) -> 
     """
     f1 = class_scores(truth, predicted, weights, classes=classes)[2]
     occurs = np.isfinite(f1)
-    return _divide(np.where(occurs, f1, 0).sum(1), occurs.sum(1))
+    return divided(np.where(occurs, f1, 0).sum(1), occurs.sum(1))
 
 
 def share(hit: Bools, weights: Floats, *, among: Bools) -> Floats:
     """Return the weighted share (B,) of the windows marked `among` (W,) where `hit` (W,)."""
-    return _divide(weights @ (hit & among).astype(np.float64), weights @ among.astype(np.float64))
-
-
-def _divide(part: NDArray[Any], whole: NDArray[Any]) -> Floats:
-    result: Floats = np.divide(part, whole, out=np.full(len(part), np.nan), where=whole > 0)
-    return result
+    return divided(weights @ (hit & among).astype(np.float64), weights @ among.astype(np.float64))
 
 
 def divided(part: NDArray[Any], whole: NDArray[Any]) -> Floats:
     """Return part / whole, nan where the whole is 0."""
     result: Floats = np.divide(part, whole, out=np.full(len(part), np.nan), where=whole > 0)
     return result
+
+
+def mean_of(values: Floats, weights: Floats) -> Floats:
+    """Return the weighted mean (B,) of values (N,), of which those that are nan do not count."""
+    known = np.isfinite(values)
+    return divided(weights @ np.where(known, values, 0), weights @ known.astype(np.float64))

@@ -95,8 +95,10 @@ def closed_table(report: Mapping[str, Any]) -> str:
         "r_map": "r-mAP, lists of 10",
         "map": "MAP",
     }
+    if "map_background" in report["recordings"]["closed"]:
+        columns["map_background"] = "MAP, background included"
     rows = [
-        [level, *(estimate_cell(report[level]["closed"][key]) for key in columns)]
+        [level, *(estimate_cell(report[level]["closed"].get(key)) for key in columns)]
         for level in ("windows", "recordings")
     ]
     return markdown_table(("per", *columns.values()), rows)

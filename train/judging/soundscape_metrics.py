@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from train.judging.levels import plain_estimates
-from train.judging.metrics import Bootstrap, divided
+from train.judging.metrics import Bootstrap, mean_of
 from train.judging.nocall_f1 import f1_of_rows
 from train.judging.ranking import TOP, class_precision, list_precision
 from train.judging.row_hearing import RowsHeard
@@ -94,7 +94,7 @@ def measure_lists(rows: JudgedRows, draw: Bootstrap) -> dict[str, Any]:
     def numbers(weights: Floats) -> dict[str, Floats]:
         return {
             **{name: _class_map(rows, mask, weights) for name, mask in listed.items()},
-            **{name: _mean(values, weights) for name, values in of_rows.items()},
+            **{name: mean_of(values, weights) for name, values in of_rows.items()},
             "map_of_recordings": _recording_map(rows, weights),
             "micro_f1": rows.micro_f1(weights),
         }
@@ -121,12 +121,7 @@ def _recording_map(rows: JudgedRows, weights: Floats) -> Floats:
     wanted = present.sum(axis=1) + rows.truth.missing_in_all
     values = list_precision(rows.place_of_all, present, wanted)
     first = np.unique(rows.truth.recording, return_index=True)[1]
-    return _mean(values, weights[:, first])
-
-
-def _mean(values: Floats, weights: Floats) -> Floats:
-    known = np.isfinite(values)
-    return divided(weights @ np.where(known, values, 0), weights @ known.astype(np.float64))
+    return mean_of(values, weights[:, first])
 
 
 def measure_sites(rows: JudgedRows, sites: Sequence[str], draw: Bootstrap) -> list[dict[str, Any]]:

@@ -10,7 +10,7 @@ import soundfile
 import soxr
 from numpy.typing import NDArray
 
-__all__ = ["loop_to", "read_audio", "windows_at"]
+__all__ = ["loop_to", "parts_of", "read_audio", "windows_at"]
 
 Array = NDArray[np.float32]
 BLOCK_S = 60  # of a recording that is read as a stream
@@ -37,6 +37,22 @@ def loop_to(samples: Array, length: int) -> Array:
     if len(samples) >= length:
         return samples
     return np.tile(samples, -(-length // len(samples)))[:length]
+
+
+def parts_of(path: Path, sample_rate_hz: int, length: int, overlap: int) -> Iterator[Array]:
+    """Yield a recording in parts that begin every `length` samples and are `overlap` longer.
+
+    The last has what is left, and there is none that has no more than the overlap of the one
+    before.
+    """
+    buffer, first = np.zeros(0, np.float32), True
+    for block in _blocks(path, sample_rate_hz):
+        buffer = np.concatenate([buffer, block])
+        while len(buffer) >= length + overlap:
+            yield buffer[: length + overlap]
+            buffer, first = buffer[length:], False
+    if first or len(buffer) > overlap:
+        yield buffer
 
 
 def windows_at(

@@ -17,16 +17,16 @@ from edge.bundle import Bundle, ChannelSpec, Frontend, FrontendSpec, load_bundle
 from edge.bundle.channels import WHOLE, MaxLevel
 from edge.bundle.features import power_to_db
 from train.windows.activity import Activity, measure_activity
-from train.windows.audio import loop_to, read_audio, windows_at
+from train.windows.audio import loop_to, parts_of, windows_at
 
-__all__ = ["LONGEST_S", "Listened", "Listener", "Watch", "in_processes"]
+__all__ = ["Listened", "Listener", "Watch", "in_processes"]
 
 # Sees what was heard of each recording pass, and is told how many there are.
 Watch = Callable[[Iterator[Any], int], Iterable[Any]]
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
-# Of a recording: so much of it is in memory at once.
-LONGEST_S = 3600.0
+# Of a recording: so much of it is in memory at once, and has its own loudest call.
+PART_S = 3600.0
 BATCH = 8
 # By which activity is measured where the bundle itself has no mel bands.
 SURVEY = FrontendSpec(
@@ -45,48 +45,62 @@ SURVEY = FrontendSpec(
 @dataclass(frozen=True, kw_only=True)
 class Listened:
     """The W windows of a recording: they start at `start_s` (W,), something is heard in those that
-    are `active` (W,); `embedding` (W, D) and `logits` (W, N) are what the network says. `cut`: only
-    its beginning was heard.
+    are `active` (W,); `embedding` (W, D) and `logits` (W, N) are what the network says.
     """
 
     start_s: NDArray[np.float64]
     active: NDArray[np.bool_]
     embedding: Floats
     logits: Floats
-    cut: bool
 
 
 class Listener:
-    """One process's bundle, which hears windows every `hop_s`."""
+    """One process's bundle, which hears windows every `hop_s`, of `part_s` at once."""
 
-    def __init__(self, bundle: Path, hop_s: float) -> None:
+    def __init__(self, bundle: Path, hop_s: float, *, part_s: float = PART_S) -> None:
         self.bundle = load_bundle(bundle)
-        self._hop_s = hop_s
+        self._hop_s, self._part_s = hop_s, part_s
         self._frontend = self.bundle.new_frontend()
         self._network = _network(self.bundle)
 
     def listen(self, recording: Path) -> Listened | str:
         """Return what the network says of a recording, or why it cannot be read."""
-        spec = self.bundle.frontend
         try:
-            samples = read_audio(recording, spec.sample_rate_hz, max_s=LONGEST_S)
+            heard = list(self._heard(recording))
         except (OSError, RuntimeError) as exc:  # libsndfile's own error is one of the latter
             return str(exc)
-        if not (len(samples) and np.isfinite(samples).all()):
+        if None in heard:
             return "has no samples, or such as are no numbers"
-        cut = len(samples) >= LONGEST_S * spec.sample_rate_hz
-        samples = loop_to(samples, spec.window_samples)
-        activity, start_s = _activity(recording, samples, spec, self._hop_s)
-        starts = np.round(start_s * spec.sample_rate_hz).astype(np.int64)
-        fits = starts + spec.window_samples <= len(samples)
-        embedding, logits = self.answers(samples, starts[fits])
-        return Listened(
-            start_s=start_s[fits],
-            active=activity.active[fits],
-            embedding=embedding,
-            logits=logits,
-            cut=cut,
-        )
+        parts = [part for part in heard if part is not None]
+        columns = [field.name for field in dataclasses.fields(Listened)]
+        return Listened(**{n: np.concatenate([getattr(p, n) for p in parts]) for n in columns})
+
+    def _heard(self, recording: Path) -> Iterator[Listened | None]:
+        """Yield what the network says of each part of a recording; None for one without sound."""
+        spec = self.bundle.frontend
+        survey = dataclasses.replace(spec, channels=spec.channels[:1])
+        if spec.channels[0].component not in WHOLE:
+            survey = dataclasses.replace(SURVEY, window_s=spec.window_s)
+        hop_frames = max(1, round(self._hop_s * survey.frames_per_second))
+        hop_s = hop_frames * survey.hop_length / survey.sample_rate_hz
+        part_s = max(1, round(self._part_s / hop_s)) * hop_s
+        for i, (samples, surveyed) in enumerate(_pairs(recording, part_s, spec, survey)):
+            if not (len(samples) and np.isfinite(samples).all()):
+                yield None
+                return
+            activity = _activity(loop_to(surveyed, survey.window_samples), survey, hop_frames)
+            start_s = activity.starts * survey.hop_length / survey.sample_rate_hz
+            whole = loop_to(samples, spec.window_samples)
+            starts = np.round(start_s * spec.sample_rate_hz).astype(np.int64)
+            fits = (starts + spec.window_samples <= len(whole)) & (start_s < part_s)
+            if fits.any():
+                embedding, logits = self.answers(whole, starts[fits])
+                yield Listened(
+                    start_s=i * part_s + start_s[fits],
+                    active=activity.active[fits],
+                    embedding=embedding,
+                    logits=logits,
+                )
 
     def at(self, recording: Path, start_s: NDArray[np.float64]) -> tuple[Floats, Floats]:
         """Return embeddings (W, D) and logits (W, N) of windows of a recording of any length.
@@ -143,21 +157,27 @@ def _do(item: Any) -> Any:
     return _made[0](item)
 
 
-def _activity(
-    recording: Path, samples: Floats, spec: FrontendSpec, hop_s: float
-) -> tuple[Activity, NDArray[np.float64]]:
-    """Return the activity of windows about every `hop_s`, and where they start in seconds."""
-    survey = dataclasses.replace(spec, channels=spec.channels[:1])
-    if spec.channels[0].component not in WHOLE:
-        survey = dataclasses.replace(SURVEY, window_s=spec.window_s)
-        samples = read_audio(recording, survey.sample_rate_hz, max_s=LONGEST_S)
-        samples = loop_to(samples, survey.window_samples)
-    activity = measure_activity(
+def _pairs(
+    recording: Path, part_s: float, spec: FrontendSpec, survey: FrontendSpec
+) -> Iterator[tuple[Floats, Floats]]:
+    """Yield parts of a recording at the rates of both frontends."""
+
+    def parts(frontend: FrontendSpec) -> Iterator[Floats]:
+        length = round(part_s * frontend.sample_rate_hz)
+        return parts_of(recording, frontend.sample_rate_hz, length, frontend.window_samples)
+
+    if survey.sample_rate_hz == spec.sample_rate_hz:
+        yield from ((samples, samples) for samples in parts(spec))
+    else:
+        yield from zip(parts(spec), parts(survey), strict=False)
+
+
+def _activity(samples: Floats, survey: FrontendSpec, hop_frames: int) -> Activity:
+    return measure_activity(
         power_to_db(Frontend(survey).components(samples)[0]),
         window_frames=survey.component_frames - 1,
-        hop_frames=max(1, round(hop_s * survey.frames_per_second)),
+        hop_frames=hop_frames,
     )
-    return activity, activity.starts * survey.hop_length / survey.sample_rate_hz
 
 
 def _network(bundle: Bundle) -> Callable[[Floats], tuple[Floats, Floats]]:

@@ -32,6 +32,7 @@ from train.judging.bundle_rules import answers_of, as_it_decides
 from train.judging.collection import collect
 from train.judging.hearing import Heard, Question, hear_all
 from train.learning.infer import cut_windows
+from train.windows.listening import Listened, Listener
 
 HOP_S = 0.512  # 32 frames
 Row = tuple[str, str, str, str, str]
@@ -193,7 +194,21 @@ def test_windows_are_those_of_training(tmp_path: Path) -> None:
     for same in (*alone[1:], *others[0]):
         assert isinstance(same, Heard)
         np.testing.assert_array_equal(same.scores, alone[0].scores)
-    assert not alone[0].cut
+
+
+@pytest.mark.parametrize("seconds", [10.0, 9.3, 0.4])
+def test_a_recording_is_heard_to_its_end_in_parts(tmp_path: Path, seconds: float) -> None:
+    bundle = choir_bundle(tmp_path / "bundle")
+    soundfile.write(tmp_path / "a.wav", noise(seconds) + tone(300, seconds, level=0.01), 8000)
+    whole, parts = (
+        Listener(bundle.path, HOP_S, part_s=part_s).listen(tmp_path / "a.wav")
+        for part_s in (3600.0, 3.0)
+    )
+    assert isinstance(whole, Listened)
+    assert isinstance(parts, Listened)
+    np.testing.assert_allclose(parts.start_s, whole.start_s, atol=1e-9)
+    np.testing.assert_allclose(parts.logits, whole.logits, atol=1e-5)
+    assert whole.start_s[-1] + HOP_S + SPEC.window_s > seconds
 
 
 def test_a_name_that_two_species_have_finds_neither() -> None:

@@ -165,6 +165,29 @@ def test_other_labels_or_an_empty_split_are_one_clear_line() -> None:
         evaluate(CORPUS, outputs(CORPUS), CALIBRATION, resamples=1)
 
 
+def test_the_background_counts_where_it_is_noted() -> None:
+    """By hand: of each recording of one species another is noted, and one that nobody knows."""
+    noted = [
+        dataclasses.replace(r, secondary_labels=("known_1", "stranger"))
+        if r.label == "known_0"
+        else r
+        for r in CORPUS.recordings
+    ]
+    corpus = dataclasses.replace(CORPUS, recordings=tuple(noted))
+    closed = evaluate(corpus, TEST, CALIBRATION, resamples=10)["recordings"]["closed"]
+    judged = judge_recordings(TEST, truth_of(CORPUS, TEST), CALIBRATION.head)
+    expected = []
+    for species, scores in zip(judged.truth.species, judged.scores, strict=True):
+        wanted = {0, 1} if species == 0 else {species}
+        places = sorted(int((scores > scores[k]).sum()) for k in wanted if k >= 0)
+        precision = sum((i + 1) / (place + 1) for i, place in enumerate(places))
+        expected += [precision / (3 if species == 0 else 1)] if species >= 0 else []
+    assert closed["map_background"]["value"] == pytest.approx(np.mean(expected), abs=1e-4)
+    assert closed["map_background"]["value"] < closed["map"]["value"]
+    report = evaluate(CORPUS, TEST, CALIBRATION, resamples=10)
+    assert "map_background" not in report["recordings"]["closed"]
+
+
 def test_claims_compare_runs_by_mean_and_deviation(report: dict[str, Any]) -> None:
     path = ("windows", "closed", "top1")
     other = json.loads(json.dumps(report))

@@ -9,7 +9,7 @@ import pytest
 import soundfile
 
 from tests.support.audio import noise
-from train.windows.audio import BLOCK_S, read_audio, windows_at
+from train.windows.audio import BLOCK_S, parts_of, read_audio, windows_at
 
 
 @pytest.mark.parametrize("rate_hz", [8000, 11_025])
@@ -36,3 +36,14 @@ def test_a_short_recording_is_repeated_and_the_end_of_a_long_one_is_silence(tmp_
     first, last = windows_at(path, 8000, np.array([0, 5000]), 4000)
     np.testing.assert_array_equal(first, whole[:4000])
     np.testing.assert_array_equal(last, np.concatenate([whole[5000:], np.zeros(1000, np.float32)]))
+
+
+@pytest.mark.parametrize("count", [1, 20_000, 24_000, 24_001, 45_000])
+def test_parts_overlap_and_are_the_whole(tmp_path: Path, count: int) -> None:
+    path = tmp_path / "a.wav"
+    soundfile.write(path, noise(count / 8000, 8000), 8000)
+    whole = read_audio(path, 8000)
+    parts = list(parts_of(path, 8000, 16_000, 8000))
+    assert len(parts) == max(1, -(-(count - 8000) // 16_000))
+    for i, part in enumerate(parts):
+        np.testing.assert_array_equal(part, whole[16_000 * i :][:24_000])
