@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from edge.archive.schema import PRECISIONS, Precision
-from edge.errors import ConfigError
+from edge.archive.schema import PRECISIONS
 from edge.replay.options import export_options, model_options
 from edge.terminal import aside, printable, warn
+
+if TYPE_CHECKING:
+    from edge.archive.keeping import Keeps
+    from edge.replay.settings import ReplaySettings
 
 __all__ = ["archive_command"]
 
@@ -48,46 +51,67 @@ def archive_command() -> None:
 @click.option(
     "--fp32", is_flag=True, help="Run the network in fp32, on which heads stand, where faster is."
 )
+@click.option(
+    "--task",
+    "task_s",
+    type=click.FloatRange(min=1.0),
+    default=3600.0,
+    show_default=True,
+    help="Seconds of a long recording that are heard at a time.",
+)
+@click.option(
+    "--scheduler",
+    metavar="ADDRESS",
+    help="Hear with the workers of this Dask scheduler, e.g. tcp://host:8786, not with --workers.",
+)
 @click.option("--again", is_flag=True, help="Try again what is in quarantine, too.")
 @model_options
 def hear_command(
     *,
     inputs: tuple[str, ...],
     out: Path,
-    site: str | None,
-    again: bool,
-    windows: bool,
-    embeddings: Precision | None,
-    fp32: bool,
     workers: int,
+    scheduler: str | None,
     **options: Any,
 ) -> None:
-    """Hear what is not in DATASET yet, has changed or failed: files, or folders of them."""
+    """Hear what is not in DATASET yet, has changed or failed.
+
+    INPUT is a file, a folder, a pattern such as 'cards/**/*.wav', or one of these in an object
+    store: s3://bucket/season.
+    """
     from edge.archive.hear import ArchiveJob
-    from edge.archive.keeping import Keeps
+    from edge.archive.inputs import find_inputs
     from edge.archive.parquet import check_installed
-    from edge.bundle import FP32
-    from edge.replay.given_settings import settings_of
-    from edge.replay.recordings import STANDARD_INPUT, find_recordings
     from edge.replay.replayer import Replayer
 
     check_installed()
-    if STANDARD_INPUT in inputs:
-        reason = "is a pipe, which cannot be heard again: give files or folders"
-        raise ConfigError(reason, key="INPUT", value=STANDARD_INPUT)
-    settings = replace(settings_of(options), spool=windows, variant=FP32 if fp32 else None)
-    replayer = Replayer(settings)
-    found = find_recordings(inputs)
-    for note in found.notes():
+    given = find_inputs(inputs)
+    chosen = {name: options.pop(name) for name in ("site", "again", "task_s")}
+    keeps = _keeps(options)
+    replayer = Replayer(_settings(options, keeps))
+    for note in given.found.notes():
         warn(note)
-    keeps = Keeps(windows=windows, embeddings=embeddings)
-    job = ArchiveJob(replayer, out, site=site, again=again, keeps=keeps)
-    summary = job.run(found.recordings, workers=workers)
+    job = ArchiveJob(replayer, out, remote=given.remote, keeps=keeps, **chosen)
+    summary = job.run(given.found.recordings, workers=workers, scheduler=scheduler)
     aside(f"{out}: {summary}")
     for licence in replayer.licences:
         aside(licence)
     if not summary.whole:
         raise click.exceptions.Exit(1)
+
+
+def _keeps(options: dict[str, Any]) -> Keeps:
+    from edge.archive.keeping import Keeps
+
+    return Keeps(**{name: options.pop(name) for name in ("windows", "embeddings")})
+
+
+def _settings(options: dict[str, Any], keeps: Keeps) -> ReplaySettings:
+    from edge.bundle import FP32
+    from edge.replay.given_settings import settings_of
+
+    variant = FP32 if options.pop("fp32") else None
+    return replace(settings_of(options), spool=keeps.windows, variant=variant)
 
 
 @archive_command.command("status")

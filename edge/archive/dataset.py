@@ -43,9 +43,9 @@ class Known:
     def of(row: Row, part: str) -> Known:
         """Return what a row of `files` says."""
         known = None
-        if row.get("head_sha256") is not None:  # a row has it where the file could be opened
-            names = ("size_bytes", "modified_utc", "head_sha256")
-            known = Fingerprint(**{name: row[name] for name in names})
+        if row.get("size_bytes") is not None:  # a row has it where the file could be opened
+            names = ("size_bytes", "modified_utc", "head_sha256", "etag")
+            known = Fingerprint(**{name: row.get(name) for name in names})
         return Known(fingerprint=known, status=row["status"], part=part)
 
 

@@ -16,11 +16,14 @@ EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 @dataclass(frozen=True, kw_only=True)
 class Fingerprint:
-    """Size, time of the last change, and sha256 of the first 64 KiB."""
+    """Size, time of the last change, and sha256 of the first 64 KiB; in an object store its etag
+    instead of the two.
+    """
 
     size_bytes: int
     modified_utc: datetime | None
-    head_sha256: str
+    head_sha256: str | None = None
+    etag: str | None = None
 
     def cells(self) -> dict[str, Any]:
         """Return it as cells of the table `files`."""
@@ -28,6 +31,7 @@ class Fingerprint:
             "size_bytes": self.size_bytes,
             "modified_utc": self.modified_utc,
             "head_sha256": self.head_sha256,
+            "etag": self.etag,
         }
 
 

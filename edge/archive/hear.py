@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
-from functools import partial
 from pathlib import Path
 from typing import Literal
 
+from edge.archive.cluster import Cluster, cluster_at, local_cluster
 from edge.archive.dataset import Dataset, Known, dataset_at
 from edge.archive.fingerprint import Fingerprint, fingerprint_of
-from edge.archive.hearing import Hearing, Work, hear_in_worker
+from edge.archive.hearing import Hearing
 from edge.archive.keeping import Keeps
 from edge.archive.origin import write_origin
 from edge.archive.progress import archive_progress
+from edge.archive.remote import RemoteJob, Tasks
 from edge.archive.rows import Heard, RowMaker, path_cell
-from edge.archive.workers import Asked, Died, Pools, Workers, pools_of
+from edge.archive.stretches import Stretch, stretches_of
+from edge.archive.workers import Asked, Died, Workers
 from edge.errors import AudioError, ConfigError
 from edge.provenance import Provenance
 from edge.replay.progress import Report
@@ -25,9 +28,11 @@ from edge.replay.recordings import Recording
 from edge.replay.replayer import Replayer
 from edge.replay.settings import ReplaySettings
 
-__all__ = ["ArchiveJob", "Summary"]
+__all__ = ["TASK_S", "ArchiveJob", "Summary"]
 
 QUARANTINED = "it has killed the process that heard it, and the next one that heard nothing else"
+TASK_S = 3600.0
+LEAST_BYTES_PER_S = 2_000  # of anything that can be cut, and so of a recording worth a look
 Fate = Literal["heard", "failed", "quarantined", "there already", "incomplete"]
 
 
@@ -57,8 +62,9 @@ class ArchiveJob:
     """Fills the dataset `out` with what `replayer` finds in recordings.
 
     `site` is that of all recordings, None for the names of their folders. With `again`, what was
-    quarantined is tried again. The dataset `keeps` further tables. `work` is what a process of
-    `pools` does with a recording.
+    quarantined is tried again. `remote` are the fingerprints of recordings in object stores. The
+    dataset `keeps` further tables. Recordings are cut into tasks of about `task_s`. `tasks` are
+    what workers do.
     """
 
     def __init__(
@@ -68,41 +74,58 @@ class ArchiveJob:
         *,
         site: str | None = None,
         again: bool = False,
+        remote: Mapping[str, Fingerprint] | None = None,
         keeps: Keeps | None = None,
-        work: Work = hear_in_worker,
-        pools: Pools | None = None,
+        task_s: float = TASK_S,
+        tasks: Tasks | None = None,
     ) -> None:
-        self._provenance = replayer.provenance
+        self._replayer = replayer
         self._made_by = _maker(replayer.provenance, replayer.settings)
         self._rows = RowMaker(replayer.provenance, site=site)
         self._out = out
         self._again = again
+        self._remote = remote or {}
         self._keeps = _with_network(keeps or Keeps(), replayer)
-        self._work = partial(work, keeps=self._keeps)
-        self._pools = pools or pools_of(replayer.settings)
+        self._task_s = task_s
+        self._tasks = tasks or Tasks()
         self._summary = Summary()
 
-    def run(self, recordings: list[Recording | AudioError], *, workers: int = 1) -> Summary:
+    def run(
+        self,
+        recordings: Sequence[Recording | AudioError],
+        *,
+        workers: int = 1,
+        scheduler: str | None = None,
+    ) -> Summary:
         """Hear what is not in the dataset, has changed, or failed; a failure ends nothing else.
 
+        It is heard by so many `workers` of this machine, or by those of a `scheduler` elsewhere.
         Raises `ConfigError` for a dataset that cannot take it, `BackendError` when no process can
-        begin, OSError when the dataset cannot be written.
+        begin, `UserError` when the scheduler goes away, OSError when the dataset cannot be written.
         """
+        job = RemoteJob.of(self._replayer.settings, self._replayer.bundles)
         with (
             # Before the dataset: on a signal, what was heard is written first.
-            Workers(self._pools, workers, self._work) as pool,
+            self._cluster(job, workers, scheduler) as cluster,
             dataset_at(self._out, self._made_by, self._keeps) as dataset,
             archive_progress(len(recordings), self._summary) as report,
         ):
-            write_origin(self._out, self._provenance)
-            due = self._due(recordings, dataset, report)
-            for asked, hearing in pool.answers(due):
+            write_origin(self._out, self._replayer.provenance)
+            pool = Workers(cluster, self._keeps, self._tasks, report.warn)
+            for asked, hearing in pool.answers(self._due(recordings, dataset, report)):
                 dataset.add(self._told(asked, hearing, report))
                 report.advance(self._summary.done)
         return self._summary
 
+    def _cluster(
+        self, job: RemoteJob, workers: int, scheduler: str | None
+    ) -> AbstractContextManager[Cluster]:
+        if scheduler is None:
+            return local_cluster(job, workers=workers)
+        return cluster_at(scheduler, job)
+
     def _due(
-        self, recordings: list[Recording | AudioError], dataset: Dataset, report: Report
+        self, recordings: Sequence[Recording | AudioError], dataset: Dataset, report: Report
     ) -> Iterator[Asked]:
         """Yield what is to be heard, each when its turn comes."""
         seen: set[str] = set()
@@ -112,15 +135,31 @@ class ArchiveJob:
                 self._summary.fates["failed"] += 1
                 continue
             # A dataset is the same from whichever folder it is filled.
-            path = os.path.abspath(found.file)
+            remote = self._remote.get(found.file)
+            path = os.path.abspath(found.file) if remote is None else found.file
             cell = path_cell(path)
             if cell in seen:
                 continue
             seen.add(cell)
-            fingerprint = fingerprint_of(path)
+            fingerprint = remote or fingerprint_of(path)
             if self._is_there(path, fingerprint, dataset.known.get(cell), report):
                 continue
-            yield Asked(recording=Recording(file=path, name=path), fingerprint=fingerprint)
+            yield Asked(
+                recording=Recording(file=path, name=path),
+                fingerprint=fingerprint,
+                stretches=self._stretches(path, fingerprint),
+            )
+
+    def _stretches(self, path: str, fingerprint: Fingerprint | None) -> tuple[Stretch, ...]:
+        """Return what a recording is cut into, of which only a large file is looked at."""
+        if (
+            fingerprint is None
+            or path in self._remote
+            or fingerprint.size_bytes < LEAST_BYTES_PER_S * self._task_s
+        ):
+            return ()
+        spec, hop_s = self._replayer.bundle.frontend, self._replayer.settings.hop_s
+        return stretches_of(path, spec, hop_s=hop_s, task_s=self._task_s)
 
     def _is_there(
         self, path: str, fingerprint: Fingerprint | None, known: Known | None, report: Report
@@ -166,13 +205,14 @@ def _with_network(keeps: Keeps, replayer: Replayer) -> Keeps:
     """Return `keeps` with the network whose answers are kept, where any are."""
     if keeps.embeddings is None:
         return keeps
-    if len(replayer.networks) > 1:
+    networks = {bundle.trunk_digest for bundle in replayer.bundles}
+    if len(networks) > 1:
         raise ConfigError(
             "several networks judge here, and a head stands on one",
             key="--embeddings",
             suggestion="name one bundle, or heads on one trunk",
         )
-    return replace(keeps, network=replayer.networks[0])
+    return replace(keeps, network=networks.pop())
 
 
 def _maker(provenance: Provenance, settings: ReplaySettings) -> dict[str, object]:

@@ -12,16 +12,17 @@ from typing import TYPE_CHECKING, Protocol
 from edge.archive.keeping import AnswersKept, Keeps, window_rows
 from edge.archive.parquet import Row, concatenated, table_of
 from edge.archive.schema import SHARED
+from edge.archive.stores import at_hand
+from edge.errors import AudioError
 from edge.provenance import Provenance
 from edge.replay.formats.base import ReplayResult
 from edge.replay.recordings import Recording
-from edge.replay.replay import replayer_in_worker
 from edge.replay.replayer import Outcome, Replayer
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["Hearing", "Kept", "Work", "hear", "hear_in_worker", "kept_of", "table_without"]
+__all__ = ["Hearing", "Kept", "Work", "hear", "kept_of", "table_without"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,18 +34,21 @@ class Hearing:
 
 
 class Work(Protocol):
-    """What a process of its own does with a recording."""
+    """What a worker does with a recording."""
 
-    def __call__(self, recording: Recording, keeps: Keeps) -> Hearing: ...
-
-
-def hear_in_worker(recording: Recording, keeps: Keeps) -> Hearing:
-    """Hear a recording in a process of the pool, with its own model."""
-    return hear(replayer_in_worker(), recording, keeps)
+    def __call__(self, replayer: Replayer, recording: Recording, keeps: Keeps) -> Hearing: ...
 
 
 def hear(replayer: Replayer, recording: Recording, keeps: Keeps) -> Hearing:
     """Hear a recording; its failure is a value, so that the others go on."""
+    try:
+        with at_hand(recording) as near:
+            return _hear(replayer, near, keeps)
+    except AudioError as exc:
+        return Hearing(outcome=exc)
+
+
+def _hear(replayer: Replayer, recording: Recording, keeps: Keeps) -> Hearing:
     answers = None if keeps.embeddings is None else AnswersKept(keeps.embeddings)
     with kept_of(replayer, keeps) as kept:
         outcome = replayer.outcome(recording, spool=kept.spool, listener=answers)

@@ -103,6 +103,7 @@ longitude       double   degrees east
 clock_utc       utc      us
 windows         int32
 embeddings      int32
+etag            string
 """
 # A window as the tracker has it: after the smoothing and the list of species. `labels` are all that
 # it carries, `unjudged` says why the network was not asked.

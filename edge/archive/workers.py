@@ -1,131 +1,169 @@
-"""Processes that hear recordings, of which one may die without harm to anything but its own."""
+"""Recordings shared among workers, of which one may die without harm to anything but its own."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
+import queue
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
-from typing import Protocol
+from typing import Any
 
+from edge.archive.cluster import Cluster
 from edge.archive.fingerprint import Fingerprint
 from edge.archive.hearing import Hearing
-from edge.errors import BackendError
+from edge.archive.keeping import Keeps
+from edge.archive.remote import RefusedError, Tasks, hear_there, join_there, stretch_there
+from edge.archive.stretches import Stretch
+from edge.errors import BackendError, UserError
 from edge.replay.recordings import Recording
-from edge.replay.replay import process_pool
-from edge.replay.settings import ReplaySettings
 
-__all__ = ["Asked", "Died", "Pools", "Work", "Workers", "pools_of"]
+__all__ = ["Asked", "Died", "Workers"]
 
-Work = Callable[[Recording], Hearing]
-IN_FLIGHT = 2  # recordings for each process, so that none waits for the next
+Future = Any  # of distributed, which has no types for it
+IN_FLIGHT = 2  # tasks for each thread, so that none waits for the next
+LOOKS_S = 1.0  # how often it is seen whether the scheduler is there
 
 
 @dataclass(frozen=True, kw_only=True)
 class Asked:
-    """A recording to hear, and its fingerprint from before."""
+    """A recording to hear, its fingerprint from before, and the stretches that it is cut into."""
 
     recording: Recording
     fingerprint: Fingerprint | None
+    stretches: tuple[Stretch, ...] = ()
+
+    @property
+    def tasks(self) -> int:
+        """How many tasks it is."""
+        return 1 + len(self.stretches)
 
 
 class Died:
     """The outcome of a recording on which a process has died that had nothing else to do."""
 
 
-class Pools(Protocol):
-    """Makes pools of so many processes, ready for `Workers`' work."""
-
-    def __call__(self, *, workers: int) -> ProcessPoolExecutor: ...
-
-
-def pools_of(settings: ReplaySettings) -> Pools:
-    """Return what makes processes that replay with `settings`."""
-    return partial(process_pool, settings)
-
-
 class Workers:
-    """So many processes that answer in the order in which they are done, each with its own model.
+    """The workers of a cluster, which answer in the order in which they are done.
 
-    No more than a few recordings are with them at a time. When a process dies, those that were
-    with the others are asked again, each alone: the one that kills a process of its own has `Died`.
+    No more than a few recordings are with them at a time. When a process dies, those that it had
+    are asked again, each alone: the one that kills a process of its own has `Died`. `warn` is told
+    of workers that are not used.
     """
 
-    def __init__(self, pools: Pools, workers: int, work: Work) -> None:
-        self._pools = pools
-        self._workers = workers
-        self._work = work
-        self._pool = pools(workers=workers)
-
-    def __enter__(self) -> Workers:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self._pool.shutdown(cancel_futures=True)
+    def __init__(
+        self,
+        cluster: Cluster,
+        keeps: Keeps,
+        tasks: Tasks,
+        warn: Callable[[str], None],
+    ) -> None:
+        self._cluster = cluster
+        self._keeps = keeps
+        self._tasks = tasks
+        self._warn = warn
+        self._waiting: dict[Future, Asked] = {}
+        self._done: queue.SimpleQueue[Future] = queue.SimpleQueue()
+        for address, reason in cluster.refused.items():
+            warn(f"the worker {address} {reason}: it is not used")
 
     def answers(self, asked: Iterator[Asked]) -> Iterator[tuple[Asked, Hearing | Died]]:
         """Yield what is asked with its outcome; `asked` is read as there is room for it.
 
-        Raises `BackendError` when processes die before they have begun.
+        Raises `BackendError` when processes die before they have begun, `UserError` when the
+        scheduler is gone.
         """
-        waiting: dict[Future[Hearing], Asked] = {}
+        tasks, room = 0, IN_FLIGHT * max(1, self._cluster.threads)
         for one in asked:
-            waiting[self._submitted(one)] = one
-            if len(waiting) >= IN_FLIGHT * self._workers:
-                yield from self._answered(waiting)
-        while waiting:
-            yield from self._answered(waiting)
+            self._submit(one)
+            tasks += one.tasks
+            while tasks >= room:
+                for answered in self._answered():
+                    tasks -= answered[0].tasks
+                    yield answered
+                room = IN_FLIGHT * max(1, self._cluster.threads)
+        while self._waiting:
+            yield from self._answered()
 
-    def _answered(
-        self, waiting: dict[Future[Hearing], Asked]
-    ) -> Iterator[tuple[Asked, Hearing | Died]]:
-        """Take from `waiting` and yield what is done, at least one."""
-        done, _ = wait(waiting, return_when=FIRST_COMPLETED)
-        if any(map(_is_lost, done)):
-            done, _ = wait(waiting)  # none of them has a process any more
-        lost = []
-        for future in done:
-            one = waiting.pop(future)
-            if _is_lost(future):
-                lost.append(one)
+    def _answered(self) -> Iterator[tuple[Asked, Hearing | Died]]:
+        """Yield what is done next."""
+        one, outcome = self._next()
+        if not isinstance(outcome, Died):
+            yield one, outcome
+            return
+        suspects = [one]
+        while self._waiting:  # so that a suspect is alone
+            other, outcome = self._next()
+            if isinstance(outcome, Died):
+                suspects.append(other)
             else:
-                yield one, future.result()
-        if lost:
-            for one in lost:
-                yield one, self._alone(one)
-            self._renew(self._workers)
+                yield other, outcome
+        for suspect in suspects:
+            yield suspect, self._alone(suspect)
 
     def _alone(self, one: Asked) -> Hearing | Died:
-        """Return the outcome by a process that has nothing else to do."""
-        self._renew(1)
-        try:
-            self._pool.submit(_ready).result()
-        except BrokenProcessPool as exc:
+        """Return the outcome by a worker that has nothing else to do."""
+        ready = self._cluster.client.submit(self._tasks.ready, self._cluster.job_key, pure=False)
+        error = ready.exception()
+        if error is not None and _is_death(error):
             reason = (
                 "the processes that hear die before they have begun, perhaps for lack of memory"
             )
-            raise BackendError(f"{reason}: try fewer --workers") from exc
-        future = self._submitted(one)
-        wait([future])
-        return Died() if _is_lost(future) else future.result()
+            raise BackendError(f"{reason}: try fewer --workers") from error
+        self._submit(one)
+        return self._next()[1]
 
-    def _renew(self, workers: int) -> None:
-        self._pool.shutdown(cancel_futures=True)
-        self._pool = self._pools(workers=workers)
+    def _submit(self, one: Asked) -> None:
+        cluster, key = self._cluster, self._cluster.job_key
+        options: dict[str, Any] = {"pure": False}
+        if (allowed := cluster.allowed) is not None:
+            options["workers"] = allowed
+        submit = cluster.client.submit
+        recording, keeps, stretches = one.recording, self._keeps, one.stretches
+        if stretches:
+            heard: Sequence[Future] = [
+                submit(stretch_there, key, recording, stretch, keeps, **options)
+                for stretch in stretches
+            ]
+            future = submit(join_there, key, recording, stretches, keeps, *heard, **options)
+        else:
+            future = submit(hear_there, key, self._tasks.work, recording, keeps, **options)
+        self._waiting[future] = one
+        future.add_done_callback(self._done.put)
 
-    def _submitted(self, one: Asked) -> Future[Hearing]:
-        try:
-            return self._pool.submit(self._work, one.recording)
-        except BrokenProcessPool as exc:
-            future: Future[Hearing] = Future()
-            future.set_exception(exc)
-            return future
+    def _next(self) -> tuple[Asked, Hearing | Died]:
+        """Return what is done next, once it is a recording that no worker has refused."""
+        while True:
+            future = self._wait()
+            one = self._waiting.pop(future)
+            error = None if future.status == "finished" else future.exception()
+            if error is None:
+                return one, future.result()
+            if _is_death(error):
+                return one, Died()
+            if not isinstance(error, RefusedError):
+                raise error
+            before = set(self._cluster.refused)
+            self._cluster.check()
+            for address in self._cluster.refused.keys() - before:
+                self._warn(f"the worker {address} {error}: it is not used")
+            self._submit(one)
+
+    def _wait(self) -> Future:
+        while True:
+            try:
+                future = self._done.get(timeout=LOOKS_S)
+            except queue.Empty:
+                future = None
+            if not self._cluster.is_there or (future is not None and future.cancelled()):
+                raise UserError(
+                    "the scheduler of the workers is gone; what was heard is in the dataset",
+                    suggestion="run it again once there is one",
+                )
+            if future is not None:
+                return future
 
 
-def _is_lost(future: Future[Hearing]) -> bool:
-    return isinstance(future.exception(), BrokenProcessPool)
+def _is_death(error: BaseException) -> bool:
+    """Return whether workers have died on a task."""
+    from distributed import KilledWorker
 
-
-def _ready() -> None:
-    """Show that a process has begun."""
+    return isinstance(error, KilledWorker)

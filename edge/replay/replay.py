@@ -19,7 +19,7 @@ from edge.replay.recordings import Recording
 from edge.replay.replayer import Outcome, Progress, Replayer
 from edge.replay.settings import ReplaySettings
 
-__all__ = ["outcome_in_worker", "process_pool", "replay", "replayer_in_worker"]
+__all__ = ["outcome_in_worker", "replay"]
 
 Work = Callable[[Recording, Path | None], Outcome]
 
@@ -163,13 +163,8 @@ def _end_with_parent() -> None:
     os._exit(1)
 
 
-def replayer_in_worker() -> Replayer:
-    """Return the model of a process that `_start_worker` has begun."""
-    return _worker
-
-
 def outcome_in_worker(recording: Recording, spool: Path | None) -> Outcome:
-    """Return the outcome of a recording in such a process."""
+    """Return the outcome of a recording in a process that `_start_worker` has begun."""
     return _worker.outcome(recording, spool=spool)
 
 

@@ -54,7 +54,7 @@ class Replayer:
 
     def __init__(self, settings: ReplaySettings) -> None:
         self.settings = settings
-        bundles = load_bundles((settings.bundle, *settings.more_bundles))
+        self.bundles = bundles = load_bundles((settings.bundle, *settings.more_bundles))
         self.bundle = bundles[0]
         with known_as(OPTIONS):
             # Before any file is opened: a hop that cannot be.
@@ -72,8 +72,6 @@ class Replayer:
         self._place_species = place_species(
             self.model.bundle, settings.place, key="--lat", species=self._species
         )
-        # Digests of the networks that are asked, each once.
-        self.networks = tuple(dict.fromkeys(bundle.trunk_digest for bundle in bundles))
         self.licences = [
             f"{bundle.manifest.name}: licence {bundle.manifest.licence}"
             for bundle in bundles

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from edge.archive.hearing import Hearing, hear_in_worker
+from edge.archive.hearing import Hearing, hear
 from edge.archive.keeping import Keeps
+from edge.archive.remote import JobKey
 from edge.replay.recordings import Recording
+from edge.replay.replayer import Replayer
 from tests.support.audio import noise, soundscape, write_audio
 from tests.support.bundles import SPEC
 
@@ -73,7 +73,7 @@ def job(*arguments: str | Path) -> Iterator[subprocess.Popen[str]]:
         process.communicate()
 
 
-def deadly(recording: Recording, keeps: Keeps) -> Hearing:
+def deadly(replayer: Replayer, recording: Recording, keeps: Keeps) -> Hearing:
     """Kill this process on a recording that is `LETHAL`, as a lack of memory does; on one that is
     `FATEFUL` for the first time, too.
     """
@@ -82,10 +82,9 @@ def deadly(recording: Recording, keeps: Keeps) -> Hearing:
     if FATEFUL in recording.name and not (seen := Path(f"{recording.file}.seen")).exists():
         seen.touch()
         os.kill(os.getpid(), signal.SIGKILL)
-    return hear_in_worker(recording, keeps)
+    return hear(replayer, recording, keeps)
 
 
-def dies_at_birth(*, workers: int) -> ProcessPoolExecutor:
-    """Return processes that none of them survives to its first recording."""
-    context = multiprocessing.get_context("spawn")
-    return ProcessPoolExecutor(workers, mp_context=context, initializer=os._exit, initargs=(1,))
+def dies_at_birth(key: JobKey) -> None:
+    """End the process before its first recording, as one does that has no memory for a model."""
+    os._exit(1)

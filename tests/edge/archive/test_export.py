@@ -46,11 +46,13 @@ def options(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def dataset(tmp_path_factory: pytest.TempPathFactory, pond: Path, options: list[str]) -> Path:
+def dataset(
+    tmp_path_factory: pytest.TempPathFactory, pond: Path, options: list[str], scheduler: str
+) -> Path:
     """A dataset whose parts are not in the order of the paths."""
     dataset = tmp_path_factory.mktemp("archive") / "dataset"
     for given in (pond / "b", pond):
-        result = run("archive", "hear", given, "--out", dataset, *options)
+        result = run("archive", "hear", given, "--out", dataset, "--scheduler", scheduler, *options)
         assert result.exit_code == 0, result.stderr
     return dataset
 

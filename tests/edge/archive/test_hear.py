@@ -28,9 +28,11 @@ def dataset(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def hear(bundle: Bundle, dataset: Path) -> Run:
+def hear(bundle: Bundle, dataset: Path, scheduler: str) -> Run:
     def run(*arguments: str, out: Path = dataset) -> Result:
         options = ["--bundle", str(bundle.path), "--out", str(out)]
+        if "--workers" not in arguments:
+            options += ["--scheduler", scheduler]
         return CliRunner().invoke(main, ["archive", "hear", *options, *arguments])
 
     return run

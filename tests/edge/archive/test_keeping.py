@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,7 @@ from edge.bundle import Bundle, Label
 from edge.cli import main
 from edge.detect.smoothing import SmoothingConfig
 from edge.replay.formats.base import ReplayResult
-from edge.replay.recordings import Recording, find_recordings
+from edge.replay.recordings import find_recordings
 from edge.replay.replayer import Replayer
 from edge.replay.settings import ReplaySettings
 from edge.types import Detection
@@ -30,6 +31,7 @@ from tests.support.bundles import choir_bundle, tiny_bundle
 from tests.support.containers import audiomoth_blocks
 from tests.support.heads import tiny_head
 
+Heard = Callable[..., Replayer]
 SMOOTHED = SmoothingConfig(slide_s=1.0, boost=1.5, boost_s=5.0)
 
 
@@ -50,11 +52,15 @@ def broken_off(tmp_path: Path) -> str:
     return write_audio(path, np.concatenate([samples, end]), subtype="PCM_16")
 
 
-def heard(out: Path, settings: ReplaySettings, keeps: Keeps, *inputs: str) -> Replayer:
-    replayer = Replayer(settings)
-    job = ArchiveJob(replayer, out, keeps=keeps)
-    assert job.run(find_recordings(inputs).recordings).whole
-    return replayer
+@pytest.fixture
+def heard(scheduler: str) -> Heard:
+    def hear(out: Path, settings: ReplaySettings, keeps: Keeps, *inputs: str) -> Replayer:
+        replayer = Replayer(settings)
+        job = ArchiveJob(replayer, out, keeps=keeps)
+        assert job.run(find_recordings(inputs).recordings, scheduler=scheduler).whole
+        return replayer
+
+    return hear
 
 
 def again(replayer: Replayer, dataset: Path, result: ReplayResult) -> list[Detection]:
@@ -72,7 +78,12 @@ def again(replayer: Replayer, dataset: Path, result: ReplayResult) -> list[Detec
 @pytest.mark.parametrize("smoothing", [SmoothingConfig(), SMOOTHED])
 @pytest.mark.parametrize("kind", ["tiny", "frames", "heads"])
 def test_float32_embeddings_give_the_same_events_again_bit_for_bit(
-    dataset: Path, tmp_path: Path, broken_off: str, smoothing: SmoothingConfig, kind: str
+    heard: Heard,
+    dataset: Path,
+    tmp_path: Path,
+    broken_off: str,
+    smoothing: SmoothingConfig,
+    kind: str,
 ) -> None:
     """Across gaps, dead sound and the frames of a network; for heads on one, too."""
     if kind == "frames":
@@ -98,7 +109,7 @@ def keeps(dataset: Path) -> dict[str, object]:
 
 
 def test_a_new_head_over_stored_answers_gives_what_hearing_gives(
-    dataset: Path, tmp_path: Path, recording: str
+    heard: Heard, dataset: Path, tmp_path: Path, recording: str
 ) -> None:
     trunk = tiny_bundle(tmp_path / "tiny", variant_errors={"fast": 0.0})
     own = Label(label="growler", common_name="Growler")
@@ -114,7 +125,7 @@ def test_a_new_head_over_stored_answers_gives_what_hearing_gives(
 
 @pytest.mark.parametrize("precision", PRECISIONS)
 def test_embeddings_are_as_exact_as_they_say(
-    dataset: Path, bundle: Bundle, recording: str, precision: Precision
+    heard: Heard, dataset: Path, bundle: Bundle, recording: str, precision: Precision
 ) -> None:
     replayer = heard(
         dataset,
@@ -184,15 +195,16 @@ def test_embeddings_of_several_networks_are_one_line(
 
 @pytest.mark.parametrize("table", ["windows", "embeddings"])
 def test_half_a_part_is_heard_again(
-    replayer: Replayer, dataset: Path, tmp_path: Path, table: str
+    scheduler: str, replayer: Replayer, dataset: Path, tmp_path: Path, table: str
 ) -> None:
     files = season(tmp_path, 2)
     both = Keeps(windows=True, embeddings="float16")
     for file in files:
-        ArchiveJob(replayer, dataset, keeps=both).run([Recording(file=file, name=file)])
+        one = find_recordings([file]).recordings
+        ArchiveJob(replayer, dataset, keeps=both).run(one, scheduler=scheduler)
     before = rows(dataset, table)
     (dataset / table / "part-0000001.parquet").unlink()
     found = find_recordings(files).recordings
-    fates = ArchiveJob(replayer, dataset, keeps=both).run(found).fates
+    fates = ArchiveJob(replayer, dataset, keeps=both).run(found, scheduler=scheduler).fates
     assert (fates["heard"], fates["there already"]) == (1, 1)
     assert rows(dataset, table) == before

@@ -15,6 +15,7 @@ import pytest
 
 from edge.archive.hear import ArchiveJob, Summary
 from edge.archive.parts import Parts
+from edge.archive.remote import Tasks
 from edge.archive.status import status_lines
 from edge.bundle import Bundle
 from edge.errors import AudioError, BackendError
@@ -35,6 +36,7 @@ from tests.support.audio import soundscape, write_audio
 from tests.support.disk import small_disk
 
 KILLS, COUNT = 5, 30
+Heard = Callable[..., Summary]
 
 
 @pytest.fixture
@@ -57,8 +59,12 @@ def is_gone(group: int) -> bool:
     return False
 
 
-def heard(replayer: Replayer, out: Path, *inputs: Path | str) -> Summary:
-    return ArchiveJob(replayer, out).run(recordings(*inputs))
+@pytest.fixture
+def heard(scheduler: str) -> Heard:
+    def hear(replayer: Replayer, out: Path, *inputs: Path | str) -> Summary:
+        return ArchiveJob(replayer, out).run(recordings(*inputs), scheduler=scheduler)
+
+    return hear
 
 
 def recordings(*inputs: Path | str) -> list[Recording | AudioError]:
@@ -66,7 +72,7 @@ def recordings(*inputs: Path | str) -> list[Recording | AudioError]:
 
 
 def test_killed_at_any_moment_it_has_the_rows_of_an_undisturbed_run(
-    bundle: Bundle, dataset: Path, tmp_path: Path
+    heard: Heard, bundle: Bundle, dataset: Path, tmp_path: Path
 ) -> None:
     pond = tmp_path / "pond"
     season(pond, COUNT)
@@ -96,7 +102,7 @@ def parts(dataset: Path) -> list[str]:
 
 
 def test_stopped_by_a_signal_it_keeps_what_was_heard(
-    bundle: Bundle, dataset: Path, tmp_path: Path
+    heard: Heard, bundle: Bundle, dataset: Path, tmp_path: Path
 ) -> None:
     season(tmp_path / "pond", COUNT)
     command = (tmp_path / "pond", "--out", dataset, "--bundle", bundle.path, "--hop-s", "0.02")
@@ -109,13 +115,13 @@ def test_stopped_by_a_signal_it_keeps_what_was_heard(
 
 
 def test_a_recording_that_kills_is_quarantined_and_ends_nothing_else(
-    replayer: Replayer, dataset: Path, tmp_path: Path
+    heard: Heard, replayer: Replayer, dataset: Path, tmp_path: Path
 ) -> None:
     pond = tmp_path / "pond"
     season(pond, 5)
     lethal = write_audio(pond / f"20240501_0502_{LETHAL}.wav", soundscape())
     (pond / "strange.wav").write_bytes(b"?")
-    work = ArchiveJob(replayer, dataset, work=deadly)
+    work = ArchiveJob(replayer, dataset, tasks=Tasks(work=deadly))
     assert work.run(recordings(pond), workers=2).fates == {
         "heard": 5,
         "failed": 1,
@@ -135,23 +141,25 @@ def test_a_recording_that_kills_is_quarantined_and_ends_nothing_else(
 
 
 def test_a_worker_that_dies_for_another_reason_costs_nothing(
-    replayer: Replayer, dataset: Path, tmp_path: Path
+    heard: Heard, replayer: Replayer, dataset: Path, tmp_path: Path
 ) -> None:
     pond = tmp_path / "pond"
     season(pond, 6)
     for minute in (1, 4):
         write_audio(pond / f"20240501_05{minute:02}30_{FATEFUL}.wav", soundscape())
-    work = ArchiveJob(replayer, dataset, work=deadly)
+    work = ArchiveJob(replayer, dataset, tasks=Tasks(work=deadly))
     assert work.run(recordings(pond), workers=2).fates == {"heard": 8, "incomplete": 0}
     heard(replayer, tmp_path / "undisturbed", pond)
     assert timeless(dataset) == timeless(tmp_path / "undisturbed")
 
 
 def test_processes_that_never_begin_blame_no_recording(
-    replayer: Replayer, dataset: Path, recording: str, tmp_path: Path
+    replayer: Replayer, dataset: Path, tmp_path: Path
 ) -> None:
+    lethal = write_audio(tmp_path / f"{LETHAL}.wav", soundscape())
+    job = ArchiveJob(replayer, dataset, tasks=Tasks(work=deadly, ready=dies_at_birth))
     with pytest.raises(BackendError, match="die before they have begun"):
-        ArchiveJob(replayer, dataset, pools=dies_at_birth).run(recordings(recording))
+        job.run(recordings(lethal))
     assert rows(dataset, "files") == []
 
 
@@ -174,7 +182,7 @@ def test_two_jobs_on_one_dataset_are_one_line(
 
 @pytest.mark.mount
 def test_a_full_disk_is_one_line_and_the_rest_is_heard_when_there_is_room(
-    bundle: Bundle, replayer: Replayer, tmp_path: Path
+    heard: Heard, bundle: Bundle, replayer: Replayer, tmp_path: Path
 ) -> None:
     pond, disk = tmp_path / "pond", tmp_path / "disk"
     season(pond, 12)
@@ -198,7 +206,7 @@ def test_a_full_disk_is_one_line_and_the_rest_is_heard_when_there_is_room(
 @pytest.mark.parametrize("table", ["detections", "files"])
 @pytest.mark.parametrize("damage", ["gone", "empty", "cut", "older"])
 def test_half_a_part_is_heard_again(
-    replayer: Replayer, dataset: Path, tmp_path: Path, table: str, damage: str
+    heard: Heard, replayer: Replayer, dataset: Path, tmp_path: Path, table: str, damage: str
 ) -> None:
     """As between any two steps of a job, or on a disk that has lost what was on it."""
     files = season(tmp_path / "pond", 3)

@@ -1,0 +1,138 @@
+"""Workers by Dask's `distributed`: on this machine, or those of a cluster that is there already."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+from edge.archive.remote import RemoteJob, refusal
+from edge.errors import ConfigError, UserError
+from edge.extras import how_to_install
+
+__all__ = ["Cluster", "cluster_at", "local_cluster"]
+
+REACHED_S = 15.0  # within which a scheduler must answer
+FIRST_WORKER_S = 60.0
+CLOSED_S = 10.0
+LOCAL = {
+    # The first death is told at once: who dies is then asked again alone.
+    "distributed.scheduler.allowed-failures": 0,
+    "distributed.scheduler.worker-saturation": 1.0,
+    "distributed.worker.memory.terminate": False,
+    "distributed.worker.profile.enabled": False,
+    "distributed.admin.large-graph-warning-threshold": "1 GB",
+}
+
+
+class Cluster:
+    """What a job needs of a cluster: workers that have the job, and run this very program."""
+
+    def __init__(self, client: Any, job: RemoteJob, *, key: str) -> None:
+        self.client = client
+        self.job_key = job.key
+        self.refused: dict[str, str] = {}
+        self._key = key
+        client.register_plugin(_plugin(job), name=f"edge-{job.key.digest}")
+        self.check()
+
+    def check(self) -> None:
+        """See which workers refuse; raises `ConfigError` where all of them do."""
+        found = self.client.run(refusal, self.job_key.code, on_error="return")
+        for address, reason in found.items():
+            if reason is not None:
+                # A program of another version may not even know what it was asked.
+                said = reason if isinstance(reason, str) else f"runs another program ({reason})"
+                self.refused[address] = said
+        if found and not found.keys() - self.refused.keys():
+            address, reason = next(iter(self.refused.items()))
+            raise ConfigError(f"the worker {address} {reason}", key=self._key)
+
+    @property
+    def allowed(self) -> list[str] | None:
+        """The workers that may be asked; None where all of them may."""
+        if not self.refused:
+            return None
+        return [address for address in self._workers() if address not in self.refused]
+
+    @property
+    def threads(self) -> int:
+        """How many tasks can run at once."""
+        threads = self.client.nthreads()
+        return sum(count for address, count in threads.items() if address not in self.refused)
+
+    @property
+    def is_there(self) -> bool:
+        """Whether the scheduler can be reached."""
+        status: str = self.client.status
+        return status == "running"
+
+    def _workers(self) -> list[str]:
+        return list(self.client.scheduler_info(n_workers=-1)["workers"])
+
+
+@contextmanager
+def local_cluster(job: RemoteJob, *, workers: int) -> Iterator[Cluster]:
+    """Give so many processes of this machine, each with one thread; they end with this one."""
+    _check_installed()
+    with ExitStack() as stack:
+        dask: Any = importlib.import_module("dask")
+        stack.enter_context(dask.config.set(LOCAL))
+        distributed: Any = importlib.import_module("distributed")
+        _quieten()
+        cluster = distributed.LocalCluster(
+            n_workers=workers,
+            threads_per_worker=1,
+            memory_limit=0,
+            dashboard_address="127.0.0.1:0",
+            silence_logs=logging.CRITICAL,
+        )
+        stack.callback(cluster.close, timeout=CLOSED_S)
+        client = stack.enter_context(distributed.Client(cluster, set_as_default=False))
+        yield Cluster(client, job, key="--workers")
+
+
+@contextmanager
+def cluster_at(address: str, job: RemoteJob) -> Iterator[Cluster]:
+    """Give the workers of the scheduler at `address`, which stay when this is done.
+
+    Raises `ConfigError` where it cannot be reached, has no workers, or all of them run another
+    version of this program.
+    """
+    _check_installed()
+    distributed: Any = importlib.import_module("distributed")
+    _quieten()
+    try:
+        client = distributed.Client(address, timeout=REACHED_S, set_as_default=False)
+    except (OSError, ValueError, TimeoutError) as exc:
+        reason = f"no scheduler can be reached there ({exc})"
+        raise ConfigError(reason, key="--scheduler", value=address) from exc
+    with client:
+        try:
+            client.wait_for_workers(1, timeout=FIRST_WORKER_S)
+        except TimeoutError as exc:
+            reason = f"has had no worker for {FIRST_WORKER_S:.0f} s"
+            raise ConfigError(reason, key="--scheduler", value=address) from exc
+        yield Cluster(client, job, key=f"--scheduler = {address}")
+
+
+def _quieten() -> None:
+    """Leave it to this program to say, in its words, what is wrong with a cluster."""
+    for name in ("distributed", "distributed.client"):
+        logging.getLogger(name).setLevel(logging.CRITICAL + 1)
+
+
+def _check_installed() -> None:
+    try:
+        importlib.import_module("distributed")
+    except ImportError as exc:
+        raise UserError(f"edge archive needs distributed ({how_to_install('archive')})") from exc
+
+
+def _plugin(job: RemoteJob) -> Any:
+    """Return what leaves a job with every worker, those that come later among them."""
+    from edge.archive.plugin import JobPlugin
+
+    return JobPlugin(job)

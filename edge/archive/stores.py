@@ -1,0 +1,132 @@
+"""Recordings in object stores, by fsspec: what is there, and a copy while one is heard."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path, PurePosixPath
+from typing import Any
+from urllib.parse import urlsplit
+
+from edge.archive.fingerprint import Fingerprint
+from edge.errors import AudioError, ConfigError, UserError
+from edge.extras import how_to_install
+from edge.replay.recordings import Recording
+from edge.sources.file import AUDIO_SUFFIXES
+
+__all__ = ["at_hand", "is_remote", "listed"]
+
+URL = re.compile(r"[a-z][a-z0-9+.-]+://")
+PATTERN = re.compile(r"[*?\[]")
+COPIED_BYTES = 1 << 20  # at a time
+ETAGS = ("ETag", "etag", "content_md5", "md5Hash")
+
+
+def is_remote(text: str) -> bool:
+    """Return whether an input stands in an object store, as s3://bucket/folder does."""
+    return URL.match(text) is not None
+
+
+def listed(url: str) -> dict[str, Fingerprint]:
+    """Return the recordings that a URL, a pattern or a folder there names, sorted, each with its
+    fingerprint.
+
+    Raises `ConfigError` where the store cannot be reached or denies, or where nothing is there.
+    """
+    system, path = _system(url)
+    scheme = url.partition("://")[0]
+    with _blamed(url):
+        found = _infos(system, path)
+    prints = {
+        f"{scheme}://{name}": _fingerprint(info)
+        for name, info in sorted(found.items())
+        if PurePosixPath(name).suffix.lower() in AUDIO_SUFFIXES
+    }
+    if not prints:
+        raise ConfigError("no recording is there", key="INPUT", value=url)
+    return prints
+
+
+@contextmanager
+def at_hand(recording: Recording) -> Iterator[Recording]:
+    """Give a recording as a file of this machine: itself, or a copy of the same name and time.
+
+    Raises `AudioError` where it cannot be read.
+    """
+    if not is_remote(recording.file):
+        yield recording
+        return
+    with tempfile.TemporaryDirectory(prefix="edge-archive-") as folder:
+        file = Path(folder, PurePosixPath(urlsplit(recording.file).path).name)
+        try:
+            system, path = _system(recording.file)
+            _copy(system, path, file)
+        except (OSError, UserError) as exc:
+            raise AudioError(f"{recording.name}: cannot be read ({exc})") from exc
+        yield replace(recording, file=str(file))
+
+
+def _copy(system: Any, path: str, file: Path) -> None:
+    modified = _modified(system.info(path))
+    with system.open(path, "rb") as source, file.open("wb") as copy:
+        shutil.copyfileobj(source, copy, COPIED_BYTES)
+    if modified is not None:
+        os.utime(file, (modified.timestamp(), modified.timestamp()))
+
+
+def _system(url: str) -> tuple[Any, str]:
+    try:
+        fsspec: Any = importlib.import_module("fsspec")
+    except ImportError as exc:
+        raise UserError(f"{url}: needs fsspec ({how_to_install('archive')})") from exc
+    try:
+        system, path = fsspec.core.url_to_fs(url)
+    except ImportError as exc:
+        scheme = url.partition("://")[0]
+        raise UserError(f"{url}: {exc} ({how_to_install(scheme)})") from exc
+    except ValueError as exc:
+        raise ConfigError(f"is no place that can be read ({exc})", key="INPUT", value=url) from exc
+    return system, str(path)
+
+
+def _infos(system: Any, path: str) -> dict[str, Mapping[str, Any]]:
+    if PATTERN.search(path):
+        found = system.glob(path, detail=True)
+    elif system.isdir(path):
+        found = system.find(path, detail=True)
+    else:
+        found = {path: system.info(path)}
+    return {name: info for name, info in found.items() if info.get("type") != "directory"}
+
+
+@contextmanager
+def _blamed(url: str) -> Iterator[None]:
+    """Say which input an object store has refused."""
+    try:
+        yield
+    except PermissionError as exc:
+        raise ConfigError(f"the store denies it ({exc})", key="INPUT", value=url) from exc
+    except FileNotFoundError as exc:
+        raise ConfigError("no recording is there", key="INPUT", value=url) from exc
+    except Exception as exc:  # each store's library has errors of its own
+        raise ConfigError(
+            f"the store cannot be read ({type(exc).__name__}: {exc})", key="INPUT", value=url
+        ) from exc
+
+
+def _fingerprint(info: Mapping[str, Any]) -> Fingerprint:
+    etag = next((str(info[name]).strip('"') for name in ETAGS if info.get(name)), None)
+    modified = _modified(info) if etag is None else None
+    return Fingerprint(size_bytes=int(info.get("size") or 0), modified_utc=modified, etag=etag)
+
+
+def _modified(info: Mapping[str, Any]) -> datetime | None:
+    found = info.get("LastModified") or info.get("mtime") or info.get("last_modified")
+    return found if isinstance(found, datetime) and found.tzinfo is not None else None

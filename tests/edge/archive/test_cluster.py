@@ -1,0 +1,165 @@
+"""The workers of a cluster that is there already: what they hear, survive and refuse."""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+
+from edge.archive.hear import ArchiveJob
+from edge.archive.keeping import Keeps
+from edge.archive.parts import Parts
+from edge.bundle import Bundle
+from edge.cli import main
+from edge.replay.recordings import find_recordings
+from edge.replay.replayer import Replayer
+from edge.replay.settings import ReplaySettings
+from tests.support.archives import job, rows, season, timeless
+from tests.support.audio import soundscape, write_audio
+from tests.support.clusters import ROOT, DaskCluster, dask_cluster
+
+COUNT = 24
+VICTIMS = ["client", "worker", "scheduler", "worker", "client", "scheduler"]
+HOP_S = "0.05"
+
+
+@pytest.fixture
+def dataset(tmp_path: Path) -> Path:
+    return tmp_path / "dataset"
+
+
+def until(condition: Callable[[], bool], within_s: float = 90.0) -> None:
+    ends_s = time.monotonic() + within_s
+    while not condition():
+        assert time.monotonic() < ends_s
+        time.sleep(0.02)
+
+
+def hear(dataset: Path, scheduler: str, *arguments: str | Path) -> Result:
+    command = ["archive", "hear", "--out", dataset, "--scheduler", scheduler, *arguments]
+    return CliRunner().invoke(main, list(map(str, command)))
+
+
+def test_a_long_recording_is_cut_among_workers_and_is_the_same(
+    bundle: Bundle, dataset: Path, scheduler: str, tmp_path: Path
+) -> None:
+    long = write_audio(tmp_path / "20240501_050000.wav", np.concatenate([soundscape()] * 4))
+    options = (long, "--bundle", bundle.path, "--hop-s", "0.5", "--windows", "--embeddings")
+    assert hear(dataset, scheduler, *options, "float32", "--task", "7").exit_code == 0
+    one = tmp_path / "one"
+    assert hear(one, scheduler, *options, "float32", "--task", "1000").exit_code == 0
+    for table in ("windows", "embeddings"):
+        assert rows(dataset, table) == rows(one, table)
+    assert timeless(dataset) == timeless(one)
+    assert len(rows(dataset, "detections")) > 10
+
+
+def kill_one(cluster: DaskCluster, dice: random.Random) -> None:
+    """Kill a worker, as the kernel does that has no memory left."""
+    pids = cluster.worker_pids()
+    if pids:
+        os.kill(dice.choice(pids), signal.SIGKILL)
+
+
+def kill_scheduler(cluster: DaskCluster) -> None:
+    os.kill(cluster.scheduler.pid, signal.SIGKILL)
+    cluster.scheduler.wait()
+
+
+def test_whatever_is_killed_its_rows_are_those_of_an_undisturbed_run(
+    bundle: Bundle, dataset: Path, scheduler: str, tmp_path: Path
+) -> None:
+    """The client, a worker, the scheduler: at any moment, in any order."""
+    pond = tmp_path / "pond"
+    season(pond, COUNT)
+    long = write_audio(pond / "20240502_050000.wav", np.concatenate([soundscape()] * 3))
+    options = ("--bundle", bundle.path, "--hop-s", HOP_S, "--task", "9")
+    dice = random.Random(7)
+    with dask_cluster(tmp_path / "cluster", workers=2) as cluster:
+        for victim in dice.sample(VICTIMS, len(VICTIMS)):
+            command = (pond, "--out", dataset, "--scheduler", cluster.address, *options)
+            before = len(Parts(dataset).names())
+            with job(*command) as process:
+                until(lambda: len(Parts(dataset).names()) > before or process.poll() is not None)  # noqa: B023
+                time.sleep(dice.uniform(0.0, 0.1))
+                if victim == "worker":
+                    kill_one(cluster, dice)
+                    time.sleep(dice.uniform(0.0, 1.0))
+                elif victim == "scheduler":
+                    kill_scheduler(cluster)
+                    _, said = process.communicate(timeout=60)
+                    if process.returncode:
+                        assert "the scheduler of the workers is gone" in said
+                        assert said.count("\n") == 1, said
+                    cluster.restart()
+        with job(pond, "--out", dataset, "--scheduler", cluster.address, *options) as process:
+            _, said = process.communicate(timeout=120)
+        assert process.returncode == 0, said
+    assert hear(tmp_path / "undisturbed", scheduler, pond, *options[:4]).exit_code == 0
+    assert timeless(dataset) == timeless(tmp_path / "undisturbed")
+    assert len({row["path"] for row in rows(dataset, "files")}) == COUNT + 1
+    assert long in {row["path"] for row in rows(dataset, "files")}
+
+
+@pytest.fixture
+def other_program(tmp_path: Path) -> Path:
+    """This program in another version."""
+    shutil.copytree(ROOT / "edge", tmp_path / "other" / "edge")
+    (tmp_path / "other" / "edge" / "later.py").write_text('"""A later file."""\n')
+    return tmp_path / "other"
+
+
+def test_a_worker_of_another_version_is_refused(
+    bundle: Bundle, dataset: Path, tmp_path: Path, other_program: Path
+) -> None:
+    """Alone it is one line; beside another, the other one hears all."""
+    pond = tmp_path / "pond"
+    season(pond, 3)
+    options = (pond, "--bundle", bundle.path)
+    with dask_cluster(tmp_path / "cluster", workers=0) as cluster:
+        cluster.start_worker(code=other_program)
+        refused = hear(dataset, cluster.address, *options)
+        assert (refused.exit_code, refused.stderr.count("\n")) == (2, 1)
+        assert "runs another version of this program (code " in refused.stderr
+        cluster.start_worker()
+        until(lambda: len(cluster.worker_pids()) == 2)
+        time.sleep(2.0)
+        result = hear(dataset, cluster.address, *options)
+        assert result.exit_code == 0, result.stderr
+        assert result.stderr.count(": it is not used") == 1
+        assert "3 heard" in result.stderr
+
+
+def test_the_bundle_travels(dataset: Path, tmp_path: Path, bundle: Bundle, scheduler: str) -> None:
+    """What a worker hears with is what the client has, not what stands at the same place there."""
+    moved = tmp_path / "moved"
+    shutil.copytree(bundle.path, moved)
+    replayer = Replayer(ReplaySettings(bundle=moved))
+    shutil.move(moved, tmp_path / "away")
+    replayer.bundles = [_at(replayer.bundles[0], tmp_path / "away")]
+    recording = write_audio(tmp_path / "20240501_050000.wav", soundscape())
+    found = find_recordings([recording]).recordings
+    summary = ArchiveJob(replayer, dataset, keeps=Keeps()).run(found, scheduler=scheduler)
+    assert summary.fates["heard"] == 1
+    assert len(rows(dataset, "detections")) == len(replayer.replay(recording).detections)
+
+
+def _at(bundle: Bundle, path: Path) -> Bundle:
+    return replace(bundle, path=path)
+
+
+def test_no_scheduler_is_one_line(bundle: Bundle, dataset: Path, recording: str) -> None:
+    for address in ("tcp://127.0.0.1:9", "nonsense"):
+        result = hear(dataset, address, recording, "--bundle", bundle.path)
+        assert (result.exit_code, result.stderr.count("\n")) == (2, 1), result.stderr
+        assert f"--scheduler = {address}: no scheduler can be reached there" in result.stderr
+    assert not dataset.exists()

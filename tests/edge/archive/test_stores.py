@@ -1,0 +1,153 @@
+"""Recordings in an object store: a real server of S3 on loopback."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from moto.server import ThreadedMotoServer
+
+from edge.bundle import Bundle
+from tests.support.archives import rows, season
+from tests.support.clusters import ROOT
+
+BUCKET = "season"
+OURS = ("path", "site", "heard_utc", "modified_utc", "head_sha256", "etag", "size_bytes")
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[str]:
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+@pytest.fixture
+def environment(server: str, tmp_path: Path) -> dict[str, str]:
+    return {
+        **os.environ,
+        "PYTHONPATH": str(ROOT),
+        "HOME": str(tmp_path),
+        "AWS_ENDPOINT_URL": server,
+        "AWS_ACCESS_KEY_ID": "key",
+        "AWS_SECRET_ACCESS_KEY": "secret",
+        "AWS_DEFAULT_REGION": "us-east-1",
+    }
+
+
+def python(environment: dict[str, str], code: str, *arguments: str) -> None:
+    command = [sys.executable, "-c", code, *arguments]
+    subprocess.run(command, env=environment, check=True, timeout=60)
+
+
+UPLOAD = """
+import sys, s3fs
+system = s3fs.S3FileSystem()
+if not system.exists(sys.argv[1]):
+    system.mkdir(sys.argv[1])
+for file in sys.argv[3:]:
+    system.put_file(file, f"{sys.argv[1]}/{sys.argv[2]}/{file.rpartition('/')[2]}")
+"""
+
+
+def hear(
+    environment: dict[str, str], out: Path, *arguments: Any
+) -> subprocess.CompletedProcess[str]:
+    command = ["-m", "edge.cli", "archive", "hear", "--out", out, *arguments]
+    return subprocess.run(
+        [sys.executable, *map(str, command)],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+
+
+def sound_of(dataset: Path, table: str) -> list[dict[str, Any]]:
+    found = [
+        {name: cell for name, cell in row.items() if name not in OURS}
+        for row in rows(dataset, table)
+    ]
+    return sorted(found, key=repr)
+
+
+def test_what_stands_in_a_store_is_heard_as_what_stands_here(
+    bundle: Bundle, environment: dict[str, str], tmp_path: Path
+) -> None:
+    files = season(tmp_path / "pond", 3)
+    python(environment, UPLOAD, BUCKET, "2024/pond", *files)
+    python(environment, UPLOAD, BUCKET, "2024/notes", __file__)
+    options = ("--bundle", bundle.path, "--hop-s", "0.5")
+    there, here = tmp_path / "there", tmp_path / "here"
+    result = hear(environment, there, f"s3://{BUCKET}/2024", *options)
+    assert result.returncode == 0, result.stderr
+    assert hear(environment, here, tmp_path / "pond", *options).returncode == 0
+    for table in ("detections", "files"):
+        assert sound_of(there, table) == sound_of(here, table)
+    found = rows(there, "files")
+    assert [row["path"] for row in found] == [
+        f"s3://{BUCKET}/2024/pond/{os.path.basename(file)}" for file in files
+    ]
+    assert {row["site"] for row in found} == {"pond"}
+    assert all(len(row["etag"]) == 32 and row["head_sha256"] is None for row in found)
+
+    python(environment, UPLOAD, BUCKET, "2024/pond", files[1])  # the same content, a later time
+    changed = tmp_path / os.path.basename(files[2])
+    changed.write_bytes(Path(files[0]).read_bytes())
+    python(environment, UPLOAD, BUCKET, "2024/pond", str(changed))
+    result = hear(environment, there, f"s3://{BUCKET}/**/*.wav", *options)
+    assert "2 there already, 1 heard" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ("s3://nowhere/season", "INPUT = s3://nowhere/season: no recording is there"),
+        ("nonsense://a/b", "INPUT = nonsense://a/b: is no place that can be read ("),
+        ("/nowhere/*.wav", "INPUT = /nowhere/*.wav: no file has a name like this"),
+    ],
+)
+def test_what_is_not_there_is_one_line(
+    bundle: Bundle, environment: dict[str, str], tmp_path: Path, given: str, said: str
+) -> None:
+    result = hear(environment, tmp_path / "dataset", given, "--bundle", bundle.path)
+    assert (result.returncode, result.stderr.count("\n")) == (2, 1), result.stderr
+    assert said in result.stderr
+    assert not (tmp_path / "dataset").exists()
+
+
+def test_a_store_that_denies_is_one_line(
+    bundle: Bundle, server: str, tmp_path: Path, environment: dict[str, str]
+) -> None:
+    place = f"s3://{BUCKET}/2024"
+    options = (place, "--bundle", bundle.path)
+    keyless = {k: v for k, v in environment.items() if not k.startswith("AWS_")}
+    keyless |= {"AWS_ENDPOINT_URL": server, "AWS_EC2_METADATA_DISABLED": "true"}
+    result = hear(keyless, tmp_path / "dataset", *options)
+    assert "the store cannot be read (NoCredentialsError: " in result.stderr
+    assert (result.returncode, result.stderr.count("\n")) == (2, 1)
+    only_known_keys(server, after="0")
+    try:
+        result = hear(environment, tmp_path / "dataset", *options)
+    finally:
+        only_known_keys(server, after="inf")
+    assert result.stderr.startswith(f"error: INPUT = {place}: the store denies it (")
+    assert (result.returncode, result.stderr.count("\n")) == (2, 1)
+
+
+def only_known_keys(server: str, *, after: str) -> None:
+    """Let the server ask for keys that it knows, after so many requests."""
+    address, kind = f"{server}/moto-api/reset-auth", {"Content-Type": "text/plain"}
+    request = urllib.request.Request(address, after.encode(), kind)
+    with urllib.request.urlopen(request) as answer:
+        assert answer.status == 200
