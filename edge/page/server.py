@@ -14,6 +14,7 @@ import ssl
 import tempfile
 import threading
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -88,8 +89,6 @@ def serve(place: Place, served: Served, *, say: Callable[[str], None]) -> None:
     app = create_app(place, access=access)
     if context is None and not served.loopback:
         log.warning("the password goes over the network in the clear: give --cert and --key")
-    scheme = "http" if context is None else "https"
-    say(f"{scheme}://{_shown(served.address)}:{served.port}/")
     options: dict[str, Any] = {
         "threads": THREADS,
         "connection_limit": CONNECTIONS,
@@ -97,35 +96,42 @@ def serve(place: Place, served: Served, *, say: Callable[[str], None]) -> None:
         "max_request_body_size": MOST_REQUEST_BYTES,
         "ident": None,
     }
-    try:
-        if context is None:
-            waitress.serve(app, host=served.address, port=served.port, **options)
-        else:
-            _serve_tls(app, served, context, options)
-    except OSError as exc:
-        reason = f"cannot be listened at, port {served.port} ({exc.strerror or exc})"
-        raise ConfigError(reason, key="--address", value=served.address) from exc
+    with ExitStack() as parts:
+        try:
+            if context is None:
+                server = waitress.create_server(
+                    app, host=served.address, port=served.port, **options
+                )
+            else:
+                server = _behind_tls(app, served, context, options, parts)
+        except OSError as exc:
+            reason = f"cannot be listened at, port {served.port} ({exc.strerror or exc})"
+            raise ConfigError(reason, key="--address", value=served.address) from exc
+        parts.callback(server.close)
+        scheme = "http" if context is None else "https"
+        say(f"{scheme}://{_shown(served.address)}:{served.port}/")
+        server.run()
 
 
 def _shown(address: str) -> str:
     return f"[{address}]" if ":" in address else address
 
 
-def _serve_tls(app: Any, served: Served, context: ssl.SSLContext, options: dict[str, Any]) -> None:
+def _behind_tls(
+    app: Any, served: Served, context: ssl.SSLContext, options: dict[str, Any], parts: ExitStack
+) -> Any:
+    """Return waitress in a folder of its own, with TLS before it; raises OSError."""
     import waitress
 
-    with tempfile.TemporaryDirectory(prefix="edge-page-") as folder:
-        behind = str(Path(folder) / "http")
-        server = waitress.create_server(
-            app, unix_socket=behind, unix_socket_perms="600", url_scheme="https", **options
-        )
-        relay = _Relay(served, context, behind)
-        threading.Thread(target=relay.run, name="tls", daemon=True).start()
-        relay.wait()
-        try:
-            server.run()
-        finally:
-            server.close()
+    folder = parts.enter_context(tempfile.TemporaryDirectory(prefix="edge-page-"))
+    behind = str(Path(folder) / "http")
+    server = waitress.create_server(
+        app, unix_socket=behind, unix_socket_perms="600", url_scheme="https", **options
+    )
+    relay = _Relay(served, context, behind)
+    threading.Thread(target=relay.run, name="tls", daemon=True).start()
+    relay.wait()
+    return server
 
 
 class _Relay:

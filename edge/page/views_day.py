@@ -18,6 +18,7 @@ from edge.page.listing import write_text
 from edge.page.status import status_of
 from edge.store.events import Question, known_labels, select
 from edge.store.reading import reading
+from edge.terminal import SPELLED_OUT
 
 __all__ = ["question_of", "table_file", "views"]
 
@@ -78,14 +79,19 @@ def day_file(on: date, form: str) -> Response:
 
 
 def table_file(db: sqlite3.Connection, question: Question, *, form: str, name: str) -> Response:
-    """Return the events that are asked for as a file, made beside the memory."""
-    if form not in MIME:
+    """Return the events that are asked for as a file."""
+    if form not in ("csv", "jsonl", "raven"):
         raise NotFound
-    file = tempfile.TemporaryFile("w+b")  # noqa: SIM115 - it is closed by the response
-    text = io.TextIOWrapper(file, "utf-8", "surrogateescape", newline="", write_through=True)
-    events = select(db, question)
-    write_text(events, text, form, place=here().place, local_time=True)  # type: ignore[arg-type]
-    text.detach()
+    # Beside the memory; the response closes it.
+    file = tempfile.TemporaryFile("w+b")  # noqa: SIM115
+    try:
+        text = io.TextIOWrapper(file, "utf-8", SPELLED_OUT, newline="", write_through=True)
+        events = select(db, question)
+        write_text(events, text, form, place=here().place, local_time=True)
+        text.detach()
+    except BaseException:
+        file.close()
+        raise
     file.seek(0)
     suffix = "txt" if form == "raven" else form
     return send_file(

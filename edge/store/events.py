@@ -15,7 +15,7 @@ from typing import Any
 
 from edge.bundle.labels import check_label
 from edge.clock import rfc3339
-from edge.errors import SpecError
+from edge.errors import SpecError, one_line
 from edge.store.dating import UNDATABLE, time_of
 from edge.store.payloads import parsed
 from edge.types import Score
@@ -169,7 +169,9 @@ def event_of(number: int, payload: object) -> StoredEvent | None:
     except UNDATABLE:
         return None
     id, label = content.get("id"), _label(content.get("label"))
-    if not (isinstance(id, str) and id) or (label is None and content.get("label") is not None):
+    if not (isinstance(id, str) and id and id.isprintable()) or (
+        label is None and content.get("label") is not None
+    ):
         return None
     return StoredEvent(
         number=number,
@@ -207,7 +209,7 @@ def _label(value: object) -> str | None:
 
 
 def _text(value: object) -> str:
-    return value if isinstance(value, str) else ""
+    return one_line(value) if isinstance(value, str) else ""
 
 
 def _number(value: object) -> float | None:

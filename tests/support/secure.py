@@ -11,7 +11,7 @@ from typing import Any
 
 import paho.mqtt.client as mqtt
 
-__all__ = ["client_tls", "example_broker", "identify"]
+__all__ = ["certificates", "client_tls", "example_broker", "identify"]
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "deploy" / "mosquitto"
 # Settings that `Broker` makes by itself.

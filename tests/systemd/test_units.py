@@ -15,7 +15,7 @@ pytestmark = pytest.mark.systemd
 @pytest.fixture
 def units(root: Path, tmp_path: Path) -> Path:
     """Both units and the drop-in, with programs that are there: verify looks for them."""
-    for name in ("edge.service", "edge-compile.service"):
+    for name in ("edge.service", "edge-compile.service", "edge-page.service"):
         text = (root / "systemd" / name).read_text(encoding="utf-8")
         (tmp_path / name).write_text(
             re.sub(r"^ExecStart=(-?)\S+", r"ExecStart=\1/bin/true", text, flags=re.MULTILINE),
@@ -28,7 +28,7 @@ def units(root: Path, tmp_path: Path) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize("unit", ["edge-compile.service", "edge.service"])
+@pytest.mark.parametrize("unit", ["edge-compile.service", "edge.service", "edge-page.service"])
 def test_verify_finds_nothing(units: Path, unit: str) -> None:
     command, environ = (
         ["systemd-analyze", "verify", unit],
@@ -38,16 +38,17 @@ def test_verify_finds_nothing(units: Path, unit: str) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
-def test_the_builder_is_hardened(units: Path) -> None:
+@pytest.mark.parametrize("unit", ["edge-compile", "edge-page"])
+def test_the_others_are_hardened(units: Path, unit: str) -> None:
     command = [
         "systemd-analyze",
         "security",
         "--offline=true",
         "--no-pager",
-        str(units / "edge-compile.service"),
+        str(units / f"{unit}.service"),
     ]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
-    match = re.search(r"exposure level for edge-compile\.service: ([\d.]+)", done.stdout)
+    match = re.search(rf"exposure level for {unit}\.service: ([\d.]+)", done.stdout)
     assert match is not None, done.stderr
     assert float(match[1]) <= 1.5
 
@@ -64,10 +65,17 @@ def test_both_are_one_user_who_shares_one_cache(root: Path) -> None:
     assert {"DynamicUser=yes", "CacheDirectory=edge-monitor"} <= set(recorder)
 
 
+def test_the_page_is_of_the_same_user_and_writes_nothing_but_answers(root: Path) -> None:
+    page = (root / "systemd/edge-page.service").read_text(encoding="utf-8").splitlines()
+    state = "/var/lib/private/edge-monitor"
+    assert {"User=edge", "DynamicUser=yes", "StateDirectoryMode=0700"} <= set(page)
+    assert {f"ReadOnlyPaths={state}", f"ReadWritePaths={state}/labels"} <= set(page)
+
+
 def test_nothing_needs_the_builder(root: Path) -> None:
     lines = [
         line
-        for name in ("edge.service", "edge-compile.service")
+        for name in ("edge.service", "edge-compile.service", "edge-page.service")
         for line in (root / "systemd" / name).read_text().splitlines()
     ]
     assert not [

@@ -1,0 +1,159 @@
+"""A real browser walks through the page, and takes pictures of it for people to look at.
+
+With EDGE_PICTURES=FOLDER the pictures are kept there.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from datetime import datetime, timezone
+from pathlib import Path
+
+import pytest
+from selenium import webdriver
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.remote.webelement import WebElement
+from selenium.webdriver.support.ui import WebDriverWait
+
+from edge.page.answers import Answers
+from tests.support.heard import heard_recorder
+from tests.support.page_process import PageProcess, page_process
+
+PHONE, DESKTOP = (390, 844), (1200, 900)
+QUIET = (
+    *("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
+    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+    *("--disable-dev-shm-usage", "--autoplay-policy=no-user-gesture-required", "--mute-audio"),
+)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("recorder")
+    heard_recorder(folder, now=datetime.now(timezone.utc), days=2, clips=12)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def page(folder: Path) -> Iterator[PageProcess]:
+    with page_process(folder / "edge.yaml") as page:
+        yield page
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chrome]:
+    options = webdriver.ChromeOptions()
+    for option in (*QUIET, f"--user-data-dir={tmp_path_factory.mktemp('profile')}"):
+        options.add_argument(option)
+    options.binary_location = shutil.which("chromium") or ""
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    service = webdriver.ChromeService(shutil.which("chromedriver") or "chromedriver")
+    driver = webdriver.Chrome(options=options, service=service)
+    try:
+        yield driver
+    finally:
+        driver.quit()
+
+
+def found(browser: webdriver.Chrome, css: str) -> WebElement:
+    return WebDriverWait(browser, 10).until(lambda b: b.find_element(By.CSS_SELECTOR, css))
+
+
+def press(browser: webdriver.Chrome, keys: str) -> None:
+    found(browser, "body").send_keys(keys)
+
+
+def resize(browser: webdriver.Chrome, size: tuple[int, int]) -> None:
+    """Show as much as a phone or a screen does, whatever windows may be."""
+    metrics = {"width": size[0], "height": size[1], "deviceScaleFactor": 1, "mobile": False}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+
+
+def complaints(browser: webdriver.Chrome) -> list[str]:
+    """What the browser has to say of the page: scripts that fail, and what the policy forbids."""
+    return [entry["message"] for entry in browser.get_log("browser")]
+
+
+def test_from_today_to_an_answer_by_keys_alone(
+    browser: webdriver.Chrome, page: PageProcess, folder: Path
+) -> None:
+    resize(browser, DESKTOP)
+    browser.get(page.address)
+    first = found(browser, ".events li.known a")
+    name = first.find_element(By.CLASS_NAME, "name").text
+    first.send_keys(Keys.ENTER)
+    assert found(browser, "h1").text.startswith(name)
+    event = browser.current_url.rpartition("/")[2]
+    found(browser, "#who").send_keys("Ada")
+    found(browser, "#who").send_keys(Keys.ESCAPE)
+    press(browser, "r")
+    assert "Kept" in found(browser, ".done").text
+    assert "Right, says Ada" in found(browser, ".said").text
+    press(browser, "i")
+    field = browser.switch_to.active_element
+    assert field.get_attribute("id") == "label"
+    field.send_keys("Little Owl", Keys.ENTER)
+    WebDriverWait(browser, 10).until(
+        lambda b: "It is Little Owl" in b.find_element(By.CSS_SELECTOR, ".said").text
+    )
+    press(browser, "k")
+    WebDriverWait(browser, 10).until(lambda b: not b.current_url.endswith(f"{event}?said=is"))
+    assert "/event/" in browser.current_url
+    answers = Answers(folder / "labels" / "labels.db")
+    assert [(one.event, one.who, one.label) for one in answers.all()] == [
+        (event, "Ada", "little_owl")
+    ]
+    answers.close()
+    assert complaints(browser) == []
+
+
+def test_the_cursor_follows_the_sound_and_the_picture_is_there(
+    browser: webdriver.Chrome, page: PageProcess
+) -> None:
+    browser.get(page.address)
+    found(browser, ".events li a").click()
+    found(browser, "#picture").click()  # in the middle
+    WebDriverWait(browser, 10).until(
+        lambda b: float(b.find_element(By.ID, "cursor").get_attribute("x1") or 0) > 300
+    )
+    natural = "return document.querySelector('#picture image').getBBox().width"
+    assert browser.execute_script(natural) == 800
+    loaded = (
+        "return performance.getEntriesByType('resource').filter(e => e.name.endsWith('.png'))"
+        ".every(e => e.responseStatus == 200)"
+    )
+    assert browser.execute_script(loaded)
+    assert complaints(browser) == []
+
+
+@pytest.mark.parametrize(("name", "size"), [("phone", PHONE), ("desktop", DESKTOP)])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_no_page_is_wider_than_its_screen(
+    browser: webdriver.Chrome,
+    page: PageProcess,
+    tmp_path: Path,
+    name: str,
+    size: tuple[int, int],
+    scheme: str,
+) -> None:
+    pictures = Path(os.environ.get("EDGE_PICTURES") or tmp_path)
+    resize(browser, size)
+    feature = [{"name": "prefers-color-scheme", "value": scheme}]
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": feature})
+    browser.get(page.address)
+    event = found(browser, ".events li a").get_attribute("href") or ""
+    paths = {"today": "/", "event": event.removeprefix(page.address), "species": "/species"}
+    paths |= {"one-species": "/species/great_tit", "health": "/health", "answers": "/answers"}
+    for path_name, path in paths.items():
+        browser.get(f"{page.address}{path}")
+        found(browser, "h1")
+        width = browser.execute_script("return document.documentElement.scrollWidth")
+        assert width <= size[0], path
+        height = browser.execute_script("return document.documentElement.scrollHeight")
+        resize(browser, (size[0], min(height, 4000)))
+        browser.save_screenshot(str(pictures / f"{path_name}-{name}-{scheme}.png"))
+        resize(browser, size)
+    assert complaints(browser) == []

@@ -1,0 +1,127 @@
+"""The page as a process of its own: its memory, its TLS, its speed on a year of events."""
+
+from __future__ import annotations
+
+import json
+import re
+import ssl
+import statistics
+import subprocess
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+
+import pytest
+
+from edge.clock import rfc3339
+from edge.page.access import write_password
+from edge.store.store import Store
+from tests.support.daemons import write_config
+from tests.support.heard import NOW, heard_recorder
+from tests.support.page_process import page_process
+from tests.support.pages import page_of
+from tests.support.secure import certificates
+from tests.support.store import payload
+
+ROOT = Path(__file__).resolve().parents[3]
+MOST_MB = 80.0
+# Of this machine, which is faster than a board and shared: `edge page` promises 300 ms.
+MOST_S = 0.3
+YEAR_ROWS = 20_000
+
+
+def get(address: str, context: ssl.SSLContext | None = None) -> tuple[int, str, bytes]:
+    with urllib.request.urlopen(address, timeout=20, context=context) as answer:
+        return answer.status, answer.url, answer.read()
+
+
+def test_all_pages_together_take_less_than_a_small_board_can_spare(tmp_path: Path) -> None:
+    config = heard_recorder(tmp_path, now=datetime.now(timezone.utc), days=3, clips=12)
+    with page_process(config) as page:
+        seen: set[str] = set()
+        waiting = ["/", "/answers.csv"]
+        while waiting and len(seen) < 120:
+            path = waiting.pop(0)
+            if path in seen:
+                continue
+            seen.add(path)
+            status, _, content = get(f"{page.address}{path}")
+            assert status == 200
+            links = re.findall(rb'(?:href|src)="(/[^"#]*)', content)
+            waiting += [link.decode().replace("&amp;", "&") for link in links]
+        several = [threading.Thread(target=get, args=(f"{page.address}/",)) for _ in range(6)]
+        for thread in several:
+            thread.start()
+        for thread in several:
+            thread.join()
+        assert {"/species", "/health"} <= seen
+        assert any(path.endswith("spectrogram.png") for path in seen)
+        assert page.most_mb <= MOST_MB
+
+
+def test_over_tls_the_password_opens_it(tmp_path: Path) -> None:
+    config = heard_recorder(tmp_path, days=1, clips=1)
+    write_password(tmp_path / "labels" / "password", "correct horse battery")
+    keys = tmp_path / "keys"
+    certificates(keys, ("page",))
+    context = ssl.create_default_context(cafile=str(keys / "ca.pem"))
+    pair = ("--cert", str(keys / "page.pem"), "--key", str(keys / "page.key"))
+    options = ("--address", "0.0.0.0", *pair)
+    with page_process(config, *options) as page:
+        address = page.address.replace("0.0.0.0", "127.0.0.1")
+        assert address.startswith("https://")
+        for _ in range(3):
+            status, url, content = get(f"{address}/species", context)
+            assert status == 200
+            assert "/login?then=" in url
+            assert b"Great Tit" not in content
+        with pytest.raises((urllib.error.URLError, ConnectionError, OSError)):
+            get(address.replace("https", "http"))
+        assert get(f"{address}/login", context)[0] == 200
+
+
+def test_a_port_that_is_taken_is_one_line(tmp_path: Path) -> None:
+    config = heard_recorder(tmp_path, days=1, clips=0)
+    with page_process(config) as page:
+        port = page.address.rpartition(":")[2]
+        command = [sys.executable, "-m", "edge.cli", "page", "--config", str(config)]
+        command += ["--port", port]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: --address = 127.0.0.1: cannot be listened at")
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_year_of_events_opens_without_a_wait(tmp_path: Path) -> None:
+    """A smaller year than `docs/evidence.md` measures, in which each page takes its share of it."""
+    config = write_config(tmp_path, tmp_path)
+    begin = NOW - timedelta(days=365)
+    with Store(tmp_path / "edge.db", outbox_bytes=10**7, history_bytes=10**9, sinks=()) as store:
+        store._db.execute("PRAGMA synchronous = OFF")
+
+        def write(db: object, history: object) -> None:
+            for number in range(YEAR_ROWS):
+                start = rfc3339(begin + number * timedelta(days=365) / YEAR_ROWS)
+                message = payload(number, start_utc=start, end_utc=start)
+                key = (number * 2 + 1, message["id"], message["id"], json.dumps(message))
+                db.execute(INSERT, key)  # type: ignore[attr-defined]
+
+        store.change(write)
+    client = page_of(config)[1]
+    for path in ("/day/2026-05-03", "/day/2025-11-03", "/species", "/species/low_hummer?days=365"):
+        times_s = []
+        for _ in range(5):
+            begun_s = time.process_time()
+            assert client.get(path, base_url="http://localhost").status_code == 200
+            times_s.append(time.process_time() - begun_s)
+        assert statistics.median(times_s) < MOST_S / 2, path
+
+
+INSERT = """
+INSERT INTO detections (number, key, id, state, payload, bytes, start_sample, end_sample, boot_id,
+    offset_us, synced) VALUES (?, ?, ?, 'end', ?, 900, 0, 1, 'b', 0, 1)
+"""

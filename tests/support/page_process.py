@@ -1,0 +1,60 @@
+"""`edge page` as a process of its own, on a free port."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.support.broker import free_port
+
+__all__ = ["PageProcess", "page_process"]
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PageProcess:
+    """A page that is served at `address`."""
+
+    address: str
+    pid: int
+
+    @property
+    def most_mb(self) -> float:
+        """The most memory that it has taken so far, in MB of 10^6 bytes."""
+        status = Path(f"/proc/{self.pid}/status").read_text(encoding="ascii")
+        found = re.search(r"VmHWM:\s+(\d+) kB", status)
+        assert found is not None
+        return int(found[1]) * 1024 / 1e6
+
+
+@contextmanager
+def page_process(config: Path, *options: str) -> Iterator[PageProcess]:
+    """Serve the page of a recorder until the block ends, as the unit does."""
+    command = [sys.executable, "-m", "edge.cli", "page", "--config", str(config)]
+    command += ["--port", str(free_port()), *options]
+    environ = {
+        **os.environ,
+        "STATE_DIRECTORY": str(config.parent),
+        "MALLOC_ARENA_MAX": "2",
+        "PYTHONUNBUFFERED": "1",
+    }
+    with subprocess.Popen(
+        command, cwd=ROOT, env=environ, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stderr is not None
+        try:
+            line = process.stderr.readline()
+            while line and not line.startswith("http"):
+                line = process.stderr.readline()
+            assert line, process.wait()
+            yield PageProcess(address=line.strip().rstrip("/"), pid=process.pid)
+        finally:
+            process.terminate()
+            process.stderr.read()
