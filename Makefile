@@ -3,7 +3,7 @@
 # with; .venv-gpu is .venv-dev with CUDA.
 
 .DEFAULT_GOAL := help
-.PHONY: help replay test check lock format bench gpu chaos fuzz arm64 bundle species systems clean
+.PHONY: help replay test check lock format bench gpu chaos fleet fuzz arm64 bundle species systems clean
 .DELETE_ON_ERROR:
 
 # Packages are installed uncompiled, which is quick; each is compiled when it is first used. Where this variable keeps Python from
@@ -92,6 +92,10 @@ MINUTES ?= 10
 chaos: dev  ## a recorder among all its troubles at once, and what is left of it; MINUTES=10, ARGS='--seed 2'
 	@.ci/test-needs.sh
 	@.venv-dev/bin/python -m tests.support.chaos --minutes $(MINUTES) $(ARGS)
+
+fleet: dev  ## a thousand simulated recorders on one broker, and a head that reaches all of them (5 minutes); ARGS='--recorders 100'
+	@PATH=$$PATH:/usr/sbin command -v mosquitto >/dev/null || .ci/apt.sh mosquitto
+	@.venv-dev/bin/python -m tests.support.simulated_fleet $(ARGS)
 
 arm64: base $(DEMO)  ## the demonstration as a board hears it: Debian for arm64 under emulation, compared with this machine
 	@.ci/arm64.sh $(DEMO) '$(BUNDLE)'

@@ -17,7 +17,7 @@ __all__ = ["HeadState", "LastOrder", "Trial", "read_state", "write_state"]
 
 Digest = Annotated[str, Field(pattern=r"^([0-9a-f]{64})?$")]
 Count = Annotated[int, Field(ge=0)]
-Outcome = Literal["taken", "proven", "refused", "went_back"]
+Outcome = Literal["taken", "proven", "refused", "went_back", "left"]
 log = logging.getLogger(__name__)
 
 
@@ -36,7 +36,10 @@ class Trial(Section):
 
 
 class LastOrder(Section):
-    """What became of an order: `reason` is a word, and `text` says more to a person."""
+    """What became of an order: `reason` is a word, and `text` says more to a person.
+
+    A head is `left` where a person has configured another bundle.
+    """
 
     number: Count
     head: Digest

@@ -11,6 +11,7 @@ from typing import Any
 from edge.config.sections import MqttConfig
 from edge.mqtt.heads import HeadListener
 from edge.mqtt.homeassistant import discovery
+from edge.mqtt.pace import Pace
 from edge.mqtt.session import Session
 from edge.mqtt.state import EVERY_S as STATE_EVERY_S
 from edge.mqtt.today import Today
@@ -19,6 +20,7 @@ from edge.mqtt.topics import Topics
 __all__ = ["Announcer"]
 
 EVERY_S = 1.0  # whoever shouts that Home Assistant was born is not answered more often than this
+HEADS_PER_S, HEADS_AT_ONCE = 0.1, 20
 DEAF_S = 3600.0  # after a flood on the topic of its birth, that is not listened to for so long
 
 
@@ -47,6 +49,7 @@ class Announcer:
         self._state = state
         self.heads: HeadListener | None = None
         self._said_of_heads = 0
+        self._heads_pace = Pace(HEADS_PER_S, at_once=HEADS_AT_ONCE, monotonic_s=monotonic_s)
         self._monotonic_s = monotonic_s
         self._due = False
         self._announced_s = self._looked_s = -EVERY_S
@@ -83,7 +86,7 @@ class Announcer:
         Topics that are to wait stay for later.
         """
         now_s = self._monotonic_s()
-        if self.heads is not None and self.heads.said[0] != self._said_of_heads:
+        if self._heads_changed():
             self._due = True
         if self._due and now_s - self._announced_s >= EVERY_S:
             self._due = False
@@ -106,6 +109,15 @@ class Announcer:
         """Say again later what the broker did not take, unless there is something newer."""
         if all(waiting != topic for waiting, _ in self._waiting):
             self._waiting.append((topic, payload))
+
+    def _heads_changed(self) -> bool:
+        """Return whether `info` is to be said again; whoever may send heads may send many."""
+        if self.heads is None or self.heads.said[0] == self._said_of_heads:
+            return False
+        if self._due or self._heads_pace.allowance() < 1:
+            return False
+        self._heads_pace.spend(1)
+        return True
 
     def _look_at_today(self) -> None:
         summary = self._today.summary()

@@ -11,6 +11,7 @@ from edge.config.config import Config, load_config
 from edge.config.sections import MB
 from edge.detect.privacy import Privacy
 from edge.errors import ConfigError, DeliveryError, Fault, FaultyConfigError, UserError, blamed_on
+from edge.heads.configured import trusted_keys
 from edge.mqtt.probe import probe
 from edge.recorder.check_places import page, store_file
 from edge.recorder.disk_room import room_on_the_disks
@@ -81,6 +82,8 @@ def check(file: Path | None, *, audio: AudioSystem) -> Iterator[Finding]:
     found: list[Finding] = []
     if not spoilt & {"device", "site", "model", "tracker", "health", "events", "privacy"}:
         plan, found = _planned(config)
+    if config.heads.wanted and not spoilt & {"model", "heads"}:
+        yield _tried("heads", lambda: _heads(config))
     if not spoilt & {"audio"}:
         yield from _audio(config, audio, plan)
     yield from found
@@ -195,6 +198,14 @@ def _model(plan: RecorderPlan) -> str:
     why_not = f" (not by {'; '.join(engine.why_not)})" if engine.why_not else ""
     runs = f"run by {engine.backend}/{engine.variant}{why_not}"
     return f"{bundle}, {species}; device {plan.device}; {runs}"
+
+
+def _heads(config: Config) -> str:
+    """Return where heads may come from; raises `ConfigError` where nobody is trusted."""
+    chosen, keys = config.heads, trusted_keys(config)
+    over = ["the broker"] if chosen.broker else []
+    places = [str(place) for place in (chosen.folder, chosen.url) if place is not None]
+    return f"may come from {', '.join([*over, *places])}, signed with one of {len(keys)} keys"
 
 
 def _privacy(privacy: Privacy) -> Iterator[Finding]:

@@ -95,8 +95,7 @@ class SentHeads:
         if configured is None or configured.digest != self._shelf.state.configured:
             plan = self._plan_of(config)
             if self._shelf.state.chosen:
-                log.warning("another bundle is configured: the head that was sent is not used")
-                self._note(chosen="", before="", trial=None, configured="")
+                self._leave_for_configured()
         else:
             plan = self._plan_with_head(config, configured)
         if self._shelf.state.trial is None:
@@ -105,6 +104,12 @@ class SentHeads:
         self.inbox.believe(trusted, device=config.device_id())
         self._tell()
         return plan
+
+    def _leave_for_configured(self) -> None:
+        state, text = self._shelf.state, "another bundle is configured than the head was sent to"
+        log.warning("the head that was sent is not used: %s", text)
+        last = LastOrder.of(state.number, state.chosen, "left", "configured", text)
+        self._note(chosen="", before="", trial=None, configured="", last=last)
 
     def _plan_with_head(self, config: Config, configured: ConfiguredBundle) -> RecorderPlan:
         state, reasons = self._shelf.state, []

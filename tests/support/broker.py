@@ -93,6 +93,20 @@ class Broker:
             self._process.wait()
             self._process = None
 
+    def restart(self) -> None:
+        """End it as the system does, so that it writes down what it retains, and start it again."""
+        assert self._process is not None
+        self._process.terminate()
+        self._process.wait()
+        self.start()
+
+    @property
+    def resident_mb(self) -> float:
+        """Its memory, in MB of 10^6 bytes."""
+        assert self._process is not None
+        pages = int(Path(f"/proc/{self._process.pid}/statm").read_text().split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+
     def freeze(self) -> None:
         assert self._process is not None
         self._process.send_signal(signal.SIGSTOP)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 import subprocess
@@ -84,6 +85,19 @@ def test_what_runs_the_network_is_shown_and_why_nothing_better_does(tmp_path: Pa
     assert (found["model"] or "").startswith(
         "model.backend = tensorrt: cannot run here: tensorrt: "
     )
+
+
+def test_heads_may_be_sent_only_where_somebody_is_trusted(tmp_path: Path) -> None:
+    found = findings(tmp_path, {"heads": {"broker": True}})
+    assert "nobody's are trusted" in str(found["heads"])
+    trusted = {"trusted_keys": [base64.b64encode(bytes(32)).decode()]}
+    heads = {"broker": True, "folder": str(tmp_path / "stick")}
+    (told,) = [
+        finding.detail
+        for finding in all_findings(tmp_path, {"heads": heads, "model": trusted})
+        if finding.subject == "heads"
+    ]
+    assert told == f"may come from the broker, {tmp_path}/stick, signed with one of 1 keys"
 
 
 def test_every_fault_is_told_at_once(tmp_path: Path) -> None:

@@ -172,7 +172,9 @@ def test_who_configures_another_bundle_has_the_last_word(
     give(chosen, sender, heads[0], 1)
     chosen.stopped()
     word = f"{sender.trunk.path}+{heads[2].path}"
-    assert started(configure(tmp_path, sender, bundle=word))[1] == heads[2].digest
+    chosen, used = started(configure(tmp_path, sender, bundle=word))
+    assert used == heads[2].digest
+    assert last(chosen) == ("left", "configured")
     chosen, used = started(configure(tmp_path, sender))
     assert used == sender.trunk.digest  # and what was left is not used again
     assert give(chosen, sender, heads[1], 2) == heads[1].digest
