@@ -25,7 +25,7 @@ from edge.replay.recordings import Recording
 from edge.replay.replayer import Replayer
 from edge.replay.settings import ReplaySettings
 
-__all__ = ["ArchiveJob", "Summary"]
+__all__ = ["ArchiveJob", "Summary", "maker"]
 
 QUARANTINED = "it has killed the process that heard it, and the next one that heard nothing else"
 Fate = Literal["heard", "failed", "quarantined", "there already", "incomplete"]
@@ -73,7 +73,7 @@ class ArchiveJob:
         pools: Pools | None = None,
     ) -> None:
         self._provenance = replayer.provenance
-        self._made_by = _maker(replayer.provenance, replayer.settings)
+        self._made_by = maker(replayer.provenance, replayer.settings)
         self._rows = RowMaker(replayer.provenance, site=site)
         self._out = out
         self._again = again
@@ -175,7 +175,7 @@ def _with_network(keeps: Keeps, replayer: Replayer) -> Keeps:
     return replace(keeps, network=replayer.networks[0])
 
 
-def _maker(provenance: Provenance, settings: ReplaySettings) -> dict[str, object]:
+def maker(provenance: Provenance, settings: ReplaySettings) -> dict[str, object]:
     """Return what must be the same for all rows of a dataset: all that decides them but the code,
     which every row names.
     """
@@ -184,6 +184,7 @@ def _maker(provenance: Provenance, settings: ReplaySettings) -> dict[str, object
         "variant": provenance.variant,
         "hop_s": settings.hop_s,
         "configuration": provenance.config,
+        "channel": settings.channel,
         "time_zone": None if settings.zone is None else str(settings.zone),
         "language": settings.language,
     }
