@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from edge.archive.command import archive_command
+from edge.archive.asking_command import archive_command
 from edge.errors import AudioError, one_line
 from edge.page.commands import clips_command, detections_command, status_command
 from edge.page.serving_commands import labels_command, page_command

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from edge.archive.fingerprint import Fingerprint
 from edge.archive.keeping import Keeps
@@ -45,7 +46,8 @@ class Known:
         known = None
         if row.get("size_bytes") is not None:  # a row has it where the file could be opened
             names = ("size_bytes", "modified_utc", "head_sha256", "etag")
-            known = Fingerprint(**{name: row.get(name) for name in names})
+            cells: dict[str, Any] = {name: row.get(name) for name in names}
+            known = Fingerprint(**cells)
         return Known(fingerprint=known, status=row["status"], part=part)
 
 

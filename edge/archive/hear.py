@@ -28,7 +28,7 @@ from edge.replay.recordings import Recording
 from edge.replay.replayer import Replayer
 from edge.replay.settings import ReplaySettings
 
-__all__ = ["TASK_S", "ArchiveJob", "Summary"]
+__all__ = ["TASK_S", "ArchiveJob", "Summary", "maker"]
 
 QUARANTINED = "it has killed the process that heard it, and the next one that heard nothing else"
 TASK_S = 3600.0
@@ -80,7 +80,7 @@ class ArchiveJob:
         tasks: Tasks | None = None,
     ) -> None:
         self._replayer = replayer
-        self._made_by = _maker(replayer.provenance, replayer.settings)
+        self._made_by = maker(replayer.provenance, replayer.settings)
         self._rows = RowMaker(replayer.provenance, site=site)
         self._out = out
         self._again = again
@@ -215,7 +215,7 @@ def _with_network(keeps: Keeps, replayer: Replayer) -> Keeps:
     return replace(keeps, network=networks.pop())
 
 
-def _maker(provenance: Provenance, settings: ReplaySettings) -> dict[str, object]:
+def maker(provenance: Provenance, settings: ReplaySettings) -> dict[str, object]:
     """Return what must be the same for all rows of a dataset: all that decides them but the code,
     which every row names.
     """
@@ -224,6 +224,7 @@ def _maker(provenance: Provenance, settings: ReplaySettings) -> dict[str, object
         "variant": provenance.variant,
         "hop_s": settings.hop_s,
         "configuration": provenance.config,
+        "channel": settings.channel,
         "time_zone": None if settings.zone is None else str(settings.zone),
         "language": settings.language,
     }

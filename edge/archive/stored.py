@@ -19,7 +19,7 @@ from edge.replay.formats.base import RecordingEffort, ReplayResult, Unjudged
 from edge.signal import SignalHealth
 from edge.types import Detection, Score
 
-__all__ = ["StoredRecordings"]
+__all__ = ["StoredRecordings", "result_of"]
 
 PARTS_AT_HAND = 16  # recordings are read in the order of their paths, which is about that of parts
 NO_RATE_HZ = 1  # of a recording without detections, of whose samples nothing is told
@@ -50,7 +50,7 @@ class StoredRecordings:
             if heard:
                 files, detections = self._part(name)
                 if path in files:  # else it is being heard again
-                    yield _result(files[path], detections.get(path, []), self._made_by)
+                    yield result_of(files[path], detections.get(path, []), self._made_by)
 
     def _read(self, name: str) -> tuple[dict[str, Row], dict[str, list[Row]]]:
         """Return a part's rows of recordings, and of their detections, by path."""
@@ -60,7 +60,8 @@ class StoredRecordings:
         return {row["path"]: row for row in self._parts.files(name)}, found
 
 
-def _result(file: Row, detections: list[Row], made_by: Provenance) -> ReplayResult:
+def result_of(file: Row, detections: list[Row], made_by: Provenance) -> ReplayResult:
+    """Return a recording by its row of `files` and those of `detections`."""
     rate_hz = detections[0]["sample_rate_hz"] if detections else NO_RATE_HZ
     latitude, longitude = file["latitude"], file["longitude"]
     return ReplayResult(

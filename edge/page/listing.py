@@ -14,8 +14,9 @@ from edge.page.results import write_events
 from edge.store.events import StoredEvent
 from edge.terminal import printable
 
-__all__ = ["FORMATS", "ListFormat", "parquet_events", "print_table", "write_text"]
+__all__ = ["FORMATS", "ListFormat", "TextForm", "parquet_events", "print_table", "write_text"]
 
+TextForm = Literal["csv", "raven", "jsonl"]
 ListFormat = Literal["table", "csv", "raven", "jsonl", "parquet"]
 FORMATS: tuple[ListFormat, ...] = get_args(ListFormat)
 PIPE_WIDTH = 200  # columns where the output is no terminal
@@ -24,7 +25,7 @@ PIPE_WIDTH = 200  # columns where the output is no terminal
 def write_text(
     events: Iterable[StoredEvent],
     stream: TextIO,
-    form: Literal["csv", "raven", "jsonl"],
+    form: TextForm,
     *,
     place: Place,
     local_time: bool,

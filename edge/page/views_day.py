@@ -6,6 +6,7 @@ import io
 import sqlite3
 import tempfile
 from datetime import date, timedelta
+from typing import cast
 
 from flask import Blueprint, Response, redirect, render_template, request, send_file, url_for
 from flask.typing import ResponseReturnValue
@@ -14,7 +15,7 @@ from werkzeug.exceptions import NotFound
 from edge.page.app import here
 from edge.page.charts import effort_strip
 from edge.page.days import Day, day_of
-from edge.page.listing import write_text
+from edge.page.listing import TextForm, write_text
 from edge.page.status import status_of
 from edge.store.events import Question, known_labels, select
 from edge.store.reading import reading
@@ -87,7 +88,7 @@ def table_file(db: sqlite3.Connection, question: Question, *, form: str, name: s
     try:
         text = io.TextIOWrapper(file, "utf-8", SPELLED_OUT, newline="", write_through=True)
         events = select(db, question)
-        write_text(events, text, form, place=here().place, local_time=True)
+        write_text(events, text, cast(TextForm, form), place=here().place, local_time=True)
         text.detach()
     except BaseException:
         file.close()

@@ -15,6 +15,7 @@ __all__ = [
     "OCCURRENCE",
     "export_options",
     "given_options",
+    "judging_options",
     "model_options",
     "replay_options",
 ]
@@ -40,6 +41,26 @@ CONSECUTIVE = click.option(
     is_flag=True,
     help="Several recordings follow each other without a gap: --start is that of the first.",
 )
+HOP = click.option(
+    "--hop-s",
+    type=float,
+    default=1.0,
+    show_default=True,
+    help="Seconds from one window to the next.",
+)
+ZONE = click.option(
+    "--timezone",
+    "zone",
+    metavar="ZONE",
+    help="What local time means in names and metadata without a zone, e.g. Europe/Vienna.",
+)
+CHANNEL = click.option(
+    "--channel",
+    default="mix",
+    show_default=True,
+    metavar="N|mix|loudest",
+    help="The channel that is heard: a number from 1, the mean of all, or the loudest one.",
+)
 # What decides which detections there are.
 JUDGEMENT = (
     click.option(
@@ -49,13 +70,7 @@ JUDGEMENT = (
         multiple=True,
         help="Folder, name or TRUNK+HEAD to use instead of the default; several judge together.",
     ),
-    click.option(
-        "--hop-s",
-        type=float,
-        default=1.0,
-        show_default=True,
-        help="Seconds from one window to the next.",
-    ),
+    HOP,
     START,
     click.option("--lat", type=click.FloatRange(-90, 90), help="Degrees north; with --lon."),
     click.option(
@@ -65,19 +80,8 @@ JUDGEMENT = (
     ),
     OCCURRENCE,
     CONSECUTIVE,
-    click.option(
-        "--timezone",
-        "zone",
-        metavar="ZONE",
-        help="What local time means in names and metadata without a zone, e.g. Europe/Vienna.",
-    ),
-    click.option(
-        "--channel",
-        default="mix",
-        show_default=True,
-        metavar="N|mix|loudest",
-        help="The channel that is heard: a number from 1, the mean of all, or the loudest one.",
-    ),
+    ZONE,
+    CHANNEL,
     click.option(
         "--species",
         metavar="FILE",
@@ -197,6 +201,13 @@ def model_options(command: Command) -> Command:
     of_one_recording = (START, CONSECUTIVE)
     judgement = (option for option in JUDGEMENT if option not in of_one_recording)
     return given_options(command, (*judgement, *MACHINE))
+
+
+def judging_options(command: Command) -> Command:
+    """Give a command the options of how windows are judged that were heard before."""
+    of_hearing = (START, CONSECUTIVE, HOP, ZONE, CHANNEL)
+    judgement = (option for option in JUDGEMENT if option not in of_hearing)
+    return given_options(command, (*judgement, *MACHINE[1:]))
 
 
 def export_options(command: Command) -> Command:

@@ -31,7 +31,7 @@ from edge.replay.stages import Played, Stages
 from edge.sources.file import FileSource
 from edge.types import Detection
 
-__all__ = ["Outcome", "Progress", "Replayer"]
+__all__ = ["Outcome", "Progress", "Replayer", "event_order"]
 
 Outcome = ReplayResult | AudioError
 Events = Iterator[Detection]
@@ -161,7 +161,7 @@ class Replayer:
             identity=source.facts.identity,
             duration_s=meter.end / source.sample_rate_hz,
             clock=clock,
-            detections=tuple(sorted(ended, key=_order)),
+            detections=tuple(sorted(ended, key=event_order)),
             effort=meter.effort(source),
             channel=source.channel,
             notes=source.reading.notes,
@@ -230,5 +230,6 @@ class Replayer:
         )
 
 
-def _order(d: Detection) -> tuple[int, int, str]:
+def event_order(d: Detection) -> tuple[int, int, str]:
+    """Return the order in which the events of a recording are given out."""
     return d.start_sample, d.end_sample, d.label or ""

@@ -74,7 +74,8 @@ def resize(browser: webdriver.Chrome, size: tuple[int, int]) -> None:
 
 def complaints(browser: webdriver.Chrome) -> list[str]:
     """What the browser has to say of the page: scripts that fail, and what the policy forbids."""
-    return [entry["message"] for entry in browser.get_log("browser")]
+    entries = browser.get_log("browser")  # type: ignore[no-untyped-call]
+    return [entry["message"] for entry in entries]
 
 
 def test_from_today_to_an_answer_by_keys_alone(

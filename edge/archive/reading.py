@@ -1,0 +1,144 @@
+"""Tables of a dataset read for questions: whole columns, and what its network said, in batches.
+
+Only what rests is read whole: a recording that is being heard meanwhile may be missing.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.archive.parquet import VECTORS, Row, read_table
+from edge.errors import ConfigError
+from edge.types import Array
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+__all__ = [
+    "Vectors",
+    "answers_in",
+    "column_files",
+    "detections_of",
+    "heard_files",
+    "read_columns",
+    "refuse_without_embeddings",
+    "vectors_of",
+]
+
+THREADS = 4  # that wait for the disk
+log = logging.getLogger(__name__)
+
+
+def column_files(folder: Path, table: str) -> list[Path]:
+    """Return the files of a table in the dataset at `folder`, in the order of their names."""
+    return sorted((folder / table).rglob("*.parquet"))
+
+
+def read_columns(folder: Path, table: str, columns: Sequence[str]) -> pa.Table:
+    """Return columns of a table of the dataset at `folder`; what is damaged counts as missing."""
+    import pyarrow as pa
+
+    with ThreadPoolExecutor(THREADS) as pool:
+        found = pool.map(partial(_columns_of, columns=columns), column_files(folder, table))
+        return pa.concat_tables([one for one in found if one is not None])
+
+
+def heard_files(folder: Path, columns: Sequence[str]) -> pa.Table:
+    """Return columns of `files` of all recordings that were heard."""
+    import pyarrow.compute as pc
+
+    files = read_columns(folder, "files", [*columns, "status"])
+    return files.filter(pc.field("status") == "heard")
+
+
+def detections_of(folder: Path, files: pa.Table, columns: Sequence[str]) -> pa.Table:
+    """Return columns of the detections in recordings whose paths are in `files`."""
+    import pyarrow.compute as pc
+
+    found = read_columns(folder, "detections", ["path", *columns])
+    # A killed job leaves detections without their recording.
+    return found.filter(pc.is_in(found["path"], value_set=files["path"].combine_chunks()))
+
+
+def _columns_of(file: Path, columns: Sequence[str]) -> pa.Table | None:
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    try:
+        with file.open("rb") as opened:
+            return parquet.ParquetFile(opened).read(columns=list(columns))
+    except FileNotFoundError:
+        return None  # replaced meanwhile
+    except pa.ArrowException as exc:
+        log.warning("%s is damaged and counts as missing: %s", file, exc)
+        return None
+
+
+@dataclass(frozen=True)
+class Vectors:
+    """Rows of a column of vectors: `of` (N, D) float32 of those `rows` (N,) that have one."""
+
+    rows: NDArray[np.int64]
+    of: Array
+
+    def each(self, count: int) -> Iterator[Array | None]:
+        """Yield the vector of each of `count` rows, None where it has none."""
+        have = np.full(count, -1)
+        have[self.rows] = np.arange(len(self.rows))
+        return (None if at < 0 else self.of[at] for at in have.tolist())
+
+
+def vectors_of(table: pa.Table | pa.RecordBatch, column: str) -> Vectors:
+    """Return a column of lists of equal length; of `embedding`, with its scale in it."""
+    import pyarrow as pa
+
+    cells: Any = table[column]
+    if isinstance(cells, pa.ChunkedArray):
+        cells = cells.combine_chunks()
+    rows = np.flatnonzero(np.asarray(cells.is_valid()))
+    numbers = cells.flatten().to_numpy(zero_copy_only=False).astype(np.float32)
+    of = numbers.reshape(len(rows), -1) if len(rows) else np.empty((0, 0), np.float32)
+    if column == "embedding":
+        scale = np.asarray(table["embedding_scale"].to_numpy(zero_copy_only=False), np.float32)
+        scale = scale[rows]
+        if np.isfinite(scale).any():
+            of = of * scale[:, np.newaxis]
+    return Vectors(rows=rows, of=of)
+
+
+def answers_in(file: Path) -> Iterator[tuple[str, list[Row]]]:
+    """Yield the recordings in a file of `embeddings` with their rows, whose vectors are arrays."""
+    table = read_table(file)
+    if table is None or not len(table):
+        return
+    names = [name for name in table.column_names if name not in VECTORS]
+    columns: list[Any] = [table[name].to_pylist() for name in names]
+    columns += [list(vectors_of(table, name).each(len(table))) for name in VECTORS]
+    # The scale is in the vectors.
+    columns[names.index("embedding_scale")] = [None] * len(table)
+    rows = [dict(zip((*names, *VECTORS), row, strict=True)) for row in zip(*columns, strict=True)]
+    paths = table["path"].combine_chunks().dictionary_encode().indices.to_numpy()
+    edges = [0, *(np.flatnonzero(np.diff(paths)) + 1).tolist(), len(rows)]
+    for start, end in pairwise(edges):
+        yield rows[start]["path"], rows[start:end]
+
+
+def refuse_without_embeddings(folder: Path, kept: str | None, *, key: str) -> None:
+    """Raise `ConfigError` of `key` for a dataset that has no embeddings."""
+    if kept is None:
+        raise ConfigError(
+            "has no embeddings",
+            key=key,
+            value=folder,
+            suggestion="hear it into a new dataset with --embeddings float16",
+        )

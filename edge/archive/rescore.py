@@ -1,0 +1,207 @@
+"""Recordings judged again by another head, from what their network said when they were heard."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from edge.archive.again import events_again
+from edge.archive.dataset import Dataset, Known, check_version, dataset_at, kept_in
+from edge.archive.fingerprint import Fingerprint
+from edge.archive.hear import maker
+from edge.archive.keeping import Keeps
+from edge.archive.origin import read_origin, write_origin
+from edge.archive.parquet import Row
+from edge.archive.parts import Parts
+from edge.archive.reading import answers_in, column_files, refuse_without_embeddings
+from edge.archive.rows import Heard, RowMaker
+from edge.archive.stored import result_of
+from edge.bundle import FP32
+from edge.errors import ConfigError
+from edge.replay.formats.base import ReplayResult
+from edge.replay.given_settings import settings_of
+from edge.replay.replayer import Replayer, event_order
+from edge.replay.settings import ReplaySettings
+from edge.types import Detection
+
+__all__ = ["Rescored", "Rescoring", "settings_again"]
+
+Report = Callable[[str], None]
+HEADS_VARIANT = "heads stand on fp32: hear it with --fp32"
+
+
+@dataclass(kw_only=True)
+class Rescored:
+    """How many recordings and windows were judged again, and in how long."""
+
+    recordings: int = 0
+    there_already: int = 0
+    damaged: int = 0
+    windows: int = 0
+    audio_s: float = 0.0
+    took_s: float = 0.0
+
+    def __str__(self) -> str:
+        further = {"there already": self.there_already, "damaged": self.damaged}
+        counts = "".join(f", {count} {what}" for what, count in further.items() if count)
+        speed = self.audio_s / max(self.took_s, 1e-9)
+        return (
+            f"{self.recordings} recordings judged again{counts}: {self.windows} windows of "
+            f"{self.audio_s / 3600:.2f} h in {self.took_s:.1f} s, {speed:.0f} times as fast as "
+            "they lasted"
+        )
+
+
+def settings_again(source: Path, options: Mapping[str, Any]) -> ReplaySettings:
+    """Return settings by the `options` of judging, and of hearing those that `source` was made by.
+
+    Raises `ConfigError` naming the option, and for a dataset without embeddings.
+    """
+    made_by = check_version(source, key="DATASET")
+    refuse_without_embeddings(source, kept_in(source).embeddings, key="DATASET")
+    heard_by = {
+        "hop_s": made_by["hop_s"],
+        "zone": made_by["time_zone"],
+        "channel": str(made_by.get("channel", "mix")),
+    }
+    settings = settings_of({**options, **heard_by})
+    return replace(settings, variant=FP32 if made_by["variant"] == FP32 else None)
+
+
+class Rescoring:
+    """Judges all that was heard into the dataset at `source` again, with `replayer`'s heads.
+
+    Raises `ConfigError` for a dataset without embeddings, and for heads that do not stand on the
+    network that made them.
+    """
+
+    def __init__(self, source: Path, replayer: Replayer) -> None:
+        self._source = source
+        self._replayer = replayer
+        self._made_by = check_version(source, key="DATASET")
+        keeps = kept_in(source)
+        refuse_without_embeddings(source, keeps.embeddings, key="DATASET")
+        _refuse_another_network(keeps, replayer, self._made_by)
+        self._origin = read_origin(source, key="DATASET")
+        self._makers = lru_cache(maxsize=1024)(self._maker_of)
+
+    def notes(self) -> Iterator[str]:
+        """Yield what a person should know of the choice."""
+        if self._replayer.provenance.config != self._made_by["configuration"]:
+            yield (
+                "judged with other settings than it was heard with: --species, --lat, --offlist, "
+                "--precision, --slide-s or --boost"
+            )
+
+    def run(self, out: Path, *, complain: Report = lambda line: None) -> Rescored:
+        """Fill the dataset `out`, or go on with it; raises `ConfigError` where it cannot be."""
+        if out.resolve() == self._source.resolve():
+            raise ConfigError("is DATASET itself", key="--out", value=out)
+        done, began_s = Rescored(), time.perf_counter()
+        made_by = maker(self._replayer.provenance, self._replayer.settings)
+        with dataset_at(out, made_by, Keeps()) as dataset:
+            write_origin(out, self._replayer.provenance)
+            for heard in self._due(dataset, done, complain):
+                dataset.add(heard)
+        done.took_s = time.perf_counter() - began_s
+        return done
+
+    def _due(self, dataset: Dataset, done: Rescored, complain: Report) -> Iterator[Heard]:
+        """Yield what is not in the new dataset as it is in the old one."""
+        files = self._files()
+        for path in [path for path, row in files.items() if _is_there(row, dataset.known)]:
+            del files[path]
+            done.there_already += 1
+        for part in column_files(self._source, "embeddings"):
+            for path, rows in answers_in(part):
+                row = files.get(path)
+                if row is not None and len(rows) == row["embeddings"]:
+                    yield self._judged(files.pop(path), rows, done)
+        for path, row in files.items():
+            if row["status"] != "heard":
+                yield self._makers(row["site"], row["backend"]).not_heard(
+                    path, _fingerprint(row), row["status"], row["reason"]
+                )
+            elif not row["embeddings"]:
+                yield self._judged(row, [], done)
+            else:
+                done.damaged += 1
+                complain(f"{path}: not all that the network said of it is there; hear it again")
+
+    def _files(self) -> dict[str, Row]:
+        parts = Parts(self._source)
+        return {row["path"]: row for name in parts.names() for row in parts.files(name)}
+
+    def _judged(self, file: Row, rows: list[Row], done: Rescored) -> Heard:
+        done.recordings += 1
+        done.windows += len(rows)
+        done.audio_s += file["audio_s"] or 0.0
+        result = self._result(file, rows)
+        heard = self._makers(file["site"], file["backend"]).heard(result, _fingerprint(file))
+        return replace(heard, file={**heard.file, "heard_utc": file["heard_utc"]})
+
+    def _result(self, file: Row, rows: list[Row]) -> ReplayResult:
+        """Return what hearing the recording would give."""
+        before = result_of(file, [], self._origin)
+        replayer, left_out = self._replayer, list[str]()
+        rate_hz = replayer.bundle.frontend.sample_rate_hz
+        clock = replace(before.clock, sample_rate_hz=rate_hz)
+        stages = replayer.stages(before.identity, clock, leave_out=left_out.append)
+        events = events_again(
+            rows, model=replayer.model, smoothing=stages.smoothing, tracker=stages.tracker
+        )
+        return replace(
+            before,
+            clock=clock,
+            detections=_ended(events),
+            effort=replace(before.effort, below_precision=len(left_out)),
+            position=replayer.settings.position,
+            notes=() if file["reason"] is None else (file["reason"],),
+            provenance=None,
+        )
+
+    def _maker_of(self, site: str, backend: str) -> RowMaker:
+        """Return what makes the rows of a site whose network ran on a backend."""
+        return RowMaker(replace(self._replayer.provenance, backend=backend), site=site)
+
+
+def _ended(events: Iterator[Detection]) -> tuple[Detection, ...]:
+    return tuple(sorted((event for event in events if event.state == "end"), key=event_order))
+
+
+def _is_there(row: Row, known: Mapping[str, Known]) -> bool:
+    there = known.get(row["path"])
+    return (
+        there is not None
+        and there.status == row["status"]
+        and there.fingerprint == _fingerprint(row)
+    )
+
+
+def _fingerprint(row: Row) -> Fingerprint | None:
+    return Known.of(row, "").fingerprint
+
+
+def _refuse_another_network(
+    keeps: Keeps, replayer: Replayer, made_by: Mapping[str, object]
+) -> None:
+    networks = {bundle.trunk_digest for bundle in replayer.bundles}
+    if networks != {keeps.network}:
+        found, needed = ", ".join(sorted(n[:12] for n in networks)), str(keeps.network)[:12]
+        raise ConfigError(
+            f"does not stand on the network of the dataset ({found}, not {needed})",
+            key="--bundle",
+            value=replayer.settings.bundle,
+            suggestion="give a head on that network, or hear the recordings with this bundle",
+        )
+    made, now = made_by.get("variant"), replayer.provenance.variant
+    if made != now:
+        raise ConfigError(
+            f"was heard with the variant {made} of the network, and is to be judged for {now}",
+            key="DATASET",
+            suggestion=HEADS_VARIANT,
+        )
