@@ -72,6 +72,7 @@ class ExportChoice:
     out: str | None = None
     per_file: bool = False
     overwrite: bool = False
+    resume: bool = False
     top: int | None = None
     species: tuple[str, ...] = ()
     since: datetime | None = None
@@ -85,6 +86,8 @@ class ExportChoice:
             raise ConfigError("does not go with --min-score", key="--precision")
         if self.overwrite and not self.per_file:
             raise ConfigError("is only for --per-file; --out replaces a file", key="--overwrite")
+        if self.resume and (self.overwrite or not self.per_file):
+            raise ConfigError("is only for --per-file without --overwrite", key="--resume")
 
 
 def parse_since(text: str) -> datetime:
@@ -122,10 +125,14 @@ class Export:
         choice, paths = self._choice, self._stored.paths
         above = os.path.commonpath(map(os.path.dirname, paths)) if paths else os.curdir
         places = places_of(paths, given=[above], form=choice.form, folder=choice.out)
+        if choice.resume:
+            places = {file: place for file, place in places.items() if not os.path.lexists(place)}
         check_places(places, overwrite=choice.overwrite)
         refuse_to_overwrite(list(places.values()), paths)
         for result in results:
-            place = places[result.file]
+            place = places.get(result.file)
+            if place is None:
+                continue
             os.makedirs(os.path.dirname(place) or ".", exist_ok=True)
             with text_output(place) as stream:
                 self._write_into(stream, [result], several=False)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +29,7 @@ __all__ = [
 
 Row = dict[str, Any]
 VECTORS = ("embedding", "logits", "frames")
+PARTITION = ("month", "site")
 log = logging.getLogger(__name__)
 
 
@@ -66,8 +67,9 @@ def concatenated(tables: Sequence[pa.Table]) -> pa.Table:
 
 
 def write_table(path: Path, tables: Sequence[pa.Table], schema: pa.Schema) -> None:
-    """Write a file with all `tables` of `schema`; raises OSError, and what stands there is then not
-    whole.
+    """Write a file with all `tables` of `schema`, a row group for each month and site.
+
+    Raises OSError, and what stands there is then not whole.
     """
     import pyarrow as pa
     from pyarrow import parquet
@@ -77,7 +79,19 @@ def write_table(path: Path, tables: Sequence[pa.Table], schema: pa.Schema) -> No
     others = [name for name in schema.names if name not in VECTORS]
     # The names of columns are what both take; the types of pyarrow know of bool only.
     chosen: dict[str, Any] = {"use_dictionary": others, "write_statistics": others}
-    parquet.write_table(whole, path, compression="zstd", **chosen)
+    with parquet.ParquetWriter(path, schema, compression="zstd", **chosen) as writer:
+        for group in _groups(whole):
+            writer.write_table(group)
+
+
+def _groups(table: pa.Table) -> Iterator[pa.Table]:
+    """Yield the rows of each month and site, in their order."""
+    columns = [table[name].to_pylist() for name in PARTITION]
+    rows: dict[tuple[str | None, ...], list[int]] = {}
+    for i, key in enumerate(zip(*columns, strict=True)):
+        rows.setdefault(key, []).append(i)
+    for key in sorted(rows, key=lambda key: tuple(part or "" for part in key)):
+        yield table.take(rows[key])
 
 
 def only(table: pa.Table, paths: Iterable[str]) -> pa.Table:

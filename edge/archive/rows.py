@@ -75,6 +75,7 @@ class RowMaker:
             **self._file(result.file, fingerprint, "heard", "; ".join(result.notes) or None),
             **_clock_cells(clock),
             "start_utc": clock.start_utc if clock.dated else None,
+            "month": _month(clock),
             "duration_s": result.duration_s,
             "header_s": effort.header_s,
             "audio_s": effort.audio_s,
@@ -114,7 +115,12 @@ class RowMaker:
         }
 
     def _detections(self, result: ReplayResult) -> list[Row]:
-        shared = {**self._place(result.file), **_clock_cells(result.clock), **self._origin}
+        shared = {
+            **self._place(result.file),
+            **_clock_cells(result.clock),
+            **self._origin,
+            "month": _month(result.clock),
+        }
         pairs = zip(result.detections, detection_payloads(result, self._provenance), strict=True)
         return [
             {**_detection_cells(payload, dated=result.clock.dated), **_exact(d), **shared}
@@ -146,6 +152,10 @@ def _exact(d: Detection) -> Row:
 
 def _time(text: str) -> datetime:
     return datetime.strptime(text, "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=timezone.utc)
+
+
+def _month(clock: Clock) -> str | None:
+    return f"{clock.start_utc:%Y-%m}" if clock.dated else None
 
 
 def _clock_cells(clock: Clock) -> Row:

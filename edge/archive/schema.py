@@ -33,6 +33,10 @@ clock_source    string
 clock_uncertainty_s double s
 time_zone       string
 """
+# Of the recording's start, in UTC; null without a date. Row groups are of one month and site.
+MONTH = """
+month           string   yyyy-mm
+"""
 # A column a line: name, type of Arrow, unit. Empty cells are null.
 DETECTIONS = f"""
 path            string
@@ -71,6 +75,7 @@ stuck           bool
 clock_synced    bool
 {CLOCK}
 {ORIGIN}
+{MONTH}
 """
 FILES = f"""
 path            string
@@ -104,6 +109,7 @@ clock_utc       utc      us
 windows         int32
 embeddings      int32
 etag            string
+{MONTH}
 """
 # A window as the tracker has it: after the smoothing and the list of species. `labels` are all that
 # it carries, `unjudged` says why the network was not asked.
@@ -126,6 +132,7 @@ labels          scores   0..1
 top             scores   0..1
 unjudged        string
 {ORIGIN}
+{MONTH}
 """
 # A window as the network has it: what a head, or several, need to judge it. A dead or stuck one has
 # no answer. After the window, the sound is lost up to each of `sound_from`. A number of the
@@ -150,6 +157,7 @@ embedding_scale float
 logits          numbers  logit
 frames          numbers  logit
 {ORIGIN}
+{MONTH}
 """
 TABLES = {
     "detections": DETECTIONS,
@@ -160,7 +168,7 @@ TABLES = {
 
 
 # Columns in which all windows of a recording have the same.
-SHARED = ("path", "site", *(line.split()[0] for line in ORIGIN.split("\n") if line))
+SHARED = ("path", "site", "month", *(line.split()[0] for line in ORIGIN.split("\n") if line))
 
 
 def arrow_schema(table: str, precision: Precision = "float32") -> pa.Schema:

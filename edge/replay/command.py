@@ -51,7 +51,7 @@ def _choice(form: Format, options: dict[str, Any]) -> OutputChoice:
     """Take what is said about the output from the options."""
     from edge.replay.writing import OutputChoice
 
-    names = ("out", "plot", "per_file", "overwrite", "min_score", "top")
+    names = ("out", "plot", "per_file", "overwrite", "resume", "min_score", "top")
     choice = OutputChoice(form=form, **{name: options.pop(name) for name in names})
     if choice.top is not None and form not in TOP_FORMATS:
         raise ConfigError(f"is only for --format {' and '.join(TOP_FORMATS)}", key="--top")
@@ -61,6 +61,11 @@ def _choice(form: Format, options: dict[str, Any]) -> OutputChoice:
         raise ConfigError("is about detections, and --format windows has none", key="--min-score")
     if choice.overwrite and not choice.per_file:
         raise ConfigError("is only for --per-file; --out replaces a file", key="--overwrite")
+    if choice.resume and not choice.per_file:
+        suggestion = "edge archive hear goes on with what it has begun"
+        raise ConfigError("is only for --per-file", key="--resume", suggestion=suggestion)
+    if choice.resume and choice.overwrite:
+        raise ConfigError("does not go with --overwrite", key="--resume")
     return choice
 
 

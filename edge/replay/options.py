@@ -161,6 +161,9 @@ WRITTEN = (
     ),
     click.option("--overwrite", is_flag=True, help="Let --per-file replace files that are there."),
     click.option(
+        "--resume", is_flag=True, help="Let --per-file leave out recordings whose file is there."
+    ),
+    click.option(
         "--min-score",
         type=click.FloatRange(0, 1),
         default=0.0,

@@ -28,10 +28,11 @@ class Report(NamedTuple):
 
 
 @contextmanager
-def progress_bar(files: int, *, streaming: bool) -> Iterator[Report]:
+def progress_bar(files: int, *, streaming: bool, note: Callable[[], str] = str) -> Iterator[Report]:
     """Draw a bar on a terminal, and none elsewhere.
 
-    There is none either when the results are `streaming` to that terminal too.
+    There is none either when the results are `streaming` to that terminal too. `note` is added to
+    the number of files.
     """
     if not sys.stderr.isatty() or (streaming and sys.stdout.isatty()):
         yield Report(lambda done: None, complain, warn)
@@ -58,7 +59,7 @@ def progress_bar(files: int, *, streaming: bool) -> Iterator[Report]:
             now_s = time.monotonic()
             if now_s - drawn_s >= REDRAW_S:
                 drawn_s = now_s
-                text = f"{int(done)}/{files} files"
+                text = f"{int(done)}/{files} files{note()}"
                 bar.update(task, completed=done, files=text, refresh=True)
 
         def print_above(prefix: str, message: str) -> None:

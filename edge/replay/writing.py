@@ -20,6 +20,7 @@ from edge.replay.progress import Report, progress_bar
 from edge.replay.recordings import Recording
 from edge.replay.replay import replay
 from edge.replay.replayer import Replayer
+from edge.terminal import aside
 
 __all__ = ["Output", "OutputChoice"]
 
@@ -31,7 +32,8 @@ class OutputChoice:
     """What of the results a person wants to have written, and where.
 
     `out` is a file, None for standard output; with `per_file` a folder, None for beside each
-    recording, and files that are there are replaced if `overwrite`. `min_score` is that of named
+    recording, and files that are there are replaced if `overwrite` or, with `resume`, taken to be
+    what this replay would write. `min_score` is that of named
     detections; an unknown sound has no name that a score could speak for. `top` labels have columns
     of their own.
     """
@@ -41,6 +43,7 @@ class OutputChoice:
     plot: str | None = None
     per_file: bool = False
     overwrite: bool = False
+    resume: bool = False
     min_score: float = 0.0
     top: int | None = None
 
@@ -64,11 +67,13 @@ class Output:
         given: Sequence[str],
     ) -> None:
         self._choice = choice
-        self._recordings = recordings
+        self._recordings: Sequence[Recording | AudioError] = recordings
         self._places: dict[str, str] = {}
         files = [found.name for found in recordings if isinstance(found, Recording)]
         if choice.per_file:
             self._places = places_of(files, given=given, form=choice.form, folder=choice.out)
+            if choice.resume:
+                self._leave_out_what_is_there()
             check_places(self._places, overwrite=choice.overwrite)
         out = None if choice.per_file else choice.out
         refuse_to_overwrite([out, choice.plot, *self._places.values()], files)
@@ -86,6 +91,18 @@ class Output:
                 raise click.exceptions.Exit(1)
             shared.writer.close()
         return whole
+
+    def _leave_out_what_is_there(self) -> None:
+        """Keep the recordings without results: a file of results is whole or not there."""
+        due = {name for name, place in self._places.items() if not os.path.lexists(place)}
+        if len(due) < len(self._places):
+            aside(f"{len(self._places) - len(due)} of {len(self._places)} are there already")
+        self._places = {name: self._places[name] for name in due}
+        self._recordings = [
+            found
+            for found in self._recordings
+            if not isinstance(found, Recording) or found.name in due
+        ]
 
     def _replayed_into(self, writer: _Writer, replayer: Replayer, workers: int) -> bool:
         whole = True

@@ -9,8 +9,10 @@ from pathlib import Path
 
 import duckdb
 import pandas as pd
+import polars
 import pytest
 from click.testing import CliRunner, Result
+from pyarrow import parquet
 
 from edge.bundle import Bundle
 from edge.cli import main
@@ -174,12 +176,35 @@ def test_a_name_that_is_not_utf8_is_spelled_out(hear: Run, dataset: Path, tmp_pa
     assert {row["path"] for row in rows(dataset, "detections")} == {f"{tmp_path}/caf\\xe9.wav"}
 
 
-def test_pandas_and_duckdb_open_it_as_it_is(hear: Run, dataset: Path, recording: str) -> None:
+def test_pandas_polars_and_duckdb_open_it_as_it_is(
+    hear: Run, dataset: Path, recording: str
+) -> None:
     assert hear(recording).exit_code == 0
     table = pd.read_parquet(dataset / "detections")
     query = f"select count(*), max(start_utc) from '{dataset}/detections/*.parquet'"
     assert duckdb.connect().execute(query).fetchall() == [(len(table), table["start_utc"].max())]
     assert str(table["start_utc"].dt.tz) == "UTC"
+    lazy = polars.scan_parquet(dataset / "detections/*.parquet")
+    labels = lazy.group_by("label").len().collect()
+    assert dict(labels.iter_rows()) == dict(table.groupby("label", dropna=False).size()) != {}
+
+
+def test_row_groups_are_of_one_month_and_site(hear: Run, dataset: Path, tmp_path: Path) -> None:
+    """So that a reader who wants one of them skips the others by the statistics in the file."""
+    for site in ("pond", "wood"):
+        for month in ("04", "05"):
+            folder = tmp_path / site
+            folder.mkdir(exist_ok=True)
+            write_audio(folder / f"2024{month}01_050000.wav", soundscape())
+    assert hear(str(tmp_path / "pond"), str(tmp_path / "wood")).exit_code == 0
+    seen = set()
+    for file in (dataset / "detections").glob("part-*"):
+        parts = parquet.ParquetFile(file)
+        for i in range(parts.num_row_groups):
+            group = parts.read_row_group(i, columns=["month", "site"])
+            assert len(group.group_by(["month", "site"]).aggregate([])) == 1
+            seen.add((group["month"][0].as_py(), group["site"][0].as_py()))
+    assert seen == {(f"2024-{month}", site) for month in ("04", "05") for site in ("pond", "wood")}
 
 
 def test_a_dataset_without_a_detection_can_be_opened(

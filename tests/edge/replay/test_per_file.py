@@ -84,6 +84,20 @@ def test_what_is_there_is_replaced_only_when_told(run: Run, card: Path) -> None:
     assert "a/dawn.csv: is there already, and 2 more are; --over" in again.stderr
 
 
+def test_resumed_it_writes_what_is_missing_and_nothing_else(run: Run, card: Path) -> None:
+    mine = card / "b" / "dawn.csv"
+    mine.write_text("my own table\n")
+    resumed = run(card, "--format", "csv", "--resume")
+    assert (resumed.exit_code, resumed.stdout) == (0, "")
+    assert resumed.stderr.startswith("1 of 3 are there already\n")
+    assert mine.read_text() == "my own table\n"
+    assert (card / "a" / "dawn.csv").read_text().startswith("file,")
+    again = run(card, "--format", "csv", "--resume")
+    assert (again.exit_code, again.stderr) == (0, "3 of 3 are there already\n")
+    refused = run(card, "--format", "csv", "--resume", "--overwrite")
+    assert (refused.exit_code, refused.stderr.count("\n")) == (2, 1)
+
+
 def test_a_link_to_nowhere_is_there_too(run: Run, card: Path, tmp_path: Path) -> None:
     (card / "a" / "dawn.csv").symlink_to(tmp_path / "elsewhere.csv")
     assert "is there already" in run(card, "--format", "csv").stderr
