@@ -50,9 +50,12 @@ def place_of(file: Path | None) -> Place:
     if file == INSTALLED:
         environ.setdefault("STATE_DIRECTORY", STATE)
     config = load_config(file, environ=environ)
-    # systemd gives several with colons between them.
-    state = Path(environ.get("STATE_DIRECTORY", "").partition(":")[0])
-    cache = Path(environ.get("CACHE_DIRECTORY", "").partition(":")[0] or state)
+    # systemd gives several with colons between them; by hand, all of it is beside the store.
+    beside = config.store.path.parent
+    state, cache = (
+        Path(environ.get(f"{name}_DIRECTORY", "").partition(":")[0] or beside)
+        for name in ("STATE", "CACHE")
+    )
     return Place(
         config=config,
         store=config.store.path,

@@ -25,12 +25,19 @@ from edge.page.place import Place
 
 __all__ = ["Served", "serve"]
 
-THREADS = 3
+THREADS = 2
 CONNECTIONS = 50
 IDLE_S = 60
 MOST_REQUEST_BYTES = 100_000
 RELAYED_BYTES = 65_536
 PASSWORD_FILE = "password"
+OPTIONS: dict[str, Any] = {
+    "threads": THREADS,
+    "connection_limit": CONNECTIONS,
+    "channel_timeout": IDLE_S,
+    "max_request_body_size": MOST_REQUEST_BYTES,
+    "ident": None,
+}
 log = logging.getLogger(__name__)
 
 
@@ -79,31 +86,17 @@ def serve(place: Place, served: Served, *, say: Callable[[str], None]) -> None:
     except ImportError as exc:
         raise UserError(f"edge page needs Flask and waitress ({how_to_install('page')})") from exc
     password = read_password(place.labels.parent / PASSWORD_FILE)
-    if not served.loopback and password is None:
-        reason = "others could open the page: it needs a password"
-        raise ConfigError(
-            reason, key="--address", value=served.address, suggestion="edge page --set-password"
-        )
-    context = served.context()
+    context = _checked(served, password)
     access = Access(password_hash=password, loopback=served.loopback, secure=context is not None)
     app = create_app(place, access=access)
-    if context is None and not served.loopback:
-        log.warning("the password goes over the network in the clear: give --cert and --key")
-    options: dict[str, Any] = {
-        "threads": THREADS,
-        "connection_limit": CONNECTIONS,
-        "channel_timeout": IDLE_S,
-        "max_request_body_size": MOST_REQUEST_BYTES,
-        "ident": None,
-    }
     with ExitStack() as parts:
         try:
             if context is None:
                 server = waitress.create_server(
-                    app, host=served.address, port=served.port, **options
+                    app, host=served.address, port=served.port, **OPTIONS
                 )
             else:
-                server = _behind_tls(app, served, context, options, parts)
+                server = _behind_tls(app, served, context, parts)
         except OSError as exc:
             reason = f"cannot be listened at, port {served.port} ({exc.strerror or exc})"
             raise ConfigError(reason, key="--address", value=served.address) from exc
@@ -113,20 +106,31 @@ def serve(place: Place, served: Served, *, say: Callable[[str], None]) -> None:
         server.run()
 
 
+def _checked(served: Served, password: str | None) -> ssl.SSLContext | None:
+    """Return what TLS is made from; raises `ConfigError` where strangers could get in."""
+    if not served.loopback and password is None:
+        reason = "others could open the page: it needs a password"
+        raise ConfigError(
+            reason, key="--address", value=served.address, suggestion="edge page --set-password"
+        )
+    context = served.context()
+    if context is None and not served.loopback:
+        log.warning("the password goes over the network in the clear: give --cert and --key")
+    return context
+
+
 def _shown(address: str) -> str:
     return f"[{address}]" if ":" in address else address
 
 
-def _behind_tls(
-    app: Any, served: Served, context: ssl.SSLContext, options: dict[str, Any], parts: ExitStack
-) -> Any:
+def _behind_tls(app: Any, served: Served, context: ssl.SSLContext, parts: ExitStack) -> Any:
     """Return waitress in a folder of its own, with TLS before it; raises OSError."""
     import waitress
 
     folder = parts.enter_context(tempfile.TemporaryDirectory(prefix="edge-page-"))
     behind = str(Path(folder) / "http")
     server = waitress.create_server(
-        app, unix_socket=behind, unix_socket_perms="600", url_scheme="https", **options
+        app, unix_socket=behind, unix_socket_perms="600", url_scheme="https", **OPTIONS
     )
     relay = _Relay(served, context, behind)
     threading.Thread(target=relay.run, name="tls", daemon=True).start()

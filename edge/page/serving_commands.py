@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["labels_command", "page_command"]
 
 EXPORTS = ("manifest", "jsonl", "csv", "raven")  # of edge.page.exporting, which takes longer
-FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
+FILE = click.Path(path_type=Path)
 
 
 @click.command("page")

@@ -13,7 +13,7 @@ from werkzeug.exceptions import NotFound
 
 from edge.page.app import here
 from edge.page.charts import bars, days_between, level_line
-from edge.page.days import LabelHistory, history_of, species
+from edge.page.history import LabelHistory, history_of, species
 from edge.page.levels import Level, levels_of
 from edge.page.status import status_of, status_screen
 from edge.replay.formats.cells import guarded_name

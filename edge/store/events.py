@@ -145,7 +145,7 @@ def known_labels(db: sqlite3.Connection) -> dict[str, str]:
     while True:
         # From one label to the next: a step in the index each, however many events there are.
         row = db.execute(
-            "SELECT label FROM detections WHERE last AND label > ? ORDER BY label LIMIT 1", (label,)
+            "SELECT label FROM latest WHERE label > ? ORDER BY label LIMIT 1", (label,)
         ).fetchone()
         if row is None:
             return found

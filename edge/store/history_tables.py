@@ -12,31 +12,42 @@ FIELDS = (
 )
 
 
-def _field(name: str) -> str:
+def _field(name: str, payload: str = "payload") -> str:
     """Return SQL for a field of a message, NULL where damage has left no message."""
-    return f"CASE WHEN json_valid(payload) THEN json_extract(payload, '$.{name}') END"
+    return f"CASE WHEN json_valid({payload}) THEN json_extract({payload}, '$.{name}') END"
 
 
-# Computed from the message, so that they follow when it is dated anew.
-START_UTC = f"start_utc TEXT GENERATED ALWAYS AS ({_field('start_utc')}) VIRTUAL"
-LABEL = f"label TEXT GENERATED ALWAYS AS ({_field('label')}) VIRTUAL"
-# `last` marks the row that knows most of its event, the only one of it in the view.
+# `latest` names for each event the row that knows most of it, by time and by label. It is a table
+# of its own, since a column in the rows would have all of an old store written anew.
 EVENTS = f"""
-CREATE INDEX detections_time ON detections (start_utc, label) WHERE last;
-CREATE INDEX detections_label ON detections (label, start_utc) WHERE last;
+CREATE TABLE latest (
+    number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, start_utc TEXT, label TEXT);
+CREATE INDEX latest_time ON latest (start_utc, label);
+CREATE INDEX latest_label ON latest (label, start_utc);
 CREATE INDEX effort_time ON effort (start_utc, heard_s);
-CREATE TRIGGER detections_followed AFTER INSERT ON detections BEGIN
-    UPDATE detections SET last = 0 WHERE id = new.id AND last AND number <> new.number;
+CREATE TRIGGER latest_added AFTER INSERT ON detections BEGIN
+    INSERT INTO latest VALUES (new.number, new.id,
+        {_field("start_utc", "new.payload")}, {_field("label", "new.payload")})
+    ON CONFLICT (id) DO UPDATE SET
+        number = excluded.number, start_utc = excluded.start_utc, label = excluded.label;
+END;
+CREATE TRIGGER latest_changed AFTER UPDATE OF number, payload ON detections BEGIN
+    UPDATE latest SET number = new.number,
+        start_utc = {_field("start_utc", "new.payload")}, label = {_field("label", "new.payload")}
+    WHERE number = old.number;
+END;
+CREATE TRIGGER latest_removed AFTER DELETE ON detections BEGIN
+    DELETE FROM latest WHERE number = old.number;
 END;
 CREATE TABLE levels (
     number INTEGER PRIMARY KEY, payload TEXT NOT NULL,
     boot_id TEXT NOT NULL, offset_us INTEGER NOT NULL, synced INTEGER NOT NULL);
-CREATE VIEW events AS SELECT number, id, state, start_utc, label,
+CREATE VIEW events AS SELECT
+    latest.number AS number, latest.id AS id, state, start_utc, label,
     {", ".join(f"{_field(name)} AS {name}" for name in FIELDS)},
     synced, sent, payload
-FROM detections WHERE last;
+FROM latest JOIN detections ON detections.number = latest.number;
 """
-
 # `number` grows with age across both tables, so that the oldest of all is known.
 TABLES = f"""
 CREATE TABLE history (bytes INTEGER NOT NULL, next INTEGER NOT NULL);
@@ -46,7 +57,7 @@ CREATE TABLE detections (
     payload TEXT NOT NULL, bytes INTEGER NOT NULL,
     start_sample INTEGER NOT NULL, end_sample INTEGER NOT NULL,
     boot_id TEXT NOT NULL, offset_us INTEGER NOT NULL, synced INTEGER NOT NULL,
-    sent INTEGER NOT NULL DEFAULT 0, last INTEGER NOT NULL DEFAULT 1, {START_UTC}, {LABEL});
+    sent INTEGER NOT NULL DEFAULT 0);
 CREATE INDEX detections_id ON detections (id);
 CREATE INDEX detections_undated ON detections (boot_id) WHERE NOT synced AND NOT sent;
 CREATE TABLE embeddings (id TEXT PRIMARY KEY, vector BLOB NOT NULL);
@@ -96,13 +107,9 @@ ALTER TABLE effort ADD COLUMN windows_other INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE effort ADD COLUMN windows_nothing INTEGER NOT NULL DEFAULT 0;
 """
 UPGRADE_FROM_4 = f"""
-ALTER TABLE detections ADD COLUMN last INTEGER NOT NULL DEFAULT 1;
-ALTER TABLE detections ADD COLUMN {START_UTC};
-ALTER TABLE detections ADD COLUMN {LABEL};
-UPDATE detections SET last = 0 WHERE EXISTS (
-    SELECT 1 FROM detections AS later
-    WHERE later.id = detections.id AND later.number > detections.number);
 {EVENTS}
+INSERT INTO latest SELECT number, id, {_field("start_utc")}, {_field("label")} FROM detections
+WHERE number IN (SELECT max(number) FROM detections GROUP BY id);
 """
 # What is derived from the rows is derived anew at each opening: sizes and a number by which damage
 # would have everything pruned, or nothing stored. A row of no possible size counts as a small one.
@@ -112,6 +119,7 @@ UPDATE detections SET number = 1 + (SELECT coalesce(max(number), 0) FROM detecti
 UPDATE effort SET number = 1 + (SELECT coalesce(max(number), 0) FROM effort
     WHERE number < 1 << 60) WHERE number >= 1 << 60;
 DELETE FROM levels WHERE number >= 1 << 60;
+DELETE FROM latest WHERE number >= 1 << 60;
 UPDATE detections SET bytes = 1000
 WHERE typeof(bytes) <> 'integer' OR bytes NOT BETWEEN 1 AND 10000000;
 UPDATE effort SET bytes = 400 WHERE typeof(bytes) <> 'integer' OR bytes NOT BETWEEN 1 AND 100000;
@@ -120,5 +128,6 @@ INSERT INTO history SELECT
     (SELECT coalesce(sum(bytes), 0) FROM detections) + (SELECT coalesce(sum(bytes), 0) FROM effort)
     + (SELECT coalesce(sum(length(vector)), 0) FROM embeddings),
     1 + max((SELECT coalesce(max(number), 0) FROM detections),
+            (SELECT coalesce(max(number), 0) FROM latest),
             (SELECT coalesce(max(number), 0) FROM effort));
 """

@@ -12,8 +12,7 @@ __all__ = ["move_rows"]
 # What is copied of each table, but for the number of a row, which the other store gives anew.
 HISTORY = {
     "detections": (
-        "key, id, state, payload, bytes, start_sample, end_sample, boot_id, offset_us, synced, "
-        "sent, last"
+        "key, id, state, payload, bytes, start_sample, end_sample, boot_id, offset_us, synced, sent"
     ),
     "effort": (
         "key, bytes, start_utc, start_sample, end_sample, sample_rate_hz, heard_s, lost_s, "

@@ -32,6 +32,9 @@ def reading(path: Path) -> Iterator[sqlite3.Connection]:
     """
     with _known_failures(path), contextlib.closing(_connect(path)) as db:
         db.execute("PRAGMA query_only = ON")
+        db.execute(
+            "PRAGMA cache_size = -512"
+        )  # KiB: each page asks for little, and there is no memory
         found = db.execute("PRAGMA user_version").fetchone()[0]
         if found != LAYOUT.version:
             reason = f"{path}: is a store of version {found}, this program's is {LAYOUT.version}"

@@ -25,7 +25,7 @@ SECONDS = f"""
 SELECT {", ".join(f"coalesce(sum({fate}), 0)" for fate in FATES)} FROM effort WHERE start_utc >= ?
 """
 SPECIES = """
-SELECT label, count(*) FROM detections WHERE last AND start_utc >= ? GROUP BY label
+SELECT label, count(*) FROM latest WHERE start_utc >= ? GROUP BY label
 ORDER BY count(*) DESC, label
 """
 SILENT_S = 30.0  # without a new entry in the ledger, which is made every 5 s: it does not listen
@@ -74,7 +74,7 @@ def summarise(db: Database, *, now: datetime, midnight: datetime) -> Summary:
     since, until, synced = _span(db.execute(NEWEST_MINUTE).fetchone())
     seconds = db.execute(SECONDS, (day,)).fetchone()
     level = db.execute("SELECT payload FROM levels ORDER BY number DESC LIMIT 1").fetchone()
-    newest = db.execute("SELECT number, payload FROM events ORDER BY number DESC LIMIT 1")
+    newest = db.execute("SELECT number, payload FROM detections ORDER BY number DESC LIMIT 1")
     row = newest.fetchone()
     sizes = db.execute("SELECT sink, rows, bytes FROM outbox_size").fetchall()
     dropped = db.execute("SELECT coalesce(sum(rows), 0) FROM outbox_dropped WHERE kind <> 'any'")

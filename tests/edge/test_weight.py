@@ -26,7 +26,10 @@ else:
 MOST_BYTES = 400e6
 # Imported late, and explained where they are missing: the extras mic, tensorrt, plot, archive and
 # bench.
-OPTIONAL = {"av", "pyaudio", "tensorrt", "cuda", "matplotlib", "pyarrow"}
+OPTIONAL = {
+    *("av", "pyaudio", "tensorrt", "cuda", "matplotlib", "pyarrow"),
+    *("flask", "waitress", "werkzeug"),
+}
 BENCH = {"edge/bench/front_end.py": {"librosa"}}
 
 

@@ -15,6 +15,8 @@ from tests.support.broker import free_port
 
 __all__ = ["PageProcess", "page_process"]
 
+# As in systemd/edge-page.service.
+MEMORY = {"MALLOC_ARENA_MAX": "1", "MALLOC_TRIM_THRESHOLD_": "131072"}
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -40,9 +42,9 @@ def page_process(config: Path, *options: str) -> Iterator[PageProcess]:
     command = [sys.executable, "-m", "edge.cli", "page", "--config", str(config)]
     command += ["--port", str(free_port()), *options]
     environ = {
+        **MEMORY,
         **os.environ,
         "STATE_DIRECTORY": str(config.parent),
-        "MALLOC_ARENA_MAX": "2",
         "PYTHONUNBUFFERED": "1",
     }
     with subprocess.Popen(

@@ -150,7 +150,7 @@ def test_rows_that_damage_has_made_unreadable_are_passed_over(store_now: tuple[P
     before = lines(config, "--since", "2d")
     with sqlite3.connect(path) as db:
         db.execute("PRAGMA journal_mode = DELETE")
-        newest = "SELECT number FROM detections WHERE last ORDER BY number DESC LIMIT 1"
+        newest = "SELECT max(number) FROM detections"
         db.execute(
             f"UPDATE detections SET payload = CAST(x'7bff' AS TEXT) WHERE number = ({newest})"
         )

@@ -1,0 +1,114 @@
+"""How often labels were heard over the days, and at which hours.
+
+An event counts where it begins, in the recorder's own time.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta, timezone
+
+from edge.clock import rfc3339
+from edge.page.days import utc_of
+from edge.page.place import Place
+
+__all__ = ["LabelHistory", "SpeciesRow", "history_of", "species"]
+
+LABELS = """
+SELECT label, count(*) AS events, min(start_utc) AS first, max(start_utc) AS newest
+FROM latest GROUP BY label ORDER BY events DESC, label
+"""
+# By hours of UTC, since a year has too many events to look at each: where a zone is off by half an
+# hour, half of them count for the hour before.
+OF_LABEL = """
+SELECT substr(start_utc, 1, 13) AS hour, count(*) AS events FROM latest
+WHERE label = ? AND start_utc >= ? AND start_utc < ? GROUP BY hour
+"""
+# One hour each: faster than to group a year, which SQLite sorts first.
+HEARD = "SELECT sum(heard_s) FROM effort WHERE start_utc >= ? AND start_utc < ?"
+HOUR = "%Y-%m-%dT%H"  # begins every time within it
+
+MOST_LABELS = 2000
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpeciesRow:
+    """A label with its events, None for unknown ones."""
+
+    label: str | None
+    events: int
+    first: datetime | None
+    newest: datetime | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelHistory:
+    """Events of a label by day, and by hour of the day, with the hours that were heard."""
+
+    days: Mapping[date, int]
+    heard_h: Mapping[date, float]
+    by_hour: Sequence[int]
+    heard_by_hour: Sequence[float]
+
+
+def species(db: sqlite3.Connection) -> list[SpeciesRow]:
+    """Return every label that was ever heard, the most frequent first."""
+    rows = db.execute(f"{LABELS} LIMIT {MOST_LABELS}").fetchall()
+    return [
+        SpeciesRow(
+            label=row["label"],
+            events=row["events"],
+            first=utc_of(row["first"]),
+            newest=utc_of(row["newest"]),
+        )
+        for row in rows
+        if row["label"] is None or isinstance(row["label"], str)
+    ]
+
+
+def history_of(
+    db: sqlite3.Connection, label: str, *, first: date, last: date, place: Place
+) -> LabelHistory:
+    """Return how often a label was heard on the days from `first` to `last`."""
+    begin, end = place.midnight(first), place.midnight(last + timedelta(days=1))
+    values = (label, rfc3339(begin), rfc3339(end))
+    events = [
+        (place.local(at), count)
+        for hour, count in db.execute(OF_LABEL, values)
+        if (at := utc_of(f"{hour}:00:00Z")) is not None
+    ]
+    days: Counter[date] = Counter()
+    by_hour = [0] * 24
+    for at, count in events:
+        days[at.date()] += count
+        by_hour[at.hour] += count
+    heard_h: dict[date, float] = {}
+    heard_by_hour = [0.0] * 24
+    for at, heard_s in _heard_by_hour(db, begin, end, place):
+        heard_h[at.date()] = heard_h.get(at.date(), 0.0) + heard_s / 3600
+        heard_by_hour[at.hour] += heard_s / 3600
+    return LabelHistory(days=days, heard_h=heard_h, by_hour=by_hour, heard_by_hour=heard_by_hour)
+
+
+def _heard_by_hour(
+    db: sqlite3.Connection, begin: datetime, end: datetime, place: Place
+) -> Iterator[tuple[datetime, float]]:
+    """Yield each hour in which something was heard, and the seconds that were."""
+    # Nothing is asked for the hours before the ledger begins.
+    first = db.execute("SELECT min(start_utc) FROM effort").fetchone()[0]
+    known = utc_of(first) if first is not None else None
+    if known is None:
+        return
+    hour = max(begin.astimezone(timezone.utc), known).replace(minute=0, second=0, microsecond=0)
+    text = f"{hour:{HOUR}}"
+    while hour < end:
+        begun = hour
+        hour += timedelta(hours=1)
+        after = f"{hour:{HOUR}}"
+        (heard_s,) = db.execute(HEARD, (text, after)).fetchone()
+        if isinstance(heard_s, int | float) and heard_s > 0:
+            yield place.local(begun), float(heard_s)
+        text = after
