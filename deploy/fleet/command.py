@@ -107,7 +107,8 @@ def _sent(asked: SendRequest, settings: MqttConfig) -> bool:
         known = fleet.heads()
         for device in sorted(set(asked.devices) - known.keys()):
             warn(f"{device}: has not announced itself on this broker; the order waits for it")
-        outgoing = outgoing_head(asked.head, asked.key, asked.devices or sorted(known))
+        everybody = sorted(filter(DEVICE.fullmatch, known))
+        outgoing = outgoing_head(asked.head, asked.key, asked.devices or everybody)
         broker.publish(outgoing.messages(broker.prefix), days=asked.days)
         aside(f"order {outgoing.number}: sent to {len(outgoing.orders)} recorders")
         return _answers(fleet, outgoing, asked.wait_s)

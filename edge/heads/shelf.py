@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from edge.bundle.packed import unpack_head
+from edge.errors import EdgeError
 from edge.files import replacing_folder
 from edge.heads.state import HeadState, read_state, write_state
 
@@ -50,7 +51,7 @@ class Shelf:
             return False
         try:
             check(place)
-        except Exception:  # whatever is wrong with it, it is written anew
+        except (EdgeError, OSError):  # whatever is wrong with it, it is written anew
             return False
         return True
 
