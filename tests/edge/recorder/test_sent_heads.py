@@ -277,9 +277,11 @@ def test_what_is_left_of_a_kill_is_cleared_away_and_the_one_before_is_kept(
     for number, head in enumerate(heads, 1):
         assert give(chosen, sender, head, number) == head.digest
         (kept / f".{head.digest[:40]}.0a1b2c3d").mkdir()
+    (kept / "photographs").mkdir()  # whose folder this was before
+    chosen.stopped()
     started(file)
     names = {path.name for path in kept.iterdir()}
-    assert names <= {"state.json", heads[1].digest, heads[2].digest}
+    assert names == {"state.json", "photographs", heads[1].digest, heads[2].digest}
 
 
 def test_another_network_under_the_same_name_refuses_a_head(
