@@ -230,8 +230,9 @@ class SentHeads:
     def _refuse(self, order: Order, refusal: HeadRefusedError) -> None:
         assert self.inbox is not None
         self.inbox.refuse(refusal, order=order, about=str(order))
-        if refusal.word == "storage":
-            return  # that may go well another time
+        if refusal.word == "storage":  # that may go well another time
+            self._note(trying=0, tries=0)
+            return
         last = LastOrder.of(order.number, order.head, "refused", refusal.word, str(refusal))
         self._note(number=order.number, last=last)
 

@@ -122,6 +122,27 @@ def test_parts_that_do_not_come_are_asked_for_again(listening: Listening) -> Non
     assert topics == [TOPIC, *PARTS, *PARTS[1:]]
 
 
+def test_parts_that_are_not_what_was_ordered_are_asked_for_more_and_more_seldom(
+    listening: Listening,
+) -> None:
+    topics = listening.connect()
+    listening.listener.message(TOPIC, b"order")
+    for pause_s in (240.0, 960.0, 3600.0, 3600.0):
+        for number in range(3):
+            listening.part(number, b"damaged")
+        del topics[1:]
+        listening.now_s += pause_s - 1
+        listening.listener.step()
+        assert topics == [TOPIC]
+        listening.now_s += 1
+        listening.listener.step()
+        assert topics == [TOPIC, *PARTS]
+    for number in range(3):
+        listening.part(number)
+    assert listening.inbox.brought[-1] == PACKED
+    assert topics == [TOPIC]
+
+
 def test_another_order_takes_the_place_of_what_is_half_there(listening: Listening) -> None:
     topics = listening.connect()
     listening.listener.message(TOPIC, b"order")
