@@ -25,6 +25,7 @@ __all__ = ["fleet_command", "send_command"]
 
 QUIET_S = 1.0  # what is retained comes at once
 MOST_S = 30.0
+DEAF = "takes no heads: its configuration has no heads.broker: true, or its program is older"
 
 
 @click.command("send")
@@ -107,7 +108,8 @@ def _sent(asked: SendRequest, settings: MqttConfig) -> bool:
         known = fleet.heads()
         for device in sorted(set(asked.devices) - known.keys()):
             warn(f"{device}: has not announced itself on this broker; the order waits for it")
-        outgoing = outgoing_head(asked.head, asked.key, asked.devices or sorted(known))
+        everybody = sorted(filter(DEVICE.fullmatch, known))
+        outgoing = outgoing_head(asked.head, asked.key, asked.devices or everybody)
         broker.publish(outgoing.messages(broker.prefix), days=asked.days)
         aside(f"order {outgoing.number}: sent to {len(outgoing.orders)} recorders")
         return _answers(fleet, outgoing, asked.wait_s)
@@ -126,8 +128,10 @@ def _answers(fleet: Fleet, outgoing: Outgoing, wait_s: float) -> bool:
                 click.echo(printable(f"{device}: {answer}"))
         time.sleep(0.1)
     if wait_s:
+        heads = fleet.heads()
         for device in sorted(open_ones):
-            click.echo(f"{device}: has not answered yet")
+            deaf = device in heads and not heads[device]
+            click.echo(f"{device}: {DEAF if deaf else 'has not answered yet'}")
     return sound
 
 

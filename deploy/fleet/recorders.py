@@ -78,7 +78,7 @@ class Fleet:
         self._prefix = prefix
         self._lock = threading.Lock()
         self._recorders: dict[str, RecorderState] = {}
-        self._heard_s = self._since_s = time.monotonic()
+        self._news_s = time.monotonic()  # when something came that was not known of a recorder
 
     @property
     def topics(self) -> list[str]:
@@ -93,15 +93,17 @@ class Fleet:
         device, kind = parts
         content = _content(kind, payload)
         with self._lock:
-            self._heard_s = time.monotonic()
             if device not in self._recorders and len(self._recorders) >= MOST:
                 return
-            self._recorders.setdefault(device, RecorderState()).said[kind] = content
+            said = self._recorders.setdefault(device, RecorderState()).said
+            if kind not in said:
+                self._news_s = time.monotonic()
+            said[kind] = content
 
     def wait_until_quiet(self, quiet_s: float, *, most_s: float) -> None:
-        """Wait until what is retained has come, nothing more for `quiet_s`; `most_s` at most."""
+        """Wait until what is retained has come: no news for `quiet_s`, or `most_s` are over."""
         end_s = time.monotonic() + most_s
-        while time.monotonic() < end_s and time.monotonic() - self._heard_s < quiet_s:
+        while time.monotonic() < end_s and time.monotonic() - self._news_s < quiet_s:
             time.sleep(0.02)
 
     def heads(self) -> dict[str, dict[str, Any]]:

@@ -6,7 +6,7 @@ import logging
 
 from edge.errors import EdgeError, HeadRefusedError
 
-__all__ = ["refusal_of", "told"]
+__all__ = ["refusal_of"]
 
 log = logging.getLogger(__name__)
 
@@ -18,11 +18,7 @@ def refusal_of(exc: Exception) -> HeadRefusedError:
     if isinstance(exc, OSError):
         reason = f"{exc.filename}: {exc.strerror or exc}"
         return HeadRefusedError("storage", f"the head cannot be kept: {reason}")
-    if not isinstance(exc, EdgeError):  # which a stranger's head may have found
-        log.error("a head that was sent cannot be tried", exc_info=exc)
-    return HeadRefusedError("self_test", told(exc))
-
-
-def told(exc: Exception) -> str:
-    """Return what is told of an error, which says what it is where it is one of ours."""
-    return str(exc) if isinstance(exc, EdgeError | OSError) else f"{type(exc).__name__}: {exc}"
+    if isinstance(exc, EdgeError):
+        return HeadRefusedError("self_test", str(exc))
+    log.error("a head that was sent cannot be used", exc_info=exc)  # a stranger has found a bug
+    return HeadRefusedError("self_test", f"{type(exc).__name__}: {exc}")

@@ -7,18 +7,22 @@ its files before the one file that names it is replaced.
 from __future__ import annotations
 
 import contextlib
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from edge.bundle.packed import unpack_head
+from edge.errors import EdgeError
 from edge.files import replacing_folder
 from edge.heads.state import HeadState, read_state, write_state
 
 __all__ = ["Shelf"]
 
 STATE = "state.json"
+# Of the folder of a head, and of one that was being written: nothing else is ever removed.
+OURS = re.compile(r"[0-9a-f]{64}|\.[0-9a-f]{40}\.[0-9a-f]{8}")
 
 
 class Shelf:
@@ -50,7 +54,7 @@ class Shelf:
             return False
         try:
             check(place)
-        except Exception:  # whatever is wrong with it, it is written anew
+        except (EdgeError, OSError):  # whatever is wrong with it, it is written anew
             return False
         return True
 
@@ -62,9 +66,9 @@ class Shelf:
         return state
 
     def remove_others(self) -> None:
-        """Remove all but the head in use, the one before, and the state."""
-        kept = {STATE, self.state.chosen, self.state.before}
+        """Remove all heads but the one in use and the one before."""
+        kept = {self.state.chosen, self.state.before}
         with contextlib.suppress(OSError):  # not there, or read-only: they lie there, and no more
             for path in self.folder.iterdir():
-                if path.name not in kept and path.is_dir() and not path.is_symlink():
+                if OURS.fullmatch(path.name) and path.name not in kept and not path.is_symlink():
                     shutil.rmtree(path, ignore_errors=True)

@@ -18,6 +18,7 @@ __all__ = ["HeadInbox", "HeadListener", "order_topic", "part_topic"]
 
 DEAF_S = 3600.0  # after a flood, nothing is listened to for so long
 ASK_AGAIN_S = 60.0  # for parts that have not come
+LONGEST_S = 3600.0  # for parts that were not what was ordered, again and again
 
 
 class HeadInbox(Protocol):
@@ -65,6 +66,7 @@ class HeadListener:
         self._prefix = prefix
         self._monotonic_s = monotonic_s
         self._listens_from_s = self._asked_s = 0.0
+        self._again_s = ASK_AGAIN_S
         self._session: Session | None = None
         self._order: Order | None = None
         self._parts: dict[int, bytes] = {}
@@ -93,7 +95,7 @@ class HeadListener:
     def step(self) -> None:
         """Ask again for parts that did not come; about once a second."""
         waits = self._order is not None and self._session is not None
-        if waits and self._monotonic_s() - self._asked_s >= ASK_AGAIN_S:
+        if waits and self._monotonic_s() - self._asked_s >= self._again_s:
             self._ask()
 
     def message(self, topic: str, payload: bytes) -> None:
@@ -119,8 +121,11 @@ class HeadListener:
         self._parts[number] = payload
         if len(self._parts) == order.parts:
             packed = b"".join(self._parts[n] for n in range(order.parts))
-            self._forget()
-            self._inbox.bring(order, packed)
+            if self._inbox.bring(order, packed):
+                self._forget()
+            else:
+                self._parts.clear()
+                self._again_s = min(LONGEST_S, 4 * self._again_s)
 
     def _ask(self) -> None:
         if self._session is not None and self._order is not None:
@@ -133,6 +138,7 @@ class HeadListener:
             for topic in self._topics(self._order):
                 self._session.unsubscribe(topic)
         self._order = None
+        self._again_s = ASK_AGAIN_S
         self._parts.clear()
 
     def _topics(self, order: Order, *, missing: bool = False) -> dict[str, int]:

@@ -87,6 +87,7 @@ class Daemon:
             parts.callback(self._notifier.close)
             parts.enter_context(sole_user(config.store.path))
             self._heads = self._heads_of(config)
+            parts.push(self._heads.ended)
             self._plan = plan = self._heads.first_plan()
             self._place = StorePlace(config, self._backlog, died=self._died)
             parts.callback(self._place.close)

@@ -20,10 +20,10 @@ from edge.bundle.order import REFUSALS, Order
 from edge.bundle.signature import read_signature, refuse_foreign
 from edge.bundle.verified import manifest_content
 from edge.config.config import Config
-from edge.errors import BundleError, HeadRefusedError
+from edge.errors import BundleError, HeadRefusedError, UserError
 from edge.heads.configured import ConfiguredBundle, configured_bundle, trusted_keys
 from edge.heads.inbox import Inbox, SentHead
-from edge.heads.refusals import refusal_of, told
+from edge.heads.refusals import refusal_of
 from edge.heads.shelf import Shelf
 from edge.heads.state import LastOrder, Trial
 from edge.heads.trial import TrialEnd, TrialRules, TrialWatch, start_of_trial
@@ -72,14 +72,11 @@ class SentHeads:
     def first_plan(self) -> RecorderPlan:
         """Return what to begin with; a head whose trial has ended badly meanwhile is left."""
         trial = self._shelf.state.trial
-        if self.inbox is not None and trial is not None:
-            found = start_of_trial(trial, boot_id=self._boot_id, rules=self.rules)
-            if isinstance(found, TrialEnd):
-                self._leave(found)
-            else:
-                self._note(trial=found)
         if self.inbox is not None:
             self._shelf.remove_others()
+        if self.inbox is not None and trial is not None:
+            found = start_of_trial(trial, boot_id=self._boot_id, rules=self.rules)
+            self._leave(found) if isinstance(found, TrialEnd) else self._note(trial=found)
         return self.plan(self._config)
 
     def plan(self, config: Config) -> RecorderPlan:
@@ -118,8 +115,7 @@ class SentHeads:
                 plan = self._plan_of(configured.with_head(config, self._shelf.place(head)))
                 break
             except Exception as exc:  # also an error of ours, that a stranger's head may have found
-                log.debug("head %s cannot be used", head[:12], exc_info=True)
-                reasons.append(told(exc))
+                reasons.append(str(refusal_of(exc)))
         else:
             plan = self._plan_of(config)  # where that fails too, it was no head's fault
         for reason in reasons:
@@ -217,6 +213,11 @@ class SentHeads:
         if self.inbox is not None and trial is not None:
             self._note(trial=trial.model_copy(update={"stopped": True}))
 
+    def ended(self, kind: object, exc: BaseException | None, trace: object) -> None:
+        """Take the end of the program for no crash where a person has to mend something."""
+        if isinstance(exc, UserError):
+            self.stopped()
+
     def _leave(self, end: TrialEnd) -> None:
         """Go back to the head before, or to what is configured."""
         state, before = self._shelf.state, self._shelf.state.before
@@ -229,8 +230,9 @@ class SentHeads:
     def _refuse(self, order: Order, refusal: HeadRefusedError) -> None:
         assert self.inbox is not None
         self.inbox.refuse(refusal, order=order, about=str(order))
-        if refusal.word == "storage":
-            return  # that may go well another time
+        if refusal.word == "storage":  # that may go well another time
+            self._note(trying=0, tries=0)
+            return
         last = LastOrder.of(order.number, order.head, "refused", refusal.word, str(refusal))
         self._note(number=order.number, last=last)
 

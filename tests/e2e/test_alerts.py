@@ -69,6 +69,8 @@ WELL = {
     "edge_history_room_bytes": "900x500",
     "edge_store_errors_total": "0x500",
     "edge_store_in_memory": "0x500",
+    'edge_heads_total{outcome="taken"}': "0+1x500",
+    'edge_heads_total{outcome="went_back"}': "0x500",
 }
 # What happens from minute 60 on, one value a minute; and the minutes at which the alert does not
 # fire yet, and does.
@@ -102,6 +104,7 @@ TROUBLE = {
         76,
     ),
     "EdgeStoreFailing": ({"edge_store_errors_total": "0x59 1+1x100"}, 59, 62),
+    "EdgeHeadNotUsed": ({'edge_heads_total{outcome="went_back"}': "0x59 1+0x100"}, 59, 62),
 }
 FEW_EVENTS = {
     'edge_detections_total{label="low_hummer"}': "0+0.2x299 60x150",

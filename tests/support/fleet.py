@@ -19,7 +19,9 @@ from typing import Any
 import numpy as np
 import yaml
 
+from edge.bundle.signing import sign_bundle
 from edge.errors import StoreError
+from edge.files import write_whole
 from edge.recorder.daemon import Daemon
 from edge.recorder.deliveries import deliveries
 from edge.recorder.live_clock import LiveClock
@@ -30,6 +32,7 @@ from tests.support.bundles import SPEC, tiny_bundle, tone
 from tests.support.daemons import HandWorld, RealTimeAudio, running, until, write_config
 from tests.support.disk import fill, small_disk
 from tests.support.faults import Watch
+from tests.support.keys import key_pair
 from tests.support.prometheus import Prometheus, prometheus
 from tests.support.store import SYNCED, payload, spoil_newest
 from tests.support.sysfs import orin
@@ -123,11 +126,14 @@ class _Life:
         self.watch = Watch(port)
         self.world = HandWorld(synced=False)
         self.board = orin(folder / "sys")
+        self.key = key_pair(folder)
         self.audio = RealTimeAudio(_calls(tone(300, 1.0)))
 
     def live(self) -> None:
         well = tiny_bundle(self.folder / "well", variant_errors={"int8-cpu": 0.0}).path
         spoiled = tiny_bundle(self.folder / "spoiled", variant_errors={"int8-cpu": 1.0}).path
+        for bundle in (well, spoiled):
+            sign_bundle(bundle, self.key.private)
         daemon = Daemon(
             self._configure(well, self.broker.port),
             audio=self.audio,
@@ -149,7 +155,12 @@ class _Life:
         return write_config(
             self.folder,
             bundle,
-            model={"bundle": str(bundle), "hop_s": 0.1},
+            model={"bundle": str(bundle), "hop_s": 0.1, "trusted_keys": [self.key.text]},
+            heads={
+                "folder": str(self.folder / "sent"),
+                "every_s": 1.0,
+                "kept": str(self.folder / "heads"),
+            },
             tracker={"cooldown_s": 0.1, "longest_s": 5.0, "update_s": 0.2},
             store={
                 "path": str(self.disk / "edge.db"),
@@ -185,6 +196,7 @@ class _Life:
 
     def _of_board_and_delivery(self) -> None:
         _flood(self.disk / "edge.db")
+        write_whole(self.folder / "sent" / "pond.json", b"a stranger's head")
         self.board.write("class/thermal/thermal_zone2/temp", 96_500)
         self.audio.samples = _calls(noise(1.0))
         self.fleet.wait_for(
@@ -193,6 +205,7 @@ class _Life:
             "EdgeUnknownRateJump",
             "EdgeOutboxGrowing",
             "EdgeOutboxDropping",
+            "EdgeHeadNotUsed",
         )
         spoil_newest(self.disk / "edge.db")
         self._configure(self.spoiled, self.broker.port)

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import http.server
 import json
+import os
+import pty
+import signal
 import ssl
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -32,11 +37,12 @@ from edge.config.heads import HeadsConfig
 from edge.errors import ConfigError
 from edge.heads.inbox import Inbox
 from edge.heads.pulling import pulling
-from tests.support.broker import Broker, free_port, unexpected
+from tests.support.broker import Broker, Subscriber, free_port, unexpected
 from tests.support.daemons import until
 from tests.support.secure import certificates
 from tests.support.sent import Sender
 
+ROOT = Path(__file__).resolve().parents[3]
 NOW = datetime(2026, 5, 1, 12, tzinfo=timezone.utc)
 
 
@@ -232,3 +238,45 @@ def test_the_fleet_as_json_is_what_is_retained(tmp_path: Path) -> None:
         assert (result.exit_code, json.loads(result.stdout)) == (0, [])
         table = run("fleet", "--broker", f"127.0.0.1:{broker.port}")
         assert "0 recorders, 0 online" in table.stdout
+
+
+@pytest.mark.broker
+def test_on_a_terminal_the_table_stays_and_shows_what_changes(tmp_path: Path) -> None:
+    master, slave = pty.openpty()
+    with Broker(tmp_path / "broker", mortal=False) as broker, Subscriber(broker.port) as other:
+        other.publish("edge/pond/status", b"online", retain=True)
+        command = [sys.executable, "-m", "deploy.cli", "fleet", "--broker"]
+        with subprocess.Popen(
+            [*command, f"127.0.0.1:{broker.port}"], cwd=ROOT, stdout=slave, stderr=slave
+        ) as shown:
+            os.close(slave)
+            _read_until(master, b"pond")
+            other.publish("edge/meadow/status", b"offline", retain=True)
+            _read_until(master, b"meadow")
+            shown.send_signal(signal.SIGINT)
+            assert shown.wait(20) == 0
+    os.close(master)
+
+
+def _read_until(descriptor: int, text: bytes) -> None:
+    found, end_s = b"", time.monotonic() + 30
+    while text not in found:
+        assert time.monotonic() < end_s, found
+        found += os.read(descriptor, 4096)
+
+
+@pytest.mark.broker
+def test_a_recorder_that_takes_no_heads_is_named(
+    tmp_path: Path, sender: Sender, head: Bundle
+) -> None:
+    with Broker(tmp_path / "broker", mortal=False) as broker, Subscriber(broker.port) as other:
+        for device, said in (("old", b"{}"), ("deaf", b'{"version": "1"}')):
+            other.publish(f"edge/{device}/info", said, retain=True)
+        where = ("--broker", f"127.0.0.1:{broker.port}", "--key", sender.key.private)
+        result = run("send", head.path, *where, "--all", "--to", "x", "--wait", 0.1)
+        assert result.exit_code == 2
+        result = run("send", head.path, *where, "--to", "deaf", "--to", "away", "--wait", 0.1)
+        assert "deaf: takes no heads" in result.stdout
+        assert "away: has not answered yet" in result.stdout
+        assert "away: has not announced itself" in result.stderr
+        assert "edge/away/command/head" in {topic for topic, *_ in other.messages}

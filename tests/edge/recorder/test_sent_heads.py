@@ -17,8 +17,9 @@ from edge.errors import ConfigError
 from edge.recorder.plan import RecorderPlan, make_plan
 from edge.recorder.sent_heads import SentHeads
 from edge.store.store import Store
-from tests.support.bundles import tiny_bundle
-from tests.support.daemons import write_config
+from tests.edge.recorder.test_daemon import daemon
+from tests.support.bundles import tiny_bundle, tone
+from tests.support.daemons import RealTimeAudio, write_config
 from tests.support.dying_heads import DyingRecorder
 from tests.support.sent import Sender, verified_plan
 
@@ -115,6 +116,20 @@ def test_a_crash_in_the_first_hour_goes_back_and_a_stop_does_not(
     assert last(chosen) == ("went_back", "crash")
     assert chosen.counts["went_back"] == 1
     assert started(file)[1] == heads[0].digest  # whose trial is not begun again
+
+
+def test_a_fault_of_the_configuration_in_the_first_hour_is_no_crash(
+    tmp_path: Path, sender: Sender, heads: Sequence[Bundle]
+) -> None:
+    chosen, _ = started(configure(tmp_path, sender))
+    give(chosen, sender, heads[0], 1)
+    chosen.stopped()
+    for _ in range(5):
+        with pytest.raises(ConfigError):
+            daemon(
+                configure(tmp_path, sender, backend="tensorrt"), RealTimeAudio(tone(300, 1))
+            ).run()
+    assert started(configure(tmp_path, sender))[1] == heads[0].digest
 
 
 def test_power_cuts_in_the_first_hour_are_borne_but_not_for_ever(
@@ -262,9 +277,11 @@ def test_what_is_left_of_a_kill_is_cleared_away_and_the_one_before_is_kept(
     for number, head in enumerate(heads, 1):
         assert give(chosen, sender, head, number) == head.digest
         (kept / f".{head.digest[:40]}.0a1b2c3d").mkdir()
+    (kept / "photographs").mkdir()  # whose folder this was before
+    chosen.stopped()
     started(file)
     names = {path.name for path in kept.iterdir()}
-    assert names <= {"state.json", heads[1].digest, heads[2].digest}
+    assert names == {"state.json", "photographs", heads[1].digest, heads[2].digest}
 
 
 def test_another_network_under_the_same_name_refuses_a_head(
