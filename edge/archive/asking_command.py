@@ -9,7 +9,7 @@ import click
 
 from edge.archive.command import archive_command
 from edge.replay.options import judging_options
-from edge.terminal import aside, warn
+from edge.terminal import aside, printable, warn
 
 __all__ = ["archive_command"]
 
@@ -43,3 +43,47 @@ def rescore_command(*, dataset: Path, out: Path, **options: Any) -> None:
         aside(licence)
     if rescored.damaged:
         raise click.exceptions.Exit(1)
+
+
+@archive_command.command("activity")
+@DATASET
+@click.option(
+    "--plot",
+    metavar="PICTURE",
+    help="Draw it instead, as a calendar of hours: a .png, .jpg, .svg or .pdf.",
+)
+@click.option(
+    "--species",
+    metavar="NAME",
+    multiple=True,
+    help="Only this species, by its label or a name; may be given more than once.",
+)
+@click.option("--since", metavar="DATE", help="Only from this day or RFC 3339 time on, in UTC.")
+def activity_command(
+    *, dataset: Path, plot: str | None, species: tuple[str, ...], since: str | None
+) -> None:
+    """Show which species was heard when, for each hour that was heard."""
+    from edge.archive.activity import activity_of
+    from edge.archive.activity_table import activity_lines
+    from edge.archive.dataset import check_version
+    from edge.archive.export import chosen_labels, parse_since
+    from edge.archive.origin import read_origin
+    from edge.archive.parquet import check_installed
+
+    check_installed()
+    check_version(dataset, key="DATASET")
+    made_by = read_origin(dataset, key="DATASET")
+    activity = activity_of(
+        dataset,
+        labels=chosen_labels(species, made_by),
+        since=None if since is None else parse_since(since),
+    )
+    if plot is None:
+        for line in activity_lines(activity, name=made_by.common_name):
+            click.echo(printable(line))
+        return
+    from edge.archive.activity_plot import draw_activity
+
+    draw_activity(activity, path=plot, name=made_by.common_name)
+    if activity.undated_s:
+        warn(f"not in it: {activity.undated_s / 3600:.2f} h of recordings without a date")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -22,7 +22,7 @@ from edge.replay.per_file import check_places, places_of
 from edge.sources.metadata import parse_timestamp
 from edge.types import Detection
 
-__all__ = ["Export", "ExportChoice", "Wanted", "parse_since"]
+__all__ = ["Export", "ExportChoice", "Wanted", "chosen_labels", "parse_since"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,13 +147,16 @@ class Export:
         writer.close()
 
 
+def chosen_labels(species: Collection[str], made_by: Provenance) -> frozenset[str] | None:
+    """Return the labels of the species that were named, None: of all; raises `ConfigError`."""
+    if not species:
+        return None
+    return frozenset(resolve_labels(species, made_by.labels.values(), key="--species"))
+
+
 def _wanted(choice: ExportChoice, made_by: Provenance) -> Wanted:
-    labels: frozenset[str] | None = None
-    if choice.species:
-        known = made_by.labels.values()
-        labels = frozenset(resolve_labels(choice.species, known, key="--species"))
     return Wanted(
-        labels=labels,
+        labels=chosen_labels(choice.species, made_by),
         since=choice.since,
         min_score=choice.min_score,
         least=None if choice.precision is None else _least(choice.precision, made_by),

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["PICTURES", "check_picture", "draw", "spectrogram"]
+__all__ = ["PICTURES", "check_picture", "draw", "save_picture", "spectrogram"]
 
 # How matplotlib calls the formats of pictures, and what it writes into them of the moment.
 PICTURES: dict[str, dict[str, None]] = {
@@ -54,7 +54,7 @@ def draw(
     would give, there is none. What the network says of time is a strip at the bottom, white where
     it is sure to hear something. Raises `ConfigError` where `check_picture` does.
     """
-    form = check_picture(path)
+    check_picture(path)
     figure = _figure()
     axes = figure.add_subplot()
     top_khz = spec.sample_rate_hz / 2000
@@ -78,7 +78,7 @@ def draw(
     axes.set(xlabel="time (s)", ylabel="frequency (kHz)")
     # A dollar sign in a file name is not mathematics.
     axes.set_title(_title(result), fontsize=9, parse_math=False)
-    _save(figure, path, form)
+    save_picture(figure, path)
 
 
 def check_picture(path: str) -> str:
@@ -99,7 +99,9 @@ def check_picture(path: str) -> str:
     return form
 
 
-def _save(figure: Figure, path: str, form: str) -> None:
+def save_picture(figure: Figure, path: str) -> None:
+    """Write a figure to `path`, whose suffix says which format; see `check_picture`."""
+    form = check_picture(path)
     with output_file(path) as staging, warnings.catch_warnings():
         # A name in a script that the font does not have shows as boxes.
         warnings.filterwarnings("ignore", "Glyph .* missing from")
