@@ -101,7 +101,8 @@ def start_task(
     )
     check_network(task)
     if not isinstance(recipe.objective, DistilSpec):
-        task.cache.fill(splits.train, workers=workers)
+        watched = (r for r in splits.validation if r.role == "known")
+        task.cache.fill((*splits.train, *watched), workers=workers)
     return task
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from torch.nn import functional
 
 from edge.bundle import Frontend
 from edge.errors import ConfigError
+from train.corpus.corpus import Recording
 from train.learning.accuracy import top1_of_logits, top1_of_neighbours
 from train.learning.collapse import hardest_loss
 from train.learning.losses import binary_focal, cross_entropy_with_other
@@ -35,6 +37,8 @@ if TYPE_CHECKING:
 
 __all__ = ["check_watched", "validation_of"]
 
+# Numbers of all windows that are kept in memory, 2 GB; large images are watched on fewer.
+MOST_NUMBERS = 500_000_000
 Measure = Callable[[nn.Module], dict[str, float]]
 
 
@@ -49,6 +53,7 @@ def validation_of(task: MemberTask) -> Measure:
     check_watched(task.recipe, heard=bool(known))
     if not known:
         return lambda network: {}
+    known = _at_most(known, size=math.prod(task.recipe.frontend.shape))
     frontend = Frontend(task.recipe.frontend)
     targets = torch.tensor([task.labels.index(r.label) for r in known])
     powers = (most_active_window(task.cache.load(r), task.recipe.frontend) for r in known)
@@ -68,6 +73,13 @@ def validation_of(task: MemberTask) -> Measure:
         return {f"validation_{name}": value for name, value in numbers.items()}
 
     return measure
+
+
+def _at_most(recordings: list[Recording], *, size: int) -> list[Recording]:
+    """Return recordings evenly through the list, so many that their windows fit into memory."""
+    count = min(len(recordings), max(1, MOST_NUMBERS // size))
+    chosen = np.linspace(0, len(recordings) - 1, count).round().astype(int)
+    return [recordings[i] for i in chosen]
 
 
 def check_watched(recipe: Recipe, *, heard: bool) -> None:
