@@ -126,7 +126,7 @@ class _RowEar:
         allowed: Mask = given & listed
         margin = self._bundle.manifest.list_margin
         others = ~listed & self._animals
-        if margin is None or not others.any():
+        if margin is None or not (others.any() and listed.any()):
             return allowed
         outdone = logits[:, others].max(1) - logits[:, listed].max(1)
         kept: Mask = allowed & (outdone <= margin.threshold)[:, np.newaxis]

@@ -13,9 +13,10 @@ import yaml
 from click.testing import CliRunner
 
 import edge.cli
-from edge.bundle import Bundle
+from edge.bundle import Bundle, Label
 from tests.support.audio import noise
 from tests.support.bundles import SPEC, choir_bundle, tone
+from tests.support.heads import tiny_head
 from tests.train.command_line import assert_done, edge_train
 from tests.train.soundscapes import Call, rows_of, write_raven, write_rows, write_soundscape
 from train.corpus.soundscapes import read_soundscapes
@@ -112,6 +113,58 @@ def test_every_number_is_that_counted_by_hand(choir: Bundle, place: Path, tmp_pa
     assert by_species[HUM]["precision"] == pytest.approx(2 / 3, abs=1e-4)
     assert by_species[HUM]["recall"] == 1
     assert by_species[PEEP]["recall"] == pytest.approx(4 / 5)
+
+
+def test_an_unknown_animal_is_missed_and_no_species(
+    choir: Bundle, place: Path, tmp_path: Path
+) -> None:
+    rows = {"7_COR": rows_of(30, DAWN)}
+    rows["7_COR"][4] = "unknown"  # nothing is heard
+    table = write_rows(tmp_path / "rows.csv", rows)
+    report = judged(choir, table, "--data", place / "audio", out=tmp_path / "out")
+    found = values(report)
+    assert (report["nocall"], report["with_missing"], report["missing"]) == (1, 1, {})
+    assert found["c_map"] == 1, "of unknown there is no list"
+    assert found["map_time_coded"] == pytest.approx(4 / 5)
+    assert found["micro_f1"] == pytest.approx(2 * 7 / (8 + 8), abs=1e-4)
+    text = (tmp_path / "out" / "report.md").read_text()
+    assert "In 1 rows are animals that it cannot answer" in text
+
+
+@pytest.mark.parametrize("form", ["rows", "raven"])
+def test_where_nothing_calls_only_saying_so_is_right(
+    choir: Bundle, tmp_path: Path, form: str
+) -> None:
+    write_soundscape(tmp_path / "still.wav", 20, ())
+    write_soundscape(tmp_path / "loud.wav", 20, ((HUM, 1, 4),))
+    if form == "rows":
+        write_rows(tmp_path / "rows.csv", {"still": ["nocall"] * 4, "loud": ["nocall"] * 4})
+    else:
+        write_raven(tmp_path / "still.selections.txt", (("nocall", 0, 20),))
+        write_raven(tmp_path / "loud.selections.txt", (("nocall", 0, 20),))
+    report = judged(choir, tmp_path, out=tmp_path / "out")
+    found = values(report)
+    assert (report["rows"], report["nocall"], report["species"]) == (8, 8, 0)
+    assert found["micro_f1"] == pytest.approx(7 / 8)
+    assert found["r_map_with_nocall"] == pytest.approx((7 + 1 / 2) / 8, abs=1e-4)
+    assert found["c_map"] is found["map_time_coded"] is None
+
+
+def test_a_head_is_judged_with_its_trunk(choir: Bundle, place: Path, tmp_path: Path) -> None:
+    own = Label(label="bumble", common_name="Bumble", scientific_name="Bombus gravis")
+    other = Label(label=PEEP, common_name="High Peeper")
+    head = tiny_head(tmp_path / "head", choir, {own: 0, other: 2})
+    rows = {"7_COR": [cell.replace(HUM, "Bumble") for cell in rows_of(30, DAWN)]}
+    table = write_rows(tmp_path / "rows.csv", rows)
+    given = ("--bundle", f"{choir.path}+{head.path}", "--soundscapes", table)
+    places = ("--data", place / "audio", "--workers", 1, "--resamples", 10)
+    result = edge_train("evaluate", *given, *places, "--out", tmp_path / "out")
+    assert_done(result)
+    report = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert (report["bundle"], report["species"]) == ("head", 2)
+    assert values(report)["c_map"] == 1
+    # Of two at once it gives one; in the other row of two one calls longer, and has windows alone.
+    assert values(report)["micro_f1"] == pytest.approx(2 * 7 / (7 + 8), abs=1e-4)
 
 
 def test_events_are_those_of_the_recorder_at_known_times(choir: Bundle, tmp_path: Path) -> None:
