@@ -121,6 +121,9 @@ def test_saving_and_loading_keeps_every_verdict(activation: Activation, tmp_path
     assert loaded.table == calibration.table
     assert loaded.chosen == calibration.chosen
     assert list(loaded.heads) == list(calibration.heads)
+    assert loaded.digest == calibration.digest
+    others = {dataclasses.replace(calibration, chosen=name).digest for name in calibration.heads}
+    assert len(others) == len(calibration.heads)
     for name, head in calibration.heads.items():
         ours, theirs = (
             h(VALIDATION.embedding, VALIDATION.logits) for h in (head, loaded.heads[name])
