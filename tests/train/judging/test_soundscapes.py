@@ -292,10 +292,13 @@ def test_a_recording_that_cannot_be_read_is_left_out_and_said(
 ) -> None:
     write_soundscape(tmp_path / "good.wav", 10, ((HUM, 1, 4),))
     (tmp_path / "bad.wav").write_bytes(b"RIFF and no more")
-    table = write_rows(tmp_path / "rows.csv", {"good": [HUM, "nocall"], "bad": [HUM]})
+    nothing = np.full(10 * SPEC.sample_rate_hz, np.nan, np.float32)
+    soundfile.write(tmp_path / "odd.wav", nothing, SPEC.sample_rate_hz, subtype="FLOAT")
+    rows = {"good": [HUM, "nocall"], "bad": [HUM], "odd": [HUM]}
+    table = write_rows(tmp_path / "rows.csv", rows)
     report = judged(choir, table, out=tmp_path / "out")
     assert report["rows"] == 2
-    assert [name for name, _ in report["left_out"]] == ["bad.wav"]
+    assert [name for name, _ in report["left_out"]] == ["bad.wav", "odd.wav"]
     assert "Left out: bad.wav (" in (tmp_path / "out" / "report.md").read_text()
 
 
@@ -313,9 +316,14 @@ def test_rows_are_decided_as_a_recorder_decides(choir: Bundle, tmp_path: Path) -
     (soundscape,) = read_soundscapes(table)
     labels = tuple(label.label for label in choir.labels)
     question = RowQuestion(bundle=choir.path, species=(0, 1, 2))
-    (answer,) = hear_rows(question, [soundscape], [[np.ones(3, bool)]], workers=1)
+    everything = [[np.ones(3, bool)]]
+    (answer,) = hear_rows(question, [soundscape], everything, workers=1)
     assert not isinstance(answer, str)
     (heard,) = answer
+    (in_parts,) = hear_rows(question, [soundscape], everything, workers=1, at_once=3)
+    assert not isinstance(in_parts, str)
+    for name, column in vars(heard).items():
+        np.testing.assert_array_equal(getattr(in_parts[0], name), column)
     command = ["replay", str(path), "--bundle", str(choir.path), "--hop-s", "0.5"]
     said = CliRunner().invoke(edge.cli.main, [*command, "--format", "windows"])
     expected = np.zeros((8, 3), bool)
