@@ -91,6 +91,7 @@ def evaluate_run(run: TrainedRun, corpus: Corpus, *, resamples: int = 500) -> di
         calibration,
         validation=validation,
         more={
+            "calibrated": calibration.digest,
             "probability": measure_scores(run, corpus, calibration),
             "stand_ins": stand_ins(corpus, turns),
             "left_out": _measured(turns, calibration),
@@ -125,7 +126,7 @@ def _measured(turns: Sequence[Turn], calibration: Calibration) -> list[dict[str,
 def export_run(run: TrainedRun, corpus: Corpus, *, path: Path, name: str) -> Bundle:
     """Write the bundle; its card holds the report that `evaluate_run` wrote.
 
-    Raises `UserError` without that report.
+    Raises `UserError` without that report, and for one of another calibration.
     """
     report = run.folder / "report"
     if not (report / "report.json").exists():
@@ -133,6 +134,11 @@ def export_run(run: TrainedRun, corpus: Corpus, *, path: Path, name: str) -> Bun
     calibration = Calibration.load(run.folder / CALIBRATION)
     text = (report / "report.md").read_text(encoding="utf-8")
     numbers = read_json(report / "report.json")
+    if numbers.get("calibrated", calibration.digest) != calibration.digest:
+        raise UserError(
+            f"{report / 'report.json'}: is of another calibration than {CALIBRATION}; run "
+            "'edge-train evaluate' again"
+        )
     splits = fold_splits(corpus, fold=run.fold)
     card = render_card(run, corpus, splits, name=name, report=text, notes=run.recipe.notes)
     return export_bundle(

@@ -9,9 +9,10 @@ import soundfile
 
 from train.corpus.tables import fault_in
 
-__all__ = ["ROW_S", "Mark", "Soundscape", "length_of", "refuse_past_the_end", "tiled"]
+__all__ = ["ROW_S", "UNKNOWN", "Mark", "Soundscape", "length_of", "refuse_past_the_end", "tiled"]
 
 ROW_S = 5.0
+UNKNOWN = "unknown"  # an animal that nobody could name
 # A recording may be so much shorter than its last row or mark says.
 TOLERANCE_S = 0.5
 
@@ -31,6 +32,11 @@ class Mark:
     common_name: str = ""
     scientific_name: str = ""
     band_hz: tuple[float, float] | None = None
+
+    @property
+    def is_unknown(self) -> bool:
+        """Whether it is an animal that nobody could name."""
+        return self.name.casefold() == UNKNOWN
 
 
 @dataclass(frozen=True, kw_only=True)

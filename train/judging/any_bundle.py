@@ -122,8 +122,7 @@ def _measured(
     if not answers.truth.known.any():
         raise UserError("nothing stands out in any recording of a species that may be answered")
     classes = len(collection.labels)
-    species = collection.question.species
-    windows = as_it_decides(bundle, answers, species)
+    windows = as_it_decides(bundle, answers)
     recordings = answers.recordings(windows)
     draw, draw_recordings = (
         Bootstrap(recording=j.recording, stratum=j.stratum, resamples=resamples)
@@ -141,7 +140,7 @@ def _measured(
         "recordings": of_recordings,
         "rules": [measure_rule(name, judged, draw, classes) for name, judged in rules.items()],
         "costs": costs_of(answers),
-        "list_margin": margin_of(bundle, answers, species),
+        "list_margin": margin_of(bundle, answers),
         "animal": told_apart(bundle, answers, windows),
         "by_species": by_species(collection.corpus, collection.labels, windows, recordings),
     }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,6 +47,7 @@ class Answers:
     listed: Floats
     off_list: Floats
     novelty: Floats
+    given: Mask
     animal: Floats
     named_any: Mask
     other: Mask
@@ -68,15 +69,6 @@ class Answers:
         """How far (W,) animals that are not listed outdo those that are; at 0 is no animal."""
         outdone: Floats = np.maximum(self.off_list, 0) - self.listed
         return outdone
-
-    def named(self, thresholds: NDArray[np.float32], species: Sequence[int]) -> Mask:
-        """Return which windows (W,) have a best label that reaches its threshold.
-
-        `thresholds` (N,) are those of all labels, `species` (K,) the positions of the asked.
-        """
-        least = np.append(thresholds[list(species)], thresholds.max())
-        named: Mask = self.scores.max(1) >= least[self.best]
-        return named
 
     def judged(self, novelty: Floats, accepted: Mask) -> Judged:
         """Return the windows by a rule with this `novelty` (W,), which accepts some (W,)."""
@@ -118,6 +110,7 @@ def answers_of(corpus: Corpus, labels: tuple[str, ...], heard: Mapping[int, Hear
         listed=joined("listed").astype(np.float64),
         off_list=joined("off_list").astype(np.float64),
         novelty=joined("novelty").astype(np.float64),
+        given=joined("given"),
         animal=joined("animal").astype(np.float64),
         named_any=joined("named"),
         other=joined("other"),
@@ -125,21 +118,25 @@ def answers_of(corpus: Corpus, labels: tuple[str, ...], heard: Mapping[int, Hear
     )
 
 
-def as_it_decides(bundle: Bundle, answers: Answers, species: Sequence[int]) -> Judged:
+def as_it_decides(bundle: Bundle, answers: Answers) -> Judged:
     """Return the windows as a recorder with this list judges them (`edge.detect.site`).
 
-    `species` (K,) are the positions of the labels of the scores. Of several labels in a window the
-    best is looked at.
+    Of several labels in a window the best is looked at.
     """
-    accepted = answers.novelty <= bundle.head.threshold
-    if bundle.label_thresholds is None:
-        return answers.judged(answers.novelty, accepted & (answers.off_list <= answers.listed))
-    accepted &= answers.named(bundle.label_thresholds, species)
+    several = bundle.label_thresholds is not None
     margin = bundle.manifest.list_margin
-    if margin is None or not answers.has_list:
-        return answers.judged(-answers.listed, accepted)
-    outdone = answers.off_list - answers.listed
-    return answers.judged(answers.margin, accepted & (outdone <= margin.threshold))
+    given, novelty = answers.given, -answers.listed if several else answers.novelty
+    if margin is not None and answers.has_list:
+        outdone = answers.off_list - answers.listed
+        given = given & (outdone <= margin.threshold)[:, np.newaxis]
+        novelty = answers.margin
+    accepted: Mask = np.logical_or.reduce(given, axis=1)
+    best = np.where(given, answers.scores, -1).argmax(1)
+    return dataclasses.replace(
+        answers.judged(novelty, accepted),
+        opened=np.where(accepted, best, -1).astype(np.int64),
+        given=given if several else None,
+    )
 
 
 def told_apart(bundle: Bundle, answers: Answers, judged: Judged) -> dict[str, Any] | None:
@@ -176,7 +173,7 @@ def rules_of(bundle: Bundle, answers: Answers, *, acceptance: float) -> dict[str
     }
 
 
-def margin_of(bundle: Bundle, answers: Answers, species: Sequence[int]) -> dict[str, float] | None:
+def margin_of(bundle: Bundle, answers: Answers) -> dict[str, float] | None:
     """Return threshold and scale of the margin that leaves `KEPT` of what is named rightly, and
     never forbids the best of all.
 
@@ -185,7 +182,7 @@ def margin_of(bundle: Bundle, answers: Answers, species: Sequence[int]) -> dict[
     if not answers.has_list or bundle.label_thresholds is None:
         return None
     right = answers.truth.known & (answers.best == answers.truth.species)
-    right &= answers.named(bundle.label_thresholds, species)
+    right &= answers.given[np.arange(len(right)), answers.best]
     if not right.any():
         return None
     outdone = answers.off_list - answers.listed

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from edge.bundle.animal import AnimalRule
 from edge.bundle.arrays import read_arrays
+from edge.bundle.digest import canonical_digest, sha256_of
 from edge.bundle.heads import Activation, Head, rule_arrays, rule_from_arrays
 from edge.errors import UserError
 from edge.files import replacing
@@ -46,6 +47,15 @@ class Calibration:
     def head(self) -> Head:
         """What goes into the bundle."""
         return self.heads[self.chosen]
+
+    @property
+    def digest(self) -> str:
+        """sha256 of all that decides in the bundle: the head, and whether an animal stands out."""
+        head = self.head
+        arrays = {name: sha256_of(a.tobytes()) for name, a in rule_arrays(head.rule).items()}
+        plain = [head.activation, head.threshold, head.scale, list(head.label_thresholds)]
+        animal = self.animal and self.animal.as_mapping()
+        return canonical_digest({"head": plain, "rule": arrays, "animal": animal})
 
     def save(self, path: Path) -> None:
         """Write one .npz, whole or not at all; raises OSError."""

@@ -43,10 +43,11 @@ class Heard:
     + 1) are those of the asked species, and that of the best of the other animals that are listed;
     `means` (K + 1,) the same of the mean over the active windows, or over all where none is.
     `listed` and `off_list` (W,) are the best logits of animals that are on the list, and that are
-    not (-inf for none), `novelty` (W,) is that of the bundle's own rule, raw. `animal` (W,) is how
-    surely an animal stands out, NaN where the bundle cannot tell; `named` (W,) says whether it has
-    the label of any animal, on the list or not, and `other` (W,) that of another sound. `events`
-    are the label and the best score of each event of a listed animal, as a recorder makes them.
+    not (-inf for none), `novelty` (W,) is that of the bundle's own rule, raw. `given` (W, K +
+    1) says which of the labels windows have. `animal` (W,) is how surely an animal stands out, NaN
+    where the bundle cannot tell; `named` (W,) says whether it has the label of any animal, on the
+    list or not, and `other` (W,) that of another sound. `events` are the label and the best score
+    of each event of a listed animal, as a recorder makes them.
     """
 
     start_s: NDArray[np.float64]
@@ -56,6 +57,7 @@ class Heard:
     listed: Floats
     off_list: Floats
     novelty: Floats
+    given: Mask
     events: tuple[tuple[int, float], ...]
     animal: Floats
     named: Mask
@@ -109,6 +111,7 @@ class _Ear:
             novelty=np.asarray(head.rule.novelty(embedding, logits), np.float32),
             events=self._events(heard, head(embedding, logits)),
             animal=_animal(self._listener.bundle, heard),
+            given=self._asked(np.where(given, scores, -1)) >= 0,
             named=np.logical_or.reduce(given[:, self._animals], axis=1),
             other=np.logical_or.reduce(given[:, ~self._animals], axis=1),
         )

@@ -20,7 +20,7 @@ class Judged:
 
     It holds their `recording` (N,) and `truth`, the label without rejection `closed` (N,), with it
     `opened` (N,; -1 is a rejection), the raw `novelty` (N,) that ranks them, and the `scores` (N,
-    K) of the labels.
+    K) of the labels. Where there may be several, `given` (N, K) says which are.
     """
 
     recording: NDArray[np.int64]
@@ -29,6 +29,7 @@ class Judged:
     opened: NDArray[np.int64]
     novelty: NDArray[np.float64]
     scores: NDArray[np.float64]
+    given: NDArray[np.bool_] | None = None
 
     @property
     def accepted(self) -> NDArray[np.bool_]:
@@ -56,6 +57,7 @@ def judge_windows(outputs: WindowOutputs, truth: Truth, head: Head) -> Judged:
         opened=np.where(given.any(1), best, -1).astype(np.int64),
         novelty=novelty,
         scores=verdicts.scores.astype(np.float64),
+        given=given if head.activation == "sigmoid" else None,
     )
 
 
@@ -68,8 +70,8 @@ def by_recording(windows: Judged) -> Judged:
     """Judge every recording by its windows in which something is heard.
 
     Without rejection it is the label with the largest mean score; with it, the label with the
-    largest summed score among the accepted windows. A recording none of whose windows is accepted
-    is rejected. Its novelty is that of its least novel window.
+    largest summed score among the accepted windows, where they are given it. A recording none of
+    whose windows is accepted is rejected. Its novelty is that of its least novel window.
     """
     truth, heard = windows.truth, heard_of(windows)
     names, position = np.unique(windows.recording[heard], return_inverse=True)
@@ -77,7 +79,8 @@ def by_recording(windows: Judged) -> Judged:
     scores, accepted = windows.scores[heard], windows.accepted[heard]
     mean, among_accepted = np.zeros((2, len(names), scores.shape[1]))
     np.add.at(mean, position, scores)
-    np.add.at(among_accepted, position[accepted], scores[accepted])
+    given = scores if windows.given is None else np.where(windows.given[heard], scores, 0)
+    np.add.at(among_accepted, position[accepted], given[accepted])
     novelty = np.full(len(names), np.inf)
     np.minimum.at(novelty, position, windows.novelty[heard])
     any_accepted = np.bincount(position, weights=accepted, minlength=len(names)) > 0

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.bundle import FP32
+from edge.errors import UserError
 from train.corpus.soundscape import Soundscape
 from train.judging.ranking import ranks
 from train.windows.listening import Listener, in_processes
@@ -24,6 +25,7 @@ Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 OVERLAP = 0.5  # of windows that are shorter than a row
+AT_ONCE = 720  # rows, an hour, of which all scores are in memory
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,13 +61,15 @@ def hear_rows(
     lists: Sequence[Sequence[Mask]],
     *,
     workers: int,
+    at_once: int = AT_ONCE,
 ) -> Iterator[tuple[RowsHeard, ...] | str]:
     """Yield what the bundle says of each soundscape, in order; for one that cannot be read, why.
 
-    `lists` are, for each soundscape, which labels (K,) may be answered: an answer for each list.
+    So many rows are heard `at_once`. `lists` are, for each soundscape, which labels (K,) may be
+    answered: an answer for each list.
     """
     items = list(zip(soundscapes, lists, strict=True))
-    yield from in_processes(_RowEar, (question,), items, workers=workers)
+    yield from in_processes(_RowEar, (question, at_once), items, workers=workers)
 
 
 def row_windows(
@@ -90,7 +94,8 @@ def row_windows(
 class _RowEar:
     """One process's bundle, ready to hear."""
 
-    def __init__(self, question: RowQuestion) -> None:
+    def __init__(self, question: RowQuestion, at_once: int = AT_ONCE) -> None:
+        self._at_once = at_once
         self._listener = Listener(question.bundle, 1.0)
         self._bundle = self._listener.bundle
         self._network = self._bundle.networks[FP32]
@@ -99,24 +104,37 @@ class _RowEar:
     def __call__(self, item: tuple[Soundscape, Sequence[Mask]]) -> tuple[RowsHeard, ...] | str:
         """Return what the bundle says of the rows by each list, or why they cannot be read."""
         soundscape, lists = item
-        start_s, row = row_windows(
-            soundscape.rows, self._bundle.frontend.window_s, soundscape.seconds
-        )
+        rows = soundscape.rows
+        parts = [rows[i : i + self._at_once] for i in range(0, len(rows), self._at_once)]
         try:
-            embedding, logits = self._listener.at(soundscape.path, start_s)
-        except (OSError, RuntimeError) as exc:  # libsndfile's own error is one of the latter
+            scored = [self._scored(soundscape, part, lists) for part in parts]
+        except (OSError, RuntimeError, UserError) as exc:  # libsndfile's is the second
             return str(exc)
+        return tuple(self._joined([part[i] for part in scored]) for i in range(len(lists)))
+
+    def _scored(
+        self, soundscape: Soundscape, rows: Sequence[tuple[float, float]], lists: Sequence[Mask]
+    ) -> list[tuple[RowsHeard, Floats]]:
+        """Return what the bundle says of some rows by each list, and the best scores (K,) in them.
+
+        Raises `UserError` for sound that no network can judge.
+        """
+        window_s = self._bundle.frontend.window_s
+        start_s, row = row_windows(rows, window_s, soundscape.seconds)
+        embedding, logits = self._listener.at(soundscape.path, start_s)
         if not np.isfinite(logits).all():
-            return "has samples that are no numbers"
+            raise UserError("has samples that are no numbers")
         if self._network.top is not None:
             embedding, logits = self._network.top(embedding, logits)
         verdicts = self._network.head(embedding, logits)
         given = self._network.head.given(verdicts)
-        count = len(soundscape.rows)
-        return tuple(
-            self._rows(verdicts.scores, self._allowed(given, logits, listed), row, listed, count)
+        return [
+            self._rows(
+                _best(verdicts.scores, row, listed, len(rows)),
+                _any(self._allowed(given, logits, listed), row, len(rows)),
+            )
             for listed in lists
-        )
+        ]
 
     def _allowed(self, given: Mask, logits: Floats, listed: Mask) -> Mask:
         """Return which labels (W, K) are left of those given, as a recorder with the list has it.
@@ -126,7 +144,7 @@ class _RowEar:
         allowed: Mask = given & listed
         margin = self._bundle.manifest.list_margin
         others = ~listed & self._animals
-        if margin is None or not others.any():
+        if margin is None or not (others.any() and listed.any()):
             return allowed
         outdone = logits[:, others].max(1) - logits[:, listed].max(1)
         kept: Mask = allowed & (outdone <= margin.threshold)[:, np.newaxis]
@@ -137,17 +155,34 @@ class _RowEar:
         animals: Mask = np.array([label.kind == "animal" for label in self._bundle.labels], bool)
         return animals
 
-    def _rows(self, scores: Floats, given: Mask, row: Ints, listed: Mask, count: int) -> RowsHeard:
-        best = np.full((count, scores.shape[1]), -1, np.float32)
-        np.maximum.at(best, row, np.where(listed, scores, -1))
-        of_row = np.zeros((count, scores.shape[1]), bool)
-        np.logical_or.at(of_row, row, given)
-        return RowsHeard(
+    def _rows(self, best: Floats, given: Mask) -> tuple[RowsHeard, Floats]:
+        rows = RowsHeard(
             scores=best[:, self._species],
             place=ranks(best)[:, self._species],
             # What is given comes first, then nothing, then the rest.
-            place_decided=(ranks(best + 2 * of_row) + ~of_row)[:, self._species],
-            place_of_all=ranks(best.max(0, keepdims=True))[0, self._species],
-            given=of_row[:, self._species],
-            said=of_row.sum(axis=1),
+            place_decided=(ranks(best + 2 * given) + ~given)[:, self._species],
+            place_of_all=self._species,
+            given=given[:, self._species],
+            said=given.sum(axis=1),
         )
+        return rows, best.max(axis=0)
+
+    def _joined(self, parts: Sequence[tuple[RowsHeard, Floats]]) -> RowsHeard:
+        best = np.max([highest for _, highest in parts], axis=0, keepdims=True)
+        columns = ("scores", "place", "place_decided", "given", "said")
+        whole = {n: np.concatenate([getattr(rows, n) for rows, _ in parts]) for n in columns}
+        return RowsHeard(**whole, place_of_all=ranks(best)[0, self._species])
+
+
+def _best(scores: Floats, row: Ints, listed: Mask, count: int) -> Floats:
+    """Return the best scores (N, K) of the windows of each row; -1 for what is not listed."""
+    best = np.full((count, scores.shape[1]), -1, np.float32)
+    np.maximum.at(best, row, np.where(listed, scores, -1))
+    return best
+
+
+def _any(given: Mask, row: Ints, count: int) -> Mask:
+    """Return which labels (N, K) some window of each row is given."""
+    of_row = np.zeros((count, given.shape[1]), bool)
+    np.logical_or.at(of_row, row, given)
+    return of_row

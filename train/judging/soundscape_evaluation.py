@@ -140,7 +140,11 @@ def _described(asked: _Asked, left_out: Sequence[tuple[str, str]], resamples: in
         "resamples": resamples,
         "recordings": len(soundscapes),
         "minutes": round(sum(s.seconds for s in soundscapes) / 60, 2),
-        "missing": {name: _place(mark) for name, mark in sorted(asked.lacking.items())},
+        "missing": {
+            name: _place(mark)
+            for name, mark in sorted(asked.lacking.items())
+            if not mark.is_unknown
+        },
         "inaudible": _inaudible(asked),
         "left_out": [list(pair) for pair in left_out],
     }
@@ -160,8 +164,7 @@ def _inaudible(asked: _Asked) -> int:
 
 def _measured(asked: _Asked, heard: Sequence[tuple[RowsHeard, ...]], resamples: int) -> Report:
     truth = row_truth(asked.soundscapes, asked.position, asked.species)
-    # What is not known cannot be looked for: of `unknown` there may be many species.
-    lacking = len(asked.lacking)
+    lacking = sum(not mark.is_unknown for mark in asked.lacking.values())
     sites = [soundscape.site for soundscape in asked.soundscapes]
     stratum = np.unique(np.array(sites), return_inverse=True)[1].astype(np.int64)
     draw = Bootstrap(

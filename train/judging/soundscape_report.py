@@ -59,11 +59,11 @@ def _intro(report: Mapping[str, Any]) -> str:
 def _missing(report: Mapping[str, Any]) -> list[str]:
     """Return a line for each thing that the bundle cannot find, or that was not heard."""
     notes = []
-    if report["missing"]:
+    if report["with_missing"]:
         named = ", ".join(f"{name} ({place})" for name, place in report["missing"].items())
         notes.append(
-            f"In {report['with_missing']} rows are species that it cannot answer, which count as "
-            f"not found: {named}."
+            f"In {report['with_missing']} rows are animals that it cannot answer, which count as "
+            f"not found: {named or 'unknown ones'}."
         )
     if report["inaudible"]:
         notes.append(f"{report['inaudible']} marks lie in a band that it does not hear.")

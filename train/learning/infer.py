@@ -86,7 +86,7 @@ def _parts_of(
 
 def _files(recording: Recording, *, spec: FrontendSpec, hop_s: float, cache: Path) -> list[Path]:
     folder = cache / f"windows-{spec.digest[:16]}-{hop_s:g}"
-    if recording.seconds <= MAX_S:
+    if recording.seconds <= max(MAX_S, spec.window_s):
         return [folder / f"{recording.sha256}.npz"]
     count = len(_part_starts(recording.seconds, spec, hop_s))
     return [folder / f"{recording.sha256}-{k}-of-{count}.npz" for k in range(count)]

@@ -202,6 +202,9 @@ def test_the_papers_own_rule_can_be_shipped(place: Path, bundle: Path, tmp_path:
     run = shutil.copytree(place / "run3", tmp_path / "run")
     judged = ("--corpus", place / "corpus", "--run", run)
     assert_done(edge_train("calibrate", *judged, "--rule", "gaussian_density"))
+    early = edge_train("export", *judged, "--out", tmp_path / "bundle")
+    assert early.exit_code == 1
+    assert "report.json: is of another calibration than calibration.npz; run" in early.output
     assert_done(edge_train("evaluate", *judged, "--resamples", 10))
     assert_done(edge_train("export", *judged, "--out", tmp_path / "bundle"))
     head = load_bundle(tmp_path / "bundle").head

@@ -146,14 +146,20 @@ def test_what_the_list_lacks_is_unknown_whatever_the_collection_calls_it(
     assert margin > 0.95
 
 
-@pytest.mark.parametrize("kind", ["one", "several", "several with a margin"])
+@pytest.mark.parametrize(
+    "kind", ["one", "several", "several with a margin", "several with thresholds"]
+)
 def test_it_decides_as_the_recorder_does(tmp_path: Path, kind: str) -> None:
     """Window by window, with a list that lacks what is sometimes loudest."""
     margin = ListMargin(threshold=0.0, scale=2.0) if "margin" in kind else None
-    make = tiny_bundle if kind == "one" else partial(choir_bundle, list_margin=margin)
-    bundle = make(tmp_path / "bundle")
+    own = {"high_peeper": 1.0, "low_hummer": 0.2} if "thresholds" in kind else {}
+    several = partial(choir_bundle, list_margin=margin, label_thresholds=own)
+    bundle = (tiny_bundle if kind == "one" else several)(tmp_path / "bundle")
     both = tone(300, 2, level=0.1) + tone(1000, 2)
-    soundfile.write(tmp_path / "a.wav", sung(tone(300, 2), both, tone(1000, 2), noise(2)), 8000)
+    # With thresholds the louder of these two is not given, but the other is.
+    pair = [tone(300, 2, level=0.1) + tone(3000, 2)] if own else []
+    calls = sung(tone(300, 2), both, *pair, tone(1000, 2), noise(2))
+    soundfile.write(tmp_path / "a.wav", calls, 8000)
     (tmp_path / "manifest.csv").write_text("path,label\na.wav,low_hummer\n")
     names = tmp_path / "site.yaml"
     names.write_text("[low_hummer, high_peeper]\n")
@@ -161,7 +167,7 @@ def test_it_decides_as_the_recorder_does(tmp_path: Path, kind: str) -> None:
     (heard,) = hear_all(collection.question, [tmp_path / "a.wav"], workers=1)
     assert isinstance(heard, Heard)
     answers = answers_of(collection.corpus, collection.labels, {0: heard})
-    decided = as_it_decides(bundle, answers, collection.question.species)
+    decided = as_it_decides(bundle, answers)
     told = list(windows_of(bundle, tmp_path / "a.wav", names, spool=tmp_path / "spool"))
     count = min(len(told), len(decided.opened))
     expected = [0 if label == "low_hummer" else -1 for label in told[:count]]

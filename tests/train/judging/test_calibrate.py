@@ -2,16 +2,18 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
 import scipy.stats
 from sklearn.metrics import roc_auc_score
 
-from edge.bundle.heads import Activation, GaussianDensity, GaussianTail, KnnDistance
+from edge.bundle.heads import RULES, Activation, GaussianDensity, GaussianTail, KnnDistance
 from edge.errors import UserError
 from tests.train.synthetic import corpus, outputs
 from train.judging.calibrate import calibrate, choose_rule
+from train.judging.calibrate_head import calibrate_head
 from train.judging.calibration import Calibration
 from train.judging.fitted_head import macro_auroc
 from train.judging.rules import AT_ACCEPTANCE, PAPER
@@ -119,6 +121,9 @@ def test_saving_and_loading_keeps_every_verdict(activation: Activation, tmp_path
     assert loaded.table == calibration.table
     assert loaded.chosen == calibration.chosen
     assert list(loaded.heads) == list(calibration.heads)
+    assert loaded.digest == calibration.digest
+    others = {dataclasses.replace(calibration, chosen=name).digest for name in calibration.heads}
+    assert len(others) == len(calibration.heads)
     for name, head in calibration.heads.items():
         ours, theirs = (
             h(VALIDATION.embedding, VALIDATION.logits) for h in (head, loaded.heads[name])
@@ -146,6 +151,16 @@ def test_a_rule_can_be_asked_for(calibration: Calibration) -> None:
     assert asked.head.threshold == pytest.approx(np.log(2))
     with pytest.raises(UserError, match="rule 'joint_energy': is none of those of this run: gauss"):
         calibrate(CORPUS, TRAIN, VALIDATION, activation="softmax", rule="joint_energy")
+
+
+def test_every_kind_of_rule_is_written_by_some_calibration() -> None:
+    own = [
+        calibrate(CORPUS, TRAIN, VALIDATION, activation=activation)
+        for activation in get_args(Activation)
+    ]
+    made = [*own, calibrate_head(CORPUS, VALIDATION)]
+    kinds = {head.rule.kind for calibration in made for head in calibration.heads.values()}
+    assert kinds == set(RULES)
 
 
 def test_the_same_windows_give_the_same_calibration(calibration: Calibration) -> None:

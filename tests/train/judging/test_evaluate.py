@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import f1_score, roc_auc_score
 
-from edge.bundle.heads import Head, KnnDistance
+from edge.bundle.heads import Head, KnnDistance, MaxLogit
 from edge.errors import UserError
 from tests.train.synthetic import corpus, outputs
 from train.judging.calibrate import calibrate
@@ -163,6 +163,31 @@ def test_other_labels_or_an_empty_split_are_one_clear_line() -> None:
         evaluate(CORPUS, relabelled, CALIBRATION, resamples=1)
     with pytest.raises(UserError, match="no known windows"):
         evaluate(CORPUS, outputs(CORPUS), CALIBRATION, resamples=1)
+
+
+def test_of_several_labels_only_those_given_have_a_say() -> None:
+    position = next(i for i, r in enumerate(CORPUS.recordings) if r.role == "known")
+    # Label 0 has the larger score in every window, and never reaches its threshold.
+    windows = WindowOutputs(
+        recording=np.full(3, position),
+        start_s=np.arange(3.0),
+        active=np.ones(3, bool),
+        embedding=np.array([[1, 0]] * 3, np.float32),
+        logits=np.array([[1, 0, -9], [1, 0, -9], [1, -5, -9]], np.float32),
+        labels=TEST.labels[:3],
+    )
+    head = Head(
+        activation="sigmoid",
+        rule=MaxLogit(),
+        threshold=0.0,
+        scale=1.0,
+        label_thresholds=(0.9, 0.4, 0.4),
+    )
+    truth = truth_of(CORPUS, windows)
+    judged = judge_windows(windows, truth, head)
+    assert judged.closed.tolist() == [0, 0, 0]
+    assert judged.opened.tolist() == [1, 1, -1]
+    assert judge_recordings(windows, truth, head).opened.tolist() == [1]
 
 
 def test_the_background_counts_where_it_is_noted() -> None:

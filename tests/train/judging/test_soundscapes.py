@@ -13,9 +13,10 @@ import yaml
 from click.testing import CliRunner
 
 import edge.cli
-from edge.bundle import Bundle
+from edge.bundle import Bundle, Label
 from tests.support.audio import noise
 from tests.support.bundles import SPEC, choir_bundle, tone
+from tests.support.heads import tiny_head
 from tests.train.command_line import assert_done, edge_train
 from tests.train.soundscapes import Call, rows_of, write_raven, write_rows, write_soundscape
 from train.corpus.soundscapes import read_soundscapes
@@ -112,6 +113,58 @@ def test_every_number_is_that_counted_by_hand(choir: Bundle, place: Path, tmp_pa
     assert by_species[HUM]["precision"] == pytest.approx(2 / 3, abs=1e-4)
     assert by_species[HUM]["recall"] == 1
     assert by_species[PEEP]["recall"] == pytest.approx(4 / 5)
+
+
+def test_an_unknown_animal_is_missed_and_no_species(
+    choir: Bundle, place: Path, tmp_path: Path
+) -> None:
+    rows = {"7_COR": rows_of(30, DAWN)}
+    rows["7_COR"][4] = "unknown"  # nothing is heard
+    table = write_rows(tmp_path / "rows.csv", rows)
+    report = judged(choir, table, "--data", place / "audio", out=tmp_path / "out")
+    found = values(report)
+    assert (report["nocall"], report["with_missing"], report["missing"]) == (1, 1, {})
+    assert found["c_map"] == 1, "of unknown there is no list"
+    assert found["map_time_coded"] == pytest.approx(4 / 5)
+    assert found["micro_f1"] == pytest.approx(2 * 7 / (8 + 8), abs=1e-4)
+    text = (tmp_path / "out" / "report.md").read_text()
+    assert "In 1 rows are animals that it cannot answer" in text
+
+
+@pytest.mark.parametrize("form", ["rows", "raven"])
+def test_where_nothing_calls_only_saying_so_is_right(
+    choir: Bundle, tmp_path: Path, form: str
+) -> None:
+    write_soundscape(tmp_path / "still.wav", 20, ())
+    write_soundscape(tmp_path / "loud.wav", 20, ((HUM, 1, 4),))
+    if form == "rows":
+        write_rows(tmp_path / "rows.csv", {"still": ["nocall"] * 4, "loud": ["nocall"] * 4})
+    else:
+        write_raven(tmp_path / "still.selections.txt", (("nocall", 0, 20),))
+        write_raven(tmp_path / "loud.selections.txt", (("nocall", 0, 20),))
+    report = judged(choir, tmp_path, out=tmp_path / "out")
+    found = values(report)
+    assert (report["rows"], report["nocall"], report["species"]) == (8, 8, 0)
+    assert found["micro_f1"] == pytest.approx(7 / 8)
+    assert found["r_map_with_nocall"] == pytest.approx((7 + 1 / 2) / 8, abs=1e-4)
+    assert found["c_map"] is found["map_time_coded"] is None
+
+
+def test_a_head_is_judged_with_its_trunk(choir: Bundle, place: Path, tmp_path: Path) -> None:
+    own = Label(label="bumble", common_name="Bumble", scientific_name="Bombus gravis")
+    other = Label(label=PEEP, common_name="High Peeper")
+    head = tiny_head(tmp_path / "head", choir, {own: 0, other: 2})
+    rows = {"7_COR": [cell.replace(HUM, "Bumble") for cell in rows_of(30, DAWN)]}
+    table = write_rows(tmp_path / "rows.csv", rows)
+    given = ("--bundle", f"{choir.path}+{head.path}", "--soundscapes", table)
+    places = ("--data", place / "audio", "--workers", 1, "--resamples", 10)
+    result = edge_train("evaluate", *given, *places, "--out", tmp_path / "out")
+    assert_done(result)
+    report = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert (report["bundle"], report["species"]) == ("head", 2)
+    assert values(report)["c_map"] == 1
+    # Of two at once it gives one; in the other row of two one calls longer, and has windows alone.
+    assert values(report)["micro_f1"] == pytest.approx(2 * 7 / (7 + 8), abs=1e-4)
 
 
 def test_events_are_those_of_the_recorder_at_known_times(choir: Bundle, tmp_path: Path) -> None:
@@ -239,10 +292,13 @@ def test_a_recording_that_cannot_be_read_is_left_out_and_said(
 ) -> None:
     write_soundscape(tmp_path / "good.wav", 10, ((HUM, 1, 4),))
     (tmp_path / "bad.wav").write_bytes(b"RIFF and no more")
-    table = write_rows(tmp_path / "rows.csv", {"good": [HUM, "nocall"], "bad": [HUM]})
+    nothing = np.full(10 * SPEC.sample_rate_hz, np.nan, np.float32)
+    soundfile.write(tmp_path / "odd.wav", nothing, SPEC.sample_rate_hz, subtype="FLOAT")
+    rows = {"good": [HUM, "nocall"], "bad": [HUM], "odd": [HUM]}
+    table = write_rows(tmp_path / "rows.csv", rows)
     report = judged(choir, table, out=tmp_path / "out")
     assert report["rows"] == 2
-    assert [name for name, _ in report["left_out"]] == ["bad.wav"]
+    assert [name for name, _ in report["left_out"]] == ["bad.wav", "odd.wav"]
     assert "Left out: bad.wav (" in (tmp_path / "out" / "report.md").read_text()
 
 
@@ -260,9 +316,14 @@ def test_rows_are_decided_as_a_recorder_decides(choir: Bundle, tmp_path: Path) -
     (soundscape,) = read_soundscapes(table)
     labels = tuple(label.label for label in choir.labels)
     question = RowQuestion(bundle=choir.path, species=(0, 1, 2))
-    (answer,) = hear_rows(question, [soundscape], [[np.ones(3, bool)]], workers=1)
+    everything = [[np.ones(3, bool)]]
+    (answer,) = hear_rows(question, [soundscape], everything, workers=1)
     assert not isinstance(answer, str)
     (heard,) = answer
+    (in_parts,) = hear_rows(question, [soundscape], everything, workers=1, at_once=3)
+    assert not isinstance(in_parts, str)
+    for name, column in vars(heard).items():
+        np.testing.assert_array_equal(getattr(in_parts[0], name), column)
     command = ["replay", str(path), "--bundle", str(choir.path), "--hop-s", "0.5"]
     said = CliRunner().invoke(edge.cli.main, [*command, "--format", "windows"])
     expected = np.zeros((8, 3), bool)

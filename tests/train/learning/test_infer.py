@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from tests.support.audio import noise
 from tests.support.bundles import tone
 from tests.train.numbered import SPEC
 from train.corpus.corpus import Corpus, Recording
-from train.learning.infer import cut_in_parts, cut_windows, run_network
+from train.learning.infer import cut_in_parts, cut_windows, run_network, windows_of
 from train.windows.cache import MAX_S
 
 HOP_S = 1.0
@@ -69,3 +70,12 @@ def test_a_network_hears_to_the_end(tmp_path: Path, workers: int) -> None:
         assert found.active[-1]
     assert (outputs[0].embedding == outputs[1].embedding).all()
     assert max(seen) < 1.1 * MAX_S / HOP_S, "not all of it is in memory at once"
+
+
+@pytest.mark.parametrize("more_s", [-1.0, 0.0, 0.005, 3.0])
+def test_a_window_may_be_longer_than_a_part(tmp_path: Path, more_s: float) -> None:
+    spec = dataclasses.replace(SPEC, window_s=MAX_S + 10)
+    recording = written(tmp_path / "a.wav", spec.window_s + more_s)
+    cut = windows_of(recording, spec=spec, hop_s=HOP_S, cache=tmp_path / "cache")
+    assert cut.start_s.tolist() == [HOP_S * i for i in range(1 + max(0, int(more_s)))]
+    assert cut.features.shape[1:] == spec.shape
