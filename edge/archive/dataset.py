@@ -43,7 +43,7 @@ class Known:
     def of(row: Row, part: str) -> Known:
         """Return what a row of `files` says."""
         known = None
-        if row["size_bytes"] is not None:
+        if row.get("size_bytes") is not None:
             names = ("size_bytes", "modified_utc", "head_sha256", "etag")
             known = Fingerprint(**{name: row[name] for name in names})
         return Known(fingerprint=known, status=row["status"], part=part)

@@ -12,7 +12,7 @@ import resource
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +25,7 @@ from edge.archive.remote import Tasks
 from edge.demo import SAMPLE_RATE_HZ, soundscape
 from edge.errors import AudioError
 from edge.models import default_bundle_path
+from edge.replay.formats.base import ReplayResult
 from edge.replay.recordings import Recording, find_recordings
 from edge.replay.replayer import Replayer
 from edge.replay.settings import ReplaySettings
@@ -34,7 +35,7 @@ from tests.support.bundles import tiny_bundle
 
 SHORT_S = 3.0
 MINUTES = 4  # of a recording
-WEIGHTS = "EDGE_BENCH_WEIGHTS"
+WEIGHTS, CANNED = "EDGE_BENCH_WEIGHTS", "EDGE_BENCH_CANNED"
 Found = Sequence[Recording | AudioError]
 
 
@@ -99,6 +100,7 @@ def plain(replayer: Replayer, found: Found) -> Spent:
 def tasks(folder: Path, *, count: int) -> None:
     """Measure what a task costs that hears nothing: the scheduler, the client and a row."""
     replayer = Replayer(ReplaySettings(bundle=tiny_bundle(folder / "other").path))
+    os.environ[CANNED] = write_audio(folder / "canned.wav", tones())
     found = [Recording(file=f"/nowhere/{i:07}.wav", name="") for i in range(count)]
     spent = heard(replayer, folder / "tasks-out", found, 1, Tasks(work=deaf))
     print(
@@ -109,9 +111,15 @@ def tasks(folder: Path, *, count: int) -> None:
     )
 
 
+_canned: ReplayResult | None = None
+
+
 def deaf(replayer: Replayer, recording: Recording, keeps: Keeps) -> Hearing:
-    """Hear nothing."""
-    return Hearing(outcome=AudioError(f"{recording.name}: heard by nobody"))
+    """Say of every recording what was heard once."""
+    global _canned  # noqa: PLW0603 - a worker has no other place for it
+    if _canned is None:
+        _canned = replayer.replay(os.environ[CANNED])
+    return Hearing(outcome=replace(_canned, file=recording.name))
 
 
 def short_files(folder: Path, *, files: int) -> None:
