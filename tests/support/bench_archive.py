@@ -16,7 +16,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-import psutil
 
 from edge.archive.hear import ArchiveJob
 from edge.archive.hearing import Hearing, hear
@@ -79,12 +78,12 @@ def main() -> None:
 def heard(
     replayer: Replayer, out: Path, found: Found, workers: int = 1, tasks: Tasks | None = None
 ) -> Spent:
-    """Return what a job takes, without what its workers take to start."""
+    """Return what a job takes, without what it takes until its workers have heard something."""
     began = Spent.now()
-    ArchiveJob(replayer, out).run([], workers=workers)
+    ArchiveJob(replayer, out, tasks=tasks).run(found[:workers], workers=workers)
     start = Spent.now() - began
     began = Spent.now()
-    ArchiveJob(replayer, out, tasks=tasks).run(found, workers=workers)
+    ArchiveJob(replayer, out, tasks=tasks).run(found[workers:], workers=workers)
     return Spent.now() - began - start
 
 
@@ -152,12 +151,12 @@ _heard = 0
 
 
 def hear_and_weigh(replayer: Replayer, recording: Recording, keeps: Keeps) -> Hearing:
-    """Hear a recording, and write down now and then what this process weighs, in MiB."""
+    """Hear a recording, and write down now and then what this process has weighed, in MiB."""
     global _heard  # noqa: PLW0603 - a worker has no other place for it
     _heard += 1
     if _heard % 50 == 0:
         with open(os.environ[WEIGHTS], "a") as file:
-            file.write(f"{psutil.Process().memory_info().rss / (1 << 20)}\n")
+            file.write(f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}\n")
     return hear(replayer, recording, keeps)
 
 
