@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib
 import logging
+import math
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
@@ -17,6 +19,7 @@ __all__ = ["Cluster", "cluster_at", "local_cluster"]
 REACHED_S = 15.0  # within which a scheduler must answer
 FIRST_WORKER_S = 60.0
 CLOSED_S = 10.0
+COUNTED_S = 5.0
 LOCAL = {
     # The first death is told at once: who dies is then asked again alone.
     "distributed.scheduler.allowed-failures": 0,
@@ -35,6 +38,7 @@ class Cluster:
         self.job_key = job.key
         self.refused: dict[str, str] = {}
         self._key = key
+        self._threads, self._counted_s = 0, -math.inf
         client.register_plugin(_plugin(job), name=f"edge-{job.key.digest}")
         self.check()
 
@@ -59,9 +63,13 @@ class Cluster:
 
     @property
     def threads(self) -> int:
-        """How many tasks can run at once."""
-        threads = self.client.nthreads()
-        return sum(count for address, count in threads.items() if address not in self.refused)
+        """How many tasks can run at once; the scheduler is asked now and then."""
+        now_s = time.monotonic()
+        if now_s >= self._counted_s + COUNTED_S:
+            found = self.client.nthreads()
+            self._threads = sum(n for address, n in found.items() if address not in self.refused)
+            self._counted_s = now_s
+        return self._threads
 
     @property
     def is_there(self) -> bool:

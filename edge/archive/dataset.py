@@ -88,6 +88,7 @@ class Dataset:
         self._parts.make()
         self.known = {row["path"]: Known.of(row, part) for part, row in self._parts.mend()}
         self._pending: list[Heard] = []
+        self._pending_bytes = 0
         self._now_s = now_s
         self._began_s = self._written_s = now_s()
 
@@ -95,9 +96,9 @@ class Dataset:
         """Add a recording in place of what there is of it; it is on the disk before long."""
         self._pending.append(heard)
         now_s = self._now_s()
-        size_bytes = sum(one.size_bytes for one in self._pending)
+        self._pending_bytes += heard.size_bytes
         patience_s = min(MOST_S, SHARE * (now_s - self._began_s))
-        if now_s - self._written_s >= patience_s or size_bytes >= MOST_BYTES:
+        if now_s - self._written_s >= patience_s or self._pending_bytes >= MOST_BYTES:
             self.commit()
 
     def commit(self) -> None:
@@ -112,7 +113,7 @@ class Dataset:
             self._parts.drop(part, paths)
         part = self._parts.add(self._pending)
         self.known |= {one.file["path"]: Known.of(one.file, part) for one in self._pending}
-        self._pending = []
+        self._pending, self._pending_bytes = [], 0
         self._written_s = self._now_s()
 
 

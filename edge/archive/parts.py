@@ -85,7 +85,7 @@ class Parts:
         """Write a new part, whole and on the disk, and return its name."""
         name = f"part-{self._next():07}.parquet"
         for table in self._tables:
-            self._write(table, name, [self._of(one, table) for one in heard])
+            self._write(table, name, self._of(heard, table))
         return name
 
     def drop(self, name: str, paths: Collection[str]) -> None:
@@ -119,13 +119,14 @@ class Parts:
                 counts[table] = None if rows is None else Counter(row["path"] for row in rows)
         return counts
 
-    def _of(self, heard: Heard, table: str) -> pa.Table:
+    def _of(self, heard: Sequence[Heard], table: str) -> list[pa.Table]:
         schema = self._keeps.schema(table)
-        if table in ("files", "detections"):
-            rows = [heard.file] if table == "files" else heard.detections
-            return table_of(rows, schema)
-        found = heard.tables.get(table)
-        return schema.empty_table() if found is None else completed(found, heard.file, schema)
+        if table == "files":
+            return [table_of([one.file for one in heard], schema)]
+        if table == "detections":
+            return [table_of([row for one in heard for row in one.detections], schema)]
+        found = ((one.tables[table], one.file) for one in heard if table in one.tables)
+        return [completed(rows, file, schema) for rows, file in found]
 
     def _write(self, table: str, name: str, tables: Sequence[pa.Table]) -> None:
         staging = new_beside(self._folder / STAGING / name)

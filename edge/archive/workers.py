@@ -19,7 +19,7 @@ from edge.replay.recordings import Recording
 __all__ = ["Asked", "Died", "Workers"]
 
 Future = Any  # of distributed, which has no types for it
-IN_FLIGHT = 2  # tasks for each thread, so that none waits for the next
+IN_FLIGHT = 8  # tasks for each thread, so that none waits for the next, however short they are
 LOOKS_S = 1.0  # how often it is seen whether the scheduler is there
 
 

@@ -86,10 +86,11 @@ def test_the_journal_tells_absence_from_deafness(
     silent = write_audio(tmp_path / "silent.wav", soundscape()[:16_000] * 0)
     broken = tmp_path / "broken.wav"
     broken.write_bytes(b"RIFF")
-    result = hear(recording, silent, str(broken), "--site", "pond")
+    missing = tmp_path / "missing.wav"
+    result = hear(recording, silent, str(broken), str(missing), "--site", "pond")
     assert result.exit_code == 1
     assert f"error: {broken}: " in result.stderr
-    assert f"{dataset}: 2 heard, 1 failed, 0.01 h heard" in result.stderr
+    assert f"{dataset}: 2 heard, 2 failed, 0.01 h heard" in result.stderr
     by_path = {row["path"]: row for row in rows(dataset, "files")}
     whole = by_path[recording]
     assert whole["status"] == "heard"
@@ -100,6 +101,7 @@ def test_the_journal_tells_absence_from_deafness(
     assert (judged["detections"], judged["judged_s"], judged["unjudged_dead_s"]) == (0, 0.0, 2.0)
     failed = by_path[str(broken)]
     assert (failed["status"], failed["detections"]) == ("failed", None)
+    assert by_path[str(missing)]["status"] == "failed"
     assert str(broken) in failed["reason"]
 
 
@@ -185,8 +187,8 @@ def test_pandas_polars_and_duckdb_open_it_as_it_is(
     assert duckdb.connect().execute(query).fetchall() == [(len(table), table["start_utc"].max())]
     assert str(table["start_utc"].dt.tz) == "UTC"
     lazy = polars.scan_parquet(dataset / "detections/*.parquet")
-    labels = lazy.group_by("label").len().collect()
-    assert dict(labels.iter_rows()) == dict(table.groupby("label", dropna=False).size()) != {}
+    labels = lazy.drop_nulls("label").group_by("label").len().collect()
+    assert dict(labels.iter_rows()) == dict(table.groupby("label").size()) != {}
 
 
 def test_row_groups_are_of_one_month_and_site(hear: Run, dataset: Path, tmp_path: Path) -> None:

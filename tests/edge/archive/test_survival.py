@@ -35,7 +35,7 @@ from tests.support.archives import (
 from tests.support.audio import soundscape, write_audio
 from tests.support.disk import small_disk
 
-KILLS, COUNT = 5, 30
+KILLS, COUNT = 4, 30
 Heard = Callable[..., Summary]
 
 
