@@ -32,7 +32,7 @@ Kind = Literal["right", "wrong", "is", "animal", "noise", "unsure", "withdrawn"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 COLUMNS = (
     *("event", "who", "answered_utc", "answer", "label", "detected", "start_utc", "end_utc"),
-    *("score", "bundle", "config", "clip", "start_s", "end_s"),
+    *("score", "bundle", "config", "clip", "start_s", "end_s", "drawn"),
 )
 TABLES = """
 CREATE TABLE answers (
@@ -40,7 +40,7 @@ CREATE TABLE answers (
     answered_utc TEXT NOT NULL, answer TEXT NOT NULL, label TEXT NOT NULL,
     detected TEXT NOT NULL, start_utc TEXT NOT NULL, end_utc TEXT NOT NULL, score REAL NOT NULL,
     bundle TEXT NOT NULL, config TEXT NOT NULL,
-    clip TEXT NOT NULL, start_s REAL NOT NULL, end_s REAL NOT NULL);
+    clip TEXT NOT NULL, start_s REAL NOT NULL, end_s REAL NOT NULL, drawn TEXT NOT NULL);
 CREATE INDEX answers_event ON answers (event, who, number);
 """
 LAYOUT = Layout(tables=TABLES, version=1, recount="")
@@ -58,6 +58,7 @@ class Answer:
     """What one person says of one event; `clip` is a copy below the answers' folder, or empty.
 
     `label` is the one that it is where the answer is `is`; `detected` is empty for an unknown one.
+    `drawn` is why it was asked for, empty where the person has chosen the event.
     """
 
     event: str
@@ -74,6 +75,7 @@ class Answer:
     clip: str
     start_s: float
     end_s: float
+    drawn: str = ""
 
     @property
     def claim(self) -> str:
@@ -112,15 +114,10 @@ class Answers:
         now: datetime,
         placed: PlacedClip | None,
         label: str = "",
+        drawn: str = "",
     ) -> Answer:
         """Keep an answer; raises `UserError` for one that says nothing."""
-        if kind == "is":
-            try:
-                check_label(label)
-            except SpecError as exc:
-                raise UserError(exc.fault.reason) from exc
-        elif kind in ("right", "wrong") and event.label is None:
-            raise UserError("an unknown sound is neither right nor wrong: say what it is")
+        _check(event, kind, label)
         answer = Answer(
             event=event.id,
             who=one_line(who)[:LONGEST_NAME],
@@ -136,6 +133,7 @@ class Answers:
             clip="" if placed is None else self._copied(placed, event),
             start_s=0.0 if placed is None else placed.start_s,
             end_s=0.0 if placed is None else placed.end_s,
+            drawn=drawn or next((one.drawn for one in self.of(event.id) if one.drawn), ""),
         )
         values = [getattr(answer, name) for name in COLUMNS]
         places = ", ".join("?" * len(COLUMNS))
@@ -191,3 +189,14 @@ class Answers:
                     shutil.copyfile(placed.path, staging)
                 return name
         return ""
+
+
+def _check(event: StoredEvent, kind: Kind, label: str) -> None:
+    """Raise `UserError` for an answer that says nothing."""
+    if kind == "is":
+        try:
+            check_label(label)
+        except SpecError as exc:
+            raise UserError(exc.fault.reason) from exc
+    elif kind in ("right", "wrong") and event.label is None:
+        raise UserError("an unknown sound is neither right nor wrong: say what it is")
