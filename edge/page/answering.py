@@ -47,8 +47,8 @@ def answer(id: str) -> ResponseReturnValue:
         )
     except UserError as exc:
         abort(400, str(exc))
-    why = said.drawn or None
-    return redirect(url_for("event.event", id=id, said=said.answer, why=why), code=303)
+    place = url_for("event.event", id=id, said=said.answer, why=said.drawn or None)
+    return redirect(place, code=303)
 
 
 @views.get("/next")

@@ -149,7 +149,7 @@ def test_what_people_differ_about_teaches_nothing(page: Page, tmp_path: Path) ->
     page.export("--out", str(table))
     read = read_answers(table)
     assert [one.given for one in read] == ["wrong", "eagle_owl", "right", "right"]
-    assert "differ about 1 events" in " ".join(seen(page.client, "/answers").texts)
+    assert "differ about 1 event," in " ".join(seen(page.client, "/answers").texts)
 
 
 def test_all_that_was_said_is_a_table_and_a_selection_table(page: Page) -> None:

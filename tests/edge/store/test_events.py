@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import Any
 
 from edge.store.dating import Dating
 from edge.store.events import Question, find, known_labels, neighbours, select
@@ -20,9 +21,9 @@ def time_of_event(number: int) -> str:
 
 
 def record(
-    store: Store, number: int, state: str = "end", dating: Dating = SYNCED, **more: object
+    store: Store, number: int, state: str = "end", dating: Dating = SYNCED, **more: Any
 ) -> None:
-    start = {"start_utc": time_of_event(number), "end_utc": time_of_event(number)}
+    start: dict[str, Any] = {"start_utc": time_of_event(number), "end_utc": time_of_event(number)}
     store.record(payload(number, state=state, **{**start, **more}), dating=dating)
 
 
