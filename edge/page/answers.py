@@ -22,6 +22,7 @@ from edge.clock import rfc3339
 from edge.errors import SpecError, UserError, one_line
 from edge.files import replacing
 from edge.page.clips import PlacedClip
+from edge.page.owner import give_to_owner
 from edge.store.database import Layout, open_database
 from edge.store.events import StoredEvent
 
@@ -170,6 +171,7 @@ class Answers:
                 if self._db is None:
                     self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
                     self._db, _ = open_database(self.path, LAYOUT)
+                    give_to_owner(self.path.parent, self.path)
                 yield self._db
             except (OSError, sqlite3.Error) as exc:
                 raise UserError(f"{self.path}: answers cannot be kept: {exc}") from exc
@@ -187,6 +189,7 @@ class Answers:
             if kept < MOST_CLIPS_BYTES and free > RESERVE_BYTES:
                 with replacing(target, durable=True) as staging:
                     shutil.copyfile(placed.path, staging)
+                give_to_owner(self.path.parent, self.clips, target.parent, target)
                 return name
         return ""
 

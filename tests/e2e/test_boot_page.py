@@ -22,6 +22,7 @@ from tests.support.pages import token_in
 
 pytestmark = pytest.mark.nspawn
 
+PASSWORD = "correct-horse-battery"
 STATE = "/var/lib/private/edge-monitor"
 
 
@@ -58,6 +59,12 @@ class Visitor:
         with self._opener.open(f"{self.address}{path}", data, timeout=10) as answer:
             return str(answer.read().decode("utf-8", "replace"))
 
+    def answers(self) -> bool:
+        try:
+            return bool(self.get("/login"))
+        except OSError:
+            return False
+
     def events(self) -> list[str]:
         try:
             return re.findall(r'href="(/event/[0-9a-f]+)"', self.get("/"))
@@ -73,6 +80,12 @@ def start_page(recorder: Recorder, port: int) -> None:
     drop_in.write_text("\n".join(lines) + "\n", encoding="utf-8")
     recorder.systemctl("daemon-reload")
     recorder.systemctl("start", "edge-page")
+
+
+def set_password(recorder: Recorder) -> None:
+    """Set the password as root does, whose files the service's user could not read."""
+    program = f"env {ENVIRONMENT} /opt/edge-monitor/bin/edge page --set-password"
+    recorder.container.run("sh", "-c", f"echo {PASSWORD} | {program}")
 
 
 def writes(recorder: Recorder, path: str) -> bool:
@@ -104,6 +117,11 @@ def test_the_page_shows_what_the_recorder_hears_and_can_write_answers_alone(
     recorder.until(
         lambda: 'Status: "listens since' in recorder.systemctl("status", "edge", "--no-pager")
     )
+    set_password(recorder)
+    recorder.systemctl("restart", "edge-page")
+    recorder.until(lambda: "Log in" in visitor.get("/") if visitor.answers() else False)
+    page = visitor.get("/login")
+    assert event in visitor.get("/login", {"token": token_in(page), "password": PASSWORD})
     # A recorder that has ended is still looked at.
     recorder.systemctl("stop", "edge")
     assert event in visitor.get("/")
