@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,9 +11,10 @@ from typing import Any
 from edge.bundle.mapping import from_mapping, keys_of, list_of
 from edge.errors import SpecError, shown
 
-__all__ = ["LeastScore", "LeastScores"]
+__all__ = ["LeastScore", "LeastScores", "wilson"]
 
 MOST_NAMES = 20_000
+Z = 1.959964  # of the 95 % interval
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,3 +82,14 @@ class LeastScores:
             values["together"] = from_mapping(LeastScore, together, where=f"{where}: together")
         scores: LeastScores = from_mapping(LeastScores, values, where=where)
         return scores
+
+
+def wilson(right: int, events: int) -> tuple[float, float]:
+    """Return the ends of the 95 % interval of a share (Wilson 1927)."""
+    if not events:
+        return 0.0, 1.0
+    share, squared = right / events, Z * Z
+    centre = (share + squared / (2 * events)) / (1 + squared / events)
+    half = math.sqrt(share * (1 - share) / events + squared / (4 * events**2))
+    half *= Z / (1 + squared / events)
+    return max(centre - half, 0.0), min(centre + half, 1.0)

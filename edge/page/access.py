@@ -17,6 +17,7 @@ from werkzeug.security import check_password_hash, generate_password_hash
 
 from edge.errors import UserError
 from edge.files import write_whole
+from edge.page.owner import give_to_owner
 
 __all__ = ["Access", "guard", "read_password", "write_password"]
 
@@ -50,6 +51,7 @@ def write_password(path: Path, password: str) -> None:
         )
     text = generate_password_hash(password, method=METHOD)
     write_whole(path, f"{text}\n", durable=True, mode=0o600)
+    give_to_owner(path.parent, path)
 
 
 def read_password(path: Path) -> str | None:

@@ -10,8 +10,9 @@ from werkzeug.exceptions import NotFound
 
 from edge.bundle.labels import plain_name
 from edge.errors import UserError
-from edge.page.answers import KINDS, LONGEST_NAME
+from edge.page.answers import KINDS, LONGEST_NAME, Answer
 from edge.page.app import here
+from edge.page.asking import ENOUGH, REASONS, next_question, precision_of
 from edge.page.clips import placed_clip
 from edge.page.exporting import EXPORTS, export, settled
 from edge.page.views_event import ID, event_or_404
@@ -42,22 +43,30 @@ def answer(id: str) -> ResponseReturnValue:
             now=here().now(),
             placed=placed_clip(here().place.clips, event),
             label=_label(request.form.get("label", "")) if kind == "is" else "",
+            drawn=why if (why := request.form.get("why", "")) in REASONS else "",
         )
     except UserError as exc:
         abort(400, str(exc))
-    return redirect(url_for("event.event", id=id, said=said.answer), code=303)
+    place = url_for("event.event", id=id, said=said.answer, why=said.drawn or None)
+    return redirect(place, code=303)
+
+
+@views.get("/next")
+def ask() -> ResponseReturnValue:
+    """Lead to the event of which an answer helps most."""
+    found = here().answers.all()
+    with reading(here().place.store) as db:
+        asked = next_question(db, found, clips=here().place.clips)
+    if asked is None:
+        return render_template("answers.html", **_said(found), nothing=True)
+    event, why = asked
+    return redirect(url_for("event.event", id=event.id, why=why))
 
 
 @views.get("/answers")
 def answers() -> ResponseReturnValue:
     """List what was said, the last first."""
-    found = here().answers.all()
-    return render_template(
-        "answers.html",
-        answers=list(reversed(found))[:SHOWN],
-        count=len(found),
-        differing=settled(found).differing,
-    )
+    return render_template("answers.html", **_said(here().answers.all()))
 
 
 @views.get("/answers.<form>")
@@ -71,6 +80,19 @@ def answers_file(form: str) -> Response:
     mime = "text/csv" if SUFFIXES[form] == "csv" else "text/plain"
     content = text.getvalue().encode("utf-8", "backslashreplace")
     return Response(content, mimetype=mime, headers=headers)
+
+
+def _said(found: list[Answer]) -> dict[str, object]:
+    with reading(here().place.store) as db:
+        names = known_labels(db)
+    return {
+        "answers": list(reversed(found))[:SHOWN],
+        "count": len(found),
+        "differing": settled(found).differing,
+        "precision": precision_of(found),
+        "names": names,
+        "enough": ENOUGH,
+    }
 
 
 def _label(text: str) -> str:

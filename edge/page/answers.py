@@ -22,6 +22,7 @@ from edge.clock import rfc3339
 from edge.errors import SpecError, UserError, one_line
 from edge.files import replacing
 from edge.page.clips import PlacedClip
+from edge.page.owner import give_to_owner
 from edge.store.database import Layout, open_database
 from edge.store.events import StoredEvent
 
@@ -32,7 +33,7 @@ Kind = Literal["right", "wrong", "is", "animal", "noise", "unsure", "withdrawn"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 COLUMNS = (
     *("event", "who", "answered_utc", "answer", "label", "detected", "start_utc", "end_utc"),
-    *("score", "bundle", "config", "clip", "start_s", "end_s"),
+    *("score", "bundle", "config", "clip", "start_s", "end_s", "drawn"),
 )
 TABLES = """
 CREATE TABLE answers (
@@ -40,7 +41,7 @@ CREATE TABLE answers (
     answered_utc TEXT NOT NULL, answer TEXT NOT NULL, label TEXT NOT NULL,
     detected TEXT NOT NULL, start_utc TEXT NOT NULL, end_utc TEXT NOT NULL, score REAL NOT NULL,
     bundle TEXT NOT NULL, config TEXT NOT NULL,
-    clip TEXT NOT NULL, start_s REAL NOT NULL, end_s REAL NOT NULL);
+    clip TEXT NOT NULL, start_s REAL NOT NULL, end_s REAL NOT NULL, drawn TEXT NOT NULL);
 CREATE INDEX answers_event ON answers (event, who, number);
 """
 LAYOUT = Layout(tables=TABLES, version=1, recount="")
@@ -58,6 +59,7 @@ class Answer:
     """What one person says of one event; `clip` is a copy below the answers' folder, or empty.
 
     `label` is the one that it is where the answer is `is`; `detected` is empty for an unknown one.
+    `drawn` is why it was asked for, empty where the person has chosen the event.
     """
 
     event: str
@@ -74,6 +76,7 @@ class Answer:
     clip: str
     start_s: float
     end_s: float
+    drawn: str = ""
 
     @property
     def claim(self) -> str:
@@ -112,15 +115,10 @@ class Answers:
         now: datetime,
         placed: PlacedClip | None,
         label: str = "",
+        drawn: str = "",
     ) -> Answer:
         """Keep an answer; raises `UserError` for one that says nothing."""
-        if kind == "is":
-            try:
-                check_label(label)
-            except SpecError as exc:
-                raise UserError(exc.fault.reason) from exc
-        elif kind in ("right", "wrong") and event.label is None:
-            raise UserError("an unknown sound is neither right nor wrong: say what it is")
+        _check(event, kind, label)
         answer = Answer(
             event=event.id,
             who=one_line(who)[:LONGEST_NAME],
@@ -136,6 +134,7 @@ class Answers:
             clip="" if placed is None else self._copied(placed, event),
             start_s=0.0 if placed is None else placed.start_s,
             end_s=0.0 if placed is None else placed.end_s,
+            drawn=drawn or next((one.drawn for one in self.of(event.id) if one.drawn), ""),
         )
         values = [getattr(answer, name) for name in COLUMNS]
         places = ", ".join("?" * len(COLUMNS))
@@ -172,6 +171,7 @@ class Answers:
                 if self._db is None:
                     self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
                     self._db, _ = open_database(self.path, LAYOUT)
+                    give_to_owner(self.path.parent, self.path)
                 yield self._db
             except (OSError, sqlite3.Error) as exc:
                 raise UserError(f"{self.path}: answers cannot be kept: {exc}") from exc
@@ -189,5 +189,17 @@ class Answers:
             if kept < MOST_CLIPS_BYTES and free > RESERVE_BYTES:
                 with replacing(target, durable=True) as staging:
                     shutil.copyfile(placed.path, staging)
+                give_to_owner(self.path.parent, self.clips, target.parent, target)
                 return name
         return ""
+
+
+def _check(event: StoredEvent, kind: Kind, label: str) -> None:
+    """Raise `UserError` for an answer that says nothing."""
+    if kind == "is":
+        try:
+            check_label(label)
+        except SpecError as exc:
+            raise UserError(exc.fault.reason) from exc
+    elif kind in ("right", "wrong") and event.label is None:
+        raise UserError("an unknown sound is neither right nor wrong: say what it is")

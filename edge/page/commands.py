@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["clips_command", "config_option", "detections_command", "status_command"]
 
-FORMATS = ("table", "csv", "raven", "jsonl", "parquet")  # of edge.page.listing, which takes longer
+FORMATS = ("table", "csv", "raven", "jsonl", "parquet")
 Command = Callable[..., Any]
 
 

@@ -14,18 +14,17 @@ from edge.page.results import write_events
 from edge.store.events import StoredEvent
 from edge.terminal import printable
 
-__all__ = ["FORMATS", "ListFormat", "TextForm", "parquet_events", "print_table", "write_text"]
+__all__ = ["TEXT_FORMATS", "TextFormat", "parquet_events", "print_table", "write_text"]
 
-TextForm = Literal["csv", "raven", "jsonl"]
-ListFormat = Literal["table", "csv", "raven", "jsonl", "parquet"]
-FORMATS: tuple[ListFormat, ...] = get_args(ListFormat)
+TextFormat = Literal["csv", "raven", "jsonl"]
+TEXT_FORMATS: tuple[TextFormat, ...] = get_args(TextFormat)
 PIPE_WIDTH = 200  # columns where the output is no terminal
 
 
 def write_text(
     events: Iterable[StoredEvent],
     stream: TextIO,
-    form: TextForm,
+    form: TextFormat,
     *,
     place: Place,
     local_time: bool,

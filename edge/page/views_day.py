@@ -6,7 +6,6 @@ import io
 import sqlite3
 import tempfile
 from datetime import date, timedelta
-from typing import cast
 
 from flask import Blueprint, Response, redirect, render_template, request, send_file, url_for
 from flask.typing import ResponseReturnValue
@@ -15,7 +14,7 @@ from werkzeug.exceptions import NotFound
 from edge.page.app import here
 from edge.page.charts import effort_strip
 from edge.page.days import Day, day_of
-from edge.page.listing import TextForm, write_text
+from edge.page.listing import TEXT_FORMATS, write_text
 from edge.page.status import status_of
 from edge.store.events import Question, known_labels, select
 from edge.store.reading import reading
@@ -81,14 +80,15 @@ def day_file(on: date, form: str) -> Response:
 
 def table_file(db: sqlite3.Connection, question: Question, *, form: str, name: str) -> Response:
     """Return the events that are asked for as a file."""
-    if form not in ("csv", "jsonl", "raven"):
+    wanted = next((known for known in TEXT_FORMATS if known == form), None)
+    if wanted is None:
         raise NotFound
     # Beside the memory; the response closes it.
     file = tempfile.TemporaryFile("w+b")  # noqa: SIM115
     try:
         text = io.TextIOWrapper(file, "utf-8", SPELLED_OUT, newline="", write_through=True)
         events = select(db, question)
-        write_text(events, text, cast(TextForm, form), place=here().place, local_time=True)
+        write_text(events, text, wanted, place=here().place, local_time=True)
         text.detach()
     except BaseException:
         file.close()

@@ -11,6 +11,7 @@ from werkzeug.exceptions import NotFound
 
 from edge.errors import AudioError, one_line
 from edge.page.app import here
+from edge.page.asking import REASONS
 from edge.page.clips import PlacedClip, clip_file, placed_clip
 from edge.page.pictures import HEIGHT, WIDTH
 from edge.store.events import Question, StoredEvent, find, known_labels, neighbours, select
@@ -51,6 +52,8 @@ def event(id: str) -> ResponseReturnValue:
         names=names,
         answers=here().answers.of(id),
         said=request.args.get("said", ""),
+        why=request.args.get("why", ""),
+        reason=REASONS.get(request.args.get("why", ""), ""),
     )
 
 

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import math
 from collections import defaultdict
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.bundle.precision import LeastScore, LeastScores
+from edge.bundle.precision import LeastScore, LeastScores, wilson
 from edge.bundle.probability import Evidence
 
 __all__ = ["FEWEST", "find_least_scores", "wilson"]
 
 FEWEST = 10  # events with at least the score, by which a label is judged by itself
 DIGITS = 6
-Z = 1.959964  # of the 95 % interval
 Row = tuple[float, bool]
 
 
@@ -46,17 +44,6 @@ def _agrees(rows: list[Row], together: LeastScore | None, precision: float) -> b
     """Return whether what there is of a label keeps the precision from the score of others on."""
     kept = [right for score, right in rows if together is not None and score >= together.score]
     return bool(kept) and sum(kept) >= precision * len(kept) - 1e-9
-
-
-def wilson(right: int, events: int) -> tuple[float, float]:
-    """Return the ends of the 95 % interval of a share (Wilson 1927)."""
-    if not events:
-        return 0.0, 1.0
-    share, squared = right / events, Z * Z
-    centre = (share + squared / (2 * events)) / (1 + squared / events)
-    half = math.sqrt(share * (1 - share) / events + squared / (4 * events**2))
-    half *= Z / (1 + squared / events)
-    return max(centre - half, 0.0), min(centre + half, 1.0)
 
 
 def _least(rows: list[Row], precision: float, *, surely: bool = False) -> LeastScore | None:

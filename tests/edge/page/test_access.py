@@ -124,6 +124,7 @@ def test_a_password_is_kept_as_a_hash_that_only_its_owner_reads(tmp_path: Path) 
     path = tmp_path / "labels" / "password"
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert PASSWORD not in path.read_text()
+    assert path.stat().st_uid == path.parent.stat().st_uid == tmp_path.stat().st_uid
     done = CliRunner().invoke(main, command, input="short\n", env=environ)
     assert done.exit_code == 1
     assert "too short" in done.stderr

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -149,7 +150,7 @@ def test_what_people_differ_about_teaches_nothing(page: Page, tmp_path: Path) ->
     page.export("--out", str(table))
     read = read_answers(table)
     assert [one.given for one in read] == ["wrong", "eagle_owl", "right", "right"]
-    assert "differ about 1 events" in " ".join(seen(page.client, "/answers").texts)
+    assert "differ about 1 event," in " ".join(seen(page.client, "/answers").texts)
 
 
 def test_all_that_was_said_is_a_table_and_a_selection_table(page: Page) -> None:
@@ -161,6 +162,16 @@ def test_all_that_was_said_is_a_table_and_a_selection_table(page: Page) -> None:
     selections = list(csv.DictReader(raven, delimiter="\t"))
     assert [row["Annotation"] for row in selections] == ["unsure", page.first(but=1).label]
     assert all(Path(row["Begin Path"]).is_file() for row in selections)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+def test_what_root_keeps_belongs_to_the_service(page: Page) -> None:
+    os.chown(page.config.parent, 65_534, 65_534)
+    page.say(page.first(), "right")
+    folder = page.here.place.labels.parent
+    kept = [folder, page.here.place.labels, *(folder / "clips").rglob("*")]
+    assert len(kept) > 3
+    assert {path.stat().st_uid for path in kept} == {65_534}
 
 
 def test_an_event_without_a_clip_has_an_answer_that_teaches_nothing(page: Page) -> None:

@@ -74,8 +74,7 @@ def resize(browser: webdriver.Chrome, size: tuple[int, int]) -> None:
 
 def complaints(browser: webdriver.Chrome) -> list[str]:
     """What the browser has to say of the page: scripts that fail, and what the policy forbids."""
-    entries = browser.get_log("browser")  # type: ignore[no-untyped-call]
-    return [entry["message"] for entry in entries]
+    return [entry["message"] for entry in browser.get_log("browser")]  # type: ignore[no-untyped-call]
 
 
 def test_from_today_to_an_answer_by_keys_alone(
@@ -92,13 +91,13 @@ def test_from_today_to_an_answer_by_keys_alone(
     found(browser, "#who").send_keys(Keys.ESCAPE)
     press(browser, "r")
     assert "Kept" in found(browser, ".done").text
-    assert "Right, says Ada" in found(browser, ".said").text
+    assert "Right, says Ada" in found(browser, ".voices").text
     press(browser, "i")
     field = browser.switch_to.active_element
     assert field.get_attribute("id") == "label"
     field.send_keys("Little Owl", Keys.ENTER)
     WebDriverWait(browser, 10).until(
-        lambda b: "It is Little Owl" in b.find_element(By.CSS_SELECTOR, ".said").text
+        lambda b: "It is Little Owl" in b.find_element(By.CSS_SELECTOR, ".voices").text
     )
     press(browser, "k")
     WebDriverWait(browser, 10).until(lambda b: not b.current_url.endswith(f"{event}?said=is"))

@@ -23,7 +23,7 @@ def time_of_event(number: int) -> str:
 def record(
     store: Store, number: int, state: str = "end", dating: Dating = SYNCED, **more: Any
 ) -> None:
-    start = {"start_utc": time_of_event(number), "end_utc": time_of_event(number)}
+    start: dict[str, Any] = {"start_utc": time_of_event(number), "end_utc": time_of_event(number)}
     store.record(payload(number, state=state, **{**start, **more}), dating=dating)
 
 
