@@ -163,7 +163,9 @@ def _case(standing: Standing, word: str) -> tuple[bytes, bytes, Order]:
     packed = pack_head(another)
     order = sender.order(another, number=6)
     match word:
-        case "damaged":
+        case "damaged":  # another one than the others have, which would make it whole
+            crumbled = sender.head("crumbled", card="# Crumbled\n")
+            order, packed = sender.order(crumbled, number=6), pack_head(crumbled)
             return sender.signed(order), packed[:-1] + b"?", order
         case "foreign_key":
             return sender.signed(order, key=other.key), packed, order

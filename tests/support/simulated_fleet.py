@@ -105,17 +105,20 @@ class Workers:
 
     def _read(self, process: subprocess.Popen[str]) -> None:
         assert process.stdout is not None
-        for line in process.stdout:
-            said = json.loads(line)
-            self.started += said.get("started", 0)
-            self.counts |= said.get("counts", {})
-            if "taken" in said:
-                self.taken[said["device"]] += 1
+        with process.stdout as lines:
+            for line in lines:
+                said = json.loads(line)
+                self.started += said.get("started", 0)
+                self.counts |= said.get("counts", {})
+                if "taken" in said:
+                    self.taken[said["device"]] += 1
 
     def kill(self, first: int) -> None:
         process = self._processes.pop(first)
         process.kill()
         process.wait()
+        if process.stdin is not None:
+            process.stdin.close()
 
     def end(self) -> None:
         for process in self._processes.values():
