@@ -58,8 +58,8 @@ MAY_IMPORT: dict[str, dict[str, str]] = {
             "terminal types wire wire_parts"
         ),
         "archive": (
-            "bundle clock detect errors extras files provenance replay signal sources store "
-            "terminal types"
+            "bundle clock detect errors extras files models provenance replay signal sources "
+            "store terminal types"
         ),
         "models": "bundle",
         "info": "bundle",

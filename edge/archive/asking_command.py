@@ -13,6 +13,8 @@ from edge.terminal import aside, printable, warn
 
 __all__ = ["archive_command"]
 
+HIT_FORMATS = ("table", "csv", "raven", "clips", "examples")
+MOST_HITS = 100_000
 DATASET = click.argument("dataset", type=click.Path(path_type=Path), metavar="DATASET")
 
 
@@ -87,3 +89,42 @@ def activity_command(
     draw_activity(activity, path=plot, name=made_by.common_name)
     if activity.undated_s:
         warn(f"not in it: {activity.undated_s / 3600:.2f} h of recordings without a date")
+
+
+@archive_command.command("search")
+@DATASET
+@click.argument("clip", required=False, metavar="[CLIP]")
+@click.option("--like", metavar="ID", help="Search for what sounds like this detection.")
+@click.option(
+    "--at", "at_s", type=click.FloatRange(min=0), help="Second of CLIP at which its window begins."
+)
+@click.option(
+    "--top",
+    type=click.IntRange(1, MOST_HITS),
+    default=100,
+    show_default=True,
+    help="How many windows.",
+)
+@click.option(
+    "--bundle",
+    metavar="BUNDLE",
+    help="Bundle that DATASET was heard with, for CLIP.  [default: the one that comes with edge]",
+)
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(HIT_FORMATS),
+    default="table",
+    show_default=True,
+    help="Form of the output: clips are WAV files, examples such that `edge-train adapt --add` "
+    "learns a species from.",
+)
+@click.option("--out", metavar="PATH", help="File or, of clips and examples, folder to write.")
+def search_command(**options: Any) -> None:
+    """Find windows of DATASET that sound like CLIP, or like a detection, by their embeddings."""
+    from edge.archive.parquet import check_installed
+    from edge.archive.searching import search
+
+    check_installed()
+    if search(**options):
+        raise click.exceptions.Exit(1)
