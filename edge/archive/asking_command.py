@@ -128,3 +128,44 @@ def search_command(**options: Any) -> None:
     check_installed()
     if search(**options):
         raise click.exceptions.Exit(1)
+
+
+@archive_command.command("compare")
+@click.argument("first", type=click.Path(path_type=Path), metavar="A")
+@click.argument("second", type=click.Path(path_type=Path), metavar="B")
+@click.option(
+    "--examples",
+    type=click.IntRange(0, 20),
+    default=2,
+    show_default=True,
+    help="So many of each species and kind of change.",
+)
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(("table", "csv")),
+    default="table",
+    show_default=True,
+    help="Form of the output; CSV has no examples.",
+)
+@click.option("--out", metavar="FILE", help="File to write instead of standard output.")
+def compare_command(
+    *, first: Path, second: Path, examples: int, form: str, out: str | None
+) -> None:
+    """Show what differs in B from A, two datasets of the same recordings: per species and month."""
+    from edge.archive.compare import compare
+    from edge.archive.compare_lines import comparison_lines, write_comparison_csv
+    from edge.archive.dataset import check_version
+    from edge.archive.parquet import check_installed
+    from edge.replay.output import text_output
+
+    check_installed()
+    for dataset, key in ((first, "A"), (second, "B")):
+        check_version(dataset, key=key)
+    comparison = compare(first, second)
+    with text_output(out) as stream:
+        if form == "csv":
+            write_comparison_csv(stream, comparison)
+        else:
+            lines = comparison_lines(comparison, examples=examples)
+            stream.writelines(f"{printable(line)}\n" for line in lines)
