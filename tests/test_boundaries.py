@@ -59,8 +59,8 @@ MAY_IMPORT: dict[str, dict[str, str]] = {
             "terminal types wire wire_parts"
         ),
         "archive": (
-            "bundle clock detect errors extras files provenance replay signal sources store "
-            "terminal types"
+            "bundle clock detect errors extras files models provenance replay signal sources "
+            "store terminal types"
         ),
         "page": (
             "archive bundle clock config errors extras files provenance replay signal sources "

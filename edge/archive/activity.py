@@ -182,7 +182,8 @@ def _undated_s(files: pa.Table) -> float:
 def _dated(table: pa.Table) -> pa.Table:
     import pyarrow.compute as pc
 
-    return table.filter(~pc.field("start_utc").is_null())
+    valid: Any = ~pc.field("start_utc").is_null()  # its types say bool
+    return table.filter(valid)
 
 
 def _times_us(table: pa.Table) -> NDArray[np.int64]:

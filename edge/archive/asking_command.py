@@ -13,6 +13,8 @@ from edge.terminal import aside, printable, warn
 
 __all__ = ["archive_command"]
 
+HIT_FORMATS = ("table", "csv", "raven", "clips", "examples")
+MOST_HITS = 100_000
 DATASET = click.argument("dataset", type=click.Path(path_type=Path), metavar="DATASET")
 
 
@@ -87,3 +89,83 @@ def activity_command(
     draw_activity(activity, path=plot, name=made_by.common_name)
     if activity.undated_s:
         warn(f"not in it: {activity.undated_s / 3600:.2f} h of recordings without a date")
+
+
+@archive_command.command("search")
+@DATASET
+@click.argument("clip", required=False, metavar="[CLIP]")
+@click.option("--like", metavar="ID", help="Search for what sounds like this detection.")
+@click.option(
+    "--at", "at_s", type=click.FloatRange(min=0), help="Second of CLIP at which its window begins."
+)
+@click.option(
+    "--top",
+    type=click.IntRange(1, MOST_HITS),
+    default=100,
+    show_default=True,
+    help="How many windows.",
+)
+@click.option(
+    "--bundle",
+    metavar="BUNDLE",
+    help="Bundle that DATASET was heard with, for CLIP.  [default: the one that comes with edge]",
+)
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(HIT_FORMATS),
+    default="table",
+    show_default=True,
+    help="Form of the output: clips are WAV files, examples such that `edge-train adapt --add` "
+    "learns a species from.",
+)
+@click.option("--out", metavar="PATH", help="File or, of clips and examples, folder to write.")
+def search_command(**options: Any) -> None:
+    """Find windows of DATASET that sound like CLIP, or like a detection, by their embeddings."""
+    from edge.archive.parquet import check_installed
+    from edge.archive.searching import search
+
+    check_installed()
+    if search(**options):
+        raise click.exceptions.Exit(1)
+
+
+@archive_command.command("compare")
+@click.argument("first", type=click.Path(path_type=Path), metavar="A")
+@click.argument("second", type=click.Path(path_type=Path), metavar="B")
+@click.option(
+    "--examples",
+    type=click.IntRange(0, 20),
+    default=2,
+    show_default=True,
+    help="So many of each species and kind of change.",
+)
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(("table", "csv")),
+    default="table",
+    show_default=True,
+    help="Form of the output; CSV has no examples.",
+)
+@click.option("--out", metavar="FILE", help="File to write instead of standard output.")
+def compare_command(
+    *, first: Path, second: Path, examples: int, form: str, out: str | None
+) -> None:
+    """Show what differs in B from A, two datasets of the same recordings: per species and month."""
+    from edge.archive.compare import compare
+    from edge.archive.compare_lines import comparison_lines, write_comparison_csv
+    from edge.archive.dataset import check_version
+    from edge.archive.parquet import check_installed
+    from edge.replay.output import text_output
+
+    check_installed()
+    for dataset, key in ((first, "A"), (second, "B")):
+        check_version(dataset, key=key)
+    comparison = compare(first, second)
+    with text_output(out) as stream:
+        if form == "csv":
+            write_comparison_csv(stream, comparison)
+        else:
+            lines = comparison_lines(comparison, examples=examples)
+            stream.writelines(f"{printable(line)}\n" for line in lines)

@@ -28,6 +28,7 @@ __all__ = [
     "Vectors",
     "answers_in",
     "column_files",
+    "columns_of",
     "detections_of",
     "heard_files",
     "read_columns",
@@ -49,7 +50,7 @@ def read_columns(folder: Path, table: str, columns: Sequence[str]) -> pa.Table:
     import pyarrow as pa
 
     with ThreadPoolExecutor(THREADS) as pool:
-        found = pool.map(partial(_columns_of, columns=columns), column_files(folder, table))
+        found = pool.map(partial(columns_of, columns=columns), column_files(folder, table))
         return pa.concat_tables([one for one in found if one is not None])
 
 
@@ -70,7 +71,8 @@ def detections_of(folder: Path, files: pa.Table, columns: Sequence[str]) -> pa.T
     return found.filter(pc.is_in(found["path"], value_set=files["path"].combine_chunks()))
 
 
-def _columns_of(file: Path, columns: Sequence[str]) -> pa.Table | None:
+def columns_of(file: Path, columns: Sequence[str]) -> pa.Table | None:
+    """Return columns of a file of a dataset; None where it is gone or damaged."""
     import pyarrow as pa
     from pyarrow import parquet
 

@@ -146,17 +146,15 @@ class Rescoring:
 
     def _result(self, file: Row, rows: list[Row]) -> ReplayResult:
         """Return what hearing the recording would give."""
-        before = result_of(file, [], self._origin)
         replayer, left_out = self._replayer, list[str]()
         rate_hz = replayer.bundle.frontend.sample_rate_hz
-        clock = replace(before.clock, sample_rate_hz=rate_hz)
-        stages = replayer.stages(before.identity, clock, leave_out=left_out.append)
+        before = result_of(file, [], self._origin, rate_hz=rate_hz)
+        stages = replayer.stages(before.identity, before.clock, leave_out=left_out.append)
         events = events_again(
             rows, model=replayer.model, smoothing=stages.smoothing, tracker=stages.tracker
         )
         return replace(
             before,
-            clock=clock,
             detections=_ended(events),
             effort=replace(before.effort, below_precision=len(left_out)),
             position=replayer.settings.position,

@@ -60,9 +60,15 @@ class StoredRecordings:
         return {row["path"]: row for row in self._parts.files(name)}, found
 
 
-def result_of(file: Row, detections: list[Row], made_by: Provenance) -> ReplayResult:
-    """Return a recording by its row of `files` and those of `detections`."""
-    rate_hz = detections[0]["sample_rate_hz"] if detections else NO_RATE_HZ
+def result_of(
+    file: Row, detections: list[Row], made_by: Provenance, *, rate_hz: int | None = None
+) -> ReplayResult:
+    """Return a recording by its row of `files` and those of `detections`.
+
+    `rate_hz` is that of samples; None: as the detections have it.
+    """
+    if rate_hz is None:
+        rate_hz = detections[0]["sample_rate_hz"] if detections else NO_RATE_HZ
     latitude, longitude = file["latitude"], file["longitude"]
     return ReplayResult(
         file=file["path"],
