@@ -182,8 +182,7 @@ def _undated_s(files: pa.Table) -> float:
 def _dated(table: pa.Table) -> pa.Table:
     import pyarrow.compute as pc
 
-    valid: Any = ~pc.field("start_utc").is_null()  # its types say bool
-    return table.filter(valid)
+    return table.filter(~pc.field("start_utc").is_null())
 
 
 def _times_us(table: pa.Table) -> NDArray[np.int64]:

@@ -32,7 +32,7 @@ from train.learning.members import (
 )
 from train.learning.run import TrainedRun, load_run
 from train.learning.running import run_batches
-from train.learning.splits import fold_splits, species_to_learn
+from train.learning.splits import Splits, fold_splits, species_to_learn
 from train.networks.ensemble import assembled
 from train.recipe.objectives import DistilSpec
 from train.recipe.recipe import Recipe
@@ -101,9 +101,13 @@ def start_task(
     )
     check_network(task)
     if not isinstance(recipe.objective, DistilSpec):
-        watched = (r for r in splits.validation if r.role == "known")
-        task.cache.fill((*splits.train, *watched), workers=workers)
+        task.cache.fill(_used(splits), workers=workers)
     return task
+
+
+def _used(splits: Splits) -> list[Recording]:
+    """Return the recordings that training draws from, and those that it is watched on."""
+    return [*splits.train, *(r for r in splits.validation if r.role == "known")]
 
 
 def train_task(task: MemberTask, corpus: Corpus, report: Report) -> TrainedRun:
