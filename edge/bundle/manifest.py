@@ -23,7 +23,7 @@ __all__ = ["BACKENDS", "FORMAT_VERSION", "FP32", "PRECISIONS", "ListMargin", "Ma
 
 # The newest that is read. 2 brought variants, 3 several labels in a window and frames, 4 attention,
 # 5 stored bands, waveforms, uncentred frames, power laws, kinds and languages of labels, licences,
-# heads, frames of one label, probabilities, rules for animals, attention in time, weights, bins.
+# heads, one-label frames, probabilities, animal rules, attention in time, weights, bins, overlaps.
 FORMAT_VERSION = 5
 # Keys that are left out when they are empty or false.
 OMITTED = (
