@@ -15,6 +15,7 @@ from werkzeug.routing import BaseConverter, ValidationError
 from edge.errors import EdgeError
 from edge.page.access import Access, guard
 from edge.page.answers import Answers
+from edge.page.history import HeardHours
 from edge.page.pictures import Pictures
 from edge.page.place import Place
 
@@ -42,6 +43,7 @@ class Here:
     place: Place
     pictures: Pictures
     answers: Answers
+    heard: HeardHours
     now: Callable[[], datetime]
 
 
@@ -80,6 +82,7 @@ def create_app(
         place=place,
         pictures=Pictures(place.pictures),
         answers=Answers(place.labels),
+        heard=HeardHours(),
         now=now,
     )
     guard(app, access)

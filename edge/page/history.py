@@ -15,7 +15,7 @@ from edge.clock import rfc3339
 from edge.page.days import utc_of
 from edge.page.place import Place
 
-__all__ = ["LabelHistory", "SpeciesRow", "history_of", "species"]
+__all__ = ["HeardHours", "LabelHistory", "SpeciesRow", "history_of", "species"]
 
 LABELS = """
 SELECT label, count(*) AS events, min(start_utc) AS first, max(start_utc) AS newest
@@ -32,6 +32,7 @@ HEARD = "SELECT sum(heard_s) FROM effort WHERE start_utc >= ? AND start_utc < ?"
 HOUR = "%Y-%m-%dT%H"  # begins every time within it
 
 MOST_LABELS = 2000
+SETTLED_DAYS = 3  # after which no clock that is set late changes the ledger any more
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,8 +70,28 @@ def species(db: sqlite3.Connection) -> list[SpeciesRow]:
     ]
 
 
+class HeardHours:
+    """The seconds heard in hours that are long over: a year is added up once. Any thread."""
+
+    def __init__(self) -> None:
+        self._begin: str | None = None
+        self._seconds: dict[str, float] = {}
+
+    def of(self, begin: str) -> dict[str, float]:
+        """Return what is known of a ledger that begins at `begin`: another one is another store."""
+        if begin != self._begin:
+            self._begin, self._seconds = begin, {}
+        return self._seconds
+
+
 def history_of(
-    db: sqlite3.Connection, label: str, *, first: date, last: date, place: Place
+    db: sqlite3.Connection,
+    label: str,
+    *,
+    first: date,
+    last: date,
+    place: Place,
+    known: HeardHours,
 ) -> LabelHistory:
     """Return how often a label was heard on the days from `first` to `last`."""
     begin, end = place.midnight(first), place.midnight(last + timedelta(days=1))
@@ -87,28 +108,35 @@ def history_of(
         by_hour[at.hour] += count
     heard_h: dict[date, float] = {}
     heard_by_hour = [0.0] * 24
-    for at, heard_s in _heard_by_hour(db, begin, end, place):
+    for at, heard_s in _heard_by_hour(db, begin, end, place, known):
         heard_h[at.date()] = heard_h.get(at.date(), 0.0) + heard_s / 3600
         heard_by_hour[at.hour] += heard_s / 3600
     return LabelHistory(days=days, heard_h=heard_h, by_hour=by_hour, heard_by_hour=heard_by_hour)
 
 
 def _heard_by_hour(
-    db: sqlite3.Connection, begin: datetime, end: datetime, place: Place
+    db: sqlite3.Connection, begin: datetime, end: datetime, place: Place, known: HeardHours
 ) -> Iterator[tuple[datetime, float]]:
     """Yield each hour in which something was heard, and the seconds that were."""
     # Nothing is asked for the hours before the ledger begins.
     first = db.execute("SELECT min(start_utc) FROM effort").fetchone()[0]
-    known = utc_of(first) if first is not None else None
-    if known is None:
+    ledger = utc_of(first) if first is not None else None
+    if ledger is None:
         return
-    hour = max(begin.astimezone(timezone.utc), known).replace(minute=0, second=0, microsecond=0)
+    before = known.of(first)
+    settled = end - timedelta(days=SETTLED_DAYS)
+    hour = max(begin.astimezone(timezone.utc), ledger).replace(minute=0, second=0, microsecond=0)
     text = f"{hour:{HOUR}}"
     while hour < end:
         begun = hour
         hour += timedelta(hours=1)
         after = f"{hour:{HOUR}}"
-        (heard_s,) = db.execute(HEARD, (text, after)).fetchone()
-        if isinstance(heard_s, int | float) and heard_s > 0:
-            yield place.local(begun), float(heard_s)
+        heard_s = before.get(text)
+        if heard_s is None:
+            (found,) = db.execute(HEARD, (text, after)).fetchone()
+            heard_s = float(found) if isinstance(found, int | float) else 0.0
+            if hour < settled:
+                before[text] = heard_s
+        if heard_s > 0:
+            yield place.local(begun), heard_s
         text = after

@@ -61,7 +61,7 @@ def one_species(label: str) -> ResponseReturnValue:
         names = known_labels(db)
         if label not in names:
             raise NotFound("Nothing with this label was ever heard here.")
-        history = history_of(db, label, first=first, last=last, place=place)
+        history = history_of(db, label, first=first, last=last, place=place, known=here().heard)
         newest = list(select(db, Question(label=label), newest_first=True, limit=RECENT))
     days = days_between(first, last)
     return render_template(
@@ -88,7 +88,7 @@ def one_species_file(label: str) -> Response:
     place = here().place
     first, last = _span()
     with reading(place.store) as db:
-        history = history_of(db, label, first=first, last=last, place=place)
+        history = history_of(db, label, first=first, last=last, place=place, known=here().heard)
     rows = [
         [day, history.days.get(day, 0), f"{history.heard_h.get(day, 0.0):.3f}"]
         for day in days_between(first, last)

@@ -163,6 +163,17 @@ def test_a_screen_reader_finds_its_way(client: FlaskClient, path: str) -> None:
     assert labelled <= set(page.values("id"))
 
 
+def test_what_was_added_up_once_is_the_same_again(client: FlaskClient) -> None:
+    first, again = (
+        client.get("/species/great_tit.csv?days=30", base_url="http://localhost").text
+        for _ in range(2)
+    )
+    assert first == again
+    rows = [line.split(",") for line in first.splitlines()]
+    assert rows[-2][0] == "2026-05-02"
+    assert rows[-2][2] == "23.000"
+
+
 def test_an_empty_store_has_pages_too(tmp_path: Path) -> None:
     config = heard_recorder(tmp_path, days=1, clips=0)
     with sqlite3.connect(tmp_path / "edge.db") as db:
