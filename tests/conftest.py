@@ -107,6 +107,13 @@ NEEDS = {
     "data": Need(missing=_recordings_missing, required_in_ci=True),
     "gpu": Need(missing=_gpu_missing, required_in_ci=False),
     "broker": Need(missing=lambda: _program_missing("mosquitto", "mosquitto"), required_in_ci=True),
+    "browser": Need(
+        missing=lambda: (
+            _program_missing("chromium", "chromium")
+            or _program_missing("chromedriver", "chromium-driver")
+        ),
+        required_in_ci=True,
+    ),
     "birdnet": Need(missing=_birdnet_missing, required_in_ci=True),
     "rtx": Need(missing=rtx_missing, required_in_ci=EXISTS_HERE),
     "ffmpeg": Need(missing=lambda: _program_missing("ffmpeg", "ffmpeg"), required_in_ci=True),

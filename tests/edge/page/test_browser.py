@@ -22,6 +22,7 @@ from edge.page.answers import Answers
 from tests.support.heard import heard_recorder
 from tests.support.page_process import PageProcess, page_process
 
+pytestmark = pytest.mark.browser
 PHONE, DESKTOP = (390, 844), (1200, 900)
 QUIET = (
     *("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
