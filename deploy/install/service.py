@@ -13,15 +13,16 @@ from deploy.install.steps import Step, Undo, text_file
 __all__ = ["start_steps", "unit_steps"]
 
 UNITS = ("edge.service", "edge-compile.service")
+OFF = ("edge-page.service",)  # there for whoever enables it
 
 
 def unit_steps(layout: Layout, *, gpu: bool) -> Iterator[Step]:
     """Write the units, and with `gpu` what lets the recorder use the GPU."""
-    for unit in UNITS:
+    for unit in (*UNITS, *OFF):
         yield text_file(
             layout.units / unit,
             layout.placed(shipped(f"systemd/{unit}")),
-            "your own changes belong into edge.service.d/, this file is the program's",
+            f"your own changes belong into {unit}.d/, this file is the program's",
         )
     if gpu:
         yield text_file(

@@ -25,7 +25,7 @@ def test_a_recorder_is_made_and_a_second_run_finds_nothing_to_do(
     assert os.readlink(layout.current) == bundle.digest
     assert load_config(machine.config).model.bundle == layout.current
     assert (layout.settings / "credentials").stat().st_mode & 0o777 == 0o700
-    for unit in ("edge.service", "edge-compile.service"):
+    for unit in ("edge.service", "edge-compile.service", "edge-page.service"):
         assert (layout.units / unit).read_text(encoding="utf-8") == layout.placed(
             shipped(f"systemd/{unit}")
         )
