@@ -80,7 +80,7 @@ def heard(
     tasks: Tasks | None = None,
     warm: int = 1,
 ) -> Spent:
-    """Return what a job takes, without what it takes to start: until `warm` recordings are heard."""
+    """Return what a job takes, without what it takes until `warm` recordings are heard."""
     began = Spent.now()
     ArchiveJob(replayer, out, tasks=tasks).run(found[:warm], workers=workers)
     start = Spent.now() - began
