@@ -66,7 +66,7 @@ def _result(file: Row, detections: list[Row], made_by: Provenance) -> ReplayResu
     return ReplayResult(
         file=file["path"],
         path=file["path"],
-        identity=file["identity"],
+        identity=file["identity"] or "",
         duration_s=file["duration_s"],
         clock=_clock(file, rate_hz),
         detections=tuple(map(_detection, detections)),
