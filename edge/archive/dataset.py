@@ -26,8 +26,9 @@ __all__ = ["Dataset", "Known", "check_version", "dataset_at", "holder", "kept_in
 
 MANIFEST = "dataset.json"
 LOCK = "job"
-# What a kill may cost: a hundredth of the time so far, a minute at most.
-SHARE, MOST_S, MOST_BYTES = 0.01, 60.0, 150_000_000
+# What a kill may cost: a hundredth of the time so far or, on a slow disk, twenty times what writing
+# takes; a minute at most.
+SHARE, WRITES, MOST_S, MOST_BYTES = 0.01, 20.0, 60.0, 150_000_000
 OTHER = "choose another --out for a new dataset beside it"
 TO_WAIT = "wait until it is done, or choose another --out"
 
@@ -91,13 +92,15 @@ class Dataset:
         self._pending_bytes = 0
         self._now_s = now_s
         self._began_s = self._written_s = now_s()
+        self._writing_s = 0.0  # that the last commit took
 
     def add(self, heard: Heard) -> None:
         """Add a recording in place of what there is of it; it is on the disk before long."""
         self._pending.append(heard)
         now_s = self._now_s()
         self._pending_bytes += heard.size_bytes
-        patience_s = min(MOST_S, SHARE * (now_s - self._began_s))
+        patience_s = max(SHARE * (now_s - self._began_s), WRITES * self._writing_s)
+        patience_s = min(MOST_S, patience_s)
         if now_s - self._written_s >= patience_s or self._pending_bytes >= MOST_BYTES:
             self.commit()
 
@@ -105,6 +108,7 @@ class Dataset:
         """Write all that was added."""
         if not self._pending:
             return
+        began_s = self._now_s()
         outdated: dict[str, set[str]] = defaultdict(set)
         for one in self._pending:
             if known := self.known.pop(one.file["path"], None):
@@ -115,6 +119,7 @@ class Dataset:
         self.known |= {one.file["path"]: Known.of(one.file, part) for one in self._pending}
         self._pending, self._pending_bytes = [], 0
         self._written_s = self._now_s()
+        self._writing_s = self._written_s - began_s
 
 
 def holder(folder: Path) -> str | None:

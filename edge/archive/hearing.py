@@ -82,8 +82,11 @@ class Kept:
 @contextmanager
 def kept_of(replayer: Replayer, keeps: Keeps) -> Iterator[Kept]:
     """Give the place for what is kept of one recording."""
+    if not keeps.windows:
+        yield Kept(provenance=replayer.provenance, keeps=keeps, spool=None)
+        return
     with tempfile.TemporaryDirectory(prefix="edge-archive-") as folder:
-        spool = Path(folder, "windows") if keeps.windows else None
+        spool = Path(folder, "windows")
         yield Kept(provenance=replayer.provenance, keeps=keeps, spool=spool)
 
 

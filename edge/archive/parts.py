@@ -59,8 +59,13 @@ class Parts:
         return sorted(found)
 
     def files(self, name: str, columns: Sequence[str] | None = None) -> list[Row]:
-        """Return the rows of the recordings of a part; none where it is gone or damaged."""
-        return read_rows(self._folder / "files" / name, columns) or []
+        """Return the rows of the recordings of a part; none where it is gone or damaged.
+
+        A cell of a column that came later is null.
+        """
+        missing = dict.fromkeys(columns or self._keeps.schema("files").names)
+        found = read_rows(self._folder / "files" / name, columns) or []
+        return [missing | row for row in found]
 
     def rows(self, table: str, name: str) -> list[Row]:
         """Return the rows of a table in a part; none where it is gone or damaged."""
@@ -97,8 +102,9 @@ class Parts:
             self._remove(name)
             return
         for table in reversed(self._tables):
-            found = read_table(self._folder / table / name)
-            self._write(table, name, [] if found is None else [only(found, paths)])
+            found, schema = read_table(self._folder / table / name), self._keeps.schema(table)
+            kept = [] if found is None else [completed(only(found, paths), {}, schema)]
+            self._write(table, name, kept)
 
     def _remove(self, name: str) -> None:
         for table in reversed(self._tables):

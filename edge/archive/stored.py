@@ -73,7 +73,7 @@ def result_of(
     return ReplayResult(
         file=file["path"],
         path=file["path"],
-        identity=file["identity"],
+        identity=file["identity"] or "",
         duration_s=file["duration_s"],
         clock=_clock(file, rate_hz),
         detections=tuple(map(_detection, detections)),

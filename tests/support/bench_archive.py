@@ -12,29 +12,26 @@ import resource
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from edge.archive.hear import ArchiveJob
-from edge.archive.hearing import Hearing, hear
-from edge.archive.keeping import Keeps
 from edge.archive.remote import Tasks
 from edge.demo import SAMPLE_RATE_HZ, soundscape
 from edge.errors import AudioError
 from edge.models import default_bundle_path
-from edge.replay.formats.base import ReplayResult
 from edge.replay.recordings import Recording, find_recordings
 from edge.replay.replayer import Replayer
 from edge.replay.settings import ReplaySettings
 from tests.support.audio import soundscape as tones
 from tests.support.audio import write_audio
+from tests.support.bench_tasks import CANNED, EACH, NOTES, deaf, hear_and_note
 from tests.support.bundles import tiny_bundle
 
 SHORT_S = 3.0
 MINUTES = 4  # of a recording
-WEIGHTS, CANNED = "EDGE_BENCH_WEIGHTS", "EDGE_BENCH_CANNED"
 Found = Sequence[Recording | AudioError]
 
 
@@ -76,14 +73,19 @@ def main() -> None:
 
 
 def heard(
-    replayer: Replayer, out: Path, found: Found, workers: int = 1, tasks: Tasks | None = None
+    replayer: Replayer,
+    out: Path,
+    found: Found,
+    workers: int = 1,
+    tasks: Tasks | None = None,
+    warm: int = 1,
 ) -> Spent:
-    """Return what a job takes, without what it takes until its workers have heard something."""
+    """Return what a job takes, without what it takes until `warm` recordings are heard."""
     began = Spent.now()
-    ArchiveJob(replayer, out, tasks=tasks).run(found[:workers], workers=workers)
+    ArchiveJob(replayer, out, tasks=tasks).run(found[:warm], workers=workers)
     start = Spent.now() - began
     began = Spent.now()
-    ArchiveJob(replayer, out, tasks=tasks).run(found[workers:], workers=workers)
+    ArchiveJob(replayer, out, tasks=tasks).run(found[warm:], workers=workers)
     return Spent.now() - began - start
 
 
@@ -100,30 +102,20 @@ def tasks(folder: Path, *, count: int) -> None:
     """Measure what a task costs that hears nothing: the scheduler, the client and a row."""
     replayer = Replayer(ReplaySettings(bundle=tiny_bundle(folder / "other").path))
     os.environ[CANNED] = write_audio(folder / "canned.wav", tones())
+    os.environ[NOTES] = str(folder / "tasks-notes")
     found = [Recording(file=f"/nowhere/{i:07}.wav", name="") for i in range(count)]
     spent = heard(replayer, folder / "tasks-out", found, 1, Tasks(work=deaf))
+    worker_ms, _ = noted(folder / "tasks-notes")
     print(
         f"{count} tasks: {1000 * spent.own_s / count:.2f} ms each in client and scheduler, "
-        f"{1000 * (spent.cpu_s - spent.own_s) / count:.2f} ms in the worker; "
-        f"{1000 * spent.clock_s / count:.2f} ms by the clock",
+        f"{worker_ms:.2f} ms in the worker; {1000 * spent.clock_s / count:.2f} ms by the clock",
         flush=True,
     )
 
 
-_canned: ReplayResult | None = None
-
-
-def deaf(replayer: Replayer, recording: Recording, keeps: Keeps) -> Hearing:
-    """Say of every recording what was heard once."""
-    global _canned  # noqa: PLW0603 - a worker has no other place for it
-    if _canned is None:
-        _canned = replayer.replay(os.environ[CANNED])
-    return Hearing(outcome=replace(_canned, file=recording.name))
-
-
 def short_files(folder: Path, *, files: int) -> None:
     """Measure what a short file costs beyond hearing it, and how a worker's memory grows."""
-    short, out = folder / "short", folder / "short-out"
+    short = folder / "short"
     short.mkdir()
     bundle = tiny_bundle(folder / "tiny")
     samples = tones()[: round(SHORT_S * bundle.frontend.sample_rate_hz)]
@@ -132,14 +124,15 @@ def short_files(folder: Path, *, files: int) -> None:
         os.link(first, short / f"{i:07}.wav")
     replayer = Replayer(ReplaySettings(bundle=bundle.path))
     found = [Recording(file=str(file), name=str(file)) for file in sorted(short.iterdir())]
-    loop_s = 10 * plain(replayer, found[: files // 10]).cpu_s
-    os.environ[WEIGHTS] = str(folder / "weights")
-    spent = heard(replayer, out, found, 1, Tasks(work=hear_and_weigh))
+    loop_ms = 1000 * plain(replayer, found[: files // 10]).cpu_s / (files // 10)
+    os.environ[NOTES] = str(folder / "short-notes")
+    spent = heard(replayer, folder / "short-out", found, 1, Tasks(work=hear_and_note))
+    worker_ms, weights = noted(folder / "short-notes")
+    own_ms = 1000 * spent.own_s / files
     print(
-        f"{files} files of {SHORT_S:g} s: {1000 * (spent.cpu_s - loop_s) / files:.2f} ms each "
-        f"beyond the {1000 * loop_s / files:.2f} ms of hearing"
+        f"{files} files of {SHORT_S:g} s: {own_ms + worker_ms - loop_ms:.2f} ms each beyond the "
+        f"{loop_ms:.2f} ms of hearing"
     )
-    weights = [float(line) for line in (folder / "weights").read_text().split()]
     early, late = weights[len(weights) // 10], weights[-1]
     print(
         f"memory of a worker: {early:.0f} MiB after a tenth of them, {late:.0f} MiB at the end",
@@ -147,17 +140,11 @@ def short_files(folder: Path, *, files: int) -> None:
     )
 
 
-_heard = 0
-
-
-def hear_and_weigh(replayer: Replayer, recording: Recording, keeps: Keeps) -> Hearing:
-    """Hear a recording, and write down now and then what this process has weighed, in MiB."""
-    global _heard  # noqa: PLW0603 - a worker has no other place for it
-    _heard += 1
-    if _heard % 50 == 0:
-        with open(os.environ[WEIGHTS], "a") as file:
-            file.write(f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}\n")
-    return hear(replayer, recording, keeps)
+def noted(path: Path) -> tuple[float, list[float]]:
+    """Return what a task took the worker, in ms, once it was under way; and its weights, in MiB."""
+    lines = [tuple(map(float, line.split())) for line in path.read_text().splitlines()]
+    spent_s = lines[-1][0] - lines[0][0]
+    return 1000 * spent_s / (EACH * (len(lines) - 1)), [weight for _, weight in lines]
 
 
 def two_workers(folder: Path, *, minutes: int) -> None:
@@ -171,7 +158,7 @@ def two_workers(folder: Path, *, minutes: int) -> None:
     replayer = Replayer(ReplaySettings(bundle=default_bundle_path()))
     found = find_recordings([str(season)]).recordings
     loop = plain(replayer, found)
-    one, two = (heard(replayer, folder / f"out{n}", found, n) for n in (1, 2))
+    one, two = (heard(replayer, folder / f"out{n}", found, n, warm=0) for n in (1, 2))
     print(f"plain loop: {minutes * 60 / loop.cpu_s:.0f} s of audio a second")
     print(f"archive, one worker: {100 * (one.cpu_s / loop.cpu_s - 1):+.1f} % of the loop")
     print(

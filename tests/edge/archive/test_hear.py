@@ -134,6 +134,25 @@ def test_again_it_hears_what_is_missing_changed_or_failed_and_nothing_else(
     assert f"{dataset}: 5 there already, 0.00 h heard" in third.stderr
 
 
+def test_a_dataset_from_before_a_column_was_added_goes_on(
+    hear: Run, dataset: Path, tmp_path: Path
+) -> None:
+    files = season(tmp_path / "pond", 2)
+    assert hear(*files).exit_code == 0
+    later = {
+        "files": ["etag", "month", "identity", "channel", "clock_utc", "windows", "embeddings"],
+        "detections": ["month"],
+    }
+    for table, columns in later.items():
+        for part in (dataset / table).glob("*.parquet"):
+            parquet.write_table(parquet.read_table(part).drop_columns(columns), part)
+    write_audio(Path(files[1]), soundscape()[:40_000])
+    assert f"{dataset}: 1 there already, 1 heard" in hear(*files).stderr
+    exported = CliRunner().invoke(main, ["archive", "export", str(dataset)])
+    assert exported.exit_code == 0, exported.output
+    assert exported.stdout.count("\n") == 1 + len(rows(dataset, "detections"))
+
+
 def test_what_cannot_be_read_any_more_keeps_its_rows(
     hear: Run, dataset: Path, tmp_path: Path
 ) -> None:
