@@ -187,8 +187,9 @@ def _fingerprint(row: Row) -> Fingerprint | None:
 def _refuse_another_network(
     keeps: Keeps, replayer: Replayer, made_by: Mapping[str, object]
 ) -> None:
-    if replayer.networks != (keeps.network,):
-        found, needed = ", ".join(n[:12] for n in replayer.networks), str(keeps.network)[:12]
+    networks = {part.trunk or part.digest for part in replayer.provenance.parts}
+    if networks != {keeps.network}:
+        found, needed = ", ".join(sorted(n[:12] for n in networks)), str(keeps.network)[:12]
         raise ConfigError(
             f"does not stand on the network of the dataset ({found}, not {needed})",
             key="--bundle",
