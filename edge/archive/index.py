@@ -31,7 +31,7 @@ from edge.types import Array
 __all__ = ["FOLDER", "Index", "open_index"]
 
 FOLDER = "index"
-CONNECTIVITY, EXPANSION_ADD, EXPANSION_SEARCH = 16, 64, 600
+CONNECTIVITY, EXPANSION_ADD, EXPANSION_SEARCH = 16, 64, 1600
 OVERSAMPLING = 4
 LEVELS = 127
 Say = Callable[[str], None]

@@ -1,0 +1,235 @@
+"""How long it takes to ask a dataset again: a year's activity, another head, a search among many.
+
+    python -m tests.support.bench_asking year
+    OMP_NUM_THREADS=1 python -m tests.support.bench_asking rescore RECORDINGS [--bundle BUNDLE]
+    python -m tests.support.bench_asking search --windows 2000000
+
+Datasets of a year and of embeddings are made up; recordings are real ones of yours.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+import time
+from collections.abc import Iterable, Mapping
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+import pyarrow as pa
+
+from edge.archive.activity import activity_of
+from edge.archive.activity_plot import draw_activity
+from edge.archive.embeddings import embeddings_of
+from edge.archive.hear import ArchiveJob
+from edge.archive.hearing import hear
+from edge.archive.index import open_index
+from edge.archive.keeping import Keeps
+from edge.archive.parquet import write_table
+from edge.archive.parts import Parts
+from edge.archive.rescore import Rescoring
+from edge.bundle.places import named_bundle
+from edge.models import default_bundle_path
+from edge.replay.recordings import Recording, find_recordings
+from edge.replay.replayer import Replayer
+from edge.replay.settings import ReplaySettings
+from edge.types import Array
+
+FILES, FILE_S, SPECIES = 100_000, 300.0, 40
+CLUSTERS, LATENT = 2000, 32  # of made-up embeddings
+QUERIES, TOP = 200, 100
+
+
+@click.group()
+def main() -> None:
+    """Measure what it takes to ask a dataset again."""
+
+
+@main.command()
+@click.option("--parts", default=500)
+def year(parts: int) -> None:
+    """Draw the activity of a made-up year: 100,000 files with 500,000 detections."""
+    with tempfile.TemporaryDirectory() as folder:
+        count = _year(Path(folder), parts)
+        began_s, cpu_s = time.perf_counter(), time.process_time()
+        activity = activity_of(Path(folder))
+        draw_activity(activity, path=f"{folder}/year.png", name=str)
+        wall_s, cpu_s = time.perf_counter() - began_s, time.process_time() - cpu_s
+        click.echo(
+            f"{FILES} files, {count} detections, {parts} parts: {wall_s:.2f} s ({cpu_s:.2f} s CPU)"
+        )
+
+
+@main.command()
+@click.argument("recordings", nargs=-1, required=True)
+@click.option("--bundle")
+@click.option("--hop-s", default=1.0)
+def rescore(recordings: tuple[str, ...], bundle: str | None, hop_s: float) -> None:
+    """Compare the CPU seconds of hearing with those of judging again."""
+    if os.environ.get("OMP_NUM_THREADS") != "1":
+        raise click.UsageError("set OMP_NUM_THREADS=1, as edge does: threads that wait count, too")
+    place = default_bundle_path() if bundle is None else named_bundle(bundle)
+    replayer = Replayer(ReplaySettings(bundle=place, hop_s=hop_s, variant="fp32"))
+    found = [one for one in find_recordings(recordings).recordings if isinstance(one, Recording)]
+    began_s = time.process_time()
+    for one in found:
+        hear(replayer, one, Keeps())
+    hearing_s = time.process_time() - began_s
+    with tempfile.TemporaryDirectory() as folder:
+        heard = Path(folder, "heard")
+        ArchiveJob(replayer, heard, keeps=Keeps(embeddings="float16")).run(list(found))
+        judging_s = []
+        for i in range(3):
+            began_s = time.process_time()
+            done = Rescoring(heard, replayer).run(Path(folder, str(i)))
+            judging_s.append(time.process_time() - began_s)
+    per_window = 1e6 / max(done.windows, 1)
+    click.echo(
+        f"{done.windows} windows: heard in {hearing_s * per_window:.0f} us each, judged again in "
+        f"{min(judging_s) * per_window:.0f} us: {hearing_s / min(judging_s):.0f} times as fast"
+    )
+
+
+@main.command()
+@click.option("--windows", default=2_000_000)
+@click.option("--dimensions", default=256)
+def search(windows: int, dimensions: int) -> None:
+    """Build an index of made-up embeddings, and compare what it finds with all there is."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        _embeddings(folder, windows, dimensions)
+        queries = _made_up(QUERIES, dimensions, seed=-1)
+        began_s = time.perf_counter()
+        index = open_index(folder, say=click.echo)
+        click.echo(f"opened after {time.perf_counter() - began_s:.0f} s")
+        exact = _exact(folder, queries)
+        recalls, took_ms = [], []
+        for query, known in zip(queries, exact, strict=True):
+            began_s = time.perf_counter()
+            found = {(path, start) for _, path, (start, _) in index.nearest(query, TOP)}
+            took_ms.append(1000 * (time.perf_counter() - began_s))
+            recalls.append(len(found & known) / TOP)
+        size = sum(file.stat().st_size for file in (folder / "index").iterdir())
+        click.echo(
+            f"{windows} x {dimensions}: recall {np.mean(recalls):.4f} (least {min(recalls):.2f}), "
+            f"median {np.median(took_ms):.1f} ms, 95 % within {np.quantile(took_ms, 0.95):.1f} ms, "
+            f"{size / 1e6:.0f} MB"
+        )
+
+
+def _made_up(count: int, dimensions: int, *, seed: int) -> Array:
+    """Return unit vectors in clusters of a space of fewer dimensions, with a little noise."""
+    world, rng = np.random.default_rng(7), np.random.default_rng(seed + 100)
+    basis = world.standard_normal((LATENT, dimensions)) / np.sqrt(dimensions)
+    centres = world.standard_normal((CLUSTERS, LATENT))
+    latent = centres[rng.integers(CLUSTERS, size=count)]
+    latent = latent + 0.7 * rng.standard_normal((count, LATENT))
+    noise = 0.3 * np.sqrt(LATENT) / dimensions * rng.standard_normal((count, dimensions))
+    vectors = latent @ basis + noise
+    result: Array = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+    return result
+
+
+def _exact(folder: Path, queries: Array) -> list[set[tuple[str, int]]]:
+    best: list[list[tuple[float, str, int]]] = [[] for _ in queries]
+    for some in embeddings_of(folder):
+        similarities = queries @ some.vectors.T
+        places = np.argpartition(-similarities, TOP - 1, axis=1)[:, :TOP]
+        for k, found in enumerate(places):
+            best[k] += [
+                (
+                    float(similarities[k, i]),
+                    some.paths[some.recordings[i]],
+                    int(some.spans[i, 0]),
+                )
+                for i in found
+            ]
+            best[k] = sorted(best[k], reverse=True)[:TOP]
+    return [{(path, start) for _, path, start in some} for some in best]
+
+
+def _embeddings(folder: Path, windows: int, dimensions: int) -> None:
+    keeps, each, rate_hz = Keeps(embeddings="float16", network="0" * 64), 100_000, 22_050
+    _begin(folder, keeps)
+    for part, first in enumerate(range(0, windows, each), 1):
+        count = min(each, windows - first)
+        vectors = _made_up(count, dimensions, seed=part).astype(np.float16)
+        places = np.arange(count)
+        paths = np.array([f"/pond/{part:04}_{i:06}.wav" for i in range(-(-count // 20))])
+        offsets: Any = np.arange(0, count * dimensions + 1, dimensions, dtype=np.int32)
+        cells = {
+            "path": paths[places // 20],
+            "start_sample": (places % 20) * rate_hz,
+            "end_sample": (places % 20 + 5) * rate_hz,
+            "sample_rate_hz": rate_hz,
+            "embedding": pa.ListArray.from_arrays(offsets, pa.array(vectors.ravel())),
+        }
+        _write(folder, keeps, "embeddings", part, count, cells)
+        _write(folder, keeps, "files", part, len(paths), {**_file(paths), "embeddings": 20})
+
+
+def _year(folder: Path, parts: int) -> int:
+    """Make a year of five minutes each, with a chorus at dawn; return how many detections."""
+    keeps, rng, count = Keeps(), np.random.default_rng(0), 0
+    _begin(folder, keeps)
+    start_s = np.linspace(0, 365 * 86_400, FILES, endpoint=False)
+    epoch_s = datetime(2024, 1, 1, tzinfo=timezone.utc).timestamp()
+    hour = start_s / 3600 % 24
+    expected = 0.1 + np.exp(-np.square((hour - 5) / 2))
+    numbers = rng.poisson(expected * 5 / expected.mean())
+    for part, own in enumerate(np.array_split(np.arange(FILES), parts), 1):
+        paths = np.array([f"/pond/{i:06}.wav" for i in own])
+        utc = ((epoch_s + start_s[own]) * 1e6).astype(np.int64)
+        zone = {"time_zone": "Europe/Vienna"}
+        spans = {"duration_s": FILE_S, "judged_s": FILE_S}
+        _write(
+            folder, keeps, "files", part, len(own),
+            {**_file(paths), **zone, **spans, "start_utc": _utc(utc)},
+        )  # fmt: skip
+        of = np.repeat(np.arange(len(own)), numbers[own])
+        labels = np.array([f"species_{k}" for k in range(SPECIES)])[
+            rng.integers(SPECIES, size=len(of))
+        ]
+        cells = {"path": paths[of], "label": labels, "outcome": "label", **zone}
+        _write(folder, keeps, "detections", part, len(of), {**cells, "start_utc": _utc(utc[of])})
+        count += len(of)
+    return count
+
+
+def _file(paths: Iterable[str]) -> dict[str, Any]:
+    return {"path": np.array(list(paths)), "site": "pond", "status": "heard"}
+
+
+def _utc(microseconds: np.ndarray[Any, Any]) -> pa.Array[Any]:
+    return pa.array(microseconds, pa.timestamp("us", tz="UTC"))
+
+
+def _begin(folder: Path, keeps: Keeps) -> None:
+    Parts(folder, keeps).make()
+    content = {"schema_version": 1, "made_by": {}, "keeps": keeps.as_mapping()}
+    (folder / "dataset.json").write_text(json.dumps(content))
+
+
+def _write(
+    folder: Path, keeps: Keeps, table: str, part: int, count: int, cells: Mapping[str, Any]
+) -> None:
+    """Write a part of `count` rows with these cells; one value is that of all rows."""
+    schema, columns = keeps.schema(table), []
+    for field in schema:
+        cell = cells.get(field.name)
+        if isinstance(cell, np.ndarray):
+            columns.append(pa.array(cell).cast(field.type))
+        elif isinstance(cell, pa.Array):
+            columns.append(cell.cast(field.type))
+        else:
+            columns.append(pa.repeat(pa.scalar(cell, field.type), count))
+    made = pa.Table.from_arrays(columns, schema=schema)
+    write_table(folder / table / f"part-{part:07}.parquet", [made], schema)
+
+
+if __name__ == "__main__":
+    main()
