@@ -189,7 +189,7 @@ def test_a_full_disk_is_one_line_and_the_rest_is_heard_when_there_is_room(
     disk.mkdir()
     with small_disk(disk, megabytes=1):
         filler = disk / "filler"
-        filler.write_bytes(bytes(900_000))
+        filler.write_bytes(bytes(995_000))
         out = disk / "dataset"
         command = (pond, "--out", out, "--bundle", bundle.path, "--hop-s", "0.5")
         with job(*command) as process:
