@@ -26,8 +26,14 @@ __all__ = ["HOURS", "Activity", "activity_of", "rate"]
 HOURS = 24
 # Every time zone of today is off UTC by a multiple of it, and changes at one.
 QUARTER_US = 15 * 60 * 1_000_000
-FILE_COLUMNS = ("path", "start_utc", "duration_s", "judged_s", "time_zone")
-DETECTION_COLUMNS = ("label", "outcome", "start_utc", "time_zone")
+FILE_COLUMNS = (
+    *("path", "start_utc", "duration_s", "judged_s"),
+    *("time_zone", "clock_source"),
+)
+DETECTION_COLUMNS = ("label", "outcome", "start_utc", "time_zone", "clock_source")
+# The time of a file, which a copy changes, says nothing of the hour. A recorder's own clock does,
+# also where nobody says of which zone it is.
+OF_THE_FILE = "mtime"
 Numbers = NDArray[Any]
 
 
@@ -36,7 +42,7 @@ class Activity:
     """Detections of each label, and seconds heard, (days, 24), from `first_day` on.
 
     `zones` are those of the recordings, None: one whose zone is not known, which is in UTC.
-    `undated_s` were heard nobody knows when, and are in none of them.
+    `undated_s` were heard in hours that no recorder's clock tells, and are in none of them.
     """
 
     first_day: date
@@ -173,16 +179,19 @@ def _events(
 
 
 def _undated_s(files: pa.Table) -> float:
-    import pyarrow.compute as pc
-
-    undated = files.filter(pc.field("start_utc").is_null())
+    undated = files.filter(~_hour_is_known())
     return float(np.nansum(_floats(undated, "judged_s")))
 
 
 def _dated(table: pa.Table) -> pa.Table:
+    return table.filter(_hour_is_known())
+
+
+def _hour_is_known() -> Any:
+    """Return the expression of rows whose time says in which hour of the day they were."""
     import pyarrow.compute as pc
 
-    return table.filter(~pc.field("start_utc").is_null())
+    return ~pc.field("start_utc").is_null() & (pc.field("clock_source") != OF_THE_FILE)
 
 
 def _times_us(table: pa.Table) -> NDArray[np.int64]:

@@ -25,7 +25,7 @@ def activity_lines(activity: Activity, *, name: Callable[[str], str]) -> Iterato
     yield f"{heard_h.sum():.2f} h heard on {days} days from {activity.first_day} on"
     yield f"hours in {activity.times}"
     if activity.undated_s:
-        yield f"{activity.undated_s / 3600:.2f} h more were heard without a date"
+        yield f"{activity.undated_s / 3600:.2f} h more were heard, in hours that no clock tells"
     names = {label: name(label) for label in activity.counts}
     width = max([len("species"), *map(len, names.values())])
     yield f"{'species':{width}}  detections  per hour  days  hours 0 to 23"

@@ -88,7 +88,7 @@ def activity_command(
 
     draw_activity(activity, path=plot, name=made_by.common_name)
     if activity.undated_s:
-        warn(f"not in it: {activity.undated_s / 3600:.2f} h of recordings without a date")
+        warn(f"not in it: {activity.undated_s / 3600:.2f} h, in hours that no clock tells")
 
 
 @archive_command.command("search")

@@ -65,6 +65,18 @@ def test_each_hour_has_the_seconds_that_were_heard_in_it(dataset: Path) -> None:
     assert of(activity, activity.heard_s, 31, 3) == pytest.approx(14.3 * share)
 
 
+def test_the_time_of_a_file_is_no_hour_of_an_animal(bundle: Bundle, tmp_path: Path) -> None:
+    write_audio(tmp_path / "toad.wav", soundscape())
+    dataset = tmp_path / "dataset"
+    assert run("hear", tmp_path, "--out", dataset, "--bundle", bundle.path).exit_code == 0
+    (file,) = rows(dataset, "files")
+    assert (file["clock_source"], file["detections"] > 0) == ("mtime", True)
+    activity = activity_of(dataset)
+    assert activity.heard_s.sum() == 0
+    assert not activity.counts
+    assert activity.undated_s == pytest.approx(file["judged_s"])
+
+
 def test_each_detection_is_in_its_hour(dataset: Path) -> None:
     activity = activity_of(dataset)
     counts = activity.counts
@@ -101,7 +113,7 @@ def test_only_what_is_wanted(dataset: Path) -> None:
 def test_lines_say_it_in_words(dataset: Path) -> None:
     lines = run("activity", dataset).stdout.splitlines()
     assert lines[1] == "hours in Europe/Vienna"
-    assert "h more were heard without a date" in lines[2]
+    assert "h more were heard, in hours that no clock tells" in lines[2]
     strip = next(line for line in lines if line.startswith("Low Hummer"))[-25:-1]
     # Hour 0 was heard, without one; the hours from 4 to 22 were not.
     assert (strip[0], strip[1], strip[4:23]) == ("·", "█", " " * 19)
@@ -115,7 +127,7 @@ def test_a_picture_shows_what_was_not_heard(dataset: Path, tmp_path: Path, suffi
     picture = tmp_path / f"year.{suffix}"
     result = run("activity", dataset, "--plot", picture)
     assert result.exit_code == 0
-    assert "without a date" in result.stderr
+    assert "in hours that no clock tells" in result.stderr
     content = picture.read_bytes()
     assert content[:4] == (b"\x89PNG" if suffix == "png" else b"<?xm")
     if suffix == "svg":
