@@ -30,7 +30,7 @@ from edge.types import Array
 
 __all__ = ["FOLDER", "Index", "open_index"]
 
-FOLDER = "index"
+FOLDER, MANIFEST = "index", "index.json"
 CONNECTIVITY, EXPANSION_ADD, EXPANSION_SEARCH = 16, 64, 1600
 OVERSAMPLING = 4
 LEVELS = 127
@@ -74,10 +74,15 @@ class Index:
 def open_index(folder: Path, *, say: Say) -> Index:
     """Return the index of the dataset at `folder`, made anew where it is not of what is there."""
     place, state = folder / FOLDER, _state(folder)
-    if not (place / "index.json").exists():
+    if not (place / MANIFEST).exists():
         build(folder, state, say=say)
-    elif read_json(place / "index.json").get("state") != state:
+        return Index.at(place)
+    made = read_json(place / MANIFEST)
+    if made.get("state") != state:
         say("the dataset has changed since its index was made: it is made anew")
+        build(folder, state, say=say)
+    elif made.get("sizes") != _sizes(place):  # a graph that is cut off would end the process
+        say("the index is damaged: it is made anew")
         build(folder, state, say=say)
     return Index.at(place)
 
@@ -88,8 +93,8 @@ def build(folder: Path, state: str, *, say: Say) -> None:
     say(f"making the index of {count} windows, which is done once")
     with replacing_folder(folder / FOLDER) as staging:
         made = _fill(folder, staging, count)
-        content = {"state": state, "windows": made, "connectivity": CONNECTIVITY}
-        (staging / "index.json").write_text(json.dumps(content) + "\n", encoding="utf-8")
+        content = {"state": state, "windows": made, "sizes": _sizes(staging)}
+        (staging / MANIFEST).write_text(json.dumps(content) + "\n", encoding="utf-8")
     say(f"made in {time.perf_counter() - began_s:.0f} s")
 
 
@@ -151,6 +156,11 @@ def _in_8_bits(vectors: Array) -> NDArray[np.int8]:
         np.int8
     )
     return levels
+
+
+def _sizes(place: Path) -> dict[str, int]:
+    """Return the size of each file of an index, in bytes."""
+    return {file.name: file.stat().st_size for file in place.iterdir() if file.name != MANIFEST}
 
 
 def _state(folder: Path) -> str:

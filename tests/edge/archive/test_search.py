@@ -99,6 +99,23 @@ def test_an_index_finds_the_same_and_knows_when_it_is_out_of_date(
     assert {file.name for file in dataset.iterdir() if file.name.startswith(".")} == {".staging"}
 
 
+@pytest.mark.parametrize("name", ["graph.usearch", "vectors.npy", "paths.json", "index.json"])
+def test_an_index_that_is_damaged_is_made_anew(dataset: Path, tmp_path: Path, name: str) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(dataset, copy)
+    said: list[str] = []
+    vector = directions(1)[0]
+    before = nearest(copy, vector, 10, exact=0)
+    file = copy / "index" / name
+    if name == "index.json":
+        file.unlink()
+    else:
+        file.write_bytes(file.read_bytes()[:-5])
+    assert nearest(copy, vector, 10, exact=0, say=said.append) == before
+    assert ("the index is damaged: it is made anew" in said) == (name != "index.json")
+    assert any(line.startswith("making the index of ") for line in said)
+
+
 @pytest.mark.parametrize("exact", [0, 1_000_000])
 def test_what_a_killed_job_left_is_not_found(dataset: Path, tmp_path: Path, exact: int) -> None:
     copy = tmp_path / "copy"
