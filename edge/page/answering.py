@@ -15,6 +15,7 @@ from edge.page.app import here
 from edge.page.asking import ENOUGH, REASONS, next_question, precision_of
 from edge.page.clips import placed_clip
 from edge.page.exporting import EXPORTS, export, settled
+from edge.page.late_clips import fetch_late_clips
 from edge.page.views_event import ID, event_or_404
 from edge.store.events import known_labels
 from edge.store.reading import reading
@@ -74,6 +75,7 @@ def answers_file(form: str) -> Response:
     """Give what was said as a file."""
     if form not in EXPORTS:
         raise NotFound
+    fetch_late_clips(here().answers, here().place)
     text = io.StringIO()
     export(here().answers, text, form)
     headers = {"Content-Disposition": f"attachment; filename=answers.{SUFFIXES[form]}"}

@@ -1,8 +1,8 @@
 """What people said of events, in a database of its own beside the store.
 
-An answer is never changed: a later one of the same person takes its place, and the earlier one
-stays in the file. With each are the bundle and the configuration that made the event, and a copy of
-its clip, since the recorder gives up old clips for new ones.
+What was said is never changed: a later answer of the same person takes its place, and the earlier
+one stays in the file. With each are the bundle and the configuration that made the event, and a
+copy of its clip, since the recorder gives up old clips for new ones.
 """
 
 from __future__ import annotations
@@ -48,6 +48,9 @@ LAYOUT = Layout(tables=TABLES, version=1, recount="")
 LATEST = f"""
 SELECT {", ".join(COLUMNS)} FROM answers WHERE number IN
     (SELECT max(number) FROM answers GROUP BY event, who) AND answer <> 'withdrawn'
+"""
+GIVE_CLIP = """
+UPDATE answers SET clip = ?, start_s = ?, end_s = ?, end_utc = ? WHERE event = ? AND clip = ''
 """
 MOST_CLIPS_BYTES = 2_000_000_000
 RESERVE_BYTES = 500_000_000  # of the disk, which are the recorder's
@@ -141,6 +144,13 @@ class Answers:
         with self._open() as db:
             db.execute(f"INSERT INTO answers ({', '.join(COLUMNS)}) VALUES ({places})", values)
         return answer
+
+    def give_clip(self, event: StoredEvent, placed: PlacedClip) -> None:
+        """Keep a clip that was written after its event was answered."""
+        if name := self._copied(placed, event):
+            values = (name, placed.start_s, placed.end_s, rfc3339(event.end), event.id)
+            with self._open() as db:
+                db.execute(GIVE_CLIP, values)
 
     def of(self, event: str) -> list[Answer]:
         """Return what people say of an event now, the first to answer first."""

@@ -75,12 +75,15 @@ def export_command(*, file: Path | None, form: str, out: str | None, copy: bool)
     """Write the answers: a table that `edge-train adapt` reads, CSV, or Raven's selections."""
     from edge.page.answers import Answers
     from edge.page.exporting import copy_clips, export
+    from edge.page.late_clips import fetch_late_clips
     from edge.page.place import place_of
     from edge.replay.output import text_output
 
     if copy and out is None:
         raise ConfigError("needs --out, beside which the clips are put", key="--copy")
-    answers = Answers(place_of(file).labels)
+    place = place_of(file)
+    answers = Answers(place.labels)
+    fetch_late_clips(answers, place)
     folder = Path(out).resolve().parent if out is not None and copy else None
     with text_output(out) as stream:
         agreed = export(answers, stream, form, clips=Path("clips") if copy else None)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Container, Sequence
-from dataclasses import dataclass
+from collections.abc import Container, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from edge.bundle.labels import check_label
 from edge.errors import SpecError, UserError
 from train.adapting.gathering import SHORTEST_S
-from train.adapting.marks import Marks
+from train.adapting.marks import Marks, Stretches, key_of
 from train.adapting.study import Study
 from train.corpus.corpus import Recording
 from train.corpus.quality import Checked, check_files
@@ -23,10 +23,16 @@ FOLDS = 5
 
 @dataclass(frozen=True, kw_only=True)
 class NewSpecies:
-    """A species that a head is to learn from clips."""
+    """A species that a head is to learn from clips.
+
+    `stretches` are when it is heard in a clip, by the clip's resolved path; of one without any, all
+    is taken as a weak label is. `notes` say what was left out.
+    """
 
     label: str
     clips: tuple[Path, ...]
+    stretches: Mapping[Path, Stretches] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
 
 def check_new(new: NewSpecies, names: Sequence[str], head: Path) -> None:
@@ -100,8 +106,12 @@ def _clip(checked: Checked, label: str, *, fold: int) -> Recording:
     )
 
 
-def with_clips(study: Study, label: str, clips: Sequence[Recording]) -> tuple[Study, list[str]]:
+def with_clips(
+    study: Study, new: NewSpecies, clips: Sequence[Recording]
+) -> tuple[Study, list[str]]:
     """Return the study with the clips; its recordings of that unknown species are known now."""
+    label = new.label
+    marks = Marks({key_of(c): new.stretches[c.path] for c in clips if c.path in new.stretches})
     files = {clip.sha256 for clip in clips}
     same = [r for r in study.corpus.recordings if r.role == "unknown" and r.label == label]
     there = tuple(
@@ -110,6 +120,7 @@ def with_clips(study: Study, label: str, clips: Sequence[Recording]) -> tuple[St
         if r.sha256 not in files
     )
     corpus = dataclasses.replace(study.corpus, recordings=there)
-    fresh = dataclasses.replace(study, corpus=corpus).with_recordings(clips, Marks())
+    known = dataclasses.replace(study, corpus=corpus, marks=study.marks.as_known(label))
+    fresh = known.with_recordings(clips, marks)
     said = [f"{len(same)} recordings that were of an unknown species are of it."] if same else []
     return fresh, said

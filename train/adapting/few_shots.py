@@ -45,7 +45,7 @@ def add_species(
     old_top, decision, names = old = decision_of(head)
     check_new(new, names, head.path)
     clips, notes = usable_clips(new, work.study, workers=means.workers)
-    study, more = with_clips(work.study, new.label, clips)
+    study, more = with_clips(work.study, new, clips)
     _refuse_silent(new, heard := hear(study, trunk, means, watch=watch), trunk)
     say(f"learning {new.label} from {len(clips)} clips")
     top, column = _widened(old_top, heard, names, new.label)
@@ -65,7 +65,7 @@ def add_species(
         calibration=dataclasses.replace(kept, animal=head.manifest.animal),
         report=report,
         scores=head.calibration,
-        notes=(*study.notes, *notes),
+        notes=(*study.notes, *new.notes, *notes),
         changes=(*work.changes, " ".join([summary, *more, sentence])),
     )
 

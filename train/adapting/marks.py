@@ -49,6 +49,13 @@ class Marks:
             merged[key] = tuple(sorted({*merged.get(key, ()), *stretches}))
         return Marks(merged)
 
+    def as_known(self, label: str) -> Marks:
+        """Return the same, but that stretches of an unknown species are of a known one."""
+        unknown = {key: own for key, own in self.stretches.items() if key[1:] == ("unknown", label)}
+        others = {key: own for key, own in self.stretches.items() if key not in unknown}
+        known = {(sha256, "known", label): own for (sha256, *_), own in unknown.items()}
+        return Marks(others).joined(Marks(known))
+
     def exact(self, recordings: Iterable[Recording]) -> NDArray[np.bool_]:
         """Return which recordings (R,) have stretches."""
         return np.array([key_of(r) in self.stretches for r in recordings], bool)

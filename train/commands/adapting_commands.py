@@ -36,7 +36,12 @@ LATER = ("hop_s", "head", "acceptance")  # of which a head that is taught more k
 @click.option("--trunk", help="Bundle whose network hears: its folder or name.")
 @click.option("--out", type=PATH, help="Head to write; its name is the folder's.")
 @click.option("--to", type=PATH, help="Head to teach more, in place; HEAD.work must be beside it.")
-@click.option("--add", metavar="LABEL", help="Species to add to the head from 1 to 50 CLIPS.")
+@click.option(
+    "--add",
+    metavar="LABEL",
+    help="Species to add to the head from 1 to 50 CLIPS, or from a table of answers in which "
+    "people name it.",
+)
 @click.option("--corrections", type=PATH, help="Table of answers about detections to learn from.")
 @click.option(
     "--cache",
@@ -122,9 +127,9 @@ def _first(options: dict[str, Any]) -> None:
 
 def _more(options: dict[str, Any]) -> None:
     from edge.bundle import load_bundle
-    from train.adapting.clips import NewSpecies
     from train.adapting.corrections import correct
     from train.adapting.few_shots import add_species
+    from train.adapting.named import named_clips
     from train.adapting.study import Means
     from train.adapting.work import read_work
 
@@ -142,7 +147,7 @@ def _more(options: dict[str, Any]) -> None:
         report_dir=_report(out),
     )
     if options["add"] is not None:
-        new = NewSpecies(label=options["add"], clips=options["clips"])
+        new = named_clips(options["add"], options["clips"], head.labels)
         adapted = add_species(new, head, head.trunk, work, means, say=aside, watch=watched)
     else:
         table = options["corrections"]

@@ -181,6 +181,25 @@ def test_an_event_without_a_clip_has_an_answer_that_teaches_nothing(page: Page) 
     assert page.export().splitlines()[1:] == []
 
 
+@pytest.mark.parametrize("way", ["command", "page"])
+def test_who_answers_before_the_clip_is_written_teaches_all_the_same(page: Page, way: str) -> None:
+    event = page.first()
+    clip = page.config.with_name("clips") / str(event.clip)
+    away = clip.rename(clip.with_suffix(".part"))
+    page.say(event, "right")
+    page.say(event, "right", "Bo")
+    away.rename(clip)
+    page.say(event, "right", "Cleo")
+    if way == "page":
+        text = page.client.get("/answers.manifest", base_url=HERE).text
+    else:
+        text = page.export()
+    rows = list(csv.DictReader(text.splitlines()))
+    assert [row["who"] for row in rows] == ["Ada", "Bo", "Cleo"]
+    assert {(row["start_s"], row["end_s"]) for row in rows} == {("2.0", "5.0")}
+    assert all(Path(row["path"]).is_file() for row in rows)
+
+
 def test_damage_to_the_answers_costs_what_was_said_before_and_nothing_else(page: Page) -> None:
     page.say(page.first(), "right")
     page.here.answers.close()

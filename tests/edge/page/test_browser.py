@@ -6,7 +6,6 @@ With EDGE_PICTURES=FOLDER the pictures are kept there.
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Iterator
 from datetime import datetime, timezone
 from pathlib import Path
@@ -15,20 +14,15 @@ import pytest
 from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
-from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.ui import WebDriverWait
 
 from edge.page.answers import Answers
+from tests.support.browser import complaints, found, headless_browser, press
 from tests.support.heard import heard_recorder
 from tests.support.page_process import PageProcess, page_process
 
 pytestmark = pytest.mark.browser
 PHONE, DESKTOP = (390, 844), (1200, 900)
-QUIET = (
-    *("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
-    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
-    *("--disable-dev-shm-usage", "--autoplay-policy=no-user-gesture-required", "--mute-audio"),
-)
 
 
 @pytest.fixture(scope="module")
@@ -46,36 +40,14 @@ def page(folder: Path) -> Iterator[PageProcess]:
 
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chrome]:
-    options = webdriver.ChromeOptions()
-    for option in (*QUIET, f"--user-data-dir={tmp_path_factory.mktemp('profile')}"):
-        options.add_argument(option)
-    options.binary_location = shutil.which("chromium") or ""
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    service = webdriver.ChromeService(shutil.which("chromedriver") or "chromedriver")
-    driver = webdriver.Chrome(options=options, service=service)
-    try:
-        yield driver
-    finally:
-        driver.quit()
-
-
-def found(browser: webdriver.Chrome, css: str) -> WebElement:
-    return WebDriverWait(browser, 10).until(lambda b: b.find_element(By.CSS_SELECTOR, css))
-
-
-def press(browser: webdriver.Chrome, keys: str) -> None:
-    found(browser, "body").send_keys(keys)
+    with headless_browser(tmp_path_factory.mktemp("profile")) as browser:
+        yield browser
 
 
 def resize(browser: webdriver.Chrome, size: tuple[int, int]) -> None:
     """Show as much as a phone or a screen does, whatever windows may be."""
     metrics = {"width": size[0], "height": size[1], "deviceScaleFactor": 1, "mobile": False}
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
-
-
-def complaints(browser: webdriver.Chrome) -> list[str]:
-    """What the browser has to say of the page: scripts that fail, and what the policy forbids."""
-    return [entry["message"] for entry in browser.get_log("browser")]  # type: ignore[no-untyped-call]
 
 
 def test_from_today_to_an_answer_by_keys_alone(

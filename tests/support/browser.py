@@ -1,0 +1,52 @@
+"""A real browser without a screen."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from selenium import webdriver
+from selenium.webdriver.common.by import By
+from selenium.webdriver.remote.webelement import WebElement
+from selenium.webdriver.support.ui import WebDriverWait
+
+__all__ = ["complaints", "found", "headless_browser", "press"]
+
+QUIET = (
+    *("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
+    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+    *("--disable-dev-shm-usage", "--autoplay-policy=no-user-gesture-required", "--mute-audio"),
+)
+
+
+@contextmanager
+def headless_browser(profile: Path) -> Iterator[webdriver.Chrome]:
+    """Chromium with a profile of its own."""
+    options = webdriver.ChromeOptions()
+    for option in (*QUIET, f"--user-data-dir={profile}"):
+        options.add_argument(option)
+    options.binary_location = shutil.which("chromium") or ""
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    service = webdriver.ChromeService(shutil.which("chromedriver") or "chromedriver")
+    driver = webdriver.Chrome(options=options, service=service)
+    try:
+        yield driver
+    finally:
+        driver.quit()
+
+
+def found(browser: webdriver.Chrome, css: str) -> WebElement:
+    """Wait for the first element that a selector names."""
+    return WebDriverWait(browser, 10).until(lambda b: b.find_element(By.CSS_SELECTOR, css))
+
+
+def press(browser: webdriver.Chrome, keys: str) -> None:
+    """Press keys where no field is."""
+    found(browser, "body").send_keys(keys)
+
+
+def complaints(browser: webdriver.Chrome) -> list[str]:
+    """What the browser has to say of the page: scripts that fail, and what the policy forbids."""
+    return [entry["message"] for entry in browser.get_log("browser")]  # type: ignore[no-untyped-call]
