@@ -113,9 +113,12 @@ def refusal(code: str) -> str | None:
     return f"runs another version of this program (code {ours[:12]}, not {code[:12]})"
 
 
-def hear_there(key: JobKey, work: Work, recording: Recording, keeps: Keeps) -> Hearing:
-    """Hear a recording on this worker."""
-    return work(_replayer(key), recording, keeps)
+def hear_there(
+    key: JobKey, work: Work, recordings: Sequence[Recording], keeps: Keeps
+) -> list[Hearing]:
+    """Hear recordings on this worker, one after the other."""
+    replayer = _replayer(key)
+    return [work(replayer, recording, keeps) for recording in recordings]
 
 
 def stretch_there(
@@ -131,9 +134,9 @@ def join_there(
     stretches: Sequence[Stretch],
     keeps: Keeps,
     *heard: HeardStretch | AudioError,
-) -> Hearing:
+) -> list[Hearing]:
     """Join what was heard of a recording on any workers."""
-    return joined(_replayer(key), recording, stretches, heard, keeps)
+    return [joined(_replayer(key), recording, stretches, heard, keeps)]
 
 
 def ready_there(key: JobKey) -> None:

@@ -20,6 +20,9 @@ __all__ = ["Asked", "Died", "Workers"]
 
 Future = Any  # of distributed, which has no types for it
 IN_FLIGHT = 8  # tasks for each thread, so that none waits for the next, however short they are
+# Short recordings are heard several in a task, which costs more than a look at one of them. So much
+# of a file is some seconds of sound; what a kill costs stays small.
+MOST_TOGETHER, MOST_BYTES_TOGETHER = 32, 2_000_000
 LOOKS_S = 1.0  # how often it is seen whether the scheduler is there
 
 
@@ -32,9 +35,12 @@ class Asked:
     stretches: tuple[Stretch, ...] = ()
 
     @property
-    def tasks(self) -> int:
-        """How many tasks it is."""
-        return 1 + len(self.stretches)
+    def size_bytes(self) -> int:
+        """How large its file is; 0 where nothing could be read."""
+        return 0 if self.fingerprint is None else self.fingerprint.size_bytes
+
+
+Batch = tuple[Asked, ...]
 
 
 class Died:
@@ -44,9 +50,9 @@ class Died:
 class Workers:
     """The workers of a cluster, which answer in the order in which they are done.
 
-    No more than a few recordings are with them at a time. When a process dies, those that it had
-    are asked again, each alone: the one that kills a process of its own has `Died`. `warn` is told
-    of workers that are not used.
+    No more than a few recordings are with them at a time, short ones several in a task. When a
+    process dies, those that it had are asked again, each alone: the one that kills a process of its
+    own has `Died`. `warn` is told of workers that are not used.
     """
 
     def __init__(
@@ -60,7 +66,7 @@ class Workers:
         self._keeps = keeps
         self._tasks = tasks
         self._warn = warn
-        self._waiting: dict[Future, Asked] = {}
+        self._waiting: dict[Future, Batch] = {}
         self._done: queue.SimpleQueue[Future] = queue.SimpleQueue()
         for address, reason in cluster.refused.items():
             warn(f"the worker {address} {reason}: it is not used")
@@ -71,33 +77,34 @@ class Workers:
         Raises `BackendError` when processes die before they have begun, `UserError` when the
         scheduler is gone.
         """
-        tasks, room = 0, IN_FLIGHT * max(1, self._cluster.threads)
-        for one in asked:
-            self._submit(one)
-            tasks += one.tasks
-            while tasks >= room:
-                for answered in self._answered():
-                    tasks -= answered[0].tasks
-                    yield answered
-                room = IN_FLIGHT * max(1, self._cluster.threads)
+        for batch in batches_of(asked):
+            self._submit(batch)
+            while self._tasks_waiting >= IN_FLIGHT * max(1, self._cluster.threads):
+                yield from self._answered()
         while self._waiting:
             yield from self._answered()
 
+    @property
+    def _tasks_waiting(self) -> int:
+        return sum(1 + len(batch[0].stretches) for batch in self._waiting.values())
+
     def _answered(self) -> Iterator[tuple[Asked, Hearing | Died]]:
         """Yield what is done next."""
-        one, outcome = self._next()
-        if not isinstance(outcome, Died):
-            yield one, outcome
-            return
-        suspects = [one]
-        while self._waiting:  # so that a suspect is alone
-            other, outcome = self._next()
-            if isinstance(outcome, Died):
-                suspects.append(other)
-            else:
-                yield other, outcome
+        suspects: list[Asked] = []
+        yield from self._answered_by(*self._next(), suspects)
+        while suspects and self._waiting:  # so that a suspect is alone
+            yield from self._answered_by(*self._next(), suspects)
         for suspect in suspects:
             yield suspect, self._alone(suspect)
+
+    def _answered_by(
+        self, batch: Batch, outcomes: list[Hearing] | Died, suspects: list[Asked]
+    ) -> Iterator[tuple[Asked, Hearing | Died]]:
+        """Yield a batch with its outcomes; where a process has died, all of it are `suspects`."""
+        if isinstance(outcomes, Died):
+            suspects += batch
+        else:
+            yield from zip(batch, outcomes, strict=True)
 
     def _alone(self, one: Asked) -> Hearing | Died:
         """Return the outcome by a worker that has nothing else to do."""
@@ -108,44 +115,46 @@ class Workers:
                 "the processes that hear die before they have begun, perhaps for lack of memory"
             )
             raise BackendError(f"{reason}: try fewer --workers") from error
-        self._submit(one)
-        return self._next()[1]
+        self._submit((one,))
+        outcomes = self._next()[1]
+        return outcomes if isinstance(outcomes, Died) else outcomes[0]
 
-    def _submit(self, one: Asked) -> None:
+    def _submit(self, batch: Batch) -> None:
         cluster, key = self._cluster, self._cluster.job_key
         options: dict[str, Any] = {"pure": False}
         if (allowed := cluster.allowed) is not None:
             options["workers"] = allowed
         submit = cluster.client.submit
-        recording, keeps, stretches = one.recording, self._keeps, one.stretches
-        if stretches:
+        recordings, keeps = [one.recording for one in batch], self._keeps
+        if stretches := batch[0].stretches:
+            recording = recordings[0]
             heard: Sequence[Future] = [
                 submit(stretch_there, key, recording, stretch, keeps, **options)
                 for stretch in stretches
             ]
             future = submit(join_there, key, recording, stretches, keeps, *heard, **options)
         else:
-            future = submit(hear_there, key, self._tasks.work, recording, keeps, **options)
-        self._waiting[future] = one
+            future = submit(hear_there, key, self._tasks.work, recordings, keeps, **options)
+        self._waiting[future] = batch
         future.add_done_callback(self._done.put)
 
-    def _next(self) -> tuple[Asked, Hearing | Died]:
-        """Return what is done next, once it is a recording that no worker has refused."""
+    def _next(self) -> tuple[Batch, list[Hearing] | Died]:
+        """Return what is done next, once it is a task that no worker has refused."""
         while True:
             future = self._wait()
-            one = self._waiting.pop(future)
+            batch = self._waiting.pop(future)
             error = None if future.status == "finished" else future.exception()
             if error is None:
-                return one, future.result()
+                return batch, future.result()
             if _is_death(error):
-                return one, Died()
+                return batch, Died()
             if not isinstance(error, RefusedError):
                 raise error
             before = set(self._cluster.refused)
             self._cluster.check()
             for address in self._cluster.refused.keys() - before:
                 self._warn(f"the worker {address} {error}: it is not used")
-            self._submit(one)
+            self._submit(batch)
 
     def _wait(self) -> Future:
         while True:
@@ -160,6 +169,23 @@ class Workers:
                 )
             if future is not None:
                 return future
+
+
+def batches_of(asked: Iterator[Asked]) -> Iterator[Batch]:
+    """Yield what is asked in its order, short recordings that follow each other together."""
+    together: list[Asked] = []
+    for one in asked:
+        size_bytes = one.size_bytes + sum(other.size_bytes for other in together)
+        full = len(together) == MOST_TOGETHER or size_bytes > MOST_BYTES_TOGETHER
+        if together and (full or one.stretches):
+            yield tuple(together)
+            together = []
+        together.append(one)
+        if one.stretches:
+            yield tuple(together)
+            together = []
+    if together:
+        yield tuple(together)
 
 
 def _is_death(error: BaseException) -> bool:
