@@ -24,11 +24,11 @@ else:
     import tomli as tomllib
 
 MOST_BYTES = 400e6
-# Imported late, and explained where they are missing: the extras mic, tensorrt, plot, archive and
-# bench.
+# Imported late, and explained where they are missing: the extras mic, tensorrt, plot, archive, page,
+# and bench.
 OPTIONAL = {
     *("av", "pyaudio", "tensorrt", "cuda", "matplotlib", "pyarrow"),
-    *("flask", "waitress", "werkzeug"),
+    *("flask", "waitress", "werkzeug", "distributed"),
 }
 BENCH = {"edge/bench/front_end.py": {"librosa"}}
 
