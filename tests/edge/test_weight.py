@@ -24,8 +24,8 @@ else:
     import tomli as tomllib
 
 MOST_BYTES = 400e6
-# Imported late, and explained where they are missing: the extras mic, tensorrt, plot, archive, page,
-# and bench.
+# Imported late, and explained where they are missing: the extras mic, tensorrt, plot, archive,
+# page and bench.
 OPTIONAL = {
     *("av", "pyaudio", "tensorrt", "cuda", "matplotlib", "pyarrow"),
     *("flask", "waitress", "werkzeug", "distributed"),
