@@ -273,8 +273,7 @@ def of_delivery(tmp_path_factory: pytest.TempPathFactory, bundle: Bundle) -> Lif
         configure(broker.port)
         daemon.commands.put("reload")
         for kind in ("health", "effort", "detection"):
-            # There is one of each a minute, and the brokers before may have set one aside.
-            watch.until(f'edge_messages_sent_total{{kind="{kind}"}}', seconds=90)
+            watch.until(f'edge_messages_sent_total{{kind="{kind}"}}', seconds=90)  # one a minute
         audio.samples = noise(2.0)  # an unknown, which this broker does not take
         watch.until('edge_mqtt_errors_total{reason="puback"}')
         audio.samples = silence(1.0)
