@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from edge.archive.command import archive_command
+from edge.archive.options import DATASET, SINCE, SPECIES
 from edge.replay.options import judging_options
 from edge.terminal import aside, printable, warn
 
@@ -15,7 +16,6 @@ __all__ = ["archive_command"]
 
 HIT_FORMATS = ("table", "csv", "raven", "clips", "examples")
 MOST_HITS = 100_000
-DATASET = click.argument("dataset", type=click.Path(path_type=Path), metavar="DATASET")
 
 
 @archive_command.command("rescore")
@@ -54,13 +54,8 @@ def rescore_command(*, dataset: Path, out: Path, **options: Any) -> None:
     metavar="PICTURE",
     help="Draw it instead, as a calendar of hours: a .png, .jpg, .svg or .pdf.",
 )
-@click.option(
-    "--species",
-    metavar="NAME",
-    multiple=True,
-    help="Only this species, by its label or a name; may be given more than once.",
-)
-@click.option("--since", metavar="DATE", help="Only from this day or RFC 3339 time on, in UTC.")
+@SPECIES
+@SINCE
 def activity_command(
     *, dataset: Path, plot: str | None, species: tuple[str, ...], since: str | None
 ) -> None:

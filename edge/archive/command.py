@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from edge.archive.options import DATASET, SINCE, SPECIES
 from edge.archive.schema import PRECISIONS
 from edge.replay.options import export_options, model_options
 from edge.terminal import aside, printable, warn
@@ -115,7 +116,7 @@ def _settings(options: dict[str, Any], keeps: Keeps) -> ReplaySettings:
 
 
 @archive_command.command("status")
-@click.argument("dataset", type=click.Path(path_type=Path), metavar="DATASET")
+@DATASET
 def status_command(dataset: Path) -> None:
     """Say what is in a dataset, also while it is being filled."""
     from edge.archive.parquet import check_installed
@@ -127,7 +128,7 @@ def status_command(dataset: Path) -> None:
 
 
 @archive_command.command("export")
-@click.argument("dataset", type=click.Path(path_type=Path), metavar="DATASET")
+@DATASET
 @click.option(
     "--format",
     "form",
@@ -136,13 +137,8 @@ def status_command(dataset: Path) -> None:
     show_default=True,
     help="Form of the output, as `edge replay` has it.",
 )
-@click.option(
-    "--species",
-    metavar="NAME",
-    multiple=True,
-    help="Only this species, by its label or a name; may be given more than once.",
-)
-@click.option("--since", metavar="DATE", help="Only from this day or RFC 3339 time on, in UTC.")
+@SPECIES
+@SINCE
 @click.option(
     "--precision",
     type=click.FloatRange(0, 1, min_open=True, max_open=True),

@@ -205,14 +205,13 @@ def _with_network(keeps: Keeps, replayer: Replayer) -> Keeps:
     """Return `keeps` with the network whose answers are kept, where any are."""
     if keeps.embeddings is None:
         return keeps
-    networks = {bundle.trunk_digest for bundle in replayer.bundles}
-    if len(networks) > 1:
+    if len(replayer.networks) > 1:
         raise ConfigError(
             "several networks judge here, and a head stands on one",
             key="--embeddings",
             suggestion="name one bundle, or heads on one trunk",
         )
-    return replace(keeps, network=networks.pop())
+    return replace(keeps, network=min(replayer.networks))
 
 
 def maker(provenance: Provenance, settings: ReplaySettings) -> dict[str, object]:

@@ -187,9 +187,9 @@ def _fingerprint(row: Row) -> Fingerprint | None:
 def _refuse_another_network(
     keeps: Keeps, replayer: Replayer, made_by: Mapping[str, object]
 ) -> None:
-    networks = {bundle.trunk_digest for bundle in replayer.bundles}
-    if networks != {keeps.network}:
-        found, needed = ", ".join(sorted(n[:12] for n in networks)), str(keeps.network)[:12]
+    if replayer.networks != {keeps.network}:
+        found = ", ".join(sorted(network[:12] for network in replayer.networks))
+        needed = str(keeps.network)[:12]
         raise ConfigError(
             f"does not stand on the network of the dataset ({found}, not {needed})",
             key="--bundle",

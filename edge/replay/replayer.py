@@ -99,6 +99,11 @@ class Replayer:
             **placed_at(settings.place),
         )
 
+    @property
+    def networks(self) -> frozenset[str]:
+        """Digests of the networks that judge; heads on one trunk have one."""
+        return frozenset(bundle.trunk_digest for bundle in self.bundles)
+
     def replay(
         self,
         file: str,

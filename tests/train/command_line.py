@@ -9,8 +9,9 @@ import yaml
 from click.testing import CliRunner, Result
 
 import train.commands.cli
+from tests.train.tones import write_collection
 
-__all__ = ["assert_done", "edge_train", "write_recipe"]
+__all__ = ["assert_done", "edge_train", "prepared_tones", "write_recipe"]
 
 
 def edge_train(*arguments: object) -> Result:
@@ -23,6 +24,14 @@ def edge_train(*arguments: object) -> Result:
 
 def assert_done(result: Result) -> None:
     assert result.exit_code == 0, result.output
+
+
+def prepared_tones(folder: Path, *, folds: int = 3) -> Path:
+    """Prepare a collection of tones as `folder`/corpus; returns the folder."""
+    collection = write_collection(folder / "collection")
+    options = ("--test-share", 0.25, "--folds", folds)
+    assert_done(edge_train("prepare", collection, "--out", folder / "corpus", *options))
+    return folder
 
 
 def write_recipe(folder: Path, values: Mapping[str, object]) -> Path:

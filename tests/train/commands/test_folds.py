@@ -14,9 +14,9 @@ from click.testing import CliRunner
 
 import edge.cli
 from edge.bundle import load_bundle
-from tests.train.command_line import assert_done, edge_train, write_recipe
+from tests.train.command_line import assert_done, edge_train, prepared_tones, write_recipe
 from tests.train.tiny import TINY
-from tests.train.tones import RATE_HZ, song, write_collection
+from tests.train.tones import RATE_HZ, song
 from train.judging.averaged import MEASURES, averaged, power_average
 from train.judging.judged import Judged
 from train.judging.truth import Truth
@@ -33,11 +33,7 @@ FOCAL: dict[str, Any] = {
 
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("prepared")
-    collection = write_collection(tmp_path_factory.mktemp("collection"))
-    options = ("--test-share", 0.25, "--folds", 2)
-    assert_done(edge_train("prepare", collection, "--out", folder / "corpus", *options))
-    return folder
+    return prepared_tones(tmp_path_factory.mktemp("prepared"), folds=2)
 
 
 @pytest.fixture(scope="module")

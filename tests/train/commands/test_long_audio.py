@@ -15,9 +15,9 @@ from click.testing import CliRunner
 import edge.cli
 from edge.bundle import Frontend, load_bundle
 from edge.errors import SpecError
-from tests.train.command_line import assert_done, edge_train, write_recipe
+from tests.train.command_line import assert_done, edge_train, prepared_tones, write_recipe
 from tests.train.tiny import TINY
-from tests.train.tones import RATE_HZ, song, write_collection
+from tests.train.tones import RATE_HZ, song
 from train.corpus.corpus import read_corpus
 from train.learning.long_audio import in_whole_recordings
 from train.learning.run import load_run
@@ -54,11 +54,7 @@ LONG: dict[str, Any] = {
 
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("prepared")
-    collection = write_collection(tmp_path_factory.mktemp("collection"))
-    options = ("--test-share", 0.25, "--folds", 3)
-    assert_done(edge_train("prepare", collection, "--out", folder / "corpus", *options))
-    return folder
+    return prepared_tones(tmp_path_factory.mktemp("prepared"))
 
 
 @pytest.fixture(scope="module")

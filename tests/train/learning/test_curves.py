@@ -11,9 +11,8 @@ import torch
 from torch import nn
 
 from edge.errors import SpecError
-from tests.train.command_line import assert_done, edge_train, write_recipe
+from tests.train.command_line import assert_done, edge_train, prepared_tones, write_recipe
 from tests.train.tiny import TINY, TRIPLET
-from tests.train.tones import write_collection
 from train.learning.accuracy import top1_of_logits, top1_of_neighbours
 from train.learning.curves import CURVES, epochs_since_the_best
 from train.learning.optimisers import learning_rate, optimiser_of
@@ -41,11 +40,7 @@ KINDS: list[dict[str, Any]] = [{**TINY, **SHORT}, TRIPLET, SEMIHARD, KMEANS, FOC
 
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("prepared")
-    collection = write_collection(tmp_path_factory.mktemp("collection"))
-    options = ("--test-share", 0.25, "--folds", 3)
-    assert_done(edge_train("prepare", collection, "--out", folder / "corpus", *options))
-    return folder
+    return prepared_tones(tmp_path_factory.mktemp("prepared"))
 
 
 def fit(prepared: Path, recipe: Path, out: Path) -> Path:

@@ -11,9 +11,8 @@ import torch
 from torch import nn
 
 from edge.errors import SpecError
-from tests.train.command_line import assert_done, edge_train, write_recipe
+from tests.train.command_line import assert_done, edge_train, prepared_tones, write_recipe
 from tests.train.tiny import TINY, TRIPLET
-from tests.train.tones import write_collection
 from train.learning.checkpoint import load_torch
 from train.learning.keeping import KeptWeights
 from train.recipe.load import parse_recipe
@@ -24,11 +23,7 @@ LEAST = {"keep": "least_validation_loss"}
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A corpus of tones; the features are kept beside it."""
-    folder = tmp_path_factory.mktemp("prepared")
-    collection = write_collection(tmp_path_factory.mktemp("collection"))
-    options = ("--test-share", 0.25, "--folds", 3)
-    assert_done(edge_train("prepare", collection, "--out", folder / "corpus", *options))
-    return folder
+    return prepared_tones(tmp_path_factory.mktemp("prepared"))
 
 
 def fit(prepared: Path, recipe: Path, out: Path) -> Any:
