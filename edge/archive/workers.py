@@ -75,8 +75,16 @@ class Workers:
         """Yield what is asked with its outcome; `asked` is read as there is room for it.
 
         Raises `BackendError` when processes die before they have begun, `UserError` when the
-        scheduler is gone.
+        scheduler is gone, at whatever moment of talking to it that shows.
         """
+        try:
+            yield from self._answers(asked)
+        except Exception as exc:
+            if not _is_hung_up(exc):
+                raise
+            raise _gone() from exc
+
+    def _answers(self, asked: Iterator[Asked]) -> Iterator[tuple[Asked, Hearing | Died]]:
         for batch in batches_of(asked):
             self._submit(batch)
             while self._tasks_waiting >= IN_FLIGHT * max(1, self._cluster.threads):
@@ -163,10 +171,7 @@ class Workers:
             except queue.Empty:
                 future = None
             if not self._cluster.is_there or (future is not None and future.cancelled()):
-                raise UserError(
-                    "the scheduler of the workers is gone; what was heard is in the dataset",
-                    suggestion="run it again once there is one",
-                )
+                raise _gone()
             if future is not None:
                 return future
 
@@ -186,6 +191,21 @@ def batches_of(asked: Iterator[Asked]) -> Iterator[Batch]:
             together = []
     if together:
         yield tuple(together)
+
+
+def _gone() -> UserError:
+    return UserError(
+        "the scheduler of the workers is gone; what was heard is in the dataset",
+        suggestion="run it again once there is one",
+    )
+
+
+def _is_hung_up(error: BaseException) -> bool:
+    """Return whether the scheduler went away while it was spoken to."""
+    from distributed import CancelledError
+    from distributed.comm.core import CommClosedError
+
+    return isinstance(error, CancelledError | CommClosedError)
 
 
 def _is_death(error: BaseException) -> bool:
