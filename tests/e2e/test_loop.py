@@ -22,13 +22,12 @@ import soundfile
 from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
-from selenium.webdriver.support.ui import WebDriverWait
 
 from edge.bundle import load_bundle
 from edge.bundle.signing import sign_bundle
 from edge.types import Array
 from tests.support.broker import Broker, Subscriber
-from tests.support.browser import complaints, found, headless_browser, press
+from tests.support.browser import complaints, found, headless_browser, opening, press
 from tests.support.bundles import choir_bundle, tone
 from tests.support.daemons import until, write_config
 from tests.support.keys import KeyPair, key_pair
@@ -144,14 +143,14 @@ def answer(browser: webdriver.Chrome) -> str:
     """Answer the question that is shown, by keys; return what was said."""
     said = "Right"
     if found(browser, "h1").text.startswith("Unknown"):
-        press(browser, "i")
-        browser.switch_to.active_element.send_keys("Beeper", Keys.ENTER)
         said = "It is beeper"
+        press(browser, "i")
+        with opening(browser):
+            browser.switch_to.active_element.send_keys("Beeper", Keys.ENTER)
     else:
-        press(browser, "r")
-    WebDriverWait(browser, 10).until(
-        lambda b: said in b.find_element(By.CSS_SELECTOR, ".voices").text
-    )
+        with opening(browser):
+            press(browser, "r")
+    assert said in found(browser, ".voices").text
     return said
 
 
@@ -170,12 +169,14 @@ def test_what_people_answer_is_heard_by_name_from_then_on(tmp_path: Path, lab: L
         browser.get(page.address)
         assert "hummer" in found(browser, ".events li.known .name").text
         # The newest may not have ended yet, and have no sound.
-        found(browser, ".events li.unknown:has(.mark) a").send_keys(Keys.ENTER)
-        WebDriverWait(browser, 10).until(lambda b: "/event/" in b.current_url)
+        with opening(browser):
+            found(browser, ".events li.unknown:has(.mark) a").send_keys(Keys.ENTER)
+        assert "/event/" in browser.current_url
         said = [answer(browser)]
         while len(said) < ANSWERS:
-            press(browser, "q")
-            WebDriverWait(browser, 10).until(lambda b: "said=" not in b.current_url)
+            with opening(browser):
+                press(browser, "q")
+            assert "said=" not in browser.current_url
             said.append(answer(browser))
         assert said.count("It is beeper") >= FEW
         answers = tmp_path / "answers.csv"

@@ -10,9 +10,11 @@ from pathlib import Path
 from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
+from selenium.webdriver.support import expected_conditions as until
 from selenium.webdriver.support.ui import WebDriverWait
 
-__all__ = ["complaints", "found", "headless_browser", "press"]
+__all__ = ["complaints", "found", "headless_browser", "opening", "press"]
+PATIENCE_S = 10
 
 QUIET = (
     *("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
@@ -39,7 +41,20 @@ def headless_browser(profile: Path) -> Iterator[webdriver.Chrome]:
 
 def found(browser: webdriver.Chrome, css: str) -> WebElement:
     """Wait for the first element that a selector names."""
-    return WebDriverWait(browser, 10).until(lambda b: b.find_element(By.CSS_SELECTOR, css))
+    return WebDriverWait(browser, PATIENCE_S).until(lambda b: b.find_element(By.CSS_SELECTOR, css))
+
+
+@contextmanager
+def opening(browser: webdriver.Chrome) -> Iterator[None]:
+    """Do what opens another page, and go on when it is there.
+
+    Until then elements of the page before would be found, and be gone when they are read.
+    """
+    before = browser.find_element(By.TAG_NAME, "html")
+    yield
+    wait = WebDriverWait(browser, PATIENCE_S)
+    wait.until(until.staleness_of(before))
+    wait.until(lambda b: b.execute_script("return document.readyState") == "complete")
 
 
 def press(browser: webdriver.Chrome, keys: str) -> None:

@@ -17,7 +17,7 @@ from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import WebDriverWait
 
 from edge.page.answers import Answers
-from tests.support.browser import complaints, found, headless_browser, press
+from tests.support.browser import complaints, found, headless_browser, opening, press
 from tests.support.heard import heard_recorder
 from tests.support.page_process import PageProcess, page_process
 
@@ -57,23 +57,25 @@ def test_from_today_to_an_answer_by_keys_alone(
     browser.get(page.address)
     first = found(browser, ".events li.known a")
     name = first.find_element(By.CLASS_NAME, "name").text
-    first.send_keys(Keys.ENTER)
+    with opening(browser):
+        first.send_keys(Keys.ENTER)
     assert found(browser, "h1").text.startswith(name)
     event = browser.current_url.rpartition("/")[2]
     found(browser, "#who").send_keys("Ada")
     found(browser, "#who").send_keys(Keys.ESCAPE)
-    press(browser, "r")
+    with opening(browser):
+        press(browser, "r")
     assert "Kept" in found(browser, ".done").text
     assert "Right, says Ada" in found(browser, ".voices").text
     press(browser, "i")
     field = browser.switch_to.active_element
     assert field.get_attribute("id") == "label"
-    field.send_keys("Little Owl", Keys.ENTER)
-    WebDriverWait(browser, 10).until(
-        lambda b: "It is Little Owl" in b.find_element(By.CSS_SELECTOR, ".voices").text
-    )
-    press(browser, "k")
-    WebDriverWait(browser, 10).until(lambda b: not b.current_url.endswith(f"{event}?said=is"))
+    with opening(browser):
+        field.send_keys("Little Owl", Keys.ENTER)
+    assert "It is Little Owl" in found(browser, ".voices").text
+    with opening(browser):
+        press(browser, "k")
+    assert not browser.current_url.endswith(f"{event}?said=is")
     assert "/event/" in browser.current_url
     answers = Answers(folder / "labels" / "labels.db")
     assert [(one.event, one.who, one.label) for one in answers.all()] == [
@@ -87,7 +89,8 @@ def test_the_cursor_follows_the_sound_and_the_picture_is_there(
     browser: webdriver.Chrome, page: PageProcess
 ) -> None:
     browser.get(page.address)
-    found(browser, ".events li a").click()
+    with opening(browser):
+        found(browser, ".events li a").click()
     found(browser, "#picture").click()  # in the middle
     WebDriverWait(browser, 10).until(
         lambda b: float(b.find_element(By.ID, "cursor").get_attribute("x1") or 0) > 300
