@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from edge.bundle import Bundle
 from edge.bundle.heads import Head
+from edge.bundle.precision import wilson
 from edge.bundle.top import Top
 from edge.errors import UserError
 from train.adapting.adapt import Adapted
@@ -26,6 +27,8 @@ from train.windows.listening import Watch
 from train.windows.outputs import WindowOutputs
 
 __all__ = ["add_species"]
+
+MOST_FALSE = 0.02  # of recordings of other things that may be given the name of a new species
 
 
 def add_species(
@@ -65,7 +68,7 @@ def add_species(
         calibration=dataclasses.replace(kept, animal=head.manifest.animal),
         report=report,
         scores=head.calibration,
-        notes=(*study.notes, *new.notes, *notes),
+        notes=(*study.notes, *new.notes, *notes, *_too_many(new.label, *false)),
         changes=(*work.changes, " ".join([summary, *more, sentence])),
     )
 
@@ -137,6 +140,16 @@ def _false_names(heard: Heard, test: WindowOutputs, head: Head, column: int) -> 
     judged = judged_by(heard, test, head)
     others = judged.truth.species != column
     return int((judged.opened[others] == column).sum()), int(others.sum())
+
+
+def _too_many(label: str, named: int, others: int) -> tuple[str, ...]:
+    """Return a note where surely more than a few other things are given the name."""
+    if wilson(named, others)[0] <= MOST_FALSE:
+        return ()
+    return (
+        f"{named} of {others} test recordings of other things are called {label}, which is too many "
+        "to believe it: give more and clearer clips of it, or recordings of what is mistaken for it",
+    )
 
 
 def _summary(

@@ -128,6 +128,18 @@ def test_one_clip_is_enough_and_says_what_was_not_measured(head: Path, tmp_path:
     assert "from 1 clip: how well it is named was not measured" in result.stdout
 
 
+@pytest.mark.parametrize(("hz", "told"), [(SUNG["moaner"], True), (BEEPER_HZ, False)])
+def test_a_name_that_other_things_get_too_is_told(
+    head: Path, tmp_path: Path, hz: float, told: bool
+) -> None:
+    result = adapt("--add", "beeper", *clips_of(tmp_path / "b", hz, each=8), "--to", head)
+    assert result.exit_code == 0, result.output
+    false, others = re.findall(r"(\d+) of (\d+) test recordings of other things", result.stdout)[0]
+    assert (int(false) > int(others) / 10) is told
+    assert ("too many to believe it" in result.stderr) is told
+    assert ("too many to believe it" in (head / "MODEL_CARD.md").read_text()) is told
+
+
 def test_other_labels_keep_their_logits(head: Path, tmp_path: Path) -> None:
     before = load_bundle(head)
     result = adapt("--add", "beeper", *clips_of(tmp_path / "b", BEEPER_HZ, each=3), "--to", head)
