@@ -147,8 +147,9 @@ def _too_many(label: str, named: int, others: int) -> tuple[str, ...]:
     if wilson(named, others)[0] <= MOST_FALSE:
         return ()
     return (
-        f"{named} of {others} test recordings of other things are called {label}, which is too many "
-        "to believe it: give more and clearer clips of it, or recordings of what is mistaken for it",
+        f"{named} of {others} test recordings of other things are called {label}, which is too "
+        "many to believe it: give more and clearer clips of it, or recordings of what is mistaken "
+        "for it",
     )
 
 

@@ -10,8 +10,6 @@ page gives them out, with a column more: `answer` (or `right`, `true_label`), wh
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,7 +19,7 @@ from typing import Any
 from edge.bundle import Label
 from edge.bundle.labels import plain_name
 from edge.errors import UserError
-from train.corpus.tables import fault_in
+from train.corpus.tables import fault_in, read_rows
 
 __all__ = [
     "NOISE",
@@ -122,17 +120,8 @@ def _text_of(table: Path, content: bytes) -> str:
 
 
 def _csv_rows(table: Path, text: str) -> Iterator[tuple[int, dict[str, str]]]:
-    header = text.partition("\n")[0]
-    delimiter = max("\t;,", key=header.count)
-    reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter)
-    try:
-        for row in reader:
-            if None in row:
-                raise fault_in(table, reader.line_num, "has more cells than the header")
-            cells = {str(name).strip().casefold(): value or "" for name, value in row.items()}
-            yield reader.line_num, cells
-    except csv.Error as exc:
-        raise fault_in(table, reader.line_num, f"cannot be read as CSV ({exc})") from exc
+    for line, row in read_rows(table, text=text):
+        yield line, {name.casefold(): value for name, value in row.items()}
 
 
 def _json_rows(table: Path, text: str) -> Iterator[tuple[int, dict[str, str]]]:

@@ -8,13 +8,12 @@ unknown says nothing about what is there, and is passed over.
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PureWindowsPath
 
 from edge.errors import UserError, shown
-from train.corpus.tables import fault_in, number_in
+from train.corpus.tables import fault_in, number_in, read_rows, table_lines
 
 __all__ = ["Selection", "is_selection_table", "read_selections"]
 
@@ -26,7 +25,6 @@ LABELS = ("Species Code", "Species", "Label", "Annotation", "Class", "Common Nam
 FILES = ("Begin Path", "Begin File", "file")
 UNKNOWN = "unknown"
 SUFFIXES = (".txt", ".csv", ".tsv")
-LONGEST_HEADER = 10_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,9 +60,10 @@ def is_selection_table(path: Path) -> bool:
     """Return whether a file is such a table, by its first line."""
     if path.suffix.lower() not in SUFFIXES or not path.is_file():
         return False
-    with path.open(encoding="utf-8-sig", errors="replace") as file:
-        header = file.readline(LONGEST_HEADER).rstrip("\r\n")
-    columns = header.split("\t") if "\t" in header else header.split(",")
+    try:
+        _, columns = next(table_lines(path, quotes=False), (1, []))
+    except UserError:
+        return False
     return set(RAVEN) <= set(columns) or set(PLAIN) <= set(columns)
 
 
@@ -74,7 +73,8 @@ def read_selections(table: Path, *, unknown: bool = False) -> Iterator[Selection
     With `unknown`, what a person has called so is among it.
     """
     seen = set()  # Raven has a line for each view of a selection
-    for line, row in _rows(table):
+    # Raven's tables know neither quotes nor escapes.
+    for line, row in read_rows(table, quotes=False):
         selection = _selection(table, line, row)
         key = (selection.file, selection.start_s, selection.end_s, selection.name)
         passed_over = selection.name.casefold() == UNKNOWN and not (unknown and _is_named(row))
@@ -85,25 +85,6 @@ def read_selections(table: Path, *, unknown: bool = False) -> Iterator[Selection
 
 def _is_named(row: Mapping[str, str]) -> bool:
     return BEGIN in row or bool(row.get("label"))
-
-
-def _rows(table: Path) -> Iterator[tuple[int, dict[str, str]]]:
-    try:
-        with table.open(encoding="utf-8-sig", newline="") as file:
-            tabs = "\t" in file.readline(LONGEST_HEADER)
-            file.seek(0)
-            # Raven's tables know neither quotes nor escapes.
-            reader = (
-                csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE)
-                if tabs
-                else csv.DictReader(file)
-            )
-            for row in reader:
-                yield reader.line_num, {k: (v or "").strip() for k, v in row.items() if k}
-    except OSError as exc:
-        raise UserError(f"{table}: cannot be read ({exc.strerror})") from exc
-    except (UnicodeDecodeError, csv.Error) as exc:
-        raise UserError(f"{table}: is not a UTF-8 table ({exc})") from exc
 
 
 def _selection(table: Path, line: int, row: Mapping[str, str]) -> Selection:

@@ -7,14 +7,22 @@ from __future__ import annotations
 
 import csv
 import difflib
+import io
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TextIO
 
 from edge.errors import UserError, shown
 
-__all__ = ["Row", "fault_in", "number_in", "read_rows", "read_table"]
+__all__ = ["Row", "fault_in", "number_in", "read_rows", "read_table", "table_lines"]
+
+LONGEST_HEADER = 10_000
+
+
+class _Unquoted(csv.excel):
+    quoting = csv.QUOTE_NONE
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,29 +38,53 @@ class Row:
         return UserError(f"{self.table}, line {self.line}, column {column}: {what}")
 
 
-def read_table(table: Path, columns: Sequence[str]) -> Iterator[Row]:
-    """Yield the lines of a CSV file that has exactly `columns`, in any order.
+def table_lines(
+    table: Path, *, text: str | None = None, quotes: bool = True
+) -> Iterator[tuple[int, list[str]]]:
+    """Yield number and cells of each line that is not blank, the header's first.
 
-    Blank lines are passed over. Raises `UserError`.
+    Commas, semicolons or tabs part the cells, whichever the header has most of, as the programs and
+    countries differ that tables come from. The cells have no blanks around them. Without `quotes`
+    they mean nothing where tabs part the cells. `text` is what the table has, None: it is read.
+    Raises `UserError`.
     """
     try:
-        with table.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.reader(file)
-            header = [name.strip() for name in next(reader, [])]
-            _check_header(table, header, columns)
+        with _opened(table, text) as file:
+            header = file.readline(LONGEST_HEADER)
+            separator = max("\t;,", key=header.count)
+            file.seek(0)
+            dialect: type[csv.Dialect] = csv.excel if quotes or separator != "\t" else _Unquoted
+            reader = csv.reader(file, dialect, delimiter=separator)
             for cells in filter(None, reader):
-                yield _row(table, reader.line_num, header, cells)
+                yield reader.line_num, [cell.strip() for cell in cells]
     except FileNotFoundError as exc:
         raise UserError(f"{table}: no such file") from exc
     except OSError as exc:
         raise UserError(f"{table}: cannot be read ({exc.strerror})") from exc
     except (UnicodeDecodeError, csv.Error) as exc:
-        raise UserError(f"{table}: is not a UTF-8 CSV file ({exc}); save it as one") from exc
+        raise UserError(f"{table}: is not a UTF-8 table ({exc}); save it as one") from exc
+
+
+def _opened(table: Path, text: str | None) -> TextIO:
+    if text is not None:
+        return io.StringIO(text, newline="")
+    return table.open(encoding="utf-8-sig", newline="")
+
+
+def read_table(table: Path, columns: Sequence[str]) -> Iterator[Row]:
+    """Yield the lines of a table that has exactly `columns`, in any order.
+
+    Blank lines are passed over. Raises `UserError`.
+    """
+    lines = table_lines(table)
+    _, header = next(lines, (1, []))
+    _check_header(table, header, columns)
+    for line, cells in lines:
+        yield _row(table, line, header, cells)
 
 
 def _row(table: Path, line: int, header: Sequence[str], cells: Sequence[str]) -> Row:
-    by_column = dict(zip(header, map(str.strip, cells), strict=False))
-    row = Row(table=table, line=line, cells=by_column)
+    row = Row(table=table, line=line, cells=dict(zip(header, cells, strict=False)))
     if len(cells) != len(header):
         where = header[min(len(cells), len(header) - 1)]
         what = f"the line has {len(cells)} cells, the header {len(header)}"
@@ -76,24 +108,27 @@ def _check_header(table: Path, header: Sequence[str], columns: Sequence[str]) ->
             )
 
 
-def read_rows(table: Path, needed: Sequence[str]) -> Iterator[tuple[int, dict[str, str]]]:
-    """Yield the line and the cells of a CSV file that has the columns `needed`, perhaps others too.
+def read_rows(
+    table: Path, needed: Sequence[str] = (), *, text: str | None = None, quotes: bool = True
+) -> Iterator[tuple[int, dict[str, str]]]:
+    """Yield the line and the cells of a table that has the columns `needed`, perhaps others too.
 
-    The cells have no blanks around them. Raises `UserError`.
+    A line may end early, and then has empty cells. `text` and `quotes` are those of `table_lines`.
+    Raises `UserError`.
     """
-    try:
-        with table.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file)
-            missing = [name for name in needed if name not in (reader.fieldnames or ())]
-            if missing:
-                found = ", ".join(reader.fieldnames or ["nothing"])
-                raise UserError(f"{table}: column '{missing[0]}' is missing (found: {found})")
-            for row in reader:
-                yield reader.line_num, {k: (v or "").strip() for k, v in row.items() if k}
-    except OSError as exc:
-        raise UserError(f"{table}: cannot be read ({exc.strerror})") from exc
-    except (UnicodeDecodeError, csv.Error) as exc:
-        raise UserError(f"{table}: is not a UTF-8 CSV file ({exc})") from exc
+    lines = table_lines(table, text=text, quotes=quotes)
+    _, header = next(lines, (1, []))
+    for name in needed:
+        if header.count(name) != 1:
+            what = "missing" if name not in header else "there twice"
+            found = ", ".join(header) or "nothing"
+            raise UserError(f"{table}: column '{name}' is {what} (found: {found})")
+    for line, cells in lines:
+        if any(cells[len(header) :]):
+            raise fault_in(table, line, "has more cells than the header")
+        row = dict.fromkeys(header, "") | dict(zip(header, cells, strict=False))
+        row.pop("", None)
+        yield line, row
 
 
 def number_in(table: Path, line: int, row: Mapping[str, str], column: str) -> float:

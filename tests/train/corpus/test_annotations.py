@@ -143,7 +143,7 @@ def test_a_header_that_is_not_the_papers_is_one_line(
 
 def test_a_file_that_is_no_table_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "ranges.csv").write_bytes(b"\xff\xfe\x00row")
-    with pytest.raises(UserError, match="is not a UTF-8 CSV file"):
+    with pytest.raises(UserError, match="is not a UTF-8 table"):
         read_annotations(tmp_path / "ranges.csv", BIRDS)
     with pytest.raises(UserError, match="no such file"):
         read_annotations(tmp_path / "none.csv", BIRDS)
