@@ -158,8 +158,14 @@ class ArchiveJob:
             or fingerprint.size_bytes < LEAST_BYTES_PER_S * self._task_s
         ):
             return ()
-        spec, hop_s = self._replayer.bundle.frontend, self._replayer.settings.hop_s
-        return stretches_of(path, spec, hop_s=hop_s, task_s=self._task_s)
+        replayer = self._replayer
+        return stretches_of(
+            path,
+            replayer.bundle.frontend,
+            hop_s=replayer.settings.hop_s,
+            task_s=self._task_s,
+            labels=len(replayer.model.decision.labels),
+        )
 
     def _is_there(
         self, path: str, fingerprint: Fingerprint | None, known: Known | None, report: Report

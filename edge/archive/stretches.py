@@ -42,6 +42,9 @@ if TYPE_CHECKING:
 
 __all__ = ["HeardStretch", "Stretch", "hear_stretch", "joined", "stretches_of"]
 
+# What is heard of all stretches lies in one worker's memory until they are joined: of a window its
+# prediction, and 4 bytes for each label.
+MOST_JOINED_BYTES, WINDOW_BYTES = 250_000_000, 500
 SPARE = 2  # samples by which a recording may be shorter than its header says in another rate
 
 
@@ -68,11 +71,12 @@ class HeardStretch:
 
 
 def stretches_of(
-    file: str, spec: FrontendSpec, *, hop_s: float, task_s: float
+    file: str, spec: FrontendSpec, *, hop_s: float, task_s: float, labels: int
 ) -> tuple[Stretch, ...]:
     """Return the stretches of about `task_s` into which a recording is cut.
 
-    There are none where it is short, cannot be read, or cannot be decoded from any place on.
+    There are none where it is short, cannot be read, cannot be decoded from any place on, or where
+    predictions of so many windows and `labels` would be too much to join.
     """
     try:
         facts = audio_facts(file)
@@ -83,6 +87,8 @@ def stretches_of(
         return ()
     hop = round(hop_s * rate_hz)
     windows = (samples_of(facts, rate_hz) - SPARE - spec.window_samples) // hop + 1
+    if windows * (WINDOW_BYTES + 4 * labels) > MOST_JOINED_BYTES:
+        return ()
     each = max(1, round(task_s * rate_hz / hop))
     starts = [k * hop for k in range(0, windows, each)]
     ends = [*starts[1:], None]

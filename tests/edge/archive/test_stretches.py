@@ -48,7 +48,8 @@ def day(rate_hz: int, *, channels: int = 1) -> Array:
 
 def cut(replayer: Replayer, file: str, task_s: float) -> tuple[Stretch, ...]:
     spec, hop_s = replayer.bundle.frontend, replayer.settings.hop_s
-    return stretches_of(file, spec, hop_s=hop_s, task_s=task_s)
+    labels = len(replayer.model.decision.labels)
+    return stretches_of(file, spec, hop_s=hop_s, task_s=task_s, labels=labels)
 
 
 def in_stretches(replayer: Replayer, file: str, task_s: float) -> Hearing:
@@ -192,3 +193,14 @@ def test_stretches_that_do_not_fit_are_not_believed(
     ]
     heard[2] = other[fault == "other sound"]
     assert_same(joined(replayer, recording, stretches, heard, ALL), whole(replayer, file))
+
+
+def test_what_would_be_too_much_to_join_is_not_cut(bundle: Bundle, tmp_path: Path) -> None:
+    file = write_audio(tmp_path / "20240501_050000.wav", day(8000))
+    spec = bundle.frontend
+    some, many = (
+        stretches_of(file, spec, hop_s=0.1, task_s=10.0, labels=labels)
+        for labels in (6_522, 200_000)
+    )
+    assert some
+    assert not many

@@ -36,7 +36,7 @@ def test_all_are_in_a_task_in_their_order(sizes: list[int | None]) -> None:
 def test_what_is_cut_is_a_task_of_its_own(tmp_path: Path) -> None:
     long = write_audio(tmp_path / "long.wav", soundscape())
     spec = tiny_bundle(tmp_path / "bundle").frontend
-    stretches = stretches_of(long, spec, hop_s=1.0, task_s=5.0)
+    stretches = stretches_of(long, spec, hop_s=1.0, task_s=5.0, labels=3)
     assert len(stretches) > 1
     every = [asked(0, 10), asked(1, 10), asked(2, 10, stretches=stretches), asked(3, 10)]
     assert [len(batch) for batch in batches_of(iter(every))] == [2, 1, 1]
