@@ -9,12 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edge.bundle.mapping import from_mapping, keys_of, list_of
+from edge.bundle.products import chosen, greatest
 from edge.bundle.unit import at_length_1
 from edge.errors import SpecError, shown
 
@@ -28,25 +30,23 @@ MOST_DIMENSIONS = 20_000
 
 
 def _best_animal(logits: Array, animals: Mask) -> Array:
-    best: Array = logits[:, animals].max(1)
-    return best
+    return greatest(logits, animals)
 
 
 def _best_other(logits: Array, animals: Mask) -> Array:
-    best: Array = logits[:, ~animals].max(1)
-    return best
+    return greatest(logits, ~animals)
 
 
 def _all_animals(logits: Array, animals: Mask) -> Array:
-    chosen = logits[:, animals]
-    top = chosen.max(1)
-    total: Array = top + np.log(np.exp(chosen - top[:, None]).sum(1))
+    among = chosen(logits, animals)
+    top = among.max(1)
+    total: Array = top + np.log(np.exp(among - top[:, None]).sum(1))
     return total
 
 
 def _spread(logits: Array, animals: Mask) -> Array:
-    chosen = logits[:, animals]
-    spread: Array = chosen.max(1) - chosen.mean(1)
+    among = chosen(logits, animals)
+    spread: Array = among.max(1) - among.mean(1)
     return spread
 
 
@@ -70,7 +70,7 @@ def features_of(logits: Array, animals: Mask) -> dict[str, Array]:
 
 
 def _feature(name: str, logits: Array, animals: Mask) -> Array:
-    value = FEATURES[name](logits.astype(np.float32), animals)
+    value = FEATURES[name](logits.astype(np.float32, copy=False), animals)
     clipped: Array = np.clip(value, LOWEST, HIGHEST).astype(np.float32)
     return clipped
 
@@ -111,9 +111,13 @@ class AnimalRule:
         for name, weight in self.weights.items():
             total += weight * _feature(name, logits, animals)
         if self.embedding:
-            total += at_length_1(embedding).astype(np.float64) @ np.array(self.embedding)
+            total += at_length_1(embedding).astype(np.float64) @ self._direction
         score: Array = (0.5 * (1 + np.tanh(0.5 * total))).astype(np.float32)
         return score
+
+    @cached_property
+    def _direction(self) -> NDArray[np.float64]:
+        return np.array(self.embedding)
 
     def check(self, *, animals: Mask, dimensions: int) -> None:
         """Raise `SpecError` where it cannot judge a network with these labels (N,) and D

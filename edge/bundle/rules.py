@@ -8,11 +8,13 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from edge.bundle.points import Points
 from edge.errors import SpecError, shown
 
 __all__ = [
@@ -26,7 +28,6 @@ __all__ = [
     "KnnDistance",
     "MaxLogit",
     "Rule",
-    "distances",
     "rule_arrays",
     "rule_from_arrays",
 ]
@@ -47,15 +48,6 @@ class Rule(Protocol):
     def novelty(self, embedding: Array, logits: Array) -> Array:
         """Return the raw novelty (B,) of embeddings (B, D), L2-normalised, and logits (B, K)."""
         ...
-
-
-def distances(embedding: Array, points: Array) -> Array:
-    """Return the Euclidean distances (B, N) of rows (B, D) to points (N, D)."""
-    squared = (
-        np.square(embedding).sum(1)[:, None] + np.square(points).sum(1) - 2 * embedding @ points.T
-    )
-    result: Array = np.sqrt(np.maximum(squared, 0))
-    return result
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,8 +116,13 @@ class KnnDistance:
 
     def novelty(self, embedding: Array, logits: Array) -> Array:
         k = min(self.k, len(self.points))
-        nearest: Array = np.partition(distances(embedding, self.points), k - 1, axis=1)[:, k - 1]
+        found = self._prepared.distances(embedding)
+        nearest: Array = np.partition(found, k - 1, axis=1)[:, k - 1]
         return nearest
+
+    @cached_property
+    def _prepared(self) -> Points:
+        return Points(self.points)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -197,9 +194,11 @@ class Blend:
     rules: tuple[Rule, ...]
 
     def novelty(self, embedding: Array, logits: Array) -> Array:
-        parts = np.stack([rule.novelty(embedding, logits) for rule in self.rules], axis=1)
-        result: Array = parts @ self.weights
-        return result
+        # Added up one after the other: a product of matrices sums one window differently from many.
+        total = np.zeros(len(logits), np.float32)
+        for weight, rule in zip(self.weights, self.rules, strict=True):
+            total += weight * rule.novelty(embedding, logits)
+        return total
 
 
 _ALL = (GaussianDensity, GaussianTail, KnnDistance, MaxLogit, Energy, JointEnergy, Column, Blend)

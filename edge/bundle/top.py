@@ -9,11 +9,14 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from edge.bundle.layer import Layer, rounded
+from edge.bundle.products import doubled, greatest, product
 from edge.bundle.unit import at_length_1
 from edge.errors import SpecError, shown
 
@@ -26,29 +29,6 @@ LACKING = -6.0  # stands for the trunk's logit of a label that it does not have
 LARGEST = 1e6  # of a weight
 NONE = np.zeros(0, np.int64)
 LAYERS = ("metric", "hidden")
-
-
-def rounded(array: NDArray[Any]) -> Array:
-    """Return the numbers nearest to these that float16 has, which are stored at half the size."""
-    result: Array = array.astype(np.float16).astype(np.float32)
-    return result
-
-
-@dataclass(frozen=True, kw_only=True)
-class Layer:
-    """An affine map of rows (B, I) to rows (B, J): `weights` (I, J) and `bias` (J,), float32."""
-
-    weights: Array
-    bias: Array
-
-    @classmethod
-    def rounded(cls, weights: NDArray[Any], bias: NDArray[Any]) -> Layer:
-        """Return the layer with the numbers nearest to these that float16 has."""
-        return cls(weights=rounded(weights), bias=rounded(bias))
-
-    def __call__(self, rows: Array) -> Array:
-        result: Array = rows @ self.weights + self.bias
-        return result
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,29 +66,44 @@ class Top:
         then minus the best of these; with `sounds`, then how far these outdo all animals.
         """
         unit, own = self.parts(embedding, logits)
-        others = logits[:, self.others].max(1, initial=-BOUND)
+        others = np.maximum(greatest(logits, self._is_other(logits.shape[1])), np.float32(-BOUND))
         best = own.max(1)
         behind = [others - best, -best]
         if len(self.sounds):
-            behind.append(logits[:, self.sounds].max(1) - np.maximum(others, best))
+            sounds = np.take(logits, self.sounds, axis=1).max(1)
+            behind.append(sounds - np.maximum(others, best))
         looked_at = np.column_stack([unit, *behind]).astype(np.float32)
         features = self.features(unit, logits)
-        result = features @ self.weights + self.bias + np.float32(self.gain) * own
+        result = product(features, self._doubled) + self.bias + np.float32(self.gain) * own
         return looked_at, result.astype(np.float32)
+
+    @cached_property
+    def _doubled(self) -> NDArray[np.float64]:
+        return doubled(self.weights)
+
+    def _is_other(self, count: int) -> NDArray[np.bool_]:
+        """Return which of a trunk's `count` labels are `others`."""
+        if count not in self._masks:
+            self._masks[count] = np.isin(np.arange(count), self.others)
+        return self._masks[count]
+
+    @cached_property
+    def _masks(self) -> dict[int, NDArray[np.bool_]]:
+        return {}
 
     def parts(self, embedding: Array, logits: Array) -> tuple[Array, Array]:
         """Return e (B, M), and the trunk's logits of the labels (B, K)."""
         unit = at_length_1(embedding)
         if self.metric is not None:
             unit = at_length_1(self.metric(unit))
-        own = np.where(self.own >= 0, logits[:, self.own], np.float32(LACKING))
+        own = np.where(self.own >= 0, np.take(logits, self.own, axis=1), np.float32(LACKING))
         return unit, np.clip(own, -BOUND, BOUND).astype(np.float32)
 
     def inputs(self, unit: Array, logits: Array) -> Array:
         """Return e (B, M) with the trunk's logits of the context beside it (B, M + S)."""
         if not len(self.context):
             return unit
-        context = np.clip(logits[:, self.context], -BOUND, BOUND)
+        context = np.clip(np.take(logits, self.context, axis=1), -BOUND, BOUND)
         return np.column_stack([unit, context]).astype(np.float32)
 
     def features(self, unit: Array, logits: Array) -> Array:

@@ -8,9 +8,10 @@ from typing import Protocol
 
 from edge.bundle import Bundle
 from edge.detect.decision import Decision
-from edge.types import Array, Frames, Prediction, Window
+from edge.detect.judgement import Judgement
+from edge.types import Array, Prediction, Window
 
-__all__ = ["Answer", "Classifier", "EngineChoice", "TwoStepClassifier", "Verdict"]
+__all__ = ["Answer", "Classifier", "EngineChoice", "TwoStepClassifier"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,32 +30,16 @@ class EngineChoice:
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """The network's outputs for one window, and the time that it took.
+    """The network's outputs for B windows, which is one but where answers were kept.
 
-    They are embedding (1, D), logits (1, K), and of some networks frames (1, T, K).
+    They are embedding (B, D), logits (B, K), and of some networks frames (B, T, K). `network_s` is
+    the time that it took.
     """
 
     embedding: Array
     logits: Array
     frames: Array | None = None
     network_s: float = 0.0
-
-
-@dataclass(frozen=True, kw_only=True)
-class Verdict:
-    """What one network and its head say of one window: scores (K,), embedding (D,), its frames.
-
-    `overheard` (N,) are the scores of a head's trunk, `animal` says how surely an animal stands
-    out, where the bundle can tell.
-    """
-
-    scores: Array
-    novelty: float
-    accepted: bool
-    embedding: Array
-    frames: Frames | None = None
-    overheard: Array | None = None
-    animal: float | None = None
 
 
 class Classifier(Protocol):
@@ -101,4 +86,11 @@ class TwoStepClassifier(Classifier, Protocol):
 
     def judged(self, p: Prediction, answers: Sequence[Answer]) -> Prediction:
         """Return what `predict` gives, of what `ask` has given."""
+        ...
+
+    def judgement(self, answers: Sequence[Answer], *, overheard: bool = True) -> Judgement:
+        """Judge what the networks have said of B windows; `overheard` scores may be left out.
+
+        Raises `BackendError` where that is not finite.
+        """
         ...

@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,7 @@ from edge.types import Array, Novelties, Outcome, Prediction, Score
 __all__ = ["REJECTED", "TOP", "Decision", "best", "outcome_of", "weighted"]
 
 Mask = NDArray[np.bool_]
+Known = TypeVar("Known", float, NDArray[np.float64])
 TOP = 5  # labels named with each prediction
 # The least novelty of a window without a label; it survives the rounding of the wire format.
 REJECTED = 0.5 + 1e-6
@@ -133,6 +135,41 @@ class Decision:
         accepted = novelty <= 0.5
         return self(p, scores=scores, novelty=novelty, accepted=accepted, animal=animal)
 
+    def decided(
+        self,
+        p: Prediction,
+        *,
+        scores: Array,
+        novelties: Novelties,
+        accepted: bool,
+        animal: float | None,
+    ) -> Prediction:
+        """Return `p` with what the open-set rules (L,) say of it, which accept it or not."""
+        novelty = float(novelties[0])
+        return self(p, scores=scores, novelty=novelty, accepted=accepted, animal=animal)
+
+    def quiet(
+        self,
+        scores: Array,
+        novelties: Novelties,
+        accepted: Mask,
+        animal: NDArray[np.float64] | None,
+    ) -> Mask:
+        """Return in which windows (B,) there is nothing: no label, and no animal stands out.
+
+        Scores are (B, K), novelties (B, L), `accepted` and `animal` (B,).
+        """
+        if animal is None or self.animal_threshold is None:
+            return np.zeros(len(scores), bool)
+        return (animal < self.animal_threshold) & ~self._labelled(scores, novelties, accepted)
+
+    def _labelled(self, scores: Array, novelties: Novelties, accepted: Mask) -> Mask:
+        """Return which windows (B,) have a label."""
+        if self.thresholds is None:
+            return accepted
+        reached: Mask = (scores >= self.thresholds).any(1)
+        return accepted & reached
+
     def weighs(self, p: Prediction) -> bool:
         """Return whether the margin is about what a window carries."""
         if self.margin is None or self.weighed is None:
@@ -169,13 +206,16 @@ def outcome_of(p: Prediction, *, is_animal: Callable[[str], bool]) -> Outcome:
     return "label" if any(is_animal(s.label) for s in p.accepted) else "other"
 
 
-def weighted(values: Sequence[tuple[float | None, float]]) -> float | None:
-    """Return the mean of values with their weights; None where one of them is not known."""
+def weighted(values: Sequence[tuple[Known | None, float]]) -> Known | None:
+    """Return the mean of values, or of arrays, with their weights; None where one is not known."""
     known = [(value, weight) for value, weight in values if value is not None]
     if not known or len(known) < len(values):
         return None
-    total = sum(weight for _, weight in known)
-    return float(sum(value * weight for value, weight in known) / total)
+    (first, share), *others = known
+    total, weight = first * share, share
+    for value, share in others:
+        total, weight = total + value * share, weight + share
+    return total / weight
 
 
 def best(labels: tuple[str, ...], scores: Array) -> tuple[Score, ...]:

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from edge.bundle import Bundle, FrontendSpec, ListMargin
 from edge.bundle.digest import sha256_of
 from edge.detect.decision import weighted
-from edge.detect.model import Answer, EngineChoice, Model, Verdict, unjudged
+from edge.detect.judgement import Judgement
+from edge.detect.model import Answer, EngineChoice, Model, unjudged
 from edge.errors import BackendError, BundleError
 from edge.types import Array, Prediction, Window
 
@@ -100,33 +101,33 @@ class Ensemble:
 
     def judged(self, p: Prediction, answers: Sequence[Answer]) -> Prediction:
         """See `TwoStepClassifier.judged`."""
-        if not answers:
-            return p
-        of = dict(zip(dict.fromkeys(self._networks), answers, strict=True))
-        verdict = self.verdict([of[network] for network in self._networks])
-        p = dataclasses.replace(p, embedding=verdict.embedding, highest=verdict.overheard)
-        return self.decision(
-            p,
-            scores=verdict.scores,
-            novelty=verdict.novelty,
-            accepted=verdict.accepted,
-            animal=verdict.animal,
-        )
+        return self.judgement(answers).prediction(p, 0, self.decision) if answers else p
 
-    def verdict(self, answers: Sequence[Answer]) -> Verdict:
-        """Return what the members say together of what their networks have said of a window."""
-        verdicts = [m.verdict(answer) for m, answer in zip(self._members, answers, strict=True)]
-        each = [v.scores[order] for v, order in zip(verdicts, self._orders, strict=True)]
-        powers = [np.square(scores, dtype=np.float64) for scores in each]
-        novelty = float(np.average([v.novelty for v in verdicts], weights=self._weights))
+    def judgement(self, answers: Sequence[Answer], *, overheard: bool = True) -> Judgement:
+        """See `TwoStepClassifier.judgement`: what the members say together."""
+        of = dict(zip(dict.fromkeys(self._networks), answers, strict=True))
+        each = [
+            member.judgement([of[network]], overheard=overheard)
+            for member, network in zip(self._members, self._networks, strict=True)
+        ]
+        return self.averaged(each, overheard=overheard)
+
+    def averaged(self, each: Sequence[Judgement], *, overheard: bool) -> Judgement:
+        """Return what the members say together, of what each of them says."""
+        pairs = zip(each, self._orders, strict=True)
+        scores = [np.take(judged.scores, order, axis=1) for judged, order in pairs]
+        weighing = zip(each, self._weights, strict=True)
+        powers = [np.square(one, dtype=np.float64) for one in scores]
+        novelties = np.column_stack([judged.novelties for judged in each])
+        novelty = np.average(novelties, axis=1, weights=self._weights)
         power = np.average(powers, axis=0, weights=self._weights)
-        return Verdict(
+        return Judgement(
             scores=np.sqrt(power).astype(np.float32),
-            novelty=novelty,
+            novelties=novelty[:, np.newaxis],
             accepted=novelty <= 0.5,
-            embedding=verdicts[0].embedding,
-            overheard=_highest(each, verdicts),
-            animal=self._mean(v.animal for v in verdicts),
+            embedding=each[0].embedding,
+            animal=weighted([(judged.animal, weight) for judged, weight in weighing]),
+            overheard=_highest(scores, each) if overheard else None,
         )
 
     def _mean(self, values: Iterable[float | None]) -> float | None:
@@ -176,10 +177,10 @@ def digest_of(members: Sequence[Model]) -> str:
     return sha256_of("\n".join(member.digest for member in members).encode())
 
 
-def _highest(each: Sequence[Array], verdicts: Sequence[Verdict]) -> Array:
-    """Return the best score of each label; of heads, of each label of their trunk."""
-    overheard = [v.overheard for v in verdicts if v.overheard is not None]
-    highest: Array = np.max(overheard or each, axis=0)
+def _highest(scores: Sequence[Array], each: Sequence[Judgement]) -> Array:
+    """Return the best score of each label (B, K); of heads, of each label of their trunk."""
+    overheard = [judged.overheard for judged in each if judged.overheard is not None]
+    highest: Array = np.max(overheard or scores, axis=0)
     return highest
 
 

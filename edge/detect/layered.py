@@ -7,10 +7,10 @@ are a head's: these were refused by the one that knows them best.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterable, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edge.bundle import Bundle
 from edge.bundle.heads import SCORE_THRESHOLD
@@ -18,10 +18,11 @@ from edge.detect.decision import REJECTED, Decision
 from edge.detect.ensemble import Ensemble, digest_of
 from edge.detect.joint_calibration import Calibrated, joint_calibration
 from edge.detect.joint_labels import OwnLabels, joint_bundle, own_labels
+from edge.detect.judgement import Judgement
 from edge.detect.layered_decision import LayerDecision, LayeredDecision
-from edge.detect.model import Answer, EngineChoice, Model, TwoStepClassifier, Verdict
+from edge.detect.model import Answer, EngineChoice, Model, TwoStepClassifier
 from edge.errors import BundleError
-from edge.types import Array, Frames, Prediction, Window
+from edge.types import Array, Prediction, Window
 
 __all__ = ["Layered", "together"]
 
@@ -67,22 +68,25 @@ class _Layer:
             names=[label.label for label in self.own.labels],
         )
 
-    def verdict(self, answer: Answer) -> Verdict:
-        """Return the verdict on a window by the one answer of the network."""
+    def judgement(self, answer: Answer, *, overheard: bool) -> Judgement:
+        """Judge the one answer of the network to B windows."""
+        each = [model.judgement([answer], overheard=overheard) for model in self._models]
         if self._ensemble is None:
-            return self._models[0].verdict(answer)
-        return self._ensemble.verdict([answer] * len(self._models))
+            return each[0]
+        return self._ensemble.averaged(each, overheard=overheard)
 
-    def novelty(self, verdict: Verdict) -> float:
-        """Return how novel a window is to it, above 0.5 where it rejects or must not name it.
+    def novelty(self, judged: Judgement) -> NDArray[np.float64]:
+        """Return how novel windows (B,) are to it, above 0.5 where it rejects or must not name one.
 
         Where a window carries one label, that is the best: as one that is another layer's, it is as
         novel here as it is familiar.
         """
-        if not verdict.accepted:
-            return max(verdict.novelty, REJECTED)
-        named = self.all.thresholds is not None or verdict.scores.argmax() in self.own.places
-        return verdict.novelty if named else max(1.0 - verdict.novelty, REJECTED)
+        novelty = judged.novelties[:, 0]
+        found = np.where(judged.accepted, novelty, np.maximum(novelty, REJECTED))
+        if self.all.thresholds is None:
+            foreign = ~np.isin(judged.scores.argmax(1), self.own.places) & judged.accepted
+            found = np.where(foreign, np.maximum(1.0 - novelty, REJECTED), found)
+        return found
 
 
 class Layered:
@@ -128,30 +132,37 @@ class Layered:
 
     def judged(self, p: Prediction, answers: Sequence[Answer]) -> Prediction:
         """See `TwoStepClassifier.judged`."""
-        if not answers:
-            return p
-        (answer,) = answers
-        pairs = [(layer, layer.verdict(answer)) for layer in self._layers]
-        overheard = [v.overheard for _, v in pairs if v.overheard is not None]
-        p = dataclasses.replace(
-            p,
-            embedding=answer.embedding[0],
-            frames=self._frames([v for _, v in pairs]),
-            highest=np.max(overheard, axis=0),
-        )
-        scores = np.concatenate([v.scores[layer.own.places] for layer, v in pairs])
-        novelties = np.array([layer.novelty(v) for layer, v in pairs])
-        animal = next((v.animal for _, v in pairs if v.animal is not None), None)
-        return self.decision.averaged(p, scores=scores, novelties=novelties, animal=animal)
+        return self.judgement(answers).prediction(p, 0, self.decision) if answers else p
 
-    def _frames(self, verdicts: Sequence[Verdict]) -> Frames | None:
+    def judgement(self, answers: Sequence[Answer], *, overheard: bool = True) -> Judgement:
+        """See `TwoStepClassifier.judgement`: scores and novelties of all layers."""
+        (answer,) = answers
+        layers = self._layers
+        each = [layer.judgement(answer, overheard=overheard) for layer in layers]
+        heard = [judged.overheard for judged in each if judged.overheard is not None]
+        own = [
+            np.take(judged.scores, layer.own.places, axis=1)
+            for layer, judged in zip(layers, each, strict=True)
+        ]
+        novelties = [layer.novelty(judged) for layer, judged in zip(layers, each, strict=True)]
+        return Judgement(
+            scores=np.concatenate(own, axis=1),
+            novelties=np.column_stack(novelties),
+            accepted=np.min(novelties, axis=0) <= 0.5,
+            embedding=answer.embedding,
+            animal=next((judged.animal for judged in each if judged.animal is not None), None),
+            overheard=np.max(heard, axis=0) if heard else None,
+            active=self._active(each),
+            window_samples=self.bundle.frontend.window_samples,
+        )
+
+    def _active(self, each: Sequence[Judgement]) -> NDArray[np.bool_] | None:
         """Return when each label is present, by the frames of the trunk, which heads lack."""
-        frames = next((v.frames for v in verdicts if v.frames is not None), None)
-        if frames is None:
+        active = next((judged.active for judged in each if judged.active is not None), None)
+        if active is None:
             return None
         places = np.concatenate([layer.own.in_trunk for layer in self._layers])
-        active = frames.active[:, places] & (places >= 0)
-        return Frames(active=active, window_samples=frames.window_samples)
+        return np.take(active, places, axis=2) & (places >= 0)
 
 
 def _groups(members: Sequence[Model]) -> list[list[Model]]:

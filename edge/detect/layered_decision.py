@@ -82,6 +82,25 @@ class LayeredDecision(Decision):
             novelty=nearest.novelty,
         )
 
+    def decided(
+        self,
+        p: Prediction,
+        *,
+        scores: Array,
+        novelties: Novelties,
+        accepted: bool,
+        animal: float | None,
+    ) -> Prediction:
+        """See `Decision.decided`; each layer accepts for itself."""
+        return self.averaged(p, scores=scores, novelties=novelties, animal=animal)
+
+    def _labelled(self, scores: Array, novelties: Novelties, accepted: Mask) -> Mask:
+        found = np.zeros(len(scores), bool)
+        for layer, novelty in zip(self.layers, novelties.T, strict=True):
+            own = scores[:, layer.start : layer.end]
+            found |= layer.decision._labelled(own, novelty[:, np.newaxis], novelty <= 0.5)
+        return found
+
     def passes(self, scores: Array) -> Mask:
         """See `Decision.passes`; each label among those of its layer."""
         passing = [layer.decision.passes(scores[layer.start : layer.end]) for layer in self.layers]

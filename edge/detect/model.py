@@ -7,6 +7,7 @@ import time
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edge.backends.base import OUTPUTS, Backend
 from edge.bundle import FP32, Bundle
@@ -16,15 +17,15 @@ from edge.detect.classifier import (
     Classifier,
     EngineChoice,
     TwoStepClassifier,
-    Verdict,
 )
 from edge.detect.decision import Decision
+from edge.detect.judgement import Judgement
 from edge.detect.proof import refuse_another_answer, refuse_what_is_not_finite
 from edge.detect.signal_health import HealthConfig
 from edge.detect.streamed import Streamed
 from edge.detect.unjudged import NOTHING, unjudged
 from edge.errors import BackendError, BundleError
-from edge.types import Array, Frames, Prediction, Window
+from edge.types import Array, Prediction, Window
 
 __all__ = [
     "NOTHING",
@@ -33,7 +34,6 @@ __all__ = [
     "EngineChoice",
     "Model",
     "TwoStepClassifier",
-    "Verdict",
     "unjudged",
 ]
 
@@ -84,22 +84,7 @@ class Model:
 
     def judged(self, p: Prediction, answers: Sequence[Answer]) -> Prediction:
         """See `TwoStepClassifier.judged`."""
-        return self._judged(p, self.verdict(answers[0])) if answers else p
-
-    def _judged(self, p: Prediction, verdict: Verdict) -> Prediction:
-        p = dataclasses.replace(
-            p,
-            embedding=verdict.embedding,
-            frames=verdict.frames,
-            highest=verdict.overheard,
-        )
-        return self.decision(
-            p,
-            scores=verdict.scores,
-            novelty=verdict.novelty,
-            accepted=verdict.accepted,
-            animal=verdict.animal,
-        )
+        return self.judgement(answers).prediction(p, 0, self.decision) if answers else p
 
     def features(self, window: Window) -> tuple[Array, float]:
         """Return the network's input for a window, a batch of one, and its seconds."""
@@ -115,21 +100,23 @@ class Model:
         answer = self._infer(features)
         return dataclasses.replace(answer, network_s=time.perf_counter() - began_s)
 
-    def verdict(self, answer: Answer) -> Verdict:
-        """Judge what the network has said; raises `BackendError` where that is not finite."""
+    def judgement(self, answers: Sequence[Answer], *, overheard: bool = True) -> Judgement:
+        """See `TwoStepClassifier.judgement`."""
+        (answer,) = answers
         refuse_what_is_not_finite("the network", answer.embedding, answer.logits)
-        trunk = self.bundle.trunk
+        trunk = self.bundle.trunk if overheard else None
         verdicts = self.network.judge(answer.embedding, answer.logits)
         refuse_what_is_not_finite("the head", verdicts.scores, verdicts.novelty)
         animal = self.bundle.animal_score(answer.embedding, answer.logits)
-        return Verdict(
-            scores=verdicts.scores[0],
-            novelty=float(verdicts.novelty[0]),
-            accepted=bool(verdicts.accepted[0]),
-            embedding=answer.embedding[0],
-            frames=self._frames(answer.frames),
-            overheard=None if trunk is None else trunk.head.scores(answer.logits)[0],
-            animal=None if animal is None else float(animal[0]),
+        return Judgement(
+            scores=verdicts.scores,
+            novelties=verdicts.novelty[:, np.newaxis].astype(np.float64),
+            accepted=verdicts.accepted,
+            embedding=answer.embedding,
+            animal=None if animal is None else animal.astype(np.float64),
+            overheard=None if trunk is None else trunk.head.scores(answer.logits),
+            active=self._active(answer.frames),
+            window_samples=self.bundle.frontend.window_samples,
         )
 
     def outputs(self, features: Array, names: Sequence[str]) -> tuple[Array, ...]:
@@ -137,13 +124,15 @@ class Model:
         shift, self._shift_samples = self._shift_samples, 0
         return self._streamed.outputs(features, names, shift_samples=shift)
 
-    def _frames(self, logits: Array | None) -> Frames | None:
+    def _active(self, logits: Array | None) -> NDArray[np.bool_] | None:
+        """Return which labels are present, by the logits of frames (B, T, K)."""
         threshold = self.bundle.manifest.frame_threshold
         if logits is None or threshold is None:
             return None
         refuse_what_is_not_finite("the network", logits)
-        active = self.network.head.scores(logits[0]) >= np.float32(threshold)
-        return Frames(active=active, window_samples=self.bundle.frontend.window_samples)
+        scores = self.network.head.scores(logits.reshape(-1, logits.shape[2]))
+        active: NDArray[np.bool_] = scores >= np.float32(threshold)
+        return active.reshape(logits.shape)
 
     def _infer(self, features: Array) -> Answer:
         if self.bundle.manifest.frame_threshold is None:
@@ -171,7 +160,7 @@ class Model:
             in_two = zip(OUTPUTS, self._streamed.in_two(features, OUTPUTS), strict=False)
             for name, got in (*self._all_outputs(features, answer), *in_two):
                 refuse_another_answer(path, name, golden.expected[name], got[0], golden.tolerance)
-            self._judged(unjudged(window, self.limits), self.verdict(answer))
+            self.judged(unjudged(window, self.limits), (answer,))
         except (ValueError, IndexError, ArithmeticError) as exc:
             raise BundleError(f"{path}: cannot judge the golden window ({exc})") from exc
 

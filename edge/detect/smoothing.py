@@ -208,11 +208,15 @@ def with_neighbours(
     parts = [(q, weight) for q in judged if (weight := _shared(p, q)) > 0]
     if p.health.gated or len(parts) == 1:
         return p
-    weights = np.array([weight for _, weight in parts]) / sum(weight for _, weight in parts)
-    scores = (weights @ np.stack([q.scores for q, _ in parts])).astype(np.float32)
-    novelties = weights @ np.stack([q.rule_novelties for q, _ in parts])
+    total = sum(weight for _, weight in parts)
+    # Added up one after the other, as for many windows at once (`edge.detect.batch`).
+    scores, novelties = np.zeros(len(p.scores)), np.zeros(len(p.rule_novelties))
+    for q, weight in parts:
+        scores += q.scores.astype(np.float64) * (weight / total)
+        novelties += q.rule_novelties * (weight / total)
     animal = weighted([(q.animal, weight) for q, weight in parts])
-    return decision.averaged(p, scores=scores, novelties=novelties, animal=animal)
+    rounded = scores.astype(np.float32)
+    return decision.averaged(p, scores=rounded, novelties=novelties, animal=animal)
 
 
 def _shared(p: Prediction, q: Prediction) -> float:

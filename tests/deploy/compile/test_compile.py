@@ -141,7 +141,7 @@ def test_what_a_network_answers_further_is_proved_and_used(
             sample_rate_hz=plain.bundle.frontend.sample_rate_hz,
         )
         features = plain.features(window)[0]
-        frames, ours = (m.verdict(m.answer(features)).frames for m in (plain, model))
+        frames, ours = (m.judgement([m.answer(features)]).frames(0) for m in (plain, model))
         (looked,), (expected,) = (m.outputs(features, ("attention",)) for m in (model, plain))
         refused = compiled(off, engines, "--force")
     assert model.engine.backend == "tensorrt"
