@@ -15,6 +15,7 @@ from edge.clock import Clock
 from edge.detect.classifier import Answer
 from edge.detect.decision import outcome_of
 from edge.provenance import Provenance
+from edge.store.vectors import in_levels
 from edge.types import AudioBlock, Prediction, Score
 
 if TYPE_CHECKING:
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 __all__ = ["AnswersKept", "Keeps", "restored", "window_rows"]
 
 LARGEST = float(np.finfo(np.float16).max)
-LEVELS = 127  # of int8, on either side of 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,8 +120,7 @@ class AnswersKept:
         }
         if self._precision == "float16":
             return {**stored, "embedding": _half(embedding)}
-        scale = np.float32(max(float(np.abs(embedding).max()), 1e-30) / LEVELS)
-        levels = np.rint(embedding / scale).astype(np.int8)
+        levels, scale = in_levels(embedding)
         return {**stored, "embedding": levels, "embedding_scale": scale}
 
 

@@ -168,7 +168,7 @@ class Keeper:
             clock=clock,
             provenance=plan.provenance,
         )
-        self._store.record(payload, dating=dating, embedding=event.embedding)
+        self._store.record(payload, dating=dating, embedding=event.embedding, network=plan.network)
         if event.state == "new":
             self._metrics.detection(event.label)
             name = event.label or f"unknown, like {event.nearest}"

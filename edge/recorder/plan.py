@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from edge.bundle import Bundle, load_bundles
+from edge.bundle import FP32, Bundle, load_bundles
 from edge.bundle.places import named_bundle
 from edge.bundle.precision import LeastScores
 from edge.clock import Clock
@@ -39,14 +39,16 @@ class RecorderPlan:
     """What a recorder is made from: its bundles gave the right answers on their golden windows.
 
     `config` lists species by their labels; where it does not, `place_species` are those of the
-    place. `bundle` is the model's: the first of several, with the labels of all. `least_scores` are
-    those for the precision that is wanted.
+    place. `bundle` is the model's: the first of several, with the labels of all. `network` is the
+    digest of that which embeddings are of. `least_scores` are those for the precision that is
+    wanted.
     """
 
     config: Config
     device: str
     bundle: Bundle
     model: Classifier
+    network: str
     provenance: Provenance
     privacy: Privacy
     place_species: PlaceSpecies | None = None
@@ -119,7 +121,14 @@ def make_plan(config: Config) -> RecorderPlan:
         bundle=model.bundle,
         privacy=Privacy(config.privacy, [bundle.heard_labels for bundle in bundles]),
         model=model,
+        network=_network(bundles[0], model),
         place_species=place_species(model.bundle, place, key="site.species", species=species),
         provenance=provenance,
         least_scores=wanted,
     )
+
+
+def _network(first: Bundle, model: Classifier) -> str:
+    """Return what names the network of the first bundle, which embeddings are of."""
+    variant = model.engine.variant
+    return first.trunk_digest + ("" if variant == FP32 else f"|{variant}")

@@ -11,11 +11,10 @@ import logging
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-import numpy as np
-
 from edge.store.dating import UNDATABLE, Database, Dating, moved, shift_times
 from edge.store.effort import FATES, EffortMinute
 from edge.store.payloads import parsed
+from edge.store.vectors import in_levels
 from edge.types import Array
 
 __all__ = ["ADD_LEVEL", "History"]
@@ -92,6 +91,7 @@ class History:
         *,
         dating: Dating,
         embedding: Array | None = None,
+        network: str = "",
     ) -> bool:
         """Keep `payload`, which is `text` as JSON, under `key`, its id and state.
 
@@ -109,8 +109,8 @@ class History:
             "end_sample": payload["end_sample"],
         }
         self._db.execute(ADD_DETECTION, {**row, **_columns(dating)})
-        if embedding is not None:
-            self._keep_embedding(payload["id"], embedding)
+        if embedding is not None and len(embedding):
+            self._keep_embedding(payload["id"], embedding, network)
         self._prune()
         return True
 
@@ -127,11 +127,12 @@ class History:
         self._db.execute("DELETE FROM detections WHERE key = ?", (key,))
         return True
 
-    def _keep_embedding(self, id: str, embedding: Array) -> None:
+    def _keep_embedding(self, id: str, embedding: Array, network: str) -> None:
         # Not REPLACE, which removes without the trigger that counts.
         self._db.execute("DELETE FROM embeddings WHERE id = ?", (id,))
-        vector = np.ascontiguousarray(embedding, "<f4").tobytes()
-        self._db.execute("INSERT INTO embeddings VALUES (?, ?)", (id, vector))
+        levels, scale = in_levels(embedding)
+        row = (id, levels.tobytes(), network, float(scale))
+        self._db.execute("INSERT INTO embeddings VALUES (?, ?, ?, ?)", row)
 
     def add_minute(self, key: str, minute: EffortMinute, *, start_utc: str, dating: Dating) -> bool:
         """Enter a minute into the ledger; return whether it was new."""
@@ -196,12 +197,6 @@ class History:
         query = BEGUN_BEFORE if newest_first else BEGUN_AFTER
         rows = self._db.execute(query, (number, limit)).fetchall()
         return [(at, content) for at, text in rows if (content := parsed(text)) is not None]
-
-    def embedding(self, id: str) -> Array | None:
-        """Return the embedding (D,) float32 of an event, or None."""
-        row = self._db.execute("SELECT vector FROM embeddings WHERE id = ?", (id,)).fetchone()
-        whole = row is not None and isinstance(row[0], bytes) and len(row[0]) % 4 == 0
-        return np.frombuffer(row[0], "<f4").astype(np.float32) if whole else None
 
     def _prune(self) -> None:
         for _ in range(PRUNED_AT_ONCE):

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-__all__ = ["RECOUNT", "TABLES", "UPGRADE_FROM_2", "UPGRADE_FROM_3", "UPGRADE_FROM_4"]
+__all__ = [
+    "RECOUNT",
+    "TABLES",
+    "UPGRADE_FROM_2",
+    "UPGRADE_FROM_3",
+    "UPGRADE_FROM_4",
+    "UPGRADE_FROM_5",
+]
 
 # Fields of a stored message as columns of the view `events`, beside those that rows have anyway.
 FIELDS = (
@@ -48,6 +55,17 @@ CREATE VIEW events AS SELECT
     synced, sent, payload
 FROM latest JOIN detections ON detections.number = latest.number;
 """
+# An embedding is one of a network: those of two have nothing to do with each other. The triggers
+# count what its row takes.
+EMBEDDING_BYTES = "(length({row}.vector) + length({row}.network) + 150)"
+EMBEDDING_COUNTS = f"""
+CREATE TRIGGER embeddings_added AFTER INSERT ON embeddings BEGIN
+    UPDATE history SET bytes = bytes + {EMBEDDING_BYTES.format(row="new")};
+END;
+CREATE TRIGGER embeddings_removed AFTER DELETE ON embeddings BEGIN
+    UPDATE history SET bytes = bytes - {EMBEDDING_BYTES.format(row="old")};
+END;
+"""
 # `number` grows with age across both tables, so that the oldest of all is known.
 TABLES = f"""
 CREATE TABLE history (bytes INTEGER NOT NULL, next INTEGER NOT NULL);
@@ -60,7 +78,8 @@ CREATE TABLE detections (
     sent INTEGER NOT NULL DEFAULT 0);
 CREATE INDEX detections_id ON detections (id);
 CREATE INDEX detections_undated ON detections (boot_id) WHERE NOT synced AND NOT sent;
-CREATE TABLE embeddings (id TEXT PRIMARY KEY, vector BLOB NOT NULL);
+CREATE TABLE embeddings (id TEXT PRIMARY KEY, vector BLOB NOT NULL,
+    network TEXT NOT NULL DEFAULT '', scale REAL NOT NULL DEFAULT 0);
 CREATE TABLE effort (
     number INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, bytes INTEGER NOT NULL,
     start_utc TEXT NOT NULL, start_sample INTEGER NOT NULL, end_sample INTEGER NOT NULL,
@@ -78,20 +97,15 @@ END;
 CREATE TRIGGER effort_added AFTER INSERT ON effort BEGIN
     UPDATE history SET bytes = bytes + new.bytes, next = next + 1;
 END;
-CREATE TRIGGER embeddings_added AFTER INSERT ON embeddings BEGIN
-    UPDATE history SET bytes = bytes + length(new.vector);
-END;
 CREATE TRIGGER effort_removed AFTER DELETE ON effort BEGIN
     UPDATE history SET bytes = bytes - old.bytes;
-END;
-CREATE TRIGGER embeddings_removed AFTER DELETE ON embeddings BEGIN
-    UPDATE history SET bytes = bytes - length(old.vector);
 END;
 CREATE TRIGGER detections_removed AFTER DELETE ON detections BEGIN
     UPDATE history SET bytes = bytes - old.bytes;
     DELETE FROM embeddings
     WHERE id = old.id AND NOT EXISTS (SELECT 1 FROM detections WHERE id = old.id);
 END;
+{EMBEDDING_COUNTS}
 {EVENTS}
 """
 # From a file of version 2. SQLite puts the text of a new column behind the last one, as above.
@@ -111,9 +125,17 @@ UPGRADE_FROM_4 = f"""
 INSERT INTO latest SELECT number, id, {_field("start_utc")}, {_field("label")} FROM detections
 WHERE number IN (SELECT max(number) FROM detections GROUP BY id);
 """
+# Vectors stay as they are: their scale says how each is stored.
+UPGRADE_FROM_5 = f"""
+ALTER TABLE embeddings ADD COLUMN network TEXT NOT NULL DEFAULT '';
+ALTER TABLE embeddings ADD COLUMN scale REAL NOT NULL DEFAULT 0;
+DROP TRIGGER embeddings_added;
+DROP TRIGGER embeddings_removed;
+{EMBEDDING_COUNTS}
+"""
 # What is derived from the rows is derived anew at each opening: sizes and a number by which damage
 # would have everything pruned, or nothing stored. A row of no possible size counts as a small one.
-RECOUNT = """
+RECOUNT = f"""
 UPDATE detections SET number = 1 + (SELECT coalesce(max(number), 0) FROM detections
     WHERE number < 1 << 60) WHERE number >= 1 << 60;
 UPDATE effort SET number = 1 + (SELECT coalesce(max(number), 0) FROM effort
@@ -126,7 +148,7 @@ UPDATE effort SET bytes = 400 WHERE typeof(bytes) <> 'integer' OR bytes NOT BETW
 DELETE FROM history;
 INSERT INTO history SELECT
     (SELECT coalesce(sum(bytes), 0) FROM detections) + (SELECT coalesce(sum(bytes), 0) FROM effort)
-    + (SELECT coalesce(sum(length(vector)), 0) FROM embeddings),
+    + (SELECT coalesce(sum({EMBEDDING_BYTES.format(row="embeddings")}), 0) FROM embeddings),
     1 + max((SELECT coalesce(max(number), 0) FROM detections),
             (SELECT coalesce(max(number), 0) FROM latest),
             (SELECT coalesce(max(number), 0) FROM effort));

@@ -11,11 +11,12 @@ __all__ = ["LAYOUT"]
 # other tables counts as damaged.
 LAYOUT = Layout(
     tables=history_tables.TABLES + outbox_tables.TABLES,
-    version=5,
+    version=6,
     upgrades={
         2: history_tables.UPGRADE_FROM_2,
         3: history_tables.UPGRADE_FROM_3,
         4: history_tables.UPGRADE_FROM_4,
+        5: history_tables.UPGRADE_FROM_5,
     },
     recount=history_tables.RECOUNT + outbox_tables.RECOUNT,
 )

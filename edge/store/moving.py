@@ -20,6 +20,8 @@ HISTORY = {
         "windows_unknown, windows_other, windows_nothing, boot_id, offset_us, synced, sent"
     ),
 }
+EMBEDDINGS = "SELECT id, vector, network, scale FROM embeddings"
+ADD_EMBEDDING = "INSERT OR IGNORE INTO embeddings VALUES (?, ?, ?, ?)"
 LEVELS = "SELECT payload, boot_id, offset_us, synced FROM levels ORDER BY number"
 OUTBOX = "sink, kind, key, payload, bytes, boot_id, offset_us, synced, run, stored_us"
 
@@ -42,7 +44,7 @@ def move_rows(source: Store, target: Store) -> int:
                 row,
             )
         for row in embeddings:
-            db.execute("INSERT OR IGNORE INTO embeddings VALUES (?, ?)", row)
+            db.execute(ADD_EMBEDDING, row)
         for row in levels:
             db.execute(ADD_LEVEL, row)
         for row in outbox:
@@ -59,7 +61,7 @@ def _read(db: Any) -> tuple[list[tuple[int, str, Any]], list[Any], list[Any], li
         for table, columns in HISTORY.items()
         for number, *row in db.execute(f"SELECT number, {columns} FROM {table}").fetchall()
     ]
-    embeddings = db.execute("SELECT id, vector FROM embeddings").fetchall()
+    embeddings = db.execute(EMBEDDINGS).fetchall()
     levels = db.execute(LEVELS).fetchall()
     outbox = db.execute(f"SELECT {OUTBOX} FROM outbox ORDER BY seq").fetchall()
     return history, embeddings, levels, outbox

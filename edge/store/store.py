@@ -97,20 +97,24 @@ class Store(contextlib.AbstractContextManager["Store"]):
         return self._listeners.add(callback)
 
     def record(
-        self, payload: Mapping[str, Any], *, dating: Dating, embedding: Array | None = None
+        self,
+        payload: Mapping[str, Any],
+        *,
+        dating: Dating,
+        embedding: Array | None = None,
+        network: str = "",
     ) -> bool:
         """Keep a detection and queue it for every sink; return whether it was new.
 
         The same id and state again is not new, except for a later `update`, which takes the place
-        of the one before.
+        of the one before. `network` is the digest of that which the embedding is of.
         """
         key = f"{payload['id']}/{payload['state']}"
         text = written(payload)
+        add = partial(self._history.add_detection, key, payload, text, dating=dating)
 
         def write() -> bool:
-            added = self._history.add_detection(
-                key, payload, text, dating=dating, embedding=embedding
-            )
+            added = add(embedding=embedding, network=network)
             if added:
                 self._queue("detection", key, text, dating)
             return added
@@ -235,10 +239,6 @@ class Store(contextlib.AbstractContextManager["Store"]):
         """See `History.begun`."""
         read = partial(self._history.begun, number, newest_first=newest_first, limit=limit)
         return self._shared.read(read)
-
-    def embedding(self, id: str) -> Array | None:
-        """Return the embedding (D,) float32 of an event's peak window, None when there is none."""
-        return self._shared.read(lambda: self._history.embedding(id))
 
     def _queue(self, kind: Kind, key: str, text: str, dating: Dating) -> None:
         for sink in self.sinks:

@@ -19,11 +19,12 @@ import numpy as np
 
 from edge.store.dating import Dating
 from edge.store.effort import EffortMinute
+from edge.store.embedded import newest_unknown
 from edge.store.store import Store
 from tests.support.broker import unexpected, until
 from tests.support.far_ends import quick_sink
 from tests.support.hostile import Hostile, acknowledges
-from tests.support.store import BOOT, SYNCED, UNSYNCED, event_id, health, payload
+from tests.support.store import BOOT, SYNCED, UNSYNCED, health, payload
 
 __all__ = ["Deliver", "damage_one", "emptied", "survive", "through_a_sink"]
 
@@ -118,7 +119,7 @@ CELLS = (
     "UPDATE history SET next = {value}",
     "UPDATE history SET bytes = {value}",
     "UPDATE sqlite_sequence SET seq = {value}",
-    "UPDATE embeddings SET vector = {value}",
+    *(f"UPDATE embeddings SET {name} = {{value}}" for name in ("vector", "network", "scale")),
     "DELETE FROM outbox_size",
     "DELETE FROM history",
 )
@@ -191,7 +192,7 @@ def survive(path: Path, deliver: Deliver = emptied) -> bool:
         if store.quarantined is not None:
             return False
         list(store.detections())
-        store.embedding(event_id(1))
+        store.change(lambda db, history: newest_unknown(db, 10))
         store.redate(RIGHT)
         deliver(store)
         assert store.depth("mqtt") == (0, 0)

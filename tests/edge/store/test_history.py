@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from edge.store.effort import EffortMinute
-from tests.edge.store.stores import open_store
+from tests.edge.store.stores import embedding_in, open_store
 from tests.support.store import BOOT, SYNCED, event_id, payload
 
 SENT = {"start_utc": "2024-05-01T05:30:00.000000Z", "clock": {"synced": True}}
@@ -21,8 +21,8 @@ def test_the_history_is_bounded_and_the_outbox_keeps_its_own(path: Path) -> None
         kept = [p["id"] for p in store.detections()]
         assert kept == [event_id(n) for n in range(20)][-len(kept) :]
         assert 0 < len(kept) < 5
-        assert store.embedding(event_id(0)) is None
-        assert store.embedding(event_id(19)) is not None
+        assert embedding_in(store, event_id(0)) is None
+        assert embedding_in(store, event_id(19)) is not None
         assert store.depth("mqtt")[0] == 20
 
 

@@ -13,7 +13,7 @@ import pytest
 from edge.store.dating import Dating
 from edge.store.effort import EffortMinute
 from edge.store.store import Store
-from tests.edge.store.stores import open_store, waiting
+from tests.edge.store.stores import embedding_in, open_store, waiting
 from tests.support.damaged_stores import damage_one, survive
 from tests.support.store import BOOT, SYNCED, UNSYNCED, event_id, health, payload
 
@@ -268,5 +268,5 @@ def test_a_row_dated_anew_since_it_was_read_stays(path: Path) -> None:
 
 def test_an_embedding_of_half_a_number_is_none(path: Path) -> None:
     with Store(path, outbox_bytes=10**6, history_bytes=10**6) as store:
-        store._db.execute("INSERT INTO embeddings VALUES ('x', x'00ff00')")
-        assert store.embedding("x") is None
+        store._db.execute("INSERT INTO embeddings VALUES ('x', x'00ff00', '', 0)")
+        assert embedding_in(store, "x") is None

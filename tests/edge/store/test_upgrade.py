@@ -23,7 +23,7 @@ from tests.edge.store.stores import open_store, waiting
 from tests.support.store import SYNCED, event_id, payload
 
 ROOT = Path(__file__).resolve().parents[3]
-OLD = (2, 3, 4)  # versions that there are files of
+OLD = (2, 3, 4, 5)  # versions that there are files of
 COPIED = ("detections", "embeddings", "effort", "outbox")
 ROWS = 50
 
