@@ -9,9 +9,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from edge.archive.fingerprint import Fingerprint
+from edge.archive.fingerprint import Fingerprint, fingerprint_in
 from edge.archive.keeping import Keeps
 from edge.archive.parquet import Row
 from edge.archive.parts import Parts
@@ -44,12 +43,7 @@ class Known:
     @staticmethod
     def of(row: Row, part: str) -> Known:
         """Return what a row of `files` says."""
-        known = None
-        if row.get("size_bytes") is not None:  # a row has it where the file could be opened
-            names = ("size_bytes", "modified_utc", "head_sha256", "etag")
-            cells: dict[str, Any] = {name: row.get(name) for name in names}
-            known = Fingerprint(**cells)
-        return Known(fingerprint=known, status=row["status"], part=part)
+        return Known(fingerprint=fingerprint_in(row), status=row["status"], part=part)
 
 
 @contextmanager

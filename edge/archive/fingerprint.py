@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import os
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
-__all__ = ["Fingerprint", "fingerprint_of"]
+__all__ = ["Fingerprint", "fingerprint_in", "fingerprint_of"]
 
 HEAD_BYTES = 65_536  # a recorder's header, with the time of the recording, and the first sound
 EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
@@ -33,6 +34,14 @@ class Fingerprint:
             "head_sha256": self.head_sha256,
             "etag": self.etag,
         }
+
+
+def fingerprint_in(row: Mapping[str, Any]) -> Fingerprint | None:
+    """Return the fingerprint in a row of `files`, None of a file that could not be opened."""
+    if row.get("size_bytes") is None:
+        return None
+    cells: dict[str, Any] = {field.name: row.get(field.name) for field in fields(Fingerprint)}
+    return Fingerprint(**cells)
 
 
 def fingerprint_of(path: str) -> Fingerprint | None:

@@ -6,16 +6,11 @@ import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import numpy as np
-import soundfile
-
+from edge.archive.cutting import excerpts, write_excerpt
 from edge.archive.hit_formats import write_hits_csv
 from edge.archive.hits import Hit
 from edge.errors import AudioError, ConfigError
 from edge.files import replacing_folder
-from edge.sources.file import FileSource
-from edge.sources.header import audio_facts
-from edge.types import Array
 
 __all__ = ["write_clips"]
 
@@ -48,24 +43,14 @@ def write_clips(folder: Path, hits: Sequence[Hit], *, complain: Complain) -> int
 
 
 def _cut(folder: Path, hits: Sequence[Hit]) -> list[Hit]:
-    """Write the clips of one recording, which is read once, and return those that were there."""
+    """Write the clips of one recording, and return those that were there."""
     recording = hits[0].recording
-    rate_hz = audio_facts(recording.path).sample_rate_hz
-    source = FileSource(recording.path, sample_rate_hz=rate_hz, channel=recording.channel)
-    spans = [(round(hit.start_s * rate_hz), round(hit.end_s * rate_hz)) for hit in hits]
-    pieces: list[list[Array]] = [[] for _ in hits]
-    last = max(end for _, end in spans)
-    for block in source.blocks():
-        for (start, end), found in zip(spans, pieces, strict=True):
-            first = max(0, start - block.start_sample)
-            found.append(block.samples[first : max(first, end - block.start_sample)].copy())
-        if block.end_sample >= last:
-            break
+    spans = [(hit.start_s, hit.end_s) for hit in hits]
+    found = excerpts(recording.path, spans, channel=recording.channel, heard=hits[0].heard)
     written = []
-    for hit, found in zip(hits, pieces, strict=True):
-        samples = np.clip(np.concatenate(found), -1, 1)
-        if len(samples):
-            soundfile.write(folder / _name(hit), samples, rate_hz, subtype="PCM_16")
+    for hit, excerpt in zip(hits, found, strict=True):
+        if len(excerpt.samples):
+            write_excerpt(folder / _name(hit), excerpt)
             written.append(hit)
     return written
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edge.archive.embeddings import sample_rate_of
+from edge.archive.fingerprint import Fingerprint, fingerprint_in
 from edge.archive.nearest import Match
 from edge.archive.origin import read_origin
 from edge.archive.parquet import Row
@@ -24,7 +25,8 @@ FURTHER = ("path", "label", "start_sample", "end_sample", "score")
 class Hit:
     """A window that was found, the `rank`th best. `recording` is that of it, without detections.
 
-    `label` is what was detected in it, "" for nothing and for the unknown.
+    `label` is what was detected in it, "" for nothing and for the unknown. `heard` is by what the
+    recording is known again.
     """
 
     rank: int
@@ -33,6 +35,7 @@ class Hit:
     end_s: float
     recording: ReplayResult
     label: str
+    heard: Fingerprint | None = None
 
     @property
     def utc(self) -> str:
@@ -73,6 +76,7 @@ def hits_of(folder: Path, matches: Sequence[Match]) -> list[Hit]:
                 end_s=match.end_sample / rate_hz,
                 recording=recording,
                 label=_label(match, detected.get(match.path, ())),
+                heard=fingerprint_in(files[match.path]),
             )
         )
     return hits

@@ -19,7 +19,7 @@ from edge.replay.formats.base import RecordingEffort, ReplayResult, Unjudged
 from edge.signal import SignalHealth
 from edge.types import Detection, Score
 
-__all__ = ["StoredRecordings", "result_of"]
+__all__ = ["StoredRecordings", "channel_in", "result_of"]
 
 PARTS_AT_HAND = 16  # recordings are read in the order of their paths, which is about that of parts
 NO_RATE_HZ = 1  # of a recording without detections, of whose samples nothing is told
@@ -78,7 +78,7 @@ def result_of(
         clock=_clock(file, rate_hz),
         detections=tuple(map(_detection, detections)),
         effort=_effort(file),
-        channel=_channel(file["channel"]),
+        channel=channel_in(file["channel"]),
         position=None if latitude is None else (latitude, longitude),
         provenance=origin_of(made_by, file),
     )
@@ -110,7 +110,8 @@ def _effort(file: Row) -> RecordingEffort:
     )
 
 
-def _channel(text: str | None) -> int | Literal["mix"]:
+def channel_in(text: str | None) -> int | Literal["mix"]:
+    """Return the channel that a cell of `files` says was heard."""
     return int(text) if text is not None and text.isdecimal() else "mix"
 
 

@@ -16,12 +16,12 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from edge.archive.fingerprint import Fingerprint
-from edge.errors import AudioError, ConfigError, UserError
+from edge.errors import AudioError, ConfigError, UserError, one_line
 from edge.extras import how_to_install
 from edge.replay.recordings import Recording
 from edge.sources.file import AUDIO_SUFFIXES
 
-__all__ = ["at_hand", "is_remote", "listed"]
+__all__ = ["at_hand", "fingerprint_in_store", "is_remote", "listed"]
 
 URL = re.compile(r"[a-z][a-z0-9+.-]+://")
 PATTERN = re.compile(r"[*?\[]")
@@ -65,12 +65,33 @@ def at_hand(recording: Recording) -> Iterator[Recording]:
         return
     with tempfile.TemporaryDirectory(prefix="edge-archive-") as folder:
         file = Path(folder, PurePosixPath(urlsplit(recording.file).path).name)
-        try:
+        with _unreadable(recording.name):
             system, path = _system(recording.file)
             _copy(system, path, file)
-        except (OSError, UserError) as exc:
-            raise AudioError(f"{recording.name}: cannot be read ({exc})") from exc
         yield replace(recording, file=str(file))
+
+
+def fingerprint_in_store(url: str) -> Fingerprint | None:
+    """Return the fingerprint that a recording has now, None where none is there.
+
+    Raises `AudioError` where the store cannot be read.
+    """
+    with _unreadable(url):
+        system, path = _system(url)
+        system.invalidate_cache()  # of an earlier look
+        try:
+            return _fingerprint(system.info(path))
+        except FileNotFoundError:
+            return None
+
+
+@contextmanager
+def _unreadable(name: str) -> Iterator[None]:
+    """Say which recording in an object store cannot be read."""
+    try:
+        yield
+    except Exception as exc:  # each store's library has errors of its own
+        raise AudioError(f"{name}: cannot be read ({one_line(str(exc))})") from exc
 
 
 def _copy(system: Any, path: str, file: Path) -> None:

@@ -18,7 +18,6 @@ from edge.page.exporting import EXPORTS, export, settled
 from edge.page.late_clips import fetch_late_clips
 from edge.page.views_event import ID, event_or_404
 from edge.store.events import known_labels
-from edge.store.reading import reading
 
 __all__ = ["views"]
 
@@ -56,7 +55,7 @@ def answer(id: str) -> ResponseReturnValue:
 def ask() -> ResponseReturnValue:
     """Lead to the event of which an answer helps most."""
     found = here().answers.all()
-    with reading(here().place.store) as db:
+    with here().reading() as db:
         asked = next_question(db, found, clips=here().place.clips)
     if asked is None:
         return render_template("answers.html", **_said(found), nothing=True)
@@ -85,7 +84,7 @@ def answers_file(form: str) -> Response:
 
 
 def _said(found: list[Answer]) -> dict[str, object]:
-    with reading(here().place.store) as db:
+    with here().reading() as db:
         names = known_labels(db)
     return {
         "answers": list(reversed(found))[:SHOWN],
@@ -99,7 +98,7 @@ def _said(found: list[Answer]) -> dict[str, object]:
 
 def _label(text: str) -> str:
     """Return the label that a person means by a label, a name, or a new word."""
-    with reading(here().place.store) as db:
+    with here().reading() as db:
         names = known_labels(db)
     wanted = plain_name(text)
     for label, name in names.items():

@@ -22,6 +22,7 @@ from edge.clock import rfc3339
 from edge.errors import SpecError, UserError, one_line
 from edge.files import replacing
 from edge.page.clips import PlacedClip
+from edge.page.dates import date_text
 from edge.page.owner import give_to_owner
 from edge.store.database import Layout, open_database
 from edge.store.events import StoredEvent
@@ -129,8 +130,8 @@ class Answers:
             answer=kind,
             label=label if kind == "is" else "",
             detected=event.label or "",
-            start_utc=rfc3339(event.start),
-            end_utc=rfc3339(event.end),
+            start_utc=date_text(event.start),
+            end_utc=date_text(event.end),
             score=event.score,
             bundle=one_line(event.text("bundle")),
             config=one_line(event.text("config")),
@@ -148,7 +149,7 @@ class Answers:
     def give_clip(self, event: StoredEvent, placed: PlacedClip) -> None:
         """Keep a clip that was written after its event was answered."""
         if name := self._copied(placed, event):
-            values = (name, placed.start_s, placed.end_s, rfc3339(event.end), event.id)
+            values = (name, placed.start_s, placed.end_s, date_text(event.end), event.id)
             with self._open() as db:
                 db.execute(GIVE_CLIP, values)
 

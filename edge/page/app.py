@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import date, datetime, timezone
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any
 
-from flask import Flask, Response, current_app, render_template, request
+from flask import Flask, Response, render_template, request
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import HTTPException
 from werkzeug.routing import BaseConverter, ValidationError
 
 from edge.errors import EdgeError
 from edge.page.access import Access, guard
-from edge.page.answers import Answers
-from edge.page.history import HeardHours
-from edge.page.pictures import Pictures
+from edge.page.clips import may_have_clip
+from edge.page.dates import is_date
+from edge.page.here import Here, here, here_at
 from edge.page.place import Place
+
+if TYPE_CHECKING:
+    from edge.page.dataset.lab import Lab
 
 __all__ = ["Here", "create_app", "here"]
 
+UNDATED = "no date"
 HEADERS = {
     # Nothing but what this page itself serves; no script or style within the text.
     "Content-Security-Policy": (
@@ -34,17 +37,6 @@ HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
 }
-
-
-@dataclass(frozen=True, kw_only=True)
-class Here:
-    """What the views look at."""
-
-    place: Place
-    pictures: Pictures
-    answers: Answers
-    heard: HeardHours
-    now: Callable[[], datetime]
 
 
 class DayConverter(BaseConverter):
@@ -66,40 +58,46 @@ class DayConverter(BaseConverter):
 
 
 def create_app(
-    place: Place,
+    place: Place | Lab,
     *,
     access: Access,
     now: Callable[[], datetime] = lambda: datetime.now(timezone.utc),
 ) -> Flask:
-    """Return the page over what a recorder has kept at `place`."""
+    """Return the page over what a recorder has kept at `place`, or over a dataset."""
     from edge.page import answering, views_day, views_event, views_other
 
     app = Flask(__name__, static_folder="static", template_folder="templates")
     app.url_map.converters["day"] = DayConverter
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     app.jinja_env.auto_reload = False
-    app.extensions["edge"] = Here(
-        place=place,
-        pictures=Pictures(place.pictures),
-        answers=Answers(place.labels),
-        heard=HeardHours(),
-        now=now,
-    )
     guard(app, access)
+    if isinstance(place, Place):
+        app.extensions["edge"] = here_at(place, now=now)
+        app.context_processor(lambda: {"lab": None})
+    else:
+        from edge.page.dataset.views import add_lab
+
+        add_lab(app, place)
     for part in (views_day, views_event, views_other, answering):
         app.register_blueprint(part.views)
     app.after_request(_with_headers)
     app.register_error_handler(EdgeError, _cannot_be_read)
     app.register_error_handler(HTTPException, _refused)
-    app.jinja_env.filters["clock"] = lambda at: f"{place.local(at):%H:%M:%S}"
-    app.jinja_env.filters["moment"] = lambda at: f"{place.local(at):%Y-%m-%d %H:%M:%S}"
+    app.jinja_env.filters["clock"] = _clock
+    app.jinja_env.filters["moment"] = _moment
     app.jinja_env.filters["percent"] = _percent
+    app.jinja_env.tests["date"] = is_date
+    app.jinja_env.tests["with_sound"] = lambda event: may_have_clip(here().place.clips, event)
     return app
 
 
-def here() -> Here:
-    """Return what the present request is about."""
-    return cast("Here", current_app.extensions["edge"])
+def _clock(at: datetime) -> str:
+    """Return the time of the day; without a date, how far into its recording it is."""
+    return f"{here().place.local(at):%H:%M:%S}" if is_date(at) else f"+ {at:%H:%M:%S}"
+
+
+def _moment(at: datetime) -> str:
+    return f"{here().place.local(at):%Y-%m-%d %H:%M:%S}" if is_date(at) else UNDATED
 
 
 def _percent(value: float | None) -> str:

@@ -11,11 +11,10 @@ import sqlite3
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from edge.bundle.precision import wilson
 from edge.page.answers import Answer
-from edge.page.clips import clip_file
+from edge.page.clips import Clips, has_clip, may_have_clip
 from edge.store.events import Question, StoredEvent, select
 
 __all__ = ["ENOUGH", "REASONS", "LabelPrecision", "next_question", "precision_of"]
@@ -47,17 +46,17 @@ def next_question(
     db: sqlite3.Connection,
     answers: Sequence[Answer],
     *,
-    clips: Path,
+    clips: Clips,
     dice: random.Random | None = None,
 ) -> tuple[StoredEvent, str] | None:
     """Return the event to ask about, and why, of `REASONS`; None where all is answered."""
     dice = dice or random.Random()
     answered = {answer.event for answer in answers}
     recent = select(db, Question(), newest_first=True, limit=RECENT)
-    waiting = [e for e in recent if e.clip and e.id not in answered]
+    waiting = [e for e in recent if e.id not in answered and may_have_clip(clips, e)]
     while waiting:
         event, why = _asked(waiting, answers, dice)
-        if clip_file(clips, event) is not None:
+        if has_clip(clips, event):
             return event, why
         waiting.remove(event)
     return None

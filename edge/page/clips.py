@@ -1,15 +1,28 @@
-"""The sound files of events: which is there, and where in it the event is."""
+"""The sound files of events: which is there, and where in it the event is.
+
+A recorder keeps them in a folder. Of a dataset, they are cut from the recordings.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from edge.errors import AudioError
 from edge.sources.header import audio_facts
 from edge.store.events import StoredEvent
 
-__all__ = ["PlacedClip", "clip_file", "placed_clip"]
+__all__ = [
+    "ClipMaker",
+    "Clips",
+    "PlacedClip",
+    "clip_file",
+    "has_clip",
+    "may_have_clip",
+    "placed_clip",
+    "why_no_clip",
+]
 
 SUFFIXES = (".flac", ".wav")
 
@@ -25,15 +38,47 @@ class PlacedClip:
     sample_rate_hz: int
 
 
-def clip_file(folder: Path, event: StoredEvent) -> Path | None:
-    """Return the file of an event below the folder of clips, None where there is none.
+class ClipMaker(Protocol):
+    """Makes the clip of an event when it is asked for. Any thread; making one may take seconds."""
 
-    What a message says is not trusted: nothing outside of the folder is ever named.
+    def may_have(self, event: StoredEvent) -> bool:
+        """Return whether there may be one, without a look at any file."""
+        ...
+
+    def has(self, event: StoredEvent) -> bool:
+        """Return whether one could be made, as far as a short look tells."""
+        ...
+
+    def placed(self, event: StoredEvent) -> PlacedClip:
+        """Return it; raises `AudioError`, which says why there is none."""
+        ...
+
+
+Clips = Path | ClipMaker
+
+
+def may_have_clip(clips: Clips, event: StoredEvent) -> bool:
+    """Return whether an event may have a clip, for lists of many."""
+    return event.clip is not None if isinstance(clips, Path) else clips.may_have(event)
+
+
+def has_clip(clips: Clips, event: StoredEvent) -> bool:
+    """Return whether an event has a clip, without making one."""
+    return clip_file(clips, event) is not None if isinstance(clips, Path) else clips.has(event)
+
+
+def clip_file(clips: Clips, event: StoredEvent) -> Path | None:
+    """Return the file of an event, which is made where it can be; None where there is none.
+
+    What a message says is not trusted: nothing outside of a folder of clips is ever named.
     """
+    if not isinstance(clips, Path):
+        placed = placed_clip(clips, event)
+        return None if placed is None else placed.path
     if event.clip is None or "\0" in event.clip:
         return None
     try:
-        root = folder.resolve()
+        root = clips.resolve()
         path = (root / event.clip).resolve()
         found = path.is_relative_to(root) and path.suffix in SUFFIXES and path.is_file()
     except (OSError, ValueError, RuntimeError):  # too long a name, a circle of links
@@ -41,12 +86,17 @@ def clip_file(folder: Path, event: StoredEvent) -> Path | None:
     return path if found else None
 
 
-def placed_clip(folder: Path, event: StoredEvent) -> PlacedClip | None:
+def placed_clip(clips: Clips, event: StoredEvent) -> PlacedClip | None:
     """Return where an event is in its clip, by the sample that the clip says it begins with.
 
     None where there is no clip that can be read.
     """
-    path = clip_file(folder, event)
+    if not isinstance(clips, Path):
+        try:
+            return clips.placed(event)
+        except AudioError:
+            return None
+    path = clip_file(clips, event)
     if path is None:
         return None
     try:
@@ -72,3 +122,14 @@ def placed_clip(folder: Path, event: StoredEvent) -> PlacedClip | None:
         duration_s=duration_s,
         sample_rate_hz=facts.sample_rate_hz,
     )
+
+
+def why_no_clip(clips: Clips, event: StoredEvent) -> str:
+    """Return why an event has no clip, where more can be said of it than its message says."""
+    if isinstance(clips, Path):
+        return ""
+    try:
+        clips.placed(event)
+    except AudioError as exc:
+        return str(exc)
+    return ""

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from edge.bundle.transform import framed, taper
 from edge.errors import AudioError
 from edge.files import write_whole
+from edge.page.bounded import make_room
 
 __all__ = ["HEIGHT", "WIDTH", "Pictures", "picture"]
 
@@ -54,21 +55,10 @@ class Pictures:
         with self._drawing:
             content = picture(clip)
             with contextlib.suppress(OSError):  # then it is drawn again the next time
-                self._make_room(len(content))
+                size = len(content)
+                make_room(self._folder, size, most_bytes=self._most_bytes, pattern="*.png")
                 write_whole(kept, content)
         return content
-
-    def _make_room(self, size: int) -> None:
-        if not self._folder.is_dir():
-            return
-        files = [(file.stat(), file) for file in self._folder.glob("*.png")]
-        files.sort(key=lambda entry: entry[0].st_mtime)
-        total = size + sum(status.st_size for status, _ in files)
-        for status, file in files:
-            if total <= self._most_bytes:
-                return
-            file.unlink(missing_ok=True)
-            total -= status.st_size
 
 
 def picture(clip: Path) -> bytes:

@@ -10,6 +10,7 @@ from pathlib import Path
 from edge.clock import parse_start
 from edge.config.config import Config, load_config
 from edge.errors import ConfigError
+from edge.page.clips import Clips
 
 __all__ = ["Place", "parse_since", "place_of"]
 
@@ -20,11 +21,14 @@ UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 @dataclass(frozen=True, kw_only=True)
 class Place:
-    """What is read of a recorder: its configuration, its store, its clips, its own zone."""
+    """What is read of a recorder: its configuration, its store, its clips, its own zone.
 
-    config: Config
+    Of a dataset, there is no configuration, the store is an index, and clips are made.
+    """
+
+    config: Config | None
     store: Path
-    clips: Path
+    clips: Clips
     labels: Path
     pictures: Path
     zone: tzinfo | None

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta, tzinfo
+from itertools import groupby
 from pathlib import Path
 from typing import Any, TextIO, cast, get_args
 
@@ -12,11 +13,12 @@ import numpy as np
 
 from edge.bundle import Label
 from edge.bundle.labels import LABEL_KINDS
-from edge.clock import Clock
-from edge.page.clips import placed_clip
+from edge.clock import UNDATED_S, Clock, ClockSource
+from edge.page.clips import Clips, placed_clip
+from edge.page.dates import is_date
 from edge.provenance import Provenance
 from edge.replay.formats import Format, open_format
-from edge.replay.formats.base import RecordingEffort, ReplayResult
+from edge.replay.formats.base import RecordingEffort, ReplayResult, Unjudged
 from edge.signal import SignalHealth
 from edge.store.events import StoredEvent
 from edge.types import Detection, EventState
@@ -24,14 +26,16 @@ from edge.types import Detection, EventState
 __all__ = ["result_of", "write_events"]
 
 STATES: tuple[EventState, ...] = get_args(EventState)
+SOURCES: tuple[ClockSource, ...] = get_args(ClockSource)
+LENGTHS = ("duration_s", "judged_s", "missing_s", "gap_s")
 NO_CLIP_HZ = 1_000_000  # microseconds, where a message says no rate
 
 
 @dataclass(frozen=True, kw_only=True)
 class StoredProvenance(Provenance):
-    """What made one stored event: its probability is the one that it was given then."""
+    """What made stored events: their probabilities are those that they were given then."""
 
-    stored_probability: float | None
+    stored_probabilities: Mapping[tuple[str | None, float], float | None]
     stored_calibration: str | None
 
     @property
@@ -39,7 +43,7 @@ class StoredProvenance(Provenance):
         return self.stored_calibration
 
     def probability(self, label: str | None, score: float) -> float | None:
-        return None if label is None else self.stored_probability
+        return None if label is None else self.stored_probabilities.get((label, score))
 
 
 def write_events(
@@ -47,18 +51,60 @@ def write_events(
     stream: TextIO,
     form: Format,
     *,
-    clips: Path,
+    clips: Clips,
     zone: Callable[[StoredEvent], tzinfo | None],
 ) -> None:
     """Write events in a format of a replay; `zone` gives local times, None for none."""
     writer = None
-    for event in events:
-        result = result_of(event, clips=clips, zone=zone(event))
-        writer = writer or open_format(form, stream, _provenance(event), several=True)
+    for result in _results(events, clips, zone):
+        writer = writer or open_format(form, stream, result.provenance or NOTHING, several=True)
         writer.write(result)
     if writer is None:
         writer = open_format(form, stream, NOTHING, several=True)
     writer.close()
+
+
+def _results(
+    events: Iterable[StoredEvent], clips: Clips, zone: Callable[[StoredEvent], tzinfo | None]
+) -> Iterator[ReplayResult]:
+    if isinstance(clips, Path):
+        yield from (result_of(event, clips=clips, zone=zone(event)) for event in events)
+        return
+    for _, own in groupby(events, key=lambda event: event.text("source")):
+        together = list(own)
+        yield _in_recording(together, zone(together[0]))
+
+
+def _in_recording(events: Sequence[StoredEvent], zone: tzinfo | None) -> ReplayResult:
+    """Return events of a dataset in the recording that they were heard in, which is not opened."""
+    first = events[0]
+    source = str(first.payload.get("source"))
+    recording = _mapping(first.payload.get("recording"))
+    lengths = {name: _number(recording.get(name)) for name in LENGTHS}
+    rate_hz = round(first.number_of("sample_rate_hz") or 0) or NO_CLIP_HZ
+    unjudged_s = _mapping(recording.get("unjudged_s"))
+    effort = RecordingEffort(
+        audio_s=lengths["judged_s"] + sum(map(_number, unjudged_s.values())),
+        judged_s=lengths["judged_s"],
+        missing_s=lengths["missing_s"],
+        gap_s=lengths["gap_s"],
+        header_s=None if recording.get("header_s") is None else _number(recording["header_s"]),
+        unjudged_s={why: _number(unjudged_s.get(why)) for why in get_args(Unjudged)},
+    )
+    return ReplayResult(
+        file=source,
+        path=source,
+        duration_s=lengths["duration_s"],
+        clock=_clock(first, first.number_of("start_s") or 0.0, rate_hz, zone),
+        detections=tuple(_detection(event, *_samples(event), rate_hz) for event in events),
+        effort=effort,
+        provenance=_provenance(*events),
+    )
+
+
+def _samples(event: StoredEvent) -> tuple[int, int]:
+    start, end = (event.number_of(f"{end}_sample") or 0.0 for end in ("start", "end"))
+    return round(start), round(end)
 
 
 def result_of(event: StoredEvent, *, clips: Path, zone: tzinfo | None) -> ReplayResult:
@@ -89,13 +135,14 @@ def result_of(event: StoredEvent, *, clips: Path, zone: tzinfo | None) -> Replay
 
 def _clock(event: StoredEvent, start_s: float, rate_hz: int, zone: tzinfo | None) -> Clock:
     clock = _mapping(event.payload.get("clock"))
-    uncertainty_s = clock.get("uncertainty_s")
+    uncertainty_s = _number(clock.get("uncertainty_s")) if is_date(event.start) else UNDATED_S
+    source = clock.get("source")
     return Clock(
         start_utc=event.start - timedelta(seconds=start_s),
         sample_rate_hz=rate_hz,
-        source="system",
+        source=source if source in SOURCES else "system",
         synced=clock.get("synced") is True,
-        uncertainty_s=uncertainty_s if isinstance(uncertainty_s, int | float) else 0.0,
+        uncertainty_s=uncertainty_s,
         zone=zone,
     )
 
@@ -132,16 +179,18 @@ def _health(event: StoredEvent) -> SignalHealth:
     )
 
 
-def _provenance(event: StoredEvent) -> StoredProvenance:
+def _provenance(*events: StoredEvent) -> StoredProvenance:
+    first = events[0]
     return StoredProvenance(
-        bundle=event.text("bundle"),
-        config=event.text("config"),
-        code=event.text("code"),
-        labels={label.label: label for label in _labels(event)},
-        backend=event.text("backend"),
-        variant=event.text("variant"),
-        stored_probability=event.probability,
-        stored_calibration=event.text("calibration") or None,
+        bundle=first.text("bundle"),
+        config=first.text("config"),
+        code=first.text("code"),
+        labels={label.label: label for event in events for label in _labels(event)},
+        backend=first.text("backend"),
+        variant=first.text("variant"),
+        hop_s=first.number_of("hop_s"),
+        stored_probabilities={(e.label, e.score): e.probability for e in events},
+        stored_calibration=first.text("calibration") or None,
     )
 
 
@@ -161,6 +210,11 @@ def _labels(event: StoredEvent) -> Iterator[Label]:
 
 def _nearest(event: StoredEvent) -> str:
     return event.nearest or event.label or (event.top[0].label if event.top else "none")
+
+
+def _number(value: object) -> float:
+    known = isinstance(value, int | float) and not isinstance(value, bool)
+    return float(cast("float", value)) if known else 0.0
 
 
 def _mapping(value: object) -> Mapping[str, Any]:

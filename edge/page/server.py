@@ -17,13 +17,16 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from edge.errors import ConfigError, UserError
 from edge.extras import how_to_install
 from edge.page.place import Place
 
-__all__ = ["Served", "serve"]
+if TYPE_CHECKING:
+    from edge.page.dataset.lab import Lab
+
+__all__ = ["PASSWORD_FILE", "Served", "serve"]
 
 THREADS = 2
 CONNECTIONS = 50
@@ -76,7 +79,7 @@ class Served:
         return context
 
 
-def serve(place: Place, served: Served, *, say: Callable[[str], None]) -> None:
+def serve(place: Place | Lab, served: Served, *, say: Callable[[str], None]) -> None:
     """Serve the page until the process is ended; raises `UserError` where that cannot be."""
     try:
         import waitress

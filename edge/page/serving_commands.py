@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -13,16 +14,43 @@ from edge.page.commands import config_option
 from edge.terminal import aside
 
 if TYPE_CHECKING:
+    from edge.page.dataset.lab import Lab
     from edge.page.exporting import Settled
+    from edge.page.place import Place
 
 __all__ = ["labels_command", "page_command"]
 
 EXPORTS = ("manifest", "jsonl", "csv", "raven")  # of edge.page.exporting, which takes longer
 FILE = click.Path(path_type=Path)
+Command = Callable[..., Any]
+
+
+def dataset_options(command: Command) -> Command:
+    """Add the options that name a dataset instead of a recorder."""
+    for option in (
+        click.option(
+            "--state",
+            type=click.Path(path_type=Path, file_okay=False),
+            help="Folder of the answers on a dataset.  [default: one of yours, by its path]",
+        ),
+        click.option(
+            "--recordings",
+            metavar="ROOT",
+            multiple=True,
+            help="Folder, or place in an object store, whose recordings may be opened for their "
+            "sound; may be given more than once.",
+        ),
+        click.option(
+            "--dataset", type=FILE, help="Look at this dataset of `edge archive`, not a recorder."
+        ),
+    ):
+        command = option(command)
+    return command
 
 
 @click.command("page")
 @config_option
+@dataset_options
 @click.option("--address", default="127.0.0.1", show_default=True, help="Where it is served.")
 @click.option(
     "--port", type=click.IntRange(1, 65_535), default=9619, show_default=True, help="Its port."
@@ -32,27 +60,30 @@ FILE = click.Path(path_type=Path)
 @click.option("--set-password", is_flag=True, help="Ask for a password, keep its hash, and end.")
 def page_command(
     *,
-    file: Path | None,
     address: str,
     port: int,
     cert_file: Path | None,
     key_file: Path | None,
     set_password: bool,
+    **chosen: Any,
 ) -> None:
     """Serve a page to look at what was heard, and to say what it is."""
-    from edge.page.place import place_of
     from edge.page.server import PASSWORD_FILE, Served, serve
 
-    place = place_of(file)
+    lab = _lab(**chosen)
+    place = _place(lab, chosen["file"])
+    password_file = place.labels.parent / PASSWORD_FILE
     if set_password:
         from edge.page.access import write_password
 
-        path = place.labels.parent / PASSWORD_FILE
-        write_password(path, _asked())
-        aside(f"{path}: the password is set; start the page again to use it")
+        write_password(password_file, _asked())
+        aside(f"{password_file}: the password is set; start the page again to use it")
         return
     served = Served(address=address, port=port, cert_file=cert_file, key_file=key_file)
-    serve(place, served, say=aside)
+    if lab is not None:
+        aside(f"reading {lab.places.dataset}; answers are kept in {place.labels.parent}")
+        lab.follow()
+    serve(lab or place, served, say=aside)
 
 
 def _asked() -> str:
@@ -68,20 +99,20 @@ def labels_command() -> None:
 
 @labels_command.command("export")
 @config_option
+@dataset_options
 @click.option("--format", "form", type=click.Choice(EXPORTS), default="manifest", show_default=True)
 @click.option("--out", metavar="FILE", help="A file instead of the screen.")
 @click.option("--copy", is_flag=True, help="Copy the clips beside FILE, which then names those.")
-def export_command(*, file: Path | None, form: str, out: str | None, copy: bool) -> None:
+def export_command(*, form: str, out: str | None, copy: bool, **chosen: Any) -> None:
     """Write the answers: a table that `edge-train adapt` reads, CSV, or Raven's selections."""
     from edge.page.answers import Answers
     from edge.page.exporting import copy_clips, export
     from edge.page.late_clips import fetch_late_clips
-    from edge.page.place import place_of
     from edge.replay.output import text_output
 
     if copy and out is None:
         raise ConfigError("needs --out, beside which the clips are put", key="--copy")
-    place = place_of(file)
+    place = _place(_lab(**chosen), chosen["file"])
     answers = Answers(place.labels)
     fetch_late_clips(answers, place)
     folder = Path(out).resolve().parent if out is not None and copy else None
@@ -91,6 +122,29 @@ def export_command(*, file: Path | None, form: str, out: str | None, copy: bool)
             copy_clips(answers, agreed, folder / "clips")
     answers.close()
     aside(_words(agreed))
+
+
+def _place(lab: Lab | None, file: Path | None) -> Place:
+    """Return the place of a dataset, or of a recorder; raises `ConfigError`."""
+    from edge.page.place import place_of
+
+    return place_of(file) if lab is None else lab.place([], None)
+
+
+def _lab(
+    *, file: Path | None, dataset: Path | None, recordings: tuple[str, ...], state: Path | None
+) -> Lab | None:
+    """Return the dataset that is asked for, None where it is a recorder."""
+    if dataset is None:
+        for key, given in (("--recordings", recordings), ("--state", state)):
+            if given:
+                raise ConfigError("is for --dataset", key=key)
+        return None
+    if file is not None:
+        raise ConfigError("does not go with --dataset", key="--config", value=file)
+    from edge.page.dataset.lab import Lab, dataset_places
+
+    return Lab(dataset_places(dataset, state), recordings)
 
 
 def _words(agreed: Settled) -> str:

@@ -17,7 +17,6 @@ from edge.page.days import Day, day_of
 from edge.page.listing import TEXT_FORMATS, write_text
 from edge.page.status import status_of
 from edge.store.events import Question, known_labels, select
-from edge.store.reading import reading
 from edge.terminal import SPELLED_OUT
 
 __all__ = ["question_of", "table_file", "views"]
@@ -31,8 +30,8 @@ views = Blueprint("days", __name__)
 
 @views.get("/")
 def today() -> ResponseReturnValue:
-    """Lead to the present day."""
-    return redirect(url_for("days.day", on=_today()))
+    """Lead to the present day, or to the last one of a dataset."""
+    return redirect(url_for("days.day", on=here().today()))
 
 
 @views.get("/day/<day:on>")
@@ -40,16 +39,18 @@ def day(on: date) -> ResponseReturnValue:
     """Show a day."""
     place = here().place
     offset = min(max(request.args.get("from", 0, type=int), 0), MOST_OFFSET)
-    with reading(place.store) as db:
+    with here().reading() as db:
         heard = day_of(db, on, place=place, now=here().now())
         question = question_of(heard)
         events = list(select(db, question, newest_first=True, limit=AT_ONCE, offset=offset))
         names = known_labels(db)
     total = _total(heard, question)
+    is_today = on == here().today()
+    before, after = here().beside(on)
     return render_template(
         "day.html",
         day=heard,
-        is_today=on == _today(),
+        is_today=is_today,
         rows=[(label, _name(label, names), counts) for label, counts in heard.counts.items()],
         shade=_shade(heard),
         strip=effort_strip(heard),
@@ -62,9 +63,9 @@ def day(on: date) -> ResponseReturnValue:
         total=total,
         earlier=offset + AT_ONCE if offset + AT_ONCE < total else None,
         later=max(0, offset - AT_ONCE) if offset else None,
-        before=on - timedelta(days=1),
-        after=on + timedelta(days=1),
-        status=status_of(place, now=here().now()) if on == _today() else None,
+        before=before,
+        after=after,
+        status=status_of(place, now=here().now()) if is_today and not here().totals else None,
     )
 
 
@@ -72,7 +73,7 @@ def day(on: date) -> ResponseReturnValue:
 def day_file(on: date, form: str) -> Response:
     """Give the events of a day as a table."""
     place = here().place
-    with reading(place.store) as db:
+    with here().reading() as db:
         begin, end = place.midnight(on), place.midnight(on + timedelta(days=1))
         question = Question(since=begin, until=end, label=_label(), unknown=_label() == "")
         return table_file(db, question, form=form, name=f"{on.isoformat()}")
@@ -111,10 +112,6 @@ def _label() -> str | None:
     if request.args.get("unknown"):
         return ""
     return request.args.get("label") or None
-
-
-def _today() -> date:
-    return here().place.local(here().now()).date()
 
 
 def _total(heard: Day, question: Question) -> int:

@@ -12,16 +12,17 @@ from werkzeug.exceptions import NotFound
 from edge.errors import AudioError, one_line
 from edge.page.app import here
 from edge.page.asking import REASONS
-from edge.page.clips import PlacedClip, clip_file, placed_clip
+from edge.page.clips import PlacedClip, clip_file, has_clip, placed_clip, why_no_clip
+from edge.page.dates import is_date
 from edge.page.pictures import HEIGHT, WIDTH
 from edge.store.events import Question, StoredEvent, find, known_labels, neighbours, select
-from edge.store.reading import reading
 
 __all__ = ["event_or_404", "views"]
 
 NEIGHBOURS = 3
 SAME_LABEL = 12
 MOST_TEXT = 300
+NO_SOUND = "This event has no sound."
 MIME = {".flac": "audio/flac", ".wav": "audio/wav"}
 ID = "string(minlength=1, maxlength=64)"
 views = Blueprint("event", __name__, url_prefix="/event")
@@ -31,12 +32,15 @@ views = Blueprint("event", __name__, url_prefix="/event")
 def event(id: str) -> ResponseReturnValue:
     """Show an event."""
     place = here().place
-    with reading(place.store) as db:
+    with here().reading() as db:
         found = _found(find(db, id))
         beside = neighbours(db, found, NEIGHBOURS)
         question = Question(label=found.label, unknown=found.label is None)
         same = list(select(db, question, newest_first=True, limit=8 * SAME_LABEL))
         names = known_labels(db)
+    if not is_date(found.start):  # what is beside it, then, is only in its own recording
+        beside = [one for one in beside if one.text("source") == found.text("source")]
+    placed = placed_clip(place.clips, found)
     earlier = [one for one in beside if one.start < found.start]
     later = [one for one in beside if one.start > found.start]
     return render_template(
@@ -44,11 +48,12 @@ def event(id: str) -> ResponseReturnValue:
         event=found,
         day=place.local(found.start).date(),
         fields=list(_fields(found.payload)),
-        clip=_place_of_clip(placed_clip(place.clips, found)),
+        clip=_place_of_clip(placed),
+        without=why_no_clip(place.clips, found) if placed is None else "",
         before=earlier[-1] if earlier else None,
         after=later[0] if later else None,
         neighbours=beside,
-        same=[one for one in same if one.id != id and clip_file(place.clips, one)][:SAME_LABEL],
+        same=[one for one in same if one.id != id and has_clip(place.clips, one)][:SAME_LABEL],
         names=names,
         answers=here().answers.of(id),
         said=request.args.get("said", ""),
@@ -60,9 +65,10 @@ def event(id: str) -> ResponseReturnValue:
 @views.get(f"/<{ID}:id>/sound")
 def sound(id: str) -> Response:
     """Give the clip of an event, or the part of it that the browser asks for."""
-    path = clip_file(here().place.clips, event_or_404(id))
+    found = event_or_404(id)
+    path = clip_file(here().place.clips, found)
     if path is None:
-        raise NotFound("This event has no sound.")
+        raise NotFound(why_no_clip(here().place.clips, found) or NO_SOUND)
     return send_file(path, mimetype=MIME[path.suffix], conditional=True, max_age=3600)
 
 
@@ -72,7 +78,7 @@ def spectrogram(id: str) -> Response:
     found = event_or_404(id)
     path = clip_file(here().place.clips, found)
     if path is None:
-        raise NotFound("This event has no sound.")
+        raise NotFound(why_no_clip(here().place.clips, found) or NO_SOUND)
     try:
         content = here().pictures.of(path.stem, path)
     except AudioError as exc:
@@ -83,7 +89,7 @@ def spectrogram(id: str) -> Response:
 
 def event_or_404(id: str) -> StoredEvent:
     """Return the event of an id."""
-    with reading(here().place.store) as db:
+    with here().reading() as db:
         return _found(find(db, id))
 
 

@@ -18,13 +18,13 @@ from edge.page.levels import Level, levels_of
 from edge.page.status import status_of, status_screen
 from edge.replay.formats.cells import guarded_name
 from edge.store.events import Question, known_labels, select
-from edge.store.reading import reading
 
 __all__ = ["views"]
 
 DAYS = (30, 90, 365)
 RECENT = 20
 LOWEST_DBFS = -90.0
+FAULT = ("path", "site", "status", "reason", "duration_s", "missing_s")
 LABEL = "string(minlength=1, maxlength=80)"
 views = Blueprint("other", __name__)
 
@@ -32,7 +32,7 @@ views = Blueprint("other", __name__)
 @views.get("/species")
 def all_species() -> ResponseReturnValue:
     """List every label that was ever heard."""
-    with reading(here().place.store) as db:
+    with here().reading() as db:
         rows = species(db)
         names = known_labels(db)
     return render_template("species.html", rows=rows, names=names)
@@ -41,7 +41,7 @@ def all_species() -> ResponseReturnValue:
 @views.get("/species.csv")
 def all_species_file() -> Response:
     """Give the same as a table."""
-    with reading(here().place.store) as db:
+    with here().reading() as db:
         rows = species(db)
         names = known_labels(db)
     head = ["label", "common_name", "events", "first_utc", "newest_utc"]
@@ -57,7 +57,7 @@ def one_species(label: str) -> ResponseReturnValue:
     """Show when a label was heard."""
     place = here().place
     first, last = _span()
-    with reading(place.store) as db:
+    with here().reading() as db:
         names = known_labels(db)
         if label not in names:
             raise NotFound("Nothing with this label was ever heard here.")
@@ -87,7 +87,7 @@ def one_species_file(label: str) -> Response:
     """Give events and hours heard by day as a table."""
     place = here().place
     first, last = _span()
-    with reading(place.store) as db:
+    with here().reading() as db:
         history = history_of(db, label, first=first, last=last, place=place, known=here().heard)
     rows = [
         [day, history.days.get(day, 0), f"{history.heard_h.get(day, 0.0):.3f}"]
@@ -98,10 +98,12 @@ def one_species_file(label: str) -> Response:
 
 @views.get("/health")
 def health() -> ResponseReturnValue:
-    """Show how the recorder does."""
+    """Show how the recorder does, or what a dataset has of its recordings."""
+    if (totals := here().totals) is not None:
+        return render_template("health.html", totals=totals())
     place, now = here().place, here().now()
     status = status_of(place, now=now)
-    with reading(place.store) as db:
+    with here().reading() as db:
         levels = levels_of(db)
     begin, end = now - timedelta(days=1), now
     return render_template(
@@ -124,8 +126,11 @@ def health() -> ResponseReturnValue:
 
 @views.get("/health.csv")
 def health_file() -> Response:
-    """Give the levels of two days as a table."""
-    with reading(here().place.store) as db:
+    """Give the levels of two days as a table; of a dataset, what was not heard or not whole."""
+    if (totals := here().totals) is not None:
+        faults = [[getattr(one, name) for name in FAULT] for one in totals().faults]
+        return _csv("recordings", list(FAULT), faults)
+    with here().reading() as db:
         levels = levels_of(db)
     return _csv(
         "levels", list(Level.__dataclass_fields__), [list(vars(one).values()) for one in levels]
@@ -135,7 +140,7 @@ def health_file() -> Response:
 def _span() -> tuple[date, date]:
     """Return the first and the last day that are asked for."""
     days = request.args.get("days", DAYS[1], type=int)
-    last = here().place.local(here().now()).date()
+    last = here().today()
     return last - timedelta(days=(days if days in DAYS else DAYS[1]) - 1), last
 
 

@@ -14,7 +14,7 @@ from edge.replay.payloads import recording_payload, window_payload
 from edge.types import Detection, Prediction
 from edge.wire import DIGITS, detection_payload
 
-__all__ = ["DetectionLines", "WindowLines", "detection_payloads"]
+__all__ = ["DetectionLines", "WindowLines", "detection_lines", "detection_payloads"]
 
 
 class DetectionLines:
@@ -25,9 +25,8 @@ class DetectionLines:
         self._provenance = provenance
 
     def write(self, result: ReplayResult) -> None:
-        recording = _recording(result)
-        for payload in detection_payloads(result, self._provenance):
-            _line(self._stream, {**payload, "recording": recording})
+        for line in detection_lines(result, self._provenance):
+            _line(self._stream, line)
 
     def close(self) -> None:
         pass
@@ -53,6 +52,13 @@ class WindowLines:
 
     def close(self) -> None:
         pass
+
+
+def detection_lines(result: ReplayResult, provenance: Provenance) -> Iterator[dict[str, Any]]:
+    """Yield the detections of a recording, each with what became of that."""
+    recording = _recording(result)
+    for payload in detection_payloads(result, provenance):
+        yield {**payload, "recording": recording}
 
 
 def detection_payloads(result: ReplayResult, provenance: Provenance) -> Iterator[dict[str, Any]]:

@@ -61,9 +61,12 @@ for file in sys.argv[3:]:
 def hear(
     environment: dict[str, str], out: Path, *arguments: Any
 ) -> subprocess.CompletedProcess[str]:
-    command = ["-m", "edge.cli", "archive", "hear", "--out", out, *arguments]
+    return archive(environment, "hear", "--out", out, *arguments)
+
+
+def archive(environment: dict[str, str], *arguments: Any) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, *map(str, command)],
+        [sys.executable, "-m", "edge.cli", "archive", *map(str, arguments)],
         cwd=ROOT,
         env=environment,
         capture_output=True,
@@ -107,6 +110,37 @@ def test_what_stands_in_a_store_is_heard_as_what_stands_here(
     python(environment, UPLOAD, BUCKET, "2024/pond", str(changed))
     result = hear(environment, there, f"s3://{BUCKET}/**/*.wav", *options)
     assert "2 there already, 1 heard" in result.stderr
+
+
+def test_clips_are_cut_from_what_stands_in_a_store(
+    bundle: Bundle, environment: dict[str, str], tmp_path: Path
+) -> None:
+    files = season(tmp_path / "brook", 2)
+    python(environment, UPLOAD, BUCKET, "clips/brook", *files)
+    options = ("--bundle", bundle.path, "--hop-s", "0.5", "--embeddings", "float16")
+    found = {}
+    for name, given in (("there", f"s3://{BUCKET}/clips"), ("here", tmp_path / "brook")):
+        dataset = tmp_path / name
+        assert hear(environment, dataset, given, *options).returncode == 0
+        like = rows(dataset, "detections")[0]["id"]
+        search = ("search", dataset, "--like", like, "--top", 8, "--format", "clips", "--out")
+        result = archive(environment, *search, tmp_path / f"clips-{name}")
+        assert result.returncode == 0, result.stderr
+        clips = (tmp_path / f"clips-{name}").glob("*.wav")
+        found[name] = {file.name: file.read_bytes() for file in clips}
+    assert len(found["there"]) == 8
+    assert found["there"] == found["here"]
+
+    python(environment, UPLOAD, BUCKET, "clips/brook", files[0])  # the same, at another time
+    changed = tmp_path / os.path.basename(files[1])
+    changed.write_bytes(Path(files[0]).read_bytes())
+    python(environment, UPLOAD, BUCKET, "clips/brook", str(changed))
+    result = archive(environment, "search", tmp_path / "there", *search[2:], tmp_path / "again")
+    url = f"s3://{BUCKET}/clips/brook/{changed.name}"
+    assert result.returncode == 1
+    assert f"{url}: has changed since it was heard" in result.stderr
+    stem = changed.stem
+    assert not [clip.name for clip in (tmp_path / "again").glob(f"*{stem}*")]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,114 @@
+"""The sound of an event of a dataset: cut from its recording when somebody wants to hear it.
+
+Cuts are kept in a bounded folder, each under the id of its event and the fingerprint of its
+recording, so that none is ever taken for the sound of another recording at the same path.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import threading
+from pathlib import Path
+
+from edge.archive.cutting import Excerpt, excerpts, write_excerpt
+from edge.archive.stored import channel_in
+from edge.archive.stores import is_remote
+from edge.errors import AudioError
+from edge.files import replacing
+from edge.page.bounded import make_room
+from edge.page.clips import PlacedClip
+from edge.page.dataset.index import DatasetIndex, IndexedRecording
+from edge.page.dataset.roots import Roots
+from edge.sources.header import audio_facts
+from edge.store.events import StoredEvent
+
+__all__ = ["Cuts"]
+
+MARGIN_S = 2.0
+LONGEST_S = 120.0  # of an event that goes on for an hour, its beginning
+MOST_BYTES = 500_000_000
+HEADER_BYTES = 44
+
+
+class Cuts:
+    """Cuts the sound of events from the recordings below `roots` into `folder`. Any thread.
+
+    One is cut at a time, which bounds the memory.
+    """
+
+    def __init__(
+        self, index: DatasetIndex, roots: Roots, folder: Path, *, most_bytes: int = MOST_BYTES
+    ) -> None:
+        self._index, self._roots, self._folder = index, roots, folder
+        self._most_bytes = most_bytes
+        self._cutting = threading.Lock()
+
+    def may_have(self, event: StoredEvent) -> bool:
+        """Return whether the recording of an event may be opened."""
+        return self._roots.allowed(_path(event))
+
+    def has(self, event: StoredEvent) -> bool:
+        """Return whether the recording is there as far as a look at its folder tells."""
+        path = _path(event)
+        if not self._roots.allowed(path):
+            return False
+        return is_remote(path) or os.path.isfile(path)
+
+    def placed(self, event: StoredEvent) -> PlacedClip:
+        """Return the cut of an event, and where in it that is.
+
+        Raises `AudioError`, which says why there is none.
+        """
+        path = self._roots.opened(_path(event))
+        recording = self._index.recording(_path(event))
+        if recording is None or recording.heard is None:
+            raise AudioError("The dataset does not say which recording it was")
+        start_s, end_s = (event.number_of(f"{end}_s") or 0.0 for end in ("start", "end"))
+        begin_s = max(0.0, start_s - MARGIN_S)
+        span = (begin_s, min(end_s + MARGIN_S, begin_s + LONGEST_S))
+        file = self._folder / f"{_key(event, recording)}.wav"
+        with self._cutting:
+            if not file.is_file():
+                self._cut(file, path, span, recording)
+        facts = audio_facts(str(file))
+        duration_s = facts.duration_s or 0.0
+        placed_s = min(start_s - begin_s, duration_s)
+        return PlacedClip(
+            path=file,
+            start_s=placed_s,
+            end_s=max(placed_s, min(end_s - begin_s, duration_s)),
+            duration_s=duration_s,
+            sample_rate_hz=facts.sample_rate_hz,
+        )
+
+    def _cut(
+        self, file: Path, path: str, span: tuple[float, float], recording: IndexedRecording
+    ) -> None:
+        (found,) = excerpts(
+            path, [span], channel=channel_in(recording.channel), heard=recording.heard
+        )
+        if not len(found.samples):
+            raise AudioError(f"{recording.path}: has no sound there")
+        try:
+            self._keep(file, found)
+        except OSError as exc:
+            raise AudioError(f"The sound cannot be kept: {file}: {exc.strerror or exc}") from exc
+
+    def _keep(self, file: Path, found: Excerpt) -> None:
+        size = HEADER_BYTES + 2 * len(found.samples)
+        with contextlib.suppress(OSError):
+            make_room(self._folder, size, most_bytes=self._most_bytes, pattern="*.wav")
+        with replacing(file) as staging:
+            write_excerpt(staging, found)
+
+
+def _path(event: StoredEvent) -> str:
+    source = event.payload.get("source")
+    return source if isinstance(source, str) else ""
+
+
+def _key(event: StoredEvent, recording: IndexedRecording) -> str:
+    said = repr((event.id, recording.path, recording.heard)).encode("utf-8", "backslashreplace")
+    return f"{hashlib.sha256(said).hexdigest()[:32]}"

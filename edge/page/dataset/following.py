@@ -1,0 +1,68 @@
+"""Keeps the index of a dataset up to date while a job fills that: a process at a time reads it."""
+
+from __future__ import annotations
+
+import logging
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+from edge.errors import UserError, one_line
+from edge.page.dataset.state import KEY, part_states
+
+__all__ = ["Follower"]
+
+LOOK_S = 5.0
+log = logging.getLogger(__name__)
+
+
+class Follower:
+    """Looks at the dataset now and then; `fault` is why it could not be read the last time."""
+
+    def __init__(self, dataset: Path, index: Path, *, look_s: float = LOOK_S) -> None:
+        self._dataset, self._index = dataset, index
+        self._look_s = look_s
+        self._read: dict[str, str] | None = None
+        self._ended = threading.Event()
+        self.fault = ""
+
+    def read(self) -> None:
+        """Bring the index up to date if the dataset has changed; raises `UserError`."""
+        try:
+            found = part_states(self._dataset)
+        except OSError as exc:
+            reason = f"cannot be read ({exc.strerror or exc})"
+            raise UserError(reason, key=KEY, value=self._dataset) from exc
+        if found == self._read:
+            return
+        command = [sys.executable, "-m", "edge.page.dataset.filling"]
+        command += [str(self._dataset), str(self._index)]
+        done = subprocess.run(
+            command, capture_output=True, text=True, errors="backslashreplace", check=False
+        )
+        if done.returncode:
+            said = done.stderr.strip().splitlines()
+            raise UserError(one_line(said[-1]) if said else f"{self._dataset}: cannot be read")
+        self._read = found
+
+    def start(self) -> None:
+        """Look again and again, on a thread of its own that ends with the process."""
+        threading.Thread(target=self._run, name="dataset", daemon=True).start()
+
+    def stop(self) -> None:
+        """Look no more."""
+        self._ended.set()
+
+    def _run(self) -> None:
+        while not self._ended.wait(self._look_s):
+            before = self.fault
+            try:
+                self.read()
+                self.fault = ""
+            except UserError as exc:
+                self.fault = str(exc)
+            except OSError as exc:  # no memory for a process: later there may be
+                self.fault = f"the dataset cannot be read now: {exc.strerror or exc}"
+            if self.fault and self.fault != before:
+                log.warning("%s; what was read of it before is shown", self.fault)
