@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -37,6 +39,13 @@ __all__ = ["fit", "sweep"]
 @NEW_RUN
 @CACHE
 @click.option("--fold", type=int, default=0, show_default=True, help="The fold that validates.")
+@click.option(
+    "--minutes",
+    type=click.FloatRange(min=0),
+    default=math.inf,
+    help="Train no longer than this, and use what it has learnt; without it, the same command goes "
+    "on.",
+)
 @DEVICE
 @WORKERS
 @REPLACE
@@ -45,32 +54,23 @@ def fit(
     recipe: Path,
     corpus: Path,
     out: Path,
-    cache: Path,
     fold: int,
-    device: str,
-    workers: int,
+    minutes: float,
     overrides: Sequence[str],
+    **machine: Any,
 ) -> None:
     """Train; interrupt at any time and run the same command again to go on.
 
     Where the recordings have no unknown species, it trains again without some of them.
     """
     from train.corpus.corpus import read_corpus
-    from train.learning.fit import fit as run
+    from train.learning.fit import start_task, train_task
     from train.learning.leaving_out import fit_left_out
 
     loaded, prepared = recipe_of(recipe, overrides), read_corpus(corpus)
-    trained = run(
-        loaded,
-        prepared,
-        folder=out,
-        cache=cache,
-        fold=fold,
-        device=device,
-        workers=workers,
-        report=show,
-    )
-    fit_left_out(trained, prepared, cache=cache, device=device, workers=workers, report=show)
+    task = start_task(loaded, prepared, folder=out, fold=fold, **machine)
+    trained = train_task(dataclasses.replace(task, most_s=60 * minutes), prepared, show)
+    fit_left_out(trained, prepared, report=show, **machine)
     click.echo(f"{out}: trained; next: edge-train calibrate --corpus {corpus} --run {out}")
 
 

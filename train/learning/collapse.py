@@ -10,7 +10,15 @@ from torch import Tensor
 
 from edge.errors import UserError
 
-__all__ = ["LEAST_SPREAD", "PATIENCE", "CollapsedError", "SpreadWatch", "hardest_loss", "spread_of"]
+__all__ = [
+    "LEAST_SPREAD",
+    "PATIENCE",
+    "CollapsedError",
+    "SpreadWatch",
+    "StarvedError",
+    "hardest_loss",
+    "spread_of",
+]
 
 # Networks of this project begin with a spread of 0.1 to 0.3. Small ones with much dropout come near
 # 0.01 while batches still have triplets to learn from, so it is a tenth of that.
@@ -20,6 +28,17 @@ PATIENCE = 10  # looks in a row
 
 class CollapsedError(UserError):
     """The network embeds all windows as nearly one point, and learns nothing any more."""
+
+
+class StarvedError(UserError):
+    """No negative lies within the margin beyond a positive, and the network learns nothing."""
+
+    def __init__(self, margin: float) -> None:
+        super().__init__(
+            "batch after batch has no semi-hard triplet: no distance lies within the margin of "
+            f"{margin:g} beyond that of a pair; set negatives: nearest in the objective, or let "
+            "the network normalise its embedding, and train in another run folder"
+        )
 
 
 def spread_of(embeddings: Tensor) -> float:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import torch
 from pytorch_metric_learning import distances, losses, miners, reducers
+from pytorch_metric_learning.utils import loss_and_miner_utils
 from torch import Tensor
 from torch.nn import functional
 
@@ -15,6 +16,7 @@ __all__ = [
     "binary_focal",
     "cross_entropy_with_other",
     "focal_of_steps",
+    "mine_nearest",
     "mine_semihard",
     "triplet_loss",
 ]
@@ -72,6 +74,25 @@ def mine_semihard(
     )
     anchors, positives, negatives = miner(embeddings, classes)
     return anchors, positives, negatives
+
+
+@torch.no_grad()
+def mine_nearest(embeddings: Tensor, classes: Tensor) -> Triplets:
+    """Return one triplet for each pair of a class in the batch, in squared Euclidean distance.
+
+    Its negative is the nearest that is farther than the positive; where none is, the farthest of
+    all negatives. A pair in a batch of one class has none.
+    """
+    anchors, positives, _, _ = loss_and_miner_utils.get_all_pairs_indices(classes)
+    other = classes[:, None] != classes[None]
+    pairs = other[anchors].any(dim=1)
+    anchors, positives = anchors[pairs], positives[pairs]
+    squared = _euclidean(2)(embeddings)
+    apart = squared[anchors]  # (pairs, batch), from the anchor to every window
+    farther = other[anchors] & (apart > squared[anchors, positives][:, None])
+    nearest = apart.masked_fill(~farther, torch.inf).argmin(dim=1)
+    farthest = apart.masked_fill(~other[anchors], -torch.inf).argmax(dim=1)
+    return anchors, positives, torch.where(farther.any(dim=1), nearest, farthest)
 
 
 def triplet_loss(embeddings: Tensor, classes: Tensor, triplets: Triplets, margin: float) -> Tensor:

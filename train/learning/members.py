@@ -5,6 +5,7 @@ On a CPU they train side by side, each in a process of its own.
 
 from __future__ import annotations
 
+import math
 import multiprocessing
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -43,7 +44,8 @@ Report = Callable[[int, Progress], None]
 class MemberTask:
     """What the training of one member needs; crosses a process border.
 
-    `earlier` is the run whose weights it starts from; its pseudo labels are in `folder`.
+    `earlier` is the run whose weights it starts from; its pseudo labels are in `folder`. Training
+    ends after `most_s` at the latest, and an epoch.
     """
 
     recipe: Recipe
@@ -54,6 +56,7 @@ class MemberTask:
     device: str
     threads: int
     earlier: Path | None = None
+    most_s: float = math.inf
 
     @property
     def pseudo(self) -> PseudoLabels | None:
@@ -177,7 +180,7 @@ def _train_member(task: MemberTask, member: int, report: Report) -> nn.Module:
         board.flush()
         report(member, progress)
 
-    trained = trainer.run(validate, log)
+    trained = trainer.run(validate, log, most_s=task.most_s)
     board.close()
     return trained.cpu().eval()
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 import logging
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -98,16 +99,23 @@ class Trainer:
         folder.mkdir(parents=True, exist_ok=True)
 
     def run(
-        self, validate: Callable[[nn.Module], dict[str, float]], report: Callable[[Progress], None]
+        self,
+        validate: Callable[[nn.Module], dict[str, float]],
+        report: Callable[[Progress], None],
+        *,
+        most_s: float = math.inf,
     ) -> nn.Module:
         """Train to the end, and return the network to use: the moving average, if any.
 
         It has the weights that the recipe keeps. `validate` and `report` are called after each
-        epoch.
+        epoch. No epoch begins after `most_s`, and what has been learnt by then is used; a network
+        that has learnt nothing yet learns one epoch.
         """
         self._resume()
         started, first = time.monotonic(), self.step
         while self.step < self.recipe.steps and not self._finished():
+            if self.step and time.monotonic() - started >= most_s:
+                break
             numbers = self._epoch()
             self.history.append({"step": self.step, **numbers, **validate(self.average)})
             self.kept.look(self.average, self.history[-1], self.step)

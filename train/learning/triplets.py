@@ -11,8 +11,14 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from train.learning.accuracy import top1_of_neighbours
-from train.learning.collapse import SpreadWatch, hardest_loss
-from train.learning.losses import DynamicMargin, Triplets, mine_semihard, triplet_loss
+from train.learning.collapse import SpreadWatch, StarvedError, hardest_loss
+from train.learning.losses import (
+    DynamicMargin,
+    Triplets,
+    mine_nearest,
+    mine_semihard,
+    triplet_loss,
+)
 from train.learning.objective import Update
 from train.recipe.objectives import SemihardSpec, TripletSpec
 from train.windows.batches import Batches
@@ -20,6 +26,7 @@ from train.windows.batches import Batches
 __all__ = ["SemihardObjective", "TripletObjective", "WindowsByClass", "one_negative_each"]
 
 LOOK_EVERY = 10  # batches
+STARVED = 50  # batches in a row
 
 
 class WindowsByClass(Protocol):
@@ -126,7 +133,9 @@ class SemihardObjective:
     """One update on all semi-hard triplets of a batch; a batch without any moves nothing.
 
     Of such a batch the loss is that of the hardest triplets: it is no success. Every `LOOK_EVERY`
-    batches are embedded without dropout, which hides a collapse, to watch their spread.
+    batches are embedded without dropout, which hides a collapse, to watch their spread. Raises
+    `StarvedError` after `STARVED` batches in a row without a triplet, in none of which all classes
+    were apart.
     """
 
     def __init__(self, spec: SemihardSpec, batches: Batches, device: torch.device) -> None:
@@ -137,6 +146,7 @@ class SemihardObjective:
         self.watch = SpreadWatch()
         self._drawn = 0
         self._spread = 0.0
+        self._starved = 0
 
     def iterate(
         self, network: nn.Module, update: Update, rng: np.random.Generator
@@ -150,27 +160,41 @@ class SemihardObjective:
         self._drawn += 1
         embeddings = network(inputs.to(self.device))[0]
         targets = torch.from_numpy(classes).to(self.device)
-        mined = mine_semihard(embeddings.detach(), targets, margin)
+        mined = self._mine(embeddings.detach(), targets)
         if len(mined[0]):
             loss = triplet_loss(embeddings, targets, mined, margin)
             update(loss)
             left = float(loss.detach())
         else:
             left = hardest_loss(embeddings, targets, margin)
+        self._starved = 0 if len(mined[0]) or left <= margin else self._starved + 1
+        if self._starved >= STARVED:
+            raise StarvedError(margin)
         numbers = {"loss": left, "triplets": float(len(mined[0])), "spread": self._spread}
         return {**numbers, **top1_of_neighbours(embeddings, targets)}
+
+    def _mine(self, embeddings: Tensor, targets: Tensor) -> Triplets:
+        if self.spec.negatives == "nearest":
+            return mine_nearest(embeddings, targets)
+        return mine_semihard(embeddings, targets, self.spec.margin)
 
     def finished(self) -> bool:
         return False
 
     def state(self) -> dict[str, Any]:
         watch = dataclasses.asdict(self.watch)
-        return {"watch": watch, "drawn": self._drawn, "spread": self._spread}
+        return {
+            "watch": watch,
+            "drawn": self._drawn,
+            "spread": self._spread,
+            "starved": self._starved,
+        }
 
     def restore(self, state: dict[str, Any]) -> None:
         # A checkpoint from before the spread was watched has no state.
         self.watch = SpreadWatch(**state.get("watch", {}))
         self._drawn, self._spread = state.get("drawn", 0), state.get("spread", 0.0)
+        self._starved = state.get("starved", 0)
 
 
 def _embed(network: nn.Module, inputs: Tensor, device: torch.device) -> Tensor:

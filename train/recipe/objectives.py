@@ -47,12 +47,18 @@ class SemihardSpec:
 
     Schroff et al. 2015; Clementino and Colonna 2020, equation 1. A batch is `per_class` windows of
     each of `batch` / `per_class` species drawn at random.
+
+    `negatives` says which triplets there are. `within_margin`: every one whose negative is farther
+    than its positive by less than the margin, which suits embeddings of unit length. `nearest`: one
+    for each pair, with the nearest negative that is farther than the positive, else the farthest of
+    all, as the semi-hard loss of TensorFlow has it: any scale of the embedding has triplets.
     """
 
     kind: Literal["semihard"] = "semihard"
     batch: int = 128
     per_class: int = 4
     margin: float = 1.0
+    negatives: Literal["within_margin", "nearest"] = "within_margin"
 
     def __post_init__(self) -> None:
         if self.per_class < 2 or self.batch < 2 * self.per_class:

@@ -46,6 +46,7 @@ NEWCOMERS: tuple[tuple[str, str, Any], ...] = (
     ("", "warm_up_steps", 60),
     ("objective", "margin_rule", "separate_runs"),
     ("objective", "mining_distance", "squared_euclidean"),
+    ("objective", "negatives", "within_margin"),
     ("objective", "secondary", 0.0),
     ("objective", "frame_weight", 0.0),
     ("classifier", "votes", "fading"),

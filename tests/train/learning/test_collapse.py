@@ -13,11 +13,12 @@ from train.learning.collapse import (
     PATIENCE,
     CollapsedError,
     SpreadWatch,
+    StarvedError,
     hardest_loss,
     spread_of,
 )
 from train.learning.objective import Objective
-from train.learning.triplets import LOOK_EVERY, SemihardObjective, TripletObjective
+from train.learning.triplets import LOOK_EVERY, STARVED, SemihardObjective, TripletObjective
 from train.recipe.objectives import SemihardSpec, TripletSpec
 
 CPU = torch.device("cpu")
@@ -43,6 +44,14 @@ class Apart(nn.Module):
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         corner = nn.functional.one_hot(x.mean(dim=3)[:, 0].argmax(dim=1), 8).float()
         return corner, corner
+
+
+class Scattered(nn.Module):
+    """Every window a place of its own, far from all others: no margin reaches the next one."""
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        points = 1e6 * torch.randn(len(x), 8)
+        return points, points
 
 
 def objective_of(kind: str) -> Objective:
@@ -81,6 +90,28 @@ def test_the_loss_of_an_empty_batch_is_that_of_its_hardest_triplets(kind: str) -
     assert collapsed["loss"] == pytest.approx(0.6 if kind == "triplet" else 1.0)
     apart = objective_of(kind).iterate(Apart(), no_update, np.random.default_rng(0))
     assert (apart["triplets"], apart["loss"]) == (0, 0)
+
+
+def test_a_training_without_triplets_ends_unless_all_are_apart() -> None:
+    torch.manual_seed(0)
+    rng = np.random.default_rng(0)
+    starved, resumed = objective_of("semihard"), objective_of("semihard")
+    for _ in range(STARVED - 1):
+        assert starved.iterate(Scattered(), no_update, rng)["triplets"] == 0
+    resumed.restore(starved.state())
+    with pytest.raises(StarvedError, match=r"margin of 1 beyond .* set negatives: nearest"):
+        resumed.iterate(Scattered(), no_update, rng)
+    done = objective_of("semihard")
+    for _ in range(STARVED + 1):
+        assert done.iterate(Apart(), no_update, rng)["loss"] == 0
+
+
+def test_the_nearest_negatives_never_run_out() -> None:
+    torch.manual_seed(0)
+    spec = SemihardSpec(batch=16, per_class=4, negatives="nearest")
+    objective = SemihardObjective(spec, as_batches(FourTones()), CPU)
+    numbers = objective.iterate(Scattered(), no_update, np.random.default_rng(0))
+    assert numbers["triplets"] == 4 * 4 * 3  # each ordered pair of each species
 
 
 def test_species_apart_by_the_widest_margin_are_finished() -> None:

@@ -26,9 +26,9 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return prepared_tones(tmp_path_factory.mktemp("prepared"))
 
 
-def fit(prepared: Path, recipe: Path, out: Path) -> Any:
+def fit(prepared: Path, recipe: Path, out: Path, *more: Any) -> Any:
     options = ("--corpus", prepared / "corpus", "--cache", prepared / "cache", "--workers", 1)
-    return edge_train("fit", "--recipe", recipe, "--out", out, *options)
+    return edge_train("fit", "--recipe", recipe, "--out", out, *options, *more)
 
 
 def test_the_weights_of_least_validation_loss_are_used(prepared: Path, tmp_path: Path) -> None:
@@ -46,6 +46,23 @@ def test_the_weights_of_least_validation_loss_are_used(prepared: Path, tmp_path:
     assert (kept["step"], kept["loss"]) == (best, pytest.approx(losses[best]))
     weights = load_torch(tmp_path / "run" / "model.pt")
     assert all(torch.equal(weights[key], kept["network"][key]) for key in kept["network"])
+
+
+def test_a_training_that_may_take_no_longer_uses_what_it_has_learnt(
+    prepared: Path, tmp_path: Path
+) -> None:
+    recipe = write_recipe(tmp_path, {**TINY, "steps": 6, "steps_per_epoch": 2})
+    weights, steps = [], []
+    for run, limit in (("cut", ("--minutes", 0)), ("cut", ()), ("whole", ())):
+        out = tmp_path / run
+        assert_done(fit(prepared, recipe, out, *limit))
+        with (out / "member-0" / "history.csv").open(encoding="utf-8") as file:
+            steps.append([int(row["step"]) for row in csv.DictReader(file)])
+        weights.append(load_torch(out / "model.pt"))
+    assert steps == [[2], [2, 4, 6], [2, 4, 6]]
+    short, gone_on, whole = weights
+    assert all(torch.equal(gone_on[key], whole[key]) for key in whole)
+    assert any(not torch.equal(short[key], whole[key]) for key in whole)
 
 
 def test_the_least_finite_loss_is_kept_and_its_weights_are_a_copy() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 import torch
@@ -11,6 +13,7 @@ from train.learning.losses import (
     DynamicMargin,
     binary_focal,
     cross_entropy_with_other,
+    mine_nearest,
     mine_semihard,
     triplet_loss,
 )
@@ -84,6 +87,29 @@ def test_mined_triplets_are_exactly_the_semihard_ones(alpha: float, squared_dist
     }
     assert expected
     assert mined == expected
+
+
+@pytest.mark.parametrize("scale", [0.01, 1, 1000])
+def test_every_pair_has_a_nearest_triplet_at_any_scale(scale: float) -> None:
+    points, classes = random_embeddings(12, 3)
+    points[classes == 0] *= 9  # so far apart that no negative is farther than some positives
+    points *= scale
+    apart = torch.cdist(points.double(), points.double())
+    expected, without_farther = set(), 0
+    pairs = itertools.permutations(range(12), 2)
+    for a, p in ((a, p) for a, p in pairs if classes[a] == classes[p]):
+        others = [n for n in range(12) if classes[n] != classes[a]]
+        farther = [n for n in others if apart[a, n] > apart[a, p]]
+        without_farther += not farther
+        by_distance = sorted(farther or others, key=lambda n: float(apart[a, n]))
+        expected.add((a, p, by_distance[0 if farther else -1]))
+    assert without_farther
+    assert set(zip(*(t.tolist() for t in mine_nearest(points, classes)), strict=True)) == expected
+
+
+def test_a_batch_of_one_class_has_no_nearest_triplet() -> None:
+    points, _ = random_embeddings(4, 2)
+    assert [len(t) for t in mine_nearest(points, torch.zeros(4, dtype=torch.int64))] == [0, 0, 0]
 
 
 def test_triplet_loss_is_equation_2_over_its_triplets() -> None:
