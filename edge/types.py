@@ -159,6 +159,11 @@ class Prediction:
     network_s: float = field(default=0.0, repr=False, compare=False)
 
     @property
+    def gated(self) -> bool:
+        """Whether the signal cannot carry a sound, so that no model was asked."""
+        return self.health.gated
+
+    @property
     def rule_novelties(self) -> Novelties:
         """Novelty by each open-set rule alone (L,), which is what is averaged over windows."""
         if self.novelties is not None:

@@ -2,59 +2,95 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import fields
-from typing import Any
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 
-from edge.archive.keeping import restored
+from edge.archive.answers import BATCH_BYTES, AnswerBatch, PartAnswers, Span
+from edge.detect.batch import WindowBatch
 from edge.detect.classifier import TwoStepClassifier
-from edge.detect.pipeline import Break, events_of
-from edge.detect.smoothing import Smoothing
+from edge.detect.smoothing import NoSmoothing
 from edge.detect.tracker import Tracker
-from edge.detect.unjudged import NOTHING
-from edge.signal import SignalHealth
-from edge.types import Detection, Prediction
+from edge.replay.formats.base import ReplayResult
+from edge.replay.stages import Stages
+from edge.types import Detection
 
-__all__ = ["events_again", "stored_window"]
-
-HEALTH = tuple(field.name for field in fields(SignalHealth))
+__all__ = ["EventsAgain", "Piece", "judged_again", "pieces"]
 
 
-def events_again(
-    rows: Iterable[Mapping[str, Any]],
-    *,
-    model: TwoStepClassifier,
-    smoothing: Smoothing,
-    tracker: Tracker,
-) -> Iterator[Detection]:
-    """Yield the events of one recording by its rows of `embeddings`, in their order.
+@dataclass(kw_only=True)
+class EventsAgain:
+    """The events of one recording, while its windows are followed.
 
-    They are those of `detect` over the recording itself, as far as the rows are exact.
+    `before` is what was heard of it without any, `left_out` has the labels of those that are left
+    out for the precision that is wanted.
+    They are those of `detect` over the recording itself, as far as what is stored is exact.
     """
-    yield from events_of(_heard(rows, model), smoothing=smoothing, tracker=tracker)
+
+    before: ReplayResult
+    stages: Stages
+    left_out: list[str]
+    found: list[Detection] = field(default_factory=list)
+
+    def follow(self, piece: Piece) -> None:
+        """Go on by the windows of a piece."""
+        smoothing, tracker, batch = self.stages.smoothing, self.stages.tracker, piece.batch
+        if isinstance(smoothing, NoSmoothing):
+            self.found += batch.events(tracker, piece.first, piece.end)
+            return
+        for i in range(piece.first, piece.end):
+            for p in smoothing.push(batch.prediction(i)):
+                self.found += tracker.push(p)
+            for sample in batch.breaks.get(i, ()):
+                self._settle(tracker)
+                self.found += tracker.lost(sample)
+
+    def finished(self) -> list[Detection]:
+        """Return all of them, now that the recording has ended."""
+        self._settle(self.stages.tracker)
+        self.found += self.stages.tracker.flush()
+        return [event for event in self.found if event.state == "end"]
+
+    def _settle(self, tracker: Tracker) -> None:
+        for p in self.stages.smoothing.flush():
+            self.found += tracker.push(p)
 
 
-def _heard(
-    rows: Iterable[Mapping[str, Any]], model: TwoStepClassifier
-) -> Iterator[Prediction | Break]:
-    for row in rows:
-        yield model.judged(stored_window(row), restored(row))
-        for sample in row["sound_from"]:
-            yield Break(until_sample=sample)
+def judged_again(answers: AnswerBatch, model: TwoStepClassifier) -> WindowBatch:
+    """Return what `model` says of the windows of a batch."""
+    judged = model.judgement([answers.answer], overheard=False)
+    return WindowBatch(answers.windows, judged, model.decision)
 
 
-def stored_window(row: Mapping[str, Any]) -> Prediction:
-    """Return a window of `embeddings` as it is before it is judged."""
-    return Prediction(
-        start_sample=row["start_sample"],
-        end_sample=row["end_sample"],
-        sample_rate_hz=row["sample_rate_hz"],
-        label=None,
-        nearest=None,
-        score=0.0,
-        novelty=1.0,
-        top=(),
-        health=SignalHealth(**{name: row[name] for name in HEALTH}),
-        scores=NOTHING,
-        embedding=NOTHING,
-    )
+@dataclass(frozen=True, kw_only=True)
+class Piece:
+    """Windows of a recording that come next: rows from `first` to before `end` of a batch."""
+
+    span: Span
+    batch: WindowBatch
+    first: int
+    end: int
+    begins: bool
+    ends: bool
+
+
+def pieces(
+    part: PartAnswers, model: TwoStepClassifier, most_bytes: int = BATCH_BYTES
+) -> Iterator[Piece]:
+    """Yield the recordings of a part in their order, each in one piece or several."""
+    spans, k = part.spans, 0
+    for answers in part.batches(most_bytes):
+        batch = judged_again(answers, model)
+        while k < len(spans) and spans[k].first < answers.end:
+            span = spans[k]
+            first, end = max(span.first, answers.first), min(span.end, answers.end)
+            yield Piece(
+                span=span,
+                batch=batch,
+                first=first - answers.start,
+                end=end - answers.start,
+                begins=first == span.first,
+                ends=end == span.end,
+            )
+            if end < span.end:
+                break
+            k += 1

@@ -21,7 +21,7 @@ from edge.types import AudioBlock, Prediction, Score
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["AnswersKept", "Keeps", "restored", "window_rows"]
+__all__ = ["AnswersKept", "Keeps", "window_rows"]
 
 LARGEST = float(np.finfo(np.float16).max)
 
@@ -124,19 +124,6 @@ class AnswersKept:
         return {**stored, "embedding": levels, "embedding_scale": scale}
 
 
-def restored(row: Mapping[str, Any]) -> tuple[Answer, ...]:
-    """Return the answers in a row of `embeddings`, as `TwoStepClassifier.judged` takes them."""
-    if row["embedding"] is None:
-        return ()
-    embedding, logits = (_single(row[name]) for name in ("embedding", "logits"))
-    if row["embedding_scale"] is not None:
-        embedding = embedding * np.float32(row["embedding_scale"])
-    frames = None
-    if row["frames"] is not None:
-        frames = _single(row["frames"]).reshape(1, -1, len(logits))
-    return (Answer(embedding=embedding[np.newaxis], logits=logits[np.newaxis], frames=frames),)
-
-
 def window_rows(
     predictions: Iterable[Prediction], clock: Clock, provenance: Provenance
 ) -> list[Row]:
@@ -175,7 +162,3 @@ def _scores(scores: Sequence[Score]) -> list[Row]:
 
 def _half(numbers: NDArray[np.float32]) -> NDArray[np.float16]:
     return np.clip(numbers, -LARGEST, LARGEST).astype(np.float16)
-
-
-def _single(numbers: object) -> NDArray[np.float32]:
-    return np.asarray(numbers, np.float32)

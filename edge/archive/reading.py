@@ -6,18 +6,16 @@ Only what rests is read whole: a recording that is being heard meanwhile may be 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.archive.parquet import VECTORS, Row, read_table
 from edge.errors import ConfigError
 from edge.types import Array
 
@@ -26,7 +24,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Vectors",
-    "answers_in",
     "column_files",
     "columns_of",
     "detections_of",
@@ -93,12 +90,6 @@ class Vectors:
     rows: NDArray[np.int64]
     of: Array
 
-    def each(self, count: int) -> Iterator[Array | None]:
-        """Yield the vector of each of `count` rows, None where it has none."""
-        have = np.full(count, -1)
-        have[self.rows] = np.arange(len(self.rows))
-        return (None if at < 0 else self.of[at] for at in have.tolist())
-
 
 def vectors_of(table: pa.Table | pa.RecordBatch, column: str) -> Vectors:
     """Return a column of lists of equal length; of `embedding`, with its scale in it."""
@@ -116,23 +107,6 @@ def vectors_of(table: pa.Table | pa.RecordBatch, column: str) -> Vectors:
         if np.isfinite(scale).any():
             of = of * scale[:, np.newaxis]
     return Vectors(rows=rows, of=of)
-
-
-def answers_in(file: Path) -> Iterator[tuple[str, list[Row]]]:
-    """Yield the recordings in a file of `embeddings` with their rows, whose vectors are arrays."""
-    table = read_table(file)
-    if table is None or not len(table):
-        return
-    names = [name for name in table.column_names if name not in VECTORS]
-    columns: list[Any] = [table[name].to_pylist() for name in names]
-    columns += [list(vectors_of(table, name).each(len(table))) for name in VECTORS]
-    # The scale is in the vectors.
-    columns[names.index("embedding_scale")] = [None] * len(table)
-    rows = [dict(zip((*names, *VECTORS), row, strict=True)) for row in zip(*columns, strict=True)]
-    paths = table["path"].combine_chunks().dictionary_encode().indices.to_numpy()
-    edges = [0, *(np.flatnonzero(np.diff(paths)) + 1).tolist(), len(rows)]
-    for start, end in pairwise(edges):
-        yield rows[start]["path"], rows[start:end]
 
 
 def refuse_without_embeddings(folder: Path, kept: str | None, *, key: str) -> None:

@@ -9,7 +9,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from edge.archive.again import events_again
+from edge.archive.again import EventsAgain, pieces
+from edge.archive.answers import PartAnswers
 from edge.archive.dataset import Dataset, Known, check_version, dataset_at, kept_in
 from edge.archive.fingerprint import Fingerprint
 from edge.archive.hear import maker
@@ -17,7 +18,7 @@ from edge.archive.keeping import Keeps
 from edge.archive.origin import read_origin, write_origin
 from edge.archive.parquet import Row
 from edge.archive.parts import Parts
-from edge.archive.reading import answers_in, column_files, refuse_without_embeddings
+from edge.archive.reading import column_files, refuse_without_embeddings
 from edge.archive.rows import Heard, RowMaker
 from edge.archive.stored import result_of
 from edge.bundle import FP32
@@ -26,7 +27,6 @@ from edge.replay.formats.base import ReplayResult
 from edge.replay.given_settings import settings_of
 from edge.replay.replayer import Replayer, event_order
 from edge.replay.settings import ReplaySettings
-from edge.types import Detection
 
 __all__ = ["Rescored", "Rescoring", "settings_again"]
 
@@ -116,48 +116,68 @@ class Rescoring:
         for path in [path for path, row in files.items() if _is_there(row, dataset.known)]:
             del files[path]
             done.there_already += 1
-        for part in column_files(self._source, "embeddings"):
-            for path, rows in answers_in(part):
-                row = files.get(path)
-                if row is not None and len(rows) == row["embeddings"]:
-                    yield self._judged(files.pop(path), rows, done)
+        for file in column_files(self._source, "embeddings"):
+            yield from self._of_part(
+                PartAnswers(file, *self._replayer.bundle.trunk_size), files, done
+            )
         for path, row in files.items():
             if row["status"] != "heard":
                 yield self._makers(row["site"], row["backend"]).not_heard(
                     path, _fingerprint(row), row["status"], row["reason"]
                 )
             elif not row["embeddings"]:
-                yield self._judged(row, [], done)
+                yield self._judged(row, self._begun(row), done)
             else:
                 done.damaged += 1
                 complain(f"{path}: not all that the network said of it is there; hear it again")
+
+    def _of_part(self, part: PartAnswers, files: dict[str, Row], done: Rescored) -> Iterator[Heard]:
+        """Yield the recordings of a part that are among `files`, and take them out of these."""
+        due = {
+            span.path: files.pop(span.path)
+            for span in part.spans
+            if span.path in files and span.end - span.first == files[span.path]["embeddings"]
+        }
+        if not due:
+            return
+        for piece in pieces(part, self._replayer.model):
+            file = due.get(piece.span.path)
+            if file is None:
+                continue
+            if piece.begins:
+                again = self._begun(file)
+            again.follow(piece)
+            if piece.ends:
+                done.windows += piece.span.end - piece.span.first
+                yield self._judged(file, again, done)
 
     def _files(self) -> dict[str, Row]:
         parts = Parts(self._source)
         return {row["path"]: row for name in parts.names() for row in parts.files(name)}
 
-    def _judged(self, file: Row, rows: list[Row], done: Rescored) -> Heard:
+    def _judged(self, file: Row, again: EventsAgain, done: Rescored) -> Heard:
         done.recordings += 1
-        done.windows += len(rows)
         done.audio_s += file["audio_s"] or 0.0
-        result = self._result(file, rows)
+        result = self._result(file, again)
         heard = self._makers(file["site"], file["backend"]).heard(result, _fingerprint(file))
         return replace(heard, file={**heard.file, "heard_utc": file["heard_utc"]})
 
-    def _result(self, file: Row, rows: list[Row]) -> ReplayResult:
-        """Return what hearing the recording would give."""
+    def _begun(self, file: Row) -> EventsAgain:
+        """Return what a recording begins with."""
         replayer, left_out = self._replayer, list[str]()
         rate_hz = replayer.bundle.frontend.sample_rate_hz
         before = result_of(file, [], self._origin, rate_hz=rate_hz)
         stages = replayer.stages(before.identity, before.clock, leave_out=left_out.append)
-        events = events_again(
-            rows, model=replayer.model, smoothing=stages.smoothing, tracker=stages.tracker
-        )
+        return EventsAgain(before=before, stages=stages, left_out=left_out)
+
+    def _result(self, file: Row, again: EventsAgain) -> ReplayResult:
+        """Return what hearing the recording would give."""
+        found = sorted(again.finished(), key=event_order)
         return replace(
-            before,
-            detections=_ended(events),
-            effort=replace(before.effort, below_precision=len(left_out)),
-            position=replayer.settings.position,
+            again.before,
+            detections=tuple(found),
+            effort=replace(again.before.effort, below_precision=len(again.left_out)),
+            position=self._replayer.settings.position,
             notes=() if file["reason"] is None else (file["reason"],),
             provenance=None,
         )
@@ -165,10 +185,6 @@ class Rescoring:
     def _maker_of(self, site: str, backend: str) -> RowMaker:
         """Return what makes the rows of a site whose network ran on a backend."""
         return RowMaker(replace(self._replayer.provenance, backend=backend), site=site)
-
-
-def _ended(events: Iterator[Detection]) -> tuple[Detection, ...]:
-    return tuple(sorted((event for event in events if event.state == "end"), key=event_order))
 
 
 def _is_there(row: Row, known: Mapping[str, Known]) -> bool:

@@ -185,6 +185,11 @@ class Bundle:
         """What the network itself knows, which of a head is more than it answers."""
         return self.labels if self.trunk is None else self.trunk.labels
 
+    @property
+    def trunk_size(self) -> tuple[int, int]:
+        """How many dimensions and labels the network itself has."""
+        return len(self.golden.embedding), len(self.heard_labels)
+
     @cached_property
     def heard_animals(self) -> NDArray[np.bool_]:
         """Which of `heard_labels` (N,) are animals."""

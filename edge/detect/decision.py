@@ -77,6 +77,11 @@ class Decision:
             rivals &= True if some is None else some
         return rivals
 
+    @property
+    def gives_one(self) -> bool:
+        """Whether a window carries the best label or none, by one rule for all labels."""
+        return self.thresholds is None
+
     def is_animal(self, label: str) -> bool:
         """Return whether a label is a species, and not another kind of sound."""
         return self.animals is None or bool(self.animals[self.index[label]])
@@ -117,12 +122,14 @@ class Decision:
             scores=scores,
             novelty=novelty,
             animal=animal,
-            stands_out=self._stands_out(animal),
+            stands_out=self.stands_out(animal),
         )
         if self.thresholds is not None:
             return self._several(p, self.thresholds, accepted=accepted)
         label = top[0].label if accepted else None
-        return dataclasses.replace(p, label=label, nearest=top[0].label, score=top[0].score)
+        return dataclasses.replace(
+            p, label=label, others=(), nearest=top[0].label, score=top[0].score
+        )
 
     def averaged(
         self, p: Prediction, *, scores: Array, novelties: Novelties, animal: float | None
@@ -176,7 +183,8 @@ class Decision:
             return self.margin is not None
         return p.label is not None and bool(self.weighed[self.index[p.label]])
 
-    def _stands_out(self, animal: float | None) -> bool:
+    def stands_out(self, animal: float | None) -> bool:
+        """Return whether an animal is sure enough to be unknown where there is no label."""
         return animal is None or self.animal_threshold is None or animal >= self.animal_threshold
 
     def _several(self, p: Prediction, thresholds: Array, *, accepted: bool) -> Prediction:

@@ -38,6 +38,11 @@ class LayeredDecision(Decision):
 
     layers: tuple[LayerDecision, ...]
 
+    @property
+    def gives_one(self) -> bool:
+        """See `Decision.gives_one`: each layer has a rule."""
+        return False
+
     def __call__(
         self,
         p: Prediction,
@@ -64,7 +69,7 @@ class LayeredDecision(Decision):
             novelties=novelties,
             open_novelty=None,
             animal=animal,
-            stands_out=self._stands_out(animal),
+            stands_out=self.stands_out(animal),
         )
         giving = [v for is_trunk, v in verdicts if v.label is not None and not is_trunk]
         giving = giving or [v for _, v in verdicts if v.label is not None]

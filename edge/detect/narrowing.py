@@ -195,7 +195,7 @@ class ScoreTrack:
 
 
 def _is_judged(p: Prediction | None) -> TypeGuard[Prediction]:
-    return p is not None and not p.health.gated
+    return p is not None and not p.gated
 
 
 def _within(sample: int, lowest: int, highest: int) -> int:

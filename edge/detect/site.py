@@ -67,7 +67,7 @@ class Site:
         margin, novelty is how far others outdo what is listed.
         """
         weighed = self._off_list == "unknown" and self._decision.weighs(p)
-        if p.health.gated or (p.label is None and not weighed):
+        if p.gated or (p.label is None and not weighed):
             return p
         listed = self._listed_at(p.start_sample)
         expected = tuple(s for s in p.accepted if listed[self._decision.index[s.label]])

@@ -204,9 +204,9 @@ def with_neighbours(
     before: Prediction | None, p: Prediction, after: Prediction | None, *, decision: Decision
 ) -> Prediction:
     """Return `p` averaged with the neighbours that share audio with it, by how much they share."""
-    judged = [q for q in (before, p, after) if q is not None and not q.health.gated]
+    judged = [q for q in (before, p, after) if q is not None and not q.gated]
     parts = [(q, weight) for q in judged if (weight := _shared(p, q)) > 0]
-    if p.health.gated or len(parts) == 1:
+    if p.gated or len(parts) == 1:
         return p
     total = sum(weight for _, weight in parts)
     # Added up one after the other, as for many windows at once (`edge.detect.batch`).

@@ -12,9 +12,6 @@ has an event of its own. Everything is counted in samples, never in wall time.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Annotated, Any
-
-from pydantic import Field
 
 from edge.detect.decision import Decision
 from edge.detect.events import Part, digest_of
@@ -22,28 +19,10 @@ from edge.detect.narrowing import Nearby, ScoreTrack
 from edge.detect.precision import PrecisionFilter
 from edge.detect.runs import Run
 from edge.detect.smoothing import with_neighbours
-from edge.section import Seconds, Section
-from edge.types import Detection, Prediction
+from edge.detect.tracker_config import TrackerConfig
+from edge.types import Detection, EventState, Prediction
 
 __all__ = ["Tracker", "TrackerConfig"]
-
-
-class TrackerConfig(Section):
-    """When events end: after `cooldown_s` of audio without the label, or at `longest_s`.
-
-    An open event is given out again, as an update, every `update_s`. With `narrow`, frames or the
-    scores of overlapping windows tell where in its windows an event is; else it is all of them.
-    """
-
-    cooldown_s: Annotated[float, Field(ge=0, le=3600)] = 3.0
-    longest_s: Seconds = 60.0
-    update_s: Seconds = 10.0
-    narrow: bool = True
-
-    @property
-    def decisive(self) -> dict[str, Any]:
-        """What digests of configurations name; `narrow`, which came later, where it is off."""
-        return self.model_dump(exclude={"narrow"} if self.narrow else None)
 
 
 class Tracker:
@@ -51,7 +30,8 @@ class Tracker:
 
     `identity` names stream, bundle and configuration; event ids are digests of it and the start
     sample. `site` withholds labels that are not expected; it comes after the smoothing, which would
-    give them out again. An event is given out once its best window has the score for `precision`.
+    give them out again. An event is given out once its best window has the score for `precision`;
+    with `ends_only` it is when it ends, and in no other state.
 
     It works one window behind the model: smoothing needs the next one. Events end in their order.
     """
@@ -64,12 +44,14 @@ class Tracker:
         config: TrackerConfig | None = None,
         site: Callable[[Prediction], Prediction] = lambda p: p,
         precision: PrecisionFilter | None = None,
+        ends_only: bool = False,
     ) -> None:
         self._decision = decision
         self._identity = identity
         self._config = config or TrackerConfig()
         self._site = site
         self._precision = precision or PrecisionFilter()
+        self._ends_only = ends_only
         self._before: Prediction | None = None
         self._held: Prediction | None = None
         self._open: dict[str | None, Run] = {}
@@ -116,10 +98,11 @@ class Tracker:
     def _next(self, p: Prediction, after: Prediction | None) -> Iterator[Detection]:
         """Follow a window, whose neighbours are known now."""
         nearby = Nearby.of(self._before, p, after)
-        if not nearby.is_unbroken:
-            self._break_off()
+        if p.gated:
+            yield from self.gated(nearby)
+            return
         smoothed = with_neighbours(self._before, p, after, decision=self._decision)
-        yield from self._follow(p, smoothed, nearby)
+        yield from self.follow(p, smoothed, nearby)
 
     def _break_off(self) -> None:
         """Take note that nothing shares audio with what has been heard."""
@@ -127,13 +110,28 @@ class Tracker:
         for run in self._open.values():
             run.break_off()
 
-    def _follow(self, judged: Prediction, p: Prediction, nearby: Nearby) -> Iterator[Detection]:
-        """Go on with the events by one window, as it was `judged` and as the site has it."""
-        p = self._site(p)
-        if p.health.gated:
-            self._recent.clear()
-            yield from self._end(list(self._open))
-            return
+    @property
+    def is_idle(self) -> bool:
+        """Whether no event goes on: a window without anything changes only what is recalled."""
+        return not self._open
+
+    def recall(self, recent: list[tuple[Prediction, Nearby]]) -> None:
+        """Take in place of windows that were passed over those that share audio with the next."""
+        self._recent = recent
+
+    def gated(self, nearby: Nearby) -> Iterator[Detection]:
+        """Go on by a window that carries no sound: every event ends."""
+        if not nearby.is_unbroken:
+            self._break_off()
+        self._recent.clear()
+        yield from self._end(list(self._open))
+
+    def follow(self, judged: Prediction, p: Prediction, nearby: Nearby) -> Iterator[Detection]:
+        """Go on by one window, as it was `judged` and as it is averaged with its neighbours."""
+        if not nearby.is_unbroken:
+            self._break_off()
+        if not p.is_nothing:  # nothing would be left of it either
+            p = self._site(p)
         self._remember(judged, nearby)
         parts = [p.carrying((score,)) for score in p.accepted] if p.others else [p]
         if p.is_nothing:
@@ -163,11 +161,8 @@ class Tracker:
 
     def _over(self, p: Prediction, present: set[str | None]) -> list[str | None]:
         """Return the labels whose runs are over with this window."""
-        return [
-            label
-            for label, run in self._open.items()
-            if self._is_over(run, p, present=label in present)
-        ]
+        runs = self._open.items()
+        return [label for label, run in runs if self._is_over(run, p, present=label in present)]
 
     def _forget_pause(self, present: set[str | None]) -> None:
         """Drop an unknown that was a pause inside an event which now goes on."""
@@ -222,10 +217,15 @@ class Tracker:
             if waits or not self._precision.keeps(part.peak):
                 return
             part.announced, part.given_out_sample = True, p.end_sample
-            yield run.detection(part, "new")
+            yield from self._passing(run, part, "new")
         elif p.end_sample - part.given_out_sample >= self._config.update_s * p.sample_rate_hz:
             part.given_out_sample = p.end_sample
-            yield run.detection(part, "update")
+            yield from self._passing(run, part, "update")
+
+    def _passing(self, run: Run, part: Part, state: EventState) -> Iterator[Detection]:
+        """Yield an event that goes on."""
+        if not self._ends_only:
+            yield run.detection(part, state)
 
     def _end_parts(self, sample: int) -> Iterator[Detection]:
         """End what no window from `sample` on can hold any more, though its run may go on."""
@@ -244,7 +244,7 @@ class Tracker:
     def _given_out(self, run: Run, part: Part) -> Iterator[Detection]:
         kept = self._precision.keeps_at_end(part.peak)
         if kept and not part.announced:
-            yield run.detection(part, "new")
+            yield from self._passing(run, part, "new")
         ended = run.take_out(part)
         if kept:
             yield ended

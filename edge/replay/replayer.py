@@ -231,6 +231,7 @@ class Replayer:
                 config=settings.tracker,
                 site=site,
                 precision=PrecisionFilter(scores=self._least_scores, left_out=leave_out),
+                ends_only=True,
             ),
         )
 

@@ -12,16 +12,18 @@ import polars
 import pytest
 from click.testing import CliRunner, Result
 
-from edge.archive.again import events_again
+from edge.archive.again import EventsAgain, pieces
+from edge.archive.answers import BATCH_BYTES, PartAnswers
 from edge.archive.hear import ArchiveJob
 from edge.archive.keeping import Keeps
+from edge.archive.reading import column_files
 from edge.archive.schema import PRECISIONS, Precision
 from edge.bundle import Bundle, Label
 from edge.cli import main
 from edge.detect.smoothing import SmoothingConfig
 from edge.replay.formats.base import ReplayResult
 from edge.replay.recordings import find_recordings
-from edge.replay.replayer import Replayer
+from edge.replay.replayer import Replayer, event_order
 from edge.replay.settings import ReplaySettings
 from edge.types import Detection
 from edge.wire_parts import DIGITS
@@ -63,16 +65,16 @@ def heard(scheduler: str) -> Heard:
     return hear
 
 
-def again(replayer: Replayer, dataset: Path, result: ReplayResult) -> list[Detection]:
-    stages = replayer.stages(result.identity, result.clock)
-    stored = [row for row in rows(dataset, "embeddings") if row["path"] == result.file]
-    events = events_again(
-        stored, model=replayer.model, smoothing=stages.smoothing, tracker=stages.tracker
-    )
-    return sorted(
-        (event for event in events if event.state == "end"),
-        key=lambda d: (d.start_sample, d.end_sample, d.label or ""),
-    )
+def again(
+    replayer: Replayer, dataset: Path, result: ReplayResult, most_bytes: int = BATCH_BYTES
+) -> list[Detection]:
+    stages, size = replayer.stages(result.identity, result.clock), replayer.bundle.trunk_size
+    events = EventsAgain(before=result, stages=stages, left_out=[])
+    for file in column_files(dataset, "embeddings"):
+        for piece in pieces(PartAnswers(file, *size), replayer.model, most_bytes):
+            if piece.span.path == result.file:
+                events.follow(piece)
+    return sorted(events.finished(), key=event_order)
 
 
 @pytest.mark.parametrize("smoothing", [SmoothingConfig(), SMOOTHED])
@@ -99,7 +101,8 @@ def test_float32_embeddings_give_the_same_events_again_bit_for_bit(
     result = replayer.replay(broken_off)
     assert result.effort.gap_s > 50
     assert len(result.detections) > 3
-    assert again(replayer, dataset, result) == list(result.detections)
+    for most_bytes in (1, 20_000, BATCH_BYTES):
+        assert again(replayer, dataset, result, most_bytes) == list(result.detections)
     assert {row["network"] for row in [keeps(dataset)]} == {bundle.trunk_digest}
 
 

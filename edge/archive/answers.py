@@ -1,0 +1,177 @@
+"""What a network said of the windows in a part of a dataset, as arrays, some thousand at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from edge.archive.parquet import VECTORS
+from edge.archive.reading import columns_of, vectors_of
+from edge.detect.classifier import Answer
+from edge.detect.rows import Windows
+from edge.signal import SignalHealth
+from edge.types import Array
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+__all__ = ["AnswerBatch", "PartAnswers", "Span"]
+
+BATCH_BYTES = 16_000_000  # of vectors as float32
+HEALTH = tuple(field.name for field in fields(SignalHealth))
+PLACES = ("start_sample", "end_sample", "sample_rate_hz")
+MARGIN = 2  # windows before those that share audio with the next, whose neighbours count
+
+
+@dataclass(frozen=True, kw_only=True)
+class Span:
+    """The windows of one recording, from row `first` to before row `end` of a part."""
+
+    path: str
+    first: int
+    end: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class AnswerBatch:
+    """Rows of a part from `start` on, of which those from `first` to before `end` are next.
+
+    The others share audio with these. Of a window that was gated, the answer is zeros.
+    """
+
+    start: int
+    first: int
+    end: int
+    windows: Windows
+    answer: Answer
+
+
+class PartAnswers:
+    """A file of the table `embeddings`, of a network with so many dimensions and labels.
+
+    There is nothing in it where it is gone or damaged.
+    """
+
+    def __init__(self, file: Path, dimensions: int, labels: int) -> None:
+        self._file = file
+        self._widths = {"embedding": dimensions, "logits": labels}
+        table = columns_of(file, ("path", *PLACES, *HEALTH, "sound_from"))
+        self._table = None if table is None or not len(table) else table
+        self.spans = [] if self._table is None else _spans(self._table)
+
+    def batches(self, most_bytes: int = BATCH_BYTES) -> Iterator[AnswerBatch]:
+        """Yield all rows in their order, each once among those that are next."""
+        if self._table is None:
+            return
+        windows, edges = _windows(self._table, self.spans), {span.first for span in self.spans}
+        held: list[Array | None] = [None] * len(VECTORS)
+        start = first = stop = 0
+        for rows, vectors in self._vectors(most_bytes):
+            sizes = stop - start, rows
+            held = [_joined(a, b, sizes) for a, b in zip(held, vectors, strict=True)]
+            stop += rows
+            # A window is settled once the one after it is at hand.
+            end = stop if stop in edges or stop == len(windows.start) else stop - 1
+            yield AnswerBatch(
+                start=start,
+                first=first,
+                end=end,
+                windows=windows.part(start, stop),
+                answer=_answer(*held),
+            )
+            kept = stop if end == stop else _needed(windows, end)
+            held = [None if one is None else one[kept - start :] for one in held]
+            start, first = kept, end
+
+    def _vectors(self, most_bytes: int) -> Iterator[tuple[int, list[Array | None]]]:
+        """Yield the columns of vectors, some rows at a time, with how many these are."""
+        from pyarrow import parquet
+
+        with self._file.open("rb") as opened:
+            parts = parquet.ParquetFile(opened)
+            facts = parts.metadata
+            stored = sum(facts.row_group(i).total_byte_size for i in range(facts.num_row_groups))
+            rows = max(1, most_bytes * facts.num_rows // max(2 * stored, 1))
+            for batch in parts.iter_batches(rows, columns=[*VECTORS, "embedding_scale"]):
+                found = [_expanded(batch, name, self._widths.get(name)) for name in VECTORS]
+                yield batch.num_rows, found
+
+
+def _spans(table: pa.Table) -> list[Span]:
+    paths = table["path"].combine_chunks().dictionary_encode()
+    changes = np.flatnonzero(np.diff(paths.indices.to_numpy())) + 1
+    edges = [0, *changes.tolist(), len(table)]
+    names = paths.dictionary.to_pylist()
+    places = paths.indices.to_numpy()[edges[:-1]].tolist()
+    pairs = zip(places, pairwise(edges), strict=True)
+    return [Span(path=names[k], first=first, end=end) for k, (first, end) in pairs]
+
+
+def _windows(table: pa.Table, spans: Sequence[Span]) -> Windows:
+    columns = {name: table[name].to_numpy() for name in (*PLACES, *HEALTH)}
+    lengths = [span.end - span.first for span in spans]
+    sounds = table["sound_from"].combine_chunks()
+    offsets = sounds.offsets.to_numpy()
+    behind = np.flatnonzero(np.diff(offsets)).tolist()
+    samples = sounds.flatten().to_pylist() if behind else []
+    first = int(offsets[0])
+    return Windows(
+        start=columns["start_sample"],
+        end=columns["end_sample"],
+        recording=np.repeat(np.arange(len(spans)), lengths),
+        sample_rate_hz=int(columns["sample_rate_hz"][0]),
+        health={name: columns[name] for name in HEALTH},
+        breaks={i: samples[offsets[i] - first : offsets[i + 1] - first] for i in behind},
+    )
+
+
+def _needed(windows: Windows, row: int) -> int:
+    """Return the first row that is needed to go on at `row`, of the same recording."""
+    first = int(np.searchsorted(windows.recording, windows.recording[row]))
+    shares = windows.end[first:row] > windows.start[row]
+    sharing = int(np.argmax(shares)) if shares.any() else row - first
+    return first + max(0, sharing - MARGIN)
+
+
+def _expanded(batch: pa.RecordBatch, column: str, width: int | None) -> Array | None:
+    """Return a column of vectors with zeros where there is none.
+
+    None where there are none at all, of a column whose `width` is not known.
+    """
+    vectors = vectors_of(batch, column)
+    if len(vectors.rows) == batch.num_rows:
+        return vectors.of
+    if len(vectors.rows):
+        width = vectors.of.shape[1]
+    if width is None:
+        return None
+    whole = np.zeros((batch.num_rows, width), np.float32)
+    if len(vectors.rows):
+        whole[vectors.rows] = vectors.of
+    return whole
+
+
+def _joined(a: Array | None, b: Array | None, sizes: tuple[int, int]) -> Array | None:
+    """Return rows followed by others, of `sizes`; zeros stand for those that are not there."""
+    if not sizes[0] or (a is None and b is None):
+        return b
+    parts = [a, b]
+    width = next(part.shape[1] for part in parts if part is not None)
+    whole = [
+        np.zeros((size, width), np.float32) if part is None else part
+        for part, size in zip(parts, sizes, strict=True)
+    ]
+    return np.concatenate(whole)
+
+
+def _answer(embedding: Array | None, logits: Array | None, frames: Array | None) -> Answer:
+    assert embedding is not None
+    assert logits is not None
+    if frames is not None:
+        frames = frames.reshape(len(logits), -1, logits.shape[1])
+    return Answer(embedding=embedding, logits=logits, frames=frames)

@@ -1,0 +1,192 @@
+"""Predictions that are rows of arrays: what is costly to make is made when it is asked for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.detect.decision import Decision, Mask, best
+from edge.detect.judgement import Judgement
+from edge.detect.unjudged import NOTHING
+from edge.signal import SignalHealth
+from edge.types import Prediction
+
+__all__ = ["Row", "Rows", "Windows"]
+
+Samples = NDArray[np.int64]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Windows:
+    """Windows (N,) before they are judged, in their order, of recordings that follow each other.
+
+    `start` and `end` are in samples, `recording` numbers the recordings, `health` has the fields of
+    `SignalHealth` by their names. Behind a window, sound goes on at each of its `breaks`.
+    """
+
+    start: Samples
+    end: Samples
+    recording: NDArray[np.int64]
+    sample_rate_hz: int
+    health: dict[str, NDArray[Any]]
+    breaks: dict[int, list[int]]
+
+    @cached_property
+    def gated(self) -> Mask:
+        """Which of them carry no sound, so that no model was asked."""
+        gated: Mask = self.health["dead"] | self.health["stuck"]
+        return gated
+
+    @cached_property
+    def overlap(self) -> Samples:
+        """Samples (N - 1,) that each window shares with the next of its recording."""
+        ends = np.minimum(self.end[1:], self.end[:-1])
+        starts = np.maximum(self.start[1:], self.start[:-1])
+        joined = self.recording[1:] == self.recording[:-1]
+        return np.where(joined, np.maximum(ends - starts, 0), 0)
+
+    def part(self, first: int, end: int) -> Windows:
+        """Return the windows from `first` to before `end`."""
+        chosen = slice(first, end)
+        return Windows(
+            start=self.start[chosen],
+            end=self.end[chosen],
+            recording=self.recording[chosen],
+            sample_rate_hz=self.sample_rate_hz,
+            health={name: column[chosen] for name, column in self.health.items()},
+            breaks={i - first: at for i, at in self.breaks.items() if first <= i < end},
+        )
+
+    def gated_prediction(self, i: int) -> Prediction:
+        """Return window `i`, which is gated."""
+        return Prediction(
+            start_sample=int(self.start[i]),
+            end_sample=int(self.end[i]),
+            sample_rate_hz=self.sample_rate_hz,
+            label=None,
+            nearest=None,
+            score=0.0,
+            novelty=1.0,
+            top=(),
+            health=self.signal_health(i),
+            scores=NOTHING,
+            embedding=NOTHING,
+        )
+
+    def signal_health(self, i: int) -> SignalHealth:
+        """Return the state of the signal in window `i`."""
+        return SignalHealth(**{name: column[i].item() for name, column in self.health.items()})
+
+
+class Row(Prediction):
+    """The prediction of a window that was not gated; what it lacks, it takes from `Rows`."""
+
+    @property
+    def gated(self) -> bool:
+        """See `Prediction.gated`."""
+        return False
+
+    def __getattr__(self, name: str) -> Any:
+        rows, i = self.__dict__["_rows"], self.__dict__["_i"]
+        value = self.__dict__[name] = rows.value(name, i)
+        return value
+
+
+class Rows:
+    """Windows with what was said of them, of which `decision` makes predictions."""
+
+    def __init__(self, windows: Windows, judged: Judgement, decision: Decision) -> None:
+        self.windows = windows
+        self.judged = judged
+        self._decision = decision
+        self._starts, self._ends = windows.start.tolist(), windows.end.tolist()
+
+    def bare(self, i: int) -> Row:
+        """Return window `i` without a label, whatever its scores are."""
+        row = Row.__new__(Row)
+        row.__dict__.update(
+            _rows=self,
+            _i=i,
+            start_sample=self._starts[i],
+            end_sample=self._ends[i],
+            sample_rate_hz=self.windows.sample_rate_hz,
+            label=None,
+            score=0.0,
+        )
+        return row
+
+    def quiet(self, i: int) -> Row:
+        """Return window `i`, in which there is nothing."""
+        row = self.bare(i)
+        row.__dict__["stands_out"] = False
+        return row
+
+    def prediction(self, i: int) -> Prediction:
+        """Return what the decision makes of window `i`."""
+        if self._decision.gives_one:
+            return self._one(i)
+        judged, row = self.judged, self.bare(i)
+        row.__dict__.update(nearest=None, novelty=1.0, top=(), frames=judged.frames(i))
+        return self._decision.decided(
+            row,
+            scores=judged.scores[i],
+            novelties=judged.novelties[i],
+            accepted=bool(judged.accepted[i]),
+            animal=judged.animal_score(i),
+        )
+
+    def value(self, name: str, i: int) -> Any:
+        """Return a field of window `i` that is seldom asked for."""
+        match name:
+            case "scores":
+                return self.judged.scores[i]
+            case "embedding":
+                return self.judged.embedding[i]
+            case "health":
+                return self.windows.signal_health(i)
+            case "top":
+                return best(self._decision.labels, self.judged.scores[i])
+            case _:
+                raise AttributeError(name)
+
+    def _one(self, i: int) -> Row:
+        """Return window `i` by a decision that gives the best label or none."""
+        k, score, novelty, accepted = self._bests[i]
+        nearest = self._decision.labels[k]
+        row = Row.__new__(Row)
+        row.__dict__.update(
+            _rows=self,
+            _i=i,
+            start_sample=self._starts[i],
+            end_sample=self._ends[i],
+            sample_rate_hz=self.windows.sample_rate_hz,
+            label=nearest if accepted else None,
+            nearest=nearest,
+            score=score,
+            novelty=novelty,
+        )
+        if self.judged.animal is not None:
+            animal = self._animals[i]
+            row.__dict__.update(animal=animal, stands_out=self._decision.stands_out(animal))
+        if self.judged.active is not None:
+            row.__dict__["frames"] = self.judged.frames(i)
+        return row
+
+    @cached_property
+    def _bests(self) -> list[tuple[int, float, float, bool]]:
+        """Place and score of the best label, novelty, and whether the rule accepts the window."""
+        judged = self.judged
+        places = judged.scores.argmax(1)
+        scores = judged.scores[np.arange(len(places)), places]
+        novelties, accepted = judged.novelties[:, 0].tolist(), judged.accepted.tolist()
+        return list(zip(places.tolist(), scores.tolist(), novelties, accepted, strict=True))
+
+    @cached_property
+    def _animals(self) -> list[float]:
+        assert self.judged.animal is not None
+        animals: list[float] = self.judged.animal.tolist()
+        return animals
