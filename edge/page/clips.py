@@ -9,7 +9,7 @@ from edge.errors import AudioError
 from edge.sources.header import audio_facts
 from edge.store.events import StoredEvent
 
-__all__ = ["PlacedClip", "clip_file", "placed_clip"]
+__all__ = ["PlacedClip", "clip_file", "clip_in", "placed_clip"]
 
 SUFFIXES = (".flac", ".wav")
 
@@ -26,15 +26,20 @@ class PlacedClip:
 
 
 def clip_file(folder: Path, event: StoredEvent) -> Path | None:
-    """Return the file of an event below the folder of clips, None where there is none.
+    """Return the file of an event below the folder of clips, None where there is none."""
+    return clip_in(folder, event.clip or "")
+
+
+def clip_in(folder: Path, name: str) -> Path | None:
+    """Return the file that a message names below the folder of clips, None where there is none.
 
     What a message says is not trusted: nothing outside of the folder is ever named.
     """
-    if event.clip is None or "\0" in event.clip:
+    if not name or "\0" in name:
         return None
     try:
         root = folder.resolve()
-        path = (root / event.clip).resolve()
+        path = (root / name).resolve()
         found = path.is_relative_to(root) and path.suffix in SUFFIXES and path.is_file()
     except (OSError, ValueError, RuntimeError):  # too long a name, a circle of links
         return None
