@@ -160,7 +160,8 @@ def minutes(folder: Path, begin: datetime, *fates: str) -> None:
                 start_sample=start,
                 end_sample=start + 60 * RATE_HZ,
                 sample_rate_hz=RATE_HZ,
-                **{fate: 60 * RATE_HZ},
+                heard=60 * RATE_HZ if fate == "heard" else 0,
+                lost=60 * RATE_HZ if fate == "lost" else 0,
             )
             store.record_effort(minute, {"start_utc": rfc3339(at)}, stream="s", dating=SYNCED)
 
