@@ -25,6 +25,7 @@ import click
 
 from edge.archive.asking_command import archive_command
 from edge.errors import AudioError, one_line
+from edge.notify.command import notify_command
 from edge.page.commands import clips_command, detections_command, status_command
 from edge.page.serving_commands import labels_command, page_command
 from edge.replay.command import replay_command
@@ -64,6 +65,7 @@ for command in (
     clips_command,
     page_command,
     labels_command,
+    notify_command,
 ):
     main.add_command(command)
 

@@ -66,11 +66,16 @@ MAY_IMPORT: dict[str, dict[str, str]] = {
             "archive bundle clock config errors extras files provenance replay signal sources "
             "store terminal types"
         ),
+        "notify": (
+            "backoff bundle clock config detect errors extras heads models page rate_limited_log "
+            "store terminal"
+        ),
         "models": "bundle",
         "info": "bundle",
         "bench": "backends bundle demo detect errors models replay sources types",
         "cli": (
-            "archive bench bundle detect errors info models page recorder replay sources terminal"
+            "archive bench bundle detect errors info models notify page recorder replay sources "
+            "terminal"
         ),
     },
     "train": {

@@ -10,10 +10,10 @@ from pathlib import Path
 from deploy.install.layout import Layout, shipped
 from deploy.install.steps import Step, Undo, text_file
 
-__all__ = ["start_steps", "unit_steps"]
+__all__ = ["OFF", "UNITS", "start_steps", "unit_steps"]
 
 UNITS = ("edge.service", "edge-compile.service")
-OFF = ("edge-page.service",)  # there for whoever enables it
+OFF = ("edge-page.service", "edge-notify.service")  # there for whoever enables it
 
 
 def unit_steps(layout: Layout, *, gpu: bool) -> Iterator[Step]:

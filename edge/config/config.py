@@ -17,6 +17,7 @@ from pydantic import ValidationError
 
 from edge.config.faults import faults_of
 from edge.config.heads import HeadsConfig
+from edge.config.notify import NotifyConfig
 from edge.config.sections import (
     ClipsConfig,
     Credentials,
@@ -69,6 +70,7 @@ class Config(Section):
     clips: ClipsConfig = ClipsConfig()
     mqtt: MqttConfig = MqttConfig()
     metrics: MetricsConfig = MetricsConfig()
+    notify: NotifyConfig = NotifyConfig()
 
     @property
     def smoothing(self) -> SmoothingConfig:
@@ -170,6 +172,8 @@ def _placed(config: Config, environ: Mapping[str, str]) -> Config:
     cache = Path(environ.get("CACHE_DIRECTORY", "").partition(":")[0])
     secrets = Path(environ.get("CREDENTIALS_DIRECTORY", ""))
     mqtt = {key: secrets / path for key, path in config.mqtt.files.items()}
+    services = config.notify.services_file
+    notify = {} if services is None else {"services_file": secrets / services}
     return config.model_copy(
         update={
             "model": config.model.model_copy(update={"engines": cache / config.model.engines}),
@@ -177,5 +181,6 @@ def _placed(config: Config, environ: Mapping[str, str]) -> Config:
             "heads": config.heads.model_copy(update={"kept": state / config.heads.kept}),
             "clips": config.clips.model_copy(update={"folder": state / config.clips.folder}),
             "mqtt": config.mqtt.model_copy(update=mqtt),
+            "notify": config.notify.model_copy(update=notify),
         }
     )

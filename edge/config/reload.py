@@ -15,8 +15,9 @@ __all__ = ["TAKES_EFFECT", "When", "merged", "waiting_for_restart"]
 
 # `stream`: the stream ends, and its events with it; the next one begins with the new value.
 # `delivery`: the broker is left and connected to anew. `page`: the page is opened anew.
+# `notify`: only `edge notify` uses it, and reads it when it is started again.
 # `restart`: the value that is in use stays until the recorder is started again.
-When = Literal["stream", "delivery", "page", "restart"]
+When = Literal["stream", "delivery", "page", "notify", "restart"]
 
 TAKES_EFFECT: Mapping[str, When] = {
     "device.id": "delivery",
@@ -93,6 +94,20 @@ TAKES_EFFECT: Mapping[str, When] = {
     "metrics.enabled": "page",
     "metrics.address": "page",
     "metrics.port": "page",
+    "notify.services_file": "notify",
+    "notify.first_ever": "notify",
+    "notify.first_today": "notify",
+    "notify.species": "notify",
+    "notify.probability": "notify",
+    "notify.score": "notify",
+    "notify.every_s": "notify",
+    "notify.most_per_day": "notify",
+    "notify.quiet": "notify",
+    "notify.microphone": "notify",
+    "notify.recorder": "notify",
+    "notify.disk_free_mb": "notify",
+    "notify.after_s": "notify",
+    "notify.page": "notify",
 }
 
 

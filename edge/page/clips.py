@@ -18,6 +18,7 @@ __all__ = [
     "Clips",
     "PlacedClip",
     "clip_file",
+    "clip_in",
     "has_clip",
     "may_have_clip",
     "placed_clip",
@@ -75,11 +76,16 @@ def clip_file(clips: Clips, event: StoredEvent) -> Path | None:
     if not isinstance(clips, Path):
         placed = placed_clip(clips, event)
         return None if placed is None else placed.path
-    if event.clip is None or "\0" in event.clip:
+    return clip_in(clips, event.clip or "")
+
+
+def clip_in(folder: Path, name: str) -> Path | None:
+    """Return the file that a message names below a folder of clips, None where there is none."""
+    if not name or "\0" in name:
         return None
     try:
-        root = clips.resolve()
-        path = (root / event.clip).resolve()
+        root = folder.resolve()
+        path = (root / name).resolve()
         found = path.is_relative_to(root) and path.suffix in SUFFIXES and path.is_file()
     except (OSError, ValueError, RuntimeError):  # too long a name, a circle of links
         return None

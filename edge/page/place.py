@@ -31,6 +31,7 @@ class Place:
     clips: Clips
     labels: Path
     pictures: Path
+    told: Path
     zone: tzinfo | None
 
     def local(self, at: datetime) -> datetime:
@@ -66,6 +67,7 @@ def place_of(file: Path | None) -> Place:
         clips=config.clips.folder,
         labels=state / "labels" / "labels.db",
         pictures=cache / "pictures",
+        told=state / "notify" / "notify.db",
         zone=config.site.zone,
     )
 

@@ -11,11 +11,13 @@ import pytest
 
 pytestmark = pytest.mark.systemd
 
+UNITS = ("edge.service", "edge-compile.service", "edge-page.service", "edge-notify.service")
+
 
 @pytest.fixture
 def units(root: Path, tmp_path: Path) -> Path:
     """Both units and the drop-in, with programs that are there: verify looks for them."""
-    for name in ("edge.service", "edge-compile.service", "edge-page.service"):
+    for name in UNITS:
         text = (root / "systemd" / name).read_text(encoding="utf-8")
         (tmp_path / name).write_text(
             re.sub(r"^ExecStart=(-?)\S+", r"ExecStart=\1/bin/true", text, flags=re.MULTILINE),
@@ -28,7 +30,7 @@ def units(root: Path, tmp_path: Path) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize("unit", ["edge-compile.service", "edge.service", "edge-page.service"])
+@pytest.mark.parametrize("unit", UNITS)
 def test_verify_finds_nothing(units: Path, unit: str) -> None:
     command, environ = (
         ["systemd-analyze", "verify", unit],
@@ -38,7 +40,7 @@ def test_verify_finds_nothing(units: Path, unit: str) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
-@pytest.mark.parametrize("unit", ["edge-compile", "edge-page"])
+@pytest.mark.parametrize("unit", ["edge-compile", "edge-page", "edge-notify"])
 def test_the_others_are_hardened(units: Path, unit: str) -> None:
     command = [
         "systemd-analyze",
@@ -65,19 +67,19 @@ def test_both_are_one_user_who_shares_one_cache(root: Path) -> None:
     assert {"DynamicUser=yes", "CacheDirectory=edge-monitor"} <= set(recorder)
 
 
-def test_the_page_is_of_the_same_user_and_writes_nothing_but_answers(root: Path) -> None:
-    page = (root / "systemd/edge-page.service").read_text(encoding="utf-8").splitlines()
+@pytest.mark.parametrize(("unit", "own"), [("edge-page", "labels"), ("edge-notify", "notify")])
+def test_those_who_read_are_of_the_same_user_and_write_only_what_is_theirs(
+    root: Path, unit: str, own: str
+) -> None:
+    lines = (root / f"systemd/{unit}.service").read_text(encoding="utf-8").splitlines()
     state = "/var/lib/private/edge-monitor"
-    assert {"User=edge", "DynamicUser=yes", "StateDirectoryMode=0700"} <= set(page)
-    assert {f"ReadOnlyPaths={state}", f"ReadWritePaths={state}/labels"} <= set(page)
+    assert {"User=edge", "DynamicUser=yes", "StateDirectoryMode=0700"} <= set(lines)
+    assert {f"ReadOnlyPaths={state}", f"ReadWritePaths={state}/{own}"} <= set(lines)
+    assert any(line.startswith("MemoryMax=") for line in lines)
 
 
 def test_nothing_needs_the_builder(root: Path) -> None:
-    lines = [
-        line
-        for name in ("edge.service", "edge-compile.service", "edge-page.service")
-        for line in (root / "systemd" / name).read_text().splitlines()
-    ]
+    lines = [line for name in UNITS for line in (root / "systemd" / name).read_text().splitlines()]
     assert not [
         line
         for line in lines

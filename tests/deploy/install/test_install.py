@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from deploy.install.layout import shipped
+from deploy.install.service import OFF, UNITS
 from edge.bundle import Bundle, load_bundle
 from edge.config.config import load_config
 from tests.support.machine import JETSON, PYTHON, Machine, found
@@ -25,7 +26,7 @@ def test_a_recorder_is_made_and_a_second_run_finds_nothing_to_do(
     assert os.readlink(layout.current) == bundle.digest
     assert load_config(machine.config).model.bundle == layout.current
     assert (layout.settings / "credentials").stat().st_mode & 0o777 == 0o700
-    for unit in ("edge.service", "edge-compile.service", "edge-page.service"):
+    for unit in (*UNITS, *OFF):
         assert (layout.units / unit).read_text(encoding="utf-8") == layout.placed(
             shipped(f"systemd/{unit}")
         )

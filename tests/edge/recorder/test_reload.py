@@ -103,6 +103,20 @@ OTHER: dict[str, Any] = {
     "metrics.enabled": True,
     "metrics.address": "127.0.0.2",
     "metrics.port": 9619,
+    "notify.services_file": "elsewhere",
+    "notify.first_ever": False,
+    "notify.first_today": True,
+    "notify.species": ["low_hummer"],
+    "notify.probability": 0.8,
+    "notify.score": 0.8,
+    "notify.every_s": 60.0,
+    "notify.most_per_day": 3,
+    "notify.quiet": "22:00-07:00",
+    "notify.microphone": False,
+    "notify.recorder": False,
+    "notify.disk_free_mb": 9.0,
+    "notify.after_s": 30.0,
+    "notify.page": "https://pond.example",
 }
 # Keys that may not stand alone.
 TOGETHER: dict[str, dict[str, Any]] = {
