@@ -17,8 +17,9 @@ from edge.page.place import Place
 
 __all__ = ["HeardHours", "LabelHistory", "SpeciesRow", "history_of", "species"]
 
-LABELS = """
-SELECT label, count(*) AS events, min(start_utc) AS first, max(start_utc) AS newest
+DATED = "CASE WHEN start_utc >= '1970' THEN start_utc END"  # see edge.page.dates
+LABELS = f"""
+SELECT label, count(*) AS events, min({DATED}) AS first, max({DATED}) AS newest
 FROM latest GROUP BY label ORDER BY events DESC, label
 """
 # By hours of UTC, since a year has too many events to look at each: where a zone is off by half an

@@ -112,7 +112,10 @@ def export_command(*, form: str, out: str | None, copy: bool, **chosen: Any) -> 
 
     if copy and out is None:
         raise ConfigError("needs --out, beside which the clips are put", key="--copy")
-    place = _place(_lab(**chosen), chosen["file"])
+    lab = _lab(**chosen)
+    if lab is not None and chosen["recordings"]:
+        lab.follower.read()  # for clips that answers lack
+    place = _place(lab, chosen["file"])
     answers = Answers(place.labels)
     fetch_late_clips(answers, place)
     folder = Path(out).resolve().parent if out is not None and copy else None

@@ -17,6 +17,7 @@ from edge.archive.rows import RowMaker
 from edge.bundle import Bundle
 from edge.page.access import Access
 from edge.page.app import create_app
+from edge.page.dataset.filling import fill
 from edge.page.dataset.lab import DatasetPlaces, Lab
 from edge.replay.formats.base import ReplayResult
 from edge.replay.recordings import Recording
@@ -48,13 +49,13 @@ def season_of_sites(folder: Path) -> Path:
     return folder
 
 
-def hear(bundle: Bundle, dataset: Path, folder: Path) -> None:
+def hear(bundle: Bundle, dataset: Path, folder: Path, *, pattern: str = "*.wav") -> None:
     """Hear what a dataset lacks of a folder, as `edge archive hear` does, without its processes."""
     replayer = Replayer(ReplaySettings(bundle=bundle.path, hop_s=0.5))
     rows = RowMaker(replayer.provenance)
     with dataset_at(dataset, maker(replayer.provenance, replayer.settings), Keeps()) as filled:
         write_origin(dataset, replayer.provenance)
-        for path in sorted(map(str, folder.rglob("*.wav"))):
+        for path in sorted(map(str, folder.rglob(pattern))):
             known, fingerprint = filled.known.get(path), fingerprint_of(path)
             if known is None or known.fingerprint != fingerprint:
                 outcome = hear_one(replayer, Recording(file=path, name=path), Keeps()).outcome
@@ -71,7 +72,7 @@ def places_of(dataset: Path) -> DatasetPlaces:
 def lab_of(dataset: Path, *recordings: Path | str) -> Lab:
     """The dataset as the page has it, read once."""
     lab = Lab(places_of(dataset), list(map(str, recordings)))
-    lab.follower.read()
+    fill(dataset, lab.index.path)
     return lab
 
 

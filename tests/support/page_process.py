@@ -6,14 +6,14 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from tests.support.broker import free_port
 
-__all__ = ["PageProcess", "page_process"]
+__all__ = ["PageProcess", "page_process", "served_page"]
 
 # As in systemd/edge-page.service.
 MEMORY = {"MALLOC_ARENA_MAX": "1", "MALLOC_TRIM_THRESHOLD_": "131072"}
@@ -39,16 +39,21 @@ class PageProcess:
 @contextmanager
 def page_process(config: Path, *options: str) -> Iterator[PageProcess]:
     """Serve the page of a recorder until the block ends, as the unit does."""
-    command = [sys.executable, "-m", "edge.cli", "page", "--config", str(config)]
-    command += ["--port", str(free_port()), *options]
-    environ = {
-        **MEMORY,
-        **os.environ,
-        "STATE_DIRECTORY": str(config.parent),
-        "PYTHONUNBUFFERED": "1",
-    }
+    environ = {**MEMORY, **os.environ, "STATE_DIRECTORY": str(config.parent)}
+    with served_page("--config", str(config), *options, environ=environ) as page:
+        yield page
+
+
+@contextmanager
+def served_page(*options: str, environ: Mapping[str, str]) -> Iterator[PageProcess]:
+    """Serve the page with these options until the block ends."""
+    command = [sys.executable, "-m", "edge.cli", "page", *options, "--port", str(free_port())]
     with subprocess.Popen(
-        command, cwd=ROOT, env=environ, stderr=subprocess.PIPE, text=True
+        command,
+        cwd=ROOT,
+        env={**environ, "PYTHONUNBUFFERED": "1"},
+        stderr=subprocess.PIPE,
+        text=True,
     ) as process:
         assert process.stderr is not None
         try:

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from moto.server import ThreadedMotoServer
 
 from edge.bundle import Bundle
 from tests.support.archives import rows, season
 from tests.support.clusters import ROOT
+from tests.support.object_store import object_store, store_environment, upload
 
 BUCKET = "season"
 OURS = ("path", "site", "heard_utc", "modified_utc", "head_sha256", "etag", "size_bytes")
@@ -23,39 +23,13 @@ OURS = ("path", "site", "heard_utc", "modified_utc", "head_sha256", "etag", "siz
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[str]:
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
+    with object_store() as server:
+        yield server
 
 
 @pytest.fixture
 def environment(server: str, tmp_path: Path) -> dict[str, str]:
-    return {
-        **os.environ,
-        "PYTHONPATH": str(ROOT),
-        "HOME": str(tmp_path),
-        "AWS_ENDPOINT_URL": server,
-        "AWS_ACCESS_KEY_ID": "key",
-        "AWS_SECRET_ACCESS_KEY": "secret",
-        "AWS_DEFAULT_REGION": "us-east-1",
-    }
-
-
-def python(environment: dict[str, str], code: str, *arguments: str) -> None:
-    command = [sys.executable, "-c", code, *arguments]
-    subprocess.run(command, env=environment, check=True, timeout=60)
-
-
-UPLOAD = """
-import sys, s3fs
-system = s3fs.S3FileSystem()
-if not system.exists(sys.argv[1]):
-    system.mkdir(sys.argv[1])
-for file in sys.argv[3:]:
-    system.put_file(file, f"{sys.argv[1]}/{sys.argv[2]}/{file.rpartition('/')[2]}")
-"""
+    return store_environment(server, tmp_path)
 
 
 def hear(
@@ -88,8 +62,8 @@ def test_what_stands_in_a_store_is_heard_as_what_stands_here(
     bundle: Bundle, environment: dict[str, str], tmp_path: Path
 ) -> None:
     files = season(tmp_path / "pond", 3)
-    python(environment, UPLOAD, BUCKET, "2024/pond", *files)
-    python(environment, UPLOAD, BUCKET, "2024/notes", __file__)
+    upload(environment, BUCKET, "2024/pond", *files)
+    upload(environment, BUCKET, "2024/notes", __file__)
     options = ("--bundle", bundle.path, "--hop-s", "0.5")
     there, here = tmp_path / "there", tmp_path / "here"
     result = hear(environment, there, f"s3://{BUCKET}/2024", *options)
@@ -104,10 +78,10 @@ def test_what_stands_in_a_store_is_heard_as_what_stands_here(
     assert {row["site"] for row in found} == {"pond"}
     assert all(len(row["etag"]) == 32 and row["head_sha256"] is None for row in found)
 
-    python(environment, UPLOAD, BUCKET, "2024/pond", files[1])  # the same content, a later time
+    upload(environment, BUCKET, "2024/pond", files[1])  # the same content, a later time
     changed = tmp_path / os.path.basename(files[2])
     changed.write_bytes(Path(files[0]).read_bytes())
-    python(environment, UPLOAD, BUCKET, "2024/pond", str(changed))
+    upload(environment, BUCKET, "2024/pond", str(changed))
     result = hear(environment, there, f"s3://{BUCKET}/**/*.wav", *options)
     assert "2 there already, 1 heard" in result.stderr
 
@@ -116,7 +90,7 @@ def test_clips_are_cut_from_what_stands_in_a_store(
     bundle: Bundle, environment: dict[str, str], tmp_path: Path
 ) -> None:
     files = season(tmp_path / "brook", 2)
-    python(environment, UPLOAD, BUCKET, "clips/brook", *files)
+    upload(environment, BUCKET, "clips/brook", *files)
     options = ("--bundle", bundle.path, "--hop-s", "0.5", "--embeddings", "float16")
     found = {}
     for name, given in (("there", f"s3://{BUCKET}/clips"), ("here", tmp_path / "brook")):
@@ -131,10 +105,10 @@ def test_clips_are_cut_from_what_stands_in_a_store(
     assert len(found["there"]) == 8
     assert found["there"] == found["here"]
 
-    python(environment, UPLOAD, BUCKET, "clips/brook", files[0])  # the same, at another time
+    upload(environment, BUCKET, "clips/brook", files[0])  # the same, at another time
     changed = tmp_path / os.path.basename(files[1])
     changed.write_bytes(Path(files[0]).read_bytes())
-    python(environment, UPLOAD, BUCKET, "clips/brook", str(changed))
+    upload(environment, BUCKET, "clips/brook", str(changed))
     result = archive(environment, "search", tmp_path / "there", *search[2:], tmp_path / "again")
     url = f"s3://{BUCKET}/clips/brook/{changed.name}"
     assert result.returncode == 1
