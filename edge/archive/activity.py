@@ -66,15 +66,21 @@ class Activity:
 
 
 def activity_of(
-    folder: Path, *, labels: frozenset[str] | None = None, since: datetime | None = None
+    folder: Path,
+    *,
+    labels: frozenset[str] | None = None,
+    since: datetime | None = None,
+    bundle: str | None = None,
 ) -> Activity:
     """Return the activity in the dataset at `folder`: of `labels`, None: of all species.
 
-    Only the time from `since` on counts.
+    Only the time from `since` on counts. Raises `ConfigError` where several bundles have heard it
+    and none is chosen by `bundle`.
     """
     from_us = None if since is None else _microseconds(since)
-    files = heard_files(folder, FILE_COLUMNS)
-    detections = _wanted(detections_of(folder, files, DETECTION_COLUMNS), labels)
+    files = heard_files(folder, FILE_COLUMNS, bundle=bundle)
+    detections = detections_of(folder, files, DETECTION_COLUMNS, bundle=bundle)
+    detections = _wanted(detections, labels)
     local = _LocalHours()
     hours, seconds = _effort(files, local, from_us)
     names, of, at = _events(detections, local, from_us)

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from edge.archive.command import archive_command
-from edge.archive.options import DATASET, SINCE, SPECIES
+from edge.archive.options import BUNDLE, DATASET, SINCE, SPECIES
 from edge.replay.options import judging_options
 from edge.terminal import aside, printable, warn
 
@@ -54,26 +54,33 @@ def rescore_command(*, dataset: Path, out: Path, **options: Any) -> None:
     metavar="PICTURE",
     help="Draw it instead, as a calendar of hours: a .png, .jpg, .svg or .pdf.",
 )
+@BUNDLE
 @SPECIES
 @SINCE
 def activity_command(
-    *, dataset: Path, plot: str | None, species: tuple[str, ...], since: str | None
+    *,
+    dataset: Path,
+    plot: str | None,
+    bundle: str | None,
+    species: tuple[str, ...],
+    since: str | None,
 ) -> None:
     """Show which species was heard when, for each hour that was heard."""
     from edge.archive.activity import activity_of
     from edge.archive.activity_table import activity_lines
-    from edge.archive.dataset import check_version
     from edge.archive.export import chosen_labels, parse_since
+    from edge.archive.manifest import chosen_bundle
     from edge.archive.origin import read_origin
     from edge.archive.parquet import check_installed
 
     check_installed()
-    check_version(dataset, key="DATASET")
-    made_by = read_origin(dataset, key="DATASET")
+    chosen = chosen_bundle(dataset, bundle)
+    made_by = read_origin(dataset, key="DATASET", bundle=chosen)
     activity = activity_of(
         dataset,
         labels=chosen_labels(species, made_by),
         since=None if since is None else parse_since(since),
+        bundle=chosen,
     )
     if plot is None:
         for line in activity_lines(activity, name=made_by.common_name):
@@ -144,20 +151,35 @@ def search_command(**options: Any) -> None:
     help="Form of the output; CSV has no examples.",
 )
 @click.option("--out", metavar="FILE", help="File to write instead of standard output.")
+@click.option(
+    "--bundle-a",
+    metavar="DIGEST",
+    help="Bundle whose detections in A are meant, where several have heard it.",
+)
+@click.option("--bundle-b", metavar="DIGEST", help="The same of B.")
 def compare_command(
-    *, first: Path, second: Path, examples: int, form: str, out: str | None
+    *,
+    first: Path,
+    second: Path,
+    bundle_a: str | None,
+    bundle_b: str | None,
+    examples: int,
+    form: str,
+    out: str | None,
 ) -> None:
     """Show what differs in B from A, two datasets of the same recordings: per species and month."""
     from edge.archive.compare import compare
     from edge.archive.compare_lines import comparison_lines, write_comparison_csv
-    from edge.archive.dataset import check_version
+    from edge.archive.manifest import chosen_bundle
     from edge.archive.parquet import check_installed
     from edge.replay.output import text_output
 
     check_installed()
-    for dataset, key in ((first, "A"), (second, "B")):
-        check_version(dataset, key=key)
-    comparison = compare(first, second)
+    bundles = (
+        chosen_bundle(first, bundle_a, key="A", option="--bundle-a"),
+        chosen_bundle(second, bundle_b, key="B", option="--bundle-b"),
+    )
+    comparison = compare(first, second, bundles=bundles)
     with text_output(out) as stream:
         if form == "csv":
             write_comparison_csv(stream, comparison)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from edge.archive.options import DATASET, SINCE, SPECIES
+from edge.archive.options import BUNDLE, DATASET, SINCE, SPECIES
 from edge.archive.schema import PRECISIONS
 from edge.replay.options import export_options, model_options
 from edge.terminal import aside, printable, warn
@@ -66,6 +66,9 @@ def archive_command() -> None:
     help="Hear with the workers of this Dask scheduler, e.g. tcp://host:8786, not with --workers.",
 )
 @click.option("--again", is_flag=True, help="Try again what is in quarantine, too.")
+@click.option(
+    "--mix", is_flag=True, help="Hear into a dataset of another bundle, whose detections stay."
+)
 @model_options
 def hear_command(
     *,
@@ -73,6 +76,7 @@ def hear_command(
     out: Path,
     workers: int,
     scheduler: str | None,
+    mix: bool,
     **options: Any,
 ) -> None:
     """Hear what is not in DATASET yet, has changed or failed.
@@ -93,7 +97,7 @@ def hear_command(
     for note in given.found.notes():
         warn(note)
     job = ArchiveJob(replayer, out, remote=given.remote, keeps=keeps, **chosen)
-    summary = job.run(given.found.recordings, workers=workers, scheduler=scheduler)
+    summary = job.run(given.found.recordings, workers=workers, scheduler=scheduler, mix=mix)
     aside(f"{out}: {summary}")
     for licence in replayer.licences:
         aside(licence)
@@ -117,13 +121,14 @@ def _settings(options: dict[str, Any], keeps: Keeps) -> ReplaySettings:
 
 @archive_command.command("status")
 @DATASET
-def status_command(dataset: Path) -> None:
+@BUNDLE
+def status_command(dataset: Path, bundle: str | None) -> None:
     """Say what is in a dataset, also while it is being filled."""
     from edge.archive.parquet import check_installed
     from edge.archive.status import status_lines
 
     check_installed()
-    for line in status_lines(dataset):
+    for line in status_lines(dataset, bundle=bundle):
         click.echo(printable(line))
 
 
@@ -137,6 +142,7 @@ def status_command(dataset: Path) -> None:
     show_default=True,
     help="Form of the output, as `edge replay` has it.",
 )
+@BUNDLE
 @SPECIES
 @SINCE
 @click.option(
@@ -147,11 +153,9 @@ def status_command(dataset: Path) -> None:
 @export_options
 def export_command(*, dataset: Path, since: str | None, **options: Any) -> None:
     """Write the detections of DATASET for other programs: all, or those that are wanted."""
-    from edge.archive.dataset import check_version
     from edge.archive.export import Export, ExportChoice, parse_since
     from edge.archive.parquet import check_installed
 
     check_installed()
-    check_version(dataset, key="DATASET")
     choice = ExportChoice(since=None if since is None else parse_since(since), **options)
     Export(dataset, choice).write()

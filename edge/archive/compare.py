@@ -73,13 +73,19 @@ class Comparison:
     examples: dict[tuple[str, Kind], list[Example]]
 
 
-def compare(first: Path, second: Path) -> Comparison:
-    """Return what differs in the dataset `second` from `first`."""
-    files = [heard_files(folder, ["path"]) for folder in (first, second)]
+def compare(
+    first: Path, second: Path, *, bundles: tuple[str | None, str | None] = (None, None)
+) -> Comparison:
+    """Return what differs in the dataset `second` from `first`.
+
+    Where several have heard one of them, `bundles` say whose detections are meant.
+    """
+    sides = list(zip((first, second), bundles, strict=True))
+    files = [heard_files(folder, ["path"], bundle=bundle) for folder, bundle in sides]
     paths = [set(table["path"].to_pylist()) for table in files]
     both = paths[0] & paths[1]
-    pairs = zip((first, second), files, strict=True)
-    found = [_by_path(folder, table, both) for folder, table in pairs]
+    pairs = zip(sides, files, strict=True)
+    found = [_by_path(folder, table, both, bundle) for (folder, bundle), table in pairs]
     tally = _Tally()
     for path in sorted(map(str, found[0].keys() | found[1].keys())):
         before, after = (some.get(path, []) for some in found)
@@ -155,14 +161,16 @@ def _best(some: Sequence[Example]) -> list[Example]:
     return sorted(some, key=lambda e: (-e.score, e.path, e.start_s))[:MOST_EXAMPLES]
 
 
-def _by_path(folder: Path, files: pa.Table, both: set[object]) -> dict[str, list[Row]]:
+def _by_path(
+    folder: Path, files: pa.Table, both: set[object], bundle: str | None
+) -> dict[str, list[Row]]:
     """Return the detections in recordings that both have, of each by their starts."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
     wanted = pa.array(sorted(map(str, both)), pa.string())
     shared = files.filter(pc.field("path").isin(wanted))
-    table = detections_of(folder, shared, COLUMNS).sort_by(
+    table = detections_of(folder, shared, COLUMNS, bundle=bundle).sort_by(
         [("path", "ascending"), ("start_s", "ascending"), ("end_s", "ascending")]
     )
     rows = table.to_pylist()

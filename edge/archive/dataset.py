@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
@@ -12,23 +11,27 @@ from pathlib import Path
 
 from edge.archive.fingerprint import Fingerprint, fingerprint_in
 from edge.archive.keeping import Keeps
+from edge.archive.manifest import (
+    MANIFEST,
+    OTHER,
+    check_version,
+    kept_in,
+    makers_of,
+    settle_maker,
+)
 from edge.archive.parquet import Row
 from edge.archive.parts import Parts
 from edge.archive.rows import Heard, Status
-from edge.archive.schema import SCHEMA_VERSION
-from edge.bundle.strictjson import read_json
 from edge.errors import ConfigError
-from edge.files import make_folder, write_whole
+from edge.files import make_folder
 from edge.store.lock import holder_of, sole_user
 
 __all__ = ["Dataset", "Known", "check_version", "dataset_at", "holder", "kept_in"]
 
-MANIFEST = "dataset.json"
 LOCK = "job"
 # What a kill may cost: a hundredth of the time so far or, on a slow disk, twenty times what writing
 # takes; a minute at most.
 SHARE, WRITES, MOST_S, MOST_BYTES = 0.01, 20.0, 60.0, 150_000_000
-OTHER = "choose another --out for a new dataset beside it"
 TO_WAIT = "wait until it is done, or choose another --out"
 
 
@@ -52,19 +55,22 @@ def dataset_at(
     made_by: dict[str, object],
     keeps: Keeps,
     *,
+    mix: bool = False,
     now_s: Callable[[], float] = time.monotonic,
 ) -> Iterator[Dataset]:
     """Hold the dataset at `folder` for this process; it is made where nothing is.
 
-    What was heard is in it when the block ends, also by a signal. Raises `ConfigError` where
-    something else is there, a dataset `made_by` others or of another version, one that `keeps`
-    other tables, or a process that has it.
+    What was heard is in it when the block ends, also by a signal. With `mix`, it may be one that
+    other bundles have heard. Raises `ConfigError` where something else is there, a dataset
+    `made_by` others or of another version, one that `keeps` other tables, or a process that has it.
     """
     _check_place(folder)
     make_folder(folder)
     with sole_user(folder / LOCK, key="--out", value=folder, suggestion=TO_WAIT):
-        _check_maker(folder, made_by, keeps)
-        dataset = Dataset(folder, keeps, now_s)
+        settle_maker(folder, made_by, keeps, mix=mix)
+        several = len(makers_of(folder, key="--out")) > 1
+        bundle = str(made_by.get("bundle")) if several else None
+        dataset = Dataset(folder, keeps, now_s, bundle=bundle)
         try:
             yield dataset
         except Exception:
@@ -76,12 +82,26 @@ def dataset_at(
 
 
 class Dataset:
-    """What was heard, and what is added to it; not thread-safe. See `dataset_at`."""
+    """What was heard, and what is added to it; not thread-safe. See `dataset_at`.
 
-    def __init__(self, folder: Path, keeps: Keeps, now_s: Callable[[], float]) -> None:
+    Where several bundles have heard it, it is what `bundle` has; no part has rows of two.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        keeps: Keeps,
+        now_s: Callable[[], float],
+        *,
+        bundle: str | None = None,
+    ) -> None:
         self._parts = Parts(folder, keeps)
         self._parts.make()
-        self.known = {row["path"]: Known.of(row, part) for part, row in self._parts.mend()}
+        self.known = {
+            row["path"]: Known.of(row, part)
+            for part, row in self._parts.mend()
+            if bundle is None or row["bundle"] == bundle
+        }
         self._pending: list[Heard] = []
         self._pending_bytes = 0
         self._now_s = now_s
@@ -121,25 +141,6 @@ def holder(folder: Path) -> str | None:
     return holder_of(folder / LOCK)
 
 
-def check_version(folder: Path, *, key: str) -> dict[str, object]:
-    """Return what a dataset was made by; raises `ConfigError` of `key` for what is none."""
-    if not (folder / MANIFEST).is_file():
-        raise ConfigError("is no dataset of `edge archive hear`", key=key, value=folder)
-    found = read_json(folder / MANIFEST)
-    version, made_by = found.get("schema_version"), found.get("made_by")
-    if version != SCHEMA_VERSION:
-        reason = f"has schema version {version}, and this program has {SCHEMA_VERSION}"
-        raise ConfigError(reason, key=key, value=folder, suggestion=OTHER)
-    if not isinstance(made_by, dict):
-        raise ConfigError(f"{MANIFEST} does not say what made it", key=key, value=folder)
-    return made_by
-
-
-def kept_in(folder: Path) -> Keeps:
-    """Return which further tables the dataset at `folder` has."""
-    return Keeps.parse(read_json(folder / MANIFEST).get("keeps"))
-
-
 def _check_place(folder: Path) -> None:
     if folder.exists() and not folder.is_dir():
         raise ConfigError("is a file, and a dataset is a folder", key="--out", value=folder)
@@ -149,23 +150,3 @@ def _check_place(folder: Path) -> None:
             raise ConfigError(
                 "has files in it that are no dataset", key="--out", value=folder, suggestion=OTHER
             )
-
-
-def _check_maker(folder: Path, made_by: dict[str, object], keeps: Keeps) -> None:
-    """See that a dataset was made by the same, or write down by what it is made."""
-    if not (folder / MANIFEST).exists():
-        content = {
-            "schema_version": SCHEMA_VERSION,
-            "made_by": made_by,
-            "keeps": keeps.as_mapping(),
-        }
-        write_whole(folder / MANIFEST, json.dumps(content, indent=2) + "\n", durable=True)
-        return
-    before = check_version(folder, key="--out")
-    for name, value in made_by.items():
-        if before.get(name) != value:
-            was, now = (f"{str(given)[:12]}" for given in (before.get(name), value))
-            reason = f"was made with another {name.replace('_', ' ')} ({was}, not {now})"
-            raise ConfigError(reason, key="--out", value=folder, suggestion=OTHER)
-    if (kept := kept_in(folder)) != keeps:
-        raise ConfigError(f"keeps {kept}, not {keeps}", key="--out", value=folder, suggestion=OTHER)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.archive.dataset import kept_in
+from edge.archive.manifest import kept_in
 from edge.archive.reading import column_files, heard_files, vectors_of
 from edge.types import Array
 

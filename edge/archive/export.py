@@ -9,6 +9,7 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import TextIO
 
+from edge.archive.manifest import chosen_bundle
 from edge.archive.origin import read_origin
 from edge.archive.stored import StoredRecordings
 from edge.bundle.precision import LeastScores
@@ -73,6 +74,7 @@ class ExportChoice:
     per_file: bool = False
     overwrite: bool = False
     resume: bool = False
+    bundle: str | None = None
     top: int | None = None
     species: tuple[str, ...] = ()
     since: datetime | None = None
@@ -107,9 +109,10 @@ class Export:
 
     def __init__(self, folder: Path, choice: ExportChoice) -> None:
         self._choice = choice
-        self._made_by = read_origin(folder, key="DATASET")
+        bundle = chosen_bundle(folder, choice.bundle)
+        self._made_by = read_origin(folder, key="DATASET", bundle=bundle)
         self._wanted = _wanted(choice, self._made_by)
-        self._stored = StoredRecordings(folder, self._made_by)
+        self._stored = StoredRecordings(folder, self._made_by, bundle=bundle)
 
     def write(self) -> None:
         """Write it: into one output, or one for each recording."""

@@ -96,10 +96,12 @@ class ArchiveJob:
         *,
         workers: int = 1,
         scheduler: str | None = None,
+        mix: bool = False,
     ) -> Summary:
         """Hear what is not in the dataset, has changed, or failed; a failure ends nothing else.
 
         It is heard by so many `workers` of this machine, or by those of a `scheduler` elsewhere.
+        With `mix`, the dataset may be one that other bundles have heard: their rows stay.
         Raises `ConfigError` for a dataset that cannot take it, `BackendError` when no process can
         begin, `UserError` when the scheduler goes away, OSError when the dataset cannot be written.
         """
@@ -107,7 +109,7 @@ class ArchiveJob:
         with (
             # Before the dataset: on a signal, what was heard is written first.
             self._cluster(job, workers, scheduler) as cluster,
-            dataset_at(self._out, self._made_by, self._keeps) as dataset,
+            dataset_at(self._out, self._made_by, self._keeps, mix=mix) as dataset,
             archive_progress(len(recordings), self._summary) as report,
         ):
             write_origin(self._out, self._replayer.provenance)

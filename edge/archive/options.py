@@ -6,9 +6,15 @@ from pathlib import Path
 
 import click
 
-__all__ = ["DATASET", "SINCE", "SPECIES"]
+__all__ = ["BUNDLE", "DATASET", "SINCE", "SPECIES"]
 
 DATASET = click.argument("dataset", type=click.Path(path_type=Path), metavar="DATASET")
+BUNDLE = click.option(
+    "--bundle",
+    metavar="DIGEST",
+    help="Bundle whose detections are meant, by how its digest begins, where several have heard "
+    "DATASET.",
+)
 SPECIES = click.option(
     "--species",
     metavar="NAME",

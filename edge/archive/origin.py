@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from edge.archive.manifest import makers_of
 from edge.archive.parquet import Row
 from edge.bundle import Label
 from edge.bundle.mapping import from_mapping
@@ -26,7 +27,8 @@ ORIGIN = "bundle.json"
 
 def write_origin(folder: Path, provenance: Provenance) -> None:
     """Write into the dataset at `folder` what made it, where that is not there yet."""
-    if (folder / ORIGIN).exists():
+    file = _file(folder, provenance.bundle, key="--out")
+    if file.exists():
         return
     calibration = provenance.calibration
     content = {
@@ -35,18 +37,18 @@ def write_origin(folder: Path, provenance: Provenance) -> None:
         "bundles": [part.as_mapping() for part in provenance.parts],
         "calibration": None if calibration is None else calibration.as_mapping(),
     }
-    write_whole(folder / ORIGIN, json.dumps(content, ensure_ascii=False) + "\n", durable=True)
+    write_whole(file, json.dumps(content, ensure_ascii=False) + "\n", durable=True)
 
 
-def read_origin(folder: Path, *, key: str) -> Provenance:
+def read_origin(folder: Path, *, key: str, bundle: str | None = None) -> Provenance:
     """Return what made the dataset at `folder`, but for what each recording says itself.
 
-    Raises `ConfigError` of `key` where that is missing or damaged.
+    Of several bundles it is that one. Raises `ConfigError` of `key` where it is missing or damaged.
     """
-    file = folder / ORIGIN
+    file = folder / ORIGIN if bundle is None else _file(folder, bundle, key=key)
     if not file.is_file():
         raise ConfigError(
-            f"has no {ORIGIN} with the names of its labels",
+            f"has no {file.name} with the names of its labels",
             key=key,
             value=folder,
             suggestion="`edge archive hear` writes it, with the bundle that made the dataset",
@@ -55,7 +57,13 @@ def read_origin(folder: Path, *, key: str) -> Provenance:
     try:
         return _parsed(found, file)
     except (SpecError, KeyError, TypeError) as exc:
-        raise ConfigError(f"{ORIGIN} is damaged ({exc})", key=key, value=folder) from exc
+        raise ConfigError(f"{file.name} is damaged ({exc})", key=key, value=folder) from exc
+
+
+def _file(folder: Path, bundle: str, *, key: str) -> Path:
+    """Return the file of a bundle: the first one that has heard a dataset has the plain name."""
+    first = makers_of(folder, key=key)[0].get("bundle")
+    return folder / (ORIGIN if bundle == first else f"bundle-{bundle}.json")
 
 
 def origin_of(made_by: Provenance, file: Row) -> Provenance:

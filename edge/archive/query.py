@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from edge.archive.dataset import kept_in
+from edge.archive.manifest import kept_in
 from edge.archive.reading import column_files, columns_of, detections_of, heard_files, vectors_of
 from edge.bundle.reading import load_bundles
 from edge.detect.engines import load_models

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edge.archive.manifest import chosen_bundle
 from edge.errors import ConfigError
 from edge.types import Array
 
@@ -42,28 +43,40 @@ def column_files(folder: Path, table: str) -> list[Path]:
     return sorted((folder / table).rglob("*.parquet"))
 
 
-def read_columns(folder: Path, table: str, columns: Sequence[str]) -> pa.Table:
-    """Return columns of a table of the dataset at `folder`; what is damaged counts as missing."""
+def read_columns(
+    folder: Path, table: str, columns: Sequence[str], *, bundle: str | None = None
+) -> pa.Table:
+    """Return columns of a table of the dataset at `folder`; what is damaged counts as missing.
+
+    The rows are those of one bundle: raises `ConfigError` where several have heard the dataset and
+    none is named.
+    """
     import pyarrow as pa
-
-    with ThreadPoolExecutor(THREADS) as pool:
-        found = pool.map(partial(columns_of, columns=columns), column_files(folder, table))
-        return pa.concat_tables([one for one in found if one is not None])
-
-
-def heard_files(folder: Path, columns: Sequence[str]) -> pa.Table:
-    """Return columns of `files` of all recordings that were heard."""
     import pyarrow.compute as pc
 
-    files = read_columns(folder, "files", [*columns, "status"])
+    chosen = chosen_bundle(folder, bundle)
+    names = [*columns] if chosen is None else [*columns, "bundle"]
+    with ThreadPoolExecutor(THREADS) as pool:
+        found = pool.map(partial(columns_of, columns=names), column_files(folder, table))
+        whole = pa.concat_tables([one for one in found if one is not None])
+    return whole if chosen is None else whole.filter(pc.field("bundle") == chosen)
+
+
+def heard_files(folder: Path, columns: Sequence[str], *, bundle: str | None = None) -> pa.Table:
+    """Return columns of `files` of all recordings that were heard; see `read_columns`."""
+    import pyarrow.compute as pc
+
+    files = read_columns(folder, "files", [*columns, "status"], bundle=bundle)
     return files.filter(pc.field("status") == "heard")
 
 
-def detections_of(folder: Path, files: pa.Table, columns: Sequence[str]) -> pa.Table:
+def detections_of(
+    folder: Path, files: pa.Table, columns: Sequence[str], *, bundle: str | None = None
+) -> pa.Table:
     """Return columns of the detections in recordings whose paths are in `files`."""
     import pyarrow.compute as pc
 
-    found = read_columns(folder, "detections", ["path", *columns])
+    found = read_columns(folder, "detections", ["path", *columns], bundle=bundle)
     # A killed job leaves detections without their recording.
     return found.filter(pc.is_in(found["path"], value_set=files["path"].combine_chunks()))
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from edge.archive.dataset import check_version, kept_in
 from edge.archive.hit_clips import write_clips
 from edge.archive.hit_formats import hit_lines, write_hits_csv, write_hits_raven
 from edge.archive.hits import Hit, apart, hits_of
+from edge.archive.manifest import check_version, kept_in
 from edge.archive.nearest import nearest
 from edge.archive.query import embedding_of_clip, embedding_of_detection
 from edge.archive.reading import refuse_without_embeddings

@@ -3,48 +3,74 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from edge.archive.dataset import check_version, holder
+from edge.archive.dataset import holder
+from edge.archive.manifest import Maker, chosen_bundle, makers_of
 from edge.archive.parquet import Row
 from edge.archive.parts import Parts
 
 __all__ = ["status_lines"]
 
 MOST_SHOWN = 20  # recordings that were not heard
-COLUMNS = ("path", "status", "reason", "audio_s", "judged_s", "missing_s", "detections", "unknowns")
+SUMMED = ("audio_s", "judged_s", "missing_s", "detections", "unknowns")
+COLUMNS = ("path", "status", "reason", "bundle", *SUMMED)
 
 
-def status_lines(folder: Path) -> Iterator[str]:
-    """Yield what a person wants to know; raises `ConfigError` for what is no dataset."""
-    made_by = check_version(folder, key="DATASET")
+def status_lines(folder: Path, *, bundle: str | None = None) -> Iterator[str]:
+    """Yield what a person wants to know, of each bundle that has heard the dataset or of one.
+
+    Raises `ConfigError` for what is no dataset.
+    """
+    makers = makers_of(folder, key="DATASET")
+    chosen = None if bundle is None else chosen_bundle(folder, bundle)
     who = holder(folder)
     yield f"dataset     {folder}, " + ("at rest" if who is None else f"being filled by {who}")
-    bundle, variant, hop_s = (made_by.get(name) for name in ("bundle", "variant", "hop_s"))
-    yield f"bundle      {str(bundle)[:12]} ({variant}), hop {hop_s} s"
-    statuses: Counter[str] = Counter()
-    sums: Counter[str] = Counter()
-    unheard = []
-    for row in _rows(folder):
-        statuses[row["status"]] += 1
-        sums.update({name: row[name] or 0 for name in COLUMNS[3:]})
-        if row["status"] != "heard":
-            unheard.append(f"{row['status']}: {row['reason']}")
-    counts = ", ".join(f"{count} {status}" for status, count in sorted(statuses.items()))
-    yield f"recordings  {counts or 'none yet'}"
-    hours = {name: sums[name] / 3600 for name in ("audio_s", "judged_s", "missing_s")}
-    yield (
-        f"audio       {hours['audio_s']:.2f} h, of which {hours['judged_s']:.2f} h judged; "
-        f"{hours['missing_s']:.2f} h missing"
-    )
-    yield f"detections  {sums['detections']}, of which {sums['unknowns']} unknown"
-    yield from unheard[:MOST_SHOWN]
-    if len(unheard) > MOST_SHOWN:
-        yield f"and {len(unheard) - MOST_SHOWN} more: the table files has them"
+    counts = _counted(folder, makers)
+    for made_by in makers:
+        digest, variant, hop_s = (made_by.get(name) for name in ("bundle", "variant", "hop_s"))
+        if chosen in (None, digest):
+            yield f"bundle      {str(digest)[:12]} ({variant}), hop {hop_s} s"
+            yield from counts[str(digest)].lines()
 
 
-def _rows(folder: Path) -> Iterator[Row]:
+def _counted(folder: Path, makers: Sequence[Maker]) -> dict[str, _Counts]:
+    """Return what each bundle has heard, by its digest."""
+    counts = {str(maker.get("bundle")): _Counts() for maker in makers}
+    only = next(iter(counts.values())) if len(makers) == 1 else None
     parts = Parts(folder)
     for name in parts.names():
-        yield from parts.files(name, COLUMNS)
+        for row in parts.files(name, COLUMNS):
+            (only or counts[row["bundle"]]).add(row)
+    return counts
+
+
+@dataclass(kw_only=True)
+class _Counts:
+    """What was heard of some recordings, and which were not."""
+
+    statuses: Counter[str] = field(default_factory=Counter)
+    sums: Counter[str] = field(default_factory=Counter)
+    unheard: list[str] = field(default_factory=list)
+
+    def add(self, row: Row) -> None:
+        self.statuses[row["status"]] += 1
+        self.sums.update({name: row[name] or 0 for name in SUMMED})
+        if row["status"] != "heard":
+            self.unheard.append(f"{row['status']}: {row['reason']}")
+
+    def lines(self) -> Iterator[str]:
+        sums, unheard = self.sums, self.unheard
+        counts = ", ".join(f"{count} {status}" for status, count in sorted(self.statuses.items()))
+        yield f"recordings  {counts or 'none yet'}"
+        hours = {name: sums[name] / 3600 for name in ("audio_s", "judged_s", "missing_s")}
+        yield (
+            f"audio       {hours['audio_s']:.2f} h, of which {hours['judged_s']:.2f} h judged; "
+            f"{hours['missing_s']:.2f} h missing"
+        )
+        yield f"detections  {sums['detections']}, of which {sums['unknowns']} unknown"
+        yield from unheard[:MOST_SHOWN]
+        if len(unheard) > MOST_SHOWN:
+            yield f"and {len(unheard) - MOST_SHOWN} more: the table files has them"

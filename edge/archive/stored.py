@@ -9,6 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Literal, get_args
 
+from edge.archive.manifest import chosen_bundle
 from edge.archive.origin import origin_of
 from edge.archive.parquet import Row
 from edge.archive.parts import Parts
@@ -30,16 +31,19 @@ SYNCED = "option"
 class StoredRecordings:
     """What was heard in each recording of a dataset, in the order of their paths.
 
-    `paths` are those of all recordings, also of such that could not be heard.
+    `paths` are those of all recordings, also of such that could not be heard. Raises `ConfigError`
+    where several bundles have heard it and none is chosen by `bundle`.
     """
 
-    def __init__(self, folder: Path, made_by: Provenance) -> None:
+    def __init__(self, folder: Path, made_by: Provenance, *, bundle: str | None = None) -> None:
+        chosen = chosen_bundle(folder, bundle)
         self._made_by = made_by
         self._parts = Parts(folder)
         self._places = {
             row["path"]: (name, row["status"] == "heard")
             for name in self._parts.names()
-            for row in self._parts.files(name, ["path", "status"])
+            for row in self._parts.files(name, ["path", "status", "bundle"])
+            if chosen is None or row["bundle"] == chosen
         }
         self.paths = sorted(self._places, key=lambda path: path.split(os.sep))
         self._part = lru_cache(maxsize=PARTS_AT_HAND)(self._read)
