@@ -14,7 +14,10 @@ import pytest
 PACKAGES = ("edge", "train", "deploy")
 BUNDLE_NEEDS = {"numpy", "scipy", "bottleneck", "cryptography"}  # the last for keys only
 # What all packages share beside the bundle: there is one of each, and none knows the others' rooms.
-SHARED = ("edge.errors", "edge.extras", "edge.files", "edge.strictyaml", "edge.terminal")
+SHARED = (
+    *("edge.errors", "edge.extras", "edge.files", "edge.scheduler", "edge.strictyaml"),
+    "edge.terminal",
+)
 # Modules of `deploy/importing` that make graphs.
 IMPORTING = (
     *("birdnet_classifier", "dense", "layers", "onnx_file", "onnx_graph", "onnx_network"),
@@ -34,6 +37,7 @@ MAY_IMPORT: dict[str, dict[str, str]] = {
     "edge": {
         "strictyaml": "errors",
         "types": "signal",
+        "scheduler": "errors extras",
         "section": "errors",
         "terminal": "errors",
         "bundle": "errors files",
@@ -59,8 +63,8 @@ MAY_IMPORT: dict[str, dict[str, str]] = {
             "terminal types wire wire_parts"
         ),
         "archive": (
-            "bundle clock detect errors extras files models provenance replay signal sources "
-            "store terminal types"
+            "bundle clock detect errors extras files models provenance replay scheduler signal "
+            "sources store terminal types"
         ),
         "page": (
             "archive bundle clock config errors extras files provenance replay signal sources "

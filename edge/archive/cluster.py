@@ -11,13 +11,11 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from edge.archive.remote import RemoteJob, refusal
-from edge.errors import ConfigError, UserError
-from edge.extras import how_to_install
+from edge.errors import ConfigError
+from edge.scheduler import check_installed, client_of, quieten
 
 __all__ = ["Cluster", "cluster_at", "local_cluster"]
 
-REACHED_S = 15.0  # within which a scheduler must answer
-FIRST_WORKER_S = 60.0
 CLOSED_S = 10.0
 COUNTED_S = 5.0
 LOCAL = {
@@ -84,12 +82,12 @@ class Cluster:
 @contextmanager
 def local_cluster(job: RemoteJob, *, workers: int) -> Iterator[Cluster]:
     """Give so many processes of this machine, each with one thread; they end with this one."""
-    _check_installed()
+    check_installed()
     with ExitStack() as stack:
         dask: Any = importlib.import_module("dask")
         stack.enter_context(dask.config.set(LOCAL))
         distributed: Any = importlib.import_module("distributed")
-        _quieten()
+        quieten()
         cluster = distributed.LocalCluster(
             n_workers=workers,
             threads_per_worker=1,
@@ -109,34 +107,8 @@ def cluster_at(address: str, job: RemoteJob) -> Iterator[Cluster]:
     Raises `ConfigError` where it cannot be reached, has no workers, or all of them run another
     version of this program.
     """
-    _check_installed()
-    distributed: Any = importlib.import_module("distributed")
-    _quieten()
-    try:
-        client = distributed.Client(address, timeout=REACHED_S, set_as_default=False)
-    except (OSError, ValueError, TimeoutError) as exc:
-        reason = f"no scheduler can be reached there ({exc})"
-        raise ConfigError(reason, key="--scheduler", value=address) from exc
-    with client:
-        try:
-            client.wait_for_workers(1, timeout=FIRST_WORKER_S)
-        except TimeoutError as exc:
-            reason = f"has had no worker for {FIRST_WORKER_S:.0f} s"
-            raise ConfigError(reason, key="--scheduler", value=address) from exc
+    with client_of(address) as client:
         yield Cluster(client, job, key=f"--scheduler = {address}")
-
-
-def _quieten() -> None:
-    """Leave it to this program to say, in its words, what is wrong with a cluster."""
-    for name in ("distributed", "distributed.client"):
-        logging.getLogger(name).setLevel(logging.CRITICAL + 1)
-
-
-def _check_installed() -> None:
-    try:
-        importlib.import_module("distributed")
-    except ImportError as exc:
-        raise UserError(f"edge archive needs distributed ({how_to_install('archive')})") from exc
 
 
 def _plugin(job: RemoteJob) -> Any:

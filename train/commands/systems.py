@@ -10,21 +10,18 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import multiprocessing
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from edge.bundle.strictjson import read_json
-from edge.errors import EdgeError, UserError
 from edge.files import write_whole
 from train.commands.build import calibrate_run, evaluate_run, export_run
 from train.commands.part import prepared_part
 from train.commands.plan import Plan, System
+from train.commands.sharing import Sharing, shared
 from train.corpus.corpus import Corpus, read_corpus
 from train.export.size import multiply_adds, parameters
 from train.export.windows import write_windows
@@ -70,14 +67,17 @@ class SystemResult:
 
 
 def train_systems(
-    plan: Plan, data: Path, *, out: Path, runs: int, jobs: int, say: Callable[[str], None]
+    plan: Plan, data: Path, *, out: Path, runs: int, sharing: Sharing, say: Callable[[str], None]
 ) -> list[SystemResult]:
-    """Train what is missing, `jobs` at once with one thread each.
+    """Train what is missing, as it is shared out, with one thread each.
 
     Returns the results of every system, in the plan's order. Raises the first failure when the
     systems beside it are done.
     """
-    corpus = prepared_part(plan, data, out, workers=jobs, say=say)
+    plan, out = dataclasses.replace(plan, file=plan.file.absolute()), out.absolute()
+    corpus = prepared_part(plan, data, out, workers=sharing.jobs, say=say)
+    everything = (plan.file, out / "corpus", *(r.path for r in corpus.recordings[:1]))
+    sharing = dataclasses.replace(sharing, sees=everything)
     todo = [
         (system, seed)
         for seed in range(runs)
@@ -88,36 +88,22 @@ def train_systems(
     while todo:  # a system that goes on from another waits for it
         waiting = {(plan.recipe(system, seed=0).name, seed) for system, seed in todo}
         ready = [(system, seed) for system, seed in todo if (system.after, seed) not in waiting]
-        for result in train_all(plan, ready, out, jobs):
+        for result in train_all(plan, ready, out, sharing):
             say(f"{result.system}, seed {result.seed}: macro F1 {result.macro_f1['value']}")
         todo = [one for one in todo if one not in ready]
     return read_results(plan, out)
 
 
 def train_all(
-    plan: Plan, todo: Sequence[tuple[System, int]], out: Path, jobs: int
+    plan: Plan, todo: Sequence[tuple[System, int]], out: Path, sharing: Sharing
 ) -> Iterator[SystemResult]:
     """Yield results as they are finished; raises the first failure when all others are done."""
     failed: list[BaseException] = []
-    if jobs == 1:
-        for system, seed in todo:
-            try:
-                yield train_one(plan, system, seed, out)
-            except (EdgeError, OSError) as exc:
-                failed.append(exc)
-    else:
-        with ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn")) as pool:
-            futures = [pool.submit(train_one, plan, *one, out) for one in todo]
-            for future in as_completed(futures):
-                if (failure := future.exception()) is None:
-                    yield future.result()
-                else:
-                    failed.append(failure)
-    if failed and isinstance(failed[0], BrokenProcessPool):
-        raise UserError(
-            f"{out}: a process died, perhaps for lack of memory; run the same command again, with "
-            "fewer --jobs"
-        )
+    for outcome in shared(train_one, [(plan, *one, out) for one in todo], sharing):
+        if isinstance(outcome, BaseException):
+            failed.append(outcome)
+        else:
+            yield outcome
     if failed:
         raise failed[0]
 

@@ -50,6 +50,13 @@ JOBS = click.option(
     show_default=True,
     help="Systems trained at once, with one thread each.",
 )
+SCHEDULER = click.option(
+    "--scheduler",
+    default="",
+    metavar="ADDRESS",
+    help="Train on the workers of this Dask scheduler, such as tcp://host:8786, which see the same "
+    "folders.",
+)
 
 
 @click.command()
@@ -58,15 +65,18 @@ JOBS = click.option(
 @OUT
 @RUNS
 @JOBS
-def systems(data: Path, plan: Path, out: Path, runs: int, jobs: int) -> None:
+@SCHEDULER
+def systems(data: Path, plan: Path, out: Path, runs: int, jobs: int, scheduler: str) -> None:
     """Train every system of a plan alike.
 
     Interrupted, the same command goes on. Then: edge-train systems-table.
     """
     from train.commands.plan import load_plan
+    from train.commands.sharing import Sharing
     from train.commands.systems import train_systems
 
-    results = train_systems(load_plan(plan), data, out=out, runs=runs, jobs=jobs, say=aside)
+    sharing = Sharing(jobs=jobs, scheduler=scheduler)
+    results = train_systems(load_plan(plan), data, out=out, runs=runs, sharing=sharing, say=aside)
     following = f"edge-train systems-table --plan {plan} --out {out}"
     click.echo(f"{out}: {len(results)} runs; next: {following}")
 
@@ -98,7 +108,10 @@ def table(plan: Path, out: Path, runs: int) -> None:
 @click.option("--full", is_flag=True, help="The paper's own budgets: days, or a large GPU.")
 @RUNS
 @JOBS
-def paper(plan: Path, data: Path, out: Path, full: bool, runs: int, jobs: int) -> None:
+@SCHEDULER
+def paper(
+    plan: Path, data: Path, out: Path, full: bool, runs: int, jobs: int, scheduler: str
+) -> None:
     """Do the experiments of a paper, PLAN of config/papers, on recordings that you have.
 
     Prints what the paper reports beside what its systems give here. Interrupted, the same command
@@ -106,10 +119,11 @@ def paper(plan: Path, data: Path, out: Path, full: bool, runs: int, jobs: int) -
     """
     from train.commands.paper_table import write_paper
     from train.commands.plan import load_plan
+    from train.commands.sharing import Sharing
     from train.commands.systems import train_systems
 
-    loaded = load_plan(plan, full=full)
-    train_systems(loaded, data, out=out, runs=runs, jobs=jobs, say=aside)
+    loaded, sharing = load_plan(plan, full=full), Sharing(jobs=jobs, scheduler=scheduler)
+    train_systems(loaded, data, out=out, runs=runs, sharing=sharing, say=aside)
     click.echo(write_paper(loaded, out))
 
 

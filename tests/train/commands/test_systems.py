@@ -23,6 +23,7 @@ from tests.support.real_tensorrt import built
 from tests.train.command_line import edge_train
 from tests.train.tones import RATE_HZ, SPECIES, song, write_collection
 from train.commands.plan import Plan, load_plan
+from train.commands.sharing import Sharing
 from train.commands.systems import read_results, train_all, train_one
 from train.corpus.corpus import read_corpus
 
@@ -287,7 +288,7 @@ def test_a_system_that_fails_does_not_stop_the_others(plan: Plan, trained: Path)
     todo = [(failing, 0), (sound, 0)]
     finished: list[str] = []
     with pytest.raises(ConfigError, match=r"missing\.yaml"):
-        finished.extend(result.recipe for result in train_all(plan, todo, trained, jobs=1))
+        finished.extend(result.recipe for result in train_all(plan, todo, trained, Sharing()))
     assert finished == ["s2-cnn1-knn"]
 
 

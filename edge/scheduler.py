@@ -1,0 +1,54 @@
+"""The scheduler of a cluster of Dask's `distributed` that is there already."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from edge.errors import ConfigError, UserError
+from edge.extras import how_to_install
+
+__all__ = ["check_installed", "client_of", "quieten"]
+
+REACHED_S = 15.0  # within which a scheduler must answer
+FIRST_WORKER_S = 60.0
+
+
+@contextmanager
+def client_of(address: str) -> Iterator[Any]:
+    """Give a client of the scheduler at `address`, which has workers.
+
+    Raises `ConfigError` where it cannot be reached or has none.
+    """
+    check_installed()
+    distributed: Any = importlib.import_module("distributed")
+    quieten()
+    try:
+        client = distributed.Client(address, timeout=REACHED_S, set_as_default=False)
+    except (OSError, ValueError, TimeoutError) as exc:
+        reason = f"no scheduler can be reached there ({exc})"
+        raise ConfigError(reason, key="--scheduler", value=address) from exc
+    with client:
+        try:
+            client.wait_for_workers(1, timeout=FIRST_WORKER_S)
+        except TimeoutError as exc:
+            reason = f"has had no worker for {FIRST_WORKER_S:.0f} s"
+            raise ConfigError(reason, key="--scheduler", value=address) from exc
+        yield client
+
+
+def quieten() -> None:
+    """Leave it to this program to say, in its words, what is wrong with a cluster."""
+    for name in ("distributed", "distributed.client"):
+        logging.getLogger(name).setLevel(logging.CRITICAL + 1)
+
+
+def check_installed() -> None:
+    """Raise `UserError` where `distributed` is missing."""
+    try:
+        importlib.import_module("distributed")
+    except ImportError as exc:
+        raise UserError(f"workers need distributed ({how_to_install('archive')})") from exc
