@@ -16,7 +16,7 @@ from edge.page.access import Access, guard
 from edge.page.clips import may_have_clip
 from edge.page.dates import is_date
 from edge.page.here import Here, here, here_at
-from edge.page.place import Place
+from edge.page.place import Shown
 
 if TYPE_CHECKING:
     from edge.page.dataset.lab import Lab
@@ -58,7 +58,7 @@ class DayConverter(BaseConverter):
 
 
 def create_app(
-    place: Place | Lab,
+    place: Shown | Lab,
     *,
     access: Access,
     now: Callable[[], datetime] = lambda: datetime.now(timezone.utc),
@@ -71,7 +71,7 @@ def create_app(
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     app.jinja_env.auto_reload = False
     guard(app, access)
-    if isinstance(place, Place):
+    if isinstance(place, Shown):
         app.extensions["edge"] = here_at(place, now=now)
         app.context_processor(lambda: {"lab": None})
     else:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta, timezone
 
 from edge.clock import rfc3339
-from edge.page.place import Place
+from edge.page.place import Shown
 from edge.store.dating import UNDATABLE, time_of
 
 __all__ = ["Day", "Hour", "Minute", "day_of", "utc_of"]
@@ -98,7 +98,7 @@ class Day:
         return sum(hour.heard_s for hour in self.hours)
 
 
-def day_of(db: sqlite3.Connection, day: date, *, place: Place, now: datetime) -> Day:
+def day_of(db: sqlite3.Connection, day: date, *, place: Shown, now: datetime) -> Day:
     """Return what was heard on a day, as far as it is over `now`."""
     begin, end = place.midnight(day), place.midnight(day + timedelta(days=1))
     span = (rfc3339(begin), rfc3339(end))

@@ -14,7 +14,7 @@ from flask import current_app
 from edge.page.answers import Answers
 from edge.page.history import HeardHours
 from edge.page.pictures import Pictures
-from edge.page.place import Place
+from edge.page.place import Shown
 from edge.store.reading import reading
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ class Here:
     what it has.
     """
 
-    place: Place
+    place: Shown
     pictures: Pictures
     answers: Answers
     heard: HeardHours
@@ -44,7 +44,7 @@ class Here:
     totals: Callable[[], Totals] | None = None
 
 
-def here_at(place: Place, *, now: Callable[[], datetime]) -> Here:
+def here_at(place: Shown, *, now: Callable[[], datetime]) -> Here:
     """Return what there is at the place of a recorder."""
 
     def today() -> date:

@@ -13,7 +13,7 @@ from datetime import date, datetime, timedelta, timezone
 
 from edge.clock import rfc3339
 from edge.page.days import utc_of
-from edge.page.place import Place
+from edge.page.place import Shown
 
 __all__ = ["HeardHours", "LabelHistory", "SpeciesRow", "history_of", "species"]
 
@@ -91,7 +91,7 @@ def history_of(
     *,
     first: date,
     last: date,
-    place: Place,
+    place: Shown,
     known: HeardHours,
 ) -> LabelHistory:
     """Return how often a label was heard on the days from `first` to `last`."""
@@ -116,7 +116,7 @@ def history_of(
 
 
 def _heard_by_hour(
-    db: sqlite3.Connection, begin: datetime, end: datetime, place: Place, known: HeardHours
+    db: sqlite3.Connection, begin: datetime, end: datetime, place: Shown, known: HeardHours
 ) -> Iterator[tuple[datetime, float]]:
     """Yield each hour in which something was heard, and the seconds that were."""
     # Nothing is asked for the hours before the ledger begins.

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from edge.page.answers import Answers
 from edge.page.clips import placed_clip
-from edge.page.place import Place
+from edge.page.place import Shown
 from edge.store.events import find
 from edge.store.reading import reading
 
 __all__ = ["fetch_late_clips"]
 
 
-def fetch_late_clips(answers: Answers, place: Place) -> None:
+def fetch_late_clips(answers: Answers, place: Shown) -> None:
     """Keep the clips that answers lack and that are there now."""
     waiting = dict.fromkeys(one.event for one in answers.all() if one.claim and not one.clip)
     if not waiting or not place.store.is_file():

@@ -10,7 +10,7 @@ from typing import Literal, TextIO, get_args
 
 from edge.page.clips import clip_file
 from edge.page.dates import is_date
-from edge.page.place import Place
+from edge.page.place import Shown
 from edge.page.results import write_events
 from edge.store.events import StoredEvent
 from edge.terminal import printable
@@ -27,7 +27,7 @@ def write_text(
     stream: TextIO,
     form: TextFormat,
     *,
-    place: Place,
+    place: Shown,
     local_time: bool,
 ) -> None:
     """Write events; `local_time` fills the columns that have it, in the recorder's zone."""
@@ -42,7 +42,7 @@ def write_text(
     write_events(events, stream, form, clips=place.clips, zone=zone)
 
 
-def _message(event: StoredEvent, place: Place, local_time: bool) -> dict[str, object]:
+def _message(event: StoredEvent, place: Shown, local_time: bool) -> dict[str, object]:
     if not is_date(event.start):
         return {**event.payload, "start_utc": None, "end_utc": None}
     if not local_time:
@@ -51,7 +51,7 @@ def _message(event: StoredEvent, place: Place, local_time: bool) -> dict[str, ob
     return {**event.payload, "start_local": local}
 
 
-def parquet_events(events: Iterable[StoredEvent], path: Path, *, place: Place) -> None:
+def parquet_events(events: Iterable[StoredEvent], path: Path, *, place: Shown) -> None:
     """Write events as the table `detections` of a dataset of `edge archive`."""
     from edge.archive.parquet import check_installed, table_of, write_table
     from edge.archive.schema import arrow_schema
@@ -62,7 +62,7 @@ def parquet_events(events: Iterable[StoredEvent], path: Path, *, place: Place) -
     write_table(path, [table_of(rows, schema)], schema)
 
 
-def _cells(event: StoredEvent, place: Place) -> Iterator[tuple[str, object]]:
+def _cells(event: StoredEvent, place: Shown) -> Iterator[tuple[str, object]]:
     yield from event.payload.items()
     health, clock = event.payload.get("health"), event.payload.get("clock")
     if isinstance(health, dict):
@@ -80,7 +80,7 @@ def _cells(event: StoredEvent, place: Place) -> Iterator[tuple[str, object]]:
 
 
 def print_table(
-    events: Iterable[StoredEvent], stream: TextIO, *, place: Place, local_time: bool
+    events: Iterable[StoredEvent], stream: TextIO, *, place: Shown, local_time: bool
 ) -> int:
     """Print a table for people; return how many events there were."""
     from rich.console import Console
@@ -109,7 +109,7 @@ def print_table(
     return grid.row_count
 
 
-def shown_time(at: datetime, place: Place, local_time: bool) -> str:
+def shown_time(at: datetime, place: Shown, local_time: bool) -> str:
     """Return a time to the second, for people."""
     if local_time:
         return f"{place.local(at):%Y-%m-%d %H:%M:%S%z}"

@@ -12,7 +12,7 @@ from edge.config.config import Config, load_config
 from edge.errors import ConfigError
 from edge.page.clips import Clips
 
-__all__ = ["Place", "parse_since", "place_of"]
+__all__ = ["Place", "Shown", "parse_since", "place_of"]
 
 INSTALLED = Path("/etc/edge-monitor/edge.yaml")
 STATE = "/var/lib/edge-monitor"
@@ -20,8 +20,8 @@ UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
 @dataclass(frozen=True, kw_only=True)
-class Place:
-    """What is read of a recorder: its configuration, its store, its clips, its own zone.
+class Shown:
+    """What a page shows: a store, clips, and the zone of the place; and where it keeps its own.
 
     Of a dataset, there is no configuration, the store is an index, and clips are made.
     """
@@ -31,7 +31,6 @@ class Place:
     clips: Clips
     labels: Path
     pictures: Path
-    told: Path
     zone: tzinfo | None
 
     def local(self, at: datetime) -> datetime:
@@ -42,6 +41,15 @@ class Place:
         """Return when a day begins."""
         begins = datetime.combine(day, time())
         return begins.astimezone() if self.zone is None else begins.replace(tzinfo=self.zone)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place(Shown):
+    """What is read of a recorder; `told` is what people were told of it."""
+
+    config: Config
+    clips: Path
+    told: Path
 
 
 def place_of(file: Path | None) -> Place:
@@ -72,7 +80,7 @@ def place_of(file: Path | None) -> Place:
     )
 
 
-def parse_since(text: str, *, now: datetime, place: Place) -> datetime:
+def parse_since(text: str, *, now: datetime, place: Shown) -> datetime:
     """Return the time that `today`, `yesterday`, `3h`, `2d`, a date or RFC 3339 name.
 
     Raises `ConfigError`.

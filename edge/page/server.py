@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from edge.errors import ConfigError, UserError
 from edge.extras import how_to_install
-from edge.page.place import Place
+from edge.page.place import Shown
 
 if TYPE_CHECKING:
     from edge.page.dataset.lab import Lab
@@ -79,7 +79,7 @@ class Served:
         return context
 
 
-def serve(place: Place | Lab, served: Served, *, say: Callable[[str], None]) -> None:
+def serve(place: Shown | Lab, served: Served, *, say: Callable[[str], None]) -> None:
     """Serve the page until the process is ended; raises `UserError` where that cannot be."""
     try:
         import waitress

@@ -16,7 +16,7 @@ from edge.terminal import aside
 if TYPE_CHECKING:
     from edge.page.dataset.lab import Lab
     from edge.page.exporting import Settled
-    from edge.page.place import Place
+    from edge.page.place import Shown
 
 __all__ = ["labels_command", "page_command"]
 
@@ -127,7 +127,7 @@ def export_command(*, form: str, out: str | None, copy: bool, **chosen: Any) -> 
     aside(_words(agreed))
 
 
-def _place(lab: Lab | None, file: Path | None) -> Place:
+def _place(lab: Lab | None, file: Path | None) -> Shown:
     """Return the place of a dataset, or of a recorder; raises `ConfigError`."""
     from edge.page.place import place_of
 

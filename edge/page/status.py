@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 
-from edge.page.place import Place
+from edge.page.place import Shown
 from edge.store.events import known_labels
 from edge.store.reading import reading
 from edge.store.summary import Summary, summarise
@@ -23,14 +23,14 @@ class Status:
     """The store's summary, and what is beside it; sizes in bytes."""
 
     summary: Summary
-    place: Place
+    place: Shown
     names: dict[str, str]
     store_bytes: int
     disk_free_bytes: int | None
     disk_total_bytes: int | None
 
 
-def status_of(place: Place, *, now: datetime | None = None) -> Status:
+def status_of(place: Shown, *, now: datetime | None = None) -> Status:
     """Read what a recorder does; raises `UserError`."""
     now = now or datetime.now(timezone.utc)
     midnight = place.midnight(place.local(now).date())

@@ -24,7 +24,7 @@ from edge.page.dataset.totals import Totals, totals_of
 from edge.page.here import Here, Reading
 from edge.page.history import HeardHours
 from edge.page.pictures import Pictures
-from edge.page.place import Place
+from edge.page.place import Shown
 
 __all__ = ["DatasetPlaces", "Lab", "dataset_places"]
 
@@ -137,10 +137,10 @@ class Lab:
         with self.index.reading() as db:
             return totals_of(db, site)
 
-    def place(self, sites: Sequence[Site], site: Site | None) -> Place:
+    def place(self, sites: Sequence[Site], site: Site | None) -> Shown:
         """Return the place of a site, or that of all, whose zone is what they have in common."""
         zones = zones_of([site] if site is not None else sites)
-        return Place(
+        return Shown(
             config=None,
             store=self.places.index,
             clips=self.cuts,
@@ -149,13 +149,13 @@ class Lab:
             zone=_zone(zones.pop() if len(zones) == 1 else None),
         )
 
-    def _last_day(self, reading: Reading, place: Place) -> date:
+    def _last_day(self, reading: Reading, place: Shown) -> date:
         with reading() as db:
             found = day_with_sound(db, FAR, before=True)
         return place.local(found or self._now()).date()
 
 
-def _days_beside(reading: Reading, place: Place, day: date) -> tuple[date | None, date | None]:
+def _days_beside(reading: Reading, place: Shown, day: date) -> tuple[date | None, date | None]:
     """Return the nearest days with sound before and after one."""
     with reading() as db:
         before = day_with_sound(db, place.midnight(day), before=True)
