@@ -58,11 +58,13 @@ def dataset_at(
     made_by: dict[str, object],
     keeps: Keeps,
     *,
+    least_s: float = 0.0,
     now_s: Callable[[], float] = time.monotonic,
 ) -> Iterator[Dataset]:
     """Hold the dataset at `folder` for this process; it is made where nothing is.
 
-    What was heard is in it when the block ends, also by a signal. Raises `ConfigError` where
+    What was heard is in it when the block ends, also by a signal; a kill may cost `least_s` in any
+    case. Raises `ConfigError` where
     something else is there, a dataset `made_by` others or of another version, one that `keeps`
     other tables, or a process that has it.
     """
@@ -70,7 +72,7 @@ def dataset_at(
     make_folder(folder)
     with sole_user(folder / LOCK, key="--out", value=folder, suggestion=TO_WAIT):
         _check_maker(folder, made_by, keeps)
-        dataset = Dataset(folder, keeps, now_s)
+        dataset = Dataset(folder, keeps, now_s, least_s)
         try:
             yield dataset
         except Exception:
@@ -84,13 +86,15 @@ def dataset_at(
 class Dataset:
     """What was heard, and what is added to it; not thread-safe. See `dataset_at`."""
 
-    def __init__(self, folder: Path, keeps: Keeps, now_s: Callable[[], float]) -> None:
+    def __init__(
+        self, folder: Path, keeps: Keeps, now_s: Callable[[], float], least_s: float = 0.0
+    ) -> None:
         self._parts = Parts(folder, keeps)
         self._parts.make()
         self.known = {row["path"]: Known.of(row, part) for part, row in self._parts.mend()}
         self._pending: list[Heard] = []
         self._pending_bytes = 0
-        self._now_s = now_s
+        self._now_s, self._least_s = now_s, least_s
         self._began_s = self._written_s = now_s()
         self._writing_s = 0.0  # that the last commit took
 
@@ -99,7 +103,7 @@ class Dataset:
         self._pending.append(heard)
         now_s = self._now_s()
         self._pending_bytes += heard.size_bytes
-        patience_s = max(SHARE * (now_s - self._began_s), WRITES * self._writing_s)
+        patience_s = max(SHARE * (now_s - self._began_s), WRITES * self._writing_s, self._least_s)
         patience_s = min(MOST_S, patience_s)
         if now_s - self._written_s >= patience_s or self._pending_bytes >= MOST_BYTES:
             self.commit()

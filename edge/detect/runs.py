@@ -53,8 +53,10 @@ class Run:
     @property
     def current(self) -> Part | None:
         """The part to give out: the announced one, else the first."""
-        announced = (part for part in self.parts if part.announced)
-        return next(announced, self.parts[0] if self.parts else None)
+        for part in self.parts:
+            if part.announced:
+                return part
+        return self.parts[0] if self.parts else None
 
     def add(self, p: Prediction, k: int | None, nearby: Nearby) -> None:
         """Take in the next window with the label, which has the index `k` among the scores."""
