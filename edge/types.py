@@ -5,13 +5,13 @@ AudioBlock -> Window -> Prediction (one per window) -> Detection (one per event)
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from edge.frames import Frames
 from edge.signal import SignalHealth
 
 __all__ = [
@@ -90,37 +90,26 @@ class Score:
     score: float
 
 
-@dataclass(frozen=True, kw_only=True)
-class Frames:
-    """When in a window each label is present.
+class _Lasting:
+    """What lasts from a sample to another."""
 
-    `active` (T, K) says for each of T equal parts of `window_samples` whether label k is in it.
-    """
-
-    active: NDArray[np.bool_]
-    window_samples: int
-
-    def spans(self, k: int) -> Iterator[tuple[int, int]]:
-        """Yield where label `k` begins and ends, each time that it is present.
-
-        Both are samples from the start of the window, at the edges of its parts.
-        """
-        count = len(self.active)
-        edges = np.flatnonzero(np.diff(self.active[:, k], prepend=False, append=False))
-        for first, end in edges.reshape(-1, 2):
-            yield (
-                int(first) * self.window_samples // count,
-                int(end) * self.window_samples // count,
-            )
+    start_sample: int
+    end_sample: int
+    sample_rate_hz: int
 
     @property
-    def part_samples(self) -> int:
-        """Length of a part."""
-        return -(-self.window_samples // len(self.active))
+    def start_s(self) -> float:
+        """Start in seconds from the start of the stream."""
+        return self.start_sample / self.sample_rate_hz
+
+    @property
+    def end_s(self) -> float:
+        """End in seconds from the start of the stream."""
+        return self.end_sample / self.sample_rate_hz
 
 
 @dataclass(frozen=True, kw_only=True)
-class Prediction:
+class Prediction(_Lasting):
     """What the model says about one window; `label` is None when it is rejected.
 
     `nearest` is the label that the window resembles most, and `score` in 0..1 is that label's;
@@ -175,6 +164,10 @@ class Prediction:
         """Scores (K,), of several networks the best of any, of a head those of its trunk (N,)."""
         return self.scores if self.highest is None else self.highest
 
+    def score_of(self, k: int) -> float:
+        """Return the score of label `k`."""
+        return float(self.scores[k])
+
     @property
     def is_nothing(self) -> bool:
         """Whether the window has no label, and no animal stands out in it either."""
@@ -203,19 +196,9 @@ class Prediction:
             self, label=first.label, nearest=first.label, score=first.score, others=tuple(others)
         )
 
-    @property
-    def start_s(self) -> float:
-        """Start in seconds from the start of the stream."""
-        return self.start_sample / self.sample_rate_hz
-
-    @property
-    def end_s(self) -> float:
-        """End in seconds from the start of the stream."""
-        return self.end_sample / self.sample_rate_hz
-
 
 @dataclass(frozen=True, kw_only=True)
-class Detection:
+class Detection(_Lasting):
     """An event: consecutive windows that agree, with one `id` through the states new, update, end.
 
     Score, novelty, nearest, top, health and embedding are those of its peak window, which starts at
@@ -243,13 +226,3 @@ class Detection:
     start_uncertainty_s: float | None = None
     end_uncertainty_s: float | None = None
     animal: float | None = None
-
-    @property
-    def start_s(self) -> float:
-        """Start in seconds from the start of the stream."""
-        return self.start_sample / self.sample_rate_hz
-
-    @property
-    def end_s(self) -> float:
-        """End in seconds from the start of the stream."""
-        return self.end_sample / self.sample_rate_hz

@@ -36,7 +36,7 @@ OF_ALL_PACKAGES = {
 MAY_IMPORT: dict[str, dict[str, str]] = {
     "edge": {
         "strictyaml": "errors",
-        "types": "signal",
+        "types": "frames signal",
         "scheduler": "errors extras",
         "section": "errors",
         "terminal": "errors",
@@ -45,7 +45,7 @@ MAY_IMPORT: dict[str, dict[str, str]] = {
         "sources": "backoff errors extras section types",
         "clock": "errors sources",
         "demo": "files",
-        "detect": "backends bundle clock errors section strictyaml types",
+        "detect": "backends bundle clock errors section signal strictyaml types",
         "provenance": "bundle detect errors section",
         "config": "bundle clock detect errors provenance section sources strictyaml",
         "store": "bundle clock errors types",

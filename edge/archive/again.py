@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from edge.archive.answers import BATCH_BYTES, AnswerBatch, PartAnswers, Span
+from edge.archive.answers import AnswerBatch, Span
 from edge.detect.batch import WindowBatch
 from edge.detect.classifier import TwoStepClassifier
 from edge.detect.smoothing import NoSmoothing
@@ -73,15 +73,11 @@ class Piece:
     ends: bool
 
 
-def pieces(
-    part: PartAnswers, model: TwoStepClassifier, most_bytes: int = BATCH_BYTES
-) -> Iterator[Piece]:
-    """Yield the recordings of a part in their order, each in one piece or several."""
-    spans, k = part.spans, 0
-    for answers in part.batches(most_bytes):
+def pieces(batches: Iterable[AnswerBatch], model: TwoStepClassifier) -> Iterator[Piece]:
+    """Yield the recordings of parts in their order, each in one piece or several."""
+    for answers in batches:
         batch = judged_again(answers, model)
-        while k < len(spans) and spans[k].first < answers.end:
-            span = spans[k]
+        for span in answers.spans:
             first, end = max(span.first, answers.first), min(span.end, answers.end)
             yield Piece(
                 span=span,
@@ -91,6 +87,3 @@ def pieces(
                 begins=first == span.first,
                 ends=end == span.end,
             )
-            if end < span.end:
-                break
-            k += 1

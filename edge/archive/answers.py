@@ -36,14 +36,21 @@ class Span:
     first: int
     end: int
 
+    @property
+    def count(self) -> int:
+        """How many windows they are."""
+        return self.end - self.first
+
 
 @dataclass(frozen=True, kw_only=True)
 class AnswerBatch:
     """Rows of a part from `start` on, of which those from `first` to before `end` are next.
 
-    The others share audio with these. Of a window that was gated, the answer is zeros.
+    The others share audio with these. `spans` are the recordings that the next ones are of. Of a
+    window that was gated, the answer is zeros.
     """
 
+    spans: Sequence[Span]
     start: int
     first: int
     end: int
@@ -78,6 +85,7 @@ class PartAnswers:
             # A window is settled once the one after it is at hand.
             end = stop if stop in edges or stop == len(windows.start) else stop - 1
             yield AnswerBatch(
+                spans=self._spans_of(windows, first, end),
                 start=start,
                 first=first,
                 end=end,
@@ -87,6 +95,12 @@ class PartAnswers:
             kept = stop if end == stop else _needed(windows, end)
             held = [None if one is None else one[kept - start :] for one in held]
             start, first = kept, end
+
+    def _spans_of(self, windows: Windows, first: int, end: int) -> Sequence[Span]:
+        """Return the recordings with rows from `first` to before `end`."""
+        if first == end:
+            return []
+        return self.spans[windows.recording[first] : windows.recording[end - 1] + 1]
 
     def _vectors(self, most_bytes: int) -> Iterator[tuple[int, list[Array | None]]]:
         """Yield the columns of vectors, some rows at a time, with how many these are."""

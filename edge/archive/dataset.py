@@ -56,13 +56,15 @@ def dataset_at(
     keeps: Keeps,
     *,
     mix: bool = False,
+    least_s: float = 0.0,
     now_s: Callable[[], float] = time.monotonic,
 ) -> Iterator[Dataset]:
     """Hold the dataset at `folder` for this process; it is made where nothing is.
 
-    What was heard is in it when the block ends, also by a signal. With `mix`, it may be one that
-    other bundles have heard. Raises `ConfigError` where something else is there, a dataset
-    `made_by` others or of another version, one that `keeps` other tables, or a process that has it.
+    What was heard is in it when the block ends, also by a signal; a kill may cost `least_s` in any
+    case. With `mix`, it may be one that other bundles have heard. Raises `ConfigError` where
+    something else is there, a dataset `made_by` others or of another version, one that `keeps`
+    other tables, or a process that has it.
     """
     _check_place(folder)
     make_folder(folder)
@@ -70,7 +72,7 @@ def dataset_at(
         settle_maker(folder, made_by, keeps, mix=mix)
         several = len(makers_of(folder, key="--out")) > 1
         bundle = str(made_by.get("bundle")) if several else None
-        dataset = Dataset(folder, keeps, now_s, bundle=bundle)
+        dataset = Dataset(folder, keeps, now_s, least_s=least_s, bundle=bundle)
         try:
             yield dataset
         except Exception:
@@ -93,6 +95,7 @@ class Dataset:
         keeps: Keeps,
         now_s: Callable[[], float],
         *,
+        least_s: float = 0.0,
         bundle: str | None = None,
     ) -> None:
         self._parts = Parts(folder, keeps)
@@ -104,7 +107,7 @@ class Dataset:
         }
         self._pending: list[Heard] = []
         self._pending_bytes = 0
-        self._now_s = now_s
+        self._now_s, self._least_s = now_s, least_s
         self._began_s = self._written_s = now_s()
         self._writing_s = 0.0  # that the last commit took
 
@@ -113,7 +116,7 @@ class Dataset:
         self._pending.append(heard)
         now_s = self._now_s()
         self._pending_bytes += heard.size_bytes
-        patience_s = max(SHARE * (now_s - self._began_s), WRITES * self._writing_s)
+        patience_s = max(SHARE * (now_s - self._began_s), WRITES * self._writing_s, self._least_s)
         patience_s = min(MOST_S, patience_s)
         if now_s - self._written_s >= patience_s or self._pending_bytes >= MOST_BYTES:
             self.commit()

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from edge.archive.again import EventsAgain, pieces
-from edge.archive.answers import PartAnswers
+from edge.archive.ahead import ahead
+from edge.archive.answers import AnswerBatch, PartAnswers
 from edge.archive.dataset import Dataset, Known, check_version, dataset_at, kept_in
 from edge.archive.fingerprint import Fingerprint
 from edge.archive.hear import maker
@@ -31,6 +32,7 @@ from edge.replay.settings import ReplaySettings
 __all__ = ["Rescored", "Rescoring", "settings_again"]
 
 Report = Callable[[str], None]
+LEAST_S = 2.0  # of work that a kill may cost: to judge is faster than to write
 HEADS_VARIANT = "heads stand on fp32: hear it with --fp32"
 
 
@@ -103,7 +105,7 @@ class Rescoring:
             raise ConfigError("is DATASET itself", key="--out", value=out)
         done, began_s = Rescored(), time.perf_counter()
         made_by = maker(self._replayer.provenance, self._replayer.settings)
-        with dataset_at(out, made_by, Keeps()) as dataset:
+        with dataset_at(out, made_by, Keeps(), least_s=LEAST_S) as dataset:
             write_origin(out, self._replayer.provenance)
             for heard in self._due(dataset, done, complain):
                 dataset.add(heard)
@@ -116,10 +118,7 @@ class Rescoring:
         for path in [path for path, row in files.items() if _is_there(row, dataset.known)]:
             del files[path]
             done.there_already += 1
-        for file in column_files(self._source, "embeddings"):
-            yield from self._of_part(
-                PartAnswers(file, *self._replayer.bundle.trunk_size), files, done
-            )
+        yield from self._with_answers(files, done)
         for path, row in files.items():
             if row["status"] != "heard":
                 yield self._makers(row["site"], row["backend"]).not_heard(
@@ -131,25 +130,26 @@ class Rescoring:
                 done.damaged += 1
                 complain(f"{path}: not all that the network said of it is there; hear it again")
 
-    def _of_part(self, part: PartAnswers, files: dict[str, Row], done: Rescored) -> Iterator[Heard]:
-        """Yield the recordings of a part that are among `files`, and take them out of these."""
-        due = {
-            span.path: files.pop(span.path)
-            for span in part.spans
-            if span.path in files and span.end - span.first == files[span.path]["embeddings"]
-        }
-        if not due:
-            return
-        for piece in pieces(part, self._replayer.model):
-            file = due.get(piece.span.path)
-            if file is None:
+    def _with_answers(self, files: dict[str, Row], done: Rescored) -> Iterator[Heard]:
+        """Yield the recordings among `files` that have all answers, and take them out of these."""
+        counts = {path: row["embeddings"] for path, row in files.items()}
+        going: EventsAgain | None = None
+        for piece in pieces(ahead(self._answers(counts)), self._replayer.model):
+            if counts.get(piece.span.path) != piece.span.count:
                 continue
-            if piece.begins:
-                again = self._begun(file)
-            again.follow(piece)
+            if piece.begins or going is None:
+                going = self._begun(files[piece.span.path])
+            going.follow(piece)
             if piece.ends:
-                done.windows += piece.span.end - piece.span.first
-                yield self._judged(file, again, done)
+                done.windows += piece.span.count
+                yield self._judged(files.pop(piece.span.path), going, done)
+
+    def _answers(self, counts: Mapping[str, int | None]) -> Iterator[AnswerBatch]:
+        """Yield the answers in parts that have all of some recording with so many windows."""
+        for file in column_files(self._source, "embeddings"):
+            part = PartAnswers(file, *self._replayer.bundle.trunk_size)
+            if any(counts.get(span.path) == span.count for span in part.spans):
+                yield from part.batches()
 
     def _files(self) -> dict[str, Row]:
         parts = Parts(self._source)

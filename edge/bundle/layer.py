@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.bundle.products import doubled, product
+from edge.bundle.products import product
 
 __all__ = ["Layer", "rounded"]
 
@@ -35,8 +34,4 @@ class Layer:
         return cls(weights=rounded(weights), bias=rounded(bias))
 
     def __call__(self, rows: Array) -> Array:
-        return product(rows, self._doubled) + self.bias
-
-    @cached_property
-    def _doubled(self) -> NDArray[np.float64]:
-        return doubled(self.weights)
+        return product(rows, self.weights) + self.bias

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.bundle.products import doubled, product
+from edge.bundle.products import product
 
 __all__ = ["Points"]
 
@@ -17,11 +17,11 @@ class Points:
 
     def __init__(self, points: Array) -> None:
         self._squares = np.square(points).sum(1)
-        self._columns = doubled(points.T)
+        self._points = points
 
     def distances(self, embedding: Array) -> Array:
         """Return the Euclidean distances (B, N) of rows (B, D) to them."""
         squares = np.square(embedding).sum(1)[:, None] + self._squares
-        squared = squares - 2 * product(embedding, self._columns)
+        squared = squares - 2 * product(embedding, self._points.T)
         result: Array = np.sqrt(np.maximum(squared, 0))
         return result

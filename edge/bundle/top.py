@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.bundle.layer import Layer, rounded
-from edge.bundle.products import doubled, greatest, product
+from edge.bundle.products import greatest, product
 from edge.bundle.unit import at_length_1
 from edge.errors import SpecError, shown
 
@@ -74,12 +74,8 @@ class Top:
             behind.append(sounds - np.maximum(others, best))
         looked_at = np.column_stack([unit, *behind]).astype(np.float32)
         features = self.features(unit, logits)
-        result = product(features, self._doubled) + self.bias + np.float32(self.gain) * own
+        result = product(features, self.weights) + self.bias + np.float32(self.gain) * own
         return looked_at, result.astype(np.float32)
-
-    @cached_property
-    def _doubled(self) -> NDArray[np.float64]:
-        return doubled(self.weights)
 
     def _is_other(self, count: int) -> NDArray[np.bool_]:
         """Return which of a trunk's `count` labels are `others`."""

@@ -8,17 +8,19 @@ near an event become predictions.
 from __future__ import annotations
 
 import dataclasses
+from bisect import bisect_right
 from collections.abc import Iterator, Mapping
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.detect.decision import Decision
+from edge.detect.decision import Decision, Mask
 from edge.detect.judgement import Judgement
 from edge.detect.narrowing import DENSE, Nearby
 from edge.detect.rows import Rows, Windows
+from edge.detect.runs import Run
 from edge.detect.tracker import Tracker
 from edge.types import Detection, Prediction
 
@@ -52,7 +54,11 @@ class WindowBatch:
                 i = self._next[i]
                 if i >= end:
                     return
-                tracker.recall(self._recent(i))
+                tracker.recall(partial(self._recent, i))
+            elif (run := tracker.lone_unknown) is not None:
+                i = self._prolonged(tracker, run, i, end)
+                if i >= end:
+                    return
             yield from self._followed(tracker, i)
             for sample in breaks.get(i, ()):
                 yield from tracker.lost(sample)
@@ -73,6 +79,46 @@ class WindowBatch:
         p = self._smoothed.quiet(i) if self._quiet[i] else self._smoothed.prediction(i)
         return tracker.follow(self._alone.bare(i), p, self._nearby[i])
 
+    def _prolonged(self, tracker: Tracker, run: Run, i: int, end: int) -> int:
+        """Prolong an unknown by the windows from `i` on, and return the first that is not of it."""
+        longest = tracker.longest_end(run, self._windows.sample_rate_hz)
+        stop = bisect_right(self._ends, longest, i, min(end, self._goes_on_until[i]))
+        if stop > i:
+            best = i + int(self._strengths[i:stop].argmax())
+            last = self._ends[stop - 1]
+            run.prolong(self._starts[i:stop], last, self._smoothed.prediction(best))
+            tracker.recall(partial(self._recent, stop))
+        return stop
+
+    @cached_property
+    def _goes_on_until(self) -> list[int]:
+        """For each window the first from it on that is not one more of an unknown sound."""
+        windows, judged = self._windows, self._smoothed.judged
+        count = len(windows.start)
+        goes_on = np.zeros(count, bool)
+        if self._decision.gives_one and self._decision.margin is None:
+            goes_on[1:] = windows.start[1:] <= windows.end[:-1]
+            goes_on[1:] &= windows.recording[1:] == windows.recording[:-1]
+            goes_on &= ~(judged.accepted | windows.gated | np.array(self._quiet, bool))
+            goes_on[list(windows.breaks)] = False
+        return _next_of(~goes_on)
+
+    @cached_property
+    def _strengths(self) -> Doubles:
+        """See `Prediction.strength`, of windows without a label."""
+        judged = self._smoothed.judged
+        return judged.novelties[:, 0] if judged.animal is None else judged.animal
+
+    @cached_property
+    def _starts(self) -> list[int]:
+        starts: list[int] = self._windows.start.tolist()
+        return starts
+
+    @cached_property
+    def _ends(self) -> list[int]:
+        ends: list[int] = self._windows.end.tolist()
+        return ends
+
     def _recent(self, i: int) -> list[tuple[Prediction, Nearby]]:
         """Return the windows before `i` that share audio with it, in one stretch of sound."""
         found: list[tuple[Prediction, Nearby]] = []
@@ -89,11 +135,8 @@ class WindowBatch:
 
     @cached_property
     def _next(self) -> list[int]:
-        """For each window the first from it on in which there is something; N where none is."""
-        count = len(self._quiet)
-        found = np.where(np.array(self._quiet, bool) | self._windows.gated, count, np.arange(count))
-        following: list[int] = np.minimum.accumulate(found[::-1])[::-1].tolist()
-        return following
+        """For each window the first from it on in which there is something."""
+        return _next_of(~(np.array(self._quiet, bool) | self._windows.gated))
 
     @cached_property
     def _quiet(self) -> list[bool]:
@@ -138,6 +181,14 @@ class WindowBatch:
             animal=None if judged.animal is None else _mean(judged.animal, before, after, total),
         )
         return Rows(self._windows, averaged, self._decision)
+
+
+def _next_of(mask: Mask) -> list[int]:
+    """Return for each place the first from it on that is in `mask` (N,); N where none is."""
+    count = len(mask)
+    places = np.where(mask, np.arange(count), count)
+    following: list[int] = np.minimum.accumulate(places[::-1])[::-1].tolist()
+    return following
 
 
 def _averaged(values: NDArray[Any], before: Doubles, own: Doubles, after: Doubles) -> Doubles:

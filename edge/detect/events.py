@@ -37,9 +37,11 @@ class Part:
 
     def add(self, p: Prediction) -> None:
         """Take in one of its windows."""
-        self.first, self.last = min(self.first, p.start_sample), max(self.last, p.start_sample)
-        self.end_sample = max(self.end_sample, p.end_sample)
-        self.windows.add(p.start_sample)
+        start, end = p.start_sample, p.end_sample
+        self.first = min(self.first, start)
+        self.last = max(self.last, start)
+        self.end_sample = max(self.end_sample, end)
+        self.windows.add(start)
         if p.strength > self.peak.strength:
             self.peak = p
 

@@ -22,13 +22,13 @@ __all__ = ["Edges", "Nearby", "ScoreTrack", "logit"]
 # calls placed at known times (docs/evidence.md).
 SHARE = 1 / 8
 DENSE = 1 / 2  # of a window: the farthest that two may be apart for anything to be said
-LEAST = 1e-6  # of a score and of what it lacks to 1
+LEAST, MOST = 1e-6, 1 - 1e-6  # of a score
 ABSENT = -4.6  # logit of a score of 0.01: a window without the call has at most this
 
 
 def logit(score: float) -> float:
     """Return the logit of a score in 0..1."""
-    p = min(max(score, LEAST), 1 - LEAST)
+    p = score if LEAST <= score <= MOST else min(max(score, LEAST), MOST)
     return math.log(p / (1 - p))
 
 
@@ -76,18 +76,17 @@ class _Side:
 
 
 class ScoreTrack:
-    """The score of one label in one window after the other, of equal length."""
+    """The score of one label in one window after the other, of equal length.
+
+    `filled_samples` is how much of a window the call fills where its logit has risen by half.
+    """
 
     def __init__(self, window_samples: int) -> None:
         self.window_samples = window_samples
+        self.filled_samples = round(SHARE * window_samples)
         self._starts: list[int] = []
         self._logits: list[float] = []
         self._breaks: set[int] = set()  # starts of windows that share nothing with those before
-
-    @property
-    def filled_samples(self) -> int:
-        """How much of a window the call fills where its logit has risen by half."""
-        return round(SHARE * self.window_samples)
 
     def add(self, start_sample: int, score: float, *, unbroken: bool) -> None:
         """Take the next window; `unbroken`: no lost sound is between it and the one before."""

@@ -30,5 +30,11 @@ def refuse_another_answer(
 
 def refuse_what_is_not_finite(part: str, *outputs: Array) -> None:
     """Raise `BackendError` where an output of the `part` has NaN or infinity."""
-    if not all(np.isfinite(output).all() for output in outputs):
+    # The extremes are NaN where any number is, and are found faster than it is asked of each.
+    extremes = [extreme for output in outputs if output.size for extreme in _extremes(output)]
+    if not np.isfinite(extremes).all():
         raise BackendError(f"{part} returned NaN or infinity")
+
+
+def _extremes(output: Array) -> tuple[np.float32, np.float32]:
+    return output.min(), output.max()

@@ -90,6 +90,14 @@ class Row(Prediction):
         """See `Prediction.gated`."""
         return False
 
+    def score_of(self, k: int) -> float:
+        """See `Prediction.score_of`."""
+        rows = self.__dict__.get("_rows")
+        if rows is None:  # it was made of another row, with scores of its own
+            return super().score_of(k)
+        score: float = rows.judged.scores.item(self.__dict__["_i"], k)
+        return score
+
     def __getattr__(self, name: str) -> Any:
         rows, i = self.__dict__["_rows"], self.__dict__["_i"]
         value = self.__dict__[name] = rows.value(name, i)

@@ -53,8 +53,10 @@ class Run:
     @property
     def current(self) -> Part | None:
         """The part to give out: the announced one, else the first."""
-        announced = (part for part in self.parts if part.announced)
-        return next(announced, self.parts[0] if self.parts else None)
+        for part in self.parts:
+            if part.announced:
+                return part
+        return self.parts[0] if self.parts else None
 
     def add(self, p: Prediction, k: int | None, nearby: Nearby) -> None:
         """Take in the next window with the label, which has the index `k` among the scores."""
@@ -65,6 +67,15 @@ class Run:
         if not spans:
             self._join(p)
         self._goes_on = bool(spans)
+
+    def prolong(self, starts: Sequence[int], end_sample: int, best: Prediction) -> None:
+        """Take in windows of an unknown that follow the last one, and the `best` of these."""
+        self.end_sample = end_sample
+        part = self.parts[-1]
+        part.windows.update(starts)
+        part.last, part.end_sample = starts[-1], end_sample
+        if best.strength > part.peak.strength:
+            part.peak = best
 
     def pass_over(self, p: Prediction, score: float) -> None:
         """Take note of a window without the label: the call goes on while `score` is high still."""
@@ -79,7 +90,7 @@ class Run:
         """Take note of the scores of a window, whether it has the label or not."""
         self._is_broken_off = not nearby.is_unbroken
         if self._track is not None:
-            self._track.add(p.start_sample, float(p.scores[k]), unbroken=nearby.is_unbroken)
+            self._track.add(p.start_sample, p.score_of(k), unbroken=nearby.is_unbroken)
 
     def break_off(self) -> None:
         """Take note that no sound follows on the last window: the call may go on to its end."""

@@ -15,14 +15,18 @@ from collections.abc import Callable, Iterator
 
 from edge.detect.decision import Decision
 from edge.detect.events import Part, digest_of
+from edge.detect.giving_out import GivingOut
 from edge.detect.narrowing import Nearby, ScoreTrack
 from edge.detect.precision import PrecisionFilter
 from edge.detect.runs import Run
 from edge.detect.smoothing import with_neighbours
 from edge.detect.tracker_config import TrackerConfig
-from edge.types import Detection, EventState, Prediction
+from edge.types import Detection, Prediction
 
 __all__ = ["Tracker", "TrackerConfig"]
+
+Recent = list[tuple[Prediction, Nearby]]
+MOST_RECENT = 100  # windows of which most share no audio with the last
 
 
 class Tracker:
@@ -50,12 +54,17 @@ class Tracker:
         self._identity = identity
         self._config = config or TrackerConfig()
         self._site = site
-        self._precision = precision or PrecisionFilter()
-        self._ends_only = ends_only
+        self._out = GivingOut(
+            precision=precision or PrecisionFilter(),
+            update_s=self._config.update_s,
+            ends_only=ends_only,
+        )
         self._before: Prediction | None = None
         self._held: Prediction | None = None
         self._open: dict[str | None, Run] = {}
-        self._recent: list[tuple[Prediction, Nearby]] = []  # of one stretch of sound, as judged
+        # Of one stretch of sound, as judged; and how those before them are had.
+        self._recent: Recent = []
+        self._earlier: Callable[[], Recent] = list
 
     def push(self, prediction: Prediction) -> Iterator[Detection]:
         """Take the next window's prediction; yield what is now known of the window before it."""
@@ -78,7 +87,7 @@ class Tracker:
         ]
         # By their ends, so that the order is the same however often the gap was looked at.
         for *_, run, part in sorted(over, key=lambda found: found[:3]):
-            yield from self._given_out(run, part)
+            yield from self._out.end_of(run, part)
         for label, run in list(self._open.items()):
             if self._is_absent(run, until_sample):
                 del self._open[label]
@@ -106,7 +115,7 @@ class Tracker:
 
     def _break_off(self) -> None:
         """Take note that nothing shares audio with what has been heard."""
-        self._recent.clear()
+        self.recall(list)
         for run in self._open.values():
             run.break_off()
 
@@ -115,15 +124,27 @@ class Tracker:
         """Whether no event goes on: a window without anything changes only what is recalled."""
         return not self._open
 
-    def recall(self, recent: list[tuple[Prediction, Nearby]]) -> None:
-        """Take in place of windows that were passed over those that share audio with the next."""
-        self._recent = recent
+    @property
+    def lone_unknown(self) -> Run | None:
+        """The run of an unknown beside which nothing goes on: it may be prolonged."""
+        run = self._open.get(None) if self._out.ends_only and len(self._open) == 1 else None
+        return run if run is not None and all(part.announced for part in run.parts) else None
+
+    def longest_end(self, run: Run, rate_hz: int) -> float:
+        """Return the last sample to which a run may go on."""
+        return run.start_sample + self._config.longest_s * rate_hz
+
+    def recall(self, earlier: Callable[[], Recent]) -> None:
+        """Take note that windows were passed over; `earlier` returns the last of these, and at
+        least those that share audio with the next one.
+        """
+        self._recent, self._earlier = [], earlier
 
     def gated(self, nearby: Nearby) -> Iterator[Detection]:
         """Go on by a window that carries no sound: every event ends."""
         if not nearby.is_unbroken:
             self._break_off()
-        self._recent.clear()
+        self.recall(list)
         yield from self._end(list(self._open))
 
     def follow(self, judged: Prediction, p: Prediction, nearby: Nearby) -> Iterator[Detection]:
@@ -133,31 +154,46 @@ class Tracker:
         if not p.is_nothing:  # nothing would be left of it either
             p = self._site(p)
         self._remember(judged, nearby)
-        parts = [p.carrying((score,)) for score in p.accepted] if p.others else [p]
-        if p.is_nothing:
-            parts = []
+        parts = self._parts(p)
         present = {part.label for part in parts}
-        over = self._over(p, present)
-        waiting = {label: self._open[label].hand_over() for label in over if label in present}
-        yield from self._end(over)
+        if over := self._over(p, present):
+            waiting = {label: self._open[label].hand_over() for label in over if label in present}
+            yield from self._end(over)
+        else:
+            waiting = {}
         yield from self._end_parts(p.start_sample)
         self._forget_pause(present)
         for part in parts:
             if part.label not in self._open:
                 self._open[part.label] = self._begin(part, waiting.get(part.label, []))
-            self._open[part.label].add(part, self._index(part.label), nearby)
-            yield from self._announce(part)
+            run = self._open[part.label]
+            run.add(part, self._index(part.label), nearby)
+            # An unknown waits for as long as a species that may come back is open.
+            waits = part.label is None and len(self._open) > 1
+            yield from self._out.announced(run, part, waits=waits)
         for label, run in self._open.items():
             if label is not None and label not in present:
-                run.pass_over(p, float(p.scores[self._decision.index[label]]))
+                run.pass_over(p, p.score_of(self._decision.index[label]))
+
+    def _parts(self, p: Prediction) -> list[Prediction]:
+        """Return a window once for each label that it carries."""
+        if p.is_nothing:
+            return []
+        return [p.carrying((score,)) for score in p.accepted] if p.others else [p]
 
     def _remember(self, judged: Prediction, nearby: Nearby) -> None:
         """Keep the scores from which the times of events are told."""
         for label, run in self._open.items():
             if label is not None:
                 run.see(judged, self._decision.index[label], nearby)
-        self._recent = [(q, near) for q, near in self._recent if q.end_sample > judged.start_sample]
         self._recent.append((judged, nearby))
+        if len(self._recent) > MOST_RECENT:
+            self._recent, self._earlier = self._sharing_with(judged), list
+
+    def _sharing_with(self, p: Prediction) -> Recent:
+        """Return the last windows that share audio with one."""
+        known = [*self._earlier(), *self._recent]
+        return [(q, near) for q, near in known if q.end_sample > p.start_sample]
 
     def _over(self, p: Prediction, present: set[str | None]) -> list[str | None]:
         """Return the labels whose runs are over with this window."""
@@ -188,8 +224,8 @@ class Tracker:
         if k is None or p.frames is not None or not self._config.narrow:
             return None
         track = ScoreTrack(p.end_sample - p.start_sample)
-        for q, nearby in self._recent:
-            track.add(q.start_sample, float(q.scores[k]), unbroken=nearby.is_unbroken)
+        for q, nearby in self._sharing_with(p):
+            track.add(q.start_sample, q.score_of(k), unbroken=nearby.is_unbroken)
         return track
 
     def _index(self, label: str | None) -> int | None:
@@ -203,48 +239,12 @@ class Tracker:
     def _is_absent(self, run: Run, sample: int) -> bool:
         return sample - run.end_sample > run.cooldown_samples
 
-    def _announce(self, p: Prediction) -> Iterator[Detection]:
-        """Yield the states `new` and `update`.
-
-        An unknown waits for as long as a species that may come back is open.
-        """
-        run = self._open[p.label]
-        part = run.current
-        if part is None or p.start_sample not in part.windows:
-            return
-        if not part.announced:
-            waits = p.label is None and len(self._open) > 1
-            if waits or not self._precision.keeps(part.peak):
-                return
-            part.announced, part.given_out_sample = True, p.end_sample
-            yield from self._passing(run, part, "new")
-        elif p.end_sample - part.given_out_sample >= self._config.update_s * p.sample_rate_hz:
-            part.given_out_sample = p.end_sample
-            yield from self._passing(run, part, "update")
-
-    def _passing(self, run: Run, part: Part, state: EventState) -> Iterator[Detection]:
-        """Yield an event that goes on."""
-        if not self._ends_only:
-            yield run.detection(part, state)
-
     def _end_parts(self, sample: int) -> Iterator[Detection]:
         """End what no window from `sample` on can hold any more, though its run may go on."""
-        yield from self._all_given_out(
-            [(run, part) for run in self._open.values() for part in run.over(sample)]
-        )
+        ending = [(run, part) for run in self._open.values() for part in run.over(sample)]
+        if ending:
+            yield from self._out.ended(ending)
 
     def _end(self, labels: list[str | None]) -> Iterator[Detection]:
         ending = [self._open.pop(label) for label in labels]
-        yield from self._all_given_out([(run, part) for run in ending for part in run.parts])
-
-    def _all_given_out(self, ending: list[tuple[Run, Part]]) -> Iterator[Detection]:
-        for run, part in sorted(ending, key=lambda pair: (pair[1].first, pair[1].id)):
-            yield from self._given_out(run, part)
-
-    def _given_out(self, run: Run, part: Part) -> Iterator[Detection]:
-        kept = self._precision.keeps_at_end(part.peak)
-        if kept and not part.announced:
-            yield from self._passing(run, part, "new")
-        ended = run.take_out(part)
-        if kept:
-            yield ended
+        yield from self._out.ended([(run, part) for run in ending for part in run.parts])

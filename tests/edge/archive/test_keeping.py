@@ -71,7 +71,7 @@ def again(
     stages, size = replayer.stages(result.identity, result.clock), replayer.bundle.trunk_size
     events = EventsAgain(before=result, stages=stages, left_out=[])
     for file in column_files(dataset, "embeddings"):
-        for piece in pieces(PartAnswers(file, *size), replayer.model, most_bytes):
+        for piece in pieces(PartAnswers(file, *size).batches(most_bytes), replayer.model):
             if piece.span.path == result.file:
                 events.follow(piece)
     return sorted(events.finished(), key=event_order)

@@ -16,6 +16,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import NearestNeighbors
 
 from edge.bundle.heads import Activation, Head
+from edge.bundle.points import Points
 from edge.bundle.rules import (
     RULES,
     Blend,
@@ -27,7 +28,6 @@ from edge.bundle.rules import (
     KnnDistance,
     MaxLogit,
     Rule,
-    distances,
     rule_arrays,
     rule_from_arrays,
 )
@@ -124,7 +124,7 @@ def test_knn_is_scikit_learns() -> None:
 def test_knn_with_fewer_points_than_neighbours_takes_the_farthest() -> None:
     rule = KnnDistance(points=KNN.points[:3], k=5)
     np.testing.assert_allclose(
-        rule.novelty(EMBEDDING, LOGITS), distances(EMBEDDING, KNN.points[:3]).max(axis=1)
+        rule.novelty(EMBEDDING, LOGITS), Points(KNN.points[:3]).distances(EMBEDDING).max(axis=1)
     )
 
 

@@ -158,22 +158,28 @@ def test_the_events_are_those_of_one_window_after_the_other(
 ) -> None:
     names = model.decision.labels
 
-    def tracker() -> Tracker:
+    def tracker(*, ends_only: bool = False) -> Tracker:
         site: Callable[[Prediction], Prediction] = lambda p: p  # noqa: E731
         if listed:
             species = parse_species([names[0]])
             site = Site(species, clock_at=lambda sample: CLOCK, decision=model.decision)
-        config = TrackerConfig(longest_s=8.0, narrow=narrow)
-        return Tracker(decision=model.decision, identity="test", site=site, config=config)
+        return Tracker(
+            decision=model.decision,
+            identity="test",
+            site=site,
+            config=TrackerConfig(longest_s=8.0, narrow=narrow),
+            ends_only=ends_only,
+        )
 
     given, answers = windows(300, 3, hop_s=hop_s), answers_to(model, 300, 4)
     singly = one_by_one(model, given, answers)
     expected = exact(events_of(singly, smoothing=NoSmoothing(), tracker=tracker()))
-    batch, following = WindowBatch(given, model.judgement(answers), model.decision), tracker()
-    events = [*batch.events(following, 0, 100), *batch.events(following, 100, 300)]
-    assert exact(iter([*events, *following.flush()])) == expected
-    assert len({event.id for event, _ in expected}) > 5
-    assert {event.state for event, _ in expected} >= {"new", "end"}
+    for following in (tracker(), tracker(ends_only=True)):
+        batch = WindowBatch(given, model.judgement(answers), model.decision)
+        found = [*batch.events(following, 0, 100), *batch.events(following, 100, 300)]
+        assert exact(iter([*found, *following.flush()])) == expected
+        expected = [pair for pair in expected if pair[0].state == "end"]
+    assert len(expected) > 5
 
 
 def test_a_row_is_the_same_whatever_is_judged_with_it(model: TwoStepClassifier) -> None:
