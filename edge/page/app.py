@@ -15,7 +15,10 @@ from werkzeug.routing import BaseConverter, ValidationError
 from edge.errors import EdgeError
 from edge.page.access import Access, guard
 from edge.page.answers import Answers
+from edge.page.cluster_runs import ClusterRuns
+from edge.page.clusters import FILE as CLUSTERS
 from edge.page.history import HeardHours
+from edge.page.late_clips import LateClips
 from edge.page.pictures import Pictures
 from edge.page.place import Place
 
@@ -43,6 +46,8 @@ class Here:
     place: Place
     pictures: Pictures
     answers: Answers
+    clusters: ClusterRuns
+    late_clips: LateClips
     heard: HeardHours
     now: Callable[[], datetime]
 
@@ -72,21 +77,24 @@ def create_app(
     now: Callable[[], datetime] = lambda: datetime.now(timezone.utc),
 ) -> Flask:
     """Return the page over what a recorder has kept at `place`."""
-    from edge.page import answering, views_day, views_event, views_other
+    from edge.page import answering, views_day, views_event, views_other, views_unknowns
 
     app = Flask(__name__, static_folder="static", template_folder="templates")
     app.url_map.converters["day"] = DayConverter
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     app.jinja_env.auto_reload = False
+    answers = Answers(place.labels)
     app.extensions["edge"] = Here(
         place=place,
         pictures=Pictures(place.pictures),
-        answers=Answers(place.labels),
+        answers=answers,
+        clusters=ClusterRuns(place.store, place.labels.with_name(CLUSTERS)),
+        late_clips=LateClips(answers, place),
         heard=HeardHours(),
         now=now,
     )
     guard(app, access)
-    for part in (views_day, views_event, views_other, answering):
+    for part in (views_day, views_event, views_other, views_unknowns, answering):
         app.register_blueprint(part.views)
     app.after_request(_with_headers)
     app.register_error_handler(EdgeError, _cannot_be_read)

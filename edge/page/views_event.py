@@ -13,11 +13,12 @@ from edge.errors import AudioError, one_line
 from edge.page.app import here
 from edge.page.asking import REASONS
 from edge.page.clips import PlacedClip, clip_file, placed_clip
+from edge.page.clusters import Cluster
 from edge.page.pictures import HEIGHT, WIDTH
 from edge.store.events import Question, StoredEvent, find, known_labels, neighbours, select
 from edge.store.reading import reading
 
-__all__ = ["event_or_404", "views"]
+__all__ = ["event_or_404", "place_of_clip", "views"]
 
 NEIGHBOURS = 3
 SAME_LABEL = 12
@@ -44,7 +45,8 @@ def event(id: str) -> ResponseReturnValue:
         event=found,
         day=place.local(found.start).date(),
         fields=list(_fields(found.payload)),
-        clip=_place_of_clip(placed_clip(place.clips, found)),
+        clip=place_of_clip(found),
+        cluster=_cluster_of(found),
         before=earlier[-1] if earlier else None,
         after=later[0] if later else None,
         neighbours=beside,
@@ -87,14 +89,25 @@ def event_or_404(id: str) -> StoredEvent:
         return _found(find(db, id))
 
 
+def place_of_clip(event: StoredEvent) -> Mapping[str, Any] | None:
+    """Return where in the picture of its clip an event is, and the lines of its axes."""
+    return _axes_of(placed_clip(here().place.clips, event))
+
+
+def _cluster_of(event: StoredEvent) -> Cluster | None:
+    """Return the cluster that an unknown event is in."""
+    made = here().clusters.clusters() if event.label is None else None
+    return None if made is None else made.of_event.get(event.id)
+
+
 def _found(event: StoredEvent | None) -> StoredEvent:
     if event is None:
         raise NotFound("There is no such event in the store; old ones go for new ones.")
     return event
 
 
-def _place_of_clip(placed: PlacedClip | None) -> Mapping[str, Any] | None:
-    """Return where in the picture the event is, and the lines of its axes."""
+def _axes_of(placed: PlacedClip | None) -> Mapping[str, Any] | None:
+    """Return place, size and axes of the picture."""
     if placed is None or placed.duration_s <= 0:
         return None
     per_s = WIDTH / placed.duration_s
