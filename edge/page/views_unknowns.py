@@ -14,6 +14,7 @@ from edge.page.app import here
 from edge.page.charts import bars
 from edge.page.clips import clip_file
 from edge.page.clustering import MOST_EVENTS
+from edge.page.days import utc_of
 from edge.page.labels import label_of
 from edge.page.unknowns import ClusterRow, by_themselves, cluster_rows, examples, members
 from edge.page.views_event import place_of_clip
@@ -48,6 +49,7 @@ def unknowns() -> ResponseReturnValue:
     return render_template(
         "unknowns.html",
         state=state,
+        made=None if state.clusters is None else utc_of(state.clusters.made_utc),
         shown=shown,
         clusters=len(rows),
         events=sum(len(row.ids) for row in rows),
@@ -88,6 +90,7 @@ def cluster(number: int) -> ResponseReturnValue:
         answered=answered,
         names=names,
         said=said if said in KINDS else "",
+        kinds=KINDS,
         count=request.args.get("count", 0, type=int),
         changed=bool(request.args.get("changed")),
     )

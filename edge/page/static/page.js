@@ -55,7 +55,7 @@
       playing = link;
       link.firstElementChild.textContent = "■";
       sound.src = link.href;
-      sound.play();
+      sound.play().catch(() => {}); // another one was asked for before it began
     });
   }
 
