@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import groupby, islice
 
 from flask import Blueprint, Response, abort, redirect, render_template, request, session, url_for
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import NotFound
 
-from edge.bundle.labels import plain_name
 from edge.errors import UserError
 from edge.page.answers import KINDS, LONGEST_NAME, Answer
 from edge.page.app import here
 from edge.page.asking import ENOUGH, REASONS, next_question, precision_of
 from edge.page.clips import placed_clip
 from edge.page.exporting import EXPORTS, export, settled
+from edge.page.labels import label_of
 from edge.page.late_clips import fetch_late_clips
 from edge.page.views_event import ID, event_or_404
+from edge.store.embedded import newest_id
 from edge.store.events import known_labels
 
 __all__ = ["views"]
@@ -42,7 +46,7 @@ def answer(id: str) -> ResponseReturnValue:
             who=who,
             now=here().now(),
             placed=placed_clip(here().place.clips, event),
-            label=_label(request.form.get("label", "")) if kind == "is" else "",
+            label=label_of(request.form.get("label", "")) if kind == "is" else "",
             drawn=why if (why := request.form.get("why", "")) in REASONS else "",
         )
     except UserError as exc:
@@ -56,7 +60,9 @@ def ask() -> ResponseReturnValue:
     """Lead to the event of which an answer helps most."""
     found = here().answers.all()
     with here().reading() as db:
-        asked = next_question(db, found, clips=here().place.clips)
+        made = here().clusters.look(newest_id(db)).clusters
+        clusters = () if made is None else made.clusters
+        asked = next_question(db, found, clips=here().place.clips, clusters=clusters)
     if asked is None:
         return render_template("answers.html", **_said(found), nothing=True)
     event, why = asked
@@ -83,25 +89,33 @@ def answers_file(form: str) -> Response:
     return Response(content, mimetype=mime, headers=headers)
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Line:
+    """A line of the list: an answer, and of how many events of its cluster it is the answer."""
+
+    answer: Answer
+    events: int
+
+
+def _lines(found: list[Answer]) -> Iterator[_Line]:
+    """Yield what was said, the last first; an answer to a cluster is one line."""
+
+    def own(answer: Answer) -> tuple[str, ...]:
+        return (answer.cluster or answer.event, answer.who, answer.answered_utc, answer.answer)
+
+    for _, together in groupby(reversed(found), key=own):
+        first, *others = together
+        yield _Line(answer=first, events=1 + len(others))
+
+
 def _said(found: list[Answer]) -> dict[str, object]:
     with here().reading() as db:
         names = known_labels(db)
     return {
-        "answers": list(reversed(found))[:SHOWN],
+        "answers": list(islice(_lines(found), SHOWN)),
         "count": len(found),
         "differing": settled(found).differing,
         "precision": precision_of(found),
         "names": names,
         "enough": ENOUGH,
     }
-
-
-def _label(text: str) -> str:
-    """Return the label that a person means by a label, a name, or a new word."""
-    with here().reading() as db:
-        names = known_labels(db)
-    wanted = plain_name(text)
-    for label, name in names.items():
-        if wanted in (plain_name(label), plain_name(name), plain_name(f"{name} ({label})")):
-            return label
-    return wanted.replace(" ", "_")

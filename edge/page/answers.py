@@ -11,16 +11,15 @@ import contextlib
 import shutil
 import sqlite3
 import threading
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
-from typing import Literal, get_args
 
-from edge.bundle.labels import check_label
 from edge.clock import rfc3339
-from edge.errors import SpecError, UserError, one_line
+from edge.errors import UserError, one_line
 from edge.files import replacing
+from edge.page.answer import KINDS, Answer, Kind, check_answer
 from edge.page.clips import PlacedClip
 from edge.page.dates import date_text
 from edge.page.owner import give_to_owner
@@ -29,12 +28,9 @@ from edge.store.events import StoredEvent
 
 __all__ = ["KINDS", "Answer", "Answers", "Kind"]
 
-# `is` names a label; `animal` is one that the person does not know; `withdrawn` is none any more.
-Kind = Literal["right", "wrong", "is", "animal", "noise", "unsure", "withdrawn"]
-KINDS: tuple[Kind, ...] = get_args(Kind)
 COLUMNS = (
     *("event", "who", "answered_utc", "answer", "label", "detected", "start_utc", "end_utc"),
-    *("score", "bundle", "config", "clip", "start_s", "end_s", "drawn"),
+    *("score", "bundle", "config", "clip", "start_s", "end_s", "drawn", "cluster"),
 )
 TABLES = """
 CREATE TABLE answers (
@@ -42,52 +38,27 @@ CREATE TABLE answers (
     answered_utc TEXT NOT NULL, answer TEXT NOT NULL, label TEXT NOT NULL,
     detected TEXT NOT NULL, start_utc TEXT NOT NULL, end_utc TEXT NOT NULL, score REAL NOT NULL,
     bundle TEXT NOT NULL, config TEXT NOT NULL,
-    clip TEXT NOT NULL, start_s REAL NOT NULL, end_s REAL NOT NULL, drawn TEXT NOT NULL);
+    clip TEXT NOT NULL, start_s REAL NOT NULL, end_s REAL NOT NULL, drawn TEXT NOT NULL,
+    cluster TEXT NOT NULL DEFAULT '');
 CREATE INDEX answers_event ON answers (event, who, number);
 """
-LAYOUT = Layout(tables=TABLES, version=1, recount="")
+LAYOUT = Layout(
+    tables=TABLES,
+    version=2,
+    upgrades={1: "ALTER TABLE answers ADD COLUMN cluster TEXT NOT NULL DEFAULT '';"},
+    recount="",
+)
 LATEST = f"""
 SELECT {", ".join(COLUMNS)} FROM answers WHERE number IN
     (SELECT max(number) FROM answers GROUP BY event, who) AND answer <> 'withdrawn'
 """
+ADD = f"INSERT INTO answers ({', '.join(COLUMNS)}) VALUES ({', '.join('?' * len(COLUMNS))})"
 GIVE_CLIP = """
 UPDATE answers SET clip = ?, start_s = ?, end_s = ?, end_utc = ? WHERE event = ? AND clip = ''
 """
 MOST_CLIPS_BYTES = 2_000_000_000
 RESERVE_BYTES = 500_000_000  # of the disk, which are the recorder's
 LONGEST_NAME = 60
-
-
-@dataclass(frozen=True, kw_only=True)
-class Answer:
-    """What one person says of one event; `clip` is a copy below the answers' folder, or empty.
-
-    `label` is the one that it is where the answer is `is`; `detected` is empty for an unknown one.
-    `drawn` is why it was asked for, empty where the person has chosen the event.
-    """
-
-    event: str
-    who: str
-    answered_utc: str
-    answer: Kind
-    label: str
-    detected: str
-    start_utc: str
-    end_utc: str
-    score: float
-    bundle: str
-    config: str
-    clip: str
-    start_s: float
-    end_s: float
-    drawn: str = ""
-
-    @property
-    def claim(self) -> str:
-        """What it says that the event is, as `edge-train adapt` reads it; "" for unsure."""
-        if self.answer == "is":
-            return self.label
-        return {"unsure": "", "animal": "unknown"}.get(self.answer, self.answer)
 
 
 class Answers:
@@ -97,6 +68,7 @@ class Answers:
         self.path = path
         self._lock = threading.Lock()
         self._db: sqlite3.Connection | None = None
+        self._kept_bytes: int | None = None
 
     def close(self) -> None:
         """Close the file."""
@@ -122,29 +94,52 @@ class Answers:
         drawn: str = "",
     ) -> Answer:
         """Keep an answer; raises `UserError` for one that says nothing."""
-        _check(event, kind, label)
-        answer = Answer(
-            event=event.id,
-            who=one_line(who)[:LONGEST_NAME],
-            answered_utc=rfc3339(now),
-            answer=kind,
-            label=label if kind == "is" else "",
-            detected=event.label or "",
-            start_utc=date_text(event.start),
-            end_utc=date_text(event.end),
-            score=event.score,
-            bundle=one_line(event.text("bundle")),
-            config=one_line(event.text("config")),
+        check_answer(event, kind, label)
+        answer = replace(
+            _answer(event, kind, who=who, now=now, label=label),
             clip="" if placed is None else self._copied(placed, event),
             start_s=0.0 if placed is None else placed.start_s,
             end_s=0.0 if placed is None else placed.end_s,
             drawn=drawn or next((one.drawn for one in self.of(event.id) if one.drawn), ""),
         )
-        values = [getattr(answer, name) for name in COLUMNS]
-        places = ", ".join("?" * len(COLUMNS))
         with self._open() as db:
-            db.execute(f"INSERT INTO answers ({', '.join(COLUMNS)}) VALUES ({places})", values)
+            db.execute(ADD, _values(answer))
         return answer
+
+    def add_cluster(
+        self,
+        events: Sequence[StoredEvent],
+        kind: Kind,
+        *,
+        cluster: int,
+        who: str,
+        now: datetime,
+        label: str = "",
+    ) -> int:
+        """Keep one answer for all `events` of a cluster, or for none; return for how many.
+
+        What the same person says of one of them by itself stays. The clips are still to be given.
+        Raises `UserError` for an answer that says nothing.
+        """
+        for event in events:
+            check_answer(event, kind, label)
+        before = {one.event: one for one in self.all() if one.who == one_line(who)[:LONGEST_NAME]}
+        wanted = [e for e in events if e.id not in before or before[e.id].cluster]
+        if kind == "withdrawn":
+            wanted = [event for event in wanted if event.id in before]
+        answers = [
+            replace(_answer(event, kind, who=who, now=now, label=label), cluster=str(cluster))
+            for event in wanted
+        ]
+        with self._open() as db:
+            db.execute("BEGIN IMMEDIATE")
+            try:
+                db.executemany(ADD, map(_values, answers))
+                db.execute("COMMIT")
+            finally:
+                if db.in_transaction:
+                    db.execute("ROLLBACK")
+        return len(answers)
 
     def give_clip(self, event: StoredEvent, placed: PlacedClip) -> None:
         """Keep a clip that was written after its event was answered."""
@@ -194,23 +189,38 @@ class Answers:
         with contextlib.suppress(OSError):
             if target.is_file():
                 return name
-            kept = sum(file.stat().st_size for file in self.clips.glob("*/*"))
+            if self._kept_bytes is None:  # once, as a cluster has hundreds of clips
+                self._kept_bytes = sum(file.stat().st_size for file in self.clips.glob("*/*"))
             self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             free = shutil.disk_usage(self.path.parent).free
-            if kept < MOST_CLIPS_BYTES and free > RESERVE_BYTES:
+            if self._kept_bytes < MOST_CLIPS_BYTES and free > RESERVE_BYTES:
                 with replacing(target, durable=True) as staging:
                     shutil.copyfile(placed.path, staging)
                 give_to_owner(self.path.parent, self.clips, target.parent, target)
+                self._kept_bytes += target.stat().st_size
                 return name
         return ""
 
 
-def _check(event: StoredEvent, kind: Kind, label: str) -> None:
-    """Raise `UserError` for an answer that says nothing."""
-    if kind == "is":
-        try:
-            check_label(label)
-        except SpecError as exc:
-            raise UserError(exc.fault.reason) from exc
-    elif kind in ("right", "wrong") and event.label is None:
-        raise UserError("an unknown sound is neither right nor wrong: say what it is")
+def _answer(event: StoredEvent, kind: Kind, *, who: str, now: datetime, label: str) -> Answer:
+    """Return an answer without a clip."""
+    return Answer(
+        event=event.id,
+        who=one_line(who)[:LONGEST_NAME],
+        answered_utc=rfc3339(now),
+        answer=kind,
+        label=label if kind == "is" else "",
+        detected=event.label or "",
+        start_utc=rfc3339(event.start),
+        end_utc=rfc3339(event.end),
+        score=event.score,
+        bundle=one_line(event.text("bundle")),
+        config=one_line(event.text("config")),
+        clip="",
+        start_s=0.0,
+        end_s=0.0,
+    )
+
+
+def _values(answer: Answer) -> list[object]:
+    return [getattr(answer, name) for name in COLUMNS]

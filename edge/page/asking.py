@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from edge.bundle.precision import wilson
 from edge.page.answers import Answer
 from edge.page.clips import Clips, has_clip, may_have_clip
+from edge.page.clusters import Cluster
 from edge.store.events import Question, StoredEvent, select
 
 __all__ = ["ENOUGH", "REASONS", "LabelPrecision", "next_question", "precision_of"]
@@ -22,10 +23,12 @@ __all__ = ["ENOUGH", "REASONS", "LabelPrecision", "next_question", "precision_of
 ENOUGH = 20  # answers, from which on a precision is told
 RECENT = 3000  # events that are looked at
 FEW = 3  # events of a label that is new here
-RANDOM, RARE, UNKNOWN, DOUBTFUL = "random", "rare", "unknown", "doubtful"
+LARGE = 5  # events of a cluster that is worth a question of its own
+RANDOM, RARE, TYPICAL, UNKNOWN, DOUBTFUL = "random", "rare", "typical", "unknown", "doubtful"
 REASONS: Mapping[str, str] = {
     RANDOM: "it was drawn at random, for the precision of its label",
     RARE: "its label is new here",
+    TYPICAL: "it is the most typical of unknown sounds that are alike",
     UNKNOWN: "it has no label and may be an animal",
     DOUBTFUL: "its label is the least certain",
 }
@@ -47,15 +50,21 @@ def next_question(
     answers: Sequence[Answer],
     *,
     clips: Clips,
+    clusters: Sequence[Cluster] = (),
     dice: random.Random | None = None,
 ) -> tuple[StoredEvent, str] | None:
-    """Return the event to ask about, and why, of `REASONS`; None where all is answered."""
+    """Return the event to ask about, and why, of `REASONS`; None where all is answered.
+
+    Of a cluster in which somebody has answered, no more than that is asked.
+    """
     dice = dice or random.Random()
     answered = {answer.event for answer in answers}
     recent = select(db, Question(), newest_first=True, limit=RECENT)
     waiting = [e for e in recent if e.id not in answered and may_have_clip(clips, e)]
+    unanswered = (one.members for one in clusters if answered.isdisjoint(one.members))
+    large = sorted((ids for ids in unanswered if len(ids) >= LARGE), key=len, reverse=True)
     while waiting:
-        event, why = _asked(waiting, answers, dice)
+        event, why = _asked(waiting, answers, large, dice)
         if has_clip(clips, event):
             return event, why
         waiting.remove(event)
@@ -88,7 +97,10 @@ def precision_of(answers: Sequence[Answer]) -> list[LabelPrecision]:
 
 
 def _asked(
-    waiting: Sequence[StoredEvent], answers: Sequence[Answer], dice: random.Random
+    waiting: Sequence[StoredEvent],
+    answers: Sequence[Answer],
+    clusters: Sequence[Sequence[str]],
+    dice: random.Random,
 ) -> tuple[StoredEvent, str]:
     drawn = Counter(one.detected for one in answers if one.drawn == RANDOM)
     asked = sum(1 for one in answers if one.drawn and one.drawn != RANDOM)
@@ -104,9 +116,21 @@ def _asked(
             return event, RARE
     unknown = [event for event in waiting if event.label is None]
     # In turn: else the many unknown ones would keep all others from being asked.
-    if unknown and (not named or sum(1 for one in answers if one.drawn == UNKNOWN) <= asked // 2):
+    unnamed = sum(1 for one in answers if one.drawn in (TYPICAL, UNKNOWN))
+    if unknown and (not named or unnamed <= asked // 2):
+        typical = _most_typical(unknown, clusters)
+        if typical is not None:
+            return typical, TYPICAL
         return max(unknown, key=lambda e: e.novelty if e.animal is None else e.animal), UNKNOWN
     return min(named, key=_certainty), DOUBTFUL
+
+
+def _most_typical(
+    unknown: Sequence[StoredEvent], clusters: Sequence[Sequence[str]]
+) -> StoredEvent | None:
+    """Return the event that is most typical of the first of `clusters` that has one."""
+    by_id = {event.id: event for event in unknown}
+    return next((by_id[id] for members in clusters for id in members if id in by_id), None)
 
 
 def _certainty(event: StoredEvent) -> float:

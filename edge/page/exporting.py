@@ -25,7 +25,7 @@ Export = Literal["manifest", "jsonl", "csv", "raven"]
 EXPORTS: tuple[Export, ...] = get_args(Export)
 # What `edge-train adapt` reads comes first.
 MANIFEST = ("path", "start_s", "end_s", "label", "answer", "who")
-BESIDE = ("id", "start_utc", "end_utc", "score", "answered_utc", "bundle", "config")
+BESIDE = ("id", "start_utc", "end_utc", "score", "answered_utc", "bundle", "config", "cluster")
 RAVEN = (
     *("Selection", "View", "Channel", "Begin Time (s)", "End Time (s)", "Low Freq (Hz)"),
     *("High Freq (Hz)", "Begin Path", "File Offset (s)", "Annotation", "Detected", "Answer", "Who"),

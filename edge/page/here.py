@@ -12,7 +12,10 @@ from typing import TYPE_CHECKING, cast
 from flask import current_app
 
 from edge.page.answers import Answers
+from edge.page.cluster_runs import ClusterRuns
+from edge.page.clusters import FILE as CLUSTERS
 from edge.page.history import HeardHours
+from edge.page.late_clips import LateClips
 from edge.page.pictures import Pictures
 from edge.page.place import Shown
 from edge.store.reading import reading
@@ -36,6 +39,8 @@ class Here:
     place: Shown
     pictures: Pictures
     answers: Answers
+    clusters: ClusterRuns
+    late_clips: LateClips
     heard: HeardHours
     now: Callable[[], datetime]
     reading: Reading
@@ -53,10 +58,13 @@ def here_at(place: Shown, *, now: Callable[[], datetime]) -> Here:
     def beside(day: date) -> Beside:
         return day - timedelta(days=1), None if day == today() else day + timedelta(days=1)
 
+    answers = Answers(place.labels)
     return Here(
         place=place,
         pictures=Pictures(place.pictures),
-        answers=Answers(place.labels),
+        answers=answers,
+        clusters=ClusterRuns(place.store, place.labels.with_name(CLUSTERS)),
+        late_clips=LateClips(answers, place),
         heard=HeardHours(),
         now=now,
         reading=lambda: reading(place.store),

@@ -13,11 +13,12 @@ from edge.errors import AudioError, one_line
 from edge.page.app import here
 from edge.page.asking import REASONS
 from edge.page.clips import PlacedClip, clip_file, has_clip, placed_clip, why_no_clip
+from edge.page.clusters import Cluster
 from edge.page.dates import is_date
 from edge.page.pictures import HEIGHT, WIDTH
 from edge.store.events import Question, StoredEvent, find, known_labels, neighbours, select
 
-__all__ = ["event_or_404", "views"]
+__all__ = ["axes_of", "event_or_404", "views"]
 
 NEIGHBOURS = 3
 SAME_LABEL = 12
@@ -48,8 +49,9 @@ def event(id: str) -> ResponseReturnValue:
         event=found,
         day=place.local(found.start).date(),
         fields=list(_fields(found.payload)),
-        clip=_place_of_clip(placed),
+        clip=axes_of(placed),
         without=why_no_clip(place.clips, found) if placed is None else "",
+        cluster=_cluster_of(found),
         before=earlier[-1] if earlier else None,
         after=later[0] if later else None,
         neighbours=beside,
@@ -93,14 +95,20 @@ def event_or_404(id: str) -> StoredEvent:
         return _found(find(db, id))
 
 
+def _cluster_of(event: StoredEvent) -> Cluster | None:
+    """Return the cluster that an unknown event is in."""
+    made = here().clusters.clusters() if event.label is None else None
+    return None if made is None else made.of_event.get(event.id)
+
+
 def _found(event: StoredEvent | None) -> StoredEvent:
     if event is None:
         raise NotFound("There is no such event in the store; old ones go for new ones.")
     return event
 
 
-def _place_of_clip(placed: PlacedClip | None) -> Mapping[str, Any] | None:
-    """Return where in the picture the event is, and the lines of its axes."""
+def axes_of(placed: PlacedClip | None) -> Mapping[str, Any] | None:
+    """Return where in the picture of its clip an event is, and the lines of its axes."""
     if placed is None or placed.duration_s <= 0:
         return None
     per_s = WIDTH / placed.duration_s

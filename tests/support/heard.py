@@ -22,11 +22,13 @@ from edge.types import Detection
 from tests.support.daemons import write_config
 from tests.support.store import SYNCED, payload
 
-__all__ = ["NOW", "RATE_HZ", "SPECIES", "fill", "heard_recorder", "record_event"]
+__all__ = ["NETWORK", "NOW", "RATE_HZ", "SPECIES", "fill", "heard_recorder", "record_event"]
 
 NOW = datetime(2026, 5, 3, 15, 30, tzinfo=timezone.utc)
 RATE_HZ = 22_050
 PADDING_S = 2.0
+NETWORK = "f4" * 32
+UNKNOWN_KINDS, DIMENSIONS = 3, 16
 SPECIES = {
     "spring_peeper": ("Spring Peeper", "Pseudacris crucifer", 2900.0),
     "great_tit": ("Great Tit", "Parus major", 4600.0),
@@ -135,8 +137,19 @@ def record_event(
         message = payload(number, state=state, **fields)
         if state == "end" and clips_folder is not None:
             message["clip"] = write_clip(clips_folder, message, at)
-        store.record(message, dating=SYNCED, embedding=np.full(8, number, np.float32))
+        store.record(message, dating=SYNCED, embedding=_embedding(number), network=NETWORK)
     return message
+
+
+def _embedding(number: int) -> NDArray[np.float32]:
+    """Return what a network would say of an event: near to others of its kind, far from all else.
+
+    One in five is of no kind at all.
+    """
+    kind = None if number % 25 == 24 else number // 5 % UNKNOWN_KINDS
+    own = np.random.default_rng(number).standard_normal(DIMENSIONS)
+    shared = np.zeros(DIMENSIONS) if kind is None else np.eye(UNKNOWN_KINDS, DIMENSIONS)[kind]
+    return (shared + (0.5 if kind is None else 0.02) * own).astype(np.float32)
 
 
 def write_clip(folder: Path, message: dict[str, Any], at: datetime) -> str:

@@ -14,6 +14,8 @@ from edge.archive.dataset import check_version, holder
 from edge.clock import parse_zone
 from edge.errors import ConfigError
 from edge.page.answers import Answers
+from edge.page.cluster_runs import ClusterRuns
+from edge.page.clusters import FILE as CLUSTERS
 from edge.page.dataset.cuts import Cuts
 from edge.page.dataset.following import Follower
 from edge.page.dataset.index import DatasetIndex, Site, day_with_sound, zones_of
@@ -23,6 +25,7 @@ from edge.page.dataset.tables import INDEX
 from edge.page.dataset.totals import Totals, totals_of
 from edge.page.here import Here, Reading
 from edge.page.history import HeardHours
+from edge.page.late_clips import LateClips
 from edge.page.pictures import Pictures
 from edge.page.place import Shown
 
@@ -94,6 +97,8 @@ class Lab:
         self.follower = Follower(places.dataset, places.index)
         self.cuts = Cuts(self.index, Roots(recordings), places.cache / "clips")
         self._answers = Answers(places.labels)
+        self._clusters = ClusterRuns(places.index, places.labels.with_name(CLUSTERS))
+        self._late_clips = LateClips(self._answers, self.place([], None))
         self._pictures = Pictures(places.cache / "pictures")
         self._now = now
         self._heard: dict[tuple[int | None, int], HeardHours] = {}
@@ -125,6 +130,8 @@ class Lab:
             place=place,
             pictures=self._pictures,
             answers=self._answers,
+            clusters=self._clusters,
+            late_clips=self._late_clips,
             heard=self._heard[key],
             now=self._now,
             reading=reading,

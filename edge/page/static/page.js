@@ -1,5 +1,5 @@
 "use strict";
-// Keys for what has a data-key, and the cursor of the sound. Without this script all still works.
+// Keys for what has a data-key, sounds that play in the page, and the cursor of the sound. Without this script all still works.
 (() => {
   const audio = document.getElementById("audio");
   const picture = document.getElementById("picture");
@@ -35,6 +35,27 @@
         event.preventDefault();
         document.getElementById("is").click();
       }
+    });
+  }
+
+  let playing = null;
+  const sound = new Audio();
+  const stop = () => {
+    sound.pause();
+    if (playing) playing.firstElementChild.textContent = "▶";
+    playing = null;
+  };
+  sound.addEventListener("ended", stop);
+  for (const link of document.querySelectorAll("[data-play]")) {
+    link.addEventListener("click", (event) => {
+      event.preventDefault();
+      const again = link === playing;
+      stop();
+      if (again) return;
+      playing = link;
+      link.firstElementChild.textContent = "■";
+      sound.src = link.href;
+      sound.play().catch(() => {}); // another one was asked for before it began
     });
   }
 

@@ -22,13 +22,17 @@ from tests.support.heard import heard_recorder
 from tests.support.page_process import PageProcess, page_process
 
 pytestmark = pytest.mark.browser
+ALL_OF_THE_MENU = """
+const menu = document.querySelector("header nav");
+return menu.scrollWidth <= menu.clientWidth;
+"""
 PHONE, DESKTOP = (390, 844), (1200, 900)
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("recorder")
-    heard_recorder(folder, now=datetime.now(timezone.utc), days=2, clips=12)
+    heard_recorder(folder, now=datetime.now(timezone.utc), days=2, clips=60)
     return folder
 
 
@@ -77,11 +81,61 @@ def test_from_today_to_an_answer_by_keys_alone(
         press(browser, "k")
     assert not browser.current_url.endswith(f"{event}?said=is")
     assert "/event/" in browser.current_url
+    assert said_of(folder)[event] == ("Ada", "little_owl")
+    assert complaints(browser) == []
+
+
+def said_of(folder: Path) -> dict[str, tuple[str, str]]:
+    """Who says what of events."""
     answers = Answers(folder / "labels" / "labels.db")
-    assert [(one.event, one.who, one.label) for one in answers.all()] == [
-        (event, "Ada", "little_owl")
-    ]
+    said = {one.event: (one.who, one.label or one.answer) for one in answers.all()}
     answers.close()
+    return said
+
+
+@pytest.fixture(scope="module")
+def cluster(browser: webdriver.Chrome, page: PageProcess) -> str:
+    """Wait for the clusters, and return the address of the first."""
+    browser.get(f"{page.address}/unknowns")
+    while not browser.find_elements(By.CSS_SELECTOR, ".clusters h2 a"):
+        with opening(browser):
+            press(browser, "g")
+    return found(browser, ".clusters h2 a").get_attribute("href") or ""
+
+
+def test_from_the_unknown_to_an_answer_for_a_whole_cluster_by_keys_alone(
+    browser: webdriver.Chrome, cluster: str, folder: Path
+) -> None:
+    resize(browser, DESKTOP)
+    browser.get(cluster.rpartition("/")[0])
+    with opening(browser):
+        found(browser, ".clusters h2 a").send_keys(Keys.ENTER)
+    assert browser.current_url == cluster
+    events = int(found(browser, ".facts dd").text)
+    press(browser, "i")
+    with opening(browser):
+        browser.switch_to.active_element.send_keys("Eagle Owl", Keys.ENTER)
+    assert f"Kept for {events} events" in found(browser, ".done").text
+    assert "eagle_owl" in found(browser, "h1").text
+    said = [label for _, label in said_of(folder).values()]
+    assert said.count("eagle_owl") == events
+    with opening(browser):
+        press(browser, "n")
+    said = [label for _, label in said_of(folder).values()]
+    assert (said.count("eagle_owl"), said.count("noise")) == (0, events)
+    assert complaints(browser) == []
+
+
+def test_the_sound_of_an_example_plays_in_the_page_and_stops(
+    browser: webdriver.Chrome, cluster: str
+) -> None:
+    browser.get(cluster.rpartition("/")[0])
+    first, second = browser.find_elements(By.CSS_SELECTOR, "[data-play] span")[:2]
+    for mark, press_at in (("■", first), ("■", second), ("▶", second)):
+        press_at.click()
+        assert press_at.text == mark
+    assert first.text == "▶"
+    assert browser.current_url.endswith("/unknowns")
     assert complaints(browser) == []
 
 
@@ -110,6 +164,7 @@ def test_the_cursor_follows_the_sound_and_the_picture_is_there(
 def test_no_page_is_wider_than_its_screen(
     browser: webdriver.Chrome,
     page: PageProcess,
+    cluster: str,
     tmp_path: Path,
     name: str,
     size: tuple[int, int],
@@ -122,12 +177,14 @@ def test_no_page_is_wider_than_its_screen(
     browser.get(page.address)
     event = found(browser, ".events li a").get_attribute("href") or ""
     paths = {"today": "/", "event": event.removeprefix(page.address), "species": "/species"}
+    paths |= {"unknowns": "/unknowns", "cluster": cluster.removeprefix(page.address)}
     paths |= {"one-species": "/species/great_tit", "health": "/health", "answers": "/answers"}
     for path_name, path in paths.items():
         browser.get(f"{page.address}{path}")
         found(browser, "h1")
         width = browser.execute_script("return document.documentElement.scrollWidth")
         assert width <= size[0], path
+        assert browser.execute_script(ALL_OF_THE_MENU), path
         height = browser.execute_script("return document.documentElement.scrollHeight")
         resize(browser, (size[0], min(height, 4000)))
         browser.save_screenshot(str(pictures / f"{path_name}-{name}-{scheme}.png"))

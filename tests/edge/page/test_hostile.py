@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sqlite3
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge.page.clips import clip_file
+from edge.page.clusters import Cluster, Clusters, write_clusters
+from edge.store.embedded import EmbeddedEvents, newest_unknown
 from edge.store.events import event_of
+from edge.store.reading import reading
 from tests.support.heard import heard_recorder
 from tests.support.pages import Seen, page_of, token_in
 from tests.support.store import payload
@@ -52,13 +56,23 @@ VALUES: st.SearchStrategy[Any] = st.recursive(
 )
 FIELDS = sorted({*payload(1), "probability", "animal", "kind", "outcome", "clip_withheld"} - {"id"})
 ID = "hostile"
+SEEN = re.compile(r'name="seen" value="([^"]+)"')
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("recorder")
     heard_recorder(folder, days=1, clips=2)
+    members = tuple(id for one in newest_unknown_of(folder) for id in one.ids)
+    cluster = Cluster(number=1, members=(ID, *members))
+    made = Clusters(clusters=(cluster,), alone=(), next_number=2, newest=ID, made_utc=NASTY[1][:60])
+    write_clusters(folder / "labels" / "clusters.json", made)
     return folder
+
+
+def newest_unknown_of(folder: Path) -> list[EmbeddedEvents]:
+    with reading(folder / "edge.db") as db:
+        return newest_unknown(db, 10)
 
 
 @pytest.fixture(scope="module")
@@ -107,7 +121,7 @@ def test_whatever_a_message_says(
     put(folder, json.dumps(message))
     pages = ["/day/2026-05-03", f"/event/{ID}", f"/event/{ID}/sound", "/species", "/health"]
     pages += [f"/event/{ID}/spectrogram.png", "/day/2026-05-03.csv", "/day/2026-05-03.raven"]
-    for path in (*pages, "/day/2026-05-03.jsonl", "/answers"):
+    for path in (*pages, "/day/2026-05-03.jsonl", "/answers", "/unknowns", "/unknowns/1"):
         get(client, path)
 
 
@@ -115,7 +129,7 @@ def test_whatever_a_message_says(
 @settings(max_examples=50)
 def test_whatever_damage_has_left(folder: Path, client: FlaskClient, content: bytes) -> None:
     put(folder, content.decode("latin-1"))
-    for path in ("/day/2026-05-03", f"/event/{ID}", "/species", "/health"):
+    for path in ("/day/2026-05-03", f"/event/{ID}", "/species", "/health", "/unknowns/1"):
         get(client, path)
 
 
@@ -146,7 +160,7 @@ def test_whatever_an_address_says(client: FlaskClient, data: st.DataObject) -> N
         quote(data.draw(TEXTS), safe="", errors="surrogatepass") if "<" in part else part
         for part in rule.rule.strip("/").split("/")
     )
-    names = ["from", "label", "unknown", "days", "said", "then", "token"]
+    names = ["from", "label", "unknown", "days", "said", "then", "token", "alone", "count"]
     query = data.draw(st.dictionaries(st.sampled_from(names), TEXTS, max_size=3))
     pairs = [f"{k}={quote(v, safe='', errors='surrogatepass')}" for k, v in query.items()]
     get(client, f"{path}?{'&'.join(pairs)}")
@@ -163,4 +177,27 @@ def test_whatever_a_form_says(folder: Path, client: FlaskClient, form: dict[str,
         response = client.post(f"/event/{ID}/answer", data=data, base_url=HERE)
         assert response.status_code in (303, 400)
     for path in (f"/event/{ID}", "/answers", "/answers.csv", "/answers.manifest", "/answers.raven"):
+        get(client, path)
+
+
+@given(
+    form=st.dictionaries(st.sampled_from(["answer", "label", "who", "seen"]), TEXTS),
+    place=st.sampled_from(["1", "2", "0", "-1", "9" * 30, "x", "1.5"]),
+)
+@settings(max_examples=40)
+def test_whatever_a_form_says_of_a_cluster(
+    folder: Path, client: FlaskClient, form: dict[str, str], place: str
+) -> None:
+    put(folder, json.dumps({**payload(1), "id": ID, "label": None}))
+    page = client.get("/unknowns/1", base_url=HERE).text
+    own = {"token": token_in(page), "seen": SEEN.findall(page)[0]}
+    plain = {k: v.encode("utf-8", "replace").decode() for k, v in form.items()}
+    for data in (
+        {**plain, "token": own["token"]},
+        {**plain, **own},
+        {**plain, **own, "answer": "is"},
+    ):
+        response = client.post(f"/unknowns/{place}/answer", data=data, base_url=HERE)
+        assert response.status_code in (303, 400, 404)
+    for path in ("/unknowns", "/unknowns/1", "/answers", "/answers.csv", f"/event/{ID}"):
         get(client, path)

@@ -20,7 +20,15 @@ from tests.support.heard import heard_recorder
 from tests.support.pages import page_of, seen
 
 DAY = "/day/2026-05-03"
-PAGES = (DAY, "/day/2026-05-02", "/species", "/species/great_tit", "/health", "/answers")
+PAGES = (
+    DAY,
+    "/day/2026-05-02",
+    "/species",
+    "/species/great_tit",
+    "/health",
+    "/answers",
+    "/unknowns",
+)
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,138 @@
+"""Unknown events by cluster, as the page shows them: how many, when, and what was said of them."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cache
+from itertools import islice
+
+from edge.page.clips import Clips, has_clip
+from edge.page.clusters import Cluster, Clusters
+from edge.page.days import utc_of
+from edge.page.place import Shown
+from edge.store.events import StoredEvent, event_of
+
+__all__ = ["ClusterRow", "by_themselves", "cluster_rows", "examples", "members"]
+
+# The order of the joins is given, since SQLite would look at every unknown event first.
+TIMES = """
+SELECT latest.id, start_utc FROM json_each(?) AS wanted
+CROSS JOIN latest ON latest.id = wanted.value
+WHERE label IS NULL
+"""
+MEMBERS = """
+SELECT detections.number AS number, payload FROM json_each(?) AS wanted
+CROSS JOIN latest ON latest.id = wanted.value
+CROSS JOIN detections ON detections.number = latest.number
+WHERE label IS NULL ORDER BY wanted.key
+"""
+OTHERS = """
+SELECT detections.number AS number, payload FROM latest
+CROSS JOIN detections ON detections.number = latest.number
+WHERE label IS NULL AND latest.id NOT IN (SELECT value FROM json_each(?))
+ORDER BY start_utc DESC LIMIT ? OFFSET ?
+"""
+ALL = "SELECT count(*) FROM latest WHERE label IS NULL"
+AT_ONCE = 40  # of a cluster's members, when its best examples are looked for
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClusterRow:
+    """A cluster with those of its members that the store still has, the most typical first.
+
+    `by_hour` counts them by hour of the recorder's own day. `said` counts what people say of them:
+    labels, or kinds of answers; `answered` have any answer.
+    """
+
+    cluster: Cluster
+    ids: Sequence[str]
+    first: datetime | None
+    last: datetime | None
+    by_hour: Sequence[int]
+    said: Counter[str]
+    answered: int
+
+    @property
+    def named(self) -> str:
+        """What most people who answered say that it is, "" where nobody did."""
+        most = self.said.most_common(1)
+        return most[0][0] if most else ""
+
+    @property
+    def is_answered(self) -> bool:
+        """Whether each of them has an answer."""
+        return self.answered == len(self.ids)
+
+
+def cluster_rows(
+    db: sqlite3.Connection,
+    clusters: Clusters | None,
+    *,
+    place: Shown,
+    answered: Mapping[str, Sequence[str]],
+) -> list[ClusterRow]:
+    """Return the clusters that have members left: first those to answer, the largest first."""
+    if clusters is None:
+        return []
+    times = dict(db.execute(TIMES, (json.dumps(list(clusters.of_event)),)).fetchall())
+
+    @cache
+    def local_hour(hour: str) -> int | None:
+        at = utc_of(f"{hour}:00:00Z")
+        return None if at is None else place.local(at).hour
+
+    rows = []
+    for cluster in clusters.clusters:
+        ids = [id for id in cluster.members if isinstance(times.get(id), str)]
+        if ids:
+            starts = sorted(times[id] for id in ids)
+            hours = Counter(local_hour(start[:13]) for start in starts)
+            rows.append(
+                ClusterRow(
+                    cluster=cluster,
+                    ids=ids,
+                    first=utc_of(starts[0]),
+                    last=utc_of(starts[-1]),
+                    by_hour=[hours[hour] for hour in range(24)],
+                    said=Counter(said for id in ids for said in answered.get(id, ())),
+                    answered=sum(id in answered for id in ids),
+                )
+            )
+    return sorted(rows, key=lambda row: (row.is_answered, -len(row.ids), row.cluster.number))
+
+
+def members(db: sqlite3.Connection, ids: Sequence[str]) -> list[StoredEvent]:
+    """Return unknown events by their ids, in the order of these."""
+    rows = db.execute(MEMBERS, (json.dumps(list(ids)),))
+    found = (event_of(row["number"], row["payload"]) for row in rows)
+    return [event for event in found if event is not None]
+
+
+def examples(
+    db: sqlite3.Connection, ids: Sequence[str], *, clips: Clips, most: int
+) -> list[StoredEvent]:
+    """Return the first of `ids` whose sound is there, `most` of them."""
+    found: list[StoredEvent] = []
+    for begin in range(0, len(ids), AT_ONCE):
+        some = members(db, ids[begin : begin + AT_ONCE])
+        with_sound = (event for event in some if has_clip(clips, event))
+        found += islice(with_sound, most - len(found))
+        if len(found) == most:
+            break
+    return found
+
+
+def by_themselves(
+    db: sqlite3.Connection, rows: Sequence[ClusterRow], *, limit: int, offset: int
+) -> tuple[list[StoredEvent], int]:
+    """Return unknown events that are in no cluster, newest first, and how many there are."""
+    inside = [id for row in rows for id in row.ids]
+    found = db.execute(OTHERS, (json.dumps(inside), limit, offset)).fetchall()
+    events = (event_of(row["number"], row["payload"]) for row in found)
+    count = db.execute(ALL).fetchone()[0] - len(inside)
+    return [event for event in events if event is not None], count
