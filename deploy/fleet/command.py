@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -14,7 +14,7 @@ from typing import Any
 import click
 
 from deploy.broker import broker_options, broker_settings, connected
-from deploy.fleet.outgoing import Outgoing, outgoing_head
+from deploy.fleet.outgoing import HOLDS_DAYS, Outgoing, outgoing_head
 from deploy.fleet.recorders import Fleet
 from edge.bundle.order import DEVICE
 from edge.config.sections import MqttConfig
@@ -53,6 +53,14 @@ DEAF = "takes no heads: its configuration has no heads.broker: true, or its prog
     help="How long the broker keeps it for recorders that are away.",
 )
 @click.option(
+    "--expires",
+    "holds_days",
+    type=click.FloatRange(0.01, 3650),
+    default=HOLDS_DAYS,
+    show_default=True,
+    help="Days until when the order holds; recorders refuse it afterwards.",
+)
+@click.option(
     "--wait",
     "wait_s",
     type=click.FloatRange(0, 86_400),
@@ -82,6 +90,7 @@ class SendRequest:
     config: Path | None
     folder: Path | None
     days: float
+    holds_days: float
     wait_s: float
 
 
@@ -92,11 +101,14 @@ def _send(asked: SendRequest) -> None:
         if not DEVICE.fullmatch(device):
             raise ConfigError("is no name of a recorder", key="--to", value=device)
     if asked.folder is not None:
-        written = outgoing_head(asked.head, asked.key, asked.devices or [""]).write(asked.folder)
-        for file in written:
+        for file in _outgoing(asked, asked.devices or [""]).write(asked.folder):
             click.echo(f"{file}: is written")
     elif not _sent(asked, broker_settings(asked.broker, asked.config)):
         sys.exit(1)
+
+
+def _outgoing(asked: SendRequest, devices: Sequence[str]) -> Outgoing:
+    return outgoing_head(asked.head, asked.key, devices, days=asked.holds_days)
 
 
 def _sent(asked: SendRequest, settings: MqttConfig) -> bool:
@@ -109,8 +121,9 @@ def _sent(asked: SendRequest, settings: MqttConfig) -> bool:
         for device in sorted(set(asked.devices) - known.keys()):
             warn(f"{device}: has not announced itself on this broker; the order waits for it")
         everybody = sorted(filter(DEVICE.fullmatch, known))
-        outgoing = outgoing_head(asked.head, asked.key, asked.devices or everybody)
-        broker.publish(outgoing.messages(broker.prefix), days=asked.days)
+        outgoing = _outgoing(asked, asked.devices or everybody)
+        days = min(asked.days, asked.holds_days)  # longer, it would only be refused
+        broker.publish(outgoing.messages(broker.prefix), days=days)
         aside(f"order {outgoing.number}: sent to {len(outgoing.orders)} recorders")
         return _answers(fleet, outgoing, asked.wait_s)
 

@@ -16,7 +16,10 @@ from edge.errors import BundleError
 from edge.files import write_whole
 from edge.mqtt.heads import order_topic, part_topic
 
-__all__ = ["Outgoing", "outgoing_head"]
+__all__ = ["HOLDS_DAYS", "Outgoing", "outgoing_head"]
+
+HOLDS_DAYS = 30.0
+DAY_S = 86_400
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,16 +59,18 @@ def outgoing_head(
     key: Path,
     devices: Sequence[str],
     *,
+    days: float = HOLDS_DAYS,
     now_s: Callable[[], float] = time.time,
 ) -> Outgoing:
     """Return `head`, verified, for these recorders, each with an order signed with `key`.
 
-    The number of an order is the time: whoever sends later is obeyed. Raises `BundleError` and
-    `ConfigError`.
+    The number of an order is the time: whoever sends later is obeyed. It holds for `days`. Raises
+    `BundleError` and `ConfigError`.
     """
     bundle = load_bundle(named_bundle(head))
     packed = pack_head(bundle)
-    number = round(now_s() * 1000)
+    made = now_s()
+    number = round(made * 1000)
     orders = {
         device: Order(
             number=number,
@@ -74,6 +79,8 @@ def outgoing_head(
             trunk=bundle.manifest.trunk,
             content=sha256_of(packed),
             size=len(packed),
+            made_s=int(made),
+            expires_s=int(made + days * DAY_S) + 1,
         )
         for device in devices
     }

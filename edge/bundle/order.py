@@ -2,7 +2,8 @@
 
 It is JSON of three keys: `order`, the text that is signed, `key` and `signature`, both as base64.
 The text is JSON too: who is to use which head on which network, the size and the sha256 of its
-packed content, and a number that only grows. So an old order is never taken again.
+packed content, when it was made and until when it holds, and a number that only grows. So an old
+order is never taken again, and one that was lost on its way is not taken years later.
 """
 
 from __future__ import annotations
@@ -35,7 +36,9 @@ DOMAIN = b"edge-monitor order to use a head, version 1\n"
 LARGEST_ORDER_BYTES = 4_000
 PART_BYTES = 60_000  # of a packed head in one message: recorders read none above 65,536 bytes
 LARGEST_NUMBER = 1 << 53  # every reader of JSON has these numbers exactly
-FORMAT = 1
+FORMAT = 2
+WITHOUT_END = 1  # the format before: orders without an end, of which none is taken any more
+LATEST_S = 253_370_764_800  # the year 9999
 SHA256 = re.compile(r"[0-9a-f]{64}")
 DEVICE = re.compile(r"[A-Za-z0-9_-]{1,64}")
 # Why a head is refused, in one word for a metric.
@@ -45,6 +48,9 @@ REFUSALS = (
     "signature",
     "other_device",
     "old",
+    "expired",
+    "future",
+    "format",
     "too_large",
     "other_trunk",
     "self_test",
@@ -58,7 +64,8 @@ class Order:
 
     `number` is when it was signed, in ms since 1970. `device` is who is meant; empty: whoever reads
     it. `head` is the digest of the head, `trunk` that of the network below, `content` the sha256 of
-    the packed head of `size` bytes.
+    the packed head of `size` bytes. It was made at `made_s` and holds until `expires_s`, seconds
+    since 1970; an `expires_s` of 0 is that of an older sender, who said nothing of it.
     """
 
     number: int
@@ -67,6 +74,8 @@ class Order:
     trunk: str
     content: str
     size: int
+    made_s: int
+    expires_s: int
 
     @property
     def parts(self) -> int:
@@ -127,9 +136,11 @@ def _object(content: bytes, where: str) -> dict[str, Any]:
 def _order(values: Mapping[str, Any], where: str) -> Order:
     """Return the order of `values`, which were signed; a newer sender may have other ones."""
     keys = {field.name for field in dataclasses.fields(Order)}
+    if values.get("format") == WITHOUT_END and not {"made_s", "expires_s"} & values.keys():
+        values = {**values, "format": FORMAT, "made_s": 0, "expires_s": 0}
     if values.get("format") != FORMAT or values.keys() != {"format", *keys}:
         reason = f"{where}: is an order of another format"
-        raise HeadRefusedError("damaged", reason, suggestion="update the program")
+        raise HeadRefusedError("format", reason, suggestion="update the program")
     for key, good in _valid(values).items():
         if not good:
             reason = f"{where}: its {key} cannot be {shown(values[key])}"
@@ -144,10 +155,16 @@ def _order(values: Mapping[str, Any], where: str) -> Order:
 def _valid(values: Mapping[str, Any]) -> dict[str, bool]:
     """Return of each value whether it is one that an order may have."""
     number, size, device = values["number"], values["size"], values["device"]
+    made_s, expires_s = values["made_s"], values["expires_s"]
+    without_end = made_s == expires_s == 0
     digests = {key: values[key] for key in ("head", "trunk", "content")}
     return {
         "number": type(number) is int and 0 < number < LARGEST_NUMBER,
         "size": type(size) is int and size > 0,
+        "made_s": type(made_s) is int and 0 <= made_s < LATEST_S,
+        "expires_s": type(expires_s) is int
+        and type(made_s) is int
+        and (without_end or made_s < expires_s < LATEST_S),
         "device": device == "" or (isinstance(device, str) and bool(DEVICE.fullmatch(device))),
         **{
             key: isinstance(value, str) and SHA256.fullmatch(value) is not None

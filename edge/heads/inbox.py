@@ -13,6 +13,7 @@ from edge.bundle.digest import sha256_of
 from edge.bundle.order import Order, read_order
 from edge.bundle.signature import PublicKey
 from edge.errors import HeadRefusedError
+from edge.heads.holding import OrderClock, holds, system_time
 from edge.rate_limited_log import RateLimitedLog
 
 __all__ = ["Inbox", "SentHead"]
@@ -43,11 +44,13 @@ class Inbox:
         trusted: Sequence[PublicKey],
         wake: Callable[[], None],
         refused: Callable[[str], None],
+        clock: OrderClock = system_time,
     ) -> None:
         self._device = device
         self._trusted = tuple(trusted)
         self._wake = wake
         self._refused = refused
+        self._clock = clock
         self._lock = threading.Lock()
         self._log = RateLimitedLog(log)
         self._number = 0
@@ -73,7 +76,19 @@ class Inbox:
             text = f"order {order.number} is older than {known}, which was dealt with"
             self.refuse(HeadRefusedError("old", text), order=order, about=str(order))
             return None
-        return order
+        return None if self._holds(order) is None else order
+
+    def _holds(self, order: Order) -> bool | None:
+        """Return whether an order holds, False while that waits for the clock, None if not."""
+        try:
+            found = holds(order, self._clock())
+        except HeadRefusedError as exc:
+            self.refuse(exc, order=order, about=str(order))
+            return None
+        if not found:
+            text = f"order {order.number} waits until the clock of this recorder is set"
+            self._log.warning("clock", text)
+        return found
 
     def _read(self, content: bytes) -> Order | None:
         try:
@@ -120,10 +135,15 @@ class Inbox:
         self._trusted, self._device = tuple(trusted), device
 
     def take(self) -> SentHead | None:
-        """Return what waits, and wait for the next."""
+        """Return what waits, and wait for the next; None also while the clock has to be set."""
         with self._lock:
-            sent, self._waiting = self._waiting, None
-        return sent
+            sent = self._waiting
+        if sent is None or (found := self._holds(sent.order)) is False:
+            return None
+        with self._lock:
+            if self._waiting is sent:
+                self._waiting = None
+        return sent if found else None
 
     def dealt_with(self, number: int, said: Mapping[str, Any]) -> None:
         """Note the number of the last order that was dealt with, and what others are told now."""

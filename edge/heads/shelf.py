@@ -14,23 +14,31 @@ from pathlib import Path
 from typing import Any
 
 from edge.bundle.packed import unpack_head
+from edge.config.config import Config
 from edge.errors import EdgeError
 from edge.files import replacing_folder
 from edge.heads.state import HeadState, read_state, write_state
 
-__all__ = ["Shelf"]
+__all__ = ["Shelf", "shelf_of"]
 
 STATE = "state.json"
+COPY = "sent-heads.json"  # beside the store, on another disk perhaps
 # Of the folder of a head, and of one that was being written: nothing else is ever removed.
 OURS = re.compile(r"[0-9a-f]{64}|\.[0-9a-f]{40}\.[0-9a-f]{8}")
 
 
-class Shelf:
-    """Heads in `folder`, and which of them is in use. One thread only."""
+def shelf_of(config: Config) -> Shelf:
+    """Return the shelf of a recorder."""
+    return Shelf(config.heads.kept, copy=config.store.path.with_name(COPY))
 
-    def __init__(self, folder: Path) -> None:
+
+class Shelf:
+    """Heads in `folder`, and which of them is in use, with a copy of that. One thread only."""
+
+    def __init__(self, folder: Path, *, copy: Path) -> None:
         self.folder = folder
-        self.state = read_state(folder / STATE)
+        self._copy = copy
+        self.state = read_state(folder / STATE, copy)
 
     def place(self, head: str) -> Path:
         """Return the folder of the head with that digest, whether or not it is there."""
@@ -61,7 +69,7 @@ class Shelf:
     def note(self, **changes: Any) -> HeadState:
         """Change the state, on the disk before it is returned; raises OSError."""
         state = self.state.model_copy(update=changes)
-        write_state(self.folder / STATE, state)
+        write_state(self.folder / STATE, self._copy, state)
         self.state = state
         return state
 

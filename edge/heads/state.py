@@ -83,23 +83,44 @@ class HeadState(Section):
         }
 
 
-def read_state(file: Path) -> HeadState:
-    """Return what is in `file`; what is missing or cannot be read is the state of a new recorder.
+def read_state(file: Path, copy: Path) -> HeadState:
+    """Return what is in `file`, else what is in its `copy`, else the state of a new recorder.
 
-    A card that damages files must not keep a recorder from listening.
+    A card that damages files must not keep a recorder from listening, and an order that was dealt
+    with is not taken again where one of the two is lost or was put back from a backup.
     """
+    state, other = _state_in(file), _state_in(copy)
+    if state is None:
+        if other is not None:
+            log.warning("%s is lost or damaged: what %s says is used", file, copy)
+        return other or HeadState()
+    number = max(state.number, other.number if other else 0)
+    return state.model_copy(update={"number": number})
+
+
+def _state_in(file: Path) -> HeadState | None:
     try:
         return HeadState.model_validate(read_json(file))
     except FileNotFoundError:
-        return HeadState()
+        return None
     except NotJsonError as exc:
         reason = str(exc)
     except ValidationError as exc:
         reason = f"{file}: {one_line(str(exc.errors(include_url=False)[0]['msg']))}"
-    log.error("%s; no head is in use that was sent, and the next one is taken", reason)
-    return HeadState()
+    log.error("%s", reason)
+    return None
 
 
-def write_state(file: Path, state: HeadState) -> None:
-    """Replace `file`, on the disk when this returns; raises OSError."""
-    write_whole(file, state.model_dump_json(), durable=True)
+def write_state(file: Path, copy: Path, state: HeadState) -> None:
+    """Replace `file`, on the disk when this returns; raises OSError.
+
+    The copy comes after it, so that it never knows of an order which the file does not. It is not
+    worth a head: where it cannot be written, the log says so.
+    """
+    content = state.model_dump_json()
+    write_whole(file, content, durable=True)
+    try:
+        if copy.parent.is_dir():
+            write_whole(copy, content, durable=True)
+    except OSError as exc:
+        log.error("%s: %s; there is no copy of what became of heads", copy, exc.strerror)

@@ -13,7 +13,7 @@ from edge.bundle.verified import manifest_content, manifest_of
 from edge.config.config import Config
 from edge.detect.species_names import resolve_labels
 from edge.errors import BundleError, ConfigError
-from edge.heads.shelf import Shelf
+from edge.heads.shelf import shelf_of
 from edge.models import default_bundle_path
 from edge.notify.rules import Names
 
@@ -52,7 +52,8 @@ def _known(config: Config) -> Iterator[Label]:
     """Yield the labels of all that may judge: the bundles of the configuration, and a sent head."""
     model = config.model
     bundles = model.bundles or ((model.bundle,) if model.bundle else (default_bundle_path(),))
-    folders = [config.heads.kept / head] if (head := Shelf(config.heads.kept).state.chosen) else []
+    shelf = shelf_of(config)
+    folders = [shelf.place(shelf.state.chosen)] if shelf.state.chosen else []
     try:
         for bundle in bundles:
             folders += filter(None, trunk_and_folder(named_bundle(bundle)))

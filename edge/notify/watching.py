@@ -31,7 +31,6 @@ __all__ = ["Watch", "Watcher", "remember", "tell_of"]
 
 LONGEST_EVENT = timedelta(minutes=20)
 AHEAD = timedelta(minutes=5)  # what a clock that is being set may be ahead
-WAIT_FOR_SYNC = timedelta(minutes=2)  # for a date that is corrected once the clock is set
 REMEMBER_EVERY = timedelta(hours=1)
 JUMP = timedelta(minutes=10)
 ALL_TIME = datetime(9999, 1, 1, tzinfo=timezone.utc)
@@ -105,7 +104,8 @@ class Watcher:
         span = (rfc3339(after - LONGEST_EVENT), rfc3339(now + AHEAD))
         new = [id for (id,) in db.execute(BETWEEN, span) if not self._book.is_judged(id)]
         found = [event for id in new if (event := find(db, id)) is not None]
-        ended = [e for e in found if e.state == "end" and e.end > after and _dated(e, now)]
+        wait_s = self._place.config.mqtt.wait_for_sync_s
+        ended = [e for e in found if e.state == "end" and e.end > after and _dated(e, now, wait_s)]
         return sorted(ended, key=lambda event: (event.end, event.number))
 
     def _look_at_faults(self, summary: Summary | None, deaf: bool | None, now: datetime) -> None:
@@ -171,8 +171,8 @@ def tell_of(event: StoredEvent, watch: Watch, book: Notebook, *, now: datetime) 
     return verdict
 
 
-def _dated(event: StoredEvent, now: datetime) -> bool:
-    """Return whether an event has its date: its clock was set, or is not being set any more."""
+def _dated(event: StoredEvent, now: datetime, wait_s: float) -> bool:
+    """Return whether an event has its date: its clock was set, or was not for so long."""
     clock = event.payload.get("clock")
     unset = isinstance(clock, dict) and clock.get("synced") is False
-    return not unset or not timedelta(0) <= now - event.end < WAIT_FOR_SYNC
+    return not unset or not timedelta(0) <= now - event.end < timedelta(seconds=wait_s)

@@ -93,9 +93,8 @@ class Daemon:
             parts.callback(self._place.close)
             self._metrics = self._measure(plan, parts)
             self._streams = Streams(self._record(plan), died=self._died)
-            asked = self._metrics.asked
-            asked.watch_queue(lambda: self._streams.current.microphone.backlog_s)
-            asked.watch_clips(lambda: self._streams.current.clips)
+            self._metrics.asked.watch_queue(lambda: self._streams.current.microphone.backlog_s)
+            self._metrics.asked.watch_clips(lambda: self._streams.current.clips)
             running = parts.enter_context(started(self._delivered(plan)))
             parts.callback(self._stop)
             self._streams.start()
@@ -111,8 +110,9 @@ class Daemon:
             raise self._killed_by
 
     def _heads_of(self, config: Config) -> SentHeads:
+        heads = partial(SentHeads, config, plan_of=self._plan_of, rules=self.trial)
         boot, wake = self._clock.boot_id, partial(self.commands.put, "head")
-        return SentHeads(config, plan_of=self._plan_of, boot_id=boot, wake=wake, rules=self.trial)
+        return heads(boot_id=boot, wake=wake, clock=self._clock.order_time)
 
     def _obey(self, command: Command, running: ExitStack) -> None:
         if command == "reload":

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Protocol
 
 from edge.clock import EPOCH, Clock
+from edge.heads.holding import TimeNow
 from edge.store.store import Dating
 
 __all__ = ["LiveClock", "SystemWorld", "TimeWorld", "WallState"]
@@ -30,6 +31,7 @@ UNSYNCED_S = 366 * 86_400.0
 # crystals part by some milliseconds a minute; far less than a hop, so that events keep their order
 REANCHOR_S = 0.01
 ANCHORS = 4096
+SETTLED_S = 600.0  # where no time service sets a clock, it is as right as it will be
 SYNCHRONISED = Path("/run/systemd/timesync/synchronized")
 
 
@@ -135,6 +137,12 @@ class LiveClock:
         clock = self.at(0)
         length = timedelta(microseconds=_duration_us(samples, self._rate_hz))
         return replace(clock, start_utc=clock.start_utc - length)
+
+    def order_time(self) -> TimeNow:
+        """Return the time by which an order holds; settled when nothing has set it for long."""
+        up_s = (self._world.boottime_us() - self.started_us) * 1e-6
+        synced, now_s = self._world.wall_state().synced, self._world.utc_us() * 1e-6
+        return TimeNow(now_s=now_s, synced=synced, settled=up_s >= SETTLED_S)
 
     def began_utc_us(self) -> int:
         """Return when this stream began, in microseconds since 1970."""

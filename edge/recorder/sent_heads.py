@@ -12,6 +12,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 from edge.bundle import load_bundle
@@ -22,9 +23,10 @@ from edge.bundle.verified import manifest_content
 from edge.config.config import Config
 from edge.errors import BundleError, HeadRefusedError, UserError
 from edge.heads.configured import ConfiguredBundle, configured_bundle, trusted_keys
+from edge.heads.holding import OrderClock, system_time
 from edge.heads.inbox import Inbox, SentHead
 from edge.heads.refusals import refusal_of
-from edge.heads.shelf import Shelf
+from edge.heads.shelf import shelf_of
 from edge.heads.state import LastOrder, Trial
 from edge.heads.trial import TrialEnd, TrialRules, TrialWatch, start_of_trial
 from edge.recorder.metrics import Metrics
@@ -50,20 +52,18 @@ class SentHeads:
         boot_id: str,
         wake: Callable[[], None],
         rules: TrialRules | None = None,
+        clock: OrderClock = system_time,
     ) -> None:
         self.rules = rules or TrialRules()
         self.counts: Counter[str] = Counter(dict.fromkeys(("taken", "went_back", *REFUSALS), 0))
         self._counting = threading.Lock()
         self.inbox: Inbox | None = None
-        self._config = config
-        self._plan_of = plan_of
-        self._boot_id = boot_id
+        self._config, self._plan_of, self._boot_id = config, plan_of, boot_id
         self._watch: TrialWatch | None = None
-        self._trusted = trusted_keys(config)
-        self._shelf = Shelf(config.heads.kept)
+        self._trusted, self._shelf = trusted_keys(config), shelf_of(config)
         if config.heads.wanted:
-            device, refused = config.device_id(), self._count
-            self.inbox = Inbox(device=device, trusted=self._trusted, wake=wake, refused=refused)
+            inbox = partial(Inbox, trusted=self._trusted, clock=clock)
+            self.inbox = inbox(device=config.device_id(), wake=wake, refused=self._count)
 
     def _count(self, outcome: str) -> None:
         with self._counting:  # threads that bring heads count, too

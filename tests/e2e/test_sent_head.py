@@ -177,6 +177,12 @@ def _case(standing: Standing, word: str) -> tuple[bytes, bytes, Order]:
             order = replace(order, device="meadow")
         case "old":
             order = replace(order, number=4)
+        case "expired":
+            order = replace(order, made_s=1, expires_s=1_700_000_000)
+        case "future":
+            order = replace(order, made_s=(1 << 37) - 1)
+        case "format":
+            order = replace(order, made_s=0, expires_s=0)
         case "too_large":
             order = replace(order, size=400_001)
         case "other_trunk":

@@ -25,6 +25,8 @@ from tests.support.keys import KeyPair, key_pair
 
 __all__ = ["STUDY", "Sender", "verified_plan"]
 
+FAR_S = 1 << 37  # seconds: no test is run so late
+
 STUDY = Label(label="study_frog", common_name="Frog of the study", scientific_name="Rana studii")
 
 
@@ -75,6 +77,8 @@ class Sender:
             trunk=head.manifest.trunk,
             content=sha256_of(packed),
             size=len(packed),
+            made_s=0,
+            expires_s=FAR_S,
         )
         return dataclasses.replace(order, **changes)
 

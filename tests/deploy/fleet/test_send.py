@@ -31,6 +31,7 @@ from deploy.fleet.outgoing import outgoing_head
 from deploy.fleet.recorders import TOPICS, Fleet
 from deploy.fleet.table import fleet_table
 from edge.bundle import Bundle
+from edge.bundle.order import read_order
 from edge.bundle.packed import pack_head
 from edge.bundle.signature import public_key
 from edge.config.heads import HeadsConfig
@@ -141,6 +142,19 @@ def test_a_folder_brings_what_was_written_into_it(
         )
         assert result.exit_code == 0, result.output
         assert brought(inbox).packed == pack_head(head)
+
+
+def test_an_order_says_when_it_was_made_and_until_when_it_holds(
+    tmp_path: Path, sender: Sender, head: Bundle
+) -> None:
+    for options, days in (((), 30), (("--expires", "7"), 7)):
+        send = ("send", head.path, "--key", sender.key.private, "--to", "pond", *options)
+        assert run(*send, "--folder", tmp_path).exit_code == 0
+        content = (tmp_path / "pond.json").read_bytes()
+        order = read_order(content, [public_key(sender.key.text)])
+        assert abs(order.made_s - time.time()) < 60
+        assert order.number // 1000 == order.made_s
+        assert order.expires_s - order.made_s in (days * 86_400, days * 86_400 + 1)
 
 
 def test_a_server_brings_it_over_https_if_its_certificate_is_right(

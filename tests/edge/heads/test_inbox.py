@@ -14,9 +14,12 @@ from edge.bundle.order import LARGEST_ORDER_BYTES, Order, read_order
 from edge.bundle.packed import LARGEST_HEAD_BYTES, pack_head, unpack_head
 from edge.bundle.signature import public_key
 from edge.errors import BundleError, HeadRefusedError
+from edge.heads.holding import TimeNow
 from edge.heads.inbox import Inbox
 from tests.support.damage import CHANGES, KEPT, Changes, damaged
 from tests.support.sent import Sender
+
+NOON_S = 1_790_000_000.0
 
 
 @pytest.fixture(scope="module")
@@ -39,10 +42,15 @@ class Brought:
 
     def __init__(self, sender: Sender, device: str = "pond") -> None:
         self.woken = 0
+        self.time = TimeNow(now_s=NOON_S, synced=True)
         self.refused: list[str] = []
         trusted = [public_key(sender.key.text)]
         self.inbox = Inbox(
-            device=device, trusted=trusted, wake=self._wake, refused=self.refused.append
+            device=device,
+            trusted=trusted,
+            wake=self._wake,
+            refused=self.refused.append,
+            clock=lambda: self.time,
         )
 
     def _wake(self) -> None:
@@ -94,7 +102,15 @@ def test_nonsense_is_refused(sender: Sender, content: bytes) -> None:
         {"content": "A" * 64},
         {"size": 0},
         {"size": LARGEST_HEAD_BYTES + 1},
-        {"format": 2},
+        {"made_s": -1},
+        {"made_s": 1.5},
+        {"made_s": True},
+        {"made_s": 2, "expires_s": 1},
+        {"expires_s": 0, "made_s": 5},
+        {"expires_s": 1 << 60},
+        {"expires_s": "2026"},
+        {"format": 1},
+        {"format": 3},
         {"more": 1},
     ],
 )
@@ -224,5 +240,7 @@ def test_a_longest_order_fits(sender: Sender) -> None:
         trunk=digest,
         content=digest,
         size=LARGEST_HEAD_BYTES,
+        made_s=253_000_000_000,
+        expires_s=253_370_764_799,
     )
     assert len(sender.signed(order)) < 1000

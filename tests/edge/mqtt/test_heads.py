@@ -20,6 +20,8 @@ ORDER = Order(
     trunk="b" * 64,
     content=sha256_of(PACKED),
     size=len(PACKED),
+    made_s=1,
+    expires_s=1 << 37,
 )
 
 

@@ -133,8 +133,8 @@ def test_an_event_is_told_when_it_has_ended_and_has_its_date(tmp_path: Path) -> 
         assert here.look(NOW + 2 * MINUTE) == []
         assert '"end"' in ended
         record(tmp_path, [(NOW + 3 * MINUTE, WREN, 0.99)], first=1, clock=unset)
-        assert here.look(NOW + 4 * MINUTE) == []
-        assert here.look(NOW + 6 * MINUTE) == [first("Eurasian Wren")]
+        assert here.look(NOW + 3.5 * MINUTE) == []
+        assert here.look(NOW + 4.5 * MINUTE) == [first("Eurasian Wren")]
 
 
 def test_a_store_that_cannot_be_read_is_told_in_the_log_and_stops_nothing(

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from edge.bundle import Bundle
+from edge.bundle.order import Order
 from edge.bundle.packed import pack_head
 from edge.config.config import Config, load_config
 from edge.errors import ConfigError
@@ -95,6 +96,7 @@ def test_killed_at_any_file_operation_it_has_the_old_head_or_the_new_one(
                 assert started(file, plan_of=verified_plan)[1] == new.digest
             shutil.rmtree(tmp_path / "heads")
             shutil.copytree(untouched, tmp_path / "heads")
+            shutil.copy(untouched / "state.json", tmp_path / "sent-heads.json")
     assert len(seen) > 20
     assert set(seen) == {old.digest, new.digest}
     assert seen == sorted(seen, key=[old.digest, new.digest].index)  # one moment parts them
@@ -166,17 +168,79 @@ def test_a_head_that_cannot_be_used_any_more_is_left_for_the_one_before(
     assert last(chosen) == ("went_back", "unusable")
 
 
-def test_a_state_that_cannot_be_read_is_that_of_a_new_recorder(
-    tmp_path: Path, sender: Sender, heads: Sequence[Bundle], caplog: pytest.LogCaptureFixture
+DAMAGED = (b"", b"{", b'{"number": -1}', b'{"chosen": "../../etc"}', b"\xff" * 9, b"[]", None)
+
+
+def spoil(file: Path, content: bytes | None) -> None:
+    file.unlink() if content is None else file.write_bytes(content)
+
+
+def refusal(chosen: SentHeads, sender: Sender, order: Order) -> str | None:
+    """Why an order is refused, None where it is not."""
+    assert chosen.inbox is not None
+    if chosen.inbox.believed(sender.signed(order)) is not None:
+        return None
+    return str(chosen.inbox.said[1]["refused"]["reason"])
+
+
+@pytest.mark.parametrize("content", DAMAGED)
+def test_a_state_that_is_lost_or_damaged_lets_no_old_order_in(
+    tmp_path: Path,
+    sender: Sender,
+    heads: Sequence[Bundle],
+    caplog: pytest.LogCaptureFixture,
+    content: bytes | None,
 ) -> None:
     file = configure(tmp_path, sender)
-    give(started(file)[0], sender, heads[0], 1)
-    for content in (b"", b"{", b'{"number": -1}', b'{"chosen": "../../etc"}', b"\xff" * 9, b"[]"):
-        (tmp_path / "heads" / "state.json").write_bytes(content)
-        chosen, used = started(file)
-        assert used == sender.trunk.digest
-        assert "state.json" in caplog.text
-        assert give(chosen, sender, heads[0], 1) == heads[0].digest
+    chosen, _ = started(file)
+    give(chosen, sender, heads[0], 4)
+    give(chosen, sender, heads[1], 5)
+    chosen.stopped()
+    spoil(tmp_path / "heads" / "state.json", content)
+    chosen, used = started(file)
+    assert used == heads[1].digest
+    assert "state.json" in caplog.text
+    assert refusal(chosen, sender, sender.order(heads[0], number=4)) == "old"
+    assert give(chosen, sender, heads[0], 6) == heads[0].digest
+    chosen.stopped()
+    spoil(tmp_path / "sent-heads.json", content)  # the other one
+    chosen, used = started(file)
+    assert used == heads[0].digest
+    assert refusal(chosen, sender, sender.order(heads[1], number=5)) == "old"
+
+
+def test_a_state_that_was_put_back_from_a_backup_lets_no_old_order_in(
+    tmp_path: Path, sender: Sender, heads: Sequence[Bundle]
+) -> None:
+    file = configure(tmp_path, sender)
+    chosen, _ = started(file)
+    give(chosen, sender, heads[0], 4)
+    chosen.stopped()
+    shutil.copytree(tmp_path / "heads", tmp_path / "backup")
+    give(chosen, sender, heads[1], 5)
+    chosen.stopped()
+    shutil.rmtree(tmp_path / "heads")
+    shutil.move(tmp_path / "backup", tmp_path / "heads")
+    chosen, used = started(file)
+    assert used == heads[0].digest
+    assert chosen.inbox is not None
+    same = sender.signed(sender.order(heads[1], number=5))
+    assert chosen.inbox.believed(same) is None  # it was dealt with, and there is no fault in it
+    assert give(chosen, sender, heads[1], 6) == heads[1].digest
+
+
+def test_where_all_is_lost_it_is_a_new_recorder_that_refuses_what_has_expired(
+    tmp_path: Path, sender: Sender, heads: Sequence[Bundle]
+) -> None:
+    file = configure(tmp_path, sender)
+    give(started(file)[0], sender, heads[0], 5)
+    (tmp_path / "heads" / "state.json").write_bytes(b"{")
+    (tmp_path / "sent-heads.json").unlink()
+    chosen, used = started(file)
+    assert used == sender.trunk.digest
+    old = sender.order(heads[1], number=4, made_s=1_600_000_000, expires_s=1_602_600_000)
+    assert refusal(chosen, sender, old) == "expired"
+    assert give(chosen, sender, heads[0], 5) == heads[0].digest
 
 
 def test_who_configures_another_bundle_has_the_last_word(
