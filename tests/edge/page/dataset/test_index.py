@@ -157,7 +157,7 @@ def test_rows_that_make_no_sense_cost_their_recording_only(dataset: Path, tmp_pa
         table = parquet.read_table(file)
         paths, field = table["path"].to_pylist(), table.schema.field("top")
         tops = [
-            None if path.endswith("b0.wav") else top
+            None if str(path).endswith("b0.wav") else top
             for path, top in zip(paths, table["top"].to_pylist(), strict=True)
         ]
         at = table.schema.get_field_index("top")
