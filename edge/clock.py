@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone, tzinfo
+from functools import lru_cache
 from typing import Literal, cast
 from zoneinfo import ZoneInfo, available_timezones
 
@@ -80,6 +81,7 @@ def parse_start(text: str) -> datetime:
     return time.astimezone(timezone.utc)
 
 
+@lru_cache(maxsize=256)  # what zones there are is found by a walk over hundreds of files
 def parse_zone(text: str) -> tzinfo:
     """Parse the name of a zone, such as Europe/Vienna, or an offset; raises ValueError."""
     offset = OFFSET.fullmatch(text)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -13,8 +14,24 @@ from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support import expected_conditions as until
 from selenium.webdriver.support.ui import WebDriverWait
 
-__all__ = ["complaints", "found", "headless_browser", "opening", "press"]
+__all__ = [
+    "DESKTOP",
+    "PHONE",
+    "complaints",
+    "found",
+    "headless_browser",
+    "in_colours",
+    "opening",
+    "press",
+    "resize",
+    "take_pictures",
+]
+PHONE, DESKTOP = (390, 844), (1200, 900)
 PATIENCE_S = 10
+ALL_OF_THE_MENU = """
+const menu = document.querySelector("header nav");
+return menu.scrollWidth <= menu.clientWidth;
+"""
 
 QUIET = (
     *("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
@@ -60,6 +77,44 @@ def opening(browser: webdriver.Chrome) -> Iterator[None]:
 def press(browser: webdriver.Chrome, keys: str) -> None:
     """Press keys where no field is."""
     found(browser, "body").send_keys(keys)
+
+
+def resize(browser: webdriver.Chrome, size: tuple[int, int]) -> None:
+    """Show as much as a phone or a screen does, whatever windows may be."""
+    metrics = {"width": size[0], "height": size[1], "deviceScaleFactor": 1, "mobile": False}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+
+
+def in_colours(browser: webdriver.Chrome, scheme: str) -> None:
+    """Show pages as a person sees them who has asked for light or dark ones."""
+    feature = [{"name": "prefers-color-scheme", "value": scheme}]
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": feature})
+
+
+def take_pictures(
+    browser: webdriver.Chrome,
+    address: str,
+    paths: Mapping[str, str],
+    size: tuple[int, int],
+    folder: Path,
+    suffix: str,
+) -> None:
+    """Take a picture of each of `paths`, whole, none of which may be wider than the screen, nor
+    its menu.
+
+    With EDGE_PICTURES=FOLDER they are kept there.
+    """
+    pictures = Path(os.environ.get("EDGE_PICTURES") or folder)
+    for name, path in paths.items():
+        browser.get(f"{address}{path}")
+        found(browser, "h1")
+        width = browser.execute_script("return document.documentElement.scrollWidth")
+        assert width <= size[0], path
+        assert browser.execute_script(ALL_OF_THE_MENU), path
+        height = browser.execute_script("return document.documentElement.scrollHeight")
+        resize(browser, (size[0], min(height, 4000)))
+        browser.save_screenshot(str(pictures / f"{name}-{suffix}.png"))
+        resize(browser, size)
 
 
 def complaints(browser: webdriver.Chrome) -> list[str]:

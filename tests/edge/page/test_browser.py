@@ -5,7 +5,6 @@ With EDGE_PICTURES=FOLDER the pictures are kept there.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from datetime import datetime, timezone
 from pathlib import Path
@@ -17,16 +16,22 @@ from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import WebDriverWait
 
 from edge.page.answers import Answers
-from tests.support.browser import complaints, found, headless_browser, opening, press
+from tests.support.browser import (
+    DESKTOP,
+    PHONE,
+    complaints,
+    found,
+    headless_browser,
+    in_colours,
+    opening,
+    press,
+    resize,
+    take_pictures,
+)
 from tests.support.heard import heard_recorder
 from tests.support.page_process import PageProcess, page_process
 
 pytestmark = pytest.mark.browser
-ALL_OF_THE_MENU = """
-const menu = document.querySelector("header nav");
-return menu.scrollWidth <= menu.clientWidth;
-"""
-PHONE, DESKTOP = (390, 844), (1200, 900)
 
 
 @pytest.fixture(scope="module")
@@ -46,12 +51,6 @@ def page(folder: Path) -> Iterator[PageProcess]:
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chrome]:
     with headless_browser(tmp_path_factory.mktemp("profile")) as browser:
         yield browser
-
-
-def resize(browser: webdriver.Chrome, size: tuple[int, int]) -> None:
-    """Show as much as a phone or a screen does, whatever windows may be."""
-    metrics = {"width": size[0], "height": size[1], "deviceScaleFactor": 1, "mobile": False}
-    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
 
 
 def test_from_today_to_an_answer_by_keys_alone(
@@ -170,23 +169,11 @@ def test_no_page_is_wider_than_its_screen(
     size: tuple[int, int],
     scheme: str,
 ) -> None:
-    pictures = Path(os.environ.get("EDGE_PICTURES") or tmp_path)
-    resize(browser, size)
-    feature = [{"name": "prefers-color-scheme", "value": scheme}]
-    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": feature})
+    in_colours(browser, scheme)
     browser.get(page.address)
     event = found(browser, ".events li a").get_attribute("href") or ""
     paths = {"today": "/", "event": event.removeprefix(page.address), "species": "/species"}
     paths |= {"unknowns": "/unknowns", "cluster": cluster.removeprefix(page.address)}
     paths |= {"one-species": "/species/great_tit", "health": "/health", "answers": "/answers"}
-    for path_name, path in paths.items():
-        browser.get(f"{page.address}{path}")
-        found(browser, "h1")
-        width = browser.execute_script("return document.documentElement.scrollWidth")
-        assert width <= size[0], path
-        assert browser.execute_script(ALL_OF_THE_MENU), path
-        height = browser.execute_script("return document.documentElement.scrollHeight")
-        resize(browser, (size[0], min(height, 4000)))
-        browser.save_screenshot(str(pictures / f"{path_name}-{name}-{scheme}.png"))
-        resize(browser, size)
+    take_pictures(browser, page.address, paths, size, tmp_path, f"{name}-{scheme}")
     assert complaints(browser) == []

@@ -127,7 +127,7 @@ def test_what_has_no_date_is_on_no_day(dataset: Path, client: FlaskClient) -> No
     page = seen(client, "/undated")
     assert links(page, "/event/") == [f"/event/{row['id']}" for row in shelf]
     assert shelf[0]["path"] in page.texts
-    assert f"+ 00:00:{int(shelf[1]['start_s']):02}" in page.texts
+    assert f"+00:00:{int(shelf[1]['start_s']):02}" in page.texts
     assert "1 recording without a date" in text_of(seen(client, "/"))
     day = shelf[0]["start_utc"].date().isoformat()
     for path in ("/", f"/day/{day}"):
