@@ -68,7 +68,7 @@ def disturbed(
                     _kill_scheduler(cluster)
                     _, said = process.communicate(timeout=60)
                     if process.returncode:
-                        assert "the scheduler of the workers is gone" in said
+                        assert "the scheduler of the workers is gone" in said, said
                         assert said.count("\n") == 1, said
                     cluster.restart()
         with job(*given, "--out", dataset, "--scheduler", cluster.address) as process:
