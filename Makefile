@@ -3,7 +3,7 @@
 # with; .venv-gpu is .venv-dev with CUDA.
 
 .DEFAULT_GOAL := help
-.PHONY: help replay test check lock format bench gpu chaos fleet fuzz arm64 bundle species systems clean
+.PHONY: help replay test check lock format bench gpu chaos kills fleet fuzz arm64 bundle species systems clean
 .DELETE_ON_ERROR:
 
 # Packages are installed uncompiled, which is quick; each is compiled when it is first used. Where this variable keeps Python from
@@ -93,6 +93,10 @@ MINUTES ?= 10
 chaos: dev  ## a recorder among all its troubles at once, and what is left of it; MINUTES=10, ARGS='--seed 2'
 	@.ci/test-needs.sh
 	@.venv-dev/bin/python -m tests.support.chaos --minutes $(MINUTES) $(ARGS)
+
+KILLS ?= 20
+kills: dev  ## the client, workers and scheduler of an archive killed at random, and its rows compared; KILLS=20, ARGS='--seed 2'
+	@.venv-dev/bin/python -m tests.support.archive_kills --kills $(KILLS) $(ARGS)
 
 fleet: dev  ## a thousand simulated recorders on one broker, and a head that reaches all of them (5 minutes); ARGS='--recorders 100'
 	@PATH=$$PATH:/usr/sbin command -v mosquitto >/dev/null || .ci/apt.sh mosquitto

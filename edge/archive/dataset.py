@@ -35,7 +35,7 @@ SHARE, WRITES, MOST_S, MOST_BYTES = 0.01, 20.0, 60.0, 150_000_000
 TO_WAIT = "wait until it is done, or choose another --out"
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Known:
     """What a dataset knows of a recording, and the part that has it."""
 

@@ -15,7 +15,7 @@ HEAD_BYTES = 65_536  # a recorder's header, with the time of the recording, and 
 EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Fingerprint:
     """Size, time of the last change, and sha256 of the first 64 KiB; in an object store its etag
     instead of the two.

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from edge.archive.fingerprint import Fingerprint
@@ -128,7 +128,7 @@ class RowMaker:
         ]
 
     def _place(self, path: str) -> Row:
-        site = Path(path).parent.name if self._site is None else self._site
+        site = os.path.basename(os.path.dirname(path)) if self._site is None else self._site
         return {"path": path_cell(path), "site": site.translate(STRAY_BYTES)}
 
 
@@ -151,7 +151,8 @@ def _exact(d: Detection) -> Row:
 
 
 def _time(text: str) -> datetime:
-    return datetime.strptime(text, "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=timezone.utc)
+    # Python 3.10 knows no Z here; `strptime` takes twenty times as long.
+    return datetime.fromisoformat(text.removesuffix("Z")).replace(tzinfo=timezone.utc)
 
 
 def _month(clock: Clock) -> str | None:

@@ -179,16 +179,17 @@ class Workers:
 def batches_of(asked: Iterator[Asked]) -> Iterator[Batch]:
     """Yield what is asked in its order, short recordings that follow each other together."""
     together: list[Asked] = []
+    size_bytes = 0
     for one in asked:
-        size_bytes = one.size_bytes + sum(other.size_bytes for other in together)
+        size_bytes += one.size_bytes
         full = len(together) == MOST_TOGETHER or size_bytes > MOST_BYTES_TOGETHER
         if together and (full or one.stretches):
             yield tuple(together)
-            together = []
+            together, size_bytes = [], one.size_bytes
         together.append(one)
         if one.stretches:
             yield tuple(together)
-            together = []
+            together, size_bytes = [], 0
     if together:
         yield tuple(together)
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import resource
 import time
 from dataclasses import replace
 
 from edge.archive.hearing import Hearing, hear
 from edge.archive.keeping import Keeps
+from edge.bench.measuring import peak_rss_mib
 from edge.replay.formats.base import ReplayResult
 from edge.replay.recordings import Recording
 from edge.replay.replayer import Replayer
@@ -43,6 +43,5 @@ def note() -> None:
     global _noted  # noqa: PLW0603 - a worker has no other place for it
     _noted += 1
     if _noted % EACH == 0:
-        weight = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
         with open(os.environ[NOTES], "a") as file:
-            file.write(f"{time.process_time()} {weight}\n")
+            file.write(f"{time.process_time()} {peak_rss_mib()}\n")

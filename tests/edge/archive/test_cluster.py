@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import random
 import shutil
-import signal
 import time
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,31 +14,23 @@ from click.testing import CliRunner, Result
 
 from edge.archive.hear import ArchiveJob
 from edge.archive.keeping import Keeps
-from edge.archive.parts import Parts
 from edge.bundle import Bundle
 from edge.cli import main
 from edge.replay.recordings import find_recordings
 from edge.replay.replayer import Replayer
 from edge.replay.settings import ReplaySettings
-from tests.support.archives import job, rows, season, timeless
+from tests.support.archive_kills import VICTIMS, disturbed, long_recording, until
+from tests.support.archives import rows, season, timeless
 from tests.support.audio import soundscape, write_audio
-from tests.support.clusters import ROOT, DaskCluster, dask_cluster
+from tests.support.clusters import ROOT, dask_cluster
 
 COUNT = 24
-VICTIMS = ["client", "worker", "scheduler", "worker", "client", "scheduler"]
 HOP_S = "0.05"
 
 
 @pytest.fixture
 def dataset(tmp_path: Path) -> Path:
     return tmp_path / "dataset"
-
-
-def until(condition: Callable[[], bool], within_s: float = 90.0) -> None:
-    ends_s = time.monotonic() + within_s
-    while not condition():
-        assert time.monotonic() < ends_s
-        time.sleep(0.02)
 
 
 def hear(dataset: Path, scheduler: str, *arguments: str | Path) -> Result:
@@ -63,48 +52,17 @@ def test_a_long_recording_is_cut_among_workers_and_is_the_same(
     assert len(rows(dataset, "detections")) > 10
 
 
-def kill_one(cluster: DaskCluster, dice: random.Random) -> None:
-    """Kill a worker, as the kernel does that has no memory left."""
-    pids = cluster.worker_pids()
-    if pids:
-        os.kill(dice.choice(pids), signal.SIGKILL)
-
-
-def kill_scheduler(cluster: DaskCluster) -> None:
-    os.kill(cluster.scheduler.pid, signal.SIGKILL)
-    cluster.scheduler.wait()
-
-
 def test_whatever_is_killed_its_rows_are_those_of_an_undisturbed_run(
     bundle: Bundle, dataset: Path, scheduler: str, tmp_path: Path
 ) -> None:
     """The client, a worker, the scheduler: at any moment, in any order."""
     pond = tmp_path / "pond"
     season(pond, COUNT)
-    long = write_audio(pond / "20240502_050000.wav", np.concatenate([soundscape()] * 3))
-    options = ("--bundle", bundle.path, "--hop-s", HOP_S, "--task", "9")
-    dice = random.Random(7)
-    with dask_cluster(tmp_path / "cluster", workers=2) as cluster:
-        for victim in dice.sample(VICTIMS, len(VICTIMS)):
-            command = (pond, "--out", dataset, "--scheduler", cluster.address, *options)
-            before = len(Parts(dataset).names())
-            with job(*command) as process:
-                until(lambda: len(Parts(dataset).names()) > before or process.poll() is not None)  # noqa: B023
-                time.sleep(dice.uniform(0.0, 0.1))
-                if victim == "worker":
-                    kill_one(cluster, dice)
-                    time.sleep(dice.uniform(0.0, 1.0))
-                elif victim == "scheduler":
-                    kill_scheduler(cluster)
-                    _, said = process.communicate(timeout=60)
-                    if process.returncode:
-                        assert "the scheduler of the workers is gone" in said
-                        assert said.count("\n") == 1, said
-                    cluster.restart()
-        with job(pond, "--out", dataset, "--scheduler", cluster.address, *options) as process:
-            _, said = process.communicate(timeout=120)
-        assert process.returncode == 0, said
-    assert hear(tmp_path / "undisturbed", scheduler, pond, *options[:4]).exit_code == 0
+    long = long_recording(pond)
+    options = ("--bundle", bundle.path, "--hop-s", HOP_S)
+    victims = random.Random(7).sample(VICTIMS * 2, 2 * len(VICTIMS))
+    disturbed((pond, *options, "--task", "9"), dataset, tmp_path / "cluster", victims, seed=7)
+    assert hear(tmp_path / "undisturbed", scheduler, pond, *options).exit_code == 0
     assert timeless(dataset) == timeless(tmp_path / "undisturbed")
     assert len({row["path"] for row in rows(dataset, "files")}) == COUNT + 1
     assert long in {row["path"] for row in rows(dataset, "files")}
