@@ -26,6 +26,9 @@ __all__ = [
     "refuse_strange_waveform",
 ]
 
+# A recorder keeps two windows to cut the next from, and four more of sound for clips. At 120 s and
+# 32 kHz that is 90 MB, and the spectrograms that S5 makes of them are 3/4 of `MOST_VALUES`; ten
+# minutes would be 460 MB and four times as many values as that.
 LONGEST_WINDOW_S = 120
 LARGEST_N_FFT = 1 << 16
 MOST_BANDS = 2_048

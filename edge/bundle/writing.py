@@ -27,7 +27,7 @@ from edge.bundle.digest import sha256_of
 from edge.bundle.golden import Array, Golden, NewVariant, write_golden
 from edge.bundle.graph import LARGEST_GRAPH_BYTES
 from edge.bundle.head_folder import head_on
-from edge.bundle.manifest import FP32, Manifest, Variant
+from edge.bundle.manifest import FP32, ListMargin, Manifest, Variant
 from edge.bundle.occurrence import Occurrence
 from edge.bundle.probability import ScoreCalibration
 from edge.bundle.reading import load_bundle
@@ -114,9 +114,14 @@ def write_head(
 
 
 def calibrated_bundle(
-    bundle: Bundle, path: Path | str, calibration: ScoreCalibration, *, card: str | None = None
+    bundle: Bundle,
+    path: Path | str,
+    calibration: ScoreCalibration,
+    *,
+    card: str | None = None,
+    list_margin: ListMargin | None = None,
 ) -> Bundle:
-    """Write `bundle` with this calibration, and perhaps another `card`, at `path`.
+    """Write `bundle` with this calibration, and perhaps another `card` and margin, at `path`.
 
     That may be where it stands. All else is as it was, but for a signature, which was of another
     content. Raises OSError, and `BundleError` where a file is not what it was.
@@ -130,7 +135,8 @@ def calibrated_bundle(
         if card is not None:
             (staging / CARD).write_text(card, encoding="utf-8")
         _write_stored(staging, Stored(calibration=calibration))
-        changed = dataclasses.replace(manifest, probability=True)
+        margin = list_margin or manifest.list_margin
+        changed = dataclasses.replace(manifest, probability=True, list_margin=margin)
         _write_manifest(staging, changed, manifest.variants)
         load_bundle(staging) if trunk is None else _head_in(staging, trunk)
     return load_bundle(path) if trunk is None else _head_in(path, trunk)

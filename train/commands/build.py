@@ -23,6 +23,7 @@ from train.judging.evaluate import evaluate
 from train.judging.headline import headline
 from train.judging.left_out import Turn, measure_turns, stand_ins
 from train.judging.select import SpeciesScore, score_species
+from train.judging.song_types import judge_song_types
 from train.learning.fit import fit
 from train.learning.leaving_out import finished_turns, fit_left_out, turns_to_train
 from train.learning.members import Report
@@ -95,6 +96,7 @@ def evaluate_run(run: TrainedRun, corpus: Corpus, *, resamples: int = 500) -> di
             "probability": measure_scores(run, corpus, calibration),
             "stand_ins": stand_ins(corpus, turns),
             "left_out": _measured(turns, calibration),
+            **judge_song_types(corpus, run.outputs("train"), outputs, run.folder / "report"),
         },
         out_dir=run.folder / "report",
         resamples=resamples,

@@ -13,7 +13,7 @@ from train.commands.options import PATH, WORKERS
 from train.commands.progress import watched
 
 if TYPE_CHECKING:
-    from edge.bundle import Bundle
+    from edge.bundle import Bundle, ListMargin
     from edge.bundle.probability import ScoreCalibration
 
 __all__ = ["calibrate", "thresholds"]
@@ -40,6 +40,12 @@ SECTION = "\n## Calibrated later\n"  # of a card: the last one
 @click.option("--bundle", help="Any bundle or head, its folder or name; with --on or --data.")
 @click.option("--on", type=PATH, help="Reviewed detections of a site, CSV or JSON lines.")
 @click.option("--data", type=PATH, help="Manifest CSV or folder of recordings that it never heard.")
+@click.option(
+    "--species",
+    metavar="LIST",
+    help="YAML list of the species that may be answered, or data: the known ones of --data. By it "
+    "the bundle also learns how far an animal off a list may outdo those on it.",
+)
 @click.option("--out", type=PATH, help="The calibrated bundle; may be where the other stands.")
 @click.option(
     "--hop-s",
@@ -57,7 +63,6 @@ def calibrate(
     bundle: str | None,
     on: Path | None,
     data: Path | None,
-    out: Path | None,
     **options: Any,
 ) -> None:
     """Choose the rejection rule of a run; or say how likely the labels of any bundle are right.
@@ -67,17 +72,18 @@ def calibrate(
     of a label that people have reviewed at a site.
     """
     given = [name for name, value in (("--on", on), ("--data", data)) if value]
-    if corpus and folder and not (bundle or given or out):
+    out, species = options.pop("out"), options.pop("species")
+    if corpus and folder and not (bundle or given or out or species):
         _calibrate_run(corpus, folder, acceptance, rule)
-    elif bundle and out and len(given) == 1 and not (corpus or folder or rule):
+    elif bundle and out and len(given) == 1 and not (corpus or folder or rule or (on and species)):
         if on:
             _calibrate_at_site(bundle, on, out)
         elif data:
-            _calibrate_bundle(bundle, data, out, **options)
+            _calibrate_bundle(bundle, data, out, species, **options)
     else:
         raise UserError(
             "calibrate needs --run with --corpus, or --bundle and --out with one of --on and "
-            "--data; --rule is of a run"
+            "--data; --rule is of a run, --species of --data"
         )
 
 
@@ -98,15 +104,24 @@ def _calibrate_run(corpus: Path, folder: Path, acceptance: float, rule: str | No
     click.echo(f"{folder}: rule {calibration.chosen}, threshold {calibration.head.threshold:.4g}")
 
 
-def _calibrate_bundle(name: str, data: Path, out: Path, **options: Any) -> None:
+def _calibrate_bundle(
+    name: str, data: Path, out: Path, species: str | None, **options: Any
+) -> None:
+    from train.judging.any_bundle import list_margin_on
     from train.judging.calibrate_bundle import calibrated_by_recordings
     from train.judging.probability_report import draw_reliability, probability_parts
 
-    bundle = _bundle(name)
+    bundle, margin = _bundle(name), None
     calibration, measured = calibrated_by_recordings(bundle, data, watch=watched, **options)
     parts = probability_parts(measured)
+    if species is not None:
+        margin = list_margin_on(bundle, data, species, watch=watched, **options)
+        parts.append(
+            f"A label is taken while no other outdoes those on the list by more than "
+            f"{margin.threshold:g} logits (spread {margin.scale:g})."
+        )
     click.echo("\n\n".join(parts))
-    _write(bundle, out, calibration, parts)
+    _write(bundle, out, calibration, parts, margin)
     if measured is not None:
         draw_reliability(measured, out.with_name(f"{out.name}.report"))
 
@@ -171,7 +186,13 @@ def _bundle(name: str) -> Bundle:
     return load_bundle(named_bundle(name))
 
 
-def _write(bundle: Bundle, out: Path, calibration: ScoreCalibration, parts: list[str]) -> None:
+def _write(
+    bundle: Bundle,
+    out: Path,
+    calibration: ScoreCalibration,
+    parts: list[str],
+    margin: ListMargin | None = None,
+) -> None:
     """Write the calibrated bundle, with `parts` at the end of its card."""
     from edge.bundle.bundle import CARD
     from edge.bundle.writing import calibrated_bundle
@@ -181,7 +202,7 @@ def _write(bundle: Bundle, out: Path, calibration: ScoreCalibration, parts: list
         text = (bundle.path / CARD).read_text(encoding="utf-8").partition(SECTION)[0]
         later = "\n\n".join(part.replace("## ", "### ", 1) for part in parts)
         card = f"{text.rstrip()}\n{SECTION}\n{later}\n"
-    written = calibrated_bundle(bundle, out, calibration, card=card)
+    written = calibrated_bundle(bundle, out, calibration, card=card, list_margin=margin)
     if bundle.signature is not None:
         warn(f"{out}: is not signed any more; sign it again")
     click.echo(f"{out}: bundle {written.digest[:12]}, calibration {calibration.digest[:12]}")

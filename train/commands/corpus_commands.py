@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import click
 
@@ -51,6 +51,11 @@ __all__ = ["prepare"]
     "and places again.",
 )
 @click.option(
+    "--keep-types",
+    is_flag=True,
+    help="Keep the rarest type of song of each species for the test: a manifest's column `type`.",
+)
+@click.option(
     "--annotations",
     type=PATH,
     help="CSV of speech and pauses marked by hand: row_id, human_voice, nocall, t_range.",
@@ -63,7 +68,7 @@ def prepare(
     folds: int,
     seed: int,
     by: str,
-    annotations: Path | None,
+    **options: Any,
 ) -> None:
     """Check every recording of SOURCE, quarantine what is unusable, and split by recordist.
 
@@ -78,7 +83,7 @@ def prepare(
         out,
         layout=cast("Layout", layout),  # checked by click
         plan=SplitPlan(test_share=test_share, folds=folds, seed=seed, by=cast("Unit", by)),
-        annotations=annotations,
+        **options,
     )
     click.echo(prepared.summary)
     marked = sum(bool(r.stretches) for r in prepared.corpus.recordings)

@@ -136,7 +136,8 @@ def _legend(plan: Plan, results: Sequence[SystemResult]) -> str:
 
 
 def _hours(results: Sequence[SystemResult]) -> str:
-    return f"{sum(result.train_s for result in results) / 3600:.1f} CPU hours"
+    minutes = sum(result.train_s for result in results) / 60
+    return f"{minutes:.0f} CPU minutes" if minutes < 100 else f"{minutes / 60:.1f} CPU hours"
 
 
 def _draw(plan: Plan, reports: Mapping[str, Sequence[Report]]) -> Figure:

@@ -38,7 +38,8 @@ def prepared_part(
         )
     if not (out / "all" / "corpus.json").exists():
         say(f"preparing {data} in {out / 'all'}")
-        prepare(data, out / "all", plan=plan.corpus.split, workers=workers)
+        split, keep_types = plan.corpus.split, plan.corpus.keep_types
+        prepare(data, out / "all", plan=split, workers=workers, keep_types=keep_types)
     whole = read_corpus(out / "all")
     part = Corpus(root=whole.root, recordings=tuple(_choose(whole.recordings, plan.corpus)))
     write_corpus(folder, part, drawn={"part": wanted})

@@ -26,6 +26,7 @@ class CorpusPlan:
     """Which part of a collection is used.
 
     The `species` recorded by most people, up to `recordings` of each, and outliers of each role.
+    `keep_types` keeps a type of song of each species for the test (`train.corpus.song_types`).
     """
 
     species: int = 8
@@ -36,6 +37,7 @@ class CorpusPlan:
     test_share: float = 0.3
     folds: int = 4
     by: Unit = "recordist"
+    keep_types: bool = False
 
     def __post_init__(self) -> None:
         if self.species < 2 or self.recordings < 4:
@@ -51,9 +53,10 @@ class CorpusPlan:
         return SplitPlan(test_share=self.test_share, folds=self.folds, by=self.by)
 
     def as_mapping(self) -> dict[str, Any]:
-        """Return what decides which part it is; `by` is left out as it was before there was any."""
+        """Return what decides which part it is, without newer keys that are neutral."""
         plain = dataclasses.asdict(self)
-        return plain if self.by != "recordist" else {k: plain[k] for k in plain if k != "by"}
+        neutral = {"by": "recordist", "keep_types": False}
+        return {k: v for k, v in plain.items() if k not in neutral or neutral[k] != v}
 
 
 @dataclass(frozen=True, kw_only=True)

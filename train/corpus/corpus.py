@@ -53,7 +53,8 @@ class Recording:
 
     `split` is test, dev or unused; `fold` counts the folds of dev from 0 (validation by default),
     else -1. `secondary_labels` are what else its author heard in the background, `stretches` what a
-    person marked in it.
+    person marked in it. `song_type` is which of its species' songs or calls it has, where that is
+    said.
     """
 
     path: Path
@@ -70,6 +71,7 @@ class Recording:
     split: str = ""
     fold: int = -1
     secondary_labels: tuple[str, ...] = ()
+    song_type: str = ""
     stretches: tuple[Stretch, ...] = ()
 
 

@@ -26,6 +26,7 @@ from train.corpus.corpus import Corpus, Recording, listed, write_corpus
 from train.corpus.further import split_all
 from train.corpus.quality import Checked, check_files
 from train.corpus.readers import Layout, Listing, read_listing
+from train.corpus.song_types import keep_unseen
 from train.corpus.splits import SplitPlan
 from train.corpus.summary import summarise
 from train.corpus.synthesised import with_noise
@@ -62,12 +63,14 @@ def prepare(
     plan: SplitPlan = AS_USUAL,
     workers: int = 2,
     annotations: Path | None = None,
+    keep_types: bool = False,
 ) -> Prepared:
     """Read the collection `source`, check every file, split it by the `plan`, and write the corpus.
 
     The corpus is in the folder `prepared`. `annotations` is a table of what a person marked in some
     of the recordings (`train.corpus.annotations`). Of several collections the first is split, and
-    the others train and validate beside it (`train.corpus.further`). Raises `UserError`.
+    the others train and validate beside it (`train.corpus.further`). With `keep_types` the test has
+    types of song that are not in training (`train.corpus.song_types`). Raises `UserError`.
     """
     prepared = Path(prepared).resolve()
     first, *more = [source] if isinstance(source, str | Path) else source
@@ -80,6 +83,8 @@ def prepare(
     usable = with_noise(usable, prepared / "noise")
     further, also = _further(more, workers=workers)
     recordings, _ = split_all(usable, further, plan=plan)
+    if keep_types:
+        recordings = keep_unseen(recordings, by=plan.by)
     also += _kept_out([r for _, own in further for r in own], recordings)
     quarantine = (*quarantine, *also)
     corpus = Corpus(root=listing.root, recordings=recordings)

@@ -2,7 +2,8 @@
 
 Each reader gives `Recording`s that are not checked yet: the files may be missing or broken
 (`train.corpus.quality`). A manifest may have a column secondary_labels, parted by semicolons: what
-else is heard in the background. BirdCLEF's is a list as in Python.
+else is heard in the background; and `type`, which of its species' songs or calls it is. BirdCLEF's
+secondary labels are a list as in Python.
 """
 
 from __future__ import annotations
@@ -146,6 +147,7 @@ def _from_manifest(row: Mapping[str, str], root: Path) -> Recording:
         licence=row.get("licence", "") or row.get("license", ""),
         source=row.get("source", ""),
         secondary_labels=_several(row.get("secondary_labels", "").split(";"), row["label"]),
+        song_type=row.get("type", ""),
     )
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from edge.bundle import Bundle, load_bundle
+from edge.bundle import Bundle, ListMargin, load_bundle
 from edge.errors import UserError
 from train.judging.background import with_background
 from train.judging.bundle_rules import (
@@ -29,7 +29,7 @@ from train.judging.metrics import Bootstrap
 from train.judging.probability_report import measure_precisions, measure_probability
 from train.windows.listening import Watch
 
-__all__ = ["evaluate_bundle"]
+__all__ = ["evaluate_bundle", "list_margin_on"]
 
 Report = dict[str, Any]
 DECIDES = "as it decides"
@@ -67,6 +67,27 @@ def evaluate_bundle(
         **_measured(bundle, collection, answers, acceptance=acceptance, resamples=resamples),
         **_sureness(bundle, collection, heard),
     }
+
+
+def list_margin_on(
+    bundle: Bundle, data: Path, species: str, *, hop_s: float, workers: int, watch: Watch
+) -> ListMargin:
+    """Return how far an animal off the list may outdo those on it, by the recordings in `data`.
+
+    `species` is the list, as in `evaluate_bundle`. Raises `UserError` where nothing can be said.
+    """
+    collection = collect(bundle, data, species, hop_s=hop_s, workers=workers)
+    heard, _ = _heard(collection, workers, watch)
+    found = None
+    if heard:
+        found = margin_of(bundle, answers_of(collection.corpus, collection.labels, heard))
+    if found is None:
+        raise UserError(
+            f"{data}: says nothing of a margin over the list; that needs a bundle with several "
+            "labels in a window, a list that leaves some of them out, and recordings of species on "
+            "it that are named rightly"
+        )
+    return ListMargin(**found)
 
 
 def _heard(

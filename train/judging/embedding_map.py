@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["draw_embeddings"]
+__all__ = ["colours", "draw_embeddings", "place_on_a_plane"]
 
 MAPPED = 2000  # windows on the map: more are slow to place and hide each other
 TITLE = "Embeddings of windows (t-SNE): neighbours are alike, distances across the map mean little"
@@ -28,7 +28,7 @@ def draw_embeddings(outputs: WindowOutputs, windows: Judged, names: Sequence[str
     """Draw a species as a number in its colour at each of its windows, and outliers as dots."""
     rng = np.random.default_rng(0)
     shown = np.sort(rng.permutation(np.flatnonzero(windows.truth.kind != QUIET))[:MAPPED])
-    place = _place(outputs.embedding[shown].astype(np.float64))
+    place = place_on_a_plane(outputs.embedding[shown].astype(np.float64))
     figure = new_figure(11, 8)
     axes = figure.add_subplot()
     _draw_outliers(axes, place, {kind: m[shown] for kind, m in coarse_kinds(windows).items()})
@@ -68,13 +68,13 @@ def _draw_species(
 ) -> None:
     text: dict[str, Any] = {"fontsize": 5, "ha": "center", "va": "center", "clip_on": True}
     marker: dict[str, Any] = {"linestyle": "", "marker": "s", "markersize": 4}
-    for k, (name, colour) in enumerate(zip(names, _colours(len(names)), strict=True)):
+    for k, (name, colour) in enumerate(zip(names, colours(len(names)), strict=True)):
         for x, y in place[species == k]:
             axes.text(x, y, str(k + 1), color=colour, **text)
         axes.plot([], [], color=colour, label=f"{k + 1} {name}", **marker)
 
 
-def _place(embedding: NDArray[np.float64]) -> NDArray[np.float64]:
+def place_on_a_plane(embedding: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return two coordinates (N, 2): principal components, then t-SNE.
 
     t-SNE is left out where there are too few windows for it to mean something.
@@ -93,7 +93,7 @@ def _place(embedding: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(placed, np.float64)
 
 
-def _colours(count: int) -> list[tuple[float, float, float]]:
+def colours(count: int) -> list[tuple[float, float, float]]:
     """Return distinct colours of similar darkness, neighbours in the list far apart in hue."""
     return [
         colorsys.hls_to_rgb((i * 0.381966) % 1, 0.32 + 0.14 * (i % 3) / 2, 0.75)

@@ -15,6 +15,7 @@ from train.judging.left_out import render_stand_ins
 from train.judging.probability_report import probability_parts
 from train.judging.rows_report import rows_section
 from train.judging.rules import PAPER
+from train.judging.song_types import song_types_section
 
 __all__ = [
     "accepted_table",
@@ -64,6 +65,7 @@ def render_report(report: Mapping[str, Any]) -> str:
         *outcomes_section(report),
         *([_against_paper(report)] if "against_paper" in report else []),
         *rows_section(report),
+        *song_types_section(report),
         "## How the rule was chosen (validation)",
         _calibration(report["calibration"]),
         "## By species",

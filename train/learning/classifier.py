@@ -1,4 +1,4 @@
-"""Classifiers of frozen embeddings: an MLP, nearest neighbours or a forest.
+"""Classifiers of frozen embeddings: an MLP, neighbours, a forest, or an extreme learning machine.
 
 The MLP is that of Thakur et al. 2019, II.B.2; the others are in `train.learning.heads`.
 """
@@ -10,8 +10,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from train.learning.heads import Forest, Neighbours, fit_forest, fit_neighbours
-from train.recipe.classifiers import AnyClassifierSpec, ClassifierSpec, ForestSpec, KnnSpec
+from train.learning.heads import (
+    Forest,
+    Neighbours,
+    extreme_learner,
+    fit_elm,
+    fit_forest,
+    fit_neighbours,
+)
+from train.recipe.classifiers import AnyClassifierSpec, ClassifierSpec, ElmSpec, ForestSpec, KnnSpec
 
 __all__ = ["EmbedThenClassify", "build_classifier", "fit_head", "read_classifier"]
 
@@ -47,6 +54,8 @@ def read_classifier(spec: AnyClassifierSpec, state: dict[str, Tensor], *, count:
             return Neighbours(state["points"], state["there"], k=spec.k, equal=equal)
         case ForestSpec():
             return Forest(state)
+        case ElmSpec():
+            return extreme_learner(state["0.weight"].shape[1], spec.hidden, count)
         case ClassifierSpec():
             return build_classifier(state["0.weight"].shape[1], count, spec.hidden, spec.dropout)
 
@@ -65,6 +74,8 @@ def fit_head(
             return fit_neighbours(embedding, classes, count=count, spec=spec, seed=seed)
         case ForestSpec():
             return fit_forest(embedding, classes, count=count, spec=spec, seed=seed)
+        case ElmSpec():
+            return fit_elm(embedding, classes, count=count, spec=spec, seed=seed)
         case ClassifierSpec():
             return fit_classifier(embedding, classes, count=count, spec=spec, seed=seed)
 

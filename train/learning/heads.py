@@ -13,9 +13,16 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from train.recipe.classifiers import ForestSpec, KnnSpec
+from train.recipe.classifiers import ElmSpec, ForestSpec, KnnSpec
 
-__all__ = ["Forest", "Neighbours", "fit_forest", "fit_neighbours"]
+__all__ = [
+    "Forest",
+    "Neighbours",
+    "extreme_learner",
+    "fit_elm",
+    "fit_forest",
+    "fit_neighbours",
+]
 
 Floats = NDArray[np.float32]
 Classes = NDArray[np.int64]
@@ -132,6 +139,43 @@ def fit_forest(
     return Forest(
         _tables([estimator.tree_ for estimator in grown.estimators_], grown.classes_, count)
     )
+
+
+def extreme_learner(inputs: int, hidden: int, classes: int) -> nn.Sequential:
+    """Return the machine: inputs -> hidden sigmoid units -> classes."""
+    return nn.Sequential(nn.Linear(inputs, hidden), nn.Sigmoid(), nn.Linear(hidden, classes))
+
+
+@torch.no_grad()
+def fit_elm(
+    embedding: Floats, classes: Classes, *, count: int, spec: ElmSpec, seed: int
+) -> nn.Sequential:
+    """Draw the hidden units, and fit what is read from them with scikit-learn.
+
+    The logits that it fits are the logarithm of 1 for the species and of `LEAST_SHARE` for others.
+    Inputs are brought to mean 0 and deviation 1, which goes into the weights of the hidden units.
+    """
+    from sklearn.linear_model import Ridge
+    from sklearn.utils.class_weight import compute_sample_weight
+
+    rng, width = np.random.default_rng(seed), embedding.shape[1]
+    machine = extreme_learner(width, spec.hidden, count)
+    drawn = rng.standard_normal((spec.hidden, width)) / np.sqrt(width)
+    weight = drawn / np.maximum(embedding.std(axis=0), 1e-6)
+    bias = rng.standard_normal(spec.hidden) - weight @ embedding.mean(axis=0)
+    hidden: Any = machine[0]
+    hidden.weight.copy_(torch.from_numpy(weight))
+    hidden.bias.copy_(torch.from_numpy(bias))
+    wanted = np.where(np.eye(count, dtype=bool)[classes], 0.0, np.log(LEAST_SHARE))
+    read = Ridge(alpha=spec.ridge).fit(
+        machine[:2](torch.from_numpy(embedding)).numpy().astype(np.float64),
+        wanted,
+        sample_weight=compute_sample_weight("balanced", classes),
+    )
+    last: Any = machine[2]
+    last.weight.copy_(torch.from_numpy(np.asarray(read.coef_)))
+    last.bias.copy_(torch.from_numpy(np.asarray(read.intercept_)))
+    return machine.eval()
 
 
 def _tables(trees: list[Any], there: Classes, count: int) -> dict[str, Tensor]:

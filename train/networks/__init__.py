@@ -10,12 +10,13 @@ from edge.errors import SpecError
 from train.networks.compact import CompactCnn
 from train.networks.local import LocalCnn
 from train.networks.mscnn import MsCnn
+from train.networks.sparse import SparseDictionary
 from train.networks.spherical import SphericalKMeans
 from train.networks.triplet_cnn import TripletCnn
 
 __all__ = ["KINDS", "build_network"]
 
-EMBED = ("cnn1", "cnn2", "spherical_kmeans")
+EMBED = ("cnn1", "cnn2", "spherical_kmeans", "sparse_dictionary")
 OF_TIMM = (
     *("mobilenet", "resnet18", "resnest50", "efficientnet_lite0"),
     *("soundception", "segmentation"),
@@ -56,6 +57,8 @@ def _embedder(
             return TripletCnn(shape[0], kind, **options)
         case "spherical_kmeans":
             return SphericalKMeans(shape[0], shape[1], **options)
+        case "sparse_dictionary":
+            return SparseDictionary(shape[0], shape[1], **options)
     raise SpecError(
         f"network {kind} has logits of its own: use objective cross_entropy, without a classifier "
         "section"

@@ -41,7 +41,7 @@ class SphericalKMeans(nn.Module):
         self.bases = nn.Parameter(functional.normalize(torch.randn(bases, width), dim=1))
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        active = torch.relu(self._frames(x) @ self.bases.T)  # (B, T, bases)
+        active = self._active(self._frames(x))
         spread = active.var(dim=1, unbiased=False).clamp(min=1e-8).sqrt()
         embedding = functional.normalize(torch.cat([active.mean(dim=1), spread], dim=1), dim=1)
         return embedding, embedding
@@ -80,6 +80,10 @@ class SphericalKMeans(nn.Module):
         """Return the mean cosine of the frames of windows x to their nearest base."""
         frames = self._frames(x.to(self.mean.device)).flatten(0, 1)
         return float((frames @ self.bases.T).amax(dim=1).mean())
+
+    def _active(self, frames: Tensor) -> Tensor:
+        """Return how active each base is (B, T, bases) in frames (B, T, width)."""
+        return torch.relu(frames @ self.bases.T)
 
     def _frames(self, x: Tensor) -> Tensor:
         """Return whitened frames of unit length (B, T, width)."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["AnyClassifierSpec", "ClassifierSpec", "ForestSpec", "KnnSpec"]
+__all__ = ["AnyClassifierSpec", "ClassifierSpec", "ElmSpec", "ForestSpec", "KnnSpec"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,4 +51,21 @@ class ForestSpec:
             raise ValueError("trees and smallest_leaf must be at least 1")
 
 
-AnyClassifierSpec = ClassifierSpec | KnnSpec | ForestSpec
+@dataclass(frozen=True, kw_only=True)
+class ElmSpec:
+    """An extreme learning machine on frozen embeddings (Huang et al. 2006).
+
+    `hidden` units have weights at random, and what is read from them is a ridge regression, of
+    penalty `ridge`, with species weighted equally.
+    """
+
+    kind: Literal["elm"] = "elm"
+    hidden: int = 1000
+    ridge: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.hidden < 1 or not self.ridge > 0:
+            raise ValueError(f"hidden {self.hidden} and ridge {self.ridge}: must be above 0")
+
+
+AnyClassifierSpec = ClassifierSpec | KnnSpec | ForestSpec | ElmSpec

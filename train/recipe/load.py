@@ -11,7 +11,7 @@ from edge.bundle.spec import FrontendSpec, from_mapping
 from edge.errors import SpecError, shown
 from edge.strictyaml import read_yaml
 from train.recipe.augmentation import AugmentSpec
-from train.recipe.classifiers import ClassifierSpec, ForestSpec, KnnSpec
+from train.recipe.classifiers import ClassifierSpec, ElmSpec, ForestSpec, KnnSpec
 from train.recipe.departures import REPLACED, with_replaced
 from train.recipe.objectives import (
     CrossEntropySpec,
@@ -36,7 +36,7 @@ SECTIONS: dict[str, type[Any]] = {
 # Sections that come in kinds.
 KINDS: dict[str, tuple[type[Any], ...]] = {
     "objective": (TripletSpec, SemihardSpec, CrossEntropySpec, FocalSpec, KMeansSpec, DistilSpec),
-    "classifier": (ClassifierSpec, KnnSpec, ForestSpec),
+    "classifier": (ClassifierSpec, KnnSpec, ForestSpec, ElmSpec),
 }
 LISTS = ("stages", "species", "withheld")
 CHOICES = {"optimiser": OPTIMISERS, "schedule": SCHEDULES}

@@ -28,6 +28,7 @@ OPTIMISERS = ("adagrad", "adam", "adamw", "ranger", "rmsprop", "sgd")
 SCHEDULES = ("constant", "cosine")
 FRAMES = ("segmentation",)  # networks that say when, not only whether
 # What training does not depend on.
+OF_BASES = ("spherical_kmeans", "sparse_dictionary")  # networks that learn without labels
 INDECISIVE = (
     *("notes", "paper", "section", "departs"),
     *("acceptance", "withheld", "left_out_share", "weight", "heard_s"),
@@ -173,9 +174,10 @@ class Recipe:
             raise SpecError(
                 f"objective {self.objective.kind} learns no classes: add a classifier section"
             )
-        if isinstance(self.objective, KMeansSpec) != (self.network.kind == "spherical_kmeans"):
+        if isinstance(self.objective, KMeansSpec) != (self.network.kind in OF_BASES):
             raise SpecError(
-                "network spherical_kmeans and objective spherical_kmeans need each other"
+                f"objective spherical_kmeans and a network of {' or '.join(OF_BASES)} need each "
+                "other"
             )
         if isinstance(self.objective, DistilSpec) != (self.network.kind == "local"):
             raise SpecError("network local and objective distil need each other")

@@ -14,7 +14,7 @@ from edge.bundle import Bundle, load_bundle
 from edge.bundle.signing import sign_bundle
 from edge.cli import main as edge
 from tests.support.audio import noise
-from tests.support.bundles import SPEC, tiny_bundle, tone
+from tests.support.bundles import SPEC, choir_bundle, tiny_bundle, tone
 from tests.support.keys import key_pair
 from train.commands.cli import main
 
@@ -37,11 +37,15 @@ def sung(hz: float, seed: int) -> np.ndarray:
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder per species; some of the recordings have the wrong name."""
-    root = tmp_path_factory.mktemp("data")
+    return write_data(tmp_path_factory.mktemp("data"))
+
+
+def write_data(root: Path, *, each: int = 20) -> Path:
     names = list(SUNG)
+    root.mkdir(exist_ok=True)
     for k, name in enumerate(names):
         (root / name).mkdir()
-        for i in range(20):
+        for i in range(each):
             heard = names[(k + 1) % 3] if i % 4 == 0 else name
             samples = sung(SUNG[heard], 100 * k + i)
             soundfile.write(root / name / f"{name}{i}.wav", samples, RATE_HZ)
@@ -78,6 +82,37 @@ def test_a_bundle_is_calibrated_by_recordings(plain: Bundle, calibrated: Bundle)
     assert "Expected calibration error" in card
     picture = calibrated.path.with_name("calibrated.report") / "reliability.png"
     assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+def test_with_a_list_a_bundle_learns_how_far_others_may_outdo_it(
+    tmp_path: Path,
+) -> None:
+    plain, out, names = choir_bundle(tmp_path / "choir"), tmp_path / "out", tmp_path / "site.yaml"
+    data = write_data(tmp_path / "data", each=40)
+    names.write_text("[low_hummer, mid_whistler]\n")
+    command = ("calibrate", "--bundle", str(plain.path), "--data", str(data), "--workers", "1")
+    result = run(*command, "--species", str(names), "--hop-s", "1", "--out", str(out))
+    assert result.exit_code == 0, result.output
+    margin = load_bundle(out).manifest.list_margin
+    assert margin is not None
+    # A quarter of the recordings is of another species than its name.
+    assert margin.threshold == 0
+    assert f"logits (spread {margin.scale:g})" in (out / "MODEL_CARD.md").read_text()
+    again = run(*command, "--hop-s", "1", "--out", str(tmp_path / "again"), "--bundle", str(out))
+    assert again.exit_code == 0, again.output
+    assert load_bundle(tmp_path / "again").manifest.list_margin == margin
+
+
+def test_a_bundle_of_one_label_a_window_has_no_margin(
+    plain: Bundle, data: Path, tmp_path: Path
+) -> None:
+    result = run(
+        *("calibrate", "--bundle", str(plain.path), "--data", str(data), "--species", "data"),
+        *("--workers", "1", "--out", str(tmp_path / "out")),
+    )
+    assert result.exit_code == 1
+    assert "says nothing of a margin over the list" in result.output
+    assert not (tmp_path / "out").exists()
 
 
 def test_its_probabilities_and_thresholds_are_judged(

@@ -12,8 +12,8 @@ from edge.bundle.heads import Energy, Head
 from tests.train.graphs import graph_of
 from train.export.export import verify_onnx
 from train.learning.classifier import EmbedThenClassify, read_classifier
-from train.learning.heads import fit_forest, fit_neighbours
-from train.recipe.classifiers import ForestSpec, KnnSpec
+from train.learning.heads import LEAST_SHARE, fit_elm, fit_forest, fit_neighbours
+from train.recipe.classifiers import AnyClassifierSpec, ElmSpec, ForestSpec, KnnSpec
 
 
 def clusters(
@@ -129,6 +129,26 @@ def test_the_forest_is_scikit_learns() -> None:
     )
 
 
+def test_an_extreme_learning_machine_is_a_ridge_regression_of_random_units() -> None:
+    from sklearn.linear_model import Ridge
+
+    embedding, classes = clusters()
+    asked, truth = clusters(seed=1)
+    spec = ElmSpec(hidden=300, ridge=0.5)
+    machine = fit_elm(embedding, classes, count=4, spec=spec, seed=3)
+    units = machine[:2]
+    with torch.no_grad():
+        shown, seen = (units(torch.from_numpy(x)).numpy() for x in (embedding, asked))
+        ours = machine(torch.from_numpy(asked)).numpy()
+    wanted = np.where(np.eye(4)[classes] > 0, 0, np.log(LEAST_SHARE))
+    # Each class has as many points as the others, so that all count alike.
+    theirs = Ridge(alpha=0.5).fit(shown.astype(np.float64), wanted).predict(seen)
+    assert ours == pytest.approx(theirs, abs=1e-2)
+    assert (ours.argmax(axis=1) == truth).mean() > 0.8
+    other = fit_elm(embedding, classes, count=4, spec=spec, seed=4)
+    assert not torch.equal(machine.state_dict()["0.weight"], other.state_dict()["0.weight"])
+
+
 class Embed(nn.Module):
     """The smallest embedder: (B, 1, 2, 8) -> (B, 8) of unit length."""
 
@@ -142,11 +162,19 @@ def heads() -> list[nn.Module]:
     return [
         fit_neighbours(embedding, classes, count=4, spec=KnnSpec(), seed=0),
         fit_forest(embedding, classes, count=4, spec=ForestSpec(trees=10), seed=0),
+        fit_elm(embedding, classes, count=4, spec=ElmSpec(hidden=50), seed=0),
     ]
 
 
-@pytest.mark.parametrize("head", heads(), ids=["neighbours", "forest"])
-def test_the_graph_says_what_the_head_says_and_its_state_is_enough(head: nn.Module) -> None:
+SPECS: list[AnyClassifierSpec] = [KnnSpec(), ForestSpec(), ElmSpec(hidden=50)]
+
+
+@pytest.mark.parametrize(
+    ("head", "spec"), list(zip(heads(), SPECS, strict=True)), ids=["neighbours", "forest", "elm"]
+)
+def test_the_graph_says_what_the_head_says_and_its_state_is_enough(
+    head: nn.Module, spec: AnyClassifierSpec
+) -> None:
     network = EmbedThenClassify(Embed(), head).eval()
     model = graph_of(network, (1, 2, 8))
     for batch in (1, 5):
@@ -154,7 +182,8 @@ def test_the_graph_says_what_the_head_says_and_its_state_is_enough(head: nn.Modu
         logits = verify_onnx(model, network, features)["logits"]
         assert logits.shape == (batch, 4)
     state: dict[str, Tensor] = head.state_dict()
-    spec = ForestSpec() if "feature" in state else KnnSpec()
-    again = EmbedThenClassify(Embed(), read_classifier(spec, state, count=4)).eval()
+    read = read_classifier(spec, state, count=4)
+    read.load_state_dict(state)
+    again = EmbedThenClassify(Embed(), read).eval()
     with torch.no_grad():
         assert again(torch.from_numpy(features))[1].numpy() == pytest.approx(logits, abs=1e-4)

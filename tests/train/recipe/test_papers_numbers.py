@@ -155,6 +155,8 @@ PAPERS: dict[str, Numbers] = {
         "network.options.bases": (128, "III.C"),
         "classifier.trees": (100, "III.C"),
     },
+    "s1-sparse-dictionary": THAKUR_WINDOWS,
+    "s1-elm": THAKUR_WINDOWS,
     "s2-cnn1-knn": {
         **CLEMENTINO,
         "objective.batch": (128, "Table 4, submission 1"),

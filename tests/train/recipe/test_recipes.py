@@ -17,6 +17,8 @@ SHAPES = {
     "s1-mscnn-triplet-2s": (3, 40, 201),
     "s1-mscnn-triplet-mel": (1, 40, 216),
     "s1-spherical-kmeans-forest": (1, 40, 216),
+    "s1-sparse-dictionary": (1, 40, 216),
+    "s1-elm": (1, 40, 216),
     "s2": (3, 40, 200),
     "s3": (10, 128, 321),
     "s4": (3, 299, 997),
