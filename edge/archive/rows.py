@@ -151,7 +151,7 @@ def _exact(d: Detection) -> Row:
 
 
 def _time(text: str) -> datetime:
-    return datetime.strptime(text, "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=timezone.utc)
+    return datetime.fromisoformat(text.removesuffix("Z") + "+00:00")  # faster than strptime
 
 
 def _month(clock: Clock) -> str | None:
