@@ -176,7 +176,7 @@ class Decision:
         """Return which windows (B,) have a label."""
         if self.thresholds is None:
             return accepted
-        reached: Mask = (scores >= self.thresholds).any(1)
+        reached: Mask = np.asarray((scores >= self.thresholds).any(1))
         reached &= accepted
         return reached
 

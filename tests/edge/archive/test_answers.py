@@ -9,7 +9,7 @@ import pytest
 
 from edge.archive.answers import PartAnswers
 from edge.archive.keeping import Keeps
-from edge.archive.parquet import table_of, write_table
+from edge.archive.parquet import Row, table_of, write_table
 
 RATE_HZ, WINDOW, DIMENSIONS, LABELS = 100, 500, 3, 2
 WINDOWS = {"a.wav": 700, "b.wav": 1, "c.wav": 300, "d.wav": 2}
@@ -18,7 +18,8 @@ DEAD = {5, 6, 699, 702, 1002}  # rows
 
 @pytest.fixture
 def part(tmp_path: Path) -> PartAnswers:
-    rows, schema = [], Keeps(embeddings="float16").schema("embeddings")
+    rows: list[Row] = []
+    schema = Keeps(embeddings="float16").schema("embeddings")
     for path, count in WINDOWS.items():
         for i in range(count):
             k = len(rows)
