@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["AnswerBatch", "PartAnswers", "Span"]
 
-BATCH_BYTES = 16_000_000  # of vectors as float32
+BATCH_BYTES = 8_000_000  # of vectors as float32: what is judged should stay in the cache
 HEALTH = tuple(field.name for field in fields(SignalHealth))
 PLACES = ("start_sample", "end_sample", "sample_rate_hz")
 MARGIN = 2  # windows before those that share audio with the next, whose neighbours count
@@ -129,7 +129,7 @@ def _spans(table: pa.Table) -> list[Span]:
 def _windows(table: pa.Table, spans: Sequence[Span]) -> Windows:
     columns = {name: table[name].to_numpy() for name in (*PLACES, *HEALTH)}
     lengths = [span.end - span.first for span in spans]
-    sounds = table["sound_from"].combine_chunks()
+    sounds: Any = table["sound_from"].combine_chunks()
     offsets = sounds.offsets.to_numpy()
     behind = np.flatnonzero(np.diff(offsets)).tolist()
     samples = sounds.flatten().to_pylist() if behind else []

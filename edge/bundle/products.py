@@ -14,6 +14,7 @@ __all__ = ["chosen", "greatest", "product"]
 
 Array = NDArray[np.float32]
 Mask = NDArray[np.bool_]
+LEAST = np.float32(-np.inf)
 ROWS = 4  # of a product; 8 would do, too, but not 16 or 32 (OpenBLAS with AVX-512)
 
 
@@ -39,7 +40,9 @@ def chosen(rows: Array, mask: Mask) -> Array:
 def greatest(rows: Array, mask: Mask) -> Array:
     """Return the largest (B,) of the columns of rows (B, N) that `mask` names; -inf of none."""
     if 2 * np.count_nonzero(mask) > len(mask):  # to pick out most takes longer than to hide few
-        hidden = rows.copy()
-        hidden[:, ~mask] = -np.inf
-        return hidden.max(1, initial=np.float32(-np.inf))
-    return chosen(rows, mask).max(1, initial=np.float32(-np.inf))
+        among = rows.copy()
+        among[:, ~mask] = LEAST
+    else:
+        among = chosen(rows, mask)
+    found: Array = among.max(1, initial=LEAST)
+    return found

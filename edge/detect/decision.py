@@ -168,14 +168,17 @@ class Decision:
         """
         if animal is None or self.animal_threshold is None:
             return np.zeros(len(scores), bool)
-        return (animal < self.animal_threshold) & ~self._labelled(scores, novelties, accepted)
+        quiet: Mask = animal < self.animal_threshold
+        quiet &= ~self._labelled(scores, novelties, accepted)
+        return quiet
 
     def _labelled(self, scores: Array, novelties: Novelties, accepted: Mask) -> Mask:
         """Return which windows (B,) have a label."""
         if self.thresholds is None:
             return accepted
-        reached: Mask = (scores >= self.thresholds).any(1)
-        return accepted & reached
+        reached: Mask = np.asarray((scores >= self.thresholds).any(1))
+        reached &= accepted
+        return reached
 
     def weighs(self, p: Prediction) -> bool:
         """Return whether the margin is about what a window carries."""

@@ -29,21 +29,27 @@ class HealthConfig(Section):
 
 def signal_health(samples: Array, limits: HealthConfig) -> SignalHealth:
     """Measure samples (n,) float32, full scale 1; the RMS level is without the DC offset."""
-    magnitude = np.abs(samples)
+    peak = max(float(samples.max()), -float(samples.min()))
     dc = float(np.mean(samples, dtype=np.float64))
     rms = float(np.sqrt(np.mean(np.square(samples - np.float32(dc)), dtype=np.float64)))
-    clip_ratio = float(np.count_nonzero(magnitude >= limits.clip_level) / len(samples))
+    clip_ratio = (
+        _clip_ratio(samples, limits.clip_level) if peak >= np.float32(limits.clip_level) else 0.0
+    )
     rms_dbfs = _dbfs(rms)
     flat = rms_dbfs < limits.dead_dbfs
     offset = abs(dc) >= limits.stuck_dc
     return SignalHealth(
         rms_dbfs=rms_dbfs,
-        peak_dbfs=_dbfs(float(magnitude.max())),
+        peak_dbfs=_dbfs(peak),
         clip_ratio=clip_ratio,
         dc=dc,
         dead=flat and not offset,
         stuck=(flat and offset) or clip_ratio >= limits.railed_ratio,
     )
+
+
+def _clip_ratio(samples: Array, level: float) -> float:
+    return float(np.count_nonzero(np.abs(samples) >= level) / len(samples))
 
 
 def _dbfs(amplitude: float) -> float:

@@ -18,7 +18,7 @@ from edge.detect.engines import load_models
 from edge.detect.pipeline import Break, events_of
 from edge.detect.rows import Windows
 from edge.detect.site import Site
-from edge.detect.smoothing import NoSmoothing
+from edge.detect.smoothing import NoSmoothing, with_neighbours
 from edge.detect.species_list import parse_species
 from edge.detect.tracker import Tracker, TrackerConfig
 from edge.types import Detection, Prediction, Window
@@ -218,3 +218,12 @@ def cut(answer: Answer, begin: int, end: int) -> dict[str, Any]:
     names = ("embedding", "logits", "frames")
     arrays = {name: getattr(answer, name) for name in names}
     return {name: None if x is None else x[begin:end] for name, x in arrays.items()}
+
+
+def test_a_window_carries_each_label_once(model: TwoStepClassifier) -> None:
+    given, answers = windows(200, 9, hop_s=0.3), answers_to(model, 200, 10)
+    singly = [p for p in one_by_one(model, given, answers) if isinstance(p, Prediction)]
+    for before, p, after in zip(singly, singly[1:], singly[2:], strict=False):
+        smoothed = with_neighbours(before, p, after, decision=model.decision)
+        labels = [score.label for score in smoothed.accepted]
+        assert len(set(labels)) == len(labels)
