@@ -16,7 +16,7 @@ Kind = Literal["right", "wrong", "is", "animal", "noise", "unsure", "withdrawn"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Answer:
     """What one person says of one event; `clip` is a copy below the answers' folder, or empty.
 

@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 import io
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import groupby, islice
 
-from flask import Blueprint, Response, abort, redirect, render_template, request, session, url_for
+from flask import (
+    Blueprint,
+    Response,
+    abort,
+    redirect,
+    render_template,
+    request,
+    send_file,
+    session,
+    url_for,
+)
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import NotFound
 
@@ -81,12 +92,19 @@ def answers_file(form: str) -> Response:
     if form not in EXPORTS:
         raise NotFound
     fetch_late_clips(here().answers, here().place)
-    text = io.StringIO()
-    export(here().answers, text, form)
-    headers = {"Content-Disposition": f"attachment; filename=answers.{SUFFIXES[form]}"}
-    mime = "text/csv" if SUFFIXES[form] == "csv" else "text/plain"
-    content = text.getvalue().encode("utf-8", "backslashreplace")
-    return Response(content, mimetype=mime, headers=headers)
+    # Beside the memory; the response closes it.
+    file = tempfile.TemporaryFile("w+b")  # noqa: SIM115
+    try:
+        text = io.TextIOWrapper(file, "utf-8", "backslashreplace", newline="", write_through=True)
+        export(here().answers, text, form)
+        text.detach()
+    except BaseException:
+        file.close()
+        raise
+    file.seek(0)
+    suffix = SUFFIXES[form]
+    mime = "text/csv" if suffix == "csv" else "text/plain"
+    return send_file(file, mimetype=mime, as_attachment=True, download_name=f"answers.{suffix}")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,11 +10,13 @@ from __future__ import annotations
 import contextlib
 import shutil
 import sqlite3
+import sys
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from edge.clock import rfc3339
 from edge.errors import UserError, one_line
@@ -48,10 +50,14 @@ LAYOUT = Layout(
     upgrades={1: "ALTER TABLE answers ADD COLUMN cluster TEXT NOT NULL DEFAULT '';"},
     recount="",
 )
-LATEST = f"""
-SELECT {", ".join(COLUMNS)} FROM answers WHERE number IN
+THOSE_THAT_STAND = """
+FROM answers WHERE number IN
     (SELECT max(number) FROM answers GROUP BY event, who) AND answer <> 'withdrawn'
 """
+LATEST = f"SELECT {', '.join(COLUMNS)} {THOSE_THAT_STAND}"
+SAID = f"SELECT event, coalesce(nullif(label, ''), answer) {THOSE_THAT_STAND} ORDER BY number"
+# What many answers have in common is in memory once: those to a cluster are thousands.
+COMMON = {"who", "answered_utc", "answer", "label", "detected", "bundle", "config", "cluster"}
 ADD = f"INSERT INTO answers ({', '.join(COLUMNS)}) VALUES ({', '.join('?' * len(COLUMNS))})"
 GIVE_CLIP = """
 UPDATE answers SET clip = ?, start_s = ?, end_s = ?, end_utc = ? WHERE event = ? AND clip = ''
@@ -159,16 +165,18 @@ class Answers:
     def answered(self) -> dict[str, list[str]]:
         """Return what is said of each event that has an answer: kinds, or the labels named."""
         found: dict[str, list[str]] = {}
-        for answer in self.all():
-            found.setdefault(answer.event, []).append(answer.label or answer.answer)
+        if self.path.is_file():
+            with self._open() as db:
+                for event, said in db.execute(SAID):
+                    found.setdefault(event, []).append(_once(said))
         return found
 
     def _read(self, query: str, *values: str) -> list[Answer]:
         if not self.path.is_file():
             return []
         with self._open() as db:
-            rows = db.execute(query, values).fetchall()
-        return [Answer(**dict(zip(COLUMNS, row, strict=True))) for row in rows]
+            rows = db.execute(query, values)
+            return [_read_answer(row) for row in rows]
 
     @contextlib.contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:
@@ -177,6 +185,7 @@ class Answers:
                 if self._db is None:
                     self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
                     self._db, _ = open_database(self.path, LAYOUT)
+                    self._db.execute("PRAGMA cache_size = -256")  # KiB
                     give_to_owner(self.path.parent, self.path)
                 yield self._db
             except (OSError, sqlite3.Error) as exc:
@@ -220,6 +229,16 @@ def _answer(event: StoredEvent, kind: Kind, *, who: str, now: datetime, label: s
         start_s=0.0,
         end_s=0.0,
     )
+
+
+def _read_answer(row: Sequence[Any]) -> Answer:
+    cells: dict[str, Any] = dict(zip(COLUMNS, row, strict=True))
+    return Answer(**{**cells, **{name: _once(cells[name]) for name in COMMON}})
+
+
+def _once(cell: Any) -> Any:
+    """Return a text of which there is one in memory; damage may have left something else."""
+    return sys.intern(cell) if isinstance(cell, str) else cell
 
 
 def _values(answer: Answer) -> list[object]:

@@ -12,6 +12,7 @@ import contextlib
 import os
 import signal
 import sys
+from collections.abc import Iterator
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -21,16 +22,21 @@ from numpy.typing import NDArray
 from edge.clock import rfc3339
 from edge.errors import UserError
 from edge.page.clusters import Clusters, numbered, read_clusters, write_clusters
-from edge.store.embedded import EmbeddedEvents, newest_id, newest_unknown
+from edge.store.embedded import EmbeddedEvents, newest_embedded, newest_id
 from edge.store.reading import reading
 from edge.types import Array
 
 __all__ = ["MOST_EVENTS", "clustered", "make_clusters"]
 
+Rows = NDArray[np.intp]
+
 MOST_EVENTS = 5000  # the newest ones; time grows with their square
+# Among those that are known, unknown ones of a single kind stand out.
+MOST_KNOWN = 1000
 # Chosen on unknown species, of which `docs/evidence.md` has the figures. With more neighbours, what
 # lies between two kinds joins them; leaves of the tree would have one frequent kind in many parts.
 LEAST_MEMBERS, LEAST_SHARE, NEIGHBOURS = 5, 1 / 500, 2
+MOST_SPREAD = 0.25  # squared distances; those of whole species are from 0.1 to 0.4
 LEAST_DENSITY = 0.5  # around a member, where the densest place of the cluster has 1
 COMPONENTS = 32
 LONGEST_S = 900
@@ -41,7 +47,7 @@ def make_clusters(store: Path, file: Path) -> None:
     """Group the newest unknown events of a store; raises `UserError` and OSError."""
     with reading(store) as db:
         newest = newest_id(db) or ""
-        networks = newest_unknown(db, MOST_EVENTS)
+        networks = newest_embedded(db, unknown=MOST_EVENTS, known=MOST_KNOWN)
     found = [members for events in networks for members in clustered(events)]
     inside = {id for members in found for id in members}
     clusters, following = numbered(found, read_clusters(file))
@@ -59,17 +65,38 @@ def make_clusters(store: Path, file: Path) -> None:
 
 def clustered(events: EmbeddedEvents) -> list[list[str]]:
     """Return the clusters among the events of one network: ids, the most typical first."""
-    if len(events.ids) < 2 * LEAST_MEMBERS:
+    count = len(events.ids)
+    if count < LEAST_MEMBERS or count + len(events.known) < 2 * LEAST_MEMBERS:
         return []
+    vectors = _directions(np.concatenate([events.vectors, events.known]))
+    least = max(LEAST_MEMBERS, round(LEAST_SHARE * count))
+    every = np.arange(len(vectors))
+    groups = (rows[rows < count] for rows in _groups(_components(vectors), every, least))
+    return [_typical_first(events, vectors, rows) for rows in groups if len(rows) >= LEAST_MEMBERS]
+
+
+def _groups(components: Array, rows: Rows, least: int) -> Iterator[Rows]:
+    """Yield the rows of each cluster among `rows`; one that is as wide as all is looked into."""
     from sklearn.cluster import HDBSCAN
 
-    vectors = _directions(events.vectors)
-    least = max(LEAST_MEMBERS, round(LEAST_SHARE * len(vectors)))
-    grouping = HDBSCAN(min_cluster_size=least, min_samples=NEIGHBOURS, copy=False)
-    labels = grouping.fit_predict(_components(vectors))
+    grouping = HDBSCAN(min_cluster_size=least, min_samples=NEIGHBOURS, copy=True)
+    labels = grouping.fit_predict(components[rows])
     near = grouping.probabilities_ >= LEAST_DENSITY
-    found = [np.flatnonzero(near & (labels == k)) for k in range(labels.max() + 1)]
-    return [_typical_first(events, vectors, rows) for rows in found if len(rows) >= LEAST_MEMBERS]
+    for label in range(labels.max() + 1):
+        part = rows[near & (labels == label)]
+        if _spread(components, part) <= MOST_SPREAD:
+            yield part
+        elif 2 * least <= len(part) < len(rows):
+            yield from _groups(components, part, least)
+
+
+def _spread(components: Array, rows: Rows) -> float:
+    """Return how far from their mean some rows are, as a share of how far all others are."""
+    inside = np.zeros(len(components), bool)
+    inside[rows] = True
+    distances = np.square(components - components[rows].mean(axis=0)).sum(axis=1)
+    others = distances[~inside]
+    return float(distances[inside].mean() / max(others.mean(), 1e-12)) if len(others) else 1.0
 
 
 def _directions(vectors: Array) -> Array:
@@ -92,7 +119,7 @@ def _components(vectors: Array) -> Array:
     return result
 
 
-def _typical_first(events: EmbeddedEvents, vectors: Array, rows: NDArray[np.intp]) -> list[str]:
+def _typical_first(events: EmbeddedEvents, vectors: Array, rows: Rows) -> list[str]:
     """Return the ids of a cluster, those first that are nearest to the mean of all."""
     nearness = vectors[rows] @ vectors[rows].mean(axis=0)
     return [events.ids[rows[k]] for k in np.argsort(-nearness, kind="stable")]

@@ -96,10 +96,20 @@ def writes(recorder: Recorder, path: str) -> bool:
     return "yes" in recorder.container.run(*enter, check=False)
 
 
+def is_grouped(recorder: Recorder, visitor: Visitor) -> bool:
+    """Look at the unknown sounds, which has them grouped, within the bounds of the unit."""
+    assert "They are not grouped" not in visitor.get("/unknowns")
+    return recorder.container.path(f"{STATE}/labels/clusters.json").exists()
+
+
 def test_the_page_shows_what_the_recorder_hears_and_can_write_answers_alone(
     recorder: Recorder,
 ) -> None:
-    recorder.configure(model=recorder.with_the_tiny_bundle(), tracker={"cooldown_s": 1.0})
+    recorder.configure(
+        model=recorder.with_the_tiny_bundle(),
+        tracker={"cooldown_s": 1.0},
+        site={"species": ["high_peeper"]},  # so that what it hears is unknown
+    )
     recorder.drop_in()
     recorder.start()
     port = free_port()
@@ -111,6 +121,7 @@ def test_the_page_shows_what_the_recorder_hears_and_can_write_answers_alone(
     form = {"token": token_in(page), "answer": "noise", "who": "Ada"}
     assert "Noise" in visitor.get(f"{event}/answer", form)
     assert recorder.container.path(f"{STATE}/labels/labels.db").exists()
+    recorder.until(lambda: is_grouped(recorder, visitor))
     assert not writes(recorder, f"{STATE}/edge.db-x")
     assert not writes(recorder, f"{STATE}/clips/x")
     assert writes(recorder, f"{STATE}/labels/x")

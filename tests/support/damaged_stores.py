@@ -19,7 +19,7 @@ import numpy as np
 
 from edge.store.dating import Dating
 from edge.store.effort import EffortMinute
-from edge.store.embedded import newest_unknown
+from edge.store.embedded import newest_embedded
 from edge.store.store import Store
 from tests.support.broker import unexpected, until
 from tests.support.far_ends import quick_sink
@@ -192,7 +192,7 @@ def survive(path: Path, deliver: Deliver = emptied) -> bool:
         if store.quarantined is not None:
             return False
         list(store.detections())
-        store.change(lambda db, history: newest_unknown(db, 10))
+        store.change(lambda db, history: newest_embedded(db, unknown=10, known=10))
         store.redate(RIGHT)
         deliver(store)
         assert store.depth("mqtt") == (0, 0)

@@ -195,6 +195,9 @@ def test_the_configuration_names_them(tmp_path: Path, choir: Bundle, garden: Bun
     plan = make_plan(load_config(write_config(tmp_path, choir.path, model={"bundles": words})))
     assert isinstance(plan.model, Layered)
     assert len(plan.bundle.labels) == 4
+    # Embeddings are the trunk's, whatever stands on it.
+    alone = make_plan(load_config(write_config(tmp_path, choir.path)))
+    assert {one.network, plan.network, alone.network} == {choir.trunk_digest}
     info = info_payload(
         device="r1",
         site="",

@@ -191,7 +191,7 @@ def test_who_answers_before_the_clip_is_written_teaches_all_the_same(page: Page,
     away.rename(clip)
     page.say(event, "right", "Cleo")
     if way == "page":
-        text = page.client.get("/answers.manifest", base_url=HERE).text
+        text = page.client.get("/answers.manifest", base_url=HERE, buffered=True).text
     else:
         text = page.export()
     rows = list(csv.DictReader(text.splitlines()))

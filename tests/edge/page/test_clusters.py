@@ -43,9 +43,10 @@ def kinds(counts: Sequence[int], *, alone: int = 0, seed: int = 1) -> Array:
     return vectors
 
 
-def events(vectors: Array, network: str = NETWORK) -> EmbeddedEvents:
+def events(vectors: Array, known: Array | None = None) -> EmbeddedEvents:
     ids = [str(number) for number in range(len(vectors))]
-    return EmbeddedEvents(network=network, ids=ids, vectors=vectors)
+    none = np.empty((0, vectors.shape[1]), np.float32) if known is None else known
+    return EmbeddedEvents(network=NETWORK, ids=ids, vectors=vectors, known=none)
 
 
 def clusters(*found: Sequence[str], before: Clusters | None = None) -> Clusters:
@@ -78,6 +79,17 @@ def test_kinds_are_found_and_what_is_like_none_is_alone(counts: tuple[int, ...])
     assert sum(map(len, found)) > 0.8 * sum(counts)
     inside = {int(id) for members in found for id in members}
     assert inside.isdisjoint(range(sum(counts), sum(counts) + 4))
+
+
+@pytest.mark.parametrize("count", [8, 12, 60])
+def test_a_single_kind_stands_out_among_what_is_known(count: int) -> None:
+    every = kinds((count, 40, 25))
+    (members,) = clustered(events(every[:count], every[count:]))
+    assert len(members) >= 0.8 * count
+    # What is known is in none.
+    assert {
+        int(id) for members in clustered(events(every[:count], every)) for id in members
+    } <= set(range(count))
 
 
 def test_the_same_events_give_the_same_clusters_and_the_most_typical_comes_first() -> None:

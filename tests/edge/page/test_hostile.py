@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from edge.page.clips import clip_file
 from edge.page.clusters import Cluster, Clusters, write_clusters
-from edge.store.embedded import EmbeddedEvents, newest_unknown
+from edge.store.embedded import EmbeddedEvents, newest_embedded
 from edge.store.events import event_of
 from edge.store.reading import reading
 from tests.support.heard import heard_recorder
@@ -72,7 +72,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def newest_unknown_of(folder: Path) -> list[EmbeddedEvents]:
     with reading(folder / "edge.db") as db:
-        return newest_unknown(db, 10)
+        return newest_embedded(db, unknown=10, known=10)
 
 
 @pytest.fixture(scope="module")

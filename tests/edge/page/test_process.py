@@ -19,6 +19,10 @@ import pytest
 
 from edge.clock import rfc3339
 from edge.page.access import write_password
+from edge.page.clustering import MOST_EVENTS
+from edge.page.clusters import Clusters, numbered, write_clusters
+from edge.store.events import Question, select
+from edge.store.reading import reading
 from edge.store.store import Store
 from tests.support.daemons import write_config
 from tests.support.heard import NOW, heard_recorder
@@ -111,14 +115,28 @@ def test_a_year_of_events_opens_without_a_wait(tmp_path: Path) -> None:
                 db.execute(INSERT, key)  # type: ignore[attr-defined]
 
         store.change(write)
+    group(tmp_path)
     client = page_of(config)[1]
-    for path in ("/day/2026-05-03", "/day/2025-11-03", "/species", "/species/low_hummer?days=365"):
+    paths = ("/day/2026-05-03", "/day/2025-11-03", "/species", "/species/low_hummer?days=365")
+    for path in (*paths, "/unknowns", "/unknowns/1"):
         times_s = []
         for _ in range(5):
             begun_s = time.process_time()
             assert client.get(path, base_url="http://localhost").status_code == 200
             times_s.append(time.process_time() - begun_s)
         assert statistics.median(times_s) < MOST_S / 2, path
+
+
+def group(folder: Path) -> None:
+    """Say that as many unknown events are in clusters as can be: 100 of 50."""
+    with reading(folder / "edge.db") as db:
+        newest = list(select(db, Question(unknown=True), newest_first=True, limit=MOST_EVENTS))
+    ids = [event.id for event in newest]
+    found, following = numbered([ids[k : k + 50] for k in range(0, len(ids), 50)], None)
+    made = Clusters(
+        clusters=found, alone=(), next_number=following, newest=ids[0], made_utc=rfc3339(NOW)
+    )
+    write_clusters(folder / "labels" / "clusters.json", made)
 
 
 INSERT = """

@@ -100,6 +100,10 @@ def test_a_sound_is_detected_and_stopping_ends_it_within_5_seconds(
         tmp_path, "SELECT sum(heard_s), sum(end_sample - start_sample) / 8000.0 FROM effort"
     )
     assert heard == pytest.approx(elapsed, abs=1.0)
+    found = rows(tmp_path, "SELECT DISTINCT network, length(vector) FROM embeddings")
+    assert found == [
+        (bundle.trunk_digest, len(bundle.networks["fp32"].golden.expected["embedding"]))
+    ]
 
 
 @pytest.mark.parametrize("gains", [(1.0,), (1.0, 0.5)])
