@@ -44,7 +44,7 @@ class Couriers:
         return list(self._services)
 
     def step(self, now: datetime) -> None:
-        """Let go what is due; raises `sqlite3.Error`, OSError."""
+        """Let go what is due; raises `StoreError`, `sqlite3.Error`, OSError."""
         for digest in [d for d, one in self._running.items() if one.poll() is not None]:
             del self._running[digest]
         release(self._book, services=self.digests, place=self._place, now=now)

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from datetime import datetime, timezone
 from pathlib import Path
 
+from edge.errors import StoreError
 from edge.notify.delivering import Couriers, try_service
 from edge.notify.names import listed_names
 from edge.notify.notebook import Notebook, opened, time_in
@@ -71,7 +72,8 @@ def notify(
             try:
                 watcher.look(at)
                 couriers.step(at)
-            except (sqlite3.Error, OSError) as exc:  # a full disk: later it may go
+                warn.recovered("notebook", "what was told can be noted again")
+            except (StoreError, sqlite3.Error, OSError) as exc:  # a full disk: later it may go
                 warn.warning("notebook", f"{place.told}: {exc}; it is tried again")
             ending.wait(every_s)
         couriers.wait()
