@@ -19,7 +19,8 @@ STRETCHES = st.lists(st.integers(1, 90), min_size=1, max_size=60)
 
 def told_of(stretches: list[int]) -> list[tuple[float, str]]:
     """What is told, and after how many seconds."""
-    course, at_s, told = Course(), 0.0, []
+    told: list[tuple[float, str]] = []
+    course, at_s = Course(), 0.0
     for number, stretch in enumerate(stretches):
         for _ in range(stretch):
             at_s += 10.0
