@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import subprocess
@@ -91,8 +92,8 @@ class Couriers:
         )
         self._running[digest] = courier
         assert courier.stdin is not None
-        courier.stdin.write(json.dumps(order).encode())
-        courier.stdin.close()
+        with contextlib.suppress(BrokenPipeError), courier.stdin:  # it has ended; the next one goes
+            courier.stdin.write(json.dumps(order).encode())
 
     def _say_how(self, digest: str, failed: int) -> None:
         """Log that a service takes nothing, and that it does again."""
