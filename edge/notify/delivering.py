@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import subprocess
@@ -14,7 +15,7 @@ from pathlib import Path
 
 from edge.notify.courier import LONGEST_S
 from edge.notify.notebook import Notebook
-from edge.notify.outgoing import due, expire, in_flight, lost_attempt, release
+from edge.notify.outgoing import due, expire, failures, in_flight, lost_attempt, release
 from edge.notify.services import Answer, Service
 from edge.page.place import Place
 from edge.rate_limited_log import RateLimitedLog
@@ -22,6 +23,7 @@ from edge.store.lock import holder_of
 
 __all__ = ["Couriers", "try_service"]
 
+MOST_AT_ONCE = 2  # couriers, which take 90 MB each
 COURIER = (sys.executable, "-m", "edge.notify.courier")
 log = logging.getLogger(__name__)
 
@@ -43,7 +45,7 @@ class Couriers:
         return list(self._services)
 
     def step(self, now: datetime) -> None:
-        """Let go what is due; raises `sqlite3.Error`, OSError."""
+        """Let go what is due; raises `StoreError`, `sqlite3.Error`, OSError."""
         for digest in [d for d, one in self._running.items() if one.poll() is not None]:
             del self._running[digest]
         release(self._book, services=self.digests, place=self._place, now=now)
@@ -55,10 +57,12 @@ class Couriers:
         quiet = self._place.config.notify.quiet_time
         if quiet is not None and quiet.covers(now, self._place.local):
             return
-        for digest, service in self._services.items():
-            if not self._is_busy(digest):
-                self._start(digest, service, now)
-                self._say_how(digest, service)
+        # What answers comes before what does not, so that two that hang keep no other waiting long.
+        failed = {digest: failures(self._book, digest) for digest in self._services}
+        for digest in sorted(failed, key=lambda digest: failed[digest]):
+            self._say_how(digest, failed[digest])
+            if len(self._running) < MOST_AT_ONCE and not self._is_busy(digest):
+                self._start(digest, now)
 
     def _is_busy(self, digest: str) -> bool:
         return digest in self._running or holder_of(self._lock(digest)) is not None
@@ -66,7 +70,7 @@ class Couriers:
     def _lock(self, digest: str) -> Path:
         return self._place.told.with_name(f"service-{digest[:16]}")
 
-    def _start(self, digest: str, service: Service, now: datetime) -> None:
+    def _start(self, digest: str, now: datetime) -> None:
         attempt = due(self._book, digest, now)
         if attempt is None:
             return
@@ -74,7 +78,7 @@ class Couriers:
             "book": str(self._place.told),
             "lock": str(self._lock(digest)),
             "clips": str(self._place.clips),
-            "url": service.url,
+            "url": self._services[digest].url,
             "attempt": asdict(attempt),
         }
         # In a session of its own, which no key of a terminal ends; what apprise would print has
@@ -88,21 +92,17 @@ class Couriers:
         )
         self._running[digest] = courier
         assert courier.stdin is not None
-        courier.stdin.write(json.dumps(order).encode())
-        courier.stdin.close()
+        with contextlib.suppress(BrokenPipeError), courier.stdin:  # it has ended; the next one goes
+            courier.stdin.write(json.dumps(order).encode())
 
-    def _say_how(self, digest: str, service: Service) -> None:
+    def _say_how(self, digest: str, failed: int) -> None:
         """Log that a service takes nothing, and that it does again."""
-        row = self._book.db.execute(
-            "SELECT tries FROM services WHERE service = ?", (digest,)
-        ).fetchone()
-        if row is not None:
-            text = (
-                f"{service.name} has not taken a message {row['tries']} times; edge notify --test"
-            )
-            self._warn.warning(digest, f"{text} says more")
+        name = self._services[digest].name
+        if failed:
+            text = f"{name} has not taken a message {failed} times; edge notify --test says more"
+            self._warn.warning(digest, text)
         else:
-            self._warn.recovered(digest, f"{service.name} takes messages again")
+            self._warn.recovered(digest, f"{name} takes messages again")
 
     def wait(self) -> None:
         """Wait until all that run have ended, which the kernel sees to."""

@@ -14,7 +14,7 @@ from datetime import date, datetime, timezone
 from pathlib import Path
 
 from edge.clock import rfc3339
-from edge.errors import UserError
+from edge.errors import StoreError, UserError
 from edge.notify.conditions import Course, Fault
 from edge.notify.rules import Rule
 from edge.notify.tables import LAYOUT
@@ -39,14 +39,18 @@ class Notebook:
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[None]:
-        """Make the block one change, undone when it fails."""
-        self.db.execute("BEGIN IMMEDIATE")
+        """Make the block one change, undone when it fails; raises `StoreError`."""
         try:
+            self.db.execute("BEGIN IMMEDIATE")
             yield
-        except BaseException:
-            self.db.execute("ROLLBACK")
-            raise
-        self.db.execute("COMMIT")
+            self.db.execute("COMMIT")
+        except sqlite3.Error as exc:
+            raise StoreError(f"what was told cannot be noted: {exc}") from exc
+        finally:
+            # The first error is the one to report; SQLite may have undone it by itself.
+            with contextlib.suppress(sqlite3.Error):
+                if self.db.in_transaction:
+                    self.db.execute("ROLLBACK")
 
     def fact(self, name: str, otherwise: str) -> str:
         """Return a fact, which is `otherwise` from now on where it is not known yet."""

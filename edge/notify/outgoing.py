@@ -26,6 +26,7 @@ __all__ = [
     "due",
     "end_attempt",
     "expire",
+    "failures",
     "in_flight",
     "lost_attempt",
     "release",
@@ -206,9 +207,14 @@ def _note(book: Notebook, attempt: Attempt, state: str, plainer: int) -> None:
     )
 
 
-def _wait(book: Notebook, service: str, now: datetime) -> None:
+def failures(book: Notebook, service: str) -> int:
+    """Return how often a service has not taken a message since it last took one."""
     row = book.db.execute("SELECT tries FROM services WHERE service = ?", (service,)).fetchone()
-    tries = 0 if row is None else row["tries"]
+    return 0 if row is None else int(row["tries"])
+
+
+def _wait(book: Notebook, service: str, now: datetime) -> None:
+    tries = failures(book, service)
     backoff = Backoff(first_s=FIRST_WAIT_S, longest_s=LONGEST_WAIT_S)
     wait_s = [backoff.next_s() for _ in range(min(tries, 10) + 1)][-1]
     next_utc = rfc3339(now + timedelta(seconds=wait_s))

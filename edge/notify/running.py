@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from datetime import datetime, timezone
 from pathlib import Path
 
+from edge.errors import StoreError
 from edge.notify.delivering import Couriers, try_service
 from edge.notify.names import listed_names
 from edge.notify.notebook import Notebook, opened, time_in
@@ -19,6 +20,7 @@ from edge.notify.rules import UNTOLD
 from edge.notify.services import Service, check_services, read_services
 from edge.notify.watching import Watch, Watcher, remember, tell_of
 from edge.notify.wording import site_of
+from edge.page.owner import give_to_owner
 from edge.page.place import Place
 from edge.rate_limited_log import RateLimitedLog
 from edge.store.events import Question, select
@@ -28,6 +30,7 @@ from edge.store.reading import reading
 __all__ = ["notify", "rehearse", "test_services"]
 
 EVERY_S = 5.0
+CREDENTIALS = "/etc/edge-monitor/credentials"  # a folder that only root may enter
 STOP = "it tells already: stop that one first, systemctl stop edge-notify"
 TEST_BODY = "A test of edge notify: messages of this recorder arrive here."
 log = logging.getLogger(__name__)
@@ -36,8 +39,11 @@ log = logging.getLogger(__name__)
 def _services(place: Place) -> list[Service]:
     """Return the services, each of which apprise knows; raises `UserError`."""
     file = place.config.notify.services_file
-    folder = os.environ.get("CREDENTIALS_DIRECTORY")
-    services = read_services(file, trusted_folder=None if folder is None else Path(folder))
+    folder = Path(os.environ.get("CREDENTIALS_DIRECTORY", CREDENTIALS))
+    if file is not None and not file.is_absolute() and not file.exists():
+        # What the unit calls edge_NAME, for root, who asks without the service manager.
+        file = folder / file.name.removeprefix("edge_")
+    services = read_services(file, trusted_folder=folder)
     check_services(services, file)
     return services
 
@@ -53,8 +59,10 @@ def notify(
     services = _services(place)
     today, species = listed_names(place.config)
     warn = RateLimitedLog(log)
-    place.told.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    folder = place.told.parent
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     with sole_user(place.told, key="edge notify", suggestion=STOP), opened(place.told) as book:
+        give_to_owner(folder, *folder.iterdir())
         couriers = Couriers(services, book, place, warn=warn)
         watch = Watch(place=place, services=couriers.digests, today=today, species=species)
         watcher = Watcher(watch, book, warn=warn)
@@ -64,10 +72,12 @@ def notify(
             try:
                 watcher.look(at)
                 couriers.step(at)
-            except (sqlite3.Error, OSError) as exc:  # a full disk: later it may go
+                warn.recovered("notebook", "what was told can be noted again")
+            except (StoreError, sqlite3.Error, OSError) as exc:  # a full disk: later it may go
                 warn.warning("notebook", f"{place.told}: {exc}; it is tried again")
             ending.wait(every_s)
         couriers.wait()
+        give_to_owner(*folder.iterdir())
 
 
 def test_services(place: Place) -> Iterator[tuple[bool, str]]:

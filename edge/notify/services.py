@@ -11,6 +11,7 @@ import hashlib
 import hmac
 import logging
 import stat
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -160,7 +161,10 @@ class _Statuses(logging.Handler):
 
 @contextlib.contextmanager
 def _silence() -> Iterator[list[int]]:
-    """Keep what apprise and its network say from every log; yield the statuses that came."""
+    """Keep what apprise and its network say from all logs; yield the statuses that came.
+
+    What it warns of is for those who make it: modules that a later Python drops.
+    """
     found: list[int] = []
     handler = _Statuses(found)
     loggers = [logging.getLogger(name) for name in ("apprise", "urllib3", "requests")]
@@ -171,7 +175,9 @@ def _silence() -> Iterator[list[int]]:
         logger.setLevel(logging.CRITICAL)
     loggers[1].setLevel(logging.DEBUG)
     try:
-        yield found
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield found
     finally:
         for logger, propagate, level in before:
             logger.removeHandler(handler)

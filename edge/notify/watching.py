@@ -62,7 +62,7 @@ class Watcher:
         self._courses = {fault: book.course(fault) for fault in FAULTS}
 
     def look(self, now: datetime) -> None:
-        """Judge what has ended since, and see how the faults go; raises `sqlite3.Error`."""
+        """Judge what has ended since, and see how the faults go; raises `StoreError`."""
         summary, deaf = None, None
         try:
             with reading(self._place.store) as db:
@@ -80,8 +80,7 @@ class Watcher:
             self._begin(db, now)
         jumped = self._looked is None or not timedelta(0) <= now - self._looked < JUMP
         if jumped or self._remembered is None or now - self._remembered >= REMEMBER_EVERY:
-            with self._book.transaction():
-                remember(db, self._watch, self._book, until=after, now=now)
+            remember(db, self._watch, self._book, until=after, now=now)
             self._remembered = now
         events = self._ended(db, after=after, now=now)
         if events:
@@ -92,9 +91,10 @@ class Watcher:
 
     def _begin(self, db: sqlite3.Connection, now: datetime) -> None:
         """Take all that the store has for known, whatever the clock says: it was before this."""
+        remember(db, self._watch, self._book, until=ALL_TIME, now=now)
+        ids = [id for (id,) in db.execute(NEWEST, (LOOKED_AT_FIRST,))]
         with self._book.transaction():
-            remember(db, self._watch, self._book, until=ALL_TIME, now=now)
-            self._book.note_judged(id for (id,) in db.execute(NEWEST, (LOOKED_AT_FIRST,)))
+            self._book.note_judged(ids)
             self._book.fact("begun_utc", rfc3339(now))
 
     def _ended(
@@ -116,12 +116,12 @@ class Watcher:
                 self._courses[fault] = replace(before, looked=None)
                 continue
             course, told = next_course(before, shows, now=now, config=config)
-            self._courses[fault] = course
             if replace(course, looked=None) != replace(before, looked=None):
                 with self._book.transaction():
                     self._book.keep_course(fault, course)
                     if told is not None:
                         self._tell_fault(fault, course, over=told == "over", now=now)
+            self._courses[fault] = course
 
     def _tell_fault(self, fault: Fault, course: Course, *, over: bool, now: datetime) -> None:
         words = fault_words(fault, over=over, since=course.since or now, now=now, place=self._place)
@@ -133,19 +133,30 @@ class Watcher:
 def remember(
     db: sqlite3.Connection, watch: Watch, book: Notebook, *, until: datetime, now: datetime
 ) -> None:
-    """Remember the species of events that ended before, of which nobody is told any more."""
+    """Remember the species of events that ended before, of which nobody is told any more.
+
+    The store is read first: what fails then is not the notebook's fault.
+    """
     config, place = watch.place.config.notify, watch.place
     midnight = place.midnight(place.local(now).date())
     today = Question(since=midnight, until=until)
-    for event in select(db, today, newest_first=True, limit=LOOKED_AT_FIRST):
-        if event.label is not None and event.end <= until and is_sure(event, config):
-            book.hear(event.label, place.local(event.start).date())
+    heard = [
+        (event.label, place.local(event.start).date())
+        for event in select(db, today, newest_first=True, limit=LOOKED_AT_FIRST)
+        if event.label is not None and event.end <= until and is_sure(event, config)
+    ]
+    known = []
     for label in known_labels(db):
         if not book.knows(label):
             question = Question(until=until, label=label)
             newest = select(db, question, newest_first=True, limit=LOOKED_AT)
             if any(is_sure(event, config) and event.end <= until for event in newest):
-                book.learn(label)
+                known.append(label)
+    with book.transaction():
+        for label, day in heard:
+            book.hear(label, day)
+        for label in known:
+            book.learn(label)
 
 
 def tell_of(event: StoredEvent, watch: Watch, book: Notebook, *, now: datetime) -> Verdict:

@@ -31,7 +31,7 @@ UNSYNCED_S = 366 * 86_400.0
 # crystals part by some milliseconds a minute; far less than a hop, so that events keep their order
 REANCHOR_S = 0.01
 ANCHORS = 4096
-SETTLED_S = 600.0  # where no time service sets a clock, it is as right as it will be
+SETTLED_S = 600.0  # of a machine: what no time service has set by then, none does
 SYNCHRONISED = Path("/run/systemd/timesync/synchronized")
 
 
@@ -139,10 +139,10 @@ class LiveClock:
         return replace(clock, start_utc=clock.start_utc - length)
 
     def order_time(self) -> TimeNow:
-        """Return the time by which an order holds; settled when nothing has set it for long."""
-        up_s = (self._world.boottime_us() - self.started_us) * 1e-6
+        """Return the time by which an order holds; settled once the machine runs for long."""
         synced, now_s = self._world.wall_state().synced, self._world.utc_us() * 1e-6
-        return TimeNow(now_s=now_s, synced=synced, settled=up_s >= SETTLED_S)
+        settled = self._world.boottime_us() >= SETTLED_S * 1e6
+        return TimeNow(now_s=now_s, synced=synced, settled=settled)
 
     def began_utc_us(self) -> int:
         """Return when this stream began, in microseconds since 1970."""

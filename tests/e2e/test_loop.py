@@ -113,6 +113,7 @@ def recorder(folder: Path, lab: Lab, broker: Broker) -> Iterator[Path]:
     )
     soundfile.write(folder / "sound.wav", calls(), RATE_HZ)
     command = [sys.executable, "-m", "tests.support.recorder_process"]
+    command += ["--clock-is-set"]  # orders wait for it
     with (
         (folder / "log").open("wb") as log,
         subprocess.Popen(

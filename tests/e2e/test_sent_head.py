@@ -27,6 +27,7 @@ from edge.recorder.deliveries import deliveries
 from edge.recorder.plan import RecorderPlan, make_plan
 from tests.support.broker import Broker, Subscriber
 from tests.support.bundles import tiny_bundle
+from tests.support.clocks import set_clock
 from tests.support.daemons import RealTimeAudio, breakable, running, until, write_config
 from tests.support.keys import key_pair
 from tests.support.lives import BRIEF, calls
@@ -73,7 +74,8 @@ def recorder(
         clips={"enabled": False},
     )
     audio = RealTimeAudio(calls())
-    daemon = Daemon(config, audio=audio, deliveries=deliveries, plan_of=plan_of)
+    clock = set_clock()  # orders wait for it
+    daemon = Daemon(config, audio=audio, deliveries=deliveries, plan_of=plan_of, clock=clock)
     daemon.trial = trial or daemon.trial
     with running(daemon):
         yield daemon
@@ -156,12 +158,23 @@ def standing(
         yield found
 
 
+# What is wrong with an order that is signed, and whole.
+CHANGED: dict[str, dict[str, Any]] = {
+    "other_device": {"device": "meadow"},
+    "old": {"number": 4},
+    "expired": {"made_s": 1, "expires_s": 1_700_000_000},
+    "future": {"made_s": (1 << 37) - 1},
+    "format": {"made_s": 0, "expires_s": 0},
+    "too_large": {"size": 400_001},
+}
+
+
 def _case(standing: Standing, word: str) -> tuple[bytes, bytes, Order]:
     """What is sent for each word for a refusal: the order, the packed head, and where it lies."""
     sender, other = standing.sender, standing.elsewhere
     another = sender.head("another", card="# Another\n")
     packed = pack_head(another)
-    order = sender.order(another, number=6)
+    order = replace(sender.order(another, number=6), **CHANGED.get(word, {}))
     match word:
         case "damaged":  # another one than the others have, which would make it whole
             crumbled = sender.head("crumbled", card="# Crumbled\n")
@@ -173,18 +186,6 @@ def _case(standing: Standing, word: str) -> tuple[bytes, bytes, Order]:
             envelope = json.loads(sender.signed(order))
             envelope["order"] = envelope["order"].replace('"number": 6', '"number": 9')
             return json.dumps(envelope).encode(), packed, order
-        case "other_device":
-            order = replace(order, device="meadow")
-        case "old":
-            order = replace(order, number=4)
-        case "expired":
-            order = replace(order, made_s=1, expires_s=1_700_000_000)
-        case "future":
-            order = replace(order, made_s=(1 << 37) - 1)
-        case "format":
-            order = replace(order, made_s=0, expires_s=0)
-        case "too_large":
-            order = replace(order, size=400_001)
         case "other_trunk":
             foreign = other.head("foreign", key=sender.key)
             return (

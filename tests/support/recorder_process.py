@@ -20,6 +20,7 @@ from edge.recorder.deliveries import deliveries
 from edge.recorder.signals import commands_from_signals
 from edge.sources.device import Device, Format
 from edge.sources.portaudio import Receive
+from tests.support.clocks import set_clock
 from tests.support.daemons import RealTimeAudio, RealTimeStream
 
 
@@ -60,9 +61,11 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--config", type=Path, required=True)
     parser.add_argument("--card", type=Path, required=True)
+    parser.add_argument("--clock-is-set", action="store_true")  # whatever this machine's says
     given = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
-    daemon = Daemon(given.config, audio=CardInAFolder(given.card), deliveries=deliveries)
+    audio, clock = CardInAFolder(given.card), set_clock() if given.clock_is_set else None
+    daemon = Daemon(given.config, audio=audio, deliveries=deliveries, clock=clock)
     with commands_from_signals(daemon.commands):
         daemon.run()
 

@@ -126,6 +126,25 @@ def test_a_service_that_is_away_delays_no_other(tmp_path: Path, far: FarEnd) -> 
         desk.couriers.wait()
 
 
+def test_two_that_hang_keep_a_third_from_nothing_for_long(tmp_path: Path, far: FarEnd) -> None:
+    with far_end() as one, far_end() as two:
+        one.manner = two.manner = "hangs"
+        urls = [f"{one.url}?rto=1", f"{two.url}?rto=1", far.url]
+        with desk_at(tmp_path, *urls) as desk:
+            desk.add("a")
+            desk.couriers.step(desk.now)
+            assert len(desk.couriers._running) == 2
+            until_s = time.monotonic() + 30
+            while "title b" not in far.titles and time.monotonic() < until_s:
+                time.sleep(0.05)
+                desk.couriers.step(desk.now)
+                if far.titles and not desk.later:
+                    desk.add("b")
+                    desk.later = timedelta(minutes=1)  # all of them may be asked again
+            assert far.titles == ["title a", "title b"]
+            desk.couriers.wait()
+
+
 def test_what_is_six_hours_old_is_given_up_and_counted(tmp_path: Path, far: FarEnd) -> None:
     with desk_at(tmp_path, far.url) as desk:
         far.manner = "refuses"

@@ -17,13 +17,14 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner, Result
 
+from edge.cli import main
 from edge.notify.notebook import opened
 from tests.support.heard import SPECIES
 from tests.support.telling import FarEnd, far_end, place_at, record, services_file
 
 ROOT = Path(__file__).resolve().parents[3]
-EDGE = [sys.executable, "-m", "edge.cli"]
 SECRETS = ("s3cret", "t0ken", "somebody")
 
 
@@ -33,13 +34,11 @@ def far() -> Iterator[FarEnd]:
         yield state
 
 
-def edge(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    environ = {**os.environ, "STATE_DIRECTORY": str(folder), "PYTHONUNBUFFERED": "1"}
-    environ.pop("CREDENTIALS_DIRECTORY", None)
-    command = [*EDGE, "notify", "--config", str(folder / "edge.yaml"), *arguments]
-    return subprocess.run(
-        command, cwd=ROOT, env=environ, capture_output=True, text=True, check=False
-    )
+def edge(folder: Path, *arguments: str) -> Result:
+    """Run the command in this process."""
+    environ = {"STATE_DIRECTORY": str(folder), "CREDENTIALS_DIRECTORY": None}
+    command = ["notify", "--config", str(folder / "edge.yaml"), *arguments]
+    return CliRunner(env=environ).invoke(main, command)
 
 
 def test_a_test_says_of_each_service_what_happened(tmp_path: Path, far: FarEnd) -> None:
@@ -54,7 +53,7 @@ def test_a_test_says_of_each_service_what_happened(tmp_path: Path, far: FarEnd) 
         "service 3 (json): not sent: no answer, or refused; are address, network and password "
         "right?",
     ]
-    assert done.returncode == 1
+    assert done.exit_code == 1
     assert far.titles == ["Test from Mill pond"]
     assert not [secret for secret in SECRETS if secret in done.stdout + done.stderr]
 
@@ -77,7 +76,7 @@ def test_services_that_cannot_be_used_are_one_line_without_a_secret(
     file.chmod(mode)
     place_at(tmp_path, services_file=str(file))
     done = edge(tmp_path)
-    assert done.returncode == 2
+    assert done.exit_code == 2
     assert done.stderr.startswith("error: notify.services_file = ")
     assert reason in done.stderr
     assert done.stderr.count("\n") == 1
@@ -88,7 +87,7 @@ def test_services_that_cannot_be_used_are_one_line_without_a_secret(
 def test_without_a_file_of_services_it_says_what_to_do(tmp_path: Path) -> None:
     place_at(tmp_path)
     done = edge(tmp_path)
-    assert (done.returncode, done.stderr) == (
+    assert (done.exit_code, done.stderr) == (
         2,
         "error: notify.services_file = null: names no file (one URL of apprise in a line, see "
         "docs/recorder.md)\n",
@@ -159,6 +158,20 @@ def test_killed_at_any_moment_it_tells_everything_once(tmp_path: Path, far: FarE
     assert Counter(far.titles) == expected
     with opened(place.told) as book:
         assert book.counts()["sent"] == len(SPECIES)
+
+
+def test_one_at_a_time_tells(tmp_path: Path, far: FarEnd) -> None:
+    file = services_file(tmp_path, far.url)
+    place = place_at(tmp_path, services_file=str(file))
+    process = start(tmp_path)
+    try:
+        until(lambda: has_begun(place.told))
+        done = edge(tmp_path)
+    finally:
+        process.kill()
+        process.wait()
+    assert done.exit_code == 1
+    assert f"notify.db: is in use by the process {process.pid}" in done.stderr
 
 
 def test_nothing_secret_stands_in_the_database_or_in_the_arguments(

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from edge.clock import rfc3339
+from edge.errors import StoreError
 from edge.notify.notebook import Notebook, opened
 from edge.notify.rules import Names
 from edge.notify.watching import Watcher
@@ -210,3 +211,16 @@ def test_a_full_disk_is_told(tmp_path: Path) -> None:
         assert course(here, NOW, "h" * 8) == ["Mill pond: the disk is nearly full"]
         here.restart()
         assert course(here, NOW + HOUR, "h" * 8) == []
+
+
+def test_what_cannot_be_noted_is_told_later_and_once(tmp_path: Path) -> None:
+    with looking(tmp_path) as here:
+        here.look(NOW)
+        record(tmp_path, [(NOW + MINUTE, WREN, 0.99)])
+        here.book.db.execute("PRAGMA query_only = ON")  # as a disk that takes nothing
+        for _ in range(2):
+            with pytest.raises(StoreError, match="what was told cannot be noted"):
+                here.look(NOW + 2 * MINUTE)
+        here.book.db.execute("PRAGMA query_only = OFF")
+        assert here.look(NOW + 3 * MINUTE) == [first("Eurasian Wren")]
+        assert here.look(NOW + 4 * MINUTE) == []

@@ -122,3 +122,16 @@ def test_of_this_machine() -> None:
     clock = LiveClock(sample_rate_hz=RATE)
     assert abs(clock.now_utc() - datetime.now(timezone.utc)) < timedelta(seconds=1)
     assert len(clock.boot_id) == 36
+
+
+def test_orders_go_by_a_clock_that_is_set_or_that_nothing_has_set_for_long() -> None:
+    world = FakeWorld(state=WallState(synced=False, uncertainty_s=16.0))
+    clock = LiveClock(world=world)
+    found = clock.order_time()
+    assert (found.synced, found.settled) == (False, False)
+    assert found.now_s == START.timestamp()
+    world.wait(500)
+    assert clock.order_time().settled  # the machine has run for ten minutes
+    world.state = WallState(synced=True, uncertainty_s=0.02)
+    assert clock.order_time().synced
+    assert clock.order_time().now_s == START.timestamp() + 500
