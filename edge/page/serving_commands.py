@@ -82,7 +82,7 @@ def page_command(
     served = Served(address=address, port=port, cert_file=cert_file, key_file=key_file)
     if lab is not None:
         aside(f"reading {lab.places.dataset}; answers are kept in {place.labels.parent}")
-        lab.follow()
+        lab.follow(aside)
     serve(lab or place, served, say=aside)
 
 

@@ -75,7 +75,12 @@ def dataset_places(dataset: Path, state: Path | None = None) -> DatasetPlaces:
 def _base(service: str, person: str, below_home: str) -> Path:
     """Return the folder of a service, else that of the person (XDG Base Directories)."""
     given = os.environ.get(service, "").partition(":")[0] or os.environ.get(person, "")
-    return Path(given) if os.path.isabs(given) else Path.home() / below_home
+    if os.path.isabs(given):
+        return Path(given)
+    try:
+        return Path.home() / below_home
+    except RuntimeError as exc:
+        raise ConfigError("is needed, as this user has no home", key=person) from exc
 
 
 class Lab:
@@ -103,9 +108,9 @@ class Lab:
         """The database of answers."""
         return self.places.labels
 
-    def follow(self) -> None:
+    def follow(self, say: Callable[[str], None]) -> None:
         """Read the dataset, and go on doing so where it changes; raises `UserError`."""
-        self.follower.read()
+        self.follower.read(say)
         self.follower.start()
 
     def filled_by(self) -> str | None:

@@ -45,6 +45,7 @@ CREATE TABLE changes (count INTEGER NOT NULL);
 INSERT INTO changes VALUES (0);
 """
 BUSY_S = 30.0
+PAGE_BYTES = 8192  # into which five messages go
 
 
 def writable_index(path: Path) -> sqlite3.Connection:
@@ -82,6 +83,7 @@ def _opened(path: Path) -> sqlite3.Connection:
     db = sqlite3.connect(path, isolation_level=None, timeout=BUSY_S)
     db.text_factory = text_of
     try:
+        db.execute(f"PRAGMA page_size = {PAGE_BYTES}")  # of a file that is made now
         db.execute("PRAGMA journal_mode = WAL").fetchone()
         db.execute("PRAGMA synchronous = NORMAL")
         with contextlib.suppress(sqlite3.OperationalError):  # another process was first
