@@ -29,13 +29,13 @@ if TYPE_CHECKING:
 __all__ = ["PASSWORD_FILE", "Served", "serve"]
 
 THREADS = 2
+LAB_THREADS = 8  # some of which may wait for an object store
 CONNECTIONS = 50
 IDLE_S = 60
 MOST_REQUEST_BYTES = 100_000
 RELAYED_BYTES = 65_536
 PASSWORD_FILE = "password"
 OPTIONS: dict[str, Any] = {
-    "threads": THREADS,
     "connection_limit": CONNECTIONS,
     "channel_timeout": IDLE_S,
     "max_request_body_size": MOST_REQUEST_BYTES,
@@ -92,14 +92,15 @@ def serve(place: Place | Lab, served: Served, *, say: Callable[[str], None]) -> 
     context = _checked(served, password)
     access = Access(password_hash=password, loopback=served.loopback, secure=context is not None)
     app = create_app(place, access=access)
+    options = {**OPTIONS, "threads": THREADS if isinstance(place, Place) else LAB_THREADS}
     with ExitStack() as parts:
         try:
             if context is None:
                 server = waitress.create_server(
-                    app, host=served.address, port=served.port, **OPTIONS
+                    app, host=served.address, port=served.port, **options
                 )
             else:
-                server = _behind_tls(app, served, context, parts)
+                server = _behind_tls(app, served, context, parts, options)
         except OSError as exc:
             reason = f"cannot be listened at, port {served.port} ({exc.strerror or exc})"
             raise ConfigError(reason, key="--address", value=served.address) from exc
@@ -126,14 +127,16 @@ def _shown(address: str) -> str:
     return f"[{address}]" if ":" in address else address
 
 
-def _behind_tls(app: Any, served: Served, context: ssl.SSLContext, parts: ExitStack) -> Any:
+def _behind_tls(
+    app: Any, served: Served, context: ssl.SSLContext, parts: ExitStack, options: dict[str, Any]
+) -> Any:
     """Return waitress in a folder of its own, with TLS before it; raises OSError."""
     import waitress
 
     folder = parts.enter_context(tempfile.TemporaryDirectory(prefix="edge-page-"))
     behind = str(Path(folder) / "http")
     server = waitress.create_server(
-        app, unix_socket=behind, unix_socket_perms="600", url_scheme="https", **OPTIONS
+        app, unix_socket=behind, unix_socket_perms="600", url_scheme="https", **options
     )
     relay = _Relay(served, context, behind)
     threading.Thread(target=relay.run, name="tls", daemon=True).start()

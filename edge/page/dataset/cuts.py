@@ -52,9 +52,15 @@ class Cuts:
     def has(self, event: StoredEvent) -> bool:
         """Return whether the recording is there as far as a look at its folder tells."""
         path = _path(event)
-        if not self._roots.allowed(path):
-            return False
-        return is_remote(path) or os.path.isfile(path)
+        return self._roots.allowed(path) and (is_remote(path) or os.path.isfile(path))
+
+    def at_hand(self, event: StoredEvent) -> bool:
+        """Return whether it is cut already, or from a recording of this machine."""
+        path = _path(event)
+        if not is_remote(path) or not self._roots.allowed(path):
+            return self.has(event)
+        recording = self._index.recording(path)
+        return recording is not None and self._file(event, recording).is_file()
 
     def placed(self, event: StoredEvent) -> PlacedClip:
         """Return the cut of an event, and where in it that is.
@@ -68,7 +74,7 @@ class Cuts:
         start_s, end_s = (event.number_of(f"{end}_s") or 0.0 for end in ("start", "end"))
         begin_s = max(0.0, start_s - MARGIN_S)
         span = (begin_s, min(end_s + MARGIN_S, begin_s + LONGEST_S))
-        file = self._folder / f"{_key(event, recording)}.wav"
+        file = self._file(event, recording)
         with self._cutting:
             if not file.is_file():
                 self._cut(file, path, span, recording)
@@ -82,6 +88,11 @@ class Cuts:
             duration_s=duration_s,
             sample_rate_hz=facts.sample_rate_hz,
         )
+
+    def _file(self, event: StoredEvent, recording: IndexedRecording) -> Path:
+        what = repr((event.id, recording.path, recording.heard))
+        name = hashlib.sha256(what.encode("utf-8", "backslashreplace")).hexdigest()[:32]
+        return self._folder / f"{name}.wav"
 
     def _cut(
         self, file: Path, path: str, span: tuple[float, float], recording: IndexedRecording
@@ -107,8 +118,3 @@ class Cuts:
 def _path(event: StoredEvent) -> str:
     source = event.payload.get("source")
     return source if isinstance(source, str) else ""
-
-
-def _key(event: StoredEvent, recording: IndexedRecording) -> str:
-    said = repr((event.id, recording.path, recording.heard)).encode("utf-8", "backslashreplace")
-    return f"{hashlib.sha256(said).hexdigest()[:32]}"

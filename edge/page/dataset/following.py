@@ -85,5 +85,8 @@ class Follower:
                 self.fault = str(exc)
             except OSError as exc:  # no memory for a process: later there may be
                 self.fault = f"the dataset cannot be read now: {exc.strerror or exc}"
+            except Exception as exc:  # a fault of ours must not leave the page to say nothing
+                log.exception("the dataset %s cannot be followed", self._dataset)
+                self.fault = f"the dataset cannot be read ({type(exc).__name__})"
             if self.fault and self.fault != before:
                 log.warning("%s; what was read of it before is shown", self.fault)

@@ -140,10 +140,34 @@ def test_what_has_no_date_is_on_no_day(dataset: Path, client: FlaskClient) -> No
 
 
 @pytest.mark.parametrize(
-    "path", ["/species", "/species.csv", "/undated", "/health", "/?site=shelf", "/answers"]
+    "path",
+    [
+        *("/species", "/species.csv", "/undated", "/health", "/?site=shelf", "/answers"),
+        *("/undated.csv", "/undated.raven", "/undated.jsonl", "/species/low_hummer"),
+        "/event/{undated}",
+    ],
 )
-def test_the_time_that_stands_for_no_date_is_never_shown(client: FlaskClient, path: str) -> None:
-    assert "1000-" not in text_of(seen(client, path))
+def test_the_time_that_stands_for_no_date_is_never_shown(
+    dataset: Path, client: FlaskClient, path: str
+) -> None:
+    undated = next(row["id"] for row in rows(dataset, "detections") if row["site"] == "shelf")
+    page = client.get(path.format(undated=undated), base_url=HERE, buffered=True)
+    assert page.status_code in (200, 302)
+    assert "1000-" not in page.text
+
+
+def test_files_of_what_has_no_date_say_where_in_the_recording(
+    dataset: Path, client: FlaskClient
+) -> None:
+    shelf = {r["id"]: r for r in rows(dataset, "detections") if r["site"] == "shelf"}
+    text = client.get("/undated.csv", base_url=HERE, buffered=True).text
+    table = list(csv.DictReader(text.splitlines()))
+    assert {row["id"] for row in table} == set(shelf)
+    for row in table:
+        assert (row["start_utc"], row["end_utc"], row["start_local"]) == ("", "", "")
+        assert float(row["start_s"]) == pytest.approx(shelf[row["id"]]["start_s"], abs=1e-3)
+    text = client.get("/undated.jsonl", base_url=HERE, buffered=True).text
+    assert {json.loads(line)["start_utc"] for line in text.splitlines()} == {None}
 
 
 def test_recordings_that_were_not_heard_or_not_whole_are_listed(
