@@ -135,12 +135,12 @@ class Lab:
             reading=reading,
             today=lambda: self._last_day(reading, place),
             beside=lambda day: _days_beside(reading, place, day),
-            totals=lambda: self._totals(key[0]),
+            totals=lambda most_faults: self._totals(key[0], most_faults),
         )
 
-    def _totals(self, site: int | None) -> Totals:
+    def _totals(self, site: int | None, most_faults: int) -> Totals:
         with self.index.reading() as db:
-            return totals_of(db, site)
+            return totals_of(db, site, most_faults=most_faults)
 
     def place(self, sites: Sequence[Site], site: Site | None) -> Place:
         """Return the place of a site, or that of all, whose zone is what they have in common."""

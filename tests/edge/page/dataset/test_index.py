@@ -229,6 +229,19 @@ def test_a_kill_costs_a_part_and_nothing_is_there_twice(dataset: Path, tmp_path:
     assert ids(index) == in_dataset(dataset)
 
 
+def test_two_pages_may_read_a_dataset_at_once(dataset: Path, tmp_path: Path) -> None:
+    index = tmp_path / "new" / "index.db"
+    command = [sys.executable, "-m", "edge.page.dataset.filling", str(dataset), str(index)]
+    several = [
+        subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        for _ in range(3)
+    ]
+    for one in several:
+        _, complaints = one.communicate(timeout=60)
+        assert (one.returncode, complaints) == (0, b"")
+    assert ids(index) == in_dataset(dataset)
+
+
 def no_manifest(dataset: Path) -> None:
     (dataset / "dataset.json").unlink()
 

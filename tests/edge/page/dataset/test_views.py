@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import time
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from flask.testing import FlaskClient
 from edge.bundle import Bundle
 from edge.page.dataset.following import Follower
 from edge.page.dataset.index import DatasetIndex
+from edge.store.lock import sole_user
 from tests.support.archives import rows
 from tests.support.labs import hear, lab_of, page_over, places_of, recorded
 from tests.support.pages import Seen, seen
@@ -127,7 +129,7 @@ def test_what_has_no_date_is_on_no_day(dataset: Path, client: FlaskClient) -> No
     page = seen(client, "/undated")
     assert links(page, "/event/") == [f"/event/{row['id']}" for row in shelf]
     assert shelf[0]["path"] in page.texts
-    assert f"+00:00:{int(shelf[1]['start_s']):02}" in page.texts
+    assert f"+0:00:{int(shelf[1]['start_s']):02}" in page.texts
     assert "1 recording without a date" in text_of(seen(client, "/"))
     day = shelf[0]["start_utc"].date().isoformat()
     for path in ("/", f"/day/{day}"):
@@ -185,6 +187,12 @@ def test_recordings_that_were_not_heard_or_not_whole_are_listed(
     assert f"{row['missing_s']:.1f} s" in text
     table = client.get("/health.csv", base_url=HERE).text.splitlines()
     assert [row["path"] for row in csv.DictReader(table)] == [str(path)]
+
+
+def test_who_fills_a_dataset_is_said(dataset: Path, client: FlaskClient) -> None:
+    assert "being filled by" not in text_of(seen(client, "/health"))
+    with sole_user(dataset / "job"):
+        assert f"being filled by the process {os.getpid()}" in text_of(seen(client, "/health"))
 
 
 def test_the_page_follows_a_dataset_that_is_filled(bundle: Bundle, tmp_path: Path) -> None:
