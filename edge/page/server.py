@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 __all__ = ["PASSWORD_FILE", "Served", "serve"]
 
 THREADS = 2
-LAB_THREADS = 8  # some of which may wait for an object store
 CONNECTIONS = 50
 IDLE_S = 60
 MOST_REQUEST_BYTES = 100_000
@@ -46,12 +45,16 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class Served:
-    """Where the page is served; certificate and key are files, PEM, that go together."""
+    """Where the page is served; certificate and key are files, PEM, that go together.
+
+    So many `threads` answer.
+    """
 
     address: str = "127.0.0.1"
     port: int = 9619
     cert_file: Path | None = None
     key_file: Path | None = None
+    threads: int = THREADS
 
     @property
     def loopback(self) -> bool:
@@ -92,7 +95,7 @@ def serve(place: Place | Lab, served: Served, *, say: Callable[[str], None]) -> 
     context = _checked(served, password)
     access = Access(password_hash=password, loopback=served.loopback, secure=context is not None)
     app = create_app(place, access=access)
-    options = {**OPTIONS, "threads": THREADS if isinstance(place, Place) else LAB_THREADS}
+    options = {**OPTIONS, "threads": served.threads}
     with ExitStack() as parts:
         try:
             if context is None:

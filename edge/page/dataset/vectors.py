@@ -35,10 +35,11 @@ def unknown_vectors(
         return {}
     starts = pa.array(sorted({start for _, start in wanted}), pa.int64())
     found = found.filter(pc.is_in(found["start_sample"], value_set=starts))
-    vectors = vectors_of(found, "embedding").each(len(found))
-    places = zip(*(found[name].to_pylist() for name in PLACE), strict=True)
+    vectors = vectors_of(found, "embedding")
+    paths, starts_found = (found[name].to_pylist() for name in PLACE)
+    places = [(paths[row], starts_found[row]) for row in vectors.rows]
     return {
         (place[0], wanted[place]): vector
-        for place, vector in zip(places, vectors, strict=True)
-        if place in wanted and vector is not None
+        for place, vector in zip(places, vectors.of, strict=True)
+        if place in wanted
     }
