@@ -58,6 +58,11 @@ def test_sound_comes_from_an_object_store(bundle: Bundle, tmp_path: Path) -> Non
         expected = np.clip(whole[begin : begin + len(samples)], -1, 1)
         np.testing.assert_allclose(samples, expected, atol=1 / 32_000)
 
+        # All of its events came with the one copy of the recording.
+        cuts = list((tmp_path / ".cache").rglob("clips/*.wav"))
+        heard = [row for row in rows(dataset, "detections") if row["path"] == one["path"]]
+        assert len(cuts) == len(heard) > 2
+
         changed = tmp_path / os.path.basename(files[1])
         changed.write_bytes(Path(files[0]).read_bytes())
         upload(environment, BUCKET, "2024/pond", str(changed))
