@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal, TextIO, get_args
 
 from edge.page.clips import clip_file
-from edge.page.dates import dated_message, is_date
+from edge.page.dates import is_date
 from edge.page.place import Place
 from edge.page.results import write_events
 from edge.store.events import StoredEvent
@@ -43,8 +43,10 @@ def write_text(
 
 
 def _message(event: StoredEvent, place: Place, local_time: bool) -> dict[str, object]:
-    if not local_time or not is_date(event.start):
-        return dated_message(event.payload, event.start)
+    if not is_date(event.start):
+        return {**event.payload, "start_utc": None, "end_utc": None}
+    if not local_time:
+        return dict(event.payload)
     local = place.local(event.start).isoformat(timespec="microseconds")
     return {**event.payload, "start_local": local}
 
