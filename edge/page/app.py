@@ -93,7 +93,7 @@ def create_app(
 
 def _clock(at: datetime) -> str:
     """Return the time of the day; without a date, how far into its recording it is."""
-    return f"{here().place.local(at):%H:%M:%S}" if is_date(at) else f"+{at:%H:%M:%S}"
+    return f"{here().place.local(at):%H:%M:%S}" if is_date(at) else f"+{at.hour}:{at:%M:%S}"
 
 
 def _moment(at: datetime) -> str:

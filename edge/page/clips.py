@@ -17,6 +17,7 @@ __all__ = [
     "ClipMaker",
     "Clips",
     "PlacedClip",
+    "clip_at_hand",
     "clip_file",
     "clip_in",
     "has_clip",
@@ -50,6 +51,10 @@ class ClipMaker(Protocol):
         """Return whether one could be made, as far as a short look tells."""
         ...
 
+    def at_hand(self, event: StoredEvent) -> bool:
+        """Return whether it takes no more than a moment to have it."""
+        ...
+
     def placed(self, event: StoredEvent) -> PlacedClip:
         """Return it; raises `AudioError`, which says why there is none."""
         ...
@@ -66,6 +71,11 @@ def may_have_clip(clips: Clips, event: StoredEvent) -> bool:
 def has_clip(clips: Clips, event: StoredEvent) -> bool:
     """Return whether an event has a clip, without making one."""
     return clip_file(clips, event) is not None if isinstance(clips, Path) else clips.has(event)
+
+
+def clip_at_hand(clips: Clips, event: StoredEvent) -> bool:
+    """Return whether an event has a clip that many may be shown of at once."""
+    return clip_file(clips, event) is not None if isinstance(clips, Path) else clips.at_hand(event)
 
 
 def clip_file(clips: Clips, event: StoredEvent) -> Path | None:

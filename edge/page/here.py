@@ -32,8 +32,8 @@ Beside = tuple[date | None, date | None]  # the days before and after a day to w
 @dataclass(frozen=True, kw_only=True)
 class Here:
     """What the views look at. `reading` opens the store, or what is like one; `today` is the day
-    that the page begins with, and `beside` are the days beside a day. Of a dataset, `totals` are
-    what it has.
+    that the page begins with, and `beside` are the days beside a day. Of a dataset, `totals` is
+    what it has, with so many recordings of which something is missing.
     """
 
     place: Shown
@@ -46,7 +46,7 @@ class Here:
     reading: Reading
     today: Callable[[], date]
     beside: Callable[[date], Beside]
-    totals: Callable[[], Totals] | None = None
+    totals: Callable[[int], Totals] | None = None
 
 
 def here_at(place: Shown, *, now: Callable[[], datetime]) -> Here:

@@ -35,7 +35,6 @@ MOST_REQUEST_BYTES = 100_000
 RELAYED_BYTES = 65_536
 PASSWORD_FILE = "password"
 OPTIONS: dict[str, Any] = {
-    "threads": THREADS,
     "connection_limit": CONNECTIONS,
     "channel_timeout": IDLE_S,
     "max_request_body_size": MOST_REQUEST_BYTES,
@@ -46,12 +45,16 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class Served:
-    """Where the page is served; certificate and key are files, PEM, that go together."""
+    """Where the page is served; certificate and key are files, PEM, that go together.
+
+    So many `threads` answer.
+    """
 
     address: str = "127.0.0.1"
     port: int = 9619
     cert_file: Path | None = None
     key_file: Path | None = None
+    threads: int = THREADS
 
     @property
     def loopback(self) -> bool:
@@ -92,14 +95,15 @@ def serve(place: Shown | Lab, served: Served, *, say: Callable[[str], None]) -> 
     context = _checked(served, password)
     access = Access(password_hash=password, loopback=served.loopback, secure=context is not None)
     app = create_app(place, access=access)
+    options = {**OPTIONS, "threads": served.threads}
     with ExitStack() as parts:
         try:
             if context is None:
                 server = waitress.create_server(
-                    app, host=served.address, port=served.port, **OPTIONS
+                    app, host=served.address, port=served.port, **options
                 )
             else:
-                server = _behind_tls(app, served, context, parts)
+                server = _behind_tls(app, served, context, parts, options)
         except OSError as exc:
             reason = f"cannot be listened at, port {served.port} ({exc.strerror or exc})"
             raise ConfigError(reason, key="--address", value=served.address) from exc
@@ -126,14 +130,16 @@ def _shown(address: str) -> str:
     return f"[{address}]" if ":" in address else address
 
 
-def _behind_tls(app: Any, served: Served, context: ssl.SSLContext, parts: ExitStack) -> Any:
+def _behind_tls(
+    app: Any, served: Served, context: ssl.SSLContext, parts: ExitStack, options: dict[str, Any]
+) -> Any:
     """Return waitress in a folder of its own, with TLS before it; raises OSError."""
     import waitress
 
     folder = parts.enter_context(tempfile.TemporaryDirectory(prefix="edge-page-"))
     behind = str(Path(folder) / "http")
     server = waitress.create_server(
-        app, unix_socket=behind, unix_socket_perms="600", url_scheme="https", **OPTIONS
+        app, unix_socket=behind, unix_socket_perms="600", url_scheme="https", **options
     )
     relay = _Relay(served, context, behind)
     threading.Thread(target=relay.run, name="tls", daemon=True).start()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,7 @@ __all__ = ["labels_command", "page_command"]
 
 EXPORTS = ("manifest", "jsonl", "csv", "raven")  # of edge.page.exporting, which takes longer
 FILE = click.Path(path_type=Path)
+LAB_THREADS = 8  # some of which may wait for an object store
 Command = Callable[..., Any]
 
 
@@ -81,8 +83,9 @@ def page_command(
         return
     served = Served(address=address, port=port, cert_file=cert_file, key_file=key_file)
     if lab is not None:
+        served = replace(served, threads=LAB_THREADS)
         aside(f"reading {lab.places.dataset}; answers are kept in {place.labels.parent}")
-        lab.follow()
+        lab.follow(aside)
     serve(lab or place, served, say=aside)
 
 

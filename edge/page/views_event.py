@@ -12,9 +12,9 @@ from werkzeug.exceptions import NotFound
 from edge.errors import AudioError, one_line
 from edge.page.app import here
 from edge.page.asking import REASONS
-from edge.page.clips import PlacedClip, clip_file, has_clip, placed_clip, why_no_clip
+from edge.page.clips import PlacedClip, clip_at_hand, clip_file, placed_clip, why_no_clip
 from edge.page.clusters import Cluster
-from edge.page.dates import is_date
+from edge.page.dates import dated_message, is_date
 from edge.page.pictures import HEIGHT, WIDTH
 from edge.store.events import Question, StoredEvent, find, known_labels, neighbours, select
 
@@ -48,14 +48,14 @@ def event(id: str) -> ResponseReturnValue:
         "event.html",
         event=found,
         day=place.local(found.start).date(),
-        fields=list(_fields(found.payload)),
+        fields=list(_fields(dated_message(found.payload, found.start))),
         clip=axes_of(placed),
         without=why_no_clip(place.clips, found) if placed is None else "",
         cluster=_cluster_of(found),
         before=earlier[-1] if earlier else None,
         after=later[0] if later else None,
         neighbours=beside,
-        same=[one for one in same if one.id != id and has_clip(place.clips, one)][:SAME_LABEL],
+        same=[one for one in same if one.id != id and clip_at_hand(place.clips, one)][:SAME_LABEL],
         names=names,
         answers=here().answers.of(id),
         said=request.args.get("said", ""),

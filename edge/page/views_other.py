@@ -24,6 +24,7 @@ __all__ = ["views"]
 DAYS = (30, 90, 365)
 RECENT = 20
 LOWEST_DBFS = -90.0
+MOST_FAULTS, ALL_FAULTS = 200, 10_000_000
 FAULT = ("path", "site", "status", "reason", "duration_s", "missing_s")
 LABEL = "string(minlength=1, maxlength=80)"
 views = Blueprint("other", __name__)
@@ -100,7 +101,7 @@ def one_species_file(label: str) -> Response:
 def health() -> ResponseReturnValue:
     """Show how the recorder does, or what a dataset has of its recordings."""
     if (totals := here().totals) is not None:
-        return render_template("health.html", totals=totals())
+        return render_template("health.html", totals=totals(MOST_FAULTS))
     place, now = here().place, here().now()
     status = status_of(place, now=now)
     with here().reading() as db:
@@ -128,7 +129,7 @@ def health() -> ResponseReturnValue:
 def health_file() -> Response:
     """Give the levels of two days as a table; of a dataset, what was not heard or not whole."""
     if (totals := here().totals) is not None:
-        faults = [[getattr(one, name) for name in FAULT] for one in totals().faults]
+        faults = [[getattr(one, name) for name in FAULT] for one in totals(ALL_FAULTS).faults]
         return _csv("recordings", list(FAULT), faults)
     with here().reading() as db:
         levels = levels_of(db)

@@ -49,18 +49,26 @@ def season_of_sites(folder: Path) -> Path:
     return folder
 
 
-def hear(bundle: Bundle, dataset: Path, folder: Path, *, pattern: str = "*.wav") -> None:
+def hear(
+    bundle: Bundle,
+    dataset: Path,
+    folder: Path,
+    *,
+    pattern: str = "*.wav",
+    keeps: Keeps | None = None,
+) -> None:
     """Hear what a dataset lacks of a folder, as `edge archive hear` does, without its processes."""
+    keeps = keeps or Keeps()
     replayer = Replayer(ReplaySettings(bundle=bundle.path, hop_s=0.5))
     rows = RowMaker(replayer.provenance)
-    with dataset_at(dataset, maker(replayer.provenance, replayer.settings), Keeps()) as filled:
+    with dataset_at(dataset, maker(replayer.provenance, replayer.settings), keeps) as filled:
         write_origin(dataset, replayer.provenance)
         for path in sorted(map(str, folder.rglob(pattern))):
             known, fingerprint = filled.known.get(path), fingerprint_of(path)
             if known is None or known.fingerprint != fingerprint:
-                outcome = hear_one(replayer, Recording(file=path, name=path), Keeps()).outcome
-                assert isinstance(outcome, ReplayResult), outcome
-                filled.add(rows.heard(outcome, fingerprint))
+                hearing = hear_one(replayer, Recording(file=path, name=path), keeps)
+                assert isinstance(hearing.outcome, ReplayResult), hearing.outcome
+                filled.add(rows.heard(hearing.outcome, fingerprint, hearing.tables))
 
 
 def places_of(dataset: Path) -> DatasetPlaces:

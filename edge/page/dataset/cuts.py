@@ -12,7 +12,7 @@ import os
 import threading
 from pathlib import Path
 
-from edge.archive.cutting import Excerpt, excerpts, write_excerpt
+from edge.archive.cutting import Excerpt, Span, excerpts, write_excerpt
 from edge.archive.stored import channel_in
 from edge.archive.stores import is_remote
 from edge.errors import AudioError
@@ -28,6 +28,7 @@ __all__ = ["Cuts"]
 
 MARGIN_S = 2.0
 LONGEST_S = 120.0  # of an event that goes on for an hour, its beginning
+TOGETHER_S = 300.0  # of sound that is cut from one copy
 MOST_BYTES = 500_000_000
 HEADER_BYTES = 44
 
@@ -52,9 +53,15 @@ class Cuts:
     def has(self, event: StoredEvent) -> bool:
         """Return whether the recording is there as far as a look at its folder tells."""
         path = _path(event)
-        if not self._roots.allowed(path):
-            return False
-        return is_remote(path) or os.path.isfile(path)
+        return self._roots.allowed(path) and (is_remote(path) or os.path.isfile(path))
+
+    def at_hand(self, event: StoredEvent) -> bool:
+        """Return whether it is cut already, or from a recording of this machine."""
+        path = _path(event)
+        if not is_remote(path) or not self._roots.allowed(path):
+            return self.has(event)
+        recording = self._index.recording(path)
+        return recording is not None and self._file(event, recording).is_file()
 
     def placed(self, event: StoredEvent) -> PlacedClip:
         """Return the cut of an event, and where in it that is.
@@ -65,13 +72,12 @@ class Cuts:
         recording = self._index.recording(_path(event))
         if recording is None or recording.heard is None:
             raise AudioError("The dataset does not say which recording it was")
-        start_s, end_s = (event.number_of(f"{end}_s") or 0.0 for end in ("start", "end"))
-        begin_s = max(0.0, start_s - MARGIN_S)
-        span = (begin_s, min(end_s + MARGIN_S, begin_s + LONGEST_S))
-        file = self._folder / f"{_key(event, recording)}.wav"
+        start_s, end_s = _span(event)
+        begin_s, _ = _with_margin(event)
+        file = self._file(event, recording)
         with self._cutting:
             if not file.is_file():
-                self._cut(file, path, span, recording)
+                self._cut(event, path, recording)
         facts = audio_facts(str(file))
         duration_s = facts.duration_s or 0.0
         placed_s = min(start_s - begin_s, duration_s)
@@ -83,18 +89,44 @@ class Cuts:
             sample_rate_hz=facts.sample_rate_hz,
         )
 
-    def _cut(
-        self, file: Path, path: str, span: tuple[float, float], recording: IndexedRecording
-    ) -> None:
-        (found,) = excerpts(
-            path, [span], channel=channel_in(recording.channel), heard=recording.heard
+    def _file(self, event: StoredEvent, recording: IndexedRecording) -> Path:
+        what = repr((event.id, recording.path, recording.heard))
+        name = hashlib.sha256(what.encode("utf-8", "backslashreplace")).hexdigest()[:32]
+        return self._folder / f"{name}.wav"
+
+    def _cut(self, event: StoredEvent, path: str, recording: IndexedRecording) -> None:
+        wanted = {self._file(event, recording): _with_margin(event)}
+        if is_remote(path):  # which is copied whole: more of its events come of the same copy
+            wanted |= self._others(recording)
+        found = excerpts(
+            path,
+            list(wanted.values()),
+            channel=channel_in(recording.channel),
+            heard=recording.heard,
         )
-        if not len(found.samples):
+        if not len(found[0].samples):
             raise AudioError(f"{recording.path}: has no sound there")
-        try:
-            self._keep(file, found)
-        except OSError as exc:
-            raise AudioError(f"The sound cannot be kept: {file}: {exc.strerror or exc}") from exc
+        # The one that is asked for comes last, so that it is the newest.
+        for file, excerpt in reversed(list(zip(wanted, found, strict=True))):
+            try:
+                if len(excerpt.samples):
+                    self._keep(file, excerpt)
+            except OSError as exc:
+                reason = exc.strerror or exc
+                raise AudioError(f"The sound cannot be kept: {file}: {reason}") from exc
+
+    def _others(self, recording: IndexedRecording) -> dict[Path, Span]:
+        """Return where other events of a recording are, as many as go into the memory together."""
+        found: dict[Path, Span] = {}
+        length_s = 0.0
+        for event in self._index.events_in(recording.path):
+            file, span = self._file(event, recording), _with_margin(event)
+            length_s += span[1] - span[0]
+            if length_s > TOGETHER_S:
+                break
+            if not file.is_file():
+                found[file] = span
+        return found
 
     def _keep(self, file: Path, found: Excerpt) -> None:
         size = HEADER_BYTES + 2 * len(found.samples)
@@ -104,11 +136,16 @@ class Cuts:
             write_excerpt(staging, found)
 
 
+def _span(event: StoredEvent) -> Span:
+    return event.number_of("start_s") or 0.0, event.number_of("end_s") or 0.0
+
+
+def _with_margin(event: StoredEvent) -> Span:
+    start_s, end_s = _span(event)
+    begin_s = max(0.0, start_s - MARGIN_S)
+    return begin_s, min(end_s + MARGIN_S, begin_s + LONGEST_S)
+
+
 def _path(event: StoredEvent) -> str:
     source = event.payload.get("source")
     return source if isinstance(source, str) else ""
-
-
-def _key(event: StoredEvent, recording: IndexedRecording) -> str:
-    said = repr((event.id, recording.path, recording.heard)).encode("utf-8", "backslashreplace")
-    return f"{hashlib.sha256(said).hexdigest()[:32]}"

@@ -25,23 +25,33 @@ __all__ = ["EffortPiece", "Event", "effort_of", "events_of", "is_dated", "record
 UNDATED_DAYS = 300_000  # before 1970; more recordings than these share days
 PIECE_S = 600  # of effort: what the page draws of a day
 LONGEST_S = 366 * 86_400.0
+KINDS: Mapping[str, tuple[type, ...]] = {
+    "id": (str,),
+    "label": (str, type(None)),
+    "start_sample": (int,),
+    "end_sample": (int,),
+}
 Row = Mapping[str, Any]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Event:
-    """A detection as a recorder's store has it; `message` is what a replay would give."""
+    """A detection as a recorder's store has it: what a replay would give, and that as JSON."""
 
     message: Row
+    payload: str
 
-    @property
-    def payload(self) -> str:
-        """The message as JSON."""
-        return json.dumps(self.message, allow_nan=False)
+    @staticmethod
+    def of(message: Row) -> Event:
+        """Return the event of a message; raises TypeError or ValueError for one of no sense."""
+        for name, kinds in KINDS.items():
+            if not isinstance(message[name], kinds):
+                raise TypeError(f"{name} is of another type")
+        return Event(message=message, payload=json.dumps(message, allow_nan=False))
 
     def named(self, id: str) -> Event:
         """Return the same event under another id."""
-        return Event(message={**self.message, "id": id})
+        return Event.of({**self.message, "id": id})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,19 +82,19 @@ def recording_of(file: Row) -> dict[str, Any]:
     return {
         **seconds,
         "path": file["path"],
-        "status": file["status"],
-        "reason": file["reason"] or "",
+        "status": _text(file["status"]) or "failed",
+        "reason": _text(file["reason"]) or "",
         "dated": dated,
         "start_utc": rfc3339(file["start_utc"]) if dated else None,
-        "clock_source": file["clock_source"],
-        "time_zone": file["time_zone"],
+        "clock_source": _text(file["clock_source"]),
+        "time_zone": _text(file["time_zone"]),
         "silent_s": _sum(file, "unjudged_dead_s", "unjudged_stuck_s"),
-        "detections": file["detections"] or 0,
-        "channel": file["channel"] or "mix",
-        "size_bytes": file["size_bytes"],
+        "detections": int(file["detections"] or 0),
+        "channel": _text(file["channel"]) or "mix",
+        "size_bytes": None if file["size_bytes"] is None else int(file["size_bytes"]),
         "modified_utc": None if file["modified_utc"] is None else rfc3339(file["modified_utc"]),
-        "head_sha256": file["head_sha256"],
-        "etag": file["etag"],
+        "head_sha256": _text(file["head_sha256"]),
+        "etag": _text(file["etag"]),
     }
 
 
@@ -99,7 +109,7 @@ def events_of(
         if not dated:
             message |= _undated(payload, number)
             message.pop("start_local", None)
-        yield Event(message=message)
+        yield Event.of(message)
 
 
 def effort_of(file: Row) -> Iterator[EffortPiece]:
@@ -135,6 +145,10 @@ def _undated(payload: Row, number: int) -> dict[str, str]:
         f"{end}_utc": rfc3339(begins + timedelta(seconds=payload[f"{end}_s"]))
         for end in ("start", "end")
     }
+
+
+def _text(value: object) -> str | None:
+    return None if value is None else str(value)
 
 
 def _sum(file: Row, *names: str) -> float:

@@ -11,10 +11,13 @@ from __future__ import annotations
 import logging
 import sqlite3
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from edge.archive.dataset import check_version
 from edge.archive.origin import read_origin
@@ -25,7 +28,9 @@ from edge.errors import EdgeError, one_line
 from edge.page.dataset.entries import EffortPiece, Event, effort_of, events_of, recording_of
 from edge.page.dataset.state import KEY, part_states
 from edge.page.dataset.tables import writable_index
+from edge.page.dataset.vectors import unknown_vectors
 from edge.provenance import Provenance
+from edge.types import Array
 
 __all__ = ["fill"]
 
@@ -38,6 +43,7 @@ INSERT INTO detections (number, key, id, state, payload, bytes, start_sample, en
 ADD_LATEST = """
 INSERT INTO latest (number, id, start_utc, label, site, recording) VALUES (?, ?, ?, ?, ?, ?)
 """
+ADD_VECTOR = "INSERT OR REPLACE INTO embeddings (id, vector) VALUES (?, ?)"
 ADD_EFFORT = """
 INSERT INTO effort (key, bytes, start_utc, start_sample, end_sample, sample_rate_hz, heard_s,
     lost_s, gated_s, dropped_s, boot_id, offset_us, synced, sent, site, recording)
@@ -46,7 +52,8 @@ INSERT INTO effort (key, bytes, start_utc, start_sample, end_sample, sample_rate
 # The zone of a site is that of its newest recording that says one.
 SET_ZONES = """
 UPDATE sites SET time_zone = (SELECT time_zone FROM recordings
-    WHERE site = sites.number AND time_zone IS NOT NULL ORDER BY start_utc DESC LIMIT 1)
+    WHERE site = sites.number AND dated = 1 AND time_zone IS NOT NULL
+    ORDER BY start_utc DESC LIMIT 1)
 """
 # What cells of other types than a dataset's make of the arithmetic.
 SENSELESS = (AttributeError, KeyError, OverflowError, TypeError, ValueError)
@@ -54,14 +61,17 @@ NOTHING = {
     **dict.fromkeys(line.split()[0] for line in TABLES["files"].splitlines() if line),
     "status": "failed",
 }
+DROP_SITES = """
+DELETE FROM sites WHERE NOT EXISTS (SELECT 1 FROM recordings WHERE site = sites.number)
+"""
 Row = dict[str, Any]
 log = logging.getLogger(__name__)
 
 
-def fill(dataset: Path, index: Path) -> int:
+def fill(dataset: Path, index: Path, *, say: Callable[[str], None] = lambda text: None) -> int:
     """Bring the index up to the state of the dataset; return how many parts were read.
 
-    Raises `UserError`.
+    It will `say` after each how many of all are read. Raises `UserError`.
     """
     check_installed()
     check_version(dataset, key=KEY)
@@ -76,12 +86,14 @@ def fill(dataset: Path, index: Path) -> int:
         for name in gone:
             with _transaction(db):
                 _remove_part(db, name)
-        for name in changed:
+        for number, name in enumerate(changed, 1):
             files, detections = parts.files(name), parts.rows("detections", name)
+            vectors = unknown_vectors(dataset, name, detections)
             with _transaction(db):
                 _remove_part(db, name)
-                if _Part(db, name, made_by).add(files, detections):
+                if _Part(db, name, made_by, vectors).add(files, detections):
                     db.execute("INSERT INTO parts VALUES (?, ?)", (name, states[name]))
+            say(f"{number} of {len(changed)}")
         return len(changed) + len(gone)
     finally:
         db.close()
@@ -93,7 +105,7 @@ def _transaction(db: sqlite3.Connection) -> Iterator[None]:
     db.execute("BEGIN IMMEDIATE")
     try:
         yield
-        db.execute("DELETE FROM sites WHERE number NOT IN (SELECT site FROM recordings)")
+        db.execute(DROP_SITES)
         db.execute(SET_ZONES)
         db.execute("UPDATE changes SET count = count + 1")
         db.execute("COMMIT")
@@ -112,6 +124,8 @@ def _remove_part(db: sqlite3.Connection, name: str) -> None:
 def _remove_recording(db: sqlite3.Connection, number: int) -> None:
     events = "SELECT number FROM latest WHERE recording = ?"
     db.execute(f"DELETE FROM detections WHERE number IN ({events})", (number,))
+    ids = "SELECT id FROM latest WHERE recording = ?"
+    db.execute(f"DELETE FROM embeddings WHERE id IN ({ids})", (number,))
     for table in ("latest", "effort"):
         db.execute(f"DELETE FROM {table} WHERE recording = ?", (number,))
     db.execute("DELETE FROM recordings WHERE number = ?", (number,))
@@ -120,8 +134,14 @@ def _remove_recording(db: sqlite3.Connection, number: int) -> None:
 class _Part:
     """Adds the recordings of a part of the dataset."""
 
-    def __init__(self, db: sqlite3.Connection, name: str, made_by: Provenance) -> None:
-        self._db, self._name, self._made_by = db, name, made_by
+    def __init__(
+        self,
+        db: sqlite3.Connection,
+        name: str,
+        made_by: Provenance,
+        vectors: Mapping[tuple[str, str], Array],
+    ) -> None:
+        self._db, self._name, self._made_by, self._vectors = db, name, made_by, vectors
         self._event = self._next("detections")
         self._recording = self._next("recordings")
 
@@ -132,6 +152,8 @@ class _Part:
             found.setdefault(row["path"], []).append(row)
         whole = True
         for file in files:
+            if not isinstance(file["path"], str):
+                continue
             own = found.get(file["path"], [])
             if len(own) != (file["detections"] or 0):
                 whole = False  # it is being replaced at this moment, or was left half
@@ -149,7 +171,7 @@ class _Part:
         return row is None
 
     def _add(self, file: Row, detections: Sequence[Row]) -> None:
-        number, site = self._recording, self._site(file["site"] or "")
+        number, site = self._recording, self._site(str(file["site"] or ""))
         self._recording += 1
         values, events, effort = self._entries(file, detections, number)
         values |= {"number": number, "part": self._name, "site": site}
@@ -183,6 +205,7 @@ class _Part:
         at = self._event
         self._event += 1
         id = event.message["id"]
+        vector = self._vectors.get((event.message["source"], id))
         known = self._db.execute("SELECT 1 FROM latest WHERE id = ?", (id,)).fetchone()
         if known is not None:  # of a copy of a recording
             id = f"{id[:MOST_ID]}-{recording}"
@@ -193,6 +216,8 @@ class _Part:
         self._db.execute(ADD_DETECTION, row)
         latest = (at, id, message["start_utc"], message["label"], site, recording)
         self._db.execute(ADD_LATEST, latest)
+        if vector is not None:
+            self._db.execute(ADD_VECTOR, (id, np.ascontiguousarray(vector, "<f4").tobytes()))
 
     def _site(self, name: str) -> int:
         self._db.execute("INSERT OR IGNORE INTO sites (name) VALUES (?)", (name,))
@@ -208,9 +233,12 @@ def main() -> int:
     """Fill the index that the command line names; one line says what is wrong."""
     dataset, index = map(Path, sys.argv[1:])
     try:
-        fill(dataset, index)
+        fill(dataset, index, say=partial(print, flush=True))
     except (EdgeError, OSError) as exc:
         print(one_line(str(exc)), file=sys.stderr)
+        return 1
+    except sqlite3.Error as exc:  # a full disk
+        print(one_line(f"the index {index} cannot be written: {exc}"), file=sys.stderr)
         return 1
     return 0
 

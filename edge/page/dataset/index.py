@@ -13,6 +13,7 @@ from edge.archive.fingerprint import Fingerprint
 from edge.clock import rfc3339
 from edge.page.dataset.tables import look_at_site
 from edge.page.days import utc_of
+from edge.store.events import StoredEvent, event_of
 from edge.store.reading import reading
 
 __all__ = [
@@ -31,6 +32,11 @@ FROM sites ORDER BY name
 """
 BEFORE = "SELECT max(start_utc) FROM effort WHERE start_utc < ? AND heard_s > 0"
 AFTER = "SELECT min(start_utc) FROM effort WHERE start_utc >= ? AND heard_s > 0"
+OF_RECORDING = """
+SELECT detections.number AS number, payload FROM latest
+JOIN detections ON detections.number = latest.number
+WHERE recording = (SELECT number FROM recordings WHERE path = ?) ORDER BY start_utc
+"""
 FINGERPRINT = ("size_bytes", "modified_utc", "head_sha256", "etag")
 
 
@@ -105,6 +111,14 @@ class DatasetIndex:
         query = f"SELECT count(*) FROM recordings WHERE {where} AND NOT dated AND status = 'heard'"
         with reading(self.path) as db:
             return int(db.execute(query, values).fetchone()[0])
+
+    def events_in(self, path: str) -> Iterator[StoredEvent]:
+        """Yield the events of the recording at a path, in the order of their starts."""
+        with reading(self.path) as db:
+            for row in db.execute(OF_RECORDING, (path,)):
+                event = event_of(row["number"], row["payload"])
+                if event is not None:
+                    yield event
 
     def recording(self, path: str) -> IndexedRecording | None:
         """Return the recording at a path of the dataset."""

@@ -78,7 +78,12 @@ def dataset_places(dataset: Path, state: Path | None = None) -> DatasetPlaces:
 def _base(service: str, person: str, below_home: str) -> Path:
     """Return the folder of a service, else that of the person (XDG Base Directories)."""
     given = os.environ.get(service, "").partition(":")[0] or os.environ.get(person, "")
-    return Path(given) if os.path.isabs(given) else Path.home() / below_home
+    if os.path.isabs(given):
+        return Path(given)
+    try:
+        return Path.home() / below_home
+    except RuntimeError as exc:
+        raise ConfigError("is needed, as this user has no home", key=person) from exc
 
 
 class Lab:
@@ -108,9 +113,9 @@ class Lab:
         """The database of answers."""
         return self.places.labels
 
-    def follow(self) -> None:
+    def follow(self, say: Callable[[str], None]) -> None:
         """Read the dataset, and go on doing so where it changes; raises `UserError`."""
-        self.follower.read()
+        self.follower.read(say)
         self.follower.start()
 
     def filled_by(self) -> str | None:
@@ -137,12 +142,12 @@ class Lab:
             reading=reading,
             today=lambda: self._last_day(reading, place),
             beside=lambda day: _days_beside(reading, place, day),
-            totals=lambda: self._totals(key[0]),
+            totals=lambda most_faults: self._totals(key[0], most_faults),
         )
 
-    def _totals(self, site: int | None) -> Totals:
+    def _totals(self, site: int | None, most_faults: int) -> Totals:
         with self.index.reading() as db:
-            return totals_of(db, site)
+            return totals_of(db, site, most_faults=most_faults)
 
     def place(self, sites: Sequence[Site], site: Site | None) -> Shown:
         """Return the place of a site, or that of all, whose zone is what they have in common."""

@@ -45,6 +45,7 @@ CREATE TABLE changes (count INTEGER NOT NULL);
 INSERT INTO changes VALUES (0);
 """
 BUSY_S = 30.0
+PAGE_BYTES = 8192  # into which five messages go
 
 
 def writable_index(path: Path) -> sqlite3.Connection:
@@ -82,10 +83,10 @@ def _opened(path: Path) -> sqlite3.Connection:
     db = sqlite3.connect(path, isolation_level=None, timeout=BUSY_S)
     db.text_factory = text_of
     try:
+        db.execute(f"PRAGMA page_size = {PAGE_BYTES}")  # of a file that is made now
         db.execute("PRAGMA journal_mode = WAL").fetchone()
         db.execute("PRAGMA synchronous = NORMAL")
-        with contextlib.suppress(sqlite3.OperationalError):  # another process was first
-            _make(db)
+        _make(db)
         if db.execute("PRAGMA user_version").fetchone()[0] != LAYOUT.version:
             raise sqlite3.DatabaseError("its tables are not those of this program")
         db.execute("SELECT count FROM changes").fetchone()
@@ -96,13 +97,19 @@ def _opened(path: Path) -> sqlite3.Connection:
 
 
 def _make(db: sqlite3.Connection) -> None:
-    """Make the tables of an empty file, in one transaction."""
-    if db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
-        return
+    """Make the tables of an empty file, in one transaction, unless another process was first."""
     with contextlib.closing(sqlite3.connect(":memory:")) as plain:
         plain.executescript(LAYOUT.tables)
         # They keep what a recorder writes in step; here all of it is written together.
         names = plain.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall()
     triggers = "".join(f"DROP TRIGGER {name};" for (name,) in names)
     version = f"PRAGMA user_version = {LAYOUT.version};"
-    db.executescript(f"BEGIN IMMEDIATE; {LAYOUT.tables} {triggers} {OWN} {version} COMMIT;")
+    if db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+        return
+    try:
+        db.executescript(f"BEGIN IMMEDIATE; {LAYOUT.tables} {triggers} {OWN} {version} COMMIT;")
+    except sqlite3.OperationalError:
+        if db.in_transaction:
+            db.execute("ROLLBACK")
+        if not db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+            raise

@@ -9,8 +9,6 @@ from edge.page.dataset.index import IndexedRecording, recordings_where
 
 __all__ = ["Totals", "totals_of"]
 
-MOST_FAULTS = 200
-
 
 @dataclass(frozen=True, kw_only=True)
 class Totals:
@@ -28,9 +26,7 @@ class Totals:
     fault_count: int
 
 
-def totals_of(
-    db: sqlite3.Connection, site: int | None, *, most_faults: int = MOST_FAULTS
-) -> Totals:
+def totals_of(db: sqlite3.Connection, site: int | None, *, most_faults: int) -> Totals:
     """Add up the recordings; `faults` are some that were not heard, or not whole."""
     where, values = ("1", ()) if site is None else ("site = ?", (site,))
     faulty = f"(status <> 'heard' OR missing_s > 0) AND {where}"

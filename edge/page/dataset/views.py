@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, cast
 
-from flask import Blueprint, Flask, current_app, g, render_template, request
+from flask import Blueprint, Flask, Response, current_app, g, render_template, request
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import NotFound
 
@@ -19,11 +19,13 @@ from edge.page.dataset.index import IndexedRecording, Site, zones_of
 from edge.page.dataset.lab import Lab
 from edge.page.dates import NO_DATE
 from edge.page.here import Here, here
+from edge.page.views_day import table_file
 from edge.store.events import Question, StoredEvent, known_labels, select
 
 __all__ = ["add_lab"]
 
 AT_ONCE = 100
+UNDATED = Question(until=NO_DATE.replace(year=1970))
 SITELESS = ("static", "login", "logout")
 views = Blueprint("dataset", __name__)
 
@@ -95,8 +97,7 @@ def undated() -> ResponseReturnValue:
     """List the events of recordings that no trustworthy clock has dated."""
     offset = max(request.args.get("from", 0, type=int), 0)
     with here().reading() as db:
-        question = Question(until=NO_DATE.replace(year=1970))
-        events = list(select(db, question, limit=AT_ONCE + 1, offset=offset))
+        events = list(select(db, UNDATED, limit=AT_ONCE + 1, offset=offset))
         names = known_labels(db)
     return render_template(
         "undated.html",
@@ -106,6 +107,13 @@ def undated() -> ResponseReturnValue:
         later=offset + AT_ONCE if len(events) > AT_ONCE else None,
         earlier=max(0, offset - AT_ONCE) if offset else None,
     )
+
+
+@views.get("/undated.<form>")
+def undated_file(form: str) -> Response:
+    """Give them as a table."""
+    with here().reading() as db:
+        return table_file(db, UNDATED, form=form, name="undated")
 
 
 def _by_recording(events: list[StoredEvent]) -> Iterable[tuple[str, list[StoredEvent]]]:

@@ -169,6 +169,7 @@ def test_no_page_is_wider_than_its_screen(
     size: tuple[int, int],
     scheme: str,
 ) -> None:
+    resize(browser, size)
     in_colours(browser, scheme)
     browser.get(page.address)
     event = found(browser, ".events li a").get_attribute("href") or ""

@@ -13,10 +13,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 from pyarrow import parquet
 
+from edge.archive.keeping import Keeps
+from edge.archive.schema import PRECISIONS, Precision, arrow_schema
 from edge.bundle import Bundle
 from edge.errors import ConfigError, UserError
 from edge.page.dataset.filling import fill
@@ -150,25 +154,61 @@ def test_copies_of_a_recording_are_events_of_their_own(bundle: Bundle, tmp_path:
     }
 
 
-def test_rows_that_make_no_sense_cost_their_recording_only(dataset: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("column", "cell", "kind"),
+    [
+        ("top", None, None),
+        ("score", float("nan"), None),
+        ("label", 7, pa.int64()),
+        ("id", [1], pa.list_(pa.int64())),
+        ("start_sample", "x", pa.string()),
+    ],
+)
+def test_rows_that_make_no_sense_cost_their_recording_only(
+    dataset: Path, tmp_path: Path, column: str, cell: object, kind: pa.DataType | None
+) -> None:
     strange, index = tmp_path / "strange", tmp_path / "index.db"
     shutil.copytree(dataset, strange)
-    for file in (strange / "detections").glob("part-*"):
-        table = parquet.read_table(file)
-        paths, field = table["path"].to_pylist(), table.schema.field("top")
-        tops = [
-            None if str(path).endswith("b0.wav") else top
-            for path, top in zip(paths, table["top"].to_pylist(), strict=True)
-        ]
-        at = table.schema.get_field_index("top")
-        parquet.write_table(table.set_column(at, field, pa.array(tops, field.type)), file)
+    (path,) = {row["path"] for row in rows(dataset, "files") if row["site"] == "bush"}
+    for table in ("files", "detections"):
+        whole = parquet.read_table(strange / table, schema=arrow_schema(table))
+        for part in (strange / table).glob("part-*"):
+            part.unlink()
+        own = whole.filter(pc.field("path") == path)
+        if table == "detections":
+            at, kind = own.schema.get_field_index(column), kind or own.schema.field(column).type
+            own = own.set_column(at, column, pa.array([cell] * len(own), kind))
+        rest = whole.filter(pc.field("path") != path)
+        for number, some in enumerate((rest, own), 1):
+            parquet.write_table(some, strange / table / f"part-{number:07}.parquet")
     fill(strange, index)
     found = dict(counted(index, "SELECT path, reason FROM recordings WHERE status = 'failed'"))
-    (path,) = found
-    assert path.endswith("b0.wav")
+    assert set(found) == {path}
     assert found[path].startswith("its rows in the dataset make no sense")
     expected = [row["id"] for row in rows(dataset, "detections") if row["path"] != path]
     assert ids(index) == sorted(expected)
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_unknown_events_have_the_embedding_of_their_peak(
+    bundle: Bundle, tmp_path: Path, precision: Precision
+) -> None:
+    season, dataset, index = (tmp_path / name for name in ("season", "dataset", "index.db"))
+    for i in range(2):
+        recorded(season / f"20240501_05000{i}.wav", roll_s=i)
+    hear(bundle, dataset, season, keeps=Keeps(embeddings=precision, network="0" * 64))
+    fill(dataset, index)
+    with DatasetIndex(index).reading() as db:
+        found = {
+            id: np.frombuffer(v, "<f4") for id, v in db.execute("SELECT id, vector FROM embeddings")
+        }
+    windows = {(row["path"], row["start_sample"]): row for row in rows(dataset, "embeddings")}
+    unknown = [row for row in rows(dataset, "detections") if row["label"] is None]
+    assert found.keys() == {row["id"] for row in unknown} != set()
+    for row in unknown:
+        window = windows[row["path"], row["peak_sample"]]
+        expected = np.array(window["embedding"], np.float32) * (window["embedding_scale"] or 1)
+        np.testing.assert_allclose(found[row["id"]], expected, rtol=1e-6)
 
 
 def test_a_damaged_index_is_made_anew(dataset: Path, tmp_path: Path) -> None:
@@ -186,6 +226,19 @@ def test_a_kill_costs_a_part_and_nothing_is_there_twice(dataset: Path, tmp_path:
         db.execute("DELETE FROM parts")  # as if it had not been noted yet
     db.close()
     fill(dataset, index)
+    assert ids(index) == in_dataset(dataset)
+
+
+def test_two_pages_may_read_a_dataset_at_once(dataset: Path, tmp_path: Path) -> None:
+    index = tmp_path / "new" / "index.db"
+    command = [sys.executable, "-m", "edge.page.dataset.filling", str(dataset), str(index)]
+    several = [
+        subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        for _ in range(3)
+    ]
+    for one in several:
+        _, complaints = one.communicate(timeout=60)
+        assert (one.returncode, complaints) == (0, b"")
     assert ids(index) == in_dataset(dataset)
 
 

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
@@ -34,38 +35,42 @@ def get(page: PageProcess, path: str) -> tuple[int, bytes]:
 
 
 def test_sound_comes_from_an_object_store(bundle: Bundle, tmp_path: Path) -> None:
-    files = season(tmp_path / "pond", 2)
+    files = season(tmp_path / "pond", 3)
     dataset = tmp_path / "dataset"
-    with object_store() as server:
-        environment = store_environment(server, tmp_path)
+    with ExitStack() as parts, ExitStack() as store:
+        environment = store_environment(store.enter_context(object_store()), tmp_path)
+        environment["AWS_MAX_ATTEMPTS"] = "1"
         upload(environment, BUCKET, "2024/pond", *files)
         command = [sys.executable, "-m", "edge.cli", "archive", "hear", f"s3://{BUCKET}/2024"]
         command += ["--out", str(dataset), "--bundle", str(bundle.path), "--hop-s", "0.5"]
         subprocess.run(command, cwd=ROOT, env=environment, check=True, timeout=120)
         options = ("--dataset", str(dataset), "--recordings", f"s3://{BUCKET}/2024")
-        with served_page(*options, environ=environment) as page:
-            one, other = (
-                next(row for row in rows(dataset, "detections") if row["path"].endswith(name))
-                for name in map(os.path.basename, files)
-            )
-            status, content = get(page, f"/event/{one['id']}/sound")
-            assert status == 200
-            samples, rate_hz = soundfile.read(io.BytesIO(content), dtype="float32")
-            whole, _ = soundfile.read(files[0], dtype="float32")
-            begin = max(0, round((one["start_s"] - 2) * rate_hz))
-            expected = np.clip(whole[begin : begin + len(samples)], -1, 1)
-            np.testing.assert_allclose(samples, expected, atol=1 / 32_000)
+        page = parts.enter_context(served_page(*options, environ=environment))
+        one, other, third = (
+            next(row for row in rows(dataset, "detections") if row["path"].endswith(name))
+            for name in map(os.path.basename, files)
+        )
+        status, content = get(page, f"/event/{one['id']}/sound")
+        assert status == 200
+        samples, rate_hz = soundfile.read(io.BytesIO(content), dtype="float32")
+        whole, _ = soundfile.read(files[0], dtype="float32")
+        begin = max(0, round((one["start_s"] - 2) * rate_hz))
+        expected = np.clip(whole[begin : begin + len(samples)], -1, 1)
+        np.testing.assert_allclose(samples, expected, atol=1 / 32_000)
 
-            changed = tmp_path / os.path.basename(files[1])
-            changed.write_bytes(Path(files[0]).read_bytes())
-            upload(environment, BUCKET, "2024/pond", str(changed))
-            status, content = get(page, f"/event/{other['id']}/sound")
-            assert status == 404
-            assert b"has changed since it was heard" in content
-    environment["AWS_ENDPOINT_URL"] = "http://127.0.0.1:9"  # where nothing is
-    environment |= {"AWS_MAX_ATTEMPTS": "1", "XDG_CACHE_HOME": str(tmp_path / "fresh")}
-    with served_page(*options, environ=environment) as page:
-        status, content = get(page, f"/event/{one['id']}")
+        # All of its events came with the one copy of the recording.
+        cuts = list((tmp_path / ".cache").rglob("clips/*.wav"))
+        heard = [row for row in rows(dataset, "detections") if row["path"] == one["path"]]
+        assert len(cuts) == len(heard) > 2
+
+        changed = tmp_path / os.path.basename(files[1])
+        changed.write_bytes(Path(files[0]).read_bytes())
+        upload(environment, BUCKET, "2024/pond", str(changed))
+        status, content = get(page, f"/event/{other['id']}/sound")
+        assert status == 404
+        assert b"has changed since it was heard" in content
+        store.close()
+        status, content = get(page, f"/event/{third['id']}")
         assert status == 200
         assert b"cannot be read" in content
 

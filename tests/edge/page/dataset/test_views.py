@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import time
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from flask.testing import FlaskClient
 from edge.bundle import Bundle
 from edge.page.dataset.following import Follower
 from edge.page.dataset.index import DatasetIndex
+from edge.store.lock import sole_user
 from tests.support.archives import rows
 from tests.support.labs import hear, lab_of, page_over, places_of, recorded
 from tests.support.pages import Seen, seen
@@ -127,7 +129,7 @@ def test_what_has_no_date_is_on_no_day(dataset: Path, client: FlaskClient) -> No
     page = seen(client, "/undated")
     assert links(page, "/event/") == [f"/event/{row['id']}" for row in shelf]
     assert shelf[0]["path"] in page.texts
-    assert f"+00:00:{int(shelf[1]['start_s']):02}" in page.texts
+    assert f"+0:00:{int(shelf[1]['start_s']):02}" in page.texts
     assert "1 recording without a date" in text_of(seen(client, "/"))
     day = shelf[0]["start_utc"].date().isoformat()
     for path in ("/", f"/day/{day}"):
@@ -140,10 +142,34 @@ def test_what_has_no_date_is_on_no_day(dataset: Path, client: FlaskClient) -> No
 
 
 @pytest.mark.parametrize(
-    "path", ["/species", "/species.csv", "/undated", "/health", "/?site=shelf", "/answers"]
+    "path",
+    [
+        *("/species", "/species.csv", "/undated", "/health", "/?site=shelf", "/answers"),
+        *("/undated.csv", "/undated.raven", "/undated.jsonl", "/species/low_hummer"),
+        "/event/{undated}",
+    ],
 )
-def test_the_time_that_stands_for_no_date_is_never_shown(client: FlaskClient, path: str) -> None:
-    assert "1000-" not in text_of(seen(client, path))
+def test_the_time_that_stands_for_no_date_is_never_shown(
+    dataset: Path, client: FlaskClient, path: str
+) -> None:
+    undated = next(row["id"] for row in rows(dataset, "detections") if row["site"] == "shelf")
+    page = client.get(path.format(undated=undated), base_url=HERE, buffered=True)
+    assert page.status_code in (200, 302)
+    assert "1000-" not in page.text
+
+
+def test_files_of_what_has_no_date_say_where_in_the_recording(
+    dataset: Path, client: FlaskClient
+) -> None:
+    shelf = {r["id"]: r for r in rows(dataset, "detections") if r["site"] == "shelf"}
+    text = client.get("/undated.csv", base_url=HERE, buffered=True).text
+    table = list(csv.DictReader(text.splitlines()))
+    assert {row["id"] for row in table} == set(shelf)
+    for row in table:
+        assert (row["start_utc"], row["end_utc"], row["start_local"]) == ("", "", "")
+        assert float(row["start_s"]) == pytest.approx(shelf[row["id"]]["start_s"], abs=1e-3)
+    text = client.get("/undated.jsonl", base_url=HERE, buffered=True).text
+    assert {json.loads(line)["start_utc"] for line in text.splitlines()} == {None}
 
 
 def test_recordings_that_were_not_heard_or_not_whole_are_listed(
@@ -161,6 +187,12 @@ def test_recordings_that_were_not_heard_or_not_whole_are_listed(
     assert f"{row['missing_s']:.1f} s" in text
     table = client.get("/health.csv", base_url=HERE).text.splitlines()
     assert [row["path"] for row in csv.DictReader(table)] == [str(path)]
+
+
+def test_who_fills_a_dataset_is_said(dataset: Path, client: FlaskClient) -> None:
+    assert "being filled by" not in text_of(seen(client, "/health"))
+    with sole_user(dataset / "job"):
+        assert f"being filled by the process {os.getpid()}" in text_of(seen(client, "/health"))
 
 
 def test_the_page_follows_a_dataset_that_is_filled(bundle: Bundle, tmp_path: Path) -> None:
