@@ -25,6 +25,9 @@ LOCAL = {
     "distributed.worker.memory.terminate": False,
     "distributed.worker.profile.enabled": False,
     "distributed.admin.large-graph-warning-threshold": "1 GB",
+    # Each process looks at itself fifty times a second: 2.7 % of a core in all, with these 0.6 %.
+    "distributed.admin.tick.interval": "1 s",
+    "distributed.admin.system-monitor.interval": "10 s",
 }
 
 

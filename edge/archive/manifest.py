@@ -48,7 +48,7 @@ def makers_of(folder: Path, *, key: str) -> list[Maker]:
     if version != SCHEMA_VERSION:
         reason = f"has schema version {version}, and this program has {SCHEMA_VERSION}"
         raise ConfigError(reason, key=key, value=folder, suggestion=OTHER)
-    makers = made_by if isinstance(made_by, list) else [made_by]
+    makers: list[Any] = made_by if isinstance(made_by, list) else [made_by]
     if not makers or not all(isinstance(maker, dict) for maker in makers):
         raise ConfigError(f"{MANIFEST} does not say what made it", key=key, value=folder)
     return makers

@@ -17,6 +17,7 @@ from typing import Any
 
 from edge.archive.hearing import Hearing, Work, hear
 from edge.archive.keeping import Keeps
+from edge.archive.memory import give_back
 from edge.archive.stretches import HeardStretch, Stretch, hear_stretch, joined
 from edge.bundle import Bundle
 from edge.errors import AudioError, UserError
@@ -96,7 +97,8 @@ class RemoteJob:
         return replace(self.settings, bundle=words[0], more_bundles=tuple(words[1:]))
 
 
-_jobs: dict[str, tuple[RemoteJob, Path]] = {}
+# By the digest of each job: itself and where its bundles go, or its settings once they are there.
+_jobs: dict[str, tuple[RemoteJob, Path] | ReplaySettings] = {}
 _own = threading.local()  # a model is used by one thread
 
 
@@ -158,16 +160,22 @@ def _replayer(key: JobKey) -> Replayer:
         raise RefusedError(reason)
     known: Any = getattr(_own, "replayer", None)
     if known is None or known[0] != key.digest:
-        job, folder = _job(key.digest)
-        _own.replayer = known = (key.digest, Replayer(job.unpacked(folder)))
+        _own.replayer = known = (key.digest, Replayer(_settings(key.digest)))
+        give_back()
     found: Replayer = known[1]
     return found
 
 
-def _job(digest: str) -> tuple[RemoteJob, Path]:
+def _settings(digest: str) -> ReplaySettings:
     ends_s = time.monotonic() + ARRIVES_S
     while digest not in _jobs:
         if time.monotonic() > ends_s:
             raise UserError(f"the job {digest[:12]} has not come to this worker")
         time.sleep(0.05)
-    return _jobs[digest]
+    known = _jobs[digest]
+    if isinstance(known, ReplaySettings):
+        return known
+    job, folder = known
+    settings = job.unpacked(folder)
+    _jobs[digest] = settings  # the content of the bundles need not stay in memory
+    return settings

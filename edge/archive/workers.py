@@ -13,7 +13,7 @@ from edge.archive.hearing import Hearing
 from edge.archive.keeping import Keeps
 from edge.archive.remote import RefusedError, Tasks, hear_there, join_there, stretch_there
 from edge.archive.stretches import Stretch
-from edge.errors import BackendError, UserError
+from edge.errors import BackendError, EdgeError, UserError
 from edge.replay.recordings import Recording
 
 __all__ = ["Asked", "Died", "Workers"]
@@ -80,7 +80,8 @@ class Workers:
         try:
             yield from self._answers(asked)
         except Exception as exc:
-            if not _is_hung_up(exc):
+            # Dask has several errors for it, and more of Python's come through.
+            if isinstance(exc, EdgeError) or not (_is_hung_up(exc) or not self._cluster.is_there):
                 raise
             raise _gone() from exc
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -21,7 +22,17 @@ from edge.replay.replayer import Replayer
 from tests.support.audio import noise, soundscape, write_audio
 from tests.support.bundles import SPEC
 
-__all__ = ["FATEFUL", "LETHAL", "deadly", "dies_at_birth", "job", "rows", "season", "timeless"]
+__all__ = [
+    "FATEFUL",
+    "LETHAL",
+    "deadly",
+    "dies_at_birth",
+    "job",
+    "page_faults",
+    "rows",
+    "season",
+    "timeless",
+]
 
 ROOT = Path(__file__).resolve().parents[2]
 # In the names of recordings on which `deadly` kills its process.
@@ -88,3 +99,8 @@ def deadly(replayer: Replayer, recording: Recording, keeps: Keeps) -> Hearing:
 def dies_at_birth(key: JobKey) -> None:
     """End the process before its first recording, as one does that has no memory for a model."""
     os._exit(1)
+
+
+def page_faults() -> int:
+    """Return how often this process took a page of memory so far."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import importlib
 import random
 import shutil
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,16 +18,19 @@ from edge.archive.hear import ArchiveJob
 from edge.archive.keeping import Keeps
 from edge.bundle import Bundle
 from edge.cli import main
+from edge.models import default_bundle_path
 from edge.replay.recordings import find_recordings
 from edge.replay.replayer import Replayer
 from edge.replay.settings import ReplaySettings
 from tests.support.archive_kills import VICTIMS, disturbed, long_recording, until
-from tests.support.archives import rows, season, timeless
+from tests.support.archives import page_faults, rows, season, timeless
 from tests.support.audio import soundscape, write_audio
+from tests.support.bundles import SPEC
 from tests.support.clusters import ROOT, dask_cluster
 
 COUNT = 24
 HOP_S = "0.05"
+MOST_FAULTS = 200  # for a window: 30 are usual, and 2,400 were before
 
 
 @pytest.fixture
@@ -66,6 +71,24 @@ def test_whatever_is_killed_its_rows_are_those_of_an_undisturbed_run(
     assert timeless(dataset) == timeless(tmp_path / "undisturbed")
     assert len({row["path"] for row in rows(dataset, "files")}) == COUNT + 1
     assert long in {row["path"] for row in rows(dataset, "files")}
+
+
+def test_hearing_takes_no_memory_anew_for_each_window(
+    dataset: Path, scheduler: str, tmp_path: Path
+) -> None:
+    """By Dask's own settings, a worker has some hundred page faults for each."""
+    seconds = 120
+    tones = np.resize(soundscape(), seconds * SPEC.sample_rate_hz)
+    options = ("--hop-s", "1", "--bundle", default_bundle_path())
+    first = write_audio(tmp_path / "20240501_050000.wav", tones[: 6 * SPEC.sample_rate_hz])
+    assert hear(dataset, scheduler, first, *options).exit_code == 0  # the bundle is loaded by now
+    distributed: Any = importlib.import_module("distributed")  # which has no types
+    with distributed.Client(scheduler, set_as_default=False) as client:
+        before = sum(client.run(page_faults).values())
+        long = write_audio(tmp_path / "20240501_060000.wav", tones)
+        assert hear(dataset, scheduler, long, *options).exit_code == 0
+        faults = sum(client.run(page_faults).values()) - before
+    assert faults / (seconds - 4) < MOST_FAULTS
 
 
 @pytest.fixture
