@@ -44,7 +44,7 @@ __all__ = ["fit", "sweep"]
     type=click.FloatRange(min=0),
     default=math.inf,
     help="Train no longer than this, and use what it has learnt; without it, the same command goes "
-    "on.",
+    "on. Each of several trainings has so long.",
 )
 @DEVICE
 @WORKERS
@@ -69,8 +69,9 @@ def fit(
 
     loaded, prepared = recipe_of(recipe, overrides), read_corpus(corpus)
     task = start_task(loaded, prepared, folder=out, fold=fold, **machine)
-    trained = train_task(dataclasses.replace(task, most_s=60 * minutes), prepared, show)
-    fit_left_out(trained, prepared, report=show, **machine)
+    task = dataclasses.replace(task, most_s=60 * minutes)
+    trained = train_task(task, prepared, show)
+    fit_left_out(trained, prepared, report=show, most_s=task.most_s, **machine)
     click.echo(f"{out}: trained; next: edge-train calibrate --corpus {corpus} --run {out}")
 
 

@@ -10,14 +10,16 @@ run/left-out-0/    a run like any other (`train.learning.fit`); up to two more b
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from train.corpus.corpus import Corpus, Recording
 from train.corpus.splits import group_of
 from train.corpus.turns import deal_species
-from train.learning.fit import fit
+from train.learning.fit import start_task, train_task
 from train.learning.members import Report
 from train.learning.run import TrainedRun, load_run
 from train.recipe.recipe import Recipe
@@ -35,20 +37,17 @@ class LeftOut:
 
 
 def fit_left_out(
-    run: TrainedRun, corpus: Corpus, *, cache: Path, device: str, workers: int, report: Report
+    run: TrainedRun, corpus: Corpus, *, report: Report, most_s: float = math.inf, **machine: Any
 ) -> None:
-    """Train the turns of a finished run (`turns_to_train`), resuming."""
+    """Train the turns of a finished run (`turns_to_train`), resuming, each for `most_s` at most.
+
+    `machine` is what `start_task` needs to know of it: cache, device and workers.
+    """
     for i, labels in enumerate(turns_to_train(run, corpus)):
-        fit(
-            _smaller(run.recipe, [label for label in run.labels if label not in labels]),
-            without(corpus, labels, fold=run.fold),
-            folder=_folder(run, i),
-            cache=cache,
-            fold=run.fold,
-            device=device,
-            workers=workers,
-            report=report,
-        )
+        recipe = _smaller(run.recipe, [label for label in run.labels if label not in labels])
+        heard = without(corpus, labels, fold=run.fold)
+        task = start_task(recipe, heard, folder=_folder(run, i), fold=run.fold, **machine)
+        train_task(dataclasses.replace(task, most_s=most_s), heard, report)
 
 
 def turns_to_train(run: TrainedRun, corpus: Corpus) -> tuple[tuple[str, ...], ...]:
