@@ -30,7 +30,7 @@ PHONE, DESKTOP = (390, 844), (1200, 900)
 PATIENCE_S = 10
 ALL_OF_THE_MENU = """
 const menu = document.querySelector("header nav");
-return menu.scrollWidth <= menu.clientWidth;
+return menu.scrollWidth <= menu.clientWidth + 1;
 """
 
 QUIET = (
@@ -82,7 +82,13 @@ def press(browser: webdriver.Chrome, keys: str) -> None:
 def resize(browser: webdriver.Chrome, size: tuple[int, int]) -> None:
     """Show as much as a phone or a screen does, whatever windows may be."""
     metrics = {"width": size[0], "height": size[1], "deviceScaleFactor": 1, "mobile": False}
-    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+
+    def is_so(browser: webdriver.Chrome) -> bool:
+        browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+        inner = browser.execute_script("return [window.innerWidth, window.innerHeight]")
+        return tuple(inner) == size
+
+    WebDriverWait(browser, PATIENCE_S).until(is_so)  # a busy browser does it later
 
 
 def in_colours(browser: webdriver.Chrome, scheme: str) -> None:
@@ -108,13 +114,13 @@ def take_pictures(
     for name, path in paths.items():
         browser.get(f"{address}{path}")
         found(browser, "h1")
+        resize(browser, size)
         width = browser.execute_script("return document.documentElement.scrollWidth")
         assert width <= size[0], path
         assert browser.execute_script(ALL_OF_THE_MENU), path
         height = browser.execute_script("return document.documentElement.scrollHeight")
         resize(browser, (size[0], min(height, 4000)))
         browser.save_screenshot(str(pictures / f"{name}-{suffix}.png"))
-        resize(browser, size)
 
 
 def complaints(browser: webdriver.Chrome) -> list[str]:

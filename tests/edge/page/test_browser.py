@@ -128,6 +128,7 @@ def test_from_the_unknown_to_an_answer_for_a_whole_cluster_by_keys_alone(
 def test_the_sound_of_an_example_plays_in_the_page_and_stops(
     browser: webdriver.Chrome, cluster: str
 ) -> None:
+    resize(browser, DESKTOP)
     browser.get(cluster.rpartition("/")[0])
     first, second = browser.find_elements(By.CSS_SELECTOR, "[data-play] span")[:2]
     for mark, press_at in (("■", first), ("■", second), ("▶", second)):
@@ -141,6 +142,7 @@ def test_the_sound_of_an_example_plays_in_the_page_and_stops(
 def test_the_cursor_follows_the_sound_and_the_picture_is_there(
     browser: webdriver.Chrome, page: PageProcess
 ) -> None:
+    resize(browser, DESKTOP)
     browser.get(page.address)
     with opening(browser):
         found(browser, ".events li a").click()
