@@ -14,8 +14,6 @@ from edge.archive.keeping import Keeps
 from edge.archive.manifest import (
     MANIFEST,
     OTHER,
-    check_version,
-    kept_in,
     makers_of,
     settle_maker,
 )
@@ -26,7 +24,7 @@ from edge.errors import ConfigError
 from edge.files import make_folder
 from edge.store.lock import holder_of, sole_user
 
-__all__ = ["Dataset", "Known", "check_version", "dataset_at", "holder", "kept_in"]
+__all__ = ["Dataset", "Known", "dataset_at", "holder"]
 
 LOCK = "job"
 # What a kill may cost: a hundredth of the time so far or, on a slow disk, twenty times what writing

@@ -12,10 +12,11 @@ from typing import Any
 from edge.archive.again import EventsAgain, pieces
 from edge.archive.ahead import ahead
 from edge.archive.answers import AnswerBatch, PartAnswers
-from edge.archive.dataset import Dataset, Known, check_version, dataset_at, kept_in
+from edge.archive.dataset import Dataset, Known, dataset_at
 from edge.archive.fingerprint import Fingerprint
 from edge.archive.hear import maker
 from edge.archive.keeping import Keeps
+from edge.archive.manifest import check_version, kept_in
 from edge.archive.origin import read_origin, write_origin
 from edge.archive.parquet import Row
 from edge.archive.parts import Parts

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from edge.archive.dataset import check_version
+from edge.archive.manifest import check_version
 from edge.archive.origin import read_origin
 from edge.archive.parquet import check_installed
 from edge.archive.parts import Parts

@@ -10,7 +10,8 @@ from datetime import date, datetime, timedelta, timezone, tzinfo
 from functools import partial
 from pathlib import Path
 
-from edge.archive.dataset import check_version, holder
+from edge.archive.dataset import holder
+from edge.archive.manifest import check_version
 from edge.clock import parse_zone
 from edge.errors import ConfigError
 from edge.page.answers import Answers
