@@ -25,12 +25,12 @@ else:
 
 MOST_BYTES = 400e6
 # Imported late, and explained where they are missing: the extras mic, tensorrt, plot, archive,
-# page and bench.
+# notify, page and bench.
 OPTIONAL = {
     *("av", "pyaudio", "tensorrt", "cuda", "matplotlib", "pyarrow"),
-    *("flask", "waitress", "werkzeug", "distributed"),
+    *("flask", "waitress", "werkzeug", "distributed", "apprise"),
 }
-BENCH = {"edge/bench/front_end.py": {"librosa"}}
+ALONE = {"edge/bench/front_end.py": {"librosa"}, "edge/page/clustering.py": {"sklearn"}}
 
 
 @pytest.fixture
@@ -68,7 +68,7 @@ def test_the_device_imports_nothing_but_its_dependencies(
     named = set(closure(project["dependencies"]))
     of_module = packages_distributions()
     for file in (root / "edge").rglob("*.py"):
-        allowed = OPTIONAL | BENCH.get(file.relative_to(root).as_posix(), set())
+        allowed = OPTIONAL | ALONE.get(file.relative_to(root).as_posix(), set())
         for module in _imported(file) - allowed - {"edge", *sys.stdlib_module_names}:
             packages = {canonicalize_name(name) for name in of_module.get(module, [])}
             assert packages & named, f"{file.relative_to(root)} imports {module}"
