@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edge.archive.parquet import VECTORS
+from edge.archive.parquet import VECTORS, opened
 from edge.archive.reading import columns_of, vectors_of
 from edge.detect.classifier import Answer
 from edge.detect.rows import Windows
@@ -106,8 +106,8 @@ class PartAnswers:
         """Yield the columns of vectors, some rows at a time, with how many these are."""
         from pyarrow import parquet
 
-        with self._file.open("rb") as opened:
-            parts = parquet.ParquetFile(opened)
+        with opened(self._file) as source:
+            parts = parquet.ParquetFile(source)
             facts = parts.metadata
             stored = sum(facts.row_group(i).total_byte_size for i in range(facts.num_row_groups))
             rows = max(1, most_bytes * facts.num_rows // max(2 * stored, 1))
@@ -128,7 +128,7 @@ def _spans(table: pa.Table) -> list[Span]:
 
 def _windows(table: pa.Table, spans: Sequence[Span]) -> Windows:
     columns = {name: table[name].to_numpy() for name in (*PLACES, *HEALTH)}
-    lengths = [span.end - span.first for span in spans]
+    lengths = [span.count for span in spans]
     sounds: Any = table["sound_from"].combine_chunks()
     offsets = sounds.offsets.to_numpy()
     behind = np.flatnonzero(np.diff(offsets)).tolist()

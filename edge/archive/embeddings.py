@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.archive.manifest import kept_in
+from edge.archive.parquet import opened
 from edge.archive.reading import column_files, heard_files, vectors_of
 from edge.types import Array
 
@@ -50,8 +51,8 @@ def embeddings_of(folder: Path) -> Iterator[Embedded]:
 def _batches(file: Path) -> Iterator[pa.RecordBatch]:
     from pyarrow import parquet
 
-    with file.open("rb") as opened:
-        parts = parquet.ParquetFile(opened)
+    with opened(file) as source:
+        parts = parquet.ParquetFile(source)
         if not parts.metadata.num_rows:
             return
         first = next(parts.iter_batches(1, columns=["embedding"]), None)
@@ -96,8 +97,8 @@ def sample_rate_of(folder: Path) -> int | None:
 
     assert kept_in(folder).embeddings is not None
     for file in column_files(folder, "embeddings"):
-        with file.open("rb") as opened:
-            for batch in parquet.ParquetFile(opened).iter_batches(1, columns=["sample_rate_hz"]):
+        with opened(file) as source:
+            for batch in parquet.ParquetFile(source).iter_batches(1, columns=["sample_rate_hz"]):
                 if len(batch):
                     return int(batch["sample_rate_hz"][0].as_py())
     return None

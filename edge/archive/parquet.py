@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import logging
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +22,7 @@ __all__ = [
     "completed",
     "concatenated",
     "only",
+    "opened",
     "read_rows",
     "read_table",
     "table_of",
@@ -103,6 +105,17 @@ def only(table: pa.Table, paths: Iterable[str]) -> pa.Table:
     return table.filter(pc.is_in(table["path"], value_set=wanted))
 
 
+def opened(path: Path) -> pa.NativeFile:
+    """Open a file to be read by pyarrow's threads; raises OSError.
+
+    Those would read a file of Python's through an interpreter that may be about to end: then the
+    process aborts. Nor is the name taken for one of a partition.
+    """
+    import pyarrow as pa
+
+    return pa.OSFile(os.fsencode(path), "rb")  # type: ignore[arg-type]  # it takes any name
+
+
 def read_rows(path: Path, columns: Sequence[str] | None = None) -> list[Row] | None:
     """Return the rows of a file, of some `columns`; None where it is gone or damaged."""
     table = read_table(path, columns)
@@ -115,7 +128,7 @@ def read_table(path: Path, columns: Sequence[str] | None = None) -> pa.Table | N
     from pyarrow import parquet
 
     try:
-        with path.open("rb") as file:  # pyarrow's own opening takes a name for a partition
+        with opened(path) as file:
             return parquet.read_table(file, columns=None if columns is None else list(columns))
     except FileNotFoundError:
         return None

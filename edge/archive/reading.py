@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.archive.manifest import chosen_bundle
+from edge.archive.parquet import opened
 from edge.errors import ConfigError
 from edge.types import Array
 
@@ -87,8 +88,8 @@ def columns_of(file: Path, columns: Sequence[str]) -> pa.Table | None:
     from pyarrow import parquet
 
     try:
-        with file.open("rb") as opened:
-            return parquet.ParquetFile(opened).read(columns=list(columns))
+        with opened(file) as source:
+            return parquet.ParquetFile(source).read(columns=list(columns))
     except FileNotFoundError:
         return None  # replaced meanwhile
     except pa.ArrowException as exc:
