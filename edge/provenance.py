@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -11,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from edge.bundle import FP32, Bundle, Label
-from edge.bundle.digest import canonical_digest
+from edge.bundle.digest import canonical_digest, digest_of_code
 from edge.bundle.probability import ScoreCalibration
 from edge.detect.model import Classifier
 from edge.detect.place import Place
@@ -204,9 +203,4 @@ def _plain(value: Any) -> Any:
 @cache
 def code_digest() -> str:
     """Return the sha256 of this package's files: it names the code whatever its version says."""
-    root = Path(__file__).parent
-    digest = hashlib.sha256()
-    for file in sorted(root.rglob("*.py"), key=lambda f: f.relative_to(root).as_posix()):
-        name = file.relative_to(root).as_posix().encode()
-        digest.update(name + b"\0" + file.read_bytes() + b"\0")
-    return digest.hexdigest()
+    return digest_of_code(Path(__file__).parent)

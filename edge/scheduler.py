@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import importlib
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from edge.errors import ConfigError, UserError
 from edge.extras import how_to_install
 
-__all__ = ["check_installed", "client_of", "quieten"]
+__all__ = ["another_version", "check_installed", "client_of", "quieten", "refusals"]
 
 REACHED_S = 15.0  # within which a scheduler must answer
 FIRST_WORKER_S = 60.0
@@ -38,6 +38,23 @@ def client_of(address: str) -> Iterator[Any]:
             reason = f"has had no worker for {FIRST_WORKER_S:.0f} s"
             raise ConfigError(reason, key="--scheduler", value=address) from exc
         yield client
+
+
+def refusals(client: Any, ask: Callable[..., str | None], *asked: object) -> dict[str, str | None]:
+    """Return of each worker, by its address, why it refuses: what `ask` returns there, or None."""
+    found = client.run(ask, *asked, on_error="return")
+    # A program of another version may not even know what it was asked.
+    return {
+        address: said if said is None or isinstance(said, str) else f"runs another program ({said})"
+        for address, said in found.items()
+    }
+
+
+def another_version(ours: str, theirs: str) -> str | None:
+    """Return why a worker whose code has the digest `ours` refuses a client with `theirs`."""
+    if ours == theirs:
+        return None
+    return f"runs another version of this program (code {ours[:12]}, not {theirs[:12]})"
 
 
 def quieten() -> None:

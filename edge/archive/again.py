@@ -48,7 +48,7 @@ class EventsAgain:
         """Return all of them, now that the recording has ended."""
         self._settle(self.stages.tracker)
         self.found += self.stages.tracker.flush()
-        return [event for event in self.found if event.state == "end"]
+        return self.found
 
     def _settle(self, tracker: Tracker) -> None:
         for p in self.stages.smoothing.flush():

@@ -12,7 +12,7 @@ from typing import Any
 
 from edge.archive.remote import RemoteJob, refusal
 from edge.errors import ConfigError
-from edge.scheduler import check_installed, client_of, quieten
+from edge.scheduler import check_installed, client_of, quieten, refusals
 
 __all__ = ["Cluster", "cluster_at", "local_cluster"]
 
@@ -45,12 +45,8 @@ class Cluster:
 
     def check(self) -> None:
         """See which workers refuse; raises `ConfigError` where all of them do."""
-        found = self.client.run(refusal, self.job_key.code, on_error="return")
-        for address, reason in found.items():
-            if reason is not None:
-                # A program of another version may not even know what it was asked.
-                said = reason if isinstance(reason, str) else f"runs another program ({reason})"
-                self.refused[address] = said
+        found = refusals(self.client, refusal, self.job_key.code)
+        self.refused |= {address: said for address, said in found.items() if said is not None}
         if found and not found.keys() - self.refused.keys():
             address, reason = next(iter(self.refused.items()))
             raise ConfigError(f"the worker {address} {reason}", key=self._key)

@@ -11,12 +11,7 @@ from pathlib import Path
 
 from edge.archive.fingerprint import Fingerprint, fingerprint_in
 from edge.archive.keeping import Keeps
-from edge.archive.manifest import (
-    MANIFEST,
-    OTHER,
-    makers_of,
-    settle_maker,
-)
+from edge.archive.manifest import MANIFEST, OTHER, makers_of, settle_maker
 from edge.archive.parquet import Row
 from edge.archive.parts import Parts
 from edge.archive.rows import Heard, Status

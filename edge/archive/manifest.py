@@ -60,12 +60,7 @@ def check_version(folder: Path, *, key: str) -> Maker:
     """
     makers = makers_of(folder, key=key)
     if len(makers) > 1:
-        raise ConfigError(
-            f"was heard by several bundles ({_digests(makers)})",
-            key=key,
-            value=folder,
-            suggestion="this takes a dataset of one: hear it with --out NEW",
-        )
+        raise _several(folder, makers, key, "this takes a dataset of one: hear it with --out NEW")
     return makers[0]
 
 
@@ -81,12 +76,7 @@ def chosen_bundle(
     if given is None:
         if len(makers) == 1:
             return None
-        raise ConfigError(
-            f"was heard by several bundles ({_digests(makers)})",
-            key=key,
-            value=folder,
-            suggestion=f"say with {option} whose detections are meant",
-        )
+        raise _several(folder, makers, key, f"say with {option} whose detections are meant")
     known = [str(maker.get("bundle")) for maker in makers]
     found = [digest for digest in known if given and digest.startswith(given.lower())]
     if len(found) != 1:
@@ -143,6 +133,11 @@ def _write(folder: Path, makers: list[Maker], keeps: Keeps) -> None:
         "keeps": keeps.as_mapping(),
     }
     write_whole(folder / MANIFEST, json.dumps(content, indent=2) + "\n", durable=True)
+
+
+def _several(folder: Path, makers: list[Maker], key: str, suggestion: str) -> ConfigError:
+    reason = f"was heard by several bundles ({_digests(makers)})"
+    return ConfigError(reason, key=key, value=folder, suggestion=suggestion)
 
 
 def _digests(makers: list[Maker]) -> str:

@@ -26,6 +26,7 @@ from edge.provenance import code_digest
 from edge.replay.recordings import Recording
 from edge.replay.replayer import Replayer
 from edge.replay.settings import ReplaySettings
+from edge.scheduler import another_version
 
 __all__ = [
     "JobKey",
@@ -109,10 +110,7 @@ def install(job: RemoteJob, folder: Path) -> None:
 
 def refusal(code: str) -> str | None:
     """Return why this worker does not hear for a client of the version `code`."""
-    ours = code_digest()
-    if ours == code:
-        return None
-    return f"runs another version of this program (code {ours[:12]}, not {code[:12]})"
+    return another_version(code_digest(), code)
 
 
 def hear_there(

@@ -13,7 +13,7 @@ from edge.archive.again import EventsAgain, pieces
 from edge.archive.ahead import ahead
 from edge.archive.answers import AnswerBatch, PartAnswers
 from edge.archive.dataset import Dataset, Known, dataset_at
-from edge.archive.fingerprint import Fingerprint
+from edge.archive.fingerprint import fingerprint_in
 from edge.archive.hear import maker
 from edge.archive.keeping import Keeps
 from edge.archive.manifest import check_version, kept_in
@@ -123,7 +123,7 @@ class Rescoring:
         for path, row in files.items():
             if row["status"] != "heard":
                 yield self._makers(row["site"], row["backend"]).not_heard(
-                    path, _fingerprint(row), row["status"], row["reason"]
+                    path, fingerprint_in(row), row["status"], row["reason"]
                 )
             elif not row["embeddings"]:
                 yield self._judged(row, self._begun(row), done)
@@ -160,7 +160,7 @@ class Rescoring:
         done.recordings += 1
         done.audio_s += file["audio_s"] or 0.0
         result = self._result(file, again)
-        heard = self._makers(file["site"], file["backend"]).heard(result, _fingerprint(file))
+        heard = self._makers(file["site"], file["backend"]).heard(result, fingerprint_in(file))
         return replace(heard, file={**heard.file, "heard_utc": file["heard_utc"]})
 
     def _begun(self, file: Row) -> EventsAgain:
@@ -193,12 +193,8 @@ def _is_there(row: Row, known: Mapping[str, Known]) -> bool:
     return (
         there is not None
         and there.status == row["status"]
-        and there.fingerprint == _fingerprint(row)
+        and there.fingerprint == fingerprint_in(row)
     )
-
-
-def _fingerprint(row: Row) -> Fingerprint | None:
-    return Known.of(row, "").fingerprint
 
 
 def _refuse_another_network(

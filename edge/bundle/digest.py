@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+from pathlib import Path
 
-__all__ = ["canonical_digest", "sha256_of"]
+__all__ = ["canonical_digest", "digest_of_code", "sha256_of"]
 
 
 def sha256_of(content: bytes) -> str:
@@ -19,3 +20,12 @@ def canonical_digest(value: object) -> str:
     Raises ValueError for NaN and infinity, which JSON does not have, and TypeError for other types.
     """
     return sha256_of(json.dumps(value, sort_keys=True, allow_nan=False).encode())
+
+
+def digest_of_code(root: Path) -> str:
+    """Return the sha256 of the names and contents of all modules of the package at `root`."""
+    digest = hashlib.sha256()
+    for file in sorted(root.rglob("*.py"), key=lambda f: f.relative_to(root).as_posix()):
+        name = file.relative_to(root).as_posix().encode()
+        digest.update(name + b"\0" + file.read_bytes() + b"\0")
+    return digest.hexdigest()

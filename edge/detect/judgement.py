@@ -44,6 +44,10 @@ class Judgement:
             frames=self.frames(i),
             highest=None if self.overheard is None else self.overheard[i],
         )
+        return self.decided(p, i, decision)
+
+    def decided(self, p: Prediction, i: int, decision: Decision) -> Prediction:
+        """Return `p` with what `decision` makes of row `i`."""
         return decision.decided(
             p,
             scores=self.scores[i],

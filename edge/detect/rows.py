@@ -137,15 +137,9 @@ class Rows:
         """Return what the decision makes of window `i`."""
         if self._decision.gives_one:
             return self._one(i)
-        judged, row = self.judged, self.bare(i)
-        row.__dict__.update(nearest=None, novelty=1.0, top=(), frames=judged.frames(i))
-        return self._decision.decided(
-            row,
-            scores=judged.scores[i],
-            novelties=judged.novelties[i],
-            accepted=bool(judged.accepted[i]),
-            animal=judged.animal_score(i),
-        )
+        row = self.bare(i)
+        row.__dict__.update(nearest=None, novelty=1.0, top=(), frames=self.judged.frames(i))
+        return self.judged.decided(row, i, self._decision)
 
     def value(self, name: str, i: int) -> Any:
         """Return a field of window `i` that is seldom asked for."""
@@ -165,18 +159,9 @@ class Rows:
         """Return window `i` by a decision that gives the best label or none."""
         k, score, novelty, accepted = self._bests[i]
         nearest = self._decision.labels[k]
-        row = Row.__new__(Row)
-        row.__dict__.update(
-            _rows=self,
-            _i=i,
-            start_sample=self._starts[i],
-            end_sample=self._ends[i],
-            sample_rate_hz=self.windows.sample_rate_hz,
-            label=nearest if accepted else None,
-            nearest=nearest,
-            score=score,
-            novelty=novelty,
-        )
+        row = self.bare(i)
+        label = nearest if accepted else None
+        row.__dict__.update(label=label, nearest=nearest, score=score, novelty=novelty)
         if self.judged.animal is not None:
             animal = self._animals[i]
             row.__dict__.update(animal=animal, stands_out=self._decision.stands_out(animal))

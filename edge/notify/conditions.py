@@ -75,8 +75,7 @@ def faults_now(
     """
     _, free = disk_of(folder)
     full = None if free is None else free < config.disk_free_bytes
-    known = summary is not None and summary.until is not None
-    silent = not summary.listening if summary is not None and known else None
+    silent = None if summary is None or summary.until is None else not summary.listening
     return {
         "microphone": deaf if config.microphone and silent is False else None,
         "recorder": silent if config.recorder else None,

@@ -18,7 +18,7 @@ from edge.errors import StoreError, UserError
 from edge.notify.conditions import Course, Fault
 from edge.notify.rules import Rule
 from edge.notify.tables import LAYOUT
-from edge.store.database import open_database
+from edge.store.database import open_database, transaction
 from edge.store.dating import UNDATABLE, time_of
 
 __all__ = ["Notebook", "attached", "opened", "time_in"]
@@ -41,16 +41,10 @@ class Notebook:
     def transaction(self) -> Iterator[None]:
         """Make the block one change, undone when it fails; raises `StoreError`."""
         try:
-            self.db.execute("BEGIN IMMEDIATE")
-            yield
-            self.db.execute("COMMIT")
+            with transaction(self.db):
+                yield
         except sqlite3.Error as exc:
             raise StoreError(f"what was told cannot be noted: {exc}") from exc
-        finally:
-            # The first error is the one to report; SQLite may have undone it by itself.
-            with contextlib.suppress(sqlite3.Error):
-                if self.db.in_transaction:
-                    self.db.execute("ROLLBACK")
 
     def fact(self, name: str, otherwise: str) -> str:
         """Return a fact, which is `otherwise` from now on where it is not known yet."""

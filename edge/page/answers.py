@@ -25,7 +25,7 @@ from edge.page.answer import KINDS, Answer, Kind, check_answer
 from edge.page.clips import PlacedClip
 from edge.page.dates import date_text
 from edge.page.owner import give_to_owner
-from edge.store.database import Layout, open_database
+from edge.store.database import Layout, open_database, transaction
 from edge.store.events import StoredEvent
 
 __all__ = ["KINDS", "Answer", "Answers", "Kind"]
@@ -137,14 +137,8 @@ class Answers:
             replace(_answer(event, kind, who=who, now=now, label=label), cluster=str(cluster))
             for event in wanted
         ]
-        with self._open() as db:
-            db.execute("BEGIN IMMEDIATE")
-            try:
-                db.executemany(ADD, map(_values, answers))
-                db.execute("COMMIT")
-            finally:
-                if db.in_transaction:
-                    db.execute("ROLLBACK")
+        with self._open() as db, transaction(db):
+            db.executemany(ADD, map(_values, answers))
         return len(answers)
 
     def give_clip(self, event: StoredEvent, placed: PlacedClip) -> None:

@@ -159,14 +159,14 @@ class Replayer:
         stages = self.stages(source.facts.identity, clock, leave_out=meter.leave_out)
         with stages.spooled(spool) as smoothing:
             found = events(smoothing, stages.tracker, meter)
-            ended = [event for event in found if event.state == "end"]
+            ended = sorted(found, key=event_order)
         return ReplayResult(
             file=source.facts.path,
             path=source.facts.path,
             identity=source.facts.identity,
             duration_s=meter.end / source.sample_rate_hz,
             clock=clock,
-            detections=tuple(sorted(ended, key=event_order)),
+            detections=tuple(ended),
             effort=meter.effort(source),
             channel=source.channel,
             notes=source.reading.notes,

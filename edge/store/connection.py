@@ -16,7 +16,14 @@ from typing import TypeVar
 
 from edge.errors import StoreError
 from edge.store.ballast import Ballast
-from edge.store.database import Layout, disk_is_full, is_damage, open_database, set_aside
+from edge.store.database import (
+    Layout,
+    disk_is_full,
+    is_damage,
+    open_database,
+    set_aside,
+    transaction,
+)
 from edge.store.history import History
 
 __all__ = ["SharedConnection"]
@@ -71,16 +78,10 @@ class SharedConnection:
         """Make the block one transaction, undone when it fails; raises `StoreError`."""
         with self._lock:
             try:
-                self._db.execute("BEGIN IMMEDIATE")
-                yield
-                self._db.execute("COMMIT")
+                with transaction(self._db):
+                    yield
             except (sqlite3.Error, UnicodeDecodeError) as exc:
                 raise StoreError(f"{self._path}: {exc}") from exc
-            finally:
-                # The first error is the one to report; a closed file has nothing to undo.
-                with contextlib.suppress(sqlite3.Error):
-                    if self._db.in_transaction:
-                        self._db.execute("ROLLBACK")
 
     def write(self, work: Callable[[], T], *, history: History) -> T:
         """Do `work` in one transaction, again and again while a full disk takes ballast for it.

@@ -11,7 +11,7 @@ import logging
 import shutil
 import sqlite3
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
@@ -19,7 +19,7 @@ from pathlib import Path
 from edge.errors import one_line
 from edge.store.payloads import text_of
 
-__all__ = ["Layout", "disk_is_full", "is_damage", "open_database", "set_aside"]
+__all__ = ["Layout", "disk_is_full", "is_damage", "open_database", "set_aside", "transaction"]
 
 log = logging.getLogger(__name__)
 
@@ -64,6 +64,20 @@ def open_database(path: Path, layout: Layout) -> tuple[sqlite3.Connection, Path 
     except (*SAYS_DAMAGED, _DamagedError) as exc:
         aside = set_aside(path, exc)
         return _connect(path, layout), aside
+
+
+@contextlib.contextmanager
+def transaction(db: sqlite3.Connection) -> Iterator[None]:
+    """Make the block one change of a database, undone when it fails."""
+    try:
+        db.execute("BEGIN IMMEDIATE")
+        yield
+        db.execute("COMMIT")
+    finally:
+        # The first error is the one to report; SQLite may have undone it, or the file is closed.
+        with contextlib.suppress(sqlite3.Error):
+            if db.in_transaction:
+                db.execute("ROLLBACK")
 
 
 def is_damage(exc: BaseException | None) -> bool:

@@ -13,7 +13,8 @@ import shutil
 import sqlite3
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -159,24 +160,41 @@ class Recorder:
         return [json.loads(payload) for (payload,) in rows]
 
 
-@pytest.fixture(scope="module")
-def booted(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Recorder]:
+@contextmanager
+def booted_recorder(
+    root: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    *beside: str,
+    drop_ins: Mapping[str, str] | None = None,
+) -> Iterator[Recorder]:
+    """A machine with the recorder's unit and those `beside` it, and further lines for some."""
     folder = tmp_path_factory.mktemp("machine")
-    for name in ("units/edge.service.d", "units/multi-user.target.wants", "settings", "card"):
+    units = ("edge.service", *beside)
+    for name in (*(f"units/{unit}.d" for unit in units), "units/multi-user.target.wants"):
         (folder / name).mkdir(parents=True)
+    for name in ("settings", "card"):
+        (folder / name).mkdir()
     for part in [folder, *folder.parents]:
         if part.is_relative_to(tmp_path_factory.getbasetemp().parent):
             part.chmod(0o755)
-    shutil.copy(root / "systemd" / "edge.service", folder / "units")
+    for unit in units:
+        shutil.copy(root / "systemd" / unit, folder / "units")
+    for unit, lines in (drop_ins or {}).items():
+        (folder / "units" / f"{unit}.d" / "test.conf").write_text(lines, encoding="utf-8")
     seen = {
         "/etc/systemd/system": folder / "units",
         "/srv/card": folder / "card",
         **install(folder / "program", root),
     }
-    with Container(
-        folder, binds={"/etc/edge-monitor": folder / "settings"}, read_only=seen
-    ) as container:
+    binds = {"/etc/edge-monitor": folder / "settings"}
+    with Container(folder, binds=binds, read_only=seen) as container:
         yield Recorder(container, folder)
+
+
+@pytest.fixture(scope="module")
+def booted(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Recorder]:
+    with booted_recorder(root, tmp_path_factory) as recorder:
+        yield recorder
 
 
 @pytest.fixture

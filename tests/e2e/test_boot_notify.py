@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.e2e.test_boot import Recorder
-from tests.support.container import ENVIRONMENT, Container, install
+from tests.e2e.test_boot import Recorder, booted_recorder
+from tests.support.container import ENVIRONMENT
 from tests.support.telling import far_end
 
 pytestmark = pytest.mark.nspawn
@@ -20,25 +19,9 @@ STATE = "/var/lib/private/edge-monitor"
 
 @pytest.fixture(scope="module")
 def recorder(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Recorder]:
-    folder = tmp_path_factory.mktemp("machine")
-    for name in ("units/edge.service.d", "units/edge-notify.service.d", "settings", "card"):
-        (folder / name).mkdir(parents=True)
-    for part in [folder, *folder.parents]:
-        if part.is_relative_to(tmp_path_factory.getbasetemp().parent):
-            part.chmod(0o755)
-    for unit in ("edge.service", "edge-notify.service"):
-        shutil.copy(root / "systemd" / unit, folder / "units")
-    lines = ["[Service]", f"Environment={ENVIRONMENT}"]
-    drop_in = folder / "units" / "edge-notify.service.d" / "test.conf"
-    drop_in.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    seen = {
-        "/etc/systemd/system": folder / "units",
-        "/srv/card": folder / "card",
-        **install(folder / "program", root),
-    }
-    binds = {"/etc/edge-monitor": folder / "settings"}
-    with Container(folder, binds=binds, read_only=seen) as container:
-        yield Recorder(container, folder)
+    lines = {"edge-notify.service": f"[Service]\nEnvironment={ENVIRONMENT}\n"}
+    with booted_recorder(root, tmp_path_factory, *lines, drop_ins=lines) as recorder:
+        yield recorder
 
 
 def writes(recorder: Recorder, path: str) -> bool:

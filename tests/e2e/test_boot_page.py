@@ -6,7 +6,6 @@ Both units are the real ones, with drop-ins that say where Python is.
 from __future__ import annotations
 
 import re
-import shutil
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator
@@ -15,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.test_boot import Recorder
+from tests.e2e.test_boot import Recorder, booted_recorder
 from tests.support.broker import free_port
-from tests.support.container import ENVIRONMENT, Container, install
+from tests.support.container import ENVIRONMENT
 from tests.support.pages import token_in
 
 pytestmark = pytest.mark.nspawn
@@ -28,22 +27,8 @@ STATE = "/var/lib/private/edge-monitor"
 
 @pytest.fixture(scope="module")
 def recorder(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Recorder]:
-    folder = tmp_path_factory.mktemp("machine")
-    for name in ("units/edge.service.d", "units/edge-page.service.d", "settings", "card"):
-        (folder / name).mkdir(parents=True)
-    for part in [folder, *folder.parents]:
-        if part.is_relative_to(tmp_path_factory.getbasetemp().parent):
-            part.chmod(0o755)
-    for unit in ("edge.service", "edge-page.service"):
-        shutil.copy(root / "systemd" / unit, folder / "units")
-    seen = {
-        "/etc/systemd/system": folder / "units",
-        "/srv/card": folder / "card",
-        **install(folder / "program", root),
-    }
-    binds = {"/etc/edge-monitor": folder / "settings"}
-    with Container(folder, binds=binds, read_only=seen) as container:
-        yield Recorder(container, folder)
+    with booted_recorder(root, tmp_path_factory, "edge-page.service") as recorder:
+        yield recorder
 
 
 class Visitor:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from edge.errors import ConfigError, EdgeError, UserError
-from edge.scheduler import client_of
+from edge.scheduler import another_version, client_of, refusals
 from train.export.version import program_digest
 
 __all__ = ["Sharing", "shared"]
@@ -112,13 +112,10 @@ def _explained(failure: BaseException) -> BaseException:
 def _check_workers(client: Any, sharing: Sharing) -> None:
     """Raise `ConfigError` where a worker would not do the same as this process."""
     sees = tuple(file.absolute() for file in sharing.sees)
-    found = client.run(_refusal, program_digest(), sees, on_error="return")
-    for worker, reason in found.items():
+    for worker, reason in refusals(client, _refusal, program_digest(), sees).items():
         if reason is not None:
-            # A program of another version may not even know what it was asked.
-            said = reason if isinstance(reason, str) else f"runs another program ({reason})"
             raise ConfigError(
-                f"the worker {worker} {said}; mend or stop it",
+                f"the worker {worker} {reason}; mend or stop it",
                 key="--scheduler",
                 value=sharing.scheduler,
             )
@@ -126,8 +123,7 @@ def _check_workers(client: Any, sharing: Sharing) -> None:
 
 def _refusal(code: str, sees: Sequence[Path]) -> str | None:
     """Return why this worker does no run for a client whose program has the digest `code`."""
-    ours = program_digest()
-    if ours != code:
-        return f"runs another version of this program (code {ours[:12]}, not {code[:12]})"
+    if (reason := another_version(program_digest(), code)) is not None:
+        return reason
     missing = [file for file in sees if not file.exists()]
     return f"does not see {missing[0]}, which all must share" if missing else None

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
-import importlib.util
 import subprocess
 from functools import cache
 from importlib import metadata
 from pathlib import Path
 
-__all__ = ["code_version", "program_digest"]
+import edge
+from edge.bundle.digest import digest_of_code, sha256_of
 
-PACKAGES = ("edge", "train")
+__all__ = ["code_version", "program_digest"]
 
 
 def code_version() -> str:
@@ -31,13 +30,6 @@ def code_version() -> str:
 @cache
 def program_digest() -> str:
     """Return the sha256 of all that decides what a training gives: this program, and PyTorch's."""
-    digest = hashlib.sha256(metadata.version("torch").encode())
-    for package in PACKAGES:
-        found = importlib.util.find_spec(package)
-        assert found is not None, "this very program"
-        assert found.origin is not None
-        folder = Path(found.origin).parent
-        for file in sorted(folder.rglob("*.py")):
-            digest.update(f"{package}/{file.relative_to(folder).as_posix()}\n".encode())
-            digest.update(hashlib.sha256(file.read_bytes()).digest())
-    return digest.hexdigest()
+    of_edge, of_training = Path(edge.__file__).parent, Path(__file__).parents[1]
+    digests = (digest_of_code(package) for package in (of_edge, of_training))
+    return sha256_of(" ".join((metadata.version("torch"), *digests)).encode())

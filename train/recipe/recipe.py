@@ -27,8 +27,8 @@ __all__ = ["OPTIMISERS", "SCHEDULES", "Recipe"]
 OPTIMISERS = ("adagrad", "adam", "adamw", "ranger", "rmsprop", "sgd")
 SCHEDULES = ("constant", "cosine")
 FRAMES = ("segmentation",)  # networks that say when, not only whether
-# What training does not depend on.
 OF_BASES = ("spherical_kmeans", "sparse_dictionary")  # networks that learn without labels
+# What training does not depend on.
 INDECISIVE = (
     *("notes", "paper", "section", "departs"),
     *("acceptance", "withheld", "left_out_share", "weight", "heard_s"),

@@ -30,6 +30,7 @@ from edge.page.dataset.state import KEY, part_states
 from edge.page.dataset.tables import writable_index
 from edge.page.dataset.vectors import unknown_vectors
 from edge.provenance import Provenance
+from edge.store.database import transaction
 from edge.types import Array
 
 __all__ = ["fill"]
@@ -84,12 +85,12 @@ def fill(dataset: Path, index: Path, *, say: Callable[[str], None] = lambda text
         changed = [name for name in sorted(states) if known.get(name) != states[name]]
         gone = sorted(set(known) - set(states))
         for name in gone:
-            with _transaction(db):
+            with _change(db):
                 _remove_part(db, name)
         for number, name in enumerate(changed, 1):
             files, detections = parts.files(name), parts.rows("detections", name)
             vectors = unknown_vectors(dataset, name, detections)
-            with _transaction(db):
+            with _change(db):
                 _remove_part(db, name)
                 if _Part(db, name, made_by, vectors).add(files, detections):
                     db.execute("INSERT INTO parts VALUES (?, ?)", (name, states[name]))
@@ -100,18 +101,13 @@ def fill(dataset: Path, index: Path, *, say: Callable[[str], None] = lambda text
 
 
 @contextmanager
-def _transaction(db: sqlite3.Connection) -> Iterator[None]:
+def _change(db: sqlite3.Connection) -> Iterator[None]:
     """Make the block one change of the index, undone when it fails."""
-    db.execute("BEGIN IMMEDIATE")
-    try:
+    with transaction(db):
         yield
         db.execute(DROP_SITES)
         db.execute(SET_ZONES)
         db.execute("UPDATE changes SET count = count + 1")
-        db.execute("COMMIT")
-    except BaseException:
-        db.execute("ROLLBACK")
-        raise
 
 
 def _remove_part(db: sqlite3.Connection, name: str) -> None:

@@ -21,7 +21,6 @@ from tests.support.browser import (
     PHONE,
     complaints,
     found,
-    headless_browser,
     in_colours,
     opening,
     press,
@@ -45,12 +44,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def page(folder: Path) -> Iterator[PageProcess]:
     with page_process(folder / "edge.yaml") as page:
         yield page
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chrome]:
-    with headless_browser(tmp_path_factory.mktemp("profile")) as browser:
-        yield browser
 
 
 def test_from_today_to_an_answer_by_keys_alone(

@@ -18,7 +18,6 @@ from tests.support.browser import (
     PHONE,
     complaints,
     found,
-    headless_browser,
     in_colours,
     opening,
     press,
@@ -54,12 +53,6 @@ def page(folder: Path) -> Iterator[PageProcess]:
     options = ("--dataset", str(folder / "dataset"), "--recordings", str(folder / "season"))
     with served_page(*options, environ=environ) as page:
         yield page
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chrome]:
-    with headless_browser(tmp_path_factory.mktemp("profile")) as browser:
-        yield browser
 
 
 def test_from_all_sites_to_one_to_an_event_and_its_answer(
