@@ -6,7 +6,6 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 from edge.bundle import FP32, Bundle, Label
@@ -203,4 +202,4 @@ def _plain(value: Any) -> Any:
 @cache
 def code_digest() -> str:
     """Return the sha256 of this package's files: it names the code whatever its version says."""
-    return digest_of_code(Path(__file__).parent)
+    return digest_of_code(__package__)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from importlib.resources import files
 from pathlib import Path
 
 __all__ = ["canonical_digest", "digest_of_code", "sha256_of"]
@@ -22,8 +23,9 @@ def canonical_digest(value: object) -> str:
     return sha256_of(json.dumps(value, sort_keys=True, allow_nan=False).encode())
 
 
-def digest_of_code(root: Path) -> str:
-    """Return the sha256 of the names and contents of all modules of the package at `root`."""
+def digest_of_code(package: str) -> str:
+    """Return the sha256 of the names and contents of all modules of `package`, as installed."""
+    root = Path(str(files(package)))
     digest = hashlib.sha256()
     for file in sorted(root.rglob("*.py"), key=lambda f: f.relative_to(root).as_posix()):
         name = file.relative_to(root).as_posix().encode()

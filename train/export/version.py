@@ -7,7 +7,6 @@ from functools import cache
 from importlib import metadata
 from pathlib import Path
 
-import edge
 from edge.bundle.digest import digest_of_code, sha256_of
 
 __all__ = ["code_version", "program_digest"]
@@ -30,6 +29,5 @@ def code_version() -> str:
 @cache
 def program_digest() -> str:
     """Return the sha256 of all that decides what a training gives: this program, and PyTorch's."""
-    of_edge, of_training = Path(edge.__file__).parent, Path(__file__).parents[1]
-    digests = (digest_of_code(package) for package in (of_edge, of_training))
+    digests = (digest_of_code(package) for package in ("edge", "train"))
     return sha256_of(" ".join((metadata.version("torch"), *digests)).encode())
