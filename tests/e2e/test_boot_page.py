@@ -9,6 +9,7 @@ import re
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator
+from datetime import datetime, timezone
 from http.cookiejar import CookieJar
 from pathlib import Path
 
@@ -17,6 +18,7 @@ import pytest
 from tests.e2e.test_boot import Recorder, booted_recorder
 from tests.support.broker import free_port
 from tests.support.container import ENVIRONMENT
+from tests.support.heard import afternoon_zone
 from tests.support.pages import token_in
 
 pytestmark = pytest.mark.nspawn
@@ -93,7 +95,10 @@ def test_the_page_shows_what_the_recorder_hears_and_can_write_answers_alone(
     recorder.configure(
         model=recorder.with_the_tiny_bundle(),
         tracker={"cooldown_s": 1.0},
-        site={"species": ["high_peeper"]},  # so that what it hears is unknown
+        site={
+            "species": ["high_peeper"],  # so that what it hears is unknown
+            "timezone": afternoon_zone(datetime.now(timezone.utc)),
+        },
     )
     recorder.drop_in()
     recorder.start()

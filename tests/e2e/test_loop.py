@@ -15,6 +15,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime, timezone
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +32,7 @@ from tests.support.broker import Broker, Subscriber
 from tests.support.browser import complaints, found, headless_browser, opening, press
 from tests.support.bundles import choir_bundle, tone
 from tests.support.daemons import until, write_config
+from tests.support.heard import afternoon_zone
 from tests.support.keys import KeyPair, key_pair
 from tests.support.lives import BRIEF, silence
 from tests.support.page_process import page_process
@@ -102,6 +104,7 @@ def recorder(folder: Path, lab: Lab, broker: Broker) -> Iterator[Path]:
         folder,
         folder / "choir",
         device={"id": DEVICE},
+        site={"timezone": afternoon_zone(datetime.now(timezone.utc))},
         model={
             "bundle": f"{folder / 'choir'}+{folder / 'study'}",
             "hop_s": 0.5,

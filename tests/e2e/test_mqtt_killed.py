@@ -81,10 +81,13 @@ def troubled(broker: Broker, subscriber: Subscriber, dice: random.Random) -> Ite
         while not over.wait(dice.uniform(0.1, 0.8)):
             # mosquitto writes what it owes an absent subscriber to disk only after it has
             # acknowledged it. With the subscriber there it has passed it on before, so that what
-            # this finds is the recorder's.
+            # this finds is the recorder's. What a subscriber has not read yet is lost with a
+            # connection that ends by a reset.
             if not until(lambda: subscriber.connected, 30):
                 return
             if dice.random() < 0.5:
+                broker.freeze()
+                until(lambda: subscriber.drained, 30)
                 broker.kill()
                 over.wait(dice.uniform(0.0, 0.4))
                 broker.start()

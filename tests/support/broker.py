@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import getpass
 import json
 import os
@@ -11,8 +12,10 @@ import shutil
 import signal
 import socket
 import subprocess
+import termios
 import threading
 import time
+from array import array
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -88,8 +91,7 @@ class Broker:
 
     def kill(self) -> None:
         if self._process is not None:
-            self._process.send_signal(signal.SIGCONT)
-            self._process.kill()
+            self._process.kill()  # a frozen one, too
             self._process.wait()
             self._process = None
 
@@ -258,6 +260,16 @@ class Subscriber:
     def connected(self) -> bool:
         """Whether the broker has confirmed its subscription on the connection that it has now."""
         return self._ready.is_set()
+
+    @property
+    def drained(self) -> bool:
+        """Whether it has read all that the broker has sent it so far."""
+        sock = self._client.socket()
+        if sock is None:
+            return True
+        unread = array("i", [0])
+        fcntl.ioctl(sock, termios.FIONREAD, unread)
+        return unread[0] == 0
 
     def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> None:
         self._client.publish(topic, payload, qos=1, retain=retain).wait_for_publish(10)

@@ -6,6 +6,7 @@ import random
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +23,16 @@ from edge.types import Detection
 from tests.support.daemons import write_config
 from tests.support.store import SYNCED, payload
 
-__all__ = ["NETWORK", "NOW", "RATE_HZ", "SPECIES", "fill", "heard_recorder", "record_event"]
+__all__ = [
+    "NETWORK",
+    "NOW",
+    "RATE_HZ",
+    "SPECIES",
+    "afternoon_zone",
+    "fill",
+    "heard_recorder",
+    "record_event",
+]
 
 NOW = datetime(2026, 5, 3, 15, 30, tzinfo=timezone.utc)
 RATE_HZ = 22_050
@@ -58,22 +68,28 @@ WHAT = Provenance(
 def heard_recorder(folder: Path, *, now: datetime = NOW, days: int = 2, clips: int = 6) -> Path:
     """Make store, clips and configuration of a recorder below `folder`; return the latter.
 
-    It has heard for `days` up to `now`, was deaf for an hour each day, and the last `clips` events
-    of the last day have their sound.
+    It has heard for `days` up to `now`, an afternoon in its time zone, was deaf for an hour each
+    day, and the last `clips` events of the last day have their sound.
     """
-    config = write_config(
-        folder, folder, clips={"folder": str(folder / "clips")}, site={"timezone": "UTC"}
-    )
+    site = {"timezone": afternoon_zone(now)}
+    config = write_config(folder, folder, clips={"folder": str(folder / "clips")}, site=site)
     with Store(folder / "edge.db", outbox_bytes=10**7, history_bytes=10**9) as store:
         store._db.execute("PRAGMA synchronous = OFF")  # thousands of rows at once
         fill(store, folder / "clips", now=now, days=days, clips=clips)
     return config
 
 
+def afternoon_zone(now: datetime) -> str:
+    """Return a time zone in which today has had its events, at whatever time a test runs."""
+    east = (NOW.hour - now.astimezone(timezone.utc).hour + 12) % 24 - 12
+    return f"Etc/GMT{-east:+d}" if east else "UTC"
+
+
 def fill(store: Store, clips_folder: Path, *, now: datetime, days: int, clips: int) -> None:
     """Record some days of events and minutes."""
     dice = random.Random(7)
-    midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
+    local = now.astimezone(ZoneInfo(afternoon_zone(now)))
+    midnight = local.replace(hour=0, minute=0, second=0, microsecond=0)
     begin = midnight - timedelta(days=days - 1)
     minutes = int((now - begin).total_seconds() // 60)
     events: list[datetime] = []
