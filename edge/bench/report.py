@@ -28,11 +28,16 @@ HOPS_S = (5.0, 1.0)
 
 
 def report(
-    bundle_path: Path, *, runs: int, minutes: float, file: Path | None = None
+    bundle_path: Path,
+    *,
+    runs: int,
+    minutes: float,
+    file: Path | None = None,
+    recordings: Path | None = None,
 ) -> Iterator[str]:
     """Yield lines to print as they are measured, with medians of `runs`.
 
-    The comparison with BirdNET hears `file`, or else the demonstration.
+    The comparison with BirdNET hears `file`, or else the demonstration, and `recordings`.
     """
     yield from _machine()
     bundle = load_bundle(bundle_path)
@@ -50,7 +55,7 @@ def report(
     paper = FrontendSpec()
     window = synthesise(paper.window_s, paper.sample_rate_hz)
     yield from front_end_times("three parts", Frontend(paper), window, runs)
-    yield from beside_birdnet(file, runs=runs, minutes=minutes)
+    yield from beside_birdnet(file, runs=runs, minutes=minutes, recordings=recordings)
 
 
 def _machine() -> Iterator[str]:

