@@ -55,7 +55,7 @@ MAY_IMPORT: dict[str, dict[str, str]] = {
         "mqtt": "backoff bundle clock config errors rate_limited_log store threads",
         "heads": "bundle config errors files models rate_limited_log section threads",
         "recorder": (
-            "backoff bundle clock config detect errors files heads models mqtt provenance "
+            "backoff bundle clock config detect errors files heads models mqtt notify provenance "
             "rate_limited_log sources store threads types wire"
         ),
         "replay": (

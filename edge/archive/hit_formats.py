@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import TextIO
 
 from edge.archive.hits import Hit
-from edge.replay.formats.cells import guarded_path
+from edge.replay.formats.guarded import guarded_path
 from edge.terminal import printable
 
 __all__ = ["hit_lines", "write_hits_csv", "write_hits_raven"]

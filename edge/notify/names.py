@@ -12,12 +12,12 @@ from edge.bundle.places import named_bundle, trunk_and_folder
 from edge.bundle.verified import manifest_content, manifest_of
 from edge.config.config import Config
 from edge.detect.species_names import resolve_labels
-from edge.errors import BundleError, ConfigError
+from edge.errors import BundleError, ConfigError, Fault
 from edge.heads.shelf import shelf_of
 from edge.models import default_bundle_path
 from edge.notify.rules import Names
 
-__all__ = ["listed_names"]
+__all__ = ["listed_names", "unknown_names"]
 
 log = logging.getLogger(__name__)
 
@@ -29,23 +29,38 @@ def listed_names(config: Config) -> tuple[Names, Names]:
     knows it may still be sent.
     """
     known = list(_known(config))
-    chosen = config.notify
-    today = () if isinstance(chosen.first_today, bool) else chosen.first_today
-    return _names(today, known, "notify.first_today"), _names(
-        chosen.species, known, "notify.species"
-    )
+    today, species = (_names(listed, known, key) for key, listed in _listed(config))
+    for fault in (*today[1], *species[1]):
+        log.warning("%s", fault)
+    return today[0], species[0]
 
 
-def _names(listed: Sequence[str], known: Sequence[Label], key: str) -> Names:
+def unknown_names(config: Config) -> list[Fault]:
+    """Return the faults of names that no bundle here has; none where no bundle can be read."""
+    known = list(_known(config))
+    found = [_names(listed, known, key)[1] for key, listed in _listed(config)]
+    return [fault for faults in found for fault in faults] if known else []
+
+
+def _listed(config: Config) -> list[tuple[str, Sequence[str]]]:
+    today = config.notify.first_today
+    return [
+        ("notify.first_today", () if isinstance(today, bool) else today),
+        ("notify.species", config.notify.species),
+    ]
+
+
+def _names(listed: Sequence[str], known: Sequence[Label], key: str) -> tuple[Names, list[Fault]]:
     labels: set[str] = set()
     others: set[str] = set()
+    faults = []
     for name in listed:
         try:
             labels.update(resolve_labels([name], known, key=key))
         except ConfigError as exc:
-            log.warning("%s", exc)
+            faults.append(exc.fault)
             others.add(plain_name(name))
-    return Names(labels=frozenset(labels), others=frozenset(others))
+    return Names(labels=frozenset(labels), others=frozenset(others)), faults
 
 
 def _known(config: Config) -> Iterator[Label]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import sqlite3
 import tempfile
 import threading
@@ -17,7 +16,7 @@ from edge.notify.delivering import Couriers, try_service
 from edge.notify.names import listed_names
 from edge.notify.notebook import Notebook, opened, time_in
 from edge.notify.rules import UNTOLD
-from edge.notify.services import Service, check_services, read_services
+from edge.notify.services import Service, check_service, configured_services
 from edge.notify.watching import Watch, Watcher, remember, tell_of
 from edge.notify.wording import site_of
 from edge.page.owner import give_to_owner
@@ -30,7 +29,6 @@ from edge.store.reading import reading
 __all__ = ["notify", "rehearse", "test_services"]
 
 EVERY_S = 5.0
-CREDENTIALS = "/etc/edge-monitor/credentials"  # a folder that only root may enter
 STOP = "it tells already: stop that one first, systemctl stop edge-notify"
 TEST_BODY = "A test of edge notify: messages of this recorder arrive here."
 log = logging.getLogger(__name__)
@@ -39,12 +37,9 @@ log = logging.getLogger(__name__)
 def _services(place: Place) -> list[Service]:
     """Return the services, each of which apprise knows; raises `UserError`."""
     file = place.config.notify.services_file
-    folder = Path(os.environ.get("CREDENTIALS_DIRECTORY", CREDENTIALS))
-    if file is not None and not file.is_absolute() and not file.exists():
-        # What the unit calls edge_NAME, for root, who asks without the service manager.
-        file = folder / file.name.removeprefix("edge_")
-    services = read_services(file, trusted_folder=folder)
-    check_services(services, file)
+    services = configured_services(file)
+    for service in services:
+        check_service(service, file)
     return services
 
 

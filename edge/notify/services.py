@@ -10,6 +10,7 @@ import contextlib
 import hashlib
 import hmac
 import logging
+import os
 import stat
 import warnings
 from collections.abc import Iterator, Sequence
@@ -20,7 +21,7 @@ from typing import Any
 from edge.errors import ConfigError, UserError, blamed_on
 from edge.extras import how_to_install
 
-__all__ = ["Answer", "Service", "check_services", "read_services", "send"]
+__all__ = ["Answer", "Service", "check_service", "configured_services", "read_services", "send"]
 
 KEY = "notify.services_file"
 MOST_SERVICES = 20
@@ -28,6 +29,7 @@ MOST_BYTES = 65_536
 MANY_OTHERS = stat.S_IRWXG | stat.S_IRWXO
 SEE = "one URL of apprise in a line, see docs/recorder.md"
 APP = "edge-monitor"
+CREDENTIALS = "/etc/edge-monitor/credentials"  # a folder that only root may enter
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,13 +95,24 @@ def read_services(path: Path | None, *, trusted_folder: Path | None) -> list[Ser
     return [Service(number=number, url=url) for number, url in enumerate(urls, 1)]
 
 
-def check_services(services: Sequence[Service], path: Path | None) -> None:
-    """Raise `ConfigError` where one is none that apprise knows, `UserError` without apprise."""
+def configured_services(path: Path | None) -> list[Service]:
+    """Read the services of the file that the configuration names; raises `ConfigError`.
+
+    For root, who asks without the service manager, what the unit calls edge_NAME is where that
+    takes it from.
+    """
+    folder = Path(os.environ.get("CREDENTIALS_DIRECTORY", CREDENTIALS))
+    if path is not None and not path.is_absolute() and not path.exists():
+        path = folder / path.name.removeprefix("edge_")
+    return read_services(path, trusted_folder=folder)
+
+
+def check_service(service: Service, path: Path | None) -> None:
+    """Raise `ConfigError` where it is none that apprise knows, `UserError` without apprise."""
     with _silence():
-        for service in services:
-            if _instance(service.url) is None:
-                reason = f"{service.name} is none that apprise knows, or is not whole"
-                raise ConfigError(reason, key=KEY, value=path or "", suggestion=SEE)
+        if _instance(service.url) is None:
+            reason = f"{service.name} is none that apprise knows, or is not whole"
+            raise ConfigError(reason, key=KEY, value=path or "", suggestion=SEE)
 
 
 def send(url: str, *, title: str, body: str, files: Sequence[Path] = ()) -> Answer:

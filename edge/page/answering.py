@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import groupby, islice
 
@@ -25,9 +25,9 @@ from werkzeug.exceptions import NotFound
 from edge.errors import UserError
 from edge.page.answers import KINDS, LONGEST_NAME, Answer
 from edge.page.app import here
-from edge.page.asking import ENOUGH, REASONS, next_question, precision_of
+from edge.page.asking import ENOUGH, RANDOM, REASONS, next_question, precision_of
 from edge.page.clips import placed_clip
-from edge.page.exporting import EXPORTS, export, settled
+from edge.page.exporting import EXPORTS, differing, export
 from edge.page.labels import label_of
 from edge.page.late_clips import fetch_late_clips
 from edge.page.views_event import ID, event_or_404
@@ -75,7 +75,7 @@ def ask() -> ResponseReturnValue:
         clusters = () if made is None else made.clusters
         asked = next_question(db, found, clips=here().place.clips, clusters=clusters)
     if asked is None:
-        return render_template("answers.html", **_said(found), nothing=True)
+        return render_template("answers.html", **_said(), nothing=True)
     event, why = asked
     return redirect(url_for("event.event", id=event.id, why=why))
 
@@ -83,7 +83,7 @@ def ask() -> ResponseReturnValue:
 @views.get("/answers")
 def answers() -> ResponseReturnValue:
     """List what was said, the last first."""
-    return render_template("answers.html", **_said(here().answers.all()))
+    return render_template("answers.html", **_said())
 
 
 @views.get("/answers.<form>")
@@ -115,25 +115,27 @@ class _Line:
     events: int
 
 
-def _lines(found: list[Answer]) -> Iterator[_Line]:
-    """Yield what was said, the last first; an answer to a cluster is one line."""
+def _lines(found: Iterable[Answer]) -> Iterator[_Line]:
+    """Yield what was said, in the same order; an answer to a cluster is one line."""
 
     def own(answer: Answer) -> tuple[str, ...]:
         return (answer.cluster or answer.event, answer.who, answer.answered_utc, answer.answer)
 
-    for _, together in groupby(reversed(found), key=own):
-        first, *others = together
-        yield _Line(answer=first, events=1 + len(others))
+    for _, together in groupby(found, key=own):
+        rows = enumerate(together, 1)
+        _, answer = next(rows)
+        yield _Line(answer=answer, events=max((count for count, _ in rows), default=1))
 
 
-def _said(found: list[Answer]) -> dict[str, object]:
+def _said() -> dict[str, object]:
+    answers = here().answers
     with here().reading() as db:
         names = known_labels(db)
     return {
-        "answers": list(islice(_lines(found), SHOWN)),
-        "count": len(found),
-        "differing": settled(found).differing,
-        "precision": precision_of(found),
+        "answers": list(islice(_lines(answers.all("last first")), SHOWN)),
+        "count": answers.count(),
+        "differing": len(differing(answers)),
+        "precision": precision_of(answers.all(drawn=RANDOM)),
         "names": names,
         "enough": ENOUGH,
     }

@@ -8,27 +8,29 @@ copy of its clip, since the recorder gives up old clips for new ones.
 from __future__ import annotations
 
 import contextlib
-import shutil
+import json
 import sqlite3
-import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from edge.clock import rfc3339
 from edge.errors import UserError, one_line
-from edge.files import replacing
 from edge.page.answer import KINDS, Answer, Kind, check_answer
 from edge.page.clips import PlacedClip
 from edge.page.dates import date_text
+from edge.page.kept_clips import KeptClips
 from edge.page.owner import give_to_owner
 from edge.store.database import Layout, open_database, transaction
 from edge.store.events import StoredEvent
+from edge.store.payloads import text_of
 
 __all__ = ["KINDS", "Answer", "Answers", "Kind"]
+
+Order = Literal["time", "last first", "event"]
 
 COLUMNS = (
     *("event", "who", "answered_utc", "answer", "label", "detected", "start_utc", "end_utc"),
@@ -51,20 +53,27 @@ LAYOUT = Layout(
     recount="",
 )
 THOSE_THAT_STAND = """
-FROM answers WHERE number IN
-    (SELECT max(number) FROM answers GROUP BY event, who) AND answer <> 'withdrawn'
+FROM answers AS said WHERE answer <> 'withdrawn' AND NOT EXISTS (
+    SELECT 1 FROM answers AS later WHERE later.event = said.event AND later.who = said.who
+    AND later.number > said.number)
 """
 LATEST = f"SELECT {', '.join(COLUMNS)} {THOSE_THAT_STAND}"
-SAID = f"SELECT event, coalesce(nullif(label, ''), answer) {THOSE_THAT_STAND} ORDER BY number"
-# What many answers have in common is in memory once: those to a cluster are thousands.
-COMMON = {"who", "answered_utc", "answer", "label", "detected", "bundle", "config", "cluster"}
+ORDERS: Mapping[Order, str] = {
+    "time": "number",
+    "last first": "number DESC",
+    "event": "event, number",
+}
+SAID = f"SELECT event, coalesce(nullif(label, ''), answer) {THOSE_THAT_STAND}"
+OF_EVENTS = "AND event IN (SELECT value FROM json_each(?))"
+LACKING = f"SELECT DISTINCT event {THOSE_THAT_STAND} AND clip = '' AND answer <> 'unsure'"
+OF_PERSON = f"SELECT event, cluster {THOSE_THAT_STAND} AND who = ? {OF_EVENTS}"
 ADD = f"INSERT INTO answers ({', '.join(COLUMNS)}) VALUES ({', '.join('?' * len(COLUMNS))})"
 GIVE_CLIP = """
 UPDATE answers SET clip = ?, start_s = ?, end_s = ?, end_utc = ? WHERE event = ? AND clip = ''
 """
-MOST_CLIPS_BYTES = 2_000_000_000
-RESERVE_BYTES = 500_000_000  # of the disk, which are the recorder's
 LONGEST_NAME = 60
+BUSY_S = 10.0
+CACHE = "PRAGMA cache_size = -256"  # KiB
 
 
 class Answers:
@@ -74,7 +83,7 @@ class Answers:
         self.path = path
         self._lock = threading.Lock()
         self._db: sqlite3.Connection | None = None
-        self._kept_bytes: int | None = None
+        self._kept = KeptClips(path.parent / "clips")
 
     def close(self) -> None:
         """Close the file."""
@@ -86,7 +95,7 @@ class Answers:
     @property
     def clips(self) -> Path:
         """Where the copies of clips are."""
-        return self.path.parent / "clips"
+        return self._kept.folder
 
     def add(
         self,
@@ -103,7 +112,7 @@ class Answers:
         check_answer(event, kind, label)
         answer = replace(
             _answer(event, kind, who=who, now=now, label=label),
-            clip="" if placed is None else self._copied(placed, event),
+            clip="" if placed is None else self._kept.keep(placed, event),
             start_s=0.0 if placed is None else placed.start_s,
             end_s=0.0 if placed is None else placed.end_s,
             drawn=drawn or next((one.drawn for one in self.of(event.id) if one.drawn), ""),
@@ -129,8 +138,10 @@ class Answers:
         """
         for event in events:
             check_answer(event, kind, label)
-        before = {one.event: one for one in self.all() if one.who == one_line(who)[:LONGEST_NAME]}
-        wanted = [e for e in events if e.id not in before or before[e.id].cluster]
+        ids = json.dumps([event.id for event in events])
+        own = self._rows(OF_PERSON, one_line(who)[:LONGEST_NAME], ids)
+        before: dict[str, str] = dict(own)
+        wanted = [e for e in events if before.get(e.id, "cluster")]
         if kind == "withdrawn":
             wanted = [event for event in wanted if event.id in before]
         answers = [
@@ -143,34 +154,59 @@ class Answers:
 
     def give_clip(self, event: StoredEvent, placed: PlacedClip) -> None:
         """Keep a clip that was written after its event was answered."""
-        if name := self._copied(placed, event):
+        if name := self._kept.keep(placed, event):
             values = (name, placed.start_s, placed.end_s, date_text(event.end), event.id)
             with self._open() as db:
                 db.execute(GIVE_CLIP, values)
 
     def of(self, event: str) -> list[Answer]:
         """Return what people say of an event now, the first to answer first."""
-        return self._read(f"{LATEST} AND event = ? ORDER BY number", event)
+        rows = self._rows(f"{LATEST} AND event = ? ORDER BY number", event)
+        return [_read_answer(row) for row in rows]
 
-    def all(self) -> list[Answer]:
-        """Return what people say now, in the order of the answers."""
-        return self._read(f"{LATEST} ORDER BY number")
+    def all(self, order: Order = "time", *, drawn: str | None = None) -> Iterator[Answer]:
+        """Yield what people say now; with `drawn`, only of events that were asked for so."""
+        where, values = ("", ()) if drawn is None else (" AND drawn = ?", (drawn,))
+        yield from map(
+            _read_answer, self._rows(f"{LATEST}{where} ORDER BY {ORDERS[order]}", *values)
+        )
 
-    def answered(self) -> dict[str, list[str]]:
-        """Return what is said of each event that has an answer: kinds, or the labels named."""
+    def count(self) -> int:
+        """Return how many answers there are now."""
+        return sum(count for (count,) in self._rows(f"SELECT count(*) {THOSE_THAT_STAND}"))
+
+    def said(self) -> Iterator[tuple[str, str]]:
+        """Yield each event with what one person says of it, a kind or a label, by the events."""
+        yield from self._rows(f"{SAID} ORDER BY event, number")
+
+    def said_of(self, events: Iterable[StoredEvent]) -> dict[str, list[str]]:
+        """Return what is said of those of `events` that have an answer."""
         found: dict[str, list[str]] = {}
-        if self.path.is_file():
-            with self._open() as db:
-                for event, said in db.execute(SAID):
-                    found.setdefault(event, []).append(_once(said))
+        ids = json.dumps([event.id for event in events])
+        for event, said in self._rows(f"{SAID} {OF_EVENTS} ORDER BY number", ids):
+            found.setdefault(event, []).append(said)
         return found
 
-    def _read(self, query: str, *values: str) -> list[Answer]:
+    def lacking_clips(self) -> list[str]:
+        """Return the events of which a clip would teach something and is not kept."""
+        return [event for (event,) in self._rows(LACKING)]
+
+    def _rows(self, query: str, *values: str) -> Iterator[Any]:
+        """Yield rows over a connection of their own: they may be read slowly, and others answer
+        meanwhile.
+        """
         if not self.path.is_file():
-            return []
-        with self._open() as db:
-            rows = db.execute(query, values)
-            return [_read_answer(row) for row in rows]
+            return
+        with self._open():
+            pass  # so that it is of the present version, or set aside
+        uri = f"{self.path.resolve().as_uri()}?mode=ro"
+        try:
+            with contextlib.closing(sqlite3.connect(uri, uri=True, timeout=BUSY_S)) as db:
+                db.text_factory = text_of
+                db.execute(CACHE)
+                yield from db.execute(query, values)
+        except sqlite3.Error as exc:
+            raise UserError(f"{self.path}: answers cannot be read: {exc}") from exc
 
     @contextlib.contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:
@@ -179,30 +215,11 @@ class Answers:
                 if self._db is None:
                     self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
                     self._db, _ = open_database(self.path, LAYOUT)
-                    self._db.execute("PRAGMA cache_size = -256")  # KiB
+                    self._db.execute(CACHE)
                     give_to_owner(self.path.parent, self.path)
                 yield self._db
             except (OSError, sqlite3.Error) as exc:
                 raise UserError(f"{self.path}: answers cannot be kept: {exc}") from exc
-
-    def _copied(self, placed: PlacedClip, event: StoredEvent) -> str:
-        """Copy a clip, where there is room; return its path below `clips`, else ""."""
-        name = f"{event.label or 'unknown'}/{placed.path.name}"
-        target = self.clips / name
-        with contextlib.suppress(OSError):
-            if target.is_file():
-                return name
-            if self._kept_bytes is None:  # once, as a cluster has hundreds of clips
-                self._kept_bytes = sum(file.stat().st_size for file in self.clips.glob("*/*"))
-            self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            free = shutil.disk_usage(self.path.parent).free
-            if self._kept_bytes < MOST_CLIPS_BYTES and free > RESERVE_BYTES:
-                with replacing(target, durable=True) as staging:
-                    shutil.copyfile(placed.path, staging)
-                give_to_owner(self.path.parent, self.clips, target.parent, target)
-                self._kept_bytes += target.stat().st_size
-                return name
-        return ""
 
 
 def _answer(event: StoredEvent, kind: Kind, *, who: str, now: datetime, label: str) -> Answer:
@@ -226,13 +243,7 @@ def _answer(event: StoredEvent, kind: Kind, *, who: str, now: datetime, label: s
 
 
 def _read_answer(row: Sequence[Any]) -> Answer:
-    cells: dict[str, Any] = dict(zip(COLUMNS, row, strict=True))
-    return Answer(**{**cells, **{name: _once(cells[name]) for name in COMMON}})
-
-
-def _once(cell: Any) -> Any:
-    """Return a text of which there is one in memory; damage may have left something else."""
-    return sys.intern(cell) if isinstance(cell, str) else cell
+    return Answer(**dict(zip(COLUMNS, row, strict=True)))
 
 
 def _values(answer: Answer) -> list[object]:

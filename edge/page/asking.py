@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import random
 import sqlite3
+import sys
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from edge.bundle.precision import wilson
 from edge.page.answers import Answer
 from edge.page.clips import Clips, has_clip, may_have_clip
 from edge.page.clusters import Cluster
-from edge.store.events import Question, StoredEvent, select
+from edge.store.events import Question, StoredEvent, find, select
 
-__all__ = ["ENOUGH", "REASONS", "LabelPrecision", "next_question", "precision_of"]
+__all__ = ["ENOUGH", "RANDOM", "REASONS", "LabelPrecision", "next_question", "precision_of"]
 
 ENOUGH = 20  # answers, from which on a precision is told
 RECENT = 3000  # events that are looked at
@@ -47,7 +48,7 @@ class LabelPrecision:
 
 def next_question(
     db: sqlite3.Connection,
-    answers: Sequence[Answer],
+    answers: Iterable[Answer],
     *,
     clips: Clips,
     clusters: Sequence[Cluster] = (),
@@ -58,20 +59,26 @@ def next_question(
     Of a cluster in which somebody has answered, no more than that is asked.
     """
     dice = dice or random.Random()
-    answered = {answer.event for answer in answers}
     recent = select(db, Question(), newest_first=True, limit=RECENT)
-    waiting = [e for e in recent if e.id not in answered and may_have_clip(clips, e)]
-    unanswered = (one.members for one in clusters if answered.isdisjoint(one.members))
-    large = sorted((ids for ids in unanswered if len(ids) >= LARGE), key=len, reverse=True)
+    waiting = {e.id: _Waiting.of(e) for e in recent if may_have_clip(clips, e)}
+    open_clusters = {id: one for one in clusters if len(one.members) >= LARGE for id in one.members}
+    asked = _Asked()
+    for answer in answers:
+        asked.count(answer)
+        waiting.pop(answer.event, None)
+        if (cluster := open_clusters.get(answer.event)) is not None:
+            for id in cluster.members:
+                del open_clusters[id]
     while waiting:
-        event, why = _asked(waiting, answers, large, dice)
-        if has_clip(clips, event):
+        id, why = _asked(waiting, asked, open_clusters, dice)
+        event = find(db, id)
+        if event is not None and has_clip(clips, event):
             return event, why
-        waiting.remove(event)
+        del waiting[id]
     return None
 
 
-def precision_of(answers: Sequence[Answer]) -> list[LabelPrecision]:
+def precision_of(answers: Iterable[Answer]) -> list[LabelPrecision]:
     """Return how often each label is right, by what people say of events drawn at random.
 
     An event counts once, by most of those who are sure; where they are equally many, as wrong.
@@ -96,43 +103,76 @@ def precision_of(answers: Sequence[Answer]) -> list[LabelPrecision]:
     ]
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Waiting:
+    """An event that may be asked about, without its message: there are thousands.
+
+    `likely` is how surely it is what its label says, or of one without, that it is an animal.
+    """
+
+    id: str
+    label: str | None
+    likely: float
+
+    @staticmethod
+    def of(event: StoredEvent) -> _Waiting:
+        """Return what is needed of an event."""
+        if event.label is None:
+            likely = event.novelty if event.animal is None else event.animal
+        else:
+            likely = event.score if event.probability is None else event.probability
+        return _Waiting(id=event.id, label=event.label and sys.intern(event.label), likely=likely)
+
+
+class _Asked:
+    """How many answers were drawn of each label, and how many were asked for otherwise."""
+
+    def __init__(self) -> None:
+        self.drawn: Counter[str] = Counter()
+        self.others = 0
+        self.unnamed = 0
+
+    def count(self, answer: Answer) -> None:
+        """Count an answer."""
+        if answer.drawn == RANDOM:
+            self.drawn[answer.detected] += 1
+        elif answer.drawn:
+            self.others += 1
+            self.unnamed += answer.drawn in (TYPICAL, UNKNOWN)
+
+
 def _asked(
-    waiting: Sequence[StoredEvent],
-    answers: Sequence[Answer],
-    clusters: Sequence[Sequence[str]],
+    waiting: Mapping[str, _Waiting],
+    asked: _Asked,
+    clusters: Mapping[str, Cluster],
     dice: random.Random,
-) -> tuple[StoredEvent, str]:
-    drawn = Counter(one.detected for one in answers if one.drawn == RANDOM)
-    asked = sum(1 for one in answers if one.drawn and one.drawn != RANDOM)
-    named = [event for event in waiting if event.label is not None]
-    if named and sum(drawn.values()) <= asked:
-        fewest = min(drawn[event.label or ""] for event in named)
-        labels = sorted({e.label for e in named if e.label and drawn[e.label] == fewest})
+) -> tuple[str, str]:
+    """Return the id of the event to ask about, and why."""
+    named = [one for one in waiting.values() if one.label is not None]
+    if named and asked.drawn.total() <= asked.others:
+        fewest = min(asked.drawn[one.label or ""] for one in named)
+        labels = sorted({o.label for o in named if o.label and asked.drawn[o.label] == fewest})
         label = dice.choice(labels)
-        return dice.choice([event for event in named if event.label == label]), RANDOM
-    counts = Counter(event.label for event in waiting)
-    for event in named:
-        if counts[event.label] <= FEW:
-            return event, RARE
-    unknown = [event for event in waiting if event.label is None]
+        return dice.choice([one.id for one in named if one.label == label]), RANDOM
+    counts = Counter(one.label for one in named)
+    for one in named:
+        if counts[one.label] <= FEW:
+            return one.id, RARE
+    unknown = [one for one in waiting.values() if one.label is None]
     # In turn: else the many unknown ones would keep all others from being asked.
-    unnamed = sum(1 for one in answers if one.drawn in (TYPICAL, UNKNOWN))
-    if unknown and (not named or unnamed <= asked // 2):
+    if unknown and (not named or asked.unnamed <= asked.others // 2):
         typical = _most_typical(unknown, clusters)
         if typical is not None:
             return typical, TYPICAL
-        return max(unknown, key=lambda e: e.novelty if e.animal is None else e.animal), UNKNOWN
-    return min(named, key=_certainty), DOUBTFUL
+        return max(unknown, key=lambda one: one.likely).id, UNKNOWN
+    return min(named, key=lambda one: abs(one.likely - 0.5)).id, DOUBTFUL
 
 
-def _most_typical(
-    unknown: Sequence[StoredEvent], clusters: Sequence[Sequence[str]]
-) -> StoredEvent | None:
-    """Return the event that is most typical of the first of `clusters` that has one."""
-    by_id = {event.id: event for event in unknown}
-    return next((by_id[id] for members in clusters for id in members if id in by_id), None)
-
-
-def _certainty(event: StoredEvent) -> float:
-    likely = event.score if event.probability is None else event.probability
-    return abs(likely - 0.5)
+def _most_typical(unknown: Sequence[_Waiting], clusters: Mapping[str, Cluster]) -> str | None:
+    """Return the id that is most typical of the largest cluster that has any of `unknown`."""
+    found = {clusters[one.id].number: clusters[one.id] for one in unknown if one.id in clusters}
+    if not found:
+        return None
+    largest = max(found.values(), key=lambda one: (len(one.members), -one.number))
+    waiting = {one.id for one in unknown}
+    return next(id for id in largest.members if id in waiting)

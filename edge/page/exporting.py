@@ -9,17 +9,18 @@ from __future__ import annotations
 import csv
 import json
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import Literal, TextIO, get_args
 
 from edge.files import replacing
 from edge.page.answers import COLUMNS, Answer, Answers
-from edge.replay.formats.cells import guarded_name, guarded_path
+from edge.replay.formats.guarded import guarded_name, guarded_path
 from edge.terminal import printable
 
-__all__ = ["EXPORTS", "Export", "Settled", "copy_clips", "export", "settled"]
+__all__ = ["EXPORTS", "Export", "Settled", "copy_clips", "differing", "export"]
 
 Export = Literal["manifest", "jsonl", "csv", "raven"]
 EXPORTS: tuple[Export, ...] = get_args(Export)
@@ -36,29 +37,21 @@ HIGH_HZ = 24_000.0  # of the box that Raven draws; answers are about all of the 
 
 @dataclass(frozen=True, kw_only=True)
 class Settled:
-    """The answers that teach something, how many events people differ about, and what is left out
-    for want of a clip.
+    """How many answers teach something, about how many events people differ, and how many answers
+    are left out for want of a clip. `clips` are those that teach.
     """
 
-    answers: Sequence[Answer]
+    answers: int
     differing: int
     without_clip: int
+    clips: Sequence[str]
 
 
-def settled(answers: Iterable[Answer]) -> Settled:
-    """Return the answers on which people agree."""
-    by_event: dict[str, list[Answer]] = {}
-    for answer in answers:
-        if answer.claim:
-            by_event.setdefault(answer.event, []).append(answer)
-    agreed = [own for own in by_event.values() if _agree(own)]
-    kept = [one for own in agreed for one in own]
-    with_clip = [one for one in kept if one.clip and one.end_s > one.start_s]
-    return Settled(
-        answers=with_clip,
-        differing=len(by_event) - len(agreed),
-        without_clip=len(kept) - len(with_clip),
-    )
+def differing(answers: Answers) -> set[str]:
+    """Return the events of which people say what cannot all be right."""
+    by_event = groupby(answers.all("event"), key=lambda answer: answer.event)
+    claims = ((event, [one for one in own if one.claim]) for event, own in by_event)
+    return {event for event, own in claims if own and not _agree(own)}
 
 
 def export(answers: Answers, stream: TextIO, form: str, *, clips: Path | None = None) -> Settled:
@@ -66,27 +59,54 @@ def export(answers: Answers, stream: TextIO, form: str, *, clips: Path | None = 
 
     Returns what teaches.
     """
-    found = answers.all()
-    agreed = settled(found)
     folder = answers.clips.resolve() if clips is None else clips
+    teaching = _Teaching(answers)
     match form:
         case "manifest":
-            _table(stream, (*MANIFEST, *BESIDE), [_row(one, folder) for one in agreed.answers])
+            _table(stream, (*MANIFEST, *BESIDE), (_row(one, folder) for one in teaching))
         case "jsonl":
             names = (*MANIFEST, *BESIDE)
-            for one in agreed.answers:
+            for one in teaching:
                 row = dict(zip(names, _row(one, folder), strict=True))
                 stream.write(json.dumps(row) + "\n")
         case "csv":
-            _table(stream, COLUMNS, [_plain(one) for one in found])
+            _table(stream, COLUMNS, map(_plain, answers.all()))
         case _:
-            _raven(stream, found, folder)
-    return agreed
+            _raven(stream, answers.all(), folder)
+    return teaching.settled()
+
+
+class _Teaching:
+    """The answers that teach something, of which there may be many: read as often as is asked."""
+
+    def __init__(self, answers: Answers) -> None:
+        self._answers = answers
+        self._differing = differing(answers)
+        self._without_clip = 0
+
+    def __iter__(self) -> Iterator[Answer]:
+        self._without_clip = 0
+        for one in self._answers.all():
+            if one.claim and one.event not in self._differing:
+                if one.clip and one.end_s > one.start_s:
+                    yield one
+                else:
+                    self._without_clip += 1
+
+    def settled(self) -> Settled:
+        """Return how many there are."""
+        clips = [one.clip for one in self]
+        return Settled(
+            answers=len(clips),
+            differing=len(self._differing),
+            without_clip=self._without_clip,
+            clips=sorted(set(clips)),
+        )
 
 
 def copy_clips(answers: Answers, agreed: Settled, folder: Path) -> None:
     """Copy the clips of answers below `folder`."""
-    for name in sorted({one.clip for one in agreed.answers}):
+    for name in agreed.clips:
         with replacing(folder / name) as staging:
             shutil.copyfile(answers.clips / name, staging)
 
@@ -127,15 +147,13 @@ def _table(stream: TextIO, head: Sequence[str], rows: Iterable[Sequence[object]]
     writer.writerows(rows)
 
 
-def _raven(stream: TextIO, answers: Sequence[Answer], folder: Path) -> None:
+def _raven(stream: TextIO, answers: Iterable[Answer], folder: Path) -> None:
     """Write one selection for each answer that has a clip; each clip begins at 0."""
-    rows: list[tuple[str, ...]] = [RAVEN]
+    stream.write("\t".join(RAVEN) + "\n")
     for number, one in enumerate((one for one in answers if one.clip), 1):
         name = one.label or (one.detected if one.answer == "right" else one.answer)
         begin, end = f"{one.start_s:.6f}", f"{one.end_s:.6f}"
         cells = [str(number), "Spectrogram 1", "1", begin, end, "0.0", f"{HIGH_HZ:.1f}"]
         cells += [guarded_path(str(folder / one.clip)), begin, name, one.detected, one.answer]
         cells += [guarded_name(one.who), one.start_utc, one.answered_utc, one.bundle, one.config]
-        rows.append(tuple(cells))
-    for row in rows:
-        stream.write("\t".join(map(printable, row)) + "\n")
+        stream.write("\t".join(map(printable, cells)) + "\n")

@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 
 def fetch_late_clips(answers: Answers, place: Shown) -> None:
     """Keep the clips that answers lack and that are there now."""
-    waiting = dict.fromkeys(one.event for one in answers.all() if one.claim and not one.clip)
+    waiting = answers.lacking_clips()
     if not waiting or not place.store.is_file():
         return
     with reading(place.store) as db:

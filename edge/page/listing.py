@@ -11,7 +11,6 @@ from typing import Literal, TextIO, get_args
 from edge.page.clips import clip_file
 from edge.page.dates import is_date
 from edge.page.place import Shown
-from edge.page.results import write_events
 from edge.store.events import StoredEvent
 from edge.terminal import printable
 
@@ -35,6 +34,7 @@ def write_text(
         for event in events:
             stream.write(json.dumps(_message(event, place, local_time), allow_nan=False) + "\n")
         return
+    from edge.page.results import write_events  # late, as it takes memory: few ask for a table
 
     def zone(event: StoredEvent) -> tzinfo | None:
         return place.local(event.start).tzinfo if local_time else None

@@ -6,11 +6,14 @@ import os
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta, tzinfo
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from edge.clock import parse_start
-from edge.config.config import Config, load_config
 from edge.errors import ConfigError
 from edge.page.clips import Clips
+
+if TYPE_CHECKING:
+    from edge.config.config import Config
 
 __all__ = ["Place", "Shown", "parse_since", "place_of"]
 
@@ -57,6 +60,8 @@ def place_of(file: Path | None) -> Place:
 
     Raises `ConfigError`.
     """
+    from edge.config.config import load_config
+
     environ = dict(os.environ)
     if file is None and INSTALLED.is_file():
         file = INSTALLED

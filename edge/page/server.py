@@ -1,13 +1,10 @@
 """The page's process: waitress on an address, with TLS in front where there are certificates.
 
-Threads: waitress has a few that answer; the one for TLS passes bytes between the clients and
-waitress, which then listens in a folder that only this process may enter.
+Threads: waitress has a few that answer, and TLS has one.
 """
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import ipaddress
 import logging
 import ssl
@@ -21,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from edge.errors import ConfigError, UserError
 from edge.extras import how_to_install
+from edge.page.limits import CONNECTIONS, IDLE_S
 from edge.page.place import Shown
 
 if TYPE_CHECKING:
@@ -29,10 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["PASSWORD_FILE", "Served", "serve"]
 
 THREADS = 2
-CONNECTIONS = 50
-IDLE_S = 60
 MOST_REQUEST_BYTES = 100_000
-RELAYED_BYTES = 65_536
 PASSWORD_FILE = "password"
 OPTIONS: dict[str, Any] = {
     "connection_limit": CONNECTIONS,
@@ -136,75 +131,14 @@ def _behind_tls(
     """Return waitress in a folder of its own, with TLS before it; raises OSError."""
     import waitress
 
+    from edge.page.relay import Relay
+
     folder = parts.enter_context(tempfile.TemporaryDirectory(prefix="edge-page-"))
     behind = str(Path(folder) / "http")
     server = waitress.create_server(
         app, unix_socket=behind, unix_socket_perms="600", url_scheme="https", **options
     )
-    relay = _Relay(served, context, behind)
+    relay = Relay(served.address, served.port, context, behind)
     threading.Thread(target=relay.run, name="tls", daemon=True).start()
     relay.wait()
     return server
-
-
-class _Relay:
-    """Speaks TLS to clients, and passes on what they say; it has a thread of its own."""
-
-    def __init__(self, served: Served, context: ssl.SSLContext, behind: str) -> None:
-        self._served, self._context, self._behind = served, context, behind
-        self._listening = threading.Event()
-        self._fault: OSError | None = None
-        self._clients = 0
-
-    def wait(self) -> None:
-        """Wait until it listens; raises OSError where it cannot."""
-        self._listening.wait()
-        if self._fault is not None:
-            raise self._fault
-
-    def run(self) -> None:
-        """Relay for ever."""
-        try:
-            asyncio.run(self._listen())
-        except OSError as exc:
-            self._fault = exc
-            self._listening.set()
-
-    async def _listen(self) -> None:
-        server = await asyncio.start_server(
-            self._client,
-            self._served.address,
-            self._served.port,
-            ssl=self._context,
-            ssl_handshake_timeout=10,
-        )
-        self._listening.set()
-        async with server:
-            await server.serve_forever()
-
-    async def _client(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if self._clients >= CONNECTIONS:
-            writer.close()
-            return
-        self._clients += 1
-        try:
-            back_reader, back_writer = await asyncio.open_unix_connection(self._behind)
-            with contextlib.closing(back_writer):
-                there = asyncio.create_task(_pass_on(reader, back_writer))
-                back = asyncio.create_task(_pass_on(back_reader, writer))
-                await asyncio.wait((there, back), return_when=asyncio.FIRST_COMPLETED)
-                for task in (there, back):
-                    task.cancel()
-                await asyncio.gather(there, back, return_exceptions=True)
-        except OSError:
-            pass  # the client has gone, or the page ends
-        finally:
-            self._clients -= 1
-            writer.close()
-
-
-async def _pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    with contextlib.suppress(OSError, ssl.SSLError):
-        while content := await asyncio.wait_for(reader.read(RELAYED_BYTES), IDLE_S):
-            writer.write(content)
-            await writer.drain()

@@ -70,6 +70,8 @@ def page_command(
     **chosen: Any,
 ) -> None:
     """Serve a page to look at what was heard, and to say what it is."""
+    from edge.page.afresh import serve_afresh
+    from edge.page.place import Place
     from edge.page.server import PASSWORD_FILE, Served, serve
 
     lab = _lab(**chosen)
@@ -82,6 +84,8 @@ def page_command(
         aside(f"{password_file}: the password is set; start the page again to use it")
         return
     served = Served(address=address, port=port, cert_file=cert_file, key_file=key_file)
+    if isinstance(place, Place):
+        serve_afresh(place, served)
     if lab is not None:
         served = replace(served, threads=LAB_THREADS)
         aside(f"reading {lab.places.dataset}; answers are kept in {place.labels.parent}")
@@ -154,7 +158,7 @@ def _lab(
 
 
 def _words(agreed: Settled) -> str:
-    parts = [f"{len(agreed.answers)} answers teach"]
+    parts = [f"{agreed.answers} answers teach"]
     if agreed.differing:
         parts.append(f"people differ about {agreed.differing} events, which are left out")
     if agreed.without_clip:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
@@ -31,11 +31,15 @@ CROSS JOIN latest ON latest.id = wanted.value
 CROSS JOIN detections ON detections.number = latest.number
 WHERE label IS NULL ORDER BY wanted.key
 """
+# By their numbers, which the index by label has, so that nothing else is read to pass many over.
 OTHERS = """
-SELECT detections.number AS number, payload FROM latest
-CROSS JOIN detections ON detections.number = latest.number
-WHERE label IS NULL AND latest.id NOT IN (SELECT value FROM json_each(?))
-ORDER BY start_utc DESC LIMIT ? OFFSET ?
+SELECT detections.number AS number, payload FROM (
+    SELECT number, start_utc FROM latest
+    WHERE label IS NULL AND number NOT IN (
+        SELECT inside.number FROM json_each(?) AS given
+        CROSS JOIN latest AS inside ON inside.id = given.value)
+    ORDER BY start_utc DESC LIMIT ? OFFSET ?) AS wanted
+CROSS JOIN detections ON detections.number = wanted.number ORDER BY start_utc DESC
 """
 ALL = "SELECT count(*) FROM latest WHERE label IS NULL"
 AT_ONCE = 40  # of a cluster's members, when its best examples are looked for
@@ -74,12 +78,15 @@ def cluster_rows(
     clusters: Clusters | None,
     *,
     place: Shown,
-    answered: Mapping[str, Sequence[str]],
+    said: Iterable[tuple[str, str]],
 ) -> list[ClusterRow]:
-    """Return the clusters that have members left: first those to answer, the largest first."""
+    """Return the clusters that have members left: first those to answer, the largest first.
+
+    `said` is what people say of each event; of one, one after the other.
+    """
     if clusters is None:
         return []
-    times = dict(db.execute(TIMES, (json.dumps(list(clusters.of_event)),)).fetchall())
+    voices = _voices(clusters, said)
 
     @cache
     def local_hour(hour: str) -> int | None:
@@ -88,9 +95,11 @@ def cluster_rows(
 
     rows = []
     for cluster in clusters.clusters:
-        ids = [id for id in cluster.members if isinstance(times.get(id), str)]
+        wanted = (json.dumps(cluster.members),)
+        times = {id: at for id, at in db.execute(TIMES, wanted) if isinstance(at, str)}
+        ids = [id for id in cluster.members if id in times]
         if ids:
-            starts = sorted(times[id] for id in ids)
+            starts = sorted(times.values())
             hours = Counter(local_hour(start[:13]) for start in starts)
             rows.append(
                 ClusterRow(
@@ -99,11 +108,29 @@ def cluster_rows(
                     first=utc_of(starts[0]),
                     last=utc_of(starts[-1]),
                     by_hour=[hours[hour] for hour in range(24)],
-                    said=Counter(said for id in ids for said in answered.get(id, ())),
-                    answered=sum(id in answered for id in ids),
+                    said=voices[cluster.number].said,
+                    answered=len(times.keys() & voices[cluster.number].events),
                 )
             )
     return sorted(rows, key=lambda row: (row.is_answered, -len(row.ids), row.cluster.number))
+
+
+class _Voices:
+    """What is said of a cluster, and of which `events` of it anything is."""
+
+    def __init__(self) -> None:
+        self.said: Counter[str] = Counter()
+        self.events: set[str] = set()
+
+
+def _voices(clusters: Clusters, said: Iterable[tuple[str, str]]) -> Mapping[int, _Voices]:
+    found: Mapping[int, _Voices] = defaultdict(_Voices)
+    for event, what in said:
+        cluster = clusters.of_event.get(event)
+        if cluster is not None:
+            found[cluster.number].said[what] += 1
+            found[cluster.number].events.add(event)
+    return found
 
 
 def members(db: sqlite3.Connection, ids: Sequence[str]) -> list[StoredEvent]:

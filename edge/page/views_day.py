@@ -56,7 +56,7 @@ def day(on: date) -> ResponseReturnValue:
         strip=effort_strip(heard),
         events=events,
         names=names,
-        answered=here().answers.answered(),
+        answered=here().answers.said_of(events),
         question=question,
         chosen=request.args.get("label", ""),
         offset=offset,

@@ -16,7 +16,7 @@ from edge.page.charts import bars, days_between, level_line
 from edge.page.history import LabelHistory, history_of, species
 from edge.page.levels import Level, levels_of
 from edge.page.status import status_of, status_screen
-from edge.replay.formats.cells import guarded_name
+from edge.replay.formats.guarded import guarded_name
 from edge.store.events import Question, known_labels, select
 
 __all__ = ["views"]

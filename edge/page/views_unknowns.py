@@ -35,10 +35,9 @@ views = Blueprint("unknowns", __name__, url_prefix="/unknowns")
 def unknowns() -> ResponseReturnValue:
     """List the clusters with their best examples, and what is in none."""
     offset, alone_from = _offset("from"), _offset("alone")
-    answered = here().answers.answered()
     with here().reading() as db:
         state = here().clusters.look(newest_id(db))
-        rows = cluster_rows(db, state.clusters, place=here().place, answered=answered)
+        rows = cluster_rows(db, state.clusters, place=here().place, said=here().answers.said())
         shown = [
             _Shown(row, examples(db, row.ids, clips=here().place.clips, most=EXAMPLES))
             for row in rows[offset : offset + CLUSTERS_AT_ONCE]
@@ -57,7 +56,7 @@ def unknowns() -> ResponseReturnValue:
         alone=alone,
         alone_count=count,
         alone_pages=_Pages(alone_from, EVENTS_AT_ONCE, count),
-        answered=answered,
+        answered=here().answers.said_of(alone),
         names=names,
     )
 
@@ -66,10 +65,9 @@ def unknowns() -> ResponseReturnValue:
 def cluster(number: int) -> ResponseReturnValue:
     """Show all of a cluster."""
     place, offset = here().place, _offset("from")
-    answered = here().answers.answered()
     with here().reading() as db:
         state = here().clusters.look(newest_id(db))
-        rows = cluster_rows(db, state.clusters, place=place, answered=answered)
+        rows = cluster_rows(db, state.clusters, place=place, said=here().answers.said())
         at = _place_of(number, rows)
         row = rows[at]
         best = examples(db, row.ids, clips=place.clips, most=1)
@@ -86,7 +84,7 @@ def cluster(number: int) -> ResponseReturnValue:
         members_pages=_Pages(offset, EVENTS_AT_ONCE, len(row.ids)),
         before=rows[at - 1].cluster.number if at else None,
         after=rows[at + 1].cluster.number if at + 1 < len(rows) else None,
-        answered=answered,
+        answered=here().answers.said_of(shown),
         names=names,
         said=said if said in KINDS else "",
         kinds=KINDS,

@@ -13,6 +13,7 @@ from edge.detect.privacy import Privacy
 from edge.errors import ConfigError, DeliveryError, Fault, FaultyConfigError, UserError, blamed_on
 from edge.heads.configured import trusted_keys
 from edge.mqtt.probe import probe
+from edge.notify.checking import found_services, notify_doubts, service_faults
 from edge.recorder.check_places import page, store_file
 from edge.recorder.disk_room import room_on_the_disks
 from edge.recorder.plan import RecorderPlan, make_plan, sound_memory
@@ -93,6 +94,7 @@ def check(file: Path | None, *, audio: AudioSystem) -> Iterator[Finding]:
         yield _tried("store", lambda: store_file(config))
     if config.metrics.enabled and not spoilt & {"metrics"}:
         yield _tried("metrics", lambda: page(config))
+    yield from _notify(config)
     # A file of a secret that is missing is a fault of `mqtt`, too.
     if config.mqtt.enabled and not spoilt & {"device", "mqtt"}:
         yield _tried("broker", lambda: _broker(config))
@@ -206,6 +208,17 @@ def _heads(config: Config) -> str:
     over = ["the broker"] if chosen.broker else []
     places = [str(place) for place in (chosen.folder, chosen.url) if place is not None]
     return f"may come from {', '.join([*over, *places])}, signed with one of {len(keys)} keys"
+
+
+def _notify(config: Config) -> Iterator[Finding]:
+    """Look at whom and what `edge notify` tells; nobody is asked."""
+    if config.notify.services_file is not None:
+        faults = list(service_faults(config))
+        yield from (Finding(subject="notify", fault=fault) for fault in faults)
+        if not faults:
+            yield _tried("notify", lambda: found_services(config))
+    for doubt in notify_doubts(config):
+        yield Finding(subject="notify", detail=doubt, warns=True)
 
 
 def _privacy(privacy: Privacy) -> Iterator[Finding]:

@@ -25,7 +25,7 @@ from edge.archive.keeping import Keeps
 from edge.page.dataset.filling import fill
 from edge.page.dataset.lab import dataset_places
 from tests.support.bench_asking import _begin, _utc, _write
-from tests.support.page_process import served_page
+from tests.support.page_process import PageProcess, served_page
 
 PARTS, FILE_S, SPECIES, RATE_HZ = 200, 300.0, 40, 22_050
 PATHS = (
@@ -57,9 +57,9 @@ def main(files: int, detections: int, sites: int) -> None:
         )
         with served_page("--dataset", str(dataset), environ=dict(os.environ)) as page:
             for path in PATHS:
-                _measure(page.address, page.pid, path)
+                _measure(page, path)
             found = json.loads(_get(f"{page.address}/day/2024-07-01.jsonl").splitlines()[0])
-            _measure(page.address, page.pid, f"/event/{found['id']}")
+            _measure(page, f"/event/{found['id']}")
             click.echo(f"most memory of the page's process: {page.most_mb:.0f} MB")
 
 
@@ -69,22 +69,17 @@ def _get(address: str) -> bytes:
         return content
 
 
-def _measure(address: str, pid: int, path: str) -> None:
+def _measure(page: PageProcess, path: str) -> None:
     wall_ms, cpu_ms = [], []
     for _ in range(7):
-        began_s, cpu_s = time.perf_counter(), _cpu_s(pid)
-        _get(f"{address}{path}")
+        began_s, cpu_s = time.perf_counter(), page.cpu_s
+        _get(f"{page.address}{path}")
         wall_ms.append(1000 * (time.perf_counter() - began_s))
-        cpu_ms.append(1000 * (_cpu_s(pid) - cpu_s))
+        cpu_ms.append(1000 * (page.cpu_s - cpu_s))
     click.echo(
         f"{path:45} first {wall_ms[0]:5.0f} ms ({cpu_ms[0]:.0f} CPU), then "
         f"{statistics.median(wall_ms[1:]):5.0f} ms ({statistics.median(cpu_ms[1:]):.0f} CPU)"
     )
-
-
-def _cpu_s(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def _season(folder: Path, files: int, detections: int, sites: int) -> int:

@@ -30,8 +30,23 @@ class PageProcess:
     @property
     def most_mb(self) -> float:
         """The most memory that it has taken so far, in MB of 10^6 bytes."""
+        return self._mb("VmHWM")
+
+    @property
+    def now_mb(self) -> float:
+        """The memory that it takes now, in MB of 10^6 bytes."""
+        return self._mb("VmRSS")
+
+    @property
+    def cpu_s(self) -> float:
+        """The time that it has computed so far, in seconds."""
+        text = Path(f"/proc/{self.pid}/stat").read_text(encoding="utf-8", errors="replace")
+        fields = text.rpartition(")")[2].split()
+        return sum(map(int, fields[11:13])) / os.sysconf("SC_CLK_TCK")
+
+    def _mb(self, name: str) -> float:
         status = Path(f"/proc/{self.pid}/status").read_text(encoding="ascii")
-        found = re.search(r"VmHWM:\s+(\d+) kB", status)
+        found = re.search(rf"{name}:\s+(\d+) kB", status)
         assert found is not None
         return int(found[1]) * 1024 / 1e6
 

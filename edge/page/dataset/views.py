@@ -103,7 +103,7 @@ def undated() -> ResponseReturnValue:
         "undated.html",
         groups=list(_by_recording(events[:AT_ONCE])),
         names=names,
-        answered=here().answers.answered(),
+        answered=here().answers.said_of(events[:AT_ONCE]),
         later=offset + AT_ONCE if len(events) > AT_ONCE else None,
         earlier=max(0, offset - AT_ONCE) if offset else None,
     )

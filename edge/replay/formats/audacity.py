@@ -6,7 +6,8 @@ from typing import TextIO
 
 from edge.provenance import Provenance
 from edge.replay.formats.base import ReplayResult
-from edge.replay.formats.cells import end_of, guarded_path
+from edge.replay.formats.cells import end_of
+from edge.replay.formats.guarded import guarded_path
 from edge.replay.formats.names import display_name
 from edge.terminal import printable
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Sequence
 from typing import get_args
 
@@ -21,8 +20,6 @@ __all__ = [
     "TRACE_COLUMNS",
     "dated_cells",
     "end_of",
-    "guarded_name",
-    "guarded_path",
     "local_cell",
     "origin_cells",
     "probability_cells",
@@ -34,8 +31,6 @@ __all__ = [
     "utc_cell",
 ]
 
-# With these a spreadsheet begins a formula; a quote is the start of a quoted cell to some readers.
-FORMULA = ("=", "+", "-", "@", "\t", "\r", '"')
 MILLISECONDS = 3
 REASONS: tuple[Unjudged, ...] = get_args(Unjudged)
 
@@ -54,16 +49,6 @@ RECORDING_COLUMNS = (
 
 # By what a detection can be traced: what made it, and what became of its recording.
 TRACE_COLUMNS = (*ORIGIN_COLUMNS, *(f"recording_{name}" for name in RECORDING_COLUMNS))
-
-
-def guarded_path(path: str) -> str:
-    """Return a path that still names the same file and that no spreadsheet takes for a formula."""
-    return os.path.join(".", path) if path.startswith(FORMULA) else path
-
-
-def guarded_name(name: str) -> str:
-    """Return a name for people that no spreadsheet takes for a formula."""
-    return f"'{name}" if name.startswith(FORMULA) else name
 
 
 def seconds(value: float | None, decimals: int = MILLISECONDS) -> str:

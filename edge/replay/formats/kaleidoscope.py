@@ -13,7 +13,8 @@ from typing import TextIO
 
 from edge.provenance import Provenance
 from edge.replay.formats.base import ReplayResult
-from edge.replay.formats.cells import end_of, guarded_name, guarded_path, seconds
+from edge.replay.formats.cells import end_of, seconds
+from edge.replay.formats.guarded import guarded_name, guarded_path
 from edge.types import Detection
 
 __all__ = ["KaleidoscopeTable"]

@@ -13,14 +13,13 @@ from edge.replay.formats.cells import (
     TRACE_COLUMNS,
     dated_cells,
     end_of,
-    guarded_name,
-    guarded_path,
     probability_cells,
     top_cells,
     top_columns,
     trace_cells,
     utc_cell,
 )
+from edge.replay.formats.guarded import guarded_name, guarded_path
 from edge.replay.formats.names import UNKNOWN, display_name
 from edge.terminal import printable
 from edge.types import Detection

@@ -14,11 +14,11 @@ from edge.replay.formats.cells import (
     ORIGIN_COLUMNS,
     RECORDING_COLUMNS,
     dated_cells,
-    guarded_path,
     origin_cells,
     recording_cells,
     utc_cell,
 )
+from edge.replay.formats.guarded import guarded_path
 
 __all__ = ["RecordingsTable"]
 

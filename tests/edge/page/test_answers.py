@@ -101,7 +101,7 @@ def test_a_name_is_completed_to_its_label(page: Page, typed: str, label: str) ->
 @pytest.mark.parametrize(("answer", "label"), [("is", ""), ("is", "../x"), ("maybe", ""), ("", "")])
 def test_what_says_nothing_is_refused(page: Page, answer: str, label: str) -> None:
     assert page.say(page.first(), answer, label=label) == 400
-    assert page.here.answers.all() == []
+    assert list(page.here.answers.all()) == []
 
 
 def test_an_unknown_sound_is_neither_right_nor_wrong(page: Page) -> None:

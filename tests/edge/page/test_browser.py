@@ -51,6 +51,9 @@ def test_from_today_to_an_answer_by_keys_alone(
 ) -> None:
     resize(browser, DESKTOP)
     browser.get(page.address)
+    if not browser.find_elements(By.CSS_SELECTOR, ".events li.known a"):  # it is past midnight
+        with opening(browser):
+            press(browser, Keys.ARROW_LEFT)
     first = found(browser, ".events li.known a")
     name = first.find_element(By.CLASS_NAME, "name").text
     with opening(browser):

@@ -121,7 +121,7 @@ def test_clips_are_listed_and_copied(config: Path, tmp_path: Path) -> None:
 @pytest.fixture
 def store_now(tmp_path: Path) -> tuple[Path, Path]:
     now = datetime.now(timezone.utc)
-    return heard_recorder(tmp_path, now=now, days=1, clips=0), tmp_path / "edge.db"
+    return heard_recorder(tmp_path, now=now, days=2, clips=0), tmp_path / "edge.db"
 
 
 def test_one_screen(store_now: tuple[Path, Path]) -> None:
