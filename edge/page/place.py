@@ -9,13 +9,12 @@ from pathlib import Path
 
 from edge.clock import parse_start
 from edge.config.config import Config, load_config
+from edge.config.paths import INSTALLED, STATE
 from edge.errors import ConfigError
 from edge.page.clips import Clips
 
 __all__ = ["Place", "Shown", "parse_since", "place_of"]
 
-INSTALLED = Path("/etc/edge-monitor/edge.yaml")
-STATE = "/var/lib/edge-monitor"
 UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
