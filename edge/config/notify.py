@@ -8,8 +8,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 
 from edge.config.paths import SecretPath
 from edge.config.quiet import QuietTime, parse_quiet
-from edge.config.sections import MB
-from edge.section import Section, as_tuple
+from edge.section import MB, Section, as_tuple
 
 __all__ = ["NotifyConfig"]
 

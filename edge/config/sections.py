@@ -15,10 +15,9 @@ from edge.bundle.signature import PublicKey, public_key
 from edge.config.paths import BundlePath, CachePath, KeyText, SecretPath, StatePath
 from edge.detect.smoothing import SmoothingConfig
 from edge.errors import blamed_on
-from edge.section import Section, as_tuple
+from edge.section import MB, Section, as_tuple
 
 __all__ = [
-    "MB",
     "ClipsConfig",
     "Credentials",
     "DeviceConfig",
@@ -28,8 +27,6 @@ __all__ = [
     "MqttConfig",
     "StoreConfig",
 ]
-
-MB = 1_000_000
 
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]  # of one level of a topic
