@@ -12,8 +12,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from edge.errors import ConfigError
 
-__all__ = ["Seconds", "Section", "as_tuple", "section_of_options"]
+__all__ = ["MB", "Seconds", "Section", "as_tuple", "section_of_options"]
 
+MB = 1_000_000  # bytes
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
 
 

@@ -56,7 +56,7 @@ MAY_IMPORT: dict[str, dict[str, str]] = {
         "heads": "bundle config errors files models rate_limited_log section threads",
         "recorder": (
             "backoff bundle clock config detect errors files heads models mqtt notify provenance "
-            "rate_limited_log sources store threads types wire"
+            "rate_limited_log section sources store threads types wire"
         ),
         "replay": (
             "bundle clock config detect errors extras files models provenance section sources "

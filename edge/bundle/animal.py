@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edge.bundle.layer import LARGEST_WEIGHT
 from edge.bundle.mapping import from_mapping, keys_of, list_of
 from edge.bundle.products import chosen, greatest
 from edge.bundle.unit import at_length_1
@@ -25,7 +26,6 @@ __all__ = ["FEATURES", "AnimalRule", "features_of"]
 Array = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 LOWEST, HIGHEST = -20.0, 15.0  # of logits: beyond it, all are as sure
-LARGEST = 1e6  # of a weight
 MOST_DIMENSIONS = 20_000
 
 
@@ -98,8 +98,8 @@ class AnimalRule:
         if not self.weights and not self.embedding:
             raise SpecError("weights: there are none")
         for value in (*self.weights.values(), *self.embedding, self.bias):
-            if not abs(value) <= LARGEST:  # so that NaN is refused, too
-                raise SpecError(f"{value} is not a finite number up to {LARGEST:g}")
+            if not abs(value) <= LARGEST_WEIGHT:  # so that NaN is refused, too
+                raise SpecError(f"{value} is not a finite number up to {LARGEST_WEIGHT:g}")
         if not 0 < self.threshold < 1:
             raise SpecError(f"threshold: {self.threshold} is not above 0 and below 1")
 

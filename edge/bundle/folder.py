@@ -43,7 +43,7 @@ def content_of(file: Path, *, most_bytes: int) -> bytes:
     except (FileNotFoundError, NotADirectoryError) as exc:
         raise FileNotFoundError(exc.errno, exc.strerror, str(file)) from exc
     except OSError as exc:
-        if file.is_symlink():
+        if os.path.islink(file):  # unlike a path's own method, this never raises
             raise BundleError(f"{file}: is a link, not a file", suggestion=COPY_AGAIN) from exc
         raise BundleError(f"{file}: cannot be read ({exc.strerror or exc})") from exc
     if found.st_size > most_bytes or len(content) > most_bytes:

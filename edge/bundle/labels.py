@@ -14,6 +14,7 @@ __all__ = [
     "LABEL_KINDS",
     "LONGEST_LABEL",
     "LONGEST_NAME",
+    "UNKNOWN",
     "Label",
     "LabelKind",
     "check_label",
@@ -26,7 +27,7 @@ LabelKind = Literal["animal", "human", "machine", "weather", "other"]
 LABEL_KINDS: tuple[LabelKind, ...] = get_args(LabelKind)
 
 LONGEST_LABEL = 80  # characters
-RESERVED = "unknown"
+UNKNOWN = "unknown"  # the word for what has no label
 LONGEST_FILE_NAME = 255  # bytes of UTF-8: a label names a folder of clips
 LONGEST_NAME = 200  # characters of what is only shown
 # Of letters those without case, too: most scripts have no other.
@@ -103,7 +104,7 @@ def check_label(label: object) -> str:
             f"the label {shown(label)} has the character {strange[0]!a}: only lower-case letters, "
             "digits and _ may be there"
         )
-    if label == RESERVED:
+    if label == UNKNOWN:
         raise SpecError(f"the label {shown(label)} is kept for what has none")
     if not unicodedata.is_normalized("NFC", label):
         raise SpecError(f"the label {shown(label)} is not in Unicode's form NFC")

@@ -10,9 +10,11 @@ from numpy.typing import NDArray
 
 from edge.bundle.products import product
 
-__all__ = ["Layer", "rounded"]
+__all__ = ["LARGEST_WEIGHT", "Layer", "rounded"]
 
 Array = NDArray[np.float32]
+
+LARGEST_WEIGHT = 1e6  # of any that is fitted: more is damage
 
 
 def rounded(array: NDArray[Any]) -> Array:

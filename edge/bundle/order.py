@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from edge.bundle.mapping import LARGEST_NUMBER
 from edge.bundle.packed import LARGEST_HEAD_BYTES
 from edge.bundle.signature import PublicKey, Signature, signature_in
 from edge.bundle.signing import signature_of
@@ -35,7 +36,6 @@ __all__ = [
 DOMAIN = b"edge-monitor order to use a head, version 1\n"
 LARGEST_ORDER_BYTES = 4_000
 PART_BYTES = 60_000  # of a packed head in one message: recorders read none above 65,536 bytes
-LARGEST_NUMBER = 1 << 53  # every reader of JSON has these numbers exactly
 FORMAT = 2
 WITHOUT_END = 1  # the format before: orders without an end, of which none is taken any more
 LATEST_S = 253_370_764_800  # the year 9999

@@ -17,6 +17,7 @@ from edge.errors import BundleError
 __all__ = ["SHIPPED", "bundle_folders", "named_bundle", "trunk_and_folder"]
 
 NAME = re.compile(r"[a-z0-9][a-z0-9_.+-]{0,63}")
+HERE = Path()
 SHIPPED = Path(__file__).parents[1] / "models"  # with the program
 
 
@@ -30,18 +31,20 @@ def bundle_folders(environ: Mapping[str, str] = os.environ) -> list[Path]:
     return folders
 
 
-def named_bundle(given: Path | str, environ: Mapping[str, str] = os.environ) -> Path:
+def named_bundle(
+    given: Path | str, environ: Mapping[str, str] = os.environ, *, beside: Path = HERE
+) -> Path:
     """Return the bundle `given` with folders in the place of names.
 
-    It stays one word, `TRUNK+HEAD`, where it is two. Raises `BundleError`, which names the folders,
-    for a name that none of them has.
+    A relative path is below the folder `beside`. It stays one word, `TRUNK+HEAD`, where it is two.
+    Raises `BundleError`, which names the folders, for a name that none of them has.
     """
     path = Path(given)
-    if _found(path, environ) is None:
-        parts = _split(path, lambda part: _found(part, environ) is not None)
+    if _found(path, environ, beside) is None:
+        parts = _split(path, lambda part: _found(part, environ, beside) is not None)
         if parts is not None:
-            return Path("+".join(str(named_bundle(part, environ)) for part in parts))
-    return _named(path, environ)
+            return Path("+".join(str(named_bundle(part, environ, beside=beside)) for part in parts))
+    return _named(path, environ, beside)
 
 
 def trunk_and_folder(given: Path | str) -> tuple[Path | None, Path]:
@@ -63,10 +66,10 @@ def _split(path: Path, is_one: Callable[[Path], bool]) -> tuple[Path, Path] | No
     return max(pairs, key=lambda pair: found[pair]) if any(found.values()) else None
 
 
-def _named(path: Path, environ: Mapping[str, str]) -> Path:
-    found = _found(path, environ)
+def _named(path: Path, environ: Mapping[str, str], beside: Path) -> Path:
+    found = _found(path, environ, beside)
     if found is not None or not _is_name(path):
-        return found or path
+        return found or beside / path
     looked = ", ".join(map(str, bundle_folders(environ)))
     raise BundleError(
         f"{path}: there is no such folder, and no bundle of this name in {looked}",
@@ -74,30 +77,20 @@ def _named(path: Path, environ: Mapping[str, str]) -> Path:
     )
 
 
-def _found(path: Path, environ: Mapping[str, str]) -> Path | None:
+def _found(path: Path, environ: Mapping[str, str], beside: Path) -> Path | None:
     """Return the folder that a path or a name leads to, None where there is none."""
-    if _is_there(path):
-        return path
+    if os.path.exists(beside / path):  # False, too, for a name too long for the file system
+        return beside / path
     if not _is_name(path):
         return None
     folders = bundle_folders(environ)
     places = [SHIPPED / path] if path.name == "default" else [folder / path for folder in folders]
-    return next((place for place in places if place.is_dir()), None)
+    return next((place for place in places if os.path.isdir(place)), None)
 
 
 def _is_name(path: Path) -> bool:
     return len(path.parts) == 1 and NAME.fullmatch(path.name) is not None
 
 
-def _is_there(path: Path) -> bool:
-    try:
-        return path.exists()
-    except OSError:  # a name too long for the file system
-        return False
-
-
 def _is_bundle(path: Path) -> bool:
-    try:
-        return (path / MANIFEST).exists()
-    except OSError:
-        return False
+    return os.path.exists(path / MANIFEST)

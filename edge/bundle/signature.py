@@ -22,6 +22,7 @@ __all__ = [
     "DOMAIN",
     "PublicKey",
     "Signature",
+    "is_key",
     "key_content",
     "public_key",
     "read_signature",
@@ -73,6 +74,11 @@ class Signature:
     def as_json(self) -> str:
         """Return the content of manifest.sig."""
         return json.dumps(self.as_mapping(), indent=1) + "\n"
+
+
+def is_key(text: str) -> bool:
+    """Return whether `text` is a public key as base64, and not the name of a file."""
+    return _decoded(text, KEY_BYTES) is not None
 
 
 def public_key(text: str) -> PublicKey:

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.bundle.layer import Layer, rounded
+from edge.bundle.layer import LARGEST_WEIGHT, Layer, rounded
 from edge.bundle.products import greatest, product
 from edge.bundle.unit import at_length_1
 from edge.errors import SpecError, shown
@@ -26,7 +26,6 @@ Array = NDArray[np.float32]
 Ints = NDArray[np.int64]
 BOUND = 12.0  # of a trunk's logits: beyond it, all are as sure
 LACKING = -6.0  # stands for the trunk's logit of a label that it does not have
-LARGEST = 1e6  # of a weight
 NONE = np.zeros(0, np.int64)
 LAYERS = ("metric", "hidden")
 
@@ -213,8 +212,8 @@ def _layer(name: str, arrays: Mapping[str, NDArray[Any]], dimensions: int) -> La
 
 def _check_numbers(name: str, array: NDArray[Any]) -> None:
     sizes = np.abs(array, dtype=np.float64) if array.dtype.kind == "f" else np.full(1, np.nan)
-    if not (sizes <= LARGEST).all():
-        raise SpecError(f"array '{name}' is not of finite numbers up to {LARGEST:g}")
+    if not (sizes <= LARGEST_WEIGHT).all():
+        raise SpecError(f"array '{name}' is not of finite numbers up to {LARGEST_WEIGHT:g}")
 
 
 def _halved(array: Array) -> NDArray[np.floating]:

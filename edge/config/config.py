@@ -18,6 +18,7 @@ from pydantic import ValidationError
 from edge.config.faults import faults_of
 from edge.config.heads import HeadsConfig
 from edge.config.notify import NotifyConfig
+from edge.config.paths import folders_of
 from edge.config.sections import (
     ClipsConfig,
     Credentials,
@@ -141,23 +142,22 @@ def load_config(
 ) -> Config:
     """Read `path`, but for the sections in `without`; None: defaults only.
 
-    Raises `FaultyConfigError` with every fault. Relative paths of store, clips and heads are below
-    $STATE_DIRECTORY, of engines below $CACHE_DIRECTORY, of secrets below $CREDENTIALS_DIRECTORY, as
-    systemd sets them; else below the working directory.
+    Raises `FaultyConfigError` with every fault. Relative paths are as `edge.config.paths` says.
     """
     content = read_yaml(path) if path is not None else {}
-    # A section with nothing below it, all keys commented out, is an empty one.
-    content = {
+    # A section with nothing below it, all keys commented out, is an empty one, and so is one that
+    # is not there: its defaults have paths, too.
+    given = {
         key: {} if value is None and key in Config.model_fields else value
         for key, value in content.items()
         if key not in without
     }
+    sections = {**{key: {} for key in Config.model_fields}, **given}
     try:
-        config = Config.model_validate(content)
+        return Config.model_validate(sections, context=folders_of(path, environ))
     except ValidationError as exc:
         # Not with pydantic's own text, which would show values again.
         raise FaultyConfigError(str(path), faults_of(exc, Config)) from None
-    return _placed(config, environ)
 
 
 def _readable(path: Path) -> bool:
@@ -165,22 +165,3 @@ def _readable(path: Path) -> bool:
         return path.is_file() and os.access(path, os.R_OK)
     except OSError:  # a name too long for the file system
         return False
-
-
-def _placed(config: Config, environ: Mapping[str, str]) -> Config:
-    state = Path(environ.get("STATE_DIRECTORY", "").partition(":")[0])
-    cache = Path(environ.get("CACHE_DIRECTORY", "").partition(":")[0])
-    secrets = Path(environ.get("CREDENTIALS_DIRECTORY", ""))
-    mqtt = {key: secrets / path for key, path in config.mqtt.files.items()}
-    services = config.notify.services_file
-    notify = {} if services is None else {"services_file": secrets / services}
-    return config.model_copy(
-        update={
-            "model": config.model.model_copy(update={"engines": cache / config.model.engines}),
-            "store": config.store.model_copy(update={"path": state / config.store.path}),
-            "heads": config.heads.model_copy(update={"kept": state / config.heads.kept}),
-            "clips": config.clips.model_copy(update={"folder": state / config.clips.folder}),
-            "mqtt": config.mqtt.model_copy(update=mqtt),
-            "notify": config.notify.model_copy(update=notify),
-        }
-    )

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from edge.config.sections import FilePath
+from edge.config.paths import FilePath, StatePath
 from edge.section import Section
 
 __all__ = ["HeadsConfig"]
@@ -25,7 +25,7 @@ class HeadsConfig(Section):
     folder: FilePath | None = None
     url: Annotated[str, Field(pattern=r"^https://[!-~]{1,1000}$")] | None = None
     every_s: Annotated[float, Field(ge=1, le=86_400)] = 600.0
-    kept: FilePath = Path("heads")
+    kept: StatePath = Field(default=Path("heads"), validate_default=True)
 
     @property
     def wanted(self) -> bool:

@@ -6,9 +6,9 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
+from edge.config.paths import SecretPath
 from edge.config.quiet import QuietTime, parse_quiet
-from edge.config.sections import MB, FilePath
-from edge.section import Section, as_tuple
+from edge.section import MB, Section, as_tuple
 
 __all__ = ["NotifyConfig"]
 
@@ -33,7 +33,7 @@ class NotifyConfig(Section):
     is told when that is over. A fault must last for `after_s`.
     """
 
-    services_file: FilePath | None = None
+    services_file: SecretPath | None = None
     first_ever: bool = True
     first_today: bool | SpeciesNames = False
     species: SpeciesNames = ()

@@ -12,12 +12,12 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 
 from edge.bundle.labels import LabelKind
 from edge.bundle.signature import PublicKey, public_key
+from edge.config.paths import BundlePath, CachePath, KeyText, SecretPath, StatePath
 from edge.detect.smoothing import SmoothingConfig
 from edge.errors import blamed_on
-from edge.section import Section, as_tuple
+from edge.section import MB, Section, as_tuple
 
 __all__ = [
-    "MB",
     "ClipsConfig",
     "Credentials",
     "DeviceConfig",
@@ -28,18 +28,7 @@ __all__ = [
     "StoreConfig",
 ]
 
-MB = 1_000_000
 
-
-def _path(value: object) -> object:
-    """Make text a path: YAML has none, and strict pydantic takes nothing else."""
-    if isinstance(value, str) and not (value and value.isprintable()):
-        # NUL, half a character, line breaks: nothing can be opened by it, or shown.
-        raise ValueError("is not a path")
-    return Path(value) if isinstance(value, str) else value
-
-
-FilePath = Annotated[Path, BeforeValidator(_path)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]  # of one level of a topic
 Port = Annotated[int, Field(ge=1, le=65_535)]
 
@@ -59,22 +48,20 @@ class ModelConfig(SmoothingConfig):
     `precision` a label gives events from the score on that keeps it, which the bundle knows.
     """
 
-    bundle: FilePath | None = None
+    bundle: BundlePath | None = None
     bundles: (
         Annotated[
-            tuple[FilePath, ...], BeforeValidator(as_tuple), Field(min_length=1, max_length=16)
+            tuple[BundlePath, ...], BeforeValidator(as_tuple), Field(min_length=1, max_length=16)
         ]
         | None
     ) = None
     hop_s: Annotated[float, Field(gt=0, le=60)] = 1.0
     backend: Literal["auto", "tensorrt", "cuda", "cpu"] = "auto"
-    engines: FilePath = Path("engines")
+    engines: CachePath = Field(default=Path("engines"), validate_default=True)
     precision: Annotated[float, Field(gt=0, lt=1)] | None = None
     trusted_keys: (
         Annotated[
-            tuple[Annotated[str, Field(min_length=1, max_length=4096)], ...],
-            BeforeValidator(as_tuple),
-            Field(min_length=1, max_length=16),
+            tuple[KeyText, ...], BeforeValidator(as_tuple), Field(min_length=1, max_length=16)
         ]
         | None
     ) = None
@@ -116,7 +103,7 @@ class EventsConfig(Section):
 class StoreConfig(Section):
     """The local database; bounds in MB of 10^6 bytes."""
 
-    path: FilePath = Path("edge.db")
+    path: StatePath = Field(default=Path("edge.db"), validate_default=True)
     outbox_mb: Annotated[float, Field(ge=0.1, le=100_000)] = 64.0
     history_mb: Annotated[float, Field(ge=0.1, le=1_000_000)] = 1024.0
     ballast_mb: Annotated[float, Field(ge=0, le=100_000)] = 16.0
@@ -141,7 +128,7 @@ class ClipsConfig(Section):
     """Audio kept of detections; the folder's budget and the disk's reserve in MB of 10^6 bytes."""
 
     enabled: bool = True
-    folder: FilePath = Path("clips")
+    folder: StatePath = Field(default=Path("clips"), validate_default=True)
     budget_mb: Annotated[float, Field(ge=0, le=10_000_000)] = 4096.0
     reserve_mb: Annotated[float, Field(ge=0, le=10_000_000)] = 512.0
     padding_s: Annotated[float, Field(ge=0, le=30)] = 2.0
@@ -177,11 +164,11 @@ class MqttConfig(Section):
     port: Port = 1883
     protocol: Literal[5, 311] = 5
     tls: bool = False
-    ca_file: FilePath | None = None
-    cert_file: FilePath | None = None
-    key_file: FilePath | None = None
-    username_file: FilePath | None = None
-    password_file: FilePath | None = None
+    ca_file: SecretPath | None = None
+    cert_file: SecretPath | None = None
+    key_file: SecretPath | None = None
+    username_file: SecretPath | None = None
+    password_file: SecretPath | None = None
     topic_prefix: Annotated[
         str, Field(pattern=r"^[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*$", max_length=200)
     ] = "edge"

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from edge.config.sections import MqttConfig
-from edge.mqtt.heads import HeadListener
+from edge.mqtt.heads import DEAF_S, HeadListener
 from edge.mqtt.homeassistant import discovery
 from edge.mqtt.pace import Pace
 from edge.mqtt.session import Session
@@ -21,7 +21,6 @@ __all__ = ["Announcer"]
 
 EVERY_S = 1.0  # whoever shouts that Home Assistant was born is not answered more often than this
 HEADS_PER_S, HEADS_AT_ONCE = 0.1, 20
-DEAF_S = 3600.0  # after a flood on the topic of its birth, that is not listened to for so long
 
 
 class Announcer:

@@ -14,9 +14,9 @@ from typing import Any, Protocol
 from edge.bundle.order import LARGEST_ORDER_BYTES, PART_BYTES, Order
 from edge.mqtt.session import Session
 
-__all__ = ["HeadInbox", "HeadListener", "order_topic", "part_topic"]
+__all__ = ["DEAF_S", "HeadInbox", "HeadListener", "order_topic", "part_topic"]
 
-DEAF_S = 3600.0  # after a flood, nothing is listened to for so long
+DEAF_S = 3600.0  # after a flood on a topic, that is not listened to for so long
 ASK_AGAIN_S = 60.0  # for parts that have not come
 LONGEST_S = 3600.0  # for parts that were not what was ordered, again and again
 

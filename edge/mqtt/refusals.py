@@ -21,7 +21,7 @@ __all__ = ["Message", "Refusals"]
 FIRST_S = 60.0  # what the broker does not want is offered again after so long
 LONGEST_S = 3600.0
 CAREFUL = 30  # messages that go one at a time: announcements, and all that were on their way
-HANGUPS = 3  # a broker that is only restarting does not hang up on the same message so often
+HANGUPS = 3  # a broker that is only restarting does not hang up on the same thing so often
 IN_A_ROW = 50  # refusals without a message that was taken: it is not the messages
 MOST_REMEMBERED = 10_000
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+from edge.mqtt.refusals import HANGUPS
 from edge.mqtt.session import Session
 
 __all__ = ["Retaining"]
-
-HANGUPS = 3  # a broker that is only restarting does not hang up so often
 
 
 class Retaining:

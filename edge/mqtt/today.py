@@ -12,12 +12,11 @@ from typing import Any
 
 from edge.errors import StoreError
 from edge.store.dating import time_of
+from edge.store.history import AT_ONCE, BEYOND
 from edge.store.store import Store
 
 __all__ = ["Today"]
 
-AT_ONCE = 500  # rows of the history that are read in one transaction
-BEYOND = 1 << 62  # above every number of a row
 SHOWN = ("label", "common_name", "scientific_name", "score", "start_utc")
 
 

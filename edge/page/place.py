@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Place", "Shown", "parse_since", "place_of"]
 
-INSTALLED = Path("/etc/edge-monitor/edge.yaml")
-STATE = "/var/lib/edge-monitor"
 UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
@@ -61,6 +59,7 @@ def place_of(file: Path | None) -> Place:
     Raises `ConfigError`.
     """
     from edge.config.config import load_config
+    from edge.config.paths import INSTALLED, STATE
 
     environ = dict(os.environ)
     if file is None and INSTALLED.is_file():

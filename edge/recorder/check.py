@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edge.config.config import Config, load_config
-from edge.config.sections import MB
 from edge.detect.privacy import Privacy
 from edge.errors import ConfigError, DeliveryError, Fault, FaultyConfigError, UserError, blamed_on
 from edge.heads.configured import trusted_keys
@@ -18,6 +17,7 @@ from edge.recorder.check_places import page, store_file
 from edge.recorder.disk_room import room_on_the_disks
 from edge.recorder.plan import RecorderPlan, make_plan, sound_memory
 from edge.recorder.store_place import has_folder
+from edge.section import MB
 from edge.sources.audioconfig import SHORTEST_BUFFER_S
 from edge.sources.device import choose_device
 from edge.sources.memory import SoundMemory

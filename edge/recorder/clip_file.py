@@ -18,6 +18,7 @@ from edge.clock import Clock, rfc3339
 from edge.errors import one_line
 from edge.provenance import Provenance
 from edge.recorder.recent_audio import Excerpt
+from edge.sources.metadata import APPLICATION
 from edge.types import Detection
 
 __all__ = ["Content", "Form", "encode", "form_for", "guano"]
@@ -27,7 +28,6 @@ Form = Literal["flac", "wav"]
 FLAC_MOST_HZ = 655_350
 PCM, CHANNELS = 1, 1
 PCM_BYTES = 2
-APPLICATION = 2  # type of a FLAC metadata block
 STREAMINFO_END = 4 + 4 + 34  # of the marker, and of the first block with its header
 
 

@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from edge.bundle.labels import UNKNOWN
 from edge.clock import Clock
 from edge.config.sections import ClipsConfig
 from edge.files import make_folder, replacing
@@ -21,7 +22,6 @@ from edge.types import Detection, Score
 
 __all__ = ["ClipFolder", "ClipWriter"]
 
-UNKNOWN = "unknown"
 log = logging.getLogger(__name__)
 
 

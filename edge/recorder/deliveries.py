@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
+from contextlib import ExitStack
 from importlib.metadata import PackageNotFoundError, version
 from typing import Protocol
 
@@ -18,7 +18,7 @@ from edge.store.store import Store
 from edge.threads import Died
 from edge.wire import info_payload
 
-__all__ = ["Deliveries", "Delivery", "deliveries", "program_version", "start", "started"]
+__all__ = ["Deliveries", "Delivery", "deliveries", "program_version", "start"]
 
 log = logging.getLogger(__name__)
 
@@ -83,14 +83,6 @@ def deliveries(
         unanswered_s=unanswered_s,
     )
     return [sink.let_heads_come(heads) if heads is not None and config.heads.broker else sink]
-
-
-@contextmanager
-def started(chosen: list[Delivery]) -> Iterator[ExitStack]:
-    """Start deliveries, and end what is in the stack by then."""
-    with ExitStack() as running:
-        start(chosen, running)
-        yield running
 
 
 def start(chosen: list[Delivery], running: ExitStack) -> None:

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edge.config.config import Config
-from edge.config.sections import MB
 from edge.errors import ConfigError
+from edge.section import MB
 
 __all__ = ["room_on_the_disks"]
 

@@ -24,12 +24,33 @@ from edge.config.sections import MetricsConfig
 from edge.rate_limited_log import RateLimitedLog
 from edge.threads import Died, WatchedThread
 
-__all__ = ["MetricsServer", "listen"]
+__all__ = ["MetricsPage", "MetricsServer", "listen"]
 
 IDLE_S = 5.0  # a client that says nothing for so long is hung up on
 WHOLE_S = 30.0  # and one that is not done after so long, however little it says
 MOST_CLIENTS = 8  # at once, each with a thread; the oldest gives way to a new one
 log = logging.getLogger(__name__)
+
+
+class MetricsPage:
+    """The page, where the configuration wants it and nowhere else. The main thread's."""
+
+    def __init__(self, registry: CollectorRegistry, *, died: Died) -> None:
+        self._registry = registry
+        self._died = died
+        self._server: MetricsServer | None = None
+
+    def show(self, config: MetricsConfig) -> None:
+        """Answer as `config` says, in place of what was before."""
+        self.close()
+        if config.enabled:
+            self._server = MetricsServer(self._registry, config, died=self._died)
+
+    def close(self) -> None:
+        """Stop answering."""
+        if self._server is not None:
+            self._server.close()
+            self._server = None
 
 
 class MetricsServer:

@@ -8,23 +8,17 @@ that bring heads put them into `inbox`.
 from __future__ import annotations
 
 import logging
-import threading
-from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
-from functools import partial
 from pathlib import Path
 
-from edge.bundle import load_bundle
-from edge.bundle.bundle import SIGNATURE
-from edge.bundle.order import REFUSALS, Order
-from edge.bundle.signature import read_signature, refuse_foreign
-from edge.bundle.verified import manifest_content
 from edge.config.config import Config
-from edge.errors import BundleError, HeadRefusedError, UserError
+from edge.errors import UserError
+from edge.heads.checking import check_head, check_network
 from edge.heads.configured import ConfiguredBundle, configured_bundle, trusted_keys
 from edge.heads.holding import OrderClock, system_time
 from edge.heads.inbox import Inbox, SentHead
+from edge.heads.record import HeadRecord
 from edge.heads.refusals import refusal_of
 from edge.heads.shelf import shelf_of
 from edge.heads.state import LastOrder, Trial
@@ -37,7 +31,6 @@ from edge.store.store import Store
 __all__ = ["SentHeads"]
 
 PlanOf = Callable[[Config], RecorderPlan]
-MOST_TRIES = 3  # a power cut may be why one has ended
 log = logging.getLogger(__name__)
 
 
@@ -55,19 +48,27 @@ class SentHeads:
         clock: OrderClock = system_time,
     ) -> None:
         self.rules = rules or TrialRules()
-        self.counts: Counter[str] = Counter(dict.fromkeys(("taken", "went_back", *REFUSALS), 0))
-        self._counting = threading.Lock()
         self.inbox: Inbox | None = None
-        self._config, self._plan_of, self._boot_id = config, plan_of, boot_id
+        self._config = config
+        self._plan_of = plan_of
+        self._boot_id = boot_id
         self._watch: TrialWatch | None = None
-        self._trusted, self._shelf = trusted_keys(config), shelf_of(config)
+        self._trusted = trusted_keys(config)
+        self._shelf = shelf_of(config)
+        self._record = HeadRecord(self._shelf)
         if config.heads.wanted:
-            inbox = partial(Inbox, trusted=self._trusted, clock=clock)
-            self.inbox = inbox(device=config.device_id(), wake=wake, refused=self._count)
+            self.inbox = self._record.inbox = Inbox(
+                device=config.device_id(),
+                trusted=self._trusted,
+                wake=wake,
+                refused=self._record.count,
+                clock=clock,
+            )
 
-    def _count(self, outcome: str) -> None:
-        with self._counting:  # threads that bring heads count, too
-            self.counts[outcome] += 1
+    @property
+    def counts(self) -> Mapping[str, int]:
+        """How many heads were taken, left again, or refused for which reason."""
+        return self._record.counts
 
     def first_plan(self) -> RecorderPlan:
         """Return what to begin with; a head whose trial has ended badly meanwhile is left."""
@@ -76,7 +77,10 @@ class SentHeads:
             self._shelf.remove_others()
         if self.inbox is not None and trial is not None:
             found = start_of_trial(trial, boot_id=self._boot_id, rules=self.rules)
-            self._leave(found) if isinstance(found, TrialEnd) else self._note(trial=found)
+            if isinstance(found, TrialEnd):
+                self._record.leave(found)
+            else:
+                self._record.note(trial=found)
         return self.plan(self._config)
 
     def plan(self, config: Config) -> RecorderPlan:
@@ -92,24 +96,19 @@ class SentHeads:
         if configured is None or configured.digest != self._shelf.state.configured:
             plan = self._plan_of(config)
             if self._shelf.state.chosen:
-                self._leave_for_configured()
+                self._record.leave_for_configured()
         else:
             plan = self._plan_with_head(config, configured)
         if self._shelf.state.trial is None:
             self._watch = None
         self._config, self._trusted = config, trusted
         self.inbox.believe(trusted, device=config.device_id())
-        self._tell()
+        self._record.tell()
         return plan
 
-    def _leave_for_configured(self) -> None:
-        state, text = self._shelf.state, "another bundle is configured than the head was sent to"
-        log.warning("the head that was sent is not used: %s", text)
-        last = LastOrder.of(state.number, state.chosen, "left", "configured", text)
-        self._note(chosen="", before="", trial=None, configured="", last=last)
-
     def _plan_with_head(self, config: Config, configured: ConfiguredBundle) -> RecorderPlan:
-        state, reasons = self._shelf.state, []
+        state = self._shelf.state
+        reasons = []
         for head in filter(None, (state.chosen, state.before)):
             try:
                 plan = self._plan_of(configured.with_head(config, self._shelf.place(head)))
@@ -119,7 +118,7 @@ class SentHeads:
         else:
             plan = self._plan_of(config)  # where that fails too, it was no head's fault
         for reason in reasons:
-            self._leave(TrialEnd(reason="unusable", text=reason))
+            self._record.leave(TrialEnd(reason="unusable", text=reason))
         return plan
 
     def take(self, *, store: Store, now: datetime) -> RecorderPlan | None:
@@ -132,34 +131,25 @@ class SentHeads:
         if sent is None or sent.order.number <= self._shelf.state.number:
             return None
         try:
-            self._count_try(sent.order)
+            self._record.count_try(sent.order)
             return self._taken(sent, lambda: most_events(store, now, self.rules))
         except Exception as exc:  # also an error of ours, that a stranger's head may have found
-            self._refuse(sent.order, refusal_of(exc))
+            self._record.refuse(sent.order, refusal_of(exc))
             return None
-
-    def _count_try(self, order: Order) -> None:
-        """Count how often a head is tried: one may end the program before it can be refused."""
-        state = self._shelf.state
-        tries = state.tries + 1 if state.trying == order.number else 1
-        if tries > MOST_TRIES:
-            text = f"{MOST_TRIES} times the recorder has ended while it tried this head"
-            raise HeadRefusedError("self_test", text)
-        self._shelf.note(trying=order.number, tries=tries)
 
     def _taken(self, sent: SentHead, most_events: Callable[[], int | None]) -> RecorderPlan | None:
         order, shelf, state = sent.order, self._shelf, self._shelf.state
-        configured = configured_bundle(self._config)
-        if configured is None or order.trunk != configured.network:
-            here = "several bundles judge" if configured is None else configured.network[:12]
-            text = f"the head is for the network {order.trunk[:12]}, and here it is {here}"
-            raise HeadRefusedError("other_trunk", text)
-        shelf.put(order.head, sent.packed, lambda place: self._check(place, order, configured))
+        configured = check_network(order, configured_bundle(self._config))
+
+        def check(folder: Path) -> None:
+            check_head(folder, order, configured, trusted=self._trusted)
+
+        shelf.put(order.head, sent.packed, check)
         plan = self._plan_of(configured.with_head(self._config, shelf.place(order.head)))
         same = state.configured == configured.digest
         last = LastOrder.of(order.number, order.head, "taken")
         if same and state.chosen == order.head:
-            self._note(number=order.number, last=last)
+            self._record.note(number=order.number, last=last)
             return None
         shelf.note(  # raises: a head is not used before it is on the disk
             number=order.number,
@@ -169,22 +159,11 @@ class SentHeads:
             trial=Trial(boot_id=self._boot_id, most_events=most_events()),
             last=last,
         )
-        self._tell()
-        self._count("taken")
+        self._record.tell()
+        self._record.count("taken")
         log.info("head %s was sent and has proved itself; its trial begins", order.head[:12])
         shelf.remove_others()
         return plan
-
-    def _check(self, place: Path, order: Order, configured: ConfiguredBundle) -> None:
-        """Raise unless the folder holds the head of the order, signed by whom this one trusts."""
-        content = manifest_content(place)
-        try:
-            refuse_foreign(place, content, read_signature(place / SIGNATURE), self._trusted)
-        except BundleError as exc:
-            raise HeadRefusedError("signature", exc.fault.reason) from exc
-        head = load_bundle(f"{configured.trunk}+{place}", trusted=self._trusted)
-        if head.digest != order.head:
-            raise HeadRefusedError("damaged", f"the order is for another head than {head.digest}")
 
     def begin_trial(self, metrics: Metrics) -> None:
         """Watch the head in use from now on, where it is on trial."""
@@ -198,53 +177,19 @@ class SentHeads:
         if end is None:
             return None
         self._watch = None
-        state = self._shelf.state
-        if not end.proven:
-            self._leave(end)
-            return self.plan(self._config)
-        last = LastOrder.of(state.number, state.chosen, "proven", text=end.text)
-        log.info("head %s has passed its trial: %s", state.chosen[:12], end.text)
-        self._note(trial=None, last=last)
-        return None
+        if end.proven:
+            self._record.proven(end)
+            return None
+        self._record.leave(end)
+        return self.plan(self._config)
 
     def stopped(self) -> None:
         """Note that the program was asked to end, so that its end is not taken for a crash."""
         trial = self._shelf.state.trial
         if self.inbox is not None and trial is not None:
-            self._note(trial=trial.model_copy(update={"stopped": True}))
+            self._record.note(trial=trial.model_copy(update={"stopped": True}))
 
     def ended(self, kind: object, exc: BaseException | None, trace: object) -> None:
         """Take the end of the program for no crash where a person has to mend something."""
         if isinstance(exc, UserError):
             self.stopped()
-
-    def _leave(self, end: TrialEnd) -> None:
-        """Go back to the head before, or to what is configured."""
-        state, before = self._shelf.state, self._shelf.state.before
-        last = LastOrder.of(state.number, state.chosen, "went_back", end.reason, end.text)
-        to = f"head {before[:12]}" if before else "the configured bundle"
-        log.error("going back from head %s to %s: %s", state.chosen[:12], to, end.text)
-        self._note(chosen=before, before="", trial=None, last=last)
-        self._count("went_back")
-
-    def _refuse(self, order: Order, refusal: HeadRefusedError) -> None:
-        assert self.inbox is not None
-        self.inbox.refuse(refusal, order=order, about=str(order))
-        if refusal.word == "storage":  # that may go well another time
-            self._note(trying=0, tries=0)
-            return
-        last = LastOrder.of(order.number, order.head, "refused", refusal.word, str(refusal))
-        self._note(number=order.number, last=last)
-
-    def _note(self, **changes: object) -> None:
-        """Remember and tell; where the disk takes nothing, until the next start."""
-        try:
-            self._shelf.note(**changes)
-        except OSError as exc:
-            log.error("%s: %s; this is forgotten at the next start", exc.filename, exc.strerror)
-            self._shelf.state = self._shelf.state.model_copy(update=changes)
-        self._tell()
-
-    def _tell(self) -> None:
-        if self.inbox is not None:
-            self.inbox.dealt_with(self._shelf.state.number, self._shelf.state.said())

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from edge.errors import AudioError
-from edge.section import Section
+from edge.section import MB, Section
 from edge.sources.device import MOST_CHANNELS, Device, Format
 from edge.sources.memory import SoundMemory
 
@@ -16,7 +16,6 @@ __all__ = ["SHORTEST_BUFFER_S", "AudioConfig", "formats"]
 
 USUAL_CHANNELS = (1, 2, 4, 8, 16, 32, 64)
 USUAL_RATES_HZ = (48_000, 44_100)
-MB = 1_000_000
 SHORTEST_BUFFER_S = 10.0
 
 

@@ -9,15 +9,14 @@ from typing import Any
 from edge.clock import rfc3339
 from edge.errors import StoreError
 from edge.store.dating import time_of
+from edge.store.history import AT_ONCE, BEYOND
 from edge.store.store import Store
 
 __all__ = ["DayBefore", "day_before"]
 
 DAY = timedelta(days=1)
 HOUR = timedelta(hours=1)
-AT_ONCE = 500  # rows that are read in one transaction
 MOST = 100_000  # rows; a day with more events has enough of them
-BEYOND = 1 << 62  # above every number of a row
 HEARD = "SELECT coalesce(sum(heard_s), 0) FROM effort WHERE start_utc >= ? AND start_utc < ?"
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import Any
 
-from edge.bundle.labels import check_label
+from edge.bundle.labels import UNKNOWN, check_label
 from edge.clock import rfc3339
 from edge.errors import SpecError, one_line
 from edge.store.dating import UNDATABLE, time_of
@@ -22,7 +22,6 @@ from edge.types import Score
 
 __all__ = ["Question", "StoredEvent", "event_of", "find", "known_labels", "neighbours", "select"]
 
-UNKNOWN = "unknown"
 LATEST = "9999"
 
 

@@ -17,7 +17,7 @@ from edge.store.payloads import parsed
 from edge.store.vectors import in_levels
 from edge.types import Array
 
-__all__ = ["ADD_LEVEL", "History"]
+__all__ = ["ADD_LEVEL", "AT_ONCE", "BEYOND", "History"]
 
 log = logging.getLogger(__name__)
 
@@ -53,6 +53,8 @@ INSERT INTO levels (payload, boot_id, offset_us, synced) VALUES (?, ?, ?, ?)
 """
 # Two days of minutes: beside the bound of the history, since they are so few.
 KEEP_LEVELS = "DELETE FROM levels WHERE number <= (SELECT max(number) FROM levels) - 2880"
+AT_ONCE = 500  # rows that are read in one transaction
+BEYOND = 1 << 62  # above every number of a row
 # What a row takes beside its text: numbers, indexes and the room that a page of the file leaves.
 ROW_BYTES = 250
 # Rows; a bound that was lowered is reached over several writes, none of which takes long.

@@ -16,7 +16,6 @@ import contextlib
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Set
-from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -24,12 +23,11 @@ from edge.errors import StoreError
 from edge.store.connection import SharedConnection
 from edge.store.dating import Dating
 from edge.store.effort import EffortMinute
+from edge.store.entries import Entries
 from edge.store.history import History
 from edge.store.layout import LAYOUT
-from edge.store.ledger import forget_open
 from edge.store.listeners import Listeners
-from edge.store.outbox import AsideReason, Kind, Outbox, OutboxRow, tell_aside
-from edge.store.payloads import written
+from edge.store.outbox import AsideReason, Outbox, OutboxRow, tell_aside
 from edge.types import Array
 
 __all__ = ["Dating", "OutboxRow", "Store"]
@@ -57,12 +55,12 @@ class Store(contextlib.AbstractContextManager["Store"]):
     ) -> None:
         self.path = path
         self.sinks = sinks
-        self._monotonic = monotonic
         self._listeners = Listeners()
         self._redated = 0
         self._shared = self._db = SharedConnection(path, LAYOUT, ballast_bytes=ballast_bytes)
         self._outbox = Outbox(self._db, bound_bytes=outbox_bytes, run=uuid.uuid4().hex)
         self._history = History(self._db, bound_bytes=history_bytes)
+        self._entries = Entries(self._db, self._history, self._outbox, monotonic=monotonic)
         with contextlib.suppress(StoreError):  # a full disk; the next start does it
             orphans = self._write(lambda: self._outbox.adopt(sinks))
             tell_aside(path, orphans, "their sink is unknown")
@@ -109,15 +107,15 @@ class Store(contextlib.AbstractContextManager["Store"]):
         The same id and state again is not new, except for a later `update`, which takes the place
         of the one before. `network` is the digest of that which the embedding is of.
         """
-        key = f"{payload['id']}/{payload['state']}"
-        text = written(payload)
-        add = partial(self._history.add_detection, key, payload, text, dating=dating)
 
         def write() -> bool:
-            added = add(embedding=embedding, network=network)
-            if added:
-                self._queue("detection", key, text, dating)
-            return added
+            return self._entries.detection(
+                payload,
+                sinks=self.sinks,
+                dating=dating,
+                embedding=embedding,
+                network=network,
+            )
 
         return self._listeners.notify(self._write(write))
 
@@ -125,27 +123,19 @@ class Store(contextlib.AbstractContextManager["Store"]):
         self, minute: EffortMinute, payload: Mapping[str, Any], *, stream: str, dating: Dating
     ) -> bool:
         """Enter a minute of `stream` in place of its note, queue it; return whether it was new."""
-        key = f"{stream}/{minute.start_sample}"
-        text = written(payload)
 
         def write() -> bool:
-            forget_open(self._db, stream)
-            start_utc = payload["start_utc"]
-            added = self._history.add_minute(key, minute, start_utc=start_utc, dating=dating)
-            if added:
-                self._queue("effort", key, text, dating)
-            return added
+            return self._entries.minute(
+                minute, payload, sinks=self.sinks, stream=stream, dating=dating
+            )
 
         return self._listeners.notify(self._write(write))
 
     def record_health(self, payload: Mapping[str, Any], *, dating: Dating) -> None:
         """Keep and queue the state of the microphone; older ones stay, for its course."""
-        text = written(payload)
 
         def write() -> bool:
-            self._history.add_level(text, dating=dating)
-            self._queue("health", uuid.uuid4().hex, text, dating)
-            return True
+            return self._entries.level(payload, sinks=self.sinks, dating=dating)
 
         self._listeners.notify(self._write(write))
 
@@ -184,8 +174,13 @@ class Store(contextlib.AbstractContextManager["Store"]):
         Rows in `skip` are left out and, unless `unsynced`, those dated by a clock that was not set.
         Those that cannot be read are set aside.
         """
-        read = partial(self._outbox.pending, limit=limit, skip=skip, unsynced=unsynced, after=after)
-        rows, aside = self._write(lambda: read(sink))
+
+        def read() -> tuple[list[OutboxRow], int]:
+            return self._outbox.pending(
+                sink, limit=limit, skip=skip, unsynced=unsynced, after=after
+            )
+
+        rows, aside = self._write(read)
         tell_aside(self.path, aside, "they cannot be read")
         return rows
 
@@ -237,14 +232,11 @@ class Store(contextlib.AbstractContextManager["Store"]):
         self, number: int, *, newest_first: bool, limit: int
     ) -> list[tuple[int, dict[str, Any]]]:
         """See `History.begun`."""
-        read = partial(self._history.begun, number, newest_first=newest_first, limit=limit)
-        return self._shared.read(read)
 
-    def _queue(self, kind: Kind, key: str, text: str, dating: Dating) -> None:
-        for sink in self.sinks:
-            self._outbox.add(
-                sink, kind, key, text, dating=dating, stored_us=round(self._monotonic() * 1e6)
-            )
+        def read() -> list[tuple[int, dict[str, Any]]]:
+            return self._history.begun(number, newest_first=newest_first, limit=limit)
+
+        return self._shared.read(read)
 
     def _write(self, work: Callable[[], T]) -> T:
         return self._shared.write(work, history=self._history)

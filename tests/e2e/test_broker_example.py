@@ -144,7 +144,7 @@ def test_a_head_goes_through_it_to_a_recorder(broker: Broker, folder: Path) -> N
         sent = ["--config", str(file), "--key", str(sender.key.private), "--to", "pond"]
         result = CliRunner().invoke(main, ["send", str(head.path), *sent])
         assert result.stdout == "pond: taken\n", result.output
-        assert daemon._plan.provenance.bundle == head.digest
+        assert daemon._running.plan.provenance.bundle == head.digest
         stranger = folder / "stranger.yaml"
         stranger.write_text(yaml.safe_dump({"mqtt": mqtt_of(broker, folder, "meadow")}))
         sent[1] = str(stranger)

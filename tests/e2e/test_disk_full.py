@@ -143,10 +143,10 @@ def test_without_ballast_detections_wait_in_memory_for_room(
         with running(daemon):
             until(lambda: len(ended(subscriber)) >= 1, 60)
             neighbour = fill(disk)
-            until(lambda: len(daemon._streams.current.keeper.backlog.detections) >= 8, 60)
+            until(lambda: len(daemon._running.current.keeper.backlog.detections) >= 8, 60)
             waiting = {
                 (w.event.id, w.event.state)
-                for w in list(daemon._streams.current.keeper.backlog.detections)
+                for w in list(daemon._running.current.keeper.backlog.detections)
             }
             assert not waiting & set(subscriber.counted("pond"))
             assert counted(daemon, "edge_store_errors_total") > 0

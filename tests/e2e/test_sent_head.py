@@ -209,11 +209,11 @@ def test_what_must_not_be_used_is_refused_with_its_reason_and_nothing_changes(
     until(lambda: said(standing.subscriber, "bog").get("refused", {}).get("reason") == word, 20)
     found = said(standing.subscriber, "bog")
     assert found["digest"] == standing.head.digest
-    assert standing.daemon._plan.provenance.bundle == standing.head.digest
+    assert standing.daemon._running.plan.provenance.bundle == standing.head.digest
     assert standing.count(word) == before + 1
     assert any("a head that was sent is refused" in text for text in caplog.messages)
-    assert list((standing.daemon._plan.config.heads.kept).glob("[0-9a-f]*")) == [
-        standing.daemon._plan.config.heads.kept / standing.head.digest
+    assert list((standing.daemon._running.plan.config.heads.kept).glob("[0-9a-f]*")) == [
+        standing.daemon._running.plan.config.heads.kept / standing.head.digest
     ]
 
 

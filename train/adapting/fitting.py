@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from edge.bundle.top import Top, rounded
 from train.adapting.targets import allowed, weights_of
+from train.judging.animal import SPREAD
 
 __all__ = ["Matrix", "Scale", "Vector", "cross_entropy", "fit_column", "fit_linear", "one_thread"]
 
@@ -25,7 +26,6 @@ Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
 Vector = NDArray[np.float64]
 Matrix = NDArray[np.float64]
-SPREAD = 15.0  # of the embedding's unit length: what makes the penalty of one size for all trunks
 PENALTY = 5.0  # on half the sum of squares of the weights, beside a loss summed over windows
 OTHERS = 4.0  # what other windows weigh more where one label is added, so that it takes few of them
 STEPS = 60  # more fit the training people better, and others no better

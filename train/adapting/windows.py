@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from edge.bundle.top import Top
 from edge.bundle.unit import at_length_1
 from train.adapting.answers import Answers
+from train.windows.listening import NEAR
 
 __all__ = ["holding"]
 
-NEAR = 3.0  # logits below the recording's best
 AGREE = 0.05  # of cosine below the recording's best
 FEWEST = 3  # recordings of a label that can agree
 

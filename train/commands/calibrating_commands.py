@@ -107,23 +107,21 @@ def _calibrate_run(corpus: Path, folder: Path, acceptance: float, rule: str | No
 def _calibrate_bundle(
     name: str, data: Path, out: Path, species: str | None, **options: Any
 ) -> None:
-    from train.judging.any_bundle import list_margin_on
     from train.judging.calibrate_bundle import calibrated_by_recordings
     from train.judging.probability_report import draw_reliability, probability_parts
 
-    bundle, margin = _bundle(name), None
-    calibration, measured = calibrated_by_recordings(bundle, data, watch=watched, **options)
-    parts = probability_parts(measured)
-    if species is not None:
-        margin = list_margin_on(bundle, data, species, watch=watched, **options)
+    bundle = _bundle(name)
+    found = calibrated_by_recordings(bundle, data, species=species, watch=watched, **options)
+    parts = probability_parts(found.reliable)
+    if found.margin is not None:
         parts.append(
             f"A label is taken while no other outdoes those on the list by more than "
-            f"{margin.threshold:g} logits (spread {margin.scale:g})."
+            f"{found.margin.threshold:g} logits (spread {found.margin.scale:g})."
         )
     click.echo("\n\n".join(parts))
-    _write(bundle, out, calibration, parts, margin)
-    if measured is not None:
-        draw_reliability(measured, out.with_name(f"{out.name}.report"))
+    _write(bundle, out, found.calibration, parts, found.margin)
+    if found.reliable is not None:
+        draw_reliability(found.reliable, out.with_name(f"{out.name}.report"))
 
 
 def _calibrate_at_site(name: str, file: Path, out: Path) -> None:

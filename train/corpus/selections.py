@@ -8,10 +8,12 @@ unknown says nothing about what is there, and is passed over.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PureWindowsPath
 
+from edge.bundle.labels import UNKNOWN
 from edge.errors import UserError, shown
 from train.corpus.tables import fault_in, number_in, read_rows, table_lines
 
@@ -23,7 +25,6 @@ LOW, HIGH = "Low Freq (Hz)", "High Freq (Hz)"
 PLAIN = ("file", "start_s", "end_s", "label")
 LABELS = ("Species Code", "Species", "Label", "Annotation", "Class", "Common Name")
 FILES = ("Begin Path", "Begin File", "file")
-UNKNOWN = "unknown"
 SUFFIXES = (".txt", ".csv", ".tsv")
 
 
@@ -51,7 +52,7 @@ class Selection:
         # Tables travel: of a path from another machine the name is looked for beside the table.
         name = PureWindowsPath(self.file).name if "\\" in self.file else Path(self.file).name
         for path in (Path(self.file), table.parent / self.file, table.parent / name):
-            if self.file and path.is_file():
+            if self.file and os.path.isfile(path):  # False for a name too long for the file system
                 return path.resolve()
         raise fault_in(table, self.line, f"there is no recording {shown(self.file)}")
 

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import soundfile
 
+from edge.bundle.labels import UNKNOWN
 from train.corpus.tables import fault_in
 
-__all__ = ["ROW_S", "UNKNOWN", "Mark", "Soundscape", "length_of", "refuse_past_the_end", "tiled"]
+__all__ = ["ROW_S", "Mark", "Soundscape", "length_of", "refuse_past_the_end", "tiled"]
 
 ROW_S = 5.0
-UNKNOWN = "unknown"  # an animal that nobody could name
 # A recording may be so much shorter than its last row or mark says.
 TOLERANCE_S = 0.5
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from edge.bundle import Bundle, ListMargin, load_bundle
+from edge.bundle import Bundle, load_bundle
 from edge.errors import UserError
 from train.judging.background import with_background
 from train.judging.bundle_rules import (
@@ -21,15 +21,15 @@ from train.judging.bundle_rules import (
     rules_of,
     told_apart,
 )
-from train.judging.collection import Collection, collect
+from train.judging.collection import Collection, collect, hear_collection
 from train.judging.heard_events import events_heard
-from train.judging.hearing import Heard, hear_all
+from train.judging.hearing import Heard
 from train.judging.levels import by_species, counted, measure_level, measure_rule
 from train.judging.metrics import Bootstrap
 from train.judging.probability_report import measure_precisions, measure_probability
 from train.windows.listening import Watch
 
-__all__ = ["evaluate_bundle", "list_margin_on"]
+__all__ = ["evaluate_bundle"]
 
 Report = dict[str, Any]
 DECIDES = "as it decides"
@@ -54,7 +54,7 @@ def evaluate_bundle(
     """
     bundle = load_bundle(path)
     collection = collect(bundle, data, species, hop_s=hop_s, workers=workers)
-    heard, left_out = _heard(collection, workers, watch)
+    heard, left_out = hear_collection(collection, workers=workers, watch=watch)
     if not heard:
         name, reason = left_out[0]
         raise UserError(f"{data}: no recording could be heard; {name}: {reason}")
@@ -67,43 +67,6 @@ def evaluate_bundle(
         **_measured(bundle, collection, answers, acceptance=acceptance, resamples=resamples),
         **_sureness(bundle, collection, heard),
     }
-
-
-def list_margin_on(
-    bundle: Bundle, data: Path, species: str, *, hop_s: float, workers: int, watch: Watch
-) -> ListMargin:
-    """Return how far an animal off the list may outdo those on it, by the recordings in `data`.
-
-    `species` is the list, as in `evaluate_bundle`. Raises `UserError` where nothing can be said.
-    """
-    collection = collect(bundle, data, species, hop_s=hop_s, workers=workers)
-    heard, _ = _heard(collection, workers, watch)
-    found = None
-    if heard:
-        found = margin_of(bundle, answers_of(collection.corpus, collection.labels, heard))
-    if found is None:
-        raise UserError(
-            f"{data}: says nothing of a margin over the list; that needs a bundle with several "
-            "labels in a window, a list that leaves some of them out, and recordings of species on "
-            "it that are named rightly"
-        )
-    return ListMargin(**found)
-
-
-def _heard(
-    collection: Collection, workers: int, watch: Watch
-) -> tuple[dict[int, Heard], list[tuple[str, str]]]:
-    """Return what was heard of each recording, by its position, and what could not be, and why."""
-    recordings = collection.corpus.recordings
-    answers = hear_all(collection.question, [r.path for r in recordings], workers=workers)
-    heard: dict[int, Heard] = {}
-    left_out = list(collection.left_out)
-    for i, answer in enumerate(watch(answers, len(recordings))):
-        if isinstance(answer, str):
-            left_out.append((recordings[i].path.name, answer))
-        else:
-            heard[i] = answer
-    return heard, left_out
 
 
 def _described(bundle: Bundle, collection: Collection) -> Report:
@@ -124,7 +87,8 @@ def _sureness(bundle: Bundle, collection: Collection, heard: dict[int, Heard]) -
     none.
     """
     labels = [label.label for label in bundle.labels]
-    events = events_heard(collection.corpus.recordings, heard, labels)
+    may_be = collection.question.listed
+    events = events_heard(collection.corpus.recordings, heard, labels, may_be=may_be)
     measured = measure_probability(bundle.calibration, events, labels)
     if measured is None or bundle.calibration is None:
         return {}

@@ -3,51 +3,104 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.bundle import Bundle
+from edge.bundle import Bundle, ListMargin
 from edge.bundle.probability import Basis, Evidence, ScoreCalibration
 from edge.errors import UserError
 from train.corpus.corpus import Recording
 from train.corpus.splits import SplitPlan, split_recordings
-from train.judging.collection import collect
+from train.judging.bundle_rules import answers_of, margin_of
+from train.judging.collection import Collection, hear_collection, usable
 from train.judging.events import Events, joined
 from train.judging.heard_events import events_heard
-from train.judging.hearing import hear_all
+from train.judging.hearing import Heard
 from train.judging.precision import find_least_scores
 from train.judging.probability import basis_of, fit_calibration, fit_curve, scores_of
 from train.judging.probability_report import measured, probabilities
 from train.judging.reviewed import Reviewed
 from train.windows.listening import Watch
 
-__all__ = ["FEWEST_REVIEWED", "calibrated_by_recordings", "calibrated_by_reviews", "with_precision"]
+__all__ = [
+    "FEWEST_REVIEWED",
+    "ByRecordings",
+    "calibrated_by_recordings",
+    "calibrated_by_reviews",
+    "with_precision",
+]
 
 FEWEST_REVIEWED = 50  # detections of a label, by which it has the site's own curve
 UNHEARD = "cross-fitted by recordist, on recordings that were given as not trained on"
 
 
-def calibrated_by_recordings(
-    bundle: Bundle, data: Path, *, hop_s: float, workers: int, watch: Watch
-) -> tuple[ScoreCalibration, dict[str, Any] | None]:
-    """Return the calibration by the recordings in `data`, and how reliable it is on recordists by
-    whom it was not fitted; raises `UserError` where there is too little.
+@dataclass(frozen=True, kw_only=True)
+class ByRecordings:
+    """A calibration by recordings.
+
+    `reliable` is how reliable it is on recordists by whom it was not fitted, None where nothing can
+    be said; `margin` is that over a list, None without one.
     """
-    collection = collect(bundle, data, None, hop_s=hop_s, workers=workers)
-    recordings = split_recordings(collection.corpus.recordings, SplitPlan())
-    answers = hear_all(collection.question, [r.path for r in recordings], workers=workers)
-    heard = dict(enumerate(watch(answers, len(recordings))))
-    known = {i: answer for i, answer in heard.items() if not isinstance(answer, str)}
+
+    calibration: ScoreCalibration
+    reliable: dict[str, Any] | None
+    margin: ListMargin | None
+
+
+def calibrated_by_recordings(
+    bundle: Bundle,
+    data: Path,
+    *,
+    species: str | None = None,
+    hop_s: float,
+    workers: int,
+    watch: Watch,
+) -> ByRecordings:
+    """Return the calibration by the recordings in `data`, each of which is heard once.
+
+    `species` is a list, as in `evaluate_bundle`, to learn the margin over it. Raises `UserError`
+    where there is too little.
+    """
+    found = usable(bundle, data, workers=workers)
+    asked = found.collection(species, hop_s=hop_s)
+    whole = asked if species is None else found.collection(None, hop_s=hop_s)
+    heard, _ = hear_collection(asked, workers=workers, watch=watch)
+    margin = None if species is None else _list_margin(bundle, data, asked, heard)
+    recordings = split_recordings(whole.corpus.recordings, SplitPlan())
     labels = [label.label for label in bundle.labels]
-    events = events_heard(recordings, known, labels)
-    basis = basis_of(events, [recordings[i] for i in known], UNHEARD)
+    events = events_heard(recordings, heard, labels, may_be=whole.question.listed)
+    basis = basis_of(events, [recordings[i] for i in heard], UNHEARD)
     calibration = fit_calibration(events, labels, basis=basis)
     part = np.array([_part(recordings[i]) for i in events.recording], np.int64)
-    return _kept(calibration, bundle), _cross_fitted(calibration, events, part, labels)
+    return ByRecordings(
+        calibration=_kept(calibration, bundle),
+        reliable=_cross_fitted(calibration, events, part, labels),
+        margin=margin,
+    )
+
+
+def _list_margin(
+    bundle: Bundle, data: Path, collection: Collection, heard: Mapping[int, Heard]
+) -> ListMargin:
+    """Return how far an animal off the list may outdo those on it, by what was heard.
+
+    Raises `UserError` where nothing can be said.
+    """
+    found = None
+    if heard:
+        found = margin_of(bundle, answers_of(collection.corpus, collection.labels, heard))
+    if found is None:
+        raise UserError(
+            f"{data}: says nothing of a margin over the list; that needs a bundle with several "
+            "labels in a window, a list that leaves some of them out, and recordings of species on "
+            "it that are named rightly"
+        )
+    return ListMargin(**found)
 
 
 def _part(recording: Recording) -> int:

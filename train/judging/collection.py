@@ -18,12 +18,21 @@ from edge.bundle import Bundle
 from edge.errors import UserError
 from edge.strictyaml import read_any
 from train.corpus.corpus import Corpus, Recording
-from train.corpus.prepare import usable_recordings
+from train.corpus.prepare import Rejected, usable_recordings
 from train.corpus.readers import read_listing
 from train.corpus.species_match import Names
-from train.judging.hearing import Question
+from train.judging.hearing import Heard, Question, hear_all
+from train.windows.listening import Watch
 
-__all__ = ["DATA", "Collection", "collect", "listed_species"]
+__all__ = [
+    "DATA",
+    "Collection",
+    "Usable",
+    "collect",
+    "hear_collection",
+    "listed_species",
+    "usable",
+]
 
 DATA = "data"  # as a list: the known species of the recordings
 LISTED = "must be a list of species, or species with their months"
@@ -45,6 +54,63 @@ class Collection:
     left_out: tuple[tuple[str, str], ...]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Usable:
+    """The recordings that `data` lists and that can be used.
+
+    Each has the position of its label in `bundle`, -1 for what is not a label of it.
+    """
+
+    bundle: Bundle
+    data: Path
+    root: Path
+    recordings: tuple[Recording, ...]
+    positions: tuple[int, ...]
+    quarantine: tuple[Rejected, ...]
+
+    def collection(self, species: str | None, *, hop_s: float) -> Collection:
+        """Return them by the names of the bundle, and what is asked of it; see `collect`."""
+        listed = _listed(self.bundle, self.recordings, self.positions, species)
+        found = sorted({k for k in self.positions if k >= 0 and listed[k]})
+        if not found:
+            raise UserError(
+                f"{self.data}: has no recording of a species that the bundle may answer"
+            )
+        pairs = list(zip(self.recordings, self.positions, strict=True))
+        named = tuple(_by(self.bundle, recording, k, listed) for recording, k in pairs)
+        missing = {r.common_name or r.label for r, k in pairs if r.role == "known" and k < 0}
+        return Collection(
+            corpus=Corpus(root=self.root, recordings=named),
+            labels=tuple(self.bundle.labels[k].label for k in found),
+            question=Question(
+                bundle=self.bundle.word,
+                hop_s=hop_s,
+                species=tuple(found),
+                listed=tuple(map(bool, listed)),
+                animals=tuple(label.kind == "animal" for label in self.bundle.labels),
+            ),
+            missing=tuple(sorted(missing)),
+            left_out=tuple((q.name, q.reason) for q in self.quarantine),
+        )
+
+
+def usable(bundle: Bundle, data: Path, *, workers: int) -> Usable:
+    """Read every file that `data` lists; return those that can be used."""
+    listing = read_listing(data)
+    recordings, quarantine = usable_recordings(listing, workers=workers)
+    names = Names(bundle.labels)
+    return Usable(
+        bundle=bundle,
+        data=data,
+        root=listing.root,
+        recordings=tuple(recordings),
+        positions=tuple(
+            names.position(r) if r.role in ("known", "unknown") else -1 for r in recordings
+        ),
+        quarantine=quarantine,
+    )
+
+
 def collect(
     bundle: Bundle, data: Path, species: str | None, *, hop_s: float, workers: int
 ) -> Collection:
@@ -53,33 +119,26 @@ def collect(
     `species` is a YAML list of those that may be answered, or `DATA`; None: every label. Raises
     `UserError` for a list that cannot be, and where no recording is of a species on it.
     """
-    listing = read_listing(data)
-    usable, quarantine = usable_recordings(listing, workers=workers)
-    names = Names(bundle.labels)
-    positions = [names.position(r) if r.role in ("known", "unknown") else -1 for r in usable]
-    listed = _listed(bundle, usable, positions, species)
-    found = sorted({k for k in positions if k >= 0 and listed[k]})
-    if not found:
-        raise UserError(f"{data}: has no recording of a species that the bundle may answer")
-    named = [_by(bundle, r, k, listed) for r, k in zip(usable, positions, strict=True)]
-    missing = {
-        r.common_name or r.label
-        for r, k in zip(usable, positions, strict=True)
-        if r.role == "known" and k < 0
-    }
-    return Collection(
-        corpus=Corpus(root=listing.root, recordings=tuple(named)),
-        labels=tuple(bundle.labels[k].label for k in found),
-        question=Question(
-            bundle=bundle.word,
-            hop_s=hop_s,
-            species=tuple(found),
-            listed=tuple(map(bool, listed)),
-            animals=tuple(label.kind == "animal" for label in bundle.labels),
-        ),
-        missing=tuple(sorted(missing)),
-        left_out=tuple((q.recording.path.name, q.reason) for q in quarantine),
-    )
+    return usable(bundle, data, workers=workers).collection(species, hop_s=hop_s)
+
+
+def hear_collection(
+    collection: Collection, *, workers: int, watch: Watch
+) -> tuple[dict[int, Heard], list[tuple[str, str]]]:
+    """Return what was heard of each recording, by its position, and what could not be, and why.
+
+    `watch` sees the recordings pass, of which there are so many.
+    """
+    recordings = collection.corpus.recordings
+    answers = hear_all(collection.question, [r.path for r in recordings], workers=workers)
+    heard: dict[int, Heard] = {}
+    left_out = list(collection.left_out)
+    for i, answer in enumerate(watch(answers, len(recordings))):
+        if isinstance(answer, str):
+            left_out.append((recordings[i].path.name, answer))
+        else:
+            heard[i] = answer
+    return heard, left_out
 
 
 def _listed(

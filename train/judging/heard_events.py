@@ -12,14 +12,20 @@ __all__ = ["events_heard"]
 
 
 def events_heard(
-    recordings: Sequence[Recording], heard: Mapping[int, Heard], labels: Sequence[str]
+    recordings: Sequence[Recording],
+    heard: Mapping[int, Heard],
+    labels: Sequence[str],
+    *,
+    may_be: Sequence[bool],
 ) -> Events:
     """Return the events of what was `heard` of recordings, by their position.
 
-    The recordings have the names of the bundle, whose `labels` these are.
+    The recordings have the names of the bundle, whose `labels` these are; those count that
+    `may_be` answered.
     """
     rows: list[tuple[int, int, float, bool]] = []
     for i, answer in heard.items():
         present = labels_of(recordings[i])
-        rows += ((i, k, score, labels[k] in present) for k, score in answer.events)
+        found = ((k, score) for k, score in answer.events if may_be[k])
+        rows += ((i, k, score, labels[k] in present) for k, score in found)
     return listed(rows)

@@ -47,7 +47,7 @@ class Heard:
     1) says which of the labels windows have. `animal` (W,) is how surely an animal stands out, NaN
     where the bundle cannot tell; `named` (W,) says whether it has the label of any animal, on the
     list or not, and `other` (W,) that of another sound. `events` are the label and the best score
-    of each event of a listed animal, as a recorder makes them.
+    of each event of an animal, on the list or not, as a recorder makes them.
     """
 
     start_s: NDArray[np.float64]
@@ -86,7 +86,6 @@ class _Ear:
         remaining[self._species] = False
         self._remaining = np.flatnonzero(remaining)
         self._listed = np.flatnonzero(listed & animals)
-        self._may_be = frozenset(self._listed.tolist())
         self._off_list = np.flatnonzero(~listed & animals)
 
     def __call__(self, recording: Path) -> Heard | str:
@@ -125,7 +124,7 @@ class _Ear:
             novelty=verdicts.novelty,
         )
         found = events_of(judged, thresholds=bundle.label_thresholds)
-        return tuple((k, score) for k, score in found if k in self._may_be)
+        return tuple((k, score) for k, score in found if self._animals[k])
 
     def _asked(self, scores: Floats) -> Floats:
         """Return the scores (W, K + 1) that are looked at of those of all labels (W, N)."""

@@ -13,7 +13,7 @@ from edge.bundle.probability import Evidence
 __all__ = ["FEWEST", "find_least_scores", "wilson"]
 
 FEWEST = 10  # events with at least the score, by which a label is judged by itself
-DIGITS = 6
+DIGITS = 6  # decimals of what is kept
 Row = tuple[float, bool]
 
 

@@ -13,6 +13,7 @@ from edge.bundle.probability import LEAST, MOST_EVENTS, Basis, Curve, Evidence, 
 from edge.errors import UserError
 from train.corpus.corpus import Recording
 from train.judging.events import Events
+from train.judging.precision import DIGITS
 
 __all__ = [
     "FEWEST",
@@ -37,7 +38,6 @@ MOST_SHIFTED = 8.0  # of an offset
 NEAR_SLOPES, SHIFT = 0.5, 2.0  # the same spreads about a curve that is known
 STEEPEST, FLATTEST = 20.0, 0.02  # slopes of a curve
 BINS = 10
-DIGITS = 6
 
 
 def scores_of(

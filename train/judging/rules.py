@@ -18,6 +18,7 @@ from edge.bundle.heads import (
     Rule,
 )
 from edge.errors import UserError
+from train.judging.held_out import PARTS
 from train.judging.truth import Truth
 from train.windows.outputs import WindowOutputs
 
@@ -41,7 +42,6 @@ NEIGHBOURS = (1, 5, 20)
 POINTS = 2000
 FEWEST = 3  # validation windows that define a class's own Gaussian
 PRIOR = 5.0  # windows that the pooled spread weighs in a class's own, for the one-sided rule
-PARTS = 5
 
 
 def fit_rules(

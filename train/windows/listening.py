@@ -19,7 +19,7 @@ from edge.bundle.features import power_to_db
 from train.windows.activity import Activity, measure_activity
 from train.windows.audio import loop_to, parts_of, windows_at
 
-__all__ = ["Listened", "Listener", "Watch", "in_processes"]
+__all__ = ["NEAR", "Listened", "Listener", "Watch", "in_processes"]
 
 # Sees what was heard of each recording pass, and is told how many there are.
 Watch = Callable[[Iterator[Any], int], Iterable[Any]]
@@ -28,6 +28,7 @@ Ints = NDArray[np.int64]
 # Of a recording: so much of it is in memory at once, and has its own loudest call.
 PART_S = 3600.0
 BATCH = 8
+NEAR = 3.0  # logits below a recording's best: windows so near it are of its weak label
 # By which activity is measured where the bundle itself has no mel bands.
 SURVEY = FrontendSpec(
     sample_rate_hz=32_000,

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+from edge.bundle.labels import UNKNOWN
 from edge.provenance import Provenance
 from edge.types import Detection
 
-__all__ = ["UNKNOWN", "display_name"]
-
-UNKNOWN = "unknown"
+__all__ = ["display_name"]
 
 
 def display_name(d: Detection, provenance: Provenance) -> str:

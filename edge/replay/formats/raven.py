@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TextIO
 
+from edge.bundle.labels import UNKNOWN
 from edge.provenance import Provenance
 from edge.replay.formats.base import ReplayResult
 from edge.replay.formats.cells import (
@@ -20,7 +21,7 @@ from edge.replay.formats.cells import (
     utc_cell,
 )
 from edge.replay.formats.guarded import guarded_name, guarded_path
-from edge.replay.formats.names import UNKNOWN, display_name
+from edge.replay.formats.names import display_name
 from edge.terminal import printable
 from edge.types import Detection
 

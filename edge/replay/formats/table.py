@@ -7,9 +7,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TextIO
 
+from edge.bundle.labels import UNKNOWN
 from edge.provenance import Provenance
 from edge.replay.formats.base import RecordingEffort, ReplayResult, Unjudged
-from edge.replay.formats.names import UNKNOWN, display_name
+from edge.replay.formats.names import display_name
 from edge.replay.formats.words import clock_time, length, unjudged_words, where_times_are_from
 from edge.terminal import printable
 from edge.types import Detection

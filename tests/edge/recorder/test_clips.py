@@ -15,11 +15,12 @@ import pytest
 import soundfile
 
 from edge.clock import Clock, rfc3339
-from edge.config.sections import MB, ClipsConfig
+from edge.config.sections import ClipsConfig
 from edge.provenance import Provenance
 from edge.recorder.clip_file import Content
 from edge.recorder.clips import ClipFolder, ClipWriter
 from edge.recorder.recent_audio import RecentAudio
+from edge.section import MB
 from edge.sources.callbacks import CardAudio
 from edge.sources.header import audio_facts
 from edge.types import Array, Detection, SignalHealth

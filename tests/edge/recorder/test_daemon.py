@@ -294,7 +294,7 @@ def test_a_page_of_metrics_that_dies_ends_the_daemon_with_its_reason(
 def test_a_pipeline_that_ends_by_itself_ends_the_daemon(tmp_path: Path, bundle: Bundle) -> None:
     class Ending(RealTimeAudio):
         def devices(self) -> list[Device]:
-            recorder._streams.current.stop()
+            recorder._running.current.stop()
             return super().devices()
 
     recorder = daemon(write_config(tmp_path, bundle.path), Ending(tone(300, 1)))

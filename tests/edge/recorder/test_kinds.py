@@ -37,7 +37,7 @@ def test_only_kinds_that_are_wanted_are_kept_and_each_says_its_kind(
     recorder = Daemon(config, audio=RealTimeAudio(sound), deliveries=lambda *parts: [])
     with running(recorder):
         until(lambda: hasattr(recorder, "_streams"))
-        until(lambda: recorder._streams.current.effort.total_s("heard") > 3.5)
+        until(lambda: recorder._running.current.effort.total_s("heard") > 3.5)
     found = [json.loads(str(text)) for (text,) in rows(tmp_path, "SELECT payload FROM detections")]
     assert {(payload["label"], payload["kind"]) for payload in found} == kept
     clips = {file.parent.name for file in (tmp_path / "clips").glob("*/*")}

@@ -28,7 +28,7 @@ def test_a_recorder_counts_all_four_and_keeps_no_sound_of_nothing(tmp_path: Path
     recorder = Daemon(config, audio=RealTimeAudio(sound), deliveries=lambda *parts: [])
     with running(recorder):
         until(lambda: hasattr(recorder, "_streams"))
-        until(lambda: recorder._streams.current.effort.total_s("heard") > 9.5)
+        until(lambda: recorder._running.current.effort.total_s("heard") > 9.5)
     found = [json.loads(str(text)) for (text,) in rows(tmp_path, "SELECT payload FROM detections")]
     # The engine is counted, but a recorder keeps animals where it is told no other.
     assert {(p["label"], p["outcome"]) for p in found} == {

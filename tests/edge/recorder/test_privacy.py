@@ -56,7 +56,7 @@ def live(folder: Path, bundle: Bundle, sound: Array = SOUND, **sections: Any) ->
     with running(daemon):
         until(lambda: hasattr(daemon, "_streams"))
         length_s = len(sound) / 8000
-        effort = daemon._streams.current.effort
+        effort = daemon._running.current.effort
         until(lambda: sum(map(effort.total_s, FATES)) > length_s, 60)
     return daemon
 

@@ -158,7 +158,7 @@ class Reloadable:
         until(lambda: self._used() is self.delivered[-1])
 
     def _used(self) -> object:
-        return self.daemon._streams.current.plan.config
+        return self.daemon._running.current.plan.config
 
     @contextmanager
     def listening(self) -> Iterator[None]:
@@ -210,7 +210,7 @@ def test_each_key(reloadable: Reloadable, key: str) -> None:
     if key == "model.bundles":
         new = [str(reloadable.folder / name) for name in ("tiny", "other")]
     reloadable.reload({**TOGETHER.get(key, {}), key: new})
-    found = value_of(reloadable.daemon._streams.current.plan.config, key)
+    found = value_of(reloadable.daemon._running.current.plan.config, key)
     assert value_of(reloadable.delivered[-1], key) == found
     waits = "waits for a restart" in reloadable.told[-1]
     if TAKES_EFFECT[key] == "restart":

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,10 +15,12 @@ from click.testing import CliRunner, Result
 from edge.bundle import Bundle, load_bundle
 from edge.bundle.signing import sign_bundle
 from edge.cli import main as edge
+from edge.errors import UserError
 from tests.support.audio import noise
 from tests.support.bundles import SPEC, choir_bundle, tiny_bundle, tone
 from tests.support.keys import key_pair
 from train.commands.cli import main
+from train.judging.calibrate_bundle import calibrated_by_recordings
 
 RATE_HZ = SPEC.sample_rate_hz
 SUNG = {"low_hummer": 300.0, "mid_whistler": 1000.0, "high_peeper": 3000.0}
@@ -100,7 +104,25 @@ def test_with_a_list_a_bundle_learns_how_far_others_may_outdo_it(
     assert f"logits (spread {margin.scale:g})" in (out / "MODEL_CARD.md").read_text()
     again = run(*command, "--hop-s", "1", "--out", str(tmp_path / "again"), "--bundle", str(out))
     assert again.exit_code == 0, again.output
-    assert load_bundle(tmp_path / "again").manifest.list_margin == margin
+    found = load_bundle(tmp_path / "again")
+    assert found.manifest.list_margin == margin
+    assert found.calibration == load_bundle(out).calibration  # the list changes no probability
+
+
+def test_with_a_list_each_recording_is_heard_once(tmp_path: Path) -> None:
+    bundle, data = choir_bundle(tmp_path / "choir"), write_data(tmp_path / "data", each=4)
+    names = tmp_path / "site.yaml"
+    names.write_text("[low_hummer, mid_whistler]\n")
+    heard: list[int] = []
+
+    def watch(answers: Iterator[Any], count: int) -> Iterator[Any]:
+        for answer in answers:
+            heard.append(count)
+            yield answer
+
+    with pytest.raises(UserError, match="probabilities need"):  # of twelve recordings
+        calibrated_by_recordings(bundle, data, species=str(names), hop_s=1, workers=1, watch=watch)
+    assert heard == [12] * 12
 
 
 def test_a_bundle_of_one_label_a_window_has_no_margin(

@@ -16,7 +16,7 @@ from edge.errors import UserError
 from train.corpus.corpus import Recording
 from train.learning.distilling.mixtures import Mixtures
 from train.learning.distilling.objective import DistilObjective
-from train.learning.distilling.places import Places, hear, own_positions, places_of
+from train.learning.distilling.places import AT_ONCE, Places, hear, own_positions, places_of
 from train.learning.distilling.sounds import Sounds, load_sounds
 from train.learning.distilling.spectra import MelSpectra
 from train.learning.distilling.teacher import Teacher
@@ -27,7 +27,6 @@ from train.recipe.recipe import Recipe
 
 __all__ = ["Lessons"]
 
-AT_ONCE = 64
 LEAST_SCORE = 1e-12  # whose logarithm is finite
 Validation = Callable[[nn.Module], dict[str, float]]
 

@@ -18,12 +18,12 @@ from train.corpus.corpus import Recording
 from train.corpus.species_match import Names
 from train.learning.distilling.sounds import Sounds
 from train.learning.distilling.teacher import Teacher
+from train.windows.listening import NEAR
 
 __all__ = ["Heard", "Places", "hear", "places_of"]
 
 HOP_S = 1.0
-AT_ONCE = 64
-NEAR = 3.0  # logits below the recording's best
+AT_ONCE = 64  # windows
 SURE = 0.0  # the logit from which on the teacher's word is taken
 PAUSE = -3.0  # and below which there is no animal
 Floats = NDArray[np.float32]
