@@ -21,6 +21,7 @@ from rich.progress import track
 
 from edge.errors import UserError
 from edge.files import write_whole
+from edge.terminal import printable
 from train.corpus.annotations import Marked, read_annotations
 from train.corpus.corpus import Corpus, Recording, listed, write_corpus
 from train.corpus.further import split_all
@@ -44,6 +45,11 @@ class Rejected:
 
     recording: Recording
     reason: str
+
+    @property
+    def name(self) -> str:
+        """The name of its file, as it can be shown and written, whatever bytes it has."""
+        return printable(self.recording.path.name)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -203,7 +209,6 @@ def _write_quarantine(path: Path, quarantine: Sequence[Rejected], root: Path) ->
     writer = csv.writer(table, lineterminator="\n")
     writer.writerow(["path", "role", "label", "reason"])
     for q in quarantine:
-        writer.writerow(
-            [listed(q.recording.path, root), q.recording.role, q.recording.label, q.reason]
-        )
+        shown = printable(listed(q.recording.path, root))
+        writer.writerow([shown, q.recording.role, q.recording.label, q.reason])
     write_whole(path, table.getvalue())
