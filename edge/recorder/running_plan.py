@@ -43,7 +43,7 @@ class RunningPlan:
         self._record = record
         self._deliver = deliver
         self._streams = Streams(record(plan), died=died)
-        self._deliveries = ExitStack()
+        self._started = ExitStack()
         self._delivered_from = place.store
 
     @property
@@ -58,11 +58,11 @@ class RunningPlan:
 
     def start_deliveries(self) -> None:
         """Start the deliveries of the plan."""
-        start(self.deliveries(self.plan), self._deliveries)
+        start(self.deliveries(self.plan), self._started)
 
     def stop_deliveries(self) -> None:
         """Let each delivery say good-bye and end."""
-        self._deliveries.pop_all().close()
+        self._started.pop_all().close()
 
     def start_stream(self) -> None:
         """Start the stream of the plan."""
@@ -84,7 +84,7 @@ class RunningPlan:
         self._place.store.sinks = sinks_of(plan.config)
         self.plan = plan
         self._streams.hand_over(lambda: self._record(plan), wait_s=STOP_S)
-        start(deliveries, self._deliveries)
+        start(deliveries, self._started)
         show_what_runs(self._metrics, plan)
         log_privacy(plan)
 

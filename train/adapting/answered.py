@@ -12,6 +12,7 @@ The columns stand in any order, perhaps with others beside them.
 
 from __future__ import annotations
 
+import os
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -140,7 +141,7 @@ def _check(table: Path, line: int, label: str) -> str:
 
 def _path(table: Path, line: int, name: str) -> Path:
     for path in (Path(name), table.parent / name):
-        if name and path.is_file():
+        if name and os.path.isfile(path):  # False for a name too long for the file system
             return path.resolve()
     raise fault_in(table, line, f"there is no recording {shown(name)}")
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from edge.bundle.labels import check_label
 from edge.errors import SpecError, UserError
+from edge.terminal import printable
 from train.adapting.gathering import SHORTEST_S
 from train.adapting.marks import Marks, Stretches, key_of
 from train.adapting.study import Study
@@ -68,7 +69,7 @@ def usable_clips(
     for checked in check_files(new.clips, workers=workers):
         reason = _fault(checked, usable, tested)
         if reason:
-            notes.append(f"left out: {checked.path.name} ({reason})")
+            notes.append(f"left out: {printable(checked.path.name)} ({reason})")
         else:
             usable[checked.sha256] = _clip(checked, new.label, fold=len(usable) % FOLDS)
     if not usable:

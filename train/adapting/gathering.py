@@ -12,8 +12,9 @@ from edge.bundle.labels import check_label
 from edge.errors import SpecError, UserError
 from train.adapting.marks import Key, Marks, key_of
 from train.corpus.corpus import ROLES, Recording
+from train.corpus.folders import AUDIO
 from train.corpus.prepare import usable_recordings
-from train.corpus.readers import SUFFIXES, Listing, read_listing, slug
+from train.corpus.readers import Listing, read_listing, slug
 from train.corpus.selections import Selection, is_selection_table, read_selections
 
 __all__ = ["SHORTEST_S", "Gathered", "gather"]
@@ -39,7 +40,7 @@ def gather(source: Path, *, workers: int) -> Gathered:
     """
     listing, marked = _listed(source)
     usable, quarantine = usable_recordings(listing, workers=workers)
-    notes = [f"left out: {q.recording.path.name} ({q.reason})" for q in quarantine]
+    notes = [f"left out: {q.name} ({q.reason})" for q in quarantine]
     long = [r for r in usable if r.seconds >= SHORTEST_S]
     notes += [
         f"left out: {r.path.name} ({r.seconds:.1f} s, {SHORTEST_S:g} s are needed)"
@@ -90,7 +91,7 @@ def _of_table(table: Path) -> Marked:
 
 def _loose(folder: Path) -> Marked:
     """Return the selections of recordings that stand in no folder of a species."""
-    return _beside({p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES})
+    return _beside({p for p in folder.iterdir() if p.suffix.lower() in AUDIO})
 
 
 def _beside(recordings: Iterable[Path]) -> Marked:

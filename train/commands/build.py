@@ -10,6 +10,7 @@ from typing import Any
 from edge.bundle import Bundle
 from edge.bundle.strictjson import read_json
 from edge.errors import UserError
+from train.commands.opened import CALIBRATION, calibration_of
 from train.commands.prepared import check_judgeable, prepared_corpus
 from train.commands.run_scores import calibrate_scores, measure_scores, scores_in
 from train.corpus.corpus import Corpus
@@ -25,7 +26,7 @@ from train.judging.left_out import Turn, measure_turns, stand_ins
 from train.judging.select import SpeciesScore, score_species
 from train.judging.song_types import judge_song_types
 from train.learning.fit import fit
-from train.learning.leaving_out import finished_turns, fit_left_out, turns_to_train
+from train.learning.leaving_out import finished_turns, fit_left_out
 from train.learning.members import Report
 from train.learning.run import TrainedRun, load_run
 from train.learning.splits import fold_splits
@@ -41,7 +42,6 @@ __all__ = [
     "export_run",
 ]
 
-CALIBRATION = "calibration.npz"
 # Columns of the table that compares runs: where each is in a report.
 CLAIMS: dict[str, tuple[str, ...]] = {
     "macro F1 / recording": ("recordings", "closed", "macro_f1"),
@@ -83,7 +83,7 @@ def calibrate_run(
 
 def evaluate_run(run: TrainedRun, corpus: Corpus, *, resamples: int = 500) -> dict[str, Any]:
     """Judge the run on the test split; the report is kept in the run folder."""
-    calibration = Calibration.load(run.folder / CALIBRATION)
+    calibration = calibration_of(run)
     outputs, validation = run.outputs("test"), run.outputs("validation")
     turns = _turns(run, corpus)
     return evaluate(
@@ -133,7 +133,7 @@ def export_run(run: TrainedRun, corpus: Corpus, *, path: Path, name: str) -> Bun
     report = run.folder / "report"
     if not (report / "report.json").exists():
         raise UserError(f"{report / 'report.json'}: is missing; run 'edge-train evaluate' first")
-    calibration = Calibration.load(run.folder / CALIBRATION)
+    calibration = calibration_of(run)
     text = (report / "report.md").read_text(encoding="utf-8")
     numbers = read_json(report / "report.json")
     if numbers.get("calibrated", calibration.digest) != calibration.digest:
@@ -205,10 +205,14 @@ def build_bundle(
         workers=workers,
         report=report,
     )
-    if turns_to_train(run, corpus):
-        say("training without some of the species, which are unknown then")
     fit_left_out(
-        run, corpus, cache=work / "features", device=device, workers=workers, report=report
+        run,
+        corpus,
+        cache=work / "features",
+        device=device,
+        workers=workers,
+        report=report,
+        say=say,
     )
     say("calibrating and evaluating")
     calibrate_run(run, corpus, acceptance=recipe.acceptance)

@@ -9,6 +9,7 @@ import click
 
 from edge.terminal import aside
 from train.commands.options import (
+    BUNDLE_OUT,
     COLLECTIONS,
     DEVICE,
     PATH,
@@ -26,12 +27,12 @@ __all__ = ["build", "species"]
 @click.command()
 @RECIPE
 @COLLECTIONS
-@click.option("--out", type=PATH, required=True, help="The bundle directory; replaced whole.")
+@BUNDLE_OUT
 @click.option(
     "--work",
     type=PATH,
     default=None,
-    help="Where corpus, run and features go [build/NAME of the recipe].",
+    help="Where corpus, run and features go.  [default: build/NAME of the recipe]",
 )
 @DEVICE
 @WORKERS
@@ -46,7 +47,7 @@ def build(
     workers: int,
     overrides: Sequence[str],
 ) -> None:
-    """Prepare, fit, calibrate, evaluate and export.
+    """Make a bundle of recordings: prepare, fit, calibrate, evaluate and export.
 
     Interrupted, the same command goes on where it stopped.
     """
@@ -80,7 +81,7 @@ def build(
     multiple=True,
     type=click.IntRange(0),
     show_default=True,
-    help="Each validates in a run.",
+    help="Each validates in a run of its own; given again for each.",
 )
 @click.option(
     "--f1",

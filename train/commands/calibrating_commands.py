@@ -89,12 +89,9 @@ def calibrate(
 
 def _calibrate_run(corpus: Path, folder: Path, acceptance: float, rule: str | None) -> None:
     from train.commands.build import calibrate_run
-    from train.corpus.corpus import read_corpus
-    from train.learning.run import load_run
+    from train.commands.opened import opened
 
-    calibration = calibrate_run(
-        load_run(folder), read_corpus(corpus), acceptance=acceptance, rule=rule
-    )
+    calibration = calibrate_run(*opened(folder, corpus), acceptance=acceptance, rule=rule)
     for row in calibration.table:
         cells = (
             f"{key} {value:.3f}" if isinstance(value, float) else str(value)

@@ -6,30 +6,29 @@ from pathlib import Path
 
 import click
 
-from train.commands.options import CACHE, CORPUS, PATH, WORKERS
+from train.commands.options import BUNDLE_OUT, CACHE, CORPUS, PATH, RUN, WORKERS
 
 __all__ = ["export", "windows"]
 
 
 @click.command()
 @CORPUS
-@click.option("--run", "folder", type=PATH, required=True, help="An evaluated run.")
-@click.option("--out", type=PATH, required=True, help="The bundle directory; replaced whole.")
-@click.option("--name", default="", help="Name in the manifest [the recipe's].")
+@click.option("--run", "folder", type=PATH, required=True, help="A run that is evaluated.")
+@BUNDLE_OUT
+@click.option("--name", default="", help="Name in the manifest.  [default: the recipe's]")
 def export(corpus: Path, folder: Path, out: Path, name: str) -> None:
     """Write the bundle; refused when ONNX Runtime and torch differ by more than 1e-4."""
     from train.commands.build import export_run
-    from train.corpus.corpus import read_corpus
-    from train.learning.run import load_run
+    from train.commands.opened import opened
 
-    run = load_run(folder)
-    bundle = export_run(run, read_corpus(corpus), path=out, name=name or run.recipe.name)
+    run, prepared = opened(folder, corpus)
+    bundle = export_run(run, prepared, path=out, name=name or run.recipe.name)
     click.echo(f"{out}: bundle {bundle.digest[:12]}, {len(bundle.labels)} species")
 
 
 @click.command()
 @CORPUS
-@click.option("--run", "folder", type=PATH, required=True, help="A finished run.")
+@RUN
 @click.option(
     "--out", type=PATH, required=True, help="The file to write, .npz; some hundred kB a window."
 )
@@ -49,12 +48,11 @@ def windows(
 
     They are some of the training split to calibrate on, and all of validation and test.
     """
-    from train.corpus.corpus import read_corpus
+    from train.commands.opened import opened
     from train.export.windows import write_windows
-    from train.learning.run import load_run
 
     counts = write_windows(
-        load_run(folder), read_corpus(corpus), out, cache=cache, most=calibration, workers=workers
+        *opened(folder, corpus), out, cache=cache, most=calibration, workers=workers
     )
     click.echo(
         f"{out}: " + ", ".join(f"{count} windows of {name}" for name, count in counts.items())

@@ -13,11 +13,11 @@ from typing import Any
 
 from edge.errors import UserError
 from edge.files import write_whole
-from train.commands.build import CALIBRATION, calibrate_run, evaluate_run, export_run
+from train.commands.build import calibrate_run, evaluate_run, export_run
+from train.commands.opened import calibration_of
 from train.corpus.corpus import Corpus
 from train.corpus.summary import markdown_table
 from train.judging.averaged import MEASURES, averaged, measure_recordings
-from train.judging.calibration import Calibration
 from train.judging.judged import judge_windows
 from train.judging.truth import truth_of
 from train.learning.fit import fit
@@ -87,7 +87,7 @@ def average_runs(runs: Sequence[TrainedRun], corpus: Corpus, *, out: Path) -> st
 
 def _judged(run: TrainedRun, corpus: Corpus) -> Any:
     outputs = run.outputs("test")
-    head = Calibration.load(run.folder / CALIBRATION).head
+    head = calibration_of(run).head
     return judge_windows(outputs, truth_of(corpus, outputs), head)
 
 

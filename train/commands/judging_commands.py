@@ -1,18 +1,21 @@
-"""`edge-train evaluate` and `compare`: how good a trained run is."""
+"""`edge-train evaluate`, `compare`, `average`, `rows` and `lists`: how good a trained run is."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from edge.errors import UserError, shown
 from edge.terminal import warn
-from train.commands.options import PATH, WORKERS
+from train.commands.options import CACHE, CALIBRATED_RUN, CORPUS, PATH, WORKERS
 from train.commands.progress import watched
 
-__all__ = ["compare", "evaluate"]
+if TYPE_CHECKING:
+    from train.judging.submission import Weights
+
+__all__ = ["average", "compare", "evaluate", "lists", "rows"]
 
 
 @click.command()
@@ -88,10 +91,9 @@ def evaluate(
 
 def _evaluate_run(corpus: Path, folder: Path, resamples: int) -> None:
     from train.commands.build import evaluate_run
-    from train.corpus.corpus import read_corpus
-    from train.learning.run import load_run
+    from train.commands.opened import opened
 
-    evaluate_run(load_run(folder), read_corpus(corpus), resamples=resamples)
+    evaluate_run(*opened(folder, corpus), resamples=resamples)
     click.echo((folder / "report" / "report.md").read_text(encoding="utf-8"))
 
 
@@ -157,3 +159,63 @@ def compare(folders: tuple[Path, ...]) -> None:
     from train.commands.build import compare_runs
 
     click.echo(compare_runs(folders))
+
+
+@click.command()
+@CORPUS
+@click.option(
+    "--run",
+    "folders",
+    type=PATH,
+    multiple=True,
+    required=True,
+    help="A run that is calibrated; given again for each.",
+)
+@click.option("--out", type=PATH, required=True, help="Folder of average.json.")
+def average(corpus: Path, folders: tuple[Path, ...], out: Path) -> None:
+    """Judge the test with several runs together, each with the weight of its recipe."""
+    from train.commands.folds import average_runs
+    from train.commands.opened import opened
+
+    runs, corpora = zip(*(opened(folder, corpus) for folder in folders), strict=True)
+    click.echo(average_runs(runs, corpora[0], out=out))
+
+
+@click.command()
+@CORPUS
+@CALIBRATED_RUN
+@CACHE
+@WORKERS
+def rows(corpus: Path, folder: Path, cache: Path, workers: int) -> None:
+    """Compare rows of 5 s that are heard alone with the same ones in their whole recordings.
+
+    For the segmentation network, which hears audio of any length.
+    """
+    from train.commands.opened import opened
+    from train.commands.rows import compare_rows
+
+    click.echo(compare_rows(*opened(folder, corpus), cache=cache, workers=workers))
+
+
+@click.command()
+@CORPUS
+@CALIBRATED_RUN
+@click.option("--region", type=PATH, default=None, help="YAML list of the species that live there.")
+@click.option(
+    "--weights",
+    type=click.Choice(["descending", "equal"]),
+    default="descending",
+    show_default=True,
+    help="Of the ten species in the file that is written.",
+)
+@click.option("--out", type=PATH, required=True, help="The file of lists, .csv.")
+def lists(corpus: Path, folder: Path, region: Path | None, weights: Weights, out: Path) -> None:
+    """Write the ten likeliest species of each chunk of 5 s of the test, as for BirdCLEF 2020.
+
+    Prints c-mAP and r-mAP with both kinds of weights (system S2).
+    """
+    from train.commands.lists import write_submission
+    from train.commands.opened import opened
+
+    run, prepared = opened(folder, corpus)
+    click.echo(write_submission(run, prepared, region=region, weights=weights, out=out))

@@ -13,10 +13,9 @@ from numpy.typing import NDArray
 from edge.errors import ConfigError, shown
 from edge.files import replacing
 from edge.strictyaml import read_any
-from train.commands.build import CALIBRATION
+from train.commands.opened import calibration_of
 from train.corpus.corpus import Corpus
 from train.corpus.summary import markdown_table
-from train.judging.calibration import Calibration
 from train.judging.submission import Lists, Weights, class_wise, lists_of, sample_wise
 from train.judging.truth import truth_of
 from train.learning.run import TrainedRun
@@ -47,7 +46,7 @@ def write_submission(
     Columns are file, start_s, end_s, label, weight.
     """
     outputs = _chunks(run.outputs("test"))
-    head = Calibration.load(run.folder / CALIBRATION).head
+    head = calibration_of(run).head
     labels = run.labels
     there = np.ones(len(labels), bool) if region is None else read_region(region, labels)
     scores = head.scores(outputs.logits).astype(np.float64)

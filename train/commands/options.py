@@ -10,12 +10,15 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from edge.strictyaml import parse_yaml
+from edge.terminal import printable
 
 if TYPE_CHECKING:
     from train.recipe.recipe import Recipe
 
 __all__ = [
+    "BUNDLE_OUT",
     "CACHE",
+    "CALIBRATED_RUN",
     "COLLECTIONS",
     "CORPUS",
     "DATA",
@@ -24,13 +27,28 @@ __all__ = [
     "PATH",
     "RECIPE",
     "REPLACE",
+    "RUN",
     "STARTING_WEIGHTS",
     "WORKERS",
     "recipe_of",
 ]
 
 Command = Callable[..., Any]
-PATH = click.Path(path_type=Path)
+
+
+class _Path(click.Path):
+    """A path that can stand in reports, cards and tables, which are UTF-8."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        path = Path(os.fsdecode(super().convert(value, param, ctx)))
+        try:
+            str(path.absolute()).encode()
+        except UnicodeEncodeError:
+            self.fail(f"'{printable(str(path))}': its name is not UTF-8, rename it", param, ctx)
+        return path
+
+
+PATH = _Path(path_type=Path)
 
 RECIPE = click.option("--recipe", type=PATH, required=True, help="A file of config/recipes.")
 DATA = click.option(
@@ -45,6 +63,13 @@ COLLECTIONS = click.option(
     "first.",
 )
 CORPUS = click.option("--corpus", type=PATH, required=True, help="What `prepare` wrote.")
+RUN = click.option("--run", "folder", type=PATH, required=True, help="A finished run of `fit`.")
+CALIBRATED_RUN = click.option(
+    "--run", "folder", type=PATH, required=True, help="A run that is calibrated."
+)
+BUNDLE_OUT = click.option(
+    "--out", type=PATH, required=True, help="The bundle's folder; replaced whole."
+)
 NEW_RUN = click.option(
     "--out", type=PATH, required=True, help="Run folder; an interrupted run in it is resumed."
 )

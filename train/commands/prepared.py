@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from edge.errors import UserError
+from edge.terminal import printable
 from train.corpus.corpus import Corpus, read_corpus
 from train.corpus.prepare import QUARANTINE, prepare
 from train.corpus.readers import read_listing
@@ -65,12 +66,17 @@ def check_judgeable(corpus: Corpus, *, fold: int) -> None:
 
 def _names_of(data: Sequence[Path]) -> set[tuple[str, str]]:
     listings = [read_listing(source) for source in data]
-    return {(str(r.path), r.label) for listing in listings for r in listing.recordings}
+    return {_name(r.path, r.label) for listing in listings for r in listing.recordings}
+
+
+def _name(path: Path, label: str) -> tuple[str, str]:
+    """Return a recording as the table of the quarantine has it, which can be shown."""
+    return printable(str(path)), label
 
 
 def _prepared_names(folder: Path, corpus: Corpus) -> set[tuple[str, str]]:
     """Return what was listed when the corpus was prepared: the usable recordings and the others."""
     with (folder / QUARANTINE).open(encoding="utf-8", newline="") as file:
-        left_out = {(str(corpus.root / row["path"]), row["label"]) for row in csv.DictReader(file)}
+        left_out = {_name(corpus.root / row["path"], row["label"]) for row in csv.DictReader(file)}
     usable = (r for r in corpus.recordings if not is_synthesised(r))
-    return left_out | {(str(r.path), r.label) for r in usable}
+    return left_out | {_name(r.path, r.label) for r in usable}

@@ -9,10 +9,9 @@ from typing import Any
 import numpy as np
 
 from edge.files import write_whole
-from train.commands.build import CALIBRATION
+from train.commands.opened import calibration_of
 from train.corpus.corpus import Corpus
 from train.corpus.summary import markdown_table
-from train.judging.calibration import Calibration
 from train.judging.nocall_f1 import Rows, best_threshold, micro_f1, rows_of
 from train.learning.infer import run_network
 from train.learning.long_audio import in_whole_recordings
@@ -63,7 +62,7 @@ def compare_rows(run: TrainedRun, corpus: Corpus, *, cache: Path, workers: int) 
 def _measured(
     run: TrainedRun, corpus: Corpus, validation: WindowOutputs, test: WindowOutputs
 ) -> dict[str, Any]:
-    head = Calibration.load(run.folder / CALIBRATION).head
+    head = calibration_of(run).head
     learnt, judged = (
         rows_of(corpus, outputs, head.scores(outputs.logits).astype(np.float64))
         for outputs in (validation, test)

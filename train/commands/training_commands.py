@@ -1,4 +1,4 @@
-"""`edge-train fit` and `sweep`: from a prepared corpus and a recipe to trained runs."""
+"""`edge-train fit`, `folds` and `sweep`: from a prepared corpus and a recipe to trained runs."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from train.learning.members import MemberTask
     from train.recipe.recipe import Recipe
 
-__all__ = ["fit", "sweep"]
+__all__ = ["fit", "folds", "sweep"]
 
 
 @click.command()
@@ -71,8 +71,57 @@ def fit(
     task = start_task(loaded, prepared, folder=out, fold=fold, **machine)
     task = dataclasses.replace(task, most_s=60 * minutes)
     trained = train_task(task, prepared, show)
-    fit_left_out(trained, prepared, report=show, most_s=task.most_s, **machine)
+    fit_left_out(trained, prepared, report=show, say=aside, most_s=task.most_s, **machine)
     click.echo(f"{out}: trained; next: edge-train calibrate --corpus {corpus} --run {out}")
+
+
+@click.command()
+@RECIPE
+@CORPUS
+@click.option(
+    "--out", type=PATH, required=True, help="Folder of the folds; what is interrupted is resumed."
+)
+@click.option(
+    "--from",
+    "earlier",
+    type=PATH,
+    default=None,
+    help="The --out of the stage before, for a recipe with a pseudo section.",
+)
+@CACHE
+@DEVICE
+@WORKERS
+@REPLACE
+@STARTING_WEIGHTS
+def folds(
+    recipe: Path,
+    corpus: Path,
+    out: Path,
+    earlier: Path | None,
+    cache: Path,
+    device: str,
+    workers: int,
+    overrides: Sequence[str],
+) -> None:
+    """Train with each fold validating in turn, and judge the test with all of them together.
+
+    The bundles OUT/fold-*/bundle judge together in edge replay, with a --bundle for each.
+    """
+    from train.commands.folds import train_folds
+    from train.corpus.corpus import read_corpus
+
+    table = train_folds(
+        recipe_of(recipe, overrides),
+        read_corpus(corpus),
+        out=out,
+        earlier=earlier,
+        report=show,
+        say=aside,
+        cache=cache,
+        device=device,
+        workers=workers,
+    )
+    click.echo(table)
 
 
 @click.command()

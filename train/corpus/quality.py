@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import stat
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -10,6 +12,9 @@ from pathlib import Path
 
 import numpy as np
 import soundfile
+
+from edge.errors import one_line
+from edge.terminal import printable
 
 __all__ = ["Checked", "check_file", "check_files"]
 
@@ -40,16 +45,31 @@ def check_files(paths: Iterable[Path], *, workers: int = 2) -> Iterator[Checked]
 
 def check_file(path: Path) -> Checked:
     """Read `path` once for its sha256 and once for its samples."""
-    if not path.is_file():
-        return Checked(path=path, fault="missing")
+    if fault := _fault_of_name(path):
+        return Checked(path=path, fault=fault)
     try:
+        status = os.stat(path)
+        if not stat.S_ISREG(status.st_mode):
+            return Checked(path=path, fault="unreadable (is not a file)")
         digest = _sha256(path)
-        if path.stat().st_size == 0:
+        if status.st_size == 0:
             return Checked(path=path, sha256=digest, fault="empty")
         seconds, peak, complete = _measure(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return Checked(path=path, fault="missing")
     except (OSError, soundfile.SoundFileError) as exc:
         return Checked(path=path, fault=f"unreadable ({_reason(exc)})")
     return Checked(path=path, sha256=digest, seconds=seconds, fault=_fault(seconds, peak, complete))
+
+
+def _fault_of_name(path: Path) -> str:
+    """Return why a path cannot stand in the tables, reports and cards that name it, else ""."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        return "name is not UTF-8, rename it"
+    hidden = printable(str(path)) != str(path)
+    return "name has characters that cannot be shown, rename it" if hidden else ""
 
 
 def _measure(path: Path) -> tuple[float, float, bool]:
@@ -81,8 +101,11 @@ def _fault(seconds: float, peak: float, complete: bool) -> str:
 
 
 def _reason(exc: Exception) -> str:
-    text = str(exc).replace("\n", " ").rstrip(". ")
-    return text.split(": ", 1)[-1] or type(exc).__name__
+    """Return the reason without the path, which stands beside it."""
+    if isinstance(exc, OSError):
+        return exc.strerror or str(exc)
+    text = exc.error_string if isinstance(exc, soundfile.LibsndfileError) else str(exc)
+    return one_line(text).rstrip(". ") or type(exc).__name__
 
 
 def _sha256(path: Path) -> str:

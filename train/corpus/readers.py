@@ -18,14 +18,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import soundfile
-
 from edge.bundle.labels import check_label
 from edge.errors import SpecError, UserError
 from train.corpus.corpus import ROLES, Recording
+from train.corpus.folders import AUDIO, files_below
 from train.corpus.tables import read_rows
 
-__all__ = ["SUFFIXES", "Layout", "Listing", "read_listing", "read_species_names", "slug"]
+__all__ = ["Layout", "Listing", "read_listing", "read_species_names", "slug"]
 
 Layout = Literal["auto", "manifest", "folders", "birdclef"]
 MANIFEST, METADATA = "manifest.csv", "train_metadata.csv"
@@ -33,12 +32,6 @@ BIRDCLEF_AUDIO = ("train_audio", "train_short_audio")
 # Where this project keeps the names that manifests lack; absent from an installed package, which
 # then goes without.
 SPECIES = Path(__file__).resolve().parents[2] / "config" / "species.csv"
-SUFFIXES = {f".{name.lower()}" for name in soundfile.available_formats()} | {
-    ".mp3",
-    ".opus",
-    ".oga",
-    ".aif",
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +51,8 @@ def read_listing(source: Path | str, *, layout: Layout = "auto") -> Listing:
     source = Path(source).resolve()
     if not source.exists():
         raise UserError(f"{source}: no such file or folder")
+    if source.suffix.lower() in AUDIO and source.is_file():
+        raise UserError(f"{source}: is a recording", suggestion="give the folder above its species")
     layout = _recognise(source) if layout == "auto" else layout
     table = _table(source, layout)
     names = read_species_names(SPECIES) if SPECIES.is_file() else {}
@@ -67,18 +62,22 @@ def read_listing(source: Path | str, *, layout: Layout = "auto") -> Listing:
             f"{table}: lists no recordings",
             suggestion="give a manifest.csv, or a folder per species with recordings in it",
         )
-    _check_labels(table, recordings)
+    _check_labels(table, layout, recordings)
     root = table if table.is_dir() else table.parent
     return Listing(root=root, layout=layout, recordings=recordings)
 
 
-def _check_labels(table: Path, recordings: Iterable[Recording]) -> None:
+def _check_labels(table: Path, layout: Layout, recordings: Iterable[Recording]) -> None:
     """Refuse now what could not be a label of the bundle that is made in the end."""
-    for label in {r.label: r for r in recordings if r.role == "known"}:
+    for label, recording in {r.label: r for r in recordings if r.role == "known"}.items():
         try:
             check_label(label)
         except SpecError as exc:
-            raise UserError(f"{table}: {exc.fault.reason}", suggestion="give it another") from exc
+            where, what = table, "give it another"
+            if layout == "folders":
+                where = table / recording.path.relative_to(table).parts[0]
+                what = "rename the folder"
+            raise UserError(f"{where}: {exc.fault.reason}", suggestion=what) from exc
 
 
 def _table(source: Path, layout: Layout) -> Path:
@@ -208,9 +207,9 @@ def _from_folders(root: Path) -> Iterator[Recording]:
     """
     if not root.is_dir():
         raise UserError(f"{root}: a folder per class is needed, this is a file")
-    for path in sorted(p for p in root.rglob("*") if p.is_file() and p.suffix.lower() in SUFFIXES):
+    for path in files_below(root, AUDIO):
         parts = path.relative_to(root).parts
-        if len(parts) < 2 or any(part.startswith(".") for part in parts):
+        if len(parts) < 2:
             continue  # a file beside the class folders belongs to no class
         role = parts[0] if parts[0] in ROLES else "known"
         inner = parts[1:] if parts[0] in ROLES else parts

@@ -16,8 +16,8 @@ from itertools import pairwise
 from pathlib import Path
 
 from edge.errors import UserError, shown
-from train.corpus.readers import SUFFIXES
-from train.corpus.selections import Selection, is_selection_table, read_selections
+from train.corpus.folders import AUDIO, files_below
+from train.corpus.selections import SUFFIXES, Selection, is_selection_table, read_selections
 from train.corpus.soundscape import (
     ROW_S,
     Mark,
@@ -32,6 +32,8 @@ __all__ = ["NOCALL", "read_soundscapes"]
 
 NOCALL = "nocall"
 COLUMNS = ("row_id", "birds")
+ROWS = ".csv"
+TABLES = {ROWS, *SUFFIXES}
 SITE_OF_2021 = r"\d+_([A-Z]+)"  # the second part of BirdCLEF 2021's row_id
 
 
@@ -48,7 +50,7 @@ def read_soundscapes(source: Path, recordings: Path | None = None) -> tuple[Soun
     for table in _tables(source):
         reader = _of_rows if _is_row_table(table) else _of_selections
         folder = (recordings or table.parent).resolve()
-        for soundscape in reader(table, folder, _recordings_in(folder)):
+        for soundscape in reader(table, folder, files_below(folder, AUDIO)):
             if soundscape.path in found:
                 raise UserError(f"{table}: {soundscape.path.name} is in another table, too")
             found[soundscape.path] = soundscape
@@ -56,7 +58,7 @@ def read_soundscapes(source: Path, recordings: Path | None = None) -> tuple[Soun
 
 
 def _tables(source: Path) -> list[Path]:
-    files = [source] if source.is_file() else sorted(p for p in source.rglob("*") if p.is_file())
+    files = [source] if source.is_file() else files_below(source, TABLES)
     tables = [file for file in files if _is_row_table(file) or is_selection_table(file)]
     if not tables:
         what = "is no table" if source.is_file() else "has no table"
@@ -68,7 +70,7 @@ def _tables(source: Path) -> list[Path]:
 
 
 def _is_row_table(path: Path) -> bool:
-    if path.suffix.lower() != ".csv":
+    if path.suffix.lower() != ROWS:
         return False
     with path.open(encoding="utf-8-sig", errors="replace") as file:
         return set(COLUMNS) <= {name.strip() for name in file.readline(10_000).split(",")}
@@ -97,11 +99,6 @@ def _of_rows(table: Path, folder: Path, audio: Sequence[Path]) -> list[Soundscap
         _soundscape(path, sites[path], marks[path], _in_order(table, path, rows), table)
         for path, rows in spans.items()
     ]
-
-
-def _recordings_in(folder: Path) -> list[Path]:
-    found = (p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
-    return sorted(found)
 
 
 def _recording(table: Path, line: int, name: str, audio: Sequence[Path], folder: Path) -> Path:

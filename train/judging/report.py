@@ -114,6 +114,8 @@ def open_table(report: Mapping[str, Any]) -> str:
         for outliers, numbers in report[level]["open"].items()
     ]
     table = markdown_table(("per", "outliers", "AUROC", TEXT["fpr95"], "OSCR"), rows)
+    if not rows:
+        table = "There is no recording of an unknown species, noise or background to tell apart."
     f1 = "; ".join(
         f"{level} {estimate_cell(report[level]['macro_f1_with_rejection'])}"
         for level in ("windows", "recordings")
@@ -151,11 +153,11 @@ def accepted_table(report: Mapping[str, Any]) -> str:
 def rules_table(report: Mapping[str, Any]) -> str:
     """Return how each rule does on windows."""
     contrasts = list(report["windows"]["open"])
-    first = contrasts[0] if contrasts else None
+    first = contrasts[:1]  # none where all recordings are of known species
     header = [
         "rule",
         *(f"AUROC, {c}" for c in contrasts),
-        f"OSCR, {first}",
+        *(f"OSCR, {c}" for c in first),
         "macro F1 with rejection",
     ]
     kinds = [
@@ -166,13 +168,13 @@ def rules_table(report: Mapping[str, Any]) -> str:
     rows = []
     for rule in report["rules"]:
         name = f"**{rule['rule']}**" if rule["rule"] == report["rule"] else rule["rule"]
-        oscr = estimate_cell(rule["open"][first]["oscr"]) if first else "–"
+        oscr = [estimate_cell(rule["open"][c]["oscr"]) for c in first]
         curves = [estimate_cell(rule["open"][c]["auroc"]) for c in contrasts]
         rows.append(
             [
                 name,
                 *curves,
-                oscr,
+                *oscr,
                 estimate_cell(rule["macro_f1_with_rejection"]),
                 *(estimate_cell(rule["accepted"][k]) for k in kinds),
             ]

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,13 +37,22 @@ class LeftOut:
 
 
 def fit_left_out(
-    run: TrainedRun, corpus: Corpus, *, report: Report, most_s: float = math.inf, **machine: Any
+    run: TrainedRun,
+    corpus: Corpus,
+    *,
+    report: Report,
+    say: Callable[[str], None],
+    most_s: float = math.inf,
+    **machine: Any,
 ) -> None:
     """Train the turns of a finished run (`turns_to_train`), resuming, each for `most_s` at most.
 
     `machine` is what `start_task` needs to know of it: cache, device and workers.
     """
-    for i, labels in enumerate(turns_to_train(run, corpus)):
+    turns = turns_to_train(run, corpus)
+    for i, labels in enumerate(turns):
+        named = ", ".join(labels[:3]) + (" and others" if len(labels) > 3 else "")
+        say(f"training {i + 1} of {len(turns)} without {named}, which are unknown to it")
         recipe = _smaller(run.recipe, [label for label in run.labels if label not in labels])
         heard = without(corpus, labels, fold=run.fold)
         task = start_task(recipe, heard, folder=_folder(run, i), fold=run.fold, **machine)

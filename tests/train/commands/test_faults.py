@@ -146,6 +146,6 @@ def test_a_gpu_that_is_not_there_is_not_silently_a_cpu() -> None:
     assert pick_device("auto").type == "cpu"
 
 
-def test_a_run_of_another_corpus_is_refused() -> None:
+def test_what_is_no_prepared_corpus_is_refused() -> None:
     with pytest.raises(UserError, match="run 'edge-train prepare'"):
         read_corpus(Path("/nonexistent"))

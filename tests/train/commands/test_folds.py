@@ -17,6 +17,7 @@ from edge.bundle import load_bundle
 from tests.train.command_line import assert_done, edge_train, prepared_tones, write_recipe
 from tests.train.tiny import TINY
 from tests.train.tones import RATE_HZ, song
+from train.corpus.corpus import Corpus, read_corpus, write_corpus
 from train.judging.averaged import MEASURES, averaged, power_average
 from train.judging.judged import Judged
 from train.judging.truth import Truth
@@ -109,6 +110,28 @@ def test_lists_are_written_as_they_were_submitted(
     missing = edge_train("lists", *places, *options)
     assert missing.exit_code == 1
     assert "region.yaml: file: cannot be read: No such file" in missing.output
+
+
+@pytest.mark.parametrize("command", ["calibrate", "evaluate", "average", "lists", "export"])
+def test_a_run_of_another_corpus_is_refused(
+    trained: Path, prepared: Path, tmp_path: Path, command: str
+) -> None:
+    """What it said of its own recordings would pass for what it says of these."""
+    out = ["--out", tmp_path / "out"] if command not in ("calibrate", "evaluate") else []
+    run = ["--run", trained / "fold-0" / "run"]
+    result = edge_train(command, "--corpus", another_corpus(prepared, tmp_path), *run, *out)
+    assert result.exit_code == 1
+    assert "fold-0/run: was trained on another corpus than " in result.output
+    assert not (tmp_path / "out").exists()
+
+
+def another_corpus(prepared: Path, folder: Path) -> Path:
+    """The recordings of a corpus without one that may be trained on."""
+    corpus = read_corpus(prepared / "corpus")
+    lost = corpus.of(split="dev")[0]
+    fewer = tuple(r for r in corpus.recordings if r != lost)
+    write_corpus(folder / "corpus", Corpus(root=corpus.root, recordings=fewer), drawn={})
+    return folder / "corpus"
 
 
 def judged(recording: list[int], scores: list[list[float]]) -> Judged:
