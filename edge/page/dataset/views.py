@@ -58,6 +58,11 @@ class AskedLab:
         return self.lab.places.dataset.name
 
     @property
+    def bundle(self) -> str:
+        """How the digest of the bundle begins that is looked at, "" where one has heard it all."""
+        return (self.lab.places.bundle or "")[:12]
+
+    @property
     def folder(self) -> str:
         """Where the dataset is."""
         return str(self.lab.places.dataset)
