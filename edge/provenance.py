@@ -6,18 +6,19 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from edge.bundle import FP32, Bundle, Label
 from edge.bundle.digest import canonical_digest, digest_of_code
 from edge.bundle.probability import ScoreCalibration
-from edge.detect.model import Classifier
-from edge.detect.place import Place
-from edge.detect.site import OffList
-from edge.detect.smoothing import SmoothingConfig
-from edge.detect.species_list import SpeciesList
 from edge.errors import ConfigError, one_line, shown
-from edge.section import Section
+
+if TYPE_CHECKING:
+    from edge.detect.model import Classifier
+    from edge.detect.place import Place
+    from edge.detect.site import OffList
+    from edge.detect.smoothing import SmoothingConfig
+    from edge.detect.species_list import SpeciesList
 
 __all__ = [
     "BundlePart",
@@ -192,6 +193,9 @@ def config_digest(**settings: Any) -> str:
 
 
 def _plain(value: Any) -> Any:
+    # Late: who only writes down what made a detection needs neither sections nor their library.
+    from edge.section import Section
+
     if isinstance(value, Section):
         return value.model_dump()
     if dataclasses.is_dataclass(value) and not isinstance(value, type):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import io
-import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import groupby, islice
@@ -15,7 +13,6 @@ from flask import (
     redirect,
     render_template,
     request,
-    send_file,
     session,
     url_for,
 )
@@ -30,6 +27,7 @@ from edge.page.clips import placed_clip
 from edge.page.exporting import EXPORTS, differing, export
 from edge.page.labels import label_of
 from edge.page.late_clips import fetch_late_clips
+from edge.page.sending import sent_file
 from edge.page.views_event import ID, event_or_404
 from edge.store.embedded import newest_id
 from edge.store.events import known_labels
@@ -92,19 +90,12 @@ def answers_file(form: str) -> Response:
     if form not in EXPORTS:
         raise NotFound
     fetch_late_clips(here().answers, here().place)
-    # Beside the memory; the response closes it.
-    file = tempfile.TemporaryFile("w+b")  # noqa: SIM115
-    try:
-        text = io.TextIOWrapper(file, "utf-8", "backslashreplace", newline="", write_through=True)
-        export(here().answers, text, form)
-        text.detach()
-    except BaseException:
-        file.close()
-        raise
-    file.seek(0)
     suffix = SUFFIXES[form]
-    mime = "text/csv" if suffix == "csv" else "text/plain"
-    return send_file(file, mimetype=mime, as_attachment=True, download_name=f"answers.{suffix}")
+    return sent_file(
+        lambda stream: export(here().answers, stream, form),
+        name=f"answers.{suffix}",
+        mime="text/csv" if suffix == "csv" else "text/plain",
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -64,7 +64,14 @@ def create_app(
     now: Callable[[], datetime] = lambda: datetime.now(timezone.utc),
 ) -> Flask:
     """Return the page over what a recorder has kept at `place`, or over a dataset."""
-    from edge.page import answering, views_day, views_event, views_other, views_unknowns
+    from edge.page import (
+        answering,
+        views_day,
+        views_event,
+        views_other,
+        views_tables,
+        views_unknowns,
+    )
 
     app = Flask(__name__, static_folder="static", template_folder="templates")
     app.url_map.converters["day"] = DayConverter
@@ -78,7 +85,8 @@ def create_app(
         from edge.page.dataset.views import add_lab
 
         add_lab(app, place)
-    for part in (views_day, views_event, views_other, views_unknowns, answering):
+    parts = (views_day, views_event, views_other, views_unknowns, views_tables, answering)
+    for part in parts:
         app.register_blueprint(part.views)
     app.after_request(_with_headers)
     app.register_error_handler(EdgeError, _cannot_be_read)

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta, timezone
+from math import ceil
 
 from edge.clock import rfc3339
 from edge.page.place import Shown
@@ -48,7 +49,7 @@ class Minute:
 
 @dataclass(frozen=True, kw_only=True)
 class Hour:
-    """An hour of a day: the seconds heard and not heard in it, and its events.
+    """An hour of a day: the seconds heard and not heard in it, and its events. `start` is local.
 
     `over`: it is behind us. Of one that is `to_come` nothing is said.
     """
@@ -100,9 +101,11 @@ class Day:
 
 def day_of(db: sqlite3.Connection, day: date, *, place: Shown, now: datetime) -> Day:
     """Return what was heard on a day, as far as it is over `now`."""
-    begin, end = place.midnight(day), place.midnight(day + timedelta(days=1))
+    # In UTC: between two times of one zone, Python counts what the clocks on the wall show.
+    midnights = (place.midnight(day), place.midnight(day + timedelta(days=1)))
+    begin, end = (midnight.astimezone(timezone.utc) for midnight in midnights)
     span = (rfc3339(begin), rfc3339(end))
-    number = max(1, round((end - begin) / timedelta(hours=1)))
+    number = max(1, ceil((end - begin) / timedelta(hours=1)))  # there are zones of half an hour
     events: dict[str | None, Counter[int]] = {}
     for row in db.execute(EVENTS, span):
         at = _hour_in(row["start_utc"], begin, number)
@@ -117,7 +120,7 @@ def day_of(db: sqlite3.Connection, day: date, *, place: Shown, now: datetime) ->
         deaf[hour] += minute.deaf_s
     hours = [
         Hour(
-            start=begin + timedelta(hours=i),
+            start=place.local(begin + timedelta(hours=i)),
             over=begin + timedelta(hours=i + 1) <= now,
             to_come=begin + timedelta(hours=i) > now,
             heard_s=heard[i],

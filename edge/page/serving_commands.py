@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from edge.archive.options import BUNDLE
 from edge.errors import ConfigError
 from edge.page.commands import config_option
 from edge.terminal import aside
@@ -30,6 +31,7 @@ Command = Callable[..., Any]
 def dataset_options(command: Command) -> Command:
     """Add the options that name a dataset instead of a recorder."""
     for option in (
+        BUNDLE,
         click.option(
             "--state",
             type=click.Path(path_type=Path, file_okay=False),
@@ -142,11 +144,16 @@ def _place(lab: Lab | None, file: Path | None) -> Shown:
 
 
 def _lab(
-    *, file: Path | None, dataset: Path | None, recordings: tuple[str, ...], state: Path | None
+    *,
+    file: Path | None,
+    dataset: Path | None,
+    recordings: tuple[str, ...],
+    state: Path | None,
+    bundle: str | None,
 ) -> Lab | None:
     """Return the dataset that is asked for, None where it is a recorder."""
     if dataset is None:
-        for key, given in (("--recordings", recordings), ("--state", state)):
+        for key, given in (("--recordings", recordings), ("--state", state), ("--bundle", bundle)):
             if given:
                 raise ConfigError("is for --dataset", key=key)
         return None
@@ -154,7 +161,7 @@ def _lab(
         raise ConfigError("does not go with --dataset", key="--config", value=file)
     from edge.page.dataset.lab import Lab, dataset_places
 
-    return Lab(dataset_places(dataset, state), recordings)
+    return Lab(dataset_places(dataset, state, bundle=bundle), recordings)
 
 
 def _words(agreed: Settled) -> str:

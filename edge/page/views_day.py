@@ -2,29 +2,23 @@
 
 from __future__ import annotations
 
-import io
-import sqlite3
-import tempfile
 from datetime import date, timedelta
 
-from flask import Blueprint, Response, redirect, render_template, request, send_file, url_for
+from flask import Blueprint, Response, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
-from werkzeug.exceptions import NotFound
 
 from edge.page.app import here
 from edge.page.charts import effort_strip
 from edge.page.days import Day, day_of
-from edge.page.listing import TEXT_FORMATS, write_text
+from edge.page.sending import events_file
 from edge.page.status import status_of
 from edge.store.events import Question, known_labels, select
-from edge.terminal import SPELLED_OUT
 
-__all__ = ["question_of", "table_file", "views"]
+__all__ = ["question_of", "views"]
 
 AT_ONCE = 100
 MOST_OFFSET = 1_000_000
 SHADES = 5
-MIME = {"csv": "text/csv", "jsonl": "application/x-ndjson", "raven": "text/tab-separated-values"}
 views = Blueprint("days", __name__)
 
 
@@ -76,29 +70,7 @@ def day_file(on: date, form: str) -> Response:
     with here().reading() as db:
         begin, end = place.midnight(on), place.midnight(on + timedelta(days=1))
         question = Question(since=begin, until=end, label=_label(), unknown=_label() == "")
-        return table_file(db, question, form=form, name=f"{on.isoformat()}")
-
-
-def table_file(db: sqlite3.Connection, question: Question, *, form: str, name: str) -> Response:
-    """Return the events that are asked for as a file."""
-    wanted = next((known for known in TEXT_FORMATS if known == form), None)
-    if wanted is None:
-        raise NotFound
-    # Beside the memory; the response closes it.
-    file = tempfile.TemporaryFile("w+b")  # noqa: SIM115
-    try:
-        text = io.TextIOWrapper(file, "utf-8", SPELLED_OUT, newline="", write_through=True)
-        events = select(db, question)
-        write_text(events, text, wanted, place=here().place, local_time=True)
-        text.detach()
-    except BaseException:
-        file.close()
-        raise
-    file.seek(0)
-    suffix = "txt" if form == "raven" else form
-    return send_file(
-        file, mimetype=MIME[form], as_attachment=True, download_name=f"{name}.{suffix}"
-    )
+        return events_file(select(db, question), form=form, name=on.isoformat())
 
 
 def question_of(heard: Day) -> Question:

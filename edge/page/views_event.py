@@ -55,6 +55,7 @@ def event(id: str) -> ResponseReturnValue:
         before=earlier[-1] if earlier else None,
         after=later[0] if later else None,
         neighbours=beside,
+        days_beside=len({place.local(one.start).date() for one in (found, *beside)}),
         same=[one for one in same if one.id != id and clip_at_hand(place.clips, one)][:SAME_LABEL],
         names=names,
         answers=here().answers.of(id),

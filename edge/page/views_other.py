@@ -26,6 +26,7 @@ RECENT = 20
 LOWEST_DBFS = -90.0
 MOST_FAULTS, ALL_FAULTS = 200, 10_000_000
 FAULT = ("path", "site", "status", "reason", "duration_s", "missing_s")
+NEVER = "Nothing with this label was ever heard here."
 LABEL = "string(minlength=1, maxlength=80)"
 views = Blueprint("other", __name__)
 
@@ -61,7 +62,7 @@ def one_species(label: str) -> ResponseReturnValue:
     with here().reading() as db:
         names = known_labels(db)
         if label not in names:
-            raise NotFound("Nothing with this label was ever heard here.")
+            raise NotFound(NEVER)
         history = history_of(db, label, first=first, last=last, place=place, known=here().heard)
         newest = list(select(db, Question(label=label), newest_first=True, limit=RECENT))
     days = days_between(first, last)
@@ -89,6 +90,8 @@ def one_species_file(label: str) -> Response:
     place = here().place
     first, last = _span()
     with here().reading() as db:
+        if label not in known_labels(db):
+            raise NotFound(NEVER)
         history = history_of(db, label, first=first, last=last, place=place, known=here().heard)
     rows = [
         [day, history.days.get(day, 0), f"{history.heard_h.get(day, 0.0):.3f}"]

@@ -44,14 +44,27 @@ def main(events: int, people: int, keep: Path | None) -> None:
 
 
 def _paths(page: PageProcess) -> list[str]:
-    event = _get(f"{page.address}/unknowns/1").split(b'href="/event/')[1].split(b'"')[0].decode()
+    found = _get(f"{page.address}/unknowns/1").split(b'href="/event/')[1]
+    event = found.split(b'"')[0].split(b"/")[0].decode()
     return [
         *("/", "/day/2026-05-02", "/day/2025-11-03", "/day/2026-05-02.csv"),
-        *("/day/2026-05-02.raven", "/day/2026-05-02.jsonl", f"/event/{event}"),
+        *(
+            "/day/2026-05-02.raven",
+            "/day/2026-05-02.jsonl",
+            f"/event/{event}",
+            f"/event/{event}/spectrogram.png",
+        ),
         *("/species", "/species.csv", f"/species/{SPECIES}?days=365"),
         *(f"/species/{SPECIES}.csv?days=365", "/unknowns", "/unknowns?alone=100000"),
         *("/unknowns/1", "/next", "/answers", "/answers.csv", "/answers.manifest"),
-        *("/answers.jsonl", "/answers.raven", "/health", "/health.csv"),
+        *(
+            "/unknowns.csv",
+            "/unknowns/1.csv",
+            "/answers.jsonl",
+            "/answers.raven",
+            "/health",
+            "/health.csv",
+        ),
     ]
 
 

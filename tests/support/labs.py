@@ -56,12 +56,14 @@ def hear(
     *,
     pattern: str = "*.wav",
     keeps: Keeps | None = None,
+    mix: bool = False,
 ) -> None:
     """Hear what a dataset lacks of a folder, as `edge archive hear` does, without its processes."""
     keeps = keeps or Keeps()
     replayer = Replayer(ReplaySettings(bundle=bundle.path, hop_s=0.5))
     rows = RowMaker(replayer.provenance)
-    with dataset_at(dataset, maker(replayer.provenance, replayer.settings), keeps) as filled:
+    made_by = maker(replayer.provenance, replayer.settings)
+    with dataset_at(dataset, made_by, keeps, mix=mix) as filled:
         write_origin(dataset, replayer.provenance)
         for path in sorted(map(str, folder.rglob(pattern))):
             known, fingerprint = filled.known.get(path), fingerprint_of(path)

@@ -1,6 +1,6 @@
 """Fills the index of a dataset, in a process of its own: pyarrow takes memory that the page lacks.
 
-    python -m edge.page.dataset.filling DATASET INDEX
+    python -m edge.page.dataset.filling DATASET INDEX [BUNDLE]
 
 A part of the dataset that has changed is read anew, in one transaction, so that a kill costs one
 part. A recording that was heard again is in one part only, whatever is read when.
@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from edge.archive.manifest import check_version
+from edge.archive.manifest import chosen_bundle
 from edge.archive.origin import read_origin
 from edge.archive.parquet import check_installed
 from edge.archive.parts import Parts
@@ -69,14 +69,19 @@ Row = dict[str, Any]
 log = logging.getLogger(__name__)
 
 
-def fill(dataset: Path, index: Path, *, say: Callable[[str], None] = lambda text: None) -> int:
-    """Bring the index up to the state of the dataset; return how many parts were read.
-
-    It will `say` after each how many of all are read. Raises `UserError`.
+def fill(
+    dataset: Path,
+    index: Path,
+    *,
+    bundle: str | None = None,
+    say: Callable[[str], None] = lambda text: None,
+) -> int:
+    """Bring the index up to the state of the dataset, as `bundle` has heard it; return how many
+    parts were read, which it will `say` after each. Raises `UserError`.
     """
     check_installed()
-    check_version(dataset, key=KEY)
-    made_by = read_origin(dataset, key=KEY)
+    chosen = chosen_bundle(dataset, bundle, key=KEY)
+    made_by = read_origin(dataset, key=KEY, bundle=chosen)
     parts = Parts(dataset)
     db = writable_index(index)
     try:
@@ -88,7 +93,8 @@ def fill(dataset: Path, index: Path, *, say: Callable[[str], None] = lambda text
             with _change(db):
                 _remove_part(db, name)
         for number, name in enumerate(changed, 1):
-            files, detections = parts.files(name), parts.rows("detections", name)
+            files = [row for row in parts.files(name) if chosen in (None, row["bundle"])]
+            detections = parts.rows("detections", name) if files else []
             vectors = unknown_vectors(dataset, name, detections)
             with _change(db):
                 _remove_part(db, name)
@@ -227,9 +233,9 @@ class _Part:
 
 def main() -> int:
     """Fill the index that the command line names; one line says what is wrong."""
-    dataset, index = map(Path, sys.argv[1:])
+    dataset, index = map(Path, sys.argv[1:3])
     try:
-        fill(dataset, index, say=partial(print, flush=True))
+        fill(dataset, index, bundle=next(iter(sys.argv[3:]), None), say=partial(print, flush=True))
     except (EdgeError, OSError) as exc:
         print(one_line(str(exc)), file=sys.stderr)
         return 1

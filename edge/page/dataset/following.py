@@ -24,8 +24,10 @@ log = logging.getLogger(__name__)
 class Follower:
     """Looks at the dataset now and then; `fault` is why it could not be read the last time."""
 
-    def __init__(self, dataset: Path, index: Path, *, look_s: float = LOOK_S) -> None:
-        self._dataset, self._index = dataset, index
+    def __init__(
+        self, dataset: Path, index: Path, *, bundle: str | None = None, look_s: float = LOOK_S
+    ) -> None:
+        self._dataset, self._index, self._bundle = dataset, index, bundle
         self._look_s = look_s
         self._read: dict[str, str] | None = None
         self._ended = threading.Event()
@@ -48,7 +50,7 @@ class Follower:
 
     def _fill(self, say: Callable[[str], None]) -> None:
         command = [sys.executable, "-m", "edge.page.dataset.filling"]
-        command += [str(self._dataset), str(self._index)]
+        command += [str(self._dataset), str(self._index), *filter(None, [self._bundle])]
         # What it complains of goes into a file: of a pipe that nobody empties, it would wait.
         with (
             tempfile.TemporaryFile("w+", errors="backslashreplace") as complaints,

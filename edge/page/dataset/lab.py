@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 
 from edge.archive.dataset import holder
-from edge.archive.manifest import check_version
+from edge.archive.manifest import chosen_bundle
 from edge.clock import parse_zone
 from edge.errors import ConfigError
 from edge.page.answers import Answers
@@ -40,11 +40,15 @@ KNOWN_HOURS = 50  # sites of which the hours heard are kept
 class DatasetPlaces:
     """Where things are: the dataset, what can be made again of it in `cache`, and in `state`
     answers and password, which cannot.
+
+    Of a dataset that several bundles have heard, `bundle` is the digest of that which is looked at,
+    and all of this is its own.
     """
 
     dataset: Path
     cache: Path
     state: Path
+    bundle: str | None = None
 
     @property
     def index(self) -> Path:
@@ -55,25 +59,27 @@ class DatasetPlaces:
         return self.state / "labels" / "labels.db"
 
 
-def dataset_places(dataset: Path, state: Path | None = None) -> DatasetPlaces:
-    """Return the places for a dataset, in folders of the person who looks at it.
+def dataset_places(
+    dataset: Path, state: Path | None = None, *, bundle: str | None = None
+) -> DatasetPlaces:
+    """Return the places for a dataset, in folders of the person who looks at it; `bundle` is how
+    the digest of that begins whose detections are meant.
 
     Nothing of them is in the dataset: it may be a stranger's, or not writable. Raises `ConfigError`
-    for what is no dataset.
+    for what is no dataset, and where it is not clear which bundle is meant.
     """
     try:
         dataset = dataset.resolve()
-        check_version(dataset, key=KEY)
+        chosen = chosen_bundle(dataset, bundle, key=KEY)
     except OSError as exc:
         reason = f"cannot be read ({exc.strerror or exc})"
         raise ConfigError(reason, key=KEY, value=dataset) from exc
     name = hashlib.sha256(os.fsencode(dataset)).hexdigest()[:12]
     own = Path("edge-monitor", "datasets", f"{dataset.name[:40]}-{name}")
-    return DatasetPlaces(
-        dataset=dataset,
-        cache=_base("CACHE_DIRECTORY", "XDG_CACHE_HOME", ".cache") / own,
-        state=state or _base("STATE_DIRECTORY", "XDG_STATE_HOME", ".local/state") / own,
-    )
+    cache = _base("CACHE_DIRECTORY", "XDG_CACHE_HOME", ".cache") / own
+    kept = state or _base("STATE_DIRECTORY", "XDG_STATE_HOME", ".local/state") / own
+    part = chosen or ""
+    return DatasetPlaces(dataset=dataset, cache=cache / part, state=kept / part, bundle=chosen)
 
 
 def _base(service: str, person: str, below_home: str) -> Path:
@@ -100,7 +106,7 @@ class Lab:
         """`recordings` are the places that may be opened; raises `ConfigError` for one of none."""
         self.places = places
         self.index = DatasetIndex(places.index)
-        self.follower = Follower(places.dataset, places.index)
+        self.follower = Follower(places.dataset, places.index, bundle=places.bundle)
         self.cuts = Cuts(self.index, Roots(recordings), places.cache / "clips")
         self._answers = Answers(places.labels)
         self._clusters = ClusterRuns(places.index, places.labels.with_name(CLUSTERS))

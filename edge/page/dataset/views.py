@@ -19,7 +19,7 @@ from edge.page.dataset.index import IndexedRecording, Site, zones_of
 from edge.page.dataset.lab import Lab
 from edge.page.dates import NO_DATE
 from edge.page.here import Here, here
-from edge.page.views_day import table_file
+from edge.page.sending import events_file
 from edge.store.events import Question, StoredEvent, known_labels, select
 
 __all__ = ["add_lab"]
@@ -56,6 +56,11 @@ class AskedLab:
     def name(self) -> str:
         """What the dataset is called."""
         return self.lab.places.dataset.name
+
+    @property
+    def bundle(self) -> str:
+        """How the digest of the bundle begins that is looked at, "" where one has heard it all."""
+        return (self.lab.places.bundle or "")[:12]
 
     @property
     def folder(self) -> str:
@@ -113,7 +118,7 @@ def undated() -> ResponseReturnValue:
 def undated_file(form: str) -> Response:
     """Give them as a table."""
     with here().reading() as db:
-        return table_file(db, UNDATED, form=form, name="undated")
+        return events_file(select(db, UNDATED), form=form, name="undated")
 
 
 def _by_recording(events: list[StoredEvent]) -> Iterable[tuple[str, list[StoredEvent]]]:

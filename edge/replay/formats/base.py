@@ -9,7 +9,6 @@ from typing import Literal, Protocol
 
 from edge.clock import Clock
 from edge.provenance import Provenance
-from edge.replay.spool import read_spool
 from edge.types import Detection, Prediction
 
 __all__ = ["FormatWriter", "RecordingEffort", "ReplayResult", "Unjudged"]
@@ -69,6 +68,8 @@ class ReplayResult:
         They are read from the spool, because a day has 86 400 of them.
         """
         if self.spool is not None:
+            from edge.replay.spool import read_spool  # late, as few formats ask
+
             yield from read_spool(self.spool)
 
 
