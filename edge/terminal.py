@@ -66,7 +66,9 @@ class OneLineErrors(click.Group):
             return super().invoke(ctx)
         except click.UsageError as exc:
             command = exc.ctx.command_path if exc.ctx else ctx.command_path
-            complain(f"{exc.format_message()} See '{command} --help'.", prefix=self._prefix)
+            said = exc.format_message()
+            end = "" if said.endswith((".", "?", "!")) else "."
+            complain(f"{said}{end} See '{command} --help'.", prefix=self._prefix)
             sys.exit(2)
         except EdgeError as exc:
             complain(str(exc), prefix=self._prefix)

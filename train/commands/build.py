@@ -195,25 +195,9 @@ def build_bundle(
     corpus = prepared_corpus(recipe, data, work=work, workers=workers, say=say)
     check_judgeable(corpus, fold=0)
     say(f"training in {folder}")
-    run = fit(
-        recipe,
-        corpus,
-        folder=folder,
-        cache=work / "features",
-        fold=0,
-        device=device,
-        workers=workers,
-        report=report,
-    )
-    fit_left_out(
-        run,
-        corpus,
-        cache=work / "features",
-        device=device,
-        workers=workers,
-        report=report,
-        say=say,
-    )
+    machine: dict[str, Any] = {"cache": work / "features", "device": device, "workers": workers}
+    run = fit(recipe, corpus, folder=folder, fold=0, report=report, **machine)
+    fit_left_out(run, corpus, report=report, say=say, **machine)
     say("calibrating and evaluating")
     calibrate_run(run, corpus, acceptance=recipe.acceptance)
     evaluate_run(run, corpus)
@@ -233,19 +217,11 @@ def choose_species(
 ) -> tuple[SpeciesScore, ...]:
     """Learn with each of `folds` validating (resuming), and score each species there."""
     corpus = prepared_corpus(recipe, data, work=work, workers=workers, say=say)
+    machine: dict[str, Any] = {"cache": work / "features", "device": device, "workers": workers}
     outputs = []
     for fold in folds:
         folder = work / f"fold-{fold}"
         say(f"training in {folder}")
-        run = fit(
-            recipe,
-            corpus,
-            folder=folder,
-            cache=work / "features",
-            fold=fold,
-            device=device,
-            workers=workers,
-            report=report,
-        )
+        run = fit(recipe, corpus, folder=folder, fold=fold, report=report, **machine)
         outputs.append(run.outputs("validation"))
     return score_species(corpus, outputs)

@@ -58,10 +58,11 @@ def build(
     bundle = build_bundle(
         loaded, data, out=out, work=folder, device=device, workers=workers, report=show, say=aside
     )
-    click.echo((folder / "run" / "report" / "report.md").read_text(encoding="utf-8"))
+    report = folder / "run" / "report"
+    click.echo((report / "report.md").read_text(encoding="utf-8"))
     click.echo(
-        f"{out}: bundle {bundle.digest[:12]}, {len(bundle.labels)} species; try it: edge replay "
-        f"--bundle {out} RECORDING"
+        f"{out}: bundle {bundle.digest[:12]}, {len(bundle.labels)} species, its report in {report}"
+        f"; try it: edge replay --bundle {out} RECORDING"
     )
 
 

@@ -98,7 +98,10 @@ def _calibrate_run(corpus: Path, folder: Path, acceptance: float, rule: str | No
             for key, value in row.items()
         )
         click.echo("  ".join(cells))
-    click.echo(f"{folder}: rule {calibration.chosen}, threshold {calibration.head.threshold:.4g}")
+    click.echo(
+        f"{folder}: rule {calibration.chosen}, threshold {calibration.head.threshold:.4g}; next: "
+        f"edge-train evaluate --corpus {corpus} --run {folder}"
+    )
 
 
 def _calibrate_bundle(

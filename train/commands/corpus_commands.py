@@ -89,5 +89,6 @@ def prepare(
     marked = sum(bool(r.stretches) for r in prepared.corpus.recordings)
     click.echo(
         f"{out}: {len(prepared.corpus.recordings)} recordings, {len(prepared.quarantine)} in "
-        f"quarantine.csv, {marked} annotated"
+        f"quarantine.csv, {marked} annotated; next: edge-train fit --recipe RECIPE --corpus {out} "
+        "--out RUN"
     )

@@ -23,7 +23,10 @@ def export(corpus: Path, folder: Path, out: Path, name: str) -> None:
 
     run, prepared = opened(folder, corpus)
     bundle = export_run(run, prepared, path=out, name=name or run.recipe.name)
-    click.echo(f"{out}: bundle {bundle.digest[:12]}, {len(bundle.labels)} species")
+    click.echo(
+        f"{out}: bundle {bundle.digest[:12]}, {len(bundle.labels)} species; try it: edge replay "
+        f"--bundle {out} RECORDING"
+    )
 
 
 @click.command()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from edge.errors import UserError, shown
-from edge.terminal import warn
+from edge.terminal import aside, warn
 from train.commands.options import CACHE, CALIBRATED_RUN, CORPUS, PATH, WORKERS
 from train.commands.progress import watched
 
@@ -94,7 +94,10 @@ def _evaluate_run(corpus: Path, folder: Path, resamples: int) -> None:
     from train.commands.opened import opened
 
     evaluate_run(*opened(folder, corpus), resamples=resamples)
-    click.echo((folder / "report" / "report.md").read_text(encoding="utf-8"))
+    report = folder / "report"
+    click.echo((report / "report.md").read_text(encoding="utf-8"))
+    following = f"edge-train export --corpus {corpus} --run {folder} --out BUNDLE"
+    aside(f"{report}: report.md, report.json and plots; next: {following}")
 
 
 def _evaluate_bundle(bundle: str, data: Path, *, out: Path | None, **options: Any) -> None:

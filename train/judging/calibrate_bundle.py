@@ -69,6 +69,8 @@ def calibrated_by_recordings(
     found = usable(bundle, data, workers=workers)
     asked = found.collection(species, hop_s=hop_s)
     whole = asked if species is None else found.collection(None, hop_s=hop_s)
+    if species is not None and (bundle.label_thresholds is None or not _leaves_out(asked)):
+        raise _no_margin(data)  # before anything is heard
     heard, _ = hear_collection(asked, workers=workers, watch=watch)
     margin = None if species is None else _list_margin(bundle, data, asked, heard)
     recordings = split_recordings(whole.corpus.recordings, SplitPlan())
@@ -84,6 +86,23 @@ def calibrated_by_recordings(
     )
 
 
+def _leaves_out(collection: Collection) -> bool:
+    """Return whether there are animals that may not be answered."""
+    question = collection.question
+    return any(
+        animal and not may_be
+        for animal, may_be in zip(question.animals, question.listed, strict=True)
+    )
+
+
+def _no_margin(data: Path) -> UserError:
+    return UserError(
+        f"{data}: says nothing of a margin over the list; that needs a bundle with several "
+        "labels in a window, a list that leaves some of them out, and recordings of species on "
+        "it that are named rightly"
+    )
+
+
 def _list_margin(
     bundle: Bundle, data: Path, collection: Collection, heard: Mapping[int, Heard]
 ) -> ListMargin:
@@ -95,11 +114,7 @@ def _list_margin(
     if heard:
         found = margin_of(bundle, answers_of(collection.corpus, collection.labels, heard))
     if found is None:
-        raise UserError(
-            f"{data}: says nothing of a margin over the list; that needs a bundle with several "
-            "labels in a window, a list that leaves some of them out, and recordings of species on "
-            "it that are named rightly"
-        )
+        raise _no_margin(data)
     return ListMargin(**found)
 
 

@@ -36,7 +36,7 @@ def test_only_kinds_that_are_wanted_are_kept_and_each_says_its_kind(
     sound = np.concatenate([tone(300, 1.5), tone(1000, 1.5)])
     recorder = Daemon(config, audio=RealTimeAudio(sound), deliveries=lambda *parts: [])
     with running(recorder):
-        until(lambda: hasattr(recorder, "_streams"))
+        until(lambda: hasattr(recorder, "_running"))
         until(lambda: recorder._running.current.effort.total_s("heard") > 3.5)
     found = [json.loads(str(text)) for (text,) in rows(tmp_path, "SELECT payload FROM detections")]
     assert {(payload["label"], payload["kind"]) for payload in found} == kept

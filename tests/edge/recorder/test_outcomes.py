@@ -27,7 +27,7 @@ def test_a_recorder_counts_all_four_and_keeps_no_sound_of_nothing(tmp_path: Path
     sound = np.concatenate([noise, tone(300, 1.5), tone(1000, 1.5), noise, tone(3000, 1.5)])
     recorder = Daemon(config, audio=RealTimeAudio(sound), deliveries=lambda *parts: [])
     with running(recorder):
-        until(lambda: hasattr(recorder, "_streams"))
+        until(lambda: hasattr(recorder, "_running"))
         until(lambda: recorder._running.current.effort.total_s("heard") > 9.5)
     found = [json.loads(str(text)) for (text,) in rows(tmp_path, "SELECT payload FROM detections")]
     # The engine is counted, but a recorder keeps animals where it is told no other.

@@ -54,7 +54,7 @@ def live(folder: Path, bundle: Bundle, sound: Array = SOUND, **sections: Any) ->
         deliveries=lambda *parts: [],
     )
     with running(daemon):
-        until(lambda: hasattr(daemon, "_streams"))
+        until(lambda: hasattr(daemon, "_running"))
         length_s = len(sound) / 8000
         effort = daemon._running.current.effort
         until(lambda: sum(map(effort.total_s, FATES)) > length_s, 60)
