@@ -84,7 +84,7 @@ def train_systems(
         for system in plan.systems
         if not _done(plan, system, seed, out)
     ]
-    say(f"{len(plan.systems)} systems, {len(corpus.labels)} species; {len(todo)} runs to train")
+    say(f"{len(plan.systems)} systems, {len(corpus.labels)} species; runs to train: {len(todo)}")
     while todo:  # a system that goes on from another waits for it
         waiting = {(plan.recipe(system, seed=0).name, seed) for system, seed in todo}
         ready = [(system, seed) for system, seed in todo if (system.after, seed) not in waiting]
