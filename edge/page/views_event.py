@@ -23,6 +23,7 @@ __all__ = ["axes_of", "event_or_404", "views"]
 NEIGHBOURS = 3
 SAME_LABEL = 12
 MOST_TEXT = 300
+UNIT_HEIGHT = 40  # of the picture, where the axis says its unit: on a phone it is large
 NO_SOUND = "This event has no sound."
 MIME = {".flac": "audio/flac", ".wav": "audio/wav"}
 ID = "string(minlength=1, maxlength=64)"
@@ -124,8 +125,9 @@ def axes_of(placed: PlacedClip | None) -> Mapping[str, Any] | None:
         "length": round((placed.end_s - placed.start_s) * per_s, 1),
         "seconds": [(s, round(s * per_s, 1)) for s in range(0, int(placed.duration_s) + 1, step_s)],
         "khz": [
-            (k, round(HEIGHT * (1 - k / top_khz), 1))
+            (k, y)
             for k in range(step_khz, int(top_khz), step_khz)
+            if (y := round(HEIGHT * (1 - k / top_khz), 1)) >= UNIT_HEIGHT
         ],
     }
 
