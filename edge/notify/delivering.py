@@ -77,7 +77,7 @@ class Couriers:
         order = {
             "book": str(self._place.told),
             "lock": str(self._lock(digest)),
-            "clips": str(self._place.clips),
+            "clips": str(self._place.clips.folder),
             "url": self._services[digest].url,
             "attempt": asdict(attempt),
         }

@@ -15,6 +15,7 @@ from typing import Any, NoReturn
 
 from edge.clock import parse_zone
 from edge.errors import EdgeError
+from edge.page.clips import ClipFolder
 from edge.page.place import Place, Shown
 from edge.page.server import Served, serve
 
@@ -23,7 +24,7 @@ __all__ = ["main", "serve_afresh"]
 # With -I, nothing of the folder that somebody happens to be in is imported; the rest is as here.
 BEGIN = "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from edge.page import afresh; "
 PROGRAM = f"{BEGIN}afresh.main()"
-PLACES = ("store", "clips", "labels", "pictures")
+PLACES = ("store", "labels", "pictures")
 FILES = ("cert_file", "key_file")
 
 
@@ -31,6 +32,7 @@ def serve_afresh(place: Place, served: Served) -> NoReturn:
     """Serve the page in this process, which forgets all else; never returns."""
     order = {
         "places": {name: str(getattr(place, name)) for name in PLACES},
+        "clips": str(place.clips.folder),
         "zone": place.config.site.timezone,
         "served": {name: _plain(value) for name, value in asdict(served).items()},
     }
@@ -52,6 +54,7 @@ def main() -> NoReturn:
     place = Shown(
         config=None,
         zone=None if zone is None else parse_zone(zone),
+        clips=ClipFolder(Path(order["clips"])),
         **{name: Path(path) for name, path in order["places"].items()},
     )
     try:

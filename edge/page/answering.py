@@ -23,7 +23,6 @@ from edge.errors import UserError
 from edge.page.answers import KINDS, LONGEST_NAME, Answer
 from edge.page.app import here
 from edge.page.asking import ENOUGH, RANDOM, REASONS, next_question, precision_of
-from edge.page.clips import placed_clip
 from edge.page.exporting import EXPORTS, differing, export
 from edge.page.labels import label_of
 from edge.page.late_clips import fetch_late_clips
@@ -54,7 +53,7 @@ def answer(id: str) -> ResponseReturnValue:
             kind,
             who=who,
             now=here().now(),
-            placed=placed_clip(here().place.clips, event),
+            placed=here().place.clips.placed(event),
             label=label_of(request.form.get("label", "")) if kind == "is" else "",
             drawn=why if (why := request.form.get("why", "")) in REASONS else "",
         )

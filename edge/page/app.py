@@ -13,10 +13,10 @@ from werkzeug.routing import BaseConverter, ValidationError
 
 from edge.errors import EdgeError
 from edge.page.access import Access, guard
-from edge.page.clips import may_have_clip
 from edge.page.dates import is_date
 from edge.page.here import Here, here, here_at
 from edge.page.place import Shown
+from edge.store.events import StoredEvent
 
 if TYPE_CHECKING:
     from edge.page.dataset.lab import Lab
@@ -95,8 +95,12 @@ def create_app(
     app.jinja_env.filters["moment"] = _moment
     app.jinja_env.filters["percent"] = _percent
     app.jinja_env.tests["date"] = is_date
-    app.jinja_env.tests["with_sound"] = lambda event: may_have_clip(here().place.clips, event)
+    app.jinja_env.tests["with_sound"] = _may_have_sound
     return app
+
+
+def _may_have_sound(event: StoredEvent) -> bool:
+    return here().place.clips.may_have(event)
 
 
 def _clock(at: datetime) -> str:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from edge.bundle.precision import wilson
 from edge.page.answers import Answer
-from edge.page.clips import Clips, has_clip, may_have_clip
+from edge.page.clips import Clips
 from edge.page.clusters import Cluster
 from edge.store.events import Question, StoredEvent, find, select
 
@@ -60,7 +60,7 @@ def next_question(
     """
     dice = dice or random.Random()
     recent = select(db, Question(), newest_first=True, limit=RECENT)
-    waiting = {e.id: _Waiting.of(e) for e in recent if may_have_clip(clips, e)}
+    waiting = {e.id: _Waiting.of(e) for e in recent if clips.may_have(e)}
     open_clusters = {id: one for one in clusters if len(one.members) >= LARGE for id in one.members}
     asked = _Asked()
     for answer in answers:
@@ -72,7 +72,7 @@ def next_question(
     while waiting:
         id, why = _asked(waiting, asked, open_clusters, dice)
         event = find(db, id)
-        if event is not None and has_clip(clips, event):
+        if event is not None and clips.has(event):
             return event, why
         del waiting[id]
     return None

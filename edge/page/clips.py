@@ -7,24 +7,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from edge.errors import AudioError
 from edge.sources.header import audio_facts
 from edge.store.events import StoredEvent
 
-__all__ = [
-    "ClipMaker",
-    "Clips",
-    "PlacedClip",
-    "clip_at_hand",
-    "clip_file",
-    "clip_in",
-    "has_clip",
-    "may_have_clip",
-    "placed_clip",
-    "why_no_clip",
-]
+__all__ = ["ClipFolder", "Clips", "PlacedClip", "clip_in"]
 
 SUFFIXES = (".flac", ".wav")
 
@@ -40,53 +29,82 @@ class PlacedClip:
     sample_rate_hz: int
 
 
-class ClipMaker(Protocol):
-    """Makes the clip of an event when it is asked for. Any thread; making one may take seconds."""
+class Clips(Protocol):
+    """The clips of events. Any thread; one that has to be made may take seconds.
+
+    `of_recordings`: a table names the recording of an event rather than its clip.
+    """
+
+    of_recordings: ClassVar[bool]
 
     def may_have(self, event: StoredEvent) -> bool:
-        """Return whether there may be one, without a look at any file."""
+        """Return whether there may be one, without a look at any file, for lists of many."""
         ...
 
     def has(self, event: StoredEvent) -> bool:
-        """Return whether one could be made, as far as a short look tells."""
+        """Return whether there is one or could be made, as far as a short look tells."""
         ...
 
     def at_hand(self, event: StoredEvent) -> bool:
         """Return whether it takes no more than a moment to have it."""
         ...
 
-    def placed(self, event: StoredEvent) -> PlacedClip:
-        """Return it; raises `AudioError`, which says why there is none."""
+    def file(self, event: StoredEvent) -> Path | None:
+        """Return its file; None where there is none."""
+        ...
+
+    def placed(self, event: StoredEvent) -> PlacedClip | None:
+        """Return where the event is in it; None where there is none that can be read."""
+        ...
+
+    def why_none(self, event: StoredEvent) -> str:
+        """Return why there is none, where more can be said of it than its message says."""
         ...
 
 
-Clips = Path | ClipMaker
+class ClipFolder:
+    """The clips that a recorder has written into `folder`; see `Clips`.
 
-
-def may_have_clip(clips: Clips, event: StoredEvent) -> bool:
-    """Return whether an event may have a clip, for lists of many."""
-    return event.clip is not None if isinstance(clips, Path) else clips.may_have(event)
-
-
-def has_clip(clips: Clips, event: StoredEvent) -> bool:
-    """Return whether an event has a clip, without making one."""
-    return clip_file(clips, event) is not None if isinstance(clips, Path) else clips.has(event)
-
-
-def clip_at_hand(clips: Clips, event: StoredEvent) -> bool:
-    """Return whether an event has a clip that many may be shown of at once."""
-    return clip_file(clips, event) is not None if isinstance(clips, Path) else clips.at_hand(event)
-
-
-def clip_file(clips: Clips, event: StoredEvent) -> Path | None:
-    """Return the file of an event, which is made where it can be; None where there is none.
-
-    What a message says is not trusted: nothing outside of a folder of clips is ever named.
+    What a message says is not trusted: nothing outside of the folder is ever named.
     """
-    if not isinstance(clips, Path):
-        placed = placed_clip(clips, event)
-        return None if placed is None else placed.path
-    return clip_in(clips, event.clip or "")
+
+    of_recordings: ClassVar[bool] = False
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def __str__(self) -> str:
+        return str(self.folder)
+
+    def may_have(self, event: StoredEvent) -> bool:
+        """See `Clips.may_have`."""
+        return event.clip is not None
+
+    def has(self, event: StoredEvent) -> bool:
+        """See `Clips.has`."""
+        return self.file(event) is not None
+
+    def at_hand(self, event: StoredEvent) -> bool:
+        """See `Clips.at_hand`."""
+        return self.has(event)
+
+    def file(self, event: StoredEvent) -> Path | None:
+        """See `Clips.file`."""
+        return clip_in(self.folder, event.clip or "")
+
+    def placed(self, event: StoredEvent) -> PlacedClip | None:
+        """See `Clips.placed`."""
+        path = self.file(event)
+        if path is None:
+            return None
+        try:
+            return _placed(path, event)
+        except AudioError:
+            return None
+
+    def why_none(self, event: StoredEvent) -> str:
+        """See `Clips.why_none`."""
+        return ""
 
 
 def clip_in(folder: Path, name: str) -> Path | None:
@@ -102,23 +120,11 @@ def clip_in(folder: Path, name: str) -> Path | None:
     return path if found else None
 
 
-def placed_clip(clips: Clips, event: StoredEvent) -> PlacedClip | None:
-    """Return where an event is in its clip, by the sample that the clip says it begins with.
-
-    None where there is no clip that can be read.
+def _placed(path: Path, event: StoredEvent) -> PlacedClip:
+    """Return where an event is, by the sample that its clip says it begins with; raises
+    `AudioError`.
     """
-    if not isinstance(clips, Path):
-        try:
-            return clips.placed(event)
-        except AudioError:
-            return None
-    path = clip_file(clips, event)
-    if path is None:
-        return None
-    try:
-        facts = audio_facts(str(path))
-    except AudioError:
-        return None
+    facts = audio_facts(str(path))
     duration_s = facts.duration_s or 0.0
     rate_hz = event.number_of("sample_rate_hz")
     first, last = (event.number_of(f"{end}_sample") for end in ("start", "end"))
@@ -138,14 +144,3 @@ def placed_clip(clips: Clips, event: StoredEvent) -> PlacedClip | None:
         duration_s=duration_s,
         sample_rate_hz=facts.sample_rate_hz,
     )
-
-
-def why_no_clip(clips: Clips, event: StoredEvent) -> str:
-    """Return why an event has no clip, where more can be said of it than its message says."""
-    if isinstance(clips, Path):
-        return ""
-    try:
-        clips.placed(event)
-    except AudioError as exc:
-        return str(exc)
-    return ""

@@ -106,7 +106,6 @@ def clips_command(
     *, file: Path | None, id: str | None, play: bool, folder: Path | None, **chosen: Any
 ) -> None:
     """List the sound files of events; play or copy them."""
-    from edge.page.clips import clip_file
     from edge.page.hearing import copy_clip, play_clip
     from edge.page.place import place_of
     from edge.store.events import select
@@ -119,7 +118,7 @@ def clips_command(
     for event in events:
         if id is not None and not event.id.startswith(id):
             continue
-        path = clip_file(place.clips, event)
+        path = place.clips.file(event)
         if path is None:
             missing += 1
             continue

@@ -11,7 +11,6 @@ import threading
 
 from edge.errors import EdgeError
 from edge.page.answers import Answers
-from edge.page.clips import placed_clip
 from edge.page.place import Shown
 from edge.store.events import find
 from edge.store.reading import reading
@@ -29,7 +28,7 @@ def fetch_late_clips(answers: Answers, place: Shown) -> None:
     with reading(place.store) as db:
         for id in waiting:
             event = find(db, id)
-            placed = None if event is None else placed_clip(place.clips, event)
+            placed = None if event is None else place.clips.placed(event)
             if event is not None and placed is not None:
                 answers.give_clip(event, placed)
 

@@ -8,7 +8,6 @@ from datetime import datetime, timezone, tzinfo
 from pathlib import Path
 from typing import Literal, TextIO, get_args
 
-from edge.page.clips import clip_file
 from edge.page.dates import is_date
 from edge.page.place import Shown
 from edge.store.events import StoredEvent
@@ -76,7 +75,7 @@ def _cells(event: StoredEvent, place: Shown) -> Iterator[tuple[str, object]]:
     yield "time_zone", None if place.zone is None else str(place.zone)
     yield "start_utc", event.start
     yield "end_utc", event.end
-    yield "path", str(clip_file(place.clips, event) or "")
+    yield "path", str(place.clips.file(event) or "")
 
 
 def print_table(

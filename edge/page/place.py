@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from edge.clock import parse_start
 from edge.errors import ConfigError
-from edge.page.clips import Clips
+from edge.page.clips import ClipFolder, Clips
 
 if TYPE_CHECKING:
     from edge.config.config import Config
@@ -49,7 +49,7 @@ class Place(Shown):
     """What is read of a recorder; `told` is what people were told of it."""
 
     config: Config
-    clips: Path
+    clips: ClipFolder
     told: Path
 
 
@@ -76,7 +76,7 @@ def place_of(file: Path | None) -> Place:
     return Place(
         config=config,
         store=config.store.path,
-        clips=config.clips.folder,
+        clips=ClipFolder(config.clips.folder),
         labels=state / "labels" / "labels.db",
         pictures=cache / "pictures",
         told=state / "notify" / "notify.db",

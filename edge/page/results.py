@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta, tzinfo
 from itertools import groupby
-from pathlib import Path
 from typing import Any, TextIO, cast, get_args
 
 import numpy as np
@@ -14,7 +13,7 @@ import numpy as np
 from edge.bundle import Label
 from edge.bundle.labels import LABEL_KINDS
 from edge.clock import UNDATED_S, Clock, ClockSource
-from edge.page.clips import Clips, placed_clip
+from edge.page.clips import Clips
 from edge.page.dates import is_date
 from edge.provenance import Provenance
 from edge.replay.formats import Format, open_format
@@ -67,7 +66,7 @@ def write_events(
 def _results(
     events: Iterable[StoredEvent], clips: Clips, zone: Callable[[StoredEvent], tzinfo | None]
 ) -> Iterator[ReplayResult]:
-    if isinstance(clips, Path):
+    if not clips.of_recordings:
         yield from (result_of(event, clips=clips, zone=zone(event)) for event in events)
         return
     for _, own in groupby(events, key=lambda event: event.text("source")):
@@ -107,12 +106,12 @@ def _samples(event: StoredEvent) -> tuple[int, int]:
     return round(start), round(end)
 
 
-def result_of(event: StoredEvent, *, clips: Path, zone: tzinfo | None) -> ReplayResult:
+def result_of(event: StoredEvent, *, clips: Clips, zone: tzinfo | None) -> ReplayResult:
     """Return an event as the only one of its clip; without one, of its device's sound.
 
     Its samples are then microseconds from its beginning on, which has no other number.
     """
-    placed = placed_clip(clips, event)
+    placed = clips.placed(event)
     rate_hz = NO_CLIP_HZ
     start_s, end_s, duration_s = 0.0, event.length_s, event.length_s
     name = event.text("device") or event.text("source")

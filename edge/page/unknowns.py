@@ -11,7 +11,7 @@ from datetime import datetime
 from functools import cache
 from itertools import islice
 
-from edge.page.clips import Clips, has_clip
+from edge.page.clips import Clips
 from edge.page.clusters import Cluster, Clusters
 from edge.page.days import utc_of
 from edge.page.place import Shown
@@ -147,7 +147,7 @@ def examples(
     found: list[StoredEvent] = []
     for begin in range(0, len(ids), AT_ONCE):
         some = members(db, ids[begin : begin + AT_ONCE])
-        with_sound = (event for event in some if has_clip(clips, event))
+        with_sound = (event for event in some if clips.has(event))
         found += islice(with_sound, most - len(found))
         if len(found) == most:
             break

@@ -12,7 +12,7 @@ from werkzeug.exceptions import NotFound
 from edge.errors import AudioError, one_line
 from edge.page.app import here
 from edge.page.asking import REASONS
-from edge.page.clips import PlacedClip, clip_at_hand, clip_file, placed_clip, why_no_clip
+from edge.page.clips import PlacedClip
 from edge.page.clusters import Cluster
 from edge.page.dates import dated_message, is_date
 from edge.page.pictures import HEIGHT, WIDTH
@@ -23,6 +23,7 @@ __all__ = ["axes_of", "event_or_404", "views"]
 NEIGHBOURS = 3
 SAME_LABEL = 12
 MOST_TEXT = 300
+UNIT_HEIGHT = 40  # of the picture, where the axis says its unit: on a phone it is large
 NO_SOUND = "This event has no sound."
 MIME = {".flac": "audio/flac", ".wav": "audio/wav"}
 ID = "string(minlength=1, maxlength=64)"
@@ -41,7 +42,7 @@ def event(id: str) -> ResponseReturnValue:
         names = known_labels(db)
     if not is_date(found.start):  # what is beside it, then, is only in its own recording
         beside = [one for one in beside if one.text("source") == found.text("source")]
-    placed = placed_clip(place.clips, found)
+    placed = place.clips.placed(found)
     earlier = [one for one in beside if one.start < found.start]
     later = [one for one in beside if one.start > found.start]
     return render_template(
@@ -50,13 +51,13 @@ def event(id: str) -> ResponseReturnValue:
         day=place.local(found.start).date(),
         fields=list(_fields(dated_message(found.payload, found.start))),
         clip=axes_of(placed),
-        without=why_no_clip(place.clips, found) if placed is None else "",
+        without=place.clips.why_none(found) if placed is None else "",
         cluster=_cluster_of(found),
         before=earlier[-1] if earlier else None,
         after=later[0] if later else None,
         neighbours=beside,
         days_beside=len({place.local(one.start).date() for one in (found, *beside)}),
-        same=[one for one in same if one.id != id and clip_at_hand(place.clips, one)][:SAME_LABEL],
+        same=[one for one in same if one.id != id and place.clips.at_hand(one)][:SAME_LABEL],
         names=names,
         answers=here().answers.of(id),
         said=request.args.get("said", ""),
@@ -69,9 +70,9 @@ def event(id: str) -> ResponseReturnValue:
 def sound(id: str) -> Response:
     """Give the clip of an event, or the part of it that the browser asks for."""
     found = event_or_404(id)
-    path = clip_file(here().place.clips, found)
+    path = here().place.clips.file(found)
     if path is None:
-        raise NotFound(why_no_clip(here().place.clips, found) or NO_SOUND)
+        raise NotFound(here().place.clips.why_none(found) or NO_SOUND)
     return send_file(path, mimetype=MIME[path.suffix], conditional=True, max_age=3600)
 
 
@@ -79,9 +80,9 @@ def sound(id: str) -> Response:
 def spectrogram(id: str) -> Response:
     """Give the picture of an event's clip."""
     found = event_or_404(id)
-    path = clip_file(here().place.clips, found)
+    path = here().place.clips.file(found)
     if path is None:
-        raise NotFound(why_no_clip(here().place.clips, found) or NO_SOUND)
+        raise NotFound(here().place.clips.why_none(found) or NO_SOUND)
     try:
         content = here().pictures.of(path.stem, path)
     except AudioError as exc:
@@ -124,8 +125,9 @@ def axes_of(placed: PlacedClip | None) -> Mapping[str, Any] | None:
         "length": round((placed.end_s - placed.start_s) * per_s, 1),
         "seconds": [(s, round(s * per_s, 1)) for s in range(0, int(placed.duration_s) + 1, step_s)],
         "khz": [
-            (k, round(HEIGHT * (1 - k / top_khz), 1))
+            (k, y)
             for k in range(step_khz, int(top_khz), step_khz)
+            if (y := round(HEIGHT * (1 - k / top_khz), 1)) >= UNIT_HEIGHT
         ],
     }
 

@@ -12,7 +12,6 @@ from edge.errors import UserError
 from edge.page.answers import KINDS, LONGEST_NAME
 from edge.page.app import here
 from edge.page.charts import bars
-from edge.page.clips import has_clip, placed_clip
 from edge.page.clustering import MOST_EVENTS
 from edge.page.days import utc_of
 from edge.page.labels import label_of
@@ -78,9 +77,9 @@ def cluster(number: int) -> ResponseReturnValue:
         "cluster.html",
         one=_Shown(row, best),
         best=best[0] if best else None,
-        clip=axes_of(placed_clip(place.clips, best[0])) if best else None,
+        clip=axes_of(place.clips.placed(best[0])) if best else None,
         shown=shown,
-        sounding={one.id for one in shown if has_clip(place.clips, one)},
+        sounding={one.id for one in shown if place.clips.has(one)},
         members_pages=_Pages(offset, EVENTS_AT_ONCE, len(row.ids)),
         before=rows[at - 1].cluster.number if at else None,
         after=rows[at + 1].cluster.number if at + 1 < len(rows) else None,

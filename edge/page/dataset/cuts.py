@@ -11,6 +11,7 @@ import hashlib
 import os
 import threading
 from pathlib import Path
+from typing import ClassVar
 
 from edge.archive.cutting import Excerpt, Span, excerpts, write_excerpt
 from edge.archive.stored import channel_in
@@ -36,8 +37,10 @@ HEADER_BYTES = 44
 class Cuts:
     """Cuts the sound of events from the recordings below `roots` into `folder`. Any thread.
 
-    One is cut at a time, which bounds the memory.
+    One is cut at a time, which bounds the memory. See `Clips`.
     """
+
+    of_recordings: ClassVar[bool] = True
 
     def __init__(
         self, index: DatasetIndex, roots: Roots, folder: Path, *, most_bytes: int = MOST_BYTES
@@ -63,11 +66,28 @@ class Cuts:
         recording = self._index.recording(path)
         return recording is not None and self._file(event, recording).is_file()
 
-    def placed(self, event: StoredEvent) -> PlacedClip:
-        """Return the cut of an event, and where in it that is.
+    def file(self, event: StoredEvent) -> Path | None:
+        """Return the cut of an event, which is made where it can be."""
+        placed = self.placed(event)
+        return None if placed is None else placed.path
 
-        Raises `AudioError`, which says why there is none.
-        """
+    def placed(self, event: StoredEvent) -> PlacedClip | None:
+        """Return the cut of an event, and where in it that is; None where none can be made."""
+        try:
+            return self.made(event)
+        except AudioError:
+            return None
+
+    def why_none(self, event: StoredEvent) -> str:
+        """Return why none can be made, "" where one can."""
+        try:
+            self.made(event)
+        except AudioError as exc:
+            return str(exc)
+        return ""
+
+    def made(self, event: StoredEvent) -> PlacedClip:
+        """Return what `placed` does; raises `AudioError`, which says why there is none."""
         path = self._roots.opened(_path(event))
         recording = self._index.recording(_path(event))
         if recording is None or recording.heard is None:

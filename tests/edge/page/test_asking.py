@@ -13,6 +13,7 @@ import pytest
 from edge.bundle.precision import wilson
 from edge.page.answers import Answer
 from edge.page.asking import ENOUGH, REASONS, next_question, precision_of
+from edge.page.clips import ClipFolder
 from edge.store.reading import reading
 from tests.support.heard import heard_recorder
 from tests.support.pages import page_of, seen, token_in
@@ -50,7 +51,7 @@ def questions(folder: Path) -> Iterator[tuple[Answer, str]]:
     dice, answers = random.Random(1), list[Answer]()
     while True:
         with reading(folder / "edge.db") as db:
-            asked = next_question(db, answers, clips=folder / "clips", dice=dice)
+            asked = next_question(db, answers, clips=ClipFolder(folder / "clips"), dice=dice)
         if asked is None:
             return
         event, why = asked

@@ -14,7 +14,7 @@ from flask.testing import FlaskClient
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge.page.clips import clip_file
+from edge.page.clips import ClipFolder
 from edge.page.clusters import Cluster, Clusters, write_clusters
 from edge.store.embedded import EmbeddedEvents, newest_embedded
 from edge.store.events import event_of
@@ -147,7 +147,7 @@ def test_no_message_names_a_file_outside_of_the_clips(folder: Path, name: str) -
     ):
         event = event_of(1, json.dumps({**payload(1), "clip": clip}, ensure_ascii=True))
         if event is not None:
-            found = clip_file(folder / "clips", event)
+            found = ClipFolder(folder / "clips").file(event)
             assert found is None or found.is_relative_to((folder / "clips").resolve())
 
 

@@ -232,7 +232,7 @@ def test_cuts_are_bounded(pond: Path) -> None:
     cuts = Cuts(lab.index, roots, pond / "few", most_bytes=200_000)
     sizes = []
     for event in events_of(pond / "dataset"):
-        cuts.placed(event)
+        cuts.made(event)
         sizes.append(sum(file.stat().st_size for file in (pond / "few").iterdir()))
     assert max(sizes) <= 200_000
     assert len(list((pond / "few").iterdir())) < len(sizes)
@@ -246,6 +246,6 @@ def test_of_an_event_without_end_the_beginning_is_cut(bundle: Bundle, tmp_path: 
     cuts = lab_of(tmp_path / "dataset", folder).cuts
     event = events_of(tmp_path / "dataset")[3]
     endless = replace(event, payload={**event.payload, "end_s": 1e6})
-    placed = cuts.placed(endless)
+    placed = cuts.made(endless)
     assert placed.duration_s == LONGEST_S
     assert (placed.start_s, placed.end_s) == (2.0, LONGEST_S)
