@@ -68,7 +68,7 @@ class Bootstrap:
     def estimates(self, metrics: Callable[[Floats], Mapping[str, Floats]]) -> dict[str, Estimate]:
         """Return each of several numbers with its interval (percentiles); nan if undefined."""
         plain = metrics(np.ones((1, len(self.recording))))
-        chunks = [metrics(weights) for weights in self._weights()]
+        chunks = [metrics(weights) for weights in self.weights()]
         return {
             name: _interval(float(value[0]), [chunk[name] for chunk in chunks])
             for name, value in plain.items()
@@ -81,7 +81,7 @@ class Bootstrap:
         """
         return self.estimates(lambda weights: {"": metric(weights)})[""]
 
-    def _weights(self) -> Iterator[Floats]:
+    def weights(self) -> Iterator[Floats]:
         """Yield weights (B, W) of the resamples, `CHUNK` at a time.
 
         They are kept when they are small, since every number needs them.

@@ -30,12 +30,16 @@ __all__ = [
     "f1_of_rows",
     "judge_rows",
     "micro_f1",
+    "resampled_threshold",
     "rows_of",
     "windows_as_rows",
 ]
 
 DECIDES = "as the bundle decides"
 DECIDES_SLID = "as it decides with a sliding window"
+RESAMPLED = "both, threshold by resamples"
+MOST_TRIED = 100  # thresholds
+NOCALL = 2.0  # in a resample nocall counts from a half to so many times as much
 ABOVE_0 = float(np.finfo(np.float64).tiny)  # the threshold of scores that are 0 unless given
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -81,10 +85,12 @@ def judge_rows(
     Estimates are not rounded yet; those of the gain are of the same resamples.
     """
     learnt, judged = (_variants(corpus, outputs, head) for outputs in (validation, test))
+    learnt[RESAMPLED], judged[RESAMPLED] = learnt["both"], judged["both"]
     raw = judged["none"]
     draw = Bootstrap(recording=raw.recording, stratum=raw.stratum, resamples=resamples, seed=seed)
     own = (DECIDES, DECIDES_SLID)
     thresholds = {n: ABOVE_0 if n in own else best_threshold(rows) for n, rows in learnt.items()}
+    thresholds[RESAMPLED] = resampled_threshold(learnt[RESAMPLED], seed=seed)
     variants = [
         {
             "post_processing": name,
@@ -165,6 +171,24 @@ def best_threshold(rows: Rows) -> float:
     said = at_least(rows.scores.ravel(), tried) + silent
     f1 = 2 * hits / (said + np.maximum(rows.wanted, 1).sum())
     return float(tried[len(f1) - 1 - int(np.argmax(f1[::-1]))])
+
+
+def resampled_threshold(rows: Rows, *, resamples: int = 200, seed: int = 0) -> float:
+    """Return the middle one of those that are best in resamples, whole recordings at a time.
+
+    It is what Shugayev et al. 2021 (section 3) propose: chosen with bootstrapping, and with a share
+    of nocall that varies, since no site's is known. Else as `best_threshold`.
+    """
+    draw = Bootstrap(recording=rows.recording, stratum=rows.stratum, resamples=resamples, seed=seed)
+    weights = np.concatenate(list(draw.weights()))
+    factors = NOCALL ** np.random.default_rng(seed).uniform(-1, 1, (len(weights), 1))
+    weights *= np.where(rows.wanted == 0, factors, 1.0)
+    own = np.unique(rows.scores[rows.present & (rows.scores > 0)])
+    places = np.linspace(0, len(own) - 1, min(len(own), MOST_TRIED)).round().astype(int)
+    never = np.nextafter(rows.scores.max(initial=0.0), np.inf)
+    tried = np.append(own[places], never)
+    f1 = np.stack([micro_f1(rows, threshold, weights) for threshold in tried[::-1]])
+    return float(np.quantile(tried[::-1][f1.argmax(axis=0)], 0.5, method="higher"))
 
 
 def at_least(values: Floats, tried: Floats) -> Floats:

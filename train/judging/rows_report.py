@@ -32,7 +32,8 @@ def rows_section(report: Mapping[str, Any]) -> tuple[str, ...]:
         "noise, unknown species, and where nothing stands out. Saying nothing anywhere would give "
         f"{rows['nocall'] / rows['rows']:.3f}. The bundle decides by its rule and, where a window "
         "may carry several labels, by the thresholds that are in it. The others give whatever "
-        "passes one threshold, the best of validation. The sliding window is what `slide_s: 2.5` "
+        "passes one threshold, the best of validation, or of resamples of it in which the share of "
+        "nocall varies. The sliding window is what `slide_s: 2.5` "
         "does; the global correction knows the whole recording, and no recorder can have it.",
         markdown_table(
             ("post-processing", "threshold", "validation", "test", "gain over none"), table
