@@ -211,7 +211,7 @@ def test_prepare_keeps_what_was_marked_and_the_digest_covers_it(
     ]
     result = CliRunner().invoke(train.commands.cli.main, command)
     assert result.exit_code == 0, result.output
-    assert "0 in quarantine.csv, 1 annotated\n" in result.output
+    assert "0 in quarantine.csv, 1 annotated; next: " in result.output
     corpus = read_corpus(tmp_path / "prepared")
     assert [r.stretches for r in corpus.recordings if r.stretches] == [
         (Stretch(kind="nocall", start_s=0.1, end_s=0.5),)
