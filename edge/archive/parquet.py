@@ -30,6 +30,7 @@ __all__ = [
 ]
 
 Row = dict[str, Any]
+Codec = Literal["zstd", "snappy", "none"]
 VECTORS = ("embedding", "logits", "frames")
 PARTITION = ("month", "site")
 MANY = 1000  # rows of a group
@@ -78,19 +79,24 @@ def write_table(path: Path, tables: Sequence[pa.Table], schema: pa.Schema) -> No
     from pyarrow import parquet
 
     whole, lengths = _grouped(pa.concat_tables([schema.empty_table(), *tables]))
-    # No two numbers of a vector are alike: a dictionary of them makes reading four times as slow.
+    # No two vectors are alike, and of their bytes little is to be saved: to unpack them takes four
+    # times as long as to read them.
     others = [name for name in schema.names if name not in VECTORS]
-    codec = "zstd" if len(others) < len(schema.names) else _codec(lengths)
+    codec = {**dict.fromkeys(VECTORS, "none"), **dict.fromkeys(others, _codec(lengths))}
     # The names of columns are what both take; the types of pyarrow know of bool only.
-    chosen: dict[str, Any] = {"use_dictionary": others, "write_statistics": others}
-    with parquet.ParquetWriter(path, schema, compression=codec, **chosen) as writer:
+    chosen: dict[str, Any] = {
+        "compression": codec,
+        "use_dictionary": others,
+        "write_statistics": others,
+    }
+    with parquet.ParquetWriter(path, schema, **chosen) as writer:
         start = 0
         for length in lengths:
             writer.write_table(whole.slice(start, length))
             start += length
 
 
-def _codec(lengths: Sequence[int]) -> Literal["zstd", "snappy"]:
+def _codec(lengths: Sequence[int]) -> Codec:
     """Return how to compress row groups of so many rows.
 
     Zstandard begins anew with each column of each, which takes four times as long as a few rows.

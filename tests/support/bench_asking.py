@@ -36,6 +36,7 @@ from edge.archive.keeping import Keeps
 from edge.archive.parquet import write_table
 from edge.archive.parts import Parts
 from edge.archive.rescore import Rescoring
+from edge.archive.schema import SCHEMA_VERSION
 from edge.bundle.places import named_bundle
 from edge.models import default_bundle_path
 from edge.replay.recordings import Recording, find_recordings
@@ -210,13 +211,12 @@ def _embeddings(folder: Path, windows: int, dimensions: int) -> None:
         vectors = _made_up(count, dimensions, seed=part).astype(np.float16)
         places = np.arange(count)
         paths = np.array([f"/pond/{part:04}_{i:06}.wav" for i in range(-(-count // 20))])
-        offsets: Any = np.arange(0, count * dimensions + 1, dimensions, dtype=np.int32)
         cells = {
             "path": paths[places // 20],
             "start_sample": (places % 20) * rate_hz,
             "end_sample": (places % 20 + 5) * rate_hz,
             "sample_rate_hz": rate_hz,
-            "embedding": pa.ListArray.from_arrays(offsets, pa.array(vectors.ravel())),
+            "embedding": pa.array([vector.tobytes() for vector in vectors], pa.binary()),
         }
         _write(folder, keeps, "embeddings", part, count, cells)
         _write(folder, keeps, "files", part, len(paths), {**_file(paths), "embeddings": 20})
@@ -260,7 +260,7 @@ def _utc(microseconds: np.ndarray[Any, Any]) -> pa.Array[Any]:
 
 def _begin(folder: Path, keeps: Keeps) -> None:
     Parts(folder, keeps).make()
-    content = {"schema_version": 1, "made_by": {}, "keeps": keeps.as_mapping()}
+    content = {"schema_version": SCHEMA_VERSION, "made_by": {}, "keeps": keeps.as_mapping()}
     (folder / "dataset.json").write_text(json.dumps(content))
 
 
