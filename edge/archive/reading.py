@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edge.archive.halves import widened
 from edge.archive.manifest import chosen_bundle
 from edge.archive.parquet import opened
 from edge.archive.schema import dtype_in
@@ -128,7 +129,10 @@ class StoredVectors:
 
     def into(self, place: Array) -> None:
         """Write the numbers into an array (N, D)."""
-        place[:] = self.of
+        if self.of.dtype == np.float16:
+            widened(self.of, place)
+        else:
+            place[:] = self.of
         if self.scale is not None:
             place *= self.scale[:, np.newaxis]
 
