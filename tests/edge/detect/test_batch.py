@@ -16,6 +16,7 @@ from edge.bundle.animal import AnimalRule
 from edge.detect.batch import WindowBatch
 from edge.detect.classifier import Answer, TwoStepClassifier
 from edge.detect.engines import load_models
+from edge.detect.judgement import Judgement
 from edge.detect.pipeline import Break, events_of
 from edge.detect.rows import Windows
 from edge.detect.site import Site
@@ -211,6 +212,43 @@ def test_what_lasts_is_followed_at_once_and_gives_the_same(
     assert exact(iter([*batch.events(together, 0, 600), *together.flush()])) == expected
     if model.decision.gives_one and model.decision.margin is None and not listed:
         assert single < 200
+
+
+def test_an_unknown_after_a_pause_as_long_as_the_cool_down_is_another(tmp_path: Path) -> None:
+    """The last quiet window did not end the first one, whose cool-down is over at the next."""
+    model = load_models([single("animals", tmp_path)], backend="cpu", variant="fp32")
+    animal = np.array([1.0, 0, 0, 0, 1, 1])
+    count, start = len(animal), np.arange(len(animal)) * WINDOW
+    health = {name: np.full(count, value) for name, value in HEALTH.items()}
+    given = Windows(
+        start=start,
+        end=start + WINDOW,
+        recording=np.zeros(count, int),
+        sample_rate_hz=RATE_HZ,
+        health=health | {"dead": np.zeros(count, bool), "stuck": np.zeros(count, bool)},
+        breaks={},
+    )
+    judged = Judgement(
+        scores=np.full((count, len(model.decision.labels)), 0.1, np.float32),
+        novelties=np.ones((count, 1)),
+        accepted=np.zeros(count, bool),
+        embedding=np.zeros((count, 2), np.float32),
+        animal=animal,
+    )
+    batch = WindowBatch(given, judged, model.decision)
+    following, alone = (
+        Tracker(
+            decision=model.decision,
+            identity="test",
+            config=TrackerConfig(cooldown_s=2.0),
+            ends_only=True,
+        )
+        for _ in range(2)
+    )
+    found = [*batch.events(following, 0, count), *following.flush()]
+    assert [(d.start_s, d.end_s, d.windows) for d in found] == [(0, 1, 1), (4, 6, 2)]
+    singly = map(batch.prediction, range(count))
+    assert found == list(events_of(singly, smoothing=NoSmoothing(), tracker=alone))
 
 
 def test_a_row_is_the_same_whatever_is_judged_with_it(model: TwoStepClassifier) -> None:
