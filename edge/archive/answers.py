@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edge.archive.parquet import VECTORS, opened
-from edge.archive.reading import columns_of, vectors_of
+from edge.archive.reading import columns_of, stored_vectors
 from edge.detect.classifier import Answer
 from edge.detect.rows import Windows
 from edge.signal import SignalHealth
@@ -78,10 +78,13 @@ class PartAnswers:
         windows, edges = _windows(self._table, self.spans), {span.first for span in self.spans}
         held: list[Array | None] = [None] * len(VECTORS)
         start = first = stop = 0
-        for rows, vectors in self._vectors(most_bytes):
-            sizes = stop - start, rows
-            held = [_joined(a, b, sizes) for a, b in zip(held, vectors, strict=True)]
-            stop += rows
+        for batch in self._vectors(most_bytes):
+            before = stop - start
+            held = [
+                _followed(vectors, before, batch, name, self._widths.get(name))
+                for name, vectors in zip(VECTORS, held, strict=True)
+            ]
+            stop += len(batch)
             # A window is settled once the one after it is at hand.
             end = stop if stop in edges or stop == len(windows.start) else stop - 1
             yield AnswerBatch(
@@ -102,8 +105,8 @@ class PartAnswers:
             return []
         return self.spans[windows.recording[first] : windows.recording[end - 1] + 1]
 
-    def _vectors(self, most_bytes: int) -> Iterator[tuple[int, list[Array | None]]]:
-        """Yield the columns of vectors, some rows at a time, with how many these are."""
+    def _vectors(self, most_bytes: int) -> Iterator[pa.RecordBatch]:
+        """Yield the columns of vectors, some rows at a time."""
         from pyarrow import parquet
 
         with opened(self._file) as source:
@@ -111,9 +114,9 @@ class PartAnswers:
             facts = parts.metadata
             stored = sum(facts.row_group(i).total_byte_size for i in range(facts.num_row_groups))
             rows = max(1, most_bytes * facts.num_rows // max(2 * stored, 1))
-            for batch in parts.iter_batches(rows, columns=[*VECTORS, "embedding_scale"]):
-                found = [_expanded(batch, name, self._widths.get(name)) for name in VECTORS]
-                yield batch.num_rows, found
+            # Another thread judges meanwhile; more of them would only wait for each other.
+            columns = [*VECTORS, "embedding_scale"]
+            yield from parts.iter_batches(rows, columns=columns, use_threads=False)
 
 
 def _spans(table: pa.Table) -> list[Span]:
@@ -152,35 +155,31 @@ def _needed(windows: Windows, row: int) -> int:
     return first + max(0, sharing - MARGIN)
 
 
-def _expanded(batch: pa.RecordBatch, column: str, width: int | None) -> Array | None:
-    """Return a column of vectors with zeros where there is none.
+def _followed(
+    before: Array | None, count: int, batch: pa.RecordBatch, column: str, width: int | None
+) -> Array | None:
+    """Return `count` rows `before`, followed by the vectors of a column; zeros stand for those that
+    are not there.
 
     None where there are none at all, of a column whose `width` is not known.
     """
-    vectors = vectors_of(batch, column)
-    if len(vectors.rows) == batch.num_rows:
-        return vectors.of
-    if len(vectors.rows):
-        width = vectors.of.shape[1]
+    stored = stored_vectors(batch, column)
+    if len(stored.rows):
+        width = stored.of.shape[1]
+    elif before is not None:
+        width = before.shape[1]
     if width is None:
         return None
-    whole = np.zeros((batch.num_rows, width), np.float32)
-    if len(vectors.rows):
-        whole[vectors.rows] = vectors.of
+    whole = np.zeros((count + len(batch), width), np.float32)
+    if before is not None:
+        whole[:count] = before
+    if len(stored.rows) == len(batch):
+        stored.into(whole[count:])
+    elif len(stored.rows):
+        own = np.empty(stored.of.shape, np.float32)
+        stored.into(own)
+        whole[count + stored.rows] = own
     return whole
-
-
-def _joined(a: Array | None, b: Array | None, sizes: tuple[int, int]) -> Array | None:
-    """Return rows followed by others, of `sizes`; zeros stand for those that are not there."""
-    if not sizes[0] or (a is None and b is None):
-        return b
-    parts = [a, b]
-    width = next(part.shape[1] for part in parts if part is not None)
-    whole = [
-        np.zeros((size, width), np.float32) if part is None else part
-        for part, size in zip(parts, sizes, strict=True)
-    ]
-    return np.concatenate(whole)
 
 
 def _answer(embedding: Array | None, logits: Array | None, frames: Array | None) -> Answer:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from edge.archive.manifest import kept_in
 from edge.archive.parquet import opened
-from edge.archive.reading import column_files, heard_files, vectors_of
+from edge.archive.reading import column_files, heard_files, stored_vectors, vectors_of
 from edge.types import Array
 
 if TYPE_CHECKING:
@@ -55,8 +55,8 @@ def _batches(file: Path) -> Iterator[pa.RecordBatch]:
         parts = parquet.ParquetFile(source)
         if not parts.metadata.num_rows:
             return
-        first = next(parts.iter_batches(1, columns=["embedding"]), None)
-        dimensions = len(first["embedding"][0].as_py() or ()) if first is not None else 0
+        first = next(parts.iter_batches(1, columns=["embedding", "embedding_scale"]), None)
+        dimensions = 0 if first is None else stored_vectors(first, "embedding").of.shape[1]
         rows = max(1, BATCH_BYTES // (4 * max(dimensions, 256)))
         yield from parts.iter_batches(rows, columns=list(COLUMNS))
 

@@ -108,20 +108,15 @@ class AnswersKept:
 
     def _stored(self, answer: Answer) -> Row:
         embedding = answer.embedding[0]
-        if self._precision == "float32":
-            return {
-                "embedding": embedding,
-                "logits": answer.logits[0],
-                "frames": None if answer.frames is None else answer.frames.ravel(),
-            }
+        cell = _single if self._precision == "float32" else _half
         stored: Row = {
-            "logits": _half(answer.logits[0]),
-            "frames": None if answer.frames is None else _half(answer.frames.ravel()),
+            "logits": cell(answer.logits[0]),
+            "frames": None if answer.frames is None else cell(answer.frames),
         }
-        if self._precision == "float16":
-            return {**stored, "embedding": _half(embedding)}
+        if self._precision != "int8":
+            return {**stored, "embedding": cell(embedding)}
         levels, scale = in_levels(embedding)
-        return {**stored, "embedding": levels, "embedding_scale": scale}
+        return {**stored, "embedding": levels.tobytes(), "embedding_scale": scale}
 
 
 def window_rows(
@@ -160,5 +155,9 @@ def _scores(scores: Sequence[Score]) -> list[Row]:
     return [{"label": s.label, "score": s.score} for s in scores]
 
 
-def _half(numbers: NDArray[np.float32]) -> NDArray[np.float16]:
-    return np.clip(numbers, -LARGEST, LARGEST).astype(np.float16)
+def _single(numbers: NDArray[np.float32]) -> bytes:
+    return numbers.astype("<f4").tobytes()
+
+
+def _half(numbers: NDArray[np.float32]) -> bytes:
+    return np.clip(numbers, -LARGEST, LARGEST).astype("<f2").tobytes()

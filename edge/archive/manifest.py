@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from edge.archive.keeping import Keeps
-from edge.archive.schema import SCHEMA_VERSION
+from edge.archive.schema import KNOWN_VERSIONS, SCHEMA_VERSION
 from edge.bundle.strictjson import read_json
 from edge.errors import ConfigError
 from edge.files import write_whole
@@ -45,7 +45,7 @@ def makers_of(folder: Path, *, key: str) -> list[Maker]:
         raise ConfigError("is no dataset of `edge archive hear`", key=key, value=folder)
     found = read_json(folder / MANIFEST)
     version, made_by = found.get("schema_version"), found.get("made_by")
-    if version != SCHEMA_VERSION:
+    if version not in KNOWN_VERSIONS:
         reason = f"has schema version {version}, and this program has {SCHEMA_VERSION}"
         raise ConfigError(reason, key=key, value=folder, suggestion=OTHER)
     makers: list[Any] = made_by if isinstance(made_by, list) else [made_by]
@@ -103,12 +103,25 @@ def settle_maker(folder: Path, made_by: Mapping[str, object], keeps: Keeps, *, m
     kept = kept_in(folder)
     if own or not mix:
         _refuse_another_way(folder, (own or makers)[0], made_by, others=not own)
+    _refuse_earlier_form(folder, kept)
     several = len(makers) > 1 or not own
     # Of several bundles, each has a network of its own.
     if (replace(kept, network=keeps.network) if several else kept) != keeps:
         raise ConfigError(f"keeps {kept}, not {keeps}", key="--out", value=folder, suggestion=OTHER)
     if not own:
         _write(folder, [*makers, dict(made_by)], kept)
+
+
+def _refuse_earlier_form(folder: Path, kept: Keeps) -> None:
+    """Raise `ConfigError` for a dataset whose embeddings are in lists: none are added to these."""
+    version = read_json(folder / MANIFEST).get("schema_version")
+    if version != SCHEMA_VERSION and kept.embeddings is not None:
+        raise ConfigError(
+            f"has embeddings of schema version {version}, which are read and not added to",
+            key="--out",
+            value=folder,
+            suggestion=OTHER,
+        )
 
 
 def _refuse_another_way(

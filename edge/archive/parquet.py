@@ -5,9 +5,9 @@ from __future__ import annotations
 import importlib
 import logging
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from edge.errors import UserError
 from edge.extras import how_to_install
@@ -30,8 +30,10 @@ __all__ = [
 ]
 
 Row = dict[str, Any]
+Codec = Literal["zstd", "snappy", "none"]
 VECTORS = ("embedding", "logits", "frames")
 PARTITION = ("month", "site")
+MANY = 1000  # rows of a group
 log = logging.getLogger(__name__)
 
 
@@ -76,24 +78,42 @@ def write_table(path: Path, tables: Sequence[pa.Table], schema: pa.Schema) -> No
     import pyarrow as pa
     from pyarrow import parquet
 
-    whole = pa.concat_tables([schema.empty_table(), *tables])
-    # No two numbers of a vector are alike: a dictionary of them makes reading four times as slow.
+    whole, lengths = _grouped(pa.concat_tables([schema.empty_table(), *tables]))
+    # No two vectors are alike, and of their bytes little is to be saved: to unpack them takes four
+    # times as long as to read them.
     others = [name for name in schema.names if name not in VECTORS]
+    codec = {**dict.fromkeys(VECTORS, "none"), **dict.fromkeys(others, _codec(lengths))}
     # The names of columns are what both take; the types of pyarrow know of bool only.
-    chosen: dict[str, Any] = {"use_dictionary": others, "write_statistics": others}
-    with parquet.ParquetWriter(path, schema, compression="zstd", **chosen) as writer:
-        for group in _groups(whole):
-            writer.write_table(group)
+    chosen: dict[str, Any] = {
+        "compression": codec,
+        "use_dictionary": others,
+        "write_statistics": others,
+    }
+    with parquet.ParquetWriter(path, schema, **chosen) as writer:
+        start = 0
+        for length in lengths:
+            writer.write_table(whole.slice(start, length))
+            start += length
 
 
-def _groups(table: pa.Table) -> Iterator[pa.Table]:
-    """Yield the rows of each month and site, in their order."""
-    columns = [table[name].to_pylist() for name in PARTITION]
+def _codec(lengths: Sequence[int]) -> Codec:
+    """Return how to compress row groups of so many rows.
+
+    Zstandard begins anew with each column of each, which takes four times as long as a few rows.
+    """
+    return "zstd" if sum(lengths) >= MANY * len(lengths) else "snappy"
+
+
+def _grouped(table: pa.Table) -> tuple[pa.Table, list[int]]:
+    """Return the rows by month and site, else in their order, and how many each of these has."""
     rows: dict[tuple[str | None, ...], list[int]] = {}
-    for i, key in enumerate(zip(*columns, strict=True)):
+    for i, key in enumerate(zip(*(table[name].to_pylist() for name in PARTITION), strict=True)):
         rows.setdefault(key, []).append(i)
-    for key in sorted(rows, key=lambda key: tuple(part or "" for part in key)):
-        yield table.take(rows[key])
+    keys = sorted(rows, key=lambda key: tuple(part or "" for part in key))
+    order = [i for key in keys for i in rows[key]]
+    if order != list(range(len(order))):
+        table = table.combine_chunks().take(order)
+    return table, [len(rows[key]) for key in keys]
 
 
 def only(table: pa.Table, paths: Iterable[str]) -> pa.Table:
@@ -129,7 +149,8 @@ def read_table(path: Path, columns: Sequence[str] | None = None) -> pa.Table | N
 
     try:
         with opened(path) as file:
-            return parquet.read_table(file, columns=None if columns is None else list(columns))
+            whole = parquet.ParquetFile(file)
+            return whole.read(None if columns is None else list(columns))
     except FileNotFoundError:
         return None
     except (pa.ArrowException, OSError) as exc:

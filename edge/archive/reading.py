@@ -16,8 +16,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edge.archive.halves import widened
 from edge.archive.manifest import chosen_bundle
 from edge.archive.parquet import opened
+from edge.archive.schema import dtype_in
 from edge.errors import ConfigError
 from edge.types import Array
 
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 __all__ = [
+    "StoredVectors",
     "Vectors",
     "column_files",
     "columns_of",
@@ -32,6 +35,7 @@ __all__ = [
     "heard_files",
     "read_columns",
     "refuse_without_embeddings",
+    "stored_vectors",
     "vectors_of",
 ]
 
@@ -106,21 +110,65 @@ class Vectors:
 
 
 def vectors_of(table: pa.Table | pa.RecordBatch, column: str) -> Vectors:
-    """Return a column of lists of equal length; of `embedding`, with its scale in it."""
+    """Return a column of vectors of equal length; of `embedding`, with its scale in it."""
+    stored = stored_vectors(table, column)
+    of = np.empty(stored.of.shape, np.float32)
+    stored.into(of)
+    return Vectors(rows=stored.rows, of=of)
+
+
+@dataclass(frozen=True)
+class StoredVectors:
+    """Vectors `of` (N, D) as they are stored, of those `rows` (N,) that have one. A number is that
+    times `scale` (N,), where there is one.
+    """
+
+    rows: NDArray[np.int64]
+    of: NDArray[Any]
+    scale: Array | None
+
+    def into(self, place: Array) -> None:
+        """Write the numbers into an array (N, D)."""
+        if self.of.dtype == np.float16:
+            widened(self.of, place)
+        else:
+            place[:] = self.of
+        if self.scale is not None:
+            place *= self.scale[:, np.newaxis]
+
+
+def stored_vectors(table: pa.Table | pa.RecordBatch, column: str) -> StoredVectors:
+    """Return a column of vectors of equal length as they are stored."""
     import pyarrow as pa
 
     cells: Any = table[column]
     if isinstance(cells, pa.ChunkedArray):
         cells = cells.combine_chunks()
     rows = np.flatnonzero(np.asarray(cells.is_valid()))
-    numbers = cells.flatten().to_numpy(zero_copy_only=False).astype(np.float32)
+    numbers = _numbers(cells, dtype_in(table.schema.field(column)))
     of = numbers.reshape(len(rows), -1) if len(rows) else np.empty((0, 0), np.float32)
+    scale = None
     if column == "embedding":
-        scale = np.asarray(table["embedding_scale"].to_numpy(zero_copy_only=False), np.float32)
-        scale = scale[rows]
-        if np.isfinite(scale).any():
-            of = of * scale[:, np.newaxis]
-    return Vectors(rows=rows, of=of)
+        scales: Any = table["embedding_scale"].to_numpy(zero_copy_only=False)
+        scale = np.asarray(scales, np.float32)[rows]
+    return StoredVectors(
+        rows, of, scale if scale is not None and np.isfinite(scale).any() else None
+    )
+
+
+def _numbers(cells: Any, dtype: np.dtype[Any] | None) -> NDArray[Any]:
+    """Return all numbers in an array of cells, one after the other; those of version 1 are lists.
+
+    A cell that is null has none.
+    """
+    if dtype is None:
+        numbers: NDArray[Any] = cells.flatten().to_numpy(zero_copy_only=False)
+        return numbers
+    _, offsets, content = cells.buffers()
+    if content is None:
+        return np.empty(0, dtype)
+    edges = np.frombuffer(offsets, np.int32)[cells.offset : cells.offset + len(cells) + 1]
+    return np.frombuffer(content, np.uint8)[edges[0] : edges[-1]].view(dtype)
 
 
 def refuse_without_embeddings(folder: Path, kept: str | None, *, key: str) -> None:

@@ -8,7 +8,6 @@ near an event become predictions.
 from __future__ import annotations
 
 import dataclasses
-from bisect import bisect_right
 from collections.abc import Iterator, Mapping
 from functools import cached_property, partial
 from typing import Any
@@ -16,11 +15,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edge.detect.alike import Alike, next_of
 from edge.detect.decision import Decision, Mask
 from edge.detect.judgement import Judgement
 from edge.detect.narrowing import DENSE, Nearby
 from edge.detect.rows import Rows, Windows
-from edge.detect.runs import Run
 from edge.detect.tracker import Tracker
 from edge.types import Detection, Prediction
 
@@ -55,10 +54,9 @@ class WindowBatch:
                 if i >= end:
                     return
                 tracker.recall(partial(self._recent, i))
-            elif (run := tracker.lone_unknown) is not None:
-                i = self._prolonged(tracker, run, i, end)
-                if i >= end:
-                    return
+            elif (stop := self._alike.followed(tracker, i, end)) > i:
+                i = stop
+                continue
             yield from self._followed(tracker, i)
             for sample in breaks.get(i, ()):
                 yield from tracker.lost(sample)
@@ -79,46 +77,6 @@ class WindowBatch:
         p = self._smoothed.quiet(i) if self._quiet[i] else self._smoothed.prediction(i)
         return tracker.follow(self._alone.bare(i), p, self._nearby[i])
 
-    def _prolonged(self, tracker: Tracker, run: Run, i: int, end: int) -> int:
-        """Prolong an unknown by the windows from `i` on, and return the first that is not of it."""
-        longest = tracker.longest_end(run, self._windows.sample_rate_hz)
-        stop = bisect_right(self._ends, longest, i, min(end, self._goes_on_until[i]))
-        if stop > i:
-            best = i + int(self._strengths[i:stop].argmax())
-            last = self._ends[stop - 1]
-            run.prolong(self._starts[i:stop], last, self._smoothed.prediction(best))
-            tracker.recall(partial(self._recent, stop))
-        return stop
-
-    @cached_property
-    def _goes_on_until(self) -> list[int]:
-        """For each window the first from it on that is not one more of an unknown sound."""
-        windows, judged = self._windows, self._smoothed.judged
-        count = len(windows.start)
-        goes_on = np.zeros(count, bool)
-        if self._decision.gives_one and self._decision.margin is None:
-            goes_on[1:] = windows.start[1:] <= windows.end[:-1]
-            goes_on[1:] &= windows.recording[1:] == windows.recording[:-1]
-            goes_on &= ~(judged.accepted | windows.gated | np.array(self._quiet, bool))
-            goes_on[list(windows.breaks)] = False
-        return _next_of(~goes_on)
-
-    @cached_property
-    def _strengths(self) -> Doubles:
-        """See `Prediction.strength`, of windows without a label."""
-        judged = self._smoothed.judged
-        return judged.novelties[:, 0] if judged.animal is None else judged.animal
-
-    @cached_property
-    def _starts(self) -> list[int]:
-        starts: list[int] = self._windows.start.tolist()
-        return starts
-
-    @cached_property
-    def _ends(self) -> list[int]:
-        ends: list[int] = self._windows.end.tolist()
-        return ends
-
     def _recent(self, i: int) -> list[tuple[Prediction, Nearby]]:
         """Return the windows before `i` that share audio with it, in one stretch of sound."""
         found: list[tuple[Prediction, Nearby]] = []
@@ -129,6 +87,19 @@ class WindowBatch:
         return found[::-1]
 
     @cached_property
+    def _alike(self) -> Alike:
+        is_unbroken, is_dense = self._lie
+        return Alike(
+            self._alone,
+            self._smoothed,
+            self._decision,
+            quiet=np.array(self._quiet, bool),
+            is_unbroken=is_unbroken,
+            is_dense=is_dense,
+            recent=lambda i: partial(self._recent, i),
+        )
+
+    @cached_property
     def _gated(self) -> list[bool]:
         gated: list[bool] = self._windows.gated.tolist()
         return gated
@@ -136,7 +107,7 @@ class WindowBatch:
     @cached_property
     def _next(self) -> list[int]:
         """For each window the first from it on in which there is something."""
-        return _next_of(~(np.array(self._quiet, bool) | self._windows.gated))
+        return next_of(~(np.array(self._quiet, bool) | self._windows.gated))
 
     @cached_property
     def _quiet(self) -> list[bool]:
@@ -150,6 +121,12 @@ class WindowBatch:
     @cached_property
     def _nearby(self) -> list[Nearby]:
         """How each window lies to its neighbours; see `Nearby.of`."""
+        pairs = zip(*(mask.tolist() for mask in self._lie), strict=True)
+        return [NEARBY[x][y] for x, y in pairs]
+
+    @cached_property
+    def _lie(self) -> tuple[Mask, Mask]:
+        """Which windows are unbroken, and which are dense."""
         windows, shares = self._windows, self._overlap > 0
         distance, farthest = np.diff(windows.start), DENSE * (windows.end - windows.start)
         # A gated window, too, may go on with the sound of the one before it.
@@ -158,7 +135,7 @@ class WindowBatch:
         is_dense = before | after
         is_dense[1:] &= ~(shares & (distance > farthest[1:]))
         is_dense[:-1] &= ~(shares & (distance > farthest[:-1]))
-        return [NEARBY[x][y] for x, y in zip(before.tolist(), is_dense.tolist(), strict=True)]
+        return before, is_dense
 
     @cached_property
     def _smoothed(self) -> Rows:
@@ -181,14 +158,6 @@ class WindowBatch:
             animal=None if judged.animal is None else _mean(judged.animal, before, after, total),
         )
         return Rows(self._windows, averaged, self._decision)
-
-
-def _next_of(mask: Mask) -> list[int]:
-    """Return for each place the first from it on that is in `mask` (N,); N where none is."""
-    count = len(mask)
-    places = np.where(mask, np.arange(count), count)
-    following: list[int] = np.minimum.accumulate(places[::-1])[::-1].tolist()
-    return following
 
 
 def _averaged(values: NDArray[Any], before: Doubles, own: Doubles, after: Doubles) -> Doubles:

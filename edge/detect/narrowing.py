@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeGuard
 
@@ -94,6 +95,11 @@ class ScoreTrack:
             self._breaks.add(start_sample)
         self._starts.append(start_sample)
         self._logits.append(logit(score))
+
+    def extend(self, starts: Sequence[int], scores: Sequence[float]) -> None:
+        """Take the next windows, with no lost sound between them and the one before."""
+        self._starts += starts
+        self._logits += map(logit, scores)
 
     def half(self, first: int, last: int) -> float:
         """Return the logit half way up to that of the windows that start from `first` to `last`."""

@@ -172,11 +172,21 @@ class Rows:
     @cached_property
     def _bests(self) -> list[tuple[int, float, float, bool]]:
         """Place and score of the best label, novelty, and whether the rule accepts the window."""
-        judged = self.judged
-        places = judged.scores.argmax(1)
-        scores = judged.scores[np.arange(len(places)), places]
+        judged, places, scores = self.judged, self.places, self.strengths
         novelties, accepted = judged.novelties[:, 0].tolist(), judged.accepted.tolist()
         return list(zip(places.tolist(), scores.tolist(), novelties, accepted, strict=True))
+
+    @cached_property
+    def places(self) -> NDArray[np.int64]:
+        """The place of each window's best label (N,)."""
+        places: NDArray[np.int64] = self.judged.scores.argmax(1)
+        return places
+
+    @cached_property
+    def strengths(self) -> NDArray[np.float32]:
+        """The score of each window's best label (N,)."""
+        best: NDArray[np.float32] = self.judged.scores[np.arange(len(self.places)), self.places]
+        return best
 
     @cached_property
     def _animals(self) -> list[float]:

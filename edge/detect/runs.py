@@ -77,6 +77,45 @@ class Run:
         if best.strength > part.peak.strength:
             part.peak = best
 
+    def reaches(self, start_sample: int) -> bool:
+        """Return whether a window that starts there, with the label, is one of the run."""
+        return start_sample - self.end_sample <= self.cooldown_samples
+
+    @property
+    def is_one_call(self) -> bool:
+        """Whether it has one part, and the last window says by its scores that this goes on."""
+        is_going = self._goes_on and self._track is not None
+        return is_going and len(self.parts) == 1 and self.parts[0].held is not None
+
+    def prolong_call(
+        self, starts: Sequence[int], end_sample: int, best: Prediction, scores: Sequence[float]
+    ) -> None:
+        """Take in windows with which the call goes on, the `best` of these, and the scores of the
+        label as they were judged.
+        """
+        assert self._track is not None
+        part = self.parts[0]
+        assert part.held is not None
+        self.pass_by(starts, scores)
+        self.prolong(starts, end_sample, best)
+        part.hold(min(part.held), starts[-1] + self._track.filled_samples)
+
+    @property
+    def quiet_until(self) -> int | None:
+        """The last start of a window that changes nothing, if it and all before have no label, and
+        no sound is lost; None while the call may still go on.
+        """
+        if self._track is not None and (self._goes_on or self._is_broken_off):
+            return None
+        held = [self.release_sample(part) for part in self.parts if part.held is not None]
+        return min([self.end_sample + self.cooldown_samples, *held])
+
+    def pass_by(self, starts: Sequence[int], scores: Sequence[float]) -> None:
+        """See windows with these scores of the label, each of which shares audio with the last."""
+        self._is_broken_off = False
+        if self._track is not None:
+            self._track.extend(starts, scores)
+
     def pass_over(self, p: Prediction, score: float) -> None:
         """Take note of a window without the label: the call goes on while `score` is high still."""
         if self._track is None or not self._goes_on:

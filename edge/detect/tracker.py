@@ -11,22 +11,20 @@ has an event of its own. Everything is counted in samples, never in wall time.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 from edge.detect.decision import Decision
 from edge.detect.events import Part, digest_of
 from edge.detect.giving_out import GivingOut
 from edge.detect.narrowing import Nearby, ScoreTrack
 from edge.detect.precision import PrecisionFilter
+from edge.detect.recent import Earlier, Recent
 from edge.detect.runs import Run
 from edge.detect.smoothing import with_neighbours
 from edge.detect.tracker_config import TrackerConfig
 from edge.types import Detection, Prediction
 
 __all__ = ["Tracker", "TrackerConfig"]
-
-Recent = list[tuple[Prediction, Nearby]]
-MOST_RECENT = 100  # windows of which most share no audio with the last
 
 
 class Tracker:
@@ -62,9 +60,7 @@ class Tracker:
         self._before: Prediction | None = None
         self._held: Prediction | None = None
         self._open: dict[str | None, Run] = {}
-        # Of one stretch of sound, as judged; and how those before them are had.
-        self._recent: Recent = []
-        self._earlier: Callable[[], Recent] = list
+        self._recent = Recent()
 
     def push(self, prediction: Prediction) -> Iterator[Detection]:
         """Take the next window's prediction; yield what is now known of the window before it."""
@@ -125,20 +121,27 @@ class Tracker:
         return not self._open
 
     @property
-    def lone_unknown(self) -> Run | None:
-        """The run of an unknown beside which nothing goes on: it may be prolonged."""
-        run = self._open.get(None) if self._out.ends_only and len(self._open) == 1 else None
-        return run if run is not None and all(part.announced for part in run.parts) else None
+    def runs(self) -> Mapping[str | None, Run]:
+        """What goes on, by label, where nothing of it is given out before it ends: windows may then
+        be added at once. Else nothing.
+        """
+        return self._open if self._out.ends_only else {}
+
+    def expects(self, p: Prediction) -> bool:
+        """Return whether a window is followed with just the labels that it has."""
+        return self._site(p) is p
 
     def longest_end(self, run: Run, rate_hz: int) -> float:
         """Return the last sample to which a run may go on."""
         return run.start_sample + self._config.longest_s * rate_hz
 
-    def recall(self, earlier: Callable[[], Recent]) -> None:
-        """Take note that windows were passed over; `earlier` returns the last of these, and at
-        least those that share audio with the next one.
-        """
-        self._recent, self._earlier = [], earlier
+    def recall(self, earlier: Earlier) -> None:
+        """Take note that windows were passed over; see `Recent.recall`."""
+        self._recent.recall(earlier)
+
+    def announce(self, run: Run, p: Prediction) -> None:
+        """Take note that a call has gone on by windows of which `p` is the best."""
+        list(self._out.announced(run, p, waits=False))  # where only ends are wanted, nothing
 
     def gated(self, nearby: Nearby) -> Iterator[Detection]:
         """Go on by a window that carries no sound: every event ends."""
@@ -186,14 +189,7 @@ class Tracker:
         for label, run in self._open.items():
             if label is not None:
                 run.see(judged, self._decision.index[label], nearby)
-        self._recent.append((judged, nearby))
-        if len(self._recent) > MOST_RECENT:
-            self._recent, self._earlier = self._sharing_with(judged), list
-
-    def _sharing_with(self, p: Prediction) -> Recent:
-        """Return the last windows that share audio with one."""
-        known = [*self._earlier(), *self._recent]
-        return [(q, near) for q, near in known if q.end_sample > p.start_sample]
+        self._recent.add(judged, nearby)
 
     def _over(self, p: Prediction, present: set[str | None]) -> list[str | None]:
         """Return the labels whose runs are over with this window."""
@@ -224,7 +220,7 @@ class Tracker:
         if k is None or p.frames is not None or not self._config.narrow:
             return None
         track = ScoreTrack(p.end_sample - p.start_sample)
-        for q, nearby in self._sharing_with(p):
+        for q, nearby in self._recent.sharing_with(p):
             track.add(q.start_sample, q.score_of(k), unbroken=nearby.is_unbroken)
         return track
 

@@ -2,9 +2,12 @@
 
     python -m tests.support.bench_asking year
     OMP_NUM_THREADS=1 python -m tests.support.bench_asking rescore RECORDINGS [--bundle BUNDLE]
+    python -m tests.support.bench_asking season FOLDER --background FOLDER --songs FOLDER
     python -m tests.support.bench_asking search --windows 2000000
 
-Datasets of a year and of embeddings are made up; recordings are real ones of yours.
+Datasets of a year and of embeddings are made up; recordings are real ones of yours. A season is
+what a recorder hears: recordings of ten minutes, backgrounds one after the other, and a song of
+yours in them every one to two minutes.
 """
 
 from __future__ import annotations
@@ -13,14 +16,15 @@ import json
 import os
 import tempfile
 import time
-from collections.abc import Iterable, Mapping
-from datetime import datetime, timezone
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
 import click
 import numpy as np
 import pyarrow as pa
+import soundfile
 
 from edge.archive.activity import activity_of
 from edge.archive.activity_plot import draw_activity
@@ -32,16 +36,19 @@ from edge.archive.keeping import Keeps
 from edge.archive.parquet import write_table
 from edge.archive.parts import Parts
 from edge.archive.rescore import Rescoring
+from edge.archive.schema import SCHEMA_VERSION
 from edge.bundle.places import named_bundle
 from edge.models import default_bundle_path
 from edge.replay.recordings import Recording, find_recordings
 from edge.replay.replayer import Replayer
 from edge.replay.settings import ReplaySettings
+from edge.sources.file import FileSource
 from edge.types import Array
 
 FILES, FILE_S, SPECIES = 100_000, 300.0, 40
 CLUSTERS, LATENT = 2000, 32  # of made-up embeddings
 QUERIES, TOP = 200, 100
+SEASON_HZ, TEN_MINUTES_S, SONG_S = 48_000, 600.0, 8.0
 
 
 @click.group()
@@ -92,6 +99,50 @@ def rescore(recordings: tuple[str, ...], bundle: str | None, hop_s: float) -> No
         f"{done.windows} windows: heard in {hearing_s * per_window:.0f} us each, judged again in "
         f"{min(judging_s) * per_window:.0f} us: {hearing_s / min(judging_s):.0f} times as fast"
     )
+
+
+@main.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--background", multiple=True, required=True)
+@click.option("--songs", multiple=True, required=True)
+@click.option("--hours", default=2.0)
+def season(folder: Path, background: tuple[str, ...], songs: tuple[str, ...], hours: float) -> None:
+    """Write recordings as a recorder makes them, of backgrounds and of songs."""
+    rng = np.random.default_rng(0)
+    backgrounds, calls = _shuffled(background, rng), _shuffled(songs, rng)
+    folder.mkdir(parents=True)
+    began = datetime(2024, 5, 1, 3, tzinfo=timezone.utc)
+    for number in range(round(hours * 3600 / TEN_MINUTES_S)):
+        samples = _background(backgrounds, TEN_MINUTES_S)
+        at_s = rng.uniform(0, 60)
+        while at_s < TEN_MINUTES_S - SONG_S:
+            _add_song(samples, next(calls), round(at_s * SEASON_HZ), gain=rng.uniform(0.1, 0.5))
+            at_s += rng.uniform(60, 120)
+        start = began + timedelta(seconds=number * TEN_MINUTES_S)
+        name = f"{start:%Y%m%d_%H%M%S}.wav"
+        soundfile.write(folder / name, np.clip(samples, -1, 1), SEASON_HZ, subtype="PCM_16")
+
+
+def _shuffled(folders: Sequence[str], rng: np.random.Generator) -> Iterator[Array]:
+    """Yield the sound of recordings in random order, over and over."""
+    found = [one for one in find_recordings(folders).recordings if isinstance(one, Recording)]
+    while True:
+        for i in rng.permutation(len(found)):
+            blocks = FileSource(found[i].file, sample_rate_hz=SEASON_HZ).blocks()
+            yield np.concatenate([block.samples for block in blocks])
+
+
+def _background(sounds: Iterator[Array], seconds: float) -> Array:
+    parts, wanted = list[Array](), round(seconds * SEASON_HZ)
+    while sum(map(len, parts)) < wanted:
+        parts.append(next(sounds))
+    return np.concatenate(parts)[:wanted]
+
+
+def _add_song(samples: Array, song: Array, start: int, *, gain: float) -> None:
+    """Add the first seconds of a song, the loudest sample of which is `gain`."""
+    song = song[: round(SONG_S * SEASON_HZ)]
+    samples[start : start + len(song)] += song * np.float32(gain / max(np.abs(song).max(), 1e-9))
 
 
 @main.command()
@@ -160,13 +211,12 @@ def _embeddings(folder: Path, windows: int, dimensions: int) -> None:
         vectors = _made_up(count, dimensions, seed=part).astype(np.float16)
         places = np.arange(count)
         paths = np.array([f"/pond/{part:04}_{i:06}.wav" for i in range(-(-count // 20))])
-        offsets: Any = np.arange(0, count * dimensions + 1, dimensions, dtype=np.int32)
         cells = {
             "path": paths[places // 20],
             "start_sample": (places % 20) * rate_hz,
             "end_sample": (places % 20 + 5) * rate_hz,
             "sample_rate_hz": rate_hz,
-            "embedding": pa.ListArray.from_arrays(offsets, pa.array(vectors.ravel())),
+            "embedding": pa.array([vector.tobytes() for vector in vectors], pa.binary()),
         }
         _write(folder, keeps, "embeddings", part, count, cells)
         _write(folder, keeps, "files", part, len(paths), {**_file(paths), "embeddings": 20})
@@ -210,7 +260,7 @@ def _utc(microseconds: np.ndarray[Any, Any]) -> pa.Array[Any]:
 
 def _begin(folder: Path, keeps: Keeps) -> None:
     Parts(folder, keeps).make()
-    content = {"schema_version": 1, "made_by": {}, "keeps": keeps.as_mapping()}
+    content = {"schema_version": SCHEMA_VERSION, "made_by": {}, "keeps": keeps.as_mapping()}
     (folder / "dataset.json").write_text(json.dumps(content))
 
 

@@ -16,6 +16,10 @@ WINDOWS = {"a.wav": 700, "b.wav": 1, "c.wav": 300, "d.wav": 2}
 DEAD = {5, 6, 699, 702, 1002}  # rows
 
 
+def halves(count: int, number: float) -> bytes:
+    return np.full(count, number, "<f2").tobytes()
+
+
 @pytest.fixture
 def part(tmp_path: Path) -> PartAnswers:
     rows: list[Row] = []
@@ -35,8 +39,8 @@ def part(tmp_path: Path) -> PartAnswers:
                     "dead": is_dead,
                     "stuck": False,
                     "sound_from": [k, k + 1] if k % 100 == 7 else [],
-                    "embedding": None if is_dead else np.full(DIMENSIONS, k / 2048, np.float16),
-                    "logits": None if is_dead else np.full(LABELS, k, np.float16),
+                    "embedding": None if is_dead else halves(DIMENSIONS, k / 2048),
+                    "logits": None if is_dead else halves(LABELS, k),
                 }
             )
     write_table(tmp_path / "part.parquet", [table_of(rows, schema)], schema)

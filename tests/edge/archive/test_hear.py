@@ -262,11 +262,11 @@ def test_another_bundle_hop_or_version_is_one_line(
         (line,) = result.stderr.splitlines()
         assert line.startswith(f"error: --out = {dataset}: was made with another {name}")
     manifest = dataset / "dataset.json"
-    manifest.write_text(manifest.read_text().replace('"schema_version": 1', '"schema_version": 9'))
+    manifest.write_text(manifest.read_text().replace('"schema_version": 2', '"schema_version": 9'))
     for result in (hear(recording), CliRunner().invoke(main, ["archive", "status", str(dataset)])):
         assert result.exit_code == 2
         (line,) = result.stderr.splitlines()
-        assert "has schema version 9, and this program has 1" in line
+        assert "has schema version 9, and this program has 2" in line
     assert timeless(dataset) == before
 
 

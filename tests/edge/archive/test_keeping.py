@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import duckdb
 import numpy as np
 import pandas as pd
 import polars
@@ -142,10 +143,15 @@ def test_embeddings_are_as_exact_as_they_say(
         assert (found.label, found.start_sample) == (expected.label, expected.start_sample)
         assert found.score == pytest.approx(expected.score, abs=0.02 if error else 0.0)
         assert np.abs(found.embedding - expected.embedding).max() <= error
-    width = {"float32": "float", "float16": "halffloat", "int8": "int8"}[precision]
-    opened = pd.read_parquet(dataset / "embeddings", dtype_backend="pyarrow")
-    assert width in str(opened.dtypes["embedding"])
-    assert len(polars.read_parquet(dataset / "embeddings/*.parquet")) == len(opened)
+    width = {"float32": "<f4", "float16": "<f2", "int8": "|i1"}[precision]
+    opened = pd.read_parquet(dataset / "embeddings").dropna(subset="embedding")
+    vectors = np.stack([np.frombuffer(cell, width) for cell in opened["embedding"]])
+    assert vectors.shape == (len(opened), len(bundle.golden.embedding))
+    also = polars.read_parquet(dataset / "embeddings/*.parquet").drop_nulls("embedding")
+    query = f"select embedding from '{dataset}/embeddings/*.parquet' where embedding is not null"
+    cells = duckdb.connect().execute(query).fetchall()
+    assert also["embedding"].to_list() == opened["embedding"].to_list()
+    assert [cell for (cell,) in cells] == opened["embedding"].to_list()
 
 
 def run(bundle: Bundle, dataset: Path, *arguments: str) -> Result:

@@ -12,17 +12,18 @@ from edge.archive.keeping import Keeps
 from edge.archive.parts import Parts
 from edge.archive.schema import SCHEMA_VERSION, TABLES, arrow_schema
 
-FROZEN = Path(__file__).with_name("schema.v1.txt")
+FROZEN = Path(__file__).with_name("schema.v2.txt")
 
 
 def described(schema: pa.Schema) -> list[str]:
-    """A line for the table, then one for each column: name, type, unit."""
+    """A line for the table, then one for each column: name, type, unit, type of its numbers."""
     metadata = schema.metadata or {}
     head = f"[{metadata[b'edge.table'].decode()} {metadata[b'edge.schema_version'].decode()}]"
-    columns = [
-        f"{field.name}: {field.type}, {(field.metadata or {}).get(b'unit', b'-').decode()}"
-        for field in schema
-    ]
+    columns = []
+    for field in schema:
+        facts = field.metadata or {}
+        dtype = f", {facts[b'dtype'].decode()}" if b"dtype" in facts else ""
+        columns.append(f"{field.name}: {field.type}, {facts.get(b'unit', b'-').decode()}{dtype}")
     return [head, *columns]
 
 

@@ -12,8 +12,9 @@ import pytest
 import soundfile
 from click.testing import CliRunner, Result
 
+from edge.archive.manifest import kept_in
 from edge.archive.nearest import Match, nearest
-from edge.archive.schema import PRECISIONS
+from edge.archive.schema import PRECISIONS, dtype_in
 from edge.bundle import Bundle
 from edge.cli import main
 from edge.types import Array
@@ -56,9 +57,11 @@ def directions(count: int, seed: int = 0) -> Array:
 def by_hand(dataset: Path, vector: Array) -> list[Match]:
     """All windows with an embedding, the nearest first, from what any reader finds."""
     found = []
+    dtype = dtype_in(kept_in(dataset).schema("embeddings").field("embedding"))
     for row in rows(dataset, "embeddings"):
         if row["embedding"] is not None:
-            e = np.array(row["embedding"], np.float64) * (row["embedding_scale"] or 1.0)
+            e = np.frombuffer(row["embedding"], dtype).astype(np.float64)
+            e *= row["embedding_scale"] or 1.0
             similarity = float(e @ vector / np.linalg.norm(e) / np.linalg.norm(vector))
             window = {name: row[name] for name in ("path", "start_sample", "end_sample")}
             found.append(Match(similarity=similarity, **window))

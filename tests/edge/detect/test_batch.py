@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from edge.bundle.animal import AnimalRule
 from edge.detect.batch import WindowBatch
 from edge.detect.classifier import Answer, TwoStepClassifier
 from edge.detect.engines import load_models
+from edge.detect.judgement import Judgement
 from edge.detect.pipeline import Break, events_of
 from edge.detect.rows import Windows
 from edge.detect.site import Site
@@ -76,8 +78,10 @@ def model(request: pytest.FixtureRequest, tmp_path: Path) -> TwoStepClassifier:
     return load_models(found, backend="cpu", variant="fp32")
 
 
-def answers_to(model: TwoStepClassifier, count: int, seed: int) -> list[Answer]:
-    """What the networks might say of windows of which each resembles the one before it."""
+def answers_to(model: TwoStepClassifier, count: int, seed: int, *, each: int = 1) -> list[Answer]:
+    """What the networks might say of windows of which each resembles the one before it, and `each`
+    so many more.
+    """
     golden, random = model.bundle.golden, np.random.default_rng(seed)
     window = Window(
         start_sample=0,
@@ -90,6 +94,8 @@ def answers_to(model: TwoStepClassifier, count: int, seed: int) -> list[Answer]:
         labels, dimensions = asked.logits.shape[1], asked.embedding.shape[1]
         logits = np.cumsum(random.standard_normal((count, labels)), axis=0)
         logits = 2 * (logits - 0.9 * np.roll(logits, 5, axis=0))
+        logits = np.repeat(logits, each, axis=0)[:count]
+        logits += 0.1 * random.standard_normal(logits.shape)
         embedding = random.standard_normal((count, dimensions))
         embedding /= np.linalg.norm(embedding, axis=1, keepdims=True)
         frames = None
@@ -150,36 +156,99 @@ def exact(events: Iterator[Detection]) -> list[tuple[Detection, bytes]]:
     return [(event, event.embedding.tobytes()) for event in events]
 
 
+def tracker(
+    model: TwoStepClassifier, *, listed: bool, narrow: bool = True, ends_only: bool = False
+) -> Tracker:
+    site: Callable[[Prediction], Prediction] = lambda p: p  # noqa: E731
+    if listed:
+        species = parse_species([model.decision.labels[0]])
+        site = Site(species, clock_at=lambda sample: CLOCK, decision=model.decision)
+    return Tracker(
+        decision=model.decision,
+        identity="test",
+        site=site,
+        config=TrackerConfig(longest_s=8.0, narrow=narrow),
+        ends_only=ends_only,
+    )
+
+
 @pytest.mark.parametrize("hop_s", [0.2, 0.6, 1.0])
 @pytest.mark.parametrize("listed", [False, True])
 @pytest.mark.parametrize("narrow", [True, False])
 def test_the_events_are_those_of_one_window_after_the_other(
     model: TwoStepClassifier, hop_s: float, listed: bool, narrow: bool
 ) -> None:
-    names = model.decision.labels
-
-    def tracker(*, ends_only: bool = False) -> Tracker:
-        site: Callable[[Prediction], Prediction] = lambda p: p  # noqa: E731
-        if listed:
-            species = parse_species([names[0]])
-            site = Site(species, clock_at=lambda sample: CLOCK, decision=model.decision)
-        return Tracker(
-            decision=model.decision,
-            identity="test",
-            site=site,
-            config=TrackerConfig(longest_s=8.0, narrow=narrow),
-            ends_only=ends_only,
-        )
-
     given, answers = windows(300, 3, hop_s=hop_s), answers_to(model, 300, 4)
     singly = one_by_one(model, given, answers)
-    expected = exact(events_of(singly, smoothing=NoSmoothing(), tracker=tracker()))
-    for following in (tracker(), tracker(ends_only=True)):
+    new = partial(tracker, model, listed=listed, narrow=narrow)
+    expected = exact(events_of(singly, smoothing=NoSmoothing(), tracker=new()))
+    for following in (new(), new(ends_only=True)):
         batch = WindowBatch(given, model.judgement(answers), model.decision)
         found = [*batch.events(following, 0, 100), *batch.events(following, 100, 300)]
         assert exact(iter([*found, *following.flush()])) == expected
         expected = [pair for pair in expected if pair[0].state == "end"]
     assert len(expected) > 5
+
+
+@pytest.mark.parametrize("listed", [False, True])
+def test_what_lasts_is_followed_at_once_and_gives_the_same(
+    model: TwoStepClassifier, listed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given, answers = windows(600, 5, hop_s=0.2), answers_to(model, 600, 6, each=12)
+    singly = one_by_one(model, given, answers)
+    alone = tracker(model, listed=listed, ends_only=True)
+    expected = exact(events_of(singly, smoothing=NoSmoothing(), tracker=alone))
+    assert len(expected) > 5
+    together = tracker(model, listed=listed, ends_only=True)
+    single, follow = 0, Tracker.follow
+
+    def counted(self: Tracker, *arguments: Any) -> Iterator[Detection]:
+        nonlocal single
+        single += 1
+        return follow(self, *arguments)
+
+    monkeypatch.setattr(Tracker, "follow", counted)
+    batch = WindowBatch(given, model.judgement(answers), model.decision)
+    assert exact(iter([*batch.events(together, 0, 600), *together.flush()])) == expected
+    if model.decision.gives_one and model.decision.margin is None and not listed:
+        assert single < 200
+
+
+def test_an_unknown_after_a_pause_as_long_as_the_cool_down_is_another(tmp_path: Path) -> None:
+    """The last quiet window did not end the first one, whose cool-down is over at the next."""
+    model = load_models([single("animals", tmp_path)], backend="cpu", variant="fp32")
+    animal = np.array([1.0, 0, 0, 0, 1, 1])
+    count, start = len(animal), np.arange(len(animal)) * WINDOW
+    health = {name: np.full(count, value) for name, value in HEALTH.items()}
+    given = Windows(
+        start=start,
+        end=start + WINDOW,
+        recording=np.zeros(count, int),
+        sample_rate_hz=RATE_HZ,
+        health=health | {"dead": np.zeros(count, bool), "stuck": np.zeros(count, bool)},
+        breaks={},
+    )
+    judged = Judgement(
+        scores=np.full((count, len(model.decision.labels)), 0.1, np.float32),
+        novelties=np.ones((count, 1)),
+        accepted=np.zeros(count, bool),
+        embedding=np.zeros((count, 2), np.float32),
+        animal=animal,
+    )
+    batch = WindowBatch(given, judged, model.decision)
+    following, alone = (
+        Tracker(
+            decision=model.decision,
+            identity="test",
+            config=TrackerConfig(cooldown_s=2.0),
+            ends_only=True,
+        )
+        for _ in range(2)
+    )
+    found = [*batch.events(following, 0, count), *following.flush()]
+    assert [(d.start_s, d.end_s, d.windows) for d in found] == [(0, 1, 1), (4, 6, 2)]
+    singly = map(batch.prediction, range(count))
+    assert found == list(events_of(singly, smoothing=NoSmoothing(), tracker=alone))
 
 
 def test_a_row_is_the_same_whatever_is_judged_with_it(model: TwoStepClassifier) -> None:
