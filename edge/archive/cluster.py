@@ -17,6 +17,7 @@ from edge.scheduler import check_installed, client_of, quieten, refusals
 __all__ = ["Cluster", "cluster_at", "local_cluster"]
 
 CLOSED_S = 10.0
+log = logging.getLogger(__name__)
 COUNTED_S = 5.0
 LOCAL = {
     # The first death is told at once: who dies is then asked again alone.
@@ -78,6 +79,16 @@ class Cluster:
         return list(self.client.scheduler_info(n_workers=-1)["workers"])
 
 
+def _close(cluster: Any) -> None:
+    """End the processes; Dask fails to join one that it is just starting anew, which ends with this
+    process.
+    """
+    try:
+        cluster.close(timeout=CLOSED_S)
+    except Exception as exc:  # of any kind, and never in place of what ended the job
+        log.warning("the processes that heard were not closed as they should be: %r", exc)
+
+
 @contextmanager
 def local_cluster(job: RemoteJob, *, workers: int) -> Iterator[Cluster]:
     """Give so many processes of this machine, each with one thread; they end with this one."""
@@ -94,7 +105,7 @@ def local_cluster(job: RemoteJob, *, workers: int) -> Iterator[Cluster]:
             dashboard_address="127.0.0.1:0",
             silence_logs=logging.CRITICAL,
         )
-        stack.callback(cluster.close, timeout=CLOSED_S)
+        stack.callback(_close, cluster)
         client = stack.enter_context(distributed.Client(cluster, set_as_default=False))
         yield Cluster(client, job, key="--workers")
 

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import distributed
 import pytest
 
 from edge.archive.hear import ArchiveJob, Summary
@@ -250,3 +251,24 @@ def test_without_pyarrow_it_says_how_to_install_it(recording: str, tmp_path: Pat
     assert done.stderr.startswith("error: edge archive needs pyarrow (")
     assert done.stderr.count("\n") == 1
     assert not (tmp_path / "dataset").exists()
+
+
+def test_processes_that_cannot_be_closed_take_nothing_of_what_was_heard(
+    replayer: Replayer,
+    dataset: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Dask fails to join a process that is only being started anew."""
+    close = distributed.LocalCluster.close
+
+    def refuse(cluster: distributed.LocalCluster, timeout: float) -> None:
+        close(cluster, timeout)
+        raise AssertionError("can only join a started process")
+
+    monkeypatch.setattr(distributed.LocalCluster, "close", refuse)
+    file = write_audio(tmp_path / "dawn.wav", soundscape())
+    ArchiveJob(replayer, dataset).run(recordings(file))
+    assert len(rows(dataset, "files")) == 1
+    assert "can only join a started process" in caplog.text
