@@ -13,11 +13,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-import numpy as np
-
 from edge.errors import shown
 
 if TYPE_CHECKING:
+    import numpy as np
     import pyarrow as pa
 
 __all__ = [
@@ -228,6 +227,8 @@ def arrow_schema(table: str, precision: Precision = "float32") -> pa.Schema:
 
 def dtype_in(field: pa.Field[Any]) -> np.dtype[Any] | None:
     """Return of what type the numbers in the cells of a column are; None where these are lists."""
+    import numpy as np
+
     named = (field.metadata or {}).get(DTYPE.encode())
     if named is None:
         return None
