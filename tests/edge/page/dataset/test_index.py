@@ -20,7 +20,7 @@ import pytest
 from pyarrow import parquet
 
 from edge.archive.keeping import Keeps
-from edge.archive.schema import PRECISIONS, Precision, arrow_schema
+from edge.archive.schema import PRECISIONS, SCHEMA_VERSION, Precision, arrow_schema
 from edge.bundle import Bundle
 from edge.errors import ConfigError, UserError
 from edge.page.dataset.filling import fill
@@ -32,6 +32,7 @@ from tests.support.archives import rows
 from tests.support.labs import hear, recorded
 
 ROOT = Path(__file__).resolve().parents[4]
+DTYPES = {"float32": "<f4", "float16": "<f2", "int8": "|i1"}
 
 
 def events(index: Path, site: int | None = None) -> list[StoredEvent]:
@@ -207,7 +208,8 @@ def test_unknown_events_have_the_embedding_of_their_peak(
     assert found.keys() == {row["id"] for row in unknown} != set()
     for row in unknown:
         window = windows[row["path"], row["peak_sample"]]
-        expected = np.array(window["embedding"], np.float32) * (window["embedding_scale"] or 1)
+        numbers = np.frombuffer(window["embedding"], DTYPES[precision]).astype(np.float32)
+        expected = numbers * (window["embedding_scale"] or 1)
         np.testing.assert_allclose(found[row["id"]], expected, rtol=1e-6)
 
 
@@ -260,7 +262,7 @@ def no_names(dataset: Path) -> None:
 
 WRONG = [
     (no_manifest, "is no dataset of `edge archive hear`"),
-    (a_later_version, "has schema version 9, and this program has 1"),
+    (a_later_version, f"has schema version 9, and this program has {SCHEMA_VERSION}"),
     (a_manifest_of_nonsense, "cannot be read as JSON"),
     (no_names, "has no bundle.json with the names of its labels"),
     (shutil.rmtree, "is no dataset of `edge archive hear`"),
