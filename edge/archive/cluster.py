@@ -17,7 +17,6 @@ from edge.scheduler import check_installed, client_of, quieten, refusals
 __all__ = ["Cluster", "cluster_at", "local_cluster"]
 
 CLOSED_S = 10.0
-log = logging.getLogger(__name__)
 COUNTED_S = 5.0
 LOCAL = {
     # The first death is told at once: who dies is then asked again alone.
@@ -30,6 +29,7 @@ LOCAL = {
     "distributed.admin.tick.interval": "1 s",
     "distributed.admin.system-monitor.interval": "10 s",
 }
+log = logging.getLogger(__name__)
 
 
 class Cluster:

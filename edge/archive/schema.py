@@ -153,9 +153,9 @@ unjudged        string
 {MONTH}
 """
 # A window as the network has it: what a head, or several, need to judge it. A dead or stuck one has
-# no answer. After the window, the sound is lost up to each of `sound_from`. What the
-# network says are numbers one after the other, of the type that stands in the field's metadata; of
-# the embedding each times the scale, where there is one.
+# no answer. After the window, the sound is lost up to each of `sound_from`. What the network says
+# are numbers one after the other, of the type that stands in the field's metadata; of the embedding
+# each times the scale, where there is one.
 EMBEDDINGS = f"""
 path            string
 site            string
@@ -212,10 +212,9 @@ def arrow_schema(table: str, precision: Precision = "float32") -> pa.Schema:
     }
     others = "<f4" if precision == "float32" else "<f2"
     numbers = {"vector": "|i1" if precision == "int8" else others, "numbers": others}
+    columns = [line.split(maxsplit=2) for line in TABLES[table].splitlines() if line]
     fields = []
-    for name, kind, *unit in (
-        line.split(maxsplit=2) for line in TABLES[table].splitlines() if line
-    ):
+    for name, kind, *unit in columns:
         metadata = {"unit": unit[0]} if unit else {}
         metadata |= {DTYPE: numbers[kind]} if kind in numbers else {}
         fields.append(pa.field(name, types[kind], metadata=metadata or None))

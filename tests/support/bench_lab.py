@@ -9,10 +9,8 @@ from __future__ import annotations
 
 import json
 import os
-import statistics
 import tempfile
 import time
-import urllib.request
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -25,7 +23,8 @@ from edge.archive.keeping import Keeps
 from edge.page.dataset.filling import fill
 from edge.page.dataset.lab import dataset_places
 from tests.support.bench_asking import _begin, _utc, _write
-from tests.support.page_process import PageProcess, served_page
+from tests.support.page_process import served_page
+from tests.support.page_times import content_of, page_times
 
 PARTS, FILE_S, SPECIES, RATE_HZ = 200, 300.0, 40, 22_050
 PATHS = (
@@ -57,29 +56,10 @@ def main(files: int, detections: int, sites: int) -> None:
         )
         with served_page("--dataset", str(dataset), environ=dict(os.environ)) as page:
             for path in PATHS:
-                _measure(page, path)
-            found = json.loads(_get(f"{page.address}/day/2024-07-01.jsonl").splitlines()[0])
-            _measure(page, f"/event/{found['id']}")
+                click.echo(page_times(page, path)[0])
+            found = json.loads(content_of(page, "/day/2024-07-01.jsonl").splitlines()[0])
+            click.echo(page_times(page, f"/event/{found['id']}")[0])
             click.echo(f"most memory of the page's process: {page.most_mb:.0f} MB")
-
-
-def _get(address: str) -> bytes:
-    with urllib.request.urlopen(address, timeout=60) as answer:
-        content: bytes = answer.read()
-        return content
-
-
-def _measure(page: PageProcess, path: str) -> None:
-    wall_ms, cpu_ms = [], []
-    for _ in range(7):
-        began_s, cpu_s = time.perf_counter(), page.cpu_s
-        _get(f"{page.address}{path}")
-        wall_ms.append(1000 * (time.perf_counter() - began_s))
-        cpu_ms.append(1000 * (page.cpu_s - cpu_s))
-    click.echo(
-        f"{path:45} first {wall_ms[0]:5.0f} ms ({cpu_ms[0]:.0f} CPU), then "
-        f"{statistics.median(wall_ms[1:]):5.0f} ms ({statistics.median(cpu_ms[1:]):.0f} CPU)"
-    )
 
 
 def _season(folder: Path, files: int, detections: int, sites: int) -> int:

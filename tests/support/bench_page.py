@@ -7,18 +7,15 @@ The year is made up; people have answered every cluster that there can be.
 
 from __future__ import annotations
 
-import statistics
 import tempfile
-import time
-import urllib.request
 from pathlib import Path
 
 import click
 
 from tests.support.page_process import PageProcess, page_process
+from tests.support.page_times import content_of, page_times
 from tests.support.year import LABELS, answer_clusters, group, year_of_events
 
-TIMES = 7
 MINUTES, CLIPS = 525_600, 3000
 SPECIES = LABELS[4]
 
@@ -40,11 +37,13 @@ def main(events: int, people: int, keep: Path | None) -> None:
         with page_process(config) as page:
             click.echo(f"{'at the start':45} {page.now_mb:5.1f} MB, most {page.most_mb:5.1f} MB")
             for path in _paths(page):
-                _measure(page, path)
+                line, size = page_times(page, path)
+                memory = f"{page.now_mb:5.1f} MB, most {page.most_mb:5.1f} MB"
+                click.echo(f"{line}, {size / 1000:6.0f} kB; {memory}")
 
 
 def _paths(page: PageProcess) -> list[str]:
-    found = _get(f"{page.address}/unknowns/1").split(b'href="/event/')[1]
+    found = content_of(page, "/unknowns/1").split(b'href="/event/')[1]
     event = found.split(b'"')[0].split(b"/")[0].decode()
     return [
         *("/", "/day/2026-05-02", "/day/2025-11-03", "/day/2026-05-02.csv"),
@@ -66,26 +65,6 @@ def _paths(page: PageProcess) -> list[str]:
             "/health.csv",
         ),
     ]
-
-
-def _get(address: str) -> bytes:
-    with urllib.request.urlopen(address, timeout=60) as answer:
-        content: bytes = answer.read()
-        return content
-
-
-def _measure(page: PageProcess, path: str) -> None:
-    wall_ms, cpu_ms = [], []
-    for _ in range(TIMES):
-        began_s, cpu_s = time.perf_counter(), page.cpu_s
-        size = len(_get(f"{page.address}{path}"))
-        wall_ms.append(1000 * (time.perf_counter() - began_s))
-        cpu_ms.append(1000 * (page.cpu_s - cpu_s))
-    click.echo(
-        f"{path:45} first {wall_ms[0]:5.0f} ms ({cpu_ms[0]:.0f} CPU), then "
-        f"{statistics.median(wall_ms[1:]):5.0f} ({statistics.median(cpu_ms[1:]):.0f} CPU), "
-        f"{size / 1000:6.0f} kB; {page.now_mb:5.1f} MB, most {page.most_mb:5.1f} MB"
-    )
 
 
 if __name__ == "__main__":

@@ -85,11 +85,11 @@ def judge_rows(
     Estimates are not rounded yet; those of the gain are of the same resamples.
     """
     learnt, judged = (_variants(corpus, outputs, head) for outputs in (validation, test))
-    learnt[RESAMPLED], judged[RESAMPLED] = learnt["both"], judged["both"]
     raw = judged["none"]
     draw = Bootstrap(recording=raw.recording, stratum=raw.stratum, resamples=resamples, seed=seed)
     own = (DECIDES, DECIDES_SLID)
     thresholds = {n: ABOVE_0 if n in own else best_threshold(rows) for n, rows in learnt.items()}
+    learnt[RESAMPLED], judged[RESAMPLED] = learnt["both"], judged["both"]
     thresholds[RESAMPLED] = resampled_threshold(learnt[RESAMPLED], seed=seed)
     variants = [
         {
