@@ -24,20 +24,31 @@ def client_of(address: str) -> Iterator[Any]:
     Raises `ConfigError` where it cannot be reached or has none.
     """
     check_installed()
-    distributed: Any = importlib.import_module("distributed")
-    quieten()
-    try:
-        client = distributed.Client(address, timeout=REACHED_S, set_as_default=False)
-    except (OSError, ValueError, TimeoutError) as exc:
-        reason = f"no scheduler can be reached there ({exc})"
-        raise ConfigError(reason, key="--scheduler", value=address) from exc
-    with client:
+    with _connected(address) as client:
         try:
             client.wait_for_workers(1, timeout=FIRST_WORKER_S)
         except TimeoutError as exc:
             reason = f"has had no worker for {FIRST_WORKER_S:.0f} s"
             raise ConfigError(reason, key="--scheduler", value=address) from exc
         yield client
+
+
+def _connected(address: str) -> Any:
+    """Return a client of the scheduler at `address`; one that cannot be made is closed at once.
+
+    Dask closes what its constructor leaves behind when the memory is collected, which may be while
+    it starts another client and holds the lock that closing waits for.
+    """
+    client_type: Any = importlib.import_module("distributed").Client
+    quieten()
+    client = client_type.__new__(client_type)
+    try:
+        client.__init__(address, timeout=REACHED_S, set_as_default=False)
+    except Exception as exc:  # of any kind: each way of transport has refusals of its own
+        client.close()
+        reason = f"no scheduler can be reached there ({exc})"
+        raise ConfigError(reason, key="--scheduler", value=address) from exc
+    return client
 
 
 def refusals(client: Any, ask: Callable[..., str | None], *asked: object) -> dict[str, str | None]:
