@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from edge.bundle import FP32, Bundle, Label
 from edge.bundle.digest import canonical_digest, digest_of_code
 from edge.bundle.probability import ScoreCalibration
-from edge.errors import ConfigError, one_line, shown
+from edge.errors import ConfigError, UserError, one_line, shown
 
 if TYPE_CHECKING:
     from edge.detect.model import Classifier
@@ -113,15 +113,22 @@ class Provenance:
 
     def named(self, label: str | None) -> Label | None:
         """Return what a label is called; None for the sound that has none."""
-        return None if label is None else self.labels[label]
+        return None if label is None else self._known(label)
 
     def is_animal(self, label: str) -> bool:
         """Return whether a label is a species, and not another kind of sound."""
-        return self.labels[label].kind == "animal"
+        return self._known(label).kind == "animal"
 
     def common_name(self, label: str) -> str:
         """Return the name for people."""
-        return self.labels[label].common_name
+        return self._known(label).common_name
+
+    def _known(self, label: str) -> Label:
+        try:
+            return self.labels[label]
+        except KeyError as exc:  # in a dataset that somebody has changed
+            reason = f"{shown(label)} is no label of the bundle {self.bundle[:12]}"
+            raise UserError(reason) from exc
 
 
 def provenance_of(

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.archive.reading import detections_of, heard_files
+from edge.archive.reading import detections_of, whole_files
 from edge.clock import EPOCH, parse_zone
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def activity_of(
     and none is chosen by `bundle`.
     """
     from_us = None if since is None else _microseconds(since)
-    files = heard_files(folder, FILE_COLUMNS, bundle=bundle)
+    files = whole_files(folder, FILE_COLUMNS, bundle=bundle)
     detections = detections_of(folder, files, DETECTION_COLUMNS, bundle=bundle)
     detections = _wanted(detections, labels)
     local = _LocalHours()

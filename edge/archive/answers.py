@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edge.archive.parquet import VECTORS, opened
-from edge.archive.reading import columns_of, stored_vectors
+from edge.archive.checking import check_batch, check_length, readable
+from edge.archive.parquet import damage_said, opened, read_table
+from edge.archive.reading import stored_vectors
+from edge.archive.schema import VECTORS
 from edge.detect.classifier import Answer
 from edge.detect.rows import Windows
 from edge.signal import SignalHealth
@@ -67,15 +69,20 @@ class PartAnswers:
     def __init__(self, file: Path, dimensions: int, labels: int) -> None:
         self._file = file
         self._widths = {"embedding": dimensions, "logits": labels}
-        table = columns_of(file, ("path", *PLACES, *HEALTH, "sound_from"))
+        table = read_table(file, "embeddings", ("path", *PLACES, *HEALTH, "sound_from"))
         self._table = None if table is None or not len(table) else table
         self.spans = [] if self._table is None else _spans(self._table)
 
     def batches(self, most_bytes: int = BATCH_BYTES) -> Iterator[AnswerBatch]:
-        """Yield all rows in their order, each once among those that are next."""
-        if self._table is None:
-            return
-        windows, edges = _windows(self._table, self.spans), {span.first for span in self.spans}
+        """Yield all rows in their order, each once among those that are next; no more after what is
+        damaged.
+        """
+        if self._table is not None:
+            with damage_said(self._file):
+                yield from self._batches(self._table, most_bytes)
+
+    def _batches(self, table: pa.Table, most_bytes: int) -> Iterator[AnswerBatch]:
+        windows, edges = _windows(table, self.spans), {span.first for span in self.spans}
         held: list[Array | None] = [None] * len(VECTORS)
         start = first = stop = 0
         for batch in self._vectors(most_bytes):
@@ -115,8 +122,10 @@ class PartAnswers:
             stored = sum(facts.row_group(i).total_byte_size for i in range(facts.num_row_groups))
             rows = max(1, most_bytes * facts.num_rows // max(2 * stored, 1))
             # Another thread judges meanwhile; more of them would only wait for each other.
-            columns = [*VECTORS, "embedding_scale"]
-            yield from parts.iter_batches(rows, columns=columns, use_threads=False)
+            columns = readable("embeddings", parts.schema_arrow, (*VECTORS, "embedding_scale"))
+            for batch in parts.iter_batches(rows, columns=columns, use_threads=False):
+                check_batch("embeddings", batch)
+                yield batch
 
 
 def _spans(table: pa.Table) -> list[Span]:
@@ -165,6 +174,7 @@ def _followed(
     """
     stored = stored_vectors(batch, column)
     if len(stored.rows):
+        check_length(stored.of.shape[1], width if before is None else before.shape[1], column)
         width = stored.of.shape[1]
     elif before is not None:
         width = before.shape[1]
@@ -186,5 +196,6 @@ def _answer(embedding: Array | None, logits: Array | None, frames: Array | None)
     assert embedding is not None
     assert logits is not None
     if frames is not None:
+        check_length(frames.shape[1] % logits.shape[1], 0, "the rest of frames")
         frames = frames.reshape(len(logits), -1, logits.shape[1])
     return Answer(embedding=embedding, logits=logits, frames=frames)

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from edge.archive.parquet import Row
-from edge.archive.reading import detections_of, heard_files
+from edge.archive.reading import detections_of, whole_files
 from edge.clock import parse_zone
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def compare(
     Where several have heard one of them, `bundles` say whose detections are meant.
     """
     sides = list(zip((first, second), bundles, strict=True))
-    files = [heard_files(folder, ["path"], bundle=bundle) for folder, bundle in sides]
+    files = [whole_files(folder, ["path"], bundle=bundle) for folder, bundle in sides]
     paths = [set(table["path"].to_pylist()) for table in files]
     both = paths[0] & paths[1]
     pairs = zip(sides, files, strict=True)

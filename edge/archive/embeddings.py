@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edge.archive.checking import check_batch, check_length, readable
 from edge.archive.manifest import kept_in
-from edge.archive.parquet import opened
+from edge.archive.parquet import damage_said, opened, read_table
 from edge.archive.reading import column_files, heard_files, stored_vectors, vectors_of
 from edge.types import Array
 
@@ -41,11 +42,15 @@ class Embedded:
 def embeddings_of(folder: Path) -> Iterator[Embedded]:
     """Yield all embeddings in the dataset at `folder`, in an order that rests as it does."""
     heard = set(map(str, heard_files(folder, ["path"])["path"].to_pylist()))
+    dimensions: int | None = None
     for file in column_files(folder, "embeddings"):
-        for batch in _batches(file):
-            found = _embedded(batch, heard)
-            if len(found.vectors):
-                yield found
+        with damage_said(file):
+            for batch in _batches(file):
+                found = _embedded(batch, heard)
+                if len(found.vectors):
+                    check_length(found.vectors.shape[1], dimensions, "embedding")
+                    dimensions = found.vectors.shape[1]
+                    yield found
 
 
 def _batches(file: Path) -> Iterator[pa.RecordBatch]:
@@ -55,10 +60,16 @@ def _batches(file: Path) -> Iterator[pa.RecordBatch]:
         parts = parquet.ParquetFile(source)
         if not parts.metadata.num_rows:
             return
-        first = next(parts.iter_batches(1, columns=["embedding", "embedding_scale"]), None)
-        dimensions = 0 if first is None else stored_vectors(first, "embedding").of.shape[1]
+        columns = readable("embeddings", parts.schema_arrow, COLUMNS)
+        dimensions = 0
+        for batch in parts.iter_batches(1, columns=columns):
+            check_batch("embeddings", batch)
+            dimensions = stored_vectors(batch, "embedding").of.shape[1]
+            break
         rows = max(1, BATCH_BYTES // (4 * max(dimensions, 256)))
-        yield from parts.iter_batches(rows, columns=list(COLUMNS))
+        for batch in parts.iter_batches(rows, columns=columns):
+            check_batch("embeddings", batch)
+            yield batch
 
 
 def _embedded(batch: Any, heard: set[str]) -> Embedded:
@@ -93,12 +104,9 @@ def count_embeddings(folder: Path) -> int:
 
 def sample_rate_of(folder: Path) -> int | None:
     """Return the rate of the samples that windows are counted in, None of an empty dataset."""
-    from pyarrow import parquet
-
     assert kept_in(folder).embeddings is not None
     for file in column_files(folder, "embeddings"):
-        with opened(file) as source:
-            for batch in parquet.ParquetFile(source).iter_batches(1, columns=["sample_rate_hz"]):
-                if len(batch):
-                    return int(batch["sample_rate_hz"][0].as_py())
+        found = read_table(file, "embeddings", ["sample_rate_hz"])
+        if found is not None and len(found):
+            return int(found["sample_rate_hz"][0].as_py())
     return None

@@ -5,10 +5,13 @@ from __future__ import annotations
 import importlib
 import logging
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from edge.archive.checking import checked, readable
+from edge.archive.schema import VECTORS
 from edge.errors import UserError
 from edge.extras import how_to_install
 
@@ -16,14 +19,15 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 __all__ = [
-    "VECTORS",
     "Row",
     "check_installed",
     "completed",
     "concatenated",
+    "damage_said",
     "only",
     "opened",
     "read_rows",
+    "read_rows_unchecked",
     "read_table",
     "table_of",
     "write_table",
@@ -31,7 +35,6 @@ __all__ = [
 
 Row = dict[str, Any]
 Codec = Literal["zstd", "snappy", "none"]
-VECTORS = ("embedding", "logits", "frames")
 PARTITION = ("month", "site")
 MANY = 1000  # rows of a group
 log = logging.getLogger(__name__)
@@ -136,25 +139,42 @@ def opened(path: Path) -> pa.NativeFile:
     return pa.OSFile(os.fsencode(path), "rb")  # type: ignore[arg-type]  # it takes any name
 
 
-def read_rows(path: Path, columns: Sequence[str] | None = None) -> list[Row] | None:
-    """Return the rows of a file, of some `columns`; None where it is gone or damaged."""
-    table = read_table(path, columns)
-    return None if table is None else table.to_pylist()
+def read_rows(path: Path, table: str, columns: Sequence[str] | None = None) -> list[Row] | None:
+    """Return the rows of a file of `table`, of some `columns`; None where it is gone or damaged."""
+    found = read_table(path, table, columns)
+    return None if found is None else found.to_pylist()
 
 
-def read_table(path: Path, columns: Sequence[str] | None = None) -> pa.Table | None:
-    """Return a file as a table, with some `columns`; None where it is gone or damaged."""
-    import pyarrow as pa
+def read_rows_unchecked(path: Path) -> list[Row] | None:
+    """Return the rows of a file whatever is in them, for a reader who looks at each cell."""
     from pyarrow import parquet
 
+    with suppress(FileNotFoundError), damage_said(path), opened(path) as file:
+        return parquet.ParquetFile(file).read().to_pylist()
+    return None
+
+
+def read_table(path: Path, table: str, columns: Sequence[str] | None = None) -> pa.Table | None:
+    """Return a file of `table`, with some `columns`; None where it is gone or damaged.
+
+    A column that came later is null.
+    """
+    from pyarrow import parquet
+
+    with suppress(FileNotFoundError), damage_said(path), opened(path) as file:
+        whole = parquet.ParquetFile(file)
+        return checked(table, whole.read(readable(table, whole.schema_arrow, columns)), columns)
+    return None
+
+
+@contextmanager
+def damage_said(path: Path) -> Iterator[None]:
+    """Say that a file which is read here is damaged; the rest of it counts as missing."""
+    import pyarrow as pa
+
     try:
-        with opened(path) as file:
-            whole = parquet.ParquetFile(file)
-            return whole.read(None if columns is None else list(columns))
-    except FileNotFoundError:
-        return None
+        yield
     except (pa.ArrowException, OSError) as exc:
         if isinstance(exc, OSError) and exc.errno is not None:
             raise  # of the system: pyarrow's own, about what it has read, have no number
         log.warning("%s is damaged and counts as missing: %s", path, exc)
-        return None

@@ -18,6 +18,7 @@ from edge.archive.parquet import (
     completed,
     only,
     read_rows,
+    read_rows_unchecked,
     read_table,
     table_of,
     write_table,
@@ -36,10 +37,15 @@ PART = f"part-{'[0-9]' * 7}.parquet"  # numbered, so that names sort as they wer
 
 
 class Parts:
-    """The parts below `folder`. Only one process writes them, and any may read meanwhile."""
+    """The parts below `folder`. Only one process writes them, and any may read meanwhile.
 
-    def __init__(self, folder: Path, keeps: Keeps | None = None) -> None:
+    Where they are not `checked`, any cell may be anything: for a reader who says of each recording
+    what is wrong with it.
+    """
+
+    def __init__(self, folder: Path, keeps: Keeps | None = None, *, checked: bool = True) -> None:
         self._folder = folder
+        self._checked = checked
         self._keeps = keeps or Keeps()
         self._tables = self._keeps.tables
 
@@ -64,12 +70,14 @@ class Parts:
         A cell of a column that came later is null.
         """
         missing = dict.fromkeys(columns or self._keeps.schema("files").names)
-        found = read_rows(self._folder / "files" / name, columns) or []
-        return [missing | row for row in found]
+        path = self._folder / "files" / name
+        found = read_rows(path, "files", columns) if self._checked else read_rows_unchecked(path)
+        return [missing | row for row in found or []]
 
     def rows(self, table: str, name: str) -> list[Row]:
         """Return the rows of a table in a part; none where it is gone or damaged."""
-        return read_rows(self._folder / table / name) or []
+        path = self._folder / table / name
+        return (read_rows(path, table) if self._checked else read_rows_unchecked(path)) or []
 
     def mend(self) -> Iterator[tuple[str, Row]]:
         """Remove what is not whole, and yield the other recordings with their part's name."""
@@ -102,7 +110,8 @@ class Parts:
             self._remove(name)
             return
         for table in reversed(self._tables):
-            found, schema = read_table(self._folder / table / name), self._keeps.schema(table)
+            schema = self._keeps.schema(table)
+            found = read_table(self._folder / table / name, table)
             kept = [] if found is None else [completed(only(found, paths), {}, schema)]
             self._write(table, name, kept)
 
@@ -121,7 +130,7 @@ class Parts:
         counts: dict[str, Counter[str] | None] = {}
         for table in self._tables:
             if table != "files":
-                rows = read_rows(self._folder / table / name, ["path"])
+                rows = read_rows(self._folder / table / name, table, ["path"])
                 counts[table] = None if rows is None else Counter(row["path"] for row in rows)
         return counts
 

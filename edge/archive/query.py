@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from edge.archive.manifest import kept_in
-from edge.archive.reading import column_files, columns_of, detections_of, heard_files, vectors_of
+from edge.archive.parquet import read_table
+from edge.archive.reading import column_files, detections_of, heard_files, vectors_of
 from edge.bundle.reading import load_bundles
 from edge.detect.engines import load_models
 from edge.errors import AudioError, ConfigError
@@ -16,6 +17,7 @@ from edge.types import Array, Window
 
 __all__ = ["embedding_of_clip", "embedding_of_detection"]
 
+PLACE = ("path", "start_sample")
 SLACK_S = 0.02  # by which a clip may be shorter than a window, as copies and codecs cut
 
 
@@ -33,10 +35,10 @@ def embedding_of_detection(folder: Path, event_id: str) -> Array:
         pc.field("start_sample") == own[0]["peak_sample"]
     )
     for file in column_files(folder, "embeddings"):
-        places = columns_of(file, ("path", "start_sample"))
+        places = read_table(file, "embeddings", PLACE)
         if places is None or not len(places.filter(is_peak)):
             continue
-        found = columns_of(file, ("path", "start_sample", "embedding", "embedding_scale"))
+        found = read_table(file, "embeddings", (*PLACE, "embedding", "embedding_scale"))
         vectors = None if found is None else vectors_of(found.filter(is_peak), "embedding")
         if vectors is not None and len(vectors.of):
             peak: Array = vectors.of[0]

@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 
 from edge.archive.halves import widened
 from edge.archive.manifest import chosen_bundle
-from edge.archive.parquet import opened
-from edge.archive.schema import dtype_in
+from edge.archive.parquet import read_table
+from edge.archive.schema import arrow_schema, dtype_in
 from edge.errors import ConfigError
 from edge.types import Array
 
@@ -30,13 +30,13 @@ __all__ = [
     "StoredVectors",
     "Vectors",
     "column_files",
-    "columns_of",
     "detections_of",
     "heard_files",
     "read_columns",
     "refuse_without_embeddings",
     "stored_vectors",
     "vectors_of",
+    "whole_files",
 ]
 
 THREADS = 4  # that wait for the disk
@@ -62,9 +62,18 @@ def read_columns(
     chosen = chosen_bundle(folder, bundle)
     names = [*columns] if chosen is None else [*columns, "bundle"]
     with ThreadPoolExecutor(THREADS) as pool:
-        found = pool.map(partial(columns_of, columns=names), column_files(folder, table))
-        whole = pa.concat_tables([one for one in found if one is not None])
+        read = partial(read_table, table=table, columns=names)
+        found = pool.map(read, column_files(folder, table))
+        tables = [one for one in found if one is not None]
+    whole = pa.concat_tables([_nothing(table, names), *tables])
     return whole if chosen is None else whole.filter(pc.field("bundle") == chosen)
+
+
+def _nothing(table: str, columns: Sequence[str]) -> pa.Table:
+    import pyarrow as pa
+
+    known = arrow_schema(table)
+    return pa.schema([known.field(name) for name in columns]).empty_table()
 
 
 def heard_files(folder: Path, columns: Sequence[str], *, bundle: str | None = None) -> pa.Table:
@@ -73,6 +82,22 @@ def heard_files(folder: Path, columns: Sequence[str], *, bundle: str | None = No
 
     files = read_columns(folder, "files", [*columns, "status"], bundle=bundle)
     return files.filter(pc.field("status") == "heard")
+
+
+def whole_files(folder: Path, columns: Sequence[str], *, bundle: str | None = None) -> pa.Table:
+    """Return what `heard_files` does of the recordings whose detections are all there.
+
+    That nothing is detected in another one would be no absence.
+    """
+    files = heard_files(folder, [*columns, "detections"], bundle=bundle)
+    paths: Any = read_columns(folder, "detections", ["path"], bundle=bundle)["path"]
+    there = {pair["values"]: pair["counts"] for pair in paths.value_counts().to_pylist()}
+    pairs = zip(files["path"].to_pylist(), files["detections"].to_pylist(), strict=True)
+    are_whole = [there.get(path, 0) == (count or 0) for path, count in pairs]
+    if not all(are_whole):
+        left_out = are_whole.count(False)
+        log.warning("%s: %d recordings left out, with damaged detections", folder, left_out)
+    return files.filter(are_whole).select(list(columns))
 
 
 def detections_of(
@@ -84,21 +109,6 @@ def detections_of(
     found = read_columns(folder, "detections", ["path", *columns], bundle=bundle)
     # A killed job leaves detections without their recording.
     return found.filter(pc.is_in(found["path"], value_set=files["path"].combine_chunks()))
-
-
-def columns_of(file: Path, columns: Sequence[str]) -> pa.Table | None:
-    """Return columns of a file of a dataset; None where it is gone or damaged."""
-    import pyarrow as pa
-    from pyarrow import parquet
-
-    try:
-        with opened(file) as source:
-            return parquet.ParquetFile(source).read(columns=list(columns))
-    except FileNotFoundError:
-        return None  # replaced meanwhile
-    except pa.ArrowException as exc:
-        log.warning("%s is damaged and counts as missing: %s", file, exc)
-        return None
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,7 @@ __all__ = [
     "SCHEMA_VERSION",
     "SHARED",
     "TABLES",
+    "VECTORS",
     "Precision",
     "arrow_schema",
     "dtype_in",
@@ -36,6 +37,7 @@ KNOWN_VERSIONS = (1, 2)
 Precision = Literal["float16", "int8", "float32"]
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 DTYPE = "dtype"  # of the numbers in a cell, as numpy names it
+VECTORS = ("embedding", "logits", "frames")
 DTYPES = ("<f4", "<f2", "|i1")
 ORIGIN = """
 bundle          string   sha256

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterator
 from dataclasses import fields
@@ -26,6 +27,7 @@ PARTS_AT_HAND = 16  # recordings are read in the order of their paths, which is 
 NO_RATE_HZ = 1  # of a recording without detections, of whose samples nothing is told
 HEALTH = tuple(field.name for field in fields(SignalHealth))
 SYNCED = "option"
+log = logging.getLogger(__name__)
 
 
 class StoredRecordings:
@@ -53,8 +55,13 @@ class StoredRecordings:
             name, heard = self._places[path]
             if heard:
                 files, detections = self._part(name)
-                if path in files:  # else it is being heard again
-                    yield result_of(files[path], detections.get(path, []), self._made_by)
+                if path not in files:
+                    continue  # it is being heard again
+                file, own = files[path], detections.get(path, [])
+                if len(own) == file["detections"]:
+                    yield result_of(file, own, self._made_by)
+                else:
+                    log.warning("%s is left out: not all of its detections are there", path)
 
     def _read(self, name: str) -> tuple[dict[str, Row], dict[str, list[Row]]]:
         """Return a part's rows of recordings, and of their detections, by path."""

@@ -18,7 +18,7 @@ from edge.types import Array
 from tests.support.live import edge, live_recorder
 from tests.support.soundserver import DEVICE, RATE_HZ, SoundServer
 
-pytestmark = [pytest.mark.birdnet, pytest.mark.audio]
+pytestmark = [pytest.mark.birdnet, pytest.mark.audio, pytest.mark.data]
 
 SPECIES = ("great_tit", "common_kestrel")
 PLACE = {"latitude": 47.8, "longitude": 16.3}

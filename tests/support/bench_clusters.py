@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from sklearn.metrics import adjusted_rand_score
 
 from edge.archive.embeddings import embeddings_of, sample_rate_of
-from edge.archive.reading import column_files, columns_of
+from edge.archive.parquet import read_table
+from edge.archive.reading import column_files
 from edge.page.clustering import clustered
 from edge.store.embedded import EmbeddedEvents
 from edge.types import Array
@@ -92,7 +93,7 @@ def _unknown_windows(folder: Path) -> tuple[Array, list[str]]:
 def _unknown_spans(folder: Path) -> dict[str, list[tuple[int, int]]]:
     found: dict[str, list[tuple[int, int]]] = {}
     for file in column_files(folder, "detections"):
-        table = columns_of(file, ("path", "label", "start_sample", "end_sample"))
+        table = read_table(file, "detections", ("path", "label", "start_sample", "end_sample"))
         for row in [] if table is None else table.to_pylist():
             if row["label"] is None:
                 span = (row["start_sample"], row["end_sample"])

@@ -24,7 +24,7 @@ from edge.archive.origin import read_origin
 from edge.archive.parquet import check_installed
 from edge.archive.parts import Parts
 from edge.archive.schema import TABLES
-from edge.errors import EdgeError, one_line
+from edge.errors import EdgeError, UserError, one_line
 from edge.page.dataset.entries import EffortPiece, Event, effort_of, events_of, recording_of
 from edge.page.dataset.state import KEY, part_states
 from edge.page.dataset.tables import writable_index
@@ -57,7 +57,7 @@ UPDATE sites SET time_zone = (SELECT time_zone FROM recordings
     ORDER BY start_utc DESC LIMIT 1)
 """
 # What cells of other types than a dataset's make of the arithmetic.
-SENSELESS = (AttributeError, KeyError, OverflowError, TypeError, ValueError)
+SENSELESS = (AttributeError, KeyError, OverflowError, TypeError, UserError, ValueError)
 NOTHING = {
     **dict.fromkeys(line.split()[0] for line in TABLES["files"].splitlines() if line),
     "status": "failed",
@@ -82,7 +82,7 @@ def fill(
     check_installed()
     chosen = chosen_bundle(dataset, bundle, key=KEY)
     made_by = read_origin(dataset, key=KEY, bundle=chosen)
-    parts = Parts(dataset)
+    parts = Parts(dataset, checked=False)
     db = writable_index(index)
     try:
         known = dict(db.execute("SELECT name, state FROM parts").fetchall())

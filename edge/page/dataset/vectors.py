@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from edge.archive.reading import columns_of, vectors_of
+from edge.archive.parquet import read_table
+from edge.archive.reading import vectors_of
 from edge.types import Array
 
 __all__ = ["unknown_vectors"]
@@ -30,7 +31,7 @@ def unknown_vectors(
     file = dataset / TABLE / part
     if not wanted or not file.is_file():
         return {}
-    found = columns_of(file, (*PLACE, "embedding", "embedding_scale"))
+    found = read_table(file, TABLE, (*PLACE, "embedding", "embedding_scale"))
     if found is None:
         return {}
     starts = pa.array(sorted({start for _, start in wanted}), pa.int64())

@@ -11,8 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 from pyarrow import parquet
 
-from edge.archive.parquet import VECTORS
-from edge.archive.schema import PRECISIONS, dtype_in
+from edge.archive.schema import PRECISIONS, VECTORS, dtype_in
 from edge.bundle import Bundle, Label
 from edge.cli import main
 from tests.support.archives import rows, season

@@ -7,25 +7,24 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import pyarrow as pa
-from pyarrow import parquet
-
+from edge.archive.parquet import table_of, write_table
+from edge.archive.schema import arrow_schema
 from tests.support.archives import ROOT
 
 SEVERAL, AT_ONCE = 24, 8  # of ten such processes, two aborted when pyarrow read a file of Python's
+SCHEMA = arrow_schema("files")
 READING = """
 import sys
 from pathlib import Path
 from edge.archive.parquet import read_table
-from edge.archive.reading import columns_of
-for read in (read_table, columns_of):
-    assert len(read(Path(sys.argv[1]), ["a"])) == 2
+assert len(read_table(Path(sys.argv[1]), "files", ["path"])) == 2
 """
 
 
 def test_threads_of_pyarrow_do_not_outlive_it(tmp_path: Path) -> None:
     file = tmp_path / "file"
-    parquet.write_table(pa.table({name: [1, 2] for name in "abcdefgh"}), file)
+    rows = [{"path": path, "status": "failed"} for path in "ab"]
+    write_table(file, [table_of(rows, SCHEMA)], SCHEMA)
     file = file.rename(tmp_path / "a file \udcff")
 
     def end(_: int) -> subprocess.CompletedProcess[str]:
