@@ -45,6 +45,7 @@ class RunningPlan:
         self._streams = Streams(record(plan), died=died)
         self._started = ExitStack()
         self._delivered_from = place.store
+        self._moving_to: Store | None = None
 
     @property
     def current(self) -> Recorder:
@@ -72,6 +73,9 @@ class RunningPlan:
     def stop_stream(self) -> None:
         """Let the open events end and be stored."""
         self._streams.stop(STOP_S)
+        new, self._moving_to = self._moving_to, None
+        if new is not None:  # the stream took its time
+            new.close()
 
     def deliveries(self, plan: RecorderPlan) -> list[Delivery]:
         """Return the deliveries of a plan from the store in use, not yet started."""
@@ -81,9 +85,11 @@ class RunningPlan:
     def use(self, plan: RecorderPlan, deliveries: list[Delivery]) -> None:
         """End the stream and the deliveries, and go on with those of `plan`, a new epoch."""
         self.stop_deliveries()
-        self._place.store.sinks = sinks_of(plan.config)
+        for store in (self._place.store, self._moving_to):
+            if store is not None:
+                store.sinks = sinks_of(plan.config)
         self.plan = plan
-        self._streams.hand_over(lambda: self._record(plan), wait_s=STOP_S)
+        self._streams.hand_over(self._go_on, wait_s=STOP_S)
         start(deliveries, self._started)
         show_what_runs(self._metrics, plan)
         log_privacy(plan)
@@ -99,10 +105,16 @@ class RunningPlan:
         if new is None:
             return
         self.stop_deliveries()
-
-        def go_on() -> Recorder:
-            self._place.move_to(new, device=self.plan.device)
-            return self._record(self.plan)
-
-        self._streams.hand_over(go_on, wait_s=STOP_S)
+        self._moving_to = new
+        self._streams.hand_over(self._go_on, wait_s=STOP_S)
         self.start_deliveries()
+
+    def _go_on(self) -> Recorder:
+        """Return the stream of the plan, in the store that is moved to; on the pipeline's thread.
+
+        A reload may come before the stream has ended that a move waits for.
+        """
+        new, self._moving_to = self._moving_to, None
+        if new is not None:
+            self._place.move_to(new, device=self.plan.device)
+        return self._record(self.plan)
