@@ -37,8 +37,8 @@ LISTS = ("float", "halffloat", "int8")  # of version 1
 # Of a recording that was heard; of another one nothing is known.
 OF_HEARD = ("duration_s", "audio_s", "judged_s", "clock_source", "clock_uncertainty_s")
 FIRST, LAST = (datetime(year, 1, 2, tzinfo=timezone.utc) for year in (1, 9999))
-# The units of what cannot be less than nothing.
-AMOUNTS = ("samples", "s", "B")
+# Units, and the least that there can be. Of seconds, one may be rounded to just below nothing.
+LEAST = {"samples": 0, "B": 0, "Hz": 1}
 
 
 def readable(name: str, schema: pa.Schema, columns: Sequence[str] | None) -> list[str]:
@@ -112,6 +112,9 @@ def _cast(cell: Any, field: pa.Field[Any]) -> Any:
 
     if cell.type == field.type:
         return cell
+    numbers = pa.types.is_integer(cell.type) or pa.types.is_floating(cell.type)
+    if pa.types.is_string(field.type) and numbers:
+        raise pa.ArrowInvalid(f"{field.name} is no text")
     try:
         return cell.cast(field.type)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as exc:
@@ -139,8 +142,8 @@ def _check(name: str, field: pa.Field[Any], cell: Any) -> None:
     elif field.name == "time_zone":
         _check_zones(cell)
     unit = (field.metadata or {}).get(b"unit", b"").decode()
-    if pa.types.is_primitive(field.type) and unit in (*AMOUNTS, "Hz"):
-        _check_between(field, cell, 1 if unit == "Hz" else 0, None)
+    if pa.types.is_integer(field.type) and unit in LEAST:
+        _check_between(field, cell, LEAST[unit], None)
 
 
 def _check_between(field: pa.Field[Any], cell: Any, least: Any, most: Any) -> None:

@@ -27,8 +27,8 @@ __all__ = [
     "only",
     "opened",
     "read_rows",
-    "read_rows_unchecked",
     "read_table",
+    "read_unchecked",
     "table_of",
     "write_table",
 ]
@@ -145,12 +145,12 @@ def read_rows(path: Path, table: str, columns: Sequence[str] | None = None) -> l
     return None if found is None else found.to_pylist()
 
 
-def read_rows_unchecked(path: Path) -> list[Row] | None:
-    """Return the rows of a file whatever is in them, for a reader who looks at each cell."""
+def read_unchecked(path: Path) -> pa.Table | None:
+    """Return a file as a table, whatever is in it; None where it is gone or cannot be read."""
     from pyarrow import parquet
 
     with suppress(FileNotFoundError), damage_said(path), opened(path) as file:
-        return parquet.ParquetFile(file).read().to_pylist()
+        return parquet.ParquetFile(file).read()
     return None
 
 

@@ -18,12 +18,12 @@ from edge.archive.parquet import (
     completed,
     only,
     read_rows,
-    read_rows_unchecked,
-    read_table,
+    read_unchecked,
     table_of,
     write_table,
 )
 from edge.archive.rows import Heard
+from edge.errors import UserError
 from edge.files import make_folder, new_beside, placing
 
 if TYPE_CHECKING:
@@ -70,19 +70,29 @@ class Parts:
         A cell of a column that came later is null.
         """
         missing = dict.fromkeys(columns or self._keeps.schema("files").names)
-        path = self._folder / "files" / name
-        found = read_rows(path, "files", columns) if self._checked else read_rows_unchecked(path)
-        return [missing | row for row in found or []]
+        return [missing | row for row in self._read("files", name, columns)]
 
     def rows(self, table: str, name: str) -> list[Row]:
         """Return the rows of a table in a part; none where it is gone or damaged."""
+        return self._read(table, name, None)
+
+    def _read(self, table: str, name: str, columns: Sequence[str] | None) -> list[Row]:
         path = self._folder / table / name
-        return (read_rows(path, table) if self._checked else read_rows_unchecked(path)) or []
+        if self._checked:
+            return read_rows(path, table, columns) or []
+        found = read_unchecked(path)
+        return [] if found is None else found.to_pylist()
 
     def mend(self) -> Iterator[tuple[str, Row]]:
-        """Remove what is not whole, and yield the other recordings with their part's name."""
+        """Remove what is not whole, and yield the other recordings with their part's name.
+
+        Raises `UserError` for a file that somebody has changed: what is in it may be all that is
+        left of recordings that are gone.
+        """
         for name in self.names():
             files = self.files(name)
+            if not files:
+                self._refuse_changed(self._folder / "files" / name)
             counts = self._counts(name)
             paths = {row["path"] for row in files}
             whole = [row for row in files if _is_whole(row, counts)]
@@ -105,13 +115,19 @@ class Parts:
         """Remove recordings, and what was detected in them, from a part."""
         self._keep(name, {row["path"] for row in self.files(name, ["path"])} - set(paths))
 
+    def _refuse_changed(self, path: Path) -> None:
+        found = read_unchecked(path)
+        if found is not None and len(found):
+            reason = f"{path} cannot be what this program wrote"
+            raise UserError(reason, suggestion="put it back as it was, or hear into a new dataset")
+
     def _keep(self, name: str, paths: Collection[str]) -> None:
         if not paths:
             self._remove(name)
             return
         for table in reversed(self._tables):
             schema = self._keeps.schema(table)
-            found = read_table(self._folder / table / name, table)
+            found = read_unchecked(self._folder / table / name)
             kept = [] if found is None else [completed(only(found, paths), {}, schema)]
             self._write(table, name, kept)
 

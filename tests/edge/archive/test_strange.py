@@ -165,3 +165,18 @@ def test_a_recording_whose_detections_are_damaged_is_not_one_without_any(
     assert 0 < activity_of(dataset).heard_s.sum() < activity_of(heard).heard_s.sum()
     comparison = compare(heard, dataset)
     assert (comparison.recordings, comparison.only) == (1, (1, 0))
+
+
+def test_hearing_more_into_it_removes_nothing(heard: Path, bundle: Bundle, tmp_path: Path) -> None:
+    """What is in a changed file may be all that is left of recordings that are gone."""
+    dataset = tmp_path / "dataset"
+    shutil.copytree(heard, dataset)
+    for name in ("status", "start_utc", "duration_s"):
+        file = changed(part(heard, "files"), name, another_type, part(dataset, "files"))
+        before = {path: path.read_bytes() for path in dataset.rglob("part-*.parquet")}
+        options = ("--bundle", bundle.path, "--embeddings", "float16", "--hop-s", "0.5")
+        asked = ("hear", heard.parent / "pond", "--out", dataset, *options)
+        result = CliRunner().invoke(main, ["archive", *map(str, asked)])
+        assert result.exit_code == 1
+        assert f"{file} cannot be what this program wrote" in result.stderr.splitlines()[-1]
+        assert {path: path.read_bytes() for path in dataset.rglob("part-*.parquet")} == before
