@@ -92,10 +92,10 @@ def check_batch(name: str, batch: pa.RecordBatch) -> None:
 
     known = arrow_schema(name)
     for own, cell in zip(batch.schema, batch.columns, strict=True):
-        field = known.field(own.name)
-        if own.name not in VECTORS and cell.type != field.type:
+        field = own if own.name in VECTORS else known.field(own.name)
+        if cell.type != field.type:
             raise pa.ArrowInvalid(f"{own.name} is no {field.type}")
-        _check(name, own if own.name in VECTORS else field, cell)
+        _check(name, field, cell)
 
 
 def check_length(found: int, needed: int | None, column: str) -> None:

@@ -11,6 +11,7 @@ else is the same, and it is read as this one.
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from edge.errors import shown
@@ -192,6 +193,7 @@ TABLES = {
 SHARED = ("path", "site", "month", *(line.split()[0] for line in ORIGIN.split("\n") if line))
 
 
+@cache  # every file that is read is held against it
 def arrow_schema(table: str, precision: Precision = "float32") -> pa.Schema:
     """Return the schema of a table; name, version and units are its metadata.
 
