@@ -79,11 +79,12 @@ def _column(table: pa.Table, field: pa.Field[Any]) -> tuple[pa.Field[Any], Any]:
     """Return a column with its type as it should be; vectors are of the type that they say."""
     import pyarrow as pa
 
-    if field.name not in table.column_names:
+    place = table.schema.get_field_index(field.name)
+    if place < 0:
         return field, pa.chunked_array([pa.nulls(len(table), field.type)])
     if field.name in VECTORS:
-        return table.schema.field(field.name), table[field.name]
-    return field, _cast(table[field.name], field)
+        return table.schema.field(place), table.column(place)
+    return field, _cast(table.column(place), field)
 
 
 def check_batch(name: str, batch: pa.RecordBatch) -> None:
