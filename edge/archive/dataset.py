@@ -30,16 +30,19 @@ TO_WAIT = "wait until it is done, or choose another --out"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Known:
-    """What a dataset knows of a recording, and the part that has it."""
+    """What a dataset knows of a recording, and the part that has it, `is_whole` or damaged."""
 
     fingerprint: Fingerprint | None
     status: Status
     part: str
+    is_whole: bool = True
 
     @staticmethod
-    def of(row: Row, part: str) -> Known:
+    def of(row: Row, part: str, *, is_whole: bool = True) -> Known:
         """Return what a row of `files` says."""
-        return Known(fingerprint=fingerprint_in(row), status=row["status"], part=part)
+        return Known(
+            fingerprint=fingerprint_in(row), status=row["status"], part=part, is_whole=is_whole
+        )
 
 
 @contextmanager
@@ -94,8 +97,8 @@ class Dataset:
         self._parts = Parts(folder, keeps)
         self._parts.make()
         self.known = {
-            row["path"]: Known.of(row, part)
-            for part, row in self._parts.mend()
+            row["path"]: Known.of(row, part, is_whole=is_whole)
+            for part, row, is_whole in self._parts.mend()
             if bundle is None or row["bundle"] == bundle
         }
         self._pending: list[Heard] = []

@@ -178,7 +178,7 @@ class ArchiveJob:
             report.complain(f"{path}: cannot be read now; what was heard of it stays")
             self._summary.fates["failed"] += 1
             return True
-        if known.fingerprint != fingerprint:
+        if known.fingerprint != fingerprint or (known.status == "heard" and not known.is_whole):
             return False
         if known.status == "quarantined":
             if self._again:

@@ -2,13 +2,16 @@
 
 A part has the same name in each table's folder. No two parts have the same recording. A process may
 be killed between any two steps, so a recording counts only where all files of its part are there
-and have as many rows of it as its row in `files` says; `mend` removes all others.
+and have as many rows of it as its row in `files` says. What a kill has left is removed by `mend`;
+what is damaged stays, since it may be all that is left of recordings that are gone.
 """
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +21,7 @@ from edge.archive.parquet import (
     completed,
     only,
     read_rows,
+    read_table,
     read_unchecked,
     table_of,
     write_table,
@@ -33,7 +37,9 @@ __all__ = ["Parts"]
 
 EMPTY = "empty.parquet"  # so that a dataset can be opened before anything is in it
 STAGING = ".staging"
+DAMAGED = "damaged"
 PART = f"part-{'[0-9]' * 7}.parquet"  # numbered, so that names sort as they were written
+log = logging.getLogger(__name__)
 
 
 class Parts:
@@ -83,26 +89,45 @@ class Parts:
         found = read_unchecked(path)
         return [] if found is None else found.to_pylist()
 
-    def mend(self) -> Iterator[tuple[str, Row]]:
-        """Remove what is not whole, and yield the other recordings with their part's name.
+    def mend(self) -> Iterator[tuple[str, Row, bool]]:
+        """Remove what a killed process has left, and yield the recordings with their part's name,
+        and whether all that there was of them is there.
 
-        Raises `UserError` for a file that somebody has changed: what is in it may be all that is
-        left of recordings that are gone.
+        Parts whose recordings cannot be told are moved to `damaged/`. Raises `UserError` for a file
+        that somebody has changed.
         """
         for name in self.names():
             files = self.files(name)
             if not files:
-                self._refuse_changed(self._folder / "files" / name)
+                self._mend_without_files(name)
+                continue
             counts = self._counts(name)
             paths = {row["path"] for row in files}
-            whole = [row for row in files if _is_whole(row, counts)]
-            strange = any(count.keys() - paths for count in counts.values() if count is not None)
-            if len(whole) < len(files) or strange:
-                self._keep(name, {row["path"] for row in whole})
-            elif not whole:
-                self._remove(name)
-            for row in whole:
-                yield name, row
+            if any(of.keys() - paths for of in counts.values() if of is not None):
+                self._keep(name, paths)
+            for row in files:
+                yield name, row, _is_whole(row, counts)
+
+    def _mend_without_files(self, name: str) -> None:
+        """Remove a part that no recording was written of yet, or set it aside."""
+        path = self._folder / "files" / name
+        if not path.exists():
+            self._remove(name)
+            return
+        found = read_unchecked(path)
+        if found is not None and len(found):
+            reason = f"{path} cannot be what this program wrote"
+            raise UserError(reason, suggestion="put it back as it was, or hear into a new dataset")
+        self._set_aside(name)
+
+    def _set_aside(self, name: str) -> None:
+        """Move a part to where nobody takes it for one; its row of files goes last."""
+        place = _new_folder(self._folder / DAMAGED / name.removesuffix(".parquet"))
+        for table in self._tables:
+            file = self._folder / table / name
+            if file.exists():
+                file.replace(place / f"{table}.parquet")
+        log.warning("%s: its recordings cannot be told; what there is of it is in %s", name, place)
 
     def add(self, heard: Sequence[Heard]) -> str:
         """Write a new part, whole and on the disk, and return its name."""
@@ -115,21 +140,16 @@ class Parts:
         """Remove recordings, and what was detected in them, from a part."""
         self._keep(name, {row["path"] for row in self.files(name, ["path"])} - set(paths))
 
-    def _refuse_changed(self, path: Path) -> None:
-        found = read_unchecked(path)
-        if found is not None and len(found):
-            reason = f"{path} cannot be what this program wrote"
-            raise UserError(reason, suggestion="put it back as it was, or hear into a new dataset")
-
     def _keep(self, name: str, paths: Collection[str]) -> None:
+        """Leave nothing of a part but these recordings; a file that is damaged stays as it is."""
         if not paths:
             self._remove(name)
             return
         for table in reversed(self._tables):
-            schema = self._keeps.schema(table)
-            found = read_unchecked(self._folder / table / name)
-            kept = [] if found is None else [completed(only(found, paths), {}, schema)]
-            self._write(table, name, kept)
+            found = read_table(self._folder / table / name, table)
+            if found is not None:
+                kept = completed(only(found, paths), {}, self._keeps.schema(table))
+                self._write(table, name, [kept])
 
     def _remove(self, name: str) -> None:
         for table in reversed(self._tables):
@@ -163,6 +183,15 @@ class Parts:
         staging = new_beside(self._folder / STAGING / name)
         with placing(staging, self._folder / table / name, durable=True):
             write_table(staging, tables, self._keeps.schema(table))
+
+
+def _new_folder(like: Path) -> Path:
+    """Make a folder that is called `like`, with the next number behind it."""
+    place = next(
+        place for n in count(1) if not (place := like.with_name(f"{like.name}.{n}")).exists()
+    )
+    make_folder(place, durable=True)
+    return place
 
 
 def _is_whole(file: Row, counts: Mapping[str, Counter[str] | None]) -> bool:

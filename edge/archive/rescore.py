@@ -192,6 +192,7 @@ def _is_there(row: Row, known: Mapping[str, Known]) -> bool:
     there = known.get(row["path"])
     return (
         there is not None
+        and there.is_whole
         and there.status == row["status"]
         and there.fingerprint == fingerprint_in(row)
     )

@@ -111,11 +111,11 @@ class Plan:
         return canonical_digest([corpus, self.recipe(system, seed=seed).digest, system.after])
 
 
-def load_plan(file: Path, *, full: bool = False) -> Plan:
+def load_plan(file: Path, *, full: bool = False, by: str | None = None) -> Plan:
     """Read a plan and every recipe it names; raises `ConfigError` or `SpecError` in one line.
 
     A `full` one has the papers' own budgets, and the larger part of the collection that its section
-    `full` asks for.
+    `full` asks for. `by` takes the place of the plan's own split.
     """
     values = read_yaml(file, see="config/systems.yaml")
     if not KEYS <= set(values) <= KEYS | OPTIONAL or not isinstance(values["systems"], list):
@@ -126,6 +126,8 @@ def load_plan(file: Path, *, full: bool = False) -> Plan:
     part = keyed(values["corpus"] or {}, where=f"{file}: corpus")
     if full:
         part = {**part, **keyed(values.get("full") or {}, where=f"{file}: full")}
+    if by is not None:
+        part = {**part, "by": by}
     corpus: CorpusPlan = _section(CorpusPlan, part, where=f"{file}: corpus")
     systems = tuple(
         _section(System, each, where=f"{file}: systems[{i}]")

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import get_args
 
 import click
 
 from edge.errors import UserError
 from edge.terminal import aside
 from train.commands.options import DATA, PATH
+from train.corpus.splits import Unit
 
 __all__ = ["paper", "published", "systems", "table"]
 
@@ -56,6 +58,15 @@ SCHEDULER = click.option(
     metavar="ADDRESS",
     help="Train on the workers of this Dask scheduler, such as tcp://host:8786, which see the same "
     "folders.",
+)
+
+
+BY = click.option(
+    "--split-by",
+    "by",
+    type=click.Choice(get_args(Unit)),
+    help="What is kept from training for the test: whole recordists, or recordings of people who "
+    "were learnt from.  [default: as PLAN says]",
 )
 
 
@@ -106,11 +117,19 @@ def table(plan: Path, out: Path, runs: int) -> None:
 @DATA
 @click.option("--out", type=PATH, required=True, help="Corpus, features, runs, bundles and table.")
 @click.option("--full", is_flag=True, help="The paper's own budgets: days, or a large GPU.")
+@BY
 @RUNS
 @JOBS
 @SCHEDULER
 def paper(
-    plan: Path, data: Path, out: Path, full: bool, runs: int, jobs: int, scheduler: str
+    plan: Path,
+    data: Path,
+    out: Path,
+    full: bool,
+    by: Unit | None,
+    runs: int,
+    jobs: int,
+    scheduler: str,
 ) -> None:
     """Do the experiments of a paper, PLAN of config/papers, on recordings that you have.
 
@@ -122,7 +141,8 @@ def paper(
     from train.commands.sharing import Sharing
     from train.commands.systems import train_systems
 
-    loaded, sharing = load_plan(plan, full=full), Sharing(jobs=jobs, scheduler=scheduler)
+    loaded = load_plan(plan, full=full, by=by)
+    sharing = Sharing(jobs=jobs, scheduler=scheduler)
     train_systems(loaded, data, out=out, runs=runs, sharing=sharing, say=aside)
     click.echo(write_paper(loaded, out))
 

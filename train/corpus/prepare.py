@@ -96,7 +96,8 @@ def prepare(
     corpus = Corpus(root=listing.root, recordings=recordings)
     summary = summarise(corpus, Counter(rejected.reason.split(" (")[0] for rejected in quarantine))
     _write_quarantine(prepared / QUARANTINE, quarantine, listing.root)
-    write_corpus(prepared, corpus, drawn={"layout": listing.layout, **dataclasses.asdict(plan)})
+    drawn = {"layout": listing.layout, **dataclasses.asdict(plan)}
+    write_corpus(prepared, corpus, drawn={**drawn, **({"keep_types": True} if keep_types else {})})
     write_whole(prepared / "summary.md", summary)
     return Prepared(corpus=corpus, quarantine=quarantine, summary=summary)
 

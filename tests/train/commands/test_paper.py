@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +64,27 @@ def test_a_plan_becomes_a_table_and_a_picture(root: Path, tmp_path: Path) -> Non
     assert len(before) == 4
     assert edge_train(*given, "--runs", 2).exit_code == 0
     assert {file: file.stat().st_mtime_ns for file in out.glob("*/run/model.pt")} == before
+
+
+def test_what_is_there_must_be_what_is_asked_for(root: Path, tmp_path: Path) -> None:
+    """The same recordings, divided in the same way: else two things are compared as one."""
+    collection, other = (write_collection(tmp_path / name) for name in ("collection", "other"))
+    plan, out = plan_file(tmp_path, root), tmp_path / "out"
+    given = ("paper", plan, "--out", out, "--jobs", 1, "--data")
+    assert edge_train(*given, collection).exit_code == 0
+    moved = edge_train(*given, other)
+    assert moved.exit_code == 1
+    said = f"is of the recordings in {collection.parent}, not of those in {other.parent}"
+    assert said in moved.output
+    divided = edge_train(*given, collection, "--split-by", "recording")
+    assert divided.exit_code == 1
+    assert "is another part of a collection" in divided.output
+    # A run that ended before its part was chosen leaves the whole, divided in its own way.
+    shutil.rmtree(out / "corpus")
+    again = edge_train(*given, collection, "--split-by", "recording")
+    assert again.exit_code == 0, again.output
+    assert read_json(out / "all" / "corpus.json")["by"] == "recording"
+    assert "at random by recording" in again.output
 
 
 def test_by_recording_a_person_is_in_both_parts(root: Path, tmp_path: Path) -> None:
