@@ -26,6 +26,7 @@ __all__ = [
     "damage_said",
     "only",
     "opened",
+    "read_raw",
     "read_rows",
     "read_table",
     "read_unchecked",
@@ -159,12 +160,21 @@ def read_table(path: Path, table: str, columns: Sequence[str] | None = None) -> 
 
     A column that came later is null.
     """
+    with suppress(FileNotFoundError), damage_said(path):
+        return checked(table, read_raw(path, table, columns), columns)
+    return None
+
+
+def read_raw(path: Path, table: str, columns: Sequence[str] | None = None) -> pa.Table:
+    """Return what a file of `table` has of some `columns`, whatever is in them.
+
+    Raises `pa.ArrowException`, as for a file without a column that was always there, and OSError.
+    """
     from pyarrow import parquet
 
-    with suppress(FileNotFoundError), damage_said(path), opened(path) as file:
+    with opened(path) as file:
         whole = parquet.ParquetFile(file)
-        return checked(table, whole.read(readable(table, whole.schema_arrow, columns)), columns)
-    return None
+        return whole.read(readable(table, whole.schema_arrow, columns))
 
 
 @contextmanager

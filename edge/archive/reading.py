@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -16,10 +17,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edge.archive.checking import checked
 from edge.archive.halves import widened
 from edge.archive.manifest import chosen_bundle
-from edge.archive.parquet import read_table
-from edge.archive.schema import arrow_schema, dtype_in
+from edge.archive.parquet import read_raw, read_table
+from edge.archive.schema import VECTORS, arrow_schema, dtype_in
 from edge.errors import ConfigError
 from edge.types import Array
 
@@ -61,12 +63,31 @@ def read_columns(
 
     chosen = chosen_bundle(folder, bundle)
     names = [*columns] if chosen is None else [*columns, "bundle"]
+    files = column_files(folder, table)
     with ThreadPoolExecutor(THREADS) as pool:
-        read = partial(read_table, table=table, columns=names)
-        found = pool.map(read, column_files(folder, table))
-        tables = [one for one in found if one is not None]
-    whole = pa.concat_tables([_nothing(table, names), *tables])
+        whole = None if {*names} & {*VECTORS} else _at_once(pool, files, table, names)
+        if whole is None:
+            read = partial(read_table, table=table, columns=names)
+            found = [one for one in pool.map(read, files) if one is not None]
+            whole = pa.concat_tables([_nothing(table, names), *found])
     return whole if chosen is None else whole.filter(pc.field("bundle") == chosen)
+
+
+def _at_once(
+    pool: ThreadPoolExecutor, files: Sequence[Path], table: str, columns: Sequence[str]
+) -> pa.Table | None:
+    """Return columns of all files, checked together; None where one of them is not as it should be.
+
+    Where files are many and short, to check each takes as long as to read it. Vectors are never
+    read so: of what type they are is said by each file.
+    """
+    import pyarrow as pa
+
+    with suppress(pa.ArrowException, OSError):
+        found = pool.map(partial(read_raw, table=table, columns=columns), files)
+        whole = pa.concat_tables([_nothing(table, columns), *found], promote_options="default")
+        return checked(table, whole, columns)
+    return None
 
 
 def _nothing(table: str, columns: Sequence[str]) -> pa.Table:

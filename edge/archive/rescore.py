@@ -19,9 +19,9 @@ from edge.archive.keeping import Keeps
 from edge.archive.manifest import check_version, kept_in
 from edge.archive.origin import read_origin, write_origin
 from edge.archive.parquet import Row
-from edge.archive.parts import Parts
-from edge.archive.reading import column_files, refuse_without_embeddings
+from edge.archive.reading import column_files, read_columns, refuse_without_embeddings
 from edge.archive.rows import Heard, RowMaker
+from edge.archive.schema import arrow_schema
 from edge.archive.stored import result_of
 from edge.bundle import FP32
 from edge.errors import ConfigError
@@ -153,8 +153,8 @@ class Rescoring:
                 yield from part.batches()
 
     def _files(self) -> dict[str, Row]:
-        parts = Parts(self._source)
-        return {row["path"]: row for name in parts.names() for row in parts.files(name)}
+        files = read_columns(self._source, "files", arrow_schema("files").names)
+        return {row["path"]: row for row in files.to_pylist()}
 
     def _judged(self, file: Row, again: EventsAgain, done: Rescored) -> Heard:
         done.recordings += 1

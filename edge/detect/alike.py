@@ -46,8 +46,7 @@ class Alike:
         self._recent = recent
         self._whole = ~self._windows.gated
         self._whole[list(self._windows.breaks)] = False
-        self._starts: list[int] = self._windows.start.tolist()
-        self._ends: list[int] = self._windows.end.tolist()
+        self._starts, self._ends = self._windows.starts, self._windows.ends
 
     def followed(self, tracker: Tracker, i: int, end: int) -> int:
         """Go on by windows from `i` to before `end`, of one recording, and return the first that is
@@ -61,7 +60,7 @@ class Alike:
         else:
             if not self._decision.gives_one or self._decision.margin is not None:
                 return i
-            label = self._labels[i]
+            label = self._label(i)
             own, stop = runs.get(label), min(end, self._until[i])
             if own is None or (label is not None and _may_be_pause(runs.get(None))):
                 return i
@@ -74,6 +73,11 @@ class Alike:
                 run.pass_by(self._starts[i:stop], self._scores(name, i, stop))
             tracker.recall(self._recent(stop))
         return stop
+
+    def _label(self, i: int) -> str | None:
+        """Return the label of a window that has something."""
+        is_known = self._smoothed.judged.accepted.item(i)
+        return self._decision.labels[self._smoothed.places.item(i)] if is_known else None
 
     def _before_over(self, others: Sequence[Run], i: int, stop: int) -> int:
         """Return the first window from `i` on at which the end of other calls may be told."""
@@ -150,13 +154,6 @@ class Alike:
         after = np.append(next_of(~same)[1:], len(same))
         found: list[int] = np.where(goes_on, after, np.arange(len(same))).tolist()
         return found
-
-    @cached_property
-    def _labels(self) -> list[str | None]:
-        """The label of each window that has something."""
-        names, accepted = self._decision.labels, self._smoothed.judged.accepted.tolist()
-        pairs = zip(self._smoothed.places.tolist(), accepted, strict=True)
-        return [names[place] if known else None for place, known in pairs]
 
     @cached_property
     def _strengths(self) -> NDArray[np.floating]:

@@ -73,17 +73,17 @@ class WindowBatch:
 
     def _followed(self, tracker: Tracker, i: int) -> Iterator[Detection]:
         if self._gated[i]:
-            return tracker.gated(self._nearby[i])
+            return tracker.gated(self._nearby(i))
         p = self._smoothed.quiet(i) if self._quiet[i] else self._smoothed.prediction(i)
-        return tracker.follow(self._alone.bare(i), p, self._nearby[i])
+        return tracker.follow(self._alone.bare(i), p, self._nearby(i))
 
     def _recent(self, i: int) -> list[tuple[Prediction, Nearby]]:
         """Return the windows before `i` that share audio with it, in one stretch of sound."""
         found: list[tuple[Prediction, Nearby]] = []
         start, end = self._windows.start[i], self._windows.end
-        while self._nearby[i].is_unbroken and end[i - 1] > start:
+        while self._nearby(i).is_unbroken and end[i - 1] > start:
             i -= 1
-            found.append((self._alone.bare(i), self._nearby[i]))
+            found.append((self._alone.bare(i), self._nearby(i)))
         return found[::-1]
 
     @cached_property
@@ -118,11 +118,10 @@ class WindowBatch:
         found: list[bool] = quiet.tolist()
         return found
 
-    @cached_property
-    def _nearby(self) -> list[Nearby]:
-        """How each window lies to its neighbours; see `Nearby.of`."""
-        pairs = zip(*(mask.tolist() for mask in self._lie), strict=True)
-        return [NEARBY[x][y] for x, y in pairs]
+    def _nearby(self, i: int) -> Nearby:
+        """Return how a window lies to its neighbours; see `Nearby.of`."""
+        is_unbroken, is_dense = self._lie
+        return NEARBY[is_unbroken.item(i)][is_dense.item(i)]
 
     @cached_property
     def _lie(self) -> tuple[Mask, Mask]:

@@ -49,6 +49,18 @@ class Windows:
         joined = self.recording[1:] == self.recording[:-1]
         return np.where(joined, np.maximum(ends - starts, 0), 0)
 
+    @cached_property
+    def starts(self) -> list[int]:
+        """Where they start, to be looked up one by one."""
+        starts: list[int] = self.start.tolist()
+        return starts
+
+    @cached_property
+    def ends(self) -> list[int]:
+        """Where they end, to be looked up one by one."""
+        ends: list[int] = self.end.tolist()
+        return ends
+
     def part(self, first: int, end: int) -> Windows:
         """Return the windows from `first` to before `end`."""
         chosen = slice(first, end)
@@ -111,7 +123,6 @@ class Rows:
         self.windows = windows
         self.judged = judged
         self._decision = decision
-        self._starts, self._ends = windows.start.tolist(), windows.end.tolist()
 
     def bare(self, i: int) -> Row:
         """Return window `i` without a label, whatever its scores are."""
@@ -119,8 +130,8 @@ class Rows:
         row.__dict__.update(
             _rows=self,
             _i=i,
-            start_sample=self._starts[i],
-            end_sample=self._ends[i],
+            start_sample=self.windows.starts[i],
+            end_sample=self.windows.ends[i],
             sample_rate_hz=self.windows.sample_rate_hz,
             label=None,
             score=0.0,
@@ -157,24 +168,20 @@ class Rows:
 
     def _one(self, i: int) -> Row:
         """Return window `i` by a decision that gives the best label or none."""
-        k, score, novelty, accepted = self._bests[i]
-        nearest = self._decision.labels[k]
+        nearest = self._decision.labels[self.places.item(i)]
         row = self.bare(i)
-        label = nearest if accepted else None
-        row.__dict__.update(label=label, nearest=nearest, score=score, novelty=novelty)
+        row.__dict__.update(
+            label=nearest if self.judged.accepted.item(i) else None,
+            nearest=nearest,
+            score=self.strengths.item(i),
+            novelty=self.judged.novelties.item(i, 0),
+        )
         if self.judged.animal is not None:
-            animal = self._animals[i]
+            animal = self.judged.animal.item(i)
             row.__dict__.update(animal=animal, stands_out=self._decision.stands_out(animal))
         if self.judged.active is not None:
             row.__dict__["frames"] = self.judged.frames(i)
         return row
-
-    @cached_property
-    def _bests(self) -> list[tuple[int, float, float, bool]]:
-        """Place and score of the best label, novelty, and whether the rule accepts the window."""
-        judged, places, scores = self.judged, self.places, self.strengths
-        novelties, accepted = judged.novelties[:, 0].tolist(), judged.accepted.tolist()
-        return list(zip(places.tolist(), scores.tolist(), novelties, accepted, strict=True))
 
     @cached_property
     def places(self) -> NDArray[np.int64]:
@@ -187,9 +194,3 @@ class Rows:
         """The score of each window's best label (N,)."""
         best: NDArray[np.float32] = self.judged.scores[np.arange(len(self.places)), self.places]
         return best
-
-    @cached_property
-    def _animals(self) -> list[float]:
-        assert self.judged.animal is not None
-        animals: list[float] = self.judged.animal.tolist()
-        return animals
