@@ -39,10 +39,13 @@ def chosen(rows: Array, mask: Mask) -> Array:
 
 def greatest(rows: Array, mask: Mask) -> Array:
     """Return the largest (B,) of the columns of rows (B, N) that `mask` names; -inf of none."""
-    if 2 * np.count_nonzero(mask) > len(mask):  # to pick out most takes longer than to hide few
-        among = rows.copy()
-        among[:, ~mask] = LEAST
-    else:
-        among = chosen(rows, mask)
-    found: Array = among.max(1, initial=LEAST)
+    if 2 * np.count_nonzero(mask) < len(mask):
+        found: Array = chosen(rows, mask).max(1, initial=LEAST)
+        return found
+    found = rows.max(1, initial=LEAST)
+    # Only where one of the few others is the largest, these must be hidden.
+    unsure = np.flatnonzero(chosen(rows, ~mask).max(1, initial=LEAST) >= found)
+    among = rows[unsure]
+    among[:, ~mask] = LEAST
+    found[unsure] = among.max(1, initial=LEAST)
     return found

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Protocol
 
 from edge.bundle import Bundle
 from edge.detect.decision import Decision
 from edge.detect.judgement import Judgement
+from edge.detect.proof import are_finite
 from edge.types import Array, Prediction, Window
 
 __all__ = ["Answer", "Classifier", "EngineChoice", "TwoStepClassifier"]
@@ -40,6 +42,11 @@ class Answer:
     logits: Array
     frames: Array | None = None
     network_s: float = 0.0
+
+    @cached_property
+    def is_finite(self) -> bool:
+        """Whether embedding and logits have neither NaN nor infinity; several heads may ask."""
+        return are_finite(self.embedding, self.logits)
 
 
 class Classifier(Protocol):

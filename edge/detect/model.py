@@ -103,7 +103,8 @@ class Model:
     def judgement(self, answers: Sequence[Answer], *, overheard: bool = True) -> Judgement:
         """See `TwoStepClassifier.judgement`."""
         (answer,) = answers
-        refuse_what_is_not_finite("the network", answer.embedding, answer.logits)
+        if not answer.is_finite:
+            raise BackendError("the network returned NaN or infinity")
         trunk = self.bundle.trunk if overheard else None
         verdicts = self.network.judge(answer.embedding, answer.logits)
         refuse_what_is_not_finite("the head", verdicts.scores, verdicts.novelty)

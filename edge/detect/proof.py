@@ -9,7 +9,7 @@ import numpy as np
 from edge.errors import BackendError, BundleError
 from edge.types import Array
 
-__all__ = ["refuse_another_answer", "refuse_what_is_not_finite"]
+__all__ = ["are_finite", "refuse_another_answer", "refuse_what_is_not_finite"]
 
 
 def refuse_another_answer(
@@ -30,10 +30,15 @@ def refuse_another_answer(
 
 def refuse_what_is_not_finite(part: str, *outputs: Array) -> None:
     """Raise `BackendError` where an output of the `part` has NaN or infinity."""
+    if not are_finite(*outputs):
+        raise BackendError(f"{part} returned NaN or infinity")
+
+
+def are_finite(*outputs: Array) -> bool:
+    """Return whether no output has NaN or infinity."""
     # The extremes are NaN where any number is, and are found faster than it is asked of each.
     extremes = [extreme for output in outputs if output.size for extreme in _extremes(output)]
-    if not np.isfinite(extremes).all():
-        raise BackendError(f"{part} returned NaN or infinity")
+    return bool(np.isfinite(extremes).all())
 
 
 def _extremes(output: Array) -> tuple[np.float32, np.float32]:
