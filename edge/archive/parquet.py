@@ -30,6 +30,7 @@ __all__ = [
     "read_rows",
     "read_table",
     "read_unchecked",
+    "row_count",
     "table_of",
     "write_table",
 ]
@@ -175,6 +176,17 @@ def read_raw(path: Path, table: str, columns: Sequence[str] | None = None) -> pa
     with opened(path) as file:
         whole = parquet.ParquetFile(file)
         return whole.read(readable(table, whole.schema_arrow, columns))
+
+
+def row_count(path: Path) -> int | None:
+    """Return how many rows a file has by its footer; None where it is gone or damaged."""
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    with suppress(pa.ArrowException, OSError), opened(path) as file:
+        count: int = parquet.ParquetFile(file).metadata.num_rows
+        return count
+    return None
 
 
 @contextmanager

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from edge.archive.dataset import holder
-from edge.archive.manifest import Maker, chosen_bundle, makers_of
-from edge.archive.parquet import Row
+from edge.archive.manifest import Maker, chosen_bundle, kept_in, makers_of
+from edge.archive.parquet import Row, row_count
 from edge.archive.parts import Parts
 
 __all__ = ["status_lines"]
@@ -34,6 +34,8 @@ def status_lines(folder: Path, *, bundle: str | None = None) -> Iterator[str]:
         if chosen in (None, digest):
             yield f"bundle      {str(digest)[:12]} ({variant}), hop {hop_s} s"
             yield from counts[str(digest)].lines()
+    if who is None:  # else a part may be half-written
+        yield from _damage(folder)
 
 
 def _counted(folder: Path, makers: Sequence[Maker]) -> dict[str, _Counts]:
@@ -43,8 +45,30 @@ def _counted(folder: Path, makers: Sequence[Maker]) -> dict[str, _Counts]:
     parts = Parts(folder)
     for name in parts.names():
         for row in parts.files(name, COLUMNS):
-            (only or counts[row["bundle"]]).add(row)
+            of_bundle = only or counts.get(row["bundle"])
+            if of_bundle is not None:  # else somebody has changed it
+                of_bundle.add(row)
     return counts
+
+
+def _damage(folder: Path) -> Iterator[str]:
+    """Yield which files have not as many rows as there should be, by what reads fast."""
+    parts, others = Parts(folder), [name for name in kept_in(folder).tables if name != "files"]
+    found = []
+    for name in parts.names():
+        files = parts.files(name, others)
+        wrong = [
+            table
+            for table in others
+            if row_count(folder / table / name) != sum(row[table] or 0 for row in files)
+        ]
+        if files:
+            found += [f"{table}/{name}" for table in wrong]
+        elif (folder / "files" / name).exists():  # else a kill has left it
+            found.append(f"files/{name}")
+    if found:
+        more = f" and {len(found) - MOST_SHOWN} more" if len(found) > MOST_SHOWN else ""
+        yield f"damaged     {', '.join(found[:MOST_SHOWN])}{more}: hear their recordings again"
 
 
 @dataclass(kw_only=True)

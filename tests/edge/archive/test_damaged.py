@@ -12,6 +12,7 @@ from pyarrow import parquet
 
 from edge.archive.hear import ArchiveJob, Summary
 from edge.archive.keeping import Keeps
+from edge.archive.status import status_lines
 from edge.replay.recordings import find_recordings
 from edge.replay.replayer import Replayer
 from tests.support.archives import rows, season, timeless
@@ -93,6 +94,27 @@ def test_what_is_damaged_stays_until_it_is_heard_again(
     counts = [len([row for row in rows(dataset, name) if "pond" in row["path"]]) for name in TABLES]
     assert counts[2] == 3
     assert counts[1] == sum(row["embeddings"] for row in rows(dataset, "files")[-3:])
+
+
+@pytest.mark.parametrize("damage", [cut, gone, shortened])
+@pytest.mark.parametrize("table", TABLES[:2])
+def test_status_names_what_is_damaged(table: str, damage: Damage, dataset: Path) -> None:
+    assert damaged(dataset) == []
+    damage(dataset / table / PARTS[0])
+    [said] = damaged(dataset)
+    assert f" {table}/{PARTS[0]}: " in said
+
+
+def test_status_names_what_cannot_be_told_but_not_what_a_kill_has_left(dataset: Path) -> None:
+    cut(dataset / "files" / PARTS[0])
+    [said] = damaged(dataset)
+    assert f" files/{PARTS[0]}: " in said
+    gone(dataset / "files" / PARTS[0])
+    assert damaged(dataset) == []
+
+
+def damaged(dataset: Path) -> list[str]:
+    return [line for line in status_lines(dataset) if line.startswith("damaged ")]
 
 
 def of(folder: Path, tables: list[list[dict[str, object]]]) -> list[list[dict[str, object]]]:
