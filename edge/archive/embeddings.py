@@ -39,10 +39,12 @@ class Embedded:
     paths: list[str]
 
 
-def embeddings_of(folder: Path) -> Iterator[Embedded]:
-    """Yield all embeddings in the dataset at `folder`, in an order that rests as it does."""
+def embeddings_of(folder: Path, dimensions: int | None = None) -> Iterator[Embedded]:
+    """Yield all embeddings in the dataset at `folder`, in an order that rests as it does.
+
+    A file with embeddings of other `dimensions` is damaged; None: of others than the first has.
+    """
     heard = set(map(str, heard_files(folder, ["path"])["path"].to_pylist()))
-    dimensions: int | None = None
     for file in column_files(folder, "embeddings"):
         with damage_said(file):
             for batch in _batches(file):

@@ -13,6 +13,7 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -71,52 +72,52 @@ class Index:
             yield float(similarities[i]), self.paths[self.recordings[keys[i]]], (start, end)
 
 
-def open_index(folder: Path, *, say: Say) -> Index:
-    """Return the index of the dataset at `folder`, made anew where it is not of what is there."""
-    place, state = folder / FOLDER, _state(folder)
+def open_index(folder: Path, dimensions: int, *, say: Say) -> Index:
+    """Return the index of the dataset at `folder`, made anew where it is not of what is there.
+
+    What is there are embeddings of so many `dimensions`; others are damaged.
+    """
+    place, state = folder / FOLDER, _state(folder, dimensions)
+    build = partial(_build, folder, state, dimensions, say=say)
     if not (place / MANIFEST).exists():
-        build(folder, state, say=say)
+        build()
         return Index.at(place)
     made = read_json(place / MANIFEST)
     if made.get("state") != state:
         say("the dataset has changed since its index was made: it is made anew")
-        build(folder, state, say=say)
+        build()
     elif made.get("sizes") != _sizes(place):  # a graph that is cut off would end the process
         say("the index is damaged: it is made anew")
-        build(folder, state, say=say)
+        build()
     return Index.at(place)
 
 
-def build(folder: Path, state: str, *, say: Say) -> None:
+def _build(folder: Path, state: str, dimensions: int, *, say: Say) -> None:
     """Write the index of the dataset at `folder`, whole or not at all."""
     count, began_s = count_embeddings(folder), time.perf_counter()
     say(f"making the index of {count} windows, which is done once")
     with replacing_folder(folder / FOLDER) as staging:
-        made = _fill(folder, staging, count)
+        made = _fill(folder, staging, count, dimensions)
         content = {"state": state, "windows": made, "sizes": _sizes(staging)}
         (staging / MANIFEST).write_text(json.dumps(content) + "\n", encoding="utf-8")
     say(f"made in {time.perf_counter() - began_s:.0f} s")
 
 
-def _fill(folder: Path, staging: Path, count: int) -> int:
+def _fill(folder: Path, staging: Path, count: int, dimensions: int) -> int:
     """Write all files of an index of `count` windows at most, and return how many there are."""
-    graph, made = None, 0
+    graph, made = _graph(dimensions), 0
     paths: dict[str, int] = {}
-    arrays: dict[str, NDArray[Any]] = {}
-    for some in embeddings_of(folder):
-        dimensions = some.vectors.shape[1]
-        if graph is None:
-            graph = _graph(dimensions)
-            arrays = _arrays(staging, count, dimensions)
-        end = made + len(some.vectors)
+    arrays = _arrays(staging, count, dimensions)
+    for some in embeddings_of(folder, dimensions):
         numbers = np.array([paths.setdefault(path, len(paths)) for path in some.paths], np.int32)
-        arrays["vectors"][made:end] = some.vectors
-        arrays["spans"][made:end] = some.spans
-        arrays["recordings"][made:end] = numbers[some.recordings]
-        graph.add(np.arange(made, end), _in_8_bits(some.vectors))
+        own = slice(count - made)  # somebody may have doubled rows
+        end = min(made + len(some.vectors), count)
+        arrays["vectors"][made:end] = some.vectors[own]
+        arrays["spans"][made:end] = some.spans[own]
+        arrays["recordings"][made:end] = numbers[some.recordings[own]]
+        graph.add(np.arange(made, end), _in_8_bits(some.vectors[own]))
         made = end
-    if graph is not None:
-        graph.save(str(staging / "graph.usearch"))
+    graph.save(str(staging / "graph.usearch"))
     for array in arrays.values():
         array.flush()  # type: ignore[attr-defined]  # of a file in memory
     (staging / "paths.json").write_text(json.dumps(list(paths)), encoding="utf-8")
@@ -163,15 +164,14 @@ def _sizes(place: Path) -> dict[str, int]:
     return {file.name: file.stat().st_size for file in place.iterdir() if file.name != MANIFEST}
 
 
-def _state(folder: Path) -> str:
+def _state(folder: Path, dimensions: int) -> str:
     """Return a digest of which files the embeddings are in, by name, size and time."""
     found = [(file, file.stat()) for file in column_files(folder, "embeddings")]
-    return canonical_digest(
-        {
-            str(file.relative_to(folder)): [status.st_size, status.st_mtime_ns]
-            for file, status in found
-        }
-    )
+    files = {
+        str(file.relative_to(folder)): [status.st_size, status.st_mtime_ns]
+        for file, status in found
+    }
+    return canonical_digest([dimensions, files])
 
 
 def _library() -> Any:

@@ -44,7 +44,7 @@ def nearest(
     vector = normalised(vector)
     if count_embeddings(folder) <= exact:
         return _exact(folder, vector, top)
-    index = open_index(folder, say=say)
+    index = open_index(folder, len(vector), say=say)
     return [
         Match(similarity=s, path=path, start_sample=start, end_sample=end)
         for s, path, (start, end) in index.nearest(vector, top)
@@ -53,7 +53,7 @@ def nearest(
 
 def _exact(folder: Path, vector: Array, top: int) -> list[Match]:
     best: list[Match] = []
-    for some in embeddings_of(folder):
+    for some in embeddings_of(folder, len(vector)):
         similarities = some.vectors @ vector
         best += [
             Match(

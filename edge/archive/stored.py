@@ -58,7 +58,7 @@ class StoredRecordings:
                 if path not in files:
                     continue  # it is being heard again
                 file, own = files[path], detections.get(path, [])
-                if len(own) == file["detections"]:
+                if len(own) == (file["detections"] or 0):
                     yield result_of(file, own, self._made_by)
                 else:
                     log.warning("%s is left out: not all of its detections are there", path)

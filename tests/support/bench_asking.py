@@ -185,7 +185,7 @@ def search(windows: int, dimensions: int) -> None:
         _embeddings(folder, windows, dimensions)
         queries = _made_up(QUERIES, dimensions, seed=-1)
         began_s = time.perf_counter()
-        index = open_index(folder, say=click.echo)
+        index = open_index(folder, dimensions, say=click.echo)
         click.echo(f"opened after {time.perf_counter() - began_s:.0f} s")
         exact = _exact(folder, queries)
         recalls, took_ms = [], []
@@ -217,7 +217,7 @@ def _made_up(count: int, dimensions: int, *, seed: int) -> Array:
 
 def _exact(folder: Path, queries: Array) -> list[set[tuple[str, int]]]:
     best: list[list[tuple[float, str, int]]] = [[] for _ in queries]
-    for some in embeddings_of(folder):
+    for some in embeddings_of(folder, queries.shape[1]):
         similarities = queries @ some.vectors.T
         places = np.argpartition(-similarities, TOP - 1, axis=1)[:, :TOP]
         for k, found in enumerate(places):

@@ -8,9 +8,11 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 import soundfile
 from click.testing import CliRunner, Result
+from pyarrow import parquet
 
 from edge.archive.manifest import kept_in
 from edge.archive.nearest import Match, nearest
@@ -117,6 +119,24 @@ def test_an_index_that_is_damaged_is_made_anew(dataset: Path, tmp_path: Path, na
     assert nearest(copy, vector, 10, exact=0, say=said.append) == before
     assert ("the index is damaged: it is made anew" in said) == (name != "index.json")
     assert any(line.startswith("making the index of ") for line in said)
+
+
+@pytest.mark.parametrize("exact", [0, 1_000_000])
+def test_a_file_of_another_network_hides_no_others(
+    dataset: Path, tmp_path: Path, exact: int
+) -> None:
+    """Whichever of them comes first: what is asked for says how long an embedding is."""
+    copy = tmp_path / "copy"
+    shutil.copytree(dataset, copy)
+    first, *others = sorted((copy / "embeddings").glob("part-*"))
+    table = parquet.ParquetFile(first).read()
+    field = table.schema.field("embedding")
+    short = pa.array([cell and cell[:8] for cell in table["embedding"].to_pylist()], pa.binary())
+    place = table.schema.get_field_index("embedding")
+    parquet.write_table(table.set_column(place, field, short), first)
+    found = nearest(copy, directions(1)[0], 1000, exact=exact)
+    paths = {path for file in others for path in parquet.read_table(file)["path"].to_pylist()}
+    assert {match.path for match in found} == paths != set()
 
 
 @pytest.mark.parametrize("exact", [0, 1_000_000])
