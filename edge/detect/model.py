@@ -20,7 +20,7 @@ from edge.detect.classifier import (
 )
 from edge.detect.decision import Decision
 from edge.detect.judgement import Judgement
-from edge.detect.proof import refuse_another_answer, refuse_what_is_not_finite
+from edge.detect.proof import not_finite, refuse_another_answer, refuse_what_is_not_finite
 from edge.detect.signal_health import HealthConfig
 from edge.detect.streamed import Streamed
 from edge.detect.unjudged import NOTHING, unjudged
@@ -104,7 +104,7 @@ class Model:
         """See `TwoStepClassifier.judgement`."""
         (answer,) = answers
         if not answer.is_finite:
-            raise BackendError("the network returned NaN or infinity")
+            raise not_finite("the network")
         trunk = self.bundle.trunk if overheard else None
         verdicts = self.network.judge(answer.embedding, answer.logits)
         refuse_what_is_not_finite("the head", verdicts.scores, verdicts.novelty)

@@ -9,7 +9,7 @@ import numpy as np
 from edge.errors import BackendError, BundleError
 from edge.types import Array
 
-__all__ = ["are_finite", "refuse_another_answer", "refuse_what_is_not_finite"]
+__all__ = ["are_finite", "not_finite", "refuse_another_answer", "refuse_what_is_not_finite"]
 
 
 def refuse_another_answer(
@@ -31,7 +31,12 @@ def refuse_another_answer(
 def refuse_what_is_not_finite(part: str, *outputs: Array) -> None:
     """Raise `BackendError` where an output of the `part` has NaN or infinity."""
     if not are_finite(*outputs):
-        raise BackendError(f"{part} returned NaN or infinity")
+        raise not_finite(part)
+
+
+def not_finite(part: str) -> BackendError:
+    """Return what to raise where the `part` has given no number."""
+    return BackendError(f"{part} returned NaN or infinity")
 
 
 def are_finite(*outputs: Array) -> bool:
