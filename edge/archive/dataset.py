@@ -17,7 +17,7 @@ from edge.archive.parts import Parts
 from edge.archive.rows import Heard, Status
 from edge.errors import ConfigError
 from edge.files import make_folder
-from edge.store.lock import holder_of, sole_user
+from edge.store.lock import ANYBODYS, holder_of, sole_user
 
 __all__ = ["Dataset", "Known", "dataset_at", "holder"]
 
@@ -64,7 +64,8 @@ def dataset_at(
     """
     _check_place(folder)
     make_folder(folder)
-    with sole_user(folder / LOCK, key="--out", value=folder, suggestion=TO_WAIT):
+    lock = sole_user(folder / LOCK, key="--out", value=folder, suggestion=TO_WAIT, mode=ANYBODYS)
+    with lock:
         settle_maker(folder, made_by, keeps, mix=mix)
         several = len(makers_of(folder, key="--out")) > 1
         bundle = str(made_by.get("bundle")) if several else None
@@ -108,7 +109,12 @@ class Dataset:
         self._writing_s = 0.0  # that the last commit took
 
     def add(self, heard: Heard) -> None:
-        """Add a recording in place of what there is of it; it is on the disk before long."""
+        """Add a recording in place of what there is of it; it is on the disk before long.
+
+        What was heard may be all that is left, and stays where nothing is heard now.
+        """
+        if heard.file["status"] != "heard" and self.has_heard(heard.file["path"]):
+            return
         self._pending.append(heard)
         now_s = self._now_s()
         self._pending_bytes += heard.size_bytes
@@ -116,6 +122,11 @@ class Dataset:
         patience_s = min(MOST_S, patience_s)
         if now_s - self._written_s >= patience_s or self._pending_bytes >= MOST_BYTES:
             self.commit()
+
+    def has_heard(self, cell: str) -> bool:
+        """Return whether a recording, by its cell `path`, was heard at some time."""
+        known = self.known.get(cell)
+        return known is not None and known.status == "heard"
 
     def commit(self) -> None:
         """Write all that was added."""

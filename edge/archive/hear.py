@@ -31,6 +31,7 @@ from edge.replay.settings import ReplaySettings
 __all__ = ["TASK_S", "ArchiveJob", "Summary", "maker"]
 
 QUARANTINED = "it has killed the process that heard it, and the next one that heard nothing else"
+KEPT = "what was heard of it stays"
 TASK_S = 3600.0
 LEAST_BYTES_PER_S = 2_000  # of anything that can be cut, and so of a recording worth a look
 Fate = Literal["heard", "failed", "quarantined", "there already", "incomplete"]
@@ -115,7 +116,10 @@ class ArchiveJob:
             write_origin(self._out, self._replayer.provenance)
             pool = Workers(cluster, self._keeps, self._tasks, report.warn)
             for asked, hearing in pool.answers(self._due(recordings, dataset, report)):
-                dataset.add(self._told(asked, hearing, report))
+                told = self._told(asked, hearing, report)
+                if told.file["status"] != "heard" and dataset.has_heard(told.file["path"]):
+                    report.complain(f"{asked.recording.name}: {KEPT}")
+                dataset.add(told)
                 report.advance(self._summary.done)
         return self._summary
 
@@ -175,7 +179,7 @@ class ArchiveJob:
         if known is None or known.status == "failed":
             return False
         if fingerprint is None and known.status == "heard":
-            report.complain(f"{path}: cannot be read now; what was heard of it stays")
+            report.complain(f"{path}: cannot be read now; {KEPT}")
             self._summary.fates["failed"] += 1
             return True
         if known.fingerprint != fingerprint or (known.status == "heard" and not known.is_whole):

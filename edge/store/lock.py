@@ -17,10 +17,11 @@ from pathlib import Path
 
 from edge.errors import UserError
 
-__all__ = ["holder_of", "sole_user"]
+__all__ = ["ANYBODYS", "holder_of", "sole_user"]
 
 # A look at who holds it takes a moment, and so does the end of the one before.
 WAIT_S, AGAIN_S = 1.0, 0.1
+OURS, ANYBODYS = 0o600, 0o666  # of the file; who may open it may take it
 log = logging.getLogger(__name__)
 
 
@@ -31,19 +32,28 @@ def sole_user(
     key: str = "store.path",
     value: object = None,
     suggestion: str = "stop that one, or give this one a store of its own",
+    mode: int = OURS,
 ) -> Iterator[None]:
     """Hold what is at `path` for this process; raises `UserError` of `key` and its `value` that
-    names the process that has it.
+    names the process that has it, or whose lock it is where that cannot be opened.
+
+    A new lock has the `mode`, less what the umask takes: with `ANYBODYS`, a group may share it.
     """
-    held = _opened(path)
+    value = path if value is None else value
+    try:
+        held = _opened(path, mode)
+    except PermissionError as exc:
+        raise UserError(
+            f"cannot be locked: {_beside(path)} belongs to {_owner(_beside(path))}",
+            key=key,
+            value=value,
+            suggestion="have them let you read it (chmod), once no process of theirs uses it",
+        ) from exc
     try:
         if held is not None:
             if not _taken_within(held, WAIT_S):
                 raise UserError(
-                    f"is in use by {_who(held)}",
-                    key=key,
-                    value=path if value is None else value,
-                    suggestion=suggestion,
+                    f"is in use by {_who(held)}", key=key, value=value, suggestion=suggestion
                 )
             _sign(held)
         yield
@@ -54,30 +64,44 @@ def sole_user(
 
 def holder_of(path: Path) -> str | None:
     """Return who has the store at `path`, None where nobody has; takes nothing."""
-    with contextlib.suppress(OSError):
+    try:
         file = os.open(_beside(path), os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            return None if _taken(file) else _who(file)
-        finally:
-            os.close(file)
-    return None
+    except PermissionError:
+        return f"a process of {_owner(_beside(path))}, if by any"
+    except OSError:
+        return None
+    try:
+        return None if _taken(file) else _who(file)
+    finally:
+        os.close(file)
 
 
 def _beside(path: Path) -> Path:
     return path.with_name(f"{path.name}-lock")
 
 
-def _opened(path: Path) -> int | None:
-    """Open what is locked; on a disk that takes no new file, it is the folder."""
-    kinds = (
-        (_beside(path), os.O_RDWR | os.O_CREAT),
-        (_beside(path), os.O_RDONLY),
-        (path.parent, os.O_RDONLY),
-    )
-    for place, flags in kinds:
+def _opened(path: Path, mode: int) -> int | None:
+    """Open what is locked; on a disk that takes no new file, it is the folder.
+
+    Raises PermissionError for a lock that is there and is somebody else's: another one would hold
+    nobody off.
+    """
+    place = _beside(path)
+    for flags in (os.O_RDWR | os.O_CREAT, os.O_RDONLY):
         with contextlib.suppress(OSError):
-            return os.open(place, flags | os.O_CLOEXEC, 0o600)
+            return os.open(place, flags | os.O_CLOEXEC, mode)
+    if place.is_file():
+        raise PermissionError(place)
+    with contextlib.suppress(OSError):
+        return os.open(path.parent, os.O_RDONLY | os.O_CLOEXEC)
     return None
+
+
+def _owner(place: Path) -> str:
+    try:
+        return place.owner()
+    except (OSError, KeyError):  # of another machine
+        return "another user"
 
 
 def _taken_within(file: int, wait_s: float) -> bool:

@@ -153,3 +153,25 @@ def test_a_row_that_a_kill_has_left_is_removed_beside_what_is_damaged(
     there = parquet.ParquetFile(dataset / "detections" / PARTS[0]).read()
     assert set(there["path"].to_pylist()) == {table["path"][1].as_py()}
     assert (dataset / "embeddings" / PARTS[0]).read_bytes() == damaged
+
+
+@pytest.mark.parametrize("now", [b"", b"no recording", b"RIFF\x00\x00\x00\x00WAVE"])
+@pytest.mark.parametrize("table", [None, "embeddings"])
+def test_what_was_heard_stays_when_the_recording_cannot_be_heard_now(
+    table: str | None, now: bytes, scheduler: str, replayer: Replayer, pond: Path, dataset: Path
+) -> None:
+    """As of a card that dies, a placeholder in a cloud, or while a copy is under way."""
+    if table is not None:
+        cut(dataset / table / PARTS[0])
+    before = content(dataset)
+    kept = {file: file.read_bytes() for file in pond.iterdir()}
+    for file in kept:
+        file.write_bytes(now)
+    for _ in range(2):
+        summary = hear(scheduler, replayer, dataset, pond)
+        assert (summary.fates["failed"], summary.whole) == (3, False)
+        assert content(dataset) == before
+    for file, there in kept.items():
+        file.write_bytes(there)
+    assert hear(scheduler, replayer, dataset, pond).whole
+    assert len(rows(dataset, "files")) == 3

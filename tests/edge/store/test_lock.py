@@ -6,12 +6,14 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
 from edge.errors import UserError
-from edge.store.lock import holder_of, sole_user
+from edge.store.lock import ANYBODYS, holder_of, sole_user
 from tests.support.disk import small_disk
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -54,3 +56,54 @@ def test_a_disk_that_takes_no_file_keeps_two_apart_all_the_same(tmp_path: Path) 
             sole_user(disk / "edge.db"),
         ):
             raise AssertionError("two have it")
+
+
+STRANGER = """
+import os, pwd, sys
+from pathlib import Path
+from edge.errors import UserError
+from edge.store.lock import holder_of, sole_user
+if not os.geteuid():
+    os.seteuid(65534)
+print(holder_of(Path(sys.argv[1])), flush=True)
+try:
+    with sole_user(Path(sys.argv[1])):
+        print("two have it")
+except UserError as exc:
+    print(exc)
+"""
+
+
+@pytest.fixture
+def shared() -> Iterator[Path]:
+    """A folder that anybody may write in."""
+    with TemporaryDirectory() as name:
+        Path(name).chmod(0o777)
+        yield Path(name)
+
+
+def stranger(path: Path) -> list[str]:
+    """Return what another user is told of the store at `path`."""
+    command = [sys.executable, "-c", STRANGER, str(path)]
+    done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
+    return done.stdout.splitlines()
+
+
+def test_a_lock_that_cannot_be_read_is_not_passed_by(shared: Path) -> None:
+    """Two people fill one dataset in a folder that they share."""
+    path = shared / "job"
+    with sole_user(path):
+        path.with_name("job-lock").chmod(0)
+        there, refused = stranger(path)
+    assert there.startswith("a process of ")
+    assert "cannot be locked" in refused
+    assert str(path.with_name("job-lock")) in refused
+
+
+def test_a_lock_may_be_anybodys(shared: Path) -> None:
+    path = shared / "job"
+    with sole_user(path, mode=ANYBODYS):
+        there, refused = stranger(path)
+    assert there == f"the process {os.getpid()}"
+    assert f"in use by {there}" in refused
+    assert stranger(path) == ["None", "two have it"]
