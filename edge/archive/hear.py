@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -15,6 +14,7 @@ from edge.archive.dataset import Dataset, Known, dataset_at
 from edge.archive.fingerprint import Fingerprint, fingerprint_of
 from edge.archive.hearing import Hearing
 from edge.archive.keeping import Keeps
+from edge.archive.names import Names, spelled
 from edge.archive.origin import write_origin
 from edge.archive.progress import archive_progress
 from edge.archive.remote import RemoteJob, Tasks
@@ -34,7 +34,7 @@ QUARANTINED = "it has killed the process that heard it, and the next one that he
 KEPT = "what was heard of it stays"
 TASK_S = 3600.0
 LEAST_BYTES_PER_S = 2_000  # of anything that can be cut, and so of a recording worth a look
-Fate = Literal["heard", "failed", "quarantined", "there already", "incomplete"]
+Fate = Literal["heard", "failed", "quarantined", "there already", "given twice", "incomplete"]
 
 
 @dataclass(kw_only=True)
@@ -134,21 +134,20 @@ class ArchiveJob:
         self, recordings: Sequence[Recording | AudioError], dataset: Dataset, report: Report
     ) -> Iterator[Asked]:
         """Yield what is to be heard, each when its turn comes."""
-        seen: set[str] = set()
+        names = Names(dataset.known)
         for found in recordings:
             if isinstance(found, AudioError):
                 report.complain(str(found))
                 self._summary.fates["failed"] += 1
                 continue
-            # A dataset is the same from whichever folder it is filled.
             remote = self._remote.get(found.file)
-            path = os.path.abspath(found.file) if remote is None else found.file
-            cell = path_cell(path)
-            if cell in seen:
+            path = spelled(found.file) if remote is None else found.file
+            if remote is None and not names.is_new(path):
+                self._summary.fates["given twice"] += 1
                 continue
-            seen.add(cell)
             fingerprint = remote or fingerprint_of(path)
-            if self._is_there(path, fingerprint, dataset.known.get(cell), report):
+            path = names.settled(path, fingerprint)
+            if self._is_there(path, fingerprint, dataset.known.get(path_cell(path)), report):
                 continue
             yield Asked(
                 recording=Recording(file=path, name=path),

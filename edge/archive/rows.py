@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
@@ -23,8 +24,10 @@ if TYPE_CHECKING:
 __all__ = ["Heard", "RowMaker", "Status", "path_cell"]
 
 # What became of a recording: `quarantined` is one that has twice killed the process that heard it.
-ROW_BYTES = 3_000  # of a detection
 Status = Literal["heard", "failed", "quarantined"]
+ROW_BYTES = 3_000  # of a detection
+# Backslashes before a byte that is not UTF-8, or before what such a byte becomes.
+MISTAKABLE = re.compile(r"\\+(?=[\udc80-\udcff]|x[89a-f][0-9a-f])")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,8 +136,11 @@ class RowMaker:
 
 
 def path_cell(path: str) -> str:
-    r"""Return a path as it stands in a table: a byte that is not UTF-8 is `\xff`."""
-    return path.translate(STRAY_BYTES)
+    r"""Return a path as it stands in a table: a byte that is not UTF-8 is `\xff`.
+
+    No two paths are one: the backslashes of a name are doubled where it could be taken for that.
+    """
+    return MISTAKABLE.sub(r"\g<0>\g<0>", path).translate(STRAY_BYTES)
 
 
 def _detection_cells(payload: Mapping[str, Any], *, dated: bool) -> Row:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import os
 import re
@@ -10,12 +11,11 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timezone
 from pathlib import Path, PurePosixPath
 from typing import Any
-from urllib.parse import urlsplit
 
-from edge.archive.fingerprint import Fingerprint
+from edge.archive.fingerprint import HEAD_BYTES, Fingerprint, usual_time
 from edge.errors import AudioError, ConfigError, UserError, one_line
 from edge.extras import how_to_install
 from edge.replay.recordings import Recording
@@ -27,6 +27,7 @@ URL = re.compile(r"[a-z][a-z0-9+.-]+://")
 PATTERN = re.compile(r"[*?\[]")
 COPIED_BYTES = 1 << 20  # at a time
 ETAGS = ("ETag", "etag", "content_md5", "md5Hash")
+CHANGED = ("LastModified", "mtime", "last_modified", "modified", "updated")
 
 
 def is_remote(text: str) -> bool:
@@ -44,11 +45,11 @@ def listed(url: str) -> dict[str, Fingerprint]:
     scheme = url.partition("://")[0]
     with _blamed(url):
         found = _infos(system, path)
-    prints = {
-        f"{scheme}://{name}": _fingerprint(info)
-        for name, info in sorted(found.items())
-        if PurePosixPath(name).suffix.lower() in AUDIO_SUFFIXES
-    }
+        prints = {
+            name if is_remote(name) else f"{scheme}://{name}": _fingerprint(system, name, info)
+            for name, info in sorted(found.items())
+            if PurePosixPath(name).suffix.lower() in AUDIO_SUFFIXES
+        }
     if not prints:
         raise ConfigError("no recording is there", key="INPUT", value=url)
     return prints
@@ -64,9 +65,9 @@ def at_hand(recording: Recording) -> Iterator[Recording]:
         yield recording
         return
     with tempfile.TemporaryDirectory(prefix="edge-archive-") as folder:
-        file = Path(folder, PurePosixPath(urlsplit(recording.file).path).name)
         with _unreadable(recording.name):
             system, path = _system(recording.file)
+            file = Path(folder, PurePosixPath(path).name)
             _copy(system, path, file)
         yield replace(recording, file=str(file))
 
@@ -80,7 +81,7 @@ def fingerprint_in_store(url: str) -> Fingerprint | None:
         system, path = _system(url)
         system.invalidate_cache()  # of an earlier look
         try:
-            return _fingerprint(system.info(path))
+            return _fingerprint(system, path, system.info(path))
         except FileNotFoundError:
             return None
 
@@ -98,8 +99,8 @@ def _copy(system: Any, path: str, file: Path) -> None:
     modified = _modified(system.info(path))
     with system.open(path, "rb") as source, file.open("wb") as copy:
         shutil.copyfileobj(source, copy, COPIED_BYTES)
-    if modified is not None:
-        os.utime(file, (modified.timestamp(), modified.timestamp()))
+    since_s = 0.0 if modified is None else modified.timestamp()  # of 1970: no date, by any clock
+    os.utime(file, (since_s, since_s))
 
 
 def _system(url: str) -> tuple[Any, str]:
@@ -142,12 +143,35 @@ def _blamed(url: str) -> Iterator[None]:
         ) from exc
 
 
-def _fingerprint(info: Mapping[str, Any]) -> Fingerprint:
+def _fingerprint(system: Any, path: str, info: Mapping[str, Any]) -> Fingerprint:
+    """Return by what a recording is known again; where a store knows nothing, it is the head."""
     etag = next((str(info[name]).strip('"') for name in ETAGS if info.get(name)), None)
     modified = _modified(info) if etag is None else None
-    return Fingerprint(size_bytes=int(info.get("size") or 0), modified_utc=modified, etag=etag)
+    head = None
+    if etag is None and modified is None:
+        head = hashlib.sha256(system.read_block(path, 0, HEAD_BYTES)).hexdigest()
+    return Fingerprint(
+        size_bytes=int(info.get("size") or 0), modified_utc=modified, etag=etag, head_sha256=head
+    )
 
 
 def _modified(info: Mapping[str, Any]) -> datetime | None:
-    found = info.get("LastModified") or info.get("mtime") or info.get("last_modified")
-    return found if isinstance(found, datetime) and found.tzinfo is not None else None
+    """Return when a recording was last changed, None where a store does not say.
+
+    Stores tell it under names of their own: as a time, as text, or in seconds since 1970.
+    """
+    told = (_time(info[name]) for name in CHANGED if info.get(name))
+    return next((time for time in told if time is not None), None)
+
+
+def _time(told: object) -> datetime | None:
+    try:
+        if isinstance(told, (int, float)):
+            return usual_time(datetime.fromtimestamp(told, timezone.utc))
+        if isinstance(told, str):
+            told = datetime.fromisoformat(told.replace("Z", "+00:00"))
+    except (ValueError, OverflowError, OSError):
+        return None
+    if not isinstance(told, datetime) or told.tzinfo is None:
+        return None
+    return usual_time(told)

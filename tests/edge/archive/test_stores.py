@@ -7,12 +7,17 @@ import subprocess
 import sys
 import urllib.request
 from collections.abc import Iterator
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+import fsspec
 import pytest
+from fsspec.implementations.memory import MemoryFileSystem
 
+from edge.archive.stores import at_hand, fingerprint_in_store
 from edge.bundle import Bundle
+from edge.replay.recordings import Recording
 from tests.support.archives import rows, season
 from tests.support.clusters import ROOT
 from tests.support.object_store import object_store, store_environment, upload
@@ -159,3 +164,58 @@ def only_known_keys(server: str, *, after: str) -> None:
     request = urllib.request.Request(address, after.encode(), kind)
     with urllib.request.urlopen(request) as answer:
         assert answer.status == 200
+
+
+def test_the_date_in_a_name_is_read_whatever_else_is_in_it(
+    bundle: Bundle, environment: dict[str, str], tmp_path: Path
+) -> None:
+    """What ends the path of a page ends no key of a store."""
+    [file] = season(tmp_path / "odd", 1)
+    names = [f"{odd}_20240504_053000.wav" for odd in ("site#1", "who?", "pc%20", "st[1]r")]
+    for name in names:
+        Path(file).with_name(name).write_bytes(Path(file).read_bytes())
+    upload(environment, BUCKET, "odd/pond", *(str(Path(file).with_name(name)) for name in names))
+    dataset = tmp_path / "dataset"
+    result = hear(environment, dataset, f"s3://{BUCKET}/odd", "--bundle", bundle.path)
+    assert result.returncode == 0, result.stderr
+    found = {row["path"].rpartition("/")[2]: row for row in rows(dataset, "files")}
+    assert set(found) == set(names)
+    assert {row["clock_source"] for row in found.values()} == {"name"}
+    assert {f"{row['start_utc']:%Y%m%d_%H%M%S}" for row in found.values()} == {"20240504_053000"}
+
+
+@pytest.mark.parametrize(
+    ("info", "known"),
+    [
+        ({"LastModified": datetime(2020, 2, 2, tzinfo=timezone.utc)}, True),
+        ({"mtime": 1580601600.0}, True),
+        ({"updated": "2020-02-02T00:00:00.000Z"}, True),
+        ({"mtime": float("nan"), "modified": "yesterday", "created": 1580601600.0}, False),
+        ({"mtime": 1e18}, False),
+        ({"mtime": datetime(2020, 2, 2)}, False),  # in whose zone?
+    ],
+)
+def test_a_store_tells_when_a_recording_was_changed_or_its_head_does(
+    info: dict[str, object], known: bool, tmp_path: Path
+) -> None:
+    """Where neither is told, another sound of the same length is another recording, and no date is
+    taken from the copy.
+    """
+
+    class Told(MemoryFileSystem):  # type: ignore[misc]  # which has no types
+        @classmethod
+        def _strip_protocol(cls, path: str) -> str:
+            return path.removeprefix("told:/")
+
+        def info(self, path: str, **options: Any) -> dict[str, Any]:
+            return {"name": path, "size": 3, "type": "file", **info}
+
+    fsspec.register_implementation("told", Told, clobber=True)
+    prints = []
+    for content in (b"abc", b"abd"):
+        Told().pipe("/pond/a.wav", content)
+        prints.append(fingerprint_in_store("told://pond/a.wav"))
+    assert (prints[0] == prints[1]) == known
+    with at_hand(Recording(file="told://pond/a.wav", name="a")) as copy:
+        since_s = os.stat(copy.file).st_mtime
+    assert since_s == (1580601600.0 if known else 0.0)
