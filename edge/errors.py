@@ -48,7 +48,17 @@ STRAY_BYTES = {0xDC00 + byte: f"\\x{byte:02x}" for byte in range(0x80, 0x100)}
 
 
 class EdgeError(Exception):
-    """Base of everything this project raises on purpose."""
+    """Base of everything this project raises on purpose.
+
+    Each crosses between processes as it is, whatever its own parameters are.
+    """
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _remade, (type(self), self.args), self.__dict__
+
+
+def _remade(kind: type[EdgeError], args: tuple[object, ...]) -> EdgeError:
+    return kind.__new__(kind, *args)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,9 +112,6 @@ class FaultyConfigError(ConfigError):
         self.file = file
         self.faults = tuple(faults)
         super().__init__(f"{file}: " + "; ".join(str(fault) for fault in self.faults))
-
-    def __reduce__(self) -> tuple[object, ...]:
-        return type(self), (self.file, self.faults)  # so that it crosses between processes
 
 
 class SpecError(UserError, ValueError):

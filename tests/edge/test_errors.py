@@ -10,8 +10,11 @@ from edge.errors import (
     AudioError,
     BundleError,
     ConfigError,
+    DeliveryError,
+    EdgeError,
     Fault,
     FaultyConfigError,
+    HeadRefusedError,
     SpecError,
     UserError,
     blamed_on,
@@ -19,6 +22,7 @@ from edge.errors import (
     one_line,
     shown,
 )
+from train.learning.collapse import DivergedError, StarvedError
 
 
 @pytest.mark.parametrize(
@@ -55,6 +59,23 @@ def test_all_faults_of_a_file_cross_between_processes() -> None:
     error = pickle.loads(pickle.dumps(FaultyConfigError("edge.yaml", faults)))
     assert (error.file, error.faults) == ("edge.yaml", faults)
     assert str(error) == "edge.yaml: a: unknown key; b: unknown key"
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        HeadRefusedError("size", "is too large", suggestion="send a smaller one"),
+        DeliveryError("refused", "the broker refuses it"),
+        StarvedError(0.6),
+        DivergedError(),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_an_error_with_parameters_of_its_own_crosses_between_processes(error: EdgeError) -> None:
+    there = pickle.loads(pickle.dumps(error))
+    assert type(there) is type(error)
+    assert str(there) == str(error)
+    assert there.__dict__ == error.__dict__
 
 
 def test_a_parameter_is_named_as_the_person_who_set_it_knows_it() -> None:

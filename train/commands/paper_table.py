@@ -16,7 +16,7 @@ from edge.bundle.strictjson import read_json
 from edge.errors import UserError
 from edge.files import replacing, write_whole
 from train.commands.plan import Plan
-from train.commands.systems import SystemResult, read_results, run_folder
+from train.commands.systems import NOT_MEASURED, SystemResult, read_results, run_folder
 from train.corpus.summary import markdown_table
 from train.export.size import machine
 from train.judging.contrasts import UNKNOWNS
@@ -62,6 +62,8 @@ def _line(plan: Plan, name: str, reports: Sequence[Report]) -> list[str]:
     system = next(each for each in plan.systems if each.name == name)
     rules = [_rule(report, plan.rule) for report in reports]
     rejected = [_less(1, rule["accepted"].get(UNKNOWNS, {}).get("value")) for rule in rules]
+    curves = [report["windows"]["open"].get(UNKNOWNS, NOT_MEASURED) for report in reports]
+    apart = [curve["auroc"]["value"] for curve in curves]
     return [
         name + (f" ({system.note})" if system.note and not plan.full else ""),
         system.reported or "–",
@@ -70,7 +72,7 @@ def _line(plan: Plan, name: str, reports: Sequence[Report]) -> list[str]:
         _spread([report["windows"]["closed"]["macro_f1"]["value"] for report in reports]),
         _spread([report["windows"]["closed"]["c_map"]["value"] for report in reports]),
         _spread([report["windows"]["closed"]["r_map"]["value"] for report in reports]),
-        _spread([report["windows"]["open"][UNKNOWNS]["auroc"]["value"] for report in reports]),
+        _spread(apart),
         _spread([rule["macro_f1_with_rejection"]["value"] for rule in rules]),
         _spread(rejected),
     ]

@@ -11,7 +11,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,7 @@ from train.learning.trainer import Progress
 from train.recipe.recipe import Recipe
 
 __all__ = [
+    "NOT_MEASURED",
     "SystemResult",
     "read_results",
     "run_folder",
@@ -42,6 +43,8 @@ __all__ = [
 ]
 
 RESULT = "row.json"
+# Of a collection without unknown species.
+NOT_MEASURED: Mapping[str, Any] = {"auroc": {"value": None, "low": None, "high": None}}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,7 +136,7 @@ def train_one(plan: Plan, system: System, seed: int, out: Path) -> SystemResult:
         multiply_adds=multiply_adds(run.network, recipe.frontend.shape),
         macro_f1=report["recordings"]["closed"]["macro_f1"],
         map=report["recordings"]["closed"]["map"],
-        auroc=report["windows"]["open"][UNKNOWNS]["auroc"],
+        auroc=report["windows"]["open"].get(UNKNOWNS, NOT_MEASURED)["auroc"],
         note=system.note,
     )
     write_whole(folder / RESULT, json.dumps(dataclasses.asdict(result), indent=1) + "\n")

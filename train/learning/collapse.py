@@ -14,7 +14,9 @@ __all__ = [
     "LEAST_SPREAD",
     "PATIENCE",
     "CollapsedError",
+    "DivergedError",
     "SpreadWatch",
+    "Starved",
     "StarvedError",
     "hardest_loss",
     "spread_of",
@@ -24,20 +26,32 @@ __all__ = [
 # 0.01 while batches still have triplets to learn from, so it is a tenth of that.
 LEAST_SPREAD = 0.001
 PATIENCE = 10  # looks in a row
+STARVED = 50  # batches in a row
 
 
 class CollapsedError(UserError):
     """The network embeds all windows as nearly one point, and learns nothing any more."""
 
 
+class DivergedError(CollapsedError):
+    """The network has come to numbers that are none, and can learn nothing any more."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the network returned NaN or infinity: training diverged; lower learning_rate, and "
+            "train in another run folder"
+        )
+
+
 class StarvedError(UserError):
     """No negative lies within the margin beyond a positive, and the network learns nothing."""
 
-    def __init__(self, margin: float) -> None:
+    def __init__(self, margin: float | None) -> None:
+        within = "the margin" if margin is None else f"the margin of {margin:g}"
         super().__init__(
-            "batch after batch has no semi-hard triplet: no distance lies within the margin of "
-            f"{margin:g} beyond that of a pair; set negatives: nearest in the objective, or let "
-            "the network normalise its embedding, and train in another run folder"
+            f"batch after batch has no semi-hard triplet: no distance lies within {within} beyond "
+            "that of a pair; set negatives: nearest in the objective where it has them, or let the "
+            "network normalise its embedding, and train in another run folder"
         )
 
 
@@ -62,15 +76,12 @@ class SpreadWatch:
     def look(self, embeddings: Tensor) -> float:
         """Return the spread of embeddings (N, D) computed without dropout.
 
-        Raises `CollapsedError` after `PATIENCE` looks in a row below `LEAST_SPREAD`, and at once
-        where the embedding is not finite.
+        Raises `CollapsedError` after `PATIENCE` looks in a row below `LEAST_SPREAD`, and
+        `DivergedError` where the embedding is not finite.
         """
         spread = spread_of(embeddings)
         if not math.isfinite(spread):
-            raise CollapsedError(
-                "the network returned NaN or infinity: training diverged; lower learning_rate, and "
-                "train in another run folder"
-            )
+            raise DivergedError
         self.narrow = self.narrow + 1 if spread < LEAST_SPREAD else 0
         if self.narrow >= PATIENCE:
             raise CollapsedError(
@@ -79,6 +90,22 @@ class SpreadWatch:
                 "in another run folder"
             )
         return spread
+
+
+@dataclass(kw_only=True)
+class Starved:
+    """Counts batches in a row without a triplet, in none of which all classes were apart."""
+
+    batches: int = 0
+
+    def look(self, triplets: int, loss: float, margin: float) -> None:
+        """Take note of a batch's count of triplets, and of its `hardest_loss` where it has none.
+
+        Raises `StarvedError` after `STARVED` batches in a row.
+        """
+        self.batches = 0 if triplets or loss <= margin else self.batches + 1
+        if self.batches >= STARVED:
+            raise StarvedError(margin)
 
 
 @torch.no_grad()

@@ -10,7 +10,7 @@ run/outputs-train.npz         what they say (`WindowOutputs`); also -validation 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -18,10 +18,12 @@ import torch
 import yaml
 from torch import nn
 
+from edge.bundle.digest import sha256_of
+from edge.bundle.strictjson import read_json
 from edge.errors import ConfigError
 from edge.files import write_whole
 from train.corpus.corpus import Corpus, Recording
-from train.learning.checkpoint import save_torch
+from train.learning.checkpoint import CHECKPOINT, save_torch
 from train.learning.classifier import EmbedThenClassify, fit_head
 from train.learning.infer import run_network
 from train.learning.members import (
@@ -34,12 +36,15 @@ from train.learning.run import TrainedRun, load_run
 from train.learning.running import run_batches
 from train.learning.splits import Splits, fold_splits, species_to_learn
 from train.networks.ensemble import assembled
+from train.recipe.load import load_recipe
 from train.recipe.objectives import DistilSpec
 from train.recipe.recipe import Recipe
 from train.windows.cache import ComponentCache
 from train.windows.outputs import HOP_S, WindowOutputs
 
 __all__ = ["fit", "start_task", "train_task"]
+
+RUN = "run.json"
 
 
 def fit(
@@ -86,9 +91,10 @@ def start_task(
         )
     splits = fold_splits(corpus, fold=fold)
     labels = species_to_learn(recipe, corpus, splits)
-    facts = {"fold": fold, "corpus": corpus.digest, "labels": labels}
-    write_whole(folder / "recipe.yaml", yaml.safe_dump(recipe.as_mapping(), sort_keys=False))
-    write_whole(folder / "run.json", json.dumps(facts, indent=1) + "\n")
+    facts = {"fold": fold, "corpus": corpus.digest, "labels": list(labels)}
+    if earlier is not None:
+        facts["earlier"] = sha256_of((earlier / "model.pt").read_bytes())
+    _refuse_another(folder, recipe, facts)
     task = MemberTask(
         recipe=recipe,
         labels=labels,
@@ -100,9 +106,29 @@ def start_task(
         earlier=earlier,
     )
     check_network(task)
+    write_whole(folder / "recipe.yaml", yaml.safe_dump(recipe.as_mapping(), sort_keys=False))
+    write_whole(folder / RUN, json.dumps(facts, indent=1) + "\n")
     if not isinstance(recipe.objective, DistilSpec):
         task.cache.fill(_used(splits), workers=workers)
     return task
+
+
+def _refuse_another(folder: Path, recipe: Recipe, facts: Mapping[str, object]) -> None:
+    """Raise `ConfigError` where a training in `folder` has begun that is not this one.
+
+    A network that goes on with other recordings has learnt from some that it is tested on.
+    """
+    if not any(folder.glob(f"member-*/{CHECKPOINT}")):
+        return
+    made = read_json(folder / RUN)
+    differing = [name for name, fact in facts.items() if made.get(name, fact) != fact]
+    if load_recipe(folder / "recipe.yaml").digest != recipe.digest:
+        differing.append("recipe")
+    if differing:
+        raise ConfigError(
+            f"{folder}: has a training with another {' and '.join(differing)}; choose another run "
+            "folder or delete this one"
+        )
 
 
 def _used(splits: Splits) -> list[Recording]:

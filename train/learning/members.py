@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import multiprocessing
+import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
@@ -117,9 +118,11 @@ def train_members(task: MemberTask, report: Report) -> list[nn.Module]:
 
 
 def _train_side_by_side(task: MemberTask, report: Report) -> None:
-    """Train each member in a process of its own; raises `UserError` when one of them ends early."""
+    """Train each member in a process of its own; raises what one of them has raised, and
+    `UserError` when one is killed.
+    """
     context = multiprocessing.get_context("spawn")
-    processes, readers, faults = [], [], []
+    processes, readers, faults = [], [], list[Exception]()
     for i in range(task.recipe.members):
         reader, writer = context.Pipe(duplex=False)
         processes.append(context.Process(target=_member_process, args=(task, i, writer)))
@@ -131,11 +134,11 @@ def _train_side_by_side(task: MemberTask, report: Report) -> None:
         for ready in wait(readers):
             reader = cast(Connection, ready)
             try:
-                message: UserError | tuple[int, Progress] = reader.recv()
+                message: Exception | tuple[int, Progress] = reader.recv()
             except EOFError:
                 readers.remove(reader)
                 continue
-            if isinstance(message, UserError):
+            if isinstance(message, Exception):
                 faults.append(message)
             else:
                 report(*message)
@@ -156,6 +159,8 @@ def _member_process(task: MemberTask, member: int, reports: Connection) -> None:
             _train_member(task, member, lambda i, progress: reports.send((i, progress)))
         except UserError as exc:
             reports.send(exc)
+        except Exception:  # ours: with where it came from, which is lost on the way
+            reports.send(RuntimeError(f"member {member}: {traceback.format_exc()}"))
 
 
 def _train_member(task: MemberTask, member: int, report: Report) -> nn.Module:

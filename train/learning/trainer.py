@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from edge.errors import ConfigError
 from train.learning.checkpoint import CHECKPOINT, load_torch, save_torch, write_history
+from train.learning.collapse import DivergedError, StarvedError
 from train.learning.curves import draw_curves, epochs_since_the_best
 from train.learning.keeping import KeptWeights
 from train.learning.objective import Objective
@@ -109,7 +110,8 @@ class Trainer:
 
         It has the weights that the recipe keeps. `validate` and `report` are called after each
         epoch. No epoch begins after `most_s`, and what has been learnt by then is used; a network
-        that has learnt nothing yet learns one epoch.
+        that has learnt nothing yet learns one epoch. Raises `DivergedError` where the network has
+        come to no numbers, and `StarvedError` where no batch of all had anything to learn from.
         """
         self._resume()
         started, first = time.monotonic(), self.step
@@ -117,6 +119,8 @@ class Trainer:
             if self.step and time.monotonic() - started >= most_s:
                 break
             numbers = self._epoch()
+            if not _is_finite(self.network):
+                raise DivergedError
             self.history.append({"step": self.step, **numbers, **validate(self.average)})
             self.kept.look(self.average, self.history[-1], self.step)
             self._save()
@@ -128,6 +132,8 @@ class Trainer:
                 left_s=pace_s * (self.recipe.steps - self.step),
             )
             report(progress)
+        if self.history and not any(row.get("triplets", 1) for row in self.history):
+            raise StarvedError(self.history[-1].get("margin"))
         self.kept.give(self.average)
         if self.history:
             draw_curves(self.history, self.folder)
@@ -163,6 +169,8 @@ class Trainer:
         self.objective.batch = (stage and stage.batch) or self._batch
 
     def _update(self, loss: Tensor) -> None:
+        if not torch.isfinite(loss):
+            raise DivergedError
         self._optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self.network.parameters(), 5.0)
@@ -217,3 +225,8 @@ class Trainer:
         self.step, self.history = state["step"], state["history"]
         self.kept.state = state.get("kept") or {}
         log.info("resumed at step %d of %d", self.step, self.recipe.steps)
+
+
+def _is_finite(network: nn.Module) -> bool:
+    """Return whether no weight of a network is NaN or infinite."""
+    return all(bool(torch.isfinite(value).all()) for value in network.state_dict().values())

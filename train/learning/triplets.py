@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from train.learning.accuracy import top1_of_neighbours
-from train.learning.collapse import SpreadWatch, StarvedError, hardest_loss
+from train.learning.collapse import SpreadWatch, Starved, hardest_loss
 from train.learning.losses import (
     DynamicMargin,
     Triplets,
@@ -26,7 +26,6 @@ from train.windows.batches import Batches
 __all__ = ["SemihardObjective", "TripletObjective", "WindowsByClass", "one_negative_each"]
 
 LOOK_EVERY = 10  # batches
-STARVED = 50  # batches in a row
 
 
 class WindowsByClass(Protocol):
@@ -63,6 +62,7 @@ class TripletObjective:
             overlapping=spec.margin_rule == "algorithm",
         )
         self.watch = SpreadWatch()
+        self._starved = Starved()
         self._recent_loss = float("inf")
 
     def iterate(
@@ -84,6 +84,7 @@ class TripletObjective:
         ]
         # No semi-hard triplet is left where all keep the margin, and where none can be told apart.
         left = hardest_loss(embeddings, targets, margin) if not losses else float(np.mean(losses))
+        self._starved.look(len(mined[0]), left, margin)
         self._recent_loss = left
         return {
             "loss": left,
@@ -101,13 +102,15 @@ class TripletObjective:
             "margin": dataclasses.asdict(self.margin),
             "recent_loss": self._recent_loss,
             "watch": dataclasses.asdict(self.watch),
+            "starved": self._starved.batches,
         }
 
     def restore(self, state: dict[str, Any]) -> None:
         self.margin = DynamicMargin(**state["margin"])
         self._recent_loss = state["recent_loss"]
-        # A checkpoint from before the spread was watched has none.
+        # A checkpoint from before they were watched has none.
         self.watch = SpreadWatch(**state.get("watch", {}))
+        self._starved = Starved(batches=state.get("starved", 0))
 
     def _present(
         self,
@@ -133,9 +136,7 @@ class SemihardObjective:
     """One update on all semi-hard triplets of a batch; a batch without any moves nothing.
 
     Of such a batch the loss is that of the hardest triplets: it is no success. Every `LOOK_EVERY`
-    batches are embedded without dropout, which hides a collapse, to watch their spread. Raises
-    `StarvedError` after `STARVED` batches in a row without a triplet, in none of which all classes
-    were apart.
+    batches are embedded without dropout, which hides a collapse, to watch their spread.
     """
 
     def __init__(self, spec: SemihardSpec, batches: Batches, device: torch.device) -> None:
@@ -146,7 +147,7 @@ class SemihardObjective:
         self.watch = SpreadWatch()
         self._drawn = 0
         self._spread = 0.0
-        self._starved = 0
+        self._starved = Starved()
 
     def iterate(
         self, network: nn.Module, update: Update, rng: np.random.Generator
@@ -167,9 +168,7 @@ class SemihardObjective:
             left = float(loss.detach())
         else:
             left = hardest_loss(embeddings, targets, margin)
-        self._starved = 0 if len(mined[0]) or left <= margin else self._starved + 1
-        if self._starved >= STARVED:
-            raise StarvedError(margin)
+        self._starved.look(len(mined[0]), left, margin)
         numbers = {"loss": left, "triplets": float(len(mined[0])), "spread": self._spread}
         return {**numbers, **top1_of_neighbours(embeddings, targets)}
 
@@ -187,14 +186,14 @@ class SemihardObjective:
             "watch": watch,
             "drawn": self._drawn,
             "spread": self._spread,
-            "starved": self._starved,
+            "starved": self._starved.batches,
         }
 
     def restore(self, state: dict[str, Any]) -> None:
         # A checkpoint from before the spread was watched has no state.
         self.watch = SpreadWatch(**state.get("watch", {}))
         self._drawn, self._spread = state.get("drawn", 0), state.get("spread", 0.0)
-        self._starved = state.get("starved", 0)
+        self._starved = Starved(batches=state.get("starved", 0))
 
 
 def _embed(network: nn.Module, inputs: Tensor, device: torch.device) -> Tensor:

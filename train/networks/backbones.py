@@ -89,25 +89,30 @@ def load_published(network: nn.Module, *, file: Path | None = None) -> None:
 
     Raises `UserError` when they cannot be had, `SpecError` where none fit.
     """
-    for backbone in network.modules():
-        if isinstance(backbone, Backbone):
-            if not backbone.published_size:
-                raise SpecError(
-                    f"network {backbone.name}: the published weights fit its full size only; leave "
-                    "its size options out, or train without them (--from-scratch, or "
-                    "network.pretrained: false)"
-                )
-            import_timm()
-            if file is None:
-                state = state_published(backbone.name, backbone.model)
-            else:
-                state = state_in(file, backbone.name, backbone.model)
-            own = backbone.model.state_dict()
-            # The first convolution sees the channels.
-            first = next(name for name, value in own.items() if value.dim() == 4)
-            state[first] = widen_first_layer(state[first], own[first].shape[1], backbone.widen)
-            backbone.model.load_state_dict({name: state[name] for name in own})
-            log.info("%s starts from %s", backbone.name, file or "the published weights")
+    backbones = [part for part in network.modules() if isinstance(part, Backbone)]
+    if file is not None and not backbones:
+        raise SpecError(
+            f"{file}: the network has no trunk that could start from it; leave --pretrained out "
+            "(network.weights)"
+        )
+    for backbone in backbones:
+        if not backbone.published_size:
+            raise SpecError(
+                f"network {backbone.name}: the published weights fit its full size only; leave "
+                "its size options out, or train without them (--from-scratch, or "
+                "network.pretrained: false)"
+            )
+        import_timm()
+        if file is None:
+            state = state_published(backbone.name, backbone.model)
+        else:
+            state = state_in(file, backbone.name, backbone.model)
+        own = backbone.model.state_dict()
+        # The first convolution sees the channels.
+        first = next(name for name, value in own.items() if value.dim() == 4)
+        state[first] = widen_first_layer(state[first], own[first].shape[1], backbone.widen)
+        backbone.model.load_state_dict({name: state[name] for name in own})
+        log.info("%s starts from %s", backbone.name, file or "the published weights")
 
 
 def widen_first_layer(weight: Tensor, channels: int, how: Widen) -> Tensor:

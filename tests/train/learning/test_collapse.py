@@ -11,14 +11,16 @@ from tests.train.four_tones import FourTones, as_batches
 from train.learning.collapse import (
     LEAST_SPREAD,
     PATIENCE,
+    STARVED,
     CollapsedError,
+    DivergedError,
     SpreadWatch,
     StarvedError,
     hardest_loss,
     spread_of,
 )
 from train.learning.objective import Objective
-from train.learning.triplets import LOOK_EVERY, STARVED, SemihardObjective, TripletObjective
+from train.learning.triplets import LOOK_EVERY, SemihardObjective, TripletObjective
 from train.recipe.objectives import SemihardSpec, TripletSpec
 
 CPU = torch.device("cpu")
@@ -92,16 +94,18 @@ def test_the_loss_of_an_empty_batch_is_that_of_its_hardest_triplets(kind: str) -
     assert (apart["triplets"], apart["loss"]) == (0, 0)
 
 
-def test_a_training_without_triplets_ends_unless_all_are_apart() -> None:
+@pytest.mark.parametrize(("kind", "margin"), [("triplet", "0.6"), ("semihard", "1")])
+def test_a_training_without_triplets_ends_unless_all_are_apart(kind: str, margin: str) -> None:
     torch.manual_seed(0)
     rng = np.random.default_rng(0)
-    starved, resumed = objective_of("semihard"), objective_of("semihard")
+    starved, resumed = objective_of(kind), objective_of(kind)
     for _ in range(STARVED - 1):
         assert starved.iterate(Scattered(), no_update, rng)["triplets"] == 0
     resumed.restore(starved.state())
-    with pytest.raises(StarvedError, match=r"margin of 1 beyond .* set negatives: nearest"):
+    said = rf"margin of {margin} beyond .* set negatives: nearest"
+    with pytest.raises(StarvedError, match=said):
         resumed.iterate(Scattered(), no_update, rng)
-    done = objective_of("semihard")
+    done = objective_of(kind)
     for _ in range(STARVED + 1):
         assert done.iterate(Apart(), no_update, rng)["loss"] == 0
 
@@ -121,7 +125,7 @@ def test_species_apart_by_the_widest_margin_are_finished() -> None:
 
 
 def test_an_embedding_that_is_not_finite_ends_the_run_at_once() -> None:
-    with pytest.raises(CollapsedError, match="returned NaN or infinity: training diverged"):
+    with pytest.raises(DivergedError, match="returned NaN or infinity: training diverged"):
         objective_of("triplet").iterate(
             Constant(value=float("nan")), no_update, np.random.default_rng(0)
         )

@@ -285,20 +285,68 @@ def test_triplet_training_moves_the_margin_and_reports_the_harvest(
     assert state["objective"]["margin"]["margin"] == pytest.approx(0.2 + 3 * 0.05)
 
 
-def test_another_recipe_does_not_continue_a_run(built: Path, collection: Path) -> None:
-    options = [
-        "--corpus",
-        built / "work" / "corpus",
-        "--out",
-        built / "work" / "run",
-        "--cache",
-        built / "work" / "features",
-    ]
-    result = edge_train(
-        "fit", "--recipe", built / "tiny.yaml", *options, "--set", "seed=7", "--workers", 1
-    )
+@pytest.mark.parametrize(
+    ("options", "differing"),
+    [
+        (("--set", "seed=7"), "recipe"),
+        (("--set", "network={kind: cnn, options: {channels: [4, 8], blocks: 1}}"), "recipe"),
+        (("--fold", 1), "fold"),
+        (("--corpus", "other"), "corpus"),
+        (("--corpus", "other", "--fold", 1, "--set", "seed=7"), "fold and corpus and recipe"),
+    ],
+    ids=lambda given: "-".join(map(str, given)) if isinstance(given, tuple) else "",
+)
+def test_a_run_is_not_continued_as_another(
+    built: Path,
+    collection: Path,
+    tmp_path: Path,
+    options: tuple[object, ...],
+    differing: str,
+) -> None:
+    """By whoever was in the test before, or with another recipe; and it stays as it was."""
+    other, run = tmp_path / "other", tmp_path / "run"
+    assert_done(edge_train("prepare", collection, "--out", other, "--seed", 5, "--folds", 3))
+    shutil.copytree(built / "work" / "run", run)
+    before = content(run)
+    given = {"--corpus": built / "work" / "corpus", "--cache": built / "work" / "features"}
+    command = ["fit", "--recipe", built / "tiny.yaml", "--out", run, "--workers", 1]
+    replaced = [other if option == "other" else option for option in options]
+    result = edge_train(*command, *(part for pair in given.items() for part in pair), *replaced)
     assert result.exit_code == 1
-    assert "was written by another recipe" in result.output
+    assert f"{run}: has a training with another {differing}; choose another" in result.output
+    assert content(run) == before
+
+
+def content(folder: Path) -> dict[Path, bytes]:
+    return {file: file.read_bytes() for file in folder.rglob("*") if file.is_file()}
+
+
+@pytest.mark.parametrize(
+    ("recipe", "members", "options", "said"),
+    [
+        (TINY, 1, ("learning_rate=1.0e+30",), "training diverged; lower learning_rate"),
+        (TINY, 2, ("learning_rate=1.0e+30",), "training diverged; lower learning_rate"),
+        (TRIPLET, 1, ("objective={kind: triplet, margin: 1.0e-9}", "steps=2"), "no semi-hard"),
+    ],
+    ids=["diverged", "diverged members", "no triplets"],
+)
+def test_a_training_that_learns_nothing_is_no_success(
+    recipe: dict[str, object],
+    members: int,
+    options: tuple[str, ...],
+    said: str,
+    corpus: Path,
+    cache: Path,
+    tmp_path: Path,
+) -> None:
+    path = write_recipe(tmp_path, {**recipe, "members": members})
+    chosen = [part for option in options for part in ("--set", option)]
+    command = ["fit", "--recipe", path, "--corpus", corpus, "--cache", cache, *chosen]
+    result = edge_train(*command, "--out", tmp_path / "run", "--workers", 1)
+    assert result.exit_code == 1
+    assert said in result.output
+    assert "Traceback" not in result.output
+    assert not (tmp_path / "run" / "model.pt").exists()
 
 
 def test_a_full_disk_is_one_line_and_leaves_no_half_checkpoint(
