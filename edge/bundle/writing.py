@@ -29,6 +29,7 @@ from edge.bundle.graph import LARGEST_GRAPH_BYTES
 from edge.bundle.head_folder import head_on
 from edge.bundle.manifest import FP32, ListMargin, Manifest, Variant
 from edge.bundle.occurrence import Occurrence
+from edge.bundle.overwriting import check_place
 from edge.bundle.probability import ScoreCalibration
 from edge.bundle.reading import load_bundle
 from edge.bundle.rules import Rule, rule_arrays
@@ -63,9 +64,10 @@ def write_bundle(
 
     A bundle that was there is replaced whole. The new one has exactly the `variants` given,
     whatever the manifest said before, and what is to be `stored` beside them. Raises OSError, and
-    `BundleError` for parts that do not belong together.
+    `BundleError` for parts that do not belong together, or a place where something else is.
     """
     path, stored = Path(path), stored or Stored()
+    check_place(path)
     manifest = dataclasses.replace(manifest, probability=stored.calibration is not None)
     with replacing_folder(path) as staging:
         (staging / graph_file(FP32)).write_bytes(model)
@@ -97,6 +99,7 @@ def write_head(
     Raises OSError, and `BundleError` for parts that do not belong together.
     """
     path = Path(path)
+    check_place(path)
     manifest = dataclasses.replace(
         manifest, trunk=trunk.trunk_digest, probability=calibration is not None
     )
@@ -127,6 +130,7 @@ def calibrated_bundle(
     content. Raises OSError, and `BundleError` where a file is not what it was.
     """
     path, manifest, trunk = Path(path), bundle.manifest, bundle.trunk
+    check_place(path)
     kept = [name for name in manifest.files if name != PROBABILITY]
     with replacing_folder(path) as staging:
         for name in kept:

@@ -101,6 +101,7 @@ def _check(options: dict[str, Any]) -> None:
 
 def _first(options: dict[str, Any]) -> None:
     from edge.bundle import load_bundle
+    from edge.bundle.overwriting import check_place
     from edge.bundle.places import named_bundle
     from train.adapting.adapt import adapt as run
     from train.adapting.study import Means
@@ -113,6 +114,7 @@ def _first(options: dict[str, Any]) -> None:
             suggestion=f"give the bundle that it stands on, {trunk.trunk.path}",
         )
     out: Path = options["out"]
+    check_place(out)
     means = Means(
         hop_s=options["hop_s"] or trunk.frontend.window_s / 2,
         workers=options["workers"],

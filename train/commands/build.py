@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from edge.bundle import Bundle
+from edge.bundle.overwriting import check_place
 from edge.bundle.strictjson import read_json
 from edge.errors import UserError
 from train.commands.opened import CALIBRATION, calibration_of
@@ -191,6 +192,7 @@ def build_bundle(
     say: Callable[[str], None],
 ) -> Bundle:
     """Prepare (unless done), fit (resuming), calibrate, evaluate and export."""
+    check_place(out)
     folder = work / "run"
     corpus = prepared_corpus(recipe, data, work=work, workers=workers, say=say)
     check_judgeable(corpus, fold=0)

@@ -131,7 +131,7 @@ def test_again_it_hears_what_is_missing_changed_or_failed_and_nothing_else(
     assert timeless(dataset) == timeless(tmp_path / "fresh")
     assert changed in {row["path"] for row in rows(dataset, "detections")}
     third = hear(str(tmp_path / "pond"), *files)
-    assert f"{dataset}: 5 there already, 0.00 h heard" in third.stderr
+    assert f"{dataset}: 5 there already, 3 given twice, 0.00 h heard" in third.stderr
 
 
 def test_a_dataset_from_before_a_column_was_added_goes_on(

@@ -293,8 +293,27 @@ def test_a_failing_write_leaves_the_old_bundle(bundle: Path, golden: Golden | No
     load_bundle(bundle)
 
 
+@pytest.mark.parametrize("place", ["beside a bundle", "in a folder", "a file", "a lost link"])
+def test_a_bundle_takes_the_place_of_nothing_else(bundle: Path, tmp_path: Path, place: str) -> None:
+    """A folder of recordings that is given as --out would be gone with all that is in it."""
+    out = bundle if place == "beside a bundle" else tmp_path / "mine"
+    if place == "a lost link":
+        out.symlink_to(tmp_path / "nowhere")
+    elif place == "a file":
+        out.write_text("my thesis")
+    else:
+        (out / "season").mkdir(parents=True)
+        (out / "season" / "20240501_050000.wav").write_bytes(b"sound")
+    before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
+    with pytest.raises(BundleError, match="choose another --out") as caught:
+        _write(out, manifest=_manifest())
+    assert str(out) in str(caught.value)
+    assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == before
+    assert out.is_symlink() == (place == "a lost link")
+    assert place != "a file" or out.read_text() == "my thesis"
+
+
 def test_a_new_bundle_replaces_the_old_one_whole(bundle: Path) -> None:
-    (bundle / "engine.plan").write_bytes(b"made from the old graph")
     again = _write(bundle, manifest=_manifest(name="two other frogs"))
     assert again.manifest.name == "two other frogs"
     assert set(_contents(bundle)) == set(FILES)
