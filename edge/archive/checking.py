@@ -16,7 +16,7 @@ from edge.clock import parse_zone
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["check_batch", "check_length", "checked", "readable"]
+__all__ = ["bounds_of", "check_batch", "check_length", "checked", "readable"]
 
 NEEDED = {
     "files": ("path", "status"),
@@ -36,9 +36,35 @@ SCALE = "embedding_scale"
 LISTS = ("float", "halffloat", "int8")  # of version 1
 # Of a recording that was heard; of another one nothing is known.
 OF_HEARD = ("duration_s", "audio_s", "judged_s", "clock_source", "clock_uncertainty_s")
-FIRST, LAST = (datetime(year, 1, 2, tzinfo=timezone.utc) for year in (1, 9999))
-# Units, and the least that there can be. Of seconds, one may be rounded to just below nothing.
-LEAST = {"samples": 0, "B": 0, "Hz": 1}
+# The least and the most that a number of each unit can be: wide, but such that nothing that is made
+# of several of them is beyond what a calendar or memory holds. Of seconds, one may be rounded to
+# just below nothing.
+BOUNDS: dict[str, tuple[float, float]] = {
+    "samples": (0, 2**47),
+    "B": (0, 2**63 - 1),
+    "Hz": (1_000, 2**31 - 1),
+    "s": (-1.0, 1e9),
+    "0..1": (-1.0, 2.0),
+    "dBFS": (-1e4, 1e4),
+    "full scale": (-1e39, 1e39),
+    "degrees north": (-90.0, 90.0),
+    "degrees east": (-180.0, 180.0),
+}
+# What a damaged header may say, which is only shown and added up; a century and more is said of a
+# clock that was never set.
+OF_COLUMN: dict[str, tuple[float, float]] = {
+    "header_s": (-1.0, 1e20),
+    "missing_s": (-1.0, 1e20),
+    "gap_s": (-1.0, 1e20),
+    "clock_uncertainty_s": (0.0, 1e10),
+    SCALE: (-1e6, 1e6),
+}
+COUNTS = (0, 2**31 - 1)
+# A clock's years, and those behind the last recording that begins in them; the time of a file, and
+# that of the computer, may be any.
+TIMES = (datetime(1900, 1, 1, tzinfo=timezone.utc), datetime(2300, 1, 1, tzinfo=timezone.utc))
+ANY_TIMES = (datetime(1, 1, 2, tzinfo=timezone.utc), datetime(9999, 1, 2, tzinfo=timezone.utc))
+OF_A_COMPUTER = ("modified_utc", "heard_utc")
 
 
 def readable(name: str, schema: pa.Schema, columns: Sequence[str] | None) -> list[str]:
@@ -131,27 +157,46 @@ def _check(name: str, field: pa.Field[Any], cell: Any) -> None:
         raise pa.ArrowInvalid(f"{field.name} is missing in {cell.null_count} rows")
     if field.name in VECTORS:
         _check_vectors(field, cell)
-    elif pa.types.is_timestamp(field.type):
-        _check_between(field, cell, FIRST, LAST)
     elif pa.types.is_floating(field.type) and field.name != SCALE:
         if not pc.all(pc.is_finite(cell), min_count=0).as_py():
             raise pa.ArrowInvalid(f"{field.name} is no number in some row")
-    elif field.name == "top":
+    elif pa.types.is_list(field.type) and pa.types.is_struct(field.type.value_type):
         scores = pc.list_flatten(cell)
-        if any(pc.struct_field(scores, at).null_count for at in ("label", "score")):
+        _check_between(field, pc.struct_field(scores, "score"), *BOUNDS["0..1"])
+        if field.name == "top" and any(
+            pc.struct_field(scores, at).null_count for at in ("label", "score")
+        ):
             raise pa.ArrowInvalid("top lacks a label or a score in some row")
     elif field.name == "time_zone":
         _check_zones(cell)
+    bounds = bounds_of(field)
+    if bounds is not None:
+        numbers = pc.list_flatten(cell) if pa.types.is_list(field.type) else cell
+        _check_between(field, numbers, *bounds)
+
+
+def bounds_of(field: pa.Field[Any]) -> tuple[Any, Any] | None:
+    """Return the least and the most that may be in a column of numbers or times, or in its lists;
+    None of other columns.
+    """
+    import pyarrow as pa
+
+    kind: Any = field.type.value_type if pa.types.is_list(field.type) else field.type
+    if pa.types.is_timestamp(kind):
+        return ANY_TIMES if field.name in OF_A_COMPUTER else TIMES
+    if not pa.types.is_integer(kind) and not pa.types.is_floating(kind):
+        return None
     unit = (field.metadata or {}).get(b"unit", b"").decode()
-    if pa.types.is_integer(field.type) and unit in LEAST:
-        _check_between(field, cell, LEAST[unit], None)
+    if field.name in OF_COLUMN or unit:
+        return OF_COLUMN.get(field.name) or BOUNDS[unit]
+    return COUNTS
 
 
 def _check_between(field: pa.Field[Any], cell: Any, least: Any, most: Any) -> None:
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    limits: Any = pa.array([least, most], field.type)
+    limits: Any = pa.array([least, most], cell.type)
     there = pc.min_max(cell)
     for found, limit, beyond in (
         (there["min"], limits[0], pc.less),
