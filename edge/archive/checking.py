@@ -184,7 +184,8 @@ def bounds_of(field: pa.Field[Any]) -> tuple[Any, Any] | None:
     kind: Any = field.type.value_type if pa.types.is_list(field.type) else field.type
     if pa.types.is_timestamp(kind):
         return ANY_TIMES if field.name in OF_A_COMPUTER else TIMES
-    if not pa.types.is_integer(kind) and not pa.types.is_floating(kind):
+    is_number = pa.types.is_integer(kind) or pa.types.is_floating(kind)
+    if not is_number or field.name in VECTORS:  # which version 1 had in lists
         return None
     unit = (field.metadata or {}).get(b"unit", b"").decode()
     if field.name in OF_COLUMN or unit:
