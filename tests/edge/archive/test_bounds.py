@@ -15,7 +15,8 @@ from click.testing import CliRunner, Result
 from pyarrow import parquet
 
 from edge.archive.activity import activity_of
-from edge.archive.checking import bounds_of, checked
+from edge.archive.bounds import bounds_of
+from edge.archive.checking import checked
 from edge.archive.hit_clips import write_clips
 from edge.archive.hit_formats import hit_lines
 from edge.archive.hits import Hit, hits_of
