@@ -161,7 +161,8 @@ def _by_file_time(facts: AudioFacts) -> NameTime:
         begun = written - timedelta(seconds=facts.duration_s or 0.0)
     except (OverflowError, ValueError):  # the year 14645: damage, no date
         return NameTime(time=EPOCH)
-    if written.year not in YEARS or _never_set(written):
+    # A header may announce centuries, too.
+    if written.year not in YEARS or begun.year not in YEARS or _never_set(written):
         return NameTime(time=EPOCH)
     return NameTime(time=begun, precision_s=FILE_TIME_S)
 

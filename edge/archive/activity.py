@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from edge.archive.reading import detections_of, whole_files
 from edge.clock import EPOCH, parse_zone
+from edge.errors import ConfigError
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["HOURS", "Activity", "activity_of", "rate"]
 
 HOURS = 24
+MOST_CELLS = 250_000_000  # of 8 bytes each: ten years of 2,800 species
 # Every time zone of today is off UTC by a multiple of it, and changes at one.
 QUARTER_US = 15 * 60 * 1_000_000
 FILE_COLUMNS = (
@@ -82,12 +84,13 @@ def activity_of(
     detections = detections_of(folder, files, DETECTION_COLUMNS, bundle=bundle)
     detections = _wanted(detections, labels)
     local = _LocalHours()
-    hours, seconds = _effort(files, local, from_us)
+    hours, seconds = _effort(folder, files, local, from_us)
     names, of, at = _events(detections, local, from_us)
     both = np.concatenate([hours, at])
     first = int(both.min()) // HOURS if len(both) else EPOCH.toordinal()
     days = int(both.max()) // HOURS - first + 1 if len(both) else 1
     size = days * HOURS
+    _refuse_too_much(folder, size * (1 + max(len(names), len(labels or ()))))
     heard_s = np.bincount(hours - first * HOURS, seconds, size).reshape(days, HOURS)
     counts = np.bincount(of * size + at - first * HOURS, minlength=len(names) * size)
     by_label = counts.reshape(len(names), days, HOURS)
@@ -151,8 +154,19 @@ class _LocalHours:
         return np.array([known[quarter] for quarter in unique.tolist()], np.int64)[places]
 
 
+def _refuse_too_much(folder: Path, cells: int) -> None:
+    """Raise `ConfigError` for what no memory holds: a few wrong dates make centuries."""
+    if cells > MOST_CELLS:
+        raise ConfigError(
+            "has recordings of too many years, or too many species, to count them by the hour",
+            key="DATASET",
+            value=folder,
+            suggestion="name some with --species, or take less with --since",
+        )
+
+
 def _effort(
-    files: pa.Table, local: _LocalHours, from_us: int | None
+    folder: Path, files: pa.Table, local: _LocalHours, from_us: int | None
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Return hours of the place, and how many seconds each recording was heard in each."""
     dated = _dated(files)
@@ -163,6 +177,7 @@ def _effort(
     share = judged / np.maximum(duration, 1e-9)  # what was not heard is spread evenly
     begin = start if from_us is None else np.maximum(start, from_us)
     quarters = np.where(end > begin, (end - 1) // QUARTER_US - begin // QUARTER_US + 1, 0)
+    _refuse_too_much(folder, int(quarters.sum()))
     of = np.repeat(np.arange(len(start)), quarters)
     nth = np.arange(len(of)) - np.repeat(np.cumsum(quarters) - quarters, quarters)
     quarter_us = (begin[of] // QUARTER_US + nth) * QUARTER_US

@@ -7,9 +7,9 @@ what this program wrote is damaged, as is a file that breaks off: it is said, an
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
+from edge.archive.bounds import BOUNDS, SCALE, bounds_of
 from edge.archive.schema import VECTORS, arrow_schema, dtype_in
 from edge.clock import parse_zone
 
@@ -32,13 +32,9 @@ NEEDED = {
         *("rms_dbfs", "peak_dbfs", "clip_ratio", "dc", "dead", "stuck"),
     ),
 }
-SCALE = "embedding_scale"
 LISTS = ("float", "halffloat", "int8")  # of version 1
 # Of a recording that was heard; of another one nothing is known.
 OF_HEARD = ("duration_s", "audio_s", "judged_s", "clock_source", "clock_uncertainty_s")
-FIRST, LAST = (datetime(year, 1, 2, tzinfo=timezone.utc) for year in (1, 9999))
-# Units, and the least that there can be. Of seconds, one may be rounded to just below nothing.
-LEAST = {"samples": 0, "B": 0, "Hz": 1}
 
 
 def readable(name: str, schema: pa.Schema, columns: Sequence[str] | None) -> list[str]:
@@ -131,27 +127,29 @@ def _check(name: str, field: pa.Field[Any], cell: Any) -> None:
         raise pa.ArrowInvalid(f"{field.name} is missing in {cell.null_count} rows")
     if field.name in VECTORS:
         _check_vectors(field, cell)
-    elif pa.types.is_timestamp(field.type):
-        _check_between(field, cell, FIRST, LAST)
     elif pa.types.is_floating(field.type) and field.name != SCALE:
         if not pc.all(pc.is_finite(cell), min_count=0).as_py():
             raise pa.ArrowInvalid(f"{field.name} is no number in some row")
-    elif field.name == "top":
+    elif pa.types.is_list(field.type) and pa.types.is_struct(field.type.value_type):
         scores = pc.list_flatten(cell)
-        if any(pc.struct_field(scores, at).null_count for at in ("label", "score")):
+        _check_between(field, pc.struct_field(scores, "score"), *BOUNDS["0..1"])
+        if field.name == "top" and any(
+            pc.struct_field(scores, at).null_count for at in ("label", "score")
+        ):
             raise pa.ArrowInvalid("top lacks a label or a score in some row")
     elif field.name == "time_zone":
         _check_zones(cell)
-    unit = (field.metadata or {}).get(b"unit", b"").decode()
-    if pa.types.is_integer(field.type) and unit in LEAST:
-        _check_between(field, cell, LEAST[unit], None)
+    bounds = bounds_of(field)
+    if bounds is not None:
+        numbers = pc.list_flatten(cell) if pa.types.is_list(field.type) else cell
+        _check_between(field, numbers, *bounds)
 
 
 def _check_between(field: pa.Field[Any], cell: Any, least: Any, most: Any) -> None:
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    limits: Any = pa.array([least, most], field.type)
+    limits: Any = pa.array([least, most], cell.type)
     there = pc.min_max(cell)
     for found, limit, beyond in (
         (there["min"], limits[0], pc.less),

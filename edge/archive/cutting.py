@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,8 +58,10 @@ def excerpts(
 
 
 def write_excerpt(path: Path, excerpt: Excerpt) -> None:
-    """Write sound as a WAV file of 16 bits."""
-    soundfile.write(path, excerpt.samples, excerpt.sample_rate_hz, subtype="PCM_16")
+    """Write sound as a WAV file of 16 bits; raises OSError."""
+    wav = io.BytesIO()  # libsndfile does not say that a disk is full
+    soundfile.write(wav, excerpt.samples, excerpt.sample_rate_hz, format="WAV", subtype="PCM_16")
+    path.write_bytes(wav.getvalue())
 
 
 def _refuse_another(path: str, heard: Fingerprint | None) -> None:

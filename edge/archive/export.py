@@ -19,7 +19,8 @@ from edge.provenance import Provenance
 from edge.replay.formats import TOP_FORMATS, Format, open_format
 from edge.replay.formats.base import ReplayResult
 from edge.replay.output import refuse_to_overwrite, text_output
-from edge.replay.per_file import check_places, places_of
+from edge.replay.owners import is_url, local_path
+from edge.replay.per_file import Places, check_places
 from edge.sources.metadata import parse_timestamp
 from edge.types import Detection
 
@@ -126,16 +127,19 @@ class Export:
 
     def _write_each(self, results: Iterable[ReplayResult]) -> None:
         choice, paths = self._choice, self._stored.paths
-        above = os.path.commonpath(map(os.path.dirname, paths)) if paths else os.curdir
-        places = places_of(paths, given=[above], form=choice.form, folder=choice.out)
-        if choice.resume:
-            places = {file: place for file, place in places.items() if not os.path.lexists(place)}
-        check_places(places, overwrite=choice.overwrite)
-        refuse_to_overwrite(list(places.values()), paths)
+        for path in paths:
+            _refuse_a_strange_place(path, beside=choice.out is None)
+        folders = [os.path.dirname(os.path.abspath(local_path(path))) for path in paths]
+        above = os.path.commonpath(folders) if folders else os.curdir
+        places = Places(paths, given=[above], form=choice.form, folder=choice.out)
+        due = places.missing() if choice.resume else places.of
+        check_places(due, overwrite=choice.overwrite)
+        refuse_to_overwrite(list(due.values()), paths)
         for result in results:
-            place = places.get(result.file)
+            place = due.get(result.file)
             if place is None:
                 continue
+            places.note(result.file)
             os.makedirs(os.path.dirname(place) or ".", exist_ok=True)
             with text_output(place) as stream:
                 self._write_into(stream, [result], several=False)
@@ -148,6 +152,18 @@ class Export:
         for result in results:
             writer.write(result)
         writer.close()
+
+
+def _refuse_a_strange_place(path: str, *, beside: bool) -> None:
+    """Raise `ConfigError` for a recording that no output can be written for, or none `beside` it:
+    a dataset may be a stranger's.
+    """
+    if "\0" in path:
+        raise ConfigError("is no path of a recording", key="--per-file", value=path)
+    if beside and is_url(path):
+        raise ConfigError(f"is needed for --per-file: {path} is in an object store", key="--out")
+    if beside and os.pardir in path.split(os.sep):
+        raise ConfigError(f"is needed for --per-file: {path} leads to another folder", key="--out")
 
 
 def chosen_labels(species: Collection[str], made_by: Provenance) -> frozenset[str] | None:

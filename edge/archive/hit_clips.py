@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from edge.archive.cutting import excerpts, write_excerpt
+from edge.archive.cutting import Excerpt, excerpts, write_excerpt
 from edge.archive.hit_formats import write_hits_csv
 from edge.archive.hits import Hit
 from edge.errors import AudioError, ConfigError
@@ -23,7 +23,7 @@ def write_clips(folder: Path, hits: Sequence[Hit], *, complain: Complain) -> int
     """Write a folder with a WAV file for each hit, at its recording's rate, and a table of them.
 
     Returns how many could not be cut, of which `complain` gets the reasons. Raises `ConfigError`
-    where something is in the folder.
+    where something is in the folder, and OSError, with nothing written, on a full disk.
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise ConfigError("is there already", key="--out", value=folder)
@@ -31,28 +31,34 @@ def write_clips(folder: Path, hits: Sequence[Hit], *, complain: Complain) -> int
     for hit in hits:
         by_path.setdefault(hit.recording.path, []).append(hit)
     cut: list[Hit] = []
-    with replacing_folder(folder) as staging:
-        for path, own in by_path.items():
-            try:
-                cut += _cut(staging, own)
-            except (AudioError, OSError) as exc:
-                complain(str(exc) if isinstance(exc, AudioError) else f"{path}: {exc.strerror}")
-        with (staging / TABLE).open("w", encoding="utf-8", newline="\n") as stream:
-            write_hits_csv(stream, sorted(cut, key=lambda hit: hit.rank))
+    try:
+        with replacing_folder(folder) as staging:
+            for own in by_path.values():
+                for hit, excerpt in _cut(own, complain):
+                    write_excerpt(staging / _name(hit), excerpt)
+                    cut.append(hit)
+            with (staging / TABLE).open("w", encoding="utf-8", newline="\n") as stream:
+                write_hits_csv(stream, sorted(cut, key=lambda hit: hit.rank))
+    except OSError as exc:
+        exc.filename = str(folder)  # not what was beside it meanwhile
+        raise
     return len(hits) - len(cut)
 
 
-def _cut(folder: Path, hits: Sequence[Hit]) -> list[Hit]:
-    """Write the clips of one recording, and return those that were there."""
+def _cut(hits: Sequence[Hit], complain: Complain) -> list[tuple[Hit, Excerpt]]:
+    """Return the sound of those hits of one recording that is there."""
     recording = hits[0].recording
     spans = [(hit.start_s, hit.end_s) for hit in hits]
-    found = excerpts(recording.path, spans, channel=recording.channel, heard=hits[0].heard)
-    written = []
-    for hit, excerpt in zip(hits, found, strict=True):
-        if len(excerpt.samples):
-            write_excerpt(folder / _name(hit), excerpt)
-            written.append(hit)
-    return written
+    try:
+        found = excerpts(recording.path, spans, channel=recording.channel, heard=hits[0].heard)
+    except AudioError as exc:
+        complain(str(exc))
+        return []
+    except OSError as exc:
+        complain(f"{recording.path}: {exc.strerror}")
+        return []
+    pairs = zip(hits, found, strict=True)
+    return [(hit, excerpt) for hit, excerpt in pairs if len(excerpt.samples)]
 
 
 def _name(hit: Hit) -> str:

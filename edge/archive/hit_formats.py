@@ -28,12 +28,13 @@ RAVEN_COLUMNS = (
 
 def hit_lines(hits: Sequence[Hit]) -> Iterator[str]:
     """Yield lines for people: how near, what was detected there, when, and where."""
-    width = max([len("detected"), *(len(hit.label) for hit in hits)])
+    labels = [printable(hit.label) for hit in hits]
+    width = max([len("detected"), *map(len, labels)])
     yield f"{'':>4}  near   {'detected':{width}}  {'from (s)':>9}  recording"
-    for hit in hits:
+    for hit, label in zip(hits, labels, strict=True):
         when = hit.local or hit.utc.partition(".")[0] or "no date"
         yield (
-            f"{hit.rank:>4}  {hit.similarity:.3f}  {hit.label:{width}}  {hit.start_s:9.2f}  "
+            f"{hit.rank:>4}  {hit.similarity:.3f}  {label:{width}}  {hit.start_s:9.2f}  "
             f"{printable(hit.recording.file)}  {when}"
         )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ from edge.replay.formats.base import ReplayResult
 
 __all__ = ["Hit", "apart", "hits_of"]
 
+log = logging.getLogger(__name__)
 FURTHER = ("path", "label", "start_sample", "end_sample", "score")
 
 
@@ -66,7 +68,11 @@ def hits_of(folder: Path, matches: Sequence[Match]) -> list[Hit]:
     for row in _of(folder, "detections", FURTHER, paths):
         detected.setdefault(row["path"], []).append(row)
     hits = []
-    for rank, match in enumerate(matches, 1):
+    known = [match for match in matches if match.path in files]
+    if len(known) < len(matches):
+        left_out = len(matches) - len(known)
+        log.warning("%s: %d hits left out, with damaged rows of files", folder, left_out)
+    for rank, match in enumerate(known, 1):
         recording = result_of(files[match.path], [], made_by, rate_hz=rate_hz)
         hits.append(
             Hit(

@@ -7,7 +7,8 @@ rows of all stand beside each other, and a reader takes those of one, so nothing
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from typing import Any
 from edge.archive.keeping import Keeps
 from edge.archive.schema import KNOWN_VERSIONS, SCHEMA_VERSION
 from edge.bundle.strictjson import read_json
+from edge.clock import parse_zone
 from edge.errors import ConfigError
 from edge.files import write_whole
 
@@ -33,7 +35,31 @@ MANIFEST = "dataset.json"
 OTHER = "choose another --out for a new dataset beside it"
 MIXED = f"{OTHER}, or have both in this one by --mix"
 SHOWN = 12  # digits of a digest
+LONGEST_HOP_S = 86_400.0
 Maker = dict[str, Any]  # what all rows of a bundle have in common: see `edge.archive.hear.maker`
+
+
+def _is_zone(value: object) -> bool:
+    with suppress(ValueError):
+        return value is None or (isinstance(value, str) and bool(parse_zone(value)))
+    return False
+
+
+def _is_hop(value: object) -> bool:
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return False
+    return 0 < value <= LONGEST_HOP_S
+
+
+# What each maker says, and what that must be; earlier ones did not say all that `maker` does.
+SAYS: dict[str, Callable[[object], bool]] = {
+    **{name: lambda value: isinstance(value, str) for name in ("bundle", "variant")},
+    "configuration": lambda value: isinstance(value, str),
+    "hop_s": _is_hop,
+    "time_zone": _is_zone,
+    "language": lambda value: value is None or isinstance(value, str),
+    "channel": lambda value: value is None or type(value) in (int, str),
+}
 
 
 def makers_of(folder: Path, *, key: str) -> list[Maker]:
@@ -51,6 +77,11 @@ def makers_of(folder: Path, *, key: str) -> list[Maker]:
     makers: list[Any] = made_by if isinstance(made_by, list) else [made_by]
     if not makers or not all(isinstance(maker, dict) for maker in makers):
         raise ConfigError(f"{MANIFEST} does not say what made it", key=key, value=folder)
+    for maker in makers:
+        for name, is_right in SAYS.items():
+            if not is_right(maker.get(name)):
+                reason = f"{MANIFEST} does not say by which {name.replace('_', ' ')} it was made"
+                raise ConfigError(reason, key=key, value=folder)
     return makers
 
 

@@ -26,6 +26,7 @@ from edge.archive.parquet import (
     table_of,
     write_table,
 )
+from edge.archive.part_files import EMPTY, part_files
 from edge.archive.rows import Heard
 from edge.errors import UserError
 from edge.files import make_folder, new_beside, placing
@@ -35,10 +36,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Parts"]
 
-EMPTY = "empty.parquet"  # so that a dataset can be opened before anything is in it
 STAGING = ".staging"
 DAMAGED = "damaged"
-PART = f"part-{'[0-9]' * 7}.parquet"  # numbered, so that names sort as they were written
 log = logging.getLogger(__name__)
 
 
@@ -67,7 +66,7 @@ class Parts:
 
     def names(self) -> list[str]:
         """Return the names of all parts, in the order in which they were written."""
-        found = {file.name for table in self._tables for file in (self._folder / table).glob(PART)}
+        found = {file.name for table in self._tables for file in part_files(self._folder, table)}
         return sorted(found)
 
     def files(self, name: str, columns: Sequence[str] | None = None) -> list[Row]:

@@ -21,6 +21,7 @@ from edge.archive.checking import checked
 from edge.archive.halves import widened
 from edge.archive.manifest import chosen_bundle
 from edge.archive.parquet import read_raw, read_table
+from edge.archive.part_files import EMPTY, part_files, say_what_is_not_read
 from edge.archive.schema import VECTORS, arrow_schema, dtype_in
 from edge.errors import ConfigError
 from edge.types import Array
@@ -46,8 +47,13 @@ log = logging.getLogger(__name__)
 
 
 def column_files(folder: Path, table: str) -> list[Path]:
-    """Return the files of a table in the dataset at `folder`, in the order of their names."""
-    return sorted((folder / table).rglob("*.parquet"))
+    """Return the files of a table in the dataset at `folder`, in the order of their names.
+
+    Other files that lie there are not read, which is logged.
+    """
+    say_what_is_not_read(folder, [table])
+    empty = folder / table / EMPTY  # an index names all files that it is of, this one as well
+    return [*([empty] if empty.exists() else []), *part_files(folder, table)]
 
 
 def read_columns(
@@ -110,6 +116,8 @@ def whole_files(folder: Path, columns: Sequence[str], *, bundle: str | None = No
 
     That nothing is detected in another one would be no absence.
     """
+    import pyarrow as pa
+
     files = heard_files(folder, [*columns, "detections"], bundle=bundle)
     paths: Any = read_columns(folder, "detections", ["path"], bundle=bundle)["path"]
     there = {pair["values"]: pair["counts"] for pair in paths.value_counts().to_pylist()}
@@ -118,7 +126,7 @@ def whole_files(folder: Path, columns: Sequence[str], *, bundle: str | None = No
     if not all(are_whole):
         left_out = are_whole.count(False)
         log.warning("%s: %d recordings left out, with damaged detections", folder, left_out)
-    return files.filter(are_whole).select(list(columns))
+    return files.filter(pa.array(are_whole, pa.bool_())).select(list(columns))
 
 
 def detections_of(

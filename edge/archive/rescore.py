@@ -69,7 +69,7 @@ def settings_again(source: Path, options: Mapping[str, Any]) -> ReplaySettings:
     heard_by = {
         "hop_s": made_by["hop_s"],
         "zone": made_by["time_zone"],
-        "channel": str(made_by.get("channel", "mix")),
+        "channel": str(made_by.get("channel") or "mix"),
     }
     settings = settings_of({**options, **heard_by})
     return replace(settings, variant=FP32 if made_by["variant"] == FP32 else None)
@@ -136,8 +136,8 @@ class Rescoring:
         counts = {path: row["embeddings"] for path, row in files.items()}
         going: EventsAgain | None = None
         for piece in pieces(ahead(self._answers(counts)), self._replayer.model):
-            if counts.get(piece.span.path) != piece.span.count:
-                continue
+            if piece.span.path not in files or counts[piece.span.path] != piece.span.count:
+                continue  # also what is there a second time
             if piece.begins or going is None:
                 going = self._begun(files[piece.span.path])
             going.follow(piece)

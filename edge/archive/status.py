@@ -10,6 +10,7 @@ from pathlib import Path
 from edge.archive.dataset import holder
 from edge.archive.manifest import Maker, chosen_bundle, kept_in, makers_of
 from edge.archive.parquet import Row, row_count
+from edge.archive.part_files import strange_files
 from edge.archive.parts import Parts
 
 __all__ = ["status_lines"]
@@ -34,6 +35,7 @@ def status_lines(folder: Path, *, bundle: str | None = None) -> Iterator[str]:
         if chosen in (None, digest):
             yield f"bundle      {str(digest)[:12]} ({variant}), hop {hop_s} s"
             yield from counts[str(digest)].lines()
+    yield from _not_read(folder)
     if who is None:  # else a part may be half-written
         yield from _damage(folder)
 
@@ -67,8 +69,20 @@ def _damage(folder: Path) -> Iterator[str]:
         elif (folder / "files" / name).exists():  # else a kill has left it
             found.append(f"files/{name}")
     if found:
-        more = f" and {len(found) - MOST_SHOWN} more" if len(found) > MOST_SHOWN else ""
-        yield f"damaged     {', '.join(found[:MOST_SHOWN])}{more}: hear their recordings again"
+        yield f"damaged     {_first(found)}: hear their recordings again"
+
+
+def _not_read(folder: Path) -> Iterator[str]:
+    """Yield which files lie among the parts and are none, such as copies of a sync program."""
+    strange = strange_files(folder, kept_in(folder).tables)
+    if strange:
+        names = [file.relative_to(folder).as_posix() for file in strange]
+        yield f"not read    {_first(names)}: no part of the dataset, as a sync program's copy is"
+
+
+def _first(names: Sequence[str]) -> str:
+    more = f" and {len(names) - MOST_SHOWN} more" if len(names) > MOST_SHOWN else ""
+    return ", ".join(names[:MOST_SHOWN]) + more
 
 
 @dataclass(kw_only=True)

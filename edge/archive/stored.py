@@ -13,12 +13,14 @@ from typing import Literal, get_args
 from edge.archive.manifest import chosen_bundle
 from edge.archive.origin import origin_of
 from edge.archive.parquet import Row
+from edge.archive.part_files import say_what_is_not_read
 from edge.archive.parts import Parts
 from edge.clock import EPOCH, Clock, parse_zone
 from edge.detect.unjudged import NOTHING
 from edge.provenance import Provenance
 from edge.replay.formats.base import RecordingEffort, ReplayResult, Unjudged
 from edge.signal import SignalHealth
+from edge.terminal import printable
 from edge.types import Detection, Score
 
 __all__ = ["StoredRecordings", "channel_in", "result_of"]
@@ -40,6 +42,7 @@ class StoredRecordings:
     def __init__(self, folder: Path, made_by: Provenance, *, bundle: str | None = None) -> None:
         chosen = chosen_bundle(folder, bundle)
         self._made_by = made_by
+        say_what_is_not_read(folder, ("files", "detections"))
         self._parts = Parts(folder)
         self._places = {
             row["path"]: (name, row["status"] == "heard")
@@ -61,7 +64,8 @@ class StoredRecordings:
                 if len(own) == (file["detections"] or 0):
                     yield result_of(file, own, self._made_by)
                 else:
-                    log.warning("%s is left out: not all of its detections are there", path)
+                    said = "%s is left out: not all of its detections are there"
+                    log.warning(said, printable(path))
 
     def _read(self, name: str) -> tuple[dict[str, Row], dict[str, list[Row]]]:
         """Return a part's rows of recordings, and of their detections, by path."""

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 
 from edge.errors import ConfigError
 from edge.replay.formats import Format
+from edge.replay.owners import OutputRecord, is_url, key_of, local_path, named_in
 from edge.replay.recordings import STANDARD_INPUT
+from edge.sources.av import AV_SUFFIXES
+from edge.sources.file import AUDIO_SUFFIXES
 
-__all__ = ["check_places", "places_of"]
+__all__ = ["Places", "check_places"]
 
 SUFFIXES: dict[Format, str] = {
     "table": ".txt",
@@ -24,31 +28,122 @@ SUFFIXES: dict[Format, str] = {
 }
 
 
-def places_of(
-    recordings: Sequence[str], *, given: Sequence[str], form: Format, folder: str | None
-) -> dict[str, str]:
-    """Return the file of results of each recording: beside it, or below `folder`.
+class Places:
+    """The file of results of each recording: beside it, or below `folder`.
 
-    Below `folder` it is where the recording is below the folder that was `given`. Recordings whose
-    names differ in their suffix only keep it. Raises `ConfigError` where two would share a file.
+    Below `folder` it is where the recording is below the folder that was `given`. Of a recording
+    that has one already, by the record in `folder` or by what is in it, it stays that. A recording
+    beside another that differs in its suffix only keeps the suffix. Raises `ConfigError` where two
+    would share a file.
     """
-    if STANDARD_INPUT in recordings:
-        raise ConfigError("has no place for what comes from standard input", key="--per-file")
-    names = {
-        recording: recording if folder is None else os.path.join(folder, _below(recording, given))
-        for recording in dict.fromkeys(recordings)
-    }
-    suffix = SUFFIXES[form]
-    places = {recording: os.path.splitext(name)[0] + suffix for recording, name in names.items()}
-    for shared in _shared(places):
-        places.update({recording: names[recording] + suffix for recording in shared})
-    for first, second, *_ in _shared(places):
-        raise ConfigError(
-            f"{first} and {second} would both be written to {places[second]}",
-            key="--per-file",
-            suggestion="give the folder above them, or leave out --out",
+
+    def __init__(
+        self, recordings: Sequence[str], *, given: Sequence[str], form: Format, folder: str | None
+    ) -> None:
+        if STANDARD_INPUT in recordings:
+            reason = "has no place for what comes from standard input"
+            raise ConfigError(reason, key="--per-file")
+        self._form, self._folder = form, folder
+        self._record = OutputRecord(folder, form)
+        self.of = self._settled(dict.fromkeys(recordings), given)
+        for first, second, *_ in _shared(self.of):
+            raise ConfigError(
+                f"{first} and {second} would both be written to {self.of[second]}",
+                key="--per-file",
+                suggestion="give the folder above them, or leave out --out",
+            )
+
+    def missing(self) -> dict[str, str]:
+        """Return the recordings, with their places, that have no results yet.
+
+        Raises `ConfigError` where there are those of another recording.
+        """
+        due = {}
+        for recording, place in self.of.items():
+            if not os.path.lexists(place):
+                due[recording] = place
+                continue
+            owner = self._owner(place)
+            if owner not in (None, key_of(recording)):
+                raise ConfigError(
+                    f"{place}: is there already, of another recording ({owner})",
+                    key="--resume",
+                    suggestion="--out names another folder",
+                )
+            self.note(recording)
+        return due
+
+    def note(self, recording: str) -> None:
+        """Record the place of a recording, before anything is written there."""
+        self._record.add(recording, self.of[recording])
+
+    def _settled(self, recordings: Iterable[str], given: Sequence[str]) -> dict[str, str]:
+        suffix, folder = SUFFIXES[self._form], self._folder
+        names = {
+            recording: recording
+            if folder is None
+            else os.path.join(folder, _below(recording, given))
+            for recording in recordings
+        }
+        plain = {one: os.path.splitext(name)[0] + suffix for one, name in names.items()}
+        alike = {recording for shared in _shared(plain) for recording in shared}
+        beside = _Beside()
+        places = {}
+        for recording, name in names.items():
+            keeps = recording in alike or recording in beside or self._is_taken(recording, plain)
+            chosen = name + suffix if keeps else plain[recording]
+            places[recording] = self._written(recording, name) or chosen
+        return places
+
+    def _written(self, recording: str, name: str) -> str | None:
+        """Return where the results of a recording are, None where they are not known to be."""
+        if recorded := self._record.place(recording):
+            return recorded
+        names, suffix = [name], SUFFIXES[self._form]
+        if self._folder is not None and self._record.is_empty:  # they may be of other inputs
+            parts = local_path(recording).strip(os.sep).split(os.sep)
+            names += [os.path.join(self._folder, *parts[k:]) for k in range(len(parts))]
+        found = (
+            place for one in names for place in (os.path.splitext(one)[0] + suffix, one + suffix)
         )
-    return places
+        return next((p for p in found if self._owner(p) == key_of(recording)), None)
+
+    def _is_taken(self, recording: str, plain: Mapping[str, str]) -> bool:
+        """Return whether results of a recording that differs in its suffix are in the place."""
+        owner, own = self._owner(plain[recording]), key_of(recording)
+        stems = (os.path.splitext(key)[0] for key in (owner or "", own))
+        return owner != own and len(set(stems)) == 1
+
+    def _owner(self, place: str) -> str | None:
+        """Return by what the recording is known whose results are in a file; None: nobody says."""
+        return self._record.recording(place) or named_in(place, self._form)
+
+
+class _Beside:
+    """The recordings beside which another one lies that differs in its suffix only."""
+
+    def __init__(self) -> None:
+        self._folders: dict[str, Counter[str]] = {}
+
+    def __contains__(self, recording: str) -> bool:
+        folder, name = os.path.split(recording)
+        if is_url(recording):
+            return False
+        if folder not in self._folders:
+            self._folders[folder] = Counter(map(_stem, _audio_in(folder or os.curdir)))
+        return self._folders[folder][_stem(name)] > 1
+
+
+def _audio_in(folder: str) -> list[str]:
+    with suppress(OSError, ValueError):
+        known = AUDIO_SUFFIXES | AV_SUFFIXES
+        names = (name for name in os.listdir(folder) if not name.startswith("."))
+        return [name for name in names if os.path.splitext(name)[1].lower() in known]
+    return []
+
+
+def _stem(name: str) -> str:
+    return os.path.splitext(name)[0].casefold()
 
 
 def check_places(places: Mapping[str, str], *, overwrite: bool) -> None:
@@ -78,11 +173,12 @@ def _check_folder(folder: str) -> None:
 
 
 def _below(recording: str, given: Sequence[str]) -> str:
-    """Return the path of a recording below the folder in which it was found."""
-    for root in given:
-        if recording.startswith(os.path.join(root, "")):
-            return os.path.relpath(recording, root)
-    return os.path.basename(recording)
+    """Return the path of a recording below the folder in which it was found, without any `..`."""
+    path = os.path.abspath(local_path(recording))
+    for root in map(os.path.abspath, given):
+        if path.startswith(os.path.join(root, "")):
+            return os.path.relpath(path, root)
+    return os.path.basename(path)
 
 
 def _shared(places: Mapping[str, str]) -> Iterable[list[str]]:

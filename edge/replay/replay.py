@@ -8,9 +8,9 @@ import signal
 import tempfile
 import threading
 from collections.abc import Callable, Generator, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from functools import partial
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from edge.replay.settings import ReplaySettings
 __all__ = ["outcome_in_worker", "replay"]
 
 Work = Callable[[Recording, Path | None], Outcome]
+Asked = tuple[Recording | AudioError, Path | None]
 
 
 def replay(
@@ -31,8 +32,10 @@ def replay(
     workers: int = 1,
     progress: Progress = lambda fraction: None,
     work: Work | None = None,
+    in_order: bool = True,
 ) -> Generator[Outcome, None, None]:
-    """Yield outcomes in the order of `recordings`, however many processes there are.
+    """Yield outcomes in the order of `recordings`, however many processes there are; where not
+    `in_order`, each as soon as it is there.
 
     A spool lives until the next outcome is asked for. `work` is what a process does with a
     recording, if not what `Replayer.outcome` does. Who may leave before the end closes this, and
@@ -46,11 +49,13 @@ def replay(
         if workers > 1:
             work = work or outcome_in_worker
             pool = stack.enter_context(_Workers(replayer.settings, workers, work))
-            outcomes = pool.outcomes(recordings, spools)
+            asked = list(zip(recordings, spools, strict=True))
+            outcomes = pool.outcomes(asked) if in_order else pool.as_they_come(asked)
         else:
             outcomes = _outcomes(replayer, recordings, spools, progress)
-        for outcome, spool in zip(outcomes, spools, strict=True):
+        for i, outcome in outcomes:
             yield outcome
+            spool = spools[i]
             if spool is not None:
                 spool.unlink(missing_ok=True)
 
@@ -60,13 +65,13 @@ def _outcomes(
     recordings: Sequence[Recording | AudioError],
     spools: Sequence[Path | None],
     progress: Progress,
-) -> Iterator[Outcome]:
+) -> Iterator[tuple[int, Outcome]]:
     for done, (recording, spool) in enumerate(zip(recordings, spools, strict=True)):
         if isinstance(recording, AudioError):
-            yield recording
+            yield done, recording
         else:
             advance = partial(_advance, progress, done)
-            yield replayer.outcome(recording, spool=spool, progress=advance)
+            yield done, replayer.outcome(recording, spool=spool, progress=advance)
 
 
 def _advance(progress: Progress, done: int, fraction: float) -> None:
@@ -92,22 +97,39 @@ class _Workers:
     def __exit__(self, *exc: object) -> None:
         self._pool.shutdown(cancel_futures=True)
 
-    def outcomes(
-        self, recordings: Sequence[Recording | AudioError], spools: Sequence[Path | None]
-    ) -> Iterator[Outcome]:
-        """Yield outcomes in the order of `recordings`."""
-        asked = list(zip(recordings, spools, strict=True))
+    def outcomes(self, asked: Sequence[Asked]) -> Iterator[tuple[int, Outcome]]:
+        """Yield places in `asked` and their outcomes, in order."""
         futures = [self._ask(*pair) for pair in asked]
         for i, (recording, spool) in enumerate(asked):
             if isinstance(recording, AudioError):
-                yield recording
+                yield i, recording
                 continue
             try:
-                yield _answer(futures[i])
+                yield i, _answer(futures[i])
             except BrokenProcessPool:
-                yield self._alone(recording, spool)
+                yield i, self._alone(recording, spool)
                 self._pool = self._fresh_pool(self._workers)
                 futures[i + 1 :] = [self._ask(*pair) for pair in asked[i + 1 :]]
+
+    def as_they_come(self, asked: Sequence[Asked]) -> Iterator[tuple[int, Outcome]]:
+        """Yield places in `asked` and their outcomes, each as soon as it is there."""
+        due: dict[int, tuple[Recording, Path | None]] = {}
+        for i, (recording, spool) in enumerate(asked):
+            if isinstance(recording, AudioError):
+                yield i, recording
+            else:
+                due[i] = recording, spool
+        while due:
+            with suppress(BrokenProcessPool):
+                places = {self._pool.submit(self._work, *pair): i for i, pair in due.items()}
+                for future in as_completed(list(places)):
+                    i, outcome = places.pop(future), future.result()
+                    del due[i]
+                    yield i, outcome
+            if due:
+                i = min(due)
+                yield i, self._alone(*due.pop(i))
+                self._pool = self._fresh_pool(self._workers)
 
     def _alone(self, recording: Recording, spool: Path | None) -> Outcome:
         """Return the outcome by a process that has nothing else to do."""

@@ -15,7 +15,7 @@ from edge.replay.formats import Format, open_format
 from edge.replay.formats.base import FormatWriter, ReplayResult
 from edge.replay.formats.words import unjudged_words
 from edge.replay.output import refuse_to_overwrite, text_output
-from edge.replay.per_file import check_places, places_of
+from edge.replay.per_file import Places, check_places
 from edge.replay.progress import Report, progress_bar
 from edge.replay.recordings import Recording
 from edge.replay.replay import replay
@@ -68,21 +68,24 @@ class Output:
     ) -> None:
         self._choice = choice
         self._recordings: Sequence[Recording | AudioError] = recordings
-        self._places: dict[str, str] = {}
+        self._due: dict[str, str] = {}
+        self._places: Places | None = None
         files = [found.name for found in recordings if isinstance(found, Recording)]
         if choice.per_file:
-            self._places = places_of(files, given=given, form=choice.form, folder=choice.out)
+            self._places = Places(files, given=given, form=choice.form, folder=choice.out)
+            self._due = self._places.of
             if choice.resume:
-                self._leave_out_what_is_there()
-            check_places(self._places, overwrite=choice.overwrite)
+                self._leave_out_what_is_there(self._places)
+            check_places(self._due, overwrite=choice.overwrite)
         out = None if choice.per_file else choice.out
-        refuse_to_overwrite([out, choice.plot, *self._places.values()], files)
+        refuse_to_overwrite([out, choice.plot, *self._due.values()], files)
         _check_picture(choice, recordings)
 
     def write(self, replayer: Replayer, *, workers: int) -> bool:
         """Replay and write all recordings; return whether all of every one could be."""
-        if self._choice.per_file:
-            return self._replayed_into(self._one_each(replayer), replayer, workers)
+        if self._places is not None:
+            each = _OneEach(self._places, self._opener(replayer))
+            return self._replayed_into(each, replayer, workers)
         with text_output(self._choice.out) as stream:
             shared = _OneForAll(stream, self._opener(replayer))
             whole = self._replayed_into(shared, replayer, workers)
@@ -92,12 +95,11 @@ class Output:
             shared.writer.close()
         return whole
 
-    def _leave_out_what_is_there(self) -> None:
+    def _leave_out_what_is_there(self, places: Places) -> None:
         """Keep the recordings without results: a file of results is whole or not there."""
-        due = {name for name, place in self._places.items() if not os.path.lexists(place)}
-        if len(due) < len(self._places):
-            aside(f"{len(self._places) - len(due)} of {len(self._places)} are there already")
-        self._places = {name: self._places[name] for name in due}
+        self._due = due = places.missing()
+        if len(due) < len(places.of):
+            aside(f"{len(places.of) - len(due)} of {len(places.of)} are there already")
         self._recordings = [
             found
             for found in self._recordings
@@ -113,7 +115,13 @@ class Output:
                 len(self._recordings), streaming=to_screen and choice.form != "table"
             ) as report,
             closing(  # a full disk ends it early
-                replay(replayer, self._recordings, workers=workers, progress=report.advance)
+                replay(
+                    replayer,
+                    self._recordings,
+                    workers=workers,
+                    progress=report.advance,
+                    in_order=not choice.per_file,
+                )
             ) as outcomes,
         ):
             for done, outcome in enumerate(outcomes, 1):
@@ -135,9 +143,6 @@ class Output:
         return lambda stream: open_format(
             form, stream, replayer.provenance, several=several, top=top
         )
-
-    def _one_each(self, replayer: Replayer) -> _Writer:
-        return _OneEach(self._places, self._opener(replayer))
 
     def _draw(self, result: ReplayResult, replayer: Replayer) -> None:
         if self._choice.plot is None:
@@ -178,12 +183,13 @@ class _OneForAll:
 class _OneEach:
     """Writes each result into the file that `places` has for its recording."""
 
-    def __init__(self, places: dict[str, str], opener: OpenFormat) -> None:
+    def __init__(self, places: Places, opener: OpenFormat) -> None:
         self._places = places
         self._opener = opener
 
     def write(self, result: ReplayResult) -> None:
-        place = self._places[result.file]
+        place = self._places.of[result.file]
+        self._places.note(result.file)
         os.makedirs(os.path.dirname(place) or ".", exist_ok=True)
         with text_output(place) as stream:
             writer = self._opener(stream)

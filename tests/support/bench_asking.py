@@ -52,6 +52,7 @@ from edge.types import Array
 FILES, FILE_S, SPECIES = 100_000, 300.0, 40
 CLUSTERS, LATENT = 2000, 32  # of made-up embeddings
 QUERIES, TOP = 200, 100
+MADE_BY = {"bundle": "", "variant": "fp32", "hop_s": 1.0, "configuration": "", "time_zone": None}
 SEASON_HZ, TEN_MINUTES_S, SONG_S = 48_000, 600.0, 8.0
 
 
@@ -290,7 +291,7 @@ def _utc(microseconds: np.ndarray[Any, Any]) -> pa.Array[Any]:
 
 def _begin(folder: Path, keeps: Keeps) -> None:
     Parts(folder, keeps).make()
-    content = {"schema_version": SCHEMA_VERSION, "made_by": {}, "keeps": keeps.as_mapping()}
+    content = {"schema_version": SCHEMA_VERSION, "made_by": MADE_BY, "keeps": keeps.as_mapping()}
     (folder / "dataset.json").write_text(json.dumps(content))
 
 

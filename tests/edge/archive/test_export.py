@@ -5,11 +5,14 @@ from __future__ import annotations
 import csv
 import io
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 from click.testing import CliRunner, Result
+from pyarrow import parquet
 
 from edge.bundle.precision import LeastScores
 from edge.cli import main
@@ -80,7 +83,7 @@ def test_one_output_for_each_recording(
     assert run("replay", pond, *arguments, tmp_path / "a", *options).exit_code == 0
     assert run("archive", "export", dataset, *arguments, tmp_path / "b").exit_code == 0
     found, expected = (
-        {file.relative_to(top): file.read_text() for file in top.rglob("*") if file.is_file()}
+        {file.relative_to(top): file.read_text() for file in top.rglob("[!.]*") if file.is_file()}
         for top in (tmp_path / "b", tmp_path / "a")
     )
     assert found == expected
@@ -160,3 +163,78 @@ def test_a_recording_is_never_written_over(dataset: Path, pond: Path) -> None:
     assert (result.exit_code, result.stderr.count("\n")) == (2, 1)
     assert "is one of the recordings, and would be overwritten" in result.stderr
     assert "is no dataset" in run("archive", "export", pond).stderr
+
+
+def move(dataset: Path, pond: Path, path: str) -> None:
+    """Have the recordings of a dataset that are below `pond` be below `path`."""
+    for table in ("files", "detections"):
+        for part in (dataset / table).glob("part-*.parquet"):
+            found = parquet.ParquetFile(part).read()
+            place = found.schema.get_field_index("path")
+            cells = [str(cell).replace(str(pond), path) for cell in found["path"].to_pylist()]
+            changed = found.set_column(place, found.schema.field("path"), pa.array(cells))
+            parquet.write_table(changed, part)
+
+
+def outputs(folder: Path) -> set[str]:
+    return {str(file.relative_to(folder)) for file in folder.rglob("[!.]*.csv")}
+
+
+@pytest.mark.parametrize("recorded", [True, False])
+def test_a_dataset_that_grows_is_exported_on(
+    pond: Path, options: list[str], scheduler: str, tmp_path: Path, recorded: bool
+) -> None:
+    """Its recordings are below another folder then, and what is there keeps its place."""
+    season(tmp_path / "in" / "pond", 2)
+    season(tmp_path / "in" / "lake", 1)
+    dataset, out = tmp_path / "dataset", tmp_path / "out"
+    for name, new in (
+        ("pond", {"20240501_050000.csv", "20240501_050100.csv"}),
+        ("lake", {"lake/20240501_050000.csv"}),
+    ):
+        given = (tmp_path / "in" / name, "--out", dataset, "--scheduler", scheduler)
+        assert run("archive", "hear", *given, *options).exit_code == 0
+        before = outputs(out)
+        result = run("archive", "export", dataset, "--per-file", "--resume", "--out", out)
+        assert result.exit_code == 0, result.stderr
+        assert outputs(out) - before == new
+        if not recorded:
+            (out / ".recordings.jsonl").unlink()
+
+
+@pytest.mark.parametrize(
+    ("path", "beside"),
+    [
+        ("/a/../../..{elsewhere}", "leads to another folder"),
+        ("file://{elsewhere}", "is in an object store"),
+        ("s3://bucket{elsewhere}", "is in an object store"),
+        ("/a\0{elsewhere}", "is no path of a recording"),
+    ],
+)
+def test_a_strange_path_leads_nowhere(
+    dataset: Path, pond: Path, tmp_path: Path, path: str, beside: str
+) -> None:
+    copy, elsewhere = tmp_path / "dataset", tmp_path / "elsewhere"
+    shutil.copytree(dataset, copy)
+    move(copy, pond, path.format(elsewhere=elsewhere))
+    refused = run("archive", "export", copy, "--per-file")
+    assert (refused.exit_code, refused.stderr.count("\n")) == (2, 1)
+    assert beside in refused.stderr
+    result = run("archive", "export", copy, "--per-file", "--out", tmp_path / "out")
+    if "\0" not in path:
+        assert result.exit_code == 0, result.stderr
+        assert len(outputs(tmp_path / "out")) == 6
+    assert sorted(file.name for file in tmp_path.iterdir() if file.name != "out") == ["dataset"]
+
+
+def test_recordings_here_and_in_a_store_go_together(
+    dataset: Path, pond: Path, tmp_path: Path
+) -> None:
+    copy = tmp_path / "dataset"
+    shutil.copytree(dataset, copy)
+    move(copy, pond / "b", "s3://bucket/b")
+    result = run("archive", "export", copy, "--per-file", "--out", tmp_path / "out")
+    assert result.exit_code == 0, result.stderr
+    found = outputs(tmp_path / "out")
+    assert "bucket/b/20240501_050000.csv" in found
+    assert f"{str(pond).lstrip('/')}/20240501_050000.csv" in found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +15,8 @@ from edge.bundle import Bundle
 from edge.cli import main
 from edge.errors import ConfigError
 from edge.replay.formats import FORMATS, Format
-from edge.replay.per_file import SUFFIXES, check_places, places_of
+from edge.replay.owners import OutputRecord
+from edge.replay.per_file import SUFFIXES, Places, check_places
 from tests.support.audio import soundscape, write_audio
 
 Run = Callable[..., Result]
@@ -39,7 +41,8 @@ def card(tmp_path: Path) -> Path:
 
 
 def files(folder: Path) -> list[str]:
-    return sorted(str(f.relative_to(folder)) for f in folder.rglob("*") if f.is_file())
+    found = (f for f in folder.rglob("*") if f.is_file() and not f.name.startswith("."))
+    return sorted(str(f.relative_to(folder)) for f in found)
 
 
 @pytest.mark.parametrize("form", FORMATS)
@@ -123,10 +126,10 @@ def test_recordings_that_differ_in_their_suffix_keep_it(run: Run, tmp_path: Path
 
 
 def test_recordings_that_differ_in_case_only_are_one_where_case_does_not_count() -> None:
-    places = places_of(["Dawn.wav", "dawn.flac"], given=[], form="csv", folder=None)
+    places = Places(["Dawn.wav", "dawn.flac"], given=[], form="csv", folder=None).of
     assert list(places.values()) == ["Dawn.wav.csv", "dawn.flac.csv"]
     with pytest.raises(ConfigError, match=r"Dawn.wav and dawn.WAV would both be written to"):
-        places_of(["Dawn.wav", "dawn.WAV"], given=[], form="csv", folder=None)
+        Places(["Dawn.wav", "dawn.WAV"], given=[], form="csv", folder=None)
 
 
 def test_two_of_the_same_name_for_one_folder_are_refused(
@@ -175,9 +178,76 @@ def test_a_folder_in_the_place_is_refused(tmp_path: Path) -> None:
 
 def test_standard_input_has_no_place() -> None:
     with pytest.raises(ConfigError, match="--per-file: has no place"):
-        places_of(["-"], given=["-"], form="csv", folder=None)
+        Places(["-"], given=["-"], form="csv", folder=None)
 
 
 def test_every_format_has_a_suffix_of_its_own() -> None:
     assert set(SUFFIXES) == set(FORMATS)
     assert len(set(SUFFIXES.values())) == len(FORMATS)
+
+
+@pytest.mark.parametrize("form", FORMATS)
+@pytest.mark.parametrize("out", [True, False])
+def test_what_is_there_of_another_recording_is_not_taken_for_this_ones(
+    run: Run, tmp_path: Path, form: Format, out: bool
+) -> None:
+    """Wherever it is given, and with whatever else: a recording has one place."""
+    recordings = tmp_path / "in"
+    recordings.mkdir()
+    options = ["--format", form, "--resume", *(["--out", str(tmp_path / "out")] if out else [])]
+    where, suffix = tmp_path / ("out" if out else "in"), SUFFIXES[form]
+    write_audio(recordings / "a.wav", soundscape())
+    assert run(recordings, *options).exit_code == 0
+    first = {name for name in files(where) if name.endswith(suffix)}
+    assert first == {f"a{suffix}"}
+    write_audio(recordings / "a.flac", soundscape())
+    assert run(recordings / "a.flac", *options).exit_code == 0
+    assert run(recordings, *options).exit_code == 0
+    names = {name for name in files(where) if name.endswith(suffix)}
+    nameless = not out and form in ("table", "audacity")  # whose results nobody can tell
+    again = {f"a.wav{suffix}"} if nameless else set()
+    assert names == {f"a{suffix}", f"a.flac{suffix}"} | again
+    done = run(recordings, *options)
+    assert (done.exit_code, done.stderr) == (0, "2 of 2 are there already\n")
+
+
+@pytest.mark.parametrize("form", ["csv", "audacity"])
+def test_a_recording_of_the_same_name_elsewhere_is_not_done(
+    run: Run, card: Path, tmp_path: Path, form: Format
+) -> None:
+    options = ("--format", form, "--out", tmp_path / "out", "--resume")
+    assert run(card / "a", *options).exit_code == 0
+    refused = run(card / "b", *options)
+    assert (refused.exit_code, refused.stderr.count("\n")) == (2, 1)
+    place = tmp_path / "out" / f"dawn{SUFFIXES[form]}"
+    assert f"{place}: is there already, of another recording ({card}/a/dawn.wav)" in refused.stderr
+    again = run(card / "a", *options)
+    assert again.stderr == "1 of 1 are there already\n"
+
+
+def test_what_an_earlier_version_has_written_is_known_again(
+    run: Run, card: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    given = (card / "a", card / "b" / "silent.wav", "--format", "csv", "--out", out)
+    assert run(*given).exit_code == 0
+    (out / ".recordings.jsonl").unlink()
+    resumed = run(*given, "--resume")
+    assert resumed.stderr == "2 of 2 are there already\n"
+    (out / ".recordings.jsonl").unlink()
+    below = run(card, "--format", "csv", "--out", out, "--resume")
+    assert below.stderr.startswith("1 of 3 are there already\n")
+    assert files(out) == ["b/dawn.csv", "b/silent.csv", "dawn.csv", "silent.csv"]
+
+
+def test_a_record_that_is_cut_off_or_leads_elsewhere_is_gone_on_with(tmp_path: Path) -> None:
+    record = tmp_path / ".recordings.jsonl"
+    elsewhere = {"output": "../x.csv", "format": "csv", "recording": "/card/x.wav"}
+    record.write_text(json.dumps(elsewhere) + '\n{"output": "a.cs')
+    own = OutputRecord(str(tmp_path), "csv")
+    assert own.is_empty
+    own.add("/card/a.wav", str(tmp_path / "a.csv"))
+    again = OutputRecord(str(tmp_path), "csv")
+    assert again.place("/card/../card/a.wav") == str(tmp_path / "a.csv")
+    assert again.recording(str(tmp_path / "a.csv")) == "/card/a.wav"
+    assert OutputRecord(str(tmp_path), "raven").is_empty

@@ -8,7 +8,8 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -198,13 +199,17 @@ def test_a_fault_of_this_program_costs_one_recording_and_is_logged(
     assert record.exc_info is not None
 
 
-def test_a_recording_that_kills_its_process_costs_no_other(bundle: Bundle, card: Path) -> None:
+@pytest.mark.parametrize("in_order", [True, False])
+def test_a_recording_that_kills_its_process_costs_no_other(
+    bundle: Bundle, card: Path, in_order: bool
+) -> None:
     for i in range(4):
         write_audio(card / f"c{i}.wav", noise(0.1, seed=i))
     write_audio(card / "c2_deadly.wav", noise(0.1))
     replayer = Replayer(ReplaySettings(bundle=bundle.path))
     recordings = find_recordings([str(card)]).recordings
-    outcomes = list(replay(replayer, recordings, workers=2, work=dies_of_a_name))
+    given: dict[str, Any] = {"workers": 2, "work": dies_of_a_name, "in_order": in_order}
+    outcomes = list(replay(replayer, recordings, **given))
     faults = [outcome for outcome in outcomes if isinstance(outcome, AudioError)]
     assert len(outcomes) == 7
     assert [str(fault).partition(":")[0] for fault in faults] == [str(card / "c2_deadly.wav")]
@@ -213,4 +218,32 @@ def test_a_recording_that_kills_its_process_costs_no_other(bundle: Bundle, card:
 def dies_of_a_name(recording: Recording, spool: Path | None) -> Outcome:
     if recording.name.endswith("deadly.wav"):
         os._exit(139)
+    return outcome_in_worker(recording, spool)
+
+
+def test_out_of_order_a_long_recording_holds_back_no_other(bundle: Bundle, card: Path) -> None:
+    """In order, the first would be waited for, which itself waits for the second to be taken."""
+    for name in ("a0_waits.wav", "a1.wav"):
+        write_audio(card / name, noise(0.1))
+    recordings = find_recordings([str(card)]).recordings
+    replayer = Replayer(ReplaySettings(bundle=bundle.path))
+    names = []
+    for outcome in replay(replayer, recordings, workers=2, work=waits_its_turn, in_order=False):
+        assert not isinstance(outcome, AudioError)
+        names.append(Path(outcome.file).name)
+        (card / "taken").touch()
+    assert names[-1] == "a0_waits.wav"
+    assert sorted(names) == sorted(Path(found.file).name for found in recordings_of(recordings))
+
+
+def recordings_of(found: Sequence[Recording | AudioError]) -> list[Recording]:
+    return [one for one in found if isinstance(one, Recording)]
+
+
+def waits_its_turn(recording: Recording, spool: Path | None) -> Outcome:
+    """Hear one only once another was taken, or after some seconds."""
+    taken, tries = Path(recording.file).with_name("taken"), 0
+    while recording.name.endswith("waits.wav") and not taken.exists() and tries < 200:
+        time.sleep(0.05)
+        tries += 1
     return outcome_in_worker(recording, spool)
