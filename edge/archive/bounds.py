@@ -10,7 +10,7 @@ from edge.archive.schema import VECTORS
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["BOUNDS", "SCALE", "bounds_of"]
+__all__ = ["ANY_TIMES", "BOUNDS", "SCALE", "bounds_of"]
 
 SCALE = "embedding_scale"
 # The least and the most that a number of each unit can be: wide, but such that nothing that is made

@@ -9,20 +9,12 @@ from dataclasses import dataclass, fields
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
-__all__ = [
-    "FIRST",
-    "HEAD_BYTES",
-    "LAST",
-    "Fingerprint",
-    "fingerprint_in",
-    "fingerprint_of",
-    "usual_time",
-]
+from edge.archive.bounds import ANY_TIMES
+
+__all__ = ["HEAD_BYTES", "Fingerprint", "fingerprint_in", "fingerprint_of", "usual_time"]
 
 HEAD_BYTES = 65_536  # a recorder's header, with the time of the recording, and the first sound
 EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
-# Times that a dataset may have: a day from either end of the calendar, so that any zone has them.
-FIRST, LAST = (datetime(year, 1, 2, tzinfo=timezone.utc) for year in (1, 9999))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -71,7 +63,8 @@ def fingerprint_of(path: str) -> Fingerprint | None:
 
 def usual_time(time: datetime) -> datetime | None:
     """Return a time, None for one that no table may have."""
-    return time if FIRST <= time <= LAST else None
+    first, last = ANY_TIMES
+    return time if first <= time <= last else None
 
 
 def _time(since_epoch_ns: int) -> datetime | None:
