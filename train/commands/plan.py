@@ -63,9 +63,9 @@ class CorpusPlan:
 class System:
     """A line of the table: a recipe file, and the keys that are replaced in it.
 
-    `set` is what makes the line what it is; `small` is the small budget, which a full run leaves
-    out. `note` is what a reader should know of it, `reported` what its paper gives for it. `after`
-    is the name of the recipe whose run this one goes on from, for `edge-train segment` and
+    `set` is what makes the line what it is; `small` is the small budget, in whose place a full run
+    has `full`. `note` is what a reader should know of it, `reported` what its paper gives for it.
+    `after` is the name of the recipe whose run this one goes on from, for `edge-train segment` and
     `shift`. Networks start from published weights only where `pretrained` says so.
     """
 
@@ -73,14 +73,15 @@ class System:
     recipe: str
     set: dict[str, Any] = field(default_factory=dict)
     small: dict[str, Any] = field(default_factory=dict)
+    full: dict[str, Any] = field(default_factory=dict)
     note: str = ""
     reported: str = ""
     after: str = ""
     pretrained: bool = False
 
     def __post_init__(self) -> None:
-        if not all(isinstance(keys, dict) for keys in (self.set, self.small)):
-            raise ValueError("set and small: must be mappings of keys")
+        if not all(isinstance(keys, dict) for keys in (self.set, self.small, self.full)):
+            raise ValueError("set, small and full: must be mappings of keys")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,7 +147,7 @@ class Plan:
         """Return the recipe as it is trained here."""
         return load_recipe(
             self.file.parent / system.recipe,
-            overrides={**({} if self.full else system.small), **system.set, "seed": seed},
+            overrides={**(system.full if self.full else system.small), **system.set, "seed": seed},
             from_scratch=not system.pretrained,
         )
 

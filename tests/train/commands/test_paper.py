@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -176,6 +177,49 @@ def test_every_plan_can_be_begun(root: Path) -> None:
             for system in plan.systems:
                 recipe = plan.recipe(system, seed=1)
                 assert recipe.network.pretrained == system.pretrained, system.name
+
+
+def test_what_stands_beside_a_dynamic_margin_differs_in_the_margin_alone(root: Path) -> None:
+    margins = ("margin", "margin_maximum")
+    for full in (False, True):
+        plan = load_plan(root / "config" / "papers" / "future.yaml", full=full)
+        recipes = [plan.recipe(system, seed=0).as_mapping() for system in plan.systems]
+        for network in ("cnn1", "cnn2"):
+            of_triplets = [
+                recipe
+                for recipe in recipes
+                if recipe["network"]["kind"] == network and recipe["objective"]["kind"] == "triplet"
+            ]
+            assert [recipe["network"]["options"]["normalise"] for recipe in of_triplets] == [
+                True
+            ] * 2
+            fixed, dynamic = (recipe["objective"] for recipe in of_triplets)
+            assert fixed["margin"] == fixed["margin_maximum"]
+            assert (dynamic["margin"], dynamic["margin_maximum"]) == (0.2, 0.6)
+            for recipe in of_triplets:
+                del recipe["name"]
+                for key in margins:
+                    del recipe["objective"][key]
+            assert of_triplets[0] == of_triplets[1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "folder"),
+    [
+        ("--runs 3", "s1"),
+        ("--runs 3 --split-by recordist", "s1-by-recordist"),
+        ("--split-by=recording", "s1-by-recording"),
+        ("--full", "s1-full"),
+        ("--full --split-by recordist", "s1-full-by-recordist"),
+    ],
+)
+def test_make_has_a_folder_for_each_budget_and_division(
+    root: Path, arguments: str, folder: str
+) -> None:
+    """Else what docs/papers.md names is refused one after the other."""
+    command = ["make", "--dry-run", "--old-file=dev", "paper-s1", f"ARGS={arguments}"]
+    said = subprocess.run(command, cwd=root, capture_output=True, text=True, check=True).stdout
+    assert f"--out build/papers/{folder} {arguments}\n" in f"{said}\n"
 
 
 @pytest.mark.parametrize(
