@@ -128,8 +128,11 @@ systems: dev  ## every system of the papers trained small on DATA=..., and the t
 	  .venv-dev/bin/edge-deploy quantize "$${run%/windows.npz}/bundle" --precision int8 --for onnx --windows "$$run" || true; done
 	@.venv-dev/bin/edge-train systems-table --out build/systems
 
+# Another budget or another division of the recordings has a folder of its own: s1, s1-full, s1-by-recordist ...
+DIVIDED = $(if $(filter --split-by%,$(ARGS)),-by-$(if $(filter %recordist,$(ARGS)),recordist,recording))
+PAPER   = build/papers/$*$(if $(filter --full,$(ARGS)),-full)$(DIVIDED)
 paper-%: dev  ## the experiments of a paper on DATA=...: paper-s1 ... (small, an hour or two; ARGS='--runs 3', ARGS=--full as published)
-	@.venv-dev/bin/edge-train paper config/papers/$*.yaml --data '$(RECORDINGS)' --out build/papers/$* $(ARGS)
+	@.venv-dev/bin/edge-train paper config/papers/$*.yaml --data '$(RECORDINGS)' --out $(PAPER) $(ARGS)
 
 clean:  ## remove environments, caches and build products
 	@rm -rf .venv .venv-dev .venv-bench .venv-gpu .venv*.lock build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info

@@ -2,6 +2,7 @@
 
 out/paper.md      the table, and what it was measured on
 out/scores.png    macro F1 of every run: dots, and violins from five runs on
+out/triplets.png  triplets, margin and loss of each system that learns by triplets
 """
 
 from __future__ import annotations
@@ -15,12 +16,15 @@ from typing import TYPE_CHECKING, Any
 from edge.bundle.strictjson import read_json
 from edge.errors import UserError
 from edge.files import replacing, write_whole
-from train.commands.plan import Plan
+from train.commands.averages import average_reports
+from train.commands.plan import Average, Plan, System
 from train.commands.systems import NOT_MEASURED, SystemResult, read_results, run_folder
 from train.corpus.summary import markdown_table
 from train.export.size import machine
 from train.judging.contrasts import UNKNOWNS
 from train.judging.figures import new_figure
+from train.learning.checkpoint import read_history
+from train.learning.curves import draw_triplets
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -35,38 +39,62 @@ VIOLIN = 5  # runs from which a distribution is drawn
 Report = Mapping[str, Any]
 
 
-def write_paper(plan: Plan, out: Path) -> str:
-    """Write out/paper.md and out/scores.png from the finished runs in `out`; returns the text.
+def write_paper(plan: Plan, out: Path, sections: Sequence[str] = ()) -> str:
+    """Write out/paper.md and its pictures from the finished runs in `out`; returns the text.
 
-    Raises `UserError` when no system is finished.
+    `sections` come at its end. Raises `UserError` when no system is finished.
     """
     results = read_results(plan, out)
     if not results:
         raise UserError(f"{out}: has no finished run of a system of {plan.file}")
     systems = {name: list(runs) for name, runs in groupby(results, lambda each: each.system)}
     reports = {name: [_report(out, run) for run in runs] for name, runs in systems.items()}
+    reports |= average_reports(plan, results, out)
     lines = [_line(plan, name, runs) for name, runs in reports.items()]
     parts = [f"## {plan.title}", markdown_table(HEADER, lines), _legend(plan, results)]
-    text = "\n\n".join([*parts, *_rows(reports)]) + "\n"
-    write_whole(out / "paper.md", text)
     with replacing(out / "scores.png") as staged:
         _draw(plan, reports).savefig(staged, format="png", dpi=130)
+    pictures = _pictures(results, out)
+    text = "\n\n".join([*parts, *_rows(reports), pictures, *sections]) + "\n"
+    write_whole(out / "paper.md", text)
     return text
 
 
+def _pictures(results: Sequence[SystemResult], out: Path) -> str:
+    """Draw triplets.png where a system learns by triplets; returns where the pictures are."""
+    first = {result.system: result for result in reversed(results)}
+    histories = {
+        name: read_history(_run(out, first[name]) / "member-0" / "history.csv")
+        for name in dict.fromkeys(result.system for result in results)
+    }
+    said = [f"Pictures in {out}: `scores.png`, macro F1 of every run"]
+    if draw_triplets(histories, out / "triplets.png"):
+        said.append("`triplets.png`, triplets, margin and loss of the first run of each system")
+    said.append("`*/run/report/predictions.png`, what each run says over time")
+    said.append("`*/run/member-0/learning_curves.png`, how it learnt")
+    return "; ".join(said) + "."
+
+
 def _report(out: Path, run: SystemResult) -> Report:
-    return read_json(run_folder(out, run.recipe, run.seed) / "run" / "report" / "report.json")
+    return read_json(_run(out, run) / "report" / "report.json")
+
+
+def _run(out: Path, result: SystemResult) -> Path:
+    return run_folder(out, result.recipe, result.seed) / "run"
 
 
 def _line(plan: Plan, name: str, reports: Sequence[Report]) -> list[str]:
-    system = next(each for each in plan.systems if each.name == name)
-    rules = [_rule(report, plan.rule) for report in reports]
+    lines: tuple[System | Average, ...] = (*plan.systems, *plan.averages)
+    planned = next(each for each in lines if each.name == name)
+    note = planned.note if isinstance(planned, System) and not plan.full else ""
+    # An average has no rule for rejection.
+    rules = [_rule(report, plan.rule) for report in reports if "rules" in report]
     rejected = [_less(1, rule["accepted"].get(UNKNOWNS, {}).get("value")) for rule in rules]
     curves = [report["windows"]["open"].get(UNKNOWNS, NOT_MEASURED) for report in reports]
     apart = [curve["auroc"]["value"] for curve in curves]
     return [
-        name + (f" ({system.note})" if system.note and not plan.full else ""),
-        system.reported or "–",
+        name + (f" ({note})" if note else ""),
+        planned.reported or "–",
         str(len(reports)),
         _spread([report["recordings"]["closed"]["macro_f1"]["value"] for report in reports]),
         _spread([report["windows"]["closed"]["macro_f1"]["value"] for report in reports]),
@@ -106,16 +134,17 @@ def _rows(reports: Mapping[str, Sequence[Report]]) -> list[str]:
     first = next(iter(judged.values()))[0]
     variants = [variant["post_processing"] for variant in first["rows"]["variants"]]
     lines = [
-        (name, *(_spread([_f1(run, i) for run in runs]) for i in range(len(variants))))
+        (name, *(_spread([_f1(run, variant) for run in runs]) for variant in variants))
         for name, runs in judged.items()
     ]
     header = ("micro F1 of rows of 5 s, by post-processing", *variants)
     return [markdown_table(header, lines)]
 
 
-def _f1(report: Report, variant: int) -> float | None:
-    value: float | None = report["rows"]["variants"][variant]["micro_f1"]["value"]
-    return value
+def _f1(report: Report, variant: str) -> float | None:
+    """Return micro F1 after a post-processing, None where there is none of that name."""
+    made = {one["post_processing"]: one["micro_f1"]["value"] for one in report["rows"]["variants"]}
+    return made.get(variant)
 
 
 def _legend(plan: Plan, results: Sequence[SystemResult]) -> str:

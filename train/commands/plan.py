@@ -14,11 +14,11 @@ from edge.errors import ConfigError
 from edge.strictyaml import read_yaml
 from train.corpus.splits import SplitPlan, Unit
 from train.recipe.load import keyed, load_recipe
-from train.recipe.recipe import Recipe
+from train.recipe.recipe import OPTIMISERS, Recipe
 
-__all__ = ["CorpusPlan", "Plan", "System", "load_plan"]
+__all__ = ["Average", "CorpusPlan", "Plan", "Sweep", "System", "load_plan"]
 
-KEYS, OPTIONAL = {"corpus", "systems"}, {"full", "rule", "title"}
+KEYS, OPTIONAL = {"corpus", "systems"}, {"averages", "full", "rule", "sweeps", "title"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,9 +63,9 @@ class CorpusPlan:
 class System:
     """A line of the table: a recipe file, and the keys that are replaced in it.
 
-    `set` is what makes the line what it is; `small` is the small budget, which a full run leaves
-    out. `note` is what a reader should know of it, `reported` what its paper gives for it. `after`
-    is the name of the recipe whose run this one goes on from, for `edge-train segment` and
+    `set` is what makes the line what it is; `small` is the small budget, in whose place a full run
+    has `full`. `note` is what a reader should know of it, `reported` what its paper gives for it.
+    `after` is the name of the recipe whose run this one goes on from, for `edge-train segment` and
     `shift`. Networks start from published weights only where `pretrained` says so.
     """
 
@@ -73,14 +73,58 @@ class System:
     recipe: str
     set: dict[str, Any] = field(default_factory=dict)
     small: dict[str, Any] = field(default_factory=dict)
+    full: dict[str, Any] = field(default_factory=dict)
     note: str = ""
     reported: str = ""
     after: str = ""
     pretrained: bool = False
 
     def __post_init__(self) -> None:
-        if not all(isinstance(keys, dict) for keys in (self.set, self.small)):
-            raise ValueError("set and small: must be mappings of keys")
+        if not all(isinstance(keys, dict) for keys in (self.set, self.small, self.full)):
+            raise ValueError("set, small and full: must be mappings of keys")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Average:
+    """A line of the tables for what the systems with the recipes `of` say together.
+
+    It is the power average of their scores, each by its recipe's `weight`.
+    """
+
+    name: str
+    of: tuple[str, ...]
+    reported: str = ""
+
+    def __post_init__(self) -> None:
+        if len(set(self.of)) < 2:
+            raise ValueError("of: name the recipes of at least two systems")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sweep:
+    """A table and a picture: the system with the recipe `of` by optimiser and learning rate.
+
+    `small` is replaced beyond what that system's own small budget replaces.
+    """
+
+    of: str
+    optimisers: tuple[str, ...]
+    rates: tuple[float, ...]
+    small: dict[str, Any] = field(default_factory=dict)
+    reported: str = ""
+
+    def __post_init__(self) -> None:
+        unknown = [name for name in self.optimisers if name not in OPTIMISERS]
+        if unknown or not self.optimisers:
+            named = f"'{unknown[0]}' is none of" if unknown else "name some of"
+            raise ValueError(f"optimisers: {named} {', '.join(OPTIMISERS)}")
+        if not self.rates or min(self.rates) <= 0:
+            raise ValueError("rates: give learning rates above 0")
+
+    @property
+    def pairs(self) -> list[tuple[str, float]]:
+        """Every optimiser with every learning rate."""
+        return [(optimiser, rate) for optimiser in self.optimisers for rate in self.rates]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,15 +139,23 @@ class Plan:
     rule: str
     corpus: CorpusPlan
     systems: tuple[System, ...]
+    averages: tuple[Average, ...] = ()
+    sweeps: tuple[Sweep, ...] = ()
     full: bool = False
 
     def recipe(self, system: System, *, seed: int) -> Recipe:
         """Return the recipe as it is trained here."""
         return load_recipe(
             self.file.parent / system.recipe,
-            overrides={**({} if self.full else system.small), **system.set, "seed": seed},
+            overrides={**(system.full if self.full else system.small), **system.set, "seed": seed},
             from_scratch=not system.pretrained,
         )
+
+    def swept(self, sweep: Sweep) -> Recipe:
+        """Return the recipe whose optimiser and learning rate are swept."""
+        system = next(one for one in self.systems if self.recipe(one, seed=0).name == sweep.of)
+        small = {**system.small, **sweep.small}
+        return self.recipe(dataclasses.replace(system, small=small), seed=0)
 
     def digest(self, system: System, *, seed: int) -> str:
         """Return the sha256 of all that decides the result of a system, which is kept in it."""
@@ -129,18 +181,29 @@ def load_plan(file: Path, *, full: bool = False, by: str | None = None) -> Plan:
     if by is not None:
         part = {**part, "by": by}
     corpus: CorpusPlan = _section(CorpusPlan, part, where=f"{file}: corpus")
-    systems = tuple(
-        _section(System, each, where=f"{file}: systems[{i}]")
-        for i, each in enumerate(values["systems"])
-    )
-    words = {key: str(values.get(key, "")) for key in ("title", "rule")}
-    plan = Plan(file=file, corpus=corpus, systems=systems, full=full, **words)
-    _check_order(plan, [plan.recipe(system, seed=0).name for system in systems])
+    given: dict[str, Any] = {
+        key: _sections(cls, values.get(key) or [], where=f"{file}: {key}")
+        for key, cls in (("systems", System), ("averages", Average), ("sweeps", Sweep))
+    }
+    given |= {key: str(values.get(key, "")) for key in ("title", "rule")}
+    plan = Plan(file=file, corpus=corpus, full=full, **given)
+    names = [plan.recipe(system, seed=0).name for system in plan.systems]
+    _check_order(plan, names)
+    _check_named(plan, names)
     return plan
 
 
+def _sections(cls: type[Any], values: object, *, where: str) -> tuple[Any, ...]:
+    if not isinstance(values, list):
+        raise ConfigError(f"{where}: must be a list")
+    return tuple(_section(cls, one, where=f"{where}[{i}]") for i, one in enumerate(values))
+
+
 def _section(cls: type[Any], values: object, *, where: str) -> Any:
-    return from_mapping(cls, keyed(values, where=where), where=where)
+    given = keyed(values, where=where)
+    # YAML has lists; what is frozen has tuples.
+    frozen = {key: tuple(v) if isinstance(v, list) else v for key, v in given.items()}
+    return from_mapping(cls, frozen, where=where)
 
 
 def _check_order(plan: Plan, names: Sequence[str]) -> None:
@@ -156,4 +219,24 @@ def _check_order(plan: Plan, names: Sequence[str]) -> None:
             raise ConfigError(
                 f"{plan.file}: systems[{i}].after: no system above it has a recipe named "
                 f"{system.after}"
+            )
+
+
+def _check_named(plan: Plan, names: Sequence[str]) -> None:
+    """Raise `ConfigError` for an average or a sweep of a recipe that no system has."""
+    wanted = [
+        *((f"averages[{i}]", name) for i, one in enumerate(plan.averages) for name in one.of),
+        *((f"sweeps[{i}]", one.of) for i, one in enumerate(plan.sweeps)),
+    ]
+    for place, name in wanted:
+        if name not in names:
+            raise ConfigError(
+                f"{plan.file}: {place}.of: no system has a recipe named {name} (there are: "
+                f"{', '.join(names)})"
+            )
+    for i, sweep in enumerate(plan.sweeps):
+        if plan.swept(sweep).classifier is not None:
+            raise ConfigError(
+                f"{plan.file}: sweeps[{i}].of: a sweep compares what a network says of species, "
+                f"and {sweep.of} only embeds"
             )

@@ -141,12 +141,14 @@ def paper(
     from train.commands.paper_table import write_paper
     from train.commands.plan import load_plan
     from train.commands.sharing import Sharing
+    from train.commands.sweeps import train_sweeps
     from train.commands.systems import train_systems
 
     loaded = load_plan(plan, full=full, by=by)
     sharing = Sharing(jobs=jobs, scheduler=scheduler)
     train_systems(loaded, data, out=out, runs=runs, sharing=sharing, say=aside)
-    click.echo(write_paper(loaded, out))
+    sections = train_sweeps(loaded, out, sharing=sharing, say=aside)
+    click.echo(write_paper(loaded, out, sections))
 
 
 @click.command("published-sizes")

@@ -18,7 +18,7 @@ from train.judging.judged import Judged, by_recording
 from train.judging.metrics import macro_f1
 from train.judging.ranking import sample_wise_map
 
-__all__ = ["MEASURES", "averaged", "measure_recordings", "power_average"]
+__all__ = ["MEASURES", "averaged", "common_windows", "measure_recordings", "power_average"]
 
 MEASURES = ("macro F1", "top-1", "mAP")
 Floats = NDArray[np.float64]
@@ -36,7 +36,7 @@ def averaged(systems: Sequence[Judged], weights: Sequence[float]) -> Judged:
 
     Rejection is that of their mean novelty's order only: `opened` is what is named without it.
     """
-    common = _common(systems)
+    common = common_windows(systems)
     first = systems[0]
     scores = [one.scores[rows] for one, rows in zip(systems, common, strict=True)]
     novelty = [one.novelty[rows] for one, rows in zip(systems, common, strict=True)]
@@ -74,7 +74,7 @@ def measure_recordings(windows: Judged, *, classes: int) -> dict[str, float]:
     return dict(zip(MEASURES, map(float, values), strict=True))
 
 
-def _common(systems: Sequence[Judged]) -> list[NDArray[np.int64]]:
+def common_windows(systems: Sequence[Judged]) -> list[NDArray[np.int64]]:
     """Return the positions of the windows that all systems have, in one order."""
     keys = [list(zip(one.recording.tolist(), _numbers(one), strict=True)) for one in systems]
     shared = set(keys[0]).intersection(*keys[1:])

@@ -149,13 +149,19 @@ def _write(
     out_dir: Path,
 ) -> None:
     from train.judging.plots import draw_plots  # matplotlib is slow to import
+    from train.judging.predictions import draw_predictions
 
     common = {label.label: label.common_name for label in corpus.labels}
     names = [common[label] for label in outputs.labels]
+    files = [corpus.recordings[i].path.name for i in outputs.recording]
     draw_plots(outputs, windows, recordings, names=names, out_dir=out_dir)
+    if "rows" in report:
+        raw = next(v for v in report["rows"]["variants"] if v["post_processing"] == "none")
+        draw_predictions(
+            outputs, windows, files, names=names, threshold=raw["threshold"], out_dir=out_dir
+        )
     if report.get("probability"):
         draw_reliability(report["probability"], out_dir)
-    files = [corpus.recordings[i].path.name for i in outputs.recording]
     lists = out_dir / "lists.csv"
     write_lists(lists, files, outputs.start_s, outputs.labels, windows.scores)
     write_report(report, render_report(report), out_dir)

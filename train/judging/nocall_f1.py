@@ -29,6 +29,7 @@ __all__ = [
     "best_threshold",
     "f1_of_rows",
     "judge_rows",
+    "judge_scores",
     "micro_f1",
     "resampled_threshold",
     "rows_of",
@@ -43,6 +44,7 @@ NOCALL = 2.0  # in a resample nocall counts from a half to so many times as much
 ABOVE_0 = float(np.finfo(np.float64).tiny)  # the threshold of scores that are 0 unless given
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
+Scored = tuple[WindowOutputs, Floats]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,7 +86,27 @@ def judge_rows(
     A variant has its threshold (None: the head's own), F1, and gain over scores without any.
     Estimates are not rounded yet; those of the gain are of the same resamples.
     """
-    learnt, judged = (_variants(corpus, outputs, head) for outputs in (validation, test))
+    return _judge(
+        *(_variants(corpus, outputs, head) for outputs in (validation, test)),
+        resamples=resamples,
+        seed=seed,
+    )
+
+
+def judge_scores(
+    corpus: Corpus, validation: Scored, test: Scored, *, resamples: int, seed: int
+) -> dict[str, Any]:
+    """Return the same as `judge_rows` of windows with scores (W, K) on which no head decides."""
+    return _judge(
+        *(_refined(corpus, *scored) for scored in (validation, test)),
+        resamples=resamples,
+        seed=seed,
+    )
+
+
+def _judge(
+    learnt: dict[str, Rows], judged: dict[str, Rows], *, resamples: int, seed: int
+) -> dict[str, Any]:
     raw = judged["none"]
     draw = Bootstrap(recording=raw.recording, stratum=raw.stratum, resamples=resamples, seed=seed)
     own = (DECIDES, DECIDES_SLID)
@@ -201,9 +223,15 @@ def _variants(corpus: Corpus, outputs: WindowOutputs, head: Head) -> dict[str, R
     given = {
         DECIDES: given_scores(outputs, head),
         DECIDES_SLID: given_scores(outputs, head, slide=True),
-        **{name: refine(outputs, scores) for name, refine in VARIANTS.items()},
     }
-    return {name: rows_of(corpus, outputs, values) for name, values in given.items()}
+    own = {name: rows_of(corpus, outputs, values) for name, values in given.items()}
+    return {**own, **_refined(corpus, outputs, scores)}
+
+
+def _refined(corpus: Corpus, outputs: WindowOutputs, scores: Floats) -> dict[str, Rows]:
+    return {
+        name: rows_of(corpus, outputs, refine(outputs, scores)) for name, refine in VARIANTS.items()
+    }
 
 
 def _estimates(

@@ -15,7 +15,14 @@ from torch import nn
 from edge.errors import UserError, one_line
 from edge.files import replacing, write_whole
 
-__all__ = ["CHECKPOINT", "load_torch", "load_trained", "save_torch", "write_history"]
+__all__ = [
+    "CHECKPOINT",
+    "load_torch",
+    "load_trained",
+    "read_history",
+    "save_torch",
+    "write_history",
+]
 
 CHECKPOINT = "checkpoint.pt"
 # What torch raises for bytes that are cut, flipped or of another program.
@@ -66,3 +73,10 @@ def write_history(file: Path, rows: list[dict[str, float]]) -> None:
         writer = csv.DictWriter(stream, fieldnames=list(names))
         writer.writeheader()
         writer.writerows(rows)
+
+
+def read_history(file: Path) -> list[dict[str, float]]:
+    """Return what `write_history` wrote: of each epoch the numbers that it has."""
+    with file.open(encoding="utf-8", newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    return [{name: float(value) for name, value in row.items() if value} for row in rows]

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,10 +19,11 @@ from typing import Any
 from edge.errors import UserError
 from edge.files import replacing
 from train.corpus.summary import markdown_table
+from train.learning.checkpoint import read_history
 from train.learning.members import MemberTask, Report, train_members
 from train.recipe.recipe import Recipe
 
-__all__ = ["sweep"]
+__all__ = ["Trial", "sweep", "try_pair", "write_trials"]
 
 HEADER = ("optimiser", "learning rate", "validation accuracy", "best of any epoch")
 
@@ -65,11 +67,29 @@ def sweep(
         )
     trials = []
     for optimiser, rate in pairs:
-        changes: dict[str, Any] = {"optimiser": optimiser, "learning_rate": rate, "members": 1}
         place = folder / f"{optimiser}-{rate:g}"
         say(f"training in {place}")
-        train_members(start(dataclasses.replace(recipe, **changes), place), report)
-        trials.append(_trial(place, optimiser, rate))
+        trials.append(try_pair(recipe, optimiser, rate, start=start, place=place, report=report))
+    return write_trials(trials, folder)
+
+
+def try_pair(
+    recipe: Recipe,
+    optimiser: str,
+    rate: float,
+    *,
+    start: Callable[[Recipe, Path], MemberTask],
+    place: Path,
+    report: Report,
+) -> Trial:
+    """Train one pair in the folder `place`, resuming there."""
+    changes: dict[str, Any] = {"optimiser": optimiser, "learning_rate": rate, "members": 1}
+    train_members(start(dataclasses.replace(recipe, **changes), place), report)
+    return _trial(place, optimiser, rate)
+
+
+def write_trials(trials: Sequence[Trial], folder: Path) -> str:
+    """Write sweep.csv and sweep.png into `folder`, and return the table, best first."""
     _write(trials, folder)
     rows = [
         (t.optimiser, f"{t.learning_rate:g}", f"{t.last:.3f}", f"{t.best:.3f}")
@@ -79,8 +99,8 @@ def sweep(
 
 
 def _trial(run: Path, optimiser: str, rate: float) -> Trial:
-    with (run / "member-0" / "history.csv").open(encoding="utf-8") as file:
-        curve = [float(row.get("validation_top1") or "nan") for row in csv.DictReader(file)]
+    history = read_history(run / "member-0" / "history.csv")
+    curve = [row.get("validation_top1", math.nan) for row in history]
     return Trial(optimiser=optimiser, learning_rate=rate, last=curve[-1], best=max(curve))
 
 

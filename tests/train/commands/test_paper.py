@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ import pytest
 from edge.bundle.strictjson import read_json
 from edge.errors import ConfigError
 from tests.train.command_line import edge_train
+from tests.train.tiny import TINY
 from tests.train.tones import write_collection
 from train.commands.plan import load_plan
 from train.corpus.corpus import read_corpus, recordist_key
@@ -24,9 +27,17 @@ FOREST: dict[str, Any] = {
     "classifier": {"kind": "forest", "trees": 20},
     "steps": 6,
 }
+SWEEP: dict[str, Any] = {"of": "tiny", "optimisers": ["adam", "sgd"], "rates": [0.01]}
+COMPACT: dict[str, Any] = {
+    "name": "tiny",
+    "frontend": TINY["frontend"],
+    "network": {"kind": "mscnn", "options": {"width": 4, "time_pool": 8}},
+    "steps": 2,
+    "steps_per_epoch": 1,
+}
 
 
-def plan_file(folder: Path, root: Path, **more: Any) -> Path:
+def plan_file(folder: Path, root: Path, beside: Sequence[dict[str, Any]] = (), **more: Any) -> Path:
     recipe = str(root / "config" / "recipes" / "s1-spherical-kmeans-forest.yaml")
     systems = [
         {"name": "as published", "recipe": recipe, "reported": "0.9 of birds", "small": FOREST},
@@ -39,7 +50,7 @@ def plan_file(folder: Path, root: Path, **more: Any) -> Path:
         },
     ]
     file = folder / "plan.yaml"
-    content = {"title": "Trees", "corpus": PART, "systems": systems, **more}
+    content = {"title": "Trees", "corpus": PART, "systems": [*systems, *beside], **more}
     file.write_text(json.dumps(content), encoding="utf-8")
     return file
 
@@ -64,6 +75,50 @@ def test_a_plan_becomes_a_table_and_a_picture(root: Path, tmp_path: Path) -> Non
     assert len(before) == 4
     assert edge_train(*given, "--runs", 2).exit_code == 0
     assert {file: file.stat().st_mtime_ns for file in out.glob("*/run/model.pt")} == before
+
+
+def more_systems(root: Path) -> list[dict[str, Any]]:
+    recipes = root / "config" / "recipes"
+    triplets = {key: value for key, value in COMPACT.items() if key != "name"}
+    return [
+        {"name": "logits", "recipe": str(recipes / "s1-mscnn-crossentropy.yaml"), "set": COMPACT},
+        {"name": "mined", "recipe": str(recipes / "s1-mscnn-triplet-mel.yaml"), "set": triplets},
+    ]
+
+
+def test_a_plan_has_averages_sweeps_and_pictures_of_triplets(root: Path, tmp_path: Path) -> None:
+    """Shugayev's last row of Table 2, the slides' sweep, and Figure 5 of Thakur et al. 2019."""
+    collection, out = write_collection(tmp_path / "collection"), tmp_path / "out"
+    content = {
+        "title": "Trees",
+        "corpus": PART,
+        "systems": more_systems(root),
+        "averages": [
+            {"name": "both", "of": ["tiny", "s1-mscnn-triplet-mel"], "reported": "CV 0.8"}
+        ],
+        "sweeps": [SWEEP],
+    }
+    plan = tmp_path / "plan.yaml"
+    plan.write_text(json.dumps(content), encoding="utf-8")
+    given = ("paper", plan, "--data", collection, "--out", out, "--jobs", 1)
+    done = edge_train(*given)
+    assert done.exit_code == 0, done.output
+    text = (out / "paper.md").read_text(encoding="utf-8")
+    assert "| both | CV 0.8 | 1 | " in text
+    rows = [line for line in text.splitlines() if line.startswith("| both | ")][-1].split(" | ")
+    assert rows[1:3] == ["–", "–"], "no bundle decides for an average"
+    assert all(0 <= float(cell.strip(" |")) <= 1 for cell in rows[3:])
+    assert "| adam | 0.01 | " in text
+    pictures = ("triplets.png", "sweep/tiny/sweep.png", "tiny-0/run/report/predictions.png")
+    for picture in pictures:
+        assert matplotlib.image.imread(out / picture).std() > 0
+    made = {file: file.stat().st_mtime_ns for file in out.glob("sweep/tiny/*/trial.json")}
+    assert len(made) == 2
+    (out / "sweep" / "tiny" / "sgd-0.01" / "trial.json").unlink()
+    again = edge_train(*given)
+    assert again.exit_code == 0, again.output
+    assert "pairs to train: 1" in again.output
+    assert (out / "paper.md").read_text(encoding="utf-8") == text
 
 
 def test_what_is_there_must_be_what_is_asked_for(root: Path, tmp_path: Path) -> None:
@@ -124,6 +179,49 @@ def test_every_plan_can_be_begun(root: Path) -> None:
                 assert recipe.network.pretrained == system.pretrained, system.name
 
 
+def test_what_stands_beside_a_dynamic_margin_differs_in_the_margin_alone(root: Path) -> None:
+    margins = ("margin", "margin_maximum")
+    for full in (False, True):
+        plan = load_plan(root / "config" / "papers" / "future.yaml", full=full)
+        recipes = [plan.recipe(system, seed=0).as_mapping() for system in plan.systems]
+        for network in ("cnn1", "cnn2"):
+            of_triplets = [
+                recipe
+                for recipe in recipes
+                if recipe["network"]["kind"] == network and recipe["objective"]["kind"] == "triplet"
+            ]
+            assert [recipe["network"]["options"]["normalise"] for recipe in of_triplets] == [
+                True
+            ] * 2
+            fixed, dynamic = (recipe["objective"] for recipe in of_triplets)
+            assert fixed["margin"] == fixed["margin_maximum"]
+            assert (dynamic["margin"], dynamic["margin_maximum"]) == (0.2, 0.6)
+            for recipe in of_triplets:
+                del recipe["name"]
+                for key in margins:
+                    del recipe["objective"][key]
+            assert of_triplets[0] == of_triplets[1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "folder"),
+    [
+        ("--runs 3", "s1"),
+        ("--runs 3 --split-by recordist", "s1-by-recordist"),
+        ("--split-by=recording", "s1-by-recording"),
+        ("--full", "s1-full"),
+        ("--full --split-by recordist", "s1-full-by-recordist"),
+    ],
+)
+def test_make_has_a_folder_for_each_budget_and_division(
+    root: Path, arguments: str, folder: str
+) -> None:
+    """Else what docs/papers.md names is refused one after the other."""
+    command = ["make", "--dry-run", "--old-file=dev", "paper-s1", f"ARGS={arguments}"]
+    said = subprocess.run(command, cwd=root, capture_output=True, text=True, check=True).stdout
+    assert f"--out build/papers/{folder} {arguments}\n" in f"{said}\n"
+
+
 @pytest.mark.parametrize(
     ("more", "reason"),
     [
@@ -131,14 +229,24 @@ def test_every_plan_can_be_begun(root: Path) -> None:
         ({"full": {"species": 1}}, "species 1 and recordings 8: need at least 2 and 4"),
         (
             {"figures": []},
-            "a plan has the keys corpus, systems, a list, and may have full, rule, title",
+            "may have averages, full, rule, sweeps, title",
         ),
+        (
+            {"averages": [{"name": "both", "of": ["one-tree", "two-trees"]}]},
+            r"averages\[0\].of: no system has a recipe named two-trees",
+        ),
+        ({"averages": [{"name": "both", "of": ["one-tree"]}]}, "name the recipes of at least two"),
+        ({"averages": {"both": 1}}, "averages: must be a list"),
+        ({"sweeps": [{**SWEEP, "optimisers": ["adan"]}]}, "optimisers: 'adan' is none of adagrad"),
+        ({"sweeps": [{**SWEEP, "rates": [0.0]}]}, "rates: give learning rates above 0"),
+        ({"sweeps": [{**SWEEP, "of": "one-tree"}]}, "and one-tree only embeds"),
     ],
 )
 def test_a_faulty_plan_is_one_line(
     root: Path, tmp_path: Path, more: dict[str, Any], reason: str
 ) -> None:
+    file = plan_file(tmp_path, root, more_systems(root)[:1], **more)
     with pytest.raises(Exception, match=reason) as caught:
-        load_plan(plan_file(tmp_path, root, **more), full=True)
+        load_plan(file, full=True)
     assert isinstance(caught.value, ConfigError | ValueError)
     assert "\n" not in str(caught.value)

@@ -6,6 +6,7 @@ import csv
 from pathlib import Path
 from typing import Any
 
+import matplotlib.image
 import pytest
 import torch
 from torch import nn
@@ -14,7 +15,8 @@ from edge.errors import SpecError
 from tests.train.command_line import assert_done, edge_train, prepared_tones, write_recipe
 from tests.train.tiny import TINY, TRIPLET
 from train.learning.accuracy import top1_of_logits, top1_of_neighbours
-from train.learning.curves import CURVES, epochs_since_the_best
+from train.learning.checkpoint import read_history, write_history
+from train.learning.curves import CURVES, draw_curves, draw_triplets, epochs_since_the_best
 from train.learning.optimisers import learning_rate, optimiser_of
 from train.recipe.load import parse_recipe
 
@@ -91,6 +93,32 @@ def test_epochs_are_counted_from_the_least_finite_loss() -> None:
     losses = [float("nan"), 0.5, 0.2, 0.4, float("inf")]
     assert epochs_since_the_best([{"validation_loss": loss} for loss in losses]) == 2
     assert epochs_since_the_best([{"loss": 1.0}]) == 0
+
+
+def test_triplets_are_drawn_where_there_are_any(tmp_path: Path) -> None:
+    plain: list[dict[str, float]] = [{"step": 1, "loss": 0.5}, {"step": 2, "loss": 0.4}]
+    fixed = [{**row, "triplets": 9.0} for row in plain]
+    dynamic = [{**row, "margin": 0.2} for row in fixed]
+    assert not draw_triplets({"plain": plain}, tmp_path / "triplets.png")
+    assert not (tmp_path / "triplets.png").exists()
+    pictures, widths = [], []
+    for name, history in (("plain", plain), ("fixed", fixed), ("dynamic", dynamic)):
+        folder = tmp_path / name
+        folder.mkdir()
+        draw_curves(history, folder)
+        pictures.append((folder / CURVES).read_bytes())
+        widths.append(matplotlib.image.imread(folder / CURVES).shape[1])
+    assert widths == [1080, 1620, 1620]
+    assert pictures[1] != pictures[2], "the margin is in it"
+    histories = {"plain": plain, "fixed": fixed, "dynamic": dynamic}
+    assert draw_triplets(histories, tmp_path / "triplets.png")
+    assert matplotlib.image.imread(tmp_path / "triplets.png").shape[0] == 2 * 360
+
+
+def test_a_history_is_read_as_it_was_written(tmp_path: Path) -> None:
+    rows = [{"step": 1.0, "loss": 0.5}, {"step": 2.0, "loss": 0.4, "triplets": 3.0}]
+    write_history(tmp_path / "history.csv", rows)
+    assert read_history(tmp_path / "history.csv") == rows
 
 
 def test_accuracy_counts_what_was_asked() -> None:

@@ -12,6 +12,7 @@ from typing import Any, Literal
 import pytest
 
 from train.judging import post_processing
+from train.learning import classifier
 from train.networks import mobilenet, segmentation
 from train.recipe.load import load_recipe
 from train.recipe.recipe import Recipe
@@ -24,10 +25,12 @@ THAKUR_WINDOWS: Numbers = {
     "frontend.sample_rate_hz": (44_100, "III.A"),
     "frontend.n_fft": (882, "III.C: 20 ms frames"),
     "frontend.hop_length": (441, "III.C: 50 % overlap"),
-    "frontend.n_mels": (40, "II.A"),
+    "split": ("50, 15 and 35 % of a class at random", "III.D"),
 }
 MS_CNN: Numbers = {
     **THAKUR_WINDOWS,
+    "frontend.n_mels": (40, "II.A"),
+    "network.kind": ("1,286,410 parameters", "II.B.1"),
     "network.options.width": (64, "II.B.1"),
     "network.options.dropout": (0.5, "II.B.1"),
     "weight_decay": (1e-4, "II.B.1"),
@@ -62,7 +65,9 @@ CLEMENTINO: Numbers = {
     "frontend.hop_length": (512, "Table 1"),
     "frontend.resized_bands": (40, "Table 2"),
     "frontend.frames": (200, "Table 2"),
+    "frontend.channels.component": (("mel", "harmonic and percussive of mel"), "2"),
     "network.options.normalise": (False, "Table 2: the last layer is linear"),
+    "split": ("the soundscapes of BirdCLEF 2020", "3.3"),
 }
 CLEMENTINO_MLP: Numbers = {
     "classifier.hidden": (256, "Table 3"),
@@ -120,6 +125,7 @@ SHUGAYEV: Numbers = {
     "network.pretrained": (True, "2.2 and 2.3"),
     "objective.secondary": (0.995, "3"),
     "augment.mixup_alpha": (4.5, "2.1: 4 to 5"),
+    "split": ("five folds, stratified; soundscapes", "3"),
     "optimiser": ("ranger with LARS", "2.4: Ranger-Larese-Lookahead"),
     "schedule": ("cosine", "2.4"),
     "warm_up_steps": (0, "2.4"),
@@ -152,11 +158,27 @@ PAPERS: dict[str, Numbers] = {
     },
     "s1-spherical-kmeans-forest": {
         **THAKUR_WINDOWS,
+        "network.kind": ("spherical_kmeans", "III.C"),
         "network.options.bases": (128, "III.C"),
+        "classifier.kind": ("forest", "III.C"),
         "classifier.trees": (100, "III.C"),
+        "classifier.smallest_leaf": (1, "III.C: nothing is said of it"),
     },
-    "s1-sparse-dictionary": THAKUR_WINDOWS,
-    "s1-elm": THAKUR_WINDOWS,
+    "s1-sparse-dictionary": {
+        **THAKUR_WINDOWS,
+        "frontend.channels.component": (("compressed spectral frames",), "III.B"),
+        "network.kind": ("archetypal analysis of each class, 128, 64 and 32", "III.C"),
+        "classifier.kind": ("forest", "III.C"),
+        "classifier.trees": (100, "III.C"),
+        "classifier.smallest_leaf": (1, "III.C: nothing is said of it"),
+    },
+    "s1-elm": {
+        **THAKUR_WINDOWS,
+        "network.kind": ("low-level audio descriptors", "III.B"),
+        "classifier.kind": ("extreme learning machine of a polynomial kernel", "III.B"),
+        "classifier.hidden": (0, "III.B: a kernel has none"),
+        "classifier.ridge": ("of Qian et al.", "III.C"),
+    },
     "s2-cnn1-knn": {
         **CLEMENTINO,
         "objective.batch": (128, "Table 4, submission 1"),
@@ -262,10 +284,12 @@ def value_at(recipe: Recipe, key: str) -> Any:
 
 
 def departs(recipe: Recipe, key: str) -> Literal["", "key", "section"]:
-    """Say whether a recipe departs in a key, or in the whole section of it."""
+    """Say whether a recipe departs in a key, or in the whole of a section that it is in."""
     if key in recipe.departs:
         return "key"
-    return "section" if key.split(".", maxsplit=1)[0] in recipe.departs else ""
+    parts = key.split(".")
+    above = (".".join(parts[:n]) for n in range(1, len(parts)))
+    return "section" if any(section in recipe.departs for section in above) else ""
 
 
 NUMBERS = [
@@ -296,6 +320,7 @@ def test_numbers_that_are_in_the_networks_are_the_papers() -> None:
         *((1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2)),
         *((6, 64, 2, 2), (6, 64, 1, 1)),
     ) == mobilenet.ROWS
+    assert classifier.BATCH == 256  # Clementino and Colonna 2020, 3.2
     # Shugayev et al. 2021, 2.3 and 2.5 (1)
     assert (segmentation.SOFT_MAXIMUM, segmentation.SOFT_MINIMUM) == (5, -1)
     assert (post_processing.PASSED, post_processing.GAIN) == (0.5, 1.3)
