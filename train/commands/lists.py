@@ -84,4 +84,5 @@ def _write(
             name = corpus.recordings[recording].path.name
             times = (f"{start:.2f}", f"{start + CHUNK_S:.2f}")
             for species, weight in zip(lists.order[i], lists.weights[i], strict=True):
-                writer.writerow((name, *times, labels[species], f"{weight:.2f}"))
+                if weight > 0:
+                    writer.writerow((name, *times, labels[species], f"{weight:.2f}"))

@@ -3,6 +3,9 @@
 As in `train.judging.metrics`, `weights` (B, N) say how much each of N windows or recordings counts
 in each of B resamples. Where truth (N,) is one species each, the average precision of a list is 1 /
 rank of that species, 0 where the list does not name it; `list_precision` is that of several.
+
+Equal scores have no order: they come together, and count from where the last of them stands, as in
+scikit-learn's `average_precision_score`. So neither the order of files nor that of labels matters.
 """
 
 from __future__ import annotations
@@ -36,11 +39,11 @@ TOP = 10  # species of a list, as the submissions of BirdCLEF 2020 had
 def ranks(scores: NDArray[Any]) -> Ints:
     """Return the rank (N, K) of every species in its row of scores (N, K); 0 is the first.
 
-    Ties go by position.
+    Of equal scores all have the rank of the last: a list that is cut before it has none of them.
     """
     order = np.argsort(-scores, axis=1, kind="stable")
     places = np.empty_like(order)
-    np.put_along_axis(places, order, np.arange(scores.shape[1])[None], axis=1)
+    np.put_along_axis(places, order, _ends(np.take_along_axis(scores, order, axis=1)), axis=1)
     return places
 
 
@@ -77,14 +80,14 @@ def class_wise_map(
 def list_precision(
     place: Ints, present: NDArray[np.bool_], wanted: Ints, *, top: int | None = None
 ) -> Floats:
-    """Return the average precision (N,) of lists in which species stand at `place` (N, T).
+    """Return the average precision (N,) of lists in which species have the `ranks` `place` (N, T).
 
-    Those `present` (N, T) are right. Of all that are `wanted` (N,) some may be in no list; it is
-    nan where none is.
+    Those `present` (N, T) are right, and in the list. Of all that are `wanted` (N,) some may be in
+    no list; it is nan where nothing is wanted.
     """
     listed = present if top is None else present & (place < top)
     ordered = np.sort(np.where(listed, place.astype(np.float64), np.inf), axis=1)
-    precision = np.arange(1, place.shape[1] + 1) / (ordered + 1)
+    precision = (1 + _ends(ordered)) / (1 + ordered)
     return divided(precision.sum(axis=1), wanted)
 
 
@@ -97,12 +100,26 @@ def class_precision(
     """
     order = np.flatnonzero(listed)
     order = order[np.argsort(-score[order], kind="stable")]
+    end = _ends(score[order][np.newaxis])[0]
     counted = weights[:, order]
     hits = counted * relevant[order]
     precision = np.divide(
-        hits.cumsum(axis=1), counted.cumsum(axis=1), out=np.zeros_like(hits), where=hits > 0
+        hits.cumsum(axis=1)[:, end],
+        counted.cumsum(axis=1)[:, end],
+        out=np.zeros_like(hits),
+        where=hits > 0,
     )
     return divided((precision * hits).sum(axis=1), weights @ relevant.astype(np.float64))
+
+
+def _ends(ordered: NDArray[Any]) -> Ints:
+    """Return for each value (N, K) of sorted rows where the last one stands that equals it."""
+    position = np.broadcast_to(np.arange(ordered.shape[1]), ordered.shape)
+    is_last = np.ones(ordered.shape, bool)
+    is_last[:, :-1] = ordered[:, 1:] != ordered[:, :-1]
+    last = np.where(is_last, position, ordered.shape[1])
+    ends: Ints = np.minimum.accumulate(last[:, ::-1], axis=1)[:, ::-1]
+    return ends
 
 
 def write_lists(

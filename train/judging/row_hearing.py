@@ -40,13 +40,15 @@ class RowQuestion:
 class RowsHeard:
     """What a bundle says of N rows of a soundscape with one list of species.
 
-    `scores` (N, T) are those of the asked species, `place` (N, T) where each stands in the list by
-    score of all labels, 0 the first, and `place_of_all` (T,) the same by the best scores of the
-    whole recording; what may not be answered comes last. `given` (N, T) says which the rows are
-    given, `said` (N,) how many labels they are given, asked or not. In `place_decided` (N, T) these
-    come first, then that there is nothing.
+    `listed` (T,) says which of the asked species are in the list; for the others, scores and places
+    say nothing. `scores` (N, T) are theirs, `place` (N, T) where each stands in the list by score
+    of all labels that may be answered, 0 the first, and `place_of_all` (T,) the same by the best
+    scores of the whole recording. `given` (N, T) says which the rows are given, `said` (N,) how
+    many labels they are given, asked or not. In `place_decided` (N, T) these come first, then that
+    there is nothing.
     """
 
+    listed: Mask
     scores: Floats
     place: Ints
     place_decided: Ints
@@ -132,6 +134,7 @@ class _RowEar:
             self._rows(
                 _best(verdicts.scores, row, listed, len(rows)),
                 _any(self._allowed(given, logits, listed), row, len(rows)),
+                listed,
             )
             for listed in lists
         ]
@@ -155,8 +158,9 @@ class _RowEar:
         animals: Mask = np.array([label.kind == "animal" for label in self._bundle.labels], bool)
         return animals
 
-    def _rows(self, best: Floats, given: Mask) -> tuple[RowsHeard, Floats]:
+    def _rows(self, best: Floats, given: Mask, listed: Mask) -> tuple[RowsHeard, Floats]:
         rows = RowsHeard(
+            listed=listed[self._species],
             scores=best[:, self._species],
             place=ranks(best)[:, self._species],
             # What is given comes first, then nothing, then the rest.
@@ -171,11 +175,15 @@ class _RowEar:
         best = np.max([highest for _, highest in parts], axis=0, keepdims=True)
         columns = ("scores", "place", "place_decided", "given", "said")
         whole = {n: np.concatenate([getattr(rows, n) for rows, _ in parts]) for n in columns}
-        return RowsHeard(**whole, place_of_all=ranks(best)[0, self._species])
+        place_of_all = ranks(best)[0, self._species]
+        return RowsHeard(**whole, listed=parts[0][0].listed, place_of_all=place_of_all)
 
 
 def _best(scores: Floats, row: Ints, listed: Mask, count: int) -> Floats:
-    """Return the best scores (N, K) of the windows of each row; -1 for what is not listed."""
+    """Return the best scores (N, K) of the windows of each row; below all for what is not listed.
+
+    So it takes no place from what is listed.
+    """
     best = np.full((count, scores.shape[1]), -1, np.float32)
     np.maximum.at(best, row, np.where(listed, scores, -1))
     return best

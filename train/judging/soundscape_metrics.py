@@ -2,9 +2,10 @@
 
 r-mAP is the mean over rows of the average precision of a row's list of species, c-mAP the mean over
 species of that of the rows by its score (Clementino and Colonna 2020, equations 2 and 3).
-All rows are in the lists of c-mAP, with nocall or not, and a species that the bundle cannot answer
-counts 0 in both. For r-mAP over all rows nocall is a label, too: it stands behind what the bundle
-gives and before the rest, so that a row of nocall with n wrong labels has 1 / (n + 1).
+All rows are in the lists of c-mAP, with nocall or not, but those whose list lacks the species. One
+that the bundle cannot answer counts 0 in both, as does one that occurs where no list has it. For
+r-mAP over all rows nocall is a label, too: it stands behind what the bundle gives and before the
+rest, so that a row of nocall with n wrong labels has 1 / (n + 1).
 """
 
 from __future__ import annotations
@@ -34,10 +35,12 @@ Mask = NDArray[np.bool_]
 class JudgedRows:
     """N rows of R soundscapes with their truth and what was heard, in the order of the soundscapes.
 
-    `lacking` is the number of species in them that cannot be answered.
+    `listed` (R, T) says which species are in the list of each. `lacking` is the number of species
+    in them that cannot be answered.
     """
 
     truth: RowTruth
+    listed: Mask
     scores: Floats
     place: Ints
     place_decided: Ints
@@ -55,6 +58,7 @@ class JudgedRows:
 
         return JudgedRows(
             truth=truth,
+            listed=np.stack([rows.listed for rows in heard]),
             scores=joined("scores").astype(np.float64),
             place=joined("place"),
             place_decided=joined("place_decided"),
@@ -63,6 +67,11 @@ class JudgedRows:
             said=joined("said"),
             lacking=lacking,
         )
+
+    @property
+    def in_list(self) -> Mask:
+        """Which species the list of each row has (N, T)."""
+        return self.listed[self.truth.recording]
 
     @property
     def right(self) -> Ints:
@@ -79,17 +88,18 @@ def measure_lists(rows: JudgedRows, draw: Bootstrap) -> dict[str, Any]:
     """Return the numbers of all rows; a bootstrap over recordings gives their intervals."""
     truth = rows.truth
     nocall = truth.wanted == 0
-    some = {"top": TOP}
+    in_list = rows.in_list
+    found = truth.present & in_list
     of_rows = {
-        "r_map": list_precision(rows.place, truth.present, truth.wanted, **some),
-        "map_time_coded": list_precision(rows.place, truth.present, truth.wanted),
+        "r_map": list_precision(rows.place, found, truth.wanted, top=TOP),
+        "map_time_coded": list_precision(rows.place, found, truth.wanted),
         "r_map_with_nocall": np.where(
             nocall,
             1 / (rows.said + 1),
-            list_precision(rows.place_decided, truth.present, truth.wanted),
+            list_precision(rows.place_decided, found, truth.wanted),
         ),
     }
-    listed = {"c_map": rows.place < TOP, "c_map_whole_lists": rows.place >= 0}
+    listed = {"c_map": in_list & (rows.place < TOP), "c_map_whole_lists": in_list}
 
     def numbers(weights: Floats) -> dict[str, Floats]:
         return {
@@ -119,7 +129,7 @@ def _recording_map(rows: JudgedRows, weights: Floats) -> Floats:
     present = np.zeros((count, rows.truth.present.shape[1]), bool)
     np.logical_or.at(present, rows.truth.recording, rows.truth.present)
     wanted = present.sum(axis=1) + rows.truth.missing_in_all
-    values = list_precision(rows.place_of_all, present, wanted)
+    values = list_precision(rows.place_of_all, present & rows.listed, wanted)
     first = np.unique(rows.truth.recording, return_index=True)[1]
     return mean_of(values, weights[:, first])
 
@@ -181,8 +191,7 @@ def by_species(rows: JudgedRows, names: Sequence[str]) -> list[dict[str, Any]]:
     for t in np.flatnonzero(present.any(axis=0)).tolist():
         right = int((rows.given[:, t] & present[:, t]).sum())
         given, there = int(rows.given[:, t].sum()), int(present[:, t].sum())
-        everywhere = np.ones(len(present), bool)
-        precision = class_precision(present[:, t], rows.scores[:, t], everywhere, once)[0]
+        precision = class_precision(present[:, t], rows.scores[:, t], rows.in_list[:, t], once)[0]
         found.append(
             {
                 "species": names[t],

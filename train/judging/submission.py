@@ -13,7 +13,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from train.judging.ranking import TOP
+from train.judging.ranking import TOP, ranks
 
 __all__ = ["Lists", "Weights", "class_wise", "lists_of", "sample_wise"]
 
@@ -26,10 +26,12 @@ Ints = NDArray[np.int64]
 class Lists:
     """Lists of N chunks: `order` (N, L) are the species, the likeliest first, and their weights.
 
-    `weights` (N, L) are in 0..1.
+    Each has its `rank` (N, L), 0 the first; of equal scores all have that of the last. `weights`
+    (N, L) are in 0..1, and 0 for what does not fit into the list with all that equal it.
     """
 
     order: Ints
+    rank: Ints
     weights: Floats
 
 
@@ -41,11 +43,12 @@ def lists_of(
     Descending weights fall evenly from 1 to 1 / L.
     """
     there = np.flatnonzero(region)
-    order = there[np.argsort(-scores[:, there], axis=1, kind="stable")[:, :top]]
-    length = order.shape[1]
-    falling = 1 - np.arange(length) / max(1, length)
-    each = falling if weights == "descending" else np.ones(length)
-    return Lists(order=order, weights=np.tile(each, (len(order), 1)))
+    first = np.argsort(-scores[:, there], axis=1, kind="stable")[:, :top]
+    rank = np.take_along_axis(ranks(scores[:, there]), first, axis=1)
+    length = first.shape[1]
+    falling = 1 - rank / max(1, length)
+    each = falling if weights == "descending" else np.ones_like(falling)
+    return Lists(order=there[first], rank=rank, weights=np.where(rank < length, each, 0.0))
 
 
 def sample_wise(lists: Lists, truth: Ints) -> float:
@@ -54,8 +57,8 @@ def sample_wise(lists: Lists, truth: Ints) -> float:
     A chunk without a species, -1, is left out.
     """
     chunks = truth >= 0
-    found = lists.order[chunks] == truth[chunks, np.newaxis]
-    ranked = (found / (1 + np.arange(found.shape[1]))).sum(axis=1)
+    found = (lists.order[chunks] == truth[chunks, np.newaxis]) & (lists.weights[chunks] > 0)
+    ranked = (found / (1 + lists.rank[chunks])).sum(axis=1)
     return float(ranked.mean()) if len(ranked) else float("nan")
 
 

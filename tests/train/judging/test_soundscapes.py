@@ -205,6 +205,27 @@ def test_a_region_leaves_out_what_does_not_live_there(
     assert ssw["at_equal_share"]["value"] == ssw["micro_f1"]["value"], "it is the one with most"
 
 
+def test_the_list_of_a_region_is_cut_and_nothing_else_stands_in_it(
+    choir: Bundle, tmp_path: Path
+) -> None:
+    """By hand: at COR the peeper calls, and its list is the hummer alone."""
+    write_soundscape(tmp_path / "7_COR_1.wav", 5, ((HUM, 1, 4), (PEEP, 1, 4)))
+    write_soundscape(tmp_path / "8_SSW_1.wav", 5, ((ODD, 1, 4),))
+    rows = {"7_COR": [f"{HUM} {PEEP}"], "8_SSW": ["mid_whistler"]}
+    write_rows(tmp_path / "rows.csv", rows)
+    regions = tmp_path / "regions.yaml"
+    regions.write_text(yaml.safe_dump({"COR": [HUM], "SSW": ["mid_whistler", "dodo"]}))
+    report = judged(choir, tmp_path, "--regions", regions, out=tmp_path / "out")
+    found = values(report)
+    for name in ("r_map", "map_time_coded", "map_of_recordings"):
+        assert found[name] == pytest.approx((1 / 2 + 1) / 2), name
+    # No whistler is heard: it stands behind nothing.
+    assert found["r_map_with_nocall"] == pytest.approx((1 / 2 + 1 / 2) / 2)
+    assert found["c_map"] == found["c_map_whole_lists"] == pytest.approx(2 / 3, abs=1e-4)
+    precision = {row["species"]: row["average_precision"] for row in report["by_species"]}
+    assert precision == {HUM: 1, PEEP: 0, "mid_whistler": 1}
+
+
 def test_a_list_makes_other_species_ones_that_cannot_be_answered(
     choir: Bundle, place: Path, tmp_path: Path
 ) -> None:

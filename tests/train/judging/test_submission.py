@@ -65,6 +65,29 @@ def test_c_map_is_that_of_scikit_learn_over_the_chunks_that_list_a_species() -> 
         assert class_wise(lists, truth, classes=30) == pytest.approx(np.mean(each))
 
 
+def test_lists_do_not_depend_on_the_order_of_labels() -> None:
+    scores, truth = RNG.integers(4, size=(40, 30)) / 4, RNG.integers(0, 30, 40)
+    moved = RNG.permutation(30)
+    for kind in ("descending", "equal"):
+        lists = lists_of(scores, region=EVERYWHERE, weights=kind)
+        other = lists_of(scores[:, moved], region=EVERYWHERE, weights=kind)
+        there = np.argsort(moved)[truth]
+        assert sample_wise(lists, truth) == pytest.approx(sample_wise(other, there))
+        assert class_wise(lists, truth, classes=30) == pytest.approx(
+            class_wise(other, there, classes=30)
+        )
+
+
+def test_what_equals_more_than_fit_is_in_no_list() -> None:
+    votes = np.zeros((1, 30))
+    votes[0, [4, 9, 20]] = 0.6, 0.2, 0.2
+    lists = lists_of(votes, region=EVERYWHERE, weights="descending")
+    assert lists.order[lists.weights > 0].tolist() == [4, 9, 20]
+    assert lists.weights[lists.weights > 0] == pytest.approx([1, 0.8, 0.8])
+    assert sample_wise(lists, np.array([20])) == pytest.approx(1 / 3)
+    assert sample_wise(lists, np.array([0])) == 0
+
+
 def test_c_map_of_weights_without_ties_is_that_of_scores() -> None:
     truth = np.array([0, 1, 0, 2])
     scores = np.array([[0.9, 0.05, 0.0], [0.1, 0.8, 0.2], [0.3, 0.6, 0.1], [0.0, 0.2, 0.9]])
