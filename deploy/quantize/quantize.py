@@ -20,7 +20,6 @@ from deploy.quantize.card import WITH_FP32S_THRESHOLD, WITH_ITS_OWN, with_precis
 from deploy.quantize.convert import Converted, Kind, convert, distance
 from deploy.quantize.graphs import run_as_recorded
 from edge.bundle import FP32, Bundle, Head, NewVariant, Stored, Variant, write_bundle
-from edge.bundle.overwriting import check_place
 from edge.bundle.windows import Windows
 from edge.errors import UserError
 
@@ -59,7 +58,6 @@ def quantize(
     """
     if bundle.trunk is not None:
         raise UserError(f"{bundle.path}: is a head, whose network is that of {bundle.trunk.path}")
-    check_place(bundle.path)  # before what takes long
     say(f"{FP32}: {len(windows.test.features)} windows of the evaluation split")
     answers = _answers(bundle, windows, _as_recorded(bundle))
     before = _Before(answers=answers, accuracy=judge(windows.test, answers.test, bundle.head))

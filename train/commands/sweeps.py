@@ -51,7 +51,7 @@ def train_sweeps(
         if isinstance(outcome, BaseException):
             failed.append(outcome)
         else:
-            say(f"{outcome.name}: validation accuracy {outcome.last:.3f}")
+            say(f"{outcome.name}: {outcome.said}")
     if failed:
         raise failed[0]
     return [_section(plan, sweep, out) for sweep in plan.sweeps]

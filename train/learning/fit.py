@@ -91,9 +91,7 @@ def start_task(
         )
     splits = fold_splits(corpus, fold=fold)
     labels = species_to_learn(recipe, corpus, splits)
-    facts = {"fold": fold, "corpus": corpus.digest, "labels": list(labels)}
-    if earlier is not None:
-        facts["earlier"] = sha256_of((earlier / "model.pt").read_bytes())
+    facts = {"fold": fold, "corpus": corpus.digest, "labels": list(labels), **_before(earlier)}
     _refuse_another(folder, recipe, facts)
     task = MemberTask(
         recipe=recipe,
@@ -106,11 +104,20 @@ def start_task(
         earlier=earlier,
     )
     check_network(task)
-    write_whole(folder / "recipe.yaml", yaml.safe_dump(recipe.as_mapping(), sort_keys=False))
-    write_whole(folder / RUN, json.dumps(facts, indent=1) + "\n")
+    _write(folder, recipe, facts)
     if not isinstance(recipe.objective, DistilSpec):
         task.cache.fill(_used(splits), workers=workers)
     return task
+
+
+def _before(earlier: Path | None) -> dict[str, str]:
+    """Return which run a training goes on from, if any."""
+    return {} if earlier is None else {"earlier": sha256_of((earlier / "model.pt").read_bytes())}
+
+
+def _write(folder: Path, recipe: Recipe, facts: Mapping[str, object]) -> None:
+    write_whole(folder / "recipe.yaml", yaml.safe_dump(recipe.as_mapping(), sort_keys=False))
+    write_whole(folder / RUN, json.dumps(facts, indent=1) + "\n")
 
 
 def _refuse_another(folder: Path, recipe: Recipe, facts: Mapping[str, object]) -> None:

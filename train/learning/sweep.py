@@ -20,11 +20,13 @@ from edge.errors import UserError
 from edge.files import replacing
 from train.corpus.summary import markdown_table
 from train.learning.checkpoint import read_history
+from train.learning.collapse import DivergedError
 from train.learning.members import MemberTask, Report, train_members
 from train.recipe.recipe import Recipe
 
 __all__ = ["Trial", "sweep", "try_pair", "write_trials"]
 
+DIVERGED = "diverged"
 HEADER = ("optimiser", "learning rate", "validation accuracy", "best of any epoch")
 
 
@@ -32,18 +34,23 @@ HEADER = ("optimiser", "learning rate", "validation accuracy", "best of any epoc
 class Trial:
     """The accuracy of one pair over one window of each validation recording.
 
-    `last` after the last epoch, `best` of any epoch.
+    `last` after the last epoch, `best` of any epoch; None where training diverged.
     """
 
     optimiser: str
     learning_rate: float
-    last: float
-    best: float
+    last: float | None
+    best: float | None
 
     @property
     def name(self) -> str:
         """The pair in words, e.g. adamw 0.01."""
         return f"{self.optimiser} {self.learning_rate:g}"
+
+    @property
+    def said(self) -> str:
+        """What came of it in words."""
+        return DIVERGED if self.last is None else f"validation accuracy {self.last:.3f}"
 
 
 def sweep(
@@ -84,7 +91,10 @@ def try_pair(
 ) -> Trial:
     """Train one pair in the folder `place`, resuming there."""
     changes: dict[str, Any] = {"optimiser": optimiser, "learning_rate": rate, "members": 1}
-    train_members(start(dataclasses.replace(recipe, **changes), place), report)
+    try:
+        train_members(start(dataclasses.replace(recipe, **changes), place), report)
+    except DivergedError:  # which is what a sweep is to find
+        return Trial(optimiser=optimiser, learning_rate=rate, last=None, best=None)
     return _trial(place, optimiser, rate)
 
 
@@ -92,10 +102,14 @@ def write_trials(trials: Sequence[Trial], folder: Path) -> str:
     """Write sweep.csv and sweep.png into `folder`, and return the table, best first."""
     _write(trials, folder)
     rows = [
-        (t.optimiser, f"{t.learning_rate:g}", f"{t.last:.3f}", f"{t.best:.3f}")
-        for t in sorted(trials, key=lambda t: -t.last)
+        (t.optimiser, f"{t.learning_rate:g}", _shown(t.last), _shown(t.best))
+        for t in sorted(trials, key=lambda t: -1.0 if t.last is None else t.last, reverse=True)
     ]
     return markdown_table(HEADER, rows)
+
+
+def _shown(accuracy: float | None) -> str:
+    return DIVERGED if accuracy is None else f"{accuracy:.3f}"
 
 
 def _trial(run: Path, optimiser: str, rate: float) -> Trial:
@@ -126,8 +140,9 @@ def _draw(trials: Sequence[Trial]) -> Any:
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
     rows = range(len(trials))
-    axes.barh(rows, [t.last for t in trials], color="#9bb8d3", label="last epoch")
-    axes.plot([t.best for t in trials], rows, "o", color="#27496d", label="best epoch")
+    axes.barh(rows, [t.last or 0.0 for t in trials], color="#9bb8d3", label="last epoch")
+    best = [math.nan if t.best is None else t.best for t in trials]
+    axes.plot(best, rows, "o", color="#27496d", label="best epoch")
     axes.set_yticks(rows, [t.name for t in trials])
     axes.invert_yaxis()
     axes.set_xlim(0, 1)

@@ -121,6 +121,17 @@ def test_a_plan_has_averages_sweeps_and_pictures_of_triplets(root: Path, tmp_pat
     assert (out / "paper.md").read_text(encoding="utf-8") == text
 
 
+def test_a_collection_without_unknown_species_has_a_table_too(root: Path, tmp_path: Path) -> None:
+    collection, out = write_collection(tmp_path / "collection"), tmp_path / "out"
+    rows = collection.read_text(encoding="utf-8").splitlines()
+    collection.write_text("\n".join(row for row in rows if ",unknown," not in row))
+    plan = plan_file(tmp_path, root)
+    done = edge_train("paper", plan, "--data", collection, "--out", out, "--jobs", 1)
+    assert done.exit_code == 0, done.output
+    line, *_ = [line for line in done.output.splitlines() if line.startswith("| as published | ")]
+    assert line.split(" | ")[7] == "–", "nobody has measured how it rejects them"
+
+
 def test_what_is_there_must_be_what_is_asked_for(root: Path, tmp_path: Path) -> None:
     """The same recordings, divided in the same way: else two things are compared as one."""
     collection, other = (write_collection(tmp_path / name) for name in ("collection", "other"))

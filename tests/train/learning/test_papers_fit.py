@@ -52,7 +52,8 @@ def test_a_sweep_tries_every_pair_and_draws_it(
     )
     places = ["--corpus", tmp_path / "corpus", "--out", tmp_path / "sweep", "--cache", features]
     options = [*places, "--workers", 1]
-    pairs = ["--optimiser", "adamw", "--optimiser", "sgd", "--rate", 0.01, "--rate", 0.001]
+    rates = ["--rate", 0.01, "--rate", 0.001, "--rate", 1e30]
+    pairs = ["--optimiser", "adamw", "--optimiser", "sgd", *rates]
     result = edge_train("sweep", "--recipe", recipe, *options, *pairs)
     assert_done(result)
     with (tmp_path / "sweep" / "sweep.csv").open(encoding="utf-8") as file:
@@ -60,10 +61,15 @@ def test_a_sweep_tries_every_pair_and_draws_it(
     assert [(row["optimiser"], float(row["learning_rate"])) for row in rows] == [
         ("adamw", 0.01),
         ("adamw", 0.001),
+        ("adamw", 1e30),
         ("sgd", 0.01),
         ("sgd", 0.001),
+        ("sgd", 1e30),
     ]
-    assert all(0 <= float(row["last"]) <= float(row["best"]) <= 1 for row in rows)
+    learnt = [row for row in rows if row["learning_rate"] != "1e+30"]
+    assert all(0 <= float(row["last"]) <= float(row["best"]) <= 1 for row in learnt)
+    assert [row["last"] for row in rows if row not in learnt] == ["", ""]
+    assert "| sgd | 1e+30 | diverged | diverged |" in result.output
     assert "| sgd | 0.001 |" in result.output
     assert (tmp_path / "sweep" / "sweep.png").read_bytes().startswith(b"\x89PNG")
     files = [
