@@ -145,8 +145,14 @@ def test_what_is_there_must_be_what_is_asked_for(root: Path, tmp_path: Path) -> 
     divided = edge_train(*given, collection, "--split-by", "recording")
     assert divided.exit_code == 1
     assert "is another part of a collection" in divided.output
-    # A run that ended before its part was chosen leaves the whole, divided in its own way.
+    # Nor is a network evaluated on what it has learnt from.
     shutil.rmtree(out / "corpus")
+    learnt = edge_train(*given, collection, "--split-by", "recording")
+    assert learnt.exit_code == 1
+    assert "has a training with another corpus" in learnt.output
+    # A run that ended before its part was chosen leaves the whole, divided in its own way.
+    for folder in (out / "corpus", *out.glob("*-0")):
+        shutil.rmtree(folder)
     again = edge_train(*given, collection, "--split-by", "recording")
     assert again.exit_code == 0, again.output
     assert read_json(out / "all" / "corpus.json")["by"] == "recording"
