@@ -16,6 +16,7 @@ from typing import Annotated, Any
 from edge.errors import SpecError, shown
 
 __all__ = [
+    "MOST",
     "Count",
     "CountOr0",
     "Decibels",
