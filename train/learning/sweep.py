@@ -63,19 +63,25 @@ def sweep(
             f"recipe {recipe.name}: a sweep compares what a network says of species, and this one "
             "only embeds"
         )
+    # All are checked before the first is trained.
+    recipes = [_with_pair(recipe, optimiser, rate) for optimiser, rate in pairs]
     trials = []
-    for optimiser, rate in pairs:
-        changes: dict[str, Any] = {"optimiser": optimiser, "learning_rate": rate, "members": 1}
-        place = folder / f"{optimiser}-{rate:g}"
+    for one in recipes:
+        place = folder / f"{one.optimiser}-{one.learning_rate:g}"
         say(f"training in {place}")
-        train_members(start(dataclasses.replace(recipe, **changes), place), report)
-        trials.append(_trial(place, optimiser, rate))
+        train_members(start(one, place), report)
+        trials.append(_trial(place, one.optimiser, one.learning_rate))
     _write(trials, folder)
     rows = [
         (t.optimiser, f"{t.learning_rate:g}", f"{t.last:.3f}", f"{t.best:.3f}")
         for t in sorted(trials, key=lambda t: -t.last)
     ]
     return markdown_table(HEADER, rows)
+
+
+def _with_pair(recipe: Recipe, optimiser: str, rate: float) -> Recipe:
+    changes: dict[str, Any] = {"optimiser": optimiser, "learning_rate": rate, "members": 1}
+    return dataclasses.replace(recipe, **changes)
 
 
 def _trial(run: Path, optimiser: str, rate: float) -> Trial:

@@ -104,7 +104,7 @@ class Recipe:
     species: tuple[str, ...] = ()
     split: SplitSpec = field(default_factory=SplitSpec)
     withheld: tuple[str, ...] = ()
-    acceptance: Annotated[float, Range(0, 1, open_low=True)] = 0.95
+    acceptance: Annotated[float, Range(0, 1, open_low=True, open_high=True)] = 0.95
     left_out_share: Share = 0.25
     weight: Factor = 1.0
     heard_s: Annotated[float, Range(0, LONGEST_WINDOW_S)] = 0.0
