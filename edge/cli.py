@@ -30,7 +30,7 @@ from edge.page.commands import clips_command, detections_command, status_command
 from edge.page.serving_commands import labels_command, page_command
 from edge.replay.command import replay_command
 from edge.replay.options import OCCURRENCE
-from edge.terminal import OneLineErrors
+from edge.terminal import FiniteRange, OneLineErrors
 
 if TYPE_CHECKING:
     from edge.recorder.check import Finding
@@ -94,8 +94,8 @@ def info(bundle: str | None) -> None:
 
 @main.command()
 @_bundle_option
-@click.option("--lat", type=click.FloatRange(-90, 90), required=True, help="Degrees north.")
-@click.option("--lon", type=click.FloatRange(-180, 180), required=True, help="Degrees east.")
+@click.option("--lat", type=FiniteRange(-90, 90), required=True, help="Degrees north.")
+@click.option("--lon", type=FiniteRange(-180, 180), required=True, help="Degrees east.")
 @click.option("--date", type=click.DateTime(["%Y-%m-%d"]), required=True, help="2026-05-01")
 @OCCURRENCE
 def species(bundle: str | None, lat: float, lon: float, date: datetime, occurrence: float) -> None:
@@ -175,7 +175,7 @@ def devices(sound: AudioSystem | None) -> None:
 )
 @click.option(
     "--minutes",
-    type=click.FloatRange(min=0.5),
+    type=FiniteRange(min=0.5),
     default=10.0,
     show_default=True,
     help="Audio to synthesise.",

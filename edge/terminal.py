@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import codecs
 import io
+import math
 import sys
 import unicodedata
 from collections.abc import Callable
@@ -18,6 +19,7 @@ from edge.errors import STRAY_BYTES, ConfigError, EdgeError, one_line
 
 __all__ = [
     "SPELLED_OUT",
+    "FiniteRange",
     "OneLineErrors",
     "aside",
     "complain",
@@ -77,9 +79,24 @@ class OneLineErrors(click.Group):
             raise  # click ends quietly when the reader of a pipe has gone
         except OSError as exc:  # the system's words say it best
             reason = str(exc.strerror or exc)
-            text = f"{exc.filename}: {reason}" if exc.filename else reason
+            # Of a file that is put in the place of another, people know the other one.
+            named = exc.filename2 or exc.filename
+            text = f"{named}: {reason}" if named else reason
             complain(text, prefix=self._prefix)
             sys.exit(1)
+
+
+class FiniteRange(click.FloatRange):
+    """An option's range of numbers; without bounds all, but never NaN, which click lets pass."""
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Return the number; fails for one that is outside, NaN or infinite."""
+        number: float = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{number} is not a finite number.", param, ctx)
+        return number
 
 
 def complain(message: str, *, prefix: str = "error") -> None:

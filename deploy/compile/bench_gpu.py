@@ -24,6 +24,7 @@ from edge.backends.tensorrt_library import import_tensorrt, library_version
 from edge.bundle import Bundle, Network, load_bundle
 from edge.config.config import load_config
 from edge.errors import BackendError
+from edge.terminal import FiniteRange
 
 __all__ = ["main"]
 
@@ -36,7 +37,7 @@ WARM_UP = 5
 @click.option("--engines", type=click.Path(path_type=Path), help="Folder of compiled engines.")
 @click.option(
     "--seconds",
-    type=click.FloatRange(min=0.1),
+    type=FiniteRange(min=0.1),
     default=3.0,
     show_default=True,
     help="Time for each measurement.",

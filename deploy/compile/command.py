@@ -14,7 +14,7 @@ from edge.bundle import Bundle, load_bundles
 from edge.bundle.places import SHIPPED, named_bundle
 from edge.config.config import ModelConfig, load_config
 from edge.errors import BackendError, ConfigError, NoGpuError
-from edge.terminal import aside
+from edge.terminal import FiniteRange, aside
 
 __all__ = ["compile_command"]
 
@@ -62,7 +62,7 @@ SAY_EVERY_S = 15.0
 )
 @click.option(
     "--timeout-s",
-    type=click.FloatRange(min=1),
+    type=FiniteRange(min=1),
     default=3600.0,
     show_default=True,
     help="End a build that takes longer, in seconds.",

@@ -19,7 +19,7 @@ from deploy.fleet.recorders import Fleet
 from edge.bundle.order import DEVICE
 from edge.config.sections import MqttConfig
 from edge.errors import ConfigError
-from edge.terminal import aside, printable, warn
+from edge.terminal import FiniteRange, aside, printable, warn
 
 __all__ = ["fleet_command", "send_command"]
 
@@ -47,7 +47,7 @@ DEAF = "takes no heads: its configuration has no heads.broker: true, or its prog
 )
 @click.option(
     "--days",
-    type=click.FloatRange(0.01, 3650),
+    type=FiniteRange(0.01, 3650),
     default=30.0,
     show_default=True,
     help="How long the broker keeps it for recorders that are away.",
@@ -55,7 +55,7 @@ DEAF = "takes no heads: its configuration has no heads.broker: true, or its prog
 @click.option(
     "--expires",
     "holds_days",
-    type=click.FloatRange(0.01, 3650),
+    type=FiniteRange(0.01, 3650),
     default=HOLDS_DAYS,
     show_default=True,
     help="Days until when the order holds; recorders refuse it afterwards.",
@@ -63,7 +63,7 @@ DEAF = "takes no heads: its configuration has no heads.broker: true, or its prog
 @click.option(
     "--wait",
     "wait_s",
-    type=click.FloatRange(0, 86_400),
+    type=FiniteRange(0, 86_400),
     default=60.0,
     show_default=True,
     help="Seconds to wait for the recorders' answers.",

@@ -11,7 +11,7 @@ import click
 from edge.bundle.places import bundle_folders
 from edge.errors import UserError
 from edge.extras import how_to_install
-from edge.terminal import aside
+from edge.terminal import FiniteRange, aside
 
 __all__ = ["import_command"]
 
@@ -84,7 +84,12 @@ def birdnet(
     "and kind.",
 )
 @click.option("--rate-hz", required=True, type=int, help="Sample rate that it takes.")
-@click.option("--window-s", required=True, type=float, help="Seconds of sound that it takes.")
+@click.option(
+    "--window-s",
+    required=True,
+    type=FiniteRange(min=0, min_open=True),
+    help="Seconds of sound that it takes.",
+)
 @click.option("--input", help="Its input, where there are several.")
 @click.option(
     "--embedding", help="Its output that is the embedding.  [default: found by its shape]"

@@ -10,7 +10,7 @@ import click
 from edge.archive.command import archive_command
 from edge.archive.options import BUNDLE, DATASET, SINCE, SPECIES
 from edge.replay.options import judging_options
-from edge.terminal import aside, printable, warn
+from edge.terminal import FiniteRange, aside, printable, warn
 
 __all__ = ["archive_command"]
 
@@ -98,7 +98,7 @@ def activity_command(
 @click.argument("clip", required=False, metavar="[CLIP]")
 @click.option("--like", metavar="ID", help="Search for what sounds like this detection.")
 @click.option(
-    "--at", "at_s", type=click.FloatRange(min=0), help="Second of CLIP at which its window begins."
+    "--at", "at_s", type=FiniteRange(min=0), help="Second of CLIP at which its window begins."
 )
 @click.option(
     "--top",

@@ -11,7 +11,7 @@ import click
 from edge.archive.options import BUNDLE, DATASET, SINCE, SPECIES
 from edge.archive.schema import PRECISIONS
 from edge.replay.options import export_options, model_options
-from edge.terminal import aside, printable, warn
+from edge.terminal import FiniteRange, aside, printable, warn
 
 if TYPE_CHECKING:
     from edge.archive.keeping import Keeps
@@ -55,7 +55,7 @@ def archive_command() -> None:
 @click.option(
     "--task",
     "task_s",
-    type=click.FloatRange(min=1.0),
+    type=FiniteRange(min=1.0),
     default=3600.0,
     show_default=True,
     help="Seconds of a long recording that are heard at a time.",
@@ -147,7 +147,7 @@ def status_command(dataset: Path, bundle: str | None) -> None:
 @SINCE
 @click.option(
     "--precision",
-    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    type=FiniteRange(0, 1, min_open=True, max_open=True),
     help="Leave out named detections below the score that keeps this precision.",
 )
 @export_options

@@ -120,7 +120,19 @@ def _fits(value: object, hint: Any) -> bool:
 def _misfit(value: object, hint: Any) -> str:
     if typing.get_origin(hint) is typing.Literal:
         return f"{shown(value)} is none of {', '.join(map(str, typing.get_args(hint)))}"
-    return f"must be {_named(hint)}, not {shown(value)}"
+    return f"must be {_named(hint)}, not {shown(value)}{_meant(value, hint)}"
+
+
+def _meant(value: object, hint: Any) -> str:
+    """Return how to write a number that YAML takes for text: with a point and a sign before e."""
+    if not isinstance(value, str) or float not in (hint, *typing.get_args(hint)):
+        return ""
+    try:
+        mantissa, exponent = f"{float(value):.15e}".split("e")
+    except ValueError:  # no number, or none that is finite
+        return ""
+    digits = mantissa.rstrip("0")
+    return f"; write {digits}{'0' * digits.endswith('.')}e{exponent}"
 
 
 def _named(hint: Any) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from edge.replay.formats import FORMATS
+from edge.terminal import FiniteRange
 
 __all__ = [
     "BACKENDS",
@@ -26,7 +27,7 @@ Command = Callable[..., Any]
 
 OCCURRENCE = click.option(
     "--occurrence",
-    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    type=FiniteRange(0, 1, min_open=True, max_open=True),
     default=0.03,
     show_default=True,
     help="How likely a species must be at the place in the week to be expected.",
@@ -43,7 +44,7 @@ CONSECUTIVE = click.option(
 )
 HOP = click.option(
     "--hop-s",
-    type=float,
+    type=float,  # `edge.replay.settings` refuses what is no hop, NaN too
     default=1.0,
     show_default=True,
     help="Seconds from one window to the next.",
@@ -72,10 +73,10 @@ JUDGEMENT = (
     ),
     HOP,
     START,
-    click.option("--lat", type=click.FloatRange(-90, 90), help="Degrees north; with --lon."),
+    click.option("--lat", type=FiniteRange(-90, 90), help="Degrees north; with --lon."),
     click.option(
         "--lon",
-        type=click.FloatRange(-180, 180),
+        type=FiniteRange(-180, 180),
         help="Degrees east: only what lives there is named, by a bundle that knows it.",
     ),
     OCCURRENCE,
@@ -102,24 +103,24 @@ JUDGEMENT = (
     ),
     click.option(
         "--precision",
-        type=click.FloatRange(0, 1, min_open=True, max_open=True),
+        type=FiniteRange(0, 1, min_open=True, max_open=True),
         help="As model.precision of the configuration: events from the score on that keeps it.",
     ),
     click.option(
         "--slide-s",
-        type=click.FloatRange(0, 60),
+        type=FiniteRange(0, 60),
         default=0.0,
         help="As model.slide_s of the configuration.",
     ),
     click.option(
         "--boost",
-        type=click.FloatRange(1, 10),
+        type=FiniteRange(1, 10),
         default=1.0,
         help="As model.boost of the configuration.",
     ),
     click.option(
         "--boost-s",
-        type=click.FloatRange(0, 86_400),
+        type=FiniteRange(0, 86_400),
         default=600.0,
         help="As model.boost_s of the configuration.",
     ),
@@ -165,7 +166,7 @@ WRITTEN = (
     ),
     click.option(
         "--min-score",
-        type=click.FloatRange(0, 1),
+        type=FiniteRange(0, 1),
         default=0.0,
         help="Leave out named detections with a lower score; unknown sounds stay.",
     ),

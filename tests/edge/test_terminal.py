@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import io
 import os
+from pathlib import Path
 
+import click
 import pytest
+from click.testing import CliRunner
 
-from edge.terminal import SPELLED_OUT, printable, spell_out
+from edge.files import write_whole
+from edge.terminal import SPELLED_OUT, OneLineErrors, printable, spell_out
 
 
 @pytest.mark.parametrize(
@@ -47,3 +51,13 @@ def test_what_an_encoding_cannot_write_is_spelled_out(encoding: str, written: by
 def test_bytes_that_are_not_text_are_still_refused() -> None:
     with pytest.raises(UnicodeDecodeError):
         b"\xff".decode("utf-8", errors=SPELLED_OUT)
+
+
+def test_a_file_that_cannot_be_replaced_is_named_and_not_the_one_beside_it(tmp_path: Path) -> None:
+    folder = tmp_path / "lists.csv"
+    folder.mkdir()
+    group = OneLineErrors()
+    group.add_command(click.Command("write", callback=lambda: write_whole(folder, "a")))
+    result = CliRunner().invoke(group, ["write"])
+    assert result.exit_code == 1
+    assert result.output == f"error: {folder}: Is a directory\n"

@@ -9,7 +9,7 @@ import click
 
 from edge.errors import UserError
 from edge.files import write_whole
-from edge.terminal import aside
+from edge.terminal import FiniteRange, aside
 from train.commands.options import PATH, WORKERS
 from train.commands.progress import watched
 
@@ -50,7 +50,7 @@ LATER = ("hop_s", "head", "acceptance")  # of which a head that is taught more k
 )
 @click.option(
     "--hop-s",
-    type=click.FloatRange(0.1, 60),
+    type=FiniteRange(0.1, 60),
     help="Seconds from one window to the next.  [default: half a window]",
 )
 @click.option(
@@ -60,7 +60,7 @@ LATER = ("hop_s", "head", "acceptance")  # of which a head that is taught more k
 )
 @click.option(
     "--acceptance",
-    type=click.FloatRange(0.5, 0.999),
+    type=FiniteRange(0.5, 0.999),
     help="Share of known windows that the rule of rejection lets pass.  [default: 0.8]",
 )
 @WORKERS

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from edge.terminal import aside
+from edge.terminal import FiniteRange, aside
 from train.commands.options import (
     BUNDLE_OUT,
     COLLECTIONS,
@@ -86,7 +86,7 @@ def build(
 )
 @click.option(
     "--f1",
-    type=click.FloatRange(0, 1),
+    type=FiniteRange(0, 1),
     default=0.4,
     show_default=True,
     help="Keep species that reach this.",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from edge.errors import UserError
-from edge.terminal import aside, warn
+from edge.terminal import FiniteRange, aside, warn
 from train.commands.options import PATH, WORKERS
 from train.commands.progress import watched
 
@@ -26,7 +26,7 @@ SECTION = "\n## Calibrated later\n"  # of a card: the last one
 @click.option("--run", "folder", type=PATH, help="A finished run of `fit`.")
 @click.option(
     "--acceptance",
-    type=click.FloatRange(0.5, 0.999),
+    type=FiniteRange(0.5, 0.999),
     default=0.95,
     show_default=True,
     help="Share of known windows that the rules of a run accept.",
@@ -49,7 +49,7 @@ SECTION = "\n## Calibrated later\n"  # of a card: the last one
 @click.option("--out", type=PATH, help="The calibrated bundle; may be where the other stands.")
 @click.option(
     "--hop-s",
-    type=click.FloatRange(0.1, 60),
+    type=FiniteRange(0.1, 60),
     default=1.0,
     show_default=True,
     help="Seconds from one window of --data to the next, as a recorder has them.",
@@ -151,7 +151,7 @@ def _calibrate_at_site(name: str, file: Path, out: Path) -> None:
 @click.argument("name", metavar="BUNDLE")
 @click.option(
     "--precision",
-    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    type=FiniteRange(0, 1, min_open=True, max_open=True),
     default=0.9,
     show_default=True,
     help="Share of a label's events that is to be right.",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import click
 
+from edge.terminal import FiniteRange
 from train.commands.options import PATH
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ __all__ = ["prepare"]
 )
 @click.option(
     "--test-share",
-    type=click.FloatRange(0, 0.9),
+    type=FiniteRange(0, 0.9),
     default=0.2,
     show_default=True,
     help="Share of recordings kept for the test.",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from edge.errors import UserError, shown
-from edge.terminal import aside, warn
+from edge.terminal import FiniteRange, aside, warn
 from train.commands.options import CACHE, CALIBRATED_RUN, CORPUS, PATH, WORKERS
 from train.commands.progress import watched
 
@@ -48,7 +48,7 @@ __all__ = ["average", "compare", "evaluate", "lists", "rows"]
 @click.option("--out", type=PATH, help="Folder for the report of a bundle, for programs too.")
 @click.option(
     "--hop-s",
-    type=click.FloatRange(0.1, 60),
+    type=FiniteRange(0.1, 60),
     default=2.5,
     show_default=True,
     help="Seconds from one window of a bundle to the next.",

@@ -109,8 +109,10 @@ def _line(plan: Plan, name: str, reports: Sequence[Report]) -> list[str]:
 def _rule(report: Report, own: str) -> Report:
     """Return what was measured of the paper's own rule, else of the one that was chosen."""
     wanted = own or report["rule"]
-    found: Report = next(rule for rule in report["rules"] if rule["rule"] == wanted)
-    return found
+    rules: dict[str, Report] = {rule["rule"]: rule for rule in report["rules"]}
+    if wanted not in rules:
+        raise UserError(f"rule {wanted}: is none of those of a run: {', '.join(rules)}")
+    return rules[wanted]
 
 
 def _less(whole: float, value: float | None) -> float | None:

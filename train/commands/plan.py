@@ -6,15 +6,18 @@ import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, get_args
+from typing import Annotated, Any, get_args
 
 from edge.bundle.digest import canonical_digest
 from edge.bundle.spec import from_mapping
-from edge.errors import ConfigError
+from edge.errors import ConfigError, shown
 from edge.strictyaml import read_yaml
 from train.corpus.splits import SplitPlan, Unit
+from train.judging.calibration import RULE_NAMES
 from train.recipe.load import keyed, load_recipe
+from train.recipe.ranges import MOST, CountOr0, Range, check_ranges
 from train.recipe.recipe import OPTIMISERS, Recipe
+from train.recipe.sections import Folds, TestShare
 
 __all__ = ["Average", "CorpusPlan", "Plan", "Sweep", "System", "load_plan"]
 
@@ -29,21 +32,18 @@ class CorpusPlan:
     `keep_types` keeps a type of song of each species for the test (`train.corpus.song_types`).
     """
 
-    species: int = 8
-    recordings: int = 24
-    unknown: int = 60
-    noise: int = 60
-    background: int = 30
-    test_share: float = 0.3
-    folds: int = 4
+    species: Annotated[int, Range(2, MOST)] = 8
+    recordings: Annotated[int, Range(4, MOST)] = 24
+    unknown: CountOr0 = 60
+    noise: CountOr0 = 60
+    background: CountOr0 = 30
+    test_share: TestShare = 0.3
+    folds: Folds = 4
     by: Unit = "recordist"
     keep_types: bool = False
 
     def __post_init__(self) -> None:
-        if self.species < 2 or self.recordings < 4:
-            raise ValueError(
-                f"species {self.species} and recordings {self.recordings}: need at least 2 and 4"
-            )
+        check_ranges(self)
         if self.by not in get_args(Unit):
             raise ValueError(f"by: '{self.by}' is none of {', '.join(get_args(Unit))}")
 
@@ -80,8 +80,8 @@ class System:
     pretrained: bool = False
 
     def __post_init__(self) -> None:
-        if not all(isinstance(keys, dict) for keys in (self.set, self.small, self.full)):
-            raise ValueError("set, small and full: must be mappings of keys")
+        for key in ("set", "small", "full"):
+            keyed(getattr(self, key), where=key)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -186,6 +186,11 @@ def load_plan(file: Path, *, full: bool = False, by: str | None = None) -> Plan:
         for key, cls in (("systems", System), ("averages", Average), ("sweeps", Sweep))
     }
     given |= {key: str(values.get(key, "")) for key in ("title", "rule")}
+    if given["rule"] and given["rule"] not in RULE_NAMES:
+        raise ConfigError(
+            f"{file}: rule: {shown(given['rule'])} is none of {', '.join(RULE_NAMES)}; leave it "
+            "out where the paper has none"
+        )
     plan = Plan(file=file, corpus=corpus, full=full, **given)
     names = [plan.recipe(system, seed=0).name for system in plan.systems]
     _check_order(plan, names)

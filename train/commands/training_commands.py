@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from edge.errors import UserError
-from edge.terminal import aside
+from edge.terminal import FiniteRange, aside
 from train.commands.options import (
     CACHE,
     CORPUS,
@@ -41,8 +40,7 @@ __all__ = ["fit", "folds", "sweep"]
 @click.option("--fold", type=int, default=0, show_default=True, help="The fold that validates.")
 @click.option(
     "--minutes",
-    type=click.FloatRange(min=0),
-    default=math.inf,
+    type=FiniteRange(min=0),
     help="Train no longer than this, and use what it has learnt; without it, the same command goes "
     "on. Each of several trainings has so long.",
 )
@@ -55,7 +53,7 @@ def fit(
     corpus: Path,
     out: Path,
     fold: int,
-    minutes: float,
+    minutes: float | None,
     overrides: Sequence[str],
     **machine: Any,
 ) -> None:
@@ -69,7 +67,8 @@ def fit(
 
     loaded, prepared = recipe_of(recipe, overrides), read_corpus(corpus)
     task = start_task(loaded, prepared, folder=out, fold=fold, **machine)
-    task = dataclasses.replace(task, most_s=60 * minutes)
+    if minutes is not None:
+        task = dataclasses.replace(task, most_s=60 * minutes)
     trained = train_task(task, prepared, show)
     fit_left_out(trained, prepared, report=show, say=aside, most_s=task.most_s, **machine)
     click.echo(f"{out}: trained; next: edge-train calibrate --corpus {corpus} --run {out}")
@@ -145,7 +144,7 @@ def folds(
 @click.option(
     "--rate",
     "rates",
-    type=float,
+    type=FiniteRange(0, 1000, min_open=True),
     multiple=True,
     default=(0.1, 0.01, 0.001),
     show_default=True,

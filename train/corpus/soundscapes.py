@@ -117,7 +117,7 @@ def _site(name: str) -> str:
 
 
 def _birds(table: Path, line: int, cell: str) -> list[str]:
-    birds = cell.split()
+    birds = [NOCALL if bird.casefold() == NOCALL else bird for bird in cell.split()]
     if not birds:
         raise fault_in(table, line, f"column birds is empty; where there is none, say {NOCALL}")
     if NOCALL in birds and len(birds) > 1:

@@ -17,10 +17,16 @@ from edge.bundle.digest import canonical_digest, sha256_of
 from edge.bundle.heads import Activation, Head, rule_arrays, rule_from_arrays
 from edge.errors import UserError
 from edge.files import replacing
-from train.judging.rules import AT_ACCEPTANCE, PAPER
+from train.judging.rules import AT_ACCEPTANCE, NEIGHBOURS, PAPER
 
-__all__ = ["Calibration"]
+__all__ = ["RULE_NAMES", "Calibration"]
 
+# Of the rules that every run has.
+RULE_NAMES = (
+    *(PAPER, AT_ACCEPTANCE, "gaussian_tail"),
+    *(f"knn_{k}" for k in NEIGHBOURS),
+    *("max_logit", "energy"),
+)
 # Names of rules in files from before a rule could be asked for by name.
 EARLIER = "paper"
 RENAMED = {EARLIER: PAPER, "gaussian_density": AT_ACCEPTANCE}

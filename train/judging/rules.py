@@ -24,6 +24,7 @@ from train.windows.outputs import WindowOutputs
 
 __all__ = [
     "AT_ACCEPTANCE",
+    "NEIGHBOURS",
     "PAPER",
     "fit_blend",
     "fit_rules",

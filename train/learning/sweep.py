@@ -72,11 +72,13 @@ def sweep(
             f"recipe {recipe.name}: a sweep compares what a network says of species, and this one "
             "only embeds"
         )
+    # All are checked before the first is trained.
+    recipes = [_with_pair(recipe, optimiser, rate) for optimiser, rate in pairs]
     trials = []
-    for optimiser, rate in pairs:
-        place = folder / f"{optimiser}-{rate:g}"
+    for one in recipes:
+        place = folder / f"{one.optimiser}-{one.learning_rate:g}"
         say(f"training in {place}")
-        trials.append(try_pair(recipe, optimiser, rate, start=start, place=place, report=report))
+        trials.append(_tried(one, start=start, place=place, report=report))
     return write_trials(trials, folder)
 
 
@@ -90,9 +92,19 @@ def try_pair(
     report: Report,
 ) -> Trial:
     """Train one pair in the folder `place`, resuming there."""
-    changes: dict[str, Any] = {"optimiser": optimiser, "learning_rate": rate, "members": 1}
+    return _tried(_with_pair(recipe, optimiser, rate), start=start, place=place, report=report)
+
+
+def _tried(
+    recipe: Recipe,
+    *,
+    start: Callable[[Recipe, Path], MemberTask],
+    place: Path,
+    report: Report,
+) -> Trial:
+    optimiser, rate = recipe.optimiser, recipe.learning_rate
     try:
-        train_members(start(dataclasses.replace(recipe, **changes), place), report)
+        train_members(start(recipe, place), report)
     except DivergedError:  # which is what a sweep is to find
         return Trial(optimiser=optimiser, learning_rate=rate, last=None, best=None)
     return _trial(place, optimiser, rate)
@@ -110,6 +122,11 @@ def write_trials(trials: Sequence[Trial], folder: Path) -> str:
 
 def _shown(accuracy: float | None) -> str:
     return DIVERGED if accuracy is None else f"{accuracy:.3f}"
+
+
+def _with_pair(recipe: Recipe, optimiser: str, rate: float) -> Recipe:
+    changes: dict[str, Any] = {"optimiser": optimiser, "learning_rate": rate, "members": 1}
+    return dataclasses.replace(recipe, **changes)
 
 
 def _trial(run: Path, optimiser: str, rate: float) -> Trial:

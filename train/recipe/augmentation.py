@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
+
+from train.recipe.ranges import CountOr0, Decibels, Range, Share, check_order, check_ranges
 
 __all__ = ["AugmentSpec"]
 
-IMAGE_SHARES = ("crop_top", "crop_bottom", "brightness", "contrast", "saturation", "hue", "grain")
-SMALLER_MOST = {"hue": 0.5, "crop_top": 0.5, "crop_bottom": 0.4}  # the others reach up to 1
+Level = Annotated[float, Range(0, 200)]
+Half = Annotated[float, Range(0, 0.5)]
 RANGES = ("noise_snr_db", "coloured_snr_db", "animals_snr_db")
 
 
@@ -19,49 +22,42 @@ class AugmentSpec:
     (`train.windows.images`, S4). Each is an independent draw per window.
     """
 
-    noise_share: float = 0.0  # probability of mixing in noise, background or a quiet window
-    noise_snr_db: tuple[float, float] = (0.0, 25.0)
-    gain_db: float = 0.0  # uniform within +- this, after the peak band is brought to full scale
+    noise_share: Share = 0.0  # probability of mixing in noise, background or a quiet window
+    noise_snr_db: tuple[Decibels, Decibels] = (0.0, 25.0)
+    gain_db: Level = 0.0  # uniform within +- this, after the peak band is brought to full scale
     # A smooth random frequency response within +- this: another microphone, another distance.
-    equaliser_db: float = 0.0
-    stretch: float = 0.0  # time dilation within 1 +- this, about the middle of the window
+    equaliser_db: Level = 0.0
+    stretch: Annotated[float, Range(0, 0.9)] = (
+        0.0  # time dilation within 1 +- this, about the middle of the window
+    )
     # Time dilation of every window within 1 +- this, by more or less of its recording (S4).
-    dilation: float = 0.0
-    shift_bands: int = 0  # shift along the mel axis within +- this
-    time_shift_share: float = 0.0  # probability of a circular shift in time
-    masks: int = 0  # SpecAugment: this many masks per axis (Park et al. 2019)
+    dilation: Half = 0.0
+    shift_bands: CountOr0 = 0  # shift along the mel axis within +- this
+    time_shift_share: Share = 0.0  # probability of a circular shift in time
+    masks: Annotated[int, Range(0, 1000)] = (
+        0  # SpecAugment: this many masks per axis (Park et al. 2019)
+    )
     # Probability of adding a window of another species, with a shared label (Zhang et al. 2018).
-    mixup_share: float = 0.0
+    mixup_share: Share = 0.0
     # The share is drawn from Beta(alpha, alpha), nearly equal shares with S5's 4 to 5; where alpha
     # is 0, uniformly from 0.2..0.8.
-    mixup_alpha: float = 0.0
+    mixup_alpha: Annotated[float, Range(0, 1000)] = 0.0
     # Probability of adding white or pink noise (`train.windows.noise`, S5).
-    coloured_share: float = 0.0
-    coloured_snr_db: tuple[float, float] = (0.0, 25.0)  # below the window's loudest band
+    coloured_share: Share = 0.0
+    coloured_snr_db: tuple[Decibels, Decibels] = (0.0, 25.0)  # below the window's loudest band
     # Probability of adding another animal that is none of the species (S5, stage shift).
-    animals_share: float = 0.0
-    animals_snr_db: tuple[float, float] = (0.0, 25.0)
+    animals_share: Share = 0.0
+    animals_snr_db: tuple[Decibels, Decibels] = (0.0, 25.0)
     # Cut off up to this share of the height at the top ...
-    crop_top: float = 0.0
-    crop_bottom: float = 0.0  # ... and at the bottom, and resize the rest
-    brightness: float = 0.0  # add within +- this
-    contrast: float = 0.0  # times 1 +- this about each channel's mean
-    saturation: float = 0.0  # times 1 +- this about the mean of the channels
-    hue: float = 0.0  # turn the three channels into each other by +- this of a circle
+    crop_top: Half = 0.0
+    crop_bottom: Annotated[float, Range(0, 0.4)] = 0.0  # ... and at the bottom, and resize the rest
+    brightness: Share = 0.0  # add within +- this
+    contrast: Share = 0.0  # times 1 +- this about each channel's mean
+    saturation: Share = 0.0  # times 1 +- this about the mean of the channels
+    hue: Half = 0.0  # turn the three channels into each other by +- this of a circle
     # Noise with a deviation up to this, or a slow change of brightness within +- this.
-    grain: float = 0.0
+    grain: Share = 0.0
 
     def __post_init__(self) -> None:
-        shares = [name for name in vars(self) if name.endswith("_share")]
-        for name in (*shares, *IMAGE_SHARES):
-            most = SMALLER_MOST.get(name, 1.0)
-            if not 0 <= getattr(self, name) <= most:
-                raise ValueError(f"{name}: {getattr(self, name)} is outside 0..{most:g}")
-        if not 0 <= self.dilation <= 0.5:
-            raise ValueError(f"dilation: {self.dilation} is outside 0..0.5")
-        if not 0 <= self.mixup_alpha <= 1000:
-            raise ValueError(f"mixup_alpha: {self.mixup_alpha} is outside 0..1000")
-        for name in RANGES:
-            low, high = getattr(self, name)
-            if not low <= high:
-                raise ValueError(f"{name}: {low} to {high} dB: the lower number must come first")
+        check_ranges(self)
+        check_order(self, *RANGES)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
+
+from train.recipe.ranges import Count, Factor, Range, ShareBelow1, Weight, check_ranges
 
 __all__ = ["AnyClassifierSpec", "ClassifierSpec", "ElmSpec", "ForestSpec", "KnnSpec"]
 
@@ -13,11 +15,14 @@ class ClassifierSpec:
     """The MLP on frozen embeddings (Thakur et al. 2019, section II.B.2)."""
 
     kind: Literal["mlp"] = "mlp"
-    hidden: int = 256
-    dropout: float = 0.0
-    learning_rate: float = 1e-3
-    weight_decay: float = 1e-4
-    epochs: int = 200
+    hidden: Count = 256
+    dropout: ShareBelow1 = 0.0
+    learning_rate: Factor = 1e-3
+    weight_decay: Weight = 1e-4
+    epochs: Count = 200
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,13 +34,14 @@ class KnnSpec:
     """
 
     kind: Literal["knn"] = "knn"
-    k: int = 5
-    points: int = 4000
+    k: Count = 5
+    points: Count = 4000
     votes: Literal["fading", "equal"] = "fading"
 
     def __post_init__(self) -> None:
-        if self.k < 1 or self.points < self.k:
-            raise ValueError(f"k {self.k} and points {self.points}: need 1 <= k <= points")
+        check_ranges(self)
+        if self.points < self.k:
+            raise ValueError(f"k {self.k} and points {self.points}: need k <= points")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,12 +49,11 @@ class ForestSpec:
     """A random forest on frozen embeddings (Breiman 2001), species weighted equally."""
 
     kind: Literal["forest"] = "forest"
-    trees: int = 200
-    smallest_leaf: int = 2
+    trees: Count = 200
+    smallest_leaf: Count = 2
 
     def __post_init__(self) -> None:
-        if self.trees < 1 or self.smallest_leaf < 1:
-            raise ValueError("trees and smallest_leaf must be at least 1")
+        check_ranges(self)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,12 +65,11 @@ class ElmSpec:
     """
 
     kind: Literal["elm"] = "elm"
-    hidden: int = 1000
-    ridge: float = 1.0
+    hidden: Count = 1000
+    ridge: Annotated[float, Range(0, 1e9, open_low=True)] = 1.0
 
     def __post_init__(self) -> None:
-        if self.hidden < 1 or not self.ridge > 0:
-            raise ValueError(f"hidden {self.hidden} and ridge {self.ridge}: must be above 0")
+        check_ranges(self)
 
 
 AnyClassifierSpec = ClassifierSpec | KnnSpec | ForestSpec | ElmSpec

@@ -55,7 +55,8 @@ def load_recipe(
     a replaced key is a departure.
     """
     values = read_yaml(path, see="config/recipes/")
-    recipe = parse_recipe(with_replaced(values, overrides or {}), where=str(path))
+    replaced = keyed(dict(overrides or {}), where=f"{path}: what is replaced in it")
+    recipe = parse_recipe(with_replaced(values, replaced), where=str(path))
     if from_scratch:
         return _starting(recipe, pretrained=False)
     if weights is not None:

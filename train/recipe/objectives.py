@@ -3,7 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
+
+from train.recipe.ranges import (
+    Count,
+    CountOr0,
+    Decibels,
+    Factor,
+    Range,
+    Share,
+    ShareBelow1,
+    Weight,
+    check_order,
+    check_ranges,
+)
 
 __all__ = [
     "CrossEntropySpec",
@@ -14,6 +27,9 @@ __all__ = [
     "SemihardSpec",
     "TripletSpec",
 ]
+
+
+PerClass = Annotated[int, Range(2, 1_000_000)]  # a triplet has two of a species
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,16 +45,21 @@ class TripletSpec:
     """
 
     kind: Literal["triplet"] = "triplet"
-    per_class: int = 5
-    triplets_per_step: int = 50
-    margin: float = 0.2
-    margin_step: float = 0.05
-    margin_maximum: float = 0.6
-    scarce: int = 15
-    patience: int = 3
+    per_class: PerClass = 5
+    triplets_per_step: Count = 50
+    margin: Factor = 0.2
+    margin_step: Factor = 0.05
+    margin_maximum: Factor = 0.6
+    scarce: CountOr0 = 15
+    patience: Count = 3
     margin_rule: Literal["separate_runs", "algorithm"] = "separate_runs"
     mining_distance: Literal["squared_euclidean", "euclidean"] = "squared_euclidean"
-    converged_loss: float = 0.01
+    converged_loss: Weight = 0.01
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
+        if self.margin > self.margin_maximum:
+            raise ValueError(f"margin: {self.margin} is above margin_maximum {self.margin_maximum}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,13 +76,14 @@ class SemihardSpec:
     """
 
     kind: Literal["semihard"] = "semihard"
-    batch: int = 128
-    per_class: int = 4
-    margin: float = 1.0
+    batch: Count = 128
+    per_class: PerClass = 4
+    margin: Factor = 1.0
     negatives: Literal["within_margin", "nearest"] = "within_margin"
 
     def __post_init__(self) -> None:
-        if self.per_class < 2 or self.batch < 2 * self.per_class:
+        check_ranges(self)
+        if self.batch < 2 * self.per_class:
             raise ValueError(
                 f"batch {self.batch} and per_class {self.per_class}: need two windows each of two "
                 "species at least"
@@ -73,8 +95,11 @@ class KMeansSpec:
     """Spherical k-means on whitened frames: no labels, no gradients (Stowell and Plumbley 2014)."""
 
     kind: Literal["spherical_kmeans"] = "spherical_kmeans"
-    batch: int = 32
-    whitening_windows: int = 200
+    batch: Count = 32
+    whitening_windows: Count = 200
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,13 +112,16 @@ class CrossEntropySpec:
     """
 
     kind: Literal["cross_entropy"] = "cross_entropy"
-    batch: int = 48
-    outlier_share: float = 0.0
-    triplet_weight: float = 0.0
-    triplet_margin: float = 0.3
+    batch: Count = 48
+    outlier_share: ShareBelow1 = 0.0
+    triplet_weight: Weight = 0.0
+    triplet_margin: Factor = 0.3
     # Exponential moving average of the weights: the decay per step, 0 for none.
-    average: float = 0.0
-    auxiliary_weight: float = 0.4
+    average: ShareBelow1 = 0.0
+    auxiliary_weight: Weight = 0.4
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,17 +136,15 @@ class FocalSpec:
     """
 
     kind: Literal["focal"] = "focal"
-    batch: int = 32
-    gamma: float = 2.0
-    outlier_share: float = 0.0
-    minimum_weight: float = 0.3
-    secondary: float = 0.0
-    frame_weight: float = 0.0
+    batch: Count = 32
+    gamma: Annotated[float, Range(0, 100)] = 2.0
+    outlier_share: ShareBelow1 = 0.0
+    minimum_weight: Weight = 0.3
+    secondary: Share = 0.0
+    frame_weight: Share = 0.0
 
     def __post_init__(self) -> None:
-        for name in ("secondary", "frame_weight"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"{name}: {getattr(self, name)} is outside 0..1")
+        check_ranges(self)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,20 +160,20 @@ class DistilSpec:
 
     kind: Literal["distil"] = "distil"
     teacher: str = "birdnet"
-    batch: int = 256
-    outlier_share: float = 0.35
-    mixup_share: float = 0.5  # probability of another animal in the window
-    mixup_db: tuple[float, float] = (0.0, 12.0)  # how much fainter it is
-    level_dbfs: tuple[float, float] = (-55.0, -12.0)  # of the whole, its root mean square
-    embedding_weight: float = 2.0
-    scores_weight: float = 0.1
-    frames_weight: float = 0.3
-    average: float = 0.999
+    batch: Annotated[int, Range(2, 1_000_000)] = 256
+    outlier_share: Annotated[float, Range(0, 1, open_low=True, open_high=True)] = 0.35
+    mixup_share: Share = 0.5  # probability of another animal in the window
+    mixup_db: tuple[Decibels, Decibels] = (0.0, 12.0)  # how much fainter it is
+    level_dbfs: tuple[Decibels, Decibels] = (-55.0, -12.0)  # of the whole, its root mean square
+    embedding_weight: Weight = 2.0
+    scores_weight: Weight = 0.1
+    frames_weight: Weight = 0.3
+    average: ShareBelow1 = 0.999
     licence: str = ""  # of what has learnt from this teacher
 
     def __post_init__(self) -> None:
-        if self.batch < 2 or not 0 < self.outlier_share < 1:
-            raise ValueError("need a batch of at least 2 and an outlier_share between 0 and 1")
+        check_ranges(self)
+        check_order(self, "mixup_db", "level_dbfs")
 
 
 ObjectiveSpec = TripletSpec | SemihardSpec | CrossEntropySpec | FocalSpec | KMeansSpec | DistilSpec

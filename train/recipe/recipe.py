@@ -5,14 +5,16 @@ from __future__ import annotations
 import dataclasses
 import json
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from edge.bundle.digest import canonical_digest
+from edge.bundle.frontend_limits import LONGEST_WINDOW_S
 from edge.bundle.spec import WHOLE, FrontendSpec
 from edge.errors import SpecError
 from train.recipe.augmentation import AugmentSpec
 from train.recipe.classifiers import AnyClassifierSpec
 from train.recipe.departures import check_departures
+from train.recipe.naming import check_name
 from train.recipe.objectives import (
     CrossEntropySpec,
     DistilSpec,
@@ -20,6 +22,7 @@ from train.recipe.objectives import (
     KMeansSpec,
     ObjectiveSpec,
 )
+from train.recipe.ranges import Count, CountOr0, Factor, Range, Seed, Share, Weight, check_ranges
 from train.recipe.sections import LONGEST_S, CropSpec, NetworkSpec, PseudoSpec, SplitSpec, StageSpec
 
 __all__ = ["OPTIMISERS", "SCHEDULES", "Recipe"]
@@ -33,8 +36,6 @@ INDECISIVE = (
     *("notes", "paper", "section", "departs"),
     *("acceptance", "withheld", "left_out_share", "weight", "heard_s"),
 )
-MOST = {"left_out_share": 1.0, "least_s": LONGEST_S, "weight": 1000.0, "head_rate": 1000.0}
-NOT_0 = ("weight", "head_rate")
 # Section, key, and the value that changes nothing, of keys that older checkpoints do not know.
 NEWCOMERS: tuple[tuple[str, str, Any], ...] = (
     ("", "head_rate", 1.0),
@@ -82,37 +83,38 @@ class Recipe:
     frontend: FrontendSpec
     network: NetworkSpec
     objective: ObjectiveSpec
-    steps: int
-    steps_per_epoch: int = 100
+    steps: Count
+    steps_per_epoch: Count = 100
     optimiser: Literal["adagrad", "adam", "adamw", "ranger", "rmsprop", "sgd"] = "adamw"
     schedule: Literal["constant", "cosine"] = "cosine"
-    warm_up_steps: int = 60
-    learning_rate: float = 1e-3
-    weight_decay: float = 1e-4
-    head_rate: float = 1.0
+    warm_up_steps: CountOr0 = 60
+    learning_rate: Factor = 1e-3
+    weight_decay: Weight = 1e-4
+    head_rate: Factor = 1.0
     keep: Literal["last", "least_validation_loss"] = "last"
-    patience: int = 0
+    patience: CountOr0 = 0
     classifier: AnyClassifierSpec | None = None
     stages: tuple[StageSpec, ...] = ()
     augment: AugmentSpec = field(default_factory=AugmentSpec)
     crop: CropSpec | None = None
-    least_s: float = 0.0
+    least_s: Annotated[float, Range(0, LONGEST_S)] = 0.0
     pseudo: PseudoSpec | None = None
-    seed: int = 0
-    members: int = 1
+    seed: Seed = 0
+    members: Annotated[int, Range(1, 1000)] = 1
     species: tuple[str, ...] = ()
     split: SplitSpec = field(default_factory=SplitSpec)
     withheld: tuple[str, ...] = ()
-    acceptance: float = 0.95
-    left_out_share: float = 0.25
-    weight: float = 1.0
-    heard_s: float = 0.0
+    acceptance: Annotated[float, Range(0, 1, open_low=True, open_high=True)] = 0.95
+    left_out_share: Share = 0.25
+    weight: Factor = 1.0
+    heard_s: Annotated[float, Range(0, LONGEST_WINDOW_S)] = 0.0
     paper: str = ""
     section: str = ""
     departs: dict[str, str] = field(default_factory=dict)
     notes: str = ""
 
     def __post_init__(self) -> None:
+        check_name(self.name)
         self._check_numbers()
         self._check_frontend()
         self._check_heard()
@@ -126,18 +128,10 @@ class Recipe:
             )
 
     def _check_numbers(self) -> None:
-        if self.steps < 1 or self.steps_per_epoch < 1 or self.members < 1:
-            raise SpecError("steps, steps_per_epoch and members must be at least 1")
+        check_ranges(self)
         in_stages = sum(stage.steps for stage in self.stages)
         if self.stages and in_stages != self.steps:
             raise SpecError(f"stages: their steps add up to {in_stages}, but steps is {self.steps}")
-        for name in ("warm_up_steps", "patience"):
-            if getattr(self, name) < 0:
-                raise SpecError(f"{name}: {getattr(self, name)} is below 0")
-        for name, most in MOST.items():
-            value = getattr(self, name)
-            if not 0 <= value <= most or (value == 0 and name in NOT_0):
-                raise SpecError(f"{name}: {value} is outside 0..{most:g}")
 
     def _check_frontend(self) -> None:
         if self.frontend.channels[0].component not in WHOLE:

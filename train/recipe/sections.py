@@ -3,12 +3,27 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Annotated, Any
 
-__all__ = ["LONGEST_S", "CropSpec", "NetworkSpec", "PseudoSpec", "SplitSpec", "StageSpec"]
+from train.recipe.options import check_options
+from train.recipe.ranges import Count, CountOr0, Range, Seed, Share, Weight, check_ranges
+
+__all__ = [
+    "LONGEST_S",
+    "CropSpec",
+    "Folds",
+    "NetworkSpec",
+    "PseudoSpec",
+    "SplitSpec",
+    "StageSpec",
+    "TestShare",
+]
 
 # Of a longer recording the beginning is trained on: one person's hour must not fill the memory.
 LONGEST_S = 90.0
+Inside = Annotated[float, Range(0, 1, open_low=True, open_high=True)]
+TestShare = Annotated[float, Range(0, 0.9)]
+Folds = Annotated[int, Range(2, 1000)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,6 +39,9 @@ class NetworkSpec:
     weights: str = ""
     options: dict[str, Any] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        check_options(self.kind, self.options)
+
 
 @dataclass(frozen=True, kw_only=True)
 class CropSpec:
@@ -37,21 +55,16 @@ class CropSpec:
     recording.
     """
 
-    ends_share: float = 0.2
-    shift_s: tuple[float, ...] = (0.0, 2.0)
-    longest_s: float = 60.0
+    ends_share: Share = 0.2
+    shift_s: tuple[Annotated[float, Range(0, LONGEST_S)], ...] = (0.0, 2.0)
+    # The end of a longer recording is not read.
+    longest_s: Annotated[float, Range(0, LONGEST_S, open_low=True)] = 60.0
 
     def __post_init__(self) -> None:
-        if not 0 <= self.ends_share <= 1:
-            raise ValueError(f"ends_share: {self.ends_share} is outside 0..1")
-        if len(self.shift_s) != 2 or not 0 <= self.shift_s[0] <= self.shift_s[1]:
+        check_ranges(self)
+        if len(self.shift_s) != 2 or self.shift_s[0] > self.shift_s[1]:
             raise ValueError(
                 f"shift_s: {list(self.shift_s)} is not a range of seconds, as in [0, 2]"
-            )
-        if not 0 < self.longest_s <= LONGEST_S:
-            raise ValueError(
-                f"longest_s: {self.longest_s} is outside 0..{LONGEST_S:g}: the end of a longer "
-                "recording is not read"
             )
 
 
@@ -64,11 +77,12 @@ class PseudoSpec:
     neither number.
     """
 
-    present: float = 0.5
-    absent: float = 0.1
+    present: Inside = 0.5
+    absent: Inside = 0.1
 
     def __post_init__(self) -> None:
-        if not 0 < self.absent < self.present < 1:
+        check_ranges(self)
+        if self.absent >= self.present:
             raise ValueError(
                 f"absent {self.absent} and present {self.present}: need 0 < absent < present < 1"
             )
@@ -82,13 +96,12 @@ class StageSpec:
     """
 
     layers: str
-    steps: int
-    batch: int = 0  # 0: the objective's
-    learning_rate: float = 0.0  # 0: the recipe's
+    steps: Count
+    batch: CountOr0 = 0  # 0: the objective's
+    learning_rate: Weight = 0.0  # 0: the recipe's
 
     def __post_init__(self) -> None:
-        if self.steps < 1:
-            raise ValueError(f"steps must be at least 1, not {self.steps}")
+        check_ranges(self)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,6 +111,9 @@ class SplitSpec:
     `test_share` of them are the test, the rest are dealt to `folds`, of which fold 0 validates.
     """
 
-    test_share: float = 0.2
-    folds: int = 5
-    seed: int = 0
+    test_share: TestShare = 0.2
+    folds: Folds = 5
+    seed: Seed = 0
+
+    def __post_init__(self) -> None:
+        check_ranges(self)

@@ -84,8 +84,8 @@ def test_a_recipe_that_leaves_one_class_is_one_line(corpus: Path, tmp_path: Path
             "objective: batch 4 and per_class 4: need two windows each of two",
         ),
         (
-            {"classifier": {"kind": "knn", "k": 0}},
-            "classifier: k 0 and points 4000: need 1 <= k <= points",
+            {"classifier": {"kind": "knn", "k": 5000}},
+            "classifier: k 5000 and points 4000: need k <= points",
         ),
         ({"stages": [{"layers": "top", "step": 60}]}, "stages[0]: unknown key 'step'"),
         ({"network": {"kind": "spherical_kmeans"}}, "need each other"),

@@ -89,7 +89,7 @@ def test_a_file_that_cannot_be_read_is_one_line(read: object, tmp_path: Path) ->
     ("line", "reason"),
     [
         ("notes: 2019-12-01", "notes: must be text"),
-        ("learning_rate: .nan", "Out of range float values are not JSON compliant"),
+        ("learning_rate: .nan", "learning_rate: nan is outside 0..1000"),
         ("stages: 5", "stages: must be a list"),
         ("species: 5", "species: must be a list"),
         ("frontend: 5", "frontend: must be a mapping of keys"),
@@ -119,3 +119,10 @@ def test_a_plan_of_another_shape_is_one_line(text: str, tmp_path: Path) -> None:
     plan = tmp_path / "plan.yaml"
     plan.write_text(text, encoding="utf-8")
     assert_one_line(table(plan), "must be a mapping of keys")
+
+
+@pytest.mark.parametrize("key", ["set", "small"])
+def test_a_key_of_a_plan_that_is_no_text_is_one_line(key: str, tmp_path: Path) -> None:
+    plan = tmp_path / "plan.yaml"
+    plan.write_text(f"{{corpus: {{}}, systems: [{{name: a, recipe: b, {key}: {{1: 1}}}}]}}")
+    assert_one_line(table(plan), f"systems.0.: {key}: the key 1 is not text; put it in quotes")

@@ -243,7 +243,14 @@ def test_make_has_a_folder_for_each_budget_and_division(
     ("more", "reason"),
     [
         ({"corpus": {**PART, "by": "day"}}, "corpus: by: 'day' is none of recordist, recording"),
-        ({"full": {"species": 1}}, "species 1 and recordings 8: need at least 2 and 4"),
+        ({"full": {"species": 1}}, "corpus: species: must be at least 2, not 1"),
+        ({"full": {"recordings": 3}}, "corpus: recordings: must be at least 4, not 3"),
+        *(
+            ({"corpus": {**PART, key: -1}}, f"corpus: {key}: must be at least 0, not -1")
+            for key in ("unknown", "noise", "background")
+        ),
+        ({"corpus": {**PART, "test_share": 3}}, "corpus: test_share: 3 is outside 0..0.9"),
+        ({"rule": "foo"}, "rule: 'foo' is none of gaussian_density, gaussian_density_at"),
         (
             {"figures": []},
             "may have averages, full, rule, sweeps, title",

@@ -14,7 +14,7 @@ from edge.errors import UserError
 from tests.train.synthetic import corpus, outputs
 from train.judging.calibrate import calibrate, choose_rule
 from train.judging.calibrate_head import calibrate_head
-from train.judging.calibration import Calibration
+from train.judging.calibration import RULE_NAMES, Calibration
 from train.judging.fitted_head import macro_auroc
 from train.judging.rules import AT_ACCEPTANCE, PAPER
 from train.judging.truth import BACKGROUND, UNKNOWN, truth_of
@@ -26,6 +26,10 @@ TRAIN, VALIDATION = outputs(CORPUS, train=True), outputs(CORPUS)
 @pytest.fixture(scope="module")
 def calibration() -> Calibration:
     return calibrate(CORPUS, TRAIN, VALIDATION, activation="softmax")
+
+
+def test_a_plan_may_name_the_rules_that_every_run_has(calibration: Calibration) -> None:
+    assert set(calibration.heads) - {"blend"} == set(RULE_NAMES)
 
 
 def test_the_papers_rule_rejects_where_scipys_density_is_below_a_half(

@@ -115,6 +115,12 @@ def test_every_number_is_that_counted_by_hand(choir: Bundle, place: Path, tmp_pa
     assert by_species[PEEP]["recall"] == pytest.approx(4 / 5)
 
 
+def test_nocall_is_no_species_however_it_is_written(place: Path, tmp_path: Path) -> None:
+    table = write_rows(tmp_path / "rows.csv", {"7_COR": ["NoCall", "NOCALL", "nocall", "Wren"]})
+    (soundscape,) = read_soundscapes(table, place / "audio")
+    assert [mark.name for mark in soundscape.marks] == ["Wren"]
+
+
 def test_an_unknown_animal_is_missed_and_no_species(
     choir: Bundle, place: Path, tmp_path: Path
 ) -> None:

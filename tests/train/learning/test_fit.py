@@ -289,7 +289,7 @@ def test_triplet_training_moves_the_margin_and_reports_the_harvest(
     ("options", "differing"),
     [
         (("--set", "seed=7"), "recipe"),
-        (("--set", "network={kind: cnn, options: {channels: [4, 8], blocks: 1}}"), "recipe"),
+        (("--set", "network={kind: compact, options: {width: 4}}"), "recipe"),
         (("--fold", 1), "fold"),
         (("--corpus", "other"), "corpus"),
         (("--corpus", "other", "--fold", 1, "--set", "seed=7"), "fold and corpus and recipe"),
@@ -324,8 +324,18 @@ def content(folder: Path) -> dict[Path, bytes]:
 @pytest.mark.parametrize(
     ("recipe", "members", "options", "said"),
     [
-        (TINY, 1, ("learning_rate=1.0e+30",), "training diverged; lower learning_rate"),
-        (TINY, 2, ("learning_rate=1.0e+30",), "training diverged; lower learning_rate"),
+        (
+            TINY,
+            1,
+            ("learning_rate=1000", "weight_decay=1"),
+            "training diverged; lower learning_rate",
+        ),
+        (
+            TINY,
+            2,
+            ("learning_rate=1000", "weight_decay=1"),
+            "training diverged; lower learning_rate",
+        ),
         (TRIPLET, 1, ("objective={kind: triplet, margin: 1.0e-9}", "steps=2"), "no semi-hard"),
     ],
     ids=["diverged", "diverged members", "no triplets"],

@@ -48,11 +48,19 @@ def test_a_sweep_tries_every_pair_and_draws_it(
 ) -> None:
     assert_done(edge_train("prepare", collection, "--out", tmp_path / "corpus", "--folds", 3))
     recipe = write_recipe(
-        tmp_path, {"name": "s3", **BASE, **SYSTEMS["s3"], "steps": 4, "steps_per_epoch": 2}
+        tmp_path,
+        {
+            "name": "s3",
+            **BASE,
+            **SYSTEMS["s3"],
+            "steps": 20,
+            "steps_per_epoch": 10,
+            "weight_decay": 1,
+        },
     )
     places = ["--corpus", tmp_path / "corpus", "--out", tmp_path / "sweep", "--cache", features]
     options = [*places, "--workers", 1]
-    rates = ["--rate", 0.01, "--rate", 0.001, "--rate", 1e30]
+    rates = ["--rate", 0.01, "--rate", 0.001, "--rate", 1000]
     pairs = ["--optimiser", "adamw", "--optimiser", "sgd", *rates]
     result = edge_train("sweep", "--recipe", recipe, *options, *pairs)
     assert_done(result)
@@ -61,15 +69,15 @@ def test_a_sweep_tries_every_pair_and_draws_it(
     assert [(row["optimiser"], float(row["learning_rate"])) for row in rows] == [
         ("adamw", 0.01),
         ("adamw", 0.001),
-        ("adamw", 1e30),
+        ("adamw", 1000),
         ("sgd", 0.01),
         ("sgd", 0.001),
-        ("sgd", 1e30),
+        ("sgd", 1000),
     ]
-    learnt = [row for row in rows if row["learning_rate"] != "1e+30"]
+    learnt = [row for row in rows if float(row["learning_rate"]) < 1]
     assert all(0 <= float(row["last"]) <= float(row["best"]) <= 1 for row in learnt)
     assert [row["last"] for row in rows if row not in learnt] == ["", ""]
-    assert "| sgd | 1e+30 | diverged | diverged |" in result.output
+    assert "| sgd | 1000 | diverged | diverged |" in result.output
     assert "| sgd | 0.001 |" in result.output
     assert (tmp_path / "sweep" / "sweep.png").read_bytes().startswith(b"\x89PNG")
     files = [
