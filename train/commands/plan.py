@@ -15,7 +15,7 @@ from edge.strictyaml import read_yaml
 from train.corpus.splits import SplitPlan, Unit
 from train.judging.calibration import RULE_NAMES
 from train.recipe.load import keyed, load_recipe
-from train.recipe.ranges import MOST, CountOr0, Range, check_ranges
+from train.recipe.ranges import MOST, Range, Whole, check_ranges
 from train.recipe.recipe import OPTIMISERS, Recipe
 from train.recipe.sections import Folds, TestShare
 
@@ -34,9 +34,9 @@ class CorpusPlan:
 
     species: Annotated[int, Range(2, MOST)] = 8
     recordings: Annotated[int, Range(4, MOST)] = 24
-    unknown: CountOr0 = 60
-    noise: CountOr0 = 60
-    background: CountOr0 = 30
+    unknown: Whole = 60
+    noise: Whole = 60
+    background: Whole = 30
     test_share: TestShare = 0.3
     folds: Folds = 4
     by: Unit = "recordist"

@@ -144,7 +144,7 @@ def folds(
 @click.option(
     "--rate",
     "rates",
-    type=FiniteRange(0, 1000, min_open=True),
+    type=FiniteRange(min=0, min_open=True),
     multiple=True,
     default=(0.1, 0.01, 0.001),
     show_default=True,

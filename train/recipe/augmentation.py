@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated
 
-from train.recipe.ranges import CountOr0, Decibels, Range, Share, check_order, check_ranges
+from train.recipe.ranges import Decibels, Range, Share, Whole, check_order, check_ranges
 
 __all__ = ["AugmentSpec"]
 
@@ -32,7 +32,7 @@ class AugmentSpec:
     )
     # Time dilation of every window within 1 +- this, by more or less of its recording (S4).
     dilation: Half = 0.0
-    shift_bands: CountOr0 = 0  # shift along the mel axis within +- this
+    shift_bands: Whole = 0  # shift along the mel axis within +- this
     time_shift_share: Share = 0.0  # probability of a circular shift in time
     masks: Annotated[int, Range(0, 1000)] = (
         0  # SpecAugment: this many masks per axis (Park et al. 2019)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from train.recipe.ranges import Count, Factor, Range, ShareBelow1, Weight, check_ranges
+from train.recipe.ranges import Count, Range, Rate, ShareBelow1, Weight, check_ranges
 
 __all__ = ["AnyClassifierSpec", "ClassifierSpec", "ElmSpec", "ForestSpec", "KnnSpec"]
 
@@ -17,7 +17,7 @@ class ClassifierSpec:
     kind: Literal["mlp"] = "mlp"
     hidden: Count = 256
     dropout: ShareBelow1 = 0.0
-    learning_rate: Factor = 1e-3
+    learning_rate: Rate = 1e-3
     weight_decay: Weight = 1e-4
     epochs: Count = 200
 

@@ -7,13 +7,13 @@ from typing import Annotated, Literal
 
 from train.recipe.ranges import (
     Count,
-    CountOr0,
     Decibels,
     Factor,
     Range,
     Share,
     ShareBelow1,
     Weight,
+    Whole,
     check_order,
     check_ranges,
 )
@@ -50,7 +50,7 @@ class TripletSpec:
     margin: Factor = 0.2
     margin_step: Factor = 0.05
     margin_maximum: Factor = 0.6
-    scarce: CountOr0 = 15
+    scarce: Whole = 15
     patience: Count = 3
     margin_rule: Literal["separate_runs", "algorithm"] = "separate_runs"
     mining_distance: Literal["squared_euclidean", "euclidean"] = "squared_euclidean"

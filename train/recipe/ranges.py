@@ -18,21 +18,23 @@ from edge.errors import SpecError, shown
 __all__ = [
     "MOST",
     "Count",
-    "CountOr0",
     "Decibels",
     "Factor",
     "Range",
     "Ranges",
+    "Rate",
     "Seed",
     "Share",
     "ShareBelow1",
     "Weight",
+    "Whole",
     "check_order",
     "check_ranges",
     "ranges_of",
 ]
 
 MOST = 1_000_000_000  # of anything that is counted
+LARGEST = 1e15  # number that is written out
 
 
 @dataclass(frozen=True)
@@ -52,8 +54,9 @@ class Range:
 
     def refusal(self, value: float) -> str:
         """Return why a value outside cannot be."""
-        if self.high >= MOST and value < self.low:
-            return f"must be at least {_plain(self.low)}, not {shown(value)}"
+        if self.high >= MOST and value <= self.low:
+            least = "above" if self.open_low else "at least"
+            return f"must be {least} {_plain(self.low)}, not {shown(value)}"
         return f"{shown(value)} is outside {self}"
 
     def __str__(self) -> str:
@@ -75,11 +78,12 @@ class Ranges:
 
 
 Count = Annotated[int, Range(1, MOST)]
-CountOr0 = Annotated[int, Range(0, MOST)]  # a count that may be 0
+Whole = Annotated[int, Range(0, MOST)]  # a count that may be 0
 Seed = Annotated[int, Range(0, 2**31 - 1)]  # what every library takes, with a few added
 Share = Annotated[float, Range(0, 1)]
 ShareBelow1 = Annotated[float, Range(0, 1, open_high=True)]
 Weight = Annotated[float, Range(0, 1000)]
+Rate = Annotated[float, Range(0, 1e30, open_low=True)]  # a training that diverges says so itself
 Factor = Annotated[float, Range(0, 1000, open_low=True)]
 Decibels = Annotated[float, Range(-200, 200)]
 
@@ -142,4 +146,4 @@ def _length(hint: Any) -> int | None:
 
 
 def _plain(number: float) -> str:
-    return f"{number:g}" if abs(number) < 1_000_000 else f"{number:.0f}"
+    return f"{number:.0f}" if 1_000_000 <= abs(number) <= LARGEST else f"{number:g}"

@@ -22,7 +22,7 @@ from train.recipe.objectives import (
     KMeansSpec,
     ObjectiveSpec,
 )
-from train.recipe.ranges import Count, CountOr0, Factor, Range, Seed, Share, Weight, check_ranges
+from train.recipe.ranges import Count, Factor, Range, Rate, Seed, Share, Weight, Whole, check_ranges
 from train.recipe.sections import LONGEST_S, CropSpec, NetworkSpec, PseudoSpec, SplitSpec, StageSpec
 
 __all__ = ["OPTIMISERS", "SCHEDULES", "Recipe"]
@@ -87,12 +87,12 @@ class Recipe:
     steps_per_epoch: Count = 100
     optimiser: Literal["adagrad", "adam", "adamw", "ranger", "rmsprop", "sgd"] = "adamw"
     schedule: Literal["constant", "cosine"] = "cosine"
-    warm_up_steps: CountOr0 = 60
-    learning_rate: Factor = 1e-3
+    warm_up_steps: Whole = 60
+    learning_rate: Rate = 1e-3
     weight_decay: Weight = 1e-4
     head_rate: Factor = 1.0
     keep: Literal["last", "least_validation_loss"] = "last"
-    patience: CountOr0 = 0
+    patience: Whole = 0
     classifier: AnyClassifierSpec | None = None
     stages: tuple[StageSpec, ...] = ()
     augment: AugmentSpec = field(default_factory=AugmentSpec)

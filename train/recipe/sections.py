@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Annotated, Any
 
 from train.recipe.options import check_options
-from train.recipe.ranges import Count, CountOr0, Range, Seed, Share, Weight, check_ranges
+from train.recipe.ranges import Count, Range, Seed, Share, Weight, Whole, check_ranges
 
 __all__ = [
     "LONGEST_S",
@@ -97,7 +97,7 @@ class StageSpec:
 
     layers: str
     steps: Count
-    batch: CountOr0 = 0  # 0: the objective's
+    batch: Whole = 0  # 0: the objective's
     learning_rate: Weight = 0.0  # 0: the recipe's
 
     def __post_init__(self) -> None:

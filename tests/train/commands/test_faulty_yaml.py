@@ -89,7 +89,7 @@ def test_a_file_that_cannot_be_read_is_one_line(read: object, tmp_path: Path) ->
     ("line", "reason"),
     [
         ("notes: 2019-12-01", "notes: must be text"),
-        ("learning_rate: .nan", "learning_rate: nan is outside 0..1000"),
+        ("learning_rate: .nan", "learning_rate: nan is outside 0..1e.30"),
         ("stages: 5", "stages: must be a list"),
         ("species: 5", "species: must be a list"),
         ("frontend: 5", "frontend: must be a mapping of keys"),

@@ -76,7 +76,7 @@ def test_a_training_that_gets_no_better_ends_and_is_not_taken_up_again(
     prepared: Path, tmp_path: Path
 ) -> None:
     # At a rate of 0 only the statistics of the normalisation move.
-    values = {**TINY, "optimiser": "sgd", "learning_rate": 0.0, "steps": 40, "steps_per_epoch": 4}
+    values = {**TINY, "optimiser": "sgd", "learning_rate": 1e-30, "steps": 40, "steps_per_epoch": 4}
     recipe = write_recipe(
         tmp_path, {**values, "patience": 2, "objective": FOCAL["objective"], "left_out_share": 0}
     )
@@ -172,5 +172,5 @@ def test_a_cosine_without_warm_up_begins_with_all_of_the_rate() -> None:
 
 @pytest.mark.parametrize("key", ["patience", "warm_up_steps"])
 def test_fewer_than_none_is_one_line(key: str) -> None:
-    with pytest.raises(SpecError, match=f"r: {key}: -1 is below 0"):
+    with pytest.raises(SpecError, match=f"r: {key}: must be at least 0, not -1"):
         parse_recipe({**TINY, key: -1}, where="r")

@@ -144,7 +144,7 @@ def test_an_option_of_a_network_is_checked_with_the_recipe(
         ({"objective": {"kind": "triplet", "per_class": 1}}, "per_class: 1 is outside 2.."),
         ({"steps": 0}, "steps: must be at least 1, not 0"),
         ({"seed": 99999999999999999999999}, "seed: 99999999999999999999999 is outside 0.."),
-        ({"learning_rate": 0}, "learning_rate: 0 is outside 0..1000, of which 0 is not possible"),
+        ({"learning_rate": 0}, "learning_rate: must be above 0, not 0"),
         ({"learning_rate": "1e12"}, "must be a number, not '1e12'; write 1.0e+12"),
         ({"learning_rate": "much"}, "learning_rate: must be a number, not 'much'"),
         ({"augment": {"animals_snr_db": [5, 1]}}, "5 to 1 dB: the lower number must come first"),

@@ -210,7 +210,10 @@ def test_local_frames_that_cannot_be_are_refused() -> None:
 def test_recipes_that_cannot_be_are_refused() -> None:
     for change, words in (
         ({"network": {"kind": "compact"}}, "network local and objective distil need each other"),
-        ({"objective": {"kind": "distil", "outlier_share": 0}}, "outlier_share between 0 and 1"),
+        (
+            {"objective": {"kind": "distil", "outlier_share": 0}},
+            "outlier_share: 0 is outside 0",
+        ),
     ):
         with pytest.raises(SpecError, match=words):
             parse_recipe({**PUPIL, **change}, where="pupil.yaml")
