@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -55,8 +54,6 @@ def _choice(form: Format, options: dict[str, Any]) -> OutputChoice:
     choice = OutputChoice(form=form, **{name: options.pop(name) for name in names})
     if choice.top is not None and form not in TOP_FORMATS:
         raise ConfigError(f"is only for --format {' and '.join(TOP_FORMATS)}", key="--top")
-    if math.isnan(choice.min_score):  # which no range excludes
-        raise ConfigError("is not a score from 0 to 1", key="--min-score", value="nan")
     if choice.min_score and form == "windows":
         raise ConfigError("is about detections, and --format windows has none", key="--min-score")
     if choice.overwrite and not choice.per_file:

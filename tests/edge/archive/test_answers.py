@@ -11,7 +11,7 @@ from edge.archive.answers import PartAnswers
 from edge.archive.keeping import Keeps
 from edge.archive.parquet import Row, table_of, write_table
 
-RATE_HZ, WINDOW, DIMENSIONS, LABELS = 100, 500, 3, 2
+RATE_HZ, WINDOW, DIMENSIONS, LABELS = 1_000, 5_000, 3, 2
 WINDOWS = {"a.wav": 700, "b.wav": 1, "c.wav": 300, "d.wav": 2}
 DEAD = {5, 6, 699, 702, 1002}  # rows
 

@@ -126,7 +126,7 @@ def test_a_least_score_leaves_out_names_and_keeps_unknowns(
         (["--top", "3", "--format", "jsonl"], "--top: is only for --format csv and raven"),
         (["--top", "6", "--format", "csv"], "Invalid value for '--top'"),
         (["--min-score", "1.5"], "Invalid value for '--min-score'"),
-        (["--min-score", "nan"], "--min-score = nan: is not a score from 0 to 1"),
+        (["--min-score", "nan"], "Invalid value for '--min-score': nan is not a finite number"),
         (
             ["--min-score", "0.5", "--format", "windows"],
             "--min-score: is about detections, and --format windows has none",

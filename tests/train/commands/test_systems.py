@@ -259,7 +259,7 @@ def test_recipes_at_their_own_size(root: Path) -> None:
     ("text", "what"),
     [
         ("systems: []", "has the keys corpus, systems, a list"),
-        ("{corpus: {species: 1}, systems: []}", "corpus: species 1 and recordings 24"),
+        ("{corpus: {species: 1}, systems: []}", "corpus: species: must be at least 2, not 1"),
         ("{corpus: {}, systems: [{name: a, recipes: b}]}", r"systems\[0\]: unknown key 'recipes'"),
         ("{corpus: {}, systems: [{name: a, recipe: b.yaml}]}", "b.yaml: file: cannot be read"),
     ],
