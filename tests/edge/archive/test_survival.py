@@ -45,7 +45,7 @@ def dataset(tmp_path: Path) -> Path:
     return tmp_path / "dataset"
 
 
-def until(condition: Callable[[], bool], within_s: float = 60.0) -> None:
+def until(condition: Callable[[], bool], within_s: float = 90.0) -> None:
     ends_s = time.monotonic() + within_s
     while not condition():
         assert time.monotonic() < ends_s
