@@ -108,13 +108,15 @@ class Dataset:
         self._began_s = self._written_s = now_s()
         self._writing_s = 0.0  # that the last commit took
 
-    def add(self, heard: Heard) -> None:
+    def add(self, heard: Heard) -> bool:
         """Add a recording in place of what there is of it; it is on the disk before long.
 
-        What was heard may be all that is left, and stays where nothing is heard now.
+        Returns False where nothing is heard now and something was: it may be all that is left, and
+        stays.
         """
-        if heard.file["status"] != "heard" and self.has_heard(heard.file["path"]):
-            return
+        known = self.known.get(heard.file["path"])
+        if heard.file["status"] != "heard" and known is not None and known.status == "heard":
+            return False
         self._pending.append(heard)
         now_s = self._now_s()
         self._pending_bytes += heard.size_bytes
@@ -122,11 +124,7 @@ class Dataset:
         patience_s = min(MOST_S, patience_s)
         if now_s - self._written_s >= patience_s or self._pending_bytes >= MOST_BYTES:
             self.commit()
-
-    def has_heard(self, cell: str) -> bool:
-        """Return whether a recording, by its cell `path`, was heard at some time."""
-        known = self.known.get(cell)
-        return known is not None and known.status == "heard"
+        return True
 
     def commit(self) -> None:
         """Write all that was added."""

@@ -19,7 +19,7 @@ from edge.provenance import Provenance
 from edge.replay.formats import TOP_FORMATS, Format, open_format
 from edge.replay.formats.base import ReplayResult
 from edge.replay.output import refuse_to_overwrite, text_output
-from edge.replay.owners import is_url, local_path
+from edge.replay.owners import is_remote, local_path
 from edge.replay.per_file import Places, check_places
 from edge.sources.metadata import parse_timestamp
 from edge.types import Detection
@@ -160,7 +160,7 @@ def _refuse_a_strange_place(path: str, *, beside: bool) -> None:
     """
     if "\0" in path:
         raise ConfigError("is no path of a recording", key="--per-file", value=path)
-    if beside and is_url(path):
+    if beside and is_remote(path):
         raise ConfigError(f"is needed for --per-file: {path} is in an object store", key="--out")
     if beside and os.pardir in path.split(os.sep):
         raise ConfigError(f"is needed for --per-file: {path} leads to another folder", key="--out")

@@ -116,10 +116,8 @@ class ArchiveJob:
             write_origin(self._out, self._replayer.provenance)
             pool = Workers(cluster, self._keeps, self._tasks, report.warn)
             for asked, hearing in pool.answers(self._due(recordings, dataset, report)):
-                told = self._told(asked, hearing, report)
-                if told.file["status"] != "heard" and dataset.has_heard(told.file["path"]):
+                if not dataset.add(self._told(asked, hearing, report)):
                     report.complain(f"{asked.recording.name}: {KEPT}")
-                dataset.add(told)
                 report.advance(self._summary.done)
         return self._summary
 

@@ -51,11 +51,8 @@ def _cut(hits: Sequence[Hit], complain: Complain) -> list[tuple[Hit, Excerpt]]:
     spans = [(hit.start_s, hit.end_s) for hit in hits]
     try:
         found = excerpts(recording.path, spans, channel=recording.channel, heard=hits[0].heard)
-    except AudioError as exc:
-        complain(str(exc))
-        return []
-    except OSError as exc:
-        complain(f"{recording.path}: {exc.strerror}")
+    except (AudioError, OSError) as exc:
+        complain(str(exc) if isinstance(exc, AudioError) else f"{recording.path}: {exc.strerror}")
         return []
     pairs = zip(hits, found, strict=True)
     return [(hit, excerpt) for hit, excerpt in pairs if len(excerpt.samples)]

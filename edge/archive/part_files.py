@@ -31,9 +31,9 @@ def strange_files(folder: Path, tables: Iterable[str]) -> list[Path]:
 
 
 def _strange(folder: Path, table: str) -> list[Path]:
-    own = {*part_files(folder, table), folder / table / EMPTY}
-    found = (file for file in (folder / table).rglob("*.parquet") if not file.name.startswith("."))
-    return sorted(file for file in found if file not in own)
+    place = folder / table
+    found = (file for file in place.rglob("*.parquet") if not file.name.startswith("."))
+    return sorted(f for f in found if f.parent != place or not (f.match(PART) or f.name == EMPTY))
 
 
 def say_what_is_not_read(folder: Path, tables: Iterable[str]) -> None:

@@ -18,21 +18,17 @@ from typing import Any
 from edge.archive.fingerprint import HEAD_BYTES, Fingerprint, usual_time
 from edge.errors import AudioError, ConfigError, UserError, one_line
 from edge.extras import how_to_install
+from edge.replay.owners import is_remote
 from edge.replay.recordings import Recording
 from edge.sources.file import AUDIO_SUFFIXES
+from edge.sources.metadata import parse_timestamp
 
 __all__ = ["at_hand", "fingerprint_in_store", "is_remote", "listed"]
 
-URL = re.compile(r"[a-z][a-z0-9+.-]+://")
 PATTERN = re.compile(r"[*?\[]")
 COPIED_BYTES = 1 << 20  # at a time
 ETAGS = ("ETag", "etag", "content_md5", "md5Hash")
 CHANGED = ("LastModified", "mtime", "last_modified", "modified", "updated")
-
-
-def is_remote(text: str) -> bool:
-    """Return whether an input stands in an object store, as s3://bucket/folder does."""
-    return URL.match(text) is not None
 
 
 def listed(url: str) -> dict[str, Fingerprint]:
@@ -169,7 +165,7 @@ def _time(told: object) -> datetime | None:
         if isinstance(told, (int, float)):
             return usual_time(datetime.fromtimestamp(told, timezone.utc))
         if isinstance(told, str):
-            told = datetime.fromisoformat(told.replace("Z", "+00:00"))
+            told = parse_timestamp(told)
     except (ValueError, OverflowError, OSError):
         return None
     if not isinstance(told, datetime) or told.tzinfo is None:

@@ -14,7 +14,7 @@ from typing import TextIO
 from edge.replay.formats import Format
 from edge.terminal import printable
 
-__all__ = ["OutputRecord", "is_url", "key_of", "local_path", "named_in"]
+__all__ = ["OutputRecord", "is_remote", "key_of", "local_path", "named_in"]
 
 RECORD = ".recordings.jsonl"
 URL = re.compile(r"[a-z][a-z0-9+.-]+://")
@@ -29,21 +29,21 @@ COLUMNS: Mapping[Format, tuple[str, ...]] = {
 KEYS: Mapping[Format, str] = {"jsonl": "source", "windows": "file"}
 
 
-def is_url(recording: str) -> bool:
+def is_remote(recording: str) -> bool:
     """Return whether a recording stands in an object store, as those of a dataset may."""
     return URL.match(recording) is not None
 
 
 def local_path(recording: str) -> str:
     """Return the path of a recording; of one in a store, a path that stands for its URL."""
-    if not is_url(recording):
+    if not is_remote(recording):
         return recording
     return f"/{recording.partition('://')[2].lstrip('/')}"
 
 
 def key_of(recording: str) -> str:
     """Return what a recording is known by, from wherever it is given: its URL or whole path."""
-    return printable(recording if is_url(recording) else os.path.abspath(recording))
+    return printable(recording if is_remote(recording) else os.path.abspath(recording))
 
 
 class OutputRecord:

@@ -9,7 +9,7 @@ from contextlib import suppress
 
 from edge.errors import ConfigError
 from edge.replay.formats import Format
-from edge.replay.owners import OutputRecord, is_url, key_of, local_path, named_in
+from edge.replay.owners import OutputRecord, is_remote, key_of, local_path, named_in
 from edge.replay.recordings import STANDARD_INPUT
 from edge.sources.av import AV_SUFFIXES
 from edge.sources.file import AUDIO_SUFFIXES
@@ -127,7 +127,7 @@ class _Beside:
 
     def __contains__(self, recording: str) -> bool:
         folder, name = os.path.split(recording)
-        if is_url(recording):
+        if is_remote(recording):
             return False
         if folder not in self._folders:
             self._folders[folder] = Counter(map(_stem, _audio_in(folder or os.curdir)))

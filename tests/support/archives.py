@@ -13,10 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from click.testing import CliRunner, Result
 
 from edge.archive.hearing import Hearing, hear
 from edge.archive.keeping import Keeps
 from edge.archive.remote import JobKey
+from edge.bundle import Bundle
+from edge.cli import main
 from edge.replay.recordings import Recording
 from edge.replay.replayer import Replayer
 from tests.support.audio import noise, soundscape, write_audio
@@ -25,8 +28,10 @@ from tests.support.bundles import SPEC
 __all__ = [
     "FATEFUL",
     "LETHAL",
+    "archive",
     "deadly",
     "dies_at_birth",
+    "heard_season",
     "job",
     "page_faults",
     "rows",
@@ -48,6 +53,21 @@ def season(folder: Path, count: int) -> list[str]:
         samples = np.concatenate([rolled, noise(i % 5, SPEC.sample_rate_hz, seed=i)])
         files.append(write_audio(folder / f"20240501_05{i:02}00.wav", samples))
     return files
+
+
+def archive(*arguments: str | Path) -> Result:
+    """Run `edge archive` with arguments, which ends as a command does."""
+    result = CliRunner().invoke(main, ["archive", *map(str, arguments)])
+    assert result.exception is None or isinstance(result.exception, SystemExit)
+    return result
+
+
+def heard_season(folder: Path, count: int, bundle: Bundle) -> Path:
+    """Return a dataset below `folder` of so many recordings, with embeddings."""
+    season(folder / "pond", count)
+    options = ("--bundle", bundle.path, "--embeddings", "float16", "--hop-s", "0.5")
+    assert archive("hear", folder / "pond", "--out", folder / "heard", *options).exit_code == 0
+    return folder / "heard"
 
 
 def rows(dataset: Path, table: str) -> list[dict[str, Any]]:

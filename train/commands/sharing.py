@@ -20,7 +20,7 @@ from edge.errors import ConfigError, EdgeError, UserError
 from edge.scheduler import another_version, client_of, refusals
 from train.export.version import program_digest
 
-__all__ = ["Sharing", "shared"]
+__all__ = ["Sharing", "finished", "shared"]
 
 LOOKS_S = 1.0  # how often it is seen whether the scheduler is there
 Outcome = TypeVar("Outcome")
@@ -62,6 +62,20 @@ def shared(
         spawn = multiprocessing.get_context("spawn")
         with ProcessPoolExecutor(sharing.jobs, mp_context=spawn) as pool:
             yield from _as_done([pool.submit(work, *call) for call in calls])
+
+
+def finished(
+    work: Callable[..., Outcome], calls: Sequence[Call], sharing: Sharing
+) -> Iterator[Outcome]:
+    """Yield what is done as `shared` does; raises the first failure when all others are done."""
+    failed: list[BaseException] = []
+    for outcome in shared(work, calls, sharing):
+        if isinstance(outcome, BaseException):
+            failed.append(outcome)
+        else:
+            yield outcome
+    if failed:
+        raise failed[0]
 
 
 def _here(work: Callable[..., Outcome], call: Call) -> Outcome | BaseException:

@@ -17,7 +17,7 @@ from edge.bundle.digest import canonical_digest
 from edge.bundle.strictjson import read_json
 from edge.files import write_whole
 from train.commands.plan import Plan, Sweep
-from train.commands.sharing import Sharing, shared
+from train.commands.sharing import Sharing, finished
 from train.corpus.corpus import read_corpus
 from train.learning.fit import start_task
 from train.learning.members import MemberTask
@@ -46,14 +46,8 @@ def train_sweeps(
     ]
     if plan.sweeps:
         say(f"{len(plan.sweeps)} sweep(s); pairs to train: {len(todo)}")
-    failed: list[BaseException] = []
-    for outcome in shared(_train_pair, todo, sharing) if todo else ():
-        if isinstance(outcome, BaseException):
-            failed.append(outcome)
-        else:
-            say(f"{outcome.name}: {outcome.said}")
-    if failed:
-        raise failed[0]
+    for trial in finished(_train_pair, todo, sharing) if todo else ():
+        say(f"{trial.name}: {trial.said}")
     return [_section(plan, sweep, out) for sweep in plan.sweeps]
 
 

@@ -21,7 +21,7 @@ from edge.files import write_whole
 from train.commands.build import calibrate_run, evaluate_run, export_run
 from train.commands.part import prepared_part
 from train.commands.plan import Plan, System
-from train.commands.sharing import Sharing, shared
+from train.commands.sharing import Sharing, finished
 from train.corpus.corpus import Corpus, read_corpus
 from train.export.size import multiply_adds, parameters
 from train.export.windows import write_windows
@@ -101,14 +101,7 @@ def train_all(
     plan: Plan, todo: Sequence[tuple[System, int]], out: Path, sharing: Sharing
 ) -> Iterator[SystemResult]:
     """Yield results as they are finished; raises the first failure when all others are done."""
-    failed: list[BaseException] = []
-    for outcome in shared(train_one, [(plan, *one, out) for one in todo], sharing):
-        if isinstance(outcome, BaseException):
-            failed.append(outcome)
-        else:
-            yield outcome
-    if failed:
-        raise failed[0]
+    yield from finished(train_one, [(plan, *one, out) for one in todo], sharing)
 
 
 def train_one(plan: Plan, system: System, seed: int, out: Path) -> SystemResult:

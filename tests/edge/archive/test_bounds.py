@@ -11,7 +11,6 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from click.testing import CliRunner, Result
 from pyarrow import parquet
 
 from edge.archive.activity import activity_of
@@ -23,12 +22,11 @@ from edge.archive.hits import Hit, hits_of
 from edge.archive.nearest import Match
 from edge.archive.schema import TABLES, arrow_schema
 from edge.bundle import Bundle
-from edge.cli import main
 from edge.clock import EPOCH, Clock, file_clock
 from edge.errors import ConfigError
 from edge.replay.formats.base import RecordingEffort, ReplayResult
 from edge.sources.header import audio_facts
-from tests.support.archives import season
+from tests.support.archives import archive, heard_season, season
 
 NUMBERS = [
     field
@@ -40,19 +38,9 @@ NUMBERS = [
 LATEST = datetime(2300, 1, 1, tzinfo=timezone.utc)
 
 
-def run(*arguments: str | Path) -> Result:
-    result = CliRunner().invoke(main, ["archive", *map(str, arguments)])
-    assert result.exception is None or isinstance(result.exception, SystemExit)
-    return result
-
-
 @pytest.fixture(scope="module")
 def heard(bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("bounds")
-    season(folder / "pond", 1)
-    options = ("--bundle", bundle.path, "--embeddings", "float16", "--hop-s", "0.5")
-    assert run("hear", folder / "pond", "--out", folder / "heard", *options).exit_code == 0
-    return folder / "heard"
+    return heard_season(tmp_path_factory.mktemp("bounds"), 1, bundle)
 
 
 @pytest.fixture
@@ -122,7 +110,7 @@ def test_every_question_ends_as_it_should(
         ("activity", dataset),
         ("status", dataset),
     ):
-        run(*question)
+        archive(*question)
 
 
 @pytest.mark.parametrize("status", ["failed", None])
@@ -134,10 +122,10 @@ def test_where_nothing_was_heard_there_is_no_activity(
             part.unlink()
     else:
         set_cells(dataset, "files", "status", status)
-    shown = run("activity", dataset)
+    shown = archive("activity", dataset)
     assert (shown.exit_code, shown.stdout.splitlines()[0][:15]) == (0, "0.00 h heard on")
-    assert run("compare", dataset, dataset).stdout.startswith("0 recordings heard by both\n")
-    assert run("activity", dataset, "--plot", tmp_path / "year.png").exit_code == 0
+    assert archive("compare", dataset, dataset).stdout.startswith("0 recordings heard by both\n")
+    assert archive("activity", dataset, "--plot", tmp_path / "year.png").exit_code == 0
 
 
 def test_too_much_to_count_is_one_line(dataset: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -169,7 +157,7 @@ def test_what_a_dataset_says_of_its_maker_is_checked(
         ("activity", dataset),
         ("status", dataset),
     ):
-        result = run(*question)
+        result = archive(*question)
         assert (result.exit_code, result.stderr.count("\n")) == (2, 1)
         assert f"does not say by which {name.replace('_', ' ')} it was made" in result.stderr
 

@@ -6,31 +6,19 @@ import shutil
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
 
 from edge.archive.activity import activity_of
 from edge.archive.part_files import strange_files
 from edge.bundle import Bundle
-from edge.cli import main
-from tests.support.archives import season
+from tests.support.archives import archive, heard_season
 
 TABLES = ("files", "detections", "embeddings")
 COPIES = ("part-0000001 (1).parquet", "part-0000001.sync-conflict-1.parquet")
 
 
-def run(*arguments: str | Path) -> Result:
-    result = CliRunner().invoke(main, ["archive", *map(str, arguments)])
-    assert result.exception is None or isinstance(result.exception, SystemExit)
-    return result
-
-
 @pytest.fixture(scope="module")
 def heard(bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("parts")
-    season(folder / "pond", 2)
-    options = ("--bundle", bundle.path, "--embeddings", "float16", "--hop-s", "0.5")
-    assert run("hear", folder / "pond", "--out", folder / "heard", *options).exit_code == 0
-    return folder / "heard"
+    return heard_season(tmp_path_factory.mktemp("parts"), 2, bundle)
 
 
 @pytest.fixture
@@ -49,7 +37,7 @@ def copied(heard: Path, tmp_path: Path) -> Path:
 
 def test_status_says_what_is_not_read(heard: Path, copied: Path) -> None:
     (copied / "files" / "._part-0000001.parquet").write_bytes(b"of macOS")
-    lines, before = (run("status", dataset).stdout.splitlines() for dataset in (copied, heard))
+    lines, before = (archive("status", dataset).stdout.splitlines() for dataset in (copied, heard))
     (said,) = [line for line in lines if line.startswith("not read ")]
     for table in TABLES:
         assert all(f"{table}/{name}" in said for name in (*COPIES, "old/part-0000001.parquet"))
@@ -65,13 +53,13 @@ def test_nothing_counts_twice(
     assert f"{COPIES[0]} is no part of the dataset, and is not read" in caplog.text
     clip = heard.parent / "pond" / "20240501_050000.wav"
     searched = ("--bundle", bundle.path, "--at", "0", "--format", "csv")
-    found = [run("search", dataset, clip, *searched).stdout for dataset in (copied, heard)]
+    found = [archive("search", dataset, clip, *searched).stdout for dataset in (copied, heard)]
     assert found[0] == found[1] != ""
-    compared = run("compare", heard, copied).stdout
+    compared = archive("compare", heard, copied).stdout
     assert compared.splitlines()[0] == "2 recordings heard by both"
-    rescored = run("rescore", copied, "--bundle", bundle.path, "--out", tmp_path / "new")
+    rescored = archive("rescore", copied, "--bundle", bundle.path, "--out", tmp_path / "new")
     assert rescored.exit_code == 0
-    assert run("compare", copied, tmp_path / "new").stdout == compared
+    assert archive("compare", copied, tmp_path / "new").stdout == compared
 
 
 def test_a_recording_that_is_in_two_parts_is_judged_once(
@@ -82,6 +70,6 @@ def test_a_recording_that_is_in_two_parts_is_judged_once(
     for table in TABLES:
         part = max((dataset / table).glob("part-*.parquet"))
         shutil.copy(part, part.with_name("part-0000099.parquet"))
-    rescored = run("rescore", dataset, "--bundle", bundle.path, "--out", tmp_path / "new")
+    rescored = archive("rescore", dataset, "--bundle", bundle.path, "--out", tmp_path / "new")
     assert rescored.exit_code == 0
     assert ": 2 recordings judged again: " in rescored.stderr
